@@ -25,10 +25,10 @@ from score import labelled
 from descend.config import RunConfig, make_config
 from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.measure import measure_run
-from descend.diagnosis.measurement import Measurement, Measurements
 from descend.diagnosis.ranking import in_expected_range, softmax_probabilities
-from descend.diagnosis.recorded_run import load_recorded_run
+from descend.diagnosis.run_context import load_run_context
 from descend.diagnosis.verdict import HEALTHY_SCORE, MEASURED_FROM, MEASURED_SCORE
+from descend.metrics.measurement import Measurement, Measurements
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)
 """Of the pull towards the weights that stand: log-likelihood lost by one that moves by 1 nat."""
@@ -136,7 +136,7 @@ def main() -> None:
         folder = asked.folders / truth.case.name
         if truth.case.name not in kept and (folder / "run.json").is_file():
             print(f"reading {folder.name}", file=sys.stderr, flush=True)
-            opened = load_recorded_run(folder)
+            opened = load_run_context(folder)
             taken = measure_run(opened)
             kept[folder.name] = {
                 "config": opened.config.model_dump(mode="json"),

@@ -32,10 +32,10 @@ from descend.diagnosis.causes.too_little_data import (
     min_inverse_effect_nats,
 )
 from descend.diagnosis.measure import measure_run
-from descend.diagnosis.measurement import Measurement, Measurements, measurement_value
-from descend.diagnosis.recorded_run import load_recorded_run
+from descend.diagnosis.run_context import load_run_context
 from descend.diagnosis.trial_series import best_validation_point
 from descend.errors import DescendError
+from descend.metrics.measurement import Measurement, Measurements, measurement_value
 from descend.trials.cached_trial import run_trial
 
 SHARES = (0.75, 0.5, 0.25)
@@ -94,7 +94,7 @@ def measured(case: Case, rows: list[Trained], texts: Path, folders: Path) -> Tex
         )[1]
         for share in SHARES
     ]
-    readings = measure_run(load_recorded_run(run_folder(case, texts, folders)))
+    readings = measure_run(load_run_context(run_folder(case, texts, folders)))
     return Texts(
         case=case.name, passes=case.values["epoch"], share=case.variant.share,
         control=own[""].best, more=own[MORE].best, less=less,

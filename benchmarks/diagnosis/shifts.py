@@ -15,8 +15,8 @@ import msgspec
 from cases import cases
 from examine import run_folder
 
-from descend.diagnosis.measure import validation_shift
-from descend.diagnosis.recorded_run import load_recorded_run
+from descend.diagnosis.corpus_metrics import validation_shift
+from descend.diagnosis.run_context import load_run_context
 from descend.metrics.corpus_distribution import distribution_shift_nats
 
 
@@ -41,7 +41,7 @@ def main() -> None:
     asked = parser.parse_args()
     found: dict[tuple[object, int], Shift] = {}
     for case in cases(sealed=False):
-        store = load_recorded_run(run_folder(case, asked.texts, asked.folders)).store
+        store = load_run_context(run_folder(case, asked.texts, asked.folders)).store
         if store is None:
             continue
         key = (case.variant, store.tokenizer.vocab_size)

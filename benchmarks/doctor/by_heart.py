@@ -21,7 +21,7 @@ import torch
 
 from descend import run
 from descend.diagnosis.memorization_check import check_memorization
-from descend.diagnosis.recorded_run import load_recorded_run
+from descend.diagnosis.run_context import load_run_context
 from descend.presets import PRESETS
 
 SMALL = {
@@ -39,7 +39,7 @@ SHORT = {"corpus_dir": "python", "max_steps": 20, "epoch": 1, "precision": "floa
 def row(name: str, folder: Path) -> dict[str, Any]:
     """One network: the loss it came to, in how many updates, in what time."""
     run(CASES[name] | SHORT | {"save_dir": str(folder)})
-    case = load_recorded_run(folder)
+    case = load_run_context(folder)
     began = time.monotonic()
     readings, notes = check_memorization(case, math.inf)
     loss, steps = readings.get("memorization_loss"), readings.get("memorization_steps")

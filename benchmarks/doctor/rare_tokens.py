@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from descend.config import make_config
-from descend.diagnosis.measure import RARE
+from descend.diagnosis.corpus_metrics import RARE
 from descend.metrics.loss_breakdown import rare_token_loss_fraction, token_losses
 from descend.training.loop import train
 from descend.training.training_run import create_run

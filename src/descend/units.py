@@ -12,6 +12,11 @@ def quoted(path: str | PathLike[str]) -> str:
     return shlex.quote(str(path))
 
 
+def humanize_name(name: str) -> str:
+    """Return the name of a cause, a metric, or a setting as words."""
+    return name.replace("_", " ")
+
+
 def format_duration(seconds: float) -> str:
     """`42 s`, `3 min 20 s`, `2 h 05 min`."""
     if seconds < 1:

@@ -13,8 +13,8 @@ from descend.diagnosis import causes
 from descend.diagnosis.cause import HEADINGS, Cause, headings
 from descend.diagnosis.causes import CAUSES, too_little_data
 from descend.diagnosis.causes.too_little_data import MAX_MORE, adding_over_halving
-from descend.diagnosis.measurement import Measurement
 from descend.diagnosis.reference_ranges import REFERENCE_RANGES
+from descend.metrics.measurement import Measurement
 
 FOLDER = Path(causes.__file__).parent
 NAMES = [
@@ -96,7 +96,8 @@ def test_learning_rate_treatments_are_lower_when_nothing_learned() -> None:
 
 
 def test_causes_expect_only_measured_metrics() -> None:
-    source = (FOLDER.parent / "measure.py").read_text(encoding="utf-8")
+    files = [FOLDER.parent / "measure.py", *FOLDER.parent.glob("*_metrics.py")]
+    source = "".join(file.read_text(encoding="utf-8") for file in files)
     used = {e.metric for c in CAUSES for e in c.expected_ranges} | set(REFERENCE_RANGES)
     assert {s for s in used if f'"{s}"' not in source} == set()
 

@@ -12,10 +12,10 @@ from descend.diagnosis.combinations import combined_trial_series, find_additiona
 from descend.diagnosis.effects import estimate_effects
 from descend.diagnosis.measure import measure_run
 from descend.diagnosis.ranking import rank_causes
-from descend.diagnosis.recorded_run import load_recorded_run
 from descend.diagnosis.result import NEW_VOCABULARY_METRIC
+from descend.diagnosis.run_context import load_run_context
 from descend.diagnosis.treatments import Treatment, control_config, recommended_changes
-from descend.diagnosis.trial_series import TrialSeries
+from descend.diagnosis.trial_series import TrialSeries, run_series_trials
 
 FAULTY = {
     "embed_dim": 32, "num_heads": 2, "num_layers": 1, "ff_dim": 64, "seq_len": 16, "batch_size": 8,
@@ -31,7 +31,7 @@ SECONDS = 20.0
 
 def make_two_cause_series(text: str) -> TrialSeries:
     """As long as the run, with nothing raced yet."""
-    case = load_recorded_run(run(FAULTY | {"corpus_dir": text, "save_dir": "faulty"}).folder)
+    case = load_run_context(run(FAULTY | {"corpus_dir": text, "save_dir": "faulty"}).folder)
     ends = time.monotonic() + SECONDS
     return TrialSeries(
         case, control_config(case), case.total_steps, ends, lambda stage, share: None
@@ -40,7 +40,7 @@ def make_two_cause_series(text: str) -> TrialSeries:
 
 def test_combination_search_detects_second_cause(chain: str) -> None:
     series = make_two_cause_series(chain)
-    series.run([(None, series.seed), (RATE, series.seed)], "")
+    run_series_trials(series, [(None, series.seed), (RATE, series.seed)], "")
     measurements = measure_run(series.recorded_run)
     ranked_causes = rank_causes(CAUSES, series.recorded_run.config, measurements)
     counted = {c.name for c in CAUSES if c.is_costly}  # they help each run that is as short
@@ -72,7 +72,7 @@ def test_combination_reports_metric_and_config_of_base_treatment(chain: str) -> 
     vocabulary = Treatment(
         "vocabulary_too_small", TreatmentChange("", {"vocab_size": 400, "vocab_path": None})
     )
-    series.run([(None, series.seed), (vocabulary, series.seed)], "")
+    run_series_trials(series, [(None, series.seed), (vocabulary, series.seed)], "")
     measurements = measure_run(series.recorded_run)
     ranked_causes = rank_causes(CAUSES, series.recorded_run.config, measurements)
     other = estimate_effects(series, None)[0]

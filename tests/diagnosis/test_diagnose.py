@@ -6,7 +6,6 @@ import json
 import math
 import os
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,15 @@ from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.combinations import merge_findings
 from descend.diagnosis.diagnose import diagnose_run, save_diagnosis
 from descend.diagnosis.effects import TreatmentEffect
+from descend.diagnosis.findings import to_paired_trial
 from descend.diagnosis.measure import measure_run
 from descend.diagnosis.recommended_config import recommended_run_config
-from descend.diagnosis.recorded_run import load_recorded_run
 from descend.diagnosis.reference_ranges import reference_range
 from descend.diagnosis.result import Diagnosis, Finding, OtherCause
+from descend.diagnosis.run_context import load_run_context
 from descend.diagnosis.treatments import Treatment, control_config, recommended_changes
-from descend.diagnosis.trial_series import first_round_seconds
-from descend.diagnosis.verdict import Verdict, to_paired_trial
+from descend.diagnosis.trial_length import first_round_seconds
+from descend.diagnosis.verdict import Verdict
 from descend.errors import ConfigError, DivergedError, RunFolderError
 from descend.model.transformer import Transformer
 from descend.report.text.diagnosis import format_diagnosis
@@ -82,7 +82,7 @@ def test_combined_findings_follow_their_base_finding() -> None:
 
 
 def test_measurements_agree_with_training_events(trained: Path) -> None:
-    case = load_recorded_run(trained)
+    case = load_run_context(trained)
     measurements = measure_run(case)
     best = min(case.epochs, key=lambda e: e.validation_loss)
     assert measurements["measured_validation_loss"].value == pytest.approx(
@@ -94,7 +94,7 @@ def test_measurements_agree_with_training_events(trained: Path) -> None:
 
 
 def test_a_sound_network_is_sound_inside(trained: Path) -> None:
-    measurements = measure_run(load_recorded_run(trained))
+    measurements = measure_run(load_run_context(trained))
     for signal in (
         "max_attention_logit",
         "attention_entropy_fraction",
@@ -110,22 +110,22 @@ def test_a_sound_network_is_sound_inside(trained: Path) -> None:
 
 def test_measuring_leaves_the_run_as_it_was(trained: Path) -> None:
     files = {p: p.read_bytes() for p in trained.rglob("*") if p.is_file()}
-    measure_run(load_recorded_run(trained))
+    measure_run(load_run_context(trained))
     assert {p: p.read_bytes() for p in trained.rglob("*") if p.is_file()} == files
 
 
 def test_recommended_config_preserves_warmup_fraction(
     trained: Path,
 ) -> None:
-    case = load_recorded_run(trained)
+    case = load_run_context(trained)
     base = control_config(case)
     change = TreatmentChange("", {"batch_size": 1, "seq_len": 16})
     keys = recommended_changes(case, base, change)
     assert keys == {"batch_size": 1}  # of the rest the run's own, or what a run of it finds itself
     requested_info = msgspec.structs.replace(
-        case.info, requested_config=case.info.requested_config | {"warmup_steps": 1}
+        case.metadata, requested_config=case.metadata.requested_config | {"warmup_steps": 1}
     )
-    keys = recommended_changes(replace(case, info=requested_info), base, change)
+    keys = recommended_changes(case.with_parts(metadata=requested_info), base, change)
     assert keys["warmup_steps"] == pytest.approx(4 * (case.config.warmup_steps or 0), abs=4)
     # What a remedy in place set it to is kept as well.
     keys = recommended_changes(case, base.model_copy(update={"warmup_steps": 6}), change)
@@ -170,7 +170,7 @@ def test_measurement_uses_micro_batches_of_training(tiny: dict[str, Any]) -> Non
 
         hook = torch.nn.modules.module.register_module_forward_pre_hook(note)
         try:
-            measurements = measure_run(load_recorded_run(folder))
+            measurements = measure_run(load_run_context(folder))
         finally:
             hook.remove()
         max_batch_rows.append(max(rows))
@@ -182,7 +182,7 @@ def test_measurement_uses_micro_batches_of_training(tiny: dict[str, Any]) -> Non
 def test_trial_time_estimate_accounts_for_parallel_workers(
     trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    case = load_recorded_run(trained)
+    case = load_run_context(trained)
     base = control_config(case).model_copy(update={"device": "auto"})
     ladders = [[Treatment("", TreatmentChange(str(n), {}))] for n in range(3)]
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
@@ -279,7 +279,7 @@ def test_recommended_config_avoids_rollbacks(tiny: dict[str, Any]) -> None:
     assert diagnosis.verdict == "diverged"
     cause, *more = diagnosis.causes  # and what there is to gain beside it
     assert cause.trial is not None
-    assert cause.trial.treatment < cause.trial.control
+    assert cause.trial.treatment_loss < cause.trial.control_loss
     settings, changes = prescribed(Path("run"), diagnosis)
     assert changes == cause.recommended_config | {
         k: v for f in more for k, v in f.recommended_config.items()
@@ -314,8 +314,9 @@ def test_diagnosis_rejects_budget_outside_zero_to_one(trained: Path) -> None:
 
 def test_diagnosis_reports_divergence_from_loss_without_rollback(tiny: dict[str, Any]) -> None:
     """No rescue, and never a number that is not finite: the loss alone says it."""
-    learner(tiny, **EXPLODING | {"weight_decay": 0.0, "schedule": "constant"},
-            divergence_rollback="off")  # fmt: skip
+    with pytest.raises(DivergedError, match="exploded"):
+        learner(tiny, **EXPLODING | {"weight_decay": 0.0, "schedule": "constant"},
+                divergence_rollback="off")  # fmt: skip
     assert read_summary(Path("run")).validation_loss > math.log(300) + 1
     diagnosis = diagnose_run(Path("run"), proof=False)
     assert diagnosis.verdict == "diverged"

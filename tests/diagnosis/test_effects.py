@@ -13,7 +13,13 @@ from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.combinations import combined_trial_series
 from descend.diagnosis.effects import control_curve, estimate_effects
 from descend.diagnosis.treatments import Treatment
-from descend.diagnosis.trial_series import HALF_STEPS, OF_THE_CURVE, TrialSeries
+from descend.diagnosis.trial_rounds import HALF_STEPS
+from descend.diagnosis.trial_series import (
+    OF_THE_CURVE,
+    TrialSeries,
+    control_loss_by_steps,
+    list_treatments,
+)
 from descend.metrics.power_law import PowerLaw
 from descend.trials.trial_spec import TrialResult
 
@@ -129,8 +135,13 @@ def test_control_at_other_lengths_forms_a_loss_curve() -> None:
     (unseen,) = estimate_effects(series, 0.99)
     series.results[twice_the_run, 0] = make_result(0.99)
     (measured_effect,) = estimate_effects(series, 0.99)
-    assert series.treatments_run() == [TWICE]
-    assert series.lengths == {1500.0: 2.05, 3000.0: 2.0, 6000.0: 1.0, 2.0 * FULL: 0.99}
+    assert list_treatments(series) == [TWICE]
+    assert control_loss_by_steps(series) == {
+        1500.0: 2.05,
+        3000.0: 2.0,
+        6000.0: 1.0,
+        2.0 * FULL: 0.99,
+    }
     assert measured_effect.mean_reduction == unseen.mean_reduction == pytest.approx(1.0)
     assert measured_effect.full_length_reduction == pytest.approx(0.0, abs=0.01)
     assert not measured_effect.is_significant

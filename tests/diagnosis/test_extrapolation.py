@@ -14,17 +14,17 @@ from descend import run
 from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.diagnose import diagnose_run, save_diagnosis
 from descend.diagnosis.measure import measure_run
-from descend.diagnosis.measurement import Measurement
-from descend.diagnosis.recorded_run import load_recorded_run
+from descend.diagnosis.run_context import load_run_context
 from descend.handbook.page_lookup import find_page
-from descend.handbook.run_notes import describe_run, read_run
-from descend.loss_logs.curve_features import mask_at_peak_lr
+from descend.handbook.run_notes import describe_run
 from descend.loss_logs.diagnose_log import LogDiagnosis, diagnose_log
+from descend.metrics.measurement import Measurement
 from descend.metrics.power_law import extrapolate_curve
 from descend.report.html.page import ReportTable
 from descend.report.html.sections.diagnosis import diagnosis_section
 from descend.report.text.diagnosis import describe_extrapolation, format_diagnosis
 from descend.report.text.log_diagnosis import format_log_diagnosis
+from descend.runs.recorded_run import open_run_with_epoch
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def peak_lr_run(tiny: dict[str, Any]) -> Path:
 
 
 def test_measure_extrapolates_loss_from_peak_learning_rate(peak_lr_run: Path) -> None:
-    case = load_recorded_run(peak_lr_run)
+    case = load_run_context(peak_lr_run)
     peak = max(s.learning_rate for s in case.steps)
     steps = [s for s in case.steps if s.learning_rate >= 0.9 * peak]
     assert 50 < len(steps) < 0.6 * len(case.steps)  # the rest is warmup and decay
@@ -61,9 +61,7 @@ def test_measure_does_not_extrapolate_decaying_or_smoothed_loss(
     tiny: dict[str, Any], other: dict[str, Any]
 ) -> None:
     folder = run(tiny | {"save_dir": "other", "epoch": 4, "warmup_steps": 8} | other).folder
-    assert {"extrapolated_loss", "loss_asymptote"}.isdisjoint(
-        measure_run(load_recorded_run(folder))
-    )
+    assert {"extrapolated_loss", "loss_asymptote"}.isdisjoint(measure_run(load_run_context(folder)))
 
 
 def test_extrapolated_loss_has_interval_in_every_output(peak_lr_run: Path) -> None:
@@ -75,33 +73,25 @@ def test_extrapolated_loss_has_interval_in_every_output(peak_lr_run: Path) -> No
     assert f"going to {ahead.value:.2f} {ahead.unit} {interval}, and " in (
         format_diagnosis(diagnosis)
     )
-    assert f"loss ahead {ahead.value:.3g} {ahead.unit} {interval}" in (
+    assert f"extrapolated loss {ahead.value:.3g} {ahead.unit} {interval}" in (
         format_diagnosis(diagnosis, explain=True)
     )
-    encoded_measurements = json.loads(msgspec.json.encode(diagnosis))["readings"]
-    assert [e["ci95"] for e in encoded_measurements if e["signal"] == "extrapolated_loss"] == [
+    encoded_measurements = json.loads(msgspec.json.encode(diagnosis))["measurements"]
+    assert [e["ci95"] for e in encoded_measurements if e["metric"] == "extrapolated_loss"] == [
         list(ahead.ci95)
     ]
     save_diagnosis(diagnosis)
-    assert f"loss ahead {ahead.value:.3g} {ahead.unit} {interval}: " in (
-        describe_run("power_law", read_run(peak_lr_run)) or ""
+    assert f"extrapolated loss {ahead.value:.3g} {ahead.unit} {interval}: " in (
+        describe_run("power_law", open_run_with_epoch(peak_lr_run)) or ""
     )
     tables = [b for b in diagnosis_section(diagnosis).blocks if isinstance(b, ReportTable)]
     assert any(interval in cell for table in tables for row in table.rows for cell in row)
-    without = [e for e in diagnosis.measurements if not e.metric.startswith("loss_a")]
+    without = [
+        e for e in diagnosis.measurements if e.metric not in ("extrapolated_loss", "loss_asymptote")
+    ]
     assert "Curve:" not in format_diagnosis(
         msgspec.structs.replace(diagnosis, measurements=without)
     )
-
-
-def test_peak_learning_rate_range_is_none_when_short() -> None:
-    places = np.arange(1.0, 101.0)
-    rates = [(t, min(t / 10, 1.0) * (1.0 if t <= 60 else 0.5)) for t in places]
-    here = mask_at_peak_lr(rates, places)
-    assert here is not None
-    assert places[here].tolist() == list(range(9, 61))
-    assert mask_at_peak_lr([(t, 1.0 if t < 30 else 0.5) for t in places], places) is None
-    assert mask_at_peak_lr([], places) is None
 
 
 def log_of(path: Path, rate: str) -> LogDiagnosis:

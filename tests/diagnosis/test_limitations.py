@@ -12,7 +12,6 @@ from descend import run
 from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.diagnose import diagnose_run
 from descend.diagnosis.limitations import describe_normal_run
-from descend.diagnosis.measurement import Measurement
 from descend.diagnosis.result import (
     Cost,
     Diagnosis,
@@ -22,13 +21,14 @@ from descend.diagnosis.result import (
     PairedTrial,
     has_trials,
 )
+from descend.metrics.measurement import Measurement
 from descend.report.text.diagnosis import format_diagnosis, headline
 
 TRIAL = PairedTrial(
     metric="",
     change="",
-    control=4.0,
-    treatment=4.0,
+    control_loss=4.0,
+    treatment_loss=4.0,
     loss_reduction=0.0,
     ci95=(-0.1, 0.1),
     p_holm=1,
@@ -70,7 +70,7 @@ def test_diagnosis_text_lists_evidence_once() -> None:
     )
     said = format_diagnosis(msgspec.structs.replace(healthy(None), verdict=one.cause, causes=[one]))
     assert "train tokens 7,550: very little text;" in said
-    assert "update ratio 0.000626 of the weight (healthy: 0.002 to 0.03)" in said
+    assert "update to weight ratio 0.000626 of the weight (healthy: 0.002 to 0.03)" in said
     assert "epochs 60 passes over the text (healthy: under 4): many of them." in said
     for cause in CAUSES:
         for expected in cause.expected_ranges:

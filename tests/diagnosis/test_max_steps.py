@@ -15,8 +15,7 @@ from descend.diagnosis.causes import too_little_data, undertrained
 from descend.diagnosis.combinations import combined_trial_series
 from descend.diagnosis.effects import TreatmentEffect
 from descend.diagnosis.measure import measure_run
-from descend.diagnosis.measurement import Measurement
-from descend.diagnosis.recorded_run import RecordedRun, load_recorded_run
+from descend.diagnosis.run_context import RunContext, load_run_context
 from descend.diagnosis.treatments import (
     Treatment,
     control_config,
@@ -24,6 +23,7 @@ from descend.diagnosis.treatments import (
     recommended_changes,
 )
 from descend.diagnosis.trial_series import TrialSeries
+from descend.metrics.measurement import Measurement
 from descend.runs.events import Step
 
 STEPS = 24
@@ -31,13 +31,13 @@ STEPS = 24
 
 
 @pytest.fixture
-def short(tiny: dict[str, Any]) -> RecordedRun:
+def short(tiny: dict[str, Any]) -> RunContext:
     """A finished run of `STEPS` steps and of 3 of warmup."""
     run(tiny | {"max_steps": STEPS, "warmup_steps": 3, "save_dir": "short"})
-    return load_recorded_run(Path("short"))
+    return load_run_context(Path("short"))
 
 
-def test_run_length_is_max_steps(short: RecordedRun) -> None:
+def test_run_length_is_max_steps(short: RunContext) -> None:
     one_pass = short.batches.steps(1)
     assert one_pass > 1.5 * STEPS
     assert short.total_steps == len(short.steps) == STEPS
@@ -47,7 +47,7 @@ def test_run_length_is_max_steps(short: RecordedRun) -> None:
 
 
 def test_measure_evaluates_unread_training_data_separately(
-    short: RecordedRun, trained: Path, monkeypatch: pytest.MonkeyPatch
+    short: RunContext, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[np.ndarray[Any, Any]] = []
     honest = BatchSampler.sequences
@@ -66,7 +66,7 @@ def test_measure_evaluates_unread_training_data_separately(
     assert measurements["validation_minus_unread_train_nats"].std_error
     assert (
         not {"unread_text_loss", "validation_minus_unread_train_nats"}
-        & measure_run(load_recorded_run(trained)).keys()
+        & measure_run(load_run_context(trained)).keys()
     )  # two passes
 
 
@@ -77,13 +77,13 @@ def test_split_gap_detects_validation_distribution_shift(
     text = tmp_path / "two.txt"
     text.write_text(words * 700 + "QZXJ VKWQ! " * 370, encoding="utf-8")
     run(tiny | {"corpus_dir": str(text), "max_steps": STEPS, "save_dir": "two", "epoch": 1})
-    measurements = measure_run(load_recorded_run(Path("two")))
+    measurements = measure_run(load_run_context(Path("two")))
     error = measurements["validation_minus_unread_train_nats"].std_error
     assert error is not None
     assert measurements["validation_minus_unread_train_nats"].value > max(0.3, 5 * error)
 
 
-def test_twice_the_steps_are_twice_the_steps(short: RecordedRun, tiny: dict[str, Any]) -> None:
+def test_twice_the_steps_are_twice_the_steps(short: RunContext, tiny: dict[str, Any]) -> None:
     base = control_config(short)
     twice, *_ = undertrained.trial(base, {})
     assert make_treatment_spec(short, base, twice, STEPS, 0).steps == 2 * STEPS
@@ -96,7 +96,7 @@ def test_twice_the_steps_are_twice_the_steps(short: RecordedRun, tiny: dict[str,
 
 @pytest.mark.parametrize(("key", "factor"), [("batch_size", 4), ("batch_size", 0.25),
                                              ("seq_len", 2)])  # fmt: skip
-def test_max_steps_scales_with_tokens_per_step(short: RecordedRun, key: str, factor: float) -> None:
+def test_max_steps_scales_with_tokens_per_step(short: RunContext, key: str, factor: float) -> None:
     base = control_config(short)
     change = TreatmentChange("", {key: int(short.config.model_dump()[key] * factor)})
     keys = recommended_changes(short, base, change)
@@ -107,7 +107,7 @@ def test_max_steps_scales_with_tokens_per_step(short: RecordedRun, key: str, fac
     assert (arm.steps, arm.config["warmup_steps"]) == (keys["max_steps"], keys["warmup_steps"])
 
 
-def test_another_vocabulary_reads_the_same_text(short: RecordedRun) -> None:
+def test_another_vocabulary_reads_the_same_text(short: RunContext) -> None:
     base = control_config(short)
     change = TreatmentChange("", {"vocab_size": 270, "vocab_path": None})
     keys = recommended_changes(short, base, change)
@@ -117,7 +117,7 @@ def test_another_vocabulary_reads_the_same_text(short: RecordedRun) -> None:
 
 
 def test_fewer_passes_are_counted_from_those_it_made(
-    tiny: dict[str, Any], short: RecordedRun
+    tiny: dict[str, Any], short: RunContext
 ) -> None:
     measurements = {
         "best_epoch": Measurement("best_epoch", 2 / 3, ""),
@@ -137,7 +137,7 @@ def gain_of(treatment: Treatment) -> TreatmentEffect:
     return TreatmentEffect(treatment, 4.0, 3.8, 0.2, 0.1, 0.3, 0.05, 0.001, 3, 1000, 1.0, 1.0)
 
 
-def test_combination_with_more_steps_trains_more_steps(short: RecordedRun) -> None:
+def test_combination_with_more_steps_trains_more_steps(short: RunContext) -> None:
     base = control_config(short)
     change, *_ = undertrained.trial(base, {})
     twice = Treatment("undertrained", change)

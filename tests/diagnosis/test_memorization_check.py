@@ -14,8 +14,8 @@ from descend.diagnosis import diagnose as consulting
 from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.diagnose import diagnose_run
 from descend.diagnosis.memorization_check import MAX_TIME_FRACTION, check_memorization
-from descend.diagnosis.recorded_run import RecordedRun, load_recorded_run
 from descend.diagnosis.result import trial_budget_seconds
+from descend.diagnosis.run_context import RunContext, load_run_context
 from descend.handbook.page_lookup import find_page
 from descend.metrics.memorization import MEMORIZED_LOSS
 from descend.report.text.diagnosis import format_diagnosis
@@ -23,18 +23,16 @@ from descend.report.text.diagnosis import format_diagnosis
 NAMES = {"memorization_loss", "memorization_steps"}
 
 
-def at_rate(case: RecordedRun, factor: float) -> RecordedRun:
+def at_rate(case: RunContext, factor: float) -> RunContext:
     """`case` as if it had trained at another rate."""
     steps = tuple(
         msgspec.structs.replace(s, learning_rate=s.learning_rate * factor) for s in case.steps
     )
-    return RecordedRun(**{name: getattr(case, name) for name in case.__dataclass_fields__} | {
-        "steps": steps
-    })  # fmt: skip
+    return case.with_parts(steps=steps)
 
 
 def test_memorization_check_fails_at_tiny_learning_rate(trained: Path) -> None:
-    case = load_recorded_run(trained)
+    case = load_run_context(trained)
     measurements, notes = check_memorization(case, math.inf)
     assert notes == []
     assert measurements.keys() == NAMES
@@ -45,15 +43,15 @@ def test_memorization_check_fails_at_tiny_learning_rate(trained: Path) -> None:
     assert notes == []
     assert slow.keys() == {"memorization_loss"}
     assert slow["memorization_loss"].value > 1
-    assert {find_page(name).name for name in NAMES} == {"memorise"}
+    assert {find_page(name).name for name in NAMES} == {"memorization"}
     assert NAMES.isdisjoint(e.metric for c in CAUSES for e in c.expected_ranges)
 
 
 def test_memorization_check_warns_when_undetermined(trained: Path) -> None:
-    measurements, notes = check_memorization(load_recorded_run(trained), 0.0)
+    measurements, notes = check_memorization(load_run_context(trained), 0.0)
     assert measurements == {}
     assert "--budget" in notes[0]
-    measurements, notes = check_memorization(at_rate(load_recorded_run(trained), 1e30), math.inf)
+    measurements, notes = check_memorization(at_rate(load_run_context(trained), 1e30), math.inf)
     assert measurements == {}
     assert "ran away" in notes[0]
 
@@ -63,18 +61,18 @@ def test_diagnosis_skips_memorization_check_when_trials_are_disabled(
 ) -> None:
     given: list[float] = []
 
-    def noting(case: RecordedRun, seconds: float) -> object:
+    def noting(case: RunContext, seconds: float) -> object:
         given.append(seconds)
         return check_memorization(case, seconds)
 
     monkeypatch.setattr(consulting, "check_memorization", noting)
     assert cli(["diagnose", str(trained), "--json"]) == 0  # too little text for trials
     diagnosis = json.loads(capsys.readouterr().out)
-    assert {r["signal"] for r in diagnosis["readings"]} >= NAMES
+    assert {r["metric"] for r in diagnosis["measurements"]} >= NAMES
     assert given == [
         pytest.approx(
             MAX_TIME_FRACTION
-            * trial_budget_seconds(load_recorded_run(trained).estimated_total_seconds)
+            * trial_budget_seconds(load_run_context(trained).estimated_total_seconds)
         )
     ]
     (trained / "diagnosis.json").unlink()
@@ -83,5 +81,5 @@ def test_diagnosis_skips_memorization_check_when_trials_are_disabled(
     assert len(given) == 1
     assert alone.verdict == diagnosis["verdict"]
     text = format_diagnosis(diagnose_run(trained), explain=True)
-    assert "memorise steps " in text
-    assert "memorise loss " in text
+    assert "memorization steps " in text
+    assert "memorization loss " in text

@@ -12,7 +12,7 @@ import pytest
 from descend import diagnose, run
 from descend.data import builtin_corpora
 from descend.diagnosis.measure import measure_run
-from descend.diagnosis.recorded_run import load_recorded_run
+from descend.diagnosis.run_context import load_run_context
 
 VALIDATION_FRACTION = 0.25
 
@@ -35,7 +35,7 @@ def test_fuzzy_overlap_of_edited_text_is_data_leakage(tiny: dict[str, Any], leak
         "corpus_dir": "text.txt", "save_dir": "leaking", "validation_fraction": VALIDATION_FRACTION,
         "vocab_size": 400, "max_steps": 30,
     }).folder  # fmt: skip
-    measurements = measure_run(load_recorded_run(folder))
+    measurements = measure_run(load_run_context(folder))
     assert measurements["exact_contamination_fraction"].value < 0.1
     if leaks:
         assert measurements["fuzzy_contamination_fraction"].value > 0.5

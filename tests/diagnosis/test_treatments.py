@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from descend.diagnosis.treatment import treat
 
 from descend import run
 from descend.cli.main import run as cli
 from descend.diagnosis.diagnose import diagnose_run, save_diagnosis
 from descend.diagnosis.recommended_config import NOT_INHERITED, merge_recommendations
-from descend.diagnosis.result import Diagnosis
 from descend.runs.run_files import read_info
 from descend.runs.run_folder import read_summary
 
@@ -52,27 +49,3 @@ def test_low_learning_rate_is_diagnosed_and_fixed(chain: str) -> None:
     unchanged_keys = SMALL.keys() - given.keys() - set(NOT_INHERITED)
     assert all(config[key] == SMALL[key] for key in unchanged_keys)
     assert bits_of("slow") - bits_of("mended") > 0.8 * (bits_of("slow") - bits_of("well"))
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_a_real_text_is_trained_on_and_cured(chain: str) -> None:
-    made: list[Path] = []
-
-    def train(settings: dict[str, Any]) -> Path:
-        return run(settings | {"save_dir": f"turn{len(list(Path().glob('turn*')))}"}).folder
-
-    def examine(folder: Path) -> Diagnosis:
-        made.append(folder)
-        return diagnose_run(folder, min_seconds=SECONDS)
-
-    ill = SMALL | {"corpus_dir": chain, "learning_rate": WELL / 30}
-    result = treat(ill, 400.0, train, examine, lambda took: 0.0, lambda turn: None)
-    first, second = result.turns[:2]
-    assert made[0] == Path(first.run) == Path("turn0")
-    assert second.verdict_before == "learning_rate_too_low"
-    assert second.gain is not None
-    assert second.gain > 0.1
-    best = min(result.turns, key=lambda turn: turn.bits_per_byte)
-    assert result.best == best.run != first.run
-    assert result.stopped

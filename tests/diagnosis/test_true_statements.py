@@ -13,14 +13,14 @@ from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.diagnose import diagnose_run, save_diagnosis
 from descend.diagnosis.effects import TreatmentEffect
-from descend.diagnosis.measurement import Measurement, Measurements
 from descend.diagnosis.ranking import is_usual, rank_causes, supporting_evidence
 from descend.diagnosis.recommended_config import load_diagnosis
-from descend.diagnosis.recorded_run import load_recorded_run
 from descend.diagnosis.reference_ranges import REFERENCE_RANGES
 from descend.diagnosis.result import Finding, OtherCause, PairedTrial, has_trials
+from descend.diagnosis.run_context import load_run_context
 from descend.diagnosis.treatments import Treatment
 from descend.diagnosis.verdict import Verdict, decide_verdict, decide_without_trials
+from descend.metrics.measurement import Measurement, Measurements
 from descend.report.text.diagnosis import AS_LARGE, INCONCLUSIVE, LESSER, OUT, group_other_causes
 
 CONFIG = RunConfig(vocab_size=2048, epoch=3, warmup_steps=0, schedule="constant")
@@ -56,9 +56,10 @@ def test_no_cause_is_named_on_usual_readings_alone() -> None:
 
 def trial(gain: float, *, counts: bool | None = True, undecided: bool = False) -> PairedTrial:
     return PairedTrial(
-        metric="nats", change="a change", control=4.0, treatment=4.0 - gain, loss_reduction=gain,
-        ci95=(gain - 0.1, gain + 0.1), p_holm=0.01, seeds=3, tokens=1000, run_fraction=1.0,
-        seconds=1.0, cost_factor=1.0, is_significant=counts, is_inconclusive=undecided,
+        metric="nats", change="a change", control_loss=4.0, treatment_loss=4.0 - gain,
+        loss_reduction=gain, ci95=(gain - 0.1, gain + 0.1), p_holm=0.01, seeds=3,
+        tokens=1000, run_fraction=1.0, seconds=1.0,
+        cost_factor=1.0, is_significant=counts, is_inconclusive=undecided,
     )  # fmt: skip
 
 
@@ -165,7 +166,7 @@ def test_a_run_whose_model_is_lost_is_diagnosed_from_its_checkpoint(
     folder = own_folder / "run"
     shutil.copytree(trained, folder)
     (folder / "model.safetensors").unlink()
-    case = load_recorded_run(folder)
+    case = load_run_context(folder)
     assert case.finished
     found = diagnose_run(folder, proof=False)
     assert any(e.metric == "measured_validation_loss" for e in found.measurements)

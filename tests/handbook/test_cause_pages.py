@@ -14,8 +14,6 @@ from typing import Any
 import pytest
 
 import descend
-from descend.check import bug_pages as bugs
-from descend.check.bugs import BUGS
 from descend.config import RunConfig, make_config
 from descend.data.contamination import exact_overlap, fuzzy_overlap
 from descend.data.corpus_stats import RARE_TOKEN_COUNT
@@ -37,6 +35,8 @@ from descend.handbook.explain import explain_page
 from descend.handbook.page import HEADINGS, Page, load_markdown_pages
 from descend.handbook.page_lookup import find_page, load_all_pages
 from descend.metrics import activations, corpus_distribution, loss_breakdown
+from descend.program_check import bug_pages as bugs
+from descend.program_check.bugs import BUGS
 from descend.training import lr_schedule, optimizers, recipe, rollback
 
 Explain = Callable[..., Any]
@@ -144,7 +144,10 @@ def smoothing_floor(share: float, vocabulary: int) -> float:
             f"falls no further (by {loss_breakdown.FLAT_LOSS_NATS:.0%}".replace("%", " %"),
         ),
         ("distribution_shift", f"for {({8: 'eight'})[corpus_distribution.NUM_SEGMENTS]} stretches"),
-        ("distribution_shift", f"shift over {distribution_shift.MIN_SHIFT_NATS:g}"),
+        (
+            "distribution_shift",
+            f"distribution shift nats over {distribution_shift.MIN_SHIFT_NATS:g}",
+        ),
         ("diverged", f"for {rollback.SPIKE_PATIENCE_STEPS} steps in a row"),
         (
             "diverged",
@@ -184,7 +187,7 @@ def test_cause_page_constants_match_code(name: str, phrase: str) -> None:
 
 
 def test_the_docstring_is_the_page(explain: Explain) -> None:
-    source = Path(descend.__file__).parent / "doctor" / "causes" / "learning_rate_too_low.py"
+    source = Path(descend.__file__).parent / "diagnosis" / "causes" / "learning_rate_too_low.py"
     page = PAGES["learning_rate_too_low"]
     words = " ".join(source.read_text(encoding="utf-8").split('"""')[1].split())
     for section, body in page.sections.items():
@@ -214,18 +217,18 @@ def test_cause_page_shows_diagnosis_of_a_run(
     run = own_folder / "run"
     shutil.copytree(trained, run)
     trial = {
-        "metric": "validation_loss", "change": "3 times the learning rate", "control": 4.0,
-        "treated": 3.5, "gain": 0.5, "ci95": [0.4, 0.6], "p_holm": 0.001, "seeds": 3, "tokens": 9,
-        "run_fraction": 1.0, "seconds": 2.0, "cost_factor": 1.0,
+        "metric": "validation_loss", "change": "3 times the learning rate", "control_loss": 4.0,
+        "treatment_loss": 3.5, "loss_reduction": 0.5, "ci95": [0.4, 0.6], "p_holm": 0.001,
+        "seeds": 3, "tokens": 9, "run_fraction": 1.0, "seconds": 2.0, "cost_factor": 1.0,
     }  # fmt: skip
     finding = {
-        "cause": name, "probability": 0.93, "evidence": [], "remedy": "raise it",
-        "prescription": {"learning_rate": 0.003}, "trial": trial,
+        "cause": name, "probability": 0.93, "evidence": [], "advice": "raise it",
+        "recommended_config": {"learning_rate": 0.003}, "trial": trial,
     }  # fmt: skip
     content = {
         "run": str(run), "verdict": name, "probability": 0.93, "causes": [finding],
-        "ruled_out": [{"cause": "data_leakage", "because": "nothing of it stands in training"}],
-        "readings": [], "notes": [], "cost": {"seconds": 1.0, "fraction_of_run": 0.1},
+        "ruled_out": [{"cause": "data_leakage", "reason": "nothing of it stands in training"}],
+        "measurements": [], "warnings": [], "cost": {"seconds": 1.0, "fraction_of_run": 0.1},
     }  # fmt: skip
     (run / "diagnosis.json").write_text(json.dumps(content))
     said = explain(name, "--run", run).out

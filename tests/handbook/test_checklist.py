@@ -14,23 +14,23 @@ from descend.cli.main import run as command_line
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.effects import TreatmentEffect
-from descend.diagnosis.recorded_run import load_recorded_run
+from descend.diagnosis.findings import to_paired_trial
 from descend.diagnosis.result import trial_budget_seconds
+from descend.diagnosis.run_context import load_run_context
 from descend.diagnosis.treatments import Treatment
-from descend.diagnosis.verdict import to_paired_trial
 from descend.errors import RunFolderError
 from descend.handbook.checklist import RULES, answer_checklist
-from descend.handbook.run_notes import read_run
 from descend.report.text.run_summary import checklist_text
+from descend.runs.recorded_run import open_run_with_epoch
 from descend.units import format_duration
 
 
 def trial(gain: float, change: str = "twice the width", counts: bool = True) -> dict[str, Any]:
     return {
-        "metric": "validation_loss", "change": change, "control": 4.0, "treated": 4.0 - gain,
-        "gain": gain, "ci95": [gain - 0.05, gain + 0.05], "p_holm": 0.5, "seeds": 3, "tokens": 9,
-        "run_fraction": 1.0, "seconds": 2.0, "cost_factor": 1.0,
-        "counts": counts,
+        "metric": "validation_loss", "change": change, "control_loss": 4.0,
+        "treatment_loss": 4.0 - gain, "loss_reduction": gain, "ci95": [gain - 0.05, gain + 0.05],
+        "p_holm": 0.5, "seeds": 3, "tokens": 9, "run_fraction": 1.0, "seconds": 2.0,
+        "cost_factor": 1.0, "is_significant": counts,
     }  # fmt: skip
 
 
@@ -40,22 +40,23 @@ def diagnosed(trained: Path, own_folder: Path) -> Path:
     folder = own_folder / "run"
     shutil.copytree(trained, folder)
     finding = {
-        "cause": "learning_rate_too_low", "probability": 0.9, "evidence": [], "remedy": "raise it",
-        "prescription": {"learning_rate": 0.01}, "trial": trial(0.4, "3 times the learning rate"),
+        "cause": "learning_rate_too_low", "probability": 0.9, "evidence": [], "advice": "raise it",
+        "recommended_config": {"learning_rate": 0.01},
+        "trial": trial(0.4, "3 times the learning rate"),
     }  # fmt: skip
     ruled_out = [
-        {"cause": "learning_rate_too_high", "because": "steps are short"},
+        {"cause": "learning_rate_too_high", "reason": "steps are short"},
         {
             "cause": "model_too_small",
-            "because": "twice the width: no gain",
+            "reason": "twice the width: no gain",
             "trial": trial(0.01, counts=False),
         },
-        {"cause": "batch_too_small", "because": "batch_is fine"},
-        {"cause": "batch_too_large", "because": "batch_is fine"},
+        {"cause": "batch_too_small", "reason": "batch_is fine"},
+        {"cause": "batch_too_large", "reason": "batch_is fine"},
     ]
     content = {
         "run": str(folder), "verdict": "learning_rate_too_low", "probability": 0.9,
-        "causes": [finding], "ruled_out": ruled_out, "readings": [], "notes": [],
+        "causes": [finding], "ruled_out": ruled_out, "measurements": [], "warnings": [],
         "cost": {"seconds": 1.0, "fraction_of_run": 0.1},
     }  # fmt: skip
     (folder / "diagnosis.json").write_text(json.dumps(content))
@@ -65,8 +66,8 @@ def diagnosed(trained: Path, own_folder: Path) -> Path:
 @pytest.mark.parametrize(
     "left_open",
     [
-        {"untried": True},
-        {"trial": trial(0.3, "4 times the batch", counts=False) | {"undecided": True}},
+        {"is_untested": True},
+        {"trial": trial(0.3, "4 times the batch", counts=False) | {"is_inconclusive": True}},
     ],
 )
 def test_checklist_answer_is_open_when_untested_or_inconclusive(
@@ -75,7 +76,7 @@ def test_checklist_answer_is_open_when_untested_or_inconclusive(
     file = diagnosed / "diagnosis.json"
     content = json.loads(file.read_text())
     other = next(r for r in content["ruled_out"] if r["cause"] == "batch_too_small")
-    other |= left_open | {"because": "nobody knows"}
+    other |= left_open | {"reason": "nobody knows"}
     file.write_text(json.dumps(content))
     (batch,) = [a for a in answer_checklist(diagnosed).answers if "batch" in a.question.lower()]
     assert batch.answer == "open"
@@ -94,9 +95,9 @@ def test_checklist_without_diagnosis_is_open_and_explains(trained: Path) -> None
     assert all(a.reason.startswith("Recorded: ") for a in checklist_result.answers)
     assert checklist_result.sentence.startswith("Not diagnosed yet, so all five are open")
     (last,) = [line for line in checklist_text(checklist_result).splitlines() if "diagnose" in line]
-    seconds = read_run(trained).full_seconds
+    seconds = open_run_with_epoch(trained).estimated_total_seconds
     assert seconds > 0
-    assert seconds == pytest.approx(load_recorded_run(trained).estimated_total_seconds), (
+    assert seconds == pytest.approx(load_run_context(trained).estimated_total_seconds), (
         "as the doctor counts it"
     )
     cost = format_duration(trial_budget_seconds(seconds))
@@ -132,7 +133,11 @@ def test_the_advice_follows_from_why_nothing_was_tried(diagnosed: Path) -> None:
     content = json.loads(file.read_text())
     for one in [*content["causes"], *content["ruled_out"]]:
         one["trial"] = None
-    content |= {"verdict": "unknown", "causes": [], "untried": "nothing was tried: hold out more"}
+    content |= {
+        "verdict": "unknown",
+        "causes": [],
+        "untested_reason": "nothing was tried: hold out more",
+    }
     file.write_text(json.dumps(content))
     sentence = answer_checklist(diagnosed).sentence
     assert sentence == "All five are open. Nothing was tried: hold out more."
@@ -142,8 +147,8 @@ def test_checklist_answers_from_smaller_significant_effect(diagnosed: Path) -> N
     file = diagnosed / "diagnosis.json"
     content = json.loads(file.read_text())
     content["ruled_out"].append({
-        "cause": "too_little_data", "because": "half the text costs +0.300 nats: real, but less",
-        "trial": trial(0.3, "half the text") | {"treated": 4.3},
+        "cause": "too_little_data", "reason": "half the text costs +0.300 nats: real, but less",
+        "trial": trial(0.3, "half the text") | {"treatment_loss": 4.3},
     })  # fmt: skip
     file.write_text(json.dumps(content))
     data = answer_checklist(diagnosed).answers[-1]
@@ -190,7 +195,7 @@ def test_the_doctors_own_judgement_is_the_answer(
     content = json.loads(file.read_text())
     trial_content = msgspec.to_builtins(to_paired_trial(gain, 1.0))
     out = [r for r in content["ruled_out"] if r["cause"] != cause]
-    content["ruled_out"] = [*out, {"cause": cause, "because": "as tried", "trial": trial_content}]
+    content["ruled_out"] = [*out, {"cause": cause, "reason": "as tried", "trial": trial_content}]
     file.write_text(json.dumps(content))
     rule_answer = {a.rule: a for a in answer_checklist(diagnosed).answers}[question]
     assert (rule_answer.answer, rule_answer.is_tested) == (answer, True)
@@ -199,7 +204,7 @@ def test_the_doctors_own_judgement_is_the_answer(
 def test_checklist_answer_is_open_for_outdated_diagnosis(diagnosed: Path) -> None:
     file = diagnosed / "diagnosis.json"
     content = json.loads(file.read_text())
-    del content["ruled_out"][1]["trial"]["counts"]
+    del content["ruled_out"][1]["trial"]["is_significant"]
     file.write_text(json.dumps(content))
     size = answer_checklist(diagnosed).answers[0]
     assert (size.answer, size.is_tested) == ("open", False)

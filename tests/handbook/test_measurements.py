@@ -76,7 +76,7 @@ def quoted(text: str) -> Iterator[tuple[str, str, str]]:
     """Signal, number and run of each ``update ratio 0.025 in `run.json`, 0.1 in `other.json```."""
     signal = ""
     for words, number, run in re.findall(
-        r"([a-z ]*?)(-?[\d.]+) in `(\w+)\.json`", " ".join(text.split())
+        r"([a-z0-9 ]*?)(-?[\d.]+) in `(\w+)\.json`", " ".join(text.split())
     ):
         named = [s for s in SIGNALS if words.strip().endswith(s)]
         signal = SIGNALS[max(named, key=len)] if named else signal
@@ -90,7 +90,8 @@ def format_like(value: float, number: str) -> str:
 
 
 def test_quotes_are_read_as_they_are_meant() -> None:
-    text = "Real: update ratio 0.025 in `a.json`, the first, 170 in\n`b.json`; steps -5 in `a.json`"
+    text = "Real: update to weight ratio 0.025 in `a.json`, the first, 170 in\n`b.json`; "
+    text += "steps -5 in `a.json`"
     assert list(quoted(text)) == [
         ("update_to_weight_ratio", "0.025", "a"),
         ("update_to_weight_ratio", "170", "b"),

@@ -10,21 +10,22 @@ import msgspec
 import pytest
 
 from descend.diagnosis.measure import measure_run
-from descend.diagnosis.measurement import Measurement
-from descend.diagnosis.recorded_run import load_recorded_run
 from descend.diagnosis.reference_ranges import reference_range
 from descend.diagnosis.result import Evidence
+from descend.diagnosis.run_context import load_run_context
 from descend.handbook.metric_glossary import METRIC_DESCRIPTIONS, PAGE_METRICS
 from descend.handbook.page_lookup import find_page, load_all_pages
-from descend.handbook.run_notes import describe_run, read_run
+from descend.handbook.run_notes import describe_run
 from descend.handbook.run_notes.metric_notes import IN_THE_RECORDS
 from descend.handbook.run_notes.topics import TOPICS
 from descend.handbook.run_notes.wording import format_significant
+from descend.metrics.measurement import Measurement
+from descend.runs.recorded_run import open_run_with_epoch
 
 
 @pytest.fixture(scope="module")
 def measurements(trained: Path) -> dict[str, Measurement]:
-    return measure_run(load_recorded_run(trained))
+    return measure_run(load_run_context(trained))
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def diagnosed(
     ]
     content = {
         "run": str(folder), "verdict": "healthy", "probability": 0.9, "causes": [],
-        "ruled_out": [], "readings": msgspec.to_builtins(taken), "notes": [],
+        "ruled_out": [], "measurements": msgspec.to_builtins(taken), "warnings": [],
         "cost": {"seconds": 1.0, "fraction_of_run": 0.1},
     }  # fmt: skip
     (folder / "diagnosis.json").write_text(json.dumps(content))
@@ -66,7 +67,7 @@ def test_every_metric_has_a_page(measurements: dict[str, Measurement]) -> None:
 def test_metric_page_shows_diagnosis_measurement(
     diagnosed: Path, measurements: dict[str, Measurement]
 ) -> None:
-    run = read_run(diagnosed)
+    run = open_run_with_epoch(diagnosed)
     num_quoted = 0
     for page, page_metrics in PAGE_METRICS.items():
         for name in set(page_metrics) & measurements.keys() - IN_THE_RECORDS:
@@ -76,7 +77,7 @@ def test_metric_page_shows_diagnosis_measurement(
             num_quoted += 1
     assert num_quoted > 20
     sharpness = describe_run("attention_sharpness", run) or ""
-    assert sharpness.startswith("The diagnosis of your run read:\n\n- attention entropy ")
+    assert sharpness.startswith("The diagnosis of your run read:\n\n- attention entropy fraction ")
     assert "(healthy: over 0.05)" in sharpness
     assert "(healthy: under 100): the largest score of any head" in sharpness
     assert {
@@ -85,7 +86,7 @@ def test_metric_page_shows_diagnosis_measurement(
 
 
 def test_metric_page_suggests_diagnose_when_undiagnosed(trained: Path) -> None:
-    run = read_run(trained)
+    run = open_run_with_epoch(trained)
     for page in PAGE_METRICS.keys() - TOPICS.keys():
         assert f"`descend diagnose {trained}` measures it" in (describe_run(page, run) or "")
 
@@ -94,5 +95,5 @@ def test_metric_page_reports_missing_measurement(diagnosed: Path, tmp_path: Path
     copy = tmp_path / "run"
     shutil.copytree(diagnosed, copy)
     whole = json.loads((copy / "diagnosis.json").read_text())
-    (copy / "diagnosis.json").write_text(json.dumps(whole | {"readings": []}))
-    assert "did not measure it" in (describe_run("dead_unit_fraction", read_run(copy)) or "")
+    (copy / "diagnosis.json").write_text(json.dumps(whole | {"measurements": []}))
+    assert "did not measure it" in (describe_run("dead_units", open_run_with_epoch(copy)) or "")

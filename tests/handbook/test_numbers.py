@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from descend.handbook.page import load_markdown_pages
-from descend.handbook.run_notes import describe_run, read_run
+from descend.handbook.run_notes import describe_run
 from descend.handbook.run_notes.topics import TOPICS
 from descend.handbook.run_notes.wording import format_significant
+from descend.runs.recorded_run import open_run_with_epoch
 from descend.units import format_bytes
 
 
@@ -30,7 +31,7 @@ class Raw:
     config: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "config", self.info["resolved"])
+        object.__setattr__(self, "config", self.info["resolved_config"])
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         """The records of a kind, in order."""
@@ -72,7 +73,7 @@ def rates(raw: Raw) -> list[str]:
 
 def medians(raw: Raw) -> dict[str, float]:
     ratios_by_name: dict[str, list[float]] = {}
-    late = [m for m in raw.of("matrices") if m["step"] > raw.config["warmup_steps"]]
+    late = [m for m in raw.of("weight_updates") if m["step"] > raw.config["warmup_steps"]]
     for record in late:
         for name, ratio in record["update_to_weight_ratio"].items():
             if record["weight_rms"][name]:
@@ -155,7 +156,7 @@ def optimizer(raw: Raw) -> list[str]:
 
 
 def weights(raw: Raw) -> list[str]:
-    first, last = raw.of("matrices")[0], raw.of("matrices")[-1]
+    first, last = raw.of("weight_updates")[0], raw.of("weight_updates")[-1]
     return [
         f"{format_significant(statistics.median(m['weight_rms'].values()))} at update {m['step']}"
         for m in (first, last)
@@ -280,7 +281,7 @@ def regularisation(raw: Raw) -> list[str]:
 def checkpoint(raw: Raw) -> list[str]:
     assert raw.summary["finished"]
     return [
-        f"{len(raw.of('saved'))} checkpoints",
+        f"{len(raw.of('checkpoint_saved'))} checkpoints",
         f"`descend continue {raw.folder}`",
         f"epoch {best(raw)['epoch']} (update {best(raw)['step']}",
     ]
@@ -413,10 +414,10 @@ EXPECTED: dict[str, Expected] = {
     **dict.fromkeys(("optimizer", "adamw", "muon"), optimizer),
     **dict.fromkeys(("schedule", "constant", "linear", "cosine", "wsd", "piecewise"), schedule),
     **dict.fromkeys(("gradient_clip", "gradient_norm"), gradients),
-    **dict.fromkeys(("divergence_rollback", "max_loss_increase"), describe_rollbacks),
-    "first_loss": first,
-    "memorise": memory,
-    "exact_contamination_fraction": copied,
+    **dict.fromkeys(("divergence_rollback", "loss_spikes"), describe_rollbacks),
+    "initial_loss": first,
+    "memorization": memory,
+    "contamination": copied,
     **dict.fromkeys(("gradient_accumulation_steps", "activation_checkpointing"), parts),
     **dict.fromkeys(("precision", "device"), machine),
     "attention": attention,
@@ -451,7 +452,7 @@ def test_the_numbers_are_those_of_the_records(
     name: str, which: str, request: pytest.FixtureRequest
 ) -> None:
     folder: Path = request.getfixturevalue(which)
-    said = describe_run(name, read_run(folder))
+    said = describe_run(name, open_run_with_epoch(folder))
     assert said is not None
     for part in EXPECTED[name](read_raw(folder)):
         assert part in said

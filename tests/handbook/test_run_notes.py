@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import statistics
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,27 +13,28 @@ from descend.config import RunConfig, make_config
 from descend.config_sources import normalize_key
 from descend.errors import RunFolderError
 from descend.handbook.page import load_markdown_pages
-from descend.handbook.run_notes import describe_run, read_run
+from descend.handbook.run_notes import describe_run
 from descend.handbook.run_notes.loss_notes import MAX_LISTED_EPOCHS
 from descend.handbook.run_notes.optimization_notes import MAX_LISTED_MATRICES
 from descend.handbook.run_notes.topics import TOPICS
 from descend.handbook.run_notes.wording import format_significant, suggest_flags
 from descend.runs.events import WeightUpdateStats
+from descend.runs.recorded_run import open_run_with_epoch
 
 
 def test_fixture_runs_differ_in_overfitting(trained: Path, astray: Path) -> None:
-    assert read_run(astray).best.epoch == 1
-    assert read_run(trained).best.epoch > 1
-    assert "higher by epoch 3" in (describe_run("overfitting", read_run(astray)) or "")
-    assert "`--epoch 1`" in (describe_run("epoch", read_run(astray)) or "")
-    assert "clipping was off" in (describe_run("gradient_clip", read_run(astray)) or "")
+    assert open_run_with_epoch(astray).best_epoch.epoch == 1
+    assert open_run_with_epoch(trained).best_epoch.epoch > 1
+    assert "higher by epoch 3" in (describe_run("overfitting", open_run_with_epoch(astray)) or "")
+    assert "`--epoch 1`" in (describe_run("epoch", open_run_with_epoch(astray)) or "")
+    assert "clipping was off" in (describe_run("gradient_clip", open_run_with_epoch(astray)) or "")
 
 
 @pytest.mark.parametrize("which", ["trained", "astray"])
 def test_run_section_ends_with_a_valid_suggestion(
     which: str, request: pytest.FixtureRequest
 ) -> None:
-    run = read_run(request.getfixturevalue(which))
+    run = open_run_with_epoch(request.getfixturevalue(which))
     for name in TOPICS:
         said = describe_run(name, run)
         assert said is not None
@@ -49,7 +49,7 @@ def test_run_section_ends_with_a_valid_suggestion(
 
 
 def test_setting_section_states_value_and_origin(trained: Path) -> None:
-    run = read_run(trained)
+    run = open_run_with_epoch(trained)
     for key in RunConfig.model_fields:
         said = describe_run(key, run) or ""
         assert said.startswith((f"Your run used `{key}` ", f"Your run left `{key}` open."))
@@ -61,38 +61,40 @@ def test_setting_section_states_value_and_origin(trained: Path) -> None:
 
 
 def test_learning_rate_section_lists_values_per_epoch(astray: Path) -> None:
-    said = describe_run("learning_rate", read_run(astray)) or ""
-    assert said.startswith("Your run used `learning_rate` 0.01 from epoch 1, 2 from epoch 2.")
-    assert "`--schedule wsd --learning-rate 6`" in said
+    said = describe_run("learning_rate", open_run_with_epoch(astray)) or ""
+    assert said.startswith("Your run used `learning_rate` 0.01 from epoch 1, 0.5 from epoch 2.")
+    assert "`--schedule wsd --learning-rate 1.5`" in said
 
 
 def test_generation_pages_have_no_run_section(trained: Path) -> None:
     silent = {
-        name for name in load_markdown_pages() if describe_run(name, read_run(trained)) is None
+        name
+        for name in load_markdown_pages()
+        if describe_run(name, open_run_with_epoch(trained)) is None
     }
     about_writing = {n for n, page in load_markdown_pages().items() if page.group == "Generation"}
     assert silent == about_writing
 
 
 def test_zero_initialized_matrix_skips_first_update_ratio(trained: Path) -> None:
-    run = read_run(trained)
-    first, second = run.matrices[:2]
+    run = open_run_with_epoch(trained)
+    first, second = run.weight_updates[:2]
     zero = [name for name, rms in first.weight_rms.items() if rms == 0]
     # An update of a matrix of zeros is endlessly large beside it; no median may show that.
     assert max(first.update_to_weight_ratio[name] for name in zero) > 1e4
-    whole = replace(run, records=[*run.steps, first, second], config=warmed_up(run.config, 999))
+    whole = run.with_parts(weight_updates=[first, second], config=warmed_up(run.config, 999))
     for name, ratio in whole.update_ratios.items():
         both = (first.update_to_weight_ratio[name] + second.update_to_weight_ratio[name]) / 2
         assert ratio == pytest.approx(second.update_to_weight_ratio[name] if name in zero else both)
 
 
 def test_ratios_of_the_warmup_do_not_count(trained: Path) -> None:
-    run = read_run(trained)
-    steps = [m.step for m in run.matrices]
+    run = open_run_with_epoch(trained)
+    steps = [m.step for m in run.weight_updates]
     assert steps[:3] == [1, 26, 51]
-    late = replace(run, config=warmed_up(run.config, 26))
+    late = run.with_parts(config=warmed_up(run.config, 26))
     for name, ratio in late.update_ratios.items():
-        ratios = [m.update_to_weight_ratio[name] for m in run.matrices[2:]]
+        ratios = [m.update_to_weight_ratio[name] for m in run.weight_updates[2:]]
         assert ratio == pytest.approx(statistics.median(ratios))
 
 
@@ -101,10 +103,10 @@ def warmed_up(config: RunConfig, steps: int) -> RunConfig:
 
 
 def test_matrix_list_is_abbreviated_to_the_extremes(trained: Path) -> None:
-    run = read_run(trained)
+    run = open_run_with_epoch(trained)
     ratios = {f"blocks.{n}.ff.up.weight": (n + 1) / 1000 for n in range(100)}
     many = WeightUpdateStats(1000, dict.fromkeys(ratios, 1.0), dict.fromkeys(ratios, 1.0), ratios)
-    said = describe_run("update_to_weight_ratio", replace(run, records=[*run.steps, many])) or ""
+    said = describe_run("update_to_weight_ratio", run.with_parts(weight_updates=[many])) or ""
     assert said.count("\n- ") + said.startswith("- ") == MAX_LISTED_MATRICES
     assert "(76 in between are left out)" in said
     assert "`blocks.0.ff.up.weight`: 0.001\n" in said
@@ -113,14 +115,13 @@ def test_matrix_list_is_abbreviated_to_the_extremes(trained: Path) -> None:
 
 
 def test_epoch_list_keeps_first_best_and_last(trained: Path) -> None:
-    run = read_run(trained)
+    run = open_run_with_epoch(trained)
     losses = [abs(n - 41) / 100 + 2 for n in range(1, 101)]
     many = [
         structs.replace(run.epochs[0], epoch=n, validation_loss=loss)
         for n, loss in enumerate(losses, 1)
     ]
-    summary = structs.replace(run.summary, epochs=many, best_epoch=41, validation_loss=2.0)
-    said = describe_run("overfitting", replace(run, summary=summary)) or ""
+    said = describe_run("overfitting", run.with_parts(epochs=many)) or ""
     assert said.count("\n- epoch") <= MAX_LISTED_EPOCHS + 1
     for number in (1, 41, 100):
         assert f"- epoch {number}: " in said
@@ -129,13 +130,12 @@ def test_epoch_list_keeps_first_best_and_last(trained: Path) -> None:
 
 
 def test_an_unfinished_run_is_to_be_resumed(trained: Path) -> None:
-    run = read_run(trained)
-    summary = structs.replace(run.summary, finished=False)
-    assert "descend resume" in (describe_run("checkpoint", replace(run, summary=summary)) or "")
+    run = open_run_with_epoch(trained)
+    assert "descend resume" in (describe_run("checkpoint", run.with_parts(finished=False)) or "")
 
 
 def test_suggestion_is_another_seed_without_valid_change(trained: Path) -> None:
-    run = read_run(trained)
+    run = open_run_with_epoch(trained)
     assert (
         suggest_flags(run, {"embed_dim": 17}, {"embed_dim": 16}) == "try another seed (`--seed 43`)"
     )
@@ -150,8 +150,10 @@ def test_read_run_rejects_run_without_finished_epoch(trained: Path, tmp_path: Pa
     (tmp_path / "run.json").write_bytes((trained / "run.json").read_bytes())
     lines = (trained / "events.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "events.jsonl").write_text("".join(lines[:5]), encoding="utf-8")
-    with pytest.raises(RunFolderError, match=r"not finished its first epoch.*descend resume"):
-        read_run(tmp_path)
+    with pytest.raises(
+        RunFolderError, match=r"not finished its first epoch.*descend train --from-run"
+    ):
+        open_run_with_epoch(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from descend.diagnosis.recorded_run import load_recorded_run
+from descend.diagnosis.run_context import load_run_context
 from descend.errors import RunFolderError
 from descend.runs.checksums import check_seal, seal_json
 from descend.runs.event_log import EventLog, event_problems, read_events
@@ -54,7 +54,7 @@ def test_a_changed_digit_is_not_reported_as_the_loss(
     assert 7 not in [r.step for r in records if isinstance(r, Step)]
     assert f"line {at + 1} damaged and left out" in caplog.text
     assert "step 8 are missing" in caplog.text
-    assert any("damaged and left out" in note for note in load_recorded_run(run_copy).warnings)
+    assert any("damaged and left out" in note for note in load_run_context(run_copy).warnings)
 
 
 def test_every_bit_of_a_line_is_watched(own_folder: Path) -> None:

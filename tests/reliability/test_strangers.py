@@ -160,7 +160,7 @@ def test_a_text_that_the_user_never_named_is_not_read(
     stranger: Path, own_folder: Path, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from descend.data import prepare
-    from descend.diagnosis.recorded_run import load_recorded_run
+    from descend.diagnosis.run_context import load_run_context
     from descend.training.continuation import continuation_config
 
     (own_folder / "secret.txt").write_text("my secret. " * 999)
@@ -171,7 +171,7 @@ def test_a_text_that_the_user_never_named_is_not_read(
         raise AssertionError("the path was followed")
 
     monkeypatch.setattr(prepare, "resolve_corpus", touched)
-    case = load_recorded_run(stranger)
+    case = load_run_context(stranger)
     assert case.store is None
     assert "not named on this machine" in " ".join(case.warnings)
     with pytest.raises(DescendError, match="not named on this machine"):
@@ -201,9 +201,9 @@ def test_link_to_an_own_run_json_is_not_trusted(trained: Path, tmp_path: Path) -
 
 
 def test_a_text_that_the_user_named_is_read_again(stranger: Path) -> None:
-    from descend.diagnosis.recorded_run import load_recorded_run
+    from descend.diagnosis.run_context import load_run_context
 
-    assert load_recorded_run(stranger).store is not None
+    assert load_run_context(stranger).store is not None
 
 
 # ----------------------------------------------------------------- tokenizer, config, weights

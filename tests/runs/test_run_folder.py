@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import descend
-from descend.diagnosis.recorded_run import load_recorded_run
+from descend.diagnosis.run_context import load_run_context
 from descend.errors import DiskWriteError, RunFolderError
 from descend.runs import atomic_write
 from descend.runs.run_files import read_info
@@ -36,7 +36,7 @@ def test_run_resolves_corpus_and_parent_from_any_folder(
         == info.requested_config["corpus_dir"]
         == os.path.join("..", "my.txt")
     )
-    assert load_recorded_run(folder).store is not None
+    assert load_run_context(folder).store is not None
     descend.run_on_model(folder, {"epoch": 1, "save_dir": "third"})
     assert read_info(Path("third")).parent == str(folder)
 

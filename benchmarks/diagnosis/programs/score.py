@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from examples import Case, all_cases
 from wilson import interval
 
-from descend.check.bugs import BUGS
-from descend.check.run_checks import Checked, check_module
+from descend.program_check.bugs import BUGS
+from descend.program_check.run_checks import Checked, check_module
 
 
 def check(case: Case, folder: Path) -> tuple[Checked, float]:

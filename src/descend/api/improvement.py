@@ -15,7 +15,7 @@ from descend.api.training import Model, resume, train_planned
 from descend.config import RunConfig, make_config
 from descend.config_sources import ResolvedConfig, resolve_config, with_changes
 from descend.diagnosis.recommended_config import NOT_INHERITED, requested_run_config
-from descend.diagnosis.recorded_run import load_recorded_run
+from descend.diagnosis.run_context import load_run_context
 from descend.diagnosis.treatment_search import MIN_STEPS, MIN_TRIALS, TreatmentSearch, moves_for
 from descend.errors import ConfigError, RunFolderError, UserError
 from descend.experiments.improvement import (
@@ -216,7 +216,7 @@ class _Work:
     def _search(self, run: Path, planned: CorpusPlan) -> dict[str, Any]:
         """The changes that gain in trials on the settings of `run`."""
         ends = time.perf_counter() + SEARCH_FRACTION * 60 * self._minutes_left()
-        case = load_recorded_run(run)
+        case = load_run_context(run)
         seconds = max(case.seconds_per_step, 1e-6) * case.execution.threads  # a trial has one
         left = (ends - time.perf_counter()) / seconds
         steps = min(case.total_steps, max(MIN_STEPS, int(left / MIN_TRIALS)))

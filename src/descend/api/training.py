@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from types import ModuleType
 
-    from descend.check.report import Checked
+    from descend.program_check.report import Checked
 
 
 class Model:
@@ -223,7 +223,7 @@ def check(program: str | ModuleType | Mapping[str, Any]) -> Checked:
     The conventions are those of docs/check.md. What is given as a module or a mapping is left as
     it was found. Raises `ProgramError` (a `UserError`) without a model or when an import fails.
     """
-    from descend.check.run_checks import check_module, check_namespace
+    from descend.program_check.run_checks import check_module, check_namespace
 
     with limit_threads_to_idle_cores():
         return check_module(program) if isinstance(program, str) else check_namespace(program)

@@ -45,7 +45,7 @@ def check(
 
     descend check my_training.py -- --lr 1e-3
     """
-    from descend.check.child_process import CheckLimits, check_in_child
+    from descend.program_check.child_process import CheckLimits, check_in_child
     from descend.report.text.check import format_check_report
 
     max_memory_bytes = None if memory is None else int(memory * 2**30)

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from descend.config import RunConfig
-from descend.diagnosis.measurement import Measurements
+from descend.metrics.measurement import Measurements
 
 HEADINGS = (
     "What it is",

@@ -9,7 +9,6 @@ import msgspec
 
 from descend.config_sources import with_changes
 from descend.diagnosis.effects import TreatmentEffect, control_curve
-from descend.diagnosis.measurement import Measurements
 from descend.diagnosis.ranking import RankedCause
 from descend.diagnosis.result import NEW_VOCABULARY_METRIC, Finding, OtherCause
 from descend.diagnosis.series_evaluation import (
@@ -18,8 +17,15 @@ from descend.diagnosis.series_evaluation import (
     limit_to_budget,
     treatment_sequences,
 )
-from descend.diagnosis.trial_series import TrialSeries, run_trial_series
+from descend.diagnosis.trial_rounds import run_trial_series
+from descend.diagnosis.trial_series import (
+    TrialSeries,
+    drop_too_short,
+    list_treatments,
+    paired_reductions,
+)
 from descend.diagnosis.verdict import Verdict
+from descend.metrics.measurement import Measurements
 from descend.metrics.power_law import InterpolatedCurve
 
 MAX_COMBINED = 4
@@ -59,8 +65,9 @@ def find_additional_causes(
     curve = control_curve(series, own)
     while series.remaining_seconds() > 0:
         series = combined_trial_series(series, effect, curve)
-        sequences = series.long_enough_for(
-            treatment_sequences(series.recorded_run, series.base, ranked_causes, measurements)
+        sequences = drop_too_short(
+            series,
+            treatment_sequences(series.recorded_run, series.base, ranked_causes, measurements),
         )
         others = [x for x in sequences if x[0].cause not in {*names, *spared}]
         # Those that gained most before, and those not yet raced, in order of suspicion.
@@ -154,7 +161,7 @@ def merge_findings(verdict: Verdict, first: str, more: Sequence[Finding]) -> Ver
 def _best_reductions(series: TrialSeries) -> dict[str, float]:
     """The best gain of each cause on the run's own seed, at least 0."""
     best: dict[str, float] = {}
-    for treatment in series.treatments_run():
-        reductions = series.loss_reductions(treatment)
+    for treatment in list_treatments(series):
+        reductions = paired_reductions(series, treatment)
         best[treatment.cause] = max([best.get(treatment.cause, 0.0), *reductions[:1]])
     return best

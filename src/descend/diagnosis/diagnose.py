@@ -20,11 +20,9 @@ from descend.diagnosis.combinations import (
 from descend.diagnosis.diverged_run import diagnose_divergence
 from descend.diagnosis.limitations import add_untested_causes, describe_normal_run, no_trials_reason
 from descend.diagnosis.measure import measure_run, run_validation_loss
-from descend.diagnosis.measurement import Measurements
 from descend.diagnosis.memorization_check import MAX_TIME_FRACTION, check_memorization
 from descend.diagnosis.ranking import RankedCause, evidence_of, rank_causes
 from descend.diagnosis.recommended_config import load_diagnosis
-from descend.diagnosis.recorded_run import RecordedRun, load_recorded_run
 from descend.diagnosis.result import (
     DEFAULT_BUDGET,
     Cost,
@@ -34,6 +32,7 @@ from descend.diagnosis.result import (
     has_trials,
     trial_budget_seconds,
 )
+from descend.diagnosis.run_context import RunContext, load_run_context
 from descend.diagnosis.series_evaluation import (
     add_seeds_until_decided,
     evaluate_series,
@@ -42,17 +41,17 @@ from descend.diagnosis.series_evaluation import (
     treatment_sequences,
 )
 from descend.diagnosis.treatments import Treatment, control_config
-from descend.diagnosis.trial_series import (
-    FIRST_SERIES_FRACTION,
-    TrialSeries,
+from descend.diagnosis.trial_length import (
     choose_trial_length,
     first_round_seconds,
     num_parallel_trials,
-    run_trial_series,
 )
+from descend.diagnosis.trial_rounds import FIRST_SERIES_FRACTION, run_trial_series
+from descend.diagnosis.trial_series import TrialSeries, drop_too_short, make_series_spec
 from descend.diagnosis.verdict import Verdict, decide_without_trials
 from descend.errors import ConfigError, RunFolderError
 from descend.machine import contention_factor
+from descend.metrics.measurement import Measurements
 from descend.progress import ignore_progress
 from descend.runs.atomic_write import write_file_atomic
 from descend.runs.run_files import DIAGNOSIS
@@ -86,7 +85,7 @@ def diagnose_run(
             "0.15 is usual; 1 allows trials that take as long as the run",
         )  # fmt: skip
     began = time.monotonic()
-    recorded_run = load_recorded_run(folder, on_progress)
+    recorded_run = load_run_context(folder, on_progress)
     on_progress("reading the run", 0.0)
     with limit_threads_to_idle_cores():
         measurements = measure_run(recorded_run)
@@ -171,7 +170,7 @@ def validate_cause_names(names: list[str]) -> set[str]:
 
 
 def _diagnose_diverged(
-    recorded_run: RecordedRun,
+    recorded_run: RunContext,
     ranked_causes: list[RankedCause],
     measurements: Measurements,
     allowed: float,
@@ -206,7 +205,7 @@ def _diagnose_diverged(
 
 
 def _combine_after_divergence(
-    recorded_run: RecordedRun,
+    recorded_run: RunContext,
     treatment: Treatment,
     ranked_causes: list[RankedCause],
     measurements: Measurements,
@@ -224,7 +223,7 @@ def _combine_after_divergence(
         recorded_run, base, sequences[:MAX_CANDIDATES], remaining_seconds
     )
     series = TrialSeries(recorded_run, base, steps, ends, on_progress)
-    run_trial_series(series, series.long_enough_for(sequences)[:count], "trying on top of it")
+    run_trial_series(series, drop_too_short(series, sequences)[:count], "trying on top of it")
     best = best_additional_finding(series, ["diverged"], ranked_causes, measurements)
     if best is None:
         return []
@@ -236,7 +235,7 @@ def _combine_after_divergence(
 
 
 def _diagnose_by_trials(
-    recorded_run: RecordedRun,
+    recorded_run: RunContext,
     ranked_causes: list[RankedCause],
     measurements: Measurements,
     allowed: float,
@@ -255,7 +254,7 @@ def _diagnose_by_trials(
         recorded_run, base, steps, began + FIRST_SERIES_FRACTION * allowed, on_progress
     )
     run_fraction = series.run_fraction
-    tested = series.long_enough_for(everyone)
+    tested = drop_too_short(series, everyone)
     sequences = tested[:count]
     # The first round is not cut short, and takes longer beside other programs.
     first_round = first_round_seconds(recorded_run, base, sequences, steps)
@@ -265,7 +264,7 @@ def _diagnose_by_trials(
         f"{format_duration(max_seconds)}", 0.0,
     )  # fmt: skip
     run_trial_series(series, sequences, "trying")
-    control = series.make_spec(None, series.seed)
+    control = make_series_spec(series, None, series.seed)
     own = (
         run_validation_loss(recorded_run, control.evaluation_tokens)
         if control and steps < recorded_run.total_steps

@@ -7,19 +7,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from descend.diagnosis.measurement import Measurements
 from descend.diagnosis.ranking import RankedCause, supporting_evidence
-from descend.diagnosis.recorded_run import RecordedRun, divergence_threshold
 from descend.diagnosis.result import Evidence, Finding, OtherCause, PairedTrial
+from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.treatments import Treatment, control_config, recommended_changes
-from descend.diagnosis.trial_series import (
-    TrialSeries,
-    best_validation_point,
-    fits_in_budget,
-    num_parallel_trials,
-    seconds_for,
-)
+from descend.diagnosis.trial_length import fits_in_budget, num_parallel_trials, seconds_for
+from descend.diagnosis.trial_series import TrialSeries, best_validation_point, run_series_trials
 from descend.diagnosis.verdict import Verdict
+from descend.metrics.measurement import Measurements
+from descend.training.explosion import loss_of_explosion
 from descend.trials.trial_spec import TrialResult
 from descend.units import format_duration
 
@@ -49,7 +45,7 @@ class DivergenceTrials:
 
 
 def diagnose_divergence(
-    recorded_run: RecordedRun,
+    recorded_run: RunContext,
     ranked_causes: Sequence[RankedCause],
     measurements: Measurements,
     allowed: float,
@@ -93,14 +89,14 @@ def diagnose_divergence(
     return Verdict("diverged", 0.99, [finding], out, None), [*warnings, *past.warnings], past
 
 
-def _why_open(recorded_run: RecordedRun) -> str:
+def _why_open(recorded_run: RunContext) -> str:
     """Of every other cause, why it is not looked into."""
     if not recorded_run.rollbacks:
         return "the run diverged before it could show"
     return "the run was rescued on its way, which is to be mended before anything else is tried"
 
 
-def _first_bad(recorded_run: RecordedRun) -> Evidence:
+def _first_bad(recorded_run: RunContext) -> Evidence:
     """The first step that was not as it should be, and what was found there."""
     if recorded_run.rollbacks:
         step, problem = recorded_run.rollbacks[0].failed_step, recorded_run.rollbacks[0].problem
@@ -117,7 +113,7 @@ def _first_bad(recorded_run: RecordedRun) -> Evidence:
     return Evidence("first_bad_step", float(step), "of the run", (None, None), problem)
 
 
-def _rollback_evidence(recorded_run: RecordedRun) -> list[Evidence]:
+def _rollback_evidence(recorded_run: RunContext) -> list[Evidence]:
     """How often the run was rescued, and what it took in the end."""
     if not recorded_run.rollbacks:
         return []
@@ -133,12 +129,12 @@ def _rollback_evidence(recorded_run: RecordedRun) -> list[Evidence]:
 
 def _has_diverged(result: TrialResult) -> bool:
     """Whether a trial did: to numbers that are not finite, or far above guessing."""
-    far = divergence_threshold(result.vocab_size)
+    far = loss_of_explosion(result.vocab_size)
     return result.diverged_step is not None or result.validation_loss > far
 
 
 def _try(
-    recorded_run: RecordedRun,
+    recorded_run: RunContext,
     ranked_cause: RankedCause,
     measurements: Measurements,
     allowed: float,
@@ -171,7 +167,7 @@ def _try(
         some = candidates[index : index + together]
         if index and not fits_in_budget(series, some):
             break
-        series.run([(treatment, series.seed) for treatment in some], "trying")
+        run_series_trials(series, [(treatment, series.seed) for treatment in some], "trying")
     control = series.results[None, series.seed]
     came_past = [
         (treatment, result)
@@ -206,8 +202,8 @@ def _try(
     trial = PairedTrial(
         metric="held-out loss, nats per token",
         change=treatment.change.label,
-        control=best_validation_point(control)[0],
-        treatment=best_validation_point(result)[0],
+        control_loss=best_validation_point(control)[0],
+        treatment_loss=best_validation_point(result)[0],
         loss_reduction=best_validation_point(control)[0] - best_validation_point(result)[0],
         ci95=None,
         p_holm=1.0,

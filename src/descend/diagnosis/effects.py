@@ -10,9 +10,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from descend.diagnosis.treatments import Treatment, min_effect_nats
-from descend.diagnosis.trial_series import TrialSeries, best_validation_point
+from descend.diagnosis.trial_series import (
+    TrialSeries,
+    best_validation_point,
+    control_loss_by_steps,
+    list_treatments,
+    paired_reductions,
+    trial_loss,
+)
 from descend.metrics.power_law import InterpolatedCurve, interpolate_curve
-from descend.trials.paired_stats import holm_adjust, moderated_t, paired_interval, sample_std
+from descend.trials.paired_stats import (
+    ALPHA,
+    holm_adjust,
+    moderated_t,
+    paired_interval,
+    sample_std,
+)
 
 PRIOR_FRACTION = 0.006
 """Spread of the paired difference between a control and a change that does nothing, as a share of
@@ -25,8 +38,6 @@ PRIOR_DF = 4
 MIN_RELATIVE_EFFECT_AGAINST_HEALTHY = 0.01
 """Of the loss, that a gain must seem to be which may be chance, to keep a run from being called
 healthy: what the benchmark's labels count (benchmarks/diagnosis/truth.py)."""
-ALPHA = 0.05
-"""p-value, corrected for all that was raced, under which a gain is no chance."""
 MAX_STEPS = 64
 """Times the steps of the run, up to which the control's curve is followed."""
 FLAT = 0.1
@@ -125,7 +136,7 @@ def estimate_effects(series: TrialSeries, own_loss: float | None) -> list[Treatm
     not have the run's own settings, or it has no model.
     """
     treatments = [
-        treatment for treatment in series.treatments_run() if series.loss_reductions(treatment)
+        treatment for treatment in list_treatments(series) if paired_reductions(series, treatment)
     ]
     usual = _pooled_std(series, treatments)
     effects = [_estimate_effect(series, treatment, usual) for treatment in treatments]
@@ -141,18 +152,18 @@ def _pooled_std(series: TrialSeries, treatments: Sequence[Treatment]) -> float:
     own = [
         sample_std(reductions)
         for treatment in treatments
-        if len(reductions := series.loss_reductions(treatment)) > 1
+        if len(reductions := paired_reductions(series, treatment)) > 1
     ]
     return max([_prior(series), *([statistics.median_low(own)] if own else [])])
 
 
 def _prior(series: TrialSeries) -> float:
     """Spread (nats) of a paired difference, before any was seen."""
-    return PRIOR_FRACTION * (series.loss(None, series.seed) or 1.0)
+    return PRIOR_FRACTION * (trial_loss(series, None, series.seed) or 1.0)
 
 
 def _estimate_effect(series: TrialSeries, treatment: Treatment, spread: float) -> TreatmentEffect:
-    reductions = series.loss_reductions(treatment)
+    reductions = paired_reductions(series, treatment)
     interval = paired_interval(reductions, pooled_sd=spread, pooled_df=PRIOR_DF)
     mean, of_seeds, df = moderated_t(reductions, spread, PRIOR_DF)
     of_text = _text_error(series, treatment)
@@ -212,7 +223,9 @@ def control_curve(series: TrialSeries, own_loss: float | None) -> InterpolatedCu
     best = (
         min(recorded_run.epochs, key=lambda e: e.validation_loss) if recorded_run.epochs else None
     )
-    points = series.lengths | {float(best.step if best else len(recorded_run.steps)): own_loss}
+    points = control_loss_by_steps(series) | {
+        float(best.step if best else len(recorded_run.steps)): own_loss
+    }
     return interpolate_curve(points) if len(points) >= 3 else None
 
 
@@ -275,9 +288,9 @@ def _reduction_from_steps(
 ) -> float | None:
     """Nats that the control would gain in `factor` times its steps, from the run twice as long, or
     where that was not tried by its curve; None where there is neither."""
-    for treatment in series.treatments_run():
+    for treatment in list_treatments(series):
         if treatment.change.steps == 2.0 and treatment.change.keys.keys() <= {"epoch"}:
-            doubled = series.loss_reductions(treatment)
+            doubled = paired_reductions(series, treatment)
             return float(np.mean(doubled)) * math.log2(max(factor, 1.0)) if doubled else None
     if curve is None:
         return None

@@ -9,13 +9,13 @@ from pathlib import Path
 import msgspec
 
 from descend.diagnosis.causes.undertrained import STILL_FALLING
-from descend.diagnosis.measurement import Measurements, measurement_value
-from descend.diagnosis.recorded_run import RecordedRun
 from descend.diagnosis.reference_ranges import reference_range
 from descend.diagnosis.result import OtherCause
+from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.treatments import Treatment
-from descend.diagnosis.trial_series import TrialSeries
+from descend.diagnosis.trial_series import TrialSeries, is_too_short
 from descend.diagnosis.verdict import Verdict
+from descend.metrics.measurement import Measurements, measurement_value
 from descend.trials.trial_spec import parent_weights_file
 from descend.units import quoted
 
@@ -25,15 +25,18 @@ one standard error there."""
 
 
 def no_trials_reason(
-    recorded_run: RecordedRun, measurements: Measurements, proof: bool
+    recorded_run: RunContext, measurements: Measurements, proof: bool
 ) -> str | None:
     """Why nothing can be tried, or None."""
     if recorded_run.store is None:
         return "nothing was tried: the text is not at hand; put it back where the run read it"
-    if recorded_run.info.parent and not parent_weights_file(recorded_run.info.parent).is_file():
+    if (
+        recorded_run.metadata.parent
+        and not parent_weights_file(recorded_run.metadata.parent).is_file()
+    ):
         return (
             "nothing was tried: the model that the run went on from is not at"
-            f" {recorded_run.info.parent} (as seen from this folder)"
+            f" {recorded_run.metadata.parent} (as seen from this folder)"
         )
     if not proof:
         return (
@@ -70,7 +73,7 @@ def add_untested_causes(
         if out.trial is not None or out.cause not in weakest_changes or out.cause in tested_causes:
             return out
         change, untested_reason = weakest_changes[out.cause], reasons.get(out.cause, out.reason)
-        if series.too_short_for(change):
+        if is_too_short(series, change):
             untested_reason = (
                 f"{change.label} shows only in trials of {change.min_run_fraction:.0%} of the run"
                 " and more"

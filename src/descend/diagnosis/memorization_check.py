@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 
-from descend.diagnosis.measurement import Measurement
-from descend.diagnosis.recorded_run import RecordedRun
+from descend.diagnosis.run_context import RunContext
+from descend.metrics.measurement import Measurement
 from descend.metrics.memorization import MAX_STEPS, train_on_random_tokens
 from descend.model.initialization import initialize
 from descend.model.transformer import Transformer
@@ -28,7 +28,7 @@ MAX_TIME_FRACTION = 0.1
 
 
 def check_memorization(
-    recorded_run: RecordedRun, seconds: float
+    recorded_run: RunContext, seconds: float
 ) -> tuple[dict[str, Measurement], list[str]]:
     """Measure `memorization_loss` and, where the sequences were learned, `memorization_steps`; and
     what there is to note. No readings where it took more than `seconds`, or the numbers ran away.

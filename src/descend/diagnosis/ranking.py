@@ -9,9 +9,9 @@ import msgspec
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange
-from descend.diagnosis.measurement import Measurement, Measurements
 from descend.diagnosis.reference_ranges import reference_range
 from descend.diagnosis.result import Evidence
+from descend.metrics.measurement import Measurement, Measurements
 
 
 class RankedCause(msgspec.Struct, frozen=True):

@@ -56,8 +56,8 @@ class PairedTrial(msgspec.Struct, frozen=True, kw_only=True):
 
     metric: str
     change: str
-    control: float
-    treatment: float
+    control_loss: float
+    treatment_loss: float
     loss_reduction: float
     ci95: tuple[float, float] | None
     p_holm: float

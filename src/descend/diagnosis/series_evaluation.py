@@ -6,13 +6,15 @@ from typing import Any
 
 from descend.config import RunConfig
 from descend.diagnosis.causes import CAUSES
+from descend.diagnosis.effect_ranking import best_effect_per_cause
 from descend.diagnosis.effects import TreatmentEffect, estimate_effects
-from descend.diagnosis.measurement import Measurements
 from descend.diagnosis.ranking import RankedCause
-from descend.diagnosis.recorded_run import RecordedRun
+from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.treatments import Treatment, recommended_changes
-from descend.diagnosis.trial_series import SEEDS, TrialSeries, fits_in_budget
-from descend.diagnosis.verdict import Verdict, best_effect_per_cause, decide_verdict
+from descend.diagnosis.trial_length import fits_in_budget
+from descend.diagnosis.trial_series import SEEDS, TrialSeries, run_series_trials
+from descend.diagnosis.verdict import Verdict, decide_verdict
+from descend.metrics.measurement import Measurements
 
 FIXED_BY_PARENT = ("embed_dim", "max_seq_len", "vocab_size")
 """What a run that went on from another model cannot change."""
@@ -25,13 +27,13 @@ NUM_TOP_CAUSES = 4
 
 
 def treatment_sequences(
-    recorded_run: RecordedRun,
+    recorded_run: RunContext,
     config: RunConfig,
     ranked_causes: list[RankedCause],
     measurements: Measurements,
 ) -> list[list[Treatment]]:
     """The remedies to race, a ladder a cause, the most suspected first."""
-    fixed = set(FIXED_BY_PARENT) if recorded_run.info.parent else set()
+    fixed = set(FIXED_BY_PARENT) if recorded_run.metadata.parent else set()
     sequences = []
     for ranked_cause in ranked_causes:
         if ranked_cause.exclusion_reason is None and ranked_cause.cause.name != "diverged":
@@ -112,8 +114,10 @@ def add_seeds_until_decided(
         if len(treatments) == 1 or not fits_in_budget(series, treatments):
             break
         early = series.seeds[1:SEEDS]  # of one that was not among the best few at first
-        series.run(
-            [(treatment, s) for s in (*early, seed) for treatment in treatments], "more seeds"
+        run_series_trials(
+            series,
+            [(treatment, s) for s in (*early, seed) for treatment in treatments],
+            "more seeds",
         )
         verdict = evaluate_series(series, ranked_causes, measurements, own)
     return verdict

@@ -19,11 +19,11 @@ from descend.config_sources import with_changes
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.measure import measure_run
-from descend.diagnosis.measurement import Measurements
 from descend.diagnosis.ranking import rank_causes
-from descend.diagnosis.recorded_run import RecordedRun
+from descend.diagnosis.run_context import RunContext
 from descend.errors import DescendError
 from descend.experiments.improvement import TreatmentTrial
+from descend.metrics.measurement import Measurements
 from descend.model.shape import shape_from_run_config
 from descend.planner.step_time import StepTimeModel, StepWorkload
 from descend.trials.cached_trial import run_trial
@@ -79,7 +79,7 @@ class TreatmentSearchResult(msgspec.Struct, frozen=True):
 OnTrial = Callable[[TreatmentTrial], None]
 
 
-def moves_for(case: RecordedRun) -> list[Move]:
+def moves_for(case: RunContext) -> list[Move]:
     """The sizes of the default recipe, then the treatments of the causes that `case` may have, the
     likeliest first."""
     measurements: Measurements = measure_run(case)

@@ -9,7 +9,7 @@ from typing import Any
 from descend.config import RunConfig, make_config
 from descend.config_sources import with_changes
 from descend.diagnosis.cause import TreatmentChange
-from descend.diagnosis.recorded_run import RecordedRun
+from descend.diagnosis.run_context import RunContext
 from descend.runs.run_files import TOKENIZER
 from descend.training.assembly import tokenize_corpus
 from descend.training.recipe import WARMUP_FRACTION
@@ -74,7 +74,7 @@ def min_effect_nats(treatment: Treatment, loss: float) -> float:
     return max(free, MIN_RELATIVE_COSTLY_EFFECT * loss * treatment.cost_doublings)
 
 
-def control_config(recorded_run: RecordedRun) -> RunConfig:
+def control_config(recorded_run: RunContext) -> RunConfig:
     """The run's own settings as a trial takes them: its very tokenizer, and as it computed."""
     keys: dict[str, Any] = {
         "vocab_path": str((recorded_run.folder / TOKENIZER).resolve()),
@@ -92,7 +92,7 @@ def control_config(recorded_run: RecordedRun) -> RunConfig:
 
 
 def make_treatment_spec(
-    recorded_run: RecordedRun,
+    recorded_run: RunContext,
     base: RunConfig,
     change: TreatmentChange | None,
     steps: int,
@@ -119,17 +119,17 @@ def make_treatment_spec(
         evaluation_tokens=min(
             EVALUATION_TOKENS, max(MIN_EVALUATION_TOKENS, round(EVALUATION_TOKEN_FRACTION * own))
         ),
-        parent=recorded_run.info.parent,
+        parent=recorded_run.metadata.parent,
     )
 
 
-def _as_long(recorded_run: RecordedRun, config: RunConfig, steps: int) -> RunConfig:
+def _as_long(recorded_run: RunContext, config: RunConfig, steps: int) -> RunConfig:
     """`config` with the warmup that fits so many steps."""
     warmup = round(_warmup_fraction(recorded_run, config) * steps)
     return make_config(config.model_dump() | {"warmup_steps": warmup})
 
 
-def _warmup_fraction(recorded_run: RecordedRun, config: RunConfig) -> float:
+def _warmup_fraction(recorded_run: RunContext, config: RunConfig) -> float:
     """Share of a run of `config` that its rate rises: as of the run examined, whose steps
     `warmup_steps` counts; the usual share where it is left open."""
     if config.warmup_steps is None:
@@ -137,14 +137,14 @@ def _warmup_fraction(recorded_run: RecordedRun, config: RunConfig) -> float:
     return config.warmup_steps / max(recorded_run.total_steps, 1)
 
 
-def _tokens_for_the_same_bytes(recorded_run: RecordedRun, config: RunConfig) -> float:
+def _tokens_for_the_same_bytes(recorded_run: RunContext, config: RunConfig) -> float:
     """Tokens of the same text under the tokenizer of `config`, over those of the run's own."""
     assert recorded_run.store is not None
     return len(tokenize_corpus(config).train) / max(len(recorded_run.store.train), 1)
 
 
 def recommended_changes(
-    recorded_run: RecordedRun, base: RunConfig, change: TreatmentChange, longer: float = 1.0
+    recorded_run: RunContext, base: RunConfig, change: TreatmentChange, longer: float = 1.0
 ) -> dict[str, Any]:
     """The keys of `change` that differ from the run's own, as they are for a run of full length.
 
@@ -177,12 +177,12 @@ def recommended_changes(
     return keys
 
 
-def _adapts_warmup(recorded_run: RecordedRun, base: RunConfig) -> bool:
+def _adapts_warmup(recorded_run: RunContext, base: RunConfig) -> bool:
     """Whether a run of another length finds its warmup by itself: none, or the usual share where
     the run examined did not say and no remedy does."""
     if base.warmup_steps != recorded_run.config.warmup_steps:
         return False
     return (
         not recorded_run.config.warmup_steps
-        or recorded_run.info.requested_config.get("warmup_steps") is None
+        or recorded_run.metadata.requested_config.get("warmup_steps") is None
     )

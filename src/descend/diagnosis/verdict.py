@@ -1,34 +1,31 @@
-"""From suspicion and the race to a verdict: the cause whose remedy gains most, or none.
+"""From ranking and trial series to a verdict: the cause whose treatment helps most, or none.
 
 The causes meet here and only here.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from descend.diagnosis.cause import Cause
-from descend.diagnosis.effect_text import describe_effect
+from descend.diagnosis.effect_ranking import (
+    UNTESTED_PROBABILITY,
+    best_effect_per_cause,
+    probability_best,
+)
 from descend.diagnosis.effects import TreatmentEffect
-from descend.diagnosis.measurement import Measurements, measurement_value
+from descend.diagnosis.findings import explain_other_cause, make_finding, to_paired_trial
 from descend.diagnosis.ranking import (
     RankedCause,
-    contrary_evidence,
     softmax_probabilities,
     supporting_evidence,
 )
-from descend.diagnosis.result import Finding, OtherCause, PairedTrial
+from descend.diagnosis.result import Finding, OtherCause
 from descend.diagnosis.trial_series import NEARLY_FULL
+from descend.metrics.measurement import Measurements, measurement_value
 
-NUM_MONTE_CARLO_DRAWS = 4000
-"""Of the gains within their errors, to see how often which remedy is best: error under 0.01."""
-UNTESTED_PROBABILITY = 0.03
-"""Probability left for what was not raced; first guess."""
 MEASURED = 0.95
 """Probability of a cause that was counted, not tried; first guess."""
 WORSE_THAN_COUNTING = 0.3
@@ -94,7 +91,7 @@ def decide_verdict(
     )  # fmt: skip
     # Counted causes spoil the number that every trial is judged by: they come first.
     causes = [
-        _finding(ranked_cause.cause, measurements, MEASURED, {}, None)
+        make_finding(ranked_cause.cause, measurements, MEASURED, {}, None)
         for effect, ranked_cause in counted
         if effect >= MEASURED_FROM
     ]
@@ -105,7 +102,7 @@ def decide_verdict(
     claims = [] if spoiled else _claims(best, chances, measured_causes)
     winner = next((g for g, _ in claims if not g.treatment.change.is_ablation), None)
     causes += [
-        _finding(
+        make_finding(
             _cause(ranked_causes, claimed_effect.treatment.cause), measurements, probability,
             # Makeshifts for want of text give way to a setting that gains of itself.
             prescriptions.get(claimed_effect.treatment.cause, {})
@@ -120,7 +117,7 @@ def decide_verdict(
     verdict, probability = _verdict(causes, best, chances, measurements, short)
     if verdict == "noise_floor":
         cause = _cause(ranked_causes, "noise_floor")
-        causes, named = [_finding(cause, measurements, probability, {}, None)], {"noise_floor"}
+        causes, named = [make_finding(cause, measurements, probability, {}, None)], {"noise_floor"}
     large = [g for g in best.values() if g.full_length_reduction >= g.min_effect]
     if verdict == "unknown":
         causes = _perhaps(ranked_causes, measurements, large, chances, run_fraction)
@@ -128,7 +125,7 @@ def decide_verdict(
     out = [
         OtherCause(
             cause=s.cause.name,
-            reason=_other_cause_reason(
+            reason=explain_other_cause(
                 s, measurements, best.get(s.cause.name), bool(effects), winner
             ),
             trial=(
@@ -213,7 +210,7 @@ def _perhaps(
     """What may be wrong where nothing is proved; nothing is prescribed on that ground."""
     likely = sorted(large, key=lambda g: -chances[g.treatment.cause])[:MAX_UNCERTAIN_CAUSES]
     return [
-        _finding(
+        make_finding(
             _cause(ranked_causes, g.treatment.cause), measurements, chances[g.treatment.cause], {},
             to_paired_trial(g, run_fraction),
         )
@@ -240,7 +237,7 @@ def decide_without_trials(
         if p > max(healthy, 0.1)
         and (measured[s.cause.name] or supporting_evidence(s.cause, measurements))
     ][:3]
-    causes = [_finding(s.cause, measurements, p, {}, None) for p, s in likely]
+    causes = [make_finding(s.cause, measurements, p, {}, None) for p, s in likely]
     top = ranked[0][0] if ranked else 0.0
     if healthy >= max(top, MIN_UNPROVED):
         verdict, probability = "healthy", healthy
@@ -250,107 +247,11 @@ def decide_without_trials(
         verdict, probability = "unknown", 1.0 - max(top, healthy)
     named = {f.cause for f in causes}
     out = [
-        OtherCause(cause=s.cause.name, reason=_other_cause_reason(s, measurements, None, False))
+        OtherCause(cause=s.cause.name, reason=explain_other_cause(s, measurements, None, False))
         for s in ranked_causes
         if s.cause.name not in named
     ]
     return Verdict(verdict, probability, causes, out, None)
-
-
-def best_effect_per_cause(effects: Sequence[TreatmentEffect]) -> dict[str, TreatmentEffect]:
-    """The lane of each cause whose gain is worth most, one that may be claimed before one that may
-    not."""
-    best: dict[str, TreatmentEffect] = {}
-    for effect in effects:
-        before = best.get(effect.treatment.cause)
-        if before is None or (effect.is_significant, effect.cost_adjusted_reduction) > (
-            before.is_significant,
-            before.cost_adjusted_reduction,
-        ):
-            best[effect.treatment.cause] = effect
-    return best
-
-
-def probability_best(effects: Sequence[TreatmentEffect]) -> dict[str, float]:
-    """How often each remedy is the best worth having, and `healthy` none, in `DRAWS` draws.
-
-    Each gain is drawn from a normal distribution of its mean and standard error, both shrunk by how
-    much gains of this race are spread beyond their errors (the empirical Bayes rule of James and
-    Stein): of many the least certain would else be the best most often. `NOT_RACED` is set aside
-    for causes that no trial stands for. A gain that was measured too small to be worth having is
-    not drawn: of ten neutral remedies chance alone would lift one or another over the mark, and
-    every healthy run would be left in doubt; nor is one that may be chance and is under
-    `DOUBTED_SHARE` of the loss. Where all are too small, one that is surely above zero
-    and may yet be large enough takes from `healthy` what chance it has.
-    """
-    counts = dict.fromkeys([*(g.treatment.cause for g in effects), "healthy"], 0.0)
-    own = [
-        g.full_length_reduction**2 - g.error_at_end**2
-        for g in effects
-        if g.full_length_reduction > 0
-    ]
-    small, effects = (
-        effects,
-        [g for g in effects if g.full_length_reduction >= g.min_effect_against_healthy],
-    )
-    if not effects:
-        counts |= {g.treatment.cause: (1.0 - UNTESTED_PROBABILITY) * _yet_enough(g) for g in small}
-        return counts | {"healthy": 1.0 - UNTESTED_PROBABILITY - max([0.0, *counts.values()])}
-    spread = max(float(np.mean(own)), min(g.min_effect_against_healthy for g in effects) ** 2)
-    pick = np.random.default_rng(0)
-    errors = np.array([g.error_at_end for g in effects])
-    shrinkage = spread / (spread + errors**2)
-    noise = (
-        pick.standard_normal((NUM_MONTE_CARLO_DRAWS, len(effects))) * errors * np.sqrt(shrinkage)
-    )
-    at_end = np.array([g.full_length_reduction for g in effects])
-    adjusted_reductions = np.array([g.cost_adjusted_reduction for g in effects])
-    scale = adjusted_reductions / np.where(np.abs(at_end) > 1e-9, at_end, 1.0)
-    drawn = shrinkage * at_end + noise
-    scores = np.where(
-        drawn >= np.array([g.min_effect_against_healthy for g in effects]),
-        drawn * np.abs(scale),
-        -np.inf,
-    )
-    first = np.where(np.isfinite(scores.max(1)), scores.argmax(1), len(effects))
-    names = [*(g.treatment.cause for g in effects), "healthy"]
-    for index, name in enumerate(names):
-        counts[name] += float((first == index).mean()) * (1.0 - UNTESTED_PROBABILITY)
-    return counts
-
-
-def _yet_enough(effect: TreatmentEffect) -> float:
-    """Chance that a gain measured too small to be worth having is large enough, under a half."""
-    if effect.low <= 0 or effect.error_at_end <= 0:
-        return 0.0
-    return 0.5 * math.erfc(
-        (effect.min_effect_against_healthy - effect.full_length_reduction)
-        / effect.error_at_end
-        / math.sqrt(2)
-    )
-
-
-def to_paired_trial(effect: TreatmentEffect, run_fraction: float) -> PairedTrial:
-    """A gain as it is told."""
-    return PairedTrial(
-        metric="held-out loss, nats per token"
-        + (" (by bits per byte)" if "vocab_size" in effect.treatment.change.keys else ""),
-        change=effect.treatment.change.label,
-        control=effect.control_loss,
-        treatment=effect.treatment_loss,
-        loss_reduction=effect.mean_reduction,
-        ci95=(effect.low, effect.high),
-        p_holm=effect.p_holm,
-        seeds=effect.seeds,
-        tokens=effect.tokens,
-        run_fraction=run_fraction,
-        seconds=effect.seconds,
-        cost_factor=effect.cost_factor,
-        loss_reduction_at_equal_time=effect.reduction_at_equal_time,
-        extrapolated_loss_reduction=effect.extrapolated_reduction,
-        is_significant=effect.is_significant,
-        is_inconclusive=effect.is_inconclusive,
-    )
 
 
 def _verdict(
@@ -393,87 +294,6 @@ def _verdict(
         # It knows little but frequencies, and there is more: what would teach it was not tried.
         return "unknown", 1.0 - UNTESTED_PROBABILITY
     return ("noise_floor" if at_floor else "healthy"), healthy
-
-
-def _finding(
-    cause: Cause,
-    measurements: Measurements,
-    probability: float,
-    recommended_config: dict[str, Any],
-    trial: PairedTrial | None,
-) -> Finding:
-    return Finding(
-        cause=cause.name,
-        probability=round(probability, 3),
-        evidence=supporting_evidence(cause, measurements),
-        recommended_config=recommended_config,
-        advice=cause.advice,
-        trial=trial,
-    )
-
-
-def _other_cause_reason(
-    ranked_cause: RankedCause,
-    measurements: Measurements,
-    effect: TreatmentEffect | None,
-    is_tested: bool,
-    best: TreatmentEffect | None = None,
-) -> str:
-    if ranked_cause.exclusion_reason is not None:
-        return ranked_cause.exclusion_reason
-    if effect is not None:
-        change = effect.treatment.change
-        effect_text = describe_effect(
-            change.label, effect.mean_reduction, (effect.low, effect.high), change.is_ablation
-        )
-        if change.is_ablation:
-            if effect.low <= 0:
-                return effect_text
-            return (
-                f"{effect_text}; the opposite is expected to gain"
-                f" {effect.full_length_reduction:.3f}"
-            )
-        also = _beside_the_best(effect, best) if effect.is_significant else ""
-        if effect.is_inconclusive and effect.low > 0:
-            also = f": by chance once in {1 / max(effect.p_holm, 1e-9):.0f} where so much is tried"
-        if effect.low > 0 and effect.reduction_at_equal_time is not None:
-            also += f"; {_at_equal_time(effect.reduction_at_equal_time)}"
-        if effect.low > 0 and effect.full_length_reduction < effect.min_effect:
-            also = f", less than the {effect.min_effect:.3f} from which it would count"
-            if (
-                effect.extrapolated_reduction is not None
-                and effect.extrapolated_reduction < effect.mean_reduction
-            ):
-                also = (
-                    f", of which {effect.extrapolated_reduction:.3f} would be left in a run of full"
-                    " length" + also
-                )
-        return effect_text + also
-    contrary = contrary_evidence(ranked_cause.cause, measurements)
-    if contrary:
-        e = contrary[0]
-        number = f"{e.value:,.0f}" if abs(e.value) >= 100 else f"{e.value:.3g}"
-        return f"{e.metric} reads {number} ({e.unit})"
-    if ranked_cause.cause.name == "diverged":
-        return "training stayed finite"
-    if is_tested:
-        return "it was less likely than those that were tried"
-    return "the signals say little of it"
-
-
-def _beside_the_best(gain: TreatmentEffect, best: TreatmentEffect | None) -> str:
-    """How a proved effect compares with that of the cause that is named."""
-    if best is None or gain.mean_reduction < best.mean_reduction:
-        return ": it helps, but another change helps more"
-    if gain.cost_adjusted_reduction < best.cost_adjusted_reduction:
-        return f": it helps, and costs {gain.cost_factor:.1f} times the training time"
-    return ": it helps; which of the two helps more cannot be told"
-
-
-def _at_equal_time(loss_reduction: float) -> str:
-    """Against more steps in the time that the change takes more."""
-    better = "better" if loss_reduction >= 0 else "worse"
-    return f"{abs(loss_reduction):.3f} {better} than more steps in the same time"
 
 
 def _cause(ranked_causes: Sequence[RankedCause], name: str) -> Cause:

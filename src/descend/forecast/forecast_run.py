@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 import numpy as np
 
-from descend.config import RunConfig, make_config
+from descend.config import make_config
 from descend.data.batches import BatchSampler
-from descend.diagnosis.recorded_run import divergence_threshold
 from descend.errors import ConfigError, RunFolderError
 from descend.forecast.curve_model import Floats, TrajectoryPoints
 from descend.forecast.curve_prior import (
@@ -24,11 +22,10 @@ from descend.forecast.curve_prior import (
 from descend.forecast.trajectory import LossSpans, Trajectory, make_trajectory, observe
 from descend.model.cost import parameter_count
 from descend.model.shape import shape_from_run_config
-from descend.runs.event_log import read_events
-from descend.runs.events import Epoch, Step, TrainingStopped
-from descend.runs.run_files import RunMetadata, is_finished, read_info
+from descend.runs.recorded_run import RecordedRun
 from descend.runs.suggestions import lacks_model, retrain_command, suggest_fix
 from descend.training.continuation import inherited_config
+from descend.training.explosion import loss_of_explosion
 from descend.training.recipe import choose_warmup, count_total_steps
 from descend.units import quoted
 
@@ -103,26 +100,6 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     epochs: list[EpochForecast]
 
 
-@dataclass(frozen=True)
-class History:
-    """What a run folder holds that a forecast needs."""
-
-    folder: Path
-    info: RunMetadata
-    config: RunConfig
-    steps: list[Step]
-    epochs: list[Epoch]
-    finished: bool
-
-    @property
-    def batches(self) -> BatchSampler:
-        """The plan of the run over as many tokens, which are not looked at."""
-        tokens = np.broadcast_to(
-            np.zeros(1, dtype=np.uint16), (int(self.info.corpus["train_tokens"]),)
-        )
-        return BatchSampler(tokens, self.config.seq_len, self.config.batch_size, self.config.seed)
-
-
 def forecast_run(folder: Path, epochs: int | None = None) -> Forecast:
     """What `epochs` more of them will bring the finished run in `folder`, or of an unfinished one
     what its own remaining epochs will (and `epochs` more after them, if given).
@@ -134,81 +111,88 @@ def forecast_run(folder: Path, epochs: int | None = None) -> Forecast:
     """
     if epochs is not None and not 1 <= epochs <= MAX_EPOCHS:
         raise ConfigError("epochs", str(epochs), f"1 to {MAX_EPOCHS}", "choose another number")
-    history = _read(folder)
+    recorded_run = _open_run(folder)
     prior = load_curve_prior()
-    run = _trajectory(history)
-    posterior = _posterior(history, run, prior)
-    points, minutes = _points_ahead(history, run, epochs)
-    return _forecast(history, run, posterior, points, minutes)
+    run = _trajectory(recorded_run)
+    posterior = _posterior(recorded_run, run, prior)
+    points, minutes = _points_ahead(recorded_run, run, epochs)
+    return _forecast(recorded_run, run, posterior, points, minutes)
 
 
-def _read(folder: Path) -> History:
-    info = read_info(folder)
-    records = read_events(folder)
-    steps = [r for r in records if isinstance(r, Step)]
-    stopped = [r for r in records if isinstance(r, TrainingStopped)]
-    if stopped and stopped[-1].reason == "diverged" and stopped[-1] is records[-1]:
+def _open_run(folder: Path) -> RecordedRun:
+    """Return the run in `folder`; `UndeterminedForecast` where nothing can be forecast of it."""
+    run = RecordedRun(folder)
+    if run.diverged and run.stopped is run.events[-1]:
         raise UndeterminedForecast(
             str(folder), "a run that diverged", "one whose loss is a finite number",
             suggest_fix(folder),
         )  # fmt: skip
-    config = make_config(info.resolved_config)
-    epochs = [r for r in records if isinstance(r, Epoch)]
-    limit = divergence_threshold(int(info.corpus["vocab_size"]))
-    if epochs and epochs[-1].validation_loss > limit:  # of an older version, which did not stop
+    limit = loss_of_explosion(run.corpus_count("vocab_size"))
+    if run.epochs and run.epochs[-1].validation_loss > limit:  # of a version that did not stop
         raise UndeterminedForecast(
-            str(folder), f"a run whose loss exploded to {epochs[-1].validation_loss:.4g}",
+            str(folder), f"a run whose loss exploded to {run.epochs[-1].validation_loss:.4g}",
             f"one below {limit:.1f}", f"train again with `{retrain_command(folder)}`",
         )  # fmt: skip
-    if len(steps) < MIN_STEPS:
+    if len(run.steps) < MIN_STEPS:
         raise UndeterminedForecast(
-            str(folder), f"{len(steps)} recorded steps", f"at least {MIN_STEPS}",
+            str(folder), f"{len(run.steps)} recorded steps", f"at least {MIN_STEPS}",
             f"train for longer with `descend continue {quoted(folder)}`"
-            if is_finished(folder) and not lacks_model(folder) else suggest_fix(folder),
+            if run.finished and not lacks_model(folder) else suggest_fix(folder),
         )  # fmt: skip
-    if config.label_smoothing and not epochs:
+    if run.config.label_smoothing and not run.epochs:
         raise UndeterminedForecast(
             str(folder), "a run with label_smoothing in its first epoch",
             "a loss on the scale of held-out text", "let it train to the end of an epoch",
         )  # fmt: skip
-    return History(folder, info, config, steps, epochs, is_finished(folder))
+    return run
 
 
-def _trajectory(history: History) -> Trajectory:
-    config, batches = history.config, history.batches
+def _batches(recorded_run: RecordedRun) -> BatchSampler:
+    """Return the batches of the run over as many tokens, which are not looked at."""
+    tokens = np.broadcast_to(
+        np.zeros(1, dtype=np.uint16), (recorded_run.corpus_count("train_tokens"),)
+    )
+    config = recorded_run.config
+    return BatchSampler(tokens, config.seq_len, config.batch_size, config.seed)
+
+
+def _trajectory(recorded_run: RecordedRun) -> Trajectory:
+    config, batches = recorded_run.config, _batches(recorded_run)
     assert config.epoch is not None
     assert config.warmup_steps is not None
     planned = count_total_steps(config, batches)
-    now = history.steps[-1].step
+    now = recorded_run.steps[-1].step
     # A finished run may have been given fewer steps than its epochs take.
-    steps = now if history.finished else max(planned, now)
+    steps = now if recorded_run.finished else max(planned, now)
     return make_trajectory(
         config, config.warmup_steps, steps, batches.sequences_per_epoch * config.seq_len
     )
 
 
-def _posterior(history: History, run: Trajectory, prior: CurvePrior) -> CurvePosterior:
-    baselines = history.info.corpus["ngram_baselines"]
+def _posterior(recorded_run: RecordedRun, run: Trajectory, prior: CurvePrior) -> CurvePosterior:
+    baselines = recorded_run.metadata.corpus["ngram_baselines"]
     # A smoothed loss is not on the scale of the validation loss.
-    usable = [] if history.config.label_smoothing else history.steps
+    usable = [] if recorded_run.config.label_smoothing else recorded_run.steps
     spans = LossSpans(np.array([float(s.step) for s in usable]), np.array([s.loss for s in usable]))
-    start = history.steps[0].loss if history.info.parent else float(baselines["uniform"])
+    start = (
+        recorded_run.steps[0].loss if recorded_run.metadata.parent else float(baselines["uniform"])
+    )
     observed = observe(
-        run, spans, np.array([float(e.step) for e in history.epochs]),
-        np.array([e.validation_loss for e in history.epochs]),
+        run, spans, np.array([float(e.step) for e in recorded_run.epochs]),
+        np.array([e.validation_loss for e in recorded_run.epochs]),
         start=start, scale=float(baselines["unigram"]), training_error=prior.training_error,
     )  # fmt: skip
-    return fit_posterior(observed, _run_features(history), prior)
+    return fit_posterior(observed, _run_features(recorded_run), prior)
 
 
-def _run_features(history: History) -> RunFeatures:
-    config = history.config
+def _run_features(recorded_run: RecordedRun) -> RunFeatures:
+    config = recorded_run.config
     assert config.vocab_size is not None
     return RunFeatures(
         peak_learning_rate=config.peak_learning_rate,
-        tokens_per_step=history.batches.tokens_per_step,
+        tokens_per_step=_batches(recorded_run).tokens_per_step,
         parameters=parameter_count(shape_from_run_config(config, config.vocab_size)),
-        train_tokens=len(history.batches.tokens),
+        train_tokens=len(_batches(recorded_run).tokens),
         vocab_size=config.vocab_size,
         adamw=config.optimizer == "adamw",
         dropout=config.dropout_rate,
@@ -217,24 +201,29 @@ def _run_features(history: History) -> RunFeatures:
 
 
 def _points_ahead(
-    history: History, run: Trajectory, epochs: int | None
+    recorded_run: RecordedRun, run: Trajectory, epochs: int | None
 ) -> tuple[TrajectoryPoints, float]:
     """The ends of the epochs to come, and the minutes until the last of them."""
-    batches, per_step = history.batches, float(np.mean([s.seconds for s in history.steps]))
+    batches, per_step = (
+        _batches(recorded_run),
+        float(np.mean([s.seconds for s in recorded_run.steps])),
+    )
     parts, steps_ahead = [], 0
-    now = history.steps[-1].step
-    if not history.finished:
-        assert history.config.epoch is not None
+    now = recorded_run.steps[-1].step
+    if not recorded_run.finished:
+        assert recorded_run.config.epoch is not None
         # The last epoch may be a part of one.
-        ends = [float(min(batches.steps(e), run.steps)) for e in range(1, history.config.epoch + 1)]
+        ends = [
+            float(min(batches.steps(e), run.steps)) for e in range(1, recorded_run.config.epoch + 1)
+        ]
         parts.append(run.points_at(np.array([e for e in ends if e > now])))
         steps_ahead += run.steps - now
-    if history.finished or epochs:
-        more = epochs or len(history.epochs)
-        config = make_config(inherited_config(history.info) | {"epoch": more})
+    if recorded_run.finished or epochs:
+        more = epochs or len(recorded_run.epochs)
+        config = make_config(inherited_config(recorded_run.metadata) | {"epoch": more})
         best = (
-            min(history.epochs, key=lambda e: e.validation_loss).step
-            if history.finished
+            min(recorded_run.epochs, key=lambda e: e.validation_loss).step
+            if recorded_run.finished
             else run.steps
         )
         at = run.points_at(np.array([float(best)]))
@@ -251,29 +240,29 @@ def _points_ahead(
 
 
 def _forecast(
-    history: History,
+    recorded_run: RecordedRun,
     run: Trajectory,
     posterior: CurvePosterior,
     points: TrajectoryPoints,
     minutes: float,
 ) -> Forecast:
     prior = load_curve_prior()
-    here = run.points_at(np.array([float(history.steps[-1].step)]))
+    here = run.points_at(np.array([float(recorded_run.steps[-1].step)]))
     all_points = TrajectoryPoints(*(np.concatenate([getattr(here, f), getattr(points, f)])
                           for f in ("trained", "rate", "epochs")))  # fmt: skip
     draws = posterior.sample_validation_losses(all_points, DRAWS)
-    widening = prior.interval_scale_continued if history.finished else prior.interval_scale
+    widening = prior.interval_scale_continued if recorded_run.finished else prior.interval_scale
     today = float(draws[0, 0])
     values, low, high = prediction_interval(draws[:, 1:], prior.validation_error, widening)
-    best = min(history.epochs, key=lambda e: e.validation_loss, default=None)
-    if best and _rose(history):
+    best = min(recorded_run.epochs, key=lambda e: e.validation_loss, default=None)
+    if best and _rose(recorded_run):
         # Its own later epochs, which ended at the lowest rate, speak against any gain: the one
         # recorded run that had risen so ended 0.05 higher when continued from its best epoch.
         values = np.maximum(values, best.validation_loss)
         high = np.maximum(high, values)
-    observed_loss, observed_accuracy = _observed_loss_and_accuracy(history)
+    observed_loss, observed_accuracy = _observed_loss_and_accuracy(recorded_run)
     accuracies = expected_accuracy(values, observed_loss, observed_accuracy, prior)
-    behind = _epochs_behind(history)
+    behind = _epochs_behind(recorded_run)
     by_epoch = [
         EpochForecast(behind + i + 1, *map(float, row))
         for i, row in enumerate(zip(values, low, high, accuracies, strict=True))
@@ -282,13 +271,13 @@ def _forecast(
     effect = effect_of(known, by_epoch[-1])
     return Forecast(
         effect=effect,
-        run=str(history.folder),
-        finished=history.finished,
-        num_observed_epochs=len(history.epochs),
-        num_observed_steps=history.steps[-1].step,
+        run=str(recorded_run.folder),
+        finished=recorded_run.finished,
+        num_observed_epochs=len(recorded_run.epochs),
+        num_observed_steps=recorded_run.steps[-1].step,
         epochs_ahead=len(by_epoch),
         validation_loss_now=best.validation_loss if best else None,
-        validation_loss_last=history.epochs[-1].validation_loss if best else None,
+        validation_loss_last=recorded_run.epochs[-1].validation_loss if best else None,
         accuracy_now=best.validation_accuracy if best else None,
         validation_loss=by_epoch[-1].validation_loss,
         validation_loss_interval=(by_epoch[-1].low, by_epoch[-1].high),
@@ -298,8 +287,8 @@ def _forecast(
         loss_reduction_per_minute=(known - by_epoch[-1].validation_loss) / max(minutes, 1e-9),
         best_epoch=min(by_epoch, key=lambda a: a.validation_loss).epoch,
         overfitting_from_epoch=None
-        if effect == "undetermined" and not _rose(history)
-        else _overfits(history, by_epoch),
+        if effect == "undetermined" and not _rose(recorded_run)
+        else _overfits(recorded_run, by_epoch),
         epochs=by_epoch,
     )
 
@@ -316,11 +305,11 @@ def effect_of(known: float, ahead: EpochForecast) -> Effect:
     return "improves" if gain > 0 else "worsens"
 
 
-def _epochs_behind(history: History) -> int:
+def _epochs_behind(recorded_run: RecordedRun) -> int:
     """Epochs that count as behind: a continued run goes on from its best one."""
-    if not history.finished:
-        return len(history.epochs)
-    return min(history.epochs, key=lambda e: e.validation_loss).epoch
+    if not recorded_run.finished:
+        return len(recorded_run.epochs)
+    return min(recorded_run.epochs, key=lambda e: e.validation_loss).epoch
 
 
 def prediction_interval(
@@ -346,32 +335,34 @@ def expected_accuracy(
     return accuracies
 
 
-def _observed_loss_and_accuracy(history: History) -> tuple[float, float]:
+def _observed_loss_and_accuracy(recorded_run: RecordedRun) -> tuple[float, float]:
     """A loss and the accuracy that went with it: of the best epoch, or of the latest training."""
-    if history.epochs:
-        best = min(history.epochs, key=lambda e: e.validation_loss)
+    if recorded_run.epochs:
+        best = min(recorded_run.epochs, key=lambda e: e.validation_loss)
         return best.validation_loss, best.validation_accuracy
-    latest = history.steps[-max(1, len(history.steps) // 10) :]
+    latest = recorded_run.steps[-max(1, len(recorded_run.steps) // 10) :]
     return (
         float(np.mean([s.loss for s in latest])),
         float(np.mean([s.accuracy for s in latest])),
     )
 
 
-def _rose(history: History) -> bool:
+def _rose(recorded_run: RecordedRun) -> bool:
     """Whether a finished run ended above its best epoch."""
-    if not (history.finished and history.epochs):
+    if not (recorded_run.finished and recorded_run.epochs):
         return False
-    best = min(e.validation_loss for e in history.epochs)
-    return history.epochs[-1].validation_loss >= best + MIN_OVERFIT_NATS
+    best = min(e.validation_loss for e in recorded_run.epochs)
+    return recorded_run.epochs[-1].validation_loss >= best + MIN_OVERFIT_NATS
 
 
-def _overfits(history: History, ahead: list[EpochForecast]) -> int | None:
+def _overfits(recorded_run: RecordedRun, ahead: list[EpochForecast]) -> int | None:
     """The epoch after the lowest one, if the loss is then seen or expected to rise for good."""
-    if _rose(history):
-        return _epochs_behind(history) + 1
+    if _rose(recorded_run):
+        return _epochs_behind(recorded_run) + 1
     behind = [
-        (e.epoch, e.validation_loss) for e in history.epochs if e.epoch <= _epochs_behind(history)
+        (e.epoch, e.validation_loss)
+        for e in recorded_run.epochs
+        if e.epoch <= _epochs_behind(recorded_run)
     ]
     curve = [*behind, *((a.epoch, a.validation_loss) for a in ahead)]
     lowest = min(range(len(curve)), key=lambda i: curve[i][1])

@@ -10,11 +10,11 @@ import re
 import textwrap
 from functools import cache
 
-from descend.check.bug_pages import load_bug_pages
 from descend.diagnosis.cause import HEADINGS, Cause
 from descend.diagnosis.causes import CAUSES
 from descend.handbook.metric_glossary import EXPECTED, PAGE_METRICS, expected_range_text
 from descend.handbook.page import WIDTH, Page, load_markdown_pages
+from descend.program_check.bug_pages import load_bug_pages
 
 GROUPS = ("Causes", "Bugs")
 

@@ -23,9 +23,7 @@ from descend.diagnosis.result import (
     has_trials,
     trial_budget_seconds,
 )
-from descend.handbook.run_notes import read_run
 from descend.handbook.run_notes.diagnosis_notes import describe_trial, load_saved_diagnosis
-from descend.handbook.run_notes.run_record import RunRecord
 from descend.handbook.run_notes.wording import (
     format_measurement,
     format_percent,
@@ -33,9 +31,10 @@ from descend.handbook.run_notes.wording import (
 )
 from descend.runs.event_log import read_events
 from descend.runs.events import Epoch
+from descend.runs.recorded_run import RecordedRun, open_run_with_epoch
 from descend.runs.run_files import read_info
 from descend.runs.suggestions import has_diverged, suggest_fix
-from descend.units import format_duration, quoted
+from descend.units import format_duration, humanize_name, quoted
 
 Answer = Literal["yes", "no", "open"]
 
@@ -69,7 +68,7 @@ class ChecklistItem:
     name: str
     question: str
     causes: tuple[str, ...]
-    recorded: Callable[[RunRecord], str]
+    recorded: Callable[[RecordedRun], str]
 
 
 def answer_checklist(folder: Path) -> Checklist:
@@ -77,7 +76,7 @@ def answer_checklist(folder: Path) -> Checklist:
     if not any(isinstance(r, Epoch) for r in read_events(folder)):
         read_info(folder)  # which says what is missing where it is no run
         return _before_the_first_epoch(folder)
-    run, diagnosis = read_run(folder), load_saved_diagnosis(folder)
+    run, diagnosis = open_run_with_epoch(folder), load_saved_diagnosis(folder)
     answers = [_answered(rule, run, diagnosis) for rule in RULES]
     return Checklist(
         str(folder),
@@ -105,7 +104,9 @@ def _before_the_first_epoch(folder: Path) -> Checklist:
     return Checklist(str(folder), load_saved_diagnosis(folder) is not None, answers, sentence)
 
 
-def _answered(rule: ChecklistItem, run: RunRecord, diagnosis: Diagnosis | None) -> ChecklistAnswer:
+def _answered(
+    rule: ChecklistItem, run: RecordedRun, diagnosis: Diagnosis | None
+) -> ChecklistAnswer:
     answer, proved, reason = _from_diagnosis(rule, diagnosis) or ("open", False, "")
     if answer == "open":
         reason = f"{reason}{' ' if reason else ''}{rule.recorded(run)}"
@@ -150,7 +151,7 @@ def _is_beneficial(trial: PairedTrial) -> bool:
 
 def _reasons(out: list[OtherCause]) -> str:
     # Two causes may share one.
-    reasons = dict.fromkeys(r.reason.rstrip(".").replace("_", " ") for r in out)
+    reasons = dict.fromkeys(humanize_name(r.reason.rstrip(".")) for r in out)
     return _capitalize_first("; ".join(reasons)) + "."
 
 
@@ -167,7 +168,7 @@ def _capitalize_first(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _sentence(run: RunRecord, answers: list[ChecklistAnswer], diagnosis: Diagnosis | None) -> str:
+def _sentence(run: RecordedRun, answers: list[ChecklistAnswer], diagnosis: Diagnosis | None) -> str:
     folder = run.folder
     if has_diverged(folder):
         return f"The run diverged, so all five are open. To go on: {suggest_fix(folder)}."
@@ -176,7 +177,8 @@ def _sentence(run: RunRecord, answers: list[ChecklistAnswer], diagnosis: Diagnos
             "Not diagnosed yet, so all five are open: what one run records cannot say whether "
             "another choice would have done better. "
             f"`descend diagnose {quoted(folder)}` tries some for about "
-            f"{format_duration(trial_budget_seconds(run.full_seconds))}; ask again after it."
+            f"{format_duration(trial_budget_seconds(run.estimated_total_seconds))}; ask again "
+            "after it."
         )
     no = [a.rule for a in answers if a.answer == "no"]
     still_open = [a for a in answers if a.answer == "open"]
@@ -206,7 +208,7 @@ def _advice(folder: Path, diagnosis: Diagnosis) -> str:
     return f"`descend diagnose {quoted(folder)} --budget 0.5` has more time to try."
 
 
-def _size(run: RunRecord) -> str:
+def _size(run: RecordedRun) -> str:
     per = run.corpus_count("train_tokens") / max(run.summary.parameters, 1)
     return (
         f"Recorded: {run.summary.parameters:,} parameters, {format_significant(per)} training"
@@ -214,7 +216,7 @@ def _size(run: RunRecord) -> str:
     )
 
 
-def _rate(run: RunRecord) -> str:
+def _rate(run: RecordedRun) -> str:
     text = f"Recorded: at most {format_significant(max(s.learning_rate for s in run.steps))}"
     ratios = sorted(run.update_ratios.values())
     if ratios:
@@ -225,27 +227,27 @@ def _rate(run: RunRecord) -> str:
     return f"{text}; {format_percent(run.clipped_step_fraction)} of the updates were clipped."
 
 
-def _batch(run: RunRecord) -> str:
+def _batch(run: RecordedRun) -> str:
     return (
-        f"Recorded: {run.updates:,} updates of {run.tokens_per_step:,} tokens each; a larger batch "
-        "means fewer of them on the same text."
+        f"Recorded: {run.num_steps:,} updates of {run.tokens_per_step:,} tokens each; a larger "
+        "batch means fewer of them on the same text."
     )
 
 
-def _context(run: RunRecord) -> str:
+def _context(run: RecordedRun) -> str:
     length = run.config.seq_len
     return f"Recorded: {length} tokens, about {length * run.bytes_per_token:.0f} bytes of text."
 
 
-def _data(run: RunRecord) -> str:
+def _data(run: RecordedRun) -> str:
     return (
         f"Recorded: {run.corpus_count('train_tokens'):,} training tokens, seen "
         f"{run.epochs[-1].epoch} times; {_gap(run)}."
     )
 
 
-def _gap(run: RunRecord) -> str:
-    best, last = run.best, run.epochs[-1]
+def _gap(run: RecordedRun) -> str:
+    best, last = run.best_epoch, run.epochs[-1]
     return (
         f"at the best epoch, {best.epoch} of {last.epoch}, the loss was {best.loss_end:.2f} on "
         f"training batches and {best.validation_loss:.2f} on held-out text"

@@ -11,8 +11,9 @@ from descend.errors import UserError
 from descend.handbook import cause_pages
 from descend.handbook.page import GROUPS, page_text
 from descend.handbook.page_lookup import find_page, load_all_pages
-from descend.handbook.run_notes import describe_run, read_run
+from descend.handbook.run_notes import describe_run
 from descend.handbook.run_notes.diagnosis_notes import describe_cause
+from descend.runs.recorded_run import open_run_with_epoch
 
 RUN_SECTION_TITLE = "In your run"
 
@@ -34,7 +35,7 @@ def explain_page(what: str, run: Path | None = None) -> Explanation:
     data: dict[str, Any] = {"name": page.name, "title": page.title, "group": page.group}
     if run is not None:
         said = (
-            describe_run(page.name, read_run(run))
+            describe_run(page.name, open_run_with_epoch(run))
             if page.group != "Causes"
             else describe_cause(page.name, run)
         )

@@ -36,7 +36,7 @@ PAGE_METRICS: dict[str, tuple[str, ...]] = {
     ),
     "power_law": ("extrapolated_loss", "loss_asymptote"),
     "rare_tokens": ("rare_token_loss_fraction", "rare_token_fraction"),
-    "distribution_shift": ("distribution_shift_nats", "validation_minus_unread_train_nats"),
+    "validation_shift": ("distribution_shift_nats", "validation_minus_unread_train_nats"),
     "residual_stream": ("residual_stream_rms",),
     "token_information": (
         "token_mutual_information_nats",

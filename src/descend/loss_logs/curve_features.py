@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from descend.diagnosis.measurement import Measurement
 from descend.loss_logs.log import LogEntry, LossLog
+from descend.metrics.extrapolation import mask_at_peak_lr
 from descend.metrics.periodicity import period
 from descend.metrics.power_law import CurveExtrapolation, extrapolate_curve
 
@@ -24,15 +24,12 @@ EDGE = 0.05
 LATE = 0.5
 """From here on, the slope says whether the loss still falls: this part is one doubling."""
 MIN_FOR_SLOPE = 4
-AT_PEAK, DECAYED = 0.9, 0.5
-"""Shares of the peak rate: from the first on a step counts as at the peak, under the second at the
-end the rate counts as decayed."""
+DECAYED = 0.5
+"""Fraction of the peak rate under which the rate counts as decayed at the end."""
 MIN_TRAINING_POINTS = 3
 """Training losses from which they are the curve read, however many validation losses there are."""
 SAME_LEVEL = 0.01
 """Share of the loss within which a smoothed curve counts as flat."""
-STEADY_FRACTION = 0.3
-"""Of the run that must be at the peak rate for a slope to be read there."""
 
 
 class CurveFeatures(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,39 +213,6 @@ def _extrapolate_at_peak_lr(
         [(e.position, e.learning_rate) for e in entries if e.learning_rate is not None], positions
     )
     return None if here is None else extrapolate_curve(positions[here], losses[here])
-
-
-def mask_at_peak_lr(
-    rates: Sequence[tuple[float, float]], positions: Floats
-) -> NDArray[np.bool_] | None:
-    """Which of `places` (growing) lie where the rate stood at its peak, by `rates` (place, rate);
-    None where no rate is known or that part is too short to say anything of the run."""
-    peak = max((rate for _, rate in rates), default=0.0)
-    there = [at for at, rate in rates if rate >= AT_PEAK * peak]
-    if not there or there[-1] - there[0] < STEADY_FRACTION * float(positions[-1]):
-        return None
-    here: NDArray[np.bool_] = (positions >= there[0]) & (positions <= there[-1])
-    return here if here.any() else None
-
-
-def extrapolation_measurements(
-    extrapolation: CurveExtrapolation, unit: str
-) -> tuple[Measurement, Measurement]:
-    """Where a curve is going, after twice its length and at last; `unit`: what places count."""
-    return (
-        Measurement(
-            "extrapolated_loss",
-            extrapolation.loss,
-            f"nats per token at {unit} {extrapolation.step:,.6g}",
-            ci95=extrapolation.ci95,
-        ),
-        Measurement(
-            "loss_asymptote",
-            extrapolation.asymptote,
-            "nats per token",
-            ci95=extrapolation.floor_ci95,
-        ),
-    )
 
 
 def _series(entries: Sequence[LogEntry], name: str) -> tuple[Floats, Floats]:

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from descend import run
-from descend.handbook.run_notes import read_run
 from descend.report.html.page import Figure
 from descend.report.html.sections.learning_curves import learning_curves_section
 from descend.report.html.sections.optimization import USUAL_RATIO, optimization_section
+from descend.runs.recorded_run import open_run_with_epoch
 
 
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
 def test_usual_update_size_is_that_of_the_optimizer(tiny: dict[str, Any], optimizer: str) -> None:
     run(tiny | {"save_dir": "run", "optimizer": optimizer, "epoch": 3})
-    section = optimization_section(read_run(Path("run")))
+    section = optimization_section(open_run_with_epoch(Path("run")))
     assert section is not None
     figure = next(
         b for b in section.blocks if isinstance(b, Figure) and "one update moves" in b.title
@@ -29,14 +29,14 @@ def test_usual_update_size_is_that_of_the_optimizer(tiny: dict[str, Any], optimi
     low, high = USUAL_RATIO[optimizer]
     assert low is not None
     assert high is not None
-    median = statistics.median(read_run(Path("run")).update_ratios.values())
+    median = statistics.median(open_run_with_epoch(Path("run")).update_ratios.values())
     assert low / 3 < median < 3 * high
     # The one value that was drawn for all, 0.001, lies outside what is usual for the default.
     assert not (optimizer == "muon" and low <= 0.001)
 
 
 def test_curves_have_no_band_of_a_guide(trained: Path) -> None:
-    section = learning_curves_section(read_run(trained))
+    section = learning_curves_section(open_run_with_epoch(trained))
     told = json.dumps([str(block) for block in section.blocks])
     assert "guide" not in told
     assert "shaded" not in told

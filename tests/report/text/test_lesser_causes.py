@@ -7,9 +7,9 @@ import msgspec
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.combinations import confirmed_finding
 from descend.diagnosis.effects import TreatmentEffect
+from descend.diagnosis.findings import to_paired_trial
 from descend.diagnosis.result import Cost, Diagnosis, Finding, OtherCause
 from descend.diagnosis.treatments import Treatment
-from descend.diagnosis.verdict import to_paired_trial
 from descend.report.text.diagnosis import LESSER, format_diagnosis
 
 

@@ -35,11 +35,11 @@ More and less:
 Typical values:
     {expected}
 
-    The bound on the first loss is a first guess: for 2,048 tokens it stands for logits that
-    scatter by s = 2.1. None of the units were dead at the usual rates
-    (benchmarks/results/doctor/inside.json). Real runs (benchmarks/results/doctor/): loss at start
-    1 in `fast_tinyshakespeare.json`; dead units 0 in `fast_tinyshakespeare.json`, 0.54 in
-    `rate_times_30.json`, which a rate far too high killed.
+    The bound on the first loss is a first guess: for 2,048 tokens it stands for logits that scatter
+    by s = 2.1. None of the units were dead at the usual rates
+    (benchmarks/results/doctor/inside.json). Real runs (benchmarks/results/doctor/): initial loss
+    ratio 1 in `fast_tinyshakespeare.json`; dead unit fraction 0 in `fast_tinyshakespeare.json`,
+    0.54 in `rate_times_30.json`, which a rate far too high killed.
 
 Proof:
     The same run from fresh weights.
@@ -60,7 +60,7 @@ from __future__ import annotations
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
-from descend.diagnosis.measurement import Measurements, measurement_value
+from descend.metrics.measurement import Measurements, measurement_value
 
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:

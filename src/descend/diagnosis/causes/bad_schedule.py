@@ -36,7 +36,7 @@ More and less:
 Typical values:
     {expected}
 
-    These are first guesses. Real runs (benchmarks/results/doctor/): final rate 0.0041 in
+    These are first guesses. Real runs (benchmarks/results/doctor/): final lr fraction 0.0041 in
     `fast_tinyshakespeare.json`, the default, 1 in `old_tinyshakespeare.json`, a constant rate. In
     the recipe's ladder a rate that never falls cost as much as a whole pass of three
     (benchmarks/results/recipe/ladder.jsonl). The default warms up over a twentieth of the run.
@@ -61,7 +61,7 @@ from __future__ import annotations
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
-from descend.diagnosis.measurement import Measurements, measurement_value
+from descend.metrics.measurement import Measurements, measurement_value
 
 HIGH_END = 0.3
 """Rate of the last step over the peak; first guess: a run that cools down ends under 0.1."""

@@ -37,9 +37,9 @@ Typical values:
     {expected}
 
     These are first guesses. Real runs (benchmarks/results/doctor/): steps 510 in
-    `fast_tinyshakespeare.json`, the default, 7200 in `old_tinyshakespeare.json`; noise scale 8.2
-    in `fast_tinyshakespeare.json`, 35 in `old_tinyshakespeare.json`. At equal tokens a batch of
-    128 ended with a far higher loss than one of 4 or 16
+    `fast_tinyshakespeare.json`, the default, 7200 in `old_tinyshakespeare.json`; gradient noise
+    scale 8.2 in `fast_tinyshakespeare.json`, 35 in `old_tinyshakespeare.json`. At equal tokens a
+    batch of 128 ended with a far higher loss than one of 4 or 16
     (benchmarks/results/compare/batches.json).
 
 Proof:
@@ -63,7 +63,7 @@ from __future__ import annotations
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
-from descend.diagnosis.measurement import Measurements
+from descend.metrics.measurement import Measurements
 
 FEW_STEPS = 500.0
 """Steps of a whole run that are few; first guess."""

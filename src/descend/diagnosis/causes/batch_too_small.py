@@ -38,10 +38,10 @@ More and less:
 Typical values:
     {expected}
 
-    These are first guesses. Real runs (benchmarks/results/doctor/): noise scale 8.2 in
+    These are first guesses. Real runs (benchmarks/results/doctor/): gradient noise scale 8.2 in
     `fast_tinyshakespeare.json`, the default, 35 in `old_tinyshakespeare.json`, 46 in
-    `context_4.json`; four times the batch helped none of them. At equal tokens a batch of 16
-    ended with a higher loss than one of 4 (benchmarks/results/compare/batches.json).
+    `context_4.json`; four times the batch helped none of them. At equal tokens a batch of 16 ended
+    with a higher loss than one of 4 (benchmarks/results/compare/batches.json).
 
 Proof:
     Four times the batch at twice the rate, equal tokens, so a quarter of the steps.
@@ -70,7 +70,7 @@ from descend.diagnosis.cause import (
     cause_name,
     scaled_learning_rate,
 )
-from descend.diagnosis.measurement import Measurements, measurement_value
+from descend.metrics.measurement import Measurements, measurement_value
 
 NOISY = 20.0
 """Noise scale in batches; first guess: a larger batch pays up to about the noise scale."""

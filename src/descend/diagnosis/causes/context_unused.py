@@ -34,7 +34,7 @@ More and less:
 Typical values:
     {expected}
 
-    These are first guesses. Real runs (benchmarks/results/doctor/): context gain 1 in
+    These are first guesses. Real runs (benchmarks/results/doctor/): context benefit nats 1 in
     `fast_tinyshakespeare.json`, the default, 0.36 in `old_tinyshakespeare.json`, 0.0033 in
     `dropout_07.json`, which learned hardly more than frequencies: there it is a symptom.
 
@@ -59,7 +59,7 @@ from __future__ import annotations
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
-from descend.diagnosis.measurement import Measurements
+from descend.metrics.measurement import Measurements
 
 UNUSED = 0.05
 """Nats that all of the context but one token brings; first guess."""

@@ -42,8 +42,8 @@ Typical values:
     {expected}
 
     From 0.05 on it is told as a leak. These are first guesses. A real run
-    (benchmarks/results/doctor/): overlap 0 in `fast_tinyshakespeare.json`. Lee and others found
-    that it touches over 4 % of the held-out part of standard datasets.
+    (benchmarks/results/doctor/): exact contamination fraction 0 in `fast_tinyshakespeare.json`. Lee
+    and others found that it touches over 4 % of the held-out part of standard datasets.
 
 Proof:
     The same model judged on the held-out tokens that do not stand in training.
@@ -64,7 +64,7 @@ from __future__ import annotations
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
-from descend.diagnosis.measurement import Measurements, measurement_value
+from descend.metrics.measurement import Measurements, measurement_value
 
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:

@@ -40,8 +40,9 @@ Typical values:
     {expected}
 
     Ten planted shifts read 0.53 to 3.8, texts without one 0.17 at most
-    (benchmarks/results/diagnosis/shifts.jsonl). Real runs (benchmarks/results/doctor/): shift
-    -0.089 in `fast_tinyshakespeare.json`, -0.72 in `width_8.json`, both without a shift.
+    (benchmarks/results/diagnosis/shifts.jsonl). Real runs (benchmarks/results/doctor/):
+    distribution shift nats -0.089 in `fast_tinyshakespeare.json`, -0.72 in `width_8.json`, both
+    without a shift.
 
 Proof:
     The same comparison for eight stretches of the training text as long, each left out of what
@@ -64,7 +65,7 @@ from __future__ import annotations
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
-from descend.diagnosis.measurement import Measurements, measurement_value
+from descend.metrics.measurement import Measurements, measurement_value
 
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:

@@ -37,9 +37,9 @@ Typical values:
     {expected}
 
     That bound is a first guess. Runs that did not diverge (benchmarks/results/doctor/): gradient
-    spread 1.7 in `fast_tinyshakespeare.json`, the default, 4.3 in `rate_times_30.json`. Huang and
-    others report gradients of up to a thousand times their usual size. Clipping at 1 is the
-    custom.
+    norm p99 over p50 1.7 in `fast_tinyshakespeare.json`, the default, 4.3 in `rate_times_30.json`.
+    Huang and others report gradients of up to a thousand times their usual size. Clipping at 1 is
+    the custom.
 
 Proof:
     The run again from the start with one thing changed at a time: a third of the rate, clipping
@@ -73,7 +73,7 @@ from descend.diagnosis.cause import (
     cause_name,
     scaled_learning_rate,
 )
-from descend.diagnosis.measurement import Measurements
+from descend.metrics.measurement import Measurements
 
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:

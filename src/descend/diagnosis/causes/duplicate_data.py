@@ -37,9 +37,9 @@ Typical values:
     {expected}
 
     From 0.15 on it is worth a word. These are first guesses. A real run
-    (benchmarks/results/doctor/): repeats 0 in `fast_tinyshakespeare.json`. Hernandez and others
-    made a network of 800 million parameters as poor as one of half the size by repeating a
-    thousandth of the text a hundred times.
+    (benchmarks/results/doctor/): duplicate train fraction 0 in `fast_tinyshakespeare.json`.
+    Hernandez and others made a network of 800 million parameters as poor as one of half the size by
+    repeating a thousandth of the text a hundred times.
 
 Proof:
     Counted, not tried: the share of the text that is copies. How much text matters here, the
@@ -60,7 +60,7 @@ from __future__ import annotations
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
-from descend.diagnosis.measurement import Measurements, measurement_value
+from descend.metrics.measurement import Measurements, measurement_value
 
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:

@@ -39,9 +39,9 @@ Typical values:
 
     The update ratio is a prototype's first guess; loss rise, gradient spread and multiplier are
     first guesses; attention logit and effective rank were read off
-    benchmarks/results/doctor/inside.json. Real runs (benchmarks/results/doctor/): update ratio
-    0.025 in `fast_tinyshakespeare.json`, the default, 0.1 in `rate_times_30.json`; attention
-    logit 35 in `fast_tinyshakespeare.json`, 5300 in `rate_times_30.json`.
+    benchmarks/results/doctor/inside.json. Real runs (benchmarks/results/doctor/): update to weight
+    ratio 0.025 in `fast_tinyshakespeare.json`, the default, 0.1 in `rate_times_30.json`; max
+    attention logit 35 in `fast_tinyshakespeare.json`, 5300 in `rate_times_30.json`.
 
 Proof:
     The same run at a third, a tenth, a thirtieth of the rate, with the same schedule in
@@ -72,7 +72,7 @@ from descend.diagnosis.cause import (
     cause_name,
     scaled_learning_rate,
 )
-from descend.diagnosis.measurement import Measurements, measurement_value
+from descend.metrics.measurement import Measurements, measurement_value
 
 BIG_UPDATE = 0.012
 """Update to weight a step. Origin: prototype: 0.0097 when healthy, 0.013 at three times it."""

@@ -34,9 +34,9 @@ More and less:
 Typical values:
     {expected}
 
-    The bounds are a prototype's first guesses. Real runs (benchmarks/results/doctor/): multiplier
-    fresh 2 in `fast_tinyshakespeare.json`, the default, 170 in `rate_over_30.json`, 21 in
-    `dropout_07.json`, where the rate is not to blame; update ratio 0.025 in
+    The bounds are a prototype's first guesses. Real runs (benchmarks/results/doctor/): critical
+    step multiplier fresh 2 in `fast_tinyshakespeare.json`, the default, 170 in `rate_over_30.json`,
+    21 in `dropout_07.json`, where the rate is not to blame; update to weight ratio 0.025 in
     `fast_tinyshakespeare.json`, 0.00088 in `rate_over_30.json`.
 
 Proof:
@@ -69,7 +69,7 @@ from descend.diagnosis.cause import (
     cause_name,
     scaled_learning_rate,
 )
-from descend.diagnosis.measurement import Measurements, measurement_value
+from descend.metrics.measurement import Measurements, measurement_value
 
 LONG_STEP = 5.0
 """Multiplier from which a step is much too short. Origin: prototype (tiny Shakespeare): rates 3, 10

@@ -37,9 +37,9 @@ Typical values:
     {expected}
 
     First guesses, but for the 20 tokens to a parameter, which are Hoffmann's. Small texts stay
-    under those, so that the floor gap tells more. Real runs (benchmarks/results/doctor/): floor
-    gap -0.23 in `fast_tinyshakespeare.json`, the default, 0.96 in `width_8.json`, a network 8
-    wide; tokens per parameter 0.25 in `fast_tinyshakespeare.json`, 7 in `width_8.json`.
+    under those, so that the floor gap tells more. Real runs (benchmarks/results/doctor/): gap to
+    ngram nats -0.23 in `fast_tinyshakespeare.json`, the default, 0.96 in `width_8.json`, a network
+    8 wide; tokens per parameter 0.25 in `fast_tinyshakespeare.json`, 7 in `width_8.json`.
 
 Proof:
     The same run at two, four and eight times the width, equal tokens. The gain at equal time is
@@ -61,7 +61,7 @@ from __future__ import annotations
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
-from descend.diagnosis.measurement import Measurements, measurement_value
+from descend.metrics.measurement import Measurements, measurement_value
 
 NO_GAP = 0.15
 """Nats between seen and held-out text up to which nothing is known by heart; first guess."""

@@ -42,9 +42,9 @@ More and less:
 Typical values:
     {expected}
 
-    These are first guesses; for `dropout_rate` 0.1 to 0.2 is usual. The gap can mislead. Real
-    runs (benchmarks/results/doctor/): dropout gap 0.27 in `fast_tinyshakespeare.json`, without
-    any dropout, -0.13 in `dropout_07.json`, whose dropout of 0.7 was the fault. In three passes a
+    These are first guesses; for `dropout_rate` 0.1 to 0.2 is usual. The gap can mislead. Real runs
+    (benchmarks/results/doctor/): dropout gap nats 0.27 in `fast_tinyshakespeare.json`, without any
+    dropout, -0.13 in `dropout_07.json`, whose dropout of 0.7 was the fault. In three passes a
     dropout of 0.1 did harm (benchmarks/results/recipe/ladder.jsonl).
 
 Proof:
@@ -68,7 +68,7 @@ from __future__ import annotations
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
-from descend.diagnosis.measurement import Measurements
+from descend.metrics.measurement import Measurements
 
 DEAR = 0.15
 """Nats that dropout costs in training mode; first guess."""

@@ -37,19 +37,18 @@ More and less:
 Typical values:
     {expected}
 
-    Up to four passes repeats are nearly as good as fresh text (Muennighoff and others). The rise
-    is a prototype's first guess, gap and tokens are first guesses. Under a thousand tokens the text
-    is too little whatever else is read: each of the smallest vocabulary (257) stands there fewer
-    than four times. Real runs
-    (benchmarks/results/doctor/): generalisation gap 0.62 in `fast_tinyshakespeare.json`, the
-    default on a megabyte, 1.8 in `ten_sentences.json`; rise after best 0 in
-    `fast_tinyshakespeare.json`, 0.078 in `ten_sentences.json`.
+    Up to four passes repeats are nearly as good as fresh text (Muennighoff and others). The rise is
+    a prototype's first guess, gap and tokens are first guesses. Under a thousand tokens the text is
+    too little whatever else is read: each of the smallest vocabulary (257) stands there fewer than
+    four times. Real runs (benchmarks/results/doctor/): generalization gap nats 0.62 in
+    `fast_tinyshakespeare.json`, the default on a megabyte, 1.8 in `ten_sentences.json`; validation
+    loss increase after best 0 in `fast_tinyshakespeare.json`, 0.078 in `ten_sentences.json`.
 
 Proof:
     Half the text, the same steps: what halving costs says what more text would gain, as much of it
-    as makes one pass of all steps, at most eight times; hardly anything after one or two passes,
-    since those are as good as fresh text. At most 0.15 of the gap and 0.5 of what was lost past
-    the best epoch: text known no better than new lacks none. Then the same text with dropout.
+    as makes one pass of all steps, at most eight times; hardly anything after one or two passes.
+    At most 0.15 of the gap and 0.5 of what was lost past the best epoch: text known no better than
+    new lacks none. Then the same text with dropout.
 
 What to try:
     More text of the same kind. Until then: stop at the best epoch (which is the one kept), and
@@ -70,7 +69,7 @@ import math
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
-from descend.diagnosis.measurement import Measurements, measurement_value
+from descend.metrics.measurement import Measurements, measurement_value
 
 GAP = 0.3
 """Nats between seen and held-out text; first guess."""

@@ -33,7 +33,7 @@ Typical values:
     {expected}
 
     These are first guesses, and the rise of 0.02 nats that rules it out is a prototype's first
-    guess. A rate that falls makes the last epoch gain by itself: last epoch gain 0.14 in
+    guess. A rate that falls makes the last epoch gain by itself: last epoch loss reduction 0.14 in
     `old_tinyshakespeare.json`, whose rate is constant, 0.18 in `fast_tinyshakespeare.json`, whose
     rate falls to zero (benchmarks/results/doctor/). Only the trial decides.
 
@@ -61,7 +61,7 @@ from __future__ import annotations
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
-from descend.diagnosis.measurement import Measurements, measurement_value
+from descend.metrics.measurement import Measurements, measurement_value
 
 STILL_FALLING = 0.03
 """Nats won in the last epoch; first guess."""

@@ -58,7 +58,7 @@ from __future__ import annotations
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
-from descend.diagnosis.measurement import Measurements
+from descend.metrics.measurement import Measurements
 
 MANY_RARE = 0.3
 """Share of the vocabulary with under 20 uses; first guess."""

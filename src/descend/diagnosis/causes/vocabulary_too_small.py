@@ -36,7 +36,7 @@ Typical values:
 
     These are first guesses. Bytes as tokens have 1 byte each. Real runs
     (benchmarks/results/doctor/): bytes per token 2.9 in `fast_tinyshakespeare.json`, of 2,048
-    tokens, 3.3 in `old_tinyshakespeare.json`, of 4,096; rare vocabulary 0.086 in
+    tokens, 3.3 in `old_tinyshakespeare.json`, of 4,096; rare token fraction 0.086 in
     `fast_tinyshakespeare.json`, 0.48 in `old_tinyshakespeare.json`.
 
 Proof:
@@ -60,7 +60,7 @@ from __future__ import annotations
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
-from descend.diagnosis.measurement import Measurements, measurement_value
+from descend.metrics.measurement import Measurements, measurement_value
 
 SHORT_TOKENS = 2.3
 """Bytes per token; a vocabulary of 257 has 1, of 512 about 1.9, of 4,096 about 3.3 in English."""

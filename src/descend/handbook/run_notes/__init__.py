@@ -8,13 +8,11 @@ from __future__ import annotations
 from descend.config import RunConfig
 from descend.handbook.metric_glossary import PAGE_METRICS
 from descend.handbook.run_notes.metric_notes import describe_metrics, describe_missing_metrics
-from descend.handbook.run_notes.run_record import RunRecord, read_run
 from descend.handbook.run_notes.topics import TOPICS, describe_run_key
+from descend.runs.recorded_run import RecordedRun
 
-__all__ = ["describe_run", "read_run"]
 
-
-def describe_run(name: str, run: RunRecord) -> str | None:
+def describe_run(name: str, run: RecordedRun) -> str | None:
     """The section of page `name` about `run`; None where a run holds no number about it."""
     said = [describe_run_key(name, run)] if name in RunConfig.model_fields else []
     if metrics_text := describe_metrics(name, run):

@@ -74,4 +74,4 @@ def describe_trial(trial: PairedTrial) -> str:
 def is_ablation(trial: PairedTrial) -> bool:
     """Whether the trial made the run worse on purpose, such as by half the text: what that costs
     is what more of it would gain."""
-    return trial.loss_reduction > 0 and trial.treatment > trial.control
+    return trial.loss_reduction > 0 and trial.treatment_loss > trial.control_loss

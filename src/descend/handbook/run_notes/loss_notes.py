@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from descend.handbook.run_notes.run_record import RunRecord
 from descend.handbook.run_notes.wording import (
     Change,
     alternative_learning_rates,
@@ -14,13 +14,14 @@ from descend.handbook.run_notes.wording import (
     suggest_flags,
 )
 from descend.runs.events import CheckpointSaved, Epoch
+from descend.runs.recorded_run import RecordedRun
 from descend.units import perplexity as words_of_perplexity
 
 MAX_LISTED_EPOCHS = 12
 """Of a longer run, so many are picked evenly, with the first, the best and the last."""
 
 
-def loss(run: RunRecord) -> str:
+def loss(run: RecordedRun) -> str:
     """Losses of the run, on the rungs of the ladder."""
     return (
         f"The first update had a training loss of {run.steps[0].loss:.3f} nats per token; the last"
@@ -30,7 +31,7 @@ def loss(run: RunRecord) -> str:
     )
 
 
-def describe_ngram_baselines(run: RunRecord) -> str:
+def describe_ngram_baselines(run: RecordedRun) -> str:
     """Where the run stands between the rungs."""
     return (
         f"{_format_baselines(run)} To climb further,"
@@ -38,7 +39,7 @@ def describe_ngram_baselines(run: RunRecord) -> str:
     )
 
 
-def _format_baselines(run: RunRecord) -> str:
+def _format_baselines(run: RecordedRun) -> str:
     reached = run.summary.validation_loss
     baseline_text = ", ".join(
         f"{name} {run.ngram_baselines[key]:.3f}"
@@ -56,7 +57,7 @@ def _format_baselines(run: RunRecord) -> str:
     )
 
 
-def perplexity(run: RunRecord) -> str:
+def perplexity(run: RecordedRun) -> str:
     """The ladder and the run as perplexities."""
     reached = words_of_perplexity(run.summary.validation_loss)
     baseline_perplexities = {
@@ -71,9 +72,9 @@ def perplexity(run: RunRecord) -> str:
     )
 
 
-def accuracy(run: RunRecord) -> str:
+def accuracy(run: RecordedRun) -> str:
     """Accuracies beside the losses they belong to."""
-    last, right = run.epochs[-1], run.best.validation_accuracy
+    last, right = run.epochs[-1], run.best_epoch.validation_accuracy
     return (
         f"On held-out text your model's likeliest token was right {right:.1%} of the time, on the"
         f" training batches at the end of the last epoch {last.accuracy_end:.1%}."
@@ -82,7 +83,7 @@ def accuracy(run: RunRecord) -> str:
     )
 
 
-def entropy(run: RunRecord) -> str:
+def entropy(run: RecordedRun) -> str:
     """The bound that the run gives."""
     return (
         "What your model reached bounds the entropy of this text from above: at most "
@@ -93,7 +94,7 @@ def entropy(run: RunRecord) -> str:
     )
 
 
-def text_bits(run: RunRecord) -> str:
+def text_bits(run: RecordedRun) -> str:
     """Bytes per token and bits per byte."""
     size = run.config.vocab_size
     baseline_bits = {
@@ -112,14 +113,14 @@ def text_bits(run: RunRecord) -> str:
     )
 
 
-def epochs(run: RunRecord) -> str:
+def epochs(run: RecordedRun) -> str:
     """Training and validation loss by epoch, the gap, and what came after the best epoch."""
     lines = [
         f"- epoch {e.epoch}: training {e.loss_end:.3f}, validation {e.validation_loss:.3f}, "
         f"gap {e.validation_loss - e.loss_end:+.3f}"
         for e in _picked(run)
     ]
-    last, best = run.epochs[-1], run.best
+    last, best = run.epochs[-1], run.best_epoch
     after = (
         f"{last.validation_loss - best.validation_loss:.3f} higher by epoch {last.epoch}"
         if last is not best
@@ -137,9 +138,9 @@ def epochs(run: RunRecord) -> str:
     )
 
 
-def explain_higher_train_loss(run: RunRecord) -> str | None:
+def explain_higher_train_loss(run: RecordedRun) -> str | None:
     """Why the training loss stands above that on held-out text, where settings make it so."""
-    config, best = run.config, run.best
+    config, best = run.config, run.best_epoch
     what = [
         text for value, text in (
             (config.token_dropout, f"{config.token_dropout or 0:.0%} of their tokens were hidden "
@@ -157,9 +158,9 @@ def explain_higher_train_loss(run: RunRecord) -> str | None:
     )
 
 
-def describe_validation_split(run: RunRecord) -> str:
+def describe_validation_split(run: RecordedRun) -> str:
     """How much text there was on either side."""
-    corpus = run.info.corpus
+    corpus = run.metadata.corpus
     half, twice = (
         {"validation_fraction": round(run.config.validation_fraction * factor, 4)}
         for factor in (0.5, 2)
@@ -173,16 +174,17 @@ def describe_validation_split(run: RunRecord) -> str:
     )
 
 
-def describe_contamination(run: RunRecord) -> str:
+def describe_contamination(run: RecordedRun) -> str:
     """How much of the held-out text training has too."""
+    corpus = run.metadata.corpus
     return (
-        f"Of your text ({run.info.corpus['corpus']}, split by {run.info.corpus['split_by']}), "
+        f"Of your text ({corpus['corpus']}, split by {corpus['split_by']}), "
         f"{_overlap(run)}, word for word. To see whether another part "
         f"held out is harder, {suggest_comparison(run, {'seed': run.config.seed + 1})}."
     )
 
 
-def regularisation(run: RunRecord) -> str:
+def regularisation(run: RecordedRun) -> str:
     """The gap that holding back is meant to close."""
     last = run.epochs[-1]
     stronger = {"dropout_rate": round(run.config.dropout_rate + 0.1, 4)}
@@ -192,24 +194,24 @@ def regularisation(run: RunRecord) -> str:
         f" {run.config.token_dropout or 0:g} and label smoothing {run.config.label_smoothing:g} the"
         f" last epoch ended with a training loss of {last.loss_end:.3f}, measured with all of them,"
         f" and a validation loss of {last.validation_loss:.3f}, measured without; the best epoch"
-        f" was {run.best.epoch} of {len(run.epochs)}. To see the effect,"
+        f" was {run.best_epoch.epoch} of {len(run.epochs)}. To see the effect,"
         f" {suggest_comparison(run, stronger, *weaker)}."
     )
 
 
-def checkpoint(run: RunRecord) -> str:
+def checkpoint(run: RecordedRun) -> str:
     """What was saved, and how to go on."""
-    saved = [r for r in run.records if isinstance(r, CheckpointSaved)]
+    saved = [r for r in run.events if isinstance(r, CheckpointSaved)]
     took = f", {sum(r.seconds for r in saved):.2f} s in all" if saved else ""
-    verb = "continue" if run.summary.finished else "resume"
+    verb = "continue" if run.finished else "resume"
     return (
         f"While training, {len(saved)} checkpoints were written{took}. The kept weights are those "
-        f"of epoch {run.best.epoch} (update {run.best.step:,}). To go on, try `descend {verb} "
-        f"{run.folder}`."
+        f"of epoch {run.best_epoch.epoch} (update {run.best_epoch.step:,}). To go on, try "
+        f"`descend {verb} {run.folder}`."
     )
 
 
-def describe_seed_variance(run: RunRecord) -> str:
+def describe_seed_variance(run: RecordedRun) -> str:
     """How to find the spread."""
     return (
         f"With this seed the run reached a validation loss of {run.summary.validation_loss:.3f}. To"
@@ -219,18 +221,18 @@ def describe_seed_variance(run: RunRecord) -> str:
     )
 
 
-def _overlap(run: RunRecord) -> str:
-    part = float(run.info.corpus["contamination_fraction"])
+def _overlap(run: RecordedRun) -> str:
+    part = float(run.metadata.corpus["contamination_fraction"])
     return f"{format_percent(part)} of the held-out tokens stand in passages that training has too"
 
 
-def _more_epochs(run: RunRecord) -> Change:
+def _more_epochs(run: RecordedRun) -> Change:
     return {"epoch": 2 * len(run.epochs)}
 
 
-def _picked(run: RunRecord) -> list[Epoch]:
+def _picked(run: RecordedRun) -> Sequence[Epoch]:
     count = len(run.epochs)
     if count <= MAX_LISTED_EPOCHS:
         return run.epochs
     indices = {round(i * (count - 1) / (MAX_LISTED_EPOCHS - 1)) for i in range(MAX_LISTED_EPOCHS)}
-    return [run.epochs[i] for i in sorted(indices | {run.epochs.index(run.best)})]
+    return [run.epochs[i] for i in sorted(indices | {run.epochs.index(run.best_epoch)})]

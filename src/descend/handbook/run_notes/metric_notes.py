@@ -6,8 +6,8 @@ from descend.diagnosis.reference_ranges import format_range
 from descend.diagnosis.result import Evidence
 from descend.handbook.metric_glossary import METRIC_DESCRIPTIONS, PAGE_METRICS
 from descend.handbook.run_notes.diagnosis_notes import load_saved_diagnosis
-from descend.handbook.run_notes.run_record import RunRecord
 from descend.handbook.run_notes.wording import format_ci95, format_significant
+from descend.runs.recorded_run import RecordedRun
 from descend.units import quoted
 
 IN_THE_RECORDS = {
@@ -17,7 +17,7 @@ IN_THE_RECORDS = {
 """Pages tell these from the run itself."""
 
 
-def describe_metrics(page: str, run: RunRecord) -> str | None:
+def describe_metrics(page: str, run: RecordedRun) -> str | None:
     """The readings, a line each; None where the diagnosis took none of them or there is none."""
     diagnosis = load_saved_diagnosis(run.folder) if page in PAGE_METRICS else None
     if diagnosis is None:
@@ -28,7 +28,7 @@ def describe_metrics(page: str, run: RunRecord) -> str | None:
     return "The diagnosis of your run read:\n\n" + "\n".join(lines) if lines else None
 
 
-def describe_missing_metrics(run: RunRecord) -> str:
+def describe_missing_metrics(run: RecordedRun) -> str:
     """What is said where a page lives on what a diagnosis measures, and it did not."""
     if load_saved_diagnosis(run.folder) is None:
         return (

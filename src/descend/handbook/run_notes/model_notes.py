@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from descend.handbook.run_notes.run_record import RunRecord
 from descend.handbook.run_notes.wording import (
     Change,
     comparison_baseline_text,
@@ -12,6 +11,7 @@ from descend.handbook.run_notes.wording import (
     suggest_comparison,
     suggest_flags,
 )
+from descend.runs.recorded_run import RecordedRun
 from descend.units import format_bytes, format_count
 
 FLOAT32 = 4
@@ -22,7 +22,7 @@ BITS_PER_PARAMETER = 2.0
 Part 3.3, Knowledge Capacity Scaling Laws"."""
 
 
-def parameters(run: RunRecord) -> str:
+def parameters(run: RecordedRun) -> str:
     """Parameters in all, in the tables, and beside the text."""
     total, tokens = run.summary.parameters, run.corpus_count("train_tokens")
     tables, config = _tables(run), run.config
@@ -40,7 +40,7 @@ def parameters(run: RunRecord) -> str:
     )
 
 
-def memory(run: RunRecord) -> str:
+def memory(run: RecordedRun) -> str:
     """What the model could hold by heart, beside the text."""
     room = BITS_PER_PARAMETER * run.summary.parameters / 8
     text = run.corpus_count("train_bytes")
@@ -57,7 +57,7 @@ def memory(run: RunRecord) -> str:
     )
 
 
-def heads(run: RunRecord) -> str:
+def heads(run: RecordedRun) -> str:
     """Heads and their size."""
     width, count = run.config.embed_dim, run.config.num_heads
     trials = ({"num_heads": count * 2}, {"num_heads": count // 2})
@@ -70,7 +70,7 @@ def heads(run: RunRecord) -> str:
     )
 
 
-def describe_embedding(run: RunRecord) -> str:
+def describe_embedding(run: RecordedRun) -> str:
     """The share of the tables in the parameters."""
     vocabulary, width = run.config.vocab_size or 0, run.config.embed_dim
     num_table_parameters, tokens = _tables(run), run.corpus_count("train_tokens")
@@ -84,7 +84,7 @@ def describe_embedding(run: RunRecord) -> str:
     )
 
 
-def cache(run: RunRecord) -> str:
+def cache(run: RecordedRun) -> str:
     """Memory of the cache for one text."""
     config = run.config
     full = 2 * config.num_layers * config.max_seq_len * config.embed_dim * FLOAT32
@@ -96,7 +96,7 @@ def cache(run: RunRecord) -> str:
     )
 
 
-def architecture(run: RunRecord) -> str:
+def architecture(run: RecordedRun) -> str:
     """Which network it was."""
     width, heads = run.config.embed_dim, run.config.num_heads
     other: dict[str, object] = {"architecture": "gpt"}
@@ -112,34 +112,34 @@ def architecture(run: RunRecord) -> str:
     )
 
 
-def machine(run: RunRecord) -> str:
+def machine(run: RecordedRun) -> str:
     """Where and how it was computed, and how fast."""
-    other = "bfloat16" if run.info.execution["precision"] == "float32" else "float32"
+    other = "bfloat16" if run.metadata.execution["precision"] == "float32" else "float32"
     return _computed(run, "the format", {"precision": other})
 
 
-def attention(run: RunRecord) -> str:
+def attention(run: RecordedRun) -> str:
     """Heads and their size, and how they were computed."""
-    other = "matmul" if run.info.execution["attention"] == "fused" else "fused"
+    other = "matmul" if run.metadata.execution["attention"] == "fused" else "fused"
     return f"{heads(run)}\n\n{_computed(run, 'the kernel', {'attention': other})}"
 
 
-def compiling(run: RunRecord) -> str:
+def compiling(run: RecordedRun) -> str:
     """Whether it was compiled, and how fast it was."""
-    other = "off" if run.info.execution.get("compiled") else "on"
-    there = {} if run.info.execution["device"] == "cpu" else {"device": "cpu"}
+    other = "off" if run.metadata.execution.get("compiled") else "on"
+    there = {} if run.metadata.execution["device"] == "cpu" else {"device": "cpu"}
     return _computed(run, "compiling", {"compile": other} | there)
 
 
-def threads(run: RunRecord) -> str:
+def threads(run: RecordedRun) -> str:
     """On how many threads it was computed, and how fast."""
-    count = run.info.execution["threads"]
+    count = run.metadata.execution["threads"]
     return _computed(run, "their number", {"threads": count // 2 if count > 1 else 2})
 
 
-def _computed(run: RunRecord, what: str, change: Change) -> str:
+def _computed(run: RecordedRun, what: str, change: Change) -> str:
     """How the run was computed and how fast; `change` to see what `what` is worth."""
-    how = run.info.execution
+    how = run.metadata.execution
     compiled = "compiled" if how.get("compiled") else "not compiled"
     return (
         f"Your run computed in {how['precision']} on {how['device']} ({how['processor']}) with "
@@ -151,7 +151,7 @@ def _computed(run: RunRecord, what: str, change: Change) -> str:
     )
 
 
-def describe_micro_batches(run: RunRecord) -> str:
+def describe_micro_batches(run: RecordedRun) -> str:
     """How a batch is computed."""
     cut, batch = run.config.num_micro_batches, run.config.batch_size
     more = ({"gradient_accumulation_steps": 2 * cut}, {"batch_size": batch // 2})
@@ -163,6 +163,6 @@ def describe_micro_batches(run: RunRecord) -> str:
     )
 
 
-def _tables(run: RunRecord) -> int:
+def _tables(run: RecordedRun) -> int:
     once = (run.config.vocab_size or 0) * run.config.embed_dim
     return once if run.config.architecture == "gpt" else 2 * once

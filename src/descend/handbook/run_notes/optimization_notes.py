@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 
-from descend.handbook.run_notes.run_record import RunRecord
 from descend.handbook.run_notes.wording import (
     alternative_learning_rates,
     comparison_baseline_text,
@@ -13,6 +12,7 @@ from descend.handbook.run_notes.wording import (
     suggest_comparison,
     suggest_flags,
 )
+from descend.runs.recorded_run import RecordedRun
 
 MAX_LISTED_MATRICES = 24
 """Of a larger model, half as many from either end of the list are shown."""
@@ -21,7 +21,7 @@ NEAR_PEAK = 0.9
 """Share of the peak from which a rate is counted as being near it."""
 
 
-def learning_rate(run: RunRecord) -> str:
+def learning_rate(run: RecordedRun) -> str:
     """Rates used, how far the weights moved, how often gradients were clipped."""
     rates = [s.learning_rate for s in run.steps]
     ratios = list(run.update_ratios.values())
@@ -41,7 +41,7 @@ def learning_rate(run: RunRecord) -> str:
     )
 
 
-def updates(run: RunRecord) -> str:
+def updates(run: RecordedRun) -> str:
     """How the batch cuts the text into updates."""
     batch = run.config.batch_size
     trials = ({"batch_size": batch // 2}, {"batch_size": batch * 2})
@@ -49,12 +49,12 @@ def updates(run: RunRecord) -> str:
         f"Each update read {batch:,} sequences of {run.config.seq_len:,} tokens:"
         f" {run.tokens_per_step:,} tokens. With {run.corpus_count('train_tokens'):,} training"
         f" tokens the first epoch took {run.epochs[0].step:,} updates, and the run made"
-        f" {run.updates:,} in all. At the same number of epochs, half the batch makes twice as many"
-        f" updates and twice the batch half as many: {suggest_comparison(run, *trials)}."
+        f" {run.num_steps:,} in all. At the same number of epochs, half the batch makes twice as"
+        f" many updates and twice the batch half as many: {suggest_comparison(run, *trials)}."
     )
 
 
-def context(run: RunRecord) -> str:
+def context(run: RecordedRun) -> str:
     """How much text a sequence covers, and what the context costs in updates."""
     length, batch = run.config.seq_len, run.config.batch_size
     covered = length * run.bytes_per_token
@@ -65,13 +65,13 @@ def context(run: RunRecord) -> str:
     return (
         f"A training sequence had {length:,} tokens, about {covered:,.0f} bytes of this text "
         f"({run.bytes_per_token:.2f} bytes a token); the model can read up to "
-        f"{run.config.max_seq_len:,} tokens. The run made {run.updates:,} updates of "
+        f"{run.config.max_seq_len:,} tokens. The run made {run.num_steps:,} updates of "
         f"{run.tokens_per_step:,} tokens. To judge the context alone, keep the tokens of an "
         f"update as they are: {suggest_comparison(run, longer, shorter)}."
     )
 
 
-def schedule(run: RunRecord) -> str:
+def schedule(run: RecordedRun) -> str:
     """How long the rate stayed up and where it ended."""
     rates = [s.learning_rate for s in run.steps]
     peak = max(rates)
@@ -86,21 +86,22 @@ def schedule(run: RunRecord) -> str:
     )
 
 
-def warmup(run: RunRecord) -> str:
+def warmup(run: RecordedRun) -> str:
     """How long the rate rose, and what the loss did meanwhile."""
     steps = run.config.warmup_steps or 0
     first, after = run.steps[0].loss, run.steps[min(steps, len(run.steps) - 1)].loss
     highest = max(run.steps, key=lambda s: s.loss)
     trials = ({"warmup_steps": max(2 * steps, 10)}, {"warmup_steps": 0})
     return (
-        f"The rate rose over the first {steps:,} of {run.updates:,} updates"
-        f" ({format_percent(steps / run.updates)}). The training loss was {first:.3f} at the first"
-        f" update, {after:.3f} right after the warmup, and highest at update {highest.step:,} with"
-        f" {highest.loss:.3f}. To see what the warmup is worth, {suggest_comparison(run, *trials)}."
+        f"The rate rose over the first {steps:,} of {run.num_steps:,} updates"
+        f" ({format_percent(steps / run.num_steps)}). The training loss was {first:.3f} at the"
+        f" first update, {after:.3f} right after the warmup, and highest at update {highest.step:,}"
+        f" with {highest.loss:.3f}. To see what the warmup is worth,"
+        f" {suggest_comparison(run, *trials)}."
     )
 
 
-def gradients(run: RunRecord) -> str:
+def gradients(run: RecordedRun) -> str:
     """Size of the gradients and what clipping did to them."""
     norms, limit = run.gradient_norms, run.config.gradient_clip
     peak_step = max(run.steps, key=lambda s: s.gradient_norm or 0.0)
@@ -119,7 +120,7 @@ def gradients(run: RunRecord) -> str:
     )
 
 
-def describe_rollbacks(run: RunRecord) -> str:
+def describe_rollbacks(run: RecordedRun) -> str:
     """When the numbers ran away and what was done, or how far they were from it."""
     rollbacks = run.summary.rollbacks
     highest = max(run.steps, key=lambda s: s.loss)
@@ -132,7 +133,7 @@ def describe_rollbacks(run: RunRecord) -> str:
         said = f"The numbers ran away {len(rollbacks):,} times: {text}."
     else:
         said = (
-            f"The numbers never ran away: over {run.updates:,} updates the training loss was "
+            f"The numbers never ran away: over {run.num_steps:,} updates the training loss was "
             f"highest at update {highest.step:,}, with {highest.loss:.3f}."
         )
     limit = run.config.gradient_clip
@@ -140,12 +141,12 @@ def describe_rollbacks(run: RunRecord) -> str:
     return f"{said} To see whether a calmer run ends lower, {suggest_comparison(run, *calmer)}."
 
 
-def describe_initial_loss(run: RunRecord) -> str:
+def describe_initial_loss(run: RecordedRun) -> str:
     """The first loss beside that of guessing."""
     first, guessing = run.steps[0], run.ngram_baselines["uniform"]
     began = (
-        f"It went on from the model {run.info.parent}, so it did not begin at guessing. "
-        if run.info.parent
+        f"It went on from the model {run.metadata.parent}, so it did not begin at guessing. "
+        if run.metadata.parent
         else ""
     )
     return (
@@ -156,7 +157,7 @@ def describe_initial_loss(run: RunRecord) -> str:
     )
 
 
-def update_ratios(run: RunRecord) -> str:
+def update_ratios(run: RecordedRun) -> str:
     """The ratio of each matrix, smallest first."""
     ranked = sorted(run.update_ratios.items(), key=lambda item: item[1])
     if not ranked:
@@ -173,41 +174,41 @@ def update_ratios(run: RunRecord) -> str:
     )
 
 
-def optimizer(run: RunRecord) -> str:
+def optimizer(run: RecordedRun) -> str:
     """What an update took, and what it brought."""
     seconds = statistics.median(s.seconds for s in run.steps)
     other = "adamw" if run.config.optimizer == "muon" else "muon"
     return (
-        f"Your run used `{run.config.optimizer}`: {run.updates:,} updates,"
+        f"Your run used `{run.config.optimizer}`: {run.num_steps:,} updates,"
         f" {format_significant(seconds)} s each (median), {run.summary.tokens_per_second:,.0f}"
         f" tokens a second. To compare, {suggest_flags(run, {'optimizer': other})}, at two or three"
         f" rates, {comparison_baseline_text(run)}."
     )
 
 
-def weight_decay(run: RunRecord) -> str:
+def weight_decay(run: RecordedRun) -> str:
     """How the weights grew or shrank."""
-    if not run.matrices:
+    if not run.weight_updates:
         return "Your run is too short to hold the sizes of its weights: try more epochs."
-    before = statistics.median(run.matrices[0].weight_rms.values())
-    after = statistics.median(run.matrices[-1].weight_rms.values())
+    before = statistics.median(run.weight_updates[0].weight_rms.values())
+    after = statistics.median(run.weight_updates[-1].weight_rms.values())
     decay = run.config.weight_decay
     trials = ({"weight_decay": 3 * decay or 0.1}, {"weight_decay": 0.0})
     return (
         "The median size of a matrix (root mean square of its weights) was"
-        f" {format_significant(before)} at update {run.matrices[0].step:,} and"
-        f" {format_significant(after)} at update {run.matrices[-1].step:,}. To see what the decay"
-        f" does, {suggest_comparison(run, *trials)}."
+        f" {format_significant(before)} at update {run.weight_updates[0].step:,} and"
+        f" {format_significant(after)} at update {run.weight_updates[-1].step:,}. To see what the"
+        f" decay does, {suggest_comparison(run, *trials)}."
     )
 
 
-def descent(run: RunRecord) -> str:
+def descent(run: RecordedRun) -> str:
     """From the first loss to the last."""
-    best = run.best
+    best = run.best_epoch
     return (
-        f"In {run.updates:,} updates the loss on training batches went from {run.steps[0].loss:.3f}"
-        f" to {run.epochs[-1].loss_end:.3f} (mean of the last twentieth of the last epoch), and"
-        f" held-out text was predicted best after update {best.step:,}. To see whether longer or"
-        f" shorter steps go down further, {suggest_flags(run, *alternative_learning_rates(run))}"
-        f" {comparison_baseline_text(run)}."
+        f"In {run.num_steps:,} updates the loss on training batches went from"
+        f" {run.steps[0].loss:.3f} to {run.epochs[-1].loss_end:.3f} (mean of the last"
+        f" twentieth of the last epoch), and held-out text was predicted best after update"
+        f" {best.step:,}. To see whether longer or shorter steps go down further,"
+        f" {suggest_flags(run, *alternative_learning_rates(run))} {comparison_baseline_text(run)}."
     )

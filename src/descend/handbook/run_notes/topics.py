@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from descend.handbook.run_notes import loss_notes, model_notes, optimization_notes
-from descend.handbook.run_notes.run_record import RunRecord
 from descend.handbook.setting_facts import format_value
+from descend.runs.recorded_run import RecordedRun
 
-TOPICS: dict[str, Callable[[RunRecord], str]] = {
+TOPICS: dict[str, Callable[[RecordedRun], str]] = {
     # The text.
     "corpus_dir": loss_notes.describe_validation_split,
     "sample_size": loss_notes.describe_validation_split,
@@ -87,12 +87,12 @@ TOPICS: dict[str, Callable[[RunRecord], str]] = {
 """By page; a page that is not here and no setting has nothing to say of a run."""
 
 
-def describe_run_key(key: str, run: RunRecord) -> str:
+def describe_run_key(key: str, run: RecordedRun) -> str:
     """The value that the run used, and whether it was asked for or left open."""
     used = getattr(run.config, key)
     if used is None:
         return f"Your run left `{key}` open."
-    is_automatic = run.info.requested_config.get(key) is None
+    is_automatic = run.metadata.requested_config.get(key) is None
     return f"Your run used `{key}` {format_value(used)}" + (
         ", chosen by descend." if is_automatic else "."
     )

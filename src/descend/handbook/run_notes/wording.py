@@ -8,8 +8,9 @@ from pathlib import Path
 
 from descend.config import make_config
 from descend.errors import ConfigError
-from descend.handbook.run_notes.run_record import RunRecord
 from descend.runs.events import Sample
+from descend.runs.recorded_run import RecordedRun
+from descend.units import humanize_name
 
 Change = Mapping[str, object]
 """Keys of the configuration and the values to try."""
@@ -29,7 +30,7 @@ def format_significant(value: float) -> str:
 def format_measurement(metric: str, value: float, unit: str) -> str:
     """`update ratio 0.0006 of the weight, a step`; a unit that the name ends in is said once:
     `train tokens 7,550`."""
-    name = metric.replace("_", " ")
+    name = humanize_name(metric)
     return f"{name} {format_significant(value)} {'' if name.endswith(unit) else unit}".rstrip()
 
 
@@ -58,7 +59,7 @@ def generate_command(folder: Path | str, samples: Sequence[Sample] = ()) -> str:
     return f"descend generate {shlex.quote(str(folder))} {quoted}"
 
 
-def suggest_flags(run: RunRecord, *changes: Change) -> str:
+def suggest_flags(run: RecordedRun, *changes: Change) -> str:
     """`try --batch-size 8 or --batch-size 2`: flags of `descend train`.
 
     Only changes are named that a run like `run` would accept and that change something;
@@ -70,18 +71,18 @@ def suggest_flags(run: RunRecord, *changes: Change) -> str:
     return "try " + " or ".join([", ".join(flags[:-1])] * (len(flags) > 1) + flags[-1:])
 
 
-def suggest_comparison(run: RunRecord, *changes: Change) -> str:
+def suggest_comparison(run: RecordedRun, *changes: Change) -> str:
     """`trial` with what its outcome is to be held against."""
     return f"{suggest_flags(run, *changes)} {comparison_baseline_text(run)}"
 
 
-def comparison_baseline_text(run: RunRecord) -> str:
+def comparison_baseline_text(run: RecordedRun) -> str:
     """What the outcome of a trial is to be held against."""
     loss = run.summary.validation_loss
     return f"and compare with the validation loss of {loss:.3f} that this run reached"
 
 
-def alternative_learning_rates(run: RunRecord) -> list[Change]:
+def alternative_learning_rates(run: RecordedRun) -> list[Change]:
     """The peak rate of `run` times three and divided by three."""
     peak = max(s.learning_rate for s in run.steps)
     # A rate per epoch belongs to its own schedule: one rate needs another.
@@ -89,7 +90,7 @@ def alternative_learning_rates(run: RunRecord) -> list[Change]:
     return [one | {"learning_rate": peak * 3}, one | {"learning_rate": peak / 3}]
 
 
-def _possible(run: RunRecord, change: Change) -> bool:
+def _possible(run: RecordedRun, change: Change) -> bool:
     values = run.config.model_dump()
     try:
         make_config(values | dict(change))

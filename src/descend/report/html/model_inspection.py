@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from descend.data.token_store import TokenStore
 from descend.errors import DescendError, TextChangedError
-from descend.handbook.run_notes.run_record import RunRecord
 from descend.metrics.loss_breakdown import TokenLosses, token_losses
 from descend.model.transformer import Transformer
 from descend.runs.model_files import load_model
+from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_text import open_run_text
 
 MAX_TOKENS = 2**15
@@ -52,17 +52,17 @@ class ModelInspection:
         return len(self.token_losses.losses)
 
 
-def open_text(run: RunRecord) -> TokenStore | str:
+def open_text(run: RecordedRun) -> TokenStore | str:
     """The text of `run` as tokens, or why it cannot be shown."""
     try:
-        return open_run_text(run.folder, run.info)
+        return open_run_text(run.folder, run.metadata)
     except TextChangedError:
         return "the text changed since the run began, so nothing is said of its tokens"
     except DescendError as problem:
         return f"the text cannot be read again ({problem.location}: {problem.actual})"
 
 
-def look(run: RunRecord, store: TokenStore) -> ModelInspection | str:
+def look(run: RecordedRun, store: TokenStore) -> ModelInspection | str:
     """The model of `run` on held-out text, or why it cannot be looked at."""
     if not run.summary.finished:
         return "the run is not finished, so there is no model to look into"

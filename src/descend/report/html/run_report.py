@@ -6,7 +6,6 @@ from pathlib import Path
 
 from descend.data.token_store import TokenStore
 from descend.handbook.checklist import answer_checklist
-from descend.handbook.run_notes import read_run
 from descend.handbook.run_notes.diagnosis_notes import load_saved_diagnosis
 from descend.report.html.model_inspection import ModelInspection, look, open_text
 from descend.report.html.page import ReportPage, Section
@@ -20,6 +19,7 @@ from descend.report.html.sections.learning_curves import learning_curves_section
 from descend.report.html.sections.optimization import optimization_section
 from descend.report.html.sections.samples import samples_section
 from descend.report.html.sections.token_loss import token_loss_section
+from descend.runs.recorded_run import open_run_with_epoch
 
 
 def run_report(folder: Path) -> ReportPage:
@@ -27,7 +27,7 @@ def run_report(folder: Path) -> ReportPage:
 
     `RunFolderError` if it is no run, or has not finished an epoch.
     """
-    run = read_run(folder)
+    run = open_run_with_epoch(folder)
     warnings: list[str] = []
     opened = open_text(run)
     store = opened if isinstance(opened, TokenStore) else None
@@ -43,8 +43,8 @@ def run_report(folder: Path) -> ReportPage:
         *(_model_sections(inspection) if isinstance(inspection, ModelInspection) else ()),
         corpus_section(run, store),
         optimization_section(run),
-        config_section(run.info, folder),
-        repeat_section(run.info, folder, run.summary.samples),
+        config_section(run.metadata, folder),
+        repeat_section(run.metadata, folder, run.summary.samples),
     ]
     return ReportPage(
         title=folder.resolve().name,
@@ -52,7 +52,7 @@ def run_report(folder: Path) -> ReportPage:
         lead=summary.lead_paragraphs(run, diagnosed),
         facts=summary.facts(run),
         sections=tuple(s for s in sections if s is not None),
-        made_by=f"Report of a training run · descend {run.info.version}",
+        made_by=f"Report of a training run · descend {run.metadata.version}",
         warnings=tuple(warnings),
     )
 

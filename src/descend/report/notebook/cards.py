@@ -19,13 +19,19 @@ from descend.report.html.experiment_report import (
     format_time_difference,
     with_interval,
 )
-from descend.report.text.diagnosis import describe_change, headline, humanize_name
+from descend.report.text.diagnosis import describe_change, headline
 from descend.report.text.experiments import describe_method, describe_pairs, seed_losses
 from descend.report.text.run_summary import assess_run
 from descend.report.text.search import MAX_LISTED_TRIALS, NUMBERS, search_row
 from descend.runs.events import Epoch
 from descend.runs.run_files import RunSummary
-from descend.units import format_bytes, format_duration, format_percentage_points, quoted
+from descend.units import (
+    format_bytes,
+    format_duration,
+    format_percentage_points,
+    humanize_name,
+    quoted,
+)
 
 MAX_EPOCHS = 8
 """Rows of a card; of a longer run the first, the best and the last are among them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from descend.check.report import BugReport, Checked
+from descend.program_check.report import BugReport, Checked
 from descend.units import format_count
 
 NO_STEP = "there is no `step`"

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from descend.diagnosis.causes import CAUSES
-from descend.diagnosis.measurement import Measurement
 from descend.diagnosis.recommended_config import merge_recommendations
 from descend.diagnosis.reference_ranges import format_range
 from descend.diagnosis.result import (
@@ -21,7 +20,8 @@ from descend.diagnosis.result import (
 )
 from descend.handbook.run_notes.diagnosis_notes import is_ablation
 from descend.handbook.run_notes.wording import format_ci95, format_measurement, format_percent
-from descend.units import format_count, format_duration, quoted
+from descend.metrics.measurement import Measurement
+from descend.units import format_count, format_duration, humanize_name, quoted
 
 _HEADLINE = {cause.name: cause.headline for cause in CAUSES}
 _LISTED = 4
@@ -154,15 +154,15 @@ def format_trial(trial: PairedTrial) -> str:
     if trial.ci95 is None:
         return (
             f"with {trial.change} the same run comes past the bad step, to a held-out loss of "
-            f"{trial.treatment:.2f}"
+            f"{trial.treatment_loss:.2f}"
         )
     low, high = trial.ci95
-    differs = "lower" if trial.treatment < trial.control else "higher"
+    differs = "lower" if trial.treatment_loss < trial.control_loss else "higher"
     seeds = format_count(trial.seeds, "paired seed")
     text = (
         f"with {trial.change} the same {trial.tokens:,} tokens end {trial.loss_reduction:.2f} nats"
-        f" {differs} ({trial.control:.2f} → {trial.treatment:.2f}; 95 %: {low:.2f} to {high:.2f},"
-        f" {seeds})"
+        f" {differs} ({trial.control_loss:.2f} → {trial.treatment_loss:.2f}; 95 %: {low:.2f} to"
+        f" {high:.2f}, {seeds})"
     )
     if trial.metric == NEW_VOCABULARY_METRIC:
         text += ", a token being one of the new vocabulary"
@@ -260,8 +260,3 @@ def _format_evidence(evidence: Evidence) -> str:
 def describe_change(trial: PairedTrial) -> str:
     """What was changed; of what was taken away, that the gain is what it costs."""
     return f"{trial.change} (what it costs)" if is_ablation(trial) else trial.change
-
-
-def humanize_name(name: str) -> str:
-    """A name as a person writes it."""
-    return name.replace("_", " ")

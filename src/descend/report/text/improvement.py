@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from descend.experiments.improvement import Contribution, Improvement, TrainedModel, TreatmentTrial
-from descend.report.text.diagnosis import assignments, humanize_name
-from descend.units import format_duration
+from descend.report.text.diagnosis import assignments
+from descend.units import format_duration, humanize_name
 
 
 def model_line(model: TrainedModel) -> str:

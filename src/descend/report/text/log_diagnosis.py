@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from descend.diagnosis.result import Evidence
 from descend.handbook.run_notes.wording import format_measurement
-from descend.loss_logs.curve_features import CurveFeatures, averaged, extrapolation_measurements
+from descend.loss_logs.curve_features import CurveFeatures, averaged
 from descend.loss_logs.diagnose_log import LogDiagnosis
+from descend.metrics.extrapolation import extrapolation_measurements
 from descend.report.text.diagnosis import describe_extrapolation
+from descend.units import humanize_name
 
 _ANSWER = {
     "yes": "Yes, this curve is normal",
@@ -95,8 +97,3 @@ def _evidence(evidence: Evidence) -> str:
         healthy = f" (healthy: over {low:.3g})"
     text = format_measurement(evidence.metric, evidence.value, evidence.unit)
     return f"{text}{healthy}: {evidence.reason}"
-
-
-def humanize_name(name: str) -> str:
-    """A name of a cause or signal as words."""
-    return name.replace("_", " ")

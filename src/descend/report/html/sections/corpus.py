@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descend.data.token_store import TokenStore
-from descend.handbook.run_notes.run_record import RunRecord
 from descend.report.html.charts import Axis, Curve, bars, curves
 from descend.report.html.model_inspection import token_counts
 from descend.report.html.page import (
@@ -20,14 +19,15 @@ from descend.report.html.page import (
     TableColumn,
 )
 from descend.report.html.token_text import mark_whitespace, tokens_to_text
+from descend.runs.recorded_run import RecordedRun
 from descend.units import format_bytes, format_count
 
 FREQUENT = 15
 
 
-def corpus_section(run: RunRecord, store: TokenStore | None) -> Section:
+def corpus_section(run: RecordedRun, store: TokenStore | None) -> Section:
     """Sizes of the text, and how often its tokens are used where the text is at hand."""
-    of, info = run.corpus_count, run.info.corpus
+    of, info = run.corpus_count, run.metadata.corpus
     blocks: list[ReportBlock] = [
         Paragraph(
             f"{info['corpus']}: {format_count(of('documents'), 'document')}, held out by"

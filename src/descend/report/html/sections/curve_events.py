@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from descend.handbook.run_notes.run_record import RunRecord
 from descend.handbook.run_notes.wording import format_significant
 from descend.report.html.charts import VerticalLine
 from descend.report.html.page import Paragraph, ReportBlock, ReportTable, TableColumn
 from descend.report.html.sections.epoch_axis import steps_to_epochs
 from descend.runs.events import Rollback
+from descend.runs.recorded_run import RecordedRun
 from descend.training.lr_schedule import schedule_phases
 
 
-def curve_events(run: RunRecord) -> list[VerticalLine]:
+def curve_events(run: RecordedRun) -> list[VerticalLine]:
     """Phases of the schedule, and rescues by the number of their row in `rescues`."""
     return [*_phases(run), *_rollback_marks(run)]
 
 
-def _phases(run: RunRecord) -> list[VerticalLine]:
+def _phases(run: RecordedRun) -> list[VerticalLine]:
     """Where a phase begins: after that many steps, on the axis of epochs."""
     phases = schedule_phases(run.config, run.config.warmup_steps or 0, run.total_steps)
     epochs = steps_to_epochs(run, [step for step, _ in phases])
-    last = steps_to_epochs(run, [run.updates])[0]
+    last = steps_to_epochs(run, [run.num_steps])[0]
     by_step = [
         VerticalLine(label, x) for (_, label), x in zip(phases, epochs, strict=True) if x < last
     ]
@@ -31,7 +31,7 @@ def _phases(run: RunRecord) -> list[VerticalLine]:
     return by_step + [VerticalLine(f"rate {format_significant(rates[e])}", e - 1.0) for e in later]
 
 
-def _rollback_marks(run: RunRecord) -> list[VerticalLine]:
+def _rollback_marks(run: RecordedRun) -> list[VerticalLine]:
     """One mark for all rescues that went back to the same step: `1–3`."""
     numbers_by_step: dict[int, list[int]] = {}
     for number, rollback in enumerate(run.summary.rollbacks, 1):
@@ -45,7 +45,7 @@ def _rollback_marks(run: RunRecord) -> list[VerticalLine]:
     ]
 
 
-def rollback_blocks(run: RunRecord) -> list[ReportBlock]:
+def rollback_blocks(run: RecordedRun) -> list[ReportBlock]:
     """What each numbered mark stands for; nothing where the numbers never ran away."""
     rollbacks = run.summary.rollbacks
     if not rollbacks:

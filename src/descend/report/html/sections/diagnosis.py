@@ -21,10 +21,9 @@ from descend.report.text.diagnosis import (
     describe_change,
     format_trial,
     group_other_causes,
-    humanize_name,
 )
 from descend.report.text.experiments import format_p_value
-from descend.units import quoted
+from descend.units import humanize_name, quoted
 
 
 def diagnosis_section(diagnosis: Diagnosis) -> Section:

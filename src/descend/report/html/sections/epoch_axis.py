@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from descend.handbook.run_notes.run_record import RunRecord
+from descend.runs.recorded_run import RecordedRun
 
 
-def steps_to_epochs(run: RunRecord, steps: Sequence[int]) -> list[float]:
+def steps_to_epochs(run: RecordedRun, steps: Sequence[int]) -> list[float]:
     """Each step as epochs gone by: 0 at the start, 1 after the first."""
     ends = [0, *(e.step for e in run.epochs)]
     done = [0.0, *(float(e.epoch) for e in run.epochs)]

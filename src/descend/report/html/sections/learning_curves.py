@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from descend.handbook.run_notes.loss_notes import explain_higher_train_loss
-from descend.handbook.run_notes.run_record import RunRecord
 from descend.report.html.charts import Axis, Curve, HorizontalLine, VerticalLine, curves, smooth
 from descend.report.html.page import Figure, Paragraph, ReportTable, Section, TableColumn
 from descend.report.html.sections.curve_events import curve_events, rollback_blocks
 from descend.report.html.sections.epoch_axis import steps_to_epochs
 from descend.report.text.run_summary import describe_convergence
+from descend.runs.recorded_run import RecordedRun
 from descend.units import format_duration
 
 
-def learning_curves_section(run: RunRecord) -> Section:
+def learning_curves_section(run: RecordedRun) -> Section:
     """Curves, and every epoch as a row."""
     return Section("learning", "How it learned", (
         Paragraph(describe_convergence(run.summary)),
@@ -24,7 +24,7 @@ def learning_curves_section(run: RunRecord) -> Section:
     ))  # fmt: skip
 
 
-def _figure(run: RunRecord, what: str) -> Figure:
+def _figure(run: RecordedRun, what: str) -> Figure:
     loss = what == "loss"
     x = steps_to_epochs(run, [s.step for s in run.steps])
     train = [s.loss if loss else 100 * s.accuracy for s in run.steps]
@@ -44,7 +44,7 @@ def _figure(run: RunRecord, what: str) -> Figure:
         for key, value in run.ngram_baselines.items()
         if loss and key in ("unigram", "bigram")
     ]
-    best, name = run.best, "Loss" if loss else "Accuracy"
+    best, name = run.best_epoch, "Loss" if loss else "Accuracy"
     label = (
         f"{name} by epoch. Training batches from {train[0]:.3g} to {smooth(train)[-1]:.3g}; "
         f"held-out text {validation_values[0]:.3g} after the first epoch, "
@@ -77,7 +77,7 @@ EPOCH_COLUMNS = (
 )
 
 
-def epoch_table(run: RunRecord) -> ReportTable:
+def epoch_table(run: RecordedRun) -> ReportTable:
     """Every epoch; the one whose weights are kept is set apart."""
     rows = tuple(
         (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 
 from descend.diagnosis.reference_ranges import REFERENCE_RANGES
-from descend.handbook.run_notes.run_record import RunRecord
 from descend.handbook.run_notes.wording import format_percent, format_significant
 from descend.report.html.charts import Axis, Curve, HorizontalLine, curves, smooth
 from descend.report.html.page import (
@@ -18,6 +17,7 @@ from descend.report.html.page import (
 )
 from descend.report.html.sections.curve_events import curve_events
 from descend.report.html.sections.epoch_axis import steps_to_epochs
+from descend.runs.recorded_run import RecordedRun
 
 USUAL_RATIO = {
     # benchmarks/results/doctor/healthy.json and fast_tinyshakespeare.json: runs of the defaults.
@@ -31,7 +31,7 @@ MAX_MATRICES = 60
 """Rows of the table of matrices."""
 
 
-def optimization_section(run: RunRecord) -> Section | None:
+def optimization_section(run: RecordedRun) -> Section | None:
     """Curves of the quantities that tell of trouble before the loss does."""
     if not run.steps:
         return None
@@ -47,7 +47,7 @@ def optimization_section(run: RunRecord) -> Section | None:
     ))  # fmt: skip
 
 
-def _rate(run: RunRecord) -> Figure:
+def _rate(run: RecordedRun) -> Figure:
     rates = [s.learning_rate for s in run.steps]
     return Figure(
         "Learning rate",
@@ -71,7 +71,7 @@ def _rate(run: RunRecord) -> Figure:
     )
 
 
-def _norm(run: RunRecord) -> list[Figure | Paragraph]:
+def _norm(run: RecordedRun) -> list[Figure | Paragraph]:
     made = [s for s in run.steps if s.gradient_norm is not None]
     norms = run.gradient_norms
     if not norms:
@@ -110,10 +110,10 @@ def _norm(run: RunRecord) -> list[Figure | Paragraph]:
     ]
 
 
-def _ratios(run: RunRecord) -> list[Figure | ReportTable]:
+def _ratios(run: RecordedRun) -> list[Figure | ReportTable]:
     medians = [
         (m.step, statistics.median(ratios))
-        for m in run.matrices
+        for m in run.weight_updates
         if (
             ratios := [
                 r for n, r in m.update_to_weight_ratio.items() if m.weight_rms[n] > 0 and r > 0

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from descend.handbook.run_notes.run_record import RunRecord
 from descend.report.html.page import Paragraph, Section, TextSample, TextSamples
 from descend.report.html.sections.epoch_axis import steps_to_epochs
 from descend.runs.events import Sample
+from descend.runs.recorded_run import RecordedRun
 
 MAX_SAMPLES = 12
 """Of a longer run, so many are shown, evenly picked, with the first and the last."""
 
 
-def samples_section(run: RunRecord) -> Section | None:
+def samples_section(run: RecordedRun) -> Section | None:
     """Samples in the order in which they were written."""
-    samples = [r for r in run.records if isinstance(r, Sample)]
+    samples = [r for r in run.events if isinstance(r, Sample)]
     if not samples:
         return None
-    last = run.updates
+    last = run.num_steps
     early, final = (
         [s for s in samples if s.step < last], [s for s in samples if s.step == last]
     )  # fmt: skip
@@ -40,7 +40,7 @@ def samples_section(run: RunRecord) -> Section | None:
     )
 
 
-def _when(run: RunRecord, sample: Sample, last: int) -> str:
+def _when(run: RecordedRun, sample: Sample, last: int) -> str:
     if sample.step == last and run.summary.finished:
         return f"the model kept (epoch {run.summary.best_epoch})"
     return f"after epoch {steps_to_epochs(run, [sample.step])[0]:g}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from descend.diagnosis.result import Diagnosis
-from descend.handbook.run_notes.run_record import RunRecord
 from descend.report.html.charts import Axis, bars
 from descend.report.html.page import Fact, Facts, Figure, Paragraph, Section
 from descend.report.text.diagnosis import headline
 from descend.report.text.run_summary import assess_run
+from descend.runs.recorded_run import RecordedRun
 from descend.runs.suggestions import has_diverged, suggest_fix
 from descend.units import format_bytes, format_duration, perplexity
 
@@ -19,21 +19,21 @@ BASELINE_NAMES = {
 }
 
 
-def subtitle(run: RunRecord) -> str:
+def subtitle(run: RecordedRun) -> str:
     """What was trained on what, and when."""
-    when = run.info.saved_at.partition("T")[0]
+    when = run.metadata.saved_at.partition("T")[0]
     return (
         f"{corpus_name(run)}, {format_bytes(run.corpus_count('train_bytes'))} of training text ·"
         f" {when}"
     )
 
 
-def corpus_name(run: RunRecord) -> str:
+def corpus_name(run: RecordedRun) -> str:
     """The corpus as a person calls it."""
-    return str(run.info.corpus["corpus"]).rstrip("/").rpartition("/")[2] or "the corpus"
+    return str(run.metadata.corpus["corpus"]).rstrip("/").rpartition("/")[2] or "the corpus"
 
 
-def lead_paragraphs(run: RunRecord, diagnosed: Diagnosis | None = None) -> tuple[str, ...]:
+def lead_paragraphs(run: RecordedRun, diagnosed: Diagnosis | None = None) -> tuple[str, ...]:
     """The outcome in plain words, what the diagnosis says first."""
     paragraphs = []
     if has_diverged(run.folder):
@@ -48,7 +48,7 @@ def lead_paragraphs(run: RunRecord, diagnosed: Diagnosis | None = None) -> tuple
     return (*paragraphs, assess_run(run.summary))
 
 
-def facts(run: RunRecord) -> Facts:
+def facts(run: RecordedRun) -> Facts:
     """The numbers that one compares runs by."""
     summary = run.summary
     return Facts(
@@ -71,10 +71,12 @@ def _millions(count: int) -> str:
     return f"{count / 1e6:.2f} M" if count >= 1e6 else f"{count / 1e3:.0f} k"
 
 
-def ngram_baselines_section(run: RunRecord) -> Section:
+def ngram_baselines_section(run: RecordedRun) -> Section:
     """The model among those that only count."""
     baselines = {
-        k: float(v) for k, v in run.info.corpus["ngram_baselines"].items() if k in BASELINE_NAMES
+        k: float(v)
+        for k, v in run.metadata.corpus["ngram_baselines"].items()
+        if k in BASELINE_NAMES
     }
     steps = [(BASELINE_NAMES[k], v) for k, v in baselines.items()] + [
         ("this model", run.summary.validation_loss)

@@ -1,0 +1,144 @@
+"""The rounds of a trial series: which treatments run, which are followed up, with which seeds.
+
+All run once. Where a treatment helped, the next stronger one runs. The best few and the control
+then run with two more seeds, in pairs. Rounds end when the time allowed is spent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from descend.diagnosis.cause import TreatmentChange
+from descend.diagnosis.treatments import Treatment, min_effect_nats
+from descend.diagnosis.trial_length import fits_in_budget, num_parallel_trials, seconds_for
+from descend.diagnosis.trial_series import (
+    FINALISTS,
+    OF_THE_CURVE,
+    SEEDS,
+    TrialSeries,
+    follow_up_threshold,
+    is_too_short,
+    paired_reductions,
+    run_series_trials,
+    trial_loss,
+)
+from descend.machine import contention_factor
+
+FIRST_SERIES_FRACTION = 0.65
+"""Share of the time allowed for the first race; the rest is for a second fault."""
+CLOSE = 0.5
+"""Share of the best gain that a remedy must have shown to run with more seeds: what gained not half
+as much will not be the best after all."""
+POSSIBLE = 0.7
+"""Of what a gain must reach to count, that one seed must have shown to run with more."""
+HALF_STEPS = Treatment(OF_THE_CURVE, TreatmentChange("half the steps", {}, steps=0.5))
+
+
+def run_trial_series(
+    series: TrialSeries, treatment_sequences: Sequence[Sequence[Treatment]], stage: str
+) -> None:
+    """Race the `ladders`, strongest suspicion first, until all is known or time is spent."""
+    draws_curve = not series.is_full_length and series.known_curve is None
+    first = [
+        None,
+        *(sequence[0] for sequence in treatment_sequences),
+        *([HALF_STEPS] if draws_curve else []),
+    ]
+    run_series_trials(series, [(treatment, series.seed) for treatment in first], stage)
+    climbing = list(treatment_sequences)
+    for level in range(1, max((len(sequence) for sequence in treatment_sequences), default=0)):
+        climbing = [
+            x
+            for x in climbing
+            if len(x) > level
+            and not is_too_short(series, x[level].change)
+            and _improves_at_level(series, x, level)
+        ]
+        climbing.sort(key=lambda x: -paired_reductions(series, x[level - 1])[0])
+        climbing = climbing[: _that_leave_time(series, [x[level] for x in climbing[:FINALISTS]])]
+        if not climbing:
+            break
+        run_series_trials(series, [(x[level], series.seed) for x in climbing], f"{stage}: stronger")
+    finalists = _finalists(series, treatment_sequences)
+    for seed in series.seeds[1:SEEDS]:
+        if not finalists or series.remaining_seconds() <= 0:
+            break
+        run_series_trials(
+            series,
+            [(None, seed), *((treatment, seed) for treatment in finalists)],
+            f"{stage}: more seeds",
+        )
+    if finalists and draws_curve and fits_in_budget(series, [twice := _twice_the_run(series)]):
+        run_series_trials(series, [(twice, series.seed)], f"{stage}: twice the run")
+
+
+def _twice_the_run(series: TrialSeries) -> Treatment:
+    """Where a remedy seems to be worth more steps, what those are worth where the run ended."""
+    longer = TreatmentChange(
+        "twice the run",
+        {"epoch": 2 * (series.base.epoch or 1)},
+        steps=2 / series.run_fraction,
+    )
+    return Treatment(OF_THE_CURVE, longer)
+
+
+def _finalists(
+    series: TrialSeries, treatment_sequences: Sequence[Sequence[Treatment]]
+) -> list[Treatment]:
+    """The remedies that run with more seeds: those that may turn out to count, the best first."""
+    control = trial_loss(series, None, series.seed) or 0.0
+    promise = {
+        treatment: paired_reductions(series, treatment)[0]
+        * treatment.change.inverse_effect_fraction
+        for sequence in treatment_sequences
+        if (treatment := best_treatment(series, sequence))
+    }
+    candidates = [x for x in promise if promise[x] > POSSIBLE * min_effect_nats(x, control)]
+    candidates.sort(key=lambda treatment: -promise[treatment])
+    best = promise[candidates[0]] if candidates else 0.0
+    return [treatment for treatment in candidates if promise[treatment] >= CLOSE * best][:FINALISTS]
+
+
+def _that_leave_time(series: TrialSeries, treatments: Sequence[Treatment]) -> int:
+    """How many of `wanted` leave time to run the best few with more seeds: what gained once only
+    proves little, however strong the remedy."""
+    side_by_side = num_parallel_trials(series.base)
+    # Seconds at work, of which the clock of the wall shows more where others have the cores.
+    control = series.results[None, series.seed].seconds * contention_factor(side_by_side)
+    again = (SEEDS - 1) * control / side_by_side
+    seeds, usual = (FINALISTS + 1) * again, max(seconds_for(series, [None]), 1e-9)
+    count = 0
+    for treatment in treatments:
+        own = seconds_for(series, [treatment])
+        seeds += own + again * max(0.0, own / usual - 1)  # a longer one takes longer each time
+        if seeds > series.remaining_seconds():
+            break
+        count += 1
+    return count
+
+
+def _improves_at_level(series: TrialSeries, sequence: Sequence[Treatment], level: int) -> bool:
+    """Whether the remedy below `rung` was worth no less than those below it, and more than none."""
+    reductions = [
+        g[0] * treatment.cost_weight
+        for treatment in sequence[:level]
+        if (g := paired_reductions(series, treatment))
+    ]
+    return (
+        len(reductions) == level
+        and reductions[-1] > follow_up_threshold(series)
+        and reductions[-1] >= max(reductions)
+    )
+
+
+def best_treatment(series: TrialSeries, sequence: Sequence[Treatment]) -> Treatment | None:
+    """The remedy of a ladder whose gain on the run's own seed is worth most."""
+    ran = [treatment for treatment in sequence if paired_reductions(series, treatment)]
+    return (
+        max(
+            ran,
+            key=lambda treatment: paired_reductions(series, treatment)[0] * treatment.cost_weight,
+        )
+        if ran
+        else None
+    )

@@ -1,0 +1,84 @@
+"""Accumulated gradients are reduced wrongly.
+
+What it is:
+    A batch is taken in parts and their gradients are added without dividing by the number of
+    parts, or parts of unequal length count alike.
+
+How it shows:
+    More accumulation acts as a higher learning rate or a lower clip; results differ from those of
+    the same batch taken at once.
+
+Not to be confused:
+    A loss that is summed over tokens in a single forward.
+
+Proof:
+    The weight of every token, read from the gradients at the logits of all forwards between two
+    steps of the optimizer: they must add up to 1, and be the same for each part.
+
+How to mend:
+    Divide each part's summed loss by the number of tokens of all parts.
+
+When it is not this:
+    Several forwards for other reasons, such as two views of one batch.
+
+Source:
+    transformers pull request 34191 and unsloth's note on gradient accumulation (October 2024).
+"""
+
+from __future__ import annotations
+
+from descend.program_check.bug import Bug, name_of
+from descend.program_check.probes.call_recorder import ModelCall
+from descend.program_check.probes.dry_run import OptimizerStepRecord, dry_run
+from descend.program_check.probes.loss_scale import effective_token_weight, loss_scale
+from descend.program_check.program import Program
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Undetermined
+
+MAX_OFF = 1.5
+"""Factor by which the weights of a step may miss 1: two parts that are not divided make 2."""
+
+UNEQUAL = 1.1
+"""Ratio of the weight of a token in one part to that in another: 1 if all count alike."""
+
+
+def look(program: Program) -> CheckResult:
+    """Add up the weights of all tokens between two steps."""
+    updates = [u for u in program.run_probe_once(dry_run).updates if len(u.model_calls) > 1]
+    if not updates:
+        return Undetermined("no step takes its batch in more than one part")
+    scale = loss_scale(program)
+    totals = sorted(effective_token_weight(u, scale) for u in updates)
+    total = totals[len(totals) // 2]
+    parts = len(updates[0].model_calls)
+    where = program.source_location("step")
+    if not 1 / MAX_OFF < total < MAX_OFF:
+        return BugPresent(
+            f"the tokens of {parts} parts weigh {total:.3g} in all, instead of 1", where
+        )
+    worst = max(_ratio(u) for u in updates)
+    if worst > UNEQUAL:
+        return BugPresent(
+            f"a token in one part weighs {worst:.2f} times as much as in another of the same step",
+            where,
+        )
+    return BugAbsent(f"the tokens of {parts} parts weigh {total:.2g} in all, each part alike")
+
+
+def _ratio(update: OptimizerStepRecord) -> float:
+    means = [m for m in map(_mean_weight, update.model_calls) if m > 0]
+    return max(means) / min(means) if means else 1.0
+
+
+def _mean_weight(call: ModelCall) -> float:
+    if call.weights_BT is None:
+        return 0.0
+    live = call.weights_BT[call.weights_BT > 0]
+    if not len(live) or float(live.std(correction=0)) > 0.05 * float(live.mean()):
+        return 0.0  # tokens are weighed on purpose
+    return float(live.mean())
+
+
+BUG = Bug(
+    name_of(__name__), look,
+    "divide each part's summed loss by the number of tokens of all parts",
+)  # fmt: skip

@@ -1,0 +1,61 @@
+"""Dropout is on in evaluation.
+
+What it is:
+    Numbers are dropped while the network is judged or writes: dropout that ignores the mode, or an
+    evaluation that never calls `model.eval()`.
+
+How it shows:
+    The validation loss is higher than it should be and differs from call to call.
+
+Not to be confused:
+    A training loss above the validation loss is normal with dropout.
+
+Proof:
+    Two forwards of one batch in evaluation mode, with different random numbers, must agree. Where
+    there is a function that evaluates, the mode is noted in which it calls the network.
+
+How to mend:
+    `F.dropout(x, p, training=self.training)`, `dropout_p=p if self.training else 0.0` in attention,
+    and `model.eval()` before judging.
+
+When it is not this:
+    Networks that draw numbers on purpose (Monte-Carlo dropout).
+
+Source:
+    torch.nn.functional.dropout: `training` is True unless told otherwise.
+"""
+
+from __future__ import annotations
+
+from descend.program_check.bug import Bug, name_of
+from descend.program_check.probes.train_eval_mode import (
+    evaluates_in_training_mode,
+    modes_matter,
+    nondeterminism_in_eval,
+)
+from descend.program_check.program import Program
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult
+
+
+def look(program: Program) -> CheckResult:
+    """Ask twice; look at the mode in which the program judges."""
+    difference = program.run_probe_once(nondeterminism_in_eval)
+    if difference > 0:
+        return BugPresent(
+            f"two forwards of one batch in evaluation mode differ by {difference:.2g} of the "
+            "logits' size",
+            program.source_location("model"),
+        )
+    asleep = not program.has("evaluate") or not program.run_probe_once(evaluates_in_training_mode)
+    if not asleep and program.run_probe_once(modes_matter):
+        return BugPresent(
+            "the evaluation calls the network in training mode, in which its outputs differ",
+            program.source_location("evaluate"),
+        )
+    return BugAbsent("two forwards of one batch in evaluation mode agree")
+
+
+BUG = Bug(
+    name_of(__name__), look,
+    "let dropout follow `self.training`, and call `model.eval()` before judging",
+)  # fmt: skip

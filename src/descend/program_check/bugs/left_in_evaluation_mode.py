@@ -1,0 +1,78 @@
+"""The network is left in evaluation mode.
+
+What it is:
+    After an evaluation or from the start the network trains as if it were being judged: no
+    dropout, and norms over batches stand still.
+
+How it shows:
+    The training loss takes a step down after the first evaluation; overfitting comes early.
+
+Not to be confused:
+    A dropout rate of zero, which is a choice.
+
+Proof:
+    The mode is noted each time that a gradient comes back: after the program's own evaluation,
+    where it has one, and for many steps. A remark only if the mode makes no difference.
+
+How to mend:
+    `model.train()` at the start of every step, or after every evaluation.
+
+When it is not this:
+    Parts that are kept in evaluation mode on purpose while the rest trains.
+
+Source:
+    torch.nn.Module.eval; TrainCheck (OSDI 2025), the most common silent error it found.
+"""
+
+from __future__ import annotations
+
+import re
+
+from descend.program_check.bug import Bug, name_of
+from descend.program_check.probes.dry_run import DryRun, dry_run, run_steps
+from descend.program_check.probes.train_eval_mode import after_evaluation, modes_matter
+from descend.program_check.program import Program
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Remark
+
+EVERY = re.compile(
+    r"(eval|val|valid).*(interval|every|freq|steps)|every.*(eval|val)", re.IGNORECASE
+)
+
+
+MAX_CALLS = 300
+"""Calls of `step` that are made to see what follows an evaluation inside it."""
+
+
+def interval(program: Program) -> int | None:
+    """After how many steps the program evaluates, where a number of it says so."""
+    values = [v for name, v in program.namespace.items()
+              if EVERY.search(name) and isinstance(v, int) and 0 < v < MAX_CALLS]  # fmt: skip
+    return max(values, default=None)
+
+
+def past_interval(program: Program) -> DryRun:
+    """A rehearsal that is long enough to see the step after an evaluation."""
+    calls = program.run_probe_once(dry_run).calls
+    return run_steps(program, max(calls, min(MAX_CALLS, (interval(program) or 0) + 3)))
+
+
+def look(program: Program) -> CheckResult:
+    """Note the mode whenever a gradient comes back."""
+    learned = program.run_probe_once(
+        dry_run if interval(program) is None else past_interval
+    ).learned()
+    asleep = [s for s in learned if not s.training]
+    evidence = f"{len(asleep)} of {len(learned)} trained forwards were in evaluation mode"
+    where = program.source_location("step")
+    if not asleep and program.has("evaluate"):
+        asleep = [s for s in program.run_probe_once(after_evaluation) if not s.training]
+        evidence = "after an evaluation, `step` trains the network in evaluation mode"
+        where = program.source_location("evaluate")
+    if not asleep:
+        return BugAbsent(f"{len(learned)} trained forwards were in training mode")
+    if not program.run_probe_once(modes_matter):
+        return Remark(evidence + "; its outputs are the same in both", where)
+    return BugPresent(evidence, where)
+
+
+BUG = Bug(name_of(__name__), look, "call `model.train()` at the start of every step")

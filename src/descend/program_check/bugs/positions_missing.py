@@ -1,0 +1,100 @@
+"""The network knows no positions.
+
+What it is:
+    Nothing tells the network where in the text a token stands: no position embedding, no rotation,
+    no bias by distance.
+
+How it shows:
+    Often hardly at all: a causal network of two and more layers can work positions out from what
+    it may see. This is a remark, never an error.
+
+Not to be confused:
+    Positions that are there but constant have the same effect.
+
+Proof:
+    The first part that mixes positions is given equal vectors at all places; and its output at the
+    last place does not change when earlier places are swapped.
+
+How to mend:
+    Add learned or rotary positions.
+
+When it is not this:
+    Left out on purpose (NoPE).
+
+Source:
+    Haviv et al. 2022, Kazemnejad et al. 2023: causal networks without positions.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from descend.metrics.token_influence import MIN_LOGIT_CHANGE
+from descend.program_check.bug import Bug, name_of
+from descend.program_check.probes.network import (
+    NetworkHandle,
+    evaluation_probe_mode,
+    make_network_handle,
+)
+from descend.program_check.probes.token_influence import MixingLayer, find_mixing_layers
+from descend.program_check.program import Program
+from descend.program_check.results import BugAbsent, CheckResult, Remark, UndeterminedError
+
+
+def look(program: Program) -> CheckResult:
+    """Ask the first part that mixes positions."""
+    knows = program.run_probe_once(knows_positions)
+    if knows:
+        return BugAbsent(knows)
+    return Remark(
+        "equal tokens give equal vectors at every place, and attention does not see their order",
+        program.source_location("model"),
+    )
+
+
+def knows_positions(program: Program) -> str:
+    """How positions come in; "" if they do not."""
+    net = program.run_probe_once(make_network_handle)
+    if net.length < 4:
+        raise UndeterminedError("the texts are shorter than four tokens")
+    with evaluation_probe_mode(program.model):
+        first = next(find_mixing_layers(program.model, net), None)
+        if first is None:
+            raise UndeterminedError("no part of the network mixes positions")
+        if _distinguishes_positions(program, net, first):
+            return "equal tokens give different vectors at different places"
+        if _by_order(net, first):
+            return "attention sees the order of what it is given"
+    return ""
+
+
+def _distinguishes_positions(program: Program, net: NetworkHandle, first: MixingLayer) -> bool:
+    same = net.ids_BT.clone()
+    same[:] = net.ids_BT[0, 0]
+    caught: list[torch.Tensor] = []
+
+    def catch(_module: object, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+        caught.extend(x for x in (*args, *kwargs.values())
+                      if isinstance(x, torch.Tensor) and x.shape == first.x.shape)  # fmt: skip
+
+    hook = first.module.register_forward_pre_hook(catch, with_kwargs=True)
+    try:
+        net.forward(same)
+    finally:
+        hook.remove()
+    if not caught:
+        raise UndeterminedError("the network takes another way for equal tokens")
+    x = net.by_position(caught[0].float())
+    return float((x - x[:1]).abs().max()) > MIN_LOGIT_CHANGE * float(x.square().mean().sqrt())
+
+
+def _by_order(net: NetworkHandle, first: MixingLayer) -> bool:
+    swapped = first.x.clone()
+    view = swapped if net.time == 1 else swapped.transpose(0, 1)
+    view[:, [0, 1]] = view[:, [1, 0]].clone()
+    base, other = first.output(first.x).float(), first.output(swapped).float()
+    logit_change = net.by_position((other - base).abs()).amax(1)[-1]
+    return float(logit_change) > MIN_LOGIT_CHANGE * float(base.square().mean().sqrt())
+
+
+BUG = Bug(name_of(__name__), look, "add learned or rotary positions, unless left out on purpose")

@@ -1,0 +1,117 @@
+"""The schedule is stepped wrongly.
+
+What it is:
+    The learning rate does not follow the schedule that was written down: it is stepped once an
+    epoch though it counts steps, twice a step, once a micro-batch, never, or on behalf of another
+    optimizer.
+
+How it shows:
+    Warmup that never ends or is over at once; a rate of zero long before the end, or one that
+    never falls.
+
+Not to be confused:
+    A schedule that is right but badly chosen.
+
+Proof:
+    The schedule's own count before and after each step of the optimizer, and the rates that the
+    optimizer really used.
+
+How to mend:
+    `scheduler.step()` exactly once after each `optimizer.step()`, with a length counted in steps.
+
+When it is not this:
+    A schedule counted in epochs, stepped after each epoch; one that waits for a plateau.
+
+Source:
+    torch.optim documentation, "How to adjust learning rate"; TrainCheck (OSDI 2025).
+"""
+
+from __future__ import annotations
+
+from descend.program_check.bug import Bug, name_of
+from descend.program_check.probes.dry_run import DryRun, dry_run
+from descend.program_check.probes.lr_scheduler_usage import (
+    batches_an_epoch,
+    find_scheduler_steps,
+    schedule_length,
+)
+from descend.program_check.program import Program
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Undetermined
+
+MIN_STEPS = 3
+"""Steps of the optimizer below which nothing can be said of a rate."""
+
+FAR_TOO_LONG = 3
+"""Length of a schedule over the number of epochs from which it was counted in steps."""
+
+
+def look(program: Program) -> CheckResult:
+    """Compare the counts of schedules with the steps of optimizers."""
+    dry_run_result = program.run_probe_once(dry_run)
+    if len(dry_run_result.updates) < MIN_STEPS:
+        return Undetermined(
+            f"only {len(dry_run_result.updates)} steps of an optimizer could be watched"
+        )
+    where = program.source_location("scheduler" if program.has("scheduler") else "step")
+    if all(rate == 0 for u in dry_run_result.updates for rate in u.rates):
+        return BugPresent(
+            f"the learning rate was 0 in all of {len(dry_run_result.updates)} steps", where
+        )
+    for index in range(len(dry_run_result.schedulers)):
+        evidence = _wrong(program, dry_run_result, index)
+        if evidence:
+            return BugPresent(evidence, where)
+    if not dry_run_result.schedulers:
+        return Undetermined("there is no torch schedule")
+    return BugAbsent(
+        f"stepped {dry_run_result.schedules[-1][0] - dry_run_result.schedules[0][0]} times in "
+        f"{len(dry_run_result.updates)} steps of the optimizer"
+    )
+
+
+def _wrong(program: Program, dry_run_result: DryRun, index: int) -> str:
+    scheduler = dry_run_result.schedulers[index]
+    updates = [u for u in dry_run_result.updates if u.optimizer is scheduler.optimizer]
+    steps = dry_run_result.schedules[-1][index] - dry_run_result.schedules[0][index]
+    if not updates:
+        return (
+            f"the schedule drives an optimizer that never stepped in {dry_run_result.calls} calls"
+            " of `step`"
+        )
+    if steps == 0:
+        return _never(program, index, len(updates))
+    ratio = steps / len(updates)
+    if ratio > 1.5:
+        return f"the schedule was stepped {steps} times in {len(updates)} steps of the optimizer"
+    before = [u.schedules[index] - dry_run_result.schedules[0][index] for u in updates]
+    if ratio > 0.5 and all(count == number + 1 for number, count in enumerate(before)):
+        return "the schedule is stepped before the optimizer, so its first rate is never used"
+    return ""
+
+
+def _never(program: Program, index: int, updates: int) -> str:
+    """What is wrong with a schedule that `step` does not step; "" if it is stepped by epochs."""
+    scheduler_steps = find_scheduler_steps(program)
+    if scheduler_steps == () and not program.has("after_epoch"):
+        return f"the schedule was never stepped in {updates} steps of the optimizer, nor elsewhere"
+    length = schedule_length(program.run_probe_once(dry_run).schedulers[index])
+    if not scheduler_steps or length is None or not all(p.by_epoch for p in scheduler_steps):
+        return ""
+    epochs = next((p.times for p in scheduler_steps if p.times), None)
+    if epochs and length >= FAR_TOO_LONG * epochs:
+        return (
+            f"the schedule is {length} steps long, and is stepped once in each of {epochs} epochs"
+        )
+    if not epochs and program.has("batches"):
+        an_epoch = batches_an_epoch(program) or 0
+        total = program.get("total_steps") if program.has("total_steps") else None
+        if isinstance(total, int) and 1 < an_epoch < total and 0.9 * total <= length:
+            return f"the schedule is {length} steps long, as the run is, and is stepped by epochs"
+    return ""
+
+
+BUG = Bug(
+    name_of(__name__),
+    look,
+    "call `scheduler.step()` exactly once after each `optimizer.step()`",
+)

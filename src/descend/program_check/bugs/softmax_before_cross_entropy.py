@@ -1,0 +1,66 @@
+"""Softmax before cross-entropy.
+
+What it is:
+    The cross-entropy takes logits and applies a softmax itself; here it is given probabilities.
+
+How it shows:
+    The loss hardly falls: with probabilities between 0 and 1 it cannot go below
+    ln(e + V - 1) - 1, about ln V - 1.
+
+Not to be confused:
+    A log-softmax before `nll_loss`, which is right, or before `cross_entropy`, which does no harm.
+
+Proof:
+    The gradient at the network's outputs is that of a cross-entropy of their softmax, to a few
+    millionths, and not that of a cross-entropy of the outputs; or the outputs themselves are
+    probabilities and the loss treats them as logits.
+
+How to mend:
+    Give `cross_entropy` the logits.
+
+When it is not this:
+    Other losses on purpose, whose gradient is neither.
+
+Source:
+    Karpathy, the most common neural net mistakes (2018), number 4.
+"""
+
+from __future__ import annotations
+
+from descend.program_check.bug import Bug, name_of
+from descend.program_check.probes.call_recorder import ModelCall
+from descend.program_check.probes.loss_probe import probe_losses
+from descend.program_check.program import Program
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult
+
+EXPLAINED = 0.02
+"""Share of the gradient that may be left unexplained."""
+
+BETTER = 0.2
+"""The right explanation leaves at most this share of what the wrong one leaves."""
+
+
+def look(program: Program) -> CheckResult:
+    """Ask which loss the gradient at the outputs belongs to."""
+    for probe in probe_losses(program):
+        wrong = [s for s in probe.model_calls if _twice(s) or _of_probabilities(s)]
+        if 2 * len(wrong) > len(probe.model_calls):
+            what = (
+                "the network returns probabilities and the loss takes them for logits"
+                if _of_probabilities(wrong[0])
+                else "the gradient is that of a cross-entropy of the softmax of the outputs "
+                f"(unexplained {wrong[0].misfit_of_two:.1e} of it, plain {wrong[0].misfit:.1e})"
+            )
+            return BugPresent(what, program.source_location(probe.part))
+    return BugAbsent("the gradient is not that of a cross-entropy of probabilities")
+
+
+def _twice(call: ModelCall) -> bool:
+    return call.misfit_of_two < EXPLAINED and call.misfit_of_two < BETTER * call.misfit
+
+
+def _of_probabilities(call: ModelCall) -> bool:
+    return call.probabilities and call.misfit < EXPLAINED
+
+
+BUG = Bug(name_of(__name__), look, "give `cross_entropy` logits: it applies the softmax itself")

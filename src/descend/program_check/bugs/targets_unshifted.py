@@ -1,0 +1,56 @@
+"""The targets are not shifted.
+
+What it is:
+    The network is asked for the token that it is given, not for the one after it.
+
+How it shows:
+    The loss falls to nearly nothing within some hundred steps, and the network repeats the last
+    token for ever.
+
+Not to be confused:
+    A missing causal mask also gives a loss near zero; there the targets are right and the network
+    sees them.
+
+Proof:
+    The gradient at the logits is lowest at the target of each position. Laid beside the ids, the
+    targets are the same tokens, not the next ones.
+
+How to mend:
+    x = ids[:, :-1], y = ids[:, 1:]. Models of transformers shift by themselves: give them labels
+    equal to the ids.
+
+When it is not this:
+    Text in which every token equals the next; networks that restore hidden tokens, as BERT's.
+
+Source:
+    Karpathy, A Recipe for Training Neural Networks (2019); nanoGPT, get_batch.
+"""
+
+from __future__ import annotations
+
+from descend.program_check.bug import Bug, name_of
+from descend.program_check.probes.target_shift import AGREE, target_shifts
+from descend.program_check.program import Program
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Undetermined
+
+
+def look(program: Program) -> CheckResult:
+    """Lay the targets beside the tokens."""
+    shifts = target_shifts(program)
+    for shift in shifts:
+        offset = shift.only_at(0, -1)
+        if offset is not None:
+            which = "the token itself" if offset == 0 else "the token before"
+            return BugPresent(
+                f"{shift.agreement[offset]:.0%} of {shift.targets} targets are {which}, "
+                f"{shift.agreement[1]:.0%} the next one",
+                program.source_location(shift.part),
+            )
+    if all(max(s.agreement.values()) < AGREE for s in shifts):
+        return Undetermined(
+            "the targets are no tokens of the input: another task than the next token"
+        )
+    return BugAbsent(f"{shifts[0].agreement[1]:.0%} of the targets are the next token")
+
+
+BUG = Bug(name_of(__name__), look, "ask for the next token: x = ids[:, :-1], y = ids[:, 1:]")

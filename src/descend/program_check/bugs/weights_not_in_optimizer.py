@@ -1,0 +1,83 @@
+"""Weights are not in the optimizer.
+
+What it is:
+    Weights get gradients that nobody uses: a part was added after the optimizer was made, a group
+    was left out, or the optimizer holds the weights of another copy of the network.
+
+How it shows:
+    The loss stops high, since a part of the network stays as it was drawn.
+
+Not to be confused:
+    Frozen weights, which get no gradient.
+
+Proof:
+    The weights of the network, by identity, against those of every optimizer that the program has
+    or uses; and whether they moved.
+
+How to mend:
+    Make the optimizer from `model.parameters()` after the network is complete and in its place.
+
+When it is not this:
+    Weights that the forward does not use; weights that another optimizer or the program itself
+    moves.
+
+Source:
+    TrainCheck (OSDI 2025); transformers issues on optimizers made before `resize_token_embeddings`.
+"""
+
+from __future__ import annotations
+
+from descend.program_check.bug import Bug, name_of
+from descend.program_check.probes.weight_usage import try_dry_run, weights_affecting_logits
+from descend.program_check.program import Program
+from descend.program_check.results import (
+    BugAbsent,
+    BugPresent,
+    CheckResult,
+    Undetermined,
+    UndeterminedError,
+)
+
+
+def look(program: Program) -> CheckResult:
+    """Compare the network's weights with those that optimizers hold."""
+    dry_run_result = try_dry_run(program)
+    optimizers = {id(o): o for o in program.optimizers}
+    if dry_run_result is not None:
+        optimizers |= {id(u.optimizer): u.optimizer for u in dry_run_result.updates}
+    if not optimizers:
+        return Undetermined("there is no torch optimizer")
+    optimized_ids = {
+        id(p) for o in optimizers.values() for g in o.param_groups for p in g["params"]
+    }
+    named = [(n, p) for n, p in program.model.named_parameters() if p.requires_grad]
+    outside = [
+        n
+        for n, p in named
+        if id(p) not in optimized_ids
+        and (dry_run_result is None or n not in dry_run_result.changed_weights)
+    ]
+    if not outside:
+        return BugAbsent(f"all {len(named)} trainable weights are in an optimizer")
+    try:
+        missing = weights_affecting_logits(program, outside)
+    except UndeterminedError:
+        missing = outside
+    if not missing:
+        return BugAbsent(
+            f"{len(outside)} weights are in no optimizer, and the logits do not need them"
+        )
+    own = {id(p) for _, p in named}
+    num_unrelated = len(optimized_ids - own)
+    stale = f"; it holds {num_unrelated} that are not the network's" if num_unrelated else ""
+    return BugPresent(
+        f"{len(missing)} of {len(named)} trainable weights are in no optimizer{stale}: "
+        f"{', '.join(missing[:4])}",
+        program.source_location("optimizer") if program.has("optimizer") else f"model.{missing[0]}",
+    )
+
+
+BUG = Bug(
+    name_of(__name__), look,
+    "make the optimizer from `model.parameters()` once the network is complete",
+)  # fmt: skip

@@ -1,0 +1,37 @@
+"""What no check of a program looks at, said beside what was looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from types import CodeType
+
+from descend.program_check.program import Program
+from descend.program_check.source_lines import functions_of
+
+ALWAYS = (
+    "text generation: sampling, stopping, caches",
+    "what the evaluation computes: only the mode of the network in it is looked at",
+    "distributed training, compiled code, and what needs a GPU",
+)
+"""Parts of a training program that none of the checks is about."""
+
+RESUME = "a resume: no save and load of the program was exercised"
+TOKENIZER = "how the text became tokens: there is no tokenizer to ask"
+
+MAX_NAMES = 12
+
+
+def not_covered(program: Program, called: Set[CodeType], applied: Set[str]) -> list[str]:
+    """What stays unseen, given the functions that were `called` and the checks that applied."""
+    missing = list(ALWAYS)
+    if not applied & {"optimizer_state_not_resumed", "checkpoint_not_loaded"}:
+        missing.append(RESUME)
+    if "tokenizer_mismatch" not in applied:
+        missing.append(TOKENIZER)
+    idle = [f"{name} (line {code.co_firstlineno})"
+            for name, code in functions_of(program.namespace, program.file).items()
+            if code not in called]  # fmt: skip
+    if idle:
+        more = f" and {len(idle) - MAX_NAMES} more" if len(idle) > MAX_NAMES else ""
+        missing.append("functions that no check ran: " + ", ".join(idle[:MAX_NAMES]) + more)
+    return missing

@@ -1,0 +1,105 @@
+"""The token that ends each text: whether it is ever asked for.
+
+Shapes: B batch, T position.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from descend.program_check.probes.call_recorder import ModelCall
+from descend.program_check.probes.loss_probe import LossProbe
+from descend.program_check.probes.padding import detect_pad_token
+from descend.program_check.probes.target_shift import AGREE, target_shift
+from descend.program_check.program import Program
+
+MIN_ROWS = 4
+"""Padded rows from which their common last token is no chance."""
+
+MIN_FRACTION = 0.9
+"""Of the padded rows that end with one token, and whose token before it counts."""
+
+NAMES = ("eos_token_id", "eos_id", "eos", "EOS", "EOS_ID", "EOS_TOKEN_ID", "eos_idx", "EOT",
+         "eot_id", "end_id", "END", "eot_token_id")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MaskedEnd:
+    """A token that ends texts and is never a target."""
+
+    token: int
+    rows: int
+    padded: int
+    is_padding: str
+    """What to add where the token fills rows up as well; else empty."""
+
+
+def masked_end(program: Program, probe: LossProbe) -> MaskedEnd | None:
+    """Find the token that ends padded rows; None unless it is left out of the loss in all."""
+    shift = target_shift(probe)
+    if shift is None or shift.agreement[1] < AGREE:
+        return None
+    pad, _ = detect_pad_token(program)
+    known = end_tokens(program)
+    ends: list[tuple[int, bool, bool]] = []
+    for model_call in probe.model_calls:
+        ends.extend(_ends(model_call, pad, known))
+    if len(ends) < MIN_ROWS:
+        return None
+    tokens = [token for token, _, _ in ends]
+    token = max(set(tokens), key=tokens.count)
+    own = [e for e in ends if e[0] == token]
+    before = sum(counts for _, counts, _ in own)
+    if len(own) < MIN_FRACTION * len(ends) or before < MIN_FRACTION * len(own):
+        return None
+    if any(counts for _, _, counts in own):
+        return None
+    also = ", as it also fills the rows up" if token == pad else ""
+    return MaskedEnd(token, len(own), len(ends), also)
+
+
+def end_tokens(program: Program) -> set[int]:
+    """What the program, its tokenizer or its network's settings call the end of a text."""
+    config = getattr(program.model, "config", None)
+    holders: list[Any] = [program.parts.get("tokenizer"), config]
+    values = [program.namespace.get(n) for n in NAMES]
+    values += [getattr(h, n, None) for h in holders for n in NAMES]
+    return {v for v in values if isinstance(v, int) and not isinstance(v, bool)}
+
+
+def _ends(model_call: ModelCall, pad: int | None, known: set[int]) -> list[tuple[int, bool, bool]]:
+    """Of each padded row: its last token, whether the one before is a target, whether it is."""
+    w, ids = model_call.weights_BT, model_call.ids_BT
+    if w is None or w.shape != ids.shape or ids.ndim != 2:
+        return []
+    mask = model_call.kwargs.get("attention_mask")
+    if not isinstance(mask, Tensor) or mask.shape != ids.shape:
+        mask = None
+    positions = []
+    for row in range(ids.shape[0]):
+        last = _last(ids[row], None if mask is None else mask[row], pad, known)
+        if last is not None and last >= 2:
+            positions.append((int(ids[row, last]), bool(w[row, last - 2] > 0),
+                          bool(w[row, last - 1] > 0)))  # fmt: skip
+    return positions
+
+
+def _last(ids: Tensor, mask: Tensor | None, pad: int | None, known: set[int]) -> int | None:
+    """Place of the last token of a row that is padded at its end; None where it is not."""
+    length = ids.numel()
+    if mask is not None and bool(mask[0] != 0) and bool(mask[-1] == 0):
+        live = int((mask != 0).sum())
+        return live - 1 if bool((mask[:live] != 0).all()) else None
+    if pad is None or int(ids[-1]) != pad:
+        return None
+    others = torch.nonzero(ids != pad)
+    if not len(others):
+        return None
+    last = int(others[-1])
+    if pad in known:  # the first of the filling ends the text
+        return last + 1 if last + 2 < length else None
+    return last if last + 2 < length else None

@@ -1,0 +1,79 @@
+"""The batches of a program: a list, a loader, a generator, or a function that draws one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from descend.program_check.probes.call_program import call_part
+from descend.program_check.program import Program, format_exception
+from descend.program_check.results import UndeterminedError
+
+MAX_BATCHES = 48
+"""Batches that are drawn: enough to see an order, few enough to take no time."""
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """The first batches, in order."""
+
+    batches: tuple[Any, ...]
+    is_exhausted: bool
+    """Whether there were no more of them."""
+    is_sampled: bool
+    """Whether each was drawn by a call of its own."""
+
+
+def read_first_batches(program: Program) -> DataSource:
+    """The first batches of `program`; `CannotTell` where it has none."""
+    source = program.get("batches")
+    try:
+        if not callable(source) or isinstance(source, Iterable):
+            return _from(source)
+        value = call_part(program, "batches")
+        if is_batch(value):
+            more = [call_part(program, "batches") for _ in range(MAX_BATCHES - 1)]
+            return DataSource((value, *more), is_exhausted=False, is_sampled=True)
+        return _from(value)
+    except UndeterminedError:
+        raise
+    except Exception as problem:
+        raise UndeterminedError(f"`batches` raised {format_exception(problem)}") from problem
+
+
+def _from(value: Any) -> DataSource:
+    if not isinstance(value, Iterable):
+        raise UndeterminedError(f"`batches` gives {type(value).__name__}, which holds no batches")
+    batches = tuple(islice(iter(value), MAX_BATCHES))
+    if not batches:
+        raise UndeterminedError("`batches` gives no batch")
+    if isinstance(value, Tensor):
+        batches = tuple(x if x.ndim > 1 else x[None] for x in batches)
+    return DataSource(batches, is_exhausted=len(batches) < MAX_BATCHES, is_sampled=False)
+
+
+def is_batch(value: Any) -> bool:
+    """Whether a function of batches returned one batch rather than something that holds many."""
+    if isinstance(value, Tensor):
+        return value.ndim == 2
+    if isinstance(value, Mapping):
+        return any(isinstance(x, Tensor) for x in value.values())
+    return isinstance(value, tuple) and bool(value) and all(isinstance(x, Tensor) for x in value)
+
+
+def tokens_of(batch: Any) -> Tensor | None:
+    """The ids (B, T) in a batch; None where there are none."""
+    if isinstance(batch, Mapping):
+        inner = [batch.get(k) for k in ("input_ids", "ids", "tokens", "x", "input")]
+        return next((t for t in map(tokens_of, [*inner, *batch.values()]) if t is not None), None)
+    if isinstance(batch, tuple | list):
+        return next((t for t in map(tokens_of, batch) if t is not None), None)
+    if isinstance(batch, Tensor) and batch.dtype in (torch.int64, torch.int32, torch.int16,
+                                                     torch.uint8) and batch.ndim == 2:  # fmt: skip
+        return batch
+    return None

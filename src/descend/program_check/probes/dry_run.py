@@ -1,0 +1,189 @@
+"""A few real steps of the program, watched from outside: what each call did, in numbers.
+
+Watched are the network's calls (`tap`), the gradients as they arrive, every optimizer in use
+(torch's global hooks), schedules, modes and weights. The program is put back afterwards.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
+
+from descend.program_check.probes.amp_usage import AmpUsage, watch_amp
+from descend.program_check.probes.call_program import call_part
+from descend.program_check.probes.call_recorder import (
+    CallRecorder,
+    ModelCall,
+    loss_of,
+    record_calls,
+)
+from descend.program_check.probes.data_source import read_first_batches, tokens_of
+from descend.program_check.probes.gradient_tracker import GradientTracker
+from descend.program_check.program import Program
+from descend.program_check.results import UndeterminedError
+
+MIN_CALLS, MAX_CALLS = 6, 48
+"""Calls of `step`; as many as `FLOPS` pay for."""
+
+FLOPS = 4e9
+"""Floating-point operations that a rehearsal may take: about a second on one core."""
+
+
+@dataclass
+class OptimizerStepRecord:
+    """One step of an optimizer."""
+
+    call: int
+    optimizer: Optimizer
+    rates: tuple[float, ...]
+    model_calls: list[ModelCall]
+    """The calls of the network since its last step that gradients came back to."""
+    cleared: bool
+    """Whether gradients had arrived and all of them were gone or zero."""
+    stale_gradient_fraction: float | None
+    """Share of the gradients of the step before that are still in it; None: cannot be told."""
+    new: float | None
+    """By how much the new gradients were scaled (clipping, unscaling); None: cannot be told."""
+    schedules: tuple[int, ...]
+
+
+@dataclass
+class DryRun:
+    """What happened."""
+
+    calls: int
+    model_calls: list[list[ModelCall]]
+    """By call."""
+    losses: list[float]
+    updates: list[OptimizerStepRecord]
+    schedulers: tuple[LRScheduler, ...]
+    schedules: list[tuple[int, ...]]
+    """How often each schedule had been stepped: before the first call, then after each."""
+    changed_weights: set[str]
+    """Names of the weights that are not what they were."""
+    weights_with_gradient: set[str]
+    """Names of the weights that a gradient came to, be it zero."""
+    precision: AmpUsage
+    problem: str = ""
+    """What ended it early."""
+    batches: list[Any] = field(default_factory=list)
+
+    def learned(self) -> list[ModelCall]:
+        """All calls of the network that a gradient came back to."""
+        return [s for calls in self.model_calls for s in calls if s.learned_from]
+
+
+def schedulers_of(program: Program) -> tuple[LRScheduler, ...]:
+    """The schedules of the program that count steps, without those inside another."""
+    schedulers = program.all_of(LRScheduler)
+    inner = {id(s) for one in schedulers for s in getattr(one, "_schedulers", ())}
+    return tuple(s for s in schedulers if id(s) not in inner and hasattr(s, "_last_lr")
+                 and type(s).__name__ != "ReduceLROnPlateau")  # fmt: skip
+
+
+def dry_run(program: Program) -> DryRun:
+    """Call `step` on the first batches and note what happens."""
+    return run_steps(program, None)
+
+
+def run_steps(program: Program, calls: int | None) -> DryRun:
+    """`calls` calls of `step`, as many as are cheap without; `CannotTell` when the first fails."""
+    program.get("step")
+    batches = (
+        list(program.run_probe_once(read_first_batches).batches) if program.has("batches") else []
+    )
+    if calls is None:
+        calls = num_affordable_calls(program, batches)
+    schedulers = schedulers_of(program)
+    before = {n: p.detach().clone() for n, p in program.model.named_parameters()}
+    tracker = GradientTracker(program.model.named_parameters())
+    result = DryRun(0, [], [], [], schedulers, [_positions(schedulers)], set(), tracker.arrived,
+                      AmpUsage(), batches=batches)  # fmt: skip
+    with record_calls(program.model) as opened, watch_amp() as result.precision:
+        with _updates_noted(result, tracker, opened, schedulers):
+            for number in range(calls):
+                _one_call(program, result, opened, batches, number)
+                if result.problem:
+                    break
+    tracker.close()
+    if not result.calls:
+        raise UndeterminedError(result.problem)
+    result.changed_weights = {
+        n for n, p in program.model.named_parameters()
+        if n in before and not (p.shape == before[n].shape and torch.equal(p, before[n]))
+    }  # fmt: skip
+    return result
+
+
+def _one_call(
+    program: Program, result: DryRun, opened: CallRecorder, batches: list[Any], number: int
+) -> None:
+    start = len(opened.model_calls)
+    things = (batches[number % len(batches)],) if batches else ()
+    try:
+        returned = call_part(program, "step", *things)
+    except UndeterminedError as reason:
+        result.problem = str(reason)
+        return
+    loss = loss_of(returned)
+    if loss is not None:
+        result.losses.append(float(loss))
+    result.calls += 1
+    result.model_calls.append(opened.model_calls[start:])
+    result.schedules.append(_positions(result.schedulers))
+
+
+@contextmanager
+def _updates_noted(
+    result: DryRun,
+    tracker: GradientTracker,
+    opened: CallRecorder,
+    schedulers: tuple[LRScheduler, ...],
+) -> Iterator[None]:
+    since: dict[int, int] = {}
+
+    def before(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
+        weights = [p for g in optimizer.param_groups for p in g["params"]]
+        old, new = tracker.split(weights)
+        expected = any(id(w) in tracker.any_since for w in weights)
+        has_gradient = any(w.grad is not None and bool(w.grad.any()) for w in weights)
+        rates = tuple(float(g.get("lr", math.nan)) for g in optimizer.param_groups)
+        result.updates.append(OptimizerStepRecord(
+            result.calls, optimizer, rates,
+            [s for s in opened.model_calls[since.get(id(optimizer), 0):] if s.learned_from],
+            expected and not has_gradient, old, new, _positions(schedulers),
+        ))  # fmt: skip
+
+    def after(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
+        tracker.after_update([p for g in optimizer.param_groups for p in g["params"]])
+        since[id(optimizer)] = len(opened.model_calls)
+
+    hooks = [register_optimizer_step_pre_hook(before), register_optimizer_step_post_hook(after)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _positions(schedulers: tuple[LRScheduler, ...]) -> tuple[int, ...]:
+    return tuple(int(s.last_epoch) for s in schedulers)
+
+
+def num_affordable_calls(program: Program, batches: list[Any]) -> int:
+    """How many calls `FLOPS` pay for, at 6 operations a weight and token."""
+    weights = sum(p.numel() for p in program.model.parameters())
+    ids = tokens_of(batches[0]) if batches else None
+    tokens = ids.numel() if ids is not None else 1024
+    return int(min(MAX_CALLS, max(MIN_CALLS, FLOPS / (6 * weights * tokens))))

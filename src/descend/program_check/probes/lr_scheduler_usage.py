@@ -1,0 +1,121 @@
+"""What a learning rate schedule says of itself, and who steps it."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from descend.program_check.probes.call_program import call_part
+from descend.program_check.probes.data_source import is_batch
+from descend.program_check.program import Program
+from descend.program_check.results import UndeterminedError
+
+
+def schedule_length(scheduler: Any) -> int | None:
+    """Steps after which a torch schedule has run its course, where it says so."""
+    parts = getattr(scheduler, "_schedulers", None)
+    if parts:
+        milestones = list(getattr(scheduler, "_milestones", []))
+        last = schedule_length(parts[-1])
+        return None if last is None else last + (milestones[-1] if milestones else 0)
+    for name in ("T_max", "total_steps", "total_iters"):
+        value = getattr(scheduler, name, None)
+        if isinstance(value, int):
+            return value
+    return None
+
+
+@dataclass(frozen=True)
+class SchedulerStepCall:
+    """A place in the source where a schedule is stepped."""
+
+    by_epoch: bool
+    """Whether the loop around it has an inner loop that trains."""
+    times: int | None
+    """How often the loop around it runs, where the source says so."""
+
+
+def find_scheduler_steps(program: Program) -> tuple[SchedulerStepCall, ...] | None:
+    """Where the source steps a schedule; None if there is no source to read.
+
+    A last resort: a loop in `main()` or under `if __name__ == "__main__"` is not run.
+    """
+    try:
+        tree = ast.parse(Path(program.file or "").read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return None
+    around: dict[ast.AST, ast.AST] = {}
+    for node in ast.walk(tree):
+        for child in ast.iter_child_nodes(node):
+            around[child] = node
+    return tuple(
+        _stepping(program, node, around) for node in ast.walk(tree) if _is_step(node, True)
+    )
+
+
+def _is_step(node: ast.AST, of_schedule: bool) -> bool:
+    """Whether `node` calls the step of a schedule, or the program's own step of training."""
+    if not isinstance(node, ast.Call):
+        return False
+    if isinstance(node.func, ast.Attribute) and node.func.attr == "step":
+        return ("sched" in ast.unparse(node.func.value).lower()) is of_schedule
+    return not of_schedule and ast.unparse(node.func).endswith(("step", "train_batch"))
+
+
+def _stepping(program: Program, call: ast.AST, around: dict[ast.AST, ast.AST]) -> SchedulerStepCall:
+    loop: ast.AST | None = call
+    while loop is not None and not isinstance(loop, ast.For | ast.While):
+        loop = around.get(loop)
+    if loop is None:
+        return SchedulerStepCall(False, None)
+    inner = [n for n in ast.walk(loop) if isinstance(n, ast.For | ast.While) and n is not loop]
+    trains = any(_is_step(n, False) for each in inner for n in ast.walk(each))
+    return SchedulerStepCall(trains, _times(program, loop, around))
+
+
+def _times(program: Program, loop: ast.AST, around: dict[ast.AST, ast.AST]) -> int | None:
+    """N of `for … in range(N)`: a number, a name of the module, or a default of the function."""
+    if not isinstance(loop, ast.For) or not isinstance(loop.iter, ast.Call):
+        return None
+    if ast.unparse(loop.iter.func) != "range" or not loop.iter.args:
+        return None
+    last: ast.AST | None = loop.iter.args[min(1, len(loop.iter.args) - 1)]
+    if isinstance(last, ast.Name):
+        function = around.get(loop)
+        while function is not None and not isinstance(function, ast.FunctionDef):
+            function = around.get(function)
+        defaults: dict[str, ast.AST] = {}
+        if isinstance(function, ast.FunctionDef):
+            default_nodes = function.args.defaults
+            names = [a.arg for a in function.args.args][
+                len(function.args.args) - len(default_nodes) :
+            ]
+            defaults = dict(zip(names, default_nodes, strict=True))
+        value = program.namespace.get(last.id)
+        if last.id not in defaults:
+            return value if isinstance(value, int) else None
+        last = defaults[last.id]
+    default_value = last.value if isinstance(last, ast.Constant) else None
+    return default_value if isinstance(default_value, int) else None
+
+
+MAX_EPOCH = 5_000
+"""Batches that are counted; a longer epoch counts as unknown."""
+
+
+def batches_an_epoch(program: Program) -> int | None:
+    """Batches until they end; None if they do not within `LONGEST_EPOCH`, or cannot be counted."""
+    batches = program.get("batches")
+    if hasattr(batches, "__len__"):
+        return len(batches)
+    try:
+        value = call_part(program, "batches") if callable(batches) else None
+    except UndeterminedError:
+        return None
+    if value is None or is_batch(value) or not hasattr(value, "__iter__"):
+        return None
+    count = sum(1 for _ in islice(value, MAX_EPOCH))
+    return count if count < MAX_EPOCH else None

@@ -1,0 +1,106 @@
+"""How far the targets stand from the tokens that they are predicted from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from descend.program_check.probes.loss_probe import LossProbe, probe_losses
+from descend.program_check.program import Program
+from descend.program_check.results import UndeterminedError
+
+OFFSETS = (-1, 0, 1, 2, 3)
+MAX_CALLS = 8
+MIN_TARGETS = 16
+"""Targets below which a match says nothing."""
+
+AGREE = 0.98
+"""Share of targets that must be the token at an offset: all, but for what a program masks."""
+DISAGREE = 0.9
+"""Share up to which they are not the next token: in repetitive text many tokens equal their
+neighbour, so less than all is asked for."""
+
+
+@dataclass(frozen=True)
+class TargetShift:
+    """Share of the targets that are the token so many positions on."""
+
+    part: str
+    agreement: dict[int, float]
+    targets: int
+
+    def only_at(self, *offsets: int) -> int | None:
+        """The offset among `offsets` at which the targets are, if they are not the next token."""
+        best = max(offsets, key=lambda o: self.agreement[o])
+        wrong = self.agreement[best] >= AGREE and self.agreement[1] <= DISAGREE
+        return best if wrong else None
+
+
+def target_shifts(program: Program) -> tuple[TargetShift, ...]:
+    """One for each part of the program that computes a loss."""
+    shifts = [s for s in map(target_shift, probe_losses(program)) if s is not None]
+    if not shifts:
+        raise UndeterminedError("the targets cannot be laid beside the tokens")
+    return tuple(shifts)
+
+
+def has_another_task(program: Program) -> bool:
+    """Whether the loss asks for something else than the next token: hidden or corrupted tokens.
+
+    A network for such a task is meant to see both sides. False where that cannot be told.
+    """
+    try:
+        shifts = target_shifts(program)
+    except UndeterminedError:
+        return _is_masked_language_model(program)
+    return all(max(s.agreement.values()) < AGREE for s in shifts)
+
+
+def _is_masked_language_model(program: Program) -> bool:
+    """Whether the network alone, without a loss, is one of transformers' for hidden tokens."""
+    kind = type(program.model)
+    return kind.__module__.startswith("transformers.") and "MaskedLM" in kind.__name__
+
+
+def has_next_token_head(probe: LossProbe) -> bool:
+    """Whether a further head of the network is asked for the next token."""
+    for index in range(max((len(s.heads) for s in probe.model_calls), default=0)):
+        heads = tuple(s.heads[index] for s in probe.model_calls if len(s.heads) > index)
+        shift = target_shift(LossProbe(probe.part, heads, None))
+        if shift is not None and shift.agreement[1] >= AGREE:
+            return True
+    return False
+
+
+def target_shift(probe: LossProbe) -> TargetShift | None:
+    """How far the targets of a lesson are from its tokens; None where that cannot be told."""
+    candidates = [s for s in (_along(probe, 1), _along(probe, 0)) if s is not None]
+    return max(candidates, key=lambda s: max(s.agreement.values()), default=None)
+
+
+def _along(probe: LossProbe, time: int) -> TargetShift | None:
+    same, total = dict.fromkeys(OFFSETS, 0), dict.fromkeys(OFFSETS, 0)
+    for call in probe.model_calls[:MAX_CALLS]:
+        y, w, ids = call.targets_BT, call.weights_BT, call.ids_BT
+        if y is None or w is None or y.shape != ids.shape or ids.ndim != 2:
+            continue
+        if time == 0:
+            y, w, ids = y.T, w.T, ids.T
+        for offset in OFFSETS:
+            hits, of = _matches(y, w, ids, offset)
+            same[offset] += hits
+            total[offset] += of
+    if min(total.values()) < MIN_TARGETS:
+        return None
+    return TargetShift(probe.part, {o: same[o] / total[o] for o in OFFSETS}, total[1])
+
+
+def _matches(y: Tensor, w: Tensor, ids: Tensor, offset: int) -> tuple[int, int]:
+    length = y.shape[1]
+    first, last = max(0, -offset), length - max(0, offset)
+    if last <= first:
+        return 0, 0
+    live = w[:, first:last] > 0
+    equal = (y[:, first:last] == ids[:, first + offset : last + offset]) & live
+    return int(equal.sum()), int(live.sum())

@@ -1,0 +1,76 @@
+"""Training and evaluation mode: whether they differ, and which one the program is in when."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from descend.metrics.token_influence import MIN_LOGIT_CHANGE
+from descend.program_check.probes.call_program import call_part
+from descend.program_check.probes.call_recorder import ModelCall, record_calls
+from descend.program_check.probes.data_source import read_first_batches
+from descend.program_check.probes.network import evaluation_probe_mode, make_network_handle
+from descend.program_check.program import Program
+from descend.program_check.results import UndeterminedError
+
+TRIES = 3
+"""Forwards with other random numbers: a dropout of 1 % leaves 192 places alone once in 7 times."""
+
+
+def nondeterminism_in_eval(program: Program) -> float:
+    """Largest difference of logits between forwards in evaluation mode, share of their size."""
+    net = program.run_probe_once(make_network_handle)
+    with evaluation_probe_mode(program.model):
+        outputs = _outputs(net.forward, net.ids_BT)
+    return _spread(outputs)
+
+
+def modes_matter(program: Program) -> bool:
+    """Whether training mode changes what the network returns."""
+    net = program.run_probe_once(make_network_handle)
+    with evaluation_probe_mode(program.model):
+        (eval_logits, *_) = _outputs(net.forward, net.ids_BT)
+        for module in program.model.modules():
+            module.training = True
+        trained = _outputs(net.forward, net.ids_BT)
+    return _spread([eval_logits, *trained]) > MIN_LOGIT_CHANGE
+
+
+def _outputs(forward: object, ids: Tensor) -> list[Tensor]:
+    outputs = []
+    for seed in range(TRIES):
+        torch.manual_seed(seed)
+        outputs.append(forward(ids).float())  # type: ignore[operator]
+    return outputs
+
+
+def _spread(outputs: list[Tensor]) -> float:
+    size = float(outputs[0].square().mean().sqrt()) or 1.0
+    spread = max(float((o - outputs[0]).abs().max()) for o in outputs[1:]) / size
+    return spread if spread > MIN_LOGIT_CHANGE else 0.0
+
+
+def evaluates_in_training_mode(program: Program) -> bool:
+    """Whether the program's own evaluation calls the network in training mode."""
+    program.model.train()
+    with record_calls(program.model) as opened:
+        call_part(program, "evaluate", *_one_batch(program))
+    eval_calls = [s for s in opened.model_calls if not s.learned_from]
+    return bool(eval_calls) and all(s.training for s in eval_calls)
+
+
+def after_evaluation(program: Program) -> list[ModelCall]:
+    """What a step of training sees after the program's own evaluation."""
+    things = _one_batch(program)
+    call_part(program, "step", *things)
+    call_part(program, "evaluate", *things)
+    with record_calls(program.model) as opened:
+        call_part(program, "step", *things)
+    train_calls = [s for s in opened.model_calls if s.learned_from]
+    if not train_calls:
+        raise UndeterminedError("no gradient came back after an evaluation")
+    return train_calls
+
+
+def _one_batch(program: Program) -> tuple[object, ...]:
+    return program.run_probe_once(read_first_batches).batches[:1] if program.has("batches") else ()

@@ -1,0 +1,325 @@
+"""Somebody's training program: what it is made of, and how its parts are called.
+
+A program is a Python module with a `model` and, where it has them, the parts of `PARTS`. Nothing
+is asked of it that such programs do not have anyway; docs/check.md lists the conventions.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import random
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.machinery import all_suffixes
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from descend.program_check.frameworks import (
+    Launch,
+    TrainingReachedError,
+    framework_parts,
+    is_framework_source,
+    training_stopped,
+)
+from descend.program_check.probes.amp_usage import watch_amp
+from descend.program_check.probes.checkpoint_loads import CheckpointLoads, watch_checkpoint_loads
+from descend.program_check.probes.import_time_training import (
+    ImportTimeTraining,
+    watch_optimizer_steps,
+)
+from descend.program_check.probes.object_graph import reachable_objects
+from descend.program_check.probes.state_guard import preserve_state
+from descend.program_check.report import ProgramEndedError, ProgramError
+from descend.program_check.results import UndeterminedError
+from descend.program_check.source_lines import (
+    assignment_line,
+    attention_lines,
+    definition_line,
+    weight_line,
+)
+
+T = TypeVar("T")
+
+SEED = 20_240_229
+"""Every probe starts from these random numbers, so that a check says the same twice."""
+
+RECOGNIZED_NAMES: dict[str, tuple[str, ...]] = {
+    "model": ("model",),
+    "loss": ("loss", "compute_loss"),
+    "optimizer": ("optimizer", "optimizers"),
+    "step": ("step", "train_step", "training_step"),
+    "batches": ("batches", "train_loader", "train_batches", "get_batch", "train_dataloader"),
+    "tokenizer": ("tokenizer",),
+    "scheduler": ("scheduler", "lr_scheduler"),
+    "evaluate": ("evaluate", "validate", "estimate_loss", "evaluation", "eval_loss", "eval_step"),
+    "save": ("save", "save_checkpoint"),
+    "load": ("load", "load_weights"),
+    "resume": ("resume", "load_checkpoint"),
+    "after_epoch": ("after_epoch",),
+    "checkpoint": ("checkpoint",),
+    "text": ("text",),
+    "pad_id": ("pad_id", "pad_token_id"),
+    "total_steps": ("total_steps", "max_steps"),
+}
+"""What is looked for in a module, by the names it may bear there; the first one found counts."""
+
+
+FUNCTIONS = {"loss", "step", "evaluate", "save", "load", "resume", "after_epoch"}
+"""Of these, the ones that must be functions: a number called `step` is a counter."""
+
+
+ENDINGS = (SystemExit, KeyboardInterrupt, GeneratorExit)
+"""What a program raises that ends itself."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What was found in a module. Probes are cached: each is carried out once a check."""
+
+    name: str
+    parts: Mapping[str, Any]
+    namespace: Mapping[str, Any]
+    file: str | None = None
+    loads: CheckpointLoads | None = None
+    """What it loaded while it was imported; None if that was not seen."""
+    import_time_training: ImportTimeTraining = field(default_factory=ImportTimeTraining)
+    """The steps it made while it was imported."""
+    endings: list[str] = field(default_factory=list)
+    """Where it ended itself while it was tried, if it did."""
+    _probes: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def model(self) -> nn.Module:
+        """The network."""
+        return cast(nn.Module, self.parts["model"])
+
+    def has(self, part: str) -> bool:
+        """Whether the program has this part."""
+        return self.parts.get(part) is not None
+
+    def get(self, part: str) -> Any:
+        """A part of the program; `CannotTell` without it."""
+        if not self.has(part):
+            raise UndeterminedError(f"there is no `{part}`")
+        return self.parts[part]
+
+    def all_of(self, kind: type[T]) -> tuple[T, ...]:
+        """Every object of `kind` that the program can get at, wherever it keeps it."""
+        return tuple(
+            v for v in reachable_objects(self.namespace, self.parts) if isinstance(v, kind)
+        )
+
+    @property
+    def trained_while_imported(self) -> bool:
+        """Whether an optimizer was stepped before anything could be tried."""
+        return self.import_time_training.steps > 0
+
+    @property
+    def optimizers(self) -> tuple[Optimizer, ...]:
+        """All torch optimizers of the program."""
+        return self.all_of(Optimizer)
+
+    def source_location(self, part: str) -> str:
+        """File and line where a part was written, as exactly as Python knows."""
+        value = self.parts.get(part)
+        target = type(value) if isinstance(value, nn.Module) else value
+        defined = definition_line(target)
+        if defined is not None:
+            return f"{_short(defined[0])}:{defined[1]} (`{part}`)"
+        line = assignment_line(self.file, (*RECOGNIZED_NAMES.get(part, ()), "trainer"))
+        return f"{_short(self.file or self.name)}{f':{line}' if line else ''} (`{part}`)"
+
+    def where_is_weight(self, name: str) -> str:
+        """The name of a weight, and the line that makes it where it is the program's own."""
+        made = weight_line(self.model, name)
+        return f"model.{name}" + (f" ({_short(made[0])}:{made[1]})" if made else "")
+
+    def where_is_attention(self, names: Sequence[str], forward: Callable[[], Any]) -> str:
+        """Parts of the network, and the lines of their attention where they can be seen."""
+        lines = attention_lines(self.file, forward)
+        if not names:
+            return self.source_location("model")
+        at = ", ".join(f"{_short(self.file or '')}:{line}" for line in lines[:3])
+        return ", ".join(f"model.{name}" for name in names[:3]) + (f" ({at})" if at else "")
+
+    def where_it_trained(self) -> str:
+        """File and line of the first step that was made while it was imported."""
+        line = f":{self.import_time_training.line}" if self.import_time_training.line else ""
+        return f"{_short(self.file or self.name)}{line}"
+
+    def run_probe_once(self, probe: Callable[[Program], T]) -> T:
+        """The result of `probe`, from a fixed seed, with the program put back afterwards."""
+        if probe not in self._probes:
+            with preserve_state(self.namespace, self.parts), torch.enable_grad():
+                seed_all()
+                try:
+                    self._probes[probe] = probe(self)
+                except UndeterminedError as reason:
+                    self._probes[probe] = reason
+                except ENDINGS as ending:
+                    self.endings.append(f"the program ended itself ({format_exception(ending)})")
+                    self._probes[probe] = UndeterminedError(self.endings[-1])
+                except Exception as problem:
+                    self._probes[probe] = UndeterminedError(
+                        f"it failed with {format_exception(problem)}"
+                    )
+        result = self._probes[probe]
+        if isinstance(result, UndeterminedError):
+            raise UndeterminedError(*result.args)
+        return cast(T, result)
+
+
+def seed_all() -> None:
+    """Set all random numbers that a program is likely to draw."""
+    random.seed(SEED)
+    np.random.seed(SEED % 2**32)
+    torch.manual_seed(SEED)
+
+
+def format_exception(problem: BaseException) -> str:
+    """An exception in one short line."""
+    name, lines = type(problem).__name__, str(problem).strip().splitlines()
+    return f"{name}: {lines[0][:120]}" if lines else name
+
+
+def make_program(
+    namespace: Mapping[str, Any],
+    name: str,
+    file: str | None = None,
+    loads: CheckpointLoads | None = None,
+    training: ImportTimeTraining | None = None,
+    launch: Launch | None = None,
+) -> Program:
+    """The program that stands in `namespace`; `ProgramError` without a model."""
+    parts: dict[str, Any] = {}
+    for part, names in RECOGNIZED_NAMES.items():
+        value = next((namespace[n] for n in names if namespace.get(n) is not None), None)
+        if value is None or isinstance(value, ModuleType):
+            continue
+        if part not in FUNCTIONS or (callable(value) and not isinstance(value, nn.Module)):
+            parts[part] = value
+    more = framework_parts(namespace, launch)
+    if "step" in parts:  # its own loop decides on optimizers and schedules
+        parts = {k: more[k] for k in ("model", "batches", "loss") if k in more} | parts
+    else:
+        parts |= more
+    if not isinstance(parts.get("model"), nn.Module):
+        actual = type(parts["model"]).__name__ if "model" in parts else "no `model`"
+        raise ProgramError(
+            name, actual, "a torch.nn.Module under the name `model`",
+            "bind the network that you train to the name `model` in that module",
+        )  # fmt: skip
+    return Program(name, parts, namespace, file, loads, training or ImportTimeTraining())
+
+
+def load_program(spec: str) -> Program:
+    """Import the module `spec`, a dotted name or a path to a .py file. This executes it."""
+    path = Path(spec)
+    is_file = spec.endswith(".py") or path.is_file()
+    if is_file and not path.is_file():
+        raise ProgramError(spec, "no such file", "a Python file", "check the path")
+    if is_file and path.suffix not in all_suffixes():
+        raise ProgramError(
+            spec, f"a file that ends in {path.suffix}" if path.suffix else "a file without ending",
+            "a Python file, which ends in .py", "name the program that trains",
+        )  # fmt: skip
+    folder = str(path.resolve().parent) if is_file else str(Path.cwd())
+    added = folder not in sys.path
+    if added:
+        sys.path.insert(0, folder)
+    try:
+        own = path.resolve() if is_file else None
+        with (
+            watch_checkpoint_loads() as loads,
+            watch_amp(),
+            watch_optimizer_steps(own) as training,
+            training_stopped(own) as launch,
+        ):
+            module = _import_file(path) if is_file else importlib.import_module(spec)
+            if own and _trains_in_main(own, module, launch):
+                _run_main(own, module)
+    except (Exception, *ENDINGS) as problem:
+        raise import_error(spec, problem) from problem
+    finally:
+        if added and folder in sys.path:
+            sys.path.remove(folder)
+    return make_program(vars(module), spec, module.__file__, loads, training, launch)
+
+
+def _trains_in_main(file: Path, module: ModuleType, launch: Launch) -> bool:
+    """Whether only `if __name__ == "__main__"` can say what a framework is to train."""
+    names = vars(module)
+    if launch.trainer is not None or not is_framework_source(file):
+        return False
+    return not isinstance(names.get("model"), nn.Module) and not framework_parts(names, launch)
+
+
+def _run_main(file: Path, module: ModuleType) -> None:
+    """Run the file as `python FILE` would, up to where the framework is to train."""
+    code = compile(file.read_text(encoding="utf-8"), str(file), "exec")
+    names = vars(module)
+    name, names["__name__"] = names["__name__"], "__main__"
+    try:
+        exec(code, names)
+    except TrainingReachedError:
+        return
+    finally:
+        names["__name__"] = name
+
+
+def import_error(spec: str, problem: BaseException) -> ProgramError:
+    """What to say of a program that `problem` ended while it was imported."""
+    words = format_exception(problem)
+    if isinstance(problem, ENDINGS):
+        return ProgramEndedError(
+            spec, f"a program that ended itself while it was imported ({words})",
+            "one that can be imported",
+            "give it the arguments that it needs after `--`, and put what trains and exits under "
+            '`if __name__ == "__main__":`',
+        )  # fmt: skip
+    facts = (f"a module that fails on import ({words})", "one that can be imported")
+    if isinstance(problem, ImportError | SyntaxError | OSError):
+        return ProgramError(spec, *facts, _fix_of(problem))
+    return ProgramEndedError(spec, *facts, _fix_of(problem))
+
+
+def _fix_of(problem: BaseException) -> str:
+    """What to do about an import that failed."""
+    text = str(problem)
+    if isinstance(problem, ImportError) and "accelerate" in text:
+        return "install accelerate, which the Trainer of transformers needs, beside descend"
+    if isinstance(problem, ModuleNotFoundError) and problem.name:
+        return f"install {problem.name.partition('.')[0]} into the environment of descend"
+    return "run it with python first and mend what fails"
+
+
+def _import_file(path: Path) -> ModuleType:
+    name = f"_checked_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look a class's module up there
+    try:
+        spec.loader.exec_module(module)
+    except TrainingReachedError:
+        return module
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _short(file: str) -> str:
+    with suppress(ValueError):
+        return str(Path(file).resolve().relative_to(Path.cwd()))
+    return file

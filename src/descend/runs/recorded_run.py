@@ -1,0 +1,230 @@
+"""A run folder opened for reading: its metadata, its events, and small sums over them.
+
+Each part is read once, when it is first asked for. Nothing here judges, trains, or reads the text.
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from descend.config import RunConfig, make_config
+from descend.errors import RunFolderError
+from descend.machine import Execution
+from descend.model.shape import ModelShape, shape_from_run_config
+from descend.runs.event_log import event_problems, read_events
+from descend.runs.events import Epoch, Event, Rollback, Step, TrainingStopped, WeightUpdateStats
+from descend.runs.run_files import (
+    RunMetadata,
+    RunSummary,
+    is_finished,
+    latest_checkpoint,
+    read_info,
+)
+from descend.runs.run_folder import read_summary
+from descend.runs.suggestions import suggest_fix
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """Holds what a run folder records, for diagnosis, forecast, handbook, and report."""
+
+    folder: Path
+
+    def with_parts(self, **parts: object) -> Self:
+        """Return this run with these parts in place of what its files hold."""
+        copy = replace(self)
+        vars(copy).update(parts)
+        return copy
+
+    @cached_property
+    def metadata(self) -> RunMetadata:
+        """Return what run.json says."""
+        return read_info(self.folder)
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """Return the resolved configuration: every key that was not set has its value."""
+        return make_config(self.metadata.resolved_config)
+
+    @cached_property
+    def events(self) -> list[Event]:
+        """Return the events of events.jsonl, without the steps that a rollback undid."""
+        return read_events(self.folder)
+
+    @cached_property
+    def event_problems(self) -> tuple[str, ...]:
+        """Return sentences on what is damaged in, or missing from, events.jsonl."""
+        return event_problems(self.folder)
+
+    @cached_property
+    def summary(self) -> RunSummary:
+        """Return what summary.json says; `RunFolderError` before the first epoch ends."""
+        return read_summary(self.folder)
+
+    @cached_property
+    def finished(self) -> bool:
+        """Return whether the run came to its end and saved its model."""
+        return is_finished(self.folder)
+
+    @cached_property
+    def checkpoint(self) -> Path | None:
+        """Return the newest checkpoint whose files are whole, or None."""
+        return latest_checkpoint(self.folder)
+
+    @cached_property
+    def execution(self) -> Execution:
+        """Return how the run computed."""
+        return msgspec.convert(self.metadata.execution, Execution)
+
+    @cached_property
+    def vocab_size(self) -> int:
+        """Return the tokens of the run's tokenizer."""
+        return self.corpus_count("vocab_size")
+
+    @cached_property
+    def shape(self) -> ModelShape:
+        """Return the shape of the model."""
+        return shape_from_run_config(self.config, self.vocab_size)
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """Return one event per optimizer step."""
+        return tuple(e for e in self.events if isinstance(e, Step))
+
+    @cached_property
+    def weight_updates(self) -> tuple[WeightUpdateStats, ...]:
+        """Return one event per 25 optimizer steps."""
+        return tuple(e for e in self.events if isinstance(e, WeightUpdateStats))
+
+    @cached_property
+    def epochs(self) -> tuple[Epoch, ...]:
+        """Return one event per epoch."""
+        return tuple(e for e in self.events if isinstance(e, Epoch))
+
+    @cached_property
+    def rollbacks(self) -> tuple[Rollback, ...]:
+        """Return one event per rollback."""
+        return tuple(e for e in self.events if isinstance(e, Rollback))
+
+    @cached_property
+    def stopped(self) -> TrainingStopped | None:
+        """Return the last event that ended training, or None."""
+        stops = [e for e in self.events if isinstance(e, TrainingStopped)]
+        return stops[-1] if stops else None
+
+    @property
+    def diverged(self) -> bool:
+        """Return whether training ended because its loss was not finite or exploded."""
+        return self.stopped is not None and self.stopped.reason == "diverged"
+
+    @property
+    def best_epoch(self) -> Epoch:
+        """Return the epoch of the lowest validation loss, whose weights the model has."""
+        return min(self.epochs, key=lambda e: e.validation_loss)
+
+    @property
+    def num_steps(self) -> int:
+        """Return the number of the last optimizer step."""
+        return self.steps[-1].step if self.steps else 0
+
+    @property
+    def total_steps(self) -> int:
+        """Return the steps of the whole run.
+
+        Of an unfinished run these are as many as its epochs so far lead to expect.
+        """
+        if not self.epochs:
+            return self.num_steps
+        last = self.epochs[-1]
+        if self.finished:
+            return last.step
+        steps = round(last.step / last.epoch * (self.config.epoch or 1))
+        return min(steps, self.config.max_steps or steps)
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Return the tokens predicted in one optimizer step."""
+        return self.config.batch_size * self.config.seq_len
+
+    @property
+    def seconds_per_step(self) -> float:
+        """Return the median seconds of a step, or 0 before the first.
+
+        The median leaves out a computer that slept in the midst of a step.
+        """
+        return statistics.median(s.seconds for s in self.steps) if self.steps else 0.0
+
+    @property
+    def estimated_total_seconds(self) -> float:
+        """Return the training time (s) of the whole run, had it come to its end."""
+        return self.seconds_per_step * max(self.total_steps, len(self.steps))
+
+    @property
+    def ngram_baselines(self) -> dict[str, float]:
+        """Return the validation losses (nats per token) of uniform, unigram, and bigram models."""
+        return self.summary.ngram_baselines
+
+    @property
+    def bytes_per_token(self) -> float:
+        """Return the bytes of a token of the validation set."""
+        tokens = max(self.corpus_count("validation_tokens"), 1)
+        return self.corpus_count("validation_bytes") / tokens
+
+    def corpus_count(self, key: str) -> int:
+        """Return a count of the corpus, such as `train_tokens`."""
+        return int(self.metadata.corpus[key])
+
+    @cached_property
+    def update_ratios(self) -> dict[str, float]:
+        """Return the median update-to-weight ratio of each matrix after warmup.
+
+        Where nothing came after warmup, all records count. A matrix that starts at zero counts
+        from its second record on, since a ratio to zero says nothing.
+        """
+        warmup = self.config.warmup_steps or 0
+        records = [w for w in self.weight_updates if w.step > warmup] or self.weight_updates
+        ratios: dict[str, list[float]] = {}
+        for record in records:
+            for name, ratio in record.update_to_weight_ratio.items():
+                if record.weight_rms[name] > 0:
+                    ratios.setdefault(name, []).append(ratio)
+        return {name: statistics.median(values) for name, values in ratios.items()}
+
+    @cached_property
+    def gradient_norms(self) -> list[float]:
+        """Return the norm of all gradients before clipping, of each step that was made."""
+        return [s.gradient_norm for s in self.steps if s.gradient_norm is not None]
+
+    @property
+    def clipped_step_fraction(self) -> float:
+        """Return the fraction of steps whose gradients were clipped."""
+        return sum(s.clipped for s in self.steps) / max(len(self.steps), 1)
+
+
+def open_recorded_run(folder: Path) -> RecordedRun:
+    """Open the run in `folder`; `RunFolderError` if it holds none or its metadata is damaged."""
+    if not folder.is_dir():
+        raise RunFolderError(
+            str(folder), "no such folder", "the folder of a descend run", "check the path"
+        )
+    run = RecordedRun(folder)
+    _ = run.config  # A damaged run.json is told now, not later.
+    return run
+
+
+def open_run_with_epoch(folder: Path) -> RecordedRun:
+    """Open the run in `folder`; `RunFolderError` if it has not finished an epoch."""
+    run = RecordedRun(folder)
+    _ = run.config, run.events
+    if not run.epochs:
+        raise RunFolderError(
+            str(folder), "a run that has not finished its first epoch", "at least one epoch",
+            f"let it train on, or {suggest_fix(folder)}",
+        )  # fmt: skip
+    return run

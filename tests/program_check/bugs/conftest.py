@@ -1,0 +1,28 @@
+"""The programs of the benchmark, and how one of them is checked."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from descend.program_check.run_checks import Checked, check_module
+
+PROGRAMS = Path(__file__).parents[3] / "benchmarks" / "diagnosis" / "programs"
+sys.path.insert(0, str(PROGRAMS))
+
+Check = Callable[[str], Checked]
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Check:
+    """The preflight of a program, given as source."""
+
+    def run(source: str) -> Checked:
+        path = tmp_path / "program.py"
+        path.write_text(source, encoding="utf-8")
+        return check_module(str(path))
+
+    return run

@@ -1,0 +1,67 @@
+"""Every bug: a program with it, its healthy twin, and one that only looks like it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks" / "diagnosis" / "programs"))
+
+from alike import ALIKE
+from examples import all_cases
+from pieces import source
+from planted import PLANTED
+
+from descend.program_check.bugs import BUGS
+
+Check = Callable[[str], Any]
+
+CASES = all_cases()
+# The rest is marked slow: the benchmark's score.py runs it too.
+QUICK = {
+    *(f"{bug}: {next(iter(variants))}" for bug, variants in PLANTED.items()),
+    *(f"like {bug}: {next(iter(ALIKE[bug]))}" for bug in (
+        "causal_mask_leaky", "targets_unshifted", "dropout_in_evaluation",
+        "left_in_evaluation_mode", "gradients_not_zeroed", "not_shuffled",
+        "batches_repeated", "softmax_before_cross_entropy",
+        "initialization_exploding", "checkpoint_not_loaded")),
+    "nanoGPT", "time first", "torch encoder", "by hand", "padded", "only a model",
+    "shuffled loader", "float16 and scaler",
+}  # fmt: skip
+
+
+def test_every_bug_has_planted_and_lookalike_programs() -> None:
+    names = [bug.name for bug in BUGS]
+    assert list(PLANTED) == names
+    assert list(ALIKE) == names
+    assert len(CASES) == len({case.name for case in CASES})
+    assert sum(case.bug is None for case in CASES) >= 150
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, marks=() if c.name in QUICK else pytest.mark.slow, id=c.name) for c in CASES],
+)
+def test_check_reports_exactly_the_planted_bug(case: Any, check: Check) -> None:
+    report = check(case.source)
+    said = report.remarks if case.bug == "positions_missing" else report.bugs
+    expected = [] if case.bug is None else [case.bug]
+    assert [b.bug for b in (report.bugs if case.bug is None else said) if b.bug in expected or
+            b in report.bugs] == expected  # fmt: skip
+    for bug in report.bugs:
+        assert bug.evidence
+        assert bug.where
+        assert bug.fix
+
+
+def test_check_lists_every_bug_exactly_once(check: Check) -> None:
+    report = check(source({}))
+    listed = [b.bug for b in (*report.bugs, *report.remarks, *report.not_checked)] + report.checked
+    assert sorted(listed) == sorted(bug.name for bug in BUGS)
+    assert not report.bugs
+    # The healthy twin of most plantings must be looked at, not passed over.
+    assert len(report.checked) >= 20
