@@ -81,7 +81,7 @@ def main() -> int:
         record = json.loads(file.read_text(encoding="utf-8"))
         found = json.loads(msgspec.json.encode(reckoned(record)))
         found.pop("command")
-        if not holds(found["shares"], record["outcome"]["shares"]):
+        if not holds(found["contributions"], record["outcome"]["contributions"]):
             print(f"{file}: other shares than it holds; left as it is")
             differing += 1
             continue

@@ -43,10 +43,10 @@ RULES: dict[str, Callable[[Curve, list[Curve]], bool]] = {
 
 def main() -> None:
     file = Path(sys.argv[1]) if len(sys.argv) > 1 else RESULT
-    tried = json.loads(file.read_text(encoding="utf-8"))["outcome"]["tried"]
+    tried = json.loads(file.read_text(encoding="utf-8"))["outcome"]["trials"]
     curves: list[Curve] = sorted(
         (
-            {round(p * FULL_BUDGET): v for p, v in t["judged"]}
+            {round(p * FULL_BUDGET): v for p, v in t["evaluations"]}
             for t in tried
             if t["state"] == "finished"
         ),

@@ -333,14 +333,14 @@ def test_the_verb(
 ) -> None:
     other = tmp_path / "other.toml"
     other.write_text(tiny_file.read_text().replace("epoch = 2", "epoch = 1"))
-    line = ["attribute", str(tiny_file), str(other), str(tiny["corpus_dir"]), "--json",
-            "--train-fraction", "0.5", "--workers", "1", "--save-dir", "here"]  # fmt: skip
+    line = ["attribute", str(tiny_file), str(other), str(tiny["corpus_dir"]), "--json", "--seeds",
+            "1", "--train-fraction", "0.5", "--workers", "1", "--save-dir", "here"]  # fmt: skip
     assert descend(line) == 0
     out, err = capsys.readouterr()
     attribution = json.loads(out)
-    assert [s["key"] for s in attribution["shares"]] == ["epoch"]
-    assert attribution["shares"][0]["value"] > 0
-    assert attribution["shares"][0]["ci95"] is None
+    assert [s["key"] for s in attribution["contributions"]] == ["epoch"]
+    assert attribution["contributions"][0]["value"] > 0
+    assert attribution["contributions"][0]["ci95"] is None
     assert "2 runs: about" in err
     assert read_record(Path("here"), ATTRIBUTION_FILE, Attribution).train_fraction == 0.5
 

@@ -73,8 +73,8 @@ def test_all_changes_claim_matches_both_result_sets() -> None:
     )
     names = [f"attribute/old_guide_{text}" for text in texts]
     little, more, other, large_sample = (read(name)["outcome"] for name in names)
-    parts, others = ({s["key"]: s["value"] for s in one["shares"]} for one in (more, other))
-    total = [one["total"]["value"] for one in (little, more, other, large_sample)]
+    parts, others = ({s["key"]: s["value"] for s in one["contributions"]} for one in (more, other))
+    total = [one["total_difference"]["value"] for one in (little, more, other, large_sample)]
     expected_effects = [
         *total[:2],
         parts["epoch"],

@@ -43,8 +43,10 @@ def planned(
     tiny: dict[str, object], over: list[str], folder: Path | None = None, **terms: Any
 ) -> SearchPlan:
     config = base(tiny)
-    default_terms: dict[str, Any] = {"minutes": 5.0, "match": "steps", "budget": 24, "seeds": 2,
-                            "evaluation_tokens": 1000, "workers": 1}  # fmt: skip
+    default_terms: dict[str, Any] = {
+        "minutes": 5.0, "budget_unit": "steps", "budget": 24, "seeds": 2,
+        "evaluation_tokens": 1000, "workers": 1,
+    }  # fmt: skip
     return plan_search(
         config,
         make_search_space(parse_over_flags(over), config),
@@ -212,12 +214,16 @@ def test_importance_ranks_the_decisive_key_first(tiny: dict[str, object]) -> Non
 
 
 def test_equal_seconds_are_shared_out(tiny: dict[str, object]) -> None:
-    plan = planned(tiny, ["learning_rate=0.0001..0.01"], match="seconds", budget=None, minutes=2.0)
+    plan = planned(
+        tiny, ["learning_rate=0.0001..0.01"], budget_unit="seconds", budget=None, minutes=2.0
+    )
     # 24 runs of the base, four of them for the confirmation.
     assert plan.trial_seconds * 24 == pytest.approx(120, rel=0.02)
     assert plan.confirmation_seconds == pytest.approx(4 * plan.trial_seconds)
     assert plan.budget == pytest.approx(plan.training_seconds, rel=0.01)
-    tokens = planned(tiny, ["learning_rate=0.0001..0.01"], match="tokens", budget=None, minutes=2.0)
+    tokens = planned(
+        tiny, ["learning_rate=0.0001..0.01"], budget_unit="tokens", budget=None, minutes=2.0
+    )
     arm = tokens.make_spec({"learning_rate": 0.002})
     assert tokens.budget == pytest.approx((arm.steps or 0) * 64, abs=64)
     assert arm.config["seed"] == 42
@@ -228,11 +234,11 @@ def test_mistakes_get_one_clear_line(tiny: dict[str, object], tmp_path: Path) ->
     over = ["learning_rate=0.0001..0.01"]
     for terms, words in [
         ({"minutes": 0}, "minutes: found 0"), ({"minutes": float("nan")}, "minutes: found nan"),
-        ({"minutes": 1e-4, "match": "seconds", "budget": None}, "less than a sensible trial"),
-        ({"minutes": 0.01, "match": "seconds", "budget": 9}, "too few for two trials"),
-        ({"match": "hours"}, "match: found hours"), ({"budget": -1}, "budget: found -1"),
-        ({"budget": 1e-9, "match": "seconds"}, "less than a step"),
-        ({"match": "epoch"}, "beside --match epoch"),
+        ({"minutes": 1e-4, "budget_unit": "seconds", "budget": None}, "less than a sensible trial"),
+        ({"minutes": 0.01, "budget_unit": "seconds", "budget": 9}, "too few for two trials"),
+        ({"budget_unit": "hours"}, "match: found hours"), ({"budget": -1}, "budget: found -1"),
+        ({"budget": 1e-9, "budget_unit": "seconds"}, "less than a step"),
+        ({"budget_unit": "epoch"}, "beside --match epoch"),
     ]:  # fmt: skip
         with pytest.raises(ConfigError, match=words):
             planned(tiny, over, **terms)  # type: ignore[arg-type]

@@ -74,7 +74,7 @@ def compare(
     folder = create_experiment_folder(resolve_save_dir(config, keys))
     base = resolve_call_config(config, keys).config
     arms = make_arms([NamedConfig("base", base)], validate_vary(vary))
-    plan = plan_comparison(arms, match=match, budget=budget, seeds=seeds)
+    plan = plan_comparison(arms, budget_unit=match, budget=budget, seeds=seeds)
     again = format_python_call(
         "compare", non_default_keys(base.model_dump(mode="json")), vary=dict(vary), match=match,
         budget=plan.budget, seeds=seeds,

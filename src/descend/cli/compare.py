@@ -92,7 +92,7 @@ def compare(
     text = {} if corpus is None else {"corpus_dir": corpus}
     comparison_arms = _make_arms(values | text, vary or [], arms or [], config, preset)
     plan = plan_comparison(
-        comparison_arms, match=match, budget=budget, seeds=seeds, points=points,  # type: ignore[arg-type]
+        comparison_arms, budget_unit=match, budget=budget, seeds=seeds, points=points,  # type: ignore[arg-type]
         evaluation_tokens=evaluation_tokens,
     )  # fmt: skip
     comparison = run_comparison(

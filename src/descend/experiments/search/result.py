@@ -22,7 +22,7 @@ class SearchKey(msgspec.Struct, frozen=True, kw_only=True):
     base: dict[str, Any]
     """The configuration around which is searched; its seed is that of all trials."""
     space: list[Param]
-    match: str
+    budget_unit: str
     evaluation_tokens: int
     format: int = _FORMAT
 
@@ -69,7 +69,7 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
     """search.json and `search --json`."""
 
     corpus: str
-    match: str
+    budget_unit: str
     budget: float | None
     """Seconds, tokens or steps that each trial had; None when each had its own epochs."""
     minutes: float

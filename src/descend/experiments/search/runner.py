@@ -125,7 +125,7 @@ class SearchPlan:
         return make_arm_spec(
             one,
             self.base.seed,
-            match=self.terms.budget_unit,
+            budget_unit=self.terms.budget_unit,
             budget=self.budget,
             points=studies.EVALUATIONS_PER_TRIAL,
             evaluation_tokens=self.terms.evaluation_tokens,
@@ -143,7 +143,7 @@ def plan_search(
     terms.check(space)
     question = SearchKey(
         fingerprint=resolve_corpus(base.corpus_dir).fingerprint, base=base.model_dump(mode="json"),
-        space=space, match=terms.budget_unit, evaluation_tokens=terms.evaluation_tokens,
+        space=space, budget_unit=terms.budget_unit, evaluation_tokens=terms.evaluation_tokens,
     )  # fmt: skip
     file = (folder or _folder_of(question)) / studies.STUDY_FILE
     known = studies.load_progress(file, question)
@@ -268,7 +268,7 @@ def run_search_trials(
             )
     return SearchResult(
         corpus=str(plan.base.corpus_dir or "python"),
-        match=plan.terms.budget_unit,
+        budget_unit=plan.terms.budget_unit,
         budget=plan.budget,
         minutes=plan.terms.minutes,
         minutes_used=used / 60,
@@ -306,7 +306,7 @@ def _confirmation(plan: SearchPlan, best: RunConfig) -> ComparisonPlan:
     terms = plan.terms
     return plan_comparison(
         two,
-        match=terms.budget_unit,
+        budget_unit=terms.budget_unit,
         budget=plan.budget,
         seeds=terms.seeds,
         points=studies.EVALUATIONS_PER_TRIAL,

@@ -267,8 +267,8 @@ def _card(
     *, picture: SvgChart | None = None, fraction: float | None = None, foot: str = "",
 ) -> str:  # fmt: skip
     return _environment().get_template("card.html").render(
-        title=title, words=lines, columns=columns, rows=rows, picture=picture, share=fraction,
-        foot=foot,
+        title=title, paragraphs=lines, columns=columns, rows=rows, picture=picture,
+        fraction=fraction, foot=foot,
     )  # fmt: skip
 
 

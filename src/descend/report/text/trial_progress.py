@@ -219,8 +219,8 @@ def _running_line(one: TrialsRunning) -> str:
 
 def _trial_line(trial: TrialEnded) -> str:
     values = ", ".join(f"{key} {value_word(value)}" for key, value in trial.values.items())
-    if trial.why is not None:
-        end = f"cannot be tried ({trial.why.rstrip('.')})"
+    if trial.failure_reason is not None:
+        end = f"cannot be tried ({trial.failure_reason.rstrip('.')})"
     else:
         end = f"{trial.bits_per_byte:.3f} bits per byte" + (
             ", ended early" if trial.stopped else ""
