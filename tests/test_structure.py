@@ -21,7 +21,7 @@ SOURCES = sorted((ROOT / "src" / "descend").rglob("*.py"))
 
 HEAVY = ("torch", "transformers", "tokenizers", "numpy", "pyarrow", "safetensors", "rensa",
          "docx", "scipy", "pypdfium2", "selectolax", "yaml", "rich.progress", "jinja2",
-         "nicegui", "optuna", "sqlalchemy", "ray")  # fmt: skip
+         "optuna", "sqlalchemy", "ray")  # fmt: skip
 
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
