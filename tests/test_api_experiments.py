@@ -11,7 +11,7 @@ import descend as library
 from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE
 from descend.cli.main import run as descend
 from descend.errors import RunFolderError
-from descend.experiments.attribute.runner import Attribution
+from descend.experiments.attribute.result import Attribution
 from descend.experiments.compare.result import Comparison
 from descend.experiments.experiment_folder import read_record
 

@@ -31,8 +31,6 @@ LONG_FILES: dict[str, int] = {
     "src/descend/training/training_run.py": 425,
     "src/descend/training/execution/autotune.py": 435,
     "src/descend/config.py": 428,
-    "src/descend/report/html/experiment_report.py": 465,
-    "src/descend/experiments/attribute/runner.py": 404,
     "src/descend/diagnosis/trial_series.py": 443,
     "src/descend/diagnosis/verdict.py": 480,
     "src/descend/diagnosis/measure.py": 468,

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE
-from descend.experiments.attribute.runner import Attribution
+from descend.experiments.attribute.result import Attribution
 from descend.experiments.compare.result import Comparison
 from descend.experiments.experiment_folder import write_record
 from descend.experiments.search.result import SearchResult

@@ -32,6 +32,7 @@ from descend.experiments.experiment_folder import (
     write_record,
 )
 from descend.experiments.named_config import NamedConfig, load_named_config
+from descend.report.text.experiment_summary import summarize_comparison
 from descend.report.text.experiments import comparison_text
 from descend.trials.executor import run_trials
 from descend.trials.paired_stats import Interval
@@ -63,7 +64,7 @@ def test_a_comparison_is_its_pairs(tiny: dict[str, object]) -> None:
     # 2000 tokens in steps of 4 x 16.
     assert first.steps == second.steps == round(2000 / 64)
     assert result.unit == "nats per token"
-    assert "learning_rate=0.003" in result.sentence
+    assert "learning_rate=0.003 (+" in summarize_comparison(result)
     text = comparison_text(result)
     dots = [line for line in text.splitlines() if "●" in line]
     assert [line.split()[0] for line in dots] == [first.name, second.name]
@@ -164,7 +165,7 @@ def test_one_seed_claims_nothing(tiny: dict[str, object]) -> None:
     assert result.arms[1].difference is not None
     assert result.arms[1].difference.ci95 is None
     assert result.arms[1].verdict == "not told apart"
-    assert "nothing is claimed" in result.sentence
+    assert "nothing is claimed" in summarize_comparison(result)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +267,8 @@ def test_the_library_does_the_same_as_the_verb(tiny: dict[str, object]) -> None:
     )
     by_hand = make_arms(base(tiny), parse_vary_flags(["dropout_rate=0.0,0.2"]))
     same = run_comparison_trials(plan_comparison(by_hand, seeds=2, budget=640), workers=1)
-    assert msgspec.structs.replace(comparison, command="") == same
+    assert msgspec.structs.replace(comparison, command="", sentence="") == same
+    assert comparison.sentence == summarize_comparison(same)
     assert eval(comparison.command, {"descend": library}) == comparison
     with pytest.raises(ConfigError, match="did you mean embed_dim"):
         library_compare(keys, vary={"embed_dmi": [8, 16]})

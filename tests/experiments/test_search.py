@@ -15,6 +15,7 @@ from descend.artifacts import SEARCH_FILE
 from descend.cli.main import run as descend
 from descend.config import RunConfig, make_config
 from descend.errors import ConfigError, MissingDependencyError, RunFolderError
+from descend.experiments.estimate import to_loss_reduction
 from descend.experiments.experiment_folder import read_record
 from descend.experiments.search import study as studies
 from descend.experiments.search.pruning import loss_at, should_prune
@@ -25,8 +26,8 @@ from descend.experiments.search.runner import (
     plan_search,
     run_search_trials,
 )
-from descend.experiments.search.space import make_search_space, parse_over_flags
-from descend.experiments.summary_text import few_trials_warning, summarize_search
+from descend.experiments.search.space import ChoiceParam, make_search_space, parse_over_flags
+from descend.report.text.experiment_summary import few_trials_warning, summarize_search
 from descend.report.text.search import format_search
 from descend.trials import trial as trials
 from descend.trials.executor import load_cached_result, run_trial
@@ -92,11 +93,13 @@ def test_the_difference_comes_from_fresh_seeds(search_result: SearchResult) -> N
     assert first.config["learning_rate"] == 0.001
     assert second.config == search_result.best | {"seed": confirmation.seeds[0]}
     assert second.difference is not None
-    assert f"{second.difference.value:+.3f} [" in search_result.sentence
+    reduction = to_loss_reduction(second.difference)
+    sentence = summarize_search(search_result)
+    assert f"loss reduction {reduction.value:+.3f} [" in sentence
     claimed = {"better": "is better than", "worse": "is worse than",
                "not told apart": "is not told apart from"}  # fmt: skip
-    assert f"{claimed[second.verdict]} the base" in search_result.sentence
-    assert "2 fresh seeds" in search_result.sentence
+    assert f"{claimed[second.verdict]} the base" in sentence
+    assert "2 fresh seeds" in sentence
 
 
 def test_the_command_trains_the_best_one(search_result: SearchResult) -> None:
@@ -112,9 +115,10 @@ def test_search_result_is_saved_and_displayed(search_result: SearchResult) -> No
     assert (
         msgspec.json.decode(msgspec.json.encode(search_result), type=SearchResult) == search_result
     )
-    text = format_search(search_result)
+    named = msgspec.structs.replace(search_result, sentence=summarize_search(search_result))
+    text = format_search(named)
     assert search_result.train_command in text
-    assert search_result.sentence in text
+    assert named.sentence in text
     first_row = text.splitlines()[2].split()
     assert first_row[:2] == ["1", "0.004"]
     study = optuna.load_study(storage=f"sqlite:///{search_result.study}", study_name=None)
@@ -137,7 +141,7 @@ def test_search_resumes_without_repeating_trials(
     monkeypatch.setattr(trials, "train_trial", refuse)
     again = run_search_trials(planned(tiny, RATES))
     assert again.trials[: len(first.trials)] == first.trials
-    assert again.sentence == first.sentence
+    assert summarize_search(again) == summarize_search(first)
     assert plan.file.parent.parent == Path("searches")
 
 
@@ -145,7 +149,7 @@ def test_the_base_may_be_the_best(tiny: dict[str, object]) -> None:
     result = run_search_trials(planned(tiny, ["learning_rate=0.00001,0.001"]))
     assert result.best_number == result.base_number
     assert result.confirmation is None
-    assert "none was better than the base" in result.sentence
+    assert "none was better than the base" in summarize_search(result)
 
 
 @pytest.mark.parametrize("over", ["token_dropout=0.1..0.1000001", "learning_rate=0.002..0.0020001"])
@@ -305,9 +309,17 @@ def test_one_trial_alone_is_compared_with_nothing() -> None:
         validation_loss=4.0, accuracy=0.1, seconds=1.0, steps=3, parameters=1, diverged_step=None,
         failure_reason=None, evaluations=[],
     )  # fmt: skip
-    sentence = summarize_search([one], one, None, "seconds", 20.0) + few_trials_warning(1, 100)
-    assert sentence == (
+
+    def result(trials: list[SearchTrial]) -> SearchResult:
+        return SearchResult(
+            corpus="x", budget_unit="seconds", budget=20.0, minutes=1.0, minutes_used=1.0,
+            space=[ChoiceParam(key="embed_dim", values=[16, 32])], seed=1, evaluation_tokens=9,
+            base={}, trials=trials, base_number=0, best_number=0, best={}, importance=[],
+            confirmation=None, train_command="", command="", study="",
+        )  # fmt: skip
+
+    assert summarize_search(result([one])) == (
         "There was time for one trial only, so nothing could be compared: give it more minutes, or "
         "a smaller base."
     )
-    assert "none was better" in summarize_search([one, one], one, None, "seconds", 20.0)
+    assert "none was better" in summarize_search(result([one, one]))

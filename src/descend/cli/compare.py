@@ -111,7 +111,7 @@ def compare(
 
 def _compare_finished(names: list[str], given: dict[str, Any], as_json: bool) -> None:
     """The finished runs `names` side by side; flags of trainings are refused."""
-    from descend.experiments.compare.finished_runs import compare_finished
+    from descend.api.experiments import compare_finished_runs
     from descend.report.text.run_list import finished_text
     from descend.runs.run_list import find_run
 
@@ -120,7 +120,7 @@ def _compare_finished(names: list[str], given: dict[str, Any], as_json: bool) ->
             next(iter(given)), "a flag for trainings beside several runs", "runs alone",
             "leave it out, or name each run as an --arm to train them again",
         )  # fmt: skip
-    comparison = compare_finished([find_run(Path(name)) for name in names])
+    comparison = compare_finished_runs([find_run(Path(name)) for name in names])
     if as_json:
         print_json(comparison)
     else:

@@ -13,7 +13,6 @@ from descend.errors import ConfigError
 from descend.experiments.compare.arms import ComparisonArm
 from descend.experiments.compare.result import ArmResult, Comparison, SeedResult
 from descend.experiments.estimate import estimate_mean
-from descend.experiments.summary_text import summarize_comparison
 from descend.model.cost import training_memory
 from descend.model.shape import shape_from_run_config
 from descend.trials.executor import TrialCallback, ignore_progress, run_trials
@@ -124,16 +123,14 @@ def run_comparison_trials(
         _compared(plan, number, table[number], differences[number], p, verdict)
         for number, (p, verdict) in enumerate(adjusted_verdicts)
     ]
-    unit = "bits per byte" if in_bits else "nats per token"
     return Comparison(
         corpus=str(plan.comparison_arms[0].config.corpus_dir or "python"),
         budget_unit=plan.budget_unit,
         budget=plan.budget,
-        unit=unit,
+        unit="bits per byte" if in_bits else "nats per token",
         varied=list(dict.fromkeys(k for c in plan.comparison_arms for k in c.varied)),
         seeds=plan.seeds,
         arms=arms,
-        sentence=summarize_comparison(arms, unit, plan.budget_unit, len(plan.seeds)),
     )
 
 

@@ -34,8 +34,7 @@ from descend.experiments.search.search_loop import (
     ignore_progress,
     run_search_loop,
 )
-from descend.experiments.search.space import Param, complete_config, count_configs
-from descend.experiments.summary_text import few_trials_warning, summarize_search
+from descend.experiments.search.space import Param, complete_config
 from descend.runs.run_folder import ensure_writable
 from descend.trials.executor import TrialCallback as ToldOfRun
 from descend.trials.executor import ignore_progress as silent_of_runs
@@ -282,8 +281,6 @@ def run_search_trials(
         best=config.model_dump(mode="json"),
         importance=studies.importance(study),
         confirmation=confirmation,
-        sentence=summarize_search(tried, best, confirmation, plan.terms.budget_unit, plan.budget)
-        + few_trials_warning(len(tried), count_configs(plan.space)),
         train_command=_train(plan, config, best),
         command=command,
         study=str(plan.file),

@@ -7,12 +7,8 @@ from pathlib import Path
 from descend.experiments.search.result import SearchResult
 from descend.experiments.search.space import RangeParam
 from descend.report.html.charts import Axis, Curve, bars, curves
-from descend.report.html.experiment_report import (
-    MADE_BY,
-    differences,
-    learning_curves,
-    repeat_section,
-)
+from descend.report.html.comparison_report import differences, learning_curves
+from descend.report.html.experiment_sections import MADE_BY, repeat_section
 from descend.report.html.page import (
     Command,
     Fact,
