@@ -73,13 +73,8 @@ def compare(
     descend compare models/first models/second
     """
     if what and len(what) > 1:
-        given = {
-            "vary": vary,
-            "arm": arms,
-            "config": config,
-            "preset": preset,
-            "save_dir": save_dir,
-        }
+        given = {"vary": vary, "arm": arms, "config": config, "preset": preset,
+                 "save_dir": save_dir}  # fmt: skip
         _compare_finished(what, values | {k: v for k, v in given.items() if v}, as_json)
         return
     corpus = what[0] if what else None
@@ -95,12 +90,9 @@ def compare(
         comparison_arms, budget_unit=match, budget=budget, seeds=seeds, points=points,  # type: ignore[arg-type]
         evaluation_tokens=evaluation_tokens,
     )  # fmt: skip
+    command = format_typed_command(context, "--save-dir")
     comparison = run_comparison(
-        plan,
-        folder,
-        command=format_typed_command(context, "--save-dir"),
-        workers=workers,
-        console=stderr_console(),
+        plan, folder, command=command, workers=workers, console=stderr_console()
     )
     if as_json:
         print_json(comparison)

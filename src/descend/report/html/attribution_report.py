@@ -86,6 +86,30 @@ def _contributions_section(attribution: Attribution) -> Section:
         for s in attribution.contributions
     ]
     description = "; ".join(f"{s.name} {s.value:+.3f}" for s in spans)
+    return Section(
+        "contributions",
+        "Which change brought how much",
+        (
+            Paragraph(
+                "What a change brings depends on which others are made already. Its part is what"
+                " it brings on average over all orders of making them (the Shapley value): the"
+                " parts add up to the whole. Right of zero is better: the loss falls. Each"
+                " interval speaks for its own change; p, corrected for their number, for what is"
+                " said of all of them."
+            ),
+            Figure(
+                f"Part of each change in the held-out loss reduction, {attribution.unit}, with 95 %"
+                " intervals",
+                f"Loss reductions: {description}.",
+                intervals(spans, Axis(attribution.unit)),
+                height=70 + 34 * len(spans),
+            ),
+            _contributions_table(attribution),
+        ),
+    )
+
+
+def _contributions_table(attribution: Attribution) -> ReportTable:
     columns = (
         TableColumn("change", False),
         TableColumn("loss reduction"),
@@ -121,27 +145,7 @@ def _contributions_section(attribution: Attribution) -> Section:
             format_time_difference(attribution.total_seconds),
         )
     )
-    return Section(
-        "contributions",
-        "Which change brought how much",
-        (
-            Paragraph(
-                "What a change brings depends on which others are made already. Its part is what"
-                " it brings on average over all orders of making them (the Shapley value): the"
-                " parts add up to the whole. Right of zero is better: the loss falls. Each"
-                " interval speaks for its own change; p, corrected for their number, for what is"
-                " said of all of them."
-            ),
-            Figure(
-                f"Part of each change in the held-out loss reduction, {attribution.unit}, with 95 %"
-                " intervals",
-                f"Loss reductions: {description}.",
-                intervals(spans, Axis(attribution.unit)),
-                height=70 + 34 * len(spans),
-            ),
-            ReportTable("Each change", columns, tuple(rows), frozenset({len(rows) - 1})),
-        ),
-    )
+    return ReportTable("Each change", columns, tuple(rows), frozenset({len(rows) - 1}))
 
 
 def _runs(attribution: Attribution) -> Section:
