@@ -18,15 +18,15 @@ from typing import Any
 import msgspec
 
 from descend.config import make_config
+from descend.experiments.attribute.result import Attribution, AttributionRun
 from descend.experiments.attribute.runner import (
-    Attribution,
     AttributionDesign,
-    AttributionRun,
     compute_attribution,
     design_attribution,
 )
 from descend.experiments.named_config import NamedConfig
 from descend.presets import PRESETS
+from descend.report.text.experiment_summary import summarize_attribution
 from descend.trials.trial_spec import TrialResult
 
 
@@ -44,7 +44,8 @@ def reckoned(record: dict[str, Any]) -> Attribution:
     found = compute_attribution(
         plan, {one: made[named(plan, *one)] for one in plan.required_runs()}
     )
-    return msgspec.structs.replace(found, corpus=kept.corpus, base=kept.base)
+    found = msgspec.structs.replace(found, corpus=kept.corpus, base=kept.base)
+    return msgspec.structs.replace(found, sentence=summarize_attribution(found))
 
 
 def named(

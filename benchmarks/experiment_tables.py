@@ -5,11 +5,17 @@ from __future__ import annotations
 import msgspec
 from result_files import markdown, read
 
-from descend.experiments.attribute.runner import Attribution, AttributionRun
+from descend.experiments.attribute.result import Attribution, AttributionRun
 from descend.experiments.compare.result import Comparison
-from descend.experiments.estimate import Estimate
-from descend.report.html.experiment_report import format_loss_difference, with_interval
-from descend.report.text.experiments import comparison_text, format_p_value
+from descend.experiments.estimate import to_loss_reduction
+from descend.report.text.experiments import (
+    comparison_text,
+    contribution_loss_reduction,
+    format_estimate,
+    format_loss_reduction,
+    format_p_value,
+    format_pair_range,
+)
 from descend.units import format_count
 
 PAIRS = 6
@@ -37,26 +43,27 @@ def attributed(name: str) -> str:
     record = read(f"attribute/{name}.json")
     found = msgspec.convert(record["result"], Attribution)
     first, last = (end(found, most) for most in (False, True))
-    head = ["change", f"part, {found.unit}", "p (Holm)", "alone", "last"]
+    head = ["change", f"loss reduction, {found.unit}", "p (Holm)", "alone", "last"]
     parts = [
         [
             s.change,
-            with_interval(Estimate(s.value, s.ci95)),
+            format_estimate(contribution_loss_reduction(s)),
             format_p_value(s.p),
-            format_loss_difference(s.effect_first),
-            format_loss_difference(s.effect_last),
+            format_loss_reduction(s.effect_first),
+            format_loss_reduction(s.effect_last),
         ]
         for s in found.contributions
     ]
     pairs = [
-        [" and ".join(f"`{key}`" for key in i.keys), f"{i.value:+.3f}", str(i.sets),
-         "–" if i.range is None or i.sets < 2 else f"{i.range[0]:+.3f} to {i.range[1]:+.3f}"]
+        [" and ".join(f"`{key}`" for key in i.keys), format_loss_reduction(i.value), str(i.sets),
+         "–" if i.range is None or i.sets < 2 else format_pair_range(i)]
         for i in found.interactions[:PAIRS]
     ]  # fmt: skip
     return "\n".join(
         [
             f"`{record['command']}`: {first.validation_loss:.3f} → {last.validation_loss:.3f} "
-            f"{found.unit}, {with_interval(found.total_difference)} "
+            f"{found.unit}, loss reduction "
+            f"{format_estimate(to_loss_reduction(found.total_difference))} "
             f"({format_count(len(found.seeds), 'seed')}, "
             f"{format_count(found.orders, 'order')}, {format_count(len(found.runs), 'run')})",
             "",

@@ -25,7 +25,7 @@ from ladder import rows as rungs
 from result_files import RESULTS, ROOT, markdown, read
 
 from descend.experiments.estimate import estimate_mean
-from descend.report.html.experiment_report import with_interval
+from descend.report.text.experiments import format_estimate
 
 PAGES = tuple(
     ROOT / "docs" / name
@@ -71,7 +71,7 @@ def ladder(name: str) -> str:
         times = times_as_long((rung, gains, share), points)
         told = "{1:.2f} ({0:.2f} to {2:.2f})".format(*times) if times else "–"
         lines.append([
-            rung, with_interval(estimate_mean(gains)), f"{share:.2f}",
+            rung, format_estimate(estimate_mean(gains)), f"{share:.2f}",
             told, str(len(gains)),
         ])  # fmt: skip
     head = ["change", "bits per byte against the recipe (95 %)", "its run takes, times",

@@ -11,7 +11,7 @@ import descend as library
 from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE
 from descend.cli.main import run as descend
 from descend.errors import RunFolderError
-from descend.experiments.attribute.runner import Attribution
+from descend.experiments.attribute.result import Attribution
 from descend.experiments.compare.result import Comparison
 from descend.experiments.experiment_folder import read_record
 
@@ -61,13 +61,13 @@ def test_attribute_reports_and_saves_attribution(
         lines = [f"{key} = {value!r}\n" for key, value in (keys | {"learning_rate": rate}).items()]
         (tmp_path / f"{name}.toml").write_text("".join(lines))
     pair = (tmp_path / "a.toml", tmp_path / "b.toml", str(tiny["corpus_dir"]))
-    attribution = library.attribute(*pair, workers=1, save_dir="there")
+    attribution = library.attribute(*pair, seeds=1, workers=1, save_dir="there")
     said = capsys.readouterr().err
     assert "2 runs: about " in said
     assert said.endswith("saved in there\n")
     assert read_record(Path("there"), ATTRIBUTION_FILE, Attribution) == attribution
     monkeypatch.setenv("DESCEND_LOG_LEVEL", "error")
-    assert library.attribute(*pair, workers=1).contributions == attribution.contributions
+    assert library.attribute(*pair, seeds=1, workers=1).contributions == attribution.contributions
     assert capsys.readouterr() == ("", "")
 
 

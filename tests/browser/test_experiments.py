@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE
-from descend.experiments.attribute.runner import Attribution
+from descend.experiments.attribute.result import Attribution
 from descend.experiments.compare.result import Comparison
 from descend.experiments.experiment_folder import write_record
 from descend.experiments.search.result import SearchResult
@@ -99,11 +99,11 @@ def test_it_is_accessible(visit: Visit, report: Path, dark: bool) -> None:
 
 def test_a_hostile_name_stays_a_name(visit: Visit, tmp_path: Path) -> None:
     attribution = record("attribution")
-    shares = [msgspec.structs.replace(s, change=HOSTILE) for s in attribution.shares]
+    parts = [msgspec.structs.replace(s, change=HOSTILE) for s in attribution.contributions]
     write_record(
         tmp_path,
         ATTRIBUTION_FILE,
-        msgspec.structs.replace(attribution, a=HOSTILE, sentence=HOSTILE, shares=shares),
+        msgspec.structs.replace(attribution, a=HOSTILE, sentence=HOSTILE, contributions=parts),
     )
     file = Path(write_report(tmp_path).file)
     session = visit(file)

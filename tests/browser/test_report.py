@@ -109,7 +109,7 @@ def test_report_escapes_hostile_user_text(
     assert session.page.evaluate("typeof hacked") == "undefined"
     assert (session.errors, session.requests) == ([], [file.as_uri()])
     assert session.page.locator("h1").inner_text() == folder.name
-    assert "</script>" in session.page.locator("#surprise .passage").first.inner_text()
+    assert "</script>" in session.page.locator("#surprise .shaded_text").first.inner_text()
     # Also where a figure shows it on demand: the words beside the pointer are HTML.
     session.page.locator("[data-figure]:has(select) svg").hover()
     assert session.page.evaluate("typeof hacked") == "undefined"

@@ -20,8 +20,8 @@ from descend.cli.main import run as descend
 from descend.config import RunConfig, make_config
 from descend.errors import ConfigError
 from descend.experiments.attribute.config_diff import apply_diff, diff_configs
+from descend.experiments.attribute.result import Attribution
 from descend.experiments.attribute.runner import (
-    Attribution,
     AttributionDesign,
     compute_attribution,
     design_attribution,
@@ -31,6 +31,7 @@ from descend.experiments.attribute.runner import (
 from descend.experiments.experiment_folder import read_record
 from descend.experiments.named_config import NamedConfig
 from descend.presets import PRESETS
+from descend.report.text.experiment_summary import summarize_attribution
 from descend.report.text.experiments import attribution_text, describe_method
 from descend.trials.shapley import Game, coalitions, exact_shapley_values
 from descend.trials.trial_spec import TrialResult
@@ -137,7 +138,7 @@ def test_pair_interactions_are_estimated_from_sampled_coalitions(tiny: dict[str,
     assert strongest.value == pytest.approx(-0.3)
     text = attribution_text(attribution)
     assert "estimated beside the sets of others that the orders met" in text
-    assert "-0.300 (2 sets: -0.400 to -0.200)" in text
+    assert "+0.300 (2 sets: +0.200 to +0.400)" in text
     # A single order meets no pair without, with each and with both.
     alone = design_attribution(a, b, runs=5)
     one = compute_attribution(
@@ -147,13 +148,19 @@ def test_pair_interactions_are_estimated_from_sampled_coalitions(tiny: dict[str,
     assert "sum of both" not in attribution_text(one)
 
 
+def sentence_of(
+    plan: AttributionDesign, games: dict[tuple[int, frozenset[int]], TrialResult]
+) -> str:
+    return summarize_attribution(compute_attribution(plan, games))
+
+
 def test_one_seed_and_one_order_claim_nothing(tiny: dict[str, object]) -> None:
     a, b = pair(tiny, epoch=2, batch_size=8)
 
     def said(**terms: int) -> str:
         plan = design_attribution(a, b, **terms)
         # Each change brings what it brings, with a little chance of each seed's own.
-        return compute_attribution(
+        return sentence_of(
             plan,
             {
                 (seed, members): make_result(
@@ -161,7 +168,7 @@ def test_one_seed_and_one_order_claim_nothing(tiny: dict[str, object]) -> None:
                 )
                 for seed, members in plan.required_runs()
             },
-        ).sentence
+        )
 
     start = "The change from a to b lowers the held-out loss by "
     assert said(seeds=1) == (
@@ -170,7 +177,7 @@ def test_one_seed_and_one_order_claim_nothing(tiny: dict[str, object]) -> None:
     )
     assert "; one order of one seed shows no spread, so no change" in said(runs=3)
     assert said(seeds=3) == (
-        f"{start}1.172 nats per token; what helped: batch_size (-0.586), epoch (-0.586)."
+        f"{start}1.172 nats per token; what helped: batch_size (+0.586), epoch (+0.586)."
     )
 
 
@@ -182,7 +189,9 @@ def test_single_seed_attribution_states_the_scope(tiny: dict[str, object]) -> No
         (seed, members): make_result(3.0 - sum(0.1 * m + 0.1 for m in members))
         for seed, members in plan.required_runs()
     })  # fmt: skip
-    assert " with the one seed tried; over its 2 orders, what helped: " in attribution.sentence
+    assert " with the one seed tried; over its 2 orders, what helped: " in summarize_attribution(
+        attribution
+    )
 
 
 def test_multiple_orders_attribution_states_the_seeds() -> None:
@@ -191,9 +200,9 @@ def test_multiple_orders_attribution_states_the_seeds() -> None:
     def said(orders: int) -> str:
         plan = design_attribution(*presets, seeds=2, runs=2 * (2 + 6 * orders))
         assert plan.order_count == orders
-        return compute_attribution(plan, {
+        return sentence_of(plan, {
             (seed, made): make_result(3.0 - 0.1 * len(made)) for seed, made in plan.required_runs()
-        }).sentence  # fmt: skip
+        })  # fmt: skip
 
     # As many orders as changes meet every run once.
     assert " nats per token; what helped: " in said(7)
@@ -219,7 +228,8 @@ def wrong_ones(
         alone += any(
             s.ci95 is not None and s.ci95[0] * s.ci95[1] > 0 for s in attribution.contributions
         )
-        said += "what helped" in attribution.sentence or "what hurt" in attribution.sentence
+        sentence = summarize_attribution(attribution)
+        said += "what helped" in sentence or "what hurt" in sentence
     return alone / EXPERIMENTS, said / EXPERIMENTS
 
 
@@ -278,10 +288,10 @@ def test_attribution_claims_are_corrected_but_intervals_are_not(
     assert batch.ci95 is not None
     assert batch.ci95[0] > 0
     assert batch.p == pytest.approx(2 * (one.contributions[0].p or 0))
-    assert three.sentence.endswith(
-        "what helped: epoch (-0.300); not told apart from nothing: weight_decay, batch_size."
+    assert summarize_attribution(three).endswith(
+        "what helped: epoch (+0.300); not told apart from nothing: weight_decay, batch_size."
     )
-    assert one.sentence.endswith("what hurt: batch_size (+0.097).")
+    assert summarize_attribution(one).endswith("what hurt: batch_size (-0.097).")
     assert describe_method(three).endswith(
         "in brackets 95 % intervals, each of its row alone; what is said to help or to hurt is "
         "corrected for all 3 changes (Holm)"
@@ -334,14 +344,14 @@ def test_the_verb(
 ) -> None:
     other = tmp_path / "other.toml"
     other.write_text(tiny_file.read_text().replace("epoch = 2", "epoch = 1"))
-    line = ["attribute", str(tiny_file), str(other), str(tiny["corpus_dir"]), "--json",
-            "--train-fraction", "0.5", "--workers", "1", "--save-dir", "here"]  # fmt: skip
+    line = ["attribute", str(tiny_file), str(other), str(tiny["corpus_dir"]), "--json", "--seeds",
+            "1", "--train-fraction", "0.5", "--workers", "1", "--save-dir", "here"]  # fmt: skip
     assert descend(line) == 0
     out, err = capsys.readouterr()
     attribution = json.loads(out)
-    assert [s["key"] for s in attribution["shares"]] == ["epoch"]
-    assert attribution["shares"][0]["value"] > 0
-    assert attribution["shares"][0]["ci95"] is None
+    assert [s["key"] for s in attribution["contributions"]] == ["epoch"]
+    assert attribution["contributions"][0]["value"] > 0
+    assert attribution["contributions"][0]["ci95"] is None
     assert "2 runs: about" in err
     assert read_record(Path("here"), ATTRIBUTION_FILE, Attribution).train_fraction == 0.5
 

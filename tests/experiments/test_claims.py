@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from descend.report.text.experiments import format_difference
+from descend.experiments.estimate import Estimate, to_loss_reduction
+from descend.report.text.experiments import format_bracketed, format_loss_reduction
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -43,13 +44,13 @@ def test_every_measured_difference_is_quoted_as_it_is() -> None:
         record = json.loads(file.read_text(encoding="utf-8"))
         assert f"`compare/{file.stem}`" in text
         for arm in record["result"]["arms"][1:]:
-            difference = arm["difference"]
-            assert format_difference(difference["value"], tuple(difference["ci95"])) in text
+            difference = Estimate(arm["difference"]["value"], tuple(arm["difference"]["ci95"]))
+            assert format_bracketed(to_loss_reduction(difference)) in text
         assert "/work" not in file.read_text(encoding="utf-8")
 
 
 def test_the_quoted_numbers_are_noticed_when_wrong() -> None:
-    assert format_difference(-0.102, (-0.191, -0.010)) not in page("claims.md")
+    assert format_bracketed(Estimate(0.102, (0.010, 0.191))) not in page("claims.md")
 
 
 def test_every_claim_has_a_reproducing_command() -> None:
@@ -83,7 +84,7 @@ def test_all_changes_claim_matches_both_result_sets() -> None:
         others["epoch"],
         total[3],
     ]
-    assert EFFECT.findall(row[1]) == [f"{value:+.3f}" for value in expected_effects]
+    assert EFFECT.findall(row[1]) == [format_loss_reduction(value) for value in expected_effects]
     ends = [read(f"presets/tinyshakespeare_{p}") for p in ("old", "guide", "old_10")]
     *losses, longer = (f"{one['result']['validation_loss']:.3f}" for one in ends)
     assert f"{' → '.join(losses)}, and {longer} by ten epochs of `old`" in row[1]

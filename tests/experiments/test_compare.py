@@ -32,6 +32,7 @@ from descend.experiments.experiment_folder import (
     write_record,
 )
 from descend.experiments.named_config import NamedConfig, load_named_config
+from descend.report.text.experiment_summary import summarize_comparison
 from descend.report.text.experiments import comparison_text
 from descend.trials.executor import run_trials
 from descend.trials.paired_stats import Interval
@@ -63,7 +64,7 @@ def test_a_comparison_is_its_pairs(tiny: dict[str, object]) -> None:
     # 2000 tokens in steps of 4 x 16.
     assert first.steps == second.steps == round(2000 / 64)
     assert result.unit == "nats per token"
-    assert "learning_rate=0.003" in result.sentence
+    assert "learning_rate=0.003 (+" in summarize_comparison(result)
     text = comparison_text(result)
     dots = [line for line in text.splitlines() if "●" in line]
     assert [line.split()[0] for line in dots] == [first.name, second.name]
@@ -75,19 +76,19 @@ def test_a_comparison_is_its_pairs(tiny: dict[str, object]) -> None:
 
 def test_budget_unit_determines_steps_per_trial(tiny: dict[str, object]) -> None:
     arms = make_arms(base(tiny), parse_vary_flags(["batch_size=4,16"]))
-    tokens = plan_comparison(arms, match="tokens", budget=6400, seeds=1)
+    tokens = plan_comparison(arms, budget_unit="tokens", budget=6400, seeds=1)
     assert [a.steps for a in tokens.all_arms] == [100, 25]
-    steps = plan_comparison(arms, match="steps", budget=50, seeds=1)
+    steps = plan_comparison(arms, budget_unit="steps", budget=50, seeds=1)
     assert [a.steps for a in steps.all_arms] == [50, 50]
-    seconds = plan_comparison(arms, match="seconds", budget=1.0, seeds=1)
+    seconds = plan_comparison(arms, budget_unit="seconds", budget=1.0, seeds=1)
     for one in seconds.all_arms:
         # How fast a network is here is remembered, so the same number comes back.
         speed, size = measure_step_time(one), one.config["batch_size"] * 16
         assert one.steps == round(1.0 / (size * speed.per_token + speed.per_update))
-    own = plan_comparison(arms, match="epoch", seeds=1)
+    own = plan_comparison(arms, budget_unit="epoch", seeds=1)
     assert [a.steps for a in own.all_arms] == [None, None]
     # Left open, the budget is what the first one needs for its epoch.
-    by_first = plan_comparison(arms, match="tokens", seeds=1)
+    by_first = plan_comparison(arms, budget_unit="tokens", seeds=1)
     assert by_first.budget == (by_first.all_arms[0].steps or 0) * 64
     assert (by_first.all_arms[1].steps or 0) == pytest.approx(by_first.budget / 256, abs=0.5)
 
@@ -164,7 +165,7 @@ def test_one_seed_claims_nothing(tiny: dict[str, object]) -> None:
     assert result.arms[1].difference is not None
     assert result.arms[1].difference.ci95 is None
     assert result.arms[1].verdict == "not told apart"
-    assert "nothing is claimed" in result.sentence
+    assert "nothing is claimed" in summarize_comparison(result)
 
 
 @pytest.mark.parametrize(
@@ -187,11 +188,11 @@ def test_more_mistakes(tiny: dict[str, object], tmp_path: Path) -> None:
     for budget in (float("nan"), float("inf"), 0, -5):
         for match in ("tokens", "steps", "seconds", "epoch"):
             with pytest.raises(ConfigError, match=r"budget: found .*, expected a finite number"):
-                plan_comparison(arms, match=match, budget=budget)  # type: ignore[arg-type]
+                plan_comparison(arms, budget_unit=match, budget=budget)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="budget: found 640 beside --match epoch"):
-        plan_comparison(arms, match="epoch", budget=640)
+        plan_comparison(arms, budget_unit="epoch", budget=640)
     with pytest.raises(ConfigError, match="match: found hours"):
-        plan_comparison(arms, match="hours")  # type: ignore[arg-type]
+        plan_comparison(arms, budget_unit="hours")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="did you mean guide"):
         load_named_config("guied")
     with pytest.raises(RunFolderError, match="found no run"):
@@ -266,7 +267,8 @@ def test_the_library_does_the_same_as_the_verb(tiny: dict[str, object]) -> None:
     )
     by_hand = make_arms(base(tiny), parse_vary_flags(["dropout_rate=0.0,0.2"]))
     same = run_comparison_trials(plan_comparison(by_hand, seeds=2, budget=640), workers=1)
-    assert msgspec.structs.replace(comparison, command="") == same
+    assert msgspec.structs.replace(comparison, command="", sentence="") == same
+    assert comparison.sentence == summarize_comparison(same)
     assert eval(comparison.command, {"descend": library}) == comparison
     with pytest.raises(ConfigError, match="did you mean embed_dim"):
         library_compare(keys, vary={"embed_dmi": [8, 16]})

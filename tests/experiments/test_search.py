@@ -15,14 +15,15 @@ from descend.artifacts import SEARCH_FILE
 from descend.cli.main import run as descend
 from descend.config import RunConfig, make_config
 from descend.errors import ConfigError, MissingDependencyError, RunFolderError
+from descend.experiments.estimate import to_loss_reduction
 from descend.experiments.experiment_folder import read_record
 from descend.experiments.search import study as studies
 from descend.experiments.search.pruning import loss_at, should_prune
 from descend.experiments.search.result import SearchResult, SearchTrial
 from descend.experiments.search.runner import plan_search, run_search_trials
 from descend.experiments.search.search_plan import SearchBudget, SearchPlan
-from descend.experiments.search.space import make_search_space, parse_over_flags
-from descend.experiments.summary_text import few_trials_warning, summarize_search
+from descend.experiments.search.space import ChoiceParam, make_search_space, parse_over_flags
+from descend.report.text.experiment_summary import few_trials_warning, summarize_search
 from descend.report.text.search import format_search
 from descend.trials import trial as trials
 from descend.trials.cached_trial import load_cached_result, run_trial
@@ -39,8 +40,10 @@ def planned(
     tiny: dict[str, object], over: list[str], folder: Path | None = None, **terms: Any
 ) -> SearchPlan:
     config = base(tiny)
-    default_terms: dict[str, Any] = {"minutes": 5.0, "match": "steps", "budget": 24, "seeds": 2,
-                            "evaluation_tokens": 1000, "workers": 1}  # fmt: skip
+    default_terms: dict[str, Any] = {
+        "minutes": 5.0, "budget_unit": "steps", "budget": 24, "seeds": 2,
+        "evaluation_tokens": 1000, "workers": 1,
+    }  # fmt: skip
     return plan_search(
         config,
         make_search_space(parse_over_flags(over), config),
@@ -86,11 +89,13 @@ def test_the_difference_comes_from_fresh_seeds(search_result: SearchResult) -> N
     assert first.config["learning_rate"] == 0.001
     assert second.config == search_result.best | {"seed": confirmation.seeds[0]}
     assert second.difference is not None
-    assert f"{second.difference.value:+.3f} [" in search_result.sentence
+    reduction = to_loss_reduction(second.difference)
+    sentence = summarize_search(search_result)
+    assert f"loss reduction {reduction.value:+.3f} [" in sentence
     claimed = {"better": "is better than", "worse": "is worse than",
                "not told apart": "is not told apart from"}  # fmt: skip
-    assert f"{claimed[second.verdict]} the base" in search_result.sentence
-    assert "2 fresh seeds" in search_result.sentence
+    assert f"{claimed[second.verdict]} the base" in sentence
+    assert "2 fresh seeds" in sentence
 
 
 def test_the_command_trains_the_best_one(search_result: SearchResult) -> None:
@@ -106,9 +111,10 @@ def test_search_result_is_saved_and_displayed(search_result: SearchResult) -> No
     assert (
         msgspec.json.decode(msgspec.json.encode(search_result), type=SearchResult) == search_result
     )
-    text = format_search(search_result)
+    named = msgspec.structs.replace(search_result, sentence=summarize_search(search_result))
+    text = format_search(named)
     assert search_result.train_command in text
-    assert search_result.sentence in text
+    assert named.sentence in text
     first_row = text.splitlines()[2].split()
     assert first_row[:2] == ["1", "0.004"]
     study = optuna.load_study(storage=f"sqlite:///{search_result.study}", study_name=None)
@@ -131,7 +137,7 @@ def test_search_resumes_without_repeating_trials(
     monkeypatch.setattr(trials, "train_trial", refuse)
     again = run_search_trials(planned(tiny, RATES))
     assert again.trials[: len(first.trials)] == first.trials
-    assert again.sentence == first.sentence
+    assert summarize_search(again) == summarize_search(first)
     assert plan.file.parent.parent == Path("searches")
 
 
@@ -139,7 +145,7 @@ def test_the_base_may_be_the_best(tiny: dict[str, object]) -> None:
     result = run_search_trials(planned(tiny, ["learning_rate=0.00001,0.001"]))
     assert result.best_number == result.base_number
     assert result.confirmation is None
-    assert "none was better than the base" in result.sentence
+    assert "none was better than the base" in summarize_search(result)
 
 
 @pytest.mark.parametrize("over", ["token_dropout=0.1..0.1000001", "learning_rate=0.002..0.0020001"])
@@ -208,12 +214,16 @@ def test_importance_ranks_the_decisive_key_first(tiny: dict[str, object]) -> Non
 
 
 def test_equal_seconds_are_shared_out(tiny: dict[str, object]) -> None:
-    plan = planned(tiny, ["learning_rate=0.0001..0.01"], match="seconds", budget=None, minutes=2.0)
+    plan = planned(
+        tiny, ["learning_rate=0.0001..0.01"], budget_unit="seconds", budget=None, minutes=2.0
+    )
     # 24 runs of the base, four of them for the confirmation.
     assert plan.trial_seconds * 24 == pytest.approx(120, rel=0.02)
     assert plan.confirmation_seconds == pytest.approx(4 * plan.trial_seconds)
     assert plan.budget == pytest.approx(plan.training_seconds, rel=0.01)
-    tokens = planned(tiny, ["learning_rate=0.0001..0.01"], match="tokens", budget=None, minutes=2.0)
+    tokens = planned(
+        tiny, ["learning_rate=0.0001..0.01"], budget_unit="tokens", budget=None, minutes=2.0
+    )
     arm = tokens.make_spec({"learning_rate": 0.002})
     assert tokens.budget == pytest.approx((arm.steps or 0) * 64, abs=64)
     assert arm.config["seed"] == 42
@@ -224,11 +234,11 @@ def test_mistakes_get_one_clear_line(tiny: dict[str, object], tmp_path: Path) ->
     over = ["learning_rate=0.0001..0.01"]
     for terms, words in [
         ({"minutes": 0}, "minutes: found 0"), ({"minutes": float("nan")}, "minutes: found nan"),
-        ({"minutes": 1e-4, "match": "seconds", "budget": None}, "less than a sensible trial"),
-        ({"minutes": 0.01, "match": "seconds", "budget": 9}, "too few for two trials"),
-        ({"match": "hours"}, "match: found hours"), ({"budget": -1}, "budget: found -1"),
-        ({"budget": 1e-9, "match": "seconds"}, "less than a step"),
-        ({"match": "epoch"}, "beside --match epoch"),
+        ({"minutes": 1e-4, "budget_unit": "seconds", "budget": None}, "less than a sensible trial"),
+        ({"minutes": 0.01, "budget_unit": "seconds", "budget": 9}, "too few for two trials"),
+        ({"budget_unit": "hours"}, "match: found hours"), ({"budget": -1}, "budget: found -1"),
+        ({"budget": 1e-9, "budget_unit": "seconds"}, "less than a step"),
+        ({"budget_unit": "epoch"}, "beside --match epoch"),
     ]:  # fmt: skip
         with pytest.raises(ConfigError, match=words):
             planned(tiny, over, **terms)  # type: ignore[arg-type]
@@ -295,9 +305,17 @@ def test_one_trial_alone_is_compared_with_nothing() -> None:
         validation_loss=4.0, accuracy=0.1, seconds=1.0, steps=3, parameters=1, diverged_step=None,
         failure_reason=None, evaluations=[],
     )  # fmt: skip
-    sentence = summarize_search([one], one, None, "seconds", 20.0) + few_trials_warning(1, 100)
-    assert sentence == (
+
+    def result(trials: list[SearchTrial]) -> SearchResult:
+        return SearchResult(
+            corpus="x", budget_unit="seconds", budget=20.0, minutes=1.0, minutes_used=1.0,
+            space=[ChoiceParam(key="embed_dim", values=[16, 32])], seed=1, evaluation_tokens=9,
+            base={}, trials=trials, base_number=0, best_number=0, best={}, importance=[],
+            confirmation=None, train_command="", command="", study="",
+        )  # fmt: skip
+
+    assert summarize_search(result([one])) == (
         "There was time for one trial only, so nothing could be compared: give it more minutes, or "
         "a smaller base."
     )
-    assert "none was better" in summarize_search([one, one], one, None, "seconds", 20.0)
+    assert "none was better" in summarize_search(result([one, one]))

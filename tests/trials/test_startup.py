@@ -89,10 +89,10 @@ def test_a_search_counts_the_start_of_its_workers(
 def test_trial_announcement_includes_cpu_contention(
     tiny: dict[str, object], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("descend.machine.cores", lambda: 2)
-    monkeypatch.setattr("descend.machine.busy_cores", lambda: 2.0)
+    monkeypatch.setattr("descend.machine.available_cores", lambda: 2)
+    monkeypatch.setattr("descend.machine.count_active_cores", lambda: 2.0)
     announce(two(tiny), 2)
     assert "beside other programs 2.0 times as long as alone" in capsys.readouterr().err
-    monkeypatch.setattr("descend.machine.busy_cores", lambda: 0.1)
+    monkeypatch.setattr("descend.machine.count_active_cores", lambda: 0.1)
     announce(two(tiny), 2)
     assert "beside other programs" not in capsys.readouterr().err

@@ -39,9 +39,9 @@ WRONG = StepTime(1.0, 1.0)
 
 
 def remember(
-    ready: PreparedTrial, step_time: StepTime, age: float = 0.0, busy: bool = False
+    ready: PreparedTrial, step_time: StepTime, age: float = 0.0, is_contended: bool = False
 ) -> None:
-    content = {"speed": step_time, "at": time.time() - age, "busy": busy}
+    content = {"step_time": step_time, "at": time.time() - age, "is_contended": is_contended}
     step_timing._file(ready).parent.mkdir(parents=True, exist_ok=True)
     step_timing._file(ready).write_bytes(msgspec.json.encode(content))
 
@@ -59,9 +59,9 @@ def test_contended_step_time_is_measured_again_when_idle(
 ) -> None:
     others_take(monkeypatch, 1.0)  # one of two cores: ours is free
     get_step_time(ready)
-    remember(ready, WRONG, busy=True)
+    remember(ready, WRONG, is_contended=True)
     assert get_step_time(ready) == WRONG  # all runs of one series have the same
-    remember(ready, WRONG, age=RETUNE_AFTER_SECONDS + 1, busy=True)
+    remember(ready, WRONG, age=RETUNE_AFTER_SECONDS + 1, is_contended=True)
     others_take(monkeypatch, 1.8)
     assert get_step_time(ready) == WRONG  # a new one would be no better
     others_take(monkeypatch, 0.0)

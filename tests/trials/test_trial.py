@@ -16,6 +16,7 @@ from descend.config import RunConfig, make_config
 from descend.data.cache_dir import cache_dir
 from descend.errors import ConfigError, CorpusError
 from descend.machine import Execution
+from descend.metrics.evaluation import evaluate, iter_windows, score_batches
 from descend.model.cost import forward_flops_per_token, training_flops_per_token
 from descend.runs.model_files import load_model
 from descend.training.train_state import TrainState
@@ -337,3 +338,27 @@ def test_trial_result_survives_json_round_trip(tiny: dict[str, object]) -> None:
     result = run_trial(make_trial_spec(config_of(tiny), steps=3))
     assert msgspec.json.decode(msgspec.json.encode(result), type=TrialResult) == result
     assert math.isfinite(result.seconds)
+
+
+def test_trial_and_training_evaluate_the_same_text_alike(tiny: dict[str, object]) -> None:
+    ready = prepare_trial(make_trial_spec(config_of(tiny)))
+    model, validation = trial._state(ready).model, ready.store.validation
+    by_trial = evaluate_trial(model, ready.execution, ready.store, [validation], 16)
+    by_training = evaluate(model, validation, ready.store.tokenizer.byte_lengths, 16)
+    assert by_trial.loss == pytest.approx(by_training.loss, rel=1e-5)
+    assert by_trial.bits_per_byte == pytest.approx(by_training.bits_per_byte, rel=1e-5)
+    assert by_trial.accuracy == pytest.approx(by_training.accuracy)
+
+
+@pytest.mark.parametrize("was_training", [True, False])
+def test_scoring_restores_the_mode_of_the_model_when_it_ends_early(
+    tiny: dict[str, object], was_training: bool
+) -> None:
+    ready = prepare_trial(make_trial_spec(config_of(tiny)))
+    model = trial._state(ready).model.train(was_training)
+    windows = iter_windows(ready.store.validation, 16, 1)
+    scores = score_batches(model, windows, ready.store.tokenizer.byte_lengths)
+    assert len(next(scores).losses) == 16
+    assert not model.training
+    scores.close()
+    assert model.training == was_training

@@ -25,7 +25,7 @@ from descend.api.training import (
     train_with_config,
 )
 from descend.diagnosis.result import Diagnosis
-from descend.experiments.attribute.runner import Attribution
+from descend.experiments.attribute.result import Attribution
 from descend.experiments.compare.result import Comparison
 from descend.experiments.improvement import Improvement
 from descend.experiments.search.result import SearchResult

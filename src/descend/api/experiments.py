@@ -19,8 +19,8 @@ from descend.api.call_options import (
 )
 from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE
 from descend.config_sources import resolve_config
+from descend.experiments.attribute.result import Attribution
 from descend.experiments.attribute.runner import (
-    Attribution,
     AttributionDesign,
     design_attribution,
     on_common_corpus,
@@ -28,6 +28,7 @@ from descend.experiments.attribute.runner import (
 from descend.experiments.attribute.runner import run_attribution_trials as share_out
 from descend.experiments.command_line import format_python_call, non_default_keys
 from descend.experiments.compare.arms import make_arms, validate_vary
+from descend.experiments.compare.finished_runs import FinishedComparison, compare_finished
 from descend.experiments.compare.result import Comparison
 from descend.experiments.compare.runner import BudgetUnit, ComparisonPlan, plan_comparison
 from descend.experiments.compare.runner import run_comparison_trials as set_against
@@ -38,6 +39,12 @@ from descend.experiments.search.runner import plan_search
 from descend.experiments.search.runner import run_search_trials as find_best
 from descend.experiments.search.search_plan import SearchBudget, SearchPlan
 from descend.experiments.search.space import DEFAULT_OVER, make_search_space, parse_over_flags
+from descend.report.text.experiment_summary import (
+    summarize_attribution,
+    summarize_comparison,
+    summarize_finished_runs,
+    summarize_search,
+)
 from descend.report.text.live_progress import print_line
 from descend.report.text.trial_progress import (
     PREPARING,
@@ -75,7 +82,7 @@ def compare(
     folder = create_experiment_folder(resolve_save_dir(config, keys))
     base = resolve_call_config(config, keys).config
     arms = make_arms([NamedConfig("base", base)], validate_vary(vary))
-    plan = plan_comparison(arms, match=match, budget=budget, seeds=seeds)
+    plan = plan_comparison(arms, budget_unit=match, budget=budget, seeds=seeds)
     again = format_python_call(
         "compare", non_default_keys(base.model_dump(mode="json")), vary=dict(vary), match=match,
         budget=plan.budget, seeds=seeds,
@@ -98,7 +105,14 @@ def run_comparison(
     `folder`."""
     with show_trials(plan.all_arms, workers, console) as on_progress:
         comparison = set_against(plan, workers=workers, on_progress=on_progress)
-    return _save_result(comparison, command, folder, COMPARISON_FILE)
+    sentence = summarize_comparison(comparison)
+    return _save_result(comparison, sentence, command, folder / COMPARISON_FILE)
+
+
+def compare_finished_runs(folders: Sequence[Path]) -> FinishedComparison:
+    """Compare the runs in `folders` as they are, without training; the first is the control."""
+    comparison = compare_finished(folders)
+    return msgspec.structs.replace(comparison, sentence=summarize_finished_runs(comparison))
 
 
 def attribute(
@@ -140,7 +154,8 @@ def run_attribution(
     """As `make_comparison`."""
     with show_trials(plan.arms(), workers, console) as on_progress:
         attribution = share_out(plan, workers=workers, on_progress=on_progress)
-    return _save_result(attribution, command, folder, ATTRIBUTION_FILE)
+    sentence = summarize_attribution(attribution)
+    return _save_result(attribution, sentence, command, folder / ATTRIBUTION_FILE)
 
 
 def search(
@@ -191,12 +206,12 @@ def run_search(plan: SearchPlan, *, command: str, console: Console | None) -> Se
 
         on_progress = trials.enter_context(show_search_trials(console))
         result = find_best(plan, on_progress=on_progress, confirming=confirming)
-    return _save_result(result, command, plan.file.parent, SEARCH_FILE)
+    return _save_result(result, summarize_search(result), command, plan.file.parent / SEARCH_FILE)
 
 
-def _save_result(result: ResultT, command: str, folder: Path, name: str) -> ResultT:
-    result = msgspec.structs.replace(result, command=command)
-    write_record(folder, name, result)
+def _save_result(result: ResultT, sentence: str, command: str, file: Path) -> ResultT:
+    result = msgspec.structs.replace(result, sentence=sentence, command=command)
+    write_record(file.parent, file.name, result)
     return result
 
 

@@ -73,13 +73,8 @@ def compare(
     descend compare models/first models/second
     """
     if what and len(what) > 1:
-        given = {
-            "vary": vary,
-            "arm": arms,
-            "config": config,
-            "preset": preset,
-            "save_dir": save_dir,
-        }
+        given = {"vary": vary, "arm": arms, "config": config, "preset": preset,
+                 "save_dir": save_dir}  # fmt: skip
         _compare_finished(what, values | {k: v for k, v in given.items() if v}, as_json)
         return
     corpus = what[0] if what else None
@@ -92,15 +87,12 @@ def compare(
     text = {} if corpus is None else {"corpus_dir": corpus}
     comparison_arms = _make_arms(values | text, vary or [], arms or [], config, preset)
     plan = plan_comparison(
-        comparison_arms, match=match, budget=budget, seeds=seeds, points=points,  # type: ignore[arg-type]
+        comparison_arms, budget_unit=match, budget=budget, seeds=seeds, points=points,  # type: ignore[arg-type]
         evaluation_tokens=evaluation_tokens,
     )  # fmt: skip
+    command = format_typed_command(context, "--save-dir")
     comparison = run_comparison(
-        plan,
-        folder,
-        command=format_typed_command(context, "--save-dir"),
-        workers=workers,
-        console=stderr_console(),
+        plan, folder, command=command, workers=workers, console=stderr_console()
     )
     if as_json:
         print_json(comparison)
@@ -111,7 +103,7 @@ def compare(
 
 def _compare_finished(names: list[str], given: dict[str, Any], as_json: bool) -> None:
     """The finished runs `names` side by side; flags of trainings are refused."""
-    from descend.experiments.compare.finished_runs import compare_finished
+    from descend.api.experiments import compare_finished_runs
     from descend.report.text.run_list import finished_text
     from descend.runs.run_list import find_run
 
@@ -120,7 +112,7 @@ def _compare_finished(names: list[str], given: dict[str, Any], as_json: bool) ->
             next(iter(given)), "a flag for trainings beside several runs", "runs alone",
             "leave it out, or name each run as an --arm to train them again",
         )  # fmt: skip
-    comparison = compare_finished([find_run(Path(name)) for name in names])
+    comparison = compare_finished_runs([find_run(Path(name)) for name in names])
     if as_json:
         print_json(comparison)
     else:

@@ -20,3 +20,11 @@ def estimate_mean(samples: Sequence[float]) -> Estimate:
     """The mean of `samples` and its interval."""
     interval = paired_interval(samples)
     return Estimate(interval.value, (interval.low, interval.high) if len(samples) > 1 else None)
+
+
+def to_loss_reduction(difference: Estimate) -> Estimate:
+    """Turn a difference of losses, new minus old, into a loss reduction: positive is better."""
+    ends = difference.ci95
+    return Estimate(
+        0.0 - difference.value, None if ends is None else (0.0 - ends[1], 0.0 - ends[0])
+    )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -11,6 +14,9 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from descend.model.transformer import Transformer
+
+Tokens = NDArray[np.unsignedinteger] | NDArray[np.int64]
+Autocast = Callable[[], AbstractContextManager[object]]
 
 
 class Evaluation(msgspec.Struct, frozen=True):
@@ -26,10 +32,19 @@ class Evaluation(msgspec.Struct, frozen=True):
     bytes: int
 
 
-@torch.no_grad()
+class BatchScore(NamedTuple):
+    """What a model predicted of one batch of windows."""
+
+    losses: NDArray[np.float64]
+    """(B * T,) nats, unsmoothed."""
+    num_correct: int
+    num_bytes: int
+    """UTF-8 bytes of the predicted tokens."""
+
+
 def evaluate(
     model: Transformer,
-    tokens: NDArray[np.unsignedinteger] | NDArray[np.int64],
+    tokens: Tokens,
     byte_lengths: NDArray[np.int64],
     seq_len: int,
     *,
@@ -42,47 +57,74 @@ def evaluate(
     With more than `max_windows` windows, that many are taken, evenly spread. In evaluation
     mode; the mode of the model is left as it was found. Cost: one forward pass over the text.
     """
-    was_training = model.training
-    model.eval()
-    device = next(model.parameters()).device
-    total_loss, hits, count, nbytes = 0.0, 0, 0, 0
-    for inputs, targets in _windows(tokens, seq_len, batch_size, max_windows):
-        x, y = torch.from_numpy(inputs).to(device), torch.from_numpy(targets).to(device)
-        logits = model(x).float()
-        loss = F.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none")
-        total_loss += loss.double().sum().item()
-        hits += int((logits.argmax(-1) == y).sum().item())
-        count += y.numel()
-        nbytes += int(byte_lengths[targets].sum())
-    model.train(was_training)
+    total_loss, num_correct, count, num_bytes = 0.0, 0, 0, 0
+    windows = iter_windows(tokens, seq_len, batch_size, max_windows)
+    for score in score_batches(model, windows, byte_lengths):
+        total_loss += float(score.losses.sum())
+        num_correct += score.num_correct
+        count += len(score.losses)
+        num_bytes += score.num_bytes
     loss_mean = total_loss / count
     return Evaluation(
         loss=loss_mean,
-        accuracy=hits / count,
+        accuracy=num_correct / count,
         perplexity=math.exp(min(loss_mean, 700.0)),
-        bits_per_byte=total_loss / math.log(2) / max(nbytes, 1),
+        bits_per_byte=bits_per_byte(total_loss, num_bytes),
         tokens=count,
-        bytes=nbytes,
+        bytes=num_bytes,
     )
 
 
-def _windows(
-    tokens: NDArray[np.unsignedinteger] | NDArray[np.int64],
-    seq_len: int,
-    batch_size: int,
-    max_windows: int | None,
-) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def bits_per_byte(total_nats: float, num_bytes: int) -> float:
+    """Total loss in bits over the bytes predicted."""
+    return total_nats / math.log(2) / max(num_bytes, 1)
+
+
+@torch.no_grad()
+def score_batches(
+    model: Transformer,
+    windows: Iterable[NDArray[np.int64]],
+    byte_lengths: NDArray[np.int64],
+    autocast: Autocast = nullcontext,
+) -> Generator[BatchScore, None, None]:
+    """Score `model` on batches (B, T + 1) of windows, whose first tokens are given.
+
+    The model is in evaluation mode until the last batch; then its mode is what it was.
+    """
+    was_training = model.training
+    model.eval()
+    device = next(model.parameters()).device
+    try:
+        for window_BT in windows:
+            batch = torch.from_numpy(window_BT).to(device)
+            targets = batch[:, 1:].flatten()
+            with autocast():
+                logits = model(batch[:, :-1])
+            logits = logits.float().flatten(0, 1)
+            losses = F.cross_entropy(logits, targets, reduction="none")
+            yield BatchScore(
+                losses.double().cpu().numpy(),
+                int((logits.argmax(-1) == targets).sum().item()),
+                int(byte_lengths[window_BT[:, 1:]].sum()),
+            )
+    finally:
+        model.train(was_training)
+
+
+def iter_windows(
+    tokens: Tokens, seq_len: int, batch_size: int, max_windows: int | None = None
+) -> Iterator[NDArray[np.int64]]:
+    """Cut `tokens` into batches (B, T + 1) of windows, which share their edges.
+
+    The last one may be shorter; with more than `max_windows`, that many are evenly spread.
+    """
     full, rest = divmod(len(tokens) - 1, seq_len)
-    taken = np.arange(full)
+    indices = np.arange(full)
     if max_windows is not None and full > max_windows:
-        taken, rest = np.linspace(0, full - 1, max_windows).astype(np.int64), 0
-    span = np.arange(seq_len + 1)
-    batches = []
-    for first in range(0, len(taken), batch_size):
-        starts = taken[first : first + batch_size] * seq_len
-        window = tokens[starts[:, None] + span].astype(np.int64)
-        batches.append((window[:, :-1], window[:, 1:]))
+        indices, rest = np.linspace(0, full - 1, max_windows).astype(np.int64), 0
+    offsets = np.arange(seq_len + 1)
+    for first in range(0, len(indices), batch_size):
+        starts = indices[first : first + batch_size] * seq_len
+        yield tokens[starts[:, None] + offsets].astype(np.int64)
     if rest:
-        window = tokens[full * seq_len :].astype(np.int64)[None, :]
-        batches.append((window[:, :-1], window[:, 1:]))
-    return batches
+        yield tokens[full * seq_len :].astype(np.int64)[None, :]

@@ -1,22 +1,18 @@
 """How a trial is judged: on the same held-out bytes, whatever its tokenizer and context.
 
-Text longer than asked for is sampled as `STRETCHES` stretches of equal length in bytes, evenly
-spread; each is read in windows of `seq_len` side by side, as `signals.evaluate` reads all of it.
+Text longer than asked for is sampled as `NUM_SEGMENTS` segments of equal length in bytes, evenly
+spread; each is read in windows of `seq_len` side by side, as `metrics.evaluation` reads all of it.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-
 import msgspec
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
 
 from descend.data.token_store import TokenStore
 from descend.machine import Execution
+from descend.metrics.evaluation import bits_per_byte, iter_windows, score_batches
 from descend.model.transformer import Transformer
 from descend.training.execution.precision import autocast_precision
 
@@ -45,7 +41,7 @@ class TrialEvaluation(msgspec.Struct, frozen=True):
 
 
 def evaluation_segments(store: TokenStore, evaluation_tokens: int) -> list[Tokens]:
-    """What to judge on: the whole held-out text, or `STRETCHES` parts of it.
+    """What to judge on: the whole held-out text, or `NUM_SEGMENTS` of it.
 
     In each, every token but the first is predicted.
     """
@@ -61,44 +57,22 @@ def evaluation_segments(store: TokenStore, evaluation_tokens: int) -> list[Token
     return [store.validation[a : b + 1] for a, b in zip(first, last, strict=True) if b > a]
 
 
-@torch.no_grad()
 def evaluate_trial(
     model: Transformer,
     execution: Execution,
     store: TokenStore,
-    parts: list[Tokens],
+    segments: list[Tokens],
     seq_len: int,
 ) -> TrialEvaluation:
-    """Judge `model` on `parts`; its mode is left as it was found."""
-    was_training = model.training
-    model.eval()
-    losses, hits, nbytes = [], 0, 0
-    for window_BT in (w for part in parts for w in _windows(part, seq_len)):
-        batch = torch.from_numpy(window_BT).to(execution.device)
-        targets = batch[:, 1:].flatten()
-        with autocast_precision(execution):
-            logits = model(batch[:, :-1])
-        logits = logits.float().flatten(0, 1)
-        losses.append(F.cross_entropy(logits, targets, reduction="none").double().cpu().numpy())
-        hits += int((logits.argmax(-1) == targets).sum().item())
-        nbytes += int(store.tokenizer.byte_lengths[window_BT[:, 1:]].sum())
-    model.train(was_training)
-    all_losses = np.concatenate(losses)
+    """Judge `model` on `segments`; its mode is left as it was found."""
+    batch_size = max(1, _BATCH_TOKENS // seq_len)
+    windows = (w for segment in segments for w in iter_windows(segment, seq_len, batch_size))
+    lengths = store.tokenizer.byte_lengths
+    scores = list(score_batches(model, windows, lengths, lambda: autocast_precision(execution)))
+    losses = np.concatenate([score.losses for score in scores])
     return TrialEvaluation(
-        loss=float(all_losses.mean()),
-        accuracy=hits / len(all_losses),
-        bits_per_byte=float(all_losses.sum()) / math.log(2) / max(nbytes, 1),
-        chunk_losses=[float(p.mean()) for p in np.array_split(all_losses, NUM_CHUNKS) if len(p)],
+        loss=float(losses.mean()),
+        accuracy=sum(score.num_correct for score in scores) / len(losses),
+        bits_per_byte=bits_per_byte(float(losses.sum()), sum(s.num_bytes for s in scores)),
+        chunk_losses=[float(p.mean()) for p in np.array_split(losses, NUM_CHUNKS) if len(p)],
     )
-
-
-def _windows(part: Tokens, seq_len: int) -> Iterator[NDArray[np.int64]]:
-    """(B, T + 1) windows over `part`, which share their edges; the last one may be shorter."""
-    full, rest = divmod(len(part) - 1, seq_len)
-    span = np.arange(seq_len + 1)
-    at_once = max(1, _BATCH_TOKENS // seq_len)
-    for begin in range(0, full, at_once):
-        starts = np.arange(begin, min(begin + at_once, full)) * seq_len
-        yield part[starts[:, None] + span].astype(np.int64)
-    if rest:
-        yield part[full * seq_len :].astype(np.int64)[None, :]

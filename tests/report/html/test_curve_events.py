@@ -19,7 +19,7 @@ ABSURD = {"learning_rate": 10.0, "gradient_clip": 0.0, "schedule": "constant", "
 
 @pytest.fixture(scope="module")
 def rolled_back_run(text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from ..conftest import TINY
+    from ...conftest import TINY
 
     folder = tmp_path_factory.mktemp("models") / "rescued"
     run({"corpus_dir": str(text_file), "save_dir": str(folder)} | TINY | ABSURD)

@@ -12,7 +12,7 @@ import pytest
 from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE
 from descend.config import RunConfig
 from descend.errors import RunFolderError
-from descend.experiments.attribute.runner import (
+from descend.experiments.attribute.result import (
     Attribution,
     AttributionRun,
     ChangeContribution,
@@ -21,7 +21,8 @@ from descend.experiments.attribute.runner import (
 from descend.experiments.compare.result import ArmResult, Comparison, SeedResult
 from descend.experiments.estimate import Estimate
 from descend.experiments.experiment_folder import write_record
-from descend.report.html.experiment_report import attribution_report, comparison_report
+from descend.report.html.attribution_report import attribution_report
+from descend.report.html.comparison_report import comparison_report
 from descend.report.html.page import Command, Figure, Paragraph, ReportPage, ReportTable
 from descend.report.html.write import write_report
 from descend.report.notebook.cards import comparison_card
@@ -151,13 +152,13 @@ def test_comparison_report_shows_intervals(compared: Comparison) -> None:
     assert (page.title, page.facts.facts[0].value) == ("9", "3.400")
     rows = {row[0]: row for row in table(page, "Each configuration").rows}
     assert rows["embed_dim=16"][1:4] == ("4.000", "–", "first")
-    assert rows["embed_dim=32"][1:4] == ("3.500", "-0.500 (-0.600 to -0.400)", "better")
-    assert rows["embed_dim=64"][2] == "-0.600"
+    assert rows["embed_dim=32"][1:4] == ("3.500", "+0.500 (+0.400 to +0.600)", "better")
+    assert rows["embed_dim=64"][2] == "+0.600"
     differences, curves = (b for s in page.sections for b in s.blocks if isinstance(b, Figure))
     whiskers = [
         s["data"] for s in differences.option["series"] if s["type"] == "line" and s["data"]
     ]
-    assert whiskers == [[[-0.6, 0], [-0.4, 0]], [[-0.6, 1], [-0.6, 1]]]
+    assert whiskers == [[[0.4, 0], [0.6, 0]], [[0.6, 1], [0.6, 1]]]
     assert curves.option["series"][1]["data"] == [[100, 5.5], [200, 4.5], [300, 3.5]]
     assert table(page, "settings that differ").rows[1] == ("embed_dim=32", "32")
     assert ("epoch", "2", "left open") in table(page, "What all share").rows
@@ -168,7 +169,7 @@ def test_a_notebook_shows_a_comparison(compared: Comparison) -> None:
 
     assert descend.api.Comparison is Comparison
     html = compared._repr_html_()  # type: ignore[attr-defined]
-    for part in ("32 is better &lt;b&gt;", "-0.500 (-0.600 to -0.400)", ">4.000<", ">2.000<",
+    for part in ("32 is better &lt;b&gt;", "+0.500 (+0.400 to +0.600)", ">4.000<", ">2.000<",
                  ">5.0 MB<", ">better<"):  # fmt: skip
         assert part in html
     dots = [
@@ -202,9 +203,9 @@ def test_a_notebook_shows_an_attribution(attributed: Attribution) -> None:
     assert descend.api.Attribution is Attribution
     hostile = msgspec.structs.replace(attributed, sentence="The <b>rate</b> did.")
     html = hostile._repr_html_()  # type: ignore[attr-defined]
-    for part in ("The &lt;b&gt;rate&lt;/b&gt; did.", ">-0.400 (-0.500 to -0.300)<", ">-0.300 (-0",
+    for part in ("The &lt;b&gt;rate&lt;/b&gt; did.", ">+0.400 (+0.300 to +0.500)<", ">+0.300 (+0",
                  "1 run: all sets of changes were trained, 1 seed", "+2.0 points",
-                 "learning_rate with batch_size -0.050"):  # fmt: skip
+                 "learning_rate with batch_size +0.050"):  # fmt: skip
         assert part in html
     assert html.index("learning_rate 1") < html.index("batch_size 1") < html.index("all of it")
     assert "<b>" not in html
@@ -213,14 +214,14 @@ def test_a_notebook_shows_an_attribution(attributed: Attribution) -> None:
 def test_attribution_report_shows_contributions(attributed: Attribution) -> None:
     page = attribution_report(attributed, Path("a"))
     rate, batch, whole = table(page, "Each change").rows
-    assert whole[:3] == ("all of it", "-0.300", "-0.400 to -0.200")
+    assert whole[:3] == ("all of it", "+0.300", "+0.200 to +0.400")
     assert page.title == "old → guide"
     assert table(page, "Every run").rows[0][:3] == ("1", "none: old", "4.000")
-    assert rate[:4] == ("learning_rate 1 → 2", "-0.400", "-0.500 to -0.300", "under 0.001")
-    assert (rate[4], batch[3]) == ("-0.400", "0.030")
-    assert (batch[1], batch[5]) == ("+0.100", "–")
+    assert rate[:4] == ("learning_rate 1 → 2", "+0.400", "+0.300 to +0.500", "under 0.001")
+    assert (rate[4], batch[3]) == ("+0.400", "0.030")
+    assert (batch[1], batch[5]) == ("-0.100", "–")
     (pair,) = table(page, "Pairs").rows
-    assert pair == ("learning_rate", "batch_size", "-0.050", "1", "-0.050 to -0.050")
+    assert pair == ("learning_rate", "batch_size", "+0.050", "1", "+0.050 to +0.050")
     (said,) = [b for s in page.sections if s.name == "together" for b in s.blocks
                if isinstance(b, Paragraph)]  # fmt: skip
     assert "Shapley interaction index" in said.text
@@ -235,7 +236,7 @@ def test_attribution_report_shows_contributions(attributed: Attribution) -> None
     )
     assert table(attribution_report(plain, Path("a")), "Each change").rows[0][3] == "–"
     assert "(Holm)" not in describe_method(plain)
-    assert table(attribution_report(plain, Path("a")), "Pairs").rows[0][2:] == ("-0.050", "–", "–")
+    assert table(attribution_report(plain, Path("a")), "Pairs").rows[0][2:] == ("+0.050", "–", "–")
 
 
 def test_the_folder_or_the_file_can_be_named(

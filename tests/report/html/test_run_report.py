@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import json
 import re
 import shlex
+import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,8 @@ import pytest
 from descend import load, run
 from descend.cli.main import run as command_line
 from descend.config import RunConfig
-from descend.errors import DivergedError, MissingDependencyError, RunFolderError, UserError
-from descend.report.html import echarts, rendering
+from descend.errors import DivergedError, RunFolderError, UserError
+from descend.report.html import charts, echarts
 from descend.report.html.page import LEVELS, Figure, Pictures, ReportPage, ReportTable, ShadedText
 from descend.report.html.rendering import render, to_script_json
 from descend.report.html.run_report import run_report
@@ -69,10 +72,10 @@ def test_surprisal_section_shows_validation_text(
 ) -> None:
     passages = blocks(page, ShadedText)
     text = text_file.read_text()
-    shaded_text = "".join(p.text for p in passages[0].pieces).replace("↵", "").replace("⟨end⟩", "")
+    shaded_text = "".join(p.text for p in passages[0].tokens).replace("↵", "").replace("⟨end⟩", "")
     assert len(shaded_text) > 20
     assert shaded_text in text
-    levels = {p.level for passage in passages for p in passage.pieces}
+    levels = {p.level for passage in passages for p in passage.tokens}
     assert levels <= set(range(LEVELS))
     assert len(levels) > 2
 
@@ -124,17 +127,12 @@ def test_without_the_text_the_rest_is_reported(text_file: Path, tiny: dict[str, 
     assert "the text cannot be read again" in page.warnings[0]
 
 
-def test_report_without_drawing_package_has_tables_and_warning(
-    page: ReportPage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def missing() -> None:
-        raise MissingDependencyError("report", "no package", "the extra `report`", "install it")
-
-    whole = render(page)
-    monkeypatch.setattr(rendering, "load_echarts_script", missing)
-    bare = render(page)
-    assert "pip install" not in whole
-    assert "descend[report]" in bare
+def test_report_without_figures_carries_no_script(page: ReportPage) -> None:
+    sections = tuple(
+        replace(s, blocks=tuple(b for b in s.blocks if not isinstance(b, Figure)))
+        for s in page.sections
+    )
+    whole, bare = render(page), render(replace(page, sections=sections))
     assert "<script" not in bare
     assert bare.count("<table") == whole.count("<table") > 6
     assert len(bare) < len(whole) / 3
@@ -152,25 +150,28 @@ def test_drawing_script_is_compressed_and_self_contained(page: ReportPage) -> No
     assert gzip.decompress(base64.b64decode(script.packed)).decode() == script.code
     assert script.policy in render(page)
     assert "sourceMappingURL" not in script.code
-    assert len(render(page)) < 1_000_000
+    assert len(render(page)) < 700_000
 
 
-@pytest.mark.parametrize("dist", [{}, {"index.js": "export {}"}])
-def test_incompatible_drawing_package_is_a_missing_extra(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dist: dict[str, str]
-) -> None:
-    folder = tmp_path / "nicegui" / "elements" / "echart" / "dist"
-    folder.mkdir(parents=True)
-    for name, content in dist.items():
-        (folder / name).write_text(content)
-    spec = type("Spec", (), {"submodule_search_locations": [str(tmp_path / "nicegui")]})()
-    monkeypatch.setattr(echarts, "find_spec", lambda name: spec)
-    echarts.load_echarts_script.cache_clear()
-    try:
-        with pytest.raises(MissingDependencyError, match="pip install"):
-            echarts.load_echarts_script()
-    finally:
-        echarts.load_echarts_script.cache_clear()
+def test_vendored_script_matches_its_table_and_has_licenses() -> None:
+    folder = Path(echarts.__file__).parent / "vendor"
+    table = tomllib.loads((folder / "vendored.toml").read_text(encoding="utf-8"))
+    code = (folder / table["file"]).read_bytes()
+    assert table["file"] == echarts.SCRIPT_FILE
+    assert (hashlib.sha256(code).hexdigest(), len(code)) == (table["sha256"], table["bytes"])
+    assert table["packages"]["echarts"]["version"].encode() in code
+    for name in ("LICENSE", "NOTICE", "LICENSE-d3", "LICENSE-zrender"):
+        assert len((folder / name).read_text(encoding="utf-8")) > 100
+
+
+def test_vendored_script_has_every_part_that_charts_use() -> None:
+    """What charts.py draws with was named when the script was made."""
+    source = Path(charts.__file__).read_text(encoding="utf-8")
+    code = echarts.load_echarts_script().code
+    series = set(re.findall(r'"type": "(line|bar|scatter|heatmap|pie|boxplot|custom)"', source))
+    assert series == {"line", "bar", "scatter", "heatmap"}
+    for part in (*series, "markLine", "markArea", "visualMap", "legend", "tooltip", "containLabel"):
+        assert part in code
 
 
 def test_report_supports_run_diverged_in_first_epoch(tiny: dict[str, object]) -> None:

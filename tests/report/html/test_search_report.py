@@ -29,8 +29,8 @@ def tried(number: int, rate: float, width: int, bits: float, **keys: Any) -> Sea
     values: dict[str, Any] = {
         "number": number, "values": {"learning_rate": rate, "embed_dim": width},
         "state": "finished", "bits_per_byte": bits, "validation_loss": 2 * bits, "accuracy": 0.25,
-        "seconds": 3.0, "steps": 30, "parameters": 99, "diverged_step": None, "why": None,
-        "judged": [(0.5, bits + 1), (1.0, bits)],
+        "seconds": 3.0, "steps": 30, "parameters": 99, "diverged_step": None,
+        "failure_reason": None, "evaluations": [(0.5, bits + 1), (1.0, bits)],
     }  # fmt: skip
     return SearchTrial(**values | keys)
 
@@ -40,14 +40,14 @@ def searched(compared: Comparison) -> SearchResult:
     two = [arm("base", 4.0, None), compared.arms[1]]
     nothing = {"bits_per_byte": None, "validation_loss": None, "accuracy": None, "seconds": None}
     return SearchResult(
-        corpus="my/texts", match="seconds", budget=3.0, minutes=2.0, minutes_used=1.5,
+        corpus="my/texts", budget_unit="seconds", budget=3.0, minutes=2.0, minutes_used=1.5,
         space=[RangeParam(key="learning_rate", low=1e-4, high=0.01, whole=False, log=True),
                ChoiceParam(key="embed_dim", values=[16, 32, 64])],
         seed=42, evaluation_tokens=1000, base=RunConfig().model_dump(mode="json"),
         trials=[tried(0, 0.001, 16, 2.5), tried(1, 0.004, 32, 2.25), tried(2, 0.003, 32, 2.4),
                tried(4, 0.0001, 16, 3.0, state="stopped"),
                tried(5, 0.009, 16, 8.0, diverged_step=3),
-               tried(6, 0.002, 64, 0.0, state="failed", why="too large <b>", **nothing)],
+               tried(6, 0.002, 64, 0.0, state="failed", failure_reason="too large <b>", **nothing)],
         base_number=0, best_number=1, best=RunConfig().model_dump(mode="json"),
         importance=[KeyImportance("learning_rate", 0.7), KeyImportance("embed_dim", 0.3)],
         confirmation=msgspec.structs.replace(compared, arms=two),

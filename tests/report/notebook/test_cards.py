@@ -71,15 +71,16 @@ def test_the_highest_value_is_drawn_on_top() -> None:
 
 def test_a_diagnosis_shows_its_verdict_and_trials() -> None:
     trial = {
-        "metric": "validation_loss", "change": f"3 times {HOSTILE}", "control": 4.0, "treated": 3.5,
-        "gain": 0.5, "ci95": [0.4, 0.6], "p_holm": 0.001, "seeds": 3, "tokens": 9,
-        "run_fraction": 1.0, "seconds": 2.0, "cost_factor": 1.0,
+        "metric": "validation_loss", "change": f"3 times {HOSTILE}", "control": 4.0,
+        "treatment": 3.5, "loss_reduction": 0.5, "ci95": [0.4, 0.6], "p_holm": 0.001, "seeds": 3,
+        "tokens": 9, "run_fraction": 1.0, "seconds": 2.0, "cost_factor": 1.0,
     }  # fmt: skip
     content: dict[str, Any] = {
         "run": "models/x", "verdict": "learning_rate_too_low", "probability": 0.93,
         "causes": [{"cause": "learning_rate_too_low", "probability": 0.93, "evidence": [],
-                    "prescription": {}, "remedy": "raise it", "trial": trial}],
-        "ruled_out": [], "readings": [], "notes": [], "cost": {"seconds": 1, "fraction_of_run": 1},
+                    "recommended_config": {}, "advice": "raise it", "trial": trial}],
+        "ruled_out": [], "measurements": [], "warnings": [],
+        "cost": {"seconds": 1, "fraction_of_run": 1},
     }  # fmt: skip
     import descend.api
 

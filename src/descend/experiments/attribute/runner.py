@@ -15,18 +15,22 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import msgspec
 import numpy as np
 
 from descend.config import RunConfig
 from descend.errors import ConfigError
 from descend.experiments.attribute.config_diff import ConfigDiff, apply_diff, diff_configs
+from descend.experiments.attribute.result import (
+    Attribution,
+    AttributionRun,
+    ChangeContribution,
+    Interaction,
+)
 from descend.experiments.estimate import Estimate, estimate_mean
 from descend.experiments.named_config import NamedConfig
 from descend.trials.executor import TrialCallback, ignore_progress, run_trials
-from descend.trials.paired_stats import ALPHA, holm_adjust, paired_p_value
+from descend.trials.paired_stats import holm_adjust, paired_p_value
 from descend.trials.shapley import (
     Coalition,
     Game,
@@ -40,85 +44,6 @@ from descend.trials.shapley import (
 )
 from descend.trials.trial_spec import EVALUATION_TOKENS, TrialResult, TrialSpec, make_trial_spec
 from descend.units import format_count
-
-_FORMAT = 1
-
-
-class ChangeContribution(msgspec.Struct, frozen=True, kw_only=True):
-    """What one change brought, as a part of the whole difference. Negative losses are gains."""
-
-    key: str
-    change: str
-    value: float
-    """Of the loss: nats per token, or bits per byte where the vocabulary changes."""
-    ci95: tuple[float, float] | None
-    """Of this change alone, whatever their number."""
-    p: float | None = None
-    """That its part is nothing; corrected by Holm for the number of changes. None without spread,
-    and in a record made before it was written down."""
-    accuracy: Estimate
-    seconds: Estimate
-    effect_first: float | None
-    """What it brings (loss) when nothing else is changed; None if no order began with it."""
-    effect_last: float | None
-    """What it brings when all else is changed already; None if no order ended with it."""
-
-
-class Interaction(msgspec.Struct, frozen=True):
-    """What two changes bring together beyond what each brings alone (loss); below 0: they help
-    each other. The Shapley interaction index when exact, else an estimate of it."""
-
-    keys: tuple[str, str]
-    value: float
-    sets: int = 0
-    """Sets of other changes, over all seeds, beside which it was seen (0: not written down)."""
-    range: tuple[float, float] | None = None
-    """The least and the most seen beside one of them."""
-
-
-class AttributionRun(msgspec.Struct, frozen=True):
-    """One run: the seed, the changes made, and what came of it."""
-
-    seed: int
-    changed: list[str]
-    validation_loss: float
-    bits_per_byte: float
-    accuracy: float
-    seconds: float
-    steps: int
-    tokens: int
-    diverged: bool
-
-
-class Attribution(msgspec.Struct, frozen=True, kw_only=True):
-    """attribution.json and `attribute --json`."""
-
-    a: str
-    b: str
-    corpus: str
-    unit: str
-    """Of the loss: `nats per token` or `bits per byte`."""
-    method: str
-    """`exact` or `sampled`."""
-    seeds: list[int]
-    orders: int
-    """Orders followed for each seed; 0 when exact."""
-    train_fraction: float
-    evaluation_tokens: int
-    """Held-out text judged on, counted at four bytes a token."""
-    base: dict[str, Any]
-    """The configuration of A, as asked."""
-    total_difference: Estimate
-    total_accuracy: Estimate
-    total_seconds: Estimate
-    contributions: list[ChangeContribution]
-    interactions: list[Interaction]
-    """Largest first; when sampled, of the pairs that were met without, with each and with both."""
-    sentence: str
-    runs: list[AttributionRun]
-    command: str = ""
-    """What repeats it, as it was typed or called; empty where that is not known."""
-    format: int = _FORMAT
 
 
 @dataclass(frozen=True)
@@ -236,25 +161,22 @@ def compute_attribution(
         for number, p in enumerate(corrected)
     ]
     contributions.sort(key=lambda contribution: contribution.value)
-    unit = "bits per byte" if in_bits else "nats per token"
-    total = _whole(losses)
     return Attribution(
         a=plan.a.name,
         b=plan.b.name,
         corpus=str(plan.a.config.corpus_dir or "python"),
-        unit=unit,
+        unit="bits per byte" if in_bits else "nats per token",
         method="exact" if plan.exact else "sampled",
         seeds=plan.seeds,
         orders=plan.order_count,
         train_fraction=plan.train_fraction,
         evaluation_tokens=plan.evaluation_tokens,
         base=plan.a.config.model_dump(mode="json"),
-        total_difference=total,
+        total_difference=_whole(losses),
         total_accuracy=_whole(accuracies),
         total_seconds=_whole(seconds),
         contributions=contributions,
         interactions=_interactions(plan, losses),
-        sentence=_sentence(plan, total, contributions, unit),
         runs=[_tried(plan, *one, result) for one, result in results.items()],
     )
 
@@ -335,60 +257,6 @@ def _tried(
         tokens=result.tokens,
         diverged=result.diverged_step is not None,
     )
-
-
-def _sentence(
-    plan: AttributionDesign, total: Estimate, contributions: list[ChangeContribution], unit: str
-) -> str:
-    """The answer in plain words; `shares` from the largest gain to the largest harm."""
-    direction = "lowers" if total.value < 0 else "raises"
-    text = (
-        f"The change from {plan.a.name} to {plan.b.name} {direction} the held-out loss by "
-        f"{abs(total.value):.3f} {unit}"
-    )
-    if len(plan.seeds) == 1:
-        text += " with the one seed tried"
-    elif not _without_zero(total.ci95):
-        text += " (not told apart from nothing)"
-    if contributions[0].ci95 is None:
-        evidence = "one seed shows" if plan.exact else "one order of one seed shows"
-        return f"{text}; {evidence} no spread, so no change is said to help or to hurt."
-    parts = []
-    improvements = [
-        f"{s.key} ({s.value:+.3f})" for s in contributions if _is_significant(s) and s.value < 0
-    ]
-    harms = [
-        f"{s.key} ({s.value:+.3f})"
-        for s in contributions[::-1]
-        if _is_significant(s) and s.value > 0
-    ]
-    unsure = [s.key for s in contributions if not _is_significant(s)]
-    for said, keys in (("what helped", improvements), ("what hurt", harms),
-                       ("not told apart from nothing", unsure)):  # fmt: skip
-        if keys:
-            parts.append(f"{said}: {', '.join(keys)}")
-    return f"{text}; {_of_what(plan)}{'; '.join(parts)}."
-
-
-def _of_what(plan: AttributionDesign) -> str:
-    """What the words are said of, where that is not any seed: orders of one seed say nothing of
-    others. Nor do more orders than changes of each of several: these meet the same runs again, and
-    noise of a run met twice looks like an effect."""
-    if len(plan.seeds) == 1:
-        return f"over its {plan.order_count} orders, "
-    if plan.order_count > len(plan.changes):
-        return f"over {plan.order_count} orders of each of these {len(plan.seeds)} seeds, "
-    return ""
-
-
-def _is_significant(contribution: ChangeContribution) -> bool:
-    """Whether it may be said, beside what is said of all other changes, that it helped or hurt."""
-    return contribution.p is not None and contribution.p < ALPHA
-
-
-def _without_zero(ci95: tuple[float, float] | None) -> bool:
-    """Whether there is an interval and zero lies outside it."""
-    return ci95 is not None and (ci95[0] > 0 or ci95[1] < 0)
 
 
 def on_common_corpus(

@@ -13,10 +13,6 @@ from descend.runs.run_files import RunMetadata, has_summary, read_info
 from descend.runs.run_folder import read_summary
 from descend.runs.suggestions import suggest_fix
 
-MIN_GAIN_BITS = 0.01
-"""Bits per byte under which two single runs are not told apart: three times the standard deviation
-across seeds of a small run (0.006 nats per token, tiny Shakespeare, of about 2 bytes a token)."""
-
 
 class FinishedRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run as a line of the comparison; of an unfinished one its best epoch so far."""
@@ -43,7 +39,8 @@ class FinishedComparison(msgspec.Struct, frozen=True, kw_only=True):
     """Settings that are not alike in all runs, with the value of each run."""
     same_validation: bool
     """Whether all were judged on the same text."""
-    sentence: str
+    sentence: str = ""
+    """The answer in plain words, which `report.text.experiment_summary` makes."""
 
 
 def compare_finished(folders: Sequence[Path]) -> FinishedComparison:
@@ -81,7 +78,6 @@ def compare_finished(folders: Sequence[Path]) -> FinishedComparison:
         runs=runs,
         differences=_differences(infos),
         same_validation=same,
-        sentence=_sentence(runs, same),
     )
 
 
@@ -98,23 +94,3 @@ def _differences(infos: Sequence[RunMetadata]) -> dict[str, list[str]]:
         if key not in NON_SEMANTIC_KEYS and len(set(values)) > 1:
             differences[key] = values
     return differences
-
-
-def _sentence(runs: Sequence[FinishedRun], same: bool) -> str:
-    if not same:
-        return (
-            "The runs were not judged on the same validation text, so which is better cannot be "
-            "told. `descend evaluate` judges each of them on a text that you name."
-        )
-    best = min(runs, key=lambda r: r.bits_per_byte)
-    rest = min(r.bits_per_byte for r in runs if r is not best)
-    lead = rest - best.bits_per_byte
-    if lead < MIN_GAIN_BITS:
-        return (
-            f"The best two differ by {lead:.3f} bits per byte, which another seed may change as "
-            "well: they are not told apart."
-        )
-    return (
-        f"{best.run} is better, by {lead:.3f} bits per byte. That is one run each: `descend "
-        "compare --arm RUN --arm RUN` trains both again with several seeds."
-    )

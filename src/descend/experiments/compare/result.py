@@ -43,7 +43,8 @@ class ArmResult(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     """Of training, one run at a time on a thread."""
     difference: Estimate | None
-    """Of the loss to the first arm, paired by seed; None for the first."""
+    """Loss minus that of the first arm, paired by seed: below zero is better; None for the first.
+    What people read shows it as a loss reduction."""
     p: float | None
     """That there is no difference; corrected by Holm for the number of arms."""
     verdict: str
@@ -63,7 +64,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     varied: list[str]
     seeds: list[int]
     arms: list[ArmResult]
-    sentence: str
+    sentence: str = ""
+    """The answer in plain words, which `report.text.experiment_summary` makes."""
     command: str = ""
     """What repeats it, as it was typed or called; empty where that is not known."""
     format: int = _FORMAT

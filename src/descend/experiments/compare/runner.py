@@ -13,7 +13,6 @@ from descend.errors import ConfigError
 from descend.experiments.compare.arms import ComparisonArm
 from descend.experiments.compare.result import ArmResult, Comparison, SeedResult
 from descend.experiments.estimate import estimate_mean
-from descend.experiments.summary_text import summarize_comparison
 from descend.model.cost import training_memory
 from descend.model.shape import shape_from_run_config
 from descend.trials.executor import TrialCallback, ignore_progress, run_trials
@@ -36,7 +35,7 @@ class ComparisonPlan:
     """Which runs answer the question."""
 
     comparison_arms: Sequence[ComparisonArm]
-    match: BudgetUnit
+    budget_unit: BudgetUnit
     budget: float | None
     seeds: list[int]
     arms: list[list[TrialSpec]]
@@ -51,7 +50,7 @@ class ComparisonPlan:
 def plan_comparison(
     comparison_arms: Sequence[ComparisonArm],
     *,
-    match: BudgetUnit = "tokens",
+    budget_unit: BudgetUnit = "tokens",
     budget: float | None = None,
     seeds: int = 3,
     points: int = 1,
@@ -63,36 +62,38 @@ def plan_comparison(
     that is none, is too small for a step or stands beside epochs, or for epochs that would be
     overruled.
     """
-    check_budget(budget, match)
-    if match != "epoch" and any("epoch" in c.varied for c in comparison_arms):
+    check_budget(budget, budget_unit)
+    if budget_unit != "epoch" and any("epoch" in c.varied for c in comparison_arms):
         raise ConfigError(
-            "vary", f"epoch with an equal number of {match}", "a budget that epochs decide",
+            "vary", f"epoch with an equal number of {budget_unit}", "a budget that epochs decide",
             "add --match epoch",
         )  # fmt: skip
     first = comparison_arms[0].config.seed
     numbers = [first + n for n in range(seeds)]
-    if match != "epoch" and budget is None:
-        budget = _budget_of(comparison_arms[0], match)
+    if budget_unit != "epoch" and budget is None:
+        budget = _budget_of(comparison_arms[0], budget_unit)
     each = partial(
         make_arm_spec,
-        match=match,
+        budget_unit=budget_unit,
         budget=budget,
         points=points,
         evaluation_tokens=evaluation_tokens,
     )
     arms = [[each(c, seed) for seed in numbers] for c in comparison_arms]
-    return ComparisonPlan(comparison_arms, match, budget, numbers, arms)
+    return ComparisonPlan(comparison_arms, budget_unit, budget, numbers, arms)
 
 
-def check_budget(budget: float | None, match: str) -> None:
+def check_budget(budget: float | None, budget_unit: str) -> None:
     """`ConfigError` for what is no way of making runs equal, or no amount of it."""
-    if match not in BUDGET_UNITS:
-        raise ConfigError("match", str(match), " or ".join(BUDGET_UNITS), "choose one of those")
+    if budget_unit not in BUDGET_UNITS:
+        raise ConfigError(
+            "match", str(budget_unit), " or ".join(BUDGET_UNITS), "choose one of those"
+        )
     if budget is None:
         return
     if not 0 < budget < float("inf"):
         raise ConfigError("budget", f"{budget:g}", "a finite number above 0", "choose another")
-    if match == "epoch":
+    if budget_unit == "epoch":
         raise ConfigError("budget", f"{budget:g} beside --match epoch", "epochs that decide it",
                           "leave one of them out")  # fmt: skip
 
@@ -122,29 +123,27 @@ def run_comparison_trials(
         _compared(plan, number, table[number], differences[number], p, verdict)
         for number, (p, verdict) in enumerate(adjusted_verdicts)
     ]
-    unit = "bits per byte" if in_bits else "nats per token"
     return Comparison(
         corpus=str(plan.comparison_arms[0].config.corpus_dir or "python"),
-        budget_unit=plan.match,
+        budget_unit=plan.budget_unit,
         budget=plan.budget,
-        unit=unit,
+        unit="bits per byte" if in_bits else "nats per token",
         varied=list(dict.fromkeys(k for c in plan.comparison_arms for k in c.varied)),
         seeds=plan.seeds,
         arms=arms,
-        sentence=summarize_comparison(arms, unit, plan.match, len(plan.seeds)),
     )
 
 
-def _budget_of(arm: ComparisonArm, match: BudgetUnit) -> float:
+def _budget_of(arm: ComparisonArm, budget_unit: BudgetUnit) -> float:
     """What the first arm needs for its own epochs."""
     from descend.trials.prepared_trial import prepare_trial
     from descend.trials.timing.cost_estimate import measure_step_time
 
     spec = make_trial_spec(arm.config)
     ready = prepare_trial(spec)
-    if match == "steps":
+    if budget_unit == "steps":
         return ready.steps
-    if match == "tokens":
+    if budget_unit == "tokens":
         return ready.steps * ready.batches.tokens_per_step
     speed = measure_step_time(spec)
     per_step = ready.batches.tokens_per_step * speed.per_token + speed.per_update
@@ -155,20 +154,20 @@ def make_arm_spec(
     arm: ComparisonArm,
     seed: int,
     *,
-    match: BudgetUnit,
+    budget_unit: BudgetUnit,
     budget: float | None,
     points: int,
     evaluation_tokens: int,
 ) -> TrialSpec:
-    """The run of `contestant` with `seed`, as long as `budget` (of what `match` says) lets it be;
+    """The run of `arm` with `seed`, as long as `budget` (of `budget_unit`) lets it be;
     None: its own epochs. `ConfigError` for less than a step."""
     config = arm.config.model_copy(update={"seed": seed})
     if budget is None:
         return make_trial_spec(config, evaluation_tokens=evaluation_tokens)
     per_step = 1.0
-    if match == "tokens":
+    if budget_unit == "tokens":
         per_step = config.batch_size * config.seq_len
-    if match == "seconds":
+    if budget_unit == "seconds":
         from descend.trials.timing.cost_estimate import measure_step_time
 
         speed = measure_step_time(make_trial_spec(arm.config))
@@ -176,7 +175,7 @@ def make_arm_spec(
     steps = round(budget / per_step)
     if steps < 1:
         raise ConfigError(
-            "budget", f"{budget:g} {match}, less than a step of {arm.name} needs",
+            "budget", f"{budget:g} {budget_unit}, less than a step of {arm.name} needs",
             f"at least {per_step:g}", "give a larger budget",
         )  # fmt: skip
     every = -(-steps // points) if points > 1 else None

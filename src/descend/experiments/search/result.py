@@ -22,7 +22,7 @@ class SearchKey(msgspec.Struct, frozen=True, kw_only=True):
     base: dict[str, Any]
     """The configuration around which is searched; its seed is that of all trials."""
     space: list[Param]
-    match: str
+    budget_unit: str
     evaluation_tokens: int
     format: int = _FORMAT
 
@@ -69,7 +69,7 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
     """search.json and `search --json`."""
 
     corpus: str
-    match: str
+    budget_unit: str
     budget: float | None
     """Seconds, tokens or steps that each trial had; None when each had its own epochs."""
     minutes: float
@@ -92,13 +92,14 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
     confirmation: Comparison | None
     """Base and best trained once more, with seeds that had no part in the choice; None where the
     base itself is the best."""
-    sentence: str
     train_command: str
     """The command that trains the best one."""
     command: str
     """The command that repeats the search, or goes on with it."""
     study: str
     """The file of Optuna's study."""
+    sentence: str = ""
+    """The answer in plain words, which `report.text.experiment_summary` makes."""
     format: int = _FORMAT
 
     @property

@@ -33,8 +33,7 @@ from descend.experiments.search.search_loop import (
     run_search_loop,
 )
 from descend.experiments.search.search_plan import SearchBudget, SearchPlan
-from descend.experiments.search.space import Param, complete_config, count_configs
-from descend.experiments.summary_text import few_trials_warning, summarize_search
+from descend.experiments.search.space import Param, complete_config
 from descend.runs.run_folder import ensure_writable
 from descend.trials.executor import TrialCallback as ToldOfRun
 from descend.trials.executor import ignore_progress as silent_of_runs
@@ -65,7 +64,7 @@ def plan_search(
     terms.check(space)
     question = SearchKey(
         fingerprint=resolve_corpus(base.corpus_dir).fingerprint, base=base.model_dump(mode="json"),
-        space=space, match=terms.budget_unit, evaluation_tokens=terms.evaluation_tokens,
+        space=space, budget_unit=terms.budget_unit, evaluation_tokens=terms.evaluation_tokens,
     )  # fmt: skip
     file = (folder or _folder_of(question)) / studies.STUDY_FILE
     known = studies.load_progress(file, question)
@@ -190,7 +189,7 @@ def run_search_trials(
             )
     return SearchResult(
         corpus=str(plan.base.corpus_dir or "python"),
-        match=plan.terms.budget_unit,
+        budget_unit=plan.terms.budget_unit,
         budget=plan.budget,
         minutes=plan.terms.minutes,
         minutes_used=used / 60,
@@ -204,8 +203,6 @@ def run_search_trials(
         best=config.model_dump(mode="json"),
         importance=studies.importance(study),
         confirmation=confirmation,
-        sentence=summarize_search(tried, best, confirmation, plan.terms.budget_unit, plan.budget)
-        + few_trials_warning(len(tried), count_configs(plan.space)),
         train_command=_train(plan, config, best),
         command=command,
         study=str(plan.file),
@@ -228,7 +225,7 @@ def _confirmation(plan: SearchPlan, best: RunConfig) -> ComparisonPlan:
     terms = plan.terms
     return plan_comparison(
         two,
-        match=terms.budget_unit,
+        budget_unit=terms.budget_unit,
         budget=plan.budget,
         seeds=terms.seeds,
         points=studies.EVALUATIONS_PER_TRIAL,

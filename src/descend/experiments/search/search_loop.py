@@ -43,7 +43,7 @@ class TrialEnded(msgspec.Struct, frozen=True, kw_only=True):
     bits_per_byte: float | None
     """None: it failed."""
     stopped: bool
-    why: str | None
+    failure_reason: str | None
     done: int
     """Trials by now, this one too."""
     best: float | None
@@ -143,7 +143,7 @@ class _SearchLoop:
                 cost = sum(estimate_trial_seconds([spec]).values())
             except (ConfigError, OutOfMemoryError) as problem:
                 studies.record_failure(self.study, trial, str(problem))
-                self._say(trial, None, why=str(problem))
+                self._say(trial, None, failure_reason=str(problem))
                 continue
             if result is not None:
                 idle = 0
@@ -185,7 +185,7 @@ class _SearchLoop:
         if isinstance(result, DescendError):
             self.failures += 1
             studies.record_failure(self.study, trial, str(result))
-            self._say(trial, None, why=str(result))
+            self._say(trial, None, failure_reason=str(result))
             self.fault = result if self.failures >= MAX_FAILURES else None
             return
         self.failures = 0
@@ -206,7 +206,7 @@ class _SearchLoop:
         trial: Trial,
         result: TrialResult | None,
         stopped: bool = False,
-        why: str | None = None,
+        failure_reason: str | None = None,
     ) -> None:
         tried = self.tried()
         self.report_progress(
@@ -214,7 +214,7 @@ class _SearchLoop:
                 values=studies.values_of(trial, self.plan.space),
                 bits_per_byte=None if result is None else result.bits_per_byte,
                 stopped=stopped,
-                why=why,
+                failure_reason=failure_reason,
                 done=len(tried),
                 best=_best_of(tried),
                 remaining_seconds=max(self.remaining_seconds, 0.0),

@@ -91,7 +91,7 @@ class SearchPlan:
         return make_arm_spec(
             one,
             self.base.seed,
-            match=self.terms.budget_unit,
+            budget_unit=self.terms.budget_unit,
             budget=self.budget,
             points=studies.EVALUATIONS_PER_TRIAL,
             evaluation_tokens=self.terms.evaluation_tokens,

@@ -154,18 +154,18 @@ def record_result(
             trial.report(point.bits_per_byte, budget_step)
     field_names = ("bits_per_byte", "validation_loss", "accuracy", "seconds", "steps", "parameters",
             "diverged_step", "key")  # fmt: skip
-    trial.set_user_attr("outcome", {name: getattr(result, name) for name in field_names})
+    trial.set_user_attr("result", {name: getattr(result, name) for name in field_names})
     if stopped:
         study.tell(trial, state=TrialState.PRUNED)
     else:
         study.tell(trial, result.bits_per_byte)
 
 
-def record_failure(study: Study, trial: Trial, why: str) -> None:
+def record_failure(study: Study, trial: Trial, failure_reason: str) -> None:
     """Tell that `trial` cannot be trained."""
     from optuna.trial import TrialState
 
-    trial.set_user_attr("why", why)
+    trial.set_user_attr("failure_reason", failure_reason)
     study.tell(trial, state=TrialState.FAIL)
 
 
@@ -176,7 +176,7 @@ def reuse_duplicate_result(study: Study, trial: Trial, space: list[Param]) -> bo
     for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
         if values_of(other, space) != values_of(trial, space):
             continue
-        trial.set_user_attr("repeats", other.number)
+        trial.set_user_attr("duplicate_of", other.number)
         for number, value in other.intermediate_values.items():
             trial.report(value, number)
         if other.state is TrialState.COMPLETE:
@@ -199,17 +199,17 @@ def finished_trials(study: Study, space: list[Param]) -> list[SearchTrial]:
     states = {"COMPLETE": "finished", "PRUNED": "stopped", "FAIL": "failed"}
     trials = []
     for trial in study.get_trials(deepcopy=False):
-        is_discarded = trial.state.name == "FAIL" and "why" not in trial.user_attrs
-        if trial.state.name not in states or is_discarded or "repeats" in trial.user_attrs:
+        is_discarded = trial.state.name == "FAIL" and "failure_reason" not in trial.user_attrs
+        if trial.state.name not in states or is_discarded or "duplicate_of" in trial.user_attrs:
             continue
-        result_values = trial.user_attrs.get("outcome", {})
+        result_values = trial.user_attrs.get("result", {})
         numbers = {k: result_values.get(k) for k in SearchTrial.__struct_fields__[3:-2]}
         trials.append(
             SearchTrial(
                 number=trial.number,
                 values=values_of(trial, space),
                 state=states[trial.state.name],  # type: ignore[arg-type]
-                failure_reason=trial.user_attrs.get("why"),
+                failure_reason=trial.user_attrs.get("failure_reason"),
                 evaluations=[
                     (p / FULL_BUDGET, v) for p, v in sorted(trial.intermediate_values.items())
                 ],
@@ -225,7 +225,7 @@ def importance(study: Study) -> list[KeyImportance]:
     optuna = _optuna()
     ended = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
     all_ended = study.get_trials(deepcopy=False, states=ended)
-    trials = [t for t in all_ended if "repeats" not in t.user_attrs]
+    trials = [t for t in all_ended if "duplicate_of" not in t.user_attrs]
     varied = {k for t in trials for k in t.params if len({u.params[k] for u in trials}) > 1}
     if len(trials) < MIN_FOR_IMPORTANCE or len(varied) < 2:
         return []

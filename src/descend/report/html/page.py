@@ -88,7 +88,7 @@ class TextSamples:
     """Samples in order."""
 
     samples: tuple[TextSample, ...]
-    kind: Literal["writings"] = "writings"
+    kind: Literal["samples"] = "samples"
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class ShadedText:
     """Text in shades."""
 
     tokens: tuple[ShadedToken, ...]
-    kind: Literal["passage"] = "passage"
+    kind: Literal["shaded_text"] = "shaded_text"
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class ShadeLegend:
     """What each level of the passages above it means."""
 
     levels: tuple[str, ...]
-    kind: Literal["scale"] = "scale"
+    kind: Literal["legend"] = "legend"
 
 
 @dataclass(frozen=True)

@@ -12,27 +12,21 @@ from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from descend.errors import MissingDependencyError
-from descend.report.html.echarts import Script, load_echarts_script, policy_hash
-from descend.report.html.page import Figure, ReportPage
+from descend.report.html.echarts import load_echarts_script, policy_hash
+from descend.report.html.page import ReportPage
 
 MARK = "descend report"
 """Names the maker in the head of a file: by it an older report is known and may be replaced."""
 
 
 def render(page: ReportPage) -> str:
-    """`page` as HTML; without the drawing script its figures are left to their tables."""
+    """`page` as HTML; one without figures carries no script."""
     figures = page.figures()
-    script, warnings = _script(figures), list(page.warnings)
-    if figures and script is None:
-        warnings.append(
-            "the figures are left out, since the extra `report` is not installed "
-            "(pip install 'descend[report]'); their numbers stand in the tables"
-        )
+    script = load_echarts_script() if figures else None
     starter = _file("report.js")
     allowed = [policy_hash(starter), script.policy] if script else []
     return _environment().get_template("page.html").render(
-        page=page, notes=warnings, mark=MARK, style=_file("report.css"),
+        page=page, notes=page.warnings, mark=MARK, style=_file("report.css"),
         drawn=script is not None, starter=starter, packed=script.packed if script else "",
         allowed=" ".join(allowed) or "'none'",
         options=to_script_json([figure.choices or {"": figure.option} for figure in figures]),
@@ -45,13 +39,6 @@ def to_script_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace(
         "<", "\\u003c"
     )
-
-
-def _script(figures: list[Figure]) -> Script | None:
-    try:
-        return load_echarts_script() if figures else None
-    except MissingDependencyError:
-        return None
 
 
 def _file(name: str) -> str:

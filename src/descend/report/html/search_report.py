@@ -7,12 +7,8 @@ from pathlib import Path
 from descend.experiments.search.result import SearchResult
 from descend.experiments.search.space import RangeParam
 from descend.report.html.charts import Axis, Curve, bars, curves
-from descend.report.html.experiment_report import (
-    MADE_BY,
-    differences,
-    learning_curves,
-    repeat_section,
-)
+from descend.report.html.comparison_report import differences, learning_curves
+from descend.report.html.experiment_sections import MADE_BY, repeat_section
 from descend.report.html.page import (
     Command,
     Fact,
@@ -50,7 +46,9 @@ def search_report(result: SearchResult, folder: Path) -> ReportPage:
     ]
     stopped = sum(t.state == "stopped" for t in result.trials)
     each = (
-        "its own epochs" if result.budget is None else f"{result.budget:,.10g} {result.match} each"
+        "its own epochs"
+        if result.budget is None
+        else f"{result.budget:,.10g} {result.budget_unit} each"
     )
     return ReportPage(
         title=folder.resolve().name,
@@ -60,7 +58,7 @@ def search_report(result: SearchResult, folder: Path) -> ReportPage:
             Fact("lowest held-out loss", f"{result.ranking[0].bits_per_byte or 0.0:.3f}",
                  f"{UNIT}, as it was chosen"),
             Fact("tried", f"{len(result.trials)}", f"configurations, {stopped} ended early"),
-            Fact("made equal", result.match, each),
+            Fact("made equal", result.budget_unit, each),
             Fact("time", format_duration(60 * result.minutes_used), "for the trials"),
         )),
         sections=tuple(sections),

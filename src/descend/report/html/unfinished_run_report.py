@@ -102,26 +102,6 @@ def _updates(info: RunMetadata, steps: Sequence[Step]) -> Section:
     norms = [norm for _, norm in made]
     clip = float(info.resolved_config.get("gradient_clip") or 0)
     level = [HorizontalLine("clipped above", clip)] if clip else []
-    table = ReportTable(
-        f"The last {min(LAST, len(steps))} updates",
-        (
-            TableColumn("update"),
-            TableColumn("loss"),
-            TableColumn("gradient norm"),
-            TableColumn("rate"),
-            TableColumn("clipped", False),
-        ),
-        tuple(
-            (
-                f"{s.step:,}",
-                loss_word(s.loss),
-                "not finite" if s.gradient_norm is None else format_significant(s.gradient_norm),
-                format_significant(s.learning_rate),
-                "yes" if s.clipped else "no",
-            )
-            for s in steps[-LAST:]
-        ),
-    )
     return Section(
         "updates",
         "What it did",
@@ -153,6 +133,29 @@ def _updates(info: RunMetadata, steps: Sequence[Step]) -> Section:
                 ),
                 height=240,
             ),
-            table,
+            _last_steps_table(steps),
+        ),
+    )
+
+
+def _last_steps_table(steps: Sequence[Step]) -> ReportTable:
+    return ReportTable(
+        f"The last {min(LAST, len(steps))} updates",
+        (
+            TableColumn("update"),
+            TableColumn("loss"),
+            TableColumn("gradient norm"),
+            TableColumn("rate"),
+            TableColumn("clipped", False),
+        ),
+        tuple(
+            (
+                f"{s.step:,}",
+                loss_word(s.loss),
+                "not finite" if s.gradient_norm is None else format_significant(s.gradient_norm),
+                format_significant(s.learning_rate),
+                "yes" if s.clipped else "no",
+            )
+            for s in steps[-LAST:]
         ),
     )

@@ -10,17 +10,21 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from descend.diagnosis.result import Diagnosis, Finding, OtherCause
-from descend.experiments.attribute.runner import Attribution
+from descend.experiments.attribute.result import Attribution
 from descend.experiments.compare.result import Comparison
-from descend.experiments.estimate import Estimate
+from descend.experiments.estimate import to_loss_reduction
 from descend.experiments.search.result import SearchResult
-from descend.report.html.experiment_report import (
-    format_loss_difference,
-    format_time_difference,
-    with_interval,
-)
 from descend.report.text.diagnosis import describe_change, headline
-from descend.report.text.experiments import describe_method, describe_pairs, seed_losses
+from descend.report.text.experiments import (
+    arm_loss_reduction,
+    contribution_loss_reduction,
+    describe_method,
+    describe_pairs,
+    format_estimate,
+    format_loss_reduction,
+    format_time_difference,
+    seed_losses,
+)
 from descend.report.text.run_summary import assess_run
 from descend.report.text.search import MAX_LISTED_TRIALS, NUMBERS, search_row
 from descend.runs.events import Epoch
@@ -45,7 +49,7 @@ ROW, LETTER, MAX_NAME_LENGTH = 18, 7, 40
 STRONG, MUTED, PALE = "#14908a", "#8a98a8", "rgba(128,128,128,.3)"
 """Colours that can be seen on a light and on a dark page."""
 
-ARMS = ("configuration", "held-out loss", "bits/byte", "difference (95 %)", "verdict",
+ARMS = ("configuration", "held-out loss", "bits/byte", "loss reduction (95 %)", "verdict",
         "accuracy", "time", "memory")  # fmt: skip
 TRIALS = ("changed", "for the cause", "gain, nats", "95 %")
 CONTRIBUTION_COLUMNS = ("alone", "made last", "accuracy", "time")
@@ -137,8 +141,9 @@ def diagnosis_card(diagnosis: Diagnosis) -> str:
 def comparison_card(comparison: Comparison) -> str:
     """A comparison: its answer, a dot a run, and every configuration as a row."""
     rows = [
-        (a.name, f"{a.validation_loss:.3f}", f"{a.bits_per_byte:.3f}", with_interval(a.difference),
-         a.verdict, f"{a.accuracy:.1%}", format_duration(a.seconds), format_bytes(a.memory))
+        (a.name, f"{a.validation_loss:.3f}", f"{a.bits_per_byte:.3f}",
+         format_estimate(arm_loss_reduction(a)), a.verdict,
+         f"{a.accuracy:.1%}", format_duration(a.seconds), format_bytes(a.memory))
         for a in comparison.arms
     ]  # fmt: skip
     return _card(
@@ -184,9 +189,9 @@ def attribution_card(attribution: Attribution) -> str:
     rows = [
         (
             s.change,
-            with_interval(Estimate(s.value, s.ci95)),
-            format_loss_difference(s.effect_first),
-            format_loss_difference(s.effect_last),
+            format_estimate(contribution_loss_reduction(s)),
+            format_loss_reduction(s.effect_first),
+            format_loss_reduction(s.effect_last),
             format_percentage_points(s.accuracy.value),
             format_time_difference(s.seconds),
         )
@@ -195,7 +200,7 @@ def attribution_card(attribution: Attribution) -> str:
     rows.append(
         (
             "all of it",
-            with_interval(attribution.total_difference),
+            format_estimate(to_loss_reduction(attribution.total_difference)),
             "",
             "",
             format_percentage_points(attribution.total_accuracy.value),
@@ -204,11 +209,12 @@ def attribution_card(attribution: Attribution) -> str:
     )
     lines = [
         attribution.sentence,
-        f"Loss in {attribution.unit}: below zero is better. {describe_method(attribution)}.",
+        f"Loss reduction in {attribution.unit}: above zero is better.",
+        f"{describe_method(attribution)}.",
     ]
     if attribution.interactions:
         lines.append(f"Of {describe_pairs(attribution)}.")
-    columns = ("change", "share of the loss (95 %)", *CONTRIBUTION_COLUMNS)
+    columns = ("change", "loss reduction (95 %)", *CONTRIBUTION_COLUMNS)
     return _card("Attribution", lines, columns, rows, foot=attribution.command)
 
 
@@ -273,8 +279,8 @@ def _card(
     *, picture: SvgChart | None = None, fraction: float | None = None, foot: str = "",
 ) -> str:  # fmt: skip
     return _environment().get_template("card.html").render(
-        title=title, words=lines, columns=columns, rows=rows, picture=picture, share=fraction,
-        foot=foot,
+        title=title, paragraphs=lines, columns=columns, rows=rows, picture=picture,
+        fraction=fraction, foot=foot,
     )  # fmt: skip
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from descend.experiments.attribute.runner import Attribution, Interaction
-from descend.experiments.compare.result import Comparison
-from descend.experiments.estimate import Estimate
+from descend.experiments.attribute.result import (
+    Attribution,
+    ChangeContribution,
+    Interaction,
+)
+from descend.experiments.compare.result import ArmResult, Comparison
+from descend.experiments.estimate import Estimate, to_loss_reduction
 from descend.units import format_bytes, format_count, format_duration, format_percentage_points
 
 BAR = 20
@@ -31,10 +35,45 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], num_text_columns: 
     return "\n".join([line(head), rule, *map(line, rows)])
 
 
-def format_difference(value: float, ci95: tuple[float, float] | None, digits: int = 3) -> str:
-    """`-0.123 [-0.150, -0.096]`."""
-    text = f"{value:+.{digits}f}"
-    return text if ci95 is None else f"{text} [{ci95[0]:+.{digits}f}, {ci95[1]:+.{digits}f}]"
+def format_estimate(estimate: Estimate | None) -> str:
+    """`+0.236 (+0.170 to +0.302)`; a dash for what the others are held against."""
+    if estimate is None:
+        return "–"
+    return f"{estimate.value:+.3f}" + (f" ({format_ci95(estimate)})" if estimate.ci95 else "")
+
+
+def format_ci95(estimate: Estimate | None) -> str:
+    """`+0.170 to +0.302`; a dash where there is no interval."""
+    if estimate is None or estimate.ci95 is None:
+        return "–"
+    return f"{estimate.ci95[0]:+.3f} to {estimate.ci95[1]:+.3f}"
+
+
+def arm_loss_reduction(arm: ArmResult) -> Estimate | None:
+    """The loss reduction of an arm against the first; None for the first."""
+    return None if arm.difference is None else to_loss_reduction(arm.difference)
+
+
+def contribution_loss_reduction(contribution: ChangeContribution) -> Estimate:
+    """The part of a change in the loss reduction of all of them."""
+    return to_loss_reduction(Estimate(contribution.value, contribution.ci95))
+
+
+def format_loss_reduction(difference: float | None) -> str:
+    """A difference of losses, new minus old, as a loss reduction: `+0.236`; a dash for None."""
+    return "–" if difference is None else f"{0.0 - difference:+.3f}"
+
+
+def format_time_difference(estimate: Estimate) -> str:
+    """`+12 s`."""
+    return f"{'+' if estimate.value >= 0 else '-'}{format_duration(abs(estimate.value))}"
+
+
+def format_bracketed(estimate: Estimate) -> str:
+    """`+0.123 [+0.096, +0.150]`."""
+    ends = estimate.ci95
+    text = f"{estimate.value:+.3f}"
+    return text if ends is None else f"{text} [{ends[0]:+.3f}, {ends[1]:+.3f}]"
 
 
 def format_p_value(p: float | None) -> str:
@@ -45,7 +84,7 @@ def format_p_value(p: float | None) -> str:
 
 
 def bar(value: float, max_value: float) -> str:
-    """A bar to the left of the middle for a gain, to the right for a harm."""
+    """A bar to the right of the middle for a loss reduction, to the left for a harm."""
     length = round(BAR / 2 * abs(value) / max_value) if max_value else 0
     half = BAR // 2
     if value < 0:
@@ -59,28 +98,28 @@ def attribution_text(attribution: Attribution) -> str:
     rows = [
         (
             s.change,
-            format_difference(s.value, s.ci95),
-            bar(s.value, max_value),
+            format_bracketed(contribution_loss_reduction(s)),
+            bar(0.0 - s.value, max_value),
             _plain(s.effect_first),
             _plain(s.effect_last),
             format_percentage_points(s.accuracy.value),
-            _time(s.seconds),
+            format_time_difference(s.seconds),
         )
         for s in attribution.contributions
     ]
     whole = (
         "all of it",
-        format_difference(attribution.total_difference.value, attribution.total_difference.ci95),
+        format_bracketed(to_loss_reduction(attribution.total_difference)),
         " " * BAR,
         "",
         "",
         format_percentage_points(attribution.total_accuracy.value),
-        _time(attribution.total_seconds),
+        format_time_difference(attribution.total_seconds),
     )
     head = (
         "change",
-        f"loss ({attribution.unit})",
-        "gain │ harm".center(BAR + 1),
+        f"loss reduction, {attribution.unit}",
+        "harm │ gain".center(BAR + 1),
         "alone",
         "last",
         "accuracy",
@@ -99,7 +138,7 @@ STRONGEST = 3
 def describe_pairs(attribution: Attribution) -> str:
     """The strongest pairs in a sentence."""
     pairs = [
-        f"{i.keys[0]} with {i.keys[1]} {i.value:+.3f}"
+        f"{i.keys[0]} with {i.keys[1]} {format_loss_reduction(i.value)}"
         + (
             ""
             if attribution.method == "exact"
@@ -118,9 +157,15 @@ def pairs_method(attribution: Attribution) -> str:
 
 
 def _from_to(pair: Interaction) -> str:
-    if pair.sets < 2 or pair.range is None:
+    text = format_pair_range(pair)
+    return f": {text}" if pair.sets > 1 and text else ""
+
+
+def format_pair_range(pair: Interaction) -> str:
+    """The least and the most loss reduction of a pair: `-0.100 to +0.050`; empty if not known."""
+    if pair.range is None:
         return ""
-    return f": {pair.range[0]:+.3f} to {pair.range[1]:+.3f}"
+    return f"{0.0 - pair.range[1]:+.3f} to {0.0 - pair.range[0]:+.3f}"
 
 
 def describe_method(attribution: Attribution) -> str:
@@ -147,11 +192,7 @@ def describe_method(attribution: Attribution) -> str:
 
 
 def _plain(value: float | None) -> str:
-    return "" if value is None else f"{value:+.3f}"
-
-
-def _time(seconds: Estimate) -> str:
-    return ("-" if seconds.value < 0 else "+") + format_duration(abs(seconds.value))
+    return "" if value is None else format_loss_reduction(value)
 
 
 AXIS = 40
@@ -164,15 +205,15 @@ def comparison_text(comparison: Comparison) -> str:
     measure = "bits/byte" if in_bits else "loss"
     rows = []
     for arm in comparison.arms:
-        difference = arm.difference
+        reduction = arm_loss_reduction(arm)
         rows.append(
             (arm.name, f"{arm.validation_loss:.3f}", f"{arm.bits_per_byte:.3f}",
              f"{arm.accuracy:.1%}", format_duration(arm.seconds), format_bytes(arm.memory),
-             "" if difference is None else format_difference(difference.value, difference.ci95),
+             "" if reduction is None else format_bracketed(reduction),
              "" if arm.verdict == "first" else arm.verdict)
         )  # fmt: skip
     head = ("arm", "loss", "bits/byte", "accuracy", "time", "memory",
-            f"difference in {measure}", "")  # fmt: skip
+            f"{measure} reduction", "")  # fmt: skip
     blocks = [table(head, rows), dot_plot(comparison), comparison.sentence]
     if in_bits:
         blocks.append(

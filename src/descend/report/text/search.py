@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from descend.experiments.search.result import SearchResult, SearchTrial
-from descend.experiments.summary_text import value_word
+from descend.report.text.experiment_summary import format_value
 from descend.report.text.experiments import AXIS, table
 from descend.units import format_duration
 
@@ -29,7 +29,7 @@ def format_search(result: SearchResult) -> str:
 
 def search_row(rank: int, tried: SearchTrial, keys: list[str]) -> tuple[str, ...]:
     """A trial as cells: rank, values, bits per byte, loss, accuracy, seconds."""
-    named = (str(rank), *(value_word(tried.values[k]) for k in keys))
+    named = (str(rank), *(format_value(tried.values[k]) for k in keys))
     if tried.bits_per_byte is None:
         return (*named, *("–" for _ in NUMBERS))
     return (

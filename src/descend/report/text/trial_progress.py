@@ -14,9 +14,9 @@ from rich.text import Text
 from descend.experiments.search.runner import MIN_TRIALS
 from descend.experiments.search.search_loop import TrialEnded, TrialsRunning
 from descend.experiments.search.search_plan import SearchPlan
-from descend.experiments.summary_text import value_word
 from descend.machine import contention_factor
 from descend.report.notebook.live_progress import display_cell, update_cell
+from descend.report.text.experiment_summary import format_value
 from descend.report.text.live_progress import print_line
 from descend.trials.cached_trial import load_cached_result
 from descend.trials.executor import TrialCallback, TrialProgress, ignore_progress, worker_count
@@ -214,9 +214,9 @@ def _running_line(one: TrialsRunning) -> str:
 
 
 def _trial_line(trial: TrialEnded) -> str:
-    values = ", ".join(f"{key} {value_word(value)}" for key, value in trial.values.items())
-    if trial.why is not None:
-        end = f"cannot be tried ({trial.why.rstrip('.')})"
+    values = ", ".join(f"{key} {format_value(value)}" for key, value in trial.values.items())
+    if trial.failure_reason is not None:
+        end = f"cannot be tried ({trial.failure_reason.rstrip('.')})"
     else:
         end = f"{trial.bits_per_byte:.3f} bits per byte" + (
             ", ended early" if trial.stopped else ""

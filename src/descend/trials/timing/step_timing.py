@@ -55,7 +55,7 @@ class StepTime(msgspec.Struct, frozen=True):
 class _Timing(msgspec.Struct, frozen=True):
     """A speed as it was measured."""
 
-    speed: StepTime
+    step_time: StepTime
     at: float
     """Seconds since 1970."""
     is_contended: bool
@@ -71,12 +71,12 @@ def get_step_time(ready: PreparedTrial) -> StepTime:
         RETUNE_AFTER_SECONDS if cached.is_contended else TIMING_TTL_SECONDS
     )
     if cached is not None and (trusted or _has_contention(ready.execution)):
-        return cached.speed  # a doubtful one cannot be bettered while the machine is busy
+        return cached.step_time  # a doubtful one cannot be bettered while the machine is busy
     timing = _time(ready)
-    if cached is not None and _timings_agree(cached.speed, timing.speed):
-        timing = msgspec.structs.replace(timing, speed=cached.speed)
+    if cached is not None and _timings_agree(cached.step_time, timing.step_time):
+        timing = msgspec.structs.replace(timing, step_time=cached.step_time)
     write_file_atomic(file, msgspec.json.encode(timing))
-    return timing.speed
+    return timing.step_time
 
 
 def _file(ready: PreparedTrial) -> Path:

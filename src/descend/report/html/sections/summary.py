@@ -73,14 +73,9 @@ def _millions(count: int) -> str:
 
 def ngram_baselines_section(run: RecordedRun) -> Section:
     """The model among those that only count."""
-    baselines = {
-        k: float(v)
-        for k, v in run.metadata.corpus["ngram_baselines"].items()
-        if k in BASELINE_NAMES
-    }
-    steps = [(BASELINE_NAMES[k], v) for k, v in baselines.items()] + [
-        ("this model", run.summary.validation_loss)
-    ]
+    baselines = run.metadata.corpus["ngram_baselines"]
+    steps = [(BASELINE_NAMES[k], float(v)) for k, v in baselines.items() if k in BASELINE_NAMES]
+    steps.append(("this model", run.summary.validation_loss))
     steps.sort(key=lambda step: -step[1])
     names, values = [s[0] for s in steps], [s[1] for s in steps]
     description = "; ".join(f"{name} {value:.2f}" for name, value in steps)

@@ -1,0 +1,235 @@
+"""The report of an attribution: which change brought how much of the loss reduction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from descend.config import RunConfig
+from descend.experiments.attribute.result import Attribution
+from descend.experiments.estimate import to_loss_reduction
+from descend.experiments.named_config import KEYS_WITHOUT_EFFECT_ON_LOSS
+from descend.handbook.setting_facts import format_setting
+from descend.report.html.charts import Axis, intervals
+from descend.report.html.experiment_sections import MADE_BY, make_interval_bar, repeat_section
+from descend.report.html.page import (
+    Fact,
+    Facts,
+    Figure,
+    Paragraph,
+    ReportBlock,
+    ReportPage,
+    ReportTable,
+    Section,
+    TableColumn,
+)
+from descend.report.text.experiments import (
+    contribution_loss_reduction,
+    describe_method,
+    format_ci95,
+    format_loss_reduction,
+    format_p_value,
+    format_pair_range,
+    format_time_difference,
+    pairs_method,
+)
+from descend.units import format_count, format_duration, format_percentage_points
+
+
+def attribution_report(attribution: Attribution, folder: Path) -> ReportPage:
+    """Parts of the changes with intervals, interactions, every run."""
+    return ReportPage(
+        title=f"{attribution.a} → {attribution.b}",
+        subtitle=f"{attribution.corpus} · {folder.resolve().name}",
+        lead=(attribution.sentence,),
+        facts=Facts(
+            (
+                Fact(
+                    "loss reduction in all",
+                    format_loss_reduction(attribution.total_difference.value),
+                    attribution.unit,
+                ),
+                Fact(
+                    "accuracy",
+                    format_percentage_points(attribution.total_accuracy.value),
+                    "of held-out tokens",
+                ),
+                Fact(
+                    "training time",
+                    format_time_difference(attribution.total_seconds),
+                    "for each run",
+                ),
+                Fact(
+                    "runs",
+                    f"{len(attribution.runs):,}",
+                    f"{format_count(len(attribution.seeds), 'seed')}, {attribution.method}",
+                ),
+            )
+        ),
+        sections=tuple(
+            s
+            for s in (
+                _contributions_section(attribution),
+                *_interactions(attribution),
+                _runs(attribution),
+                repeat_section(attribution.command),
+            )
+            if s
+        ),
+        made_by=MADE_BY,
+    )
+
+
+def _contributions_section(attribution: Attribution) -> Section:
+    spans = [
+        make_interval_bar(s.change, contribution_loss_reduction(s))
+        for s in attribution.contributions
+    ]
+    description = "; ".join(f"{s.name} {s.value:+.3f}" for s in spans)
+    return Section(
+        "contributions",
+        "Which change brought how much",
+        (
+            Paragraph(
+                "What a change brings depends on which others are made already. Its part is what"
+                " it brings on average over all orders of making them (the Shapley value): the"
+                " parts add up to the whole. Right of zero is better: the loss falls. Each"
+                " interval speaks for its own change; p, corrected for their number, for what is"
+                " said of all of them."
+            ),
+            Figure(
+                f"Part of each change in the held-out loss reduction, {attribution.unit}, with 95 %"
+                " intervals",
+                f"Loss reductions: {description}.",
+                intervals(spans, Axis(attribution.unit)),
+                height=70 + 34 * len(spans),
+            ),
+            _contributions_table(attribution),
+        ),
+    )
+
+
+def _contributions_table(attribution: Attribution) -> ReportTable:
+    columns = (
+        TableColumn("change", False),
+        TableColumn("loss reduction"),
+        TableColumn("95 %"),
+        TableColumn("p (Holm)"),
+        TableColumn("alone"),
+        TableColumn("made last"),
+        TableColumn("accuracy"),
+        TableColumn("time"),
+    )
+    rows = [
+        (
+            s.change,
+            format_loss_reduction(s.value),
+            format_ci95(contribution_loss_reduction(s)),
+            format_p_value(s.p),
+            format_loss_reduction(s.effect_first),
+            format_loss_reduction(s.effect_last),
+            format_percentage_points(s.accuracy.value),
+            format_time_difference(s.seconds),
+        )
+        for s in attribution.contributions
+    ]
+    rows.append(
+        (
+            "all of it",
+            format_loss_reduction(attribution.total_difference.value),
+            format_ci95(to_loss_reduction(attribution.total_difference)),
+            "",
+            "",
+            "",
+            format_percentage_points(attribution.total_accuracy.value),
+            format_time_difference(attribution.total_seconds),
+        )
+    )
+    return ReportTable("Each change", columns, tuple(rows), frozenset({len(rows) - 1}))
+
+
+def _runs(attribution: Attribution) -> Section:
+    """How it was found: every run, and what all of them share."""
+    names = {s.key: s.change for s in attribution.contributions}
+    columns = (
+        TableColumn("seed"),
+        TableColumn("changes made", False),
+        TableColumn("held-out loss"),
+        TableColumn("bits per byte"),
+        TableColumn("accuracy"),
+        TableColumn("updates"),
+        TableColumn("time"),
+    )
+    rows = tuple(
+        (
+            str(r.seed),
+            "; ".join(names.get(key, key) for key in r.changed) or f"none: {attribution.a}",
+            f"{r.validation_loss:.3f}" + (" (went astray)" if r.diverged else ""),
+            f"{r.bits_per_byte:.3f}",
+            f"{r.accuracy:.1%}",
+            f"{r.steps:,}",
+            format_duration(r.seconds),
+        )
+        for r in attribution.runs
+    )
+    blocks: list[ReportBlock] = [
+        Paragraph(
+            f"{describe_method(attribution)}. Runs of one seed share initial weights where the"
+            " shape allows, the order of the text, and the held-out text."
+        ),
+        ReportTable("Every run", columns, rows, folded=True),
+    ]
+    base = tuple(
+        (key, format_setting(attribution.base.get(key)), format_setting(field.default))
+        for key, field in RunConfig.model_fields.items()
+        if key not in KEYS_WITHOUT_EFFECT_ON_LOSS
+        and attribution.base.get(key, field.default) != field.default
+    )
+    if base:
+        blocks.append(
+            ReportTable(
+                f"The settings of {attribution.a} that are not the default",
+                (
+                    TableColumn("setting", False),
+                    TableColumn("value", False),
+                    TableColumn("default", False),
+                ),
+                base,
+                folded=True,
+            )
+        )
+    return Section("runs", "How it was found", tuple(blocks))
+
+
+def _interactions(attribution: Attribution) -> Sequence[Section]:
+    if not attribution.interactions:
+        return ()
+    rows = tuple(
+        (
+            *i.keys,
+            format_loss_reduction(i.value),
+            f"{i.sets}" if i.sets else "–",
+            format_pair_range(i) or "–",
+        )
+        for i in attribution.interactions
+    )
+    columns = (
+        TableColumn("one", False),
+        TableColumn("other", False),
+        TableColumn(attribution.unit),
+        TableColumn("sets of others"),
+        TableColumn("least to most"),
+    )
+    return (
+        Section(
+            "together",
+            "What two changes do together",
+            (
+                Paragraph(
+                    "Beyond what each brings alone: above zero they help each other. In "
+                    f"{pairs_method(attribution)}; what is seen beside few sets may be chance."
+                ),
+                ReportTable("Pairs of changes, the strongest first", columns, rows),
+            ),
+        ),
+    )

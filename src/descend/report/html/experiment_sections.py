@@ -1,0 +1,33 @@
+"""What the reports of experiments share."""
+
+from __future__ import annotations
+
+from descend.experiments.estimate import Estimate
+from descend.report.html.charts import IntervalBar
+from descend.report.html.page import Command, Paragraph, Section
+from descend.version import __version__
+
+MADE_BY = f"Report of an experiment · descend {__version__}"
+
+
+def repeat_section(command: str) -> Section | None:
+    """What repeats an experiment; None where it was not written down."""
+    if not command:
+        return None
+    return Section(
+        "again",
+        "Do it again",
+        (
+            Paragraph(
+                "As it was typed or called, on the same text. Runs that are still in the cache "
+                "cost nothing."
+            ),
+            Command(command),
+        ),
+    )
+
+
+def make_interval_bar(name: str, estimate: Estimate) -> IntervalBar:
+    """A bar of the chart: its ends are the value where there is no interval."""
+    low, high = estimate.ci95 or (estimate.value, estimate.value)
+    return IntervalBar(name, estimate.value, low, high)

@@ -1,0 +1,195 @@
+"""The answers of experiments in plain words: what may be claimed, and what may not.
+
+Effects on the loss are loss reductions: above zero is better.
+"""
+
+from __future__ import annotations
+
+from descend.experiments.attribute.result import Attribution, ChangeContribution
+from descend.experiments.compare.finished_runs import FinishedComparison
+from descend.experiments.compare.result import ArmResult, Comparison
+from descend.experiments.estimate import to_loss_reduction
+from descend.experiments.search.result import SearchResult, SearchTrial
+from descend.experiments.search.space import count_configs
+from descend.trials.paired_stats import ALPHA
+from descend.units import format_count
+
+MIN_TRIED = 3
+"""Trials under which nothing was searched: the base and another are a comparison."""
+
+MIN_GAIN_BITS = 0.01
+"""Bits per byte under which two single runs are not told apart: three times the standard deviation
+across seeds of a small run (0.006 nats per token, tiny Shakespeare, of about 2 bytes a token)."""
+
+_BUDGET_WORDS = {"tokens": "tokens", "seconds": "s of training", "steps": "steps"}
+
+_EQUAL = {
+    "tokens": "on equal tokens",
+    "seconds": "in equal time",
+    "steps": "with equal steps",
+    "epoch": "with each its own epochs",
+}
+
+_VERDICTS = {"better": "better than", "worse": "worse than"}
+
+
+def summarize_comparison(comparison: Comparison) -> str:
+    """Say what may be claimed of the arms against the first, and what may not."""
+    first, others = comparison.arms[0], comparison.arms[1:]
+    num_seeds = len(comparison.seeds)
+    text = f"{_EQUAL[comparison.budget_unit]}, {format_count(num_seeds, 'seed')} each"
+    if num_seeds == 1:
+        text += " (one seed shows no spread, so nothing is claimed)"
+    parts = []
+    for verdict, words in _VERDICTS.items():
+        arms = sorted((a for a in others if a.verdict == verdict), key=lambda a: -_reduction(a))
+        if arms:
+            named = ", ".join(f"{a.name} ({_reduction(a):+.3f})" for a in arms)
+            parts.append(f"{words} {first.name}: {named}")
+    unsure = [a.name for a in others if a.verdict == "not told apart"]
+    if unsure:
+        parts.append(f"not told apart from {first.name}: {', '.join(unsure)}")
+    return (
+        f"{text[0].upper()}{text[1:]}, held-out loss reduction in {comparison.unit}: "
+        f"{'; '.join(parts)}."
+    )
+
+
+def summarize_finished_runs(comparison: FinishedComparison) -> str:
+    """Say which of the finished runs is better, where that can be told."""
+    if not comparison.same_validation:
+        return (
+            "The runs were not judged on the same validation text, so which is better cannot be "
+            "told. `descend evaluate` judges each of them on a text that you name."
+        )
+    runs = comparison.runs
+    best = min(runs, key=lambda r: r.bits_per_byte)
+    lead = min(r.bits_per_byte for r in runs if r is not best) - best.bits_per_byte
+    if lead < MIN_GAIN_BITS:
+        return (
+            f"The best two differ by {lead:.3f} bits per byte, which another seed may change as "
+            "well: they are not told apart."
+        )
+    return (
+        f"{best.run} is better, by {lead:.3f} bits per byte. That is one run each: `descend "
+        "compare --arm RUN --arm RUN` trains both again with several seeds."
+    )
+
+
+def summarize_search(result: SearchResult) -> str:
+    """Say what may be claimed of the best of a search, and what not."""
+    if len(result.trials) == 1:
+        return (
+            "There was time for one trial only, so nothing could be compared: give it more "
+            "minutes, or a smaller base."
+        )
+    return _search_claim(result) + few_trials_warning(
+        len(result.trials), count_configs(result.space)
+    )
+
+
+def _search_claim(result: SearchResult) -> str:
+    budget, comparison = result.budget, result.confirmation
+    each = (
+        "its own epochs"
+        if budget is None
+        else f"{budget:,.10g} {_BUDGET_WORDS[result.budget_unit]}"
+    )
+    stopped = sum(t.state == "stopped" for t in result.trials)
+    early = f", {stopped} of them ended early" if stopped else ""
+    best = next(t for t in result.trials if t.number == result.best_number)
+    values = _describe_values(best)
+    text = f"Of {len(result.trials)} configurations tried with {each} each{early}, "
+    if comparison is None:
+        return text + f"none was better than the base itself ({values})."
+    best_arm = comparison.arms[1]
+    verdict = _VERDICTS.get(best_arm.verdict, "not told apart from")
+    text += (
+        f"the best is {values}. Trained again with "
+        f"{format_count(len(comparison.seeds), 'fresh seed')} it is {verdict} the base: loss "
+        f"reduction {_reduction(best_arm):+.3f}{_format_interval(best_arm)} {comparison.unit}"
+    )
+    if len(comparison.seeds) == 1:
+        text += " (one seed shows no spread, so nothing is claimed)"
+    return text + "."
+
+
+def few_trials_warning(tried: int, num_configs: float) -> str:
+    """Warn where time was too short to search: no more than the base and another."""
+    if tried >= min(MIN_TRIED, num_configs) or tried == 1:  # of one the sentence says it
+        return ""
+    return (
+        f" Time was enough for {format_count(tried, 'trial')} only, which is no search: give it"
+        " more minutes, or a smaller base."
+    )
+
+
+def summarize_attribution(attribution: Attribution) -> str:
+    """Say which changes helped and which hurt, from the largest effect down."""
+    total, contributions = attribution.total_difference, attribution.contributions
+    direction = "lowers" if total.value < 0 else "raises"
+    text = (
+        f"The change from {attribution.a} to {attribution.b} {direction} the held-out loss by "
+        f"{abs(total.value):.3f} {attribution.unit}"
+    )
+    if len(attribution.seeds) == 1:
+        text += " with the one seed tried"
+    elif not _excludes_zero(total.ci95):
+        text += " (not told apart from nothing)"
+    if contributions[0].ci95 is None:
+        exact = attribution.method == "exact"
+        evidence = "one seed shows" if exact else "one order of one seed shows"
+        return f"{text}; {evidence} no spread, so no change is said to help or to hurt."
+    significant = [c for c in contributions if is_significant_contribution(c)]
+    groups = {
+        "what helped": [_name_effect(c) for c in significant if c.value < 0],
+        "what hurt": [_name_effect(c) for c in reversed(significant) if c.value > 0],
+        "not told apart from nothing": [c.key for c in contributions if c not in significant],
+    }
+    parts = [f"{words}: {', '.join(keys)}" for words, keys in groups.items() if keys]
+    return f"{text}; {_scope(attribution)}{'; '.join(parts)}."
+
+
+def _scope(attribution: Attribution) -> str:
+    """Of what the words are said, where that is not any seed: orders of one seed say nothing of
+    others. Nor do more orders than changes of each of several: these meet the same runs again, and
+    noise of a run met twice looks like an effect."""
+    num_seeds = len(attribution.seeds)
+    if num_seeds == 1:
+        return f"over its {attribution.orders} orders, "
+    if attribution.orders > len(attribution.contributions):
+        return f"over {attribution.orders} orders of each of these {num_seeds} seeds, "
+    return ""
+
+
+def is_significant_contribution(contribution: ChangeContribution) -> bool:
+    """Tell whether it may be said, beside what is said of all other changes, that it helped or
+    hurt."""
+    return contribution.p is not None and contribution.p < ALPHA
+
+
+def _name_effect(contribution: ChangeContribution) -> str:
+    return f"{contribution.key} ({0.0 - contribution.value:+.3f})"
+
+
+def _excludes_zero(ci95: tuple[float, float] | None) -> bool:
+    """Whether there is an interval and zero lies outside it."""
+    return ci95 is not None and (ci95[0] > 0 or ci95[1] < 0)
+
+
+def format_value(value: object) -> str:
+    """`0.00211`: a drawn number is not worth more than three digits to read."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _describe_values(trial: SearchTrial) -> str:
+    return ", ".join(f"{key} {format_value(value)}" for key, value in trial.values.items())
+
+
+def _reduction(arm: ArmResult) -> float:
+    return to_loss_reduction(arm.difference).value if arm.difference else 0.0
+
+
+def _format_interval(arm: ArmResult) -> str:
+    interval = to_loss_reduction(arm.difference).ci95 if arm.difference else None
+    return f" [{interval[0]:+.3f}, {interval[1]:+.3f}]" if interval else ""
