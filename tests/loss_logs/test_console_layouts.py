@@ -58,10 +58,10 @@ def test_a_bar_may_pad_a_value_that_is_no_number(special: str, tmp_path: Path) -
 def test_a_validation_bar_makes_an_equal_value_a_new_measure(tmp_path: Path) -> None:
     text = ""
     for epoch in range(4):
-        shown = "" if epoch == 0 else ", val_loss=4.00"
+        repeat = "" if epoch == 0 else ", val_loss=4.00"
         for step in (50, 100):
             loss = f"train_loss=4.{9 - epoch}0"
-            text += f"\rEpoch {epoch}: 50%|## | {step}/100 [00:01<00:09, {loss}{shown}]"
+            text += f"\rEpoch {epoch}: 50%|## | {step}/100 [00:01<00:09, {loss}{repeat}]"
         text += "\rValidation DataLoader 0: 100%|## | 20/20 [00:01<00:00]"
         text += f"\rEpoch {epoch}: 100%|## | 100/100 [00:01<00:00, {loss}, val_loss=4.00]"
     log = read_text(tmp_path, text)
@@ -102,20 +102,18 @@ def test_number_ignores_marks_around_it(mark: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "heading",
+    "title",
     [
         "***** Evaluating perplexity, Epoch {}/3 *****",
         "--- Validation {} ---",
         "Epoch {} validation:",
     ],
 )
-def test_a_heading_with_a_number_names_the_split_of_the_next_loss(
-    heading: str, tmp_path: Path
-) -> None:
+def test_a_title_with_a_number_names_the_split_of_the_next_loss(title: str, tmp_path: Path) -> None:
     lines = []
     for epoch in range(3):
         lines += [
-            heading.format(epoch),
+            title.format(epoch),
             f"ppl: 11.1, loss: {2.4 - epoch / 10}",
             f"Epoch {epoch + 1}",
         ]

@@ -26,9 +26,11 @@ def diagnose_curve(
     rows = ["step,train_loss,val_loss,lr"]
     for n in range(201):
         share = n / 200
-        held_out = "" if validation_gap is None or n % 20 else f"{loss(share) + validation_gap:.4f}"
+        validation = (
+            "" if validation_gap is None or n % 20 else f"{loss(share) + validation_gap:.4f}"
+        )
         rows.append(
-            f"{share * STEPS:.0f},{loss(share) + draw.gauss(0, 0.03):.4f},{held_out},"
+            f"{share * STEPS:.0f},{loss(share) + draw.gauss(0, 0.03):.4f},{validation},"
             f"{'' if rate is None else rate}"
         )
     path.write_text("\n".join(rows))

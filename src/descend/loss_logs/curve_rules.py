@@ -241,9 +241,11 @@ def _stuck(shape: Shape) -> LogVerdict | None:
         )  # fmt: skip
     if not _has_low_rate(curve, SMALL_RATE) and not falling:
         level = levels_at_frequencies(shape) or levels_after_first_epoch(shape)
-        return level or _rose(curve, fact) if fell <= 0 else level or LogVerdict(
-            "unknown", 0.5, "no", reason, None, [fact], {}, ""
-        )  # fmt: skip
+        if level is not None:
+            return level
+        if fell <= 0:
+            return _rose(curve, fact)
+        return LogVerdict("unknown", 0.5, "no", reason, None, [fact], {}, "")
     return _rate_too_low(curve, reason, fact)
 
 
@@ -266,6 +268,7 @@ def _rose(curve: CurveFeatures, fact: EvidenceFacts) -> LogVerdict:
 
 
 def _rate_too_low(curve: CurveFeatures, reason: str, fact: EvidenceFacts) -> LogVerdict:
+    """The verdict on a curve whose rate is, or looks, too low."""
     low = _has_low_rate(curve, SMALL_RATE)
     advice = (
         "raise the rate threefold, then tenfold, with a short warm-up; if nothing changes, look "
