@@ -19,8 +19,12 @@ from descend.loss_logs.curve_notes import (
 )
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
 from descend.loss_logs.normality import (
+    FREQUENCY_NATS,
     MANY_TOKENS,
+    PAIR_FRACTION,
     flat_after_fall,
+    is_above_frequencies,
+    is_by_epoch,
     known_by_heart,
     levels_after_first_epoch,
     levels_at_frequencies,
@@ -45,9 +49,8 @@ WAVE = 0.05
 WAVE_NOISE, WAVE_FALL = 8.0, 0.02
 """The rise must also exceed so many standard errors of the smoothed loss, and such a share of the
 whole fall: on short runs of few entries chance alone makes waves."""
-PAIR_FRACTION = 0.5
-"""Share of the first loss that counting pairs of tokens costs, about: a run from nothing that ends
-above it at a rate for fine-tuning was too slow. A first guess."""
+TRAINED_START = 2.5
+"""Nats under which no untrained network of more than a dozen tokens begins."""
 FEW_UPDATES = 100
 """Steps that teach a network nothing to speak of, at any rate."""
 JAGGED = 0.15
@@ -216,6 +219,15 @@ def _stuck(shape: Shape) -> LogVerdict | None:
     reason = "the loss hardly falls" if fell < min_fall else (
         "the loss ends above what counting single tokens reaches"
     )  # fmt: skip
+    falling = curve.slope_per_doubling > 2 * curve.slope_std_error
+    if not blind and _started_trained(curve) and not _has_low_rate(curve, TINY_RATE):
+        if falling and (is_by_epoch(curve) or curve.rate_highest is not None):
+            return None
+        return LogVerdict(
+            "unknown", 0.5, "cannot tell",
+            f"it comes down a little from {curve.first:.2f}, and how much came before is not in "
+            "the log",
+        ) if fell > 0 else _rose(curve, fact)  # fmt: skip
     if curve.unit == "steps" and curve.length < FEW_UPDATES:
         fact = ("steps", curve.length, "updates", (FEW_UPDATES, None), "so few teach nothing")
         return LogVerdict("undertrained", 0.6, "no", reason, "undertrained", [fact], {},
@@ -227,15 +239,36 @@ def _stuck(shape: Shape) -> LogVerdict | None:
             f"{curve.first:.2f} is what training a trained model further looks like, and too "
             "little for one that begins from nothing; give the vocabulary to tell them apart",
         )  # fmt: skip
-    falling = curve.slope_per_doubling > 2 * curve.slope_std_error
     if not _has_low_rate(curve, SMALL_RATE) and not falling:
-        return levels_after_first_epoch(shape) or LogVerdict(
-            "unknown", 0.5, "no", reason, None, [fact], {}, ""
-        )
+        level = levels_at_frequencies(shape) or levels_after_first_epoch(shape)
+        if level is not None:
+            return level
+        if fell <= 0:
+            return _rose(curve, fact)
+        return LogVerdict("unknown", 0.5, "no", reason, None, [fact], {}, "")
     return _rate_too_low(curve, reason, fact)
 
 
+def _started_trained(curve: CurveFeatures) -> bool:
+    """Whether the first loss is one of a network that has learned something."""
+    if is_by_epoch(curve):
+        return curve.first < FREQUENCY_NATS
+    return curve.first < TRAINED_START
+
+
+def _rose(curve: CurveFeatures, fact: EvidenceFacts) -> LogVerdict:
+    """A loss that ends no lower than it began."""
+    if curve.end - curve.first <= max(WAVE * curve.first, WAVE_NOISE * curve.noise_of_mean):
+        return LogVerdict("unknown", 0.5, "no", "the loss does not fall", None, [fact])
+    return LogVerdict(
+        "learning_rate_too_high", 0.45, "no", "the loss ends above where it began",
+        "learning_rate_too_high", [fact, *_rate_fact(curve)], {},
+        "lower the rate to a tenth, warm up, clip gradients at 1.0",
+    )  # fmt: skip
+
+
 def _rate_too_low(curve: CurveFeatures, reason: str, fact: EvidenceFacts) -> LogVerdict:
+    """The verdict on a curve whose rate is, or looks, too low."""
     low = _has_low_rate(curve, SMALL_RATE)
     advice = (
         "raise the rate threefold, then tenfold, with a short warm-up; if nothing changes, look "
@@ -271,6 +304,30 @@ def _rate_fact(curve: CurveFeatures) -> list[EvidenceFacts]:
     return [("highest_rate", rate, "", (SMALL_RATE, None), "such rates are for fine-tuning")]
 
 
+def _too_slow(shape: Shape) -> LogVerdict | None:
+    """A curve that still falls and has not learned what a run of any use learns."""
+    curve = shape.curve
+    assert curve is not None
+    slope = curve.slope_per_doubling
+    if slope < 2 * curve.slope_std_error:
+        return None
+    fact: EvidenceFacts = ("slope_per_doubling", slope, "nats", (None, STILL_FALLING * curve.end),
+                           "by so much the loss falls in the second half of the run")  # fmt: skip
+    is_far = curve.first >= FINETUNING_START and curve.end > PAIR_FRACTION * curve.first
+    if is_far and _has_low_rate(curve, SMALL_RATE):
+        return _rate_too_low(curve, "the loss still falls, slowly, at a rate for fine-tuning", fact)
+    if _has_low_rate(curve, TINY_RATE):
+        return _rate_too_low(curve, "the loss falls slowly, at a tiny rate", fact)
+    if shape.band.unigram is not None or not is_above_frequencies(curve):
+        return None
+    return LogVerdict(
+        "undertrained", 0.4, "no",
+        f"it ends at {curve.end:.2f}, which is about what knowing how frequent tokens are costs: "
+        "it falls, too slowly or for too short", "undertrained", [fact], {},
+        "train for longer, or raise the learning rate threefold if the run was long",
+    )  # fmt: skip
+
+
 def _stopped_early(shape: Shape) -> LogVerdict | None:
     curve = shape.curve
     assert curve is not None
@@ -283,9 +340,6 @@ def _stopped_early(shape: Shape) -> LogVerdict | None:
         return None
     fact: EvidenceFacts = ("slope_per_doubling", slope, "nats", (None, STILL_FALLING * curve.end),
                            "by so much the loss falls in the second half of the run")  # fmt: skip
-    is_far = curve.first >= FINETUNING_START and curve.end > PAIR_FRACTION * curve.first
-    if is_far and _has_low_rate(curve, SMALL_RATE):
-        return _rate_too_low(curve, "the loss still falls, slowly, at a rate for fine-tuning", fact)
     unseen = "" if curve.validation_best is not None else (
         "; overfitting cannot be seen, since there is no validation loss"
     )  # fmt: skip
@@ -301,7 +355,7 @@ def _stopped_early(shape: Shape) -> LogVerdict | None:
 RULES: tuple[Callable[[Shape], LogVerdict | None], ...] = (
     _diverged, other_objective, rate_out_of_range, _overfitted, _stuck, _rate_too_high,
     levels_at_frequencies, unexpected_start, recurring_pattern, flat_after_fall, known_by_heart,
-    _stopped_early,
+    _too_slow, _stopped_early,
 )  # fmt: skip
 
 

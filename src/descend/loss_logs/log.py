@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 LogUnit = Literal["steps", "epochs", "entries"]
-"""What `Entry.at` counts: entries, where the log names neither steps nor epochs."""
+"""What `LogEntry.position` counts: entries, where the log names neither steps nor epochs."""
 
 Objective = Literal[
     "preference", "reward", "masked tokens", "diffusion", "classification", "speech", "contrastive",

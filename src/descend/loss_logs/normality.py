@@ -33,10 +33,17 @@ FELL = 0.12
 """Share of the first loss that must have been lost before the flat stretch."""
 MANY_TOKENS = 8.0
 """Nats of a first loss from which the tokens are pieces of words by the thousand (ln 3,000)."""
-FREQUENCY_FRACTION = 0.62
-"""Share of such a first loss above which a curve that levels off has learned how frequent tokens
-are and little else: in English text the entropy of single tokens is 7 to 8 nats of 10 to 12, and
-models of pairs come to half of the start. A first guess."""
+FREQUENCY_NATS = 6.0
+"""Nats above which a model of such tokens knows how frequent they are and little else: the entropy
+of single words and pieces of words of English text is 6.5 to 8 nats, whatever the vocabulary. A
+first guess."""
+FEW_TOKENS, FREQUENCY_FRACTION = 4.0, 0.68
+"""Nats of a first loss of characters and bytes, and the share of it above which such a model knows
+frequencies and little else: 65 characters start at 4.17, and their frequencies cost 3.3."""
+PAIR_FRACTION = 0.5
+"""Share of such a first loss that counting pairs of tokens costs, about. A first guess."""
+MIN_LEVEL_FALL = 0.05
+"""Share of the first loss that must be lost before a level is one that was come down to."""
 LEVEL = 0.01
 """Share of the loss that a doubling of the run gains, below which it has leveled off."""
 BY_HEART = 0.7
@@ -141,6 +148,8 @@ def flat_after_fall(shape: Shape) -> LogVerdict | None:
     assert curve is not None
     if shape.band.unigram is not None or not is_flat(curve):
         return None
+    if curve.first >= MANY_TOKENS and curve.end < PAIR_FRACTION * curve.first:
+        return None  # frequencies alone do not bring it there
     return LogVerdict(
         "unknown", 0.5, "cannot tell",
         f"it fell to about {curve.end:.2f} by {curve.flat_since:,.6g} {curve.unit} and stays "
@@ -158,14 +167,25 @@ def levels_at_frequencies(shape: Shape) -> LogVerdict | None:
         and curve.finite_points >= MIN_FLAT_POINTS
         and curve.slope_per_doubling < LEVEL * curve.end
     )
-    is_high = curve.first >= MANY_TOKENS and curve.end >= FREQUENCY_FRACTION * curve.first
-    if shape.band.unigram is not None or not has_level or not is_high:
+    fell = curve.first - curve.end >= MIN_LEVEL_FALL * curve.first
+    if shape.band.unigram is not None or not (has_level and fell):
+        return None
+    rate = curve.rate_highest
+    has_few_tokens = FEW_TOKENS <= curve.first < MANY_TOKENS
+    if has_few_tokens and curve.end >= FREQUENCY_FRACTION * curve.first:
+        if rate is None or rate <= USUAL_RATE:
+            return LogVerdict(
+                "unknown", 0.5, "cannot tell",
+                f"it levels off at {curve.end:.2f} after a start at {curve.first:.2f}: a model "
+                "that knows only how frequent tokens are leaves such a curve, and so does training "
+                "a trained model further; give the text (--corpus) to tell them apart",
+            )  # fmt: skip
+    elif not is_above_frequencies(curve):
         return None
     reason = (
         f"it levels off at {curve.end:.2f} after a start at {curve.first:.2f}, which is about what "
         "knowing how frequent tokens are costs: the context is not learned"
     )
-    rate = curve.rate_highest
     if rate is not None and rate <= USUAL_RATE:
         return LogVerdict("unknown", 0.5, "no", reason)
     return LogVerdict(
@@ -176,17 +196,27 @@ def levels_at_frequencies(shape: Shape) -> LogVerdict | None:
     )  # fmt: skip
 
 
+def is_above_frequencies(curve: CurveFeatures) -> bool:
+    """Whether a curve of thousands of tokens ends where knowing their frequencies alone brings it,
+    or above."""
+    return curve.first >= MANY_TOKENS and curve.end >= FREQUENCY_NATS
+
+
+def is_by_epoch(curve: CurveFeatures) -> bool:
+    """Whether there is a point an epoch, so that the first is no loss of an untrained network."""
+    intervals = curve.points - 1
+    begins = curve.unit == "epochs" and curve.first_position in (0, 1)
+    return begins and intervals > 0 and curve.length - curve.first_position >= intervals
+
+
 def levels_after_first_epoch(shape: Shape) -> LogVerdict | None:
     """A curve of one point an epoch that stays where its first epoch ended, far from learned."""
     curve = shape.curve
     assert curve is not None
-    rate, intervals = curve.rate_highest, curve.points - 1
-    by_epoch = curve.unit == "epochs" and intervals > 0 and curve.first_position in (0, 1)
-    by_epoch = by_epoch and curve.length - curve.first_position >= intervals
-    is_falling = curve.slope_per_doubling > 2 * curve.slope_std_error
-    if not by_epoch or is_falling or curve.finite_points < MIN_FLAT_POINTS:
+    rate = curve.rate_highest
+    if not is_by_epoch(curve) or curve.finite_points < MIN_FLAT_POINTS:
         return None
-    if curve.first < FROM_NOTHING + NEAR_START or (rate is not None and rate <= USUAL_RATE):
+    if curve.end < FREQUENCY_NATS or (rate is not None and rate <= USUAL_RATE):
         return None
     return LogVerdict(
         "learning_rate_too_high", 0.4, "no",

@@ -32,9 +32,9 @@ _NULL = frozenset({"null", "none"})
 _STEP = Meaning("step", None, 9, "bare")
 _BAR = re.compile(r"\d+/\d+ ?\[\d+:\d|%\|")
 _BAR_COUNT = re.compile(r"(\d+)/(\d+) ?\[\d+:\d")
-_HEADING = re.compile(r"^[*=\-#>~\s]{3,}.*[*=\-#<~:]$|^[A-Za-z].*(?::|\.\.\.)$")
+_TITLE = re.compile(r"^[*=\-#>~\s]{3,}.*[*=\-#<~:]$|^[A-Za-z].*(?::|\.\.\.)$")
 """A line that stands over others: between signs, or with a colon or dots at its end."""
-MAX_HEADING_WORDS = 6
+MAX_TITLE_WORDS = 6
 _DICTIONARY = re.compile(r"\{\s*['\"]\w")
 _KERAS = re.compile(
     r"^\s*(\d+)/(\d+|Unknown)\b.*?"
@@ -166,7 +166,7 @@ class Console:
         if row.bar:
             self._take_bar(text)
         if not pairs:
-            if _HEADING.match(text) and not row.bar:
+            if _TITLE.match(text) and not row.bar:
                 self._name_block(text, is_short=True)
             return False
         if row.losses or row.perplexities:
@@ -178,7 +178,7 @@ class Console:
             return self.assembly.add(row)
         if row.step is not None or self.block_is_short:
             self._set_block("")
-        if _HEADING.match(text) and not row.bar:
+        if _TITLE.match(text) and not row.bar:
             self._name_block(text, is_short=True)
         self.assembly.set_context(row)
         return False
@@ -198,9 +198,9 @@ class Console:
     def _name_block(self, text: str, *, is_short: bool = False) -> None:
         words = [w.lower() for w in re.findall(r"[A-Za-z]+", text)]
         named = [w for w in words if w in VALIDATION or w in TRAIN]
-        max_words = MAX_HEADING_WORDS if is_short else 4
-        is_heading = bool(named) and len(words) <= max_words and (is_short or text[-1] in ":-=]*#")
-        self._set_block(named[-1] if is_heading else "", is_short=is_short)
+        max_words = MAX_TITLE_WORDS if is_short else 4
+        is_title = bool(named) and len(words) <= max_words and (is_short or text[-1] in ":-=]*#")
+        self._set_block(named[-1] if is_title else "", is_short=is_short)
 
     def _progress(self, progress: re.Match[str], text: str, line: Line) -> bool:
         """A progress line of Keras: its losses are means over the epoch so far, so that the last

@@ -184,6 +184,8 @@ def read_table(path: Path, assembly: Assembly) -> bool:
         cells = _cells_of(line.text, separator)
         if not cells or not line.text.strip():
             continue
+        if separator is None and len(cells) != len(header):
+            return False  # other lines stand between: that is a console
         values: dict[str, Any] = dict(zip(header, cells, strict=False))
         if long is not None:
             values = {values.get(long[0], ""): values.get(long[1], "")} | {
