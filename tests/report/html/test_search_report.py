@@ -95,7 +95,7 @@ def test_search_report_shows_importance_confirmation_and_commands(
     # Of each value the best that was finished; 64 never was.
     assert by_key.choices["embed_dim"]["xAxis"]["data"] == ["16", "32"]
     assert [d["value"] for d in by_key.choices["embed_dim"]["series"][0]["data"]] == [2.5, 2.25]
-    assert "-0.500 (-0.600 to -0.400)" in str(blocks_of(page, ReportTable)[1].rows)
+    assert "+0.500 (+0.400 to +0.600)" in str(blocks_of(page, ReportTable)[1].rows)
 
 
 def test_the_base_may_be_the_best(searched: SearchResult, tmp_path: Path) -> None:

@@ -1,0 +1,28 @@
+"""What is said of experiments, made from plain records."""
+
+from __future__ import annotations
+
+import pytest
+
+from descend.experiments.compare.finished_runs import FinishedComparison, FinishedRun
+from descend.report.text.experiment_summary import summarize_finished_runs
+
+
+def finished_run(name: str, bits: float) -> FinishedRun:
+    return FinishedRun(
+        run=name, bits_per_byte=bits, gain=None, validation_loss=2 * bits, accuracy=0.2,
+        parameters=9, epochs=1, seconds=1.0, finished=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("bits", "same", "words"),
+    [(2.4, True, "b is better, by 0.100 bits per byte"), (2.499, True, "they are not told apart"),
+     (2.4, False, "which is better cannot be told")],
+)  # fmt: skip
+def test_finished_runs_are_ranked_only_where_that_can_be_told(
+    bits: float, same: bool, words: str
+) -> None:
+    runs = [finished_run("a", 2.5), finished_run("b", bits)]
+    comparison = FinishedComparison(runs=runs, differences={}, same_validation=same)
+    assert words in summarize_finished_runs(comparison)
