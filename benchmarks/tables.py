@@ -19,10 +19,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 import speed_tables
+from experiment_tables import ATTRIBUTIONS, attributed, rates
 from ladder import RECIPE, curve, times_as_long
 from ladder import rows as rungs
 from result_files import RESULTS, ROOT, markdown, read
-from experiment_tables import ATTRIBUTIONS, attributed, rates
 
 from descend.experiments.estimate import estimate_mean
 from descend.report.html.experiment_report import with_interval

@@ -62,7 +62,7 @@ def rows_of(trials: Path, hardness: dict[str, float]) -> list[dict[str, Any]]:
         v = r["values"]
         if r["steps"] < SHORTEST_STEPS or v.get("architecture", "modern") != "modern":
             continue
-        steps = r["best"]["step"]
+        steps = r["best_step"]
         setting = ScalingLawInput(
             text_difficulty=hardness[r["corpus"]],
             block_parameters=12 * v["num_layers"] * v["embed_dim"] ** 2,

@@ -17,8 +17,9 @@ In technical words:
 
         U · [1 + R · (1 − e^(−(P − 1) / R))]
 
-    fresh ones: R is about 15 in large models (Muennighoff and others), 6.8 fitted to small ones
-    here (benchmarks/results/plan/trials.jsonl).
+    fresh ones: R is about 15 in large models (Muennighoff and others). Here an early fit to small
+    ones gave 6.8, which is used; the last gives 4.3, or 2.7 to 6.8 by one standard deviation
+    (benchmarks/results/plan/fit.txt).
 
 How it shows:
     Training loss far below held-out loss, both in evaluation mode; the held-out loss reached
@@ -41,7 +42,7 @@ Typical values:
     is a prototype's first guess, gap and tokens are first guesses. Under a thousand tokens the text
     is too little whatever else is read: each of the smallest vocabulary (257) stands there fewer
     than four times. Real runs
-    (benchmarks/results/doctor/): generalisation gap 0.62 in `fast_tinyshakespeare.json`, the
+    (benchmarks/results/ranges/): generalisation gap 0.62 in `fast_tinyshakespeare.json`, the
     default on a megabyte, 1.8 in `ten_sentences.json`; rise after best 0 in
     `fast_tinyshakespeare.json`, 0.078 in `ten_sentences.json`.
 

@@ -1,6 +1,6 @@
 """Every way to compute a step on a GPU, timed at three sizes; and whether it gives the same bits.
 
-    python benchmarks/speed/on_a_gpu.py [SIZE,SIZE]
+    python benchmarks/speed/gpu_backends.py [SIZE,SIZE]
 
 Prints, for each way: the seconds before the sixth step (compiling and recording among them),
 milliseconds of forward and backward, of the update, and of whole steps one after another, tokens a
@@ -22,7 +22,7 @@ os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # deterministic kernels ask f
 
 import numpy as np
 import torch
-from contestants import SIZES
+from compared_programs import SIZES
 
 from descend.config import make_config
 from descend.data.batches import BatchSampler
@@ -117,7 +117,7 @@ def losses(size: str, way: dict[str, Any]) -> Iterator[float]:
 
 def main() -> None:
     sizes = sys.argv[1].split(",") if len(sys.argv) > 1 else list(VOCABULARY)
-    print(f"python benchmarks/speed/on_a_gpu.py {','.join(sizes)}")
+    print(f"python benchmarks/speed/gpu_backends.py {','.join(sizes)}")
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
     print(f"{'':38} start s  forward   update    whole     tokens/s       MB")
     for size, (name, way) in itertools.product(sizes, WAYS.items()):

@@ -1,6 +1,6 @@
 """One contestant, one size: trains on random tokens and prints its tokens per second as JSON.
 
-    python benchmarks/speed/contestants.py CONTESTANT SIZE SECONDS
+    python benchmarks/speed/compared_programs.py CONTESTANT SIZE SECONDS
 
 Random tokens, since speed does not depend on what the text says. Warm-up (and compiling) is not
 counted in tokens per second; it is printed apart.

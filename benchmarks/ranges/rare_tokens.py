@@ -1,6 +1,6 @@
 """How much of the loss falls on rare tokens, by size of the vocabulary, on a small text.
 
-    python benchmarks/doctor/rare_tokens.py RESULTS
+    python benchmarks/ranges/rare_tokens.py RESULTS
 
 One layer, 64 wide, context 64, 200 steps of 1,024 tokens, on 40 documents of the embedded corpus
 `python`. Writes RESULTS/rare_tokens.json.

@@ -1,11 +1,12 @@
 """Where a curve was going, against where it went: the power law and its bootstrap on recorded runs.
 
-    python benchmarks/doctor/heading.py RESULTS CURVES …
+    python benchmarks/ranges/extrapolation.py RESULTS CURVES …
 
 CURVES: files of recorded runs, as in benchmarks/results/forecast. Of each run whose rate stood at
 its peak for a while, half of that part is seen; the truth is the mean training loss of the last
-twentieth of it, where the law is asked for. Nothing is trained. Writes RESULTS/heading.json: a line
-a run, and before them how many truths lay in their 95 % interval, and the median error in nats of
+twentieth of it, where the law is asked for. Nothing is trained. Writes RESULTS/extrapolation.json:
+a line a run, and before them how many truths lay in their 95 % interval, and the median error in
+nats of
 the law and of taking the newest loss for it.
 """
 
@@ -62,7 +63,7 @@ def main() -> None:
     }
     first = {"runs": len(rows), "inside": inside, "median_error": errors}
     text = "[\n" + ",\n".join(json.dumps(r) for r in [first, *rows]) + "\n]\n"
-    (Path(sys.argv[1]) / "heading.json").write_text(text, encoding="utf-8")
+    (Path(sys.argv[1]) / "extrapolation.json").write_text(text, encoding="utf-8")
     print(first)
 
 

@@ -1,11 +1,11 @@
 """What the signals from inside a network read on sound runs and on ruined ones.
 
-    python benchmarks/doctor/inside.py RESULTS
+    python benchmarks/ranges/activations.py RESULTS
 
 Two layers, 64 wide, context 64, 300 steps of 1,024 tokens of the embedded corpus `stories`; both
 architectures and optimizers, their usual rates times a factor, without rollback; read on 32
-held-out passages, the entropies on the first. Writes RESULTS/inside.json. (The committed file holds the
-largest score, not the largest in size: it was made before `sharpness` took sizes.)
+held-out passages, the entropies on the first. Writes RESULTS/activations.json. (The committed file
+holds the largest score, not the largest in size: it was made before `sharpness` took sizes.)
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def main() -> None:
                     rows.append(row(architecture, optimizer, factor, Path(folder)))
                 print(rows[-1], file=sys.stderr, flush=True)
     text = "[\n" + ",\n".join(json.dumps(r) for r in rows) + "\n]\n"
-    (Path(sys.argv[1]) / "inside.json").write_text(text, encoding="utf-8")
+    (Path(sys.argv[1]) / "activations.json").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How many passages of honest and of slightly changed text are taken for copies.
 
-    python benchmarks/doctor/near_copies.py RESULTS TEXT...
+    python benchmarks/ranges/near_copies.py RESULTS TEXT...
 
 The last tenth of each TEXT (of its first 1.2 MB) is held out. It is looked for in the rest, as it
 is, and once more after it was added to the rest itself with one word in 20, 10, 6 or 4 changed:
@@ -88,9 +88,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             rows.append(row(name, text, Path(folder)))
         print(rows[-1], file=sys.stderr, flush=True)
-    command = (
-        f"python benchmarks/doctor/near_copies.py RESULTS {' '.join(p.name for p in asked.texts)}"
-    )
+    names = " ".join(p.name for p in asked.texts)
+    command = f"python benchmarks/ranges/near_copies.py RESULTS {names}"
     found = {"command": command, "rows": rows}
     (asked.results / "near_copies.json").write_text(json.dumps(found, indent=1) + "\n")
 

@@ -1,6 +1,6 @@
 """Each case really trained into a run folder, and every reader's verdict on it.
 
-    python benchmarks/diagnosis/examine.py RESULTS TEXTS FOLDERS [--sealed] [--only WORD]
+    python benchmarks/diagnosis/diagnose_cases.py RESULTS TEXTS FOLDERS [--sealed] [--only WORD]
         [--proof SECONDS] [--seconds N]
 
 Appends to RESULTS/verdicts-development.jsonl (or -sealed). The doctor reads signals alone, or with
@@ -24,8 +24,8 @@ from typing import Any
 from campaign import arm, complete, in_turn, named, row
 from cases import Case, cases, config_values
 from record import read_record
-from treatments import Treatment
 from table import Diagnosed, Trained, append, half_named, read
+from treatments import Treatment
 
 from descend import run
 from descend.diagnosis import diagnose as consultation

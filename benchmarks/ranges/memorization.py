@@ -1,10 +1,10 @@
 """How soon the presets' networks, and a small one at three rates, know random tokens by heart.
 
-    python benchmarks/doctor/by_heart.py RESULTS
+    python benchmarks/ranges/memorization.py RESULTS
 
 Each is trained for some steps on the embedded corpus `python`, only so that there is a run, which
-the probe of `descend diagnose` is then asked of. Writes RESULTS/by_heart.json; seconds are of one
-thread of the machine it ran on, beside whatever else ran there.
+the probe of `descend diagnose` is then asked of. Writes RESULTS/memorization.json; seconds are of
+one thread of the machine it ran on, beside whatever else ran there.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def main() -> None:
             rows.append(row(name, Path(folder) / "run"))
         print(rows[-1], file=sys.stderr, flush=True)
     text = "[\n" + ",\n".join(json.dumps(r) for r in rows) + "\n]\n"
-    (Path(sys.argv[1]) / "by_heart.json").write_text(text, encoding="utf-8")
+    (Path(sys.argv[1]) / "memorization.json").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Obvious faults and real runs, each trained and diagnosed by the commands a person would type.
 
-    python benchmarks/doctor/real_cases.py RESULTS TEXTS FOLDERS [NAME …]
+    python benchmarks/ranges/real_cases.py RESULTS TEXTS FOLDERS [NAME …]
 
 TEXTS holds tinyshakespeare.txt; run folders and made texts go to FOLDERS. Writes RESULTS/NAME.json:
-the commands, what the run reached, the diagnosis. A case whose file is there is left out, so the
-series can be stopped and taken up.
+the commands, what the run reached, the diagnosis as printed, and the measurements to six digits. A
+case whose file is there is left out, so the series can be stopped and taken up.
 """
 
 from __future__ import annotations
@@ -39,6 +39,9 @@ He learned to play the violin because the piano would not fit through the door.
 
 BUDGET = "1"
 """Of the run's own time: the machine was shared, and a run's recorded seconds too high."""
+
+DIGITS = 6
+"""Significant ones of a measurement."""
 
 Text = Callable[[str], str]
 
@@ -123,7 +126,10 @@ def carry_out(name: str, results: Path, texts: Path, folders: Path) -> None:
         },
         "verdict": diagnosis["verdict"],
         "shown": shown.replace(str(folders) + "/", ""),
-        "diagnosis": diagnosis | {"run": name},
+        "probability": diagnosis["probability"],
+        "measurements": {
+            m["metric"]: float(f"{m['value']:.{DIGITS}g}") for m in diagnosis["measurements"]
+        },
     }
     results.mkdir(parents=True, exist_ok=True)
     (results / f"{name}.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")

@@ -1,11 +1,11 @@
 """The speed benchmarks of a processor, one after the other; stop other programs first.
 
-    python benchmarks/speed/everything.py RESULTS TEXT [--rounds N]
+    python benchmarks/speed/run_all.py RESULTS TEXT [--rounds N]
 
 Hours on two cores. Each script can be called by itself; most add to what RESULTS holds,
 `first_step` and `generation` begin anew. Not among them: a gigabyte of text (`growth.py --megabytes
 1000`), other texts, the profiles (`profile_step.py`, `step_seconds.py`, `products.py`), and
-`on_a_gpu.py`.
+`gpu_backends.py`.
 """
 
 from __future__ import annotations
