@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from descend.data.synthetic.markov_chain import Floats, Ids
+from languages.markov_chain import Floats, Ids
 
 
 @dataclass(frozen=True, slots=True)

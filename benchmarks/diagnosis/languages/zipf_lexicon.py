@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from descend.data.synthetic.entropy_rate import EntropyRate
-from descend.data.synthetic.markov_chain import Floats
+from languages.markov_chain import Floats
 
 STEM_LETTERS = "abdefgiklmo"
 ENDING_LETTERS = "nprstuvy"

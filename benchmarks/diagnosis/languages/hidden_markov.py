@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from descend.data.synthetic.markov_chain import Floats, Ids, MarkovChain, stationary_distribution
+from languages.markov_chain import Floats, Ids, MarkovChain, stationary_distribution
 
 
 @dataclass(frozen=True, slots=True, eq=False)
