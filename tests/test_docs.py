@@ -98,7 +98,7 @@ def test_cited_result_files_exist(page: Path) -> None:
 
 
 ANSWER_PATTERN = re.compile(
-    r"`benchmarks/results/(doctor/\w+\.json)`[^`]*```\n(.*?)^```", re.DOTALL | re.MULTILINE
+    r"`benchmarks/results/(ranges/\w+\.json)`[^`]*```\n(.*?)^```", re.DOTALL | re.MULTILINE
 )
 
 

@@ -58,7 +58,8 @@ def row(case: Case, treatment: Treatment | None, seed: int, outcome: TrialResult
     """What an outcome says, as a line of the table."""
     best = min(outcome.curve, key=lambda p: p.bits_per_byte, default=None)
     return Trained(
-        case=case.name, treatment=treatment.label if treatment else "", cause=treatment.cause if treatment else "",
+        case=case.name, treatment=treatment.label if treatment else "",
+        cause=treatment.cause if treatment else "",
         seed=seed, best=best.bits_per_byte if best else outcome.bits_per_byte,
         end=outcome.bits_per_byte, best_at=best.step / max(outcome.steps, 1) if best else 0.0,
         nats_per_token=best.validation_loss if best else outcome.validation_loss,
@@ -70,7 +71,8 @@ def row(case: Case, treatment: Treatment | None, seed: int, outcome: TrialResult
 def refused(case: Case, treatment: Treatment | None, seed: int) -> Trained:
     """The line of a run whose settings do not go together: tried, and of no help."""
     return Trained(
-        case=case.name, treatment=treatment.label if treatment else "", cause=treatment.cause if treatment else "",
+        case=case.name, treatment=treatment.label if treatment else "",
+        cause=treatment.cause if treatment else "",
         seed=seed, best=HOPELESS, end=HOPELESS, best_at=0.0, nats_per_token=HOPELESS, steps=0,
         tokens=0, seconds=0.0, diverged_step=0, key="",
     )  # fmt: skip
@@ -132,8 +134,8 @@ def gains_of(case: Case, rows: list[Trained]) -> dict[str, float]:
 
 
 def doubtful(gains: dict[str, float]) -> set[str]:
-    """The treatments that may be in the truth set, and the control: worth more seeds. Where one seed
-    gains nothing another may, so the best are tried there too."""
+    """The treatments that may be in the truth set, and the control: worth more seeds. Where one
+    seed gains nothing another may, so the best are tried there too."""
     best = sorted(gains, key=lambda label: -gains[label])[:CONFIRMED]
     least = NEAR * max([0.0, *gains.values()])
     found = {label for label in best if gains[label] >= least or least < WORTH}

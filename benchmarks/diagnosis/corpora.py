@@ -19,15 +19,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from descend.data import builtin_corpora
-from descend.data.synthetic.delayed_copy import DelayedCopy, sample_delayed_copy
-from descend.data.synthetic.hidden_markov import (
+from languages.delayed_copy import DelayedCopy, sample_delayed_copy
+from languages.hidden_markov import (
     HiddenMarkovModel,
     random_hidden_markov_model,
     sample_hidden,
 )
-from descend.data.synthetic.markov_chain import MarkovChain, random_markov_chain, sample_chain
-from descend.data.synthetic.zipf_lexicon import make_zipf_lexicon, sample_lexicon
+from languages.markov_chain import MarkovChain, random_markov_chain, sample_chain
+from languages.zipf_lexicon import make_zipf_lexicon, sample_lexicon
+
+from descend.data import builtin_corpora
 
 NOISE = {"chain": 0.05, "recall": 0.4, "words": 0.05, "hidden": 0.02, "lexicon": 0.0,
          "markov": 0.05, "echo": 0.3, "triads": 0.05, "far": 0.3, "veiled": 0.02}  # fmt: skip

@@ -3,8 +3,8 @@
     python benchmarks/diagnosis/more_text.py RESULTS TEXTS FOLDERS [--seconds N]
 
 For development cases of plain text that is read at least twice: the run with a quarter, half and
-three quarters of its text (bits per byte, as many steps), the treatment `more text` from the table of
-runs, and the readings of the run folder that may tell beforehand. Appends to
+three quarters of its text (bits per byte, as many steps), the treatment `more text` from the table
+of runs, and the readings of the run folder that may tell beforehand. Appends to
 RESULTS/more_text.jsonl, and says of all that stands there how often the doctor's estimate tells
 whether more text gains `WORTH_BUYING`, with its bound and without; and of the runs that turned far
 upwards how much of what more text gained it foretells, by the least that these gain and without.
@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 from campaign import arm
 from cases import Case, cases
-from examine import run_folder
+from diagnose_cases import run_folder
 from table import Trained, read
 from truth import WORTH_BUYING
 

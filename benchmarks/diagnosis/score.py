@@ -21,7 +21,7 @@ from typing import Any
 from baselines import RULES, Example, configuration, curve, nearest, tuned
 from campaign import complete
 from cases import cases
-from examine import ADVICE, PROOF
+from diagnose_cases import ADVICE, PROOF
 from signs import Signs, read_signs
 from table import Diagnosed, Trained, half_named, read
 from truth import WORTH, Truth, truths

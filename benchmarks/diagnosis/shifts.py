@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 from cases import cases
-from examine import run_folder
+from diagnose_cases import run_folder
 
 from descend.diagnosis.corpus_metrics import validation_shift
 from descend.diagnosis.run_context import load_run_context

@@ -4,7 +4,7 @@ without any training.
     python benchmarks/diagnosis/signs.py RESULTS FOLDERS [--sealed]
 
 Writes RESULTS/signs-development.jsonl (or -sealed), a line for each case whose run folder is in
-FOLDERS (`examine.py` puts it there).
+FOLDERS (`diagnose_cases.py` puts it there).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ DIGITS = 5
 
 
 class Signs(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """Losses in nats per token. What a run does not tell reads as nothing unusual. In the file a run
-    is an array of these fields."""
+    """Losses in nats per token. What a run does not tell reads as nothing unusual. In the file a
+    run is an array of these fields."""
 
     case: str
     diverged: bool

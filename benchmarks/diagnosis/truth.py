@@ -1,7 +1,7 @@
 """What is really wrong with each case: the treatments that gained most when they were tried.
 
-The truth is a set: causes whose best treatment gains nearly as much as the best of all, and more than
-noise. An empty set makes the case healthy, whatever was planted.
+The truth is a set: causes whose best treatment gains nearly as much as the best of all, and more
+than noise. An empty set makes the case healthy, whatever was planted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from treatments import BY_CONSTRUCTION, TREATMENTS
 WORTH = 0.01
 """Share of the loss that a treatment must gain at equal tokens."""
 WORTH_BUYING = 0.03
-"""The same where the treatment doubles training time or text: nearly every run gains a little then."""
+"""The same where the treatment doubles training time or text: nearly every run gains a little
+then."""
 NOISE = 3.0
 """Standard deviations of paired differences between seeds that a gain must exceed."""
 AS_GOOD = 0.1

@@ -24,7 +24,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 from corpora import REPORT_ONLY
 
-from descend.forecast.least_squares import gauss_newton
+from descend.forecast.least_squares import fit_least_squares
 from descend.planner.corpus_profile import CorpusProfile
 from descend.planner.scaling_law import PARAMETERS, ScalingLaw, ScalingLawInput, bits_per_byte
 
@@ -62,7 +62,7 @@ def rows_of(trials: Path, hardness: dict[str, float]) -> list[dict[str, Any]]:
         v = r["values"]
         if r["steps"] < SHORTEST_STEPS or v.get("architecture", "modern") != "modern":
             continue
-        steps = r["best"]["step"]
+        steps = r["best_step"]
         setting = ScalingLawInput(
             text_difficulty=hardness[r["corpus"]],
             block_parameters=12 * v["num_layers"] * v["embed_dim"] ** 2,
@@ -166,7 +166,7 @@ def fit(rows: list[dict[str, Any]], scatter: float = SCATTER) -> tuple[Any, Any,
         )
 
     start = np.concatenate([means, np.zeros(len(corpora))])
-    z, curvature = gauss_newton(misses, start)
+    z, curvature = fit_least_squares(misses, start)
     covariance = np.linalg.inv(curvature)
     count = len(PARAMETERS)
     return (

@@ -18,10 +18,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 import msgspec
-from asked import asked
 from corpora import corpus_file
 from search import show
 from trial import HERE, trial
+from trial_args import parse_trial_args
 
 from descend.config import make_config
 from descend.planner.corpus_profile import CorpusProfile
@@ -65,14 +65,14 @@ def configurations(corpus: str, limit: float) -> dict[str, dict[str, Any]]:
 
 
 def main() -> None:
-    wanted = asked()
-    for corpus in wanted.corpora:
-        text = corpus_file(corpus, wanted.texts, wanted.out / "texts")
-        for name, values in configurations(corpus, wanted.limit).items():
-            if wanted.over:
+    args = parse_trial_args()
+    for corpus in args.corpora:
+        text = corpus_file(corpus, args.texts, args.out / "texts")
+        for name, values in configurations(corpus, args.limit).items():
+            if args.is_over:
                 return
             print(name, end="  ")
-            show(trial(wanted.trials, corpus, text, values, wanted.limit))
+            show(trial(args.trials, corpus, text, values, args.limit))
 
 
 if __name__ == "__main__":

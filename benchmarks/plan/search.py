@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from asked import asked
 from corpora import corpus_file
 from trial import trial
+from trial_args import parse_trial_args
 
 DRAWS = 12
 KEPT = 4
@@ -46,20 +46,20 @@ def draws(corpus: str) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    wanted = asked()
-    for corpus in wanted.corpora:
-        text = corpus_file(corpus, wanted.texts, wanted.out / "texts")
+    args = parse_trial_args()
+    for corpus in args.corpora:
+        text = corpus_file(corpus, args.texts, args.out / "texts")
         first = []
         for values in draws(corpus):
-            if wanted.over:
+            if args.is_over:
                 return
-            first.append(trial(wanted.trials, corpus, text, values, round(wanted.limit / 3, 1)))
+            first.append(trial(args.trials, corpus, text, values, round(args.limit / 3, 1)))
             show(first[-1])
         first.sort(key=lambda r: r["bits_per_byte"])
         for better in first[:KEPT]:
-            if wanted.over:
+            if args.is_over:
                 return
-            show(trial(wanted.trials, corpus, text, better["values"], wanted.limit))
+            show(trial(args.trials, corpus, text, better["values"], args.limit))
 
 
 def show(r: Any) -> None:
@@ -69,7 +69,7 @@ def show(r: Any) -> None:
         f"{r['corpus']} {r['seconds']:g} s  {r['bits_per_byte']:.4f}  {v.get('num_layers')} layers "
         f"of {v.get('embed_dim')}, vocabulary {r['vocab_size']}, {r['steps']} steps of "
         f"{v.get('batch_size')}x{v.get('seq_len')}, rate {v.get('learning_rate')}, "
-        f"{r['passes']:.2f} passes",
+        f"{r['num_epochs']:.2f} passes",
         flush=True,
     )
 

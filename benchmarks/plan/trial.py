@@ -72,8 +72,9 @@ def trial(folder: Path, corpus: str, text: Path, values: dict[str, Any], seconds
         "corpus": corpus, "seconds": seconds, "values": values, "steps": steps,
         "seconds_per_step": per_step, "vocab_size": shape.vocab_size,
         "train_bytes": store.info.train_bytes, "train_tokens": store.info.train_tokens,
-        "passes": steps * config.batch_size * config.seq_len / store.info.train_tokens,
-        "bits_per_byte": best["bits_per_byte"], "best": best, "judged": judged,
+        "num_epochs": steps * config.batch_size * config.seq_len / store.info.train_tokens,
+        "bits_per_byte": best["bits_per_byte"], "best_step": best["step"],
+        "evaluations": judged,
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     aside = file.with_suffix(f".{os.getpid()}")

@@ -1,4 +1,4 @@
-"""What the scripts of this benchmark are asked: TEXTS OUT CORPORA LIMIT [SECONDS]."""
+"""The command line of the scripts that make trials: TEXTS OUT CORPORA LIMIT [SECONDS]."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Where texts lie, where trials are kept, of which corpora, and for how long."""
+class TrialArgs:
+    """The folders of texts and of trials, the corpora, and the time for them."""
 
     texts: Path
     out: Path
     corpora: list[str]
     limit: float
     """Reference seconds of a whole trial (see `trial.py`)."""
-    until: float
+    deadline: float
     """On the monotonic clock: no trial is begun after it."""
 
     @property
     def trials(self) -> Path:
-        """Where they are kept."""
+        """The folder of trials."""
         return self.out / "trials"
 
     @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether the time for new trials is over."""
-        return time.monotonic() > self.until
+        return time.monotonic() > self.deadline
 
 
-def asked() -> Asked:
-    """The arguments of the command line."""
+def parse_trial_args() -> TrialArgs:
+    """Read the command line."""
     texts, out, corpora, limit, *seconds = sys.argv[1:]
-    until = time.monotonic() + float(seconds[0]) if seconds else float("inf")
-    return Asked(Path(texts), Path(out), corpora.split(","), float(limit), until)
+    deadline = time.monotonic() + float(seconds[0]) if seconds else float("inf")
+    return TrialArgs(Path(texts), Path(out), corpora.split(","), float(limit), deadline)

@@ -8,7 +8,7 @@ the letters of one word in fifty too, so that it is not the same text again and 
 different words. It is one document (.txt), or many of about a kilobyte (.jsonl). Each size is
 prepared from nothing (read, split, tokenizer of 4,096, encoded, baselines) and then trained for
 `STEPS` steps of the guide's model. Widths: the guide's model made wider, on random tokens
-(`contestants.py`).
+(`compared_programs.py`).
 
 Memory is looked at every `WATCH_SECONDS`: what the process holds of its own (anonymous), and that
 with the pages of mapped files, which the system may drop.
@@ -151,7 +151,7 @@ def main() -> None:
                 corpora.append(found | {"at_rest": not asked.busy})
                 print(corpora[-1], flush=True)
     for width in filter(None, asked.widths.split(",")):
-        contestants = Path(__file__).with_name("contestants.py")
+        contestants = Path(__file__).with_name("compared_programs.py")
         found = _child([str(contestants), "descend", f"width {width}", "5"], None)
         models.append({"width": int(width)} | found)
         print(models[-1], flush=True)

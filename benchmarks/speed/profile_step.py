@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import contestants
+import compared_programs
 import torch
 from torch.profiler import ProfilerActivity, profile
 
@@ -37,14 +37,14 @@ def timing(part: Callable[..., Any], seconds: list[float]) -> Callable[..., Any]
 
 
 def main() -> None:
-    contestants.VOCABULARY = int(sys.argv[1]) if len(sys.argv) > 1 else 2048
+    compared_programs.VOCABULARY = int(sys.argv[1]) if len(sys.argv) > 1 else 2048
     run = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     seconds: dict[str, list[float]] = {part: [] for part in PARTS}
     for part in PARTS:
         setattr(loop, part, timing(getattr(loop, part), seconds[part]))
-    size = contestants.SIZES["guide"]
-    step = contestants.ours(size, steps=run)
-    for _ in range(contestants.WARM_UP_STEPS):
+    size = compared_programs.SIZES["guide"]
+    step = compared_programs.ours(size, steps=run)
+    for _ in range(compared_programs.WARM_UP_STEPS):
         step()
     for noted in seconds.values():
         noted.clear()

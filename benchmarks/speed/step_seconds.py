@@ -19,7 +19,7 @@ from contextlib import nullcontext
 from unittest.mock import patch
 
 import torch
-from contestants import SIZES, VOCABULARY
+from compared_programs import SIZES, VOCABULARY
 
 from descend.config import make_config
 from descend.model import custom_autograd

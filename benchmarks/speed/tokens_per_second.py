@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from contestants import SIZES
+from compared_programs import SIZES
 
 from descend.machine import describe_hardware, resolve_device
 
@@ -54,7 +54,7 @@ def main() -> None:
         for number in range(before, before + asked.rounds):
             for contestant in asked.contestants.split(";"):
                 done = subprocess.run(
-                    [sys.executable, "contestants.py", contestant, size, str(asked.seconds)],
+                    [sys.executable, "compared_programs.py", contestant, size, str(asked.seconds)],
                     cwd=here, capture_output=True, text=True, check=False,
                 )  # fmt: skip
                 if done.returncode:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import pytest
 
 FOLDER = Path(__file__).parent.parent.parent / "benchmarks" / "diagnosis"
@@ -58,10 +59,10 @@ def test_planted_causes_have_a_treatment_or_are_constructed(
     for sealed in (False, True):
         for case in bench["cases"].cases(sealed=sealed):
             assert set(case.planted) <= addressed_causes
-            tried = {r.cause for r, _ in treatments_module.case_treatments(case)} | set(
+            treated_causes = {r.cause for r, _ in treatments_module.case_treatments(case)} | set(
                 treatments_module.BY_CONSTRUCTION
             )
-            assert set(case.planted) <= tried | {"noise_floor"}, case.name
+            assert set(case.planted) <= treated_causes | {"noise_floor"}, case.name
 
 
 def test_corpus_variants_use_identical_validation_set(
@@ -153,6 +154,52 @@ def test_the_committed_tables_are_scored_again_without_training(
         assert round(sum(hits) / len(hits), 3) == committed_scores["readers"][reader]["top1"], (
             reader
         )
+
+
+def test_renamed_cause_keeps_the_healthy_run_of_its_labels(bench: dict[str, ModuleType]) -> None:
+    by_name = {case.name: case for case in bench["cases"].cases(sealed=False)}
+    # As in the runs behind the stored labels, which were made under older names of these causes.
+    assert by_name["words-over_regularized-mild"].values["learning_rate"] == 0.0032
+    assert by_name["prose-over_regularized-mild"].values["vocab_size"] == 639
+
+
+def test_compact_tables_hold_what_scoring_reads(
+    bench: dict[str, ModuleType], tmp_path: Path
+) -> None:
+    table = bench["table"]
+    losses = {("", ""): 2.0, ("rate x 4", "learning_rate_too_low"): 1.5}
+    runs = rows_of(bench, "one", losses)
+    diverged = {"seed": 2, "best": 99.0, "end": 99.0, "diverged_step": 7}
+    runs.append(msgspec.structs.replace(runs[1], **diverged))
+    said = [
+        table.Diagnosed(
+            case="one", reader=reader, verdict="a", ranked=list("abcde"), probabilities=[0.5, 0.4],
+            recommended_config={"epoch": 2}, seconds=1.23456, run_seconds=2.0,
+        )
+        for reader in ("diagnosis", "rules")
+    ]  # fmt: skip
+    for name, lines, kind in (
+        ("runs", table.compact_runs(runs), table.Trained),
+        ("verdicts", table.compact_verdicts(said, ["rules"]), table.Diagnosed),
+    ):
+        file = tmp_path / f"{name}.jsonl"
+        file.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+        table.append(file, (runs if name == "runs" else said)[0])
+        rows = table.read(file, kind)
+        assert rows[-1] == (runs if name == "runs" else said)[0]
+        if name == "runs":
+            read = [(r.treatment, r.cause, r.seed, r.best, r.diverged_step) for r in rows[:-1]]
+            assert read == [
+                ("", "", 0, 2.0, None),
+                ("rate x 4", "learning_rate_too_low", 0, 1.5, None),
+                ("rate x 4", "learning_rate_too_low", 2, 99.0, 0),
+            ]
+        else:
+            (verdict,) = rows[:-1]
+            assert (verdict.reader, verdict.ranked, verdict.probabilities) == (
+                "diagnosis", ["a", "b", "c"], [0.5],
+            )  # fmt: skip
+            assert verdict.seconds == 1.235
 
 
 SUBSET = ("words-diverged-extreme", "recall-noise_floor-strong", "chain-batch_too_large-strong")

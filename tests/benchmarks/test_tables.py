@@ -17,6 +17,15 @@ def test_benchmark_tables_match_stored_results() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+MAX_RESULTS_BYTES = 1_500_000
+"""Summaries stay in the repository; `benchmarks/results/README.md` says what makes the rest."""
+
+
+def test_results_are_small_enough_for_a_repository() -> None:
+    files = [f for f in (ROOT / "benchmarks" / "results").rglob("*") if f.is_file()]
+    assert sum(f.stat().st_size for f in files) <= MAX_RESULTS_BYTES
+
+
 def test_a_number_changed_by_hand_is_noticed() -> None:
     program: dict[str, object] = {"__name__": "tables", "__file__": str(PROGRAM)}
     exec(compile(PROGRAM.read_text(encoding="utf-8"), PROGRAM, "exec"), program)

@@ -18,7 +18,7 @@ from descend.handbook.metric_glossary import PAGE_METRICS
 from descend.handbook.page_lookup import load_all_pages
 
 ROOT = Path(__file__).parents[2]
-RUNS = ROOT / "benchmarks" / "results" / "doctor"
+RUNS = ROOT / "benchmarks" / "results" / "ranges"
 PAGES = load_all_pages()
 TITLES = {"Further reading", "Source"}
 """Sections that name the works of others."""
@@ -47,7 +47,7 @@ def test_an_unfounded_claim_is_noticed() -> None:
     assert unfounded("Real runs read 3.")
     assert unfounded("A prototype read 3.")
     assert unfounded("It read 3 (benchmarks/results/nothing/there.json).")
-    assert not unfounded("Real runs read 3 (benchmarks/results/doctor/inside.json).")
+    assert not unfounded("Real runs read 3 (benchmarks/results/ranges/activations.json).")
     assert not unfounded("Three is a prototype's\nfirst guess.")
     assert not unfounded("Papers read 3.")
 
@@ -66,7 +66,8 @@ def test_pages_do_claim_measurements() -> None:
 def load_measurements(run: str) -> dict[str, float]:
     """What the diagnosis of a real run read, by signal."""
     content = json.loads((RUNS / f"{run}.json").read_text(encoding="utf-8"))
-    return {r["metric"]: r["value"] for r in content["diagnosis"]["measurements"]}
+    measurements: dict[str, float] = content["measurements"]
+    return measurements
 
 
 SIGNALS = {r.replace("_", " "): r for page_metrics in PAGE_METRICS.values() for r in page_metrics}

@@ -22,7 +22,7 @@ SEQUENCES = 4
 """Few, so that room is no question: what fails here fails for another reason."""
 MAX_SEQ_LEN = 32
 """Tokens of a sequence at most: with them no preset takes more than some seconds on one core
-(benchmarks/results/doctor/by_heart.json)."""
+(benchmarks/results/ranges/memorization.json)."""
 MAX_TIME_FRACTION = 0.1
 """Of the time that trials may take; beyond it the probe is given up."""
 

@@ -53,7 +53,7 @@ REFERENCE_RANGES: dict[str, Range] = {
 
 FIRST_GUESS = "a first guess"
 PROTOTYPE = "a prototype's first guess, whose runs were not kept"
-FROM_HEALTHY_RUNS = "read off benchmarks/results/doctor/inside.json"
+FROM_HEALTHY_RUNS = "read off benchmarks/results/ranges/activations.json"
 
 RANGE_SOURCES: dict[str, str] = {
     "initial_loss_ratio": "around ln V, as in Karpathy's recipe",
@@ -66,8 +66,8 @@ RANGE_SOURCES: dict[str, str] = {
     "residual_stream_rms": FROM_HEALTHY_RUNS,
     "dead_unit_fraction": FROM_HEALTHY_RUNS,
     "effective_rank_fraction": FROM_HEALTHY_RUNS,
-    "fuzzy_contamination_fraction": "read off benchmarks/results/doctor/near_copies.json",
-    "rare_token_loss_fraction": "read off benchmarks/results/doctor/rare_tokens.json",
+    "fuzzy_contamination_fraction": "read off benchmarks/results/ranges/near_copies.json",
+    "rare_token_loss_fraction": "read off benchmarks/results/ranges/rare_tokens.json",
 }
 """Where a range comes from, of those that are more than a first guess, or less: the prototype was a
 script that is gone (docs/recipe.md)."""

@@ -30,7 +30,7 @@ MEASURED = 0.95
 """Probability of a cause that was counted, not tried; first guess."""
 WORSE_THAN_COUNTING = 0.3
 """Nats above what counting reaches from which a run is not called healthy only since trials shorter
-than it gained nothing. A model 8 wide (benchmarks/results/doctor/width_8.json) stood 1.07 above;
+than it gained nothing. A model 8 wide (benchmarks/results/ranges/width_8.json) stood 1.07 above;
 first guess."""
 MIN_PROBABILITY = 0.5
 """Of being healthy: under it, where nothing is proved, the verdict is `unknown`."""

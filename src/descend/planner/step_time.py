@@ -86,14 +86,8 @@ def _terms(work: StepWorkload) -> tuple[NDArray[np.float64], NDArray[np.float64]
 
 
 def _fit(terms: NDArray[np.float64], seconds: NDArray[np.float64]) -> list[float]:
-    """Least squares without negative coefficients: where one would be, its term is left out."""
-    columns = [i for i in range(terms.shape[1]) if terms[:, i].any()]
-    coefficients = np.zeros(terms.shape[1])
-    while columns:
-        scaled = terms[:, columns] / seconds[:, None]
-        solution = np.linalg.lstsq(scaled, np.ones(len(seconds)), rcond=None)[0]
-        if (solution >= 0).all():
-            coefficients[columns] = solution
-            break
-        columns.pop(int(np.argmin(solution)))
+    """Coefficients of at least 0 with the least squared relative error."""
+    from scipy.optimize import nnls
+
+    coefficients, _ = nnls(terms / seconds[:, None], np.ones(len(seconds)))
     return [float(x) for x in coefficients]

@@ -22,7 +22,7 @@ Decode = Callable[[Sequence[int]], str]
 
 SHINGLE_SIZE = 4
 """Words of a run, a power of two: so short that changes leave some whole. In four books 2 to 6 % of
-those held out stand in the training text (benchmarks/results/doctor/near_copies.json)."""
+those held out stand in the training text (benchmarks/results/ranges/near_copies.json)."""
 SEGMENT_SIZE = 48
 """Words, about, of a passage that is judged as a whole: some lines of a page. Where each character
 counts as a word (`duplicates.words`), so many characters."""

@@ -37,7 +37,7 @@ Typical values:
 
     The bound on the first loss is a first guess: for 2,048 tokens it stands for logits that scatter
     by s = 2.1. None of the units were dead at the usual rates
-    (benchmarks/results/doctor/inside.json). Real runs (benchmarks/results/doctor/): initial loss
+    (benchmarks/results/ranges/activations.json). Real runs (benchmarks/results/ranges/): initial loss
     ratio 1 in `fast_tinyshakespeare.json`; dead unit fraction 0 in `fast_tinyshakespeare.json`,
     0.54 in `rate_times_30.json`, which a rate far too high killed.
 
@@ -70,7 +70,7 @@ def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChang
 
 MOSTLY_DEAD = 0.5
 """Share of a block's feed-forward units that are silent whatever it reads; none are in a sound
-network (benchmarks/results/doctor/inside.json)."""
+network (benchmarks/results/ranges/activations.json)."""
 FAR_OFF = 1.3
 """First loss over ln V; first guess: normal starts read 1.0, a head ten times too large over 2."""
 

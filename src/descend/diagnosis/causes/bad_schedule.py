@@ -36,7 +36,7 @@ More and less:
 Typical values:
     {expected}
 
-    These are first guesses. Real runs (benchmarks/results/doctor/): final lr fraction 0.0041 in
+    These are first guesses. Real runs (benchmarks/results/ranges/): final lr fraction 0.0041 in
     `fast_tinyshakespeare.json`, the default, 1 in `old_tinyshakespeare.json`, a constant rate. In
     the recipe's ladder a rate that never falls cost as much as a whole pass of three
     (benchmarks/results/recipe/ladder.jsonl). The default warms up over a twentieth of the run.

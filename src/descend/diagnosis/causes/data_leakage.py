@@ -42,7 +42,7 @@ Typical values:
     {expected}
 
     From 0.05 on it is told as a leak. These are first guesses. A real run
-    (benchmarks/results/doctor/): exact contamination fraction 0 in `fast_tinyshakespeare.json`. Lee
+    (benchmarks/results/ranges/): exact contamination fraction 0 in `fast_tinyshakespeare.json`. Lee
     and others found that it touches over 4 % of the held-out part of standard datasets.
 
 Proof:

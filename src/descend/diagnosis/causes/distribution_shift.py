@@ -40,7 +40,7 @@ Typical values:
     {expected}
 
     Ten planted shifts read 0.53 to 3.8, texts without one 0.17 at most
-    (benchmarks/results/diagnosis/shifts.jsonl). Real runs (benchmarks/results/doctor/):
+    (benchmarks/results/diagnosis/shifts.jsonl). Real runs (benchmarks/results/ranges/):
     distribution shift nats -0.089 in `fast_tinyshakespeare.json`, -0.72 in `width_8.json`, both
     without a shift.
 

@@ -37,7 +37,7 @@ Typical values:
     {expected}
 
     First guesses, but for the 20 tokens to a parameter, which are Hoffmann's. Small texts stay
-    under those, so that the floor gap tells more. Real runs (benchmarks/results/doctor/): gap to
+    under those, so that the floor gap tells more. Real runs (benchmarks/results/ranges/): gap to
     ngram nats -0.23 in `fast_tinyshakespeare.json`, the default, 0.96 in `width_8.json`, a network
     8 wide; tokens per parameter 0.25 in `fast_tinyshakespeare.json`, 7 in `width_8.json`.
 
@@ -107,7 +107,7 @@ MEMORIZED_GAP_RATIO = 0.5
 
 WORSE = 0.3
 """Nats above what counting reaches; first guess. A model 8 wide read 0.96 on 200 kB
-(benchmarks/results/doctor/width_8.json)."""
+(benchmarks/results/ranges/width_8.json)."""
 
 CAUSE = Cause(
     name=cause_name(__name__),

@@ -36,7 +36,7 @@ More and less:
 Typical values:
     {expected}
 
-    These are first guesses. Of a text far from its floor (benchmarks/results/doctor/): fourgram
+    These are first guesses. Of a text far from its floor (benchmarks/results/ranges/): fourgram
     loss reduction 0.23 in `old_tinyshakespeare.json`, token mutual information nats 0.37 in
     `old_tinyshakespeare.json`. Printed English is put at 0.6 to 1.3 bits a letter (Shannon);
     extrapolating from large corpora lowers what packing finds by about a fifth (Takahira and

@@ -35,7 +35,7 @@ Typical values:
     These are first guesses, and the rise of 0.02 nats that rules it out is a prototype's first
     guess. A rate that falls makes the last epoch gain by itself: last epoch loss reduction 0.14 in
     `old_tinyshakespeare.json`, whose rate is constant, 0.18 in `fast_tinyshakespeare.json`, whose
-    rate falls to zero (benchmarks/results/doctor/). Only the trial decides.
+    rate falls to zero (benchmarks/results/ranges/). Only the trial decides.
 
 Proof:
     The same run with twice the steps, its schedule stretched over them; four times and eight times

@@ -36,7 +36,7 @@ Typical values:
     First guesses, but for the share of the loss, which three runs on one text stand behind: it
     was 0.01 at 512 tokens, 0.39 at 2,048, as good in bits per byte, and 0.72 at 6,221, which was
     much worse; rare vocabulary read 0.38, 0.84 and 0.97
-    (benchmarks/results/doctor/rare_tokens.json).
+    (benchmarks/results/ranges/rare_tokens.json).
 
 Proof:
     A quarter of the vocabulary over the same bytes of text, compared in bits per byte on the
@@ -63,7 +63,7 @@ from descend.metrics.measurement import Measurements
 MANY_RARE = 0.3
 """Share of the vocabulary with under 20 uses; first guess."""
 MOSTLY_RARE = 0.5
-"""Share of the held-out loss on tokens used under 20 times. Origin: benchmarks/results/doctor/
+"""Share of the held-out loss on tokens used under 20 times. Origin: benchmarks/results/ranges/
 rare_tokens.json: 0.01 at 512 tokens and 0.39 at 2,048, as good in bits per byte; 0.72 at 6,221,
 which was 0.8 worse, while the share of the vocabulary that is rare reads 0.38 at 512 already."""
 MOSTLY_TABLES = 0.5

@@ -20,7 +20,7 @@ from descend.report.html.sections.epoch_axis import steps_to_epochs
 from descend.runs.recorded_run import RecordedRun
 
 USUAL_RATIO = {
-    # benchmarks/results/doctor/healthy.json and fast_tinyshakespeare.json: runs of the defaults.
+    # benchmarks/results/ranges/healthy.json and fast_tinyshakespeare.json: runs of the defaults.
     "muon": REFERENCE_RANGES["update_to_weight_ratio"],
     # Karpathy, makemore part 3 (2022): about 0.001; a factor of three either way.
     "adamw": (0.0003, 0.003),

@@ -1,0 +1,147 @@
+"""Each case really trained into a run folder, and every reader's verdict on it.
+
+    python benchmarks/diagnosis/diagnose_cases.py RESULTS TEXTS FOLDERS [--sealed] [--only WORD]
+        [--proof SECONDS] [--seconds N]
+
+Appends to RESULTS/verdicts-development.jsonl (or -sealed). The doctor reads signals alone, or with
+`--proof` races trials for so many seconds a case; both are readers. The advice of the doctor with
+proof is followed (all that `descend train --from-run RUN --apply` would change), and the outcome
+goes into the table of runs as the treatment `advice`. Trials that are kept from before cost it no
+time: ask with DESCEND_CACHE_DIR at an empty folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from campaign import arm, complete, in_turn, named, row
+from cases import Case, cases, config_values
+from record import read_record
+from table import Diagnosed, Trained, append, half_named, read
+from treatments import Treatment
+
+from descend import run
+from descend.diagnosis import diagnose as consultation
+from descend.diagnosis import diverged_run, trial_series
+from descend.diagnosis.recommended_config import merge_recommendations
+from descend.diagnosis.result import Diagnosis
+from descend.errors import DescendError, DivergedError
+from descend.loss_logs.diagnose_log import diagnose_log
+from descend.trials.cached_trial import run_trial
+
+ADVICE = "advice"
+SIGNALS, PROOF, CURVE = "doctor, signals alone", "doctor", "curve alone"
+
+
+def run_folder(case: Case, texts: Path, folders: Path) -> Path:
+    """The run folder of a case, trained if it is not there."""
+    folder = folders / case.name
+    if not (folder / "run.json").is_file() or not _ended(folder):
+        with suppress(DivergedError):  # what was planted
+            asked = {"save_dir": str(folder), "log_level": "error", "divergence_rollback": "off"}
+            run(config_values(case, texts) | asked)
+    return folder
+
+
+def _ended(folder: Path) -> bool:
+    events = (folder / "events.jsonl").read_text(encoding="utf-8")
+    return '"kind":"stopped"' in events
+
+
+def baselines(case: Case, folder: Path) -> Iterator[Diagnosed]:
+    """The verdict that costs nothing: by the curve alone."""
+    record = read_record(folder)
+    try:
+        found = diagnose_log(folder / "events.jsonl", vocab_size=record.vocab_size)
+    except DescendError:
+        yield _said(case, CURVE, "unknown", [], [])
+    else:
+        yield _said(case, CURVE, found.verdict, [f.cause for f in found.causes],
+                    [found.probability])  # fmt: skip
+
+
+class _OwnTime:
+    monotonic = staticmethod(time.process_time)
+
+
+def doctor(case: Case, folder: Path, proof: float) -> tuple[Diagnosed, Diagnosis]:
+    """The doctor's verdict; `proof`: seconds of trials, 0 for none."""
+    # Of this process: a machine that is stopped now and then must not cost the doctor its trials.
+    # They run in this process where it may use one core only.
+    for module in (consultation, trial_series, diverged_run):
+        module.time = _OwnTime  # type: ignore[attr-defined]
+    found = consultation.diagnose_run(folder, budget=0.0, min_seconds=proof, proof=proof > 0)
+    said = Diagnosed(
+        case=case.name, reader=PROOF if proof else SIGNALS, verdict=found.verdict,
+        ranked=[f.cause for f in found.causes],
+        probabilities=[found.probability, *(f.probability for f in found.causes)],
+        recommended_config=merge_recommendations(found),
+        seconds=found.cost.seconds,
+        run_seconds=found.cost.seconds / max(found.cost.fraction_of_run, 1e-9),
+    )  # fmt: skip
+    return said, found
+
+
+def _said(case: Case, reader: str, verdict: str, ranked: list[str], sure: list[float]) -> Diagnosed:
+    return Diagnosed(
+        case=case.name, reader=reader, verdict=verdict, ranked=ranked, probabilities=sure,
+        recommended_config={}, seconds=0.0, run_seconds=0.0,
+    )  # fmt: skip
+
+
+def follow(case: Case, recommended_config: dict[str, Any], texts: Path) -> Trained | None:
+    """The case trained once more as advised, at its own seed; None if it cannot be set."""
+    if not recommended_config:
+        return None
+    treated = replace(case, values=case.values | recommended_config)
+    try:
+        outcome = run_trial(arm(treated, texts, 0))
+    except DescendError as problem:
+        print(f"{case.name}: the advice {recommended_config} fails: {problem}", file=sys.stderr)
+        return None
+    return row(case, Treatment("", ADVICE, lambda c: c), 0, outcome)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("texts", type=Path)
+    parser.add_argument("folders", type=Path)
+    parser.add_argument("--sealed", action="store_true")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--proof", type=float, default=0.0)
+    parser.add_argument("--seconds", type=float, default=float("inf"))
+    asked = parser.parse_args()
+    half = half_named(sealed=asked.sealed)
+    table = asked.results / f"verdicts-{half}.jsonl"
+    done = {(d.case, d.reader) for d in read(table, Diagnosed)}
+    rows = read(asked.results / f"runs-{half}.jsonl", Trained)
+    began = time.monotonic()
+    for case in in_turn([c for c in cases(sealed=asked.sealed) if named(c, asked.only)]):
+        if time.monotonic() - began > asked.seconds:
+            break
+        if not complete(case, rows):
+            continue  # without its label a verdict is worth nothing yet
+        reader = PROOF if asked.proof else SIGNALS
+        if (case.name, reader) in done:
+            continue
+        folder = run_folder(case, asked.texts, asked.folders)
+        if (case.name, CURVE) not in done:
+            for said in baselines(case, folder):
+                append(table, said)
+        said, _ = doctor(case, folder, asked.proof)
+        append(table, said)
+        print(f"{case.name}: {said.verdict} {said.ranked[:3]}", file=sys.stderr, flush=True)
+        if asked.proof and (advised := follow(case, said.recommended_config, asked.texts)):
+            append(asked.results / f"runs-{half}.jsonl", advised)
+
+
+if __name__ == "__main__":
+    main()

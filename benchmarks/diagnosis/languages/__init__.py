@@ -1,0 +1,1 @@
+"""Made-up languages whose entropy rate is known exactly: texts of the planted-fault benchmark."""
