@@ -194,7 +194,7 @@ def test_a_hundred_megabytes_become_tokens_in_fixed_memory(own_folder: Path) -> 
 import random, resource, sys
 from pathlib import Path
 from descend.config import make_config
-from descend.data.token_store import *
+from descend.data.prepare import prepare_documents, prepare_tokenizer, prepare_tokens
 words = ["w%d" % random.Random(i).randrange(10**6) for i in range(20000)]
 pick = random.Random(0)
 path = Path("big.txt")
@@ -202,7 +202,7 @@ with path.open("w") as file:
     for _ in range(int(sys.argv[1])):
         file.write(" ".join(pick.choices(words, k=150)) + "\\n")
 config = make_config({"corpus_dir": str(path), "vocab_size": 4096})
-text = prepare_text(config)
+text = prepare_documents(config)
 store = prepare_tokens(text, prepare_tokenizer(text, "bpe", 4096))
 print(path.stat().st_size, len(store.train), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

@@ -182,12 +182,12 @@ def test_own_run_finds_its_text_after_a_move(trained: Path, tmp_path: Path) -> N
     """A folder that this machine wrote is no stranger's, wherever it lies with its text."""
     from descend.data.cache_dir import check_path
 
-    moved = tmp_path / "elsewhere" / "run"
-    shutil.copytree(trained, moved)
-    check_path("never named.txt", moved)
-    with_path(moved, "never named.txt")  # one word of run.json is changed
+    own_copy = tmp_path / "elsewhere" / "run"
+    shutil.copytree(trained, own_copy)
+    check_path("never named.txt", own_copy)
+    with_path(own_copy, "never named.txt")  # one word of run.json is changed
     with pytest.raises(DescendError, match="not named on this machine"):
-        check_path("never named.txt", moved)
+        check_path("never named.txt", own_copy)
 
 
 @posix

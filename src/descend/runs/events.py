@@ -81,7 +81,7 @@ class Sample(msgspec.Struct, frozen=True, tag="sample", tag_field="kind"):
     text: str
 
 
-class Rollback(msgspec.Struct, frozen=True, tag="divergence_rollback", tag_field="kind"):
+class Rollback(msgspec.Struct, frozen=True, tag="rollback", tag_field="kind"):
     """The numbers ran away: training went back to after `step`, the records of the steps since then
     no longer count, and from there one thing is done differently."""
 

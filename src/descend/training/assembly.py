@@ -50,7 +50,7 @@ class RunAssembly(StepInputs):
     """All that the training of a configuration needs; `config` has every open key filled in."""
 
     requested: RunConfig
-    """As asked for, before anything left open was chosen."""
+    """As asked for, before anything left open was chosen but a context that fits the text."""
     store: TokenStore
     """The text as tokens, with its tokenizer."""
     execution: Execution
@@ -58,6 +58,8 @@ class RunAssembly(StepInputs):
     """What was timed to choose `execution`; None where nothing was."""
     parent: LoadedModel | None = None
     """The model that is trained further."""
+    too_long_context: int | None = None
+    """The default `seq_len`, where the text is too short for it and another was chosen."""
 
     def fill_weights(self, model: Transformer) -> None:
         """Fill `model` with the weights of the parent, or with those of the seed."""
@@ -96,11 +98,12 @@ def assemble_run(
         shape,
         inputs.batches,
         inputs.build_model,
-        requested=config,
+        requested=short,
         store=store,
         execution=tuning.execution,
         tuning=tuning,
         parent=loaded,
+        too_long_context=config.seq_len if short.seq_len != config.seq_len else None,
     )
 
 

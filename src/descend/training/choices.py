@@ -28,9 +28,9 @@ def describe_choices(assembly: RunAssembly) -> tuple[str, ...]:
         del filled["epoch"]
     by_size = automatic_values(config, filled)
     notes = []
-    if resolved.seq_len != config.seq_len:
+    if assembly.too_long_context:
         few = f"{len(store.train)} tokens of text to train on: seq_len = {resolved.seq_len}"
-        notes.append(f"{few} instead of {config.seq_len}")
+        notes.append(f"{few} instead of {assembly.too_long_context}")
     if by_size:
         words = ", ".join(f"{key} = {value}" for key, value in by_size.items())
         notes.append(f"chosen for {format_bytes(store.info.train_bytes)} of training text: {words}")

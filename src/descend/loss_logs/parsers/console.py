@@ -149,7 +149,7 @@ class Console:
 
     def _object(self, value: dict[str, Any], line: Line) -> bool:
         if (
-            value.get("kind") == "divergence_rollback"
+            value.get("kind") == "rollback"
         ):  # descend's own: what it went back before is undone
             self.assembly.rewind(number(value.get("step")))
             return False
