@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from descend.diagnosis.run_context import RunContext
 
 
 @pytest.fixture
@@ -22,3 +26,11 @@ def chain(tmp_path: Path) -> str:
     path = tmp_path / "chain.txt"
     path.write_text(" ".join(said), encoding="utf-8")
     return str(path)
+
+
+@pytest.fixture(scope="session")
+def context(trained: Path) -> RunContext:
+    """The finished run of `trained`, opened for diagnosis."""
+    from descend.diagnosis.run_context import load_run_context
+
+    return load_run_context(trained)

@@ -48,12 +48,12 @@ def test_search_finds_a_higher_rate_and_prunes_what_harms(tiny: dict[str, Any]) 
     search = search_of(tiny, {"learning_rate": 0.0001}, 100)
     higher = Move("learning_rate_too_low", {"learning_rate": 0.001})
     worse = Move("too_high", {"learning_rate": 1e-7})
-    found = search.run([higher, worse])
-    assert found.changes["learning_rate"] >= 0.001
-    kept = [t for t in found.trials if t.accepted]
-    assert len(kept) == 1
-    assert kept[0].gain > 0
-    lost = [t for t in found.trials if t.cause == "too_high"]
+    result = search.run([higher, worse])
+    assert result.changes["learning_rate"] >= 0.001
+    accepted = [t for t in result.trials if t.accepted]
+    assert len(accepted) == 1
+    assert accepted[0].gain > 0
+    lost = [t for t in result.trials if t.cause == "too_high"]
     assert lost
     assert all(t.gain < 0 and not t.accepted for t in lost)
     assert lost[0].pruned
@@ -77,8 +77,8 @@ def test_trials_keep_the_time_of_the_first_control(tiny: dict[str, Any]) -> None
 def test_treatment_of_two_causes_is_tried_once(tiny: dict[str, Any]) -> None:
     search = search_of(tiny, {"learning_rate": 0.001}, 100)
     keys = {"learning_rate": 1e-7}
-    found = search.run([Move("learning_rate_too_high", keys), Move("diverged", keys)])
-    assert {t.cause for t in found.trials} == {"learning_rate_too_high"}
+    result = search.run([Move("learning_rate_too_high", keys), Move("diverged", keys)])
+    assert {t.cause for t in result.trials} == {"learning_rate_too_high"}
 
 
 def model(run: str, origin: Any, bits: float) -> TrainedModel:
@@ -87,15 +87,15 @@ def model(run: str, origin: Any, bits: float) -> TrainedModel:
     )
 
 
-def test_contributions_name_the_recipe_and_each_kept_treatment() -> None:
+def test_contributions_name_the_recipe_and_each_accepted_treatment() -> None:
     trial = TreatmentTrial(
         cause="batch_too_large", strength=1.0, changes={"batch_size": 4}, control=2.3, treated=2.2,
         gain=0.1, ci95=(0.05, 0.15), pruned=False, accepted=True, seconds=1.0,
     )  # fmt: skip
     models = [model("a", "your run", 2.6), model("b", "planned", 2.2), model("c", "treated", 2.1)]
-    found = Improvement(source="a", corpus="t", candidates=models, trials=[trial])
-    assert found.best is models[2]
-    parts = contributions(found)
+    result = Improvement(source="a", corpus="t", candidates=models, trials=[trial])
+    assert result.best is models[2]
+    parts = contributions(result)
     assert [round(p.gain, 3) for p in parts] == [0.4, 0.1, 0.1]
     assert [p.measured_by for p in parts] == ["full runs", "short trial", "full runs"]
     # A treatment that led to no better model brought nothing.
@@ -104,8 +104,8 @@ def test_contributions_name_the_recipe_and_each_kept_treatment() -> None:
 
 
 def test_interrupted_improvement_is_taken_up(tmp_path: Path) -> None:
-    found = Improvement(source="a", corpus="t", candidates=[model("a", "your run", 2.6)])
-    save(found, tmp_path)
-    assert open_improvement(tmp_path, "a", "t") == found
+    result = Improvement(source="a", corpus="t", candidates=[model("a", "your run", 2.6)])
+    save(result, tmp_path)
+    assert open_improvement(tmp_path, "a", "t") == result
     with pytest.raises(RunFolderError, match="an improvement of a"):
         open_improvement(tmp_path, "b", "t")

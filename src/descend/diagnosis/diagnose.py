@@ -75,9 +75,8 @@ def diagnose_run(
 ) -> Diagnosis:
     """Why the run in `folder` does not learn better; nothing is written.
 
-    `budget`: share of the run's own time that trials may take (but `least_seconds` always, one to
-    three minutes by the run's own time);
-    without `proof` the signals alone are read. Raises `RunFolderError` where there is no run.
+    `budget` is the fraction of the run's own time that trials may take, but always `min_seconds`.
+    Without `proof` the metrics alone are read. Raises `RunFolderError` where there is no run.
     """
     if not 0 <= budget <= MAX_BUDGET:
         raise ConfigError(
@@ -113,6 +112,7 @@ def diagnose_run(
         warnings += said
     if verdict.verdict == "healthy":
         warnings += describe_normal_run(measurements, folder, reason)
+    full = recorded_run.estimated_total_seconds
     seconds = time.monotonic() - began
     return Diagnosis(
         run=str(folder),
@@ -122,9 +122,7 @@ def diagnose_run(
         ruled_out=verdict.ruled_out,
         measurements=[evidence_of(r, "") for r in measurements.values()],
         warnings=warnings,
-        cost=Cost(
-            round(seconds, 1), round(seconds / max(recorded_run.estimated_total_seconds, 1e-9), 3)
-        ),
+        cost=Cost(round(seconds, 1), round(seconds / max(full, 1e-9), 3)),
         untested_reason=reason,
     )
 
@@ -283,30 +281,44 @@ def _diagnose_by_trials(
         )  # than what is found on top of them
     verdict = add_seeds_until_decided(series, ranked_causes, measurements, own, verdict)
     series.deadline = began + allowed
+    warnings = _describe_trials(series)
+    verdict, tested_causes, said = _add_second_cause(
+        series, verdict, ranked_causes, measurements, own
+    )
+    return add_untested_causes(verdict, everyone, series, tested_causes), [*warnings, *said]
+
+
+def _describe_trials(series: TrialSeries) -> list[str]:
+    """Say how long the trials were, and what both sides had in common."""
+    tokens = series.steps * series.recorded_run.tokens_per_step
     warnings = [
-        f"each trial: {steps * recorded_run.tokens_per_step:,} tokens, {run_fraction:.0%} of the"
-        " run, its schedule over exactly these; the same seed, data order and held-out tokens on"
-        " both sides"
+        f"each trial: {tokens:,} tokens, {series.run_fraction:.0%} of the run, its schedule over "
+        "exactly these; the same seed, data order and held-out tokens on both sides"
     ]
-    if run_fraction < 1:
+    if series.run_fraction < 1:
         warnings.append(
             "trials shorter than the run: gains are as measured, and beside them what is expected "
             "of them at full length"
         )
-    tested_causes: Collection[str] = ()
-    if verdict.verdict != "unknown" and verdict.best_effect is not None:
-        if series.remaining_seconds() > 0:
-            best, names = verdict.best_effect, [verdict.best_effect.treatment.cause]
-            spared = {
-                f.cause for f in verdict.findings if f.trial is None or not f.recommended_config
-            }
-            more = find_additional_causes(
-                series, best, names, ranked_causes, measurements, own, spared
-            )
-            verdict, tested_causes = (
-                merge_findings(verdict, best.treatment.cause, more.findings),
-                more.tested_causes,
-            )
-        else:
-            warnings.append("no second race after the best remedy: the time allowed was spent")
-    return add_untested_causes(verdict, everyone, series, tested_causes), warnings
+    return warnings
+
+
+def _add_second_cause(
+    series: TrialSeries,
+    verdict: Verdict,
+    ranked_causes: list[RankedCause],
+    measurements: Measurements,
+    own: float | None,
+) -> tuple[Verdict, Collection[str], list[str]]:
+    """Return the verdict with what helps on top of its best treatment, and what was tested so."""
+    best = verdict.best_effect
+    if verdict.verdict == "unknown" or best is None:
+        return verdict, (), []
+    if series.remaining_seconds() <= 0:
+        return verdict, (), ["no second race after the best remedy: the time allowed was spent"]
+    spared = {f.cause for f in verdict.findings if f.trial is None or not f.recommended_config}
+    more = find_additional_causes(
+        series, best, [best.treatment.cause], ranked_causes, measurements, own, spared
+    )
+    merged = merge_findings(verdict, best.treatment.cause, more.findings)
+    return merged, more.tested_causes, []

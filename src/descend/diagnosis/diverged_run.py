@@ -140,11 +140,41 @@ def _try(
     allowed: float,
     on_progress: ProgressCallback,
 ) -> DivergenceTrials:
-    base, step = control_config(recorded_run), round(_first_bad(recorded_run).value) - 1
+    """Return the mildest change that comes past the bad step, by trial."""
     treatments = [
         Treatment("diverged", change)
         for change in ranked_cause.cause.treatments(recorded_run.config, measurements)
     ]
+    series = _run_trials(recorded_run, treatments, allowed, on_progress)
+    again = _has_diverged(series.results[None, series.seed])
+    warnings = _describe_trials(series, treatments, again)
+    came_past = [
+        (treatment, result)
+        for treatment in treatments
+        if (result := series.results.get((treatment, series.seed))) and not _has_diverged(result)
+    ]
+    if not came_past:
+        return DivergenceTrials(
+            again=again, warnings=(*warnings, "none of the changes tried came past it")
+        )
+    best = min(best_validation_point(o)[0] for _, o in came_past)
+    treatment, result = next(
+        (x, o)
+        for x, o in came_past
+        if best_validation_point(o)[0] <= best * (1 + LOSS_TOLERANCE_NATS)
+    )
+    trial = _paired_trial(series, treatment, result)
+    return DivergenceTrials(trial, treatment, again, tuple(warnings))
+
+
+def _run_trials(
+    recorded_run: RunContext,
+    treatments: Sequence[Treatment],
+    allowed: float,
+    on_progress: ProgressCallback,
+) -> TrialSeries:
+    """Run the control and the treatments, the mildest first, while there is time."""
+    base, step = control_config(recorded_run), round(_first_bad(recorded_run).value) - 1
     series = TrialSeries(
         recorded_run,
         base,
@@ -154,8 +184,7 @@ def _try(
     )
     if seconds_for(series, [None, *treatments]) > WHOLE_RUNS * allowed:
         series.steps = min(series.steps, max(round(LENGTH_PAST_FAILURE * step), MIN_STEPS))
-    steps = series.steps
-    # The mildest first, as many as there are cores; the rest while there is time.
+    # As many at once as there are cores; the rest while there is time.
     together = max(2, num_parallel_trials(base))
     candidates: list[Treatment | None] = [None, *treatments]
     seconds = seconds_for(series, candidates[:together])
@@ -168,12 +197,13 @@ def _try(
         if index and not fits_in_budget(series, some):
             break
         run_series_trials(series, [(treatment, series.seed) for treatment in some], "trying")
-    control = series.results[None, series.seed]
-    came_past = [
-        (treatment, result)
-        for treatment in treatments
-        if (result := series.results.get((treatment, series.seed))) and not _has_diverged(result)
-    ]
+    return series
+
+
+def _describe_trials(
+    series: TrialSeries, treatments: Sequence[Treatment], again: bool
+) -> list[str]:
+    """Say what was not tried, and whether the run diverged again."""
     warnings = []
     num_untested = sum(
         (x, series.seed) not in series.results and x not in series.invalid_treatments
@@ -183,34 +213,29 @@ def _try(
         warnings.append(
             f"{num_untested} of {len(treatments)} changes were not tried: --budget allows no more"
         )
-    again = _has_diverged(control)
     if not again:
         warnings.append(
-            f"the same settings did not diverge again within {steps} steps of a schedule of that "
-            "length: it hangs on the length, or on chance"
+            f"the same settings did not diverge again within {series.steps} steps of a schedule of "
+            "that length: it hangs on the length, or on chance"
         )
-    if not came_past:
-        return DivergenceTrials(
-            again=again, warnings=(*warnings, "none of the changes tried came past it")
-        )
-    best = min(best_validation_point(o)[0] for _, o in came_past)
-    treatment, result = next(
-        (x, o)
-        for x, o in came_past
-        if best_validation_point(o)[0] <= best * (1 + LOSS_TOLERANCE_NATS)
-    )
-    trial = PairedTrial(
+    return warnings
+
+
+def _paired_trial(series: TrialSeries, treatment: Treatment, result: TrialResult) -> PairedTrial:
+    """Return the trial of the change that came past the bad step."""
+    control = series.results[None, series.seed]
+    control_loss, treatment_loss = (best_validation_point(x)[0] for x in (control, result))
+    return PairedTrial(
         metric="held-out loss, nats per token",
         change=treatment.change.label,
-        control_loss=best_validation_point(control)[0],
-        treatment_loss=best_validation_point(result)[0],
-        loss_reduction=best_validation_point(control)[0] - best_validation_point(result)[0],
+        control_loss=control_loss,
+        treatment_loss=treatment_loss,
+        loss_reduction=control_loss - treatment_loss,
         ci95=None,
         p_holm=1.0,
         seeds=1,
         tokens=result.tokens,
-        run_fraction=steps / max(recorded_run.total_steps, 1),
+        run_fraction=series.steps / max(series.recorded_run.total_steps, 1),
         seconds=series.seconds,
         cost_factor=result.seconds / max(control.seconds, 1e-9),
     )
-    return DivergenceTrials(trial, treatment, again, tuple(warnings))

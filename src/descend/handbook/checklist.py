@@ -29,10 +29,7 @@ from descend.handbook.run_notes.wording import (
     format_percent,
     format_significant,
 )
-from descend.runs.event_log import read_events
-from descend.runs.events import Epoch
-from descend.runs.recorded_run import RecordedRun, open_run_with_epoch
-from descend.runs.run_files import read_info
+from descend.runs.recorded_run import RecordedRun, open_recorded_run
 from descend.runs.suggestions import has_diverged, suggest_fix
 from descend.units import format_duration, humanize_name, quoted
 
@@ -73,10 +70,10 @@ class ChecklistItem:
 
 def answer_checklist(folder: Path) -> Checklist:
     """The five questions asked of the run in `folder`; `RunFolderError` if it is none."""
-    if not any(isinstance(r, Epoch) for r in read_events(folder)):
-        read_info(folder)  # which says what is missing where it is no run
+    run = open_recorded_run(folder)
+    if not run.epochs:
         return _before_the_first_epoch(folder)
-    run, diagnosis = open_run_with_epoch(folder), load_saved_diagnosis(folder)
+    diagnosis = load_saved_diagnosis(folder)
     answers = [_answered(rule, run, diagnosis) for rule in RULES]
     return Checklist(
         str(folder),

@@ -1,0 +1,91 @@
+"""The results of paired trials: pairs, lengths, and losses across tokenizers."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from descend.diagnosis.cause import TreatmentChange
+from descend.diagnosis.run_context import RunContext
+from descend.diagnosis.treatments import Treatment, control_config
+from descend.diagnosis.trial_rounds import HALF_STEPS
+from descend.diagnosis.trial_series import (
+    TrialSeries,
+    best_validation_point,
+    comparable_loss,
+    control_loss_by_steps,
+    drop_too_short,
+    list_treatments,
+    make_series_spec,
+    paired_reductions,
+)
+from descend.trials.trial_spec import EvalPoint, TrialResult
+
+RATE = Treatment("learning_rate_too_low", TreatmentChange("three times", {"learning_rate": 0.003}))
+LESS = Treatment("too_little_data", TreatmentChange("half the text", {}, is_ablation=True))
+
+
+def make_result(loss: float, bits: float | None = None) -> TrialResult:
+    return TrialResult(
+        key="", steps=1, tokens=1000, train_tokens=1000, vocab_size=10, parameters=1, seconds=1.0,
+        peak_bytes=None, curve=[], validation_loss=loss, accuracy=0.1,
+        bits_per_byte=loss if bits is None else bits, diverged_step=None, chunk_losses=[],
+    )  # fmt: skip
+
+
+@pytest.fixture
+def series(context: RunContext) -> TrialSeries:
+    """A series as long as the run, with no result."""
+    return TrialSeries(
+        context, control_config(context), context.total_steps, 0.0, lambda stage, fraction: None
+    )
+
+
+def test_paired_reductions_pair_equal_seeds_only(series: TrialSeries) -> None:
+    seed = series.seed
+    series.results = {
+        (None, seed): make_result(4.0), (None, seed + 1): make_result(5.0),
+        (RATE, seed): make_result(3.5), (RATE, seed + 2): make_result(1.0),
+        (LESS, seed): make_result(4.2),
+    }  # fmt: skip
+    assert paired_reductions(series, RATE) == [0.5]
+    assert paired_reductions(series, LESS) == [pytest.approx(0.2)]  # what halving costs
+    assert list_treatments(series) == [RATE, LESS]
+
+
+def test_control_loss_by_steps_holds_controls_of_every_length(series: TrialSeries) -> None:
+    seed = series.seed
+    series.results = {(None, seed): make_result(4.0), (RATE, seed): make_result(3.5),
+                      (HALF_STEPS, seed): make_result(4.5)}  # fmt: skip
+    assert control_loss_by_steps(series) == {series.steps: 4.0, series.steps / 2: 4.5}
+    assert list_treatments(series) == [RATE]
+
+
+def test_comparable_loss_converts_another_vocabulary_by_bits_per_byte() -> None:
+    change = TreatmentChange("", {"vocab_size": 400})
+    control, other = make_result(4.0, 2.0), make_result(6.0, 1.5)
+    assert comparable_loss(other, control, change) == pytest.approx(3.0)
+    assert comparable_loss(other, control, RATE.change) == 6.0
+
+
+def test_best_validation_point_is_the_lowest_of_the_curve() -> None:
+    point = EvalPoint(
+        step=1, tokens=8, seconds=1.0, train_loss=3.2, validation_loss=3.0, accuracy=0.1,
+        bits_per_byte=1.4,
+    )  # fmt: skip
+    result = msgspec.structs.replace(make_result(4.0, 2.0), curve=[point])
+    assert best_validation_point(result) == (3.0, 1.4)
+
+
+def test_make_series_spec_keeps_the_reason_of_an_impossible_change(series: TrialSeries) -> None:
+    odd = Treatment("model_too_small", TreatmentChange("odd width", {"embed_dim": 17}))
+    assert make_series_spec(series, odd, series.seed) is None
+    assert "embed_dim" in series.invalid_treatments[odd]
+    assert make_series_spec(series, RATE, series.seed) is not None
+
+
+def test_drop_too_short_leaves_out_what_short_trials_cannot_show(series: TrialSeries) -> None:
+    needs_half = Treatment("a", TreatmentChange("", {}, min_run_fraction=0.5))
+    assert drop_too_short(series, [[RATE], [needs_half]]) == [[RATE], [needs_half]]
+    series.steps = series.steps // 4
+    assert drop_too_short(series, [[RATE], [needs_half]]) == [[RATE]]
