@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: install run test test-slow test-ray lint types check
+.PHONY: install run test test-slow test-ray lint types check docs
 
 install: $(VENV)/installed
 
@@ -35,5 +35,9 @@ lint: install
 
 types: install
 	$(PY) -m mypy
+
+docs: install
+	$(PY) -m pip install --quiet --constraint constraints.txt --group docs
+	$(PY) -m sphinx -W --keep-going -b html docs docs/_build
 
 check: lint types test

@@ -111,7 +111,7 @@ def main() -> None:
         print(
             f"{path.relative_to(ROOT)!s:32} {count_document_words(text):6,} words  "
             f"{counts.sentences:4} sentences  {counts.mean_words:5.1f} words a sentence  "
-            f"{len(counts.long_sentences):3} long  {counts.semicolons_per_100:4.1f} semicolons a 100"
+            f"{len(counts.long_sentences):3} long  {counts.semicolons_per_100:5.1f} semicolons"
         )
         if "--long" in sys.argv:
             for sentence in counts.long_sentences:

@@ -1,0 +1,55 @@
+"""Sphinx settings of the site: `make docs` builds it from docs/ without a network."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS.parent / "src"))
+
+from descend.handbook.page import Page  # noqa: E402
+from descend.handbook.page_lookup import load_all_pages  # noqa: E402
+from descend.version import __version__  # noqa: E402
+
+project = "descend"
+project_copyright = "2026, the descend contributors"
+version = release = __version__
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
+html_theme = "furo"
+exclude_patterns = ["_build"]
+myst_heading_anchors = 4
+# Links out of docs/ lead to the repository; tests/test_docs.py checks every link.
+suppress_warnings = ["myst.xref_missing", "myst.header", "misc.highlighting_failure"]
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+html_static_path: list[str] = []
+
+HANDBOOK = DOCS / "handbook"
+
+
+def write_handbook(app: Sphinx) -> None:
+    """Write a Markdown file for each page of the handbook, and their list."""
+    HANDBOOK.mkdir(exist_ok=True)
+    groups: dict[str, list[Page]] = {}
+    for page in load_all_pages().values():
+        groups.setdefault(page.group, []).append(page)
+        write_if_changed(HANDBOOK / f"{page.name}.md", page.text)
+    listing = ["# Handbook", "The pages of `descend explain`."]
+    for group, members in groups.items():
+        names = "\n".join(page.name for page in members)
+        listing.append(f"## {group}\n\n```{{toctree}}\n:maxdepth: 1\n\n{names}\n```")
+    write_if_changed(HANDBOOK / "index.md", "\n\n".join(listing) + "\n")
+
+
+def write_if_changed(path: Path, text: str) -> None:
+    """Write a file, unless it holds this text."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+def setup(app: Sphinx) -> None:
+    """Have the handbook written before the documents are read."""
+    app.connect("builder-inited", write_handbook)

@@ -1,0 +1,46 @@
+"""Each script in examples/ runs on a tiny text."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+SCRIPTS = {"own_text.py", "compare_widths.py", "own_loop.py"}
+
+
+def run_python(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def tiny_text(tmp_path: Path) -> Path:
+    path = tmp_path / "text.txt"
+    path.write_text("".join(f"The fox number {n} sees {n * 7 % 90} hens.\n" for n in range(900)))
+    return path
+
+
+def test_every_example_is_listed_and_tested() -> None:
+    listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    assert {path.name for path in EXAMPLES.glob("*.py")} == SCRIPTS
+    assert {name for name in SCRIPTS if f"({name})" not in listed} == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", ["own_text.py", "compare_widths.py"])
+def test_example_runs(script: str, tmp_path: Path, tiny_text: Path) -> None:
+    done = run_python(tmp_path, EXAMPLES / script, tiny_text)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+@pytest.mark.slow
+def test_own_loop_has_no_bug(tmp_path: Path) -> None:
+    done = run_python(tmp_path, "-m", "descend", "check", EXAMPLES / "own_loop.py")
+    assert done.returncode == 0, (done.stdout, done.stderr)
