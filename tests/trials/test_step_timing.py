@@ -41,7 +41,7 @@ WRONG = StepTime(1.0, 1.0)
 def remember(
     ready: PreparedTrial, step_time: StepTime, age: float = 0.0, is_contended: bool = False
 ) -> None:
-    content = {"speed": step_time, "at": time.time() - age, "is_contended": busy}
+    content = {"step_time": step_time, "at": time.time() - age, "is_contended": is_contended}
     step_timing._file(ready).parent.mkdir(parents=True, exist_ok=True)
     step_timing._file(ready).write_bytes(msgspec.json.encode(content))
 
