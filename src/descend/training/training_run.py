@@ -70,7 +70,7 @@ from descend.training.recipe import (
 )
 from descend.training.resumption import check_tokens, choose_checkpoint, list_differences
 from descend.training.self_check import run_self_check
-from descend.training.time_limit import make_time_limit, seconds_left
+from descend.training.time_limit import describe_resumed_clock, make_time_limit, seconds_left
 from descend.training.train_state import TrainState
 from descend.units import quoted
 from descend.version import __version__
@@ -193,7 +193,9 @@ def _tune_within_memory(
             resolved = more
 
 
-def resume_run(folder: Path, progress: ProgressCallback = ignore_progress) -> TrainingRun:
+def resume_run(
+    folder: Path, progress: ProgressCallback = ignore_progress, ends: float | None = None
+) -> TrainingRun:
     """The interrupted run in `folder`, to be taken up after its newest whole checkpoint."""
     info = read_info(folder)
     if has_diverged(folder):
@@ -210,7 +212,7 @@ def resume_run(folder: Path, progress: ProgressCallback = ignore_progress) -> Tr
     resolved = make_config(info.resolved_config)
     execution = msgspec.convert(info.execution, Execution)
     resolve_device(execution.device)
-    differences = list_differences(execution)
+    differences = list_differences(execution) + describe_resumed_clock(resolved)
     if execution.compiled and not can_compile(execution.device):
         execution = msgspec.structs.replace(execution, compiled=False)
     check_path(resolved.corpus_dir, folder, EMBEDDED_CORPORA)
@@ -235,7 +237,7 @@ def resume_run(folder: Path, progress: ProgressCallback = ignore_progress) -> Tr
     state = initial_train_state(model, resolved, execution)
     read = load_checkpoint(checkpoint, state)
     plan = make_train_plan(
-        resolved, execution, store, batches, seconds_before=state.elapsed_seconds,
+        resolved, execution, store, batches, ends=ends, resumed=state,
         continued=bool(info.parent),
     )  # fmt: skip
     run_self_check(state, plan, tokenizer.vocab_size, read)
@@ -362,13 +364,12 @@ def make_train_plan(
     steps: int | None = None,
     *,
     ends: float | None = None,
-    seconds_before: float = 0.0,
+    resumed: TrainState | None = None,
     continued: bool = False,
 ) -> TrainPlan:
     """The way of a run to its end, or to that of `steps`; each epoch is judged.
 
-    `ends` and `seconds_before`: see `make_time_limit`. `continued`: it trains a finished model
-    further.
+    `ends` and `resumed`: see `make_time_limit`. `continued`: it trains a finished model further.
     """
     assert resolved.epoch is not None
     assert resolved.warmup_steps is not None
@@ -387,18 +388,11 @@ def make_train_plan(
     rate = make_lr_schedule(resolved, resolved.warmup_steps, steps, batches.epoch_at_step)
     diverged_above = loss_of_explosion(store.tokenizer.vocab_size, continued)
     tokens = min(len(store.validation), MAX_VALIDATION_TOKENS)
-    limit = make_time_limit(resolved, tokens, ends, seconds_before)
+    limit = make_time_limit(resolved, tokens, ends, resumed)
     return TrainPlan(
-        resolved,
-        execution,
-        batches,
-        resolved.epoch,
-        steps,
-        rate,
-        evaluate_epoch,
-        diverged_above,
+        resolved, execution, batches, resolved.epoch, steps, rate, evaluate_epoch, diverged_above,
         limit,
-    )
+    )  # fmt: skip
 
 
 def initial_train_state(model: Transformer, config: RunConfig, execution: Execution) -> TrainState:
