@@ -24,9 +24,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 time.perf_counter = time.process_time  # before the package takes hold of it
 
 from descend import run  # noqa: E402
+from descend.config import make_config  # noqa: E402
 from descend.model.cost import block_matrix_parameters  # noqa: E402
 from descend.model.shape import shape_from_run_config  # noqa: E402
-from descend.config import make_config  # noqa: E402
 from descend.planner.scaling_law import ScalingLawInput, load_scaling_law  # noqa: E402
 
 SIZES = ("vocab_size", "embed_dim", "num_layers", "batch_size", "seq_len", "token_dropout",
@@ -43,8 +43,9 @@ def expect_for_steps(plan: dict[str, Any], resolved: dict[str, Any], steps: int)
     shape = shape_from_run_config(config, vocab)
     ratio = sample["train_bytes_per_token"][str(vocab)]
     batch_tokens = config.batch_size * config.seq_len
-    from descend.planner.corpus_profile import CorpusProfile
     import msgspec
+
+    from descend.planner.corpus_profile import CorpusProfile
 
     difficulty = msgspec.convert(sample, CorpusProfile, strict=False).difficulty
     return load_scaling_law().bits_per_byte(ScalingLawInput(
@@ -76,9 +77,7 @@ def measure_error(text: Path, num_bytes: int, minutes: float, arms: bool) -> dic
         if arms:
             keys = shared | {k: resolved[k] for k in PLANNED_KEYS} | {"max_steps": steps}
             by_steps = run(keys | {"save_dir": str(Path(scratch) / "by_steps")})
-            plain = run(
-                keys | {"token_dropout": 0.0, "save_dir": str(Path(scratch) / "plain")}
-            )
+            plain = run(keys | {"token_dropout": 0.0, "save_dir": str(Path(scratch) / "plain")})
             line |= {"reached_by_steps": by_steps.summary.bits_per_byte,
                      "reached_without_token_dropout": plain.summary.bits_per_byte}  # fmt: skip
     return line

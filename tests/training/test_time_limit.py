@@ -164,9 +164,7 @@ def test_resumed_run_takes_again_what_the_clock_decided(tiny: Tiny) -> None:
 def test_run_that_the_clock_ended_makes_no_step_more_when_resumed(tiny: Tiny) -> None:
     job = interrupted_at(tiny, 10**9, minutes=0.08)  # to its end, but as if not yet saved
     steps, best = job.state.step, job.state.best
-    write_summary(
-        Path("run"), msgspec.structs.replace(read_summary(Path("run")), finished=False)
-    )
+    write_summary(Path("run"), msgspec.structs.replace(read_summary(Path("run")), finished=False))
     again = resume_run(Path("run"))
     made = [r for r in run_training(again) if isinstance(r, Step)]
     assert made == []
