@@ -76,12 +76,13 @@ class ModelJudge:
 
     def judge_interrupted(self, run: Path, target: Path) -> TrainedModel | None:
         """The model so far of the unfinished `run`, written to `target`; None without one."""
-        if not save_checkpoint_model(run, target):
+        seconds = save_checkpoint_model(run, target)
+        if seconds is None:
             return None
         score = self._score(target, run)
         return TrainedModel(
             run=str(target), origin="interrupted", changes={}, bits_per_byte=score.bits_per_byte,
-            predicted=None, seconds=0.0, pieces=score.pieces,
+            predicted=None, seconds=seconds, pieces=score.pieces,
         )  # fmt: skip
 
     def add_measurements(self, measurements: Measurements) -> None:

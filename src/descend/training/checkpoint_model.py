@@ -18,15 +18,17 @@ from descend.training.train_state import load_weights
 from descend.training.training_run import initial_train_state
 
 
-def save_checkpoint_model(run: Path, target: Path) -> bool:
-    """Write the best model of the unfinished `run` into the folder `target`; False without one.
+def save_checkpoint_model(run: Path, target: Path) -> float | None:
+    """Write the best model of the unfinished `run` into the folder `target`; None without one.
+
+    Returns the seconds of training up to its checkpoint.
 
     It has the weights of the best epoch, or those of the last step where no epoch is over. The run
     stays as it is, and can be resumed.
     """
     checkpoint = latest_checkpoint(run)
     if checkpoint is None:
-        return False
+        return None
     info = read_info(run)
     config = make_config(info.resolved_config)
     execution = msgspec.structs.replace(
@@ -40,4 +42,4 @@ def save_checkpoint_model(run: Path, target: Path) -> bool:
         load_weights(model, state.best.weights)
     model.eval()
     save_model(target, model, tokenizer, info)
-    return True
+    return state.elapsed_seconds
