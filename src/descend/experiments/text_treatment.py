@@ -81,7 +81,8 @@ def _without_copies(documents: DocumentStore, copies: set[int]) -> bytes:
 
 def _held_out_documents(corpus: PreparedCorpus) -> list[int]:
     starts = corpus.split.validation[:, 0]
-    return (np.searchsorted(corpus.documents.offsets, starts, side="right") - 1).tolist()
+    indices = np.searchsorted(corpus.documents.offsets, starts, side="right") - 1
+    return [int(i) for i in indices]
 
 
 def _still_held_out(before: PreparedCorpus, after: PreparedCorpus) -> np.ndarray[Any, Any]:
