@@ -32,7 +32,9 @@ def measure_epochs(
         file.write_text(part.decode("utf-8", "ignore"), "utf-8")
         keys = {} if dropout is None else {"token_dropout": dropout}
         began = time.process_time()
+        # How to compute is set, so that no time goes into trying the machine.
         model = run({"corpus_dir": str(file), "epoch": epochs, "log_level": "error", "seed": seed,
+                     "precision": "float32", "attention": "fused", "compile": "off", "threads": 1,
                      "save_dir": str(Path(scratch) / "run"), **keys})  # fmt: skip
         spent = time.process_time() - began
         summary, resolved = model.summary, model.info.resolved_config

@@ -15,6 +15,7 @@ from descend.diagnosis.measurement import Measurements
 from descend.experiments.improvement import Origin, TextNotes, TrainedModel
 from descend.experiments.text_treatment import TextTreatment
 from descend.experiments.validation_text import (
+    MAX_BYTES,
     ModelScore,
     score_network,
     without_contamination,
@@ -37,6 +38,10 @@ COMPARED_KEYS = (
 MAX_SHIFT_TOKENS = 100_000
 """Training tokens up to which a shift of the held-out text is looked for: about a second."""
 
+FIRST_BYTES_PER_SECOND = 40_000
+"""Bytes that are judged in a second until one model was timed: about those of a network of 3
+million parameters on one core."""
+
 SCORE_MARGIN = 1.5
 """How much longer judging the next model may take than the last."""
 
@@ -58,7 +63,7 @@ class ModelJudge:
             duplicates_removed=treatment.is_applied,
             contaminated_fraction=0.0, contamination_removed=False,
         )  # fmt: skip
-        self.seconds = 0.0
+        self.seconds = min(len(self.text.counted), MAX_BYTES) / FIRST_BYTES_PER_SECOND
         """To keep free for judging the next model."""
         self._is_checked = False
 

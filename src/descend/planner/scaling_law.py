@@ -83,13 +83,16 @@ class ScalingLaw(msgspec.Struct, frozen=True):
         return bits_per_byte(np.array(self.parameters), setting)
 
     def interval(self, setting: ScalingLawInput) -> tuple[float, float]:
-        """80 % around `bits_per_byte`: uncertain parameters, corpora and runs together."""
+        """80 % around `bits_per_byte`: uncertain parameters, corpora and runs together, and how
+        far the text is shorter than any that the law was fitted to."""
         z, here = np.array(self.parameters), self.bits_per_byte(setting)
         slope = np.array([
             (bits_per_byte(z + step, setting) - here) / 1e-4 for step in np.eye(len(z)) * 1e-4
         ])  # fmt: skip
         variance = slope @ np.array(self.covariance) @ slope / here**2
-        deviation = math.sqrt(variance + self.text_deviation**2 + self.run_deviation**2)
+        train_bytes = setting.train_tokens * setting.bytes_per_token
+        beyond = EXTRAPOLATION_DEVIATION * max(math.log(MIN_FITTED_BYTES / train_bytes), 0.0)
+        deviation = math.sqrt(variance + self.text_deviation**2 + self.run_deviation**2 + beyond**2)
         return here * math.exp(-Z_80_PERCENT * deviation), here * math.exp(Z_80_PERCENT * deviation)
 
     def ratio(self, now: ScalingLawInput, then: ScalingLawInput) -> tuple[float, float, float]:
@@ -113,6 +116,13 @@ class ScalingLaw(msgspec.Struct, frozen=True):
         """Learning rate with the lowest loss expected."""
         return math.exp(_log_best_rate(np.array(self.parameters), batch_tokens, width))
 
+
+MIN_FITTED_BYTES = 90_000
+"""Training text of the smallest corpus that the law was fitted to."""
+
+EXTRAPOLATION_DEVIATION = 0.07
+"""Share of the loss by which runs stray more for each factor e that their text is shorter than
+that (benchmarks/results/improve/law_errors.jsonl, by benchmarks/improve/law_spread.py)."""
 
 Z_80_PERCENT = 1.2816
 """Standard deviations beyond which a tenth of a normal distribution lies."""
