@@ -1,6 +1,6 @@
 """Measure how far `train --minutes` ends from its prediction, and which part of it is to blame.
 
-    python benchmarks/improve/law_errors.py RESULTS TEXT BYTES MINUTES [--arms]
+    python benchmarks/improve/law_errors.py RESULTS TEXT BYTES MINUTES [--arms | --run FOLDER]
 
 The clock of the package is replaced by the CPU time of this process, which has one thread. So a
 machine that is shared does not decide the result. A line of RESULTS (law_errors.jsonl) is a run on
@@ -20,6 +20,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 os.environ["OMP_NUM_THREADS"] = "1"
 time.perf_counter = time.process_time  # before the package takes hold of it
 
@@ -27,7 +29,9 @@ from descend import run  # noqa: E402
 from descend.config import make_config  # noqa: E402
 from descend.model.cost import block_matrix_parameters  # noqa: E402
 from descend.model.shape import shape_from_run_config  # noqa: E402
+from descend.planner.corpus_profile import CorpusProfile  # noqa: E402
 from descend.planner.scaling_law import ScalingLawInput, load_scaling_law  # noqa: E402
+from descend.runs.run_folder import read_info, read_summary  # noqa: E402
 
 SIZES = ("vocab_size", "embed_dim", "num_layers", "batch_size", "seq_len", "token_dropout",
          "learning_rate")  # fmt: skip
@@ -43,9 +47,6 @@ def expect_for_steps(plan: dict[str, Any], resolved: dict[str, Any], steps: int)
     shape = shape_from_run_config(config, vocab)
     ratio = sample["train_bytes_per_token"][str(vocab)]
     batch_tokens = config.batch_size * config.seq_len
-    import msgspec
-
-    from descend.planner.corpus_profile import CorpusProfile
 
     difficulty = msgspec.convert(sample, CorpusProfile, strict=False).difficulty
     return load_scaling_law().bits_per_byte(ScalingLawInput(
@@ -57,6 +58,21 @@ def expect_for_steps(plan: dict[str, Any], resolved: dict[str, Any], steps: int)
     ))  # fmt: skip
 
 
+def read_error(folder: Path, text: str, num_bytes: int, minutes: float) -> dict[str, Any]:
+    """The same of a finished run with a plan.json, as it was made by the clock on the wall."""
+    plan = json.loads((folder / "plan.json").read_text())
+    resolved, summary = read_info(folder).resolved_config, read_summary(folder)
+    steps = summary.epochs[-1].step
+    return {
+        "text": text, "bytes": num_bytes, "minutes": minutes,
+        "predicted": plan["predicted"]["bits_per_byte"],
+        "interval": plan["predicted"]["bits_per_byte_interval"],
+        "steps_planned": plan["predicted"]["steps"], "steps_made": steps,
+        "expected_for_steps_made": expect_for_steps(plan, resolved, steps),
+        "reached": summary.bits_per_byte, **{k: resolved[k] for k in SIZES},
+    }  # fmt: skip
+
+
 def measure_error(text: Path, num_bytes: int, minutes: float, arms: bool) -> dict[str, Any]:
     """Train for `minutes` of CPU time, and with `arms` the same by steps."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -64,16 +80,8 @@ def measure_error(text: Path, num_bytes: int, minutes: float, arms: bool) -> dic
         part.write_text(text.read_bytes()[:num_bytes].decode("utf-8", "ignore"), "utf-8")
         shared = {"corpus_dir": str(part), "log_level": "error", "compile": "off", "threads": 1}
         model = run(shared | {"save_dir": str(folder), "minutes": minutes})
-        plan = json.loads((folder / "plan.json").read_text())
-        resolved, steps = model.info.resolved_config, model.summary.epochs[-1].step
-        line = {
-            "text": text.stem, "bytes": num_bytes, "minutes": minutes,
-            "predicted": plan["predicted"]["bits_per_byte"],
-            "interval": plan["predicted"]["bits_per_byte_interval"],
-            "steps_planned": plan["predicted"]["steps"], "steps_made": steps,
-            "expected_for_steps_made": expect_for_steps(plan, resolved, steps),
-            "reached": model.summary.bits_per_byte, **{k: resolved[k] for k in SIZES},
-        }  # fmt: skip
+        line = read_error(folder, text.stem, num_bytes, minutes)
+        resolved, steps = model.info.resolved_config, line["steps_made"]
         if arms:
             keys = shared | {k: resolved[k] for k in PLANNED_KEYS} | {"max_steps": steps}
             by_steps = run(keys | {"save_dir": str(Path(scratch) / "by_steps")})
@@ -91,8 +99,14 @@ def main() -> None:
     parser.add_argument("bytes", type=int)
     parser.add_argument("minutes", type=float)
     parser.add_argument("--arms", action="store_true")
+    parser.add_argument("--run", type=Path, help="a finished run of that text: it is only read")
     options = parser.parse_args()
-    line = measure_error(options.text, options.bytes, options.minutes, options.arms)
+    where = (options.text.stem, options.bytes, options.minutes)
+    line = (
+        measure_error(options.text, options.bytes, options.minutes, options.arms)
+        if options.run is None
+        else read_error(options.run, *where) | {"clock": "wall, busy machine"}
+    )
     with options.results.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
     print(line, flush=True)

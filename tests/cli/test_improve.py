@@ -79,6 +79,9 @@ def test_text_findings_are_told() -> None:
     assert "25% of it are documents that stand there before" in text
     assert "10% of what is held out stands in the training text too" in text
     assert "another kind of text, by 0.90 nats" in text
+    assert "changed since your run" not in text
+    changed = msgspec.structs.replace(notes, text_changed=True)
+    assert "changed since your run" in text_lines(changed)[0]
     plain = TextNotes(
         duplicate_fraction=0.0, duplicates_removed=False, contaminated_fraction=0.01,
         contamination_removed=False, shift_nats=0.1,

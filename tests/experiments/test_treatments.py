@@ -47,7 +47,7 @@ def search_of(tiny: dict[str, Any], changes: dict[str, Any], seconds: float) -> 
 
 
 def test_search_finds_a_higher_rate_and_prunes_what_harms(tiny: dict[str, Any]) -> None:
-    search = search_of(tiny, {"learning_rate": 0.0001}, 100)
+    search = search_of(tiny, {"learning_rate": 0.0001}, 280)
     higher = Move("learning_rate_too_low", {"learning_rate": 0.001})
     worse = Move("too_high", {"learning_rate": 1e-7})
     found = search.run([higher, worse])
@@ -77,7 +77,7 @@ def test_trials_keep_the_time_of_the_first_control(tiny: dict[str, Any]) -> None
 
 
 def test_treatment_of_two_causes_is_tried_once(tiny: dict[str, Any]) -> None:
-    search = search_of(tiny, {"learning_rate": 0.001}, 100)
+    search = search_of(tiny, {"learning_rate": 0.001}, 280)
     keys = {"learning_rate": 1e-7}
     found = search.run([Move("learning_rate_too_high", keys), Move("diverged", keys)])
     assert {t.cause for t in found.trials} == {"learning_rate_too_high"}

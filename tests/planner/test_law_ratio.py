@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import pytest
 
-from descend.planner.scaling_law import ScalingLawInput, load_scaling_law
+from descend.planner.scaling_law import MIN_FITTED_BYTES, ScalingLawInput, load_scaling_law
 
 NOW = ScalingLawInput(
     text_difficulty=3.0, block_parameters=100_000, width=128, vocab_size=1024, bytes_per_token=2.3,
@@ -29,3 +31,20 @@ def test_ratio_is_that_of_the_predictions_and_narrower_than_one_of_them() -> Non
     assert low < ratio < 1
     alone = law.interval(then)
     assert high / low < alone[1] / alone[0]
+
+
+def test_interval_is_wider_for_texts_shorter_than_the_law_was_fitted_to() -> None:
+    law = load_scaling_law()
+
+    def log_width(train_bytes: float) -> float:
+        tokens = train_bytes / NOW.bytes_per_token
+        low, high = law.interval(
+            msgspec.structs.replace(NOW, train_tokens=tokens, tokens=2 * tokens)
+        )
+        return math.log(high / low)
+
+    assert log_width(18_000) > log_width(45_000) > log_width(1.001 * MIN_FITTED_BYTES)
+    at_its_edge = log_width(0.999 * MIN_FITTED_BYTES)
+    assert at_its_edge == pytest.approx(log_width(1.001 * MIN_FITTED_BYTES), rel=0.01)
+    # Runs on 20 kB ended up to 10 % from their prediction.
+    assert log_width(18_000) > 2 * 0.1

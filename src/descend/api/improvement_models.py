@@ -72,7 +72,11 @@ class ModelJudge:
     ) -> TrainedModel:
         """The finished `run` as a model of the improvement."""
         score = self._score(run, run)
-        settings = read_info(run).resolved_config
+        info = read_info(run)
+        settings = info.resolved_config
+        if origin == "your run":
+            changed = info.corpus["corpus_sha256"] != self.text.corpus.documents.sha256
+            self.notes = msgspec.structs.replace(self.notes, text_changed=changed)
         return TrainedModel(
             run=str(run), origin=origin, changes=changes, bits_per_byte=score.bits_per_byte,
             predicted=predicted, seconds=read_summary(run).seconds, pieces=score.pieces,

@@ -86,6 +86,8 @@ class TextNotes(msgspec.Struct, frozen=True, kw_only=True):
     """Share of held-out bytes that stand in the training text too."""
     contamination_removed: bool
     """Whether they are left out of every figure."""
+    text_changed: bool = False
+    """Whether the given run was trained on another text than there is now."""
     shift_nats: float | None = None
     """By how much the held-out text is less like the training text than its own parts are."""
 

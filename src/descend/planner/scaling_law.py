@@ -120,9 +120,10 @@ class ScalingLaw(msgspec.Struct, frozen=True):
 MIN_FITTED_BYTES = 90_000
 """Training text of the smallest corpus that the law was fitted to."""
 
-EXTRAPOLATION_DEVIATION = 0.07
+EXTRAPOLATION_DEVIATION = 0.062
 """Share of the loss by which runs stray more for each factor e that their text is shorter than
-that (benchmarks/results/improve/law_errors.jsonl, by benchmarks/improve/law_spread.py)."""
+that: three runs of 20 to 60 kB (benchmarks/results/improve/law_errors.jsonl, by
+benchmarks/improve/law_spread.py)."""
 
 Z_80_PERCENT = 1.2816
 """Standard deviations beyond which a tenth of a normal distribution lies."""

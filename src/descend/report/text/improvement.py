@@ -76,6 +76,10 @@ def improvement_text(improvement: Improvement) -> str:
 def text_lines(notes: TextNotes) -> list[str]:
     """What was found in the text and done about it: a line for each finding."""
     lines = []
+    if notes.text_changed:
+        lines.append(
+            "Text: it changed since your run, which may have been trained on what is held out now."
+        )
     if notes.duplicates_removed:
         lines.append(
             f"Text: {notes.duplicate_fraction:.0%} of it are documents that stand there before. "
