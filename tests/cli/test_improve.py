@@ -57,12 +57,12 @@ def test_text_ends_with_a_model_in_time(varied_text: Path) -> None:
 def test_given_run_stays_the_best_where_it_is_better(trained: Path) -> None:
     """A model is only replaced by one that is better on the same held-out bytes."""
     shutil.copytree(trained, "own")
-    judged = improve("own", 0.001, save_dir="better").candidates[0]
-    judged_corpus = read_info(trained).requested_config["corpus_dir"]
+    own_model = improve("own", 0.001, save_dir="better").candidates[0]
+    corpus_dir = read_info(trained).requested_config["corpus_dir"]
     worse = msgspec.structs.replace(
-        judged, run="model_1", origin="planned", bits_per_byte=judged.bits_per_byte + 0.1
+        own_model, run="model_1", origin="planned", bits_per_byte=own_model.bits_per_byte + 0.1
     )
-    record = open_improvement(Path("better"), "own", judged_corpus)
+    record = open_improvement(Path("better"), "own", corpus_dir)
     save(add(record, candidate=worse), Path("better"))
     again = improve("own", 0.001, save_dir="better")
     assert again.best is not None
@@ -70,7 +70,7 @@ def test_given_run_stays_the_best_where_it_is_better(trained: Path) -> None:
     assert [c.reason for c in again.contributions] == []
 
 
-def test_text_findings_are_told() -> None:
+def test_report_names_text_findings() -> None:
     notes = TextNotes(
         duplicate_fraction=0.25, duplicates_removed=True, contaminated_fraction=0.1,
         contamination_removed=True, shift_nats=0.9,

@@ -51,7 +51,7 @@ def test_score_is_that_of_the_run_where_nothing_is_left_out(trained: Path) -> No
     assert np.mean(score.pieces) == pytest.approx(score.bits_per_byte, rel=0.2)
 
 
-def test_networks_of_other_tokenizers_are_judged_on_the_same_pieces() -> None:
+def test_networks_of_other_tokenizers_share_validation_pieces() -> None:
     corpus = corpus_of(passages(40))
     scores = []
     for kind, size in (("bpe", 300), ("bpe", 600), ("byte", 0)):
@@ -63,18 +63,20 @@ def test_networks_of_other_tokenizers_are_judged_on_the_same_pieces() -> None:
     assert len({s.bits_per_byte for s in scores}) == 3
 
 
-def test_held_out_copies_of_training_text_are_left_out() -> None:
+def test_contaminated_validation_bytes_do_not_count() -> None:
     texts = passages(40)
-    held_out = _held_out(corpus_of(texts, "before"))
-    training = [i for i in range(40) if i not in held_out]
-    for copied, host in zip(held_out[: len(held_out) // 2], training, strict=False):
+    validation_indices = _validation_documents(corpus_of(texts, "before"))
+    training = [i for i in range(40) if i not in validation_indices]
+    for copied, host in zip(
+        validation_indices[: len(validation_indices) // 2], training, strict=False
+    ):
         texts[host] = texts[host][:200] + texts[copied] + texts[host][200:]
     corpus = corpus_of(texts, "after")  # the lengths changed, and so may what is held out
     tokenizer = train_tokenizer("bpe", 400, corpus.train_texts)
     clean = without_contamination(validation_text(corpus), tokenizer)
     train_text = "".join(corpus.train_texts())
     at, num_copies = 0, 0
-    for i in _held_out(corpus):
+    for i in _validation_documents(corpus):
         counted = clean.counted[at : at + len(texts[i])]
         at += len(texts[i])
         if texts[i] in train_text:
@@ -87,7 +89,7 @@ def test_held_out_copies_of_training_text_are_left_out() -> None:
     assert clean.counted.mean() == pytest.approx(1 - clean.contaminated_fraction, abs=1e-6)
 
 
-def _held_out(corpus: PreparedCorpus) -> list[int]:
+def _validation_documents(corpus: PreparedCorpus) -> list[int]:
     starts = corpus.split.validation[:, 0]
     return (np.searchsorted(corpus.documents.offsets, starts, side="right") - 1).tolist()
 
@@ -103,7 +105,7 @@ def test_text_without_copies_is_left_as_it_is() -> None:
     assert not Path("better").exists()
 
 
-def test_copies_of_documents_are_left_out_and_what_is_judged_stays_held_out() -> None:
+def test_duplicate_removal_preserves_validation_documents() -> None:
     texts = passages(40)
     corpus = corpus_of(texts + texts[:12] + texts[:5])
     keys = {"corpus_dir": "texts", "sample_size": None, "seed": 42}
@@ -113,14 +115,18 @@ def test_copies_of_documents_are_left_out_and_what_is_judged_stays_held_out() ->
     after = prepare_documents(make_config(treatment.keys))
     assert len(after.documents) == 40
     assert set(after.documents.hashes) == set(corpus.documents.hashes)
-    judged, spans = treatment.validation.counted, corpus.split.validation
-    training = {after.documents.document_bytes(i) for i in range(40) if i not in _held_out(after)}
+    counted_bytes, spans = treatment.validation.counted, corpus.split.validation
+    training = {
+        after.documents.document_bytes(i)
+        for i in range(40)
+        if i not in _validation_documents(after)
+    }
     at = 0
     for start, end in spans:
-        if judged[at]:
+        if counted_bytes[at]:
             assert corpus.documents.bytes(int(start), int(end)) not in training
         at += int(end - start)
-    assert judged.any()
+    assert counted_bytes.any()
 
 
 def test_a_book_in_one_piece_is_not_treated() -> None:

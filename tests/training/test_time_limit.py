@@ -175,7 +175,7 @@ def test_run_that_the_clock_ended_makes_no_step_more_when_resumed(tiny: Tiny) ->
     assert read_summary(Path("run")).finished
 
 
-def test_resumed_run_ends_when_it_is_told(tiny: Tiny) -> None:
+def test_resumed_run_ends_by_its_deadline(tiny: Tiny) -> None:
     interrupted_at(tiny, 5, minutes=10)
     ends = time.perf_counter() + 5
     again = resume_run(Path("run"), ends=ends)

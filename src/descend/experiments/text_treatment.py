@@ -62,7 +62,7 @@ def treat_text(keys: dict[str, Any], validation: ValidationText, folder: Path) -
     write_file_atomic(file, _without_copies(corpus.documents, set(copies.tolist())))
     treated_keys = {k: v for k, v in keys.items() if k not in READING_KEYS}
     treated_keys["corpus_dir"] = str(file)
-    counted = validation.counted & _still_held_out(
+    counted = validation.counted & _shared_validation_bytes(
         corpus, prepare_documents(make_config(treated_keys))
     )
     if counted.sum() < MIN_SHARED_FRACTION * max(_unique_validation_bytes(corpus), 1):
@@ -79,20 +79,20 @@ def _without_copies(documents: DocumentStore, copies: set[int]) -> bytes:
     return "".join(line + "\n" for line in lines).encode()
 
 
-def _held_out_documents(corpus: PreparedCorpus) -> list[int]:
+def _validation_documents(corpus: PreparedCorpus) -> list[int]:
     starts = corpus.split.validation[:, 0]
     indices = np.searchsorted(corpus.documents.offsets, starts, side="right") - 1
     return [int(i) for i in indices]
 
 
-def _still_held_out(before: PreparedCorpus, after: PreparedCorpus) -> np.ndarray[Any, Any]:
+def _shared_validation_bytes(before: PreparedCorpus, after: PreparedCorpus) -> np.ndarray[Any, Any]:
     """For each byte held out of `before`, whether it is the first of its document that stands
     there and `after` holds it out too."""
     if after.split.method != "documents":
         return np.zeros(before.split.validation_bytes, dtype=np.bool_)
-    remaining = {int(after.documents.hashes[i]) for i in _held_out_documents(after)}
+    remaining = {int(after.documents.hashes[i]) for i in _validation_documents(after)}
     parts = []
-    for index in _held_out_documents(before):
+    for index in _validation_documents(before):
         number = int(before.documents.hashes[index])
         parts.append(np.full(int(before.documents.lengths[index]), number in remaining))
         remaining.discard(number)
@@ -100,6 +100,6 @@ def _still_held_out(before: PreparedCorpus, after: PreparedCorpus) -> np.ndarray
 
 
 def _unique_validation_bytes(corpus: PreparedCorpus) -> int:
-    documents = _held_out_documents(corpus)
+    documents = _validation_documents(corpus)
     lengths = {int(corpus.documents.hashes[i]): int(corpus.documents.lengths[i]) for i in documents}
     return sum(lengths.values())

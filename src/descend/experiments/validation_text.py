@@ -32,9 +32,9 @@ from descend.model.transformer import Transformer
 from descend.runs.model_files import load_model
 
 MAX_BYTES = 2**17
-"""Bytes to judge on; of a longer text so many in `NUM_STRETCHES`, evenly spread."""
+"""Bytes to judge on; of a longer text so many in `NUM_SEGMENTS`, evenly spread."""
 
-NUM_STRETCHES = 16
+NUM_SEGMENTS = 16
 
 NUM_PIECES = 32
 """Parts of the text whose bits per byte are kept: an interval rests on their differences."""
@@ -115,7 +115,7 @@ def score_network(
     total = max(int(ends[-1]), 1)
     bits = np.zeros(NUM_PIECES)
     weights = np.zeros(NUM_PIECES)
-    for first, last in _stretches(ends):
+    for first, last in _segments(ends):
         targets = slice(first + 1, last)
         losses = _token_losses(network, tokens[first:last], context) / math.log(2)
         position = np.clip(ends[targets] - 1, 0, len(text.counted) - 1)
@@ -129,13 +129,13 @@ def score_network(
     )
 
 
-def _stretches(ends: NDArray[np.int64]) -> list[tuple[int, int]]:
+def _segments(ends: NDArray[np.int64]) -> list[tuple[int, int]]:
     """First token and one past the last of what is read; `ends`: the last byte of each token."""
     total = int(ends[-1])
     if total <= MAX_BYTES:
         return [(0, len(ends))]
-    length = MAX_BYTES // NUM_STRETCHES
-    starts = np.linspace(0, total - length, NUM_STRETCHES)
+    length = MAX_BYTES // NUM_SEGMENTS
+    starts = np.linspace(0, total - length, NUM_SEGMENTS)
     first, last = np.searchsorted(ends, starts), np.searchsorted(ends, starts + length)
     return [(int(a), int(b) + 1) for a, b in zip(first, last, strict=True) if b > a]
 

@@ -237,9 +237,8 @@ def resume_run(
     state = initial_train_state(model, resolved, execution)
     read = load_checkpoint(checkpoint, state)
     plan = make_train_plan(
-        resolved, execution, store, batches, ends=ends, resumed=state,
-        continued=bool(info.parent),
-    )  # fmt: skip
+        resolved, execution, store, batches, ends=ends, resumed=state, continued=bool(info.parent)
+    )
     run_self_check(state, plan, tokenizer.vocab_size, read)
     warnings = (
         f"continuing from step {state.step:,} of {plan.total_steps:,}", *damage, *differences,
