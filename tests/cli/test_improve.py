@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from descend.api import improve
+from descend.api import improve, load
 from descend.cli.main import run as cli
-from descend.runs.run_files import is_finished, write_summary
+from descend.experiments.improvement import (
+    Improvement,
+    TextNotes,
+    add,
+    open_improvement,
+    save,
+)
+from descend.report.text.improvement import improvement_text, text_lines
+from descend.runs.run_files import is_finished, read_info, write_summary
 from descend.runs.run_folder import read_summary
 
 
@@ -42,3 +53,58 @@ def test_text_ends_with_a_model_in_time(varied_text: Path) -> None:
     assert is_finished(Path(found.best.run))
     assert found.seconds <= 66
     assert found.expectations
+
+
+def test_given_run_stays_the_best_where_it_is_better(trained: Path) -> None:
+    """A model is only replaced by one that is better on the same held-out bytes."""
+    shutil.copytree(trained, "own")
+    own_model = improve("own", 0.001, save_dir="better").candidates[0]
+    corpus_dir = read_info(trained).requested_config["corpus_dir"]
+    worse = msgspec.structs.replace(
+        own_model, run="model_1", origin="planned", bits_per_byte=own_model.bits_per_byte + 0.1
+    )
+    record = open_improvement(Path("better"), "own", corpus_dir)
+    save(add(record, candidate=worse), Path("better"))
+    again = improve("own", 0.001, save_dir="better")
+    assert again.best is not None
+    assert again.best.run == "own"
+    assert [c.reason for c in again.contributions] == []
+
+
+def test_report_names_text_findings() -> None:
+    notes = TextNotes(
+        duplicate_fraction=0.25, duplicates_removed=True, contaminated_fraction=0.1,
+        contamination_removed=True, shift_nats=0.9,
+    )  # fmt: skip
+    text = improvement_text(Improvement(source="a", corpus="t", text_notes=notes, stopped="x"))
+    assert "25% of it are documents that stand there before" in text
+    assert "10% of what is held out stands in the training text too" in text
+    assert "another kind of text, by 0.90 nats" in text
+    assert "changed since your run" not in text
+    changed = msgspec.structs.replace(notes, text_changed=True)
+    assert "changed since your run" in text_lines(changed)[0]
+    plain = TextNotes(
+        duplicate_fraction=0.0, duplicates_removed=False, contaminated_fraction=0.01,
+        contamination_removed=False, shift_nats=0.1,
+    )  # fmt: skip
+    assert text_lines(plain) == []
+
+
+@pytest.mark.slow
+def test_interruption_of_the_first_training_leaves_a_model(varied_text: Path) -> None:
+    """Ctrl-C in the first training: a model that predicts, and the same command goes on."""
+    command = [sys.executable, "-m", "descend", "improve", str(varied_text), "--minutes", "3",
+               "--save-dir", "better"]  # fmt: skip
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("epoch"):
+                process.send_signal(signal.SIGINT)
+                break
+        process.stderr.read()
+    assert process.returncode == 130
+    assert load("better/best_so_far").predict("a", 5, seed=1)
+    improvement = improve(str(varied_text), 0.4, save_dir="better")
+    assert improvement.best is not None
+    assert is_finished(Path(improvement.best.run))
+    assert all(c.origin != "interrupted" for c in improvement.candidates)

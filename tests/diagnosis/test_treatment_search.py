@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from descend.config import make_config
@@ -19,6 +20,7 @@ from descend.experiments.improvement import (
     contributions,
     open_improvement,
     save,
+    without_interrupted,
 )
 from descend.planner.step_time import StepTimeModel
 
@@ -45,7 +47,7 @@ def search_of(tiny: dict[str, Any], changes: dict[str, Any], seconds: float) -> 
 
 
 def test_search_finds_a_higher_rate_and_prunes_what_harms(tiny: dict[str, Any]) -> None:
-    search = search_of(tiny, {"learning_rate": 0.0001}, 100)
+    search = search_of(tiny, {"learning_rate": 0.0001}, 280)
     higher = Move("learning_rate_too_low", {"learning_rate": 0.001})
     worse = Move("too_high", {"learning_rate": 1e-7})
     result = search.run([higher, worse])
@@ -75,7 +77,7 @@ def test_trials_keep_the_time_of_the_first_control(tiny: dict[str, Any]) -> None
 
 
 def test_treatment_of_two_causes_is_tried_once(tiny: dict[str, Any]) -> None:
-    search = search_of(tiny, {"learning_rate": 0.001}, 100)
+    search = search_of(tiny, {"learning_rate": 0.001}, 280)
     keys = {"learning_rate": 1e-7}
     result = search.run([Move("learning_rate_too_high", keys), Move("diverged", keys)])
     assert {t.cause for t in result.trials} == {"learning_rate_too_high"}
@@ -109,3 +111,30 @@ def test_interrupted_improvement_is_taken_up(tmp_path: Path) -> None:
     assert open_improvement(tmp_path, "a", "t") == result
     with pytest.raises(RunFolderError, match="an improvement of a"):
         open_improvement(tmp_path, "b", "t")
+
+
+def test_contribution_tells_the_settings_that_differ_with_an_interval() -> None:
+    pieces = [2.0 + 0.1 * n for n in range(8)]
+    first = msgspec.structs.replace(
+        model("a", "your run", 2.35), pieces=pieces, settings={"embed_dim": 64, "optimizer": "muon"}
+    )
+    second = msgspec.structs.replace(
+        model("b", "planned", 2.25),
+        pieces=[piece - 0.1 - 0.01 * (n % 2) for n, piece in enumerate(pieces)],
+        settings={"embed_dim": 128, "optimizer": "muon"},
+    )  # fmt: skip
+    (part,) = contributions(Improvement(source="a", corpus="t", candidates=[first, second]))
+    assert part.changes == {"embed_dim": 128}
+    assert part.ci95 is not None
+    low, high = part.ci95
+    assert 0.09 < low < 0.105 < high < 0.12
+    unlike = msgspec.structs.replace(second, pieces=pieces[:3])
+    (part,) = contributions(Improvement(source="a", corpus="t", candidates=[first, unlike]))
+    assert part.ci95 is None
+
+
+def test_model_out_of_a_checkpoint_goes_once_the_run_is_finished() -> None:
+    models = [model("a", "your run", 2.6), model("best_so_far", "interrupted", 2.4)]
+    improvement = Improvement(source="a", corpus="t", candidates=models)
+    assert improvement.best is models[1]
+    assert without_interrupted(improvement).candidates == models[:1]

@@ -16,7 +16,7 @@ from descend.runs.events import CheckpointSaved
 from descend.runs.run_files import checkpoints, is_finished, latest_checkpoint
 from descend.training.checkpoint import load_checkpoint, save_checkpoint
 from descend.training.loop import train
-from descend.training.train_state import Decay, RollbackState, TrainState
+from descend.training.train_state import ClockState, Decay, RollbackState, TrainState
 from descend.training.trainer import run_training
 from descend.training.training_run import TrainingRun, create_run, resume_run
 
@@ -56,6 +56,10 @@ def test_every_field_survives(tiny: Tiny, optimizer: str, precision: str) -> Non
     state = some_steps(tiny, steps).state
     state.skipped, state.rollback_state = 1, RollbackState(num_rollbacks=1, gradient_clip=0.1)
     state.decay = Decay(begin=3, steps=9, rate=0.5)
+    state.clock = ClockState(
+        seconds=9.0, elapsed=3.0, schedule_step=4, step_seconds=0.1, evaluation_seconds=0.2,
+        recent=[(5.0, 0.1)], is_over=True,
+    )  # fmt: skip
     save_checkpoint(Path("run"), state)
     fresh = create_run(make_config(tiny), Path("other")).state
     for field in dataclasses.fields(TrainState):

@@ -6,14 +6,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from descend.config import make_config
 from descend.runs.events import Epoch, Step
+from descend.runs.run_files import read_info, write_summary
+from descend.runs.run_folder import read_summary
+from descend.training.checkpoint import save_checkpoint
 from descend.training.loop import train
 from descend.training.time_limit import FINISH_SECONDS, TimeLimit
 from descend.training.trainer import run_training
-from descend.training.training_run import create_run, resume_run
+from descend.training.training_run import TrainingRun, create_run, resume_run
 
 Tiny = dict[str, Any]
 
@@ -70,8 +74,8 @@ def test_stops_at_an_epoch_whose_evaluation_would_be_the_last() -> None:
 def slow_records(tiny: Tiny, seconds: float, pause: float) -> tuple[list[Any], float]:
     """The records of a run whose steps take `pause` longer than they need."""
     config = make_config(tiny | {"minutes": seconds / 60, "epoch": 500, "compile": "off"})
+    job = create_run(config, Path("slow"))  # its time begins with the first step
     began = time.perf_counter()
-    job = create_run(config, Path("slow"), ends=began + seconds)
     records: list[Any] = []
     for some in train(job.state, job.plan):
         records += some
@@ -97,8 +101,6 @@ def test_completed_run_tells_the_steps_it_made(tiny: Tiny) -> None:
     job = create_run(config, Path("run"))
     for _ in run_training(job):
         pass
-    from descend.runs.run_files import read_info
-
     resolved = read_info(Path("run")).resolved_config
     assert resolved["max_steps"] == job.state.step
 
@@ -110,11 +112,75 @@ def test_resumed_run_has_the_time_that_was_left(tiny: Tiny) -> None:
     for record in records:
         if isinstance(record, Step) and record.step == 3:
             break
-    from descend.training.checkpoint import save_checkpoint
-
     job.state.elapsed_seconds = 599.0
     save_checkpoint(Path("run"), job.state)
     records.close()  # type: ignore[attr-defined]
     limit = resume_run(Path("run")).plan.time_limit
     assert limit is not None
     assert limit.elapsed() == pytest.approx(599.0)
+
+
+def test_schedule_never_goes_back_after_an_interruption() -> None:
+    limit, clock = limit_of(100.0)
+    clock.now = 60.0
+    assert limit.schedule_step(10, 100) == 60
+    limit.add_step(1.0, 2.0, 0.5)
+    state = limit.state()
+    after = TimeLimit(state.seconds, evaluation_steps=0.0, seconds_before=50.0, clock=clock)
+    after.restore(state)
+    after.start()
+    assert after.schedule_step(10, 100) == 60
+    clock.now = 80.0  # 20 s after the start, so 70 s in all
+    assert after.schedule_step(11, 100) == 70
+
+
+def interrupted_at(tiny: Tiny, step: int, minutes: float) -> TrainingRun:
+    """A run with `minutes` whose first sitting ended, saved, after `step`."""
+    config = make_config(tiny | {"minutes": minutes, "epoch": 500, "compile": "off"})
+    # The first step is later than the start of the minutes, as after planning.
+    job = create_run(config, Path("run"), ends=time.perf_counter() + 60 * minutes - 2)
+    records = run_training(job)
+    for record in records:
+        if isinstance(record, Step) and record.step >= step:
+            break
+    records.close()  # type: ignore[attr-defined]
+    save_checkpoint(Path("run"), job.state)
+    return job
+
+
+def test_resumed_run_takes_again_what_the_clock_decided(tiny: Tiny) -> None:
+    job = interrupted_at(tiny, 8, minutes=10)
+    before = job.plan.time_limit
+    again = resume_run(Path("run"))
+    limit = again.plan.time_limit
+    assert before is not None
+    assert limit is not None
+    assert limit.seconds == before.seconds  # not the whole 10 minutes
+    assert limit.training_seconds == before.training_seconds
+    assert limit.last_schedule_step == before.last_schedule_step
+    assert limit.elapsed() >= again.state.elapsed_seconds
+    assert sum("follows the clock" in warning for warning in again.warnings) == 1
+
+
+def test_run_that_the_clock_ended_makes_no_step_more_when_resumed(tiny: Tiny) -> None:
+    job = interrupted_at(tiny, 10**9, minutes=0.08)  # to its end, but as if not yet saved
+    steps, best = job.state.step, job.state.best
+    write_summary(Path("run"), msgspec.structs.replace(read_summary(Path("run")), finished=False))
+    again = resume_run(Path("run"))
+    made = [r for r in run_training(again) if isinstance(r, Step)]
+    assert made == []
+    assert again.state.step == steps
+    assert again.state.best is not None
+    assert best is not None
+    assert again.state.best.validation_loss == best.validation_loss
+    assert read_summary(Path("run")).finished
+
+
+def test_resumed_run_ends_by_its_deadline(tiny: Tiny) -> None:
+    interrupted_at(tiny, 5, minutes=10)
+    ends = time.perf_counter() + 5
+    again = resume_run(Path("run"), ends=ends)
+    for _ in run_training(again):
+        pass
+    assert time.perf_counter() <= ends + 0.5
+    assert read_summary(Path("run")).finished

@@ -11,15 +11,18 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
+from descend.api.improvement_models import ModelJudge, as_long_as, model_folders
 from descend.api.training import Model, resume, train_planned
-from descend.config import RunConfig, make_config
+from descend.config import make_config
 from descend.config_sources import ResolvedConfig, resolve_config, with_changes
+from descend.data.prepare import prepare_documents
+from descend.diagnosis.measure import measure_run
 from descend.diagnosis.recommended_config import NOT_INHERITED, requested_run_config
-from descend.diagnosis.run_context import load_run_context
+from descend.diagnosis.run_context import RunContext, load_run_context
 from descend.diagnosis.treatment_search import MIN_STEPS, MIN_TRIALS, TreatmentSearch, moves_for
 from descend.errors import ConfigError, RunFolderError, UserError
+from descend.experiments.expectations import expectations
 from descend.experiments.improvement import (
-    Expectation,
     Improvement,
     Origin,
     TrainedModel,
@@ -28,26 +31,42 @@ from descend.experiments.improvement import (
     contributions,
     open_improvement,
     save,
+    without_interrupted,
 )
+from descend.experiments.text_treatment import treat_text
+from descend.experiments.validation_text import validation_text
 from descend.planner.axes import axes_for
 from descend.planner.make_plan import CorpusPlan, make_corpus_plan, plan_config
-from descend.planner.plan import MIN_MINUTES, choose_config
+from descend.planner.plan import MIN_MINUTES, TrainingPlan, choose_config
 from descend.planner.scaling_law import load_scaling_law
 from descend.runs.run_files import is_finished, is_run_folder, latest_checkpoint, read_info
-from descend.runs.run_folder import read_summary
+from descend.training.stop_signals import TrainingInterrupted
+from descend.units import format_duration
 
-FIRST_FRACTION, SEARCH_FRACTION = 0.4, 0.5
-"""Of the time, for the planned run; and of what is left then, for the trials. The rest is for
-training what they found."""
+FIRST_FRACTION = 0.4
+"""Of the time, for the planned run where a search follows. As much is left for the last training,
+the rest for the trials."""
 
-WORTH_SEARCHING = 0.01
+WORTH_SEARCHING = 0.005
 """Share of the bits per byte that a shorter training may lose, by the plan, for a search to be
-made: more than that a search seldom gains, and all the time goes into one training."""
+made: two seeds differ by as much. Else all the time goes into one training, as in `train`."""
 
-EVALUATION_KEYS = ("validation_fraction", "seed", "sample_size", "normalize")
-"""Keys that decide which text a model is evaluated on: those of the run stay."""
+TEXT_KEYS = ("encoding", "text_column", "split", "sample_size", "normalize", "seed",
+             "validation_fraction")  # fmt: skip
+"""Keys that decide which text a model is trained and judged on: those of the run stay."""
 
-LATER_MINUTES, MORE_TEXT = 60.0, 10
+MIN_SEARCH_TRIALS = 3
+"""Trials, the control with them, for which a search is worth beginning."""
+
+MIN_ROUND_MINUTES = 0.25
+"""Minutes below which nothing more is planned and trained: planning alone takes half of it."""
+
+ROUND_SECONDS = 8.0
+"""From a plan to the first step of its training: as `make_plan.SETUP_SECONDS`, and the plan."""
+
+MIN_LAST_FRACTION = 0.6
+"""Of the seconds that a training takes, that must be left for it to be made: with less the rate
+falls before the network has learned what the one before it has."""
 
 OnModel = Callable[[TrainedModel], None]
 OnTrial = Callable[[TreatmentTrial], None]
@@ -61,8 +80,10 @@ def improve(
     """Make the best model for `what` in `minutes`: the folder of a run, or a text.
 
     The planned recipe is trained first. Where its time is not what limits it, treatments of the
-    likely causes are tried in short trials, and what gains is trained. All is kept in `save_dir`,
-    or in `improvements/<unix time>`: a call with the same `save_dir` goes on from there.
+    likely causes are tried in short trials, and what gains is trained. The best of all models is
+    named, that of the run with them: each is judged on the same held-out bytes. All is kept in
+    `save_dir`, or in `improvements/<unix time>`: a call with the same `save_dir` goes on from
+    there.
     """
     began = time.perf_counter() if began is None else began
     if minutes <= 0:
@@ -78,7 +99,7 @@ def improve(
     improvement = open_improvement(folder, str(what), str(keys["corpus_dir"]))
     work = _Work(folder, improvement, keys, began + 60 * minutes, console, on_model, on_trial)
     if run is not None and not improvement.candidates:
-        work.keep(_model_of(run, "your run", {}, None))
+        work.keep(run, "your run", {}, None)
     work.resume_interrupted()
     return work.carry_out(began)
 
@@ -86,8 +107,7 @@ def improve(
 def _keys_of(run: Path) -> dict[str, Any]:
     """The text of `run`, and what decides which part of it is the validation set."""
     settings = requested_run_config(run)
-    inherited_keys = ("corpus_dir", *EVALUATION_KEYS)
-    return {k: settings[k] for k in inherited_keys if settings.get(k) is not None}
+    return {k: settings[k] for k in ("corpus_dir", *TEXT_KEYS) if settings.get(k) is not None}
 
 
 def _new_folder() -> Path:
@@ -97,16 +117,6 @@ def _new_folder() -> Path:
     return folder
 
 
-def _model_of(
-    run: Path, origin: Origin, changes: dict[str, Any], predicted: float | None
-) -> TrainedModel:
-    summary = read_summary(run)
-    return TrainedModel(
-        run=str(run), origin=origin, changes=changes, bits_per_byte=summary.bits_per_byte,
-        predicted=predicted, seconds=summary.seconds,
-    )  # fmt: skip
-
-
 class _Work:
     """An improvement under way."""
 
@@ -114,9 +124,13 @@ class _Work:
         self, folder: Path, improvement: Improvement, keys: dict[str, Any], ends: float,
         console: Console | None, on_model: OnModel, on_trial: OnTrial,
     ) -> None:  # fmt: skip
-        self.folder, self.improvement, self.keys, self.ends = folder, improvement, keys, ends
+        self.folder, self.improvement, self.ends = folder, improvement, ends
         self.console, self.on_model, self.on_trial = console, on_model, on_trial
         self._planned_at = time.perf_counter()
+        text = validation_text(prepare_documents(make_config(keys), anew=True))
+        treatment = treat_text(keys, text, folder)
+        self.keys = treatment.keys
+        self.judge = ModelJudge(treatment)
 
     def carry_out(self, began: float) -> Improvement:
         """Plan, train, search and train again, as far as the time goes."""
@@ -124,45 +138,46 @@ class _Work:
         planned = self._plan(settings)
         if planned is None:
             return self._end("the time is up", None, began)
-        first = self._first_part(planned)
-        model = self._train(first, "planned", {})
-        if first is planned:
+        base = self._first_training(planned)
+        if base is None:
             why = "the time is up; by the plan it was worth more in one training than in a search"
             return self._end(why, planned, began)
-        changes = self._search(model.folder, planned)
-        final = self._plan(settings)
-        if final is None:
-            return self._end("the time is up", planned, began)
-        gain = model.summary.bits_per_byte - final.plan.predicted.bits_per_byte
-        if not changes and gain <= 0:
-            tried = (
-                "nothing that was tried gains" if self.improvement.trials else "no trial fits in"
-            )
-            return self._end(f"{tried}, and more training would not gain", planned, began)
-        self._train(
-            final, "treated", changes, read_info(model.folder).requested_config if changes else None
-        )
-        return self._end("the time is up", planned, began)
+        changes = self._search(base, planned)
+        return self._end(self._last_training(base, changes, settings), planned, began)
 
-    def keep(self, model: TrainedModel) -> None:
-        """Add a model, and write down what was found so far."""
-        self.improvement = add(self.improvement, candidate=model)
+    def keep(
+        self, run: Path, origin: Origin, changes: dict[str, Any], predicted: float | None
+    ) -> TrainedModel:
+        """Judge a model, add it, and write down what is known so far."""
+        model = self.judge.judge(run, origin, changes, predicted)
+        self._add(model)
+        return model
+
+    def _add(self, model: TrainedModel) -> None:
+        self.improvement = msgspec.structs.replace(
+            add(self.improvement, candidate=model), text_notes=self.judge.notes
+        )
         save(self.improvement, self.folder)
         self.on_model(model)
 
     def resume_interrupted(self) -> None:
-        """Finish the training that an interruption left."""
+        """Finish the training that an interruption left, in the time there is."""
         known = {c.run for c in self.improvement.candidates}
-        for path in sorted(self.folder.glob("model_*")):
+        for path in model_folders(self.folder):
             if str(path) in known or not is_run_folder(path):
                 continue
             if not is_finished(path) and latest_checkpoint(path) is not None:
-                resume(path, self.console)
+                try:
+                    resume(path, self.console, ends=self.ends - self.judge.seconds)
+                except TrainingInterrupted:
+                    self._keep_interrupted(path)
+                    raise
             if is_finished(path):
-                self.keep(_model_of(path, "planned", {}, None))
+                self.improvement = without_interrupted(self.improvement)
+                self.keep(path, "planned", {}, None)
 
     def _minutes_left(self) -> float:
-        return (self.ends - time.perf_counter()) / 60
+        return (self.ends - time.perf_counter() - self.judge.seconds) / 60
 
     def _plan(self, settings: ResolvedConfig) -> CorpusPlan | None:
         """The plan for the time left; None where there is a model and too little time."""
@@ -179,6 +194,21 @@ class _Work:
             if not self.improvement.candidates:
                 raise
             return None
+
+    def _first_training(self, planned: CorpusPlan) -> TrainedModel | None:
+        """The model that the search starts from: of an earlier call, or trained now.
+
+        None where all the time went into training it.
+        """
+        earlier = [c for c in self.improvement.candidates if c.origin == "planned"]
+        if earlier:
+            last = earlier[-1]
+            expected = planned.plan.predicted.bits_per_byte
+            if last.predicted is None or expected > (1 - WORTH_SEARCHING) * last.predicted:
+                return last
+        first = self._first_part(planned)
+        model = self._train(first, "planned")
+        return None if first is planned else model
 
     def _first_part(self, planned: CorpusPlan) -> CorpusPlan:
         """The plan for the first training: for all the time, where a shorter one would lose more
@@ -198,34 +228,46 @@ class _Work:
         return msgspec.structs.replace(planned, plan=shorter, minutes=minutes)
 
     def _train(
-        self, planned: CorpusPlan, origin: Origin, changes: dict[str, Any],
+        self, planned: CorpusPlan, origin: Origin, changes: dict[str, Any] | None = None,
         base: dict[str, Any] | None = None,
-    ) -> Model:  # fmt: skip
+    ) -> TrainedModel:  # fmt: skip
         """Train the plan, or with `base` that configuration with `changes`, for the plan's time."""
-        number = len(list(self.folder.glob("model_*"))) + 1
-        where = {"save_dir": str(self.folder / f"model_{number}")}
+        path = self.folder / f"model_{len(model_folders(self.folder)) + 1}"
         config = plan_config(planned)
         if base is not None:
-            config = _as_long_as(with_changes(make_config(base), changes), config, planned)
-        config = make_config(config.model_dump() | where)
-        model = train_planned(planned, config, "fast", self.console, self._planned_at)
+            config = as_long_as(with_changes(make_config(base), changes or {}), config, planned)
+        config = make_config(config.model_dump() | {"save_dir": str(path)})
+        try:
+            trained: Model = train_planned(planned, config, "fast", self.console, self._planned_at)
+        except TrainingInterrupted:
+            self._keep_interrupted(path)
+            raise
         predicted = planned.plan.predicted.bits_per_byte if base is None else None
-        self.keep(_model_of(model.folder, origin, changes, predicted))
-        return model
+        return self.keep(trained.folder, origin, changes or {}, predicted)
 
-    def _search(self, run: Path, planned: CorpusPlan) -> dict[str, Any]:
-        """The changes that gain in trials on the settings of `run`."""
-        ends = time.perf_counter() + SEARCH_FRACTION * 60 * self._minutes_left()
+    def _keep_interrupted(self, run: Path) -> None:
+        """Make a model of the checkpoint that the interrupted `run` left."""
+        self.improvement = without_interrupted(self.improvement)
+        model = self.judge.judge_interrupted(run, self.folder / "best_so_far")
+        if model is not None:
+            self._add(model)
+
+    def _search(self, base: TrainedModel, planned: CorpusPlan) -> dict[str, Any]:
+        """The changes that gain in trials on the settings of `base`; as much time stays as its
+        training took."""
+        last_training = base.seconds + ROUND_SECONDS
+        ends = time.perf_counter() + 60 * self._minutes_left() - last_training
+        run = Path(base.run)
         case = load_run_context(run)
         seconds = max(case.seconds_per_step, 1e-6) * case.execution.threads  # a trial has one
         left = (ends - time.perf_counter()) / seconds
         steps = min(case.total_steps, max(MIN_STEPS, int(left / MIN_TRIALS)))
         if left < MIN_SEARCH_TRIALS * steps:
             return {}
-        moves = moves_for(case)
+        moves = moves_for(case, self._measure(case))
         info = read_info(run)
         requested = {k: v for k, v in info.requested_config.items() if k not in NOT_INHERITED}
-        base = make_config(requested | {"epoch": None, "max_steps": None, "minutes": None})
+        config = make_config(requested | {"epoch": None, "max_steps": None, "minutes": None})
 
         def on_trial(trial: TreatmentTrial) -> None:
             if trial.accepted:
@@ -236,12 +278,41 @@ class _Work:
             self.on_trial(trial)
 
         vocab = int(info.resolved_config["vocab_size"])
-        search = TreatmentSearch(base, vocab, planned.plan.rates, steps, ends, on_trial)
+        search = TreatmentSearch(config, vocab, planned.plan.rates, steps, ends, on_trial)
         return search.run(moves).changes
+
+    def _measure(self, case: RunContext) -> Any:
+        """What the run's own numbers say, with what they say of the text kept."""
+        measurements = measure_run(case)
+        self.judge.add_measurements(measurements)
+        return measurements
+
+    def _last_training(
+        self, base: TrainedModel, changes: dict[str, Any], settings: ResolvedConfig
+    ) -> str:
+        """Train what the search came to, or another plan, in the time left; why it ended."""
+        left = 60 * self._minutes_left() - ROUND_SECONDS
+        if left < MIN_LAST_FRACTION * base.seconds:
+            return (
+                f"another training would take about {format_duration(base.seconds)} and "
+                f"{format_duration(max(left, 0))} are left, so the best model stays"
+            )
+        final = self._plan(settings)
+        if final is None:
+            return "the time is up"
+        if changes:
+            self._train(final, "treated", changes, read_info(Path(base.run)).requested_config)
+            return "the time is up"
+        other = _another_plan(final, base)
+        if other is None:
+            return "nothing that was tried gains, and no other plan is expected to be as good"
+        self._train(other, "another plan")
+        return "the time is up"
 
     def _end(self, why: str, planned: CorpusPlan | None, began: float) -> Improvement:
         improvement = msgspec.structs.replace(
             self.improvement, stopped=why, contributions=contributions(self.improvement),
+            text_notes=self.judge.notes,
             expectations=[] if planned is None else expectations(self.improvement, planned),
             seconds=round(self.improvement.seconds + time.perf_counter() - began, 1),
         )  # fmt: skip
@@ -249,41 +320,36 @@ class _Work:
         return improvement
 
 
-MIN_SEARCH_TRIALS = 3
-"""Trials, the control with them, for which a search is worth beginning."""
+def _another_plan(final: CorpusPlan, base: TrainedModel) -> CorpusPlan | None:
+    """The best plan for a vocabulary or a size that `base` has not, if it is expected to come
+    within `WORTH_SEARCHING` of the best: what the law cannot tell apart is worth a try."""
+    size = ("vocab_size", "embed_dim", "num_layers")
 
-MIN_ROUND_MINUTES = 0.25
-"""Minutes below which nothing more is planned and trained: planning alone takes half of it."""
+    def differs(plan: TrainingPlan) -> bool:
+        return any(plan.config[k] != base.settings.get(k) for k in size)
+
+    if differs(final.plan):
+        return final
+    plan, fixed = final.plan, final.fixed
+    best = plan.predicted.bits_per_byte
+    others: list[TrainingPlan] = []
+    for vocab in plan.sample.bytes_per_token:
+        if vocab == base.settings.get("vocab_size") or "vocab_size" in fixed:
+            continue
+        try:
+            axes = axes_for(fixed | {"vocab_size": vocab})
+            others.append(choose_config(
+                plan.sample, plan.rates, load_scaling_law(), plan.minutes, None, axes
+            ))  # fmt: skip
+        except UserError:
+            continue
+    within = [o for o in others if o.predicted.bits_per_byte <= (1 + OTHER_MARGIN) * best]
+    if not within:
+        return None
+    other = min(within, key=lambda o: o.predicted.bits_per_byte)
+    return msgspec.structs.replace(final, plan=other)
 
 
-def _as_long_as(config: RunConfig, timed: RunConfig, planned: CorpusPlan) -> RunConfig:
-    """`config` for the minutes of `timed`, with as many tokens as it may train on."""
-    tokens = (timed.max_steps or planned.plan.predicted.steps) * timed.batch_size * timed.seq_len
-    steps = max(1, round(tokens / (config.batch_size * config.seq_len)))
-    keys = {"minutes": timed.minutes, "max_steps": steps, "epoch": None, "warmup_steps": None}
-    return make_config(config.model_dump() | keys)
-
-
-def expectations(improvement: Improvement, planned: CorpusPlan) -> list[Expectation]:
-    """What an hour more, and more text, would bring to the best model, by the scaling law.
-
-    The law's ratio is applied to what was reached. Where it expects no gain, that is told as 1.
-    """
-    plan, best = planned.plan, improvement.best
-    if best is None:
-        return []
-    outlook = load_scaling_law()
-    more_text = msgspec.structs.replace(
-        plan.sample, train_bytes=MORE_TEXT * plan.sample.train_bytes
-    )
-    later = plan.minutes + LATER_MINUTES
-    lines = []
-    for more, sample, minutes in (
-        ("an hour more", plan.sample, later),
-        (f"{MORE_TEXT} times the text, in the same time", more_text, plan.minutes),
-        (f"{MORE_TEXT} times the text, and an hour more", more_text, later),
-    ):
-        expected = choose_config(sample, plan.rates, outlook, minutes).predicted.bits_per_byte
-        ratio = min(expected / plan.predicted.bits_per_byte, 1.0)
-        lines.append(Expectation(more=more, bits_per_byte=ratio * best.bits_per_byte))
-    return lines
+OTHER_MARGIN = 0.03
+"""Share of the bits per byte that another plan may be expected to end above the best: the law
+strays as much from one run to the next (benchmarks/results/improve/law_errors.jsonl)."""

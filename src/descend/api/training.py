@@ -308,10 +308,15 @@ def continue_run(
     )
 
 
-def resume(path: str | PathLike[str], console: Console | None = None) -> Model:
-    """Take the interrupted run in folder `path` up where it stopped."""
+def resume(
+    path: str | PathLike[str], console: Console | None = None, *, ends: float | None = None
+) -> Model:
+    """Take the interrupted run in folder `path` up where it stopped.
+
+    `ends`: when a run with `minutes` has to be saved, by `time.perf_counter`, if sooner than those.
+    """
     progress = stage_progress(console) if console else ignore_progress
-    return _run_and_load(resume_run(Path(path), progress), console)
+    return _run_and_load(resume_run(Path(path), progress, ends), console)
 
 
 def diagnose(

@@ -92,6 +92,12 @@ def encode_corpus(
     return np.frombuffer(ids, token_id_dtype(tokenizer)), text.documents.nbytes
 
 
+def encode_validation(text: PreparedCorpus, tokenizer: Tokenizer) -> NDArray[np.unsignedinteger]:
+    """The held-out side of `text` as one stream of ids, as `prepare_tokens` makes it."""
+    ids = b"".join(ids for ids, _ in _encoded(text.documents, text.split.validation, tokenizer))
+    return np.frombuffer(ids, token_id_dtype(tokenizer))
+
+
 def _texts(documents: DocumentStore, spans: Spans) -> Iterator[str]:
     """The text of `spans` in pieces of about `_CHUNK_CHARACTERS`; none crosses a span."""
     for start, end in spans:

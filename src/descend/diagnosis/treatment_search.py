@@ -18,7 +18,6 @@ from descend.config import RunConfig
 from descend.config_sources import with_changes
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.causes import CAUSES
-from descend.diagnosis.measure import measure_run
 from descend.diagnosis.ranking import rank_causes
 from descend.diagnosis.run_context import RunContext
 from descend.errors import DescendError
@@ -79,10 +78,9 @@ class TreatmentSearchResult(msgspec.Struct, frozen=True):
 OnTrial = Callable[[TreatmentTrial], None]
 
 
-def moves_for(case: RunContext) -> list[Move]:
+def moves_for(case: RunContext, measurements: Measurements) -> list[Move]:
     """The sizes of the default recipe, then the treatments of the causes that `case` may have, the
     likeliest first."""
-    measurements: Measurements = measure_run(case)
     default = {k: v for k in SIZES if (v := getattr(RunConfig(), k)) != getattr(case.config, k)}
     moves = [Move("recipe: the default sizes", default)] if default else []
     for ranked_cause in rank_causes(CAUSES, case.config, measurements):

@@ -11,8 +11,10 @@ import msgspec
 from descend.artifacts import IMPROVEMENT
 from descend.errors import RunFolderError
 from descend.experiments.experiment_folder import read_record, write_record
+from descend.trials.paired_stats import paired_interval
 
-Origin = Literal["your run", "planned", "treated"]
+Origin = Literal["your run", "planned", "treated", "another plan", "interrupted"]
+"""`interrupted`: out of the checkpoint of a training that is not finished yet."""
 
 
 class TrainedModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,11 +25,15 @@ class TrainedModel(msgspec.Struct, frozen=True, kw_only=True):
     changes: dict[str, Any]
     """Keys that differ from those of the model before."""
     bits_per_byte: float
-    """Of the validation set."""
+    """Of the validation set: the same bytes for every model."""
     predicted: float | None
     """Bits per byte that were predicted before the first step."""
     seconds: float
     """Of training."""
+    pieces: list[float] = []
+    """Bits per byte of pieces of the validation set, the same for every model."""
+    settings: dict[str, Any] = {}
+    """Those that decide the result, as they were resolved."""
 
 
 class TreatmentTrial(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +72,24 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True):
 
     more: str
     bits_per_byte: float
+    interval: tuple[float, float] | None = None
+    """80 %, from the law and from how far planned runs ended from it."""
+
+
+class TextNotes(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found in the text, and what was done about it."""
+
+    duplicate_fraction: float
+    """Share of bytes in documents that stand in the text before."""
+    duplicates_removed: bool
+    contaminated_fraction: float
+    """Share of held-out bytes that stand in the training text too."""
+    contamination_removed: bool
+    """Whether they are left out of every figure."""
+    text_changed: bool = False
+    """Whether the given run was trained on another text than there is now."""
+    shift_nats: float | None = None
+    """By how much the held-out text is less like the training text than its own parts are."""
 
 
 class Improvement(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +100,7 @@ class Improvement(msgspec.Struct, frozen=True, kw_only=True):
     corpus: str
     candidates: list[TrainedModel] = []
     trials: list[TreatmentTrial] = []
+    text_notes: TextNotes | None = None
     contributions: list[Contribution] = []
     expectations: list[Expectation] = []
     stopped: str | None = None
@@ -92,7 +117,7 @@ def add(
     improvement: Improvement, *, candidate: TrainedModel | None = None,
     trial: TreatmentTrial | None = None,
 ) -> Improvement:  # fmt: skip
-    """`found` with a model or a trial more."""
+    """`improvement` with a model or a trial more."""
     candidates = improvement.candidates + ([candidate] if candidate else [])
     trials = improvement.trials + ([trial] if trial else [])
     return msgspec.structs.replace(improvement, candidates=candidates, trials=trials)
@@ -117,33 +142,62 @@ def open_improvement(folder: Path, source: str, corpus: str) -> Improvement:
     return improvement
 
 
+def without_interrupted(improvement: Improvement) -> Improvement:
+    """`improvement` without the models out of checkpoints, once those runs are finished."""
+    finished = [c for c in improvement.candidates if c.origin != "interrupted"]
+    return msgspec.structs.replace(improvement, candidates=finished)
+
+
+REASONS: dict[Origin, str] = {
+    "planned": "the planned recipe instead of yours",
+    "treated": "all of these in a full run",
+    "another plan": "another plan",
+}
+"""What a model has that the best one before it has not."""
+
+
 def contributions(improvement: Improvement) -> list[Contribution]:
     """What each change brought, from the first model to the best one."""
     parts: list[Contribution] = []
     best = improvement.best
     before: TrainedModel | None = None
     for model in improvement.candidates:
-        if before is not None and model.origin == "planned":
-            parts.append(_between(before, model, "the planned recipe instead of yours"))
-        if model.origin == "treated" and before is not None:
-            taken = [t for t in improvement.trials if t.accepted]
-            parts += [
-                Contribution(
-                    reason=t.cause, changes=t.changes, gain=t.gain, ci95=t.ci95,
-                    measured_by="short trial",
-                )
-                for t in taken
-            ]  # fmt: skip
-            what = "all of these in a full run" if taken else "another run, for longer"
-            parts.append(_between(before, model, what))
-        before = model if before is None or model.bits_per_byte < before.bits_per_byte else before
+        if before is not None:
+            if model.origin == "treated":
+                parts += [
+                    Contribution(
+                        reason=t.cause, changes=t.changes, gain=t.gain, ci95=t.ci95,
+                        measured_by="short trial",
+                    )
+                    for t in improvement.trials if t.accepted
+                ]  # fmt: skip
+            reason = REASONS.get(model.origin, "another run")
+            if model.origin == "planned" and before.origin != "your run":
+                reason = "another plan"
+            parts.append(_between(before, model, reason))
+        if before is None or model.bits_per_byte < before.bits_per_byte:
+            before = model
         if model is best:
             break
     return parts
 
 
 def _between(before: TrainedModel, after: TrainedModel, reason: str) -> Contribution:
+    changes = {k: v for k, v in after.settings.items() if before.settings.get(k, v) != v}
     return Contribution(
-        reason=reason, changes=after.changes, gain=before.bits_per_byte - after.bits_per_byte,
-        ci95=None, measured_by="full runs",
+        reason=reason, changes=changes or after.changes,
+        gain=before.bits_per_byte - after.bits_per_byte, ci95=gain_interval(before, after),
+        measured_by="full runs",
     )  # fmt: skip
+
+
+def gain_interval(before: TrainedModel, after: TrainedModel) -> tuple[float, float] | None:
+    """95 % interval of the gain in bits per byte, over pieces of the validation set.
+
+    It says how sure the gain is on other text, and nothing of other seeds.
+    """
+    if len(before.pieces) != len(after.pieces) or len(before.pieces) < 2:
+        return None
+    gains = [a - b for a, b in zip(before.pieces, after.pieces, strict=True)]
+    interval = paired_interval(gains)
+    return interval.low, interval.high

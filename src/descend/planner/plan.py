@@ -16,7 +16,7 @@ import msgspec
 from descend.config import make_config
 from descend.errors import ConfigError, CorpusError, UserError
 from descend.model.cost import block_matrix_parameters, parameter_count, training_memory
-from descend.model.shape import ModelShape
+from descend.model.shape import ModelShape, shape_from_run_config
 from descend.planner.axes import Axes
 from descend.planner.corpus_profile import CorpusProfile
 from descend.planner.scaling_law import ScalingLaw, ScalingLawInput
@@ -338,6 +338,21 @@ def _rate(outlook: ScalingLaw, candidate: Candidate) -> float:
     setting = candidate.setting
     best = outlook.optimal_learning_rate(setting.batch_tokens, setting.width)
     return float(f"{min(max(best, MIN_RATE), MAX_RATE):.2g}")
+
+
+def law_input(plan: TrainingPlan) -> ScalingLawInput:
+    """The planned run, as far as the law's loss follows from it."""
+    config, sample = make_config(plan.config), plan.sample
+    vocab = int(plan.config.get("vocab_size") or next(iter(sample.bytes_per_token)))
+    shape = shape_from_run_config(config, vocab)
+    ratio = sample.train_bytes_per_token[vocab]
+    return ScalingLawInput(
+        text_difficulty=sample.difficulty,
+        block_parameters=shape.num_layers * block_matrix_parameters(shape),
+        width=shape.embed_dim, vocab_size=vocab, bytes_per_token=ratio,
+        train_tokens=sample.train_bytes / ratio, tokens=plan.predicted.tokens,
+        batch_tokens=config.batch_size * config.seq_len, context=config.seq_len,
+    )  # fmt: skip
 
 
 def _predict(candidate: Candidate, outlook: ScalingLaw, sample: CorpusProfile) -> Prediction:

@@ -83,19 +83,47 @@ class ScalingLaw(msgspec.Struct, frozen=True):
         return bits_per_byte(np.array(self.parameters), setting)
 
     def interval(self, setting: ScalingLawInput) -> tuple[float, float]:
-        """80 % around `bits_per_byte`: uncertain parameters, corpora and runs together."""
+        """80 % around `bits_per_byte`: uncertain parameters, corpora and runs together, and how
+        far the text is shorter than any that the law was fitted to."""
         z, here = np.array(self.parameters), self.bits_per_byte(setting)
         slope = np.array([
             (bits_per_byte(z + step, setting) - here) / 1e-4 for step in np.eye(len(z)) * 1e-4
         ])  # fmt: skip
         variance = slope @ np.array(self.covariance) @ slope / here**2
-        deviation = math.sqrt(variance + self.text_deviation**2 + self.run_deviation**2)
+        train_bytes = setting.train_tokens * setting.bytes_per_token
+        beyond = EXTRAPOLATION_DEVIATION * max(math.log(MIN_FITTED_BYTES / train_bytes), 0.0)
+        deviation = math.sqrt(variance + self.text_deviation**2 + self.run_deviation**2 + beyond**2)
         return here * math.exp(-Z_80_PERCENT * deviation), here * math.exp(Z_80_PERCENT * deviation)
+
+    def ratio(self, now: ScalingLawInput, then: ScalingLawInput) -> tuple[float, float, float]:
+        """Bits per byte of `then` over those of `now`, on one text, with an interval of 80 %.
+
+        By how much the text itself strays is in both and cancels. The parameters are uncertain in
+        both alike, and each run strays by itself.
+        """
+        z = np.array(self.parameters)
+
+        def log_ratio(at: Floats) -> float:
+            return math.log(bits_per_byte(at, then) / bits_per_byte(at, now))
+
+        here = log_ratio(z)
+        slope = np.array([(log_ratio(z + step) - here) / 1e-4 for step in np.eye(len(z)) * 1e-4])
+        variance = slope @ np.array(self.covariance) @ slope + 2 * self.run_deviation**2
+        half = Z_80_PERCENT * math.sqrt(variance)
+        return math.exp(here), math.exp(here - half), math.exp(here + half)
 
     def optimal_learning_rate(self, batch_tokens: int, width: int) -> float:
         """Learning rate with the lowest loss expected."""
         return math.exp(_log_best_rate(np.array(self.parameters), batch_tokens, width))
 
+
+MIN_FITTED_BYTES = 90_000
+"""Training text of the smallest corpus that the law was fitted to."""
+
+EXTRAPOLATION_DEVIATION = 0.062
+"""Share of the loss by which runs stray more for each factor e that their text is shorter than
+that: three runs of 20 to 60 kB (benchmarks/results/improve/law_errors.jsonl, by
+benchmarks/improve/law_spread.py)."""
 
 Z_80_PERCENT = 1.2816
 """Standard deviations beyond which a tenth of a normal distribution lies."""

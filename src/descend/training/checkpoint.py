@@ -63,6 +63,7 @@ def load_checkpoint(path: Path, state: TrainState) -> dict[str, Tensor]:
             raise ValueError(f"it is of step {now.scalars.step}")
         restore_snapshot(now, state)
         state.rollback_state, state.decay = now.scalars.rollback_state, now.scalars.decay
+        state.clock = now.scalars.clock
         if (path / f"{ROLLBACK_PREFIX}state.json").exists():
             state.rollback_snapshot = _read(path, ROLLBACK_PREFIX, state.best)
         return now.weights

@@ -111,6 +111,7 @@ def train_step(state: TrainState, plan: TrainPlan, watch: WeightUpdateRecorder) 
         records.append(finish_epoch(state, plan, plan.evaluate, done))
     if limit:
         limit.is_over = last
+        state.clock = limit.state()
     return tuple(records)
 
 

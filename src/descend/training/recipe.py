@@ -16,9 +16,11 @@ _VOCABULARIES = ((150_000, 1024), (3_000_000, 2048), (30_000_000, 4096))
 _MAX_VOCABULARY = 8192
 
 # Epochs: a million tokens in all, but no more than three epochs. More of them ended higher on 40,
-# 135 and 400 kB of prose (benchmarks/results/improve/epochs.jsonl). Of a text of a few kilobytes
-# these would be a handful of steps, so it gets more.
-_MAX_EPOCHS_BY_TARGET_TOKENS = ((3, 1_000_000), (10, 40_000))
+# 135 and 400 kB of prose (benchmarks/results/improve/epochs.jsonl). On 15 kB three, five and eight
+# ended alike, with the best of all after the second. On 5 kB, where an epoch is less than a step,
+# eight ended as low as three or up to 4 % lower
+# (benchmarks/results/recipe/small_text_epochs.jsonl).
+_MAX_EPOCHS_BY_TARGET_TOKENS = ((3, 1_000_000), (8, 10_000))
 
 # Tokens hidden from the model: none while repeats teach something new, then more with each pass.
 _EPOCHS_WITHOUT_TOKEN_DROPOUT = 3

@@ -29,6 +29,7 @@ def snapshot_view(state: TrainState) -> Snapshot:
         recent=copy.deepcopy(state.recent),
         rollback_state=state.rollback_state,
         decay=state.decay,
+        clock=state.clock,
     )
     weights = {name: p.detach() for name, p in state.model.named_parameters()}
     return Snapshot(weights, list(tensors), state.best, scalars)
@@ -49,7 +50,8 @@ def copy_snapshot(state: TrainState) -> Snapshot:
 def restore_snapshot(snapshot: Snapshot, state: TrainState) -> None:
     """Make `state`, built for the same configuration, what it was; the snapshot stays whole.
 
-    What it knows of rescues and of its end stays: going back would undo what was changed.
+    What it knows of rescues, of its end and of the clock stays: going back would undo what was
+    changed.
     """
     scalars = snapshot.scalars
     load_weights(state.model, snapshot.weights)

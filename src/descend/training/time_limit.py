@@ -1,4 +1,9 @@
-"""A run that ends at a time: its schedule follows the clock, so the rate has fallen by then."""
+"""A run that ends at a time: its schedule follows the clock, so the rate has fallen by then.
+
+A checkpoint holds what the clock decided up to it: how far the schedule is, over how many seconds
+it is spread, whether the run is over. A run that is resumed goes on from there. Only what lies
+ahead follows the clock anew.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from descend.config import RunConfig
-from descend.training.train_state import EpochAccumulator, epoch_edge_steps
+from descend.training.train_state import (
+    ClockState,
+    EpochAccumulator,
+    TrainState,
+    epoch_edge_steps,
+)
 
 FINISH_SECONDS = 1.5
 """Seconds from the last evaluation to the saved model: samples are written, weights saved.
@@ -38,6 +48,8 @@ class TimeLimit:
     clock: Callable[[], float] = time.perf_counter
     is_over: bool = False
     """Whether the last evaluation was made."""
+    last_schedule_step: int = 0
+    """The step of the schedule that was reached: it never goes back."""
     _began: float | None = None
     _step_seconds: float = 0.0
     _evaluation_seconds: float = 0.0
@@ -78,7 +90,23 @@ class TimeLimit:
     def schedule_step(self, step: int, total_steps: int) -> int:
         """The step of the schedule (from 0) at step `step` of at most `total_steps`."""
         by_time = int(total_steps * self.elapsed() / self.training_seconds)
-        return min(max(step, by_time), total_steps - 1)
+        self.last_schedule_step = min(max(step, by_time, self.last_schedule_step), total_steps - 1)
+        return self.last_schedule_step
+
+    def state(self) -> ClockState:
+        """What was decided so far."""
+        return ClockState(
+            seconds=self.seconds, elapsed=self.elapsed(), schedule_step=self.last_schedule_step,
+            step_seconds=self._step_seconds, evaluation_seconds=self._evaluation_seconds,
+            recent=list(self._recent), is_over=self.is_over,
+        )  # fmt: skip
+
+    def restore(self, state: ClockState) -> None:
+        """Take again what was decided before an interruption."""
+        self.last_schedule_step, self.is_over = state.schedule_step, state.is_over
+        self._step_seconds = state.step_seconds
+        self._evaluation_seconds = state.evaluation_seconds
+        self._recent.extend(state.recent)
 
     def must_stop(self, ends_epoch: bool) -> bool:
         """Whether the step just made is the last: another, or an evaluation more, has no time."""
@@ -96,18 +124,35 @@ class TimeLimit:
 
 
 def make_time_limit(
-    config: RunConfig, evaluation_tokens: int, ends: float | None, seconds_before: float = 0.0
+    config: RunConfig, evaluation_tokens: int, ends: float | None, state: TrainState | None = None
 ) -> TimeLimit | None:
     """The limit that `minutes` of `config` set; None where it is not set.
 
     `ends`: when the run has to be saved, by `time.perf_counter`; None: `minutes` from now, less
-    the `seconds_before` of training before an interruption.
+    the training before an interruption. `state`: where a resumed run goes on.
     """
     if config.minutes is None:
         return None
-    left = seconds_left(config, ends)
-    tokens_per_step = config.batch_size * config.seq_len
-    return TimeLimit(left, evaluation_tokens / tokens_per_step, seconds_before)
+    evaluation_steps = evaluation_tokens / (config.batch_size * config.seq_len)
+    if state is None:
+        return TimeLimit(seconds_left(config, ends), evaluation_steps)
+    clock = state.clock
+    elapsed = state.elapsed_seconds if clock is None else max(clock.elapsed, state.elapsed_seconds)
+    seconds = 60 * config.minutes if clock is None else clock.seconds
+    if ends is not None:  # less time than the run had before: the schedule is spread over that
+        seconds = min(seconds, elapsed + ends - time.perf_counter())
+    limit = TimeLimit(seconds, evaluation_steps, elapsed)
+    if clock is not None:
+        limit.restore(clock)
+    return limit
+
+
+def describe_resumed_clock(config: RunConfig) -> list[str]:
+    """What to say of a run with `minutes` that is resumed: one sentence, or none."""
+    if config.minutes is None:
+        return []
+    return ["the schedule goes on from the checkpoint, and the rest follows the clock: it may "
+            "differ from a run without an interruption"]  # fmt: skip
 
 
 def seconds_left(config: RunConfig, ends: float | None) -> float:

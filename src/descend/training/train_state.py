@@ -98,6 +98,22 @@ DECAY_WARMUP = 3
 """Steps in which the rate rises again: the moments of the optimizer begin anew."""
 
 
+class ClockState(msgspec.Struct, frozen=True):
+    """What the clock of a run with `minutes` decided so far; see `time_limit`."""
+
+    seconds: float
+    """From the first step to the saved model: what the schedule is spread over."""
+    elapsed: float
+    schedule_step: int
+    """Of the step that was made last."""
+    step_seconds: float
+    evaluation_seconds: float
+    recent: list[tuple[float, float]]
+    """Loss and accuracy of the last steps."""
+    is_over: bool
+    """Whether the last evaluation was made."""
+
+
 class StateScalars(msgspec.Struct, frozen=True):
     """Everything of a `TrainState` that is not a tensor."""
 
@@ -112,6 +128,7 @@ class StateScalars(msgspec.Struct, frozen=True):
     recent: RecentLosses = msgspec.field(default_factory=RecentLosses)
     rollback_state: RollbackState = RollbackState()
     decay: Decay | None = None
+    clock: ClockState | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +159,8 @@ class TrainState:
     rollback_state: RollbackState = field(default_factory=RollbackState)
     decay: Decay | None = None
     """How the run ends, where it overfits."""
+    clock: ClockState | None = None
+    """What the clock decided, of a run with `minutes`."""
     rollback_snapshot: Snapshot | None = None
     """The last state whose next loss was found to be as usual: what a rescue goes back to."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from descend.config import RunConfig
+from descend.config import RunConfig, make_config
 from descend.data.token_store import TokenStore
 from descend.machine import Execution, describe_hardware, resolve_device
 from descend.metrics.evaluation import Evaluation, evaluate
@@ -39,7 +39,7 @@ from descend.training.resumption import (
 )
 from descend.training.self_check import run_self_check
 from descend.training.step_inputs import StepInputs
-from descend.training.time_limit import make_time_limit
+from descend.training.time_limit import describe_resumed_clock, make_time_limit
 from descend.training.train_plan import TrainPlan
 from descend.training.train_state import TrainState
 from descend.version import __version__
@@ -124,23 +124,25 @@ def _make_metadata(
     )
 
 
-def resume_run(folder: Path, progress: ProgressCallback = ignore_progress) -> TrainingRun:
+def resume_run(
+    folder: Path, progress: ProgressCallback = ignore_progress, ends: float | None = None
+) -> TrainingRun:
     """The interrupted run in `folder`, to be taken up after its newest whole checkpoint."""
     info = read_info(folder)
     check_is_unfinished(folder)
     checkpoint, damage = choose_checkpoint(folder)
     execution = msgspec.convert(info.execution, Execution)
     resolve_device(execution.device)
-    differences = list_differences(execution)
+    differences = list_differences(execution) + describe_resumed_clock(
+        make_config(info.resolved_config)
+    )
     if execution.compiled and not can_compile(execution.device):
         execution = msgspec.structs.replace(execution, compiled=False)
     assembly = reassemble_run(folder, info, execution, progress)
     check_tokens(folder, info, assembly.store)
     state = initial_train_state(assembly, assembly.execution)
     weights = load_checkpoint(checkpoint, state)
-    plan = make_train_plan(
-        assembly, seconds_before=state.elapsed_seconds, continued=bool(info.parent)
-    )
+    plan = make_train_plan(assembly, ends=ends, resumed=state, continued=bool(info.parent))
     run_self_check(state, plan, assembly.shape.vocab_size, weights)
     warnings = (
         f"continuing from step {state.step:,} of {plan.total_steps:,}", *damage, *differences,
@@ -163,13 +165,12 @@ def make_train_plan(
     steps: int | None = None,
     *,
     ends: float | None = None,
-    seconds_before: float = 0.0,
+    resumed: TrainState | None = None,
     continued: bool = False,
 ) -> TrainPlan:
     """The way of a run to its end, or to that of `steps`; each epoch is judged.
 
-    `ends` and `seconds_before`: see `make_time_limit`. `continued`: it trains a finished model
-    further.
+    `ends` and `resumed`: see `make_time_limit`. `continued`: it trains a finished model further.
     """
     resolved, execution, store = assembly.config, assembly.execution, assembly.store
     batches = assembly.batches
@@ -190,18 +191,11 @@ def make_train_plan(
     rate = make_lr_schedule(resolved, resolved.warmup_steps, steps, batches.epoch_at_step)
     diverged_above = loss_of_explosion(store.tokenizer.vocab_size, continued)
     tokens = min(len(store.validation), MAX_VALIDATION_TOKENS)
-    limit = make_time_limit(resolved, tokens, ends, seconds_before)
+    limit = make_time_limit(resolved, tokens, ends, resumed)
     return TrainPlan(
-        resolved,
-        execution,
-        batches,
-        resolved.epoch,
-        steps,
-        rate,
-        evaluate_epoch,
-        diverged_above,
+        resolved, execution, batches, resolved.epoch, steps, rate, evaluate_epoch, diverged_above,
         limit,
-    )
+    )  # fmt: skip
 
 
 def initial_train_state(inputs: StepInputs, execution: Execution) -> TrainState:

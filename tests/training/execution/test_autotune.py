@@ -284,6 +284,8 @@ def test_automatic_settings_scale_with_corpus_size() -> None:
     assert [choose_epochs(open_config, n) for n in (15_000, 50_000, 150_000, 380_000)] == [
         3, 3, 3, 3
     ]  # fmt: skip
+    # benchmarks/results/recipe/small_text_epochs.jsonl (5 and 15 kB)
+    assert [choose_epochs(open_config, n) for n in (1_300, 4_600)] == [8, 3]
     token_dropouts = [choose_token_dropout(open_config, n) for n in (1, 3, 5, 100)]
     assert token_dropouts[0] == 0.0
     assert token_dropouts == sorted(token_dropouts)

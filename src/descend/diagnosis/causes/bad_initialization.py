@@ -37,9 +37,9 @@ Typical values:
 
     The bound on the first loss is a first guess: for 2,048 tokens it stands for logits that scatter
     by s = 2.1. None of the units were dead at the usual rates
-    (benchmarks/results/ranges/activations.json). Real runs (benchmarks/results/ranges/): initial loss
-    ratio 1 in `fast_tinyshakespeare.json`; dead unit fraction 0 in `fast_tinyshakespeare.json`,
-    0.54 in `rate_times_30.json`, which a rate far too high killed.
+    (benchmarks/results/ranges/activations.json). Real runs (benchmarks/results/ranges/): initial
+    loss ratio 1 in `fast_tinyshakespeare.json`; dead unit fraction 0 in
+    `fast_tinyshakespeare.json`, 0.54 in `rate_times_30.json`, which a rate far too high killed.
 
 Proof:
     The same run from fresh weights.

@@ -39,9 +39,9 @@ Typical values:
 
     The update ratio is a prototype's first guess; loss rise, gradient spread and multiplier are
     first guesses; attention logit and effective rank were read off
-    benchmarks/results/ranges/activations.json. Real runs (benchmarks/results/ranges/): update to weight
-    ratio 0.025 in `fast_tinyshakespeare.json`, the default, 0.1 in `rate_times_30.json`; max
-    attention logit 35 in `fast_tinyshakespeare.json`, 5300 in `rate_times_30.json`.
+    benchmarks/results/ranges/activations.json. Real runs (benchmarks/results/ranges/): update to
+    weight ratio 0.025 in `fast_tinyshakespeare.json`, the default, 0.1 in `rate_times_30.json`;
+    max attention logit 35 in `fast_tinyshakespeare.json`, 5300 in `rate_times_30.json`.
 
 Proof:
     The same run at a third, a tenth, a thirtieth of the rate, with the same schedule in
@@ -81,8 +81,8 @@ OUTLIERS = 4.0
 RISEN = 0.2
 """Nats by which a running mean of the loss rose again; first guess."""
 RUINED_LOGIT = 100.0
-"""Largest attention score before the softmax. Origin: benchmarks/results/ranges/activations.json: under
-30 at the usual rates and below, over 1,000 at 30 times them."""
+"""Largest attention score before the softmax. Origin: benchmarks/results/ranges/activations.json:
+under 30 at the usual rates and below, over 1,000 at 30 times them."""
 FEW_DIRECTIONS = 0.3
 """Effective rank over the width; same origin: 0.6 and more at the usual rates and below."""
 FACTORS = (1 / 3, 1 / 10, 1 / 30)

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from descend.experiments.improvement import Contribution, Improvement, TrainedModel, TreatmentTrial
+from descend.diagnosis.causes.distribution_shift import MIN_SHIFT_NATS
+from descend.experiments.improvement import (
+    Contribution,
+    Expectation,
+    Improvement,
+    TextNotes,
+    TrainedModel,
+    TreatmentTrial,
+)
+from descend.experiments.text_treatment import MIN_DUPLICATE_FRACTION
+from descend.experiments.validation_text import MIN_CONTAMINATED_FRACTION
 from descend.report.text.diagnosis import assignments
 from descend.units import format_duration, humanize_name
 
@@ -29,15 +39,22 @@ def trial_line(trial: TreatmentTrial) -> str:
 def improvement_text(improvement: Improvement) -> str:
     """What `descend improve` prints at its end."""
     lines = [model_line(model) for model in improvement.candidates]
+    if improvement.text_notes is not None:
+        lines += text_lines(improvement.text_notes)
     if improvement.contributions:
         lines += ["", "What brought how much, in bits per byte:"]
         lines += [f"  {_contribution(c)}" for c in improvement.contributions]
+        if any(c.ci95 is not None for c in improvement.contributions):
+            lines.append(
+                "  Intervals are over parts of the validation set. "
+                "Another seed may differ by half a percent."
+            )
     if improvement.expectations and improvement.best is not None:
         lines += [
             "",
             f"By the scaling law of `descend plan`, from {improvement.best.bits_per_byte:.3f}:",
         ]
-        lines += [f"  {e.more}: about {e.bits_per_byte:.3f}" for e in improvement.expectations]
+        lines += [f"  {_expectation(e)}" for e in improvement.expectations]
     best = improvement.best
     lines += ["", f"Ended after {format_duration(improvement.seconds)}: {improvement.stopped}."]
     if best is not None:
@@ -54,6 +71,53 @@ def improvement_text(improvement: Improvement) -> str:
                 f"{best.run}"
             )
     return "\n".join(lines)
+
+
+def text_lines(notes: TextNotes) -> list[str]:
+    """What was found in the text and done about it: a line for each finding."""
+    lines = []
+    if notes.text_changed:
+        lines.append(
+            "Text: it changed since your run, which may have been trained on what is held out now."
+        )
+    if notes.duplicates_removed:
+        lines.append(
+            f"Text: {notes.duplicate_fraction:.0%} of it are documents that stand there before. "
+            "They are left out of the training."
+        )
+    elif notes.duplicate_fraction >= MIN_DUPLICATE_FRACTION:
+        lines.append(
+            f"Text: {notes.duplicate_fraction:.0%} of it are documents that stand there before. "
+            "They stay: without them too little would be held out alike."
+        )
+    if notes.contaminated_fraction >= MIN_CONTAMINATED_FRACTION:
+        action = (
+            "It is left out of every figure here."
+            if notes.contamination_removed
+            else "Nothing else is held out, so the figures say little of new text."
+        )
+        lines.append(
+            f"Text: {notes.contaminated_fraction:.0%} of what is held out stands in the training "
+            f"text too. {action}"
+        )
+    if notes.shift_nats is not None and notes.shift_nats >= MIN_SHIFT_NATS:
+        lines.append(
+            f"Text: what is held out is another kind of text, by {notes.shift_nats:.2f} nats a "
+            "token. No setting repairs that: mix the documents, or hold out others."
+        )
+    return lines
+
+
+def _expectation(expectation: Expectation) -> str:
+    if expectation.interval is None:
+        return f"{expectation.more}: about {expectation.bits_per_byte:.3f}"
+    low, high = expectation.interval
+    if low >= high:
+        return f"{expectation.more}: no gain"
+    return (
+        f"{expectation.more}: about {expectation.bits_per_byte:.3f} ({low:.3f} to {high:.3f} in "
+        "four cases of five)"
+    )
 
 
 def _contribution(part: Contribution) -> str:

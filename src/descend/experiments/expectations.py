@@ -1,0 +1,40 @@
+"""What an hour more, or more text, would bring to the best model of an improvement."""
+
+from __future__ import annotations
+
+import msgspec
+
+from descend.experiments.improvement import Expectation, Improvement
+from descend.planner.make_plan import CorpusPlan
+from descend.planner.plan import choose_config, law_input
+from descend.planner.scaling_law import load_scaling_law
+
+LATER_MINUTES, MORE_TEXT = 60.0, 10
+
+
+def expectations(improvement: Improvement, planned: CorpusPlan) -> list[Expectation]:
+    """What more time and more text would bring, by the scaling law.
+
+    The law's ratio is applied to what was reached. Where it expects no gain, that is told as 1.
+    """
+    plan, best = planned.plan, improvement.best
+    if best is None:
+        return []
+    law, now = load_scaling_law(), law_input(plan)
+    more_text = msgspec.structs.replace(
+        plan.sample, train_bytes=MORE_TEXT * plan.sample.train_bytes
+    )
+    later = plan.minutes + LATER_MINUTES
+    lines = []
+    for more, sample, minutes in (
+        ("an hour more", plan.sample, later),
+        (f"{MORE_TEXT} times the text, in the same time", more_text, plan.minutes),
+        (f"{MORE_TEXT} times the text, and an hour more", more_text, later),
+    ):
+        then = law_input(choose_config(sample, plan.rates, law, minutes))
+        ratio, low, high = (min(r, 1.0) for r in law.ratio(now, then))
+        reached = best.bits_per_byte
+        lines.append(Expectation(
+            more=more, bits_per_byte=ratio * reached, interval=(low * reached, high * reached)
+        ))  # fmt: skip
+    return lines
