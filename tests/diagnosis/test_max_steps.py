@@ -22,7 +22,7 @@ from descend.diagnosis.treatments import (
     make_treatment_spec,
     recommended_changes,
 )
-from descend.diagnosis.trial_series import TrialSeries
+from descend.diagnosis.trial_series import TrialSeries, make_series_spec, run_series_trials
 from descend.metrics.measurement import Measurement
 from descend.runs.events import Step
 
@@ -146,12 +146,13 @@ def test_combination_with_more_steps_trains_more_steps(short: RunContext) -> Non
     rate = Treatment(
         "learning_rate_too_low", TreatmentChange("a higher rate", {"learning_rate": 0.02})
     )
-    again.run([(None, again.seed), (rate, again.seed)], "")
+    run_series_trials(again, [(None, again.seed), (rate, again.seed)], "")
     control, treated = again.results[None, again.seed], again.results[rate, again.seed]
     assert control.steps == treated.steps == 2 * STEPS
     assert again.run_fraction == series.run_fraction == 1
     tried = make_treatment_spec(short, base, rate.change, STEPS, series.seed)
-    on_top = combined_trial_series(series, gain_of(rate), None).make_spec(None, series.seed)
+    combined = combined_trial_series(series, gain_of(rate), None)
+    on_top = make_series_spec(combined, None, series.seed)
     assert on_top is not None
     assert on_top.key == tried.key  # so that it is not trained again
     batch = TreatmentChange("half the batch", {"batch_size": 2})
