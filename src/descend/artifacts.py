@@ -22,9 +22,9 @@ PLAN = "plan.json"
 
 # Others may use such a name too: a key that stands in ours tells.
 _KEYS = {
-    RUN_FILE: "resolved",
+    RUN_FILE: "resolved_config",
     COMPARISON_FILE: "arms",
-    ATTRIBUTION_FILE: "shares",
+    ATTRIBUTION_FILE: "contributions",
     SEARCH_FILE: "study",
     IMPROVEMENT: "candidates",
 }
