@@ -227,16 +227,18 @@ def test_equal_seconds_are_shared_out(tiny: dict[str, object]) -> None:
 def test_mistakes_get_one_clear_line(tiny: dict[str, object], tmp_path: Path) -> None:
     over = ["learning_rate=0.0001..0.01"]
     for terms, words in [
-        ({"minutes": 0}, "minutes: found 0"), ({"minutes": float("nan")}, "minutes: found nan"),
+        ({"minutes": 0}, "minutes: expected .*, but found 0"),
+        ({"minutes": float("nan")}, "minutes: expected .*, but found nan"),
         ({"minutes": 1e-4, "match": "seconds", "budget": None}, "less than a sensible trial"),
         ({"minutes": 0.01, "match": "seconds", "budget": 9}, "too few for two trials"),
-        ({"match": "hours"}, "match: found hours"), ({"budget": -1}, "budget: found -1"),
+        ({"match": "hours"}, "budget_unit: expected .*, but found hours"),
+        ({"budget": -1}, "budget: expected .*, but found -1"),
         ({"budget": 1e-9, "match": "seconds"}, "less than a step"),
-        ({"match": "epoch"}, "beside --match epoch"),
+        ({"match": "epoch"}, "beside --budget-unit epoch"),
     ]:  # fmt: skip
         with pytest.raises(ConfigError, match=words):
             planned(tiny, over, **terms)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="add --match epoch"):
+    with pytest.raises(ConfigError, match="Add --budget-unit epoch"):
         planned(tiny, ["epoch=1,2"])
     no_study = tmp_path / "other"
     no_study.mkdir()
@@ -271,16 +273,16 @@ def test_without_optuna_the_extra_is_named(
 def test_the_verb_and_the_library(
     tiny: dict[str, object], tiny_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = ["search", str(tiny["corpus_dir"]), "--config", str(tiny_file), "--match", "steps",
-            "--budget", "20", "--over", "learning_rate=0.0001,0.003", "--seeds", "2",
-            "--workers", "1", "--evaluation-tokens", "1000", "--save-dir", "here",
+    line = ["search", str(tiny["corpus_dir"]), "--config", str(tiny_file), "--budget-unit", "steps",
+            "--budget", "20", "--space", "learning_rate=0.0001,0.003", "--num-seeds", "2",
+            "--workers", "1", "--eval-tokens", "1000", "--save-dir", "here",
             "--json"]  # fmt: skip
     assert descend(line) == 0
     out, err = capsys.readouterr()
     result = msgspec.json.decode(out, type=SearchResult)
     assert result == read_record(Path("here"), SEARCH_FILE, SearchResult)
     assert result.command == shlex.join(["descend", *line[:-1]])
-    assert "in all:" in err
+    assert "in total:" in err
     assert "trial 1, about" in err
     assert "4 runs: about" in err
     assert descend([*line[:-1], "--minutes", "0"]) == 2

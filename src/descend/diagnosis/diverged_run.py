@@ -185,7 +185,8 @@ def _try(
     )
     if num_untested:
         warnings.append(
-            f"{num_untested} of {len(treatments)} changes were not tried: --budget allows no more"
+            f"{num_untested} of {len(treatments)} changes were not tested: "
+            "the --trial-budget is used up"
         )
     again = _has_diverged(control)
     if not again:

@@ -59,7 +59,7 @@ def test_smaller_effects_are_listed_apart_from_excluded_causes() -> None:
     assert [r.also_improves for r in ruled_out_causes] == [True, True, False]
     text = format_diagnosis(diagnosed(*ruled_out_causes))
     assert f"  {LESSER}: model too small, undertrained." in text
-    assert "  Ruled out: leakage (" in text
+    assert "  Ruled out: data leakage (" in text
     explained = format_diagnosis(diagnosed(*ruled_out_causes), explain=True)
     assert explained.index(LESSER) < explained.index("model too small: b")
     assert explained.index("undertrained: b") < explained.index("How each other cause was ruled")

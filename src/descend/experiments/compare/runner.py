@@ -67,7 +67,7 @@ def plan_comparison(
     if match != "epoch" and any("epoch" in c.varied for c in comparison_arms):
         raise ConfigError(
             "vary", f"epoch with an equal number of {match}", "a budget that epochs decide",
-            "add --match epoch",
+            "add --budget-unit epoch",
         )  # fmt: skip
     first = comparison_arms[0].config.seed
     numbers = [first + n for n in range(seeds)]
@@ -87,14 +87,16 @@ def plan_comparison(
 def check_budget(budget: float | None, match: str) -> None:
     """`ConfigError` for what is no way of making runs equal, or no amount of it."""
     if match not in BUDGET_UNITS:
-        raise ConfigError("match", str(match), " or ".join(BUDGET_UNITS), "choose one of those")
+        raise ConfigError(
+            "budget_unit", str(match), " or ".join(BUDGET_UNITS), "choose one of those"
+        )
     if budget is None:
         return
     if not 0 < budget < float("inf"):
         raise ConfigError("budget", f"{budget:g}", "a finite number above 0", "choose another")
     if match == "epoch":
-        raise ConfigError("budget", f"{budget:g} beside --match epoch", "epochs that decide it",
-                          "leave one of them out")  # fmt: skip
+        raise ConfigError("budget", f"{budget:g} beside --budget-unit epoch",
+                          "epochs that decide it", "leave one of them out")  # fmt: skip
 
 
 def run_comparison_trials(

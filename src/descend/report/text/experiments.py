@@ -69,7 +69,7 @@ def attribution_text(attribution: Attribution) -> str:
         for s in attribution.contributions
     ]
     whole = (
-        "all of it",
+        "total",
         format_difference(attribution.total_difference.value, attribution.total_difference.ci95),
         " " * BAR,
         "",
@@ -80,8 +80,8 @@ def attribution_text(attribution: Attribution) -> str:
     head = (
         "change",
         f"loss ({attribution.unit})",
-        "gain │ harm".center(BAR + 1),
-        "alone",
+        "better │ worse".center(BAR + 1),
+        "first",
         "last",
         "accuracy",
         "time",
@@ -107,14 +107,14 @@ def describe_pairs(attribution: Attribution) -> str:
         )
         for i in attribution.interactions[:STRONGEST]
     ]
-    return f"two changes beyond the sum of both, {pairs_method(attribution)}: {', '.join(pairs)}"
+    return f"interaction of two changes, {pairs_method(attribution)}: {', '.join(pairs)}"
 
 
 def pairs_method(attribution: Attribution) -> str:
     """What the numbers of pairs are."""
     if attribution.method == "exact":
-        return f"{attribution.unit} (Shapley interaction index, over all sets of the others)"
-    return f"{attribution.unit} (estimated beside the sets of others that the orders met)"
+        return f"{attribution.unit} (Shapley interaction index)"
+    return f"{attribution.unit} (estimated from the sampled orders)"
 
 
 def _from_to(pair: Interaction) -> str:
@@ -127,7 +127,7 @@ def describe_method(attribution: Attribution) -> str:
     """The method in a sentence."""
     seeds = format_count(len(attribution.seeds), "seed")
     orders = f"{format_count(attribution.orders, 'random order')} of the changes"
-    design = "all sets of changes were trained" if attribution.method == "exact" else orders
+    design = "all sets of changes" if attribution.method == "exact" else orders
     data_suffix = (
         ""
         if attribution.train_fraction == 1
@@ -136,14 +136,11 @@ def describe_method(attribution: Attribution) -> str:
     made = f"{format_count(len(attribution.runs), 'run')}: {design}, {seeds}{data_suffix}"
     if attribution.contributions[0].ci95 is None:
         return made
-    made += "; in brackets 95 % intervals"
+    made += "; brackets: 95 % CI"
     # Not corrected: the only change there is, and a record made before p-values were kept.
     if len(attribution.contributions) == 1 or attribution.contributions[0].p is None:
         return made
-    return (
-        f"{made}, each of its row alone; what is said to help or to hurt is corrected for all "
-        f"{len(attribution.contributions)} changes (Holm)"
-    )
+    return f"{made}; significance is Holm-corrected for {len(attribution.contributions)} changes"
 
 
 def _plain(value: float | None) -> str:
@@ -176,8 +173,7 @@ def comparison_text(comparison: Comparison) -> str:
     blocks = [table(head, rows), dot_plot(comparison), comparison.sentence]
     if in_bits:
         blocks.append(
-            "Vocabularies differ, so a token is not the same thing in all arms: "
-            "they are compared by bits per byte."
+            "The vocabularies differ, so the configurations are compared in bits per byte."
         )
     return "\n\n".join(blocks)
 
@@ -203,4 +199,4 @@ def dot_plot(comparison: Comparison) -> str:
             line[round((AXIS - 1) * (value - low) / ((high - low) or 1.0))] = "●"
         lines.append(f"{arm.name.ljust(width)}  {''.join(line)}")
     ends = f"{low:.3f}".ljust(AXIS - 5) + f"{high:.3f}"
-    return "\n".join([*lines, f"{' ' * width}  {ends}  {comparison.unit}, a dot a seed"])
+    return "\n".join([*lines, f"{' ' * width}  {ends}  {comparison.unit}, one dot per seed"])
