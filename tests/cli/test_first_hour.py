@@ -105,7 +105,7 @@ def test_finished_runs_are_compared_without_training(
     other = descend("compare", "wide", "other", "--json").json
     assert not other["same_validation"]
     assert other["runs"][1]["gain"] is None
-    assert "cannot be told" in other["sentence"]
+    assert "cannot be compared" in other["sentence"]
     assert descend("compare", "wide", "other", "--arm", "old").code == 2
 
 

@@ -328,7 +328,7 @@ def test_corpus_add_gathers_and_stats_measures(
     one.write_text("A document alone. " * 60)
     said = descend("corpus", "add", one, "alone").out
     assert said.startswith("1 document (")
-    assert "from 1 file is in alone/one.jsonl;" in said
+    assert "from 1 file is in alone/one.jsonl." in said
     assert ": 1 document, " in descend("corpus", "stats", "alone", "--vocab_size", "300").out
     one.unlink()
 
@@ -354,7 +354,7 @@ def test_a_tokenizer_of_its_own_serves_several_runs(
     assert made.json["vocab_size"] == 280
     assert made.json["bytes_per_token"] > 1
     words = ("tokenizer", "train", text_file, "chars.json", "--tokenizer", "char")
-    assert "use it with --vocab-path chars.json" in descend(*words).out
+    assert "Use it with --vocab-path chars.json" in descend(*words).out
     from_file = Path("tiny.json")
     keys = {"vocab_path": "tok.json", "vocab_size": None, "epoch": 1}
     config = descend("config", "show", "--config", tiny_file, "--json").json
@@ -415,6 +415,6 @@ def test_train_help_shows_defaults_and_flags_when_narrow(
     help_text = " ".join(descend("train", "--help").out.replace("│", " ").split())
     for flag in ("--validation-fraction", "--learning-rate", "--label-smoothing", "--max-seq-len"):
         assert f"{flag} " in help_text
-    assert "Width of the model: numbers per token. (default: 256)" in help_text
-    assert "(default: 0.0)" in help_text  # a zero is a value
+    assert "Embedding width: numbers per token. Range: 8 to 16,384. Default: 256." in help_text
+    assert "Default: 0.0." in help_text  # a zero is a value
     assert "One of constant, linear, cosine, wsd, piecewise." in help_text

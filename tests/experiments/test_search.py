@@ -90,11 +90,11 @@ def test_the_difference_comes_from_fresh_seeds(search_result: SearchResult) -> N
     assert first.config["learning_rate"] == 0.001
     assert second.config == search_result.best | {"seed": confirmation.seeds[0]}
     assert second.difference is not None
-    assert f"{second.difference.value:+.3f} [" in search_result.sentence
-    claimed = {"better": "is better than", "worse": "is worse than",
-               "not told apart": "is not told apart from"}  # fmt: skip
+    assert f"{second.difference.value:+.3f} [95 % CI " in search_result.sentence
+    claimed = {"better": "is significantly better than", "worse": "is significantly worse than",
+               "not told apart": "is not significantly different from"}  # fmt: skip
     assert f"{claimed[second.verdict]} the base" in search_result.sentence
-    assert "2 fresh seeds" in search_result.sentence
+    assert "2 new seeds" in search_result.sentence
 
 
 def test_the_command_trains_the_best_one(search_result: SearchResult) -> None:
@@ -303,7 +303,6 @@ def test_one_trial_alone_is_compared_with_nothing() -> None:
     )  # fmt: skip
     sentence = summarize_search([one], one, None, "seconds", 20.0) + few_trials_warning(1, 100)
     assert sentence == (
-        "There was time for one trial only, so nothing could be compared: give it more minutes, or "
-        "a smaller base."
+        "Only 1 trial fit into the time limit. Use a larger --minutes or a smaller base."
     )
     assert "none was better" in summarize_search([one, one], one, None, "seconds", 20.0)

@@ -27,7 +27,7 @@ def chat(
 
     loaded = load(model)
     if sys.stdin.isatty():
-        print_status(f"{loaded!r}\nType a prompt. /new clears the context, /quit exits.")
+        print_status(f"Chatting with {model}. Type a prompt. /new clears the context, /quit exits.")
     said, exchanges = "", list[dict[str, str]]()
     while (line := _read_user_input()) is not None and line not in QUIT:
         if line == "/new":

@@ -135,7 +135,7 @@ def _gathered_line(done: CorpusBuildSummary, drop_boilerplate: bool) -> str:
     return (
         f"{format_count(done.documents, 'document')} ({done.bytes:,} bytes) from "
         f"{format_count(done.files, 'file')}{unreadable} {'is' if done.documents == 1 else 'are'} "
-        f"in {done.path}; dropped: {done.too_short} too short, "
+        f"in {done.path}. Removed: {done.too_short} too short, "
         f"{done.exact_duplicates} exact and {done.near_duplicates} near duplicates, "
         f"{done.num_not_sampled} not sampled{recurring}"
     )

@@ -26,23 +26,23 @@ def summarize_comparison(arms: Sequence[ArmResult], unit: str, match: str, seeds
     first, others = arms[0], arms[1:]
     text = f"{_EQUAL[match]}, {format_count(seeds, 'seed')} each"
     if seeds == 1:
-        text += " (one seed shows no spread, so nothing is claimed)"
+        text += " (one seed: no significance test possible)"
     better = sorted((a for a in others if a.verdict == "better"), key=_difference)
     worse = sorted((a for a in others if a.verdict == "worse"), key=_difference)
     unsure = [a.name for a in others if a.verdict == "not told apart"]
     parts = []
     if better:
         parts.append(
-            f"better than {first.name} by the held-out loss: "
+            f"significantly better than {first.name} (lower validation loss): "
             + ", ".join(f"{a.name} ({_difference(a):+.3f})" for a in better)
         )
     if worse:
         parts.append(
-            f"worse than {first.name}: "
+            f"significantly worse than {first.name}: "
             + ", ".join(f"{a.name} ({_difference(a):+.3f})" for a in worse)
         )
     if unsure:
-        parts.append(f"not told apart from {first.name}: {', '.join(unsure)}")
+        parts.append(f"no significant difference from {first.name}: {', '.join(unsure)}")
     return f"{text[0].upper()}{text[1:]}, in {unit}: {'; '.join(parts)}."
 
 
@@ -56,30 +56,27 @@ def summarize_search(
     """What may be claimed of the best of a search, and what not."""
     each = "its own epochs" if budget is None else f"{budget:,.10g} {_OF[match]}"
     stopped = sum(t.state == "stopped" for t in tried)
-    early = f", {stopped} of them ended early" if stopped else ""
+    early = f" ({stopped} pruned early)" if stopped else ""
     values = ", ".join(f"{key} {value_word(value)}" for key, value in best.values.items())
     text = f"Of {len(tried)} configurations tried with {each} each{early}, "
     if len(tried) == 1:
-        return (
-            "There was time for one trial only, so nothing could be compared: give it more "
-            "minutes, or a smaller base."
-        )
+        return "Only 1 trial fit into the time limit. Use a larger --minutes or a smaller base."
     if comparison is None:
         return text + f"none was better than the base itself ({values})."
     text += f"the best is {values}. "
     best_arm = comparison.arms[1]
-    said = {"better": "better than", "worse": "worse than"}.get(
-        best_arm.verdict, "not told apart from"
+    said = {"better": "significantly better than", "worse": "significantly worse than"}.get(
+        best_arm.verdict, "not significantly different from"
     )
     interval = best_arm.difference.ci95 if best_arm.difference else None
-    span = f" [{interval[0]:+.3f}, {interval[1]:+.3f}]" if interval else ""
-    seeds = format_count(len(comparison.seeds), "fresh seed")
+    span = f" [95 % CI {interval[0]:+.3f}, {interval[1]:+.3f}]" if interval else ""
+    seeds = format_count(len(comparison.seeds), "new seed")
     text += (
-        f"Trained again with {seeds} it is {said} the base: {_difference(best_arm):+.3f}{span} "
+        f"Retrained with {seeds}, it is {said} the base: {_difference(best_arm):+.3f}{span} "
         f"{comparison.unit}"
     )
     if len(comparison.seeds) == 1:
-        text += " (one seed shows no spread, so nothing is claimed)"
+        text += " (one seed: no significance test possible)"
     return text + "."
 
 
@@ -88,8 +85,8 @@ def few_trials_warning(tried: int, there_are: float) -> str:
     if tried >= min(MIN_TRIED, there_are) or tried == 1:  # of one the sentence says it
         return ""
     return (
-        f" Time was enough for {format_count(tried, 'trial')} only, which is no search: give it"
-        " more minutes, or a smaller base."
+        f" Only {format_count(tried, 'trial')} fit into the time limit. Use a larger --minutes or"
+        " a smaller base."
     )
 
 

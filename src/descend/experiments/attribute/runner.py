@@ -343,16 +343,16 @@ def _sentence(
     """The answer in plain words; `shares` from the largest gain to the largest harm."""
     direction = "lowers" if total.value < 0 else "raises"
     text = (
-        f"The change from {plan.a.name} to {plan.b.name} {direction} the held-out loss by "
+        f"The change from {plan.a.name} to {plan.b.name} {direction} the validation loss by "
         f"{abs(total.value):.3f} {unit}"
     )
     if len(plan.seeds) == 1:
-        text += " with the one seed tried"
+        text += " (one seed)"
     elif not _without_zero(total.ci95):
-        text += " (not told apart from nothing)"
+        text += " (not significant)"
     if contributions[0].ci95 is None:
-        evidence = "one seed shows" if plan.exact else "one order of one seed shows"
-        return f"{text}; {evidence} no spread, so no change is said to help or to hurt."
+        evidence = "one seed" if plan.exact else "one order of one seed"
+        return f"{text}; no significance test is possible with {evidence}. Use more --num-seeds."
     parts = []
     improvements = [
         f"{s.key} ({s.value:+.3f})" for s in contributions if _is_significant(s) and s.value < 0
@@ -363,8 +363,8 @@ def _sentence(
         if _is_significant(s) and s.value > 0
     ]
     unsure = [s.key for s in contributions if not _is_significant(s)]
-    for said, keys in (("what helped", improvements), ("what hurt", harms),
-                       ("not told apart from nothing", unsure)):  # fmt: skip
+    for said, keys in (("significant improvement", improvements), ("significant harm", harms),
+                       ("not significant", unsure)):  # fmt: skip
         if keys:
             parts.append(f"{said}: {', '.join(keys)}")
     return f"{text}; {_of_what(plan)}{'; '.join(parts)}."

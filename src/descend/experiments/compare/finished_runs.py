@@ -102,18 +102,18 @@ def _differences(infos: Sequence[RunMetadata]) -> dict[str, list[str]]:
 def _sentence(runs: Sequence[FinishedRun], same: bool) -> str:
     if not same:
         return (
-            "The runs were not judged on the same validation text, so which is better cannot be "
-            "told. `descend evaluate` judges each of them on a text that you name."
+            "The runs have different validation texts, so their losses cannot be compared. Use "
+            "`descend evaluate` to evaluate each of them on one text."
         )
     best = min(runs, key=lambda r: r.bits_per_byte)
     rest = min(r.bits_per_byte for r in runs if r is not best)
     lead = rest - best.bits_per_byte
     if lead < MIN_GAIN_BITS:
         return (
-            f"The best two differ by {lead:.3f} bits per byte, which another seed may change as "
-            "well: they are not told apart."
+            f"The best two differ by {lead:.3f} bits per byte, which is within seed-to-seed "
+            "variation: no reliable difference."
         )
     return (
-        f"{best.run} is better, by {lead:.3f} bits per byte. That is one run each: `descend "
-        "compare --arm RUN --arm RUN` trains both again with several seeds."
+        f"{best.run} is better by {lead:.3f} bits per byte, with one run each. For a significance "
+        "test over several seeds, run `descend compare --arm RUN --arm RUN`."
     )

@@ -12,6 +12,9 @@ from descend.units import format_bytes, format_count, format_duration, format_pe
 BAR = 20
 """Characters of the longest bar."""
 
+VERDICTS = {"first": "", "better": "significantly better", "worse": "significantly worse",
+            "not told apart": "not significant"}  # fmt: skip
+
 MIN_P = 0.001
 """Smaller ones are not told apart: they rest on the shape of a distribution far out."""
 
@@ -166,7 +169,7 @@ def comparison_text(comparison: Comparison) -> str:
             (arm.name, f"{arm.validation_loss:.3f}", f"{arm.bits_per_byte:.3f}",
              f"{arm.accuracy:.1%}", format_duration(arm.seconds), format_bytes(arm.memory),
              "" if difference is None else format_difference(difference.value, difference.ci95),
-             "" if arm.verdict == "first" else arm.verdict)
+             VERDICTS.get(arm.verdict, arm.verdict))
         )  # fmt: skip
     head = ("arm", "loss", "bits/byte", "accuracy", "time", "memory",
             f"difference in {measure}", "")  # fmt: skip
