@@ -17,7 +17,7 @@ from descend.errors import ConfigError, format_error
         ("use a number.", "Fix: Use a number."),
     ],
 )
-def test_error_states_expected_found_and_fix(fix: str, advice: str) -> None:
+def test_error_states_expected_value_actual_value_and_fix(fix: str, advice: str) -> None:
     expected = f"batch_size: expected 1 or more, but found 0. {advice}"
     assert format_error("batch_size", "0", "1 or more", fix) == expected
     error = ConfigError("batch_size", "0", "1 or more", fix)

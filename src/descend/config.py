@@ -2,7 +2,7 @@
 
 Each key stands once, here, with default, bounds, unit and one sentence. Command-line
 flags, configuration files, error messages and the reference table are made from it.
-A key that is `None` is left open: the recipe fills it in from the size of the text
+A key that is `None` is not set: the recipe fills it in from the size of the text
 (`training/recipe.py`) and says so; what the user sets is obeyed.
 """
 
@@ -319,7 +319,7 @@ class RunConfig(BaseModel):
 
     @property
     def num_micro_batches(self) -> int:
-        """That a batch is computed in: one, where their number was left open."""
+        """Micro-batches of a batch: one, where their number is not set."""
         return self.gradient_accumulation_steps or 1
 
     @property

@@ -17,6 +17,7 @@ from descend.cli.help_format import (
     MAX_COMMON,
     PANELS,
     VERB_PANELS,
+    clean_usage,
     describe_option,
     format_range,
     help_panels,
@@ -56,7 +57,7 @@ def options(words: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("words", VERBS)
-def test_help_has_at_most_12_common_flags_and_known_panels(words: str) -> None:
+def test_help_limits_common_flags_to_twelve(words: str) -> None:
     rows = dict(help_panels(*VERBS[words]))
     assert set(rows) <= {"Arguments", *PANELS, *VERB_PANELS, "Commands"}
     assert len(rows["Common"]) <= MAX_COMMON
@@ -82,7 +83,9 @@ def test_every_flag_has_type_text_and_default(words: str) -> None:
         if option.min is not None or option.max is not None:
             assert "Range: " in text, option.opts
         if option.default not in (None, False):
-            assert f"Default: {option.default}." in text, option.opts
+            default = option.default
+            formatted = f"{default:.10g}" if isinstance(default, float) else default
+            assert f"Default: {formatted}." in text, option.opts
 
 
 @pytest.mark.parametrize("words", VERBS)
@@ -172,3 +175,8 @@ def test_sentences_wrap_between_words_and_commands_stay_whole() -> None:
     command = "next: descend generate models/transformer_1735862400 " + "word " * 20
     table = "arm    loss  " + "3.141  " * 20
     assert wrap_lines(f"{command}\n{table}", 80) == f"{command}\n{table}"
+
+
+def test_usage_has_single_brackets() -> None:
+    usage = "Usage: descend x [OPTIONS] {RUN} {SRC…}... [[CORPUS]] [[-- ARGUMENTS]]..."
+    assert clean_usage(usage) == "Usage: descend x [OPTIONS] RUN SRC… [CORPUS] [-- ARGUMENTS]"

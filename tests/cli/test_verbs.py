@@ -415,6 +415,6 @@ def test_train_help_shows_defaults_and_flags_when_narrow(
     help_text = " ".join(descend("train", "--help").out.replace("│", " ").split())
     for flag in ("--validation-fraction", "--learning-rate", "--label-smoothing", "--max-seq-len"):
         assert f"{flag} " in help_text
-    assert "Embedding width: numbers per token. Range: 8 to 16,384. Default: 256." in help_text
-    assert "Default: 0.0." in help_text  # a zero is a value
+    assert "Embedding width: numbers per token. Range: 8 to 16384. Default: 256." in help_text
+    assert "Default: 0." in help_text  # a zero is a value
     assert "One of constant, linear, cosine, wsd, piecewise." in help_text

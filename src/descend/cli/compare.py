@@ -59,7 +59,7 @@ def compare(
             "--budget",
             metavar="FLOAT",
             help="Training budget per run, in units of --budget-unit. "
-            "Default: what the first configuration needs.",
+            "Range: above 0. Default: what the first configuration needs.",
         ),
     ] = None,
     seeds: Seeds = 3,

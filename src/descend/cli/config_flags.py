@@ -101,7 +101,7 @@ def resolve_flags(
 def _annotation(name: str, field: FieldInfo, *, is_common: bool) -> Any:
     dashed = name.replace("_", "-")
     group = (field.json_schema_extra or {}).get("group")  # type: ignore[union-attr]
-    panel = "Common" if is_common else group
+    panel = "Common" if is_common else str(group)
     help_text = describe_key(field)
     if field.annotation is bool:
         switch = typer.Option(f"--{dashed}/--no-{dashed}", help=help_text, rich_help_panel=panel)

@@ -30,7 +30,7 @@ def diagnose(
             "--trial-budget",
             metavar="FLOAT",
             help="Trial budget as a fraction of the run's training time (minimum: one to three "
-            "minutes).",
+            "minutes). Range: 0 to 100.",
         ),
     ] = DEFAULT_BUDGET,
     no_trials: Annotated[

@@ -51,7 +51,6 @@ MinP = Annotated[
     typer.Option(
         "--min-p",
         metavar="FLOAT",
-        rich_help_panel="Model",
         help="Drop tokens below this fraction of the top token's probability. Range: 0 to 1.",
     ),
 ]
@@ -60,7 +59,6 @@ RepetitionPenalty = Annotated[
     typer.Option(
         "--repetition-penalty",
         metavar="FLOAT",
-        rich_help_panel="Model",
         help="Penalty for repeated tokens. 1 disables it.",
     ),
 ]
@@ -69,7 +67,6 @@ NoRepeat = Annotated[
     typer.Option(
         "--no-repeat-ngram-size",
         metavar="INT",
-        rich_help_panel="Model",
         help="Never repeat an n-gram of this length. 0 disables it.",
     ),
 ]

@@ -6,6 +6,7 @@ leaves a third of 80 columns for the text. Here a panel has two columns.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -32,7 +33,7 @@ VAST = 10**9
 """A bound from here on only guards the arithmetic and is left out of the help."""
 
 MAX_WIDTH = 100
-"""Columns of a help text at most: longer lines are hard to read."""
+"""Maximum columns of a help text: longer lines are hard to read."""
 
 
 class HelpCommand(TyperCommand):
@@ -66,7 +67,7 @@ def render_help(command: _Helpful, ctx: Any) -> str:
     console = Console(highlight=False)
     console.width = min(console.width, MAX_WIDTH)
     with console.capture() as captured:
-        console.print(f" {command.get_usage(ctx)}\n", markup=False, soft_wrap=True)
+        console.print(f" {clean_usage(command.get_usage(ctx))}\n", markup=False, soft_wrap=True)
         for paragraph in (command.help or "").strip().split("\n\n"):
             _print_indented(console, " ".join(paragraph.split()) + "\n")
         for title, rows in help_panels(command, ctx):
@@ -78,6 +79,12 @@ def render_help(command: _Helpful, ctx: Any) -> str:
                 console.print(f"   {example}", markup=False, soft_wrap=True)
             console.print()
     return captured.get()
+
+
+def clean_usage(usage: str) -> str:
+    """Typer's usage without doubled brackets: `MODEL [CORPUS]` for `{MODEL} [[CORPUS]]`."""
+    usage = re.sub(r"\[\[([^\]]*)\]\](\.\.\.)?", r"[\1]", usage)
+    return re.sub(r"\{([^}]*)\}(\.\.\.)?", r"\1", usage)
 
 
 def help_panels(command: _Helpful, ctx: Any) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -112,7 +119,8 @@ def join_facts(text: str, bounds: str, default: object) -> str:
     text, _, after = text.partition("Default: ")
     parts = [text.strip(), bounds, f"Default: {after}" * bool(after)]
     if default is not None and default is not False:
-        parts.append(f"Default: {'on' if default is True else default}.")
+        word = "on" if default is True else _number(default)
+        parts.append(f"Default: {word}.")
     return " ".join(part for part in parts if part)
 
 
@@ -123,15 +131,16 @@ def format_range(
 
     `above` leaves out `low` itself, `below` leaves out `high` itself.
     """
-    least = "" if low is None else f"above {_number(low)}" if above else _number(low)
+    lower = "" if low is None else f"above {_number(low)}" if above else _number(low)
     if high is None or high >= VAST:
-        return "" if low is None else f"Range: {least}." if above else f"Range: {least} or more."
-    most = f"below {_number(high)}" if below else _number(high)
-    return f"Range: {least} to {most}." if least else f"Range: up to {most}."
+        return "" if low is None else f"Range: {lower}." if above else f"Range: {lower} or more."
+    upper = f"below {_number(high)}" if below else _number(high)
+    return f"Range: {lower} to {upper}." if lower else f"Range: up to {upper}."
 
 
-def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.10g}"
+def _number(value: object) -> str:
+    """A number as it can be typed: 16384, 0.5, 10."""
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def _format_flags(option: TyperOption) -> str:
@@ -156,8 +165,8 @@ def _print_panel(console: Console, title: str, rows: Iterable[tuple[str, str]]) 
 
     rows = list(rows)
     table = Table(box=None, show_header=False, expand=True, pad_edge=False, padding=(0, 2, 0, 0))
-    longest = max(len(term) for term, _ in rows)
-    table.add_column(width=min(longest, TERM_WIDTH), overflow="fold")
+    max_term_width = max(len(term) for term, _ in rows)
+    table.add_column(width=min(max_term_width, TERM_WIDTH), overflow="fold")
     table.add_column(ratio=1, overflow="fold")
     for term, text in rows:
         table.add_row(Text(term, style="bold cyan"), Text(text))

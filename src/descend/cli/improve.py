@@ -22,7 +22,10 @@ def improve(
         str, typer.Argument(metavar="RUN_OR_TEXT", help="A run folder, or a text to train on.")
     ],
     minutes: Annotated[
-        float, typer.Option(metavar="FLOAT", help="Time limit in minutes for all runs together.")
+        float,
+        typer.Option(
+            metavar="FLOAT", help="Time limit in minutes for all runs together. Range: above 0."
+        ),
     ] = 10.0,
     save_dir: Annotated[
         str | None,

@@ -35,7 +35,8 @@ def plan(
         float | None,
         typer.Option(
             "--minutes", metavar="FLOAT",
-            help="Time limit in minutes, from the start to the saved model. Default: 10.",
+            help="Time limit in minutes, from the start to the saved model. "
+            "Range: above 0. Default: 10.",
         ),
     ] = None,
     target_loss: Annotated[
@@ -43,19 +44,23 @@ def plan(
         typer.Option(
             "--target-bits-per-byte", metavar="FLOAT",
             help="Instead of --minutes: find the shortest run that reaches this validation loss "
-            "in bits per byte.",
+            "in bits per byte. Range: above 0.",
         ),
     ] = None,
     max_memory: Annotated[
         float | None,
         typer.Option("--max-memory-gb", metavar="FLOAT", rich_help_panel="Hardware",
-                     help="Maximum training memory in GB (10^9 bytes). Default: what is free."),
+                     help="Maximum training memory in GB (10^9 bytes). Range: above 0. "
+                     "Default: what is free."),
     ] = None,
     save_dir: Annotated[
         str | None,
         typer.Option("--save-dir", metavar="DIR", help="With --run: output folder of the model."),
     ] = None,
-    run: Annotated[bool, typer.Option("--run", help="Train the plan, and compare.")] = False,
+    run: Annotated[
+        bool,
+        typer.Option("--run", help="Train the planned model and compare it with the prediction."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Choose a model and training configuration for a time limit and predict the result."""

@@ -36,7 +36,8 @@ def search(
     minutes: Annotated[
         float,
         typer.Option(
-            "--minutes", metavar="FLOAT", help="Time limit in minutes for the whole search."
+            "--minutes", metavar="FLOAT",
+            help="Time limit in minutes for the whole search. Range: above 0.",
         ),
     ] = 30.0,
     over: Over = None,
@@ -46,7 +47,7 @@ def search(
         typer.Option(
             "--budget", metavar="FLOAT",
             help="Training budget per trial, in units of --budget-unit. "
-            "Default: derived from --minutes.",
+            "Range: above 0. Default: derived from --minutes.",
         ),
     ] = None,
     seeds: Annotated[

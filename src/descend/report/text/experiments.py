@@ -16,7 +16,7 @@ VERDICTS = {"first": "", "better": "significantly better", "worse": "significant
             "not told apart": "not significant"}  # fmt: skip
 
 MIN_P = 0.001
-"""Smaller ones are not told apart: they rest on the shape of a distribution far out."""
+"""Smaller p-values are not distinguished: they rest on the far tail of a distribution."""
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], num_text_columns: int = 1) -> str:

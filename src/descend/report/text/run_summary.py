@@ -176,7 +176,7 @@ def assess_run(summary: RunSummary) -> str:
 
 
 def _rollback_lines(summary: RunSummary) -> list[str]:
-    """That the numbers ran away on the way, and what it took to go on."""
+    """Say that training diverged, and what let it continue."""
     if not summary.rollbacks:
         return []
     first, last = summary.rollbacks[0], summary.rollbacks[-1]
