@@ -12,6 +12,31 @@ from descend.cli.output import print_json, print_result, print_status, stderr_co
 from descend.cli.trial_options import EvaluationTokens, Seeds, Workers, format_typed_command
 from descend.trials.trial_spec import EVALUATION_TOKENS
 
+MaxRuns = Annotated[
+    int,
+    typer.Option(
+        "--max-runs",
+        min=2,
+        metavar="INT",
+        help="Maximum number of training runs. If all 2^k sets of changes fit, all are run.",
+    ),
+]
+TrainFraction = Annotated[
+    float,
+    typer.Option(
+        "--train-fraction",
+        metavar="FLOAT",
+        rich_help_panel="Data",
+        help="Fraction of the training text to use. Range: above 0 to 1.",
+    ),
+]
+SaveDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--save-dir", metavar="DIR", help="Output folder. Default: comparisons/<unix time>."
+    ),
+]
+
 
 def attribute(
     context: typer.Context,
@@ -24,32 +49,11 @@ def attribute(
         typer.Argument(metavar="[CORPUS]", help="Text to train on. Default: the text of A or B."),
     ] = None,
     seeds: Seeds = 3,
-    runs: Annotated[
-        int,
-        typer.Option(
-            "--max-runs",
-            min=2,
-            metavar="INT",
-            help="Maximum number of training runs. If all 2^k sets of changes fit, all are run.",
-        ),
-    ] = 64,
-    train_fraction: Annotated[
-        float,
-        typer.Option(
-            "--train-fraction",
-            metavar="FLOAT",
-            rich_help_panel="Data",
-            help="Fraction of the training text to use. Range: above 0 to 1.",
-        ),
-    ] = 1.0,
+    runs: MaxRuns = 64,
+    train_fraction: TrainFraction = 1.0,
     evaluation_tokens: EvaluationTokens = EVALUATION_TOKENS,
     workers: Workers = None,
-    save_dir: Annotated[
-        Path | None,
-        typer.Option(
-            "--save-dir", metavar="DIR", help="Output folder. Default: comparisons/<unix time>."
-        ),
-    ] = None,
+    save_dir: SaveDir = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure how much each change between A and B contributes to loss, accuracy, and time."""

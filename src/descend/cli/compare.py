@@ -46,6 +46,33 @@ ComparedArms = Annotated[
 ]
 
 
+Budget = Annotated[
+    float | None,
+    typer.Option(
+        "--budget",
+        metavar="FLOAT",
+        help="Training budget per run, in units of --budget-unit. "
+        "Range: above 0. Default: what the first configuration needs.",
+    ),
+]
+NumEvaluations = Annotated[
+    int,
+    typer.Option(
+        "--num-evaluations",
+        min=1,
+        metavar="INT",
+        rich_help_panel="Output",
+        help="Validation evaluations during each run, for learning curves.",
+    ),
+]
+SaveDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--save-dir", metavar="DIR", help="Output folder. Default: comparisons/<unix time>."
+    ),
+]
+
+
 def compare(
     context: typer.Context,
     values: dict[str, Any],
@@ -53,36 +80,14 @@ def compare(
     vary: Vary = None,
     arms: ComparedArms = None,
     match: BudgetUnitOption = "tokens",
-    budget: Annotated[
-        float | None,
-        typer.Option(
-            "--budget",
-            metavar="FLOAT",
-            help="Training budget per run, in units of --budget-unit. "
-            "Range: above 0. Default: what the first configuration needs.",
-        ),
-    ] = None,
+    budget: Budget = None,
     seeds: Seeds = 3,
-    points: Annotated[
-        int,
-        typer.Option(
-            "--num-evaluations",
-            min=1,
-            metavar="INT",
-            rich_help_panel="Output",
-            help="Validation evaluations during each run, for learning curves.",
-        ),
-    ] = 1,
+    points: NumEvaluations = 1,
     evaluation_tokens: EvaluationTokens = EVALUATION_TOKENS,
     workers: Workers = None,
     config: ConfigFile = None,
     preset: Preset = None,
-    save_dir: Annotated[
-        Path | None,
-        typer.Option(
-            "--save-dir", metavar="DIR", help="Output folder. Default: comparisons/<unix time>."
-        ),
-    ] = None,
+    save_dir: SaveDir = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare configurations and test which one learns best.

@@ -54,55 +54,65 @@ DatasetSplit = Annotated[
 ]
 
 
+Extensions = Annotated[
+    str | None,
+    typer.Option(metavar=".py,.md", help="File extensions to include. Default: all."),
+]
+SplitInto = Annotated[
+    Literal["document", "line", "chunk"],
+    typer.Option(
+        metavar="NAME", help="How files are split into documents: document, line, or chunk."
+    ),
+]
+ChunkChars = Annotated[
+    int,
+    typer.Option(
+        "--chunk-chars", metavar="INT", rich_help_panel="Data", help="Characters per chunk."
+    ),
+]
+OverlapChars = Annotated[
+    int,
+    typer.Option(
+        "--overlap-chars",
+        metavar="INT",
+        rich_help_panel="Data",
+        help="Overlap between chunks, in characters.",
+    ),
+]
+MinLength = Annotated[
+    int,
+    typer.Option("--min-length", metavar="INT", help="Drop shorter documents (in characters)."),
+]
+MaxFiles = Annotated[
+    int | None,
+    typer.Option(
+        "--max-files", metavar="INT", help="Maximum number of files to read. Default: all."
+    ),
+]
+SampleSize = Annotated[
+    int | None,
+    typer.Option(
+        "--sample-size", metavar="INT", help="Number of documents to sample. Default: all."
+    ),
+]
+Deduplicate = Annotated[
+    Literal["none", "exact", "near"],
+    typer.Option(metavar="NAME", help="Duplicate documents to drop: none, exact, or near."),
+]
+
+
 def add(
     src: Annotated[list[Path], typer.Argument(metavar="SRC…", help="Files or folders to read.")],
     dest: Annotated[Path, typer.Argument(metavar="DEST", help="The corpus folder to add to.")],
-    extensions: Annotated[
-        str | None,
-        typer.Option(metavar=".py,.md", help="File extensions to include. Default: all."),
-    ] = None,
-    split: Annotated[
-        Literal["document", "line", "chunk"],
-        typer.Option(
-            metavar="NAME", help="How files are split into documents: document, line, or chunk."
-        ),
-    ] = "document",
-    chunk_chars: Annotated[
-        int,
-        typer.Option(
-            "--chunk-chars", metavar="INT", rich_help_panel="Data", help="Characters per chunk."
-        ),
-    ] = 2000,
-    overlap_chars: Annotated[
-        int,
-        typer.Option(
-            "--overlap-chars",
-            metavar="INT",
-            rich_help_panel="Data",
-            help="Overlap between chunks, in characters.",
-        ),
-    ] = 0,
-    min_length: Annotated[
-        int,
-        typer.Option("--min-length", metavar="INT", help="Drop shorter documents (in characters)."),
-    ] = 1,
-    max_files: Annotated[
-        int | None,
-        typer.Option(
-            "--max-files", metavar="INT", help="Maximum number of files to read. Default: all."
-        ),
-    ] = None,
-    sample_size: Annotated[
-        int | None,
-        typer.Option(
-            "--sample-size", metavar="INT", help="Number of documents to sample. Default: all."
-        ),
-    ] = None,
+    extensions: Extensions = None,
+    split: SplitInto = "document",
+    chunk_chars: ChunkChars = 2000,
+    overlap_chars: OverlapChars = 0,
+    min_length: MinLength = 1,
+    max_files: MaxFiles = None,
+    sample_size: SampleSize = None,
     seed: Annotated[int, typer.Option(metavar="INT", help="Seed of the sample.")] = 0,
-    deduplicate: Annotated[
-        Literal["none", "exact", "near"],
-        typer.Option(metavar="NAME", help="Duplicate documents to drop: none, exact, or near."),
-    ] = "exact",
+    deduplicate: Deduplicate = "exact",
     drop_boilerplate: DropBoilerplate = False,
     encoding: Encoding = None,
     text_column: TextColumn = None,

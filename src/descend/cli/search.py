@@ -29,44 +29,55 @@ Over = Annotated[
 ]
 
 
+Minutes = Annotated[
+    float,
+    typer.Option(
+        "--minutes",
+        metavar="FLOAT",
+        help="Time limit in minutes for the whole search. Range: above 0.",
+    ),
+]
+Budget = Annotated[
+    float | None,
+    typer.Option(
+        "--budget",
+        metavar="FLOAT",
+        help="Training budget per trial, in units of --budget-unit. "
+        "Range: above 0. Default: derived from --minutes.",
+    ),
+]
+ConfirmationSeeds = Annotated[
+    int,
+    typer.Option(
+        "--num-seeds",
+        min=1,
+        max=100,
+        metavar="INT",
+        help="Number of new seeds for the final comparison of base and best.",
+    ),
+]
+SaveDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--save-dir", metavar="DIR", help="Output folder. Default: a new folder in searches/."
+    ),
+]
+
+
 def search(
     context: typer.Context,
     values: dict[str, Any],
     corpus: Corpus = None,
-    minutes: Annotated[
-        float,
-        typer.Option(
-            "--minutes", metavar="FLOAT",
-            help="Time limit in minutes for the whole search. Range: above 0.",
-        ),
-    ] = 30.0,
+    minutes: Minutes = 30.0,
     over: Over = None,
     match: BudgetUnitOption = "seconds",
-    budget: Annotated[
-        float | None,
-        typer.Option(
-            "--budget", metavar="FLOAT",
-            help="Training budget per trial, in units of --budget-unit. "
-            "Range: above 0. Default: derived from --minutes.",
-        ),
-    ] = None,
-    seeds: Annotated[
-        int,
-        typer.Option(
-            "--num-seeds", min=1, max=100, metavar="INT",
-            help="Number of new seeds for the final comparison of base and best.",
-        ),
-    ] = 3,
+    budget: Budget = None,
+    seeds: ConfirmationSeeds = 3,
     evaluation_tokens: EvaluationTokens = SEARCH_EVALUATION_TOKENS,
     workers: Workers = None,
     config: ConfigFile = None,
     preset: Preset = None,
-    save_dir: Annotated[
-        Path | None,
-        typer.Option(
-            "--save-dir", metavar="DIR", help="Output folder. Default: a new folder in searches/."
-        ),
-    ] = None,
+    save_dir: SaveDir = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Search for the best configuration within a time limit.

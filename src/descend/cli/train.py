@@ -32,40 +32,46 @@ TRAIN_COMMON = ("minutes", "epoch", "learning_rate", "batch_size", "device", "sa
 """Keys whose flags a first reader needs."""
 
 
+CorpusDir = Annotated[
+    str | None,
+    typer.Option(
+        "--corpus-dir", metavar="TEXT", rich_help_panel="Data", help="The same as CORPUS."
+    ),
+]
+FromRun = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="RUN",
+        help="Start from the configuration of this run. Other flags override it.",
+        callback=named_run,
+    ),
+]
+ApplyFix = Annotated[
+    bool,
+    typer.Option(
+        "--apply-fix",
+        help="With --from-run: apply the recommended change of its diagnosis.",
+    ),
+]
+ShowMetrics = Annotated[
+    bool,
+    typer.Option(
+        "--show-metrics",
+        rich_help_panel="Output",
+        help="Show diagnostic metrics while training.",
+    ),
+]
+
+
 def train(
     values: dict[str, Any],
     corpus: Corpus = None,
-    corpus_dir: Annotated[
-        str | None,
-        typer.Option(
-            "--corpus-dir", metavar="TEXT", rich_help_panel="Data", help="The same as CORPUS."
-        ),
-    ] = None,
+    corpus_dir: CorpusDir = None,
     config: ConfigFile = None,
     preset: Preset = None,
-    from_run: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="RUN",
-            help="Start from the configuration of this run. Other flags override it.",
-            callback=named_run,
-        ),
-    ] = None,
-    apply_fix: Annotated[
-        bool,
-        typer.Option(
-            "--apply-fix",
-            help="With --from-run: apply the recommended change of its diagnosis.",
-        ),
-    ] = False,
-    show_metrics: Annotated[
-        bool,
-        typer.Option(
-            "--show-metrics",
-            rich_help_panel="Output",
-            help="Show diagnostic metrics while training.",
-        ),
-    ] = False,
+    from_run: FromRun = None,
+    apply_fix: ApplyFix = False,
+    show_metrics: ShowMetrics = False,
     verbose: Verbose = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -108,12 +114,7 @@ def continue_training(
         ),
     ],
     corpus: Corpus = None,
-    corpus_dir: Annotated[
-        str | None,
-        typer.Option(
-            "--corpus-dir", metavar="TEXT", rich_help_panel="Data", help="The same as CORPUS."
-        ),
-    ] = None,
+    corpus_dir: CorpusDir = None,
     config: ConfigFile = None,
     verbose: Verbose = False,
     as_json: JsonOption = False,
