@@ -279,7 +279,7 @@ def test_train_command_names_unwritable_cache_dir(
     done = descend(*TRAIN)
     assert done.code == 1
     assert done.err.splitlines()[-1].startswith("error: text.txt/text/")
-    assert "Set DESCEND_CACHE_DIR to another folder" in done.err
+    assert "set DESCEND_CACHE_DIR to another folder" in done.err
 
 
 def test_train_command_reports_insufficient_memory_before_first_step(

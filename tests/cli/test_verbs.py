@@ -60,7 +60,7 @@ def test_verbose_standard_output_has_samples_paragraph_and_folder(
     done = descend("train", text_file, "--config", tiny_file, "--epoch", "1", "--verbose")
     assert done.code == 0
     assert done.out.count("--- sample") == 3
-    assert "In 1 epoch " in done.out
+    assert "After 1 epoch " in done.out
     assert "saved in models/transformer_" in done.out
     assert "next: descend generate" in done.err
 
