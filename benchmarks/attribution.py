@@ -34,7 +34,7 @@ def reckoned(record: dict[str, Any]) -> Attribution:
     """What the runs of `record` say today; `KeyError` for runs that its command does not make."""
     kept = msgspec.convert(record["result"], Attribution)
     words = shlex.split(record["command"])
-    runs = int(words[words.index("--runs") + 1])
+    runs = int(words[words.index("--max-runs") + 1])
     pair = [NamedConfig(name, make_config(PRESETS[name])) for name in (kept.a, kept.b)]
     plan = design_attribution(
         *pair, seeds=len(kept.seeds), runs=runs, train_fraction=kept.train_fraction,

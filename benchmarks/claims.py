@@ -16,7 +16,7 @@ from experiment import keep
 
 # The student's first configuration on as many tokens as two cores can pay for many times over;
 # only in the experiment on rates is the rate itself varied, else it is the guide's 0.001.
-OLD = ("--preset", "old", "--budget", "65536", "--evaluation-tokens", "8192", "--seeds", "3")
+OLD = ("--preset", "old", "--budget", "65536", "--eval-tokens", "8192", "--num-seeds", "3")
 AT_RATE = (*OLD, "--learning-rate", "0.001")
 
 EXPERIMENTS: dict[str, tuple[str, ...]] = {
@@ -29,7 +29,7 @@ EXPERIMENTS: dict[str, tuple[str, ...]] = {
     # The guide's claim, from little text to all of it: on how much does it turn? Three orders
     # of its seven changes are 22 runs, ten are 64.
     **{
-        f"attribute/old_guide_{share}": ("attribute", "old", "guide", "--runs", runs,
+        f"attribute/old_guide_{share}": ("attribute", "old", "guide", "--max-runs", runs,
                                          "--train-fraction", share)
         for share, runs in (("0.02", "22"), ("0.05", "64"), ("0.2", "22"), ("1.0", "22"))
     },

@@ -34,7 +34,7 @@ def test_compare_reports_and_saves_comparison(tiny: dict[str, Any], capsys: Capt
     assert read_record(Path("here"), COMPARISON_FILE, Comparison) == comparison
     assert descend(["report", "here", "--output", "page.html"]) == 0
     assert comparison.sentence.split(":")[0] in Path("page.html").read_text(encoding="utf-8")
-    with pytest.raises(RunFolderError, match=r"found here, which holds comparison\.json"):
+    with pytest.raises(RunFolderError, match=r"but found here, which holds comparison\.json"):
         compared(tiny, save_dir="here", seed=71)
 
 
@@ -83,7 +83,7 @@ def test_search_reports_progress(tiny: dict[str, Any], capsys: CaptureFixture) -
     searched(save_dir="study")
     lines = capsys.readouterr().err.splitlines()
     assert lines[1] == "searching learning_rate 0.0001, 0.003"
-    assert lines[2].startswith("about 30 min 00 s in all: ")
+    assert lines[2].startswith("about 30 min 00 s in total: ")
     assert any(line.startswith("trial 2, ") for line in lines)
     assert lines[-1] == "saved in study"
     searched(save_dir="quiet", log_level="error")

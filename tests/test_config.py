@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from descend.cli.help_format import PANELS
 from descend.config import RunConfig, make_config
 from descend.errors import ConfigError
 from descend.presets import PRESETS
@@ -53,8 +54,8 @@ def test_a_rate_per_epoch_makes_the_schedule_piecewise() -> None:
 @pytest.mark.parametrize(
     ("values", "where", "parts"),
     [
-        ({"embed_dmi": 64}, "embed_dmi", ["unknown key", "did you mean embed_dim"]),
-        ({"batchsize": 64}, "batchsize", ["did you mean batch_size"]),
+        ({"embed_dmi": 64}, "embed_dmi", ["unknown key", "Did you mean embed_dim"]),
+        ({"batchsize": 64}, "batchsize", ["Did you mean batch_size"]),
         ({"xyzzy": 1}, "xyzzy", ["unknown key", "descend config show"]),
         ({"embed_dim": "wide"}, "embed_dim", ["'wide'", "whole number"]),
         ({"embed_dim": 4}, "embed_dim", ["4", "8 or more"]),
@@ -62,7 +63,7 @@ def test_a_rate_per_epoch_makes_the_schedule_piecewise() -> None:
         ({"learning_rate": float("nan")}, "learning_rate", ["nan"]),
         ({"dropout_rate": 1.0}, "dropout_rate", ["less than 1"]),
         ({"architecture": "rnn"}, "architecture", ["'rnn'", "'gpt' or 'modern'"]),
-        ({"num_heads": 7}, "num_heads", ["7", "divisor of embed_dim 256", "set num_heads to 8"]),
+        ({"num_heads": 7}, "num_heads", ["7", "divisor of embed_dim 256", "Set num_heads to 8"]),
         ({"seq_len": 512}, "seq_len", ["512", "at most max_seq_len 256"]),
         ({"schedule": "piecewise"}, "schedule", ["piecewise", "a rate per epoch"]),
         ({"learning_rate": {1: 0.1}, "schedule": "cosine"}, "schedule", ["cosine"]),
@@ -80,7 +81,7 @@ def test_a_rate_per_epoch_makes_the_schedule_piecewise() -> None:
         (
             {"compile": True, "activation_checkpointing": True},
             "compile",
-            ["on together with activation_checkpointing", "one of the two", "set compile to auto"],
+            ["on together with activation_checkpointing", "one of the two", "Set compile to auto"],
         ),
     ],
 )
@@ -123,4 +124,4 @@ def test_every_key_has_a_sentence_and_a_group() -> None:
         assert field.description, name
         assert field.description.endswith("."), name
         assert isinstance(field.json_schema_extra, dict)
-        assert field.json_schema_extra["group"] in ("Text", "Model", "Training", "Machine")
+        assert field.json_schema_extra["group"] in PANELS[1:]

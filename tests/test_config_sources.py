@@ -94,7 +94,7 @@ def test_config_change_resolves_learning_rate_schedule() -> None:
 
 def test_schedule_conflicting_with_per_epoch_rate_is_rejected() -> None:
     rates = {"DESCEND_LEARNING_RATE": "1:1e-3,2:1e-4"}
-    with pytest.raises(ConfigError, match="schedule: found cosine"):
+    with pytest.raises(ConfigError, match=r"schedule: expected .*, but found cosine"):
         resolve_config({"schedule": "cosine"}, environment=rates)
 
 
@@ -118,7 +118,7 @@ def test_explicit_settings_override_settings_of_run(own_folder: Path) -> None:
         ("bad.json", "{", "syntax error"),
         ("bad.yaml", "a: [1", "syntax error"),
         ("list.json", "[1]", "a list at the top"),
-        ("key.toml", "embed_dmi = 3", "did you mean embed_dim"),
+        ("key.toml", "embed_dmi = 3", "Did you mean embed_dim"),
     ],
 )
 def test_a_bad_file_is_named(own_folder: Path, name: str, content: str | None, part: str) -> None:
@@ -132,5 +132,5 @@ def test_a_bad_file_is_named(own_folder: Path, name: str, content: str | None, p
 
 
 def test_an_unknown_preset_is_named() -> None:
-    with pytest.raises(ConfigError, match="did you mean guide"):
+    with pytest.raises(ConfigError, match="Did you mean guide"):
         resolve_config(preset="guid", environment={})

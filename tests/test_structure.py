@@ -152,5 +152,5 @@ def test_every_error_has_exit_code_docstring_and_fields() -> None:
         assert kind.exit_code == (2 if issubclass(kind, errors.UserError) else 1)
         assert kind.__doc__
         assert str(kind("here", "this", "that", "do so")) == (
-            "here: found this, expected that; do so."
+            "here: expected that, but found this. Fix: Do so."
         )

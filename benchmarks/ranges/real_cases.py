@@ -113,12 +113,12 @@ def carry_out(name: str, results: Path, texts: Path, folders: Path) -> None:
     if not (run / "summary.json").exists():
         descend("train", str(text), *words, "--save-dir", str(run), "--json")
     summary = json.loads((run / "summary.json").read_text())
-    shown = descend("diagnose", str(run), "--explain", "--budget", BUDGET)
+    shown = descend("diagnose", str(run), "--verbose", "--trial-budget", BUDGET)
     diagnosis = json.loads((run / "diagnosis.json").read_text())
     record = {
         "commands": [
             " ".join(["descend train", text.name, *words, "--save-dir", name]),
-            f"descend diagnose {name} --explain --budget {BUDGET}",
+            f"descend diagnose {name} --verbose --trial-budget {BUDGET}",
         ],
         "reached": {
             k: summary[k]

@@ -2,7 +2,7 @@
 
 Each key stands once, here, with default, bounds, unit and one sentence. Command-line
 flags, configuration files, error messages and the reference table are made from it.
-A key that is `None` is left open: the recipe fills it in from the size of the text
+A key that is `None` is not set: the recipe fills it in from the size of the text
 (`training/recipe.py`) and says so; what the user sets is obeyed.
 """
 
@@ -59,104 +59,109 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    # The text.
+    # Data.
     corpus_dir: str | None = _config_field(
         None,
-        "A folder, a file, - for standard input, or an embedded corpus (python, stories); "
-        "left open: python.",
-        group="Text",
+        "Text: a folder, a file, - (standard input), or a built-in corpus (python, stories). "
+        "Default: python.",
+        group="Data",
     )
     sample_size: int | None = _config_field(
-        None, "How many documents to take, at random; left open: all.", group="Text", ge=1
+        None, "Number of documents to sample. Default: all.", group="Data", ge=1
     )
     encoding: str | None = _config_field(
-        None, "Encoding of text files; left open: UTF-8, else guessed.", group="Text"
+        None, "Encoding of text files. Default: UTF-8, else detected.", group="Data"
     )
     text_column: str | None = _config_field(
-        None, "Columns or keys with the text; left open: by name and length.", group="Text"
+        None, "Columns or keys with the text. Default: chosen by name and length.", group="Data"
     )
     split: str | None = _config_field(
-        None, "Split of a data set to read; left open: all.", group="Text"
+        None, "Split of a dataset to read. Default: all.", group="Data"
     )
     validation_fraction: float = _config_field(
-        0.1, "Share of the text held out to judge the model.", group="Text", ge=0.01, le=0.5
+        0.1, "Fraction of the text in the validation set.", group="Data", ge=0.01, le=0.5
     )
     normalize: Literal["none", "nfc"] = _config_field(
-        "none", "Unicode normalisation of the text before anything else.", group="Text"
+        "none", "Unicode normalization of the text.", group="Data"
     )
     tokenizer: Literal["bpe", "char", "byte"] = _config_field(
-        "bpe", "How text becomes tokens: learned pieces, characters, or bytes.", group="Text"
+        "bpe", "Tokenizer: byte-pair encoding, characters, or bytes.", group="Data"
     )
     vocab_size: int | None = _config_field(
         None,
-        "Number of different tokens (bpe); left open: chosen by the size of the text, "
-        "4096 in the guide.",
-        group="Text",
+        "Number of different tokens (bpe). Default: chosen by corpus size.",
+        group="Data",
         ge=257,
         le=1_000_000,
     )
     vocab_path: str | None = _config_field(
-        None, "A tokenizer.json to use instead of training a tokenizer.", group="Text"
+        None, "A tokenizer.json to use instead of training a tokenizer.", group="Data"
     )
 
-    # The model.
+    # Model.
     architecture: Literal["gpt", "modern"] = _config_field(
-        "modern", "gpt: the guide's GPT-2; modern: what learns fastest.", group="Model"
+        "modern", "gpt: GPT-2. modern: RoPE, RMSNorm, and squared ReLU.", group="Model"
     )
     embed_dim: int = _config_field(
-        256, "Width of the model: numbers per token.", group="Model", ge=8, le=16384
+        256, "Embedding width: numbers per token.", group="Model", ge=8, le=16384
     )
     num_heads: int = _config_field(
-        4, "Attention heads; must divide embed_dim (guide: 8).", group="Model", ge=1, le=256
+        4, "Attention heads. Must divide embed_dim.", group="Model", ge=1, le=256
     )
-    num_layers: int = _config_field(
-        4, "Transformer blocks on top of each other.", group="Model", ge=1, le=256
-    )
+    num_layers: int = _config_field(4, "Transformer blocks.", group="Model", ge=1, le=256)
     ff_dim: int = _config_field(
         1024, "Width of the feed-forward layer in each block.", group="Model", ge=8, le=65536
     )
     max_seq_len: int = _config_field(
-        256, "Longest context the model can ever read, in tokens.", group="Model", ge=2, le=131072
+        256,
+        "Maximum context length in tokens. Fixed when the model is built.",
+        group="Model",
+        ge=2,
+        le=131072,
     )
     dropout_rate: float = _config_field(
-        0.0, "Share of activations dropped in training (guide: 0.1).", group="Model", ge=0, lt=1
+        0.0, "Fraction of activations dropped during training.", group="Model", ge=0, lt=1
     )
     token_dropout: float | None = _config_field(
         None,
-        "Share of input tokens hidden in training; left open: the more passes, the more.",
+        "Fraction of input token embeddings zeroed during training. "
+        "Default: grows with the number of epochs.",
         group="Model",
         ge=0,
         lt=1,
     )
 
-    # The training.
+    # Optimization.
     batch_size: int = _config_field(
-        16, "Sequences per training step.", group="Training", ge=1, le=65536
+        16, "Sequences per training step.", group="Optimization", ge=1, le=65536
     )
     seq_len: int = _config_field(
-        128, "Tokens per training sequence; at most max_seq_len.", group="Training", ge=2, le=131072
+        128,
+        "Tokens per training sequence. At most max_seq_len.",
+        group="Optimization",
+        ge=2,
+        le=131072,
     )
     epoch: int | None = Field(
         None,
-        description="Passes over the training text; left open: chosen by the size of the text, "
-        "10 in the guide.",
-        json_schema_extra={"group": "Training"},
+        description="Number of passes over the training text. Default: chosen by corpus size.",
+        json_schema_extra={"group": "Optimization"},
         ge=1,
         le=100_000,
         validation_alias=AliasChoices("epoch", "epochs"),
     )
     max_steps: int | None = _config_field(
         None,
-        "Updates after which training ends, whatever epoch says; left open: as epoch says.",
-        group="Training",
+        "Maximum number of optimizer steps. Overrides epoch. Default: no limit.",
+        group="Optimization",
         ge=1,
         le=10**9,
     )
     minutes: float | None = _config_field(
         None,
-        "Minutes from the start to the saved model. What is not set is planned for them. "
-        "Not set: as long as epoch or max_steps says.",
-        group="Training",
+        "Time limit in minutes, from the start to the saved model. Keys that are not set are "
+        "planned for it. Default: no limit.",
+        group="Optimization",
         gt=0,
         le=60 * 24 * 365,
     )
@@ -165,92 +170,87 @@ class RunConfig(BaseModel):
         BeforeValidator(_parse_learning_rate),
     ] = _config_field(
         0.001,
-        "Size of a step, a number such as 0.001; or a rate per epoch, such as 1:1e-4,2:1e-3.",
-        group="Training",
+        "Peak learning rate, a number such as 0.001. One rate per epoch: 1:1e-4,2:1e-3.",
+        group="Optimization",
     )
-    optimizer: Literal["adamw", "muon"] = _config_field(
-        "muon", "What turns gradients into steps.", group="Training"
-    )
+    optimizer: Literal["adamw", "muon"] = _config_field("muon", "Optimizer.", group="Optimization")
     schedule: Literal["constant", "linear", "cosine", "wsd", "piecewise"] = _config_field(
-        "wsd", "How the rate changes over the run.", group="Training"
+        "wsd", "Learning-rate schedule.", group="Optimization"
     )
     warmup_steps: int | None = _config_field(
-        None,
-        "Steps in which the rate rises from 0; left open: 5 % of the run.",
-        group="Training",
-        ge=0,
+        None, "Warmup steps. Default: 5% of the run.", group="Optimization", ge=0
     )
     weight_decay: float = _config_field(
-        0.1, "Pull of the matrices towards zero, times the rate.", group="Training", ge=0, le=10
+        0.1, "Decoupled weight decay of the weight matrices.", group="Optimization", ge=0, le=10
     )
     gradient_clip: float = _config_field(
-        1.0, "Largest gradient norm let through; 0: no clipping.", group="Training", ge=0, le=1e6
+        1.0, "Maximum gradient norm. 0: no clipping.", group="Optimization", ge=0, le=1e6
     )
     label_smoothing: float = _config_field(
         0.0,
-        "Probability given to all tokens alike in the training loss.",
-        group="Training",
+        "Probability spread over all tokens in the training loss.",
+        group="Optimization",
         ge=0,
         lt=1,
     )
     gradient_accumulation_steps: int | None = _config_field(
         None,
-        "Parts a batch is computed in, one after the other; left open: as few as fit into memory.",
-        group="Training",
+        "Micro-batches per step. Default: as few as fit into memory.",
+        group="Optimization",
         ge=1,
     )
     activation_checkpointing: bool = _config_field(
-        False, "Recompute activations in the backward pass to save memory.", group="Training"
+        False, "Recompute activations in the backward pass to save memory.", group="Hardware"
     )
     divergence_rollback: Annotated[Literal["on", "off"], BeforeValidator(_parse_on_off)] = (
         _config_field(
             "on",
-            "on: a run whose numbers run away goes back and tries one change after the other.",
-            group="Training",
+            "If the loss diverges, roll back to the last good state and retry with one change.",
+            group="Optimization",
         )
     )
     seed: int = _config_field(
         42,
-        "Decides initial weights, the split and the order of the data.",
-        group="Training",
+        "Seed of the initial weights, the validation split, and the data order.",
+        group="Optimization",
         ge=0,
         le=2**63 - 1,
     )
 
-    # The machine.
+    # Hardware and output.
     precision: Literal["auto", "float32", "bfloat16", "float16"] = _config_field(
-        "auto", "Number format of the matrix products; auto: what is fastest here.", group="Machine"
+        "auto",
+        "Precision of matrix multiplication. auto: fastest on this machine.",
+        group="Hardware",
     )
     device: str = _config_field(
         "auto",
         "cpu, cuda, cuda:N, mps, or auto.",
-        group="Machine",
+        group="Hardware",
         pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
     )
     attention: Literal["auto", "matmul", "fused"] = _config_field(
         "auto",
-        "How attention is computed: plain products or torch's kernel; auto: what is fastest here.",
-        group="Machine",
+        "Attention implementation: matmul or fused (SDPA). auto: fastest on this machine.",
+        group="Hardware",
     )
     compile: Annotated[Literal["auto", "on", "off"], BeforeValidator(_parse_on_off)] = (
         _config_field(
-            "auto",
-            "Compile the network for this machine; auto: where the run earns it.",
-            group="Machine",
+            "auto", "Use torch.compile. auto: if the run is long enough.", group="Hardware"
         )
     )
     threads: int | None = _config_field(
         None,
-        "Threads of the processor; left open: all cores, fewer beside busy programs.",
-        group="Machine",
+        "CPU threads. Default: all cores, fewer if other programs are running.",
+        group="Hardware",
         ge=1,
         le=MAX_THREADS,
     )
     save_dir: str | None = _config_field(
-        None, "Folder of the model; left open: models/transformer_<unix time>.", group="Machine"
+        None, "Output folder. Default: models/transformer_<unix time>.", group="Output"
     )
     log_level: Literal["debug", "info", "warning", "error"] = _config_field(
-        "info", "How much is said while working.", group="Machine"
+        "info", "Logging level.", group="Output"
     )
 
     @model_validator(mode="before")
@@ -318,7 +318,7 @@ class RunConfig(BaseModel):
 
     @property
     def num_micro_batches(self) -> int:
-        """That a batch is computed in: one, where their number was left open."""
+        """Micro-batches of a batch: one, where their number is not set."""
         return self.gradient_accumulation_steps or 1
 
     @property

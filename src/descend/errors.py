@@ -1,8 +1,8 @@
-"""The errors a user may meet, each one sentence built from four facts.
+"""The errors a user may meet, each built from four facts.
 
-Every message names the place (a key, a file, a folder), what was found there, what was
-expected, and what to do. The four facts stay on the exception, so that a test can hold
-every error to that shape and another front end can word them differently.
+A message reads `LOCATION: expected B, but found A. Fix: FIX.` The location is a key, a file
+or a folder. The four facts stay on the exception, so that a test can hold every error to
+that shape and another front end can word them differently.
 """
 
 from __future__ import annotations
@@ -17,6 +17,14 @@ def shorten(text: str, max_length: int = MAX_FACT) -> str:
         return text
     half = (max_length - 3) // 2
     return f"{text[:half]} … {text[-half:]}"
+
+
+def format_error(location: str, actual: str, expected: str, fix: str) -> str:
+    """The message of the four facts; a guess at what was meant stands as a question."""
+    is_word = fix.split(" ")[0].isalpha()  # the name of a key keeps its spelling
+    advice = (f"{fix[:1].upper()}{fix[1:]}" if is_word else fix).rstrip(".?!")
+    advice = f"{advice}?" if fix.startswith("did you mean") else f"Fix: {advice}."
+    return f"{location}: expected {expected}, but found {actual}. {advice}"
 
 
 class DescendError(Exception):
@@ -36,7 +44,7 @@ class DescendError(Exception):
         self.expected = expected
         self.fix = what_to_do
         facts = (shorten(where), shorten(actual), shorten(expected), shorten(what_to_do))
-        super().__init__("{}: found {}, expected {}; {}.".format(*facts))
+        super().__init__(format_error(*facts))
 
 
 class UserError(DescendError):

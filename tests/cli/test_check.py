@@ -59,7 +59,7 @@ def test_check_command_exits_zero_for_correct_dotted_module(descend: Descend, pr
     done = descend("check", "mine")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("mine: no bug found")
-    assert "not checked" in done.out
+    assert "Not checked" in done.out
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_check_command_rejects_invalid_program_with_exit_two(
 
 
 @pytest.mark.parametrize(("name", "words"), [
-    ("c.toml", "c.toml: found a file that ends in .toml, expected a Python file, which ends"),
-    ("program", "program: found a file without ending, expected a Python file"),
+    ("c.toml", "c.toml: expected a Python file, which ends in .py, but found a file"),
+    ("program", "but found a file without ending."),
 ])  # fmt: skip
 def test_check_command_reports_non_python_file(
     descend: Descend, own_folder: Path, name: str, words: str

@@ -56,7 +56,7 @@ def test_plan_command_prints_reasons_and_working_command(descend: Descend, text_
     text = descend("plan", text_file, "--minutes", "1").out
     assert "100 kB counted" not in text  # there are 11
     assert "kB counted)" in text
-    for word in ("machine", "tokens/s", "bytes per token", "triples", "weighed", "chosen"):
+    for word in ("machine", "tokens/s", "bytes per token", "trigram", "compared", "chosen"):
         assert word in text
     command = text.rsplit("`", 2)[1].split()
     assert command[:3] == ["descend", "train", str(text_file)]
@@ -66,26 +66,26 @@ def test_plan_command_prints_reasons_and_working_command(descend: Descend, text_
 def test_plan_command_estimates_time_for_target_loss(descend: Descend, varied_text: Path) -> None:
     free = descend("plan", varied_text, "--minutes", "1", "--json").json
     target = round(1.15 * free["predicted"]["bits_per_byte"], 3)
-    plan = descend("plan", varied_text, "--target-loss", target, "--json").json
+    plan = descend("plan", varied_text, "--target-bits-per-byte", target, "--json").json
     assert plan["predicted"]["bits_per_byte"] <= target
     # The shortest time for it, not the best that the time of the other plan allows.
     assert plan["predicted"]["bits_per_byte"] > free["predicted"]["bits_per_byte"]
     assert plan["minutes"] < free["minutes"]
     assert plan["predicted"]["seconds"] <= 60 * plan["minutes"] * 1.001
-    refused = descend("plan", varied_text, "--target-loss", "0.01")
+    refused = descend("plan", varied_text, "--target-bits-per-byte", "0.01")
     assert refused.code == 2
-    assert "error: target_loss: found 0.01 bits per byte, expected" in refused.err
+    assert "error: target_bits_per_byte: expected " in refused.err
     assert "the least expected on this text" in refused.err
 
 
 def test_plan_keeps_a_bound_on_memory(descend: Descend, varied_text: Path) -> None:
     free = descend("plan", varied_text, "--minutes", "1", "--json").json["predicted"]
     bound = round(0.7 * free["memory_bytes"] / 1e9, 6)
-    plan = descend("plan", varied_text, "--minutes", "1", "--max-memory", bound, "--json").json
+    plan = descend("plan", varied_text, "--minutes", "1", "--max-memory-gb", bound, "--json").json
     assert 0 < plan["predicted"]["memory_bytes"] <= 1e9 * bound < free["memory_bytes"]
-    refused = descend("plan", varied_text, "--minutes", "1", "--max-memory", "0.0001")
+    refused = descend("plan", varied_text, "--minutes", "1", "--max-memory-gb", "0.0001")
     assert refused.code == 2
-    assert "error: max_memory: found 100,000 bytes, expected at least" in refused.err
+    assert "error: max_memory: expected at least " in refused.err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no groups of processes to send a signal to")
@@ -96,7 +96,7 @@ def test_compare_command_continues_from_finished_trials_after_interrupt(
 ) -> None:  # fmt: skip
     monkeypatch.setenv("DESCEND_CACHE_DIR", str(own_folder / "cache"))
     words = ["compare", text_file, "--config", tiny_file, "--vary", "dropout_rate=0,0.1",
-             "--seeds", 3, "--match", "steps", "--budget", 150, "--evaluation-tokens", 256,
+             "--num-seeds", 3, "--budget-unit", "steps", "--budget", 150, "--eval-tokens", 256,
              "--workers", workers, "--save-dir", "kept", "--json"]  # fmt: skip
     # A terminal sends Ctrl-C to all processes of the command.
     process = subprocess.Popen(
@@ -115,29 +115,29 @@ def test_compare_command_continues_from_finished_trials_after_interrupt(
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=240)
     assert process.returncode == 130, err
-    assert (out, err.splitlines()[-1]) == ("", "stopped")
+    assert (out, err.splitlines()[-1]) == ("", "Stopped.")
     assert "Traceback" not in err
     before = trials()
     assert 1 <= len(before) < 6
 
     done = descend(*words)
     assert len(done.json["arms"]) == 2
-    assert f"6 runs, {len(before)} of them made before: about" in done.err
+    assert f"6 runs, {len(before)} already finished: about" in done.err
     after = trials()
     assert len(after) == 6
     assert before.items() <= after.items(), "none was made or written again"
     assert is_artifact_folder(Path("kept"))
 
 
-QUICK = ["--evaluation-tokens", 256, "--workers", 1, "--save-dir", "here", "--json"]
-TWO_STEPS = ["--match", "steps", "--budget", 2]
+QUICK = ["--eval-tokens", 256, "--workers", 1, "--save-dir", "here", "--json"]
+TWO_STEPS = ["--budget-unit", "steps", "--budget", 2]
 
 
 @pytest.mark.parametrize(
     "words",
     [
         ["compare", "-", "--config", "TINY", "--vary", "seq_len=8,16", *TWO_STEPS, *QUICK],
-        ["search", "-", "--config", "TINY", "--over", "seq_len=8,16", *TWO_STEPS, *QUICK],
+        ["search", "-", "--config", "TINY", "--space", "seq_len=8,16", *TWO_STEPS, *QUICK],
         ["attribute", "TINY", "short.toml", "-", *QUICK],
         ["plan", "-", "--minutes", "0.4", "--run", "--json"],
     ],
@@ -162,11 +162,14 @@ def test_text_on_standard_input_is_enough(
         (["forecast", "nowhere"], "nowhere"),
         (["forecast"], "RUN"),
         (["plan", "nowhere.txt"], "nowhere.txt"),
-        (["plan", "--minutes", "0"], "minutes: found 0, expected a number above 0"),
+        (["plan", "--minutes", "0"], "minutes: expected a number above 0, but found 0"),
         (["plan", "--minutes", "soon"], "minutes"),
-        (["plan", "--target-loss", "-1"], "target_loss: found -1"),
-        (["plan", "--minutes", "1", "--target-loss", "2"], "one of the two"),
-        (["plan", "--max-memory", "0"], "max_memory: found 0"),
+        (
+            ["plan", "--target-bits-per-byte", "-1"],
+            "target_bits_per_byte: expected bits per byte above 0, but found -1",
+        ),
+        (["plan", "--minutes", "1", "--target-bits-per-byte", "2"], "one of the two"),
+        (["plan", "--max-memory-gb", "0"], "max_memory: expected "),
     ],
 )
 def test_mistakes_get_one_line(descend: Descend, words: list[str], says: str) -> None:

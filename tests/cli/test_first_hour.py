@@ -28,8 +28,8 @@ def models(trained: Path, own_folder: Path) -> Path:
 def test_train_ends_in_three_lines(descend: Descend, tiny_file: Path, text_file: Path) -> None:
     done = descend("train", text_file, "--config", tiny_file, "--save-dir", "run")
     good, means = done.out.splitlines()
-    assert good.startswith("The model guesses the next token right ")
-    assert "random guessing 5.70" in good
+    assert good.startswith("The model predicts ")
+    assert "random guess 5.70" in good
     assert means.endswith(("It was still improving at the end.", "It had stopped improving."))
     assert done.err.splitlines()[-1].startswith("next: descend generate run ")
     assert "guide" not in done.out + done.err
@@ -40,9 +40,9 @@ def test_verbose_adds_samples_and_details(
 ) -> None:
     done = descend("train", text_file, "--config", tiny_file, "--epoch", "1", "--verbose")
     assert done.out.count("--- sample") == 3
-    assert "In 1 epoch " in done.out
+    assert "After 1 epoch " in done.out
     assert "saved in models/transformer_" in done.out
-    assert done.out.splitlines()[-2].startswith("The model guesses the next token right ")
+    assert done.out.splitlines()[-2].startswith("The model predicts ")
 
 
 def test_list_shows_every_run_with_its_state(descend: Descend, models: Path) -> None:
@@ -63,7 +63,7 @@ def test_list_shows_every_run_with_its_state(descend: Descend, models: Path) -> 
 
 
 @pytest.mark.parametrize("verb", [
-    ("checklist",), ("forecast",), ("diagnose", "--no-proof"), ("report",), ("generate", "A cat"),
+    ("checklist",), ("forecast",), ("diagnose", "--no-trials"), ("report",), ("generate", "A cat"),
 ])  # fmt: skip
 def test_a_run_is_named_by_latest_or_the_beginning_of_its_name(
     descend: Descend, models: Path, verb: tuple[str, ...]
@@ -105,7 +105,7 @@ def test_finished_runs_are_compared_without_training(
     other = descend("compare", "wide", "other", "--json").json
     assert not other["same_validation"]
     assert other["runs"][1]["gain"] is None
-    assert "cannot be told" in other["sentence"]
+    assert "cannot be compared" in other["sentence"]
     assert descend("compare", "wide", "other", "--arm", "old").code == 2
 
 

@@ -32,7 +32,7 @@ def test_mistakes_get_a_line(trained: Path, capsys: pytest.CaptureFixture[str]) 
     write_summary(Path("half"), msgspec.structs.replace(read_summary(trained), finished=False))
     assert cli(["improve", "half"]) == 2
     said = capsys.readouterr().err
-    assert "half: found a run that is not finished" in said
+    assert "but found a run that is not finished" in said
     assert "descend resume half" in said
     assert "Traceback" not in said
 

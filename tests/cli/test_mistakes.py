@@ -55,7 +55,7 @@ TRAIN = ("train", "text.txt", "--config", "tiny.toml")
 
 MISTAKES: list[tuple[tuple[str, ...], list[str]]] = [
     # Verbs and flags.
-    (("trian",), ["'trian', did you mean 'train'; `descend --help`"]),
+    (("trian",), ["'trian'. Did you mean 'train'? See `descend --help`"]),
     (("corpus", "ad"), ["'ad'", "add", "descend corpus --help"]),
     (("generate",), ["MODEL", "descend generate --help"]),
     (("generate", "model"), ["PROMPT", "descend generate --help"]),
@@ -67,41 +67,42 @@ MISTAKES: list[tuple[tuple[str, ...], list[str]]] = [
     (("tokenizer", "train", "text.txt"), ["FILE"]),
     ((*TRAIN, "--embed-dmi", "8"), ["--embed-dmi", "--embed-dim"]),
     ((*TRAIN, "--embed-dim"),
-     ["descend train: option '--embed-dim' requires an argument; `descend train --help`"]),
+     ["descend train: option '--embed-dim' requires an argument. See `descend train --help`."]),
     (("corpus", "add", "--split"), ["descend corpus add: option", "`descend corpus add --help`"]),
     ((*TRAIN, "other.txt"), ["other.txt", "descend train --help"]),
     ((*TRAIN, "--corpus-dir", "short.txt"), ["corpus_dir", "short.txt", "text.txt", "one corpus"]),
     # Configuration.
-    ((*TRAIN, "--embed-dim", "wide"), ["embed_dim: found 'wide', expected a whole number; change"]),
+    ((*TRAIN, "--embed-dim", "wide"),
+     ["embed_dim: expected a whole number, but found 'wide'. Fix: Set it to"]),
     ((*TRAIN, "--embed-dim", "4"), ["embed_dim", "'4'", "8 or more"]),
     ((*TRAIN, "--learning-rate", "-1"), ["learning_rate", "-1"]),
     ((*TRAIN, "--learning-rate", "fast"),
-     ["learning_rate: found 'fast', expected a number; change"]),
+     ["learning_rate: expected a number, but found 'fast'. Fix: Set it to"]),
     ((*TRAIN, "--learning-rate", "0:0.1"), ["learning_rate", "0", "1 or more"]),
     ((*TRAIN, "--dropout-rate", "1"), ["dropout_rate", "less than 1"]),
     ((*TRAIN, "--architecture", "rnn"), ["architecture", "'rnn'", "'gpt' or 'modern'"]),
-    ((*TRAIN, "--num-heads", "3"), ["num_heads", "3", "divisor of embed_dim 16", "set num_heads"]),
+    ((*TRAIN, "--num-heads", "3"), ["num_heads", "3", "divisor of embed_dim 16", "Set num_heads"]),
     ((*TRAIN, "--seq-len", "64"), ["seq_len", "64", "at most max_seq_len 32"]),
     ((*TRAIN, "--device", "gpu"), ["device", "'gpu'"]),
     ((*TRAIN, "--device", "cuda:9"), ["device", "cuda:9", "cpu"]),
     ((*TRAIN, "--threads", "0"), ["threads", "'0'", "1 or more"]),
     ((*TRAIN, "--attention", "flash"), ["attention", "'flash'", "'auto', 'matmul' or 'fused'"]),
     ((*TRAIN, "--compile", "on", "--activation-checkpointing"),
-     ["compile", "on together with activation_checkpointing", "set compile to auto"]),
+     ["compile", "on together with activation_checkpointing", "Set compile to auto"]),
     ((*TRAIN, "--schedule", "piecewise"), ["schedule", "a rate per epoch"]),
     ((*TRAIN, "--log-level", "loud"), ["log_level", "'loud'"]),
-    (("train", "text.txt", "--preset", "guid"), ["preset", "guid", "did you mean guide"]),
+    (("train", "text.txt", "--preset", "guid"), ["preset", "guid", "Did you mean guide"]),
     (("train", "text.txt", "--config", "nowhere.toml"), ["nowhere.toml", "cannot be read"]),
     (("train", "text.txt", "--config", "broken.toml"), ["broken.toml", "syntax error"]),
     (("train", "text.txt", "--config", "unknown.toml"),
-     ["embed_dmi in unknown.toml", "did you mean embed_dim"]),
+     ["embed_dmi in unknown.toml", "Did you mean embed_dim"]),
     (("train", "text.txt", "--config", "wrong.yaml"), ["batch_size in wrong.yaml", "'many'"]),
     (("config", "show", "--epoch", "0"), ["epoch", "'0'", "1 or more"]),
     # Text.
     (("train", "nowhere.txt"), ["nowhere.txt", "no such file or folder"]),
     (("train", ""), ["corpus_dir", "an empty name", "`.` for this folder"]),
     (("evaluate", "model", " "), ["an empty name"]),
-    (("train", "txt.txt"), ["txt.txt", "did you mean text.txt"]),
+    (("train", "txt.txt"), ["txt.txt", "Did you mean text.txt"]),
     (("train", "empty"), ["empty", "an empty folder"]),
     (("train", "pictures"), ["pictures", ".png", "no text files"]),
     (("train", "empty.txt"), ["empty.txt", "an empty file"]),
@@ -133,48 +134,52 @@ MISTAKES: list[tuple[tuple[str, ...], list[str]]] = [
     (("continue", "model", "--architecture", "gpt"), ["architecture", "gpt", "modern"]),
     (("continue", "model", "--vocab-size", "400"), ["vocab_size", "400", "as in the model model"]),
     (("continue", "bare"), ["bare", "no run.json"]),
-    ((*TRAIN, "--save-dir", "model"), ["save_dir", "model", "not empty", "choose another"]),
+    ((*TRAIN, "--save-dir", "model"), ["save_dir", "model", "not empty", "Choose another"]),
     ((*TRAIN, "--save-dir", "text.txt"), ["save_dir", "text.txt", "a file"]),
-    (("resume", "nowhere"), ["nowhere: found no such folder", "check the path"]),
-    *(((*words, "empty"), ["empty: found no run.json", "folder of a run: `descend train` says"])
+    (("resume", "nowhere"),
+     ["nowhere: expected ", "but found no such folder. Fix: Check the path"]),
+    *(((*words, "empty"), ["but found no run.json. Fix: ", "older of a run: `descend train` says"])
       for words in (("diagnose",), ("report",), ("forecast",), ("resume",))),
-    *(((*words, "."), ["found no run.json", "name one of the runs in it, such as other_tokenizer"])
+    *(((*words, "."), ["found no run.json", "Name one of the runs in it, such as other_tokenizer"])
       for words in (("diagnose",), ("report",))),
-    *(((*words, "bare"), ["bare: found no run.json beside the model", "a model from elsewhere"])
+    *(((*words, "bare"), ["but found no run.json beside the model", "a model from elsewhere"])
       for words in (("diagnose",), ("report",), ("forecast",), ("resume",), ("continue",))),
-    *(((*words, "compared"), ["a comparison keeps no model and is no run",
+    *(((*words, "compared"), ["A comparison keeps no model and is no run",
                               "`descend report compared`"])
       for words in (("diagnose",), ("forecast",), ("chat",), ("continue",))),
-    (("generate", "compared", "hi"), ["no config.json", "a comparison keeps no model"]),
-    (("generate", "empty", "hi"), ["empty: found no config.json, expected the folder of a model; "
-                                   "name the folder of a model"]),
-    (("chat", "."), ["found no config.json", "name one of the models in it, such as other_tok"]),
+    (("generate", "compared", "hi"), ["no config.json", "A comparison keeps no model"]),
+    (("generate", "empty", "hi"),
+     ["empty: expected the folder of a model, but found no config.json. "
+                                   "Fix: Name the folder of a model"]),
+    (("chat", "."), ["found no config.json", "Name one of the models in it, such as other_tok"]),
     (("resume", "model"), ["model", "finished", "descend continue model"]),
     (("resume", "half"), ["half", "no checkpoint", "descend train"]),
     # Experiments.
     (("compare", "text.txt"), ["compare", "one configuration", "--vary"]),
-    (("compare", "text.txt", "--vary", "embed_dmi=8,16"), ["vary", "did you mean embed_dim"]),
+    (("compare", "text.txt", "--vary", "embed_dmi=8,16"), ["vary", "Did you mean embed_dim"]),
     (("compare", "nowhere.txt", "--vary", "ff_dim=8,16"), ["nowhere.txt", "no such file"]),
     (("compare", "text.txt", "--config", "tiny.toml", "--vary", "ff_dim=8,16", "--budget", "3"),
      ["budget", "less than a step"]),
     (("compare", "text.txt", "--config", "tiny.toml", "--vary", "ff_dim=8,16", "--budget", "nan"),
-     ["budget: found nan, expected a finite number above 0"]),
+     ["budget: expected a finite number above 0, but found nan."]),
     (("compare", "text.txt", "--config", "tiny.toml", "--vary", "ff_dim=8,16", "--budget", "9",
-      "--match", "epoch"), ["budget: found 9 beside --match epoch", "leave one of them out"]),
+      "--budget-unit", "epoch"),
+     ["but found 9 beside --budget-unit epoch. Fix: Leave one of them out"]),
     # A file where a run is meant.
-    *(((*words,), ["text.txt: found a file, expected the folder of a descend run"]) for words in (
+    *(((*words,), ["text.txt: expected the folder of a descend run, but found a file."])
+      for words in (
         ("forecast", "text.txt"), ("checklist", "text.txt"), ("resume", "text.txt"),
         ("explain", "loss", "--run", "text.txt"), ("train", "--from-run", "text.txt"))),
     (("compare", "text.txt", "--arm", "old", "--preset", "guide"), ["arm", "--preset"]),
     (("attribute", "old", "old", "text.txt"), ["no difference"]),
-    (("attribute", "old", "guied", "text.txt"), ["guied", "did you mean guide"]),
+    (("attribute", "old", "guied", "text.txt"), ["guied", "Did you mean guide"]),
     (("attribute", "old", "empty", "text.txt"), ["empty", "no run.json"]),
-    (("attribute", "old", "guide", "text.txt", "--runs", "3"), ["runs", "at least 24"]),
+    (("attribute", "old", "guide", "text.txt", "--max-runs", "3"), ["runs", "at least 24"]),
     (("attribute", "old", "guide", "text.txt", "--train-fraction", "2"), ["train_fraction", "2.0"]),
     # Writing.
     (("generate", "model", "hi", "--temperature", "0"), ["temperature", "0.0", "greedy"]),
     (("generate", "model", "hi", "--top-p", "2"), ["top_p", "2.0"]),
-    (("generate", "model", "hi", "--max-length", "-1"), ["--max-length", "0"]),
+    (("generate", "model", "hi", "--max-new-tokens", "-1"), ["--max-new-tokens", "0"]),
     (("generate", "model", "hi", "--seed", "x"), ["--seed", "whole number"]),
 ]  # fmt: skip
 
@@ -221,13 +226,16 @@ def test_an_environment_variable_is_named(
     monkeypatch.setenv("DESCEND_BATCH_SIZE", "many")
     done = descend("config", "show")
     assert done.code == 2
-    assert done.err.startswith("error: DESCEND_BATCH_SIZE: found 'many'")
+    assert done.err.startswith(
+        "error: DESCEND_BATCH_SIZE: expected a whole number, but found 'many'."
+    )
     monkeypatch.delenv("DESCEND_BATCH_SIZE")
     monkeypatch.setenv("DESCEND_EPOHC", "3")
     done = descend("config", "show")
     assert done.code == 2
-    assert done.err.startswith("error: DESCEND_EPOHC: found an unknown variable")
-    assert "did you mean DESCEND_EPOCH." in done.err
+    assert done.err.startswith("error: DESCEND_EPOHC: expected ")
+    assert "but found an unknown variable. " in done.err
+    assert "Did you mean DESCEND_EPOCH?" in done.err
 
 
 def test_train_command_warns_when_sample_size_exceeds_corpus(descend: Descend, desk: Path) -> None:
@@ -258,8 +266,8 @@ def test_commands_reject_unwritable_save_dir_before_loading_corpus(
         done = descend(*words, "text.txt", "--save-dir", "text.txt/model")
         assert (done.code, done.out) == (2, "")
         assert done.err.splitlines()[-1] == (
-            "error: save_dir: found text.txt/model, which cannot be made (Not a directory), "
-            "expected a folder that can be written in; choose another save_dir."
+            "error: save_dir: expected a folder that can be written in, but found text.txt/model, "
+            "which cannot be made (Not a directory). Fix: Choose another save_dir."
         )
         assert "text:" not in done.err
 
@@ -282,8 +290,9 @@ def test_train_command_reports_insufficient_memory_before_first_step(
                    "--gradient-accumulation-steps", "1")  # fmt: skip
     assert done.code == 1
     said = done.err.splitlines()[-1]
-    assert said.startswith("error: memory: found a need of about ")
-    assert "set " in said
+    assert said.startswith("error: memory: expected ")
+    assert "but found a need of about " in said
+    assert "Set " in said
     assert not Path("models").exists()
 
 
@@ -291,7 +300,7 @@ def test_resume_command_rejects_changed_corpus(descend: Descend, desk: Path) -> 
     summary = json.loads(Path("model/summary.json").read_text())
     Path("model/summary.json").write_text(json.dumps(summary | {"finished": False}))
     info = json.loads(Path("model/run.json").read_text())
-    info["resolved"]["corpus_dir"] = "text.txt"
+    info["resolved_config"]["corpus_dir"] = "text.txt"
     remember_path("text.txt")
     Path("model/run.json").write_text(json.dumps(info))
     Path("text.txt").write_text("Something else. " * 500)

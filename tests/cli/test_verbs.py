@@ -48,7 +48,7 @@ def test_train_command_prints_json_and_logs_to_stderr(
     check_training_result(result, epochs=2)
     assert result["epochs"][-1]["loss_end"] < result["epochs"][0]["loss_start"]
     assert result["model_dir"].startswith("models/transformer_")
-    for fragment in ("parameters", "of memory", "epoch  2/2", "accuracy", "bits/byte", "tokens/s"):
+    for fragment in ("parameters", "of memory", "epoch  2/2", "accuracy", "validation loss"):
         assert fragment in done.err
     # Before the first step: what it needs and how long it takes.
     assert done.err.index("of memory") < done.err.index("82 steps") < done.err.index("epoch  1/2")
@@ -60,7 +60,7 @@ def test_verbose_standard_output_has_samples_paragraph_and_folder(
     done = descend("train", text_file, "--config", tiny_file, "--epoch", "1", "--verbose")
     assert done.code == 0
     assert done.out.count("--- sample") == 3
-    assert "In 1 epoch " in done.out
+    assert "After 1 epoch " in done.out
     assert "saved in models/transformer_" in done.out
     assert "next: descend generate" in done.err
 
@@ -142,14 +142,16 @@ def test_evaluate_says_where_a_text_was_trained_on(
     descend: Descend, trained: Path, text_file: Path, own_folder: Path
 ) -> None:
     own = descend("evaluate", trained, text_file)
-    assert own.err.startswith("this is the text that the model was trained on: it knows 90% of it")
+    assert own.err.startswith(
+        "The model was trained on 90% of this text, so this loss is optimistic."
+    )
     other = own_folder / "other.txt"
     other.write_text("The cow " + text_file.read_text())
     assert descend("evaluate", trained, other).err == ""
 
 
 def test_generate_command_is_deterministic_when_greedy(descend: Descend, trained: Path) -> None:
-    words = ("generate", trained, "The old", "--greedy", "--max-length", "12")
+    words = ("generate", trained, "The old", "--greedy", "--max-new-tokens", "12")
     first = descend(*words, "--json").json
     assert first["text"].startswith("The old")
     assert set(first) >= {"text", "token_ids"}
@@ -169,14 +171,14 @@ def test_generate_command_accepts_several_and_overlong_prompts(
     descend: Descend, trained: Path
 ) -> None:
     long = "The old owl sleeps up the tree. " * 20
-    generation = descend("generate", trained, "A", long, "--max-length", "5", "--json").json
+    generation = descend("generate", trained, "A", long, "--max-new-tokens", "5", "--json").json
     assert [t["prompt"] for t in generation["texts"]] == ["A", long]
     assert all(len(t["new_token_ids"]) <= 5 for t in generation["texts"])
     assert descend("generate", trained, "-", "--max_length", "0", stdin="The").out == "The\n"
 
 
 def test_generate_stops_before_a_stop_string(descend: Descend, trained: Path) -> None:
-    words = ("generate", trained, "The old", "--greedy", "--json", "--max-length", "30")
+    words = ("generate", trained, "The old", "--greedy", "--json", "--max-new-tokens", "30")
     whole = descend(*words).json["new_text"]
     stop = whole[6:9]
     cut = descend(*words, "--stop", stop).json
@@ -210,12 +212,12 @@ def test_continue_command_reports_worse_loss_and_inherited_settings(
     assert "kB of training text: vocab_size = " in first.err
     # A rate that ruins it.
     further = descend("continue", "first", "--learning-rate", "0.5", "--gradient-clip", "0",
-                      "--max-steps", "1")  # fmt: skip
+                      "--max-steps", "1", "--verbose")  # fmt: skip
     assert further.code == 0, further.err
     assert " epochs, 1 step of" in further.err
     assert "0.0 epochs" not in further.err
     assert "vocab_size" not in further.err
-    assert "no better; the model it began from is still the better one" in further.out
+    assert "No improvement: the parent model is still better." in further.out
     assert "guide" not in further.out
 
 
@@ -231,13 +233,15 @@ def test_continue_command_accepts_per_epoch_learning_rate(
     fresh = descend("train", "--from-run", result["model_dir"], "--learning-rate", "0.001",
                     "--max-steps", "5", "--json").json  # fmt: skip
     assert (
-        json.loads((Path(fresh["model_dir"]) / "run.json").read_text())["config"]["schedule"]
+        json.loads((Path(fresh["model_dir"]) / "run.json").read_text())["requested_config"][
+            "schedule"
+        ]
         == "wsd"
     )
     again = descend("continue", result["model_dir"], "--learning-rate", "0.001", "--epochs", "1",
                     "--json").json  # fmt: skip
     check_training_result(again, epochs=1)
-    assert json.loads((Path(again["model_dir"]) / "run.json").read_text())["config"][
+    assert json.loads((Path(again["model_dir"]) / "run.json").read_text())["requested_config"][
         "corpus_dir"
     ] == str(other)
 
@@ -250,12 +254,12 @@ def test_continue_command_applies_config_file_and_environment(
         "batch_size = 4\n", ""))  # fmt: skip
     monkeypatch.setenv("DESCEND_MAX_STEPS", "3")
     result = descend("continue", trained, "--config", file, "--json").json
-    config = json.loads((Path(result["model_dir"]) / "run.json").read_text())["config"]
+    config = json.loads((Path(result["model_dir"]) / "run.json").read_text())["requested_config"]
     assert (config["batch_size"], config["max_steps"]) == (8, 3)
     monkeypatch.setenv("DESCEND_NUM_LAYERS", "3")
     refused = descend("continue", trained)
     assert refused.code == 2
-    assert refused.err.startswith("error: DESCEND_NUM_LAYERS: found 3, expected 2 as in the model")
+    assert refused.err.startswith("error: DESCEND_NUM_LAYERS: expected 2 as in the model")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -294,12 +298,12 @@ def make_it_short(folder: Path) -> None:
     """Let a run of many epochs end with the epoch under way, so that the test ends too."""
     info = json.loads((folder / "run.json").read_text())
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
-    info["resolved"]["epoch"] = max(e["epoch"] for e in events if e["kind"] == "step")
+    info["resolved_config"]["epoch"] = max(e["epoch"] for e in events if e["kind"] == "step")
     (folder / "run.json").write_text(json.dumps(info))
 
 
 def test_chat_command_reads_turns_from_a_pipe(descend: Descend, trained: Path) -> None:
-    words = ("chat", trained, "--seed", "3", "--max-length", "6")
+    words = ("chat", trained, "--seed", "3", "--max-new-tokens", "6")
     turns = descend(*words, "--json", stdin="The old\n/new\nA dog\n/quit\nno\n").json["turns"]
     assert [turn["prompt"] for turn in turns] == ["The old", "A dog"]
     plain = descend(*words, stdin="The old\n/new\nA dog\n")
@@ -324,7 +328,7 @@ def test_corpus_add_gathers_and_stats_measures(
     one.write_text("A document alone. " * 60)
     said = descend("corpus", "add", one, "alone").out
     assert said.startswith("1 document (")
-    assert "from 1 file is in alone/one.jsonl;" in said
+    assert "from 1 file is in alone/one.jsonl." in said
     assert ": 1 document, " in descend("corpus", "stats", "alone", "--vocab_size", "300").out
     one.unlink()
 
@@ -350,7 +354,7 @@ def test_a_tokenizer_of_its_own_serves_several_runs(
     assert made.json["vocab_size"] == 280
     assert made.json["bytes_per_token"] > 1
     words = ("tokenizer", "train", text_file, "chars.json", "--tokenizer", "char")
-    assert "use it with --vocab-path chars.json" in descend(*words).out
+    assert "Use it with --vocab-path chars.json" in descend(*words).out
     from_file = Path("tiny.json")
     keys = {"vocab_path": "tok.json", "vocab_size": None, "epoch": 1}
     config = descend("config", "show", "--config", tiny_file, "--json").json
@@ -411,6 +415,6 @@ def test_train_help_shows_defaults_and_flags_when_narrow(
     help_text = " ".join(descend("train", "--help").out.replace("│", " ").split())
     for flag in ("--validation-fraction", "--learning-rate", "--label-smoothing", "--max-seq-len"):
         assert f"{flag} " in help_text
-    assert "Width of the model: numbers per token. (default: 256)" in help_text
-    assert "(default: 0.0)" in help_text  # a zero is a value
+    assert "Embedding width: numbers per token. Range: 8 to 16384. Default: 256." in help_text
+    assert "Default: 0." in help_text  # a zero is a value
     assert "One of constant, linear, cosine, wsd, piecewise." in help_text

@@ -132,7 +132,7 @@ def test_python_corpus_needs_topics_or_sources(
 
 
 def test_an_unknown_name_is_refused_at_once() -> None:
-    with pytest.raises(CorpusError, match=r"found 'pyton', expected .*python, stories"):
+    with pytest.raises(CorpusError, match=r"expected .*python, stories.*, but found 'pyton'"):
         builtin_corpora.read_builtin_corpus("pyton")
     with pytest.raises(CorpusError, match="stories"):
         builtin_corpora.corpus_fingerprint("story")

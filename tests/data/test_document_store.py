@@ -97,10 +97,10 @@ def test_document_store_pickles_by_path_and_replaces_atomically(tmp_path: Path) 
 def test_document_store_rejects_damaged_files(tmp_path: Path, part: str) -> None:
     folder = store_documents(tmp_path / "s", "one", "two").folder
     os.truncate(folder / part, 3)
-    with pytest.raises(CorpusError, match="delete this folder"):
+    with pytest.raises(CorpusError, match="Delete this folder"):
         open_document_store(folder)
     (folder / part).unlink()
-    with pytest.raises(CorpusError, match="delete this folder"):
+    with pytest.raises(CorpusError, match="Delete this folder"):
         open_document_store(folder)
 
 

@@ -40,7 +40,7 @@ FIELDS = {"verdict", "causes", "ruled_out", "cost"}
 
 def test_a_run_without_proof(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = sorted(p.name for p in trained.iterdir())
-    assert cli(["diagnose", str(trained), "--no-proof", "--json"]) == 0
+    assert cli(["diagnose", str(trained), "--no-trials", "--json"]) == 0
     diagnosis = json.loads(capsys.readouterr().out)
     assert diagnosis.keys() >= FIELDS
     assert diagnosis["cost"].keys() == {"seconds", "fraction_of_run"}
@@ -209,17 +209,17 @@ def test_diagnose_command_reports_resumable_trials_when_interrupted(
         == "trials that came to their end are kept: the same command goes on from them"
     )
     assert last == "stopped"
-    assert cli(["diagnose", str(trained), "--no-proof"]) == 130  # which tried nothing
+    assert cli(["diagnose", str(trained), "--no-trials"]) == 130  # which tried nothing
     assert capsys.readouterr().err == "stopped\n"
 
 
 def test_mistakes_get_a_line(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli(["diagnose", "nowhere"]) == 2
     assert cli(["diagnose", str(trained), "--fail-on", "lerning_rate_too_low"]) == 2
-    assert "did you mean learning_rate_too_low" in capsys.readouterr().err
-    assert cli(["diagnose", str(trained), "--budget", "-1"]) == 2
-    assert cli(["train", "--apply"]) == 2
-    assert cli(["train", "--from-run", str(trained), "--apply"]) == 2
+    assert "Did you mean learning_rate_too_low" in capsys.readouterr().err
+    assert cli(["diagnose", str(trained), "--trial-budget", "-1"]) == 2
+    assert cli(["train", "--apply-fix"]) == 2
+    assert cli(["train", "--from-run", str(trained), "--apply-fix"]) == 2
     assert "descend diagnose" in capsys.readouterr().err
     Path("empty").mkdir()
     with pytest.raises(RunFolderError):

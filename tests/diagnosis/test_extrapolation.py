@@ -126,4 +126,4 @@ def test_extrapolation_text_omits_unknown_asymptote() -> None:
         ahead, known
     )
     unknown = msgspec.structs.replace(known, value=0.0, ci95=(0.0, 3.8))
-    assert "and where at last cannot be told: a power law" in describe_extrapolation(ahead, unknown)
+    assert "asymptote unknown. This power-law fit" in describe_extrapolation(ahead, unknown)

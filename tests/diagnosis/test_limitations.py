@@ -110,7 +110,7 @@ def test_limitations_explain_too_small_validation_set(falling: Path) -> None:
     assert diagnosis.untested_reason in diagnosis.warnings
     assert diagnosis.untested_reason is not None
     assert "--validation-fraction" in diagnosis.untested_reason
-    assert "--no-proof" in (diagnose_run(falling, proof=False).untested_reason or "")
+    assert "--no-trials" in (diagnose_run(falling, proof=False).untested_reason or "")
     said = format_diagnosis(msgspec.structs.replace(diagnosis, verdict="healthy"))
     assert "no change that was tried" not in said
 

@@ -50,7 +50,7 @@ def test_memorization_check_fails_at_tiny_learning_rate(trained: Path) -> None:
 def test_memorization_check_warns_when_undetermined(trained: Path) -> None:
     measurements, notes = check_memorization(load_run_context(trained), 0.0)
     assert measurements == {}
-    assert "--budget" in notes[0]
+    assert "--trial-budget" in notes[0]
     measurements, notes = check_memorization(at_rate(load_run_context(trained), 1e30), math.inf)
     assert measurements == {}
     assert "ran away" in notes[0]

@@ -41,7 +41,7 @@ def test_low_learning_rate_is_diagnosed_and_fixed(chain: str) -> None:
     assert first.recommended_config["learning_rate"] > WELL / 10
 
     save_diagnosis(diagnosis)
-    assert cli(["train", "--from-run", "slow", "--apply", "--save-dir", "mended"]) == 0
+    assert cli(["train", "--from-run", "slow", "--apply-fix", "--save-dir", "mended"]) == 0
     config = read_info(Path("mended")).requested_config
     given = merge_recommendations(diagnosis)  # the rate, and what came on top of it
     assert first.recommended_config.items() <= given.items()

@@ -170,14 +170,15 @@ def test_one_seed_and_one_order_claim_nothing(tiny: dict[str, object]) -> None:
             },
         )
 
-    start = "The change from a to b lowers the held-out loss by "
+    start = "The change from a to b lowers the validation loss by "
     assert said(seeds=1) == (
-        f"{start}1.168 nats per token with the one seed tried; one seed shows no spread, so no "
-        "change is said to help or to hurt."
+        f"{start}1.168 nats per token (one seed); no significance test is possible with one seed. "
+        "Use more --num-seeds."
     )
-    assert "; one order of one seed shows no spread, so no change" in said(runs=3)
+    assert "; no significance test is possible with one order of one seed." in said(runs=3)
     assert said(seeds=3) == (
-        f"{start}1.172 nats per token; what helped: batch_size (+0.586), epoch (+0.586)."
+        f"{start}1.172 nats per token; significant improvement: batch_size (+0.586), "
+        "epoch (+0.586)."
     )
 
 
@@ -189,7 +190,7 @@ def test_single_seed_attribution_states_the_scope(tiny: dict[str, object]) -> No
         (seed, members): make_result(3.0 - sum(0.1 * m + 0.1 for m in members))
         for seed, members in plan.required_runs()
     })  # fmt: skip
-    assert " with the one seed tried; over its 2 orders, what helped: " in summarize_attribution(
+    assert " (one seed); over its 2 orders, significant improvement: " in summarize_attribution(
         attribution
     )
 
@@ -205,8 +206,8 @@ def test_multiple_orders_attribution_states_the_seeds() -> None:
         })  # fmt: skip
 
     # As many orders as changes meet every run once.
-    assert " nats per token; what helped: " in said(7)
-    assert " nats per token; over 8 orders of each of these 2 seeds, what helped: " in said(8)
+    assert " nats per token; significant improvement: " in said(7)
+    assert "; over 8 orders of each of these 2 seeds, significant improvement: " in said(8)
 
 
 EXPERIMENTS = 150
@@ -229,7 +230,7 @@ def wrong_ones(
             s.ci95 is not None and s.ci95[0] * s.ci95[1] > 0 for s in attribution.contributions
         )
         sentence = summarize_attribution(attribution)
-        said += "what helped" in sentence or "what hurt" in sentence
+        said += any(f"significant {effect}" in sentence for effect in ("improvement", "harm"))
     return alone / EXPERIMENTS, said / EXPERIMENTS
 
 
@@ -289,14 +290,13 @@ def test_attribution_claims_are_corrected_but_intervals_are_not(
     assert batch.ci95[0] > 0
     assert batch.p == pytest.approx(2 * (one.contributions[0].p or 0))
     assert summarize_attribution(three).endswith(
-        "what helped: epoch (+0.300); not told apart from nothing: weight_decay, batch_size."
+        "significant improvement: epoch (+0.300); not significant: weight_decay, batch_size."
     )
-    assert summarize_attribution(one).endswith("what hurt: batch_size (-0.097).")
+    assert summarize_attribution(one).endswith("significant harm: batch_size (-0.097).")
     assert describe_method(three).endswith(
-        "in brackets 95 % intervals, each of its row alone; what is said to help or to hurt is "
-        "corrected for all 3 changes (Holm)"
+        "; brackets: 95 % CI; significance is Holm-corrected for 3 changes"
     )
-    assert describe_method(one).endswith("; in brackets 95 % intervals")
+    assert describe_method(one).endswith("; brackets: 95 % CI")
 
 
 def test_where_the_vocabulary_changes_bytes_are_shared_out(tiny: dict[str, object]) -> None:

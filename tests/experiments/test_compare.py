@@ -165,16 +165,16 @@ def test_one_seed_claims_nothing(tiny: dict[str, object]) -> None:
     assert result.arms[1].difference is not None
     assert result.arms[1].difference.ci95 is None
     assert result.arms[1].verdict == "not told apart"
-    assert "nothing is claimed" in summarize_comparison(result)
+    assert "no significance test possible" in summarize_comparison(result)
 
 
 @pytest.mark.parametrize(
     ("vary", "words"),
     [("embed_dim", "such as embed_dim=128,256"), ("embed_dim=", "such as embed_dim=128,256"),
-     ("embed_dmi=8,16", "did you mean embed_dim"), ("seed=1,2", "use --seeds"),
-     ("corpus_dir=a,b", "vary another key"), ("embed_dim=16,banana", "'banana'"),
+     ("embed_dmi=8,16", "Did you mean embed_dim"), ("seed=1,2", "Use --num-seeds"),
+     ("corpus_dir=a,b", "Vary another key"), ("embed_dim=16,banana", "'banana'"),
      ("embed_dim=16,17", "a divisor of embed_dim 17"), ("embed_dim=16,16", "at least two"),
-     ("epoch=1,2", "--match epoch"), ("seq_len=16,64", "at most max_seq_len 32")],
+     ("epoch=1,2", "--budget-unit epoch"), ("seq_len=16,64", "at most max_seq_len 32")],
 )  # fmt: skip
 def test_mistakes_get_one_clear_line(tiny: dict[str, object], vary: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
@@ -187,13 +187,13 @@ def test_more_mistakes(tiny: dict[str, object], tmp_path: Path) -> None:
         plan_comparison(arms, budget=1)
     for budget in (float("nan"), float("inf"), 0, -5):
         for match in ("tokens", "steps", "seconds", "epoch"):
-            with pytest.raises(ConfigError, match=r"budget: found .*, expected a finite number"):
+            with pytest.raises(ConfigError, match=r"budget: expected a finite number.* but"):
                 plan_comparison(arms, budget_unit=match, budget=budget)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="budget: found 640 beside --match epoch"):
+    with pytest.raises(ConfigError, match=r"budget: .* found 640 beside --budget-unit epoch"):
         plan_comparison(arms, budget_unit="epoch", budget=640)
-    with pytest.raises(ConfigError, match="match: found hours"):
+    with pytest.raises(ConfigError, match=r"budget_unit: expected .*, but found hours"):
         plan_comparison(arms, budget_unit="hours")  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="did you mean guide"):
+    with pytest.raises(ConfigError, match="Did you mean guide"):
         load_named_config("guied")
     with pytest.raises(RunFolderError, match="found no run"):
         load_named_config(str(tmp_path))
@@ -206,8 +206,8 @@ def test_compare_command_prints_cost_and_json(
     tiny: dict[str, object], tiny_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = ["compare", str(tiny["corpus_dir"]), "--config", str(tiny_file), "--json",
-            "--vary", "dropout_rate=0,0.2", "--seeds", "2", "--budget", "640", "--workers", "1",
-            "--points", "2", "--save-dir", "here"]  # fmt: skip
+            "--vary", "dropout_rate=0,0.2", "--num-seeds", "2", "--budget", "640", "--workers", "1",
+            "--num-evaluations", "2", "--save-dir", "here"]  # fmt: skip
     assert descend(line) == 0
     out, err = capsys.readouterr()
     comparison = json.loads(out)
@@ -229,7 +229,7 @@ def test_compare_command_prints_cost_and_json(
     assert shlex.split(comparison["command"])[1:] == [w for w in line[:-2] if w != "--json"]
     # The same again costs nothing, and nothing is written over.
     assert descend([*line[:-1], "there"]) == 0
-    assert "4 of them made before: about 0.0 s" in capsys.readouterr().err
+    assert "4 already finished: about 0.0 s" in capsys.readouterr().err
     assert descend(line) == 2
     assert "which holds comparison.json" in capsys.readouterr().err
 
@@ -270,5 +270,5 @@ def test_the_library_does_the_same_as_the_verb(tiny: dict[str, object]) -> None:
     assert msgspec.structs.replace(comparison, command="", sentence="") == same
     assert comparison.sentence == summarize_comparison(same)
     assert eval(comparison.command, {"descend": library}) == comparison
-    with pytest.raises(ConfigError, match="did you mean embed_dim"):
+    with pytest.raises(ConfigError, match="Did you mean embed_dim"):
         library_compare(keys, vary={"embed_dmi": [8, 16]})

@@ -91,11 +91,11 @@ def test_the_difference_comes_from_fresh_seeds(search_result: SearchResult) -> N
     assert second.difference is not None
     reduction = to_loss_reduction(second.difference)
     sentence = summarize_search(search_result)
-    assert f"loss reduction {reduction.value:+.3f} [" in sentence
-    claimed = {"better": "is better than", "worse": "is worse than",
-               "not told apart": "is not told apart from"}  # fmt: skip
+    assert f"loss reduction {reduction.value:+.3f} [95 % CI " in sentence
+    claimed = {"better": "is significantly better than", "worse": "is significantly worse than",
+               "not told apart": "is not significantly different from"}  # fmt: skip
     assert f"{claimed[second.verdict]} the base" in sentence
-    assert "2 fresh seeds" in sentence
+    assert "2 new seeds" in sentence
 
 
 def test_the_command_trains_the_best_one(search_result: SearchResult) -> None:
@@ -233,16 +233,18 @@ def test_equal_seconds_are_shared_out(tiny: dict[str, object]) -> None:
 def test_mistakes_get_one_clear_line(tiny: dict[str, object], tmp_path: Path) -> None:
     over = ["learning_rate=0.0001..0.01"]
     for terms, words in [
-        ({"minutes": 0}, "minutes: found 0"), ({"minutes": float("nan")}, "minutes: found nan"),
+        ({"minutes": 0}, "minutes: expected .*, but found 0"),
+        ({"minutes": float("nan")}, "minutes: expected .*, but found nan"),
         ({"minutes": 1e-4, "budget_unit": "seconds", "budget": None}, "less than a sensible trial"),
         ({"minutes": 0.01, "budget_unit": "seconds", "budget": 9}, "too few for two trials"),
-        ({"budget_unit": "hours"}, "match: found hours"), ({"budget": -1}, "budget: found -1"),
+        ({"budget_unit": "hours"}, "budget_unit: expected .*, but found hours"),
+        ({"budget": -1}, "budget: expected .*, but found -1"),
         ({"budget": 1e-9, "budget_unit": "seconds"}, "less than a step"),
-        ({"budget_unit": "epoch"}, "beside --match epoch"),
+        ({"budget_unit": "epoch"}, "beside --budget-unit epoch"),
     ]:  # fmt: skip
         with pytest.raises(ConfigError, match=words):
             planned(tiny, over, **terms)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="add --match epoch"):
+    with pytest.raises(ConfigError, match="Add --budget-unit epoch"):
         planned(tiny, ["epoch=1,2"])
     no_study = tmp_path / "other"
     no_study.mkdir()
@@ -277,16 +279,16 @@ def test_without_optuna_the_extra_is_named(
 def test_the_verb_and_the_library(
     tiny: dict[str, object], tiny_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = ["search", str(tiny["corpus_dir"]), "--config", str(tiny_file), "--match", "steps",
-            "--budget", "20", "--over", "learning_rate=0.0001,0.003", "--seeds", "2",
-            "--workers", "1", "--evaluation-tokens", "1000", "--save-dir", "here",
+    line = ["search", str(tiny["corpus_dir"]), "--config", str(tiny_file), "--budget-unit", "steps",
+            "--budget", "20", "--space", "learning_rate=0.0001,0.003", "--num-seeds", "2",
+            "--workers", "1", "--eval-tokens", "1000", "--save-dir", "here",
             "--json"]  # fmt: skip
     assert descend(line) == 0
     out, err = capsys.readouterr()
     result = msgspec.json.decode(out, type=SearchResult)
     assert result == read_record(Path("here"), SEARCH_FILE, SearchResult)
     assert result.command == shlex.join(["descend", *line[:-1]])
-    assert "in all:" in err
+    assert "in total:" in err
     assert "trial 1, about" in err
     assert "4 runs: about" in err
     assert descend([*line[:-1], "--minutes", "0"]) == 2
@@ -315,7 +317,6 @@ def test_one_trial_alone_is_compared_with_nothing() -> None:
         )  # fmt: skip
 
     assert summarize_search(result([one])) == (
-        "There was time for one trial only, so nothing could be compared: give it more minutes, or "
-        "a smaller base."
+        "Only 1 trial fit into the time limit. Use a larger --minutes or a smaller base."
     )
     assert "none was better" in summarize_search(result([one, one]))

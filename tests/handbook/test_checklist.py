@@ -125,7 +125,7 @@ def test_with_a_diagnosis_the_trials_answer(diagnosed: Path) -> None:
     sentence = answer_checklist(diagnosed).sentence
     assert "1 of 5 rest on recorded numbers" in sentence
     assert "Open: context, data." in sentence
-    assert "--budget 0.5" in sentence
+    assert "--trial-budget 0.5" in sentence
 
 
 def test_the_advice_follows_from_why_nothing_was_tried(diagnosed: Path) -> None:

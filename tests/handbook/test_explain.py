@@ -105,7 +105,7 @@ def test_explain_rejects_unknown_topic_with_exit_two(explain: Explain) -> None:
     done = explain("lerning_rate")
     assert (done.code, done.out) == (2, "")
     assert done.err.count("\n") == 1
-    assert "did you mean learning_rate" in done.err
+    assert "Did you mean learning_rate" in done.err
 
 
 def test_explain_rejects_folder_without_run(explain: Explain, tmp_path: Path) -> None:

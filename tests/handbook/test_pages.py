@@ -192,7 +192,8 @@ def test_facts_are_those_of_the_configuration(key: str) -> None:
     elif isinstance(field.default, str):
         assert f"Default: {field.default}." in facts
     elif field.default is None:
-        assert "Default: left open" in facts or "Default: none" in facts
+        own = (field.description or "").partition("Default: ")[2].rstrip(".") or "none"
+        assert f"Default: {own}." in facts.replace("`", "")
     bounds = re.search(
         r"Allowed: (from|more than) ([\d,.e+]+\d)(?: (up to|less than) (.+?))?\.(?: |$)", facts
     )
@@ -310,7 +311,7 @@ def test_no_two_pages_answer_to_the_same_word() -> None:
     ],
 )
 def test_find_page_suggests_nearest_page_for_unknown_topic(what: str, near: str) -> None:
-    with pytest.raises(UserError, match=f"^{what}: found .*did you mean {near}") as caught:
+    with pytest.raises(UserError, match=f"^{what}: expected .*Did you mean {near}\\?$") as caught:
         find_page(what)
     assert caught.value.exit_code == 2
 

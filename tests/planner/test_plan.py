@@ -89,7 +89,7 @@ def test_plan_respects_memory_limit() -> None:
     tight = choose_config(sample(10**8), RATES, OUTLOOK, 600, bound)
     assert tight.predicted.memory_bytes <= bound < free.predicted.memory_bytes
     assert tight.predicted.bits_per_byte > free.predicted.bits_per_byte
-    with pytest.raises(ConfigError, match="max_memory: found 1,000 bytes, expected at least"):
+    with pytest.raises(ConfigError, match=r"max_memory: .* but found 1,000 bytes"):
         choose_config(sample(10**8), RATES, OUTLOOK, 600, 1000)
 
 
@@ -102,7 +102,7 @@ def test_minutes_for_target_loss_reach_the_target() -> None:
 
 @pytest.mark.parametrize("target", [0.0, -1.0])
 def test_a_loss_below_zero_is_refused(target: float) -> None:
-    with pytest.raises(ConfigError, match="target_loss"):
+    with pytest.raises(ConfigError, match="target_bits_per_byte"):
         plan_for_target_loss(target, sample(10**6), RATES, OUTLOOK)
 
 
@@ -113,7 +113,7 @@ def test_minutes_for_unreachable_loss_raises_error() -> None:
 
 @pytest.mark.parametrize("minutes", [0.0, -5.0, float("nan"), 10.0**9])
 def test_times_out_of_bounds(minutes: float) -> None:
-    with pytest.raises(ConfigError, match="minutes: found"):
+    with pytest.raises(ConfigError, match="minutes: expected"):
         choose_config(sample(10**6), RATES, OUTLOOK, minutes)
 
 
@@ -174,9 +174,7 @@ def describe_plan(text: CorpusProfile, minutes: float) -> str:
 
 def test_plan_explains_unused_time() -> None:
     assert choose_config(sample(50_000), RATES, OUTLOOK, 60).predicted.seconds < 1800
-    assert "are not used, since from more passes over so short a text" in describe_plan(
-        sample(50_000), 60
-    )
+    assert "of the time limit is unused" in describe_plan(sample(50_000), 60)
     assert "not used" not in describe_plan(sample(10**8), 1)
 
 
@@ -186,7 +184,7 @@ def test_plan_warns_when_expected_loss_exceeds_ngram_baselines() -> None:
     said = describe_plan(regular, 1)
     assert "Counting triples of tokens alone reaches 0.120: this text is more regular" in said
     pairs = msgspec.structs.replace(regular, bigram=0.11)
-    assert "Counting pairs of tokens alone reaches 0.110" in describe_plan(pairs, 1)
+    assert "The bigram baseline alone reaches 0.110" in describe_plan(pairs, 1)
     # Prose for so short a time ends above counting indeed.
     assert choose_config(sample(10**6), RATES, OUTLOOK, 0.03).predicted.bits_per_byte > 2.9
     for minutes in (0.03, 1):

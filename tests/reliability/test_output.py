@@ -59,7 +59,7 @@ def test_a_result_that_cannot_be_written_is_said_after_the_run_is_saved(
         done = subprocess.run(train(text_file, tiny_file, "--epoch", "1"), stdout=full,
                               stderr=subprocess.PIPE, text=True, check=False)  # fmt: skip
     assert done.returncode == 1
-    assert "error: standard output: found no way to write there (No space left" in done.stderr
+    assert "but found no way to write there (No space left" in done.stderr
     assert "Traceback" not in done.stderr
     assert is_finished(Path("run"))
 

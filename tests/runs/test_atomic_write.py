@@ -135,7 +135,8 @@ def test_full_disk_ends_run_and_preserves_existing_model(
     assert done.returncode == 1, done.stderr
     said = [line for line in done.stderr.splitlines() if line.startswith("error")]
     assert len(said) == 1
-    assert said[0].startswith("error: new/checkpoints/step_1: found a disk that")
+    assert said[0].startswith("error: new/checkpoints/step_1: expected ")
+    assert "but found a disk that" in said[0]
     assert "Traceback" not in done.stderr
     assert not Path("new/model.safetensors").exists()
     assert not list(Path("new").rglob("*.partial"))

@@ -95,7 +95,7 @@ def test_gradient_accumulation_grows_after_out_of_memory(
     job = create_run(make_config(tiny | {"batch_size": 7}), Path("run"))
     assert job.plan.config.gradient_accumulation_steps == 4
     assert any("in 4 parts" in note for note in job.warnings)
-    with pytest.raises(OutOfMemoryError, match="set gradient_accumulation_steps to 7"):
+    with pytest.raises(OutOfMemoryError, match="Set gradient_accumulation_steps to 7"):
         create_run(
             make_config(tiny | {"batch_size": 7, "gradient_accumulation_steps": 1}), Path("run")
         )

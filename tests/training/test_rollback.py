@@ -249,9 +249,9 @@ def test_train_command_reports_and_disables_rollbacks(
     command = ["train", str(text_file), "--config", str(tiny_file), "--epoch", "1", *flags]
     assert command_line([*command, "--save-dir", "on"]) == 0
     output = capsys.readouterr()
-    assert "step 2: a loss that ran away" in output.err
-    assert "back to step 0, with gradients clipped at 1" in output.err
-    assert "Training exploded" in output.out
+    assert "Step 2: a loss that ran away" in output.err
+    assert "Rolled back to step 0 and clipped gradients at 1." in output.err
+    assert "Training diverged" in output.out
     assert command_line([*command, "--save-dir", "off", "--divergence-rollback", "off"]) == 1
     assert "ran away" not in capsys.readouterr().out
     assert command_line([*command, "--save-dir", "no", "--divergence-rollback", "maybe"]) == 2

@@ -12,36 +12,51 @@ from descend.cli.output import print_json, print_result, print_status, stderr_co
 from descend.cli.trial_options import EvaluationTokens, Seeds, Workers, format_typed_command
 from descend.trials.trial_spec import EVALUATION_TOKENS
 
+MaxRuns = Annotated[
+    int,
+    typer.Option(
+        "--max-runs",
+        min=2,
+        metavar="INT",
+        help="Maximum number of training runs. If all 2^k sets of changes fit, all are run.",
+    ),
+]
+TrainFraction = Annotated[
+    float,
+    typer.Option(
+        "--train-fraction",
+        metavar="FLOAT",
+        rich_help_panel="Data",
+        help="Fraction of the training text to use. Range: above 0 to 1.",
+    ),
+]
+SaveDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--save-dir", metavar="DIR", help="Output folder. Default: comparisons/<unix time>."
+    ),
+]
+
 
 def attribute(
     context: typer.Context,
-    a: Annotated[str, typer.Argument(metavar="A", help="A preset, a file of keys, or a run.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="The same; what A is changed to.")],
+    a: Annotated[
+        str, typer.Argument(metavar="A", help="A preset, configuration file, or run folder.")
+    ],
+    b: Annotated[str, typer.Argument(metavar="B", help="The configuration to compare with A.")],
     corpus: Annotated[
-        str | None, typer.Argument(metavar="[CORPUS]", help="The text; left open: that of A or B.")
+        str | None,
+        typer.Argument(metavar="[CORPUS]", help="Text to train on. Default: the text of A or B."),
     ] = None,
     seeds: Seeds = 3,
-    runs: Annotated[
-        int,
-        typer.Option("--runs", min=2, help="Most runs to make; all sets of changes if they fit."),
-    ] = 64,
-    train_fraction: Annotated[
-        float,
-        typer.Option(
-            "--train-fraction", help="Share of the training text to use, spread evenly over it."
-        ),
-    ] = 1.0,
+    runs: MaxRuns = 64,
+    train_fraction: TrainFraction = 1.0,
     evaluation_tokens: EvaluationTokens = EVALUATION_TOKENS,
     workers: Workers = None,
-    save_dir: Annotated[
-        Path | None, typer.Option("--save-dir", help="Left open: comparisons/<unix time>.")
-    ] = None,
+    save_dir: SaveDir = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Which change from A to B brought how much, in loss, accuracy and time?
-
-    descend attribute old guide my/texts --runs 128
-    """
+    """Measure how much each change between A and B contributes to loss, accuracy, and time."""
     from descend.api import run_attribution
     from descend.experiments.attribute.runner import design_attribution, on_common_corpus
     from descend.experiments.experiment_folder import create_experiment_folder

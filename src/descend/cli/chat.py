@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from descend.cli.config_flags import JsonOption
-from descend.cli.generate import MaxLength, ModelFolder, Seed, Temperature
+from descend.cli.generate import MaxNewTokens, ModelFolder, Seed, Temperature
 from descend.cli.output import print_json, print_status, write_generated
 
 QUIT = ("/quit", "/exit")
@@ -13,21 +13,21 @@ QUIT = ("/quit", "/exit")
 
 def chat(
     model: ModelFolder,
-    max_length: MaxLength = 80,
+    max_new_tokens: MaxNewTokens = 80,
     temperature: Temperature = 0.9,
     seed: Seed = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take turns with a model: it goes on from all that was said, up to its context.
+    """Chat with a model: it continues the conversation.
 
-    A model trained here has read your text and nothing else; it continues, it does not answer.
-    End with /quit or Ctrl-D; /new forgets what was said.
+    A model trained here has read only your text. It continues a text and does not answer
+    questions. /new clears the context, /quit or Ctrl-D exits.
     """
     from descend.api import load
 
     loaded = load(model)
     if sys.stdin.isatty():
-        print_status(f"{loaded!r}\ntype a beginning; /new forgets what was said, /quit ends")
+        print_status(f"Chatting with {model}. Type a prompt. /new clears the context, /quit exits.")
     said, exchanges = "", list[dict[str, str]]()
     while (line := _read_user_input()) is not None and line not in QUIT:
         if line == "/new":
@@ -35,7 +35,7 @@ def chat(
             continue
         said += ("\n" if said else "") + line
         number = None if seed is None else seed + len(exchanges)
-        chunks = loaded.stream(said, max_length, temperature=temperature, seed=number)
+        chunks = loaded.stream(said, max_new_tokens, temperature=temperature, seed=number)
         answer = ""
         for chunk in chunks:
             answer += chunk

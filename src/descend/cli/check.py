@@ -13,7 +13,7 @@ from descend.cli.output import print_json, print_result
 def check(
     module: Annotated[
         str,
-        typer.Argument(metavar="MODULE", help="A dotted name, or the path of a .py file."),
+        typer.Argument(metavar="MODULE", help="A module name, or the path of a .py file."),
     ],
     arguments: Annotated[
         list[str] | None,
@@ -21,29 +21,26 @@ def check(
     ] = None,
     timeout: Annotated[
         float,
-        typer.Option("--timeout", metavar="SECONDS", min=1, help="Time that the check may take."),
+        typer.Option("--timeout", metavar="FLOAT", min=1, help="Time limit in seconds."),
     ] = 300.0,
     memory: Annotated[
         float | None,
         typer.Option(
-            "--memory", metavar="GB", min=0.5,
-            help="Memory that the program may take. Default: three quarters of what is free.",
+            "--memory", metavar="FLOAT", min=0.5,
+            help="Memory limit of the program in GB. Default: three quarters of the free memory.",
         ),
     ] = None,
     in_place: Annotated[
         bool,
-        typer.Option("--in-place", help="Work in the folder itself, not in a scratch copy of it."),
+        typer.Option("--in-place", help="Run in the folder itself, not in a temporary copy."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Look for bugs in a PyTorch training program by trying it out; see docs/check.md.
+    """Check a PyTorch training program for 27 common bugs by running it briefly.
 
-    The module is imported, so it runs: in a process of its own, in a copy of its folder.
-    Exit code 0: nothing found. 1: a bug. 2: your mistake. 3: not checked.
+    The program runs in a separate process, in a copy of its folder. See docs/check.md.
 
-    descend check my_training.py
-
-    descend check my_training.py -- --lr 1e-3
+    Exit codes: 0 no bug found, 1 a bug, 2 a mistake in the command, 3 not checked.
     """
     from descend.program_check.child_process import CheckLimits, check_in_child
     from descend.report.text.check import format_check_report

@@ -16,16 +16,13 @@ def checklist(
         Path,
         typer.Argument(
             metavar="RUN",
-            help="The folder of a run.",
+            help="The run folder.",
             callback=named_run,
         ),
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Ask the golden rules of a run: size, rate, batch, context, data.
-
-    descend checklist models/transformer_1735862400
-    """
+    """Check a run against five rules: model size, learning rate, batch size, context, data."""
     from descend.handbook.checklist import answer_checklist as ask
     from descend.report.text.run_summary import checklist_text
 

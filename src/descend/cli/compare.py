@@ -27,16 +27,49 @@ What = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[CORPUS | RUN RUN…]",
-        help="The text to train on; or finished runs, which are compared as they are.",
+        help="Text to train on, or finished runs to compare without training.",
     ),
 ]
 Vary = Annotated[
     list[str] | None,
-    typer.Option("--vary", metavar="KEY=A,B", help="Values to try; several keys: a grid."),
+    typer.Option(
+        "--vary", metavar="KEY=A,B", help="Values to compare. Repeat the option to build a grid."
+    ),
 ]
 ComparedArms = Annotated[
     list[str] | None,
-    typer.Option("--arm", metavar="NAME", help="A preset, file or run to compare; repeatable."),
+    typer.Option(
+        "--arm",
+        metavar="NAME",
+        help="A preset, configuration file, or run folder to compare. May be repeated.",
+    ),
+]
+
+
+Budget = Annotated[
+    float | None,
+    typer.Option(
+        "--budget",
+        metavar="FLOAT",
+        help="Training budget per run, in units of --budget-unit. "
+        "Range: above 0. Default: what the first configuration needs.",
+    ),
+]
+NumEvaluations = Annotated[
+    int,
+    typer.Option(
+        "--num-evaluations",
+        min=1,
+        metavar="INT",
+        rich_help_panel="Output",
+        help="Validation evaluations during each run, for learning curves.",
+    ),
+]
+SaveDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--save-dir", metavar="DIR", help="Output folder. Default: comparisons/<unix time>."
+    ),
 ]
 
 
@@ -47,30 +80,20 @@ def compare(
     vary: Vary = None,
     arms: ComparedArms = None,
     match: BudgetUnitOption = "tokens",
-    budget: Annotated[
-        float | None,
-        typer.Option("--budget", help="So many of it; left open: what the first one needs."),
-    ] = None,
+    budget: Budget = None,
     seeds: Seeds = 3,
-    points: Annotated[
-        int, typer.Option("--points", min=1, help="Judgments along each run, for curves.")
-    ] = 1,
+    points: NumEvaluations = 1,
     evaluation_tokens: EvaluationTokens = EVALUATION_TOKENS,
     workers: Workers = None,
     config: ConfigFile = None,
     preset: Preset = None,
-    save_dir: Annotated[
-        Path | None, typer.Option("--save-dir", help="Left open: comparisons/<unix time>.")
-    ] = None,
+    save_dir: SaveDir = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare configurations: which learns best, and is it sure?
+    """Compare configurations and test which one learns best.
 
-    descend compare my/texts --vary embed_dim=128,256 --vary batch_size=8,32
-
-    Finished runs, without training:
-
-    descend compare models/first models/second
+    All runs get the same text, seeds, and budget. The result is the difference in validation loss
+    with a 95% confidence interval. Two or more finished runs are compared without training.
     """
     if what and len(what) > 1:
         given = {"vary": vary, "arm": arms, "config": config, "preset": preset,
@@ -102,15 +125,16 @@ def compare(
 
 
 def _compare_finished(names: list[str], given: dict[str, Any], as_json: bool) -> None:
-    """The finished runs `names` side by side; flags of trainings are refused."""
+    """Compare the finished runs `names`; refuse options that only a training has."""
     from descend.api.experiments import compare_finished_runs
     from descend.report.text.run_list import finished_text
     from descend.runs.run_list import find_run
 
     if given:
         raise ConfigError(
-            next(iter(given)), "a flag for trainings beside several runs", "runs alone",
-            "leave it out, or name each run as an --arm to train them again",
+            next(iter(given)), "it together with several runs",
+            "this option only when configurations are trained",
+            "leave it out, or name each run as an --arm to train it again",
         )  # fmt: skip
     comparison = compare_finished_runs([find_run(Path(name)) for name in names])
     if as_json:
@@ -126,7 +150,7 @@ def _make_arms(
     config: Path | None,
     preset: str | None,
 ) -> list[ComparisonArm]:
-    """The named arms, or one made by the flags, with all that is varied."""
+    """Make the named arms, or one from the flags, and vary them."""
     from descend.experiments.compare.arms import make_arms, parse_vary_flags
     from descend.experiments.named_config import NamedConfig, load_named_config
 
@@ -135,7 +159,7 @@ def _make_arms(
         named = [NamedConfig("base", resolve_flags(values, config, preset).config)]
     elif config or preset:
         raise ConfigError(
-            "arm", "--arm beside --config or --preset", "one way to name configurations",
-            "name the file or preset as an --arm too",
+            "arm", "--arm together with --config or --preset",
+            "either --arm or --config and --preset", "name the file or preset as an --arm too",
         )  # fmt: skip
     return make_arms(named, parse_vary_flags(vary))

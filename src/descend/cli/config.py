@@ -14,11 +14,16 @@ from descend.cli.config_flags import (
     resolve_flags,
     with_config_flags,
 )
+from descend.cli.help_format import HelpCommand, HelpGroup
 from descend.cli.output import TERMINAL_WIDTH_OF_FILES, print_json
 from descend.config import RunConfig, make_config
 from descend.presets import PRESETS
 
-config_app = typer.Typer(help="Show what a run would be configured to do.", no_args_is_help=True)
+config_app = typer.Typer(
+    cls=HelpGroup,
+    help="Show configuration keys, their values, and the presets.",
+    no_args_is_help=True,
+)
 
 
 def show(
@@ -27,7 +32,7 @@ def show(
     preset: Preset = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Each key with its value, and where the value comes from."""
+    """Show each key with its value and where the value comes from."""
     resolved = resolve_flags(values, config, preset)
     config_values = resolved.config.model_dump(mode="json")
     if as_json:
@@ -46,7 +51,7 @@ def show(
 
 
 def presets(as_json: JsonOption = False) -> None:
-    """The presets side by side."""
+    """Show the presets side by side."""
     preset_values = {
         name: make_config(values).model_dump(mode="json") for name, values in PRESETS.items()
     }
@@ -60,12 +65,12 @@ def presets(as_json: JsonOption = False) -> None:
     _print_table(("key", *preset_values), rows)
 
 
-config_app.command("show")(with_config_flags(show))
-config_app.command("presets")(presets)
+config_app.command("show", cls=HelpCommand)(with_config_flags(show))
+config_app.command("presets", cls=HelpCommand)(presets)
 
 
 def _format_value(value: object) -> str:
-    return "(open)" if value is None else str(value)
+    return "not set" if value is None else str(value)
 
 
 def _sentence(key: str) -> str:

@@ -17,29 +17,37 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import typer
 from pydantic.fields import FieldInfo
 
+from descend.cli.help_format import format_range, join_facts
 from descend.config import RunConfig
 from descend.config_sources import ResolvedConfig, resolve_config
 from descend.presets import PRESETS
 
 
 def named_run(name: Path | None) -> Path | None:
-    """The run that is meant by a path, `latest` or the beginning of a name."""
+    """Find the run of a path, of `latest`, or of the beginning of a name."""
     from descend.runs.run_list import find_run
 
     return None if name is None else find_run(name)
 
 
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")
-]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 Verbose = Annotated[
-    bool, typer.Option("--verbose", help="At the end: samples, and all that is known of the run.")
+    bool,
+    typer.Option(
+        "--verbose", rich_help_panel="Output", help="Print samples and all results at the end."
+    ),
 ]
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="A TOML, YAML or JSON file of keys.")
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="TOML, YAML, or JSON configuration file."),
 ]
 Preset = Annotated[
-    str | None, typer.Option("--preset", metavar="NAME", help=" or ".join(PRESETS) + ".")
+    str | None,
+    typer.Option(
+        "--preset",
+        metavar="NAME",
+        help=f"Start from a preset: {', '.join(PRESETS)}. Default: fast.",
+    ),
 ]
 
 MAX_METAVAR = 16
@@ -47,11 +55,12 @@ MAX_METAVAR = 16
 
 
 def with_config_flags(
-    verb: Callable[..., None], leave_out: tuple[str, ...] = ()
+    verb: Callable[..., None], leave_out: tuple[str, ...] = (), common: tuple[str, ...] = ()
 ) -> Callable[..., None]:
     """`verb(values, …)` as a function whose signature has a flag for each key of `RunConfig`.
 
-    `verb` receives the keys that were given as its keyword argument `values`.
+    `verb` receives the keys that were given as its keyword argument `values`. The keys in
+    `common` stand first in the help, under "Common", the others under the heading of their group.
     """
     hints = get_type_hints(verb, include_extras=True)
     own = [
@@ -59,13 +68,14 @@ def with_config_flags(
         for p in inspect.signature(verb).parameters.values()
         if p.name != "values"
     ]
-    names = [name for name in RunConfig.model_fields if name not in leave_out]
+    others = [name for name in RunConfig.model_fields if name not in (*leave_out, *common)]
+    names = [*common, *others]
     flags = [
         inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
-            annotation=_annotation(name, RunConfig.model_fields[name]),
+            annotation=_annotation(name, RunConfig.model_fields[name], is_common=name in common),
         )
         for name in names
     ]
@@ -75,7 +85,7 @@ def with_config_flags(
         values = {name: arguments.pop(name) for name in names}
         verb(values={k: v for k, v in values.items() if v is not None}, **arguments)
 
-    signature = inspect.Signature([*own, *flags])
+    signature = inspect.Signature([*flags[: len(common)], *own, *flags[len(common) :]])
     del flat.__wrapped__  # typer would read its signature instead
     flat.__signature__ = signature  # type: ignore[attr-defined]
     flat.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
@@ -89,11 +99,11 @@ def resolve_flags(
     return resolve_config(values, file=config, preset=preset)
 
 
-def _annotation(name: str, field: FieldInfo) -> Any:
+def _annotation(name: str, field: FieldInfo, *, is_common: bool) -> Any:
     dashed = name.replace("_", "-")
     group = (field.json_schema_extra or {}).get("group")  # type: ignore[union-attr]
-    help_text = f"{field.description} {_choices(field)}{format_default(field)}".strip()
-    panel = f"{group} (default preset: fast)"
+    panel = "Common" if is_common else str(group)
+    help_text = describe_key(field)
     if field.annotation is bool:
         switch = typer.Option(f"--{dashed}/--no-{dashed}", help=help_text, rich_help_panel=panel)
         return Annotated[bool | None, switch]
@@ -107,19 +117,38 @@ def normalize_flag(flag: str) -> str:
     return flag.replace("_", "-")
 
 
-def format_default(field: FieldInfo) -> str:
-    """The default of a key as the help shows it."""
-    if field.default is None:
-        return ""
-    word = ("off", "on")[field.default] if isinstance(field.default, bool) else field.default
-    return f"(default: {word})"  # square brackets would be taken for a style
+def describe_key(field: FieldInfo) -> str:
+    """What a key does, its range or choices, and its default."""
+    default = ("off", "on")[field.default] if isinstance(field.default, bool) else field.default
+    return join_facts(field.description or "", _choices(field) or _range(field), default)
 
 
 def _choices(field: FieldInfo) -> str:
-    """What may be given, where the column of the kinds of values is too narrow to say it."""
-    if get_origin(field.annotation) is Literal and _metavar(field) == "NAME":
-        return f"One of {', '.join(get_args(field.annotation))}. "
+    """What may be given, where the column of the types is too narrow to say it."""
+    for option in (field.annotation, *get_args(field.annotation)):
+        if get_origin(option) is Literal and _metavar(field) == "NAME":
+            return f"One of {', '.join(get_args(option))}."
     return ""
+
+
+def _range(field: FieldInfo) -> str:
+    bounds = {
+        key: value
+        for constraint in (*field.metadata, *_nested_constraints(field.annotation))
+        for key in ("gt", "ge", "lt", "le")
+        if (value := getattr(constraint, key, None)) is not None
+    }
+    low = bounds.get("ge", bounds.get("gt"))
+    high = bounds.get("le", bounds.get("lt"))
+    return format_range(low, high, above="gt" in bounds, below="lt" in bounds)
+
+
+def _nested_constraints(annotation: Any) -> list[Any]:
+    """The bounds of the first type, where a key may be of several."""
+    for option in get_args(annotation):
+        for info in getattr(option, "__metadata__", ()):
+            return list(getattr(info, "metadata", [info]))
+    return []
 
 
 def _metavar(field: FieldInfo) -> str:
@@ -132,5 +161,5 @@ def _metavar(field: FieldInfo) -> str:
             choices = "|".join(get_args(option))
             return choices if len(choices) <= MAX_METAVAR else "NAME"
     if int in options:
-        return "N"
-    return "TEXT" if str in options else "X"
+        return "INT"
+    return "TEXT" if str in options else "FLOAT"

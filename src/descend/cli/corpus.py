@@ -14,69 +14,112 @@ from descend.cli.config_flags import (
     resolve_flags,
     with_config_flags,
 )
+from descend.cli.help_format import HelpCommand, HelpGroup
 from descend.cli.output import print_json, print_result, set_up_logging
 from descend.units import format_count
 
 if TYPE_CHECKING:
     from descend.data.corpus_builder import CorpusBuildSummary
 
-corpus_app = typer.Typer(help="Gather and measure text.", no_args_is_help=True)
+corpus_app = typer.Typer(cls=HelpGroup, help="Build a corpus and measure it.", no_args_is_help=True)
 
 DropBoilerplate = Annotated[
-    bool, typer.Option("--drop-boilerplate", help="Drop passages that recur across documents.")
+    bool, typer.Option("--drop-boilerplate", help="Drop text that recurs across documents.")
 ]
 Encoding = Annotated[
-    str | None, typer.Option(help="Encoding of text files without a byte-order mark.")
+    str | None,
+    typer.Option(
+        metavar="TEXT",
+        rich_help_panel="Data",
+        help="Encoding of text files. Default: UTF-8, else detected.",
+    ),
 ]
 TextColumn = Annotated[
-    str | None, typer.Option("--text-column", help="Columns or keys that hold the text.")
+    str | None,
+    typer.Option(
+        "--text-column",
+        metavar="TEXT",
+        rich_help_panel="Data",
+        help="Columns or keys with the text. Default: chosen by name and length.",
+    ),
 ]
 DatasetSplit = Annotated[
-    str | None, typer.Option("--dataset-split", help="Split of a data set to read.")
+    str | None,
+    typer.Option(
+        "--dataset-split",
+        metavar="TEXT",
+        rich_help_panel="Data",
+        help="Split of a dataset to read. Default: all.",
+    ),
+]
+
+
+Extensions = Annotated[
+    str | None,
+    typer.Option(metavar=".py,.md", help="File extensions to include. Default: all."),
+]
+SplitInto = Annotated[
+    Literal["document", "line", "chunk"],
+    typer.Option(
+        metavar="NAME", help="How files are split into documents: document, line, or chunk."
+    ),
+]
+ChunkChars = Annotated[
+    int,
+    typer.Option(
+        "--chunk-chars", metavar="INT", rich_help_panel="Data", help="Characters per chunk."
+    ),
+]
+OverlapChars = Annotated[
+    int,
+    typer.Option(
+        "--overlap-chars",
+        metavar="INT",
+        rich_help_panel="Data",
+        help="Overlap between chunks, in characters.",
+    ),
+]
+MinLength = Annotated[
+    int,
+    typer.Option("--min-length", metavar="INT", help="Drop shorter documents (in characters)."),
+]
+MaxFiles = Annotated[
+    int | None,
+    typer.Option(
+        "--max-files", metavar="INT", help="Maximum number of files to read. Default: all."
+    ),
+]
+SampleSize = Annotated[
+    int | None,
+    typer.Option(
+        "--sample-size", metavar="INT", help="Number of documents to sample. Default: all."
+    ),
+]
+Deduplicate = Annotated[
+    Literal["none", "exact", "near"],
+    typer.Option(metavar="NAME", help="Duplicate documents to drop: none, exact, or near."),
 ]
 
 
 def add(
-    src: Annotated[
-        list[Path], typer.Argument(metavar="SRC…", help="Files or folders to take from.")
-    ],
+    src: Annotated[list[Path], typer.Argument(metavar="SRC…", help="Files or folders to read.")],
     dest: Annotated[Path, typer.Argument(metavar="DEST", help="The corpus folder to add to.")],
-    extensions: Annotated[
-        str | None, typer.Option(metavar=".py,.md", help="Only files ending so.")
-    ] = None,
-    split: Annotated[
-        Literal["document", "line", "chunk"], typer.Option(help="What becomes one document.")
-    ] = "document",
-    chunk_chars: Annotated[
-        int, typer.Option("--chunk-chars", help="Characters in a chunk.")
-    ] = 2000,
-    overlap_chars: Annotated[
-        int, typer.Option("--overlap-chars", help="Characters chunks share.")
-    ] = 0,
-    min_length: Annotated[
-        int,
-        typer.Option("--min-length", help="Drop shorter documents (characters)."),
-    ] = 1,
-    max_files: Annotated[
-        int | None, typer.Option("--max-files", help="Read at most so many files.")
-    ] = None,
-    sample_size: Annotated[
-        int | None, typer.Option("--sample-size", help="Keep so many documents.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Decides which documents are sampled.")] = 0,
-    deduplicate: Annotated[
-        Literal["none", "exact", "near"], typer.Option(help="Which repeated documents to drop.")
-    ] = "exact",
+    extensions: Extensions = None,
+    split: SplitInto = "document",
+    chunk_chars: ChunkChars = 2000,
+    overlap_chars: OverlapChars = 0,
+    min_length: MinLength = 1,
+    max_files: MaxFiles = None,
+    sample_size: SampleSize = None,
+    seed: Annotated[int, typer.Option(metavar="INT", help="Seed of the sample.")] = 0,
+    deduplicate: Deduplicate = "exact",
     drop_boilerplate: DropBoilerplate = False,
     encoding: Encoding = None,
     text_column: TextColumn = None,
     dataset_split: DatasetSplit = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Gather text from files of many formats into a corpus folder.
-
-    descend corpus add notes/ papers/ my-corpus --extensions .md,.pdf
-    """
+    """Add text from files of many formats to a corpus folder."""
     from descend.data.corpus_builder import build_corpus
     from descend.data.readers.options import ReadOptions
 
@@ -102,7 +145,7 @@ def _gathered_line(done: CorpusBuildSummary, drop_boilerplate: bool) -> str:
     return (
         f"{format_count(done.documents, 'document')} ({done.bytes:,} bytes) from "
         f"{format_count(done.files, 'file')}{unreadable} {'is' if done.documents == 1 else 'are'} "
-        f"in {done.path}; dropped: {done.too_short} too short, "
+        f"in {done.path}. Removed: {done.too_short} too short, "
         f"{done.exact_duplicates} exact and {done.near_duplicates} near duplicates, "
         f"{done.num_not_sampled} not sampled{recurring}"
     )
@@ -112,16 +155,13 @@ def stats(
     values: dict[str, Any],
     corpus: Annotated[
         str | None,
-        typer.Argument(metavar="CORPUS", help="A folder, a file, - or an embedded corpus."),
+        typer.Argument(metavar="CORPUS", help="A folder, a file, - or a built-in corpus."),
     ] = None,
     config: ConfigFile = None,
     preset: Preset = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Documents, bytes, tokens, repeats, and the losses that any model must beat.
-
-    descend corpus stats my/texts
-    """
+    """Show documents, tokens, duplicates, and the n-gram baselines of a corpus."""
     from descend.api import measure_corpus
     from descend.report.text.run_summary import format_corpus_stats
 
@@ -135,5 +175,5 @@ def stats(
         print_result("\n".join(format_corpus_stats(corpus_stats)))
 
 
-corpus_app.command("add")(add)
-corpus_app.command("stats")(with_config_flags(stats, leave_out=("corpus_dir",)))
+corpus_app.command("add", cls=HelpCommand)(add)
+corpus_app.command("stats", cls=HelpCommand)(with_config_flags(stats, leave_out=("corpus_dir",)))

@@ -16,7 +16,7 @@ RunFolder = Annotated[
     Path,
     typer.Argument(
         metavar="RUN_OR_LOG",
-        help="The folder of a run, finished or not; or another program's loss log or folder.",
+        help="A run folder (finished or not), or a loss log from another program.",
         callback=named_run,
     ),
 ]
@@ -27,35 +27,36 @@ def diagnose(
     budget: Annotated[
         float,
         typer.Option(
-            metavar="SHARE",
-            help="Of the run's own time, for trials; one to three minutes at least.",
+            "--trial-budget",
+            metavar="FLOAT",
+            help="Trial budget as a fraction of the run's training time (minimum: one to three "
+            "minutes). Range: 0 to 100.",
         ),
     ] = DEFAULT_BUDGET,
-    no_proof: Annotated[
-        bool, typer.Option("--no-proof", help="Read the signals only, try nothing.")
+    no_trials: Annotated[
+        bool, typer.Option("--no-trials", help="Use the recorded metrics only. Run no trials.")
     ] = False,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Tell how each other cause was ruled out.")
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", help="Also explain how every other cause was ruled out."),
     ] = False,
     fail_on: Annotated[
         list[str] | None,
-        typer.Option(metavar="CAUSE", help="End with exit code 1 if this cause is found."),
+        typer.Option(metavar="CAUSE", help="Exit with code 1 if this cause is found."),
     ] = None,
     corpus: Annotated[
         str | None,
-        typer.Option(metavar="CORPUS", help="For a log: the text that its run trained on."),
+        typer.Option(metavar="CORPUS", help="For a loss log: the text of its run."),
     ] = None,
     vocab_size: Annotated[
         int | None,
-        typer.Option("--vocab-size", help="For a log: the vocabulary's size."),
+        typer.Option("--vocab-size", metavar="INT", help="For a loss log: the vocabulary size."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say why a run does not learn better, with proof by trial.
+    """Find out why a run does not learn better.
 
-    descend diagnose models/transformer_1735862400
-
-    descend diagnose train.log --vocab-size 50257
+    Each suspected cause is tested in paired trials: the same run with one change.
     """
     from descend.diagnosis.diagnose import validate_cause_names
 
@@ -65,14 +66,14 @@ def diagnose(
         from descend.report.text.log_diagnosis import format_log_diagnosis
 
         of_log = diagnose_log(run, corpus=corpus, vocab_size=vocab_size)
-        _print_result(of_log, format_log_diagnosis(of_log, explain), as_json)
+        _print_result(of_log, format_log_diagnosis(of_log, verbose), as_json)
         diagnosed_names = {of_log.verdict, *(f.cause for f in of_log.causes)}
     else:
         from descend.report.text.diagnosis import format_diagnosis
 
         _reject_log_options(corpus=corpus, vocab_size=vocab_size)
-        diagnosis = _diagnose(run, budget, proof=not no_proof)
-        _print_result(diagnosis, format_diagnosis(diagnosis, explain), as_json)
+        diagnosis = _diagnose(run, budget, proof=not no_trials)
+        _print_result(diagnosis, format_diagnosis(diagnosis, verbose), as_json)
         diagnosed_names = {diagnosis.verdict}
         if diagnosis.verdict != "unknown":  # what may be is no failure
             diagnosed_names |= {f.cause for f in diagnosis.causes}
@@ -81,7 +82,7 @@ def diagnose(
 
 
 def _holds_a_log(folder: Path) -> bool:
-    """Whether a folder is another program's, with a log in it."""
+    """Return whether a folder is another program's, with a log in it."""
     from descend.loss_logs.log_folder import holds_record, log_files
     from descend.runs.run_files import has_model, is_run_folder
 
@@ -89,7 +90,19 @@ def _holds_a_log(folder: Path) -> bool:
         return False
     if holds_record(folder):
         return True
-    return not has_model(folder) and bool(log_files(folder))
+    if has_model(folder) or _holds_our_results(folder):
+        return False
+    return bool(log_files(folder))
+
+
+def _holds_our_results(folder: Path) -> bool:
+    """Return whether an experiment or runs of ours are in a folder: no log of another program."""
+    from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE
+    from descend.runs.run_files import is_run_folder
+
+    if any((folder / name).exists() for name in (ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE)):
+        return True
+    return any(is_run_folder(child) for child in folder.iterdir() if child.is_dir())
 
 
 def _diagnose(run: Path, budget: float, *, proof: bool) -> Diagnosis:
@@ -99,9 +112,7 @@ def _diagnose(run: Path, budget: float, *, proof: bool) -> Diagnosis:
         return examine(run, budget=budget, proof=proof, console=stderr_console())
     except KeyboardInterrupt:
         if proof:
-            print_status(
-                "trials that came to their end are kept: the same command goes on from them"
-            )
+            print_status("Finished trials are cached. Run the same command again to continue.")
         raise
 
 
@@ -116,6 +127,6 @@ def _reject_log_options(**options: object) -> None:
     for key, value in options.items():
         if value is not None:
             raise ConfigError(
-                key, f"{value} beside the folder of a run", "it for a loss log only",
-                "leave it out: a run knows its own",
+                key, f"{value} together with a run folder",
+                "this option only together with a loss log", "leave it out",
             )  # fmt: skip

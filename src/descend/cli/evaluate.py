@@ -14,14 +14,11 @@ from descend.cli.output import print_json, print_result, set_up_logging
 def evaluate(
     model: ModelFolder,
     corpus: Annotated[
-        str, typer.Argument(metavar="CORPUS", help="A folder, a file, - or an embedded corpus.")
+        str, typer.Argument(metavar="CORPUS", help="A folder, a file, - or a built-in corpus.")
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Judge a model on all of a text, which it should not have trained on.
-
-    descend evaluate models/transformer_1735862400 other/texts
-    """
+    """Evaluate a model on a text it was not trained on."""
     from descend.api import load
     from descend.units import perplexity
 

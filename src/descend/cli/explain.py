@@ -15,23 +15,23 @@ from descend.cli.output import print_json, print_result
 def explain(
     what: Annotated[
         list[str] | None,
-        typer.Argument(metavar="WHAT", help="A setting or an idea; left out: list all pages."),
+        typer.Argument(
+            metavar="[NAME]",
+            help="Name of a setting, metric, cause, or bug. Without it: list all pages.",
+        ),
     ] = None,
     run: Annotated[
         Path | None,
         typer.Option(
             "--run",
             metavar="RUN",
-            help="Speak of this run, with its own numbers.",
+            help="Include the values of this run on the page.",
             callback=named_run,
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Explain a setting or an idea on a page, in simple words.
-
-    descend explain learning_rate --run models/transformer_1735862400
-    """
+    """Explain a setting, metric, cause, or bug on one page."""
     from descend.handbook.explain import explain_page, list_pages
 
     page = explain_page(" ".join(what), run) if what else list_pages(run)

@@ -14,21 +14,19 @@ from descend.cli.output import print_json, print_result
 def forecast(
     run: Annotated[
         Path,
-        typer.Argument(metavar="RUN", help="The folder of the run.", callback=named_run),
+        typer.Argument(metavar="RUN", help="The run folder.", callback=named_run),
     ],
     epochs: Annotated[
         int | None,
         typer.Option(
-            "--epochs", "--epoch", metavar="N",
-            help="How many more; left open: as many as it had, or the rest of an unfinished run.",
+            "--epochs", "--epoch", metavar="INT",
+            help="Number of further epochs. Default: as many again, or the rest of an unfinished "
+            "run.",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Say whether more epochs will help, with an interval.
-
-    descend forecast models/transformer_1735862400 --epochs 5
-    """
+    """Predict the validation loss of further epochs, with an 80% interval."""
     import msgspec
 
     from descend.forecast.forecast_run import UndeterminedForecast, forecast_run
@@ -37,7 +35,7 @@ def forecast(
     try:
         result = forecast_run(run, epochs)
     except UndeterminedForecast as reason:
-        sentence = f"Nothing can be forecast of {run}: {reason.actual}. To go on: {reason.fix}."
+        sentence = f"No forecast is possible for {run}: {reason.actual}. Fix: {reason.fix}."
         if as_json:
             print_json({"run": str(run), "effect": "undetermined", "sentence": sentence})
         else:

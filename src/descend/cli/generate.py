@@ -14,43 +14,83 @@ ModelFolder = Annotated[
     Path,
     typer.Argument(
         metavar="MODEL",
-        help="The folder of a trained model.",
+        help="The model folder.",
         callback=named_run,
     ),
 ]
-MaxLength = Annotated[int, typer.Option("--max-length", help="Most tokens to write.", min=0)]
-Temperature = Annotated[float, typer.Option(help="Below 1: safer; above 1: bolder.")]
-TopK = Annotated[int, typer.Option("--top-k", help="Only the k likeliest tokens; 0: all.")]
+MaxNewTokens = Annotated[
+    int,
+    typer.Option(
+        "--max-new-tokens", metavar="INT", min=0, help="Maximum number of tokens to generate."
+    ),
+]
+Temperature = Annotated[
+    float,
+    typer.Option(
+        metavar="FLOAT",
+        help="Sampling temperature. Lower values are more deterministic. Range: above 0.",
+    ),
+]
+TopK = Annotated[
+    int,
+    typer.Option(
+        "--top-k", metavar="INT", help="Sample from the k most likely tokens. 0: from all tokens."
+    ),
+]
 TopP = Annotated[
     float,
-    typer.Option("--top-p", help="Only tokens that reach this probability together."),
+    typer.Option(
+        "--top-p",
+        metavar="FLOAT",
+        help="Nucleus sampling: keep the smallest set of tokens with this total probability. "
+        "Range: above 0 to 1.",
+    ),
 ]
 MinP = Annotated[
     float,
-    typer.Option("--min-p", help="Only tokens this probable beside the likeliest."),
+    typer.Option(
+        "--min-p",
+        metavar="FLOAT",
+        help="Drop tokens below this fraction of the top token's probability. Range: 0 to 1.",
+    ),
 ]
 RepetitionPenalty = Annotated[
     float,
-    typer.Option("--repetition-penalty", help="Above 1: repeats less."),
+    typer.Option(
+        "--repetition-penalty",
+        metavar="FLOAT",
+        help="Penalty for repeated tokens. 1 disables it.",
+    ),
 ]
 NoRepeat = Annotated[
     int,
     typer.Option(
         "--no-repeat-ngram-size",
-        help="No so long sequence twice; 0: off.",
+        metavar="INT",
+        help="Never repeat an n-gram of this length. 0 disables it.",
     ),
 ]
-Stop = Annotated[list[str] | None, typer.Option(help="Stop before this text; may be repeated.")]
-Seed = Annotated[int | None, typer.Option(help="The same seed gives the same text.")]
+Stop = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TEXT", help="Stop before this text. May be repeated."),
+]
+Seed = Annotated[
+    int | None, typer.Option(metavar="INT", help="Random seed. Default: a new one each time.")
+]
 
 
 def generate(
     model: ModelFolder,
     prompts: Annotated[
-        list[str], typer.Argument(metavar="PROMPT…", help="One or several beginnings; - reads one.")
+        list[str],
+        typer.Argument(
+            metavar="PROMPT…", help="One or more prompts. - reads one from standard input."
+        ),
     ],
-    max_length: MaxLength = 100,
-    greedy: Annotated[bool, typer.Option("--greedy", help="Always the likeliest token.")] = False,
+    max_new_tokens: MaxNewTokens = 100,
+    greedy: Annotated[
+        bool, typer.Option("--greedy", help="Always pick the most likely token.")
+    ] = False,
     temperature: Temperature = 0.9,
     top_k: TopK = 40,
     top_p: TopP = 0.92,
@@ -61,10 +101,7 @@ def generate(
     seed: Seed = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let a model write on.
-
-    descend generate models/transformer_1735862400 "Once upon a time"
-    """
+    """Continue a text with a trained model."""
     import sys
     from itertools import chain
 
@@ -79,7 +116,7 @@ def generate(
     loaded = load(model)
     if not as_json and len(prompt_texts) == 1:
         chunks = loaded.stream(
-            prompt_texts[0], max_length, seed=seed, stop=stop or (), **sampling_options
+            prompt_texts[0], max_new_tokens, seed=seed, stop=stop or (), **sampling_options
         )
         first = next(chunks, "")  # a mistake in the settings shows here, before anything is printed
         for chunk in chain([prompt_texts[0], first], chunks):
@@ -87,7 +124,7 @@ def generate(
         write_generated("\n")
         return
     written = loaded.complete(
-        prompt_texts, max_length, seed=seed, stop=stop or (), **sampling_options
+        prompt_texts, max_new_tokens, seed=seed, stop=stop or (), **sampling_options
     )
     if not as_json:
         print_result("\n\n".join(p + c.text for p, c in zip(prompt_texts, written, strict=True)))

@@ -19,23 +19,23 @@ from descend.cli.output import (
 
 def improve(
     what: Annotated[
-        str, typer.Argument(metavar="RUN_OR_TEXT", help="The folder of a run, or a text.")
+        str, typer.Argument(metavar="RUN_OR_TEXT", help="A run folder, or a text to train on.")
     ],
     minutes: Annotated[
-        float, typer.Option(metavar="M", help="From the start to the best model.")
+        float,
+        typer.Option(
+            metavar="FLOAT", help="Time limit in minutes for all runs together. Range: above 0."
+        ),
     ] = 10.0,
     save_dir: Annotated[
         str | None,
-        typer.Option("--save-dir", help="Folder of all of it; one that was interrupted goes on."),
+        typer.Option(
+            "--save-dir", metavar="DIR", help="Output folder. An interrupted one is continued."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make the best model for a run or a text in a given time, and say what brought how much.
-
-    descend improve my/texts --minutes 10
-
-    descend improve models/transformer_1735862400 --minutes 10
-    """
+    """Find the best model for a run or a text within a time limit, change by change."""
     from descend.api import improve as find_best
     from descend.report.text.improvement import improvement_text, model_line, trial_line
 

@@ -14,15 +14,13 @@ from descend.runs.run_list import MODELS
 
 def list_all(
     folder: Annotated[
-        Path, typer.Argument(metavar="[FOLDER]", help="Where the runs are; default: models.")
+        Path, typer.Argument(metavar="[FOLDER]", help="Folder with the runs. Default: models.")
     ] = MODELS,
     as_json: JsonOption = False,
 ) -> None:
-    """List the runs in a folder, the oldest first.
+    """List the runs in a folder, oldest first.
 
-    descend list
-
-    Wherever a run is named, `latest` and the beginning of its name do as well.
+    Every command that takes a run also accepts `latest` or the beginning of a run's name.
     """
     from descend.report.text.run_list import listing_text
     from descend.runs.run_list import list_runs

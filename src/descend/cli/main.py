@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 import traceback
+from collections.abc import Callable
 
 import typer
 from typer.exceptions import Exit, TyperException
@@ -25,6 +26,7 @@ from descend.cli.evaluate import evaluate
 from descend.cli.explain import explain
 from descend.cli.forecast import forecast
 from descend.cli.generate import generate
+from descend.cli.help_format import HelpCommand, HelpGroup
 from descend.cli.improve import improve
 from descend.cli.json_error import print_error, translate_usage
 from descend.cli.list import list_all
@@ -33,24 +35,18 @@ from descend.cli.report import report
 from descend.cli.resume import resume
 from descend.cli.search import search
 from descend.cli.tokenizer import tokenizer_app
-from descend.cli.train import continue_training, train
+from descend.cli.train import TRAIN_COMMON, continue_training, train
 from descend.errors import DescendError, shorten
-from descend.guard import make_visible
 from descend.version import __version__
 
-HELP = """Train a small language model on your own text, and learn why when it will not learn.
+HELP = """Train small language models on your own text, and find out why one does not learn.
 
-Two examples:
-
-  descend train                     the embedded corpus, about five minutes
-
-  descend train my/texts --minutes 10  the best model for ten minutes
-
-  descend train my/texts --epoch 5  your own text
+`descend train` without a text trains on a built-in corpus, in about five minutes.
 """
 
 app = typer.Typer(
     name="descend",
+    cls=HelpGroup,
     help=HELP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -82,34 +78,37 @@ def _options(
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Show the version."
     ),
-    debug: bool = typer.Option(
-        False, "--debug", help="Show a traceback with an error; works after the verb too."
-    ),
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
 ) -> None:
     pass
 
 
-app.command("train")(with_config_flags(train, leave_out=("corpus_dir",)))
-app.command("continue")(with_config_flags(continue_training, leave_out=("corpus_dir",)))
-app.command("resume")(resume)
-app.command("generate")(generate)
-app.command("chat")(chat)
-app.command("evaluate")(evaluate)
-app.command("explain")(explain)
-app.command("diagnose")(diagnose)
-app.command("checklist")(checklist)
-app.command("report")(report)
-app.command("improve")(improve)
-app.command("compare")(with_config_flags(compare, leave_out=("corpus_dir", "save_dir", "minutes")))
-app.command("attribute")(attribute)
-app.command("search")(with_config_flags(search, leave_out=("corpus_dir", "save_dir", "minutes")))
-app.command("check")(check)
-app.command("forecast")(forecast)
-app.command("plan")(plan)
-app.command("list")(list_all)
-app.add_typer(corpus_app, name="corpus")
-app.add_typer(tokenizer_app, name="tokenizer")
-app.add_typer(config_app, name="config")
+def _add(name: str, panel: str, verb: Callable[..., None]) -> None:
+    app.command(name, cls=HelpCommand, rich_help_panel=panel)(verb)
+
+
+_LEFT_OUT = ("corpus_dir", "save_dir", "minutes")
+_add("train", "Train", with_config_flags(train, ("corpus_dir",), TRAIN_COMMON))
+_add("continue", "Train", with_config_flags(continue_training, ("corpus_dir",), TRAIN_COMMON))
+_add("resume", "Train", resume)
+_add("plan", "Train", plan)
+app.add_typer(corpus_app, name="corpus", rich_help_panel="Train")
+app.add_typer(tokenizer_app, name="tokenizer", rich_help_panel="Train")
+_add("generate", "Use", generate)
+_add("chat", "Use", chat)
+_add("evaluate", "Use", evaluate)
+_add("list", "Use", list_all)
+_add("diagnose", "Diagnose", diagnose)
+_add("improve", "Diagnose", improve)
+_add("checklist", "Diagnose", checklist)
+_add("report", "Diagnose", report)
+_add("forecast", "Diagnose", forecast)
+_add("check", "Diagnose", check)
+_add("compare", "Experiment", with_config_flags(compare, _LEFT_OUT))
+_add("attribute", "Experiment", attribute)
+_add("search", "Experiment", with_config_flags(search, _LEFT_OUT))
+_add("explain", "Learn", explain)
+app.add_typer(config_app, name="config", rich_help_panel="Learn")
 
 
 def main() -> None:
@@ -152,7 +151,7 @@ def run(arguments: list[str], debug: bool = False) -> int:
             print(f"next: {problem.next_command}", file=sys.stderr)
         return problem.exit_code
     except (KeyboardInterrupt, EOFError):
-        return _fail("stopped", CTRL_C, debug)
+        return _fail("Stopped.", CTRL_C, debug)
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         from descend.cli.output import drop_output
 
@@ -176,13 +175,14 @@ def run(arguments: list[str], debug: bool = False) -> int:
 
 def _format_usage_error(problem: TyperException, arguments: list[str]) -> str:
     """Typer's words with the verb they are about and where to read on."""
-    message = problem.format_message().rstrip(".?").replace(". Did you mean", ", did you mean")
+    message = problem.format_message().rstrip(".")
     if not message:
         return message
     message = translate_usage(message)
     context = getattr(problem, "ctx", None)
     verb = context.command_path if context else _verb(arguments)
-    return f"{verb}: {message[0].lower()}{message[1:]}; `{verb} --help` shows what is expected."
+    end = "" if message.endswith("?") else "."
+    return f"{verb}: {message[0].lower()}{message[1:]}{end} See `{verb} --help`."
 
 
 def _verb(arguments: list[str]) -> str:
@@ -201,5 +201,7 @@ def _fail(message: str, code: int, debug: bool) -> int:
         traceback.print_exc()
     if message:
         prefix = "" if code in (129, CTRL_C, 143) else "error: "
-        print(make_visible(shorten(prefix + " ".join(message.split()), 4000)), file=sys.stderr)
+        from descend.cli.output import print_status
+
+        print_status(shorten(prefix + " ".join(message.split()), 4000))
     return code

@@ -1,11 +1,13 @@
-"""Standard output is for results, standard error for everything said on the way."""
+"""Standard output is for results, standard error for progress and errors."""
 
 from __future__ import annotations
 
 import logging
 import os
 import re
+import shutil
 import sys
+import textwrap
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -49,13 +51,39 @@ def stderr_console() -> Console:
 
 
 def print_status(text: str) -> None:
-    """One line on standard error."""
-    print(make_visible(text), file=sys.stderr, flush=True)
+    """Print a line on standard error."""
+    print(wrap_for(sys.stderr, make_visible(text)), file=sys.stderr, flush=True)
 
 
 def print_result(text: str) -> None:
-    """A result on standard output."""
-    write_out(make_visible(text) + "\n")
+    """Print a result on standard output."""
+    write_out(wrap_for(sys.stdout, make_visible(text)) + "\n")
+
+
+def wrap_for(stream: TextIO, text: str) -> str:
+    """`text` wrapped between words for a terminal, and as it is for a file or a pipe."""
+    if not stream.isatty():
+        return text
+    return wrap_lines(text, shutil.get_terminal_size().columns)
+
+
+def wrap_lines(text: str, width: int) -> str:
+    """Wrap the sentences of `text` between words; a further line stands two columns to the right.
+
+    Tables keep their columns, and a line with a command stays one line, so that it can be copied.
+    """
+    lines = []
+    for line in text.splitlines():
+        body = line.lstrip(" ")
+        indent = line[: len(line) - len(body)]
+        if len(line) <= width or "  " in body or "descend " in body:
+            lines.append(line)
+            continue
+        lines += textwrap.wrap(
+            body, width, initial_indent=indent, subsequent_indent=f"{indent}  ",
+            break_long_words=False, break_on_hyphens=False,
+        )  # fmt: skip
+    return "\n".join(lines)
 
 
 def print_json(value: Any) -> None:

@@ -29,50 +29,51 @@ DEFAULT_MINUTES = 10.0
 def plan(
     corpus: Annotated[
         str | None,
-        typer.Argument(metavar="[CORPUS]", help="A folder, a file, - or an embedded corpus."),
+        typer.Argument(metavar="[CORPUS]", help="A folder, a file, - or a built-in corpus."),
     ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(
-            "--minutes", metavar="X",
-            help="From the start of the command to the saved model.  [default: 10]",
+            "--minutes", metavar="FLOAT",
+            help="Time limit in minutes, from the start to the saved model. "
+            "Range: above 0. Default: 10.",
         ),
     ] = None,
     target_loss: Annotated[
         float | None,
         typer.Option(
-            "--target-loss", metavar="BITS",
-            help="Rather: the shortest time to so many bits per byte of held-out text.",
+            "--target-bits-per-byte", metavar="FLOAT",
+            help="Instead of --minutes: find the shortest run that reaches this validation loss "
+            "in bits per byte. Range: above 0.",
         ),
     ] = None,
     max_memory: Annotated[
         float | None,
-        typer.Option("--max-memory", metavar="GB",
-                     help="Most memory that training may take, in GB (10^9 bytes)."),
+        typer.Option("--max-memory-gb", metavar="FLOAT", rich_help_panel="Hardware",
+                     help="Maximum training memory in GB (10^9 bytes). Range: above 0. "
+                     "Default: what is free."),
     ] = None,
     save_dir: Annotated[
         str | None,
-        typer.Option("--save-dir", help="Folder of the model, with --run."),
+        typer.Option("--save-dir", metavar="DIR", help="With --run: output folder of the model."),
     ] = None,
-    run: Annotated[bool, typer.Option("--run", help="Train it, and compare.")] = False,
+    run: Annotated[
+        bool,
+        typer.Option("--run", help="Train the planned model and compare it with the prediction."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Choose what to train on a text in a given time, and say what to expect.
-
-    descend plan my/texts --minutes 10
-
-    descend plan my/texts --minutes 10 --run
-    """
+    """Choose a model and training configuration for a time limit and predict the result."""
     if minutes is not None and target_loss is not None:
-        raise ConfigError("target_loss", "--target-loss beside --minutes", "one of the two",
-                          "leave one of them out")  # fmt: skip
+        raise ConfigError("target_bits_per_byte", "--target-bits-per-byte and --minutes",
+                          "one of the two", "leave one of them out")  # fmt: skip
     from descend.config_sources import resolve_config
     from descend.planner.make_plan import check_bounds, make_corpus_plan, plan_config
 
     set_up_logging("info")
     budget_minutes = DEFAULT_MINUTES if minutes is None and target_loss is None else minutes
     check_bounds(budget_minutes, target_loss, max_memory)
-    print_status("measuring this machine and the text: a few seconds, half a minute for a long run")
+    print_status("Benchmarking this machine and analyzing the corpus (up to 30 seconds)…")
     resolved = resolve_config({} if corpus is None else {"corpus_dir": corpus})
     began = None if budget_minutes is None else command_began()
     planned = make_corpus_plan(corpus, budget_minutes, target_loss, max_memory, resolved, began)

@@ -15,17 +15,14 @@ def resume(
         Path,
         typer.Argument(
             metavar="MODEL",
-            help="The folder of the run.",
+            help="The run folder.",
             callback=named_run,
         ),
     ],
     verbose: Verbose = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Continue a run that was interrupted, exactly where it stopped.
-
-    descend resume models/transformer_1735862400
-    """
+    """Continue an interrupted run exactly where it stopped."""
     from descend.api import resume as take_up
     from descend.cli.run_and_report import run_and_report
 

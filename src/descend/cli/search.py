@@ -21,10 +21,45 @@ from descend.trials.trial_spec import SEARCH_EVALUATION_TOKENS
 Over = Annotated[
     list[str] | None,
     typer.Option(
-        "--over",
+        "--space",
         metavar="KEY=A..B",
-        help="A range, or values KEY=A,B; repeatable. Left open: learning_rate, embed_dim, "
-        "num_layers and batch_size.",
+        help="Search space: a range KEY=A..B or values KEY=A,B. May be repeated. Default: "
+        "learning_rate, embed_dim, num_layers, batch_size.",
+    ),
+]
+
+
+Minutes = Annotated[
+    float,
+    typer.Option(
+        "--minutes",
+        metavar="FLOAT",
+        help="Time limit in minutes for the whole search. Range: above 0.",
+    ),
+]
+Budget = Annotated[
+    float | None,
+    typer.Option(
+        "--budget",
+        metavar="FLOAT",
+        help="Training budget per trial, in units of --budget-unit. "
+        "Range: above 0. Default: derived from --minutes.",
+    ),
+]
+ConfirmationSeeds = Annotated[
+    int,
+    typer.Option(
+        "--num-seeds",
+        min=1,
+        max=100,
+        metavar="INT",
+        help="Number of new seeds for the final comparison of base and best.",
+    ),
+]
+SaveDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--save-dir", metavar="DIR", help="Output folder. Default: a new folder in searches/."
     ),
 ]
 
@@ -33,33 +68,21 @@ def search(
     context: typer.Context,
     values: dict[str, Any],
     corpus: Corpus = None,
-    minutes: Annotated[
-        float, typer.Option("--minutes", metavar="X", help="Time for all of it.")
-    ] = 30.0,
+    minutes: Minutes = 30.0,
     over: Over = None,
     match: BudgetUnitOption = "seconds",
-    budget: Annotated[
-        float | None,
-        typer.Option("--budget", help="So many of it for each trial; left open: by --minutes."),
-    ] = None,
-    seeds: Annotated[
-        int,
-        typer.Option("--seeds", min=1, max=100, help="Fresh runs of base and best at the end."),
-    ] = 3,
+    budget: Budget = None,
+    seeds: ConfirmationSeeds = 3,
     evaluation_tokens: EvaluationTokens = SEARCH_EVALUATION_TOKENS,
     workers: Workers = None,
     config: ConfigFile = None,
     preset: Preset = None,
-    save_dir: Annotated[
-        Path | None, typer.Option("--save-dir", help="Left open: searches/, by what is asked.")
-    ] = None,
+    save_dir: SaveDir = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Search the best settings for a text in a given time.
+    """Search for the best configuration within a time limit.
 
-    descend search my/texts --minutes 30
-
-    descend search my/texts --over learning_rate=0.0003..0.01 --over embed_dim=128,256,512
+    Optuna proposes trials. The best one is compared with the base on new seeds.
     """
     from descend.api import run_search
     from descend.experiments.search.runner import plan_search

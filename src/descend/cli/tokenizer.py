@@ -14,9 +14,12 @@ from descend.cli.config_flags import (
     resolve_flags,
     with_config_flags,
 )
+from descend.cli.help_format import HelpCommand, HelpGroup
 from descend.cli.output import print_json, print_result, set_up_logging
 
-tokenizer_app = typer.Typer(help="Make a tokenizer of its own.", no_args_is_help=True)
+tokenizer_app = typer.Typer(
+    cls=HelpGroup, help="Train a tokenizer separately.", no_args_is_help=True
+)
 
 
 @tokenizer_app.callback()
@@ -26,16 +29,13 @@ def _only_a_group() -> None:
 
 def train(
     values: dict[str, Any],
-    corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="The text to learn from.")],
+    corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="Text to train on.")],
     output: Annotated[Path, typer.Argument(metavar="FILE", help="The tokenizer.json to write.")],
     config: ConfigFile = None,
     preset: Preset = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Learn a vocabulary from text, for several runs to share through vocab_path.
-
-    descend tokenizer train my/texts tokenizer.json --vocab-size 4096
-    """
+    """Train a tokenizer that several runs can share through --vocab-path."""
     from descend.training.tokenizer_training import train_and_save_tokenizer
 
     resolved = resolve_flags(values | {"corpus_dir": corpus}, config, preset)
@@ -50,9 +50,11 @@ def train(
         print_json(facts)
     else:
         print_result(
-            f"{made.vocab_size} tokens, {made.bytes_per_token:.2f} bytes each on held-out text; "
-            f"in {output}; use it with --vocab-path {output}"
+            f"Trained a tokenizer with {made.vocab_size} tokens ({made.bytes_per_token:.2f} bytes "
+            f"per token on validation text). Use it with --vocab-path {output}"
         )
 
 
-tokenizer_app.command("train")(with_config_flags(train, leave_out=("corpus_dir", "vocab_path")))
+tokenizer_app.command("train", cls=HelpCommand)(
+    with_config_flags(train, leave_out=("corpus_dir", "vocab_path"))
+)

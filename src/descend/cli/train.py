@@ -23,7 +23,42 @@ Corpus = Annotated[
     str | None,
     typer.Argument(
         metavar="CORPUS",
-        help="A folder, a file, - for standard input, or an embedded corpus (python, stories).",
+        help="Text to train on: a folder, a file, - (standard input), or a built-in corpus "
+        "(python, stories). Default: python.",
+    ),
+]
+
+TRAIN_COMMON = ("minutes", "epoch", "learning_rate", "batch_size", "device", "save_dir")
+"""Keys whose flags a first reader needs."""
+
+
+CorpusDir = Annotated[
+    str | None,
+    typer.Option(
+        "--corpus-dir", metavar="TEXT", rich_help_panel="Data", help="The same as CORPUS."
+    ),
+]
+FromRun = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="RUN",
+        help="Start from the configuration of this run. Other flags override it.",
+        callback=named_run,
+    ),
+]
+ApplyFix = Annotated[
+    bool,
+    typer.Option(
+        "--apply-fix",
+        help="With --from-run: apply the recommended change of its diagnosis.",
+    ),
+]
+ShowMetrics = Annotated[
+    bool,
+    typer.Option(
+        "--show-metrics",
+        rich_help_panel="Output",
+        help="Show diagnostic metrics while training.",
     ),
 ]
 
@@ -31,37 +66,18 @@ Corpus = Annotated[
 def train(
     values: dict[str, Any],
     corpus: Corpus = None,
-    corpus_dir: Annotated[
-        str | None, typer.Option("--corpus-dir", help="The same as CORPUS.")
-    ] = None,
+    corpus_dir: CorpusDir = None,
     config: ConfigFile = None,
     preset: Preset = None,
-    from_run: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="RUN",
-            help="Take the settings of this run; flags change them.",
-            callback=named_run,
-        ),
-    ] = None,
-    apply: Annotated[
-        bool, typer.Option("--apply", help="With --from-run: and what its diagnosis prescribes.")
-    ] = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Show the doctor's signals beside the curve.")
-    ] = False,
+    from_run: FromRun = None,
+    apply_fix: ApplyFix = False,
+    show_metrics: ShowMetrics = False,
     verbose: Verbose = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a model on text; without CORPUS on an embedded one.
+    """Train a model on a text.
 
-    descend train my/texts
-
-    descend train my/texts --minutes 10
-
-    descend train book.txt --epoch 5 --embed-dim 512
-
-    descend train --from-run models/transformer_1735862400 --apply
+    The defaults below are those of the preset `fast`.
     """
     from descend.api import train_with_config
     from descend.cli.run_and_report import run_and_report
@@ -69,16 +85,18 @@ def train(
     began = command_began()
     requested_config = values | _resolve_corpus_argument(corpus, corpus_dir)
     if from_run is not None:
-        run = (from_run, _config_from_run(from_run, apply, config, preset))
+        run = (from_run, _config_from_run(from_run, apply_fix, config, preset))
         resolved = resolve_config(requested_config, run=run)
         _check_paths(resolved, from_run)
-    elif apply:
-        raise ConfigError("--apply", "no --from-run", "the run that was diagnosed", "name it")
+    elif apply_fix:
+        raise ConfigError(
+            "--apply-fix", "no --from-run", "--from-run RUN", "name the run that was diagnosed"
+        )
     else:
         resolved = resolve_flags(requested_config, config, preset)
     level = resolved.config.log_level
     run_and_report(
-        lambda console: train_with_config(resolved, console, watch=watch, began=began),
+        lambda console: train_with_config(resolved, console, watch=show_metrics, began=began),
         as_json,
         level,
         verbose,
@@ -91,22 +109,17 @@ def continue_training(
         Path,
         typer.Argument(
             metavar="MODEL",
-            help="The folder of a trained model.",
+            help="The model folder.",
             callback=named_run,
         ),
     ],
     corpus: Corpus = None,
-    corpus_dir: Annotated[
-        str | None, typer.Option("--corpus-dir", help="The same as CORPUS.")
-    ] = None,
+    corpus_dir: CorpusDir = None,
     config: ConfigFile = None,
     verbose: Verbose = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train an existing model further, on the same or another text, into a new folder.
-
-    descend continue models/transformer_1735862400 --epoch 5 --learning-rate 0.0005
-    """
+    """Train an existing model further, on the same or another text."""
     from descend.api import continue_run
     from descend.cli.run_and_report import run_and_report
 
@@ -117,22 +130,22 @@ def continue_training(
 
 
 def _config_from_run(
-    run: Path, apply: bool, config: Path | None, preset: str | None
+    run: Path, apply_fix: bool, config: Path | None, preset: str | None
 ) -> dict[str, Any]:
-    """The settings that `run` was asked for, with its prescription if it is to be applied."""
+    """Read the configuration of `run`, with the recommended change if `apply_fix`."""
     from descend.cli.output import print_status
     from descend.diagnosis.recommended_config import recommended_run_config, requested_run_config
     from descend.report.text.diagnosis import assignments
 
     if config is not None or preset is not None:
         raise ConfigError(
-            "--from-run", "a --config or --preset beside it", "settings from one place",
-            "leave one of them out",
+            "--from-run", "--config or --preset together with --from-run",
+            "one source of settings", "leave one of them out",
         )  # fmt: skip
-    if not apply:
+    if not apply_fix:
         return requested_run_config(run)
     requested_config, changes = recommended_run_config(run)
-    print_status(f"prescribed for {run}: {assignments(changes)}")
+    print_status(f"Recommended by the diagnosis of {run}: {assignments(changes)}")
     return requested_config
 
 
@@ -150,7 +163,7 @@ def _resolve_corpus_argument(corpus: str | None, corpus_dir: str | None) -> dict
     if corpus is not None and corpus_dir not in (None, corpus):
         raise ConfigError(
             "corpus_dir",
-            f"{corpus_dir} beside CORPUS {corpus}",
+            f"{corpus_dir} together with CORPUS {corpus}",
             "one corpus",
             "leave one of them out",
         )

@@ -8,26 +8,42 @@ from typing import Annotated
 import typer
 
 Seeds = Annotated[
-    int, typer.Option("--seeds", min=1, max=100, help="Runs of each, paired by seed.")
+    int,
+    typer.Option(
+        "--num-seeds",
+        min=1,
+        max=100,
+        metavar="INT",
+        help="Number of seeds. Runs are paired by seed.",
+    ),
 ]
 BudgetUnitOption = Annotated[
-    str, typer.Option("--match", metavar="tokens|seconds|steps|epoch", help="What is equal.")
+    str,
+    typer.Option(
+        "--budget-unit",
+        metavar="UNIT",
+        help="What every run gets the same amount of: tokens, seconds, steps, or epoch.",
+    ),
 ]
 Corpus = Annotated[
-    str | None, typer.Argument(metavar="[CORPUS]", help="The text; left open: as in train.")
+    str | None,
+    typer.Argument(metavar="[CORPUS]", help="Text to train on. Default: as in `descend train`."),
 ]
 EvaluationTokens = Annotated[
     int,
     typer.Option(
-        "--evaluation-tokens",
+        "--eval-tokens",
         min=1,
-        metavar="N",
-        help="Held-out text to judge on, at 4 bytes each.",
+        metavar="INT",
+        rich_help_panel="Data",
+        help="Validation tokens used per evaluation, counted as 4 bytes each.",
     ),
 ]
 Workers = Annotated[
     int | None,
-    typer.Option("--workers", min=1, metavar="N", help="Runs at a time; left open: one a core."),
+    typer.Option(
+        "--workers", min=1, metavar="INT", help="Parallel workers. Default: one per core."
+    ),
 ]
 
 

@@ -80,7 +80,7 @@ def diagnose_run(
     """
     if not 0 <= budget <= MAX_BUDGET:
         raise ConfigError(
-            "--budget", f"{budget:g}", f"a share of the run's own time, 0 to {MAX_BUDGET:g}",
+            "--trial-budget", f"{budget:g}", f"a share of the run's own time, 0 to {MAX_BUDGET:g}",
             "0.15 is usual; 1 allows trials that take as long as the run",
         )  # fmt: skip
     began = time.monotonic()
@@ -129,7 +129,7 @@ def diagnose_run(
 
 EARLIER_DIAGNOSIS_WARNING = (
     "an earlier diagnosis of this run rests on trials, and this one on none: diagnosis.json keeps "
-    "the earlier one, which --apply and the report follow"
+    "the earlier one, which --apply-fix and the report follow"
 )
 
 

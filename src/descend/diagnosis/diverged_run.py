@@ -211,7 +211,8 @@ def _describe_trials(
     )
     if num_untested:
         warnings.append(
-            f"{num_untested} of {len(treatments)} changes were not tried: --budget allows no more"
+            f"{num_untested} of {len(treatments)} changes were not tested: "
+            "the --trial-budget is used up"
         )
     if not again:
         warnings.append(

@@ -41,7 +41,7 @@ def no_trials_reason(
     if not proof:
         return (
             "nothing was tried, as asked: the verdict rests on the signals alone; without "
-            "--no-proof changes are tried"
+            "--no-trials changes are tried"
         )
     if (
         not recorded_run.had_divergence

@@ -56,7 +56,7 @@ def check_memorization(
     if result.steps is None and result.num_updates < MAX_STEPS:
         return {}, [
             "whether the network can learn random tokens by heart was not seen to the end in "
-            f"{format_duration(seconds)}; a larger --budget gives it more"
+            f"{format_duration(seconds)}; a larger --trial-budget gives it more"
         ]
     measurements = [Measurement("memorization_loss", result.loss, "nats per token")]
     if result.steps is not None:

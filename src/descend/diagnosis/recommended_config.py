@@ -86,6 +86,6 @@ def recommended_run_config(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         said = diagnosis.causes[0].advice if diagnosis.causes else "nothing to change"
         raise RunFolderError(
             str(run), f"a diagnosis ({diagnosis.verdict}) that prescribes no setting: {said}",
-            "one that does", "follow it, or leave --apply out",
+            "one that does", "follow it, or leave --apply-fix out",
         )  # fmt: skip
     return make_changed_config(run, changes), changes

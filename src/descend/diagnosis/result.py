@@ -133,7 +133,7 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     causes: list[Finding]
     ruled_out: list[OtherCause]
     measurements: list[Evidence]
-    """All that was read off the run, for `--explain`."""
+    """All that was read off the run, for `--verbose`."""
     warnings: list[str]
     """What could not be looked at, and why; how long the trials were."""
     cost: Cost

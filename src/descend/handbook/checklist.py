@@ -197,12 +197,11 @@ def _sentence(run: RecordedRun, answers: list[ChecklistAnswer], diagnosis: Diagn
 def _advice(folder: Path, diagnosis: Diagnosis) -> str:
     """How to have more tried, by what stood in the way."""
     if diagnosis.verdict == "diverged":
-        return (
-            f"Ask a run that does not diverge: `descend train --from-run {quoted(folder)} --apply`."
-        )
+        command = f"`descend train --from-run {quoted(folder)} --apply-fix`"
+        return f"Ask a run that does not diverge: {command}."
     if diagnosis.untested_reason:
         return _capitalize_first(diagnosis.untested_reason) + "."
-    return f"`descend diagnose {quoted(folder)} --budget 0.5` has more time to try."
+    return f"`descend diagnose {quoted(folder)} --trial-budget 0.5` has more time to try."
 
 
 def _size(run: RecordedRun) -> str:

@@ -66,8 +66,8 @@ def format_value(value: object) -> str:
 
 
 def format_setting(value: object) -> str:
-    """The same for a setting, which may be left open (None)."""
-    return "left open" if value is None else format_value(value)
+    """The same for a setting, which may not be set (None)."""
+    return "not set" if value is None else format_value(value)
 
 
 _BOUND_TEXTS = {"gt": "more than", "ge": "from", "lt": "less than", "le": "up to"}
@@ -77,10 +77,10 @@ def _default(name: str) -> str:
     field = RunConfig.model_fields[name]
     if field.default is not None:
         return format_value(field.default)
-    meaning = (field.description or "").partition("left open: ")[2].rstrip(".")
+    meaning = (field.description or "").partition("Default: ")[2].rstrip(".")
     if "<" in meaning:  # Markdown would take it for a tag
         meaning = f"`{meaning}`"
-    return f"left open, which means: {meaning}" if meaning else "none"
+    return meaning or "none"
 
 
 def _constraints(field: Any) -> list[Any]:

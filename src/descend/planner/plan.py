@@ -196,7 +196,7 @@ def plan_for_target_loss(
     """
     if not target > 0:
         raise ConfigError(
-            "target_loss", f"{target:g}", "bits per byte above 0", "choose a loss above 0"
+            "target_bits_per_byte", f"{target:g}", "bits per byte above 0", "choose a loss above 0"
         )
     low, high, plan = math.log(MIN_MINUTES), math.log(MAX_MINUTES), None
     while high - low > CLOSE_ENOUGH:
@@ -217,7 +217,7 @@ def plan_for_target_loss(
             sample, rates, outlook, MAX_MINUTES, max_memory, axes
         ).predicted.bits_per_byte
         raise UserError(
-            "target_loss",
+            "target_bits_per_byte",
             f"{target:g} bits per byte",
             f"{best:.2f} or more, the least expected on this text within {MAX_MINUTES // 1440}"
             " days",

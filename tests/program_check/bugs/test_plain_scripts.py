@@ -54,13 +54,13 @@ def test_check_detects_unzeroed_gradients_in_plain_script() -> None:
 def test_check_accepts_every_form_of_gradient_zeroing(way: str) -> None:
     bugs, text = said_of(CLEARED[way])
     assert bugs == []
-    assert "gradients_not_zeroed" in text.split("not checked")[0]
+    assert "gradients_not_zeroed" in text.split("Not checked")[0]
 
 
 def test_check_reports_coverage_when_few_bugs_are_checkable() -> None:
     _, text = said_of(CLEARED["zero_grad"])
     first = text.splitlines()[0]
     assert "no bug found" not in text
-    assert "8 of 27 bugs could be looked for" in first
+    assert "8 of 27 checks could run" in first
     assert "def step(batch):" in text
     assert "docs/check.md" in text

@@ -91,7 +91,7 @@ def test_nondefault_settings_are_listed_first(trained: Path) -> None:
     )
     rows = {row[0]: row[1:] for row in requested_table.rows}
     assert rows["embed_dim"] == ("16", "asked", "256")
-    assert rows["warmup_steps"][1:] == ("chosen", "left open")
+    assert rows["warmup_steps"][1:] == ("chosen", "not set")
     assert ("max_steps", "–") in default_table.rows
     assert not set(rows) & {row[0] for row in default_table.rows}
     assert default_table.folded

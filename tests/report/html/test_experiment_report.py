@@ -161,7 +161,7 @@ def test_comparison_report_shows_intervals(compared: Comparison) -> None:
     assert whiskers == [[[0.4, 0], [0.6, 0]], [[0.6, 1], [0.6, 1]]]
     assert curves.option["series"][1]["data"] == [[100, 5.5], [200, 4.5], [300, 3.5]]
     assert table(page, "settings that differ").rows[1] == ("embed_dim=32", "32")
-    assert ("epoch", "2", "left open") in table(page, "What all share").rows
+    assert ("epoch", "2", "not set") in table(page, "What all share").rows
 
 
 def test_a_notebook_shows_a_comparison(compared: Comparison) -> None:
@@ -204,7 +204,7 @@ def test_a_notebook_shows_an_attribution(attributed: Attribution) -> None:
     hostile = msgspec.structs.replace(attributed, sentence="The <b>rate</b> did.")
     html = hostile._repr_html_()  # type: ignore[attr-defined]
     for part in ("The &lt;b&gt;rate&lt;/b&gt; did.", ">+0.400 (+0.300 to +0.500)<", ">+0.300 (+0",
-                 "1 run: all sets of changes were trained, 1 seed", "+2.0 points",
+                 "1 run: all sets of changes, 1 seed", "+2.0 points",
                  "learning_rate with batch_size +0.050"):  # fmt: skip
         assert part in html
     assert html.index("learning_rate 1") < html.index("batch_size 1") < html.index("all of it")
@@ -261,7 +261,7 @@ def test_a_damaged_record_gets_one_sentence(own_folder: Path) -> None:
 
 def test_report_ends_with_reproducing_command(compared: Comparison, tmp_path: Path) -> None:
     assert comparison_report(compared, tmp_path).sections[-1].name == "settings"
-    again = msgspec.structs.replace(compared, command="descend compare 'my texts' --seeds 1")
+    again = msgspec.structs.replace(compared, command="descend compare 'my texts' --num-seeds 1")
     last = comparison_report(again, tmp_path).sections[-1]
     assert last.name == "again"
     assert [b.text for b in last.blocks if isinstance(b, Command)] == [again.command]

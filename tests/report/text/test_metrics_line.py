@@ -1,4 +1,4 @@
-"""`train --watch`: what it tells, and that it changes nothing."""
+"""`train --show-metrics`: what it tells, and that it changes nothing."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def test_metric_outside_reference_range_is_marked() -> None:
     steps = [step(n + 1, clipped=n % 4 != 0) for n in range(200)]
     matrices = [WeightUpdateStats(n, {}, {}, {"a": 0.0001}) for n in (1, 26)]
     line = format_metrics_line(steps, matrices, [], 148)
-    assert "clipped 0.75 of steps (high: healthy up to 0.5)" in line
-    assert "update to weight 0.0001 a step (low: healthy from 0.002)" in line
+    assert "clipped 0.75 of steps (high, normal up to 0.5)" in line
+    assert "update to weight 0.0001 a step (low, normal from 0.002)" in line
     assert "first loss 1 of ln V;" in line
 
 
@@ -34,6 +34,6 @@ def test_records_pass_through_as_they_are() -> None:
 def test_watching_leaves_every_weight_as_it_would_be(tiny: dict[str, Any], tiny_file: Path) -> None:
     run(tiny | {"save_dir": "plain", "epoch": 1, "device": "cpu"})
     words = ["train", str(tiny["corpus_dir"]), "--config", str(tiny_file), "--epoch", "1"]
-    assert cli([*words, "--save-dir", "watched", "--watch", "--device", "cpu"]) == 0
+    assert cli([*words, "--save-dir", "watched", "--show-metrics", "--device", "cpu"]) == 0
     one, other = (Path(f, "model.safetensors").read_bytes() for f in ("plain", "watched"))
     assert one == other

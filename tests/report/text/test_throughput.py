@@ -50,6 +50,8 @@ def test_partial_epoch_is_described_as_a_fraction(tiny: dict[str, Any], tmp_path
         return line
 
     whole = plan_of("whole", epoch=2)
-    assert whole.startswith("2 epochs, ")
+    assert whole.startswith("training: 2 epochs, ")
     steps = int(whole.split(", ")[1].split()[0])
-    assert plan_of("part", epoch=2, max_steps=round(0.75 * steps)).startswith("1.5 epochs, ")
+    assert plan_of("part", epoch=2, max_steps=round(0.75 * steps)).startswith(
+        "training: 1.5 epochs, "
+    )

@@ -81,8 +81,8 @@ def test_progress_is_redrawn_and_removed_on_terminal(tiny: dict[str, object]) ->
             on_progress(TrialProgress(0, 1, arm.key, share, None))
     output = console.file.getvalue()  # type: ignore[attr-defined]
     lines = output[output.index("Ctrl-C") :]
-    assert "25% made of those under way" in lines
-    assert "50% made of those under way" in lines
+    assert "25% of the running ones done" in lines
+    assert "50% of the running ones done" in lines
     assert lines.count("\r\x1b[2K") >= 2  # each is taken away before the next is drawn
     assert lines.rstrip("\x1b[?25h\r").endswith("\x1b[2K")
 
@@ -95,8 +95,8 @@ def test_the_verb_shows_its_workers_on_a_terminal(text_file: Path, tiny_file: Pa
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "descend", "compare", str(text_file), "--config", str(tiny_file),
-         "--vary", "learning_rate=0.0084,0.0085", "--seeds", "1", "--workers", "2",
-         "--match", "steps", "--budget", "4000"],
+         "--vary", "learning_rate=0.0084,0.0085", "--num-seeds", "1", "--workers", "2",
+         "--budget-unit", "steps", "--budget", "4000"],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=theirs,
         env=os.environ | {"TERM": "xterm", "COLUMNS": "200"},
     )  # fmt: skip
@@ -112,7 +112,7 @@ def test_the_verb_shows_its_workers_on_a_terminal(text_file: Path, tiny_file: Pa
     assert process.wait(60) == 0
     text = said.decode()
     assert "0 of 2 runs, about " in text
-    assert "% made of those under way" in text
+    assert "% of the running ones done" in text
     assert text.count("2 of 2 runs: validation loss") == 1
 
 

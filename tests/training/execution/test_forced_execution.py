@@ -167,7 +167,7 @@ def test_compile_on_is_refused_where_we_never_compile(
     at_rest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("descend.training.execution.backends.resolve_device", lambda _: "mps")
-    assert "compile: found on with device mps" in refusal(compile="on")
+    assert "but found on with device mps" in refusal(compile="on")
 
 
 def test_compile_on_a_gpu_asks_for_triton(at_rest: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ Proof:
     relation to its peak, so that both sides cool down alike.
 
 What to try:
-    The best rate of the trial: `descend train --from-run RUN --apply`. Without a diagnosis, a
+    The best rate of the trial: `descend train --from-run RUN --apply-fix`. Without a diagnosis, a
     third of `learning_rate`; then a longer `warmup_steps` and `gradient_clip = 1`, one at a time.
 
 When it is not this:

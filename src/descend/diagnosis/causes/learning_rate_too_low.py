@@ -45,8 +45,8 @@ Proof:
     seeds.
 
 What to try:
-    The best rate of the trial: `descend train --from-run RUN --apply`. Without a diagnosis, three
-    and then ten times `learning_rate`. Where there was no warmup, a short one: a high rate is
+    The best rate of the trial: `descend train --from-run RUN --apply-fix`. Without a diagnosis,
+    three and then ten times `learning_rate`. Where there was no warmup, a short one: a high rate is
     dangerous only in the first steps.
 
 When it is not this:

@@ -62,7 +62,7 @@ def resolve_key(name: str, where: str) -> str:
     if key in (*CORPUS_KEYS, *KEYS_WITHOUT_EFFECT_ON_LOSS):
         raise ConfigError(
             where, key, "a key that leaves the text and the seeds as they are",
-            "use --seeds for other seeds" if key == "seed" else "vary another key",
+            "use --num-seeds for other seeds" if key == "seed" else "vary another key",
         )  # fmt: skip
     return key
 

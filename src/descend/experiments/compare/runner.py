@@ -66,7 +66,7 @@ def plan_comparison(
     if budget_unit != "epoch" and any("epoch" in c.varied for c in comparison_arms):
         raise ConfigError(
             "vary", f"epoch with an equal number of {budget_unit}", "a budget that epochs decide",
-            "add --match epoch",
+            "add --budget-unit epoch",
         )  # fmt: skip
     first = comparison_arms[0].config.seed
     numbers = [first + n for n in range(seeds)]
@@ -87,15 +87,15 @@ def check_budget(budget: float | None, budget_unit: str) -> None:
     """`ConfigError` for what is no way of making runs equal, or no amount of it."""
     if budget_unit not in BUDGET_UNITS:
         raise ConfigError(
-            "match", str(budget_unit), " or ".join(BUDGET_UNITS), "choose one of those"
+            "budget_unit", str(budget_unit), " or ".join(BUDGET_UNITS), "choose one of those"
         )
     if budget is None:
         return
     if not 0 < budget < float("inf"):
         raise ConfigError("budget", f"{budget:g}", "a finite number above 0", "choose another")
     if budget_unit == "epoch":
-        raise ConfigError("budget", f"{budget:g} beside --match epoch", "epochs that decide it",
-                          "leave one of them out")  # fmt: skip
+        raise ConfigError("budget", f"{budget:g} beside --budget-unit epoch",
+                          "epochs that decide it", "leave one of them out")  # fmt: skip
 
 
 def run_comparison_trials(

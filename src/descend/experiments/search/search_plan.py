@@ -44,8 +44,10 @@ class SearchBudget:
             raise ConfigError("minutes", f"{self.minutes:g}", "a number above 0", "give some time")
         for span in space:
             if span.key in ("epoch", "max_steps") and self.budget_unit != "epoch":
-                raise ConfigError("over", f"{span.key} with an equal number of {self.budget_unit}",
-                                  "a budget that epochs decide", "add --match epoch")  # fmt: skip
+                raise ConfigError(
+                    "space", f"{span.key} with an equal number of {self.budget_unit}",
+                    "a budget that epochs decide", "add --budget-unit epoch",
+                )  # fmt: skip
 
 
 @dataclass(frozen=True)

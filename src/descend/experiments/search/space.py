@@ -129,11 +129,11 @@ def parse_over_flags(texts: Sequence[str]) -> dict[str, Any]:
         parts = [v.strip() for v in values.split(",") if v.strip()]
         if not equals or not parts:
             raise ConfigError(
-                "over", text, "a range such as learning_rate=0.001..0.01 or values such as "
+                "space", text, "a range such as learning_rate=0.001..0.01 or values such as "
                 "embed_dim=128,256", "write it like that",
             )  # fmt: skip
         if key.strip() in ranges:
-            raise ConfigError("over", f"{key.strip()} twice", "each key once", "leave one out")
+            raise ConfigError("space", f"{key.strip()} twice", "each key once", "leave one out")
         ranges[key.strip()] = ends.groups() if ends else parts
     return ranges
 
@@ -145,7 +145,7 @@ def make_search_space(over: Mapping[str, Any], base: RunConfig) -> list[Param]:
     """
     spans: list[Param] = []
     for name, candidates in over.items():
-        key = resolve_key(name, "over")
+        key = resolve_key(name, "space")
         spans.append(
             _range(key, *candidates) if _is_range(candidates) else _choice(key, candidates)
         )
@@ -154,7 +154,7 @@ def make_search_space(over: Mapping[str, Any], base: RunConfig) -> list[Param]:
     typed = [_typed(span, spans, base) for span in spans]
     if all(isinstance(s, ChoiceParam) and len(s.values) == 1 for s in typed):
         raise ConfigError(
-            "over", "a single configuration", "something to choose from",
+            "space", "a single configuration", "something to choose from",
             "give a range such as learning_rate=0.001..0.01",
         )  # fmt: skip
     return typed
@@ -197,30 +197,30 @@ def _range(key: str, low: object, high: object) -> RangeParam:
     kinds = _numbers(key)
     if not kinds:
         raise ConfigError(
-            "over", f"a range of {key}", "a range of numbers", f"give values: {key}=A,B"
+            "space", f"a range of {key}", "a range of numbers", f"give values: {key}=A,B"
         )
     try:
         ends = float(str(low)), float(str(high))
     except ValueError:
         raise ConfigError(
-            "over", f"{key}={low}..{high}", "two numbers", "write it as 0.001..0.01"
+            "space", f"{key}={low}..{high}", "two numbers", "write it as 0.001..0.01"
         ) from None
     if not ends[0] < ends[1] < float("inf"):
         what = "an empty range" if ends[0] == ends[1] else "a range upside down"
         raise ConfigError(
-            "over", f"{key}={low}..{high}, {what}", "the lower end first, the higher one second",
+            "space", f"{key}={low}..{high}, {what}", "the lower end first, the higher one second",
             f"write {key}={high}..{low}" if ends[0] > ends[1] else "widen it or leave it out",
         )  # fmt: skip
     whole = float not in kinds
     if whole and not all(end == int(end) for end in ends):
-        raise ConfigError("over", f"{key}={low}..{high}", "whole numbers", "round its ends")
+        raise ConfigError("space", f"{key}={low}..{high}", "whole numbers", "round its ends")
     step = 1
     if key == "embed_dim":
         step = WIDTH_STEP
         ends = (-(-ends[0] // step) * step, ends[1] // step * step)
         if ends[0] >= ends[1]:
             raise ConfigError(
-                "over", f"{key}={low}..{high}, which holds fewer than two multiples of {step}",
+                "space", f"{key}={low}..{high}, which holds fewer than two multiples of {step}",
                 "a range of widths", f"widen it, or give values: {key}=A,B",
             )  # fmt: skip
     wide = ends[0] > 0 and ends[1] / ends[0] >= LOG_SCALE_RATIO
@@ -244,7 +244,7 @@ def _numbers(key: str) -> set[type]:
 def _choice(key: str, candidates: object) -> ChoiceParam:
     values = list(candidates) if isinstance(candidates, list | tuple) else [candidates]
     if not values:
-        raise ConfigError("over", f"no values of {key}", "at least one", "give some")
+        raise ConfigError("space", f"no values of {key}", "at least one", "give some")
     return ChoiceParam(key=key, values=list(dict.fromkeys(values)))
 
 

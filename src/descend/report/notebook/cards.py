@@ -134,7 +134,7 @@ def diagnosis_card(diagnosis: Diagnosis) -> str:
     advice = [f"Remedy: {f.advice.rstrip('.')}." for f in diagnosis.causes]
     return _card(
         "Diagnosis", [headline(diagnosis), *advice], TRIALS, rows,
-        foot=f"descend diagnose {quoted(diagnosis.run)} --explain",
+        foot=f"descend diagnose {quoted(diagnosis.run)} --verbose",
     )  # fmt: skip
 
 

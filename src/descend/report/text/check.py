@@ -8,8 +8,8 @@ from descend.units import format_count
 NO_STEP = "there is no `step`"
 
 STEP_TEMPLATE = """\
-to have the rest looked for, let the file hold these (docs/check.md):
-  batches = ...                 # a list, generator or DataLoader: what your loop goes over
+To run the remaining checks, define these in the file (docs/check.md):
+  batches = ...                 # a list, generator or DataLoader of your loop
 
   def step(batch):              # the body of your loop, as it is
       ...
@@ -24,25 +24,25 @@ def format_check_report(report: Checked) -> str:
     """Bugs first, then remarks, then what was and what could not be looked for."""
     lines = [_headline(report)]
     if report.ended:
-        lines += ["", f"the checks did not come to their end: {report.ended}"]
+        lines += ["", f"The checks did not finish: {report.ended}"]
     for bug in report.bugs:
-        lines += ["", *_entry(bug), f"  mend: {bug.fix}",
-                  f"  more: descend explain {bug.bug}"]  # fmt: skip
+        lines += ["", *_entry(bug), f"  Fix: {bug.fix}",
+                  f"  Learn more: descend explain {bug.bug}"]  # fmt: skip
     for remark in report.remarks:
-        lines += ["", *_entry(remark, "remark: ")]
+        lines += ["", *_entry(remark, "Warning: ")]
     if report.checked:
         lines += [
             "",
-            f"looked for and not there ({len(report.checked)}): {', '.join(report.checked)}",
+            f"Passed ({len(report.checked)}): {', '.join(report.checked)}",
         ]
     if report.not_checked:
-        lines += ["", f"not checked ({len(report.not_checked)}):"]
+        lines += ["", f"Not checked ({len(report.not_checked)}):"]
         by_reason: dict[str, list[str]] = {}
         for one in report.not_checked:
             by_reason.setdefault(one.why, []).append(one.bug)
         lines += [f"  {', '.join(names)}: {why}" for why, names in by_reason.items()]
     if report.not_covered:
-        lines += ["", f"no check looks at ({len(report.not_covered)}):"]
+        lines += ["", f"Not covered ({len(report.not_covered)}):"]
         lines += [f"  {one}" for one in report.not_covered]
     return "\n".join(lines + _how_to_be_checked(report))
 
@@ -53,9 +53,8 @@ def _headline(report: Checked) -> str:
     looked = bugs + len(report.remarks) + len(report.checked)
     text = "no bug found" if not bugs else format_count(bugs, "bug") + " found"
     if not report.is_complete:
-        text = f"{looked} of {looked + closed} bugs could be looked for, and " + (
-            f"{bugs} found" if bugs else "none of these found"
-        )
+        ran = f"{looked} of {looked + closed} checks could run"
+        text = f"{ran}: {text}" if bugs else f"{ran}, and none of them found a bug"
     return f"{report.program}: {text}"
 
 
@@ -67,4 +66,4 @@ def _how_to_be_checked(report: Checked) -> list[str]:
 
 
 def _entry(bug: BugReport, before: str = "") -> list[str]:
-    return [f"{before}{bug.bug}", f"  {bug.evidence}", f"  where: {bug.where}"]
+    return [f"{before}{bug.bug}", f"  {bug.evidence}", f"  Location: {bug.where}"]

@@ -36,39 +36,39 @@ def format_diagnosis(diagnosis: Diagnosis, explain: bool = False) -> str:
     lines += _neutral(diagnosis)
     lines += _accuracy(diagnosis)
     lines += _extrapolation_lines(diagnosis)
-    lines += [f"  Note: {warning}." for warning in diagnosis.warnings]
+    lines += [f"  Warning: {warning}." for warning in diagnosis.warnings]
     keys = merge_recommendations(diagnosis)
     if keys:
         lines.append(
-            f"  Apply it: descend train --from-run {quoted(diagnosis.run)} --apply   "
+            f"  Apply it: descend train --from-run {quoted(diagnosis.run)} --apply-fix   "
             f"({assignments(keys)})"
         )
     if explain:
         for title, some in group_other_causes(diagnosis):
             lines += ["", f"{title}:"]
             lines += [f"  {humanize_name(r.cause)}: {r.reason}." for r in some]
-        lines += ["", "What was read off the run:"]
+        lines += ["", "Measurements:"]
         lines += [f"  {_format_evidence(e)}" for e in diagnosis.measurements]
     elif diagnosis.ruled_out and not has_trials(diagnosis):
-        lines.append("  Causes that the signals speak less for: --explain.")
+        lines.append("  Less likely causes: use --verbose.")
     elif diagnosis.ruled_out:
         for title, some in group_other_causes(diagnosis):
-            how = " (how each was ruled out: --explain)" if title == OUT else ""
+            how = " (details: --verbose)" if title == OUT else ""
             names = _join_causes(r.cause for r in some)
             lines.append(f"  {'Ruled out' if title == OUT else title}: {names}{how}.")
     lines.append(
-        f"  This took {format_duration(diagnosis.cost.seconds)}, "
-        f"{diagnosis.cost.fraction_of_run:.0%} of the run's own time."
+        f"  This took {format_duration(diagnosis.cost.seconds)} "
+        f"({_relative_time(diagnosis.cost.fraction_of_run)} the training time)."
     )
     return "\n".join(lines)
 
 
-LESSER = "May also help, but less"
-AS_LARGE = "Help as much or more, at a higher cost or not for certain"
-INCONCLUSIVE = "Unclear, needs longer tests (--budget 0.5)"
-UNTESTED = "Not tried"
+LESSER = "Significant, but a smaller effect"
+AS_LARGE = "As large an effect or larger, but more expensive or less certain"
+INCONCLUSIVE = "Inconclusive (a larger --trial-budget would decide)"
+UNTESTED = "Not tested"
 OUT = "How each other cause was ruled out"
-NOTHING_TRIED = "Of the other causes"
+NOTHING_TRIED = "Other causes"
 
 
 def group_other_causes(diagnosis: Diagnosis) -> list[tuple[str, list[OtherCause]]]:
@@ -119,15 +119,23 @@ def headline(diagnosis: Diagnosis) -> str:
     """The verdict as a sentence."""
     sure = f"(confidence {diagnosis.probability:.2f})"
     if diagnosis.verdict == "healthy" and not has_trials(diagnosis):
-        return f"By its signals alone nothing is wrong, and nothing was tried {sure}."
+        return f"The metrics show no problem. No trials were run {sure}."
     if diagnosis.verdict == "healthy":
-        return f"Nothing is wrong: no change that was tried gains anything worth having {sure}."
+        return f"No problem found: no tested change lowers the loss by a relevant amount {sure}."
     if diagnosis.verdict == "unknown":
-        return f"The cause cannot be told {sure}; what is known stands below."
+        return f"No cause could be determined {sure}." + " Candidates:" * bool(diagnosis.causes)
     if diagnosis.verdict in ("noise_floor", "data_leakage", "diverged"):
         text = _HEADLINE[diagnosis.verdict]
         return f"{text[0].upper()}{text[1:]} {sure}."
-    return f"Your model learns less than it could: {_HEADLINE[diagnosis.verdict]} {sure}."
+    return f"Likely cause: {_HEADLINE[diagnosis.verdict]} {sure}."
+
+
+def _relative_time(fraction: float) -> str:
+    return f"{fraction:.0%} of" if fraction < MANY_TIMES else f"{fraction:.0f} times"
+
+
+MANY_TIMES = 3.0
+"""Multiple of the training time from which a percentage is hard to read."""
 
 
 def _finding(finding: Finding, position: int, *, doubtful: bool) -> list[str]:
@@ -135,7 +143,7 @@ def _finding(finding: Finding, position: int, *, doubtful: bool) -> list[str]:
     if position or doubtful:
         after = finding.trial.applied_causes if finding.trial else []
         proved = finding.trial and not doubtful
-        so = "On top of that" if after else "Also" if proved else "Possibly"
+        so = "Additional cause" if after else "Also" if proved else "Possible cause"
         lines.append(f"  {so}: {_HEADLINE[finding.cause]} (confidence {finding.probability:.2f}).")
     evidence_texts = [
         _format_evidence(e) + (f": {e.reason}" if e.reason else "") for e in finding.evidence
@@ -143,9 +151,9 @@ def _finding(finding: Finding, position: int, *, doubtful: bool) -> list[str]:
     if evidence_texts:
         lines.append("  " + "; ".join(evidence_texts) + ".")
     if finding.trial:
-        lines.append(f"  {'Tried' if doubtful else 'Proof'}: {format_trial(finding.trial)}.")
+        lines.append(f"  Trial: {format_trial(finding.trial)}.")
     keys = f": {assignments(finding.recommended_config)}" if finding.recommended_config else ""
-    lines.append(f"  Remedy: {finding.advice}{keys}.")
+    lines.append(f"  Fix: {finding.advice}{keys}.")
     return lines
 
 
@@ -153,28 +161,28 @@ def format_trial(trial: PairedTrial) -> str:
     """What a trial showed, with its interval."""
     if trial.ci95 is None:
         return (
-            f"with {trial.change} the same run comes past the bad step, to a held-out loss of "
-            f"{trial.treatment_loss:.2f}"
+            f"with {trial.change}, the run passes the step at which it diverged and reaches a "
+            f"validation loss of {trial.treatment_loss:.2f}"
         )
     low, high = trial.ci95
     differs = "lower" if trial.treatment_loss < trial.control_loss else "higher"
     seeds = format_count(trial.seeds, "paired seed")
     text = (
-        f"with {trial.change} the same {trial.tokens:,} tokens end {trial.loss_reduction:.2f} nats"
-        f" {differs} ({trial.control_loss:.2f} → {trial.treatment_loss:.2f}; 95 %: {low:.2f} to"
-        f" {high:.2f}, {seeds})"
+        f"with {trial.change}, the validation loss after {trial.tokens:,} training tokens is"
+        f" {trial.loss_reduction:.2f} nats {differs} ({trial.control_loss:.2f} →"
+        f" {trial.treatment_loss:.2f}; 95 % CI {low:.2f} to {high:.2f}; {seeds})"
     )
     if trial.metric == NEW_VOCABULARY_METRIC:
-        text += ", a token being one of the new vocabulary"
+        text += ", in tokens of the new vocabulary"
     if trial.extrapolated_loss_reduction is not None:
         text += (
-            "; in a run of full length about"
-            f" {min(trial.extrapolated_loss_reduction, trial.loss_reduction):.2f}"
+            ". Extrapolated to a full run:"
+            f" {min(trial.extrapolated_loss_reduction, trial.loss_reduction):.2f} nats"
         )
     if trial.loss_reduction_at_equal_time is not None:
         text += (
-            f"; it takes {trial.cost_factor:.1f} times as long, and at equal time it gains "
-            f"{trial.loss_reduction_at_equal_time:.2f}"
+            f". It takes {trial.cost_factor:.1f} times as long. At equal time the loss reduction "
+            f"is {trial.loss_reduction_at_equal_time:.2f} nats"
         )
     return text
 
@@ -186,10 +194,10 @@ def _accuracy(diagnosis: Diagnosis) -> list[str]:
         return []
     hits, expected = values["validation_accuracy"], values["mean_confidence"]
     return [
-        f"  Accuracy: it names the next token of held-out text right {format_percent(hits)} of the"
-        f" time, {_than_expected(hits, expected)} ({format_percent(expected)}); its loss there is"
-        f" {values['measured_validation_loss']:.2f}, the best that counting reaches"
-        f" {values['best_ngram_loss']:.2f}."
+        f"  Accuracy: the model predicts the next validation token correctly"
+        f" {format_percent(hits)} of the time, {_than_expected(hits, expected)}"
+        f" ({format_percent(expected)}). Its loss is {values['measured_validation_loss']:.2f}, the"
+        f" best n-gram baseline {values['best_ngram_loss']:.2f}."
     ]
 
 
@@ -201,8 +209,8 @@ one is so many times the other; first guesses."""
 def _than_expected(hits: float, expected: float) -> str:
     low, high = sorted((hits, expected))
     if high - low < NEAR and high <= TIMES * low:
-        return "about as often as it expects to"
-    return f"{'more' if hits > expected else 'less'} often than it expects to"
+        return "about as often as its confidence says"
+    return f"{'more' if hits > expected else 'less'} often than its confidence says"
 
 
 def _extrapolation_lines(diagnosis: Diagnosis) -> list[str]:
@@ -220,14 +228,13 @@ def describe_extrapolation(
     """Where a curve was going, from the readings `extrapolated_loss` and `loss_asymptote`."""
     low, high = last.ci95 or (last.value, last.value)
     is_known = high - low <= MAX_RELATIVE_INTERVAL * ahead.value
-    at_last = (
-        f"at last to {last.value:.2f}{format_ci95(last.ci95)}" if is_known else "where at last"
+    asymptote = (
+        f"asymptote {last.value:.2f}{format_ci95(last.ci95)}" if is_known else "asymptote unknown"
     )
-    unknown = "" if is_known else " cannot be told"
     return (
-        f"Curve: at its highest rate the {curve} was going to {ahead.value:.2f} {ahead.unit}"
-        f"{format_ci95(ahead.ci95)}, and {at_last}{unknown}: a power law through that part of "
-        "this curve alone, and the truth is outside such an interval more often than it says."
+        f"Extrapolation of the {curve} at the peak learning rate: {ahead.value:.2f} {ahead.unit}"
+        f"{format_ci95(ahead.ci95)}, {asymptote}. This power-law fit uses this curve only, and its "
+        "interval is too narrow."
     )
 
 
@@ -247,7 +254,7 @@ def _neutral(diagnosis: Diagnosis) -> list[str]:
         for _, t in neutral[:_LISTED]
         if t.ci95
     ]
-    return [f"  Tried beside it, gain in nats: {'; '.join(effects)}."]
+    return [f"  Other trials, loss reduction in nats (95 % CI): {'; '.join(effects)}."]
 
 
 def _format_evidence(evidence: Evidence) -> str:

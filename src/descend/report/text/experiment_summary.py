@@ -30,7 +30,7 @@ _EQUAL = {
     "epoch": "with each its own epochs",
 }
 
-_VERDICTS = {"better": "better than", "worse": "worse than"}
+_VERDICTS = {"better": "significantly better than", "worse": "significantly worse than"}
 
 
 def summarize_comparison(comparison: Comparison) -> str:
@@ -39,7 +39,7 @@ def summarize_comparison(comparison: Comparison) -> str:
     num_seeds = len(comparison.seeds)
     text = f"{_EQUAL[comparison.budget_unit]}, {format_count(num_seeds, 'seed')} each"
     if num_seeds == 1:
-        text += " (one seed shows no spread, so nothing is claimed)"
+        text += " (one seed: no significance test possible)"
     parts = []
     for verdict, words in _VERDICTS.items():
         arms = sorted((a for a in others if a.verdict == verdict), key=lambda a: -_reduction(a))
@@ -48,9 +48,9 @@ def summarize_comparison(comparison: Comparison) -> str:
             parts.append(f"{words} {first.name}: {named}")
     unsure = [a.name for a in others if a.verdict == "not told apart"]
     if unsure:
-        parts.append(f"not told apart from {first.name}: {', '.join(unsure)}")
+        parts.append(f"no significant difference from {first.name}: {', '.join(unsure)}")
     return (
-        f"{text[0].upper()}{text[1:]}, held-out loss reduction in {comparison.unit}: "
+        f"{text[0].upper()}{text[1:]}, validation loss reduction in {comparison.unit}: "
         f"{'; '.join(parts)}."
     )
 
@@ -59,30 +59,27 @@ def summarize_finished_runs(comparison: FinishedComparison) -> str:
     """Say which of the finished runs is better, where that can be told."""
     if not comparison.same_validation:
         return (
-            "The runs were not judged on the same validation text, so which is better cannot be "
-            "told. `descend evaluate` judges each of them on a text that you name."
+            "The runs have different validation texts, so their losses cannot be compared. Use "
+            "`descend evaluate` to evaluate each of them on one text."
         )
     runs = comparison.runs
     best = min(runs, key=lambda r: r.bits_per_byte)
     lead = min(r.bits_per_byte for r in runs if r is not best) - best.bits_per_byte
     if lead < MIN_GAIN_BITS:
         return (
-            f"The best two differ by {lead:.3f} bits per byte, which another seed may change as "
-            "well: they are not told apart."
+            f"The best two differ by {lead:.3f} bits per byte, which is within seed-to-seed "
+            "variation: no reliable difference."
         )
     return (
-        f"{best.run} is better, by {lead:.3f} bits per byte. That is one run each: `descend "
-        "compare --arm RUN --arm RUN` trains both again with several seeds."
+        f"{best.run} is better by {lead:.3f} bits per byte, with one run each. For a significance "
+        "test over several seeds, run `descend compare --arm RUN --arm RUN`."
     )
 
 
 def summarize_search(result: SearchResult) -> str:
     """Say what may be claimed of the best of a search, and what not."""
     if len(result.trials) == 1:
-        return (
-            "There was time for one trial only, so nothing could be compared: give it more "
-            "minutes, or a smaller base."
-        )
+        return "Only 1 trial fit into the time limit. Use a larger --minutes or a smaller base."
     return _search_claim(result) + few_trials_warning(
         len(result.trials), count_configs(result.space)
     )
@@ -96,21 +93,21 @@ def _search_claim(result: SearchResult) -> str:
         else f"{budget:,.10g} {_BUDGET_WORDS[result.budget_unit]}"
     )
     stopped = sum(t.state == "stopped" for t in result.trials)
-    early = f", {stopped} of them ended early" if stopped else ""
+    early = f" ({stopped} pruned early)" if stopped else ""
     best = next(t for t in result.trials if t.number == result.best_number)
     values = _describe_values(best)
     text = f"Of {len(result.trials)} configurations tried with {each} each{early}, "
     if comparison is None:
         return text + f"none was better than the base itself ({values})."
     best_arm = comparison.arms[1]
-    verdict = _VERDICTS.get(best_arm.verdict, "not told apart from")
+    verdict = _VERDICTS.get(best_arm.verdict, "not significantly different from")
     text += (
-        f"the best is {values}. Trained again with "
-        f"{format_count(len(comparison.seeds), 'fresh seed')} it is {verdict} the base: loss "
+        f"the best is {values}. Retrained with "
+        f"{format_count(len(comparison.seeds), 'new seed')}, it is {verdict} the base: loss "
         f"reduction {_reduction(best_arm):+.3f}{_format_interval(best_arm)} {comparison.unit}"
     )
     if len(comparison.seeds) == 1:
-        text += " (one seed shows no spread, so nothing is claimed)"
+        text += " (one seed: no significance test possible)"
     return text + "."
 
 
@@ -119,8 +116,8 @@ def few_trials_warning(tried: int, num_configs: float) -> str:
     if tried >= min(MIN_TRIED, num_configs) or tried == 1:  # of one the sentence says it
         return ""
     return (
-        f" Time was enough for {format_count(tried, 'trial')} only, which is no search: give it"
-        " more minutes, or a smaller base."
+        f" Only {format_count(tried, 'trial')} fit into the time limit. Use a larger --minutes or"
+        " a smaller base."
     )
 
 
@@ -129,22 +126,22 @@ def summarize_attribution(attribution: Attribution) -> str:
     total, contributions = attribution.total_difference, attribution.contributions
     direction = "lowers" if total.value < 0 else "raises"
     text = (
-        f"The change from {attribution.a} to {attribution.b} {direction} the held-out loss by "
+        f"The change from {attribution.a} to {attribution.b} {direction} the validation loss by "
         f"{abs(total.value):.3f} {attribution.unit}"
     )
     if len(attribution.seeds) == 1:
-        text += " with the one seed tried"
+        text += " (one seed)"
     elif not _excludes_zero(total.ci95):
-        text += " (not told apart from nothing)"
+        text += " (not significant)"
     if contributions[0].ci95 is None:
         exact = attribution.method == "exact"
-        evidence = "one seed shows" if exact else "one order of one seed shows"
-        return f"{text}; {evidence} no spread, so no change is said to help or to hurt."
+        evidence = "one seed" if exact else "one order of one seed"
+        return f"{text}; no significance test is possible with {evidence}. Use more --num-seeds."
     significant = [c for c in contributions if is_significant_contribution(c)]
     groups = {
-        "what helped": [_name_effect(c) for c in significant if c.value < 0],
-        "what hurt": [_name_effect(c) for c in reversed(significant) if c.value > 0],
-        "not told apart from nothing": [c.key for c in contributions if c not in significant],
+        "significant improvement": [_name_effect(c) for c in significant if c.value < 0],
+        "significant harm": [_name_effect(c) for c in reversed(significant) if c.value > 0],
+        "not significant": [c.key for c in contributions if c not in significant],
     }
     parts = [f"{words}: {', '.join(keys)}" for words, keys in groups.items() if keys]
     return f"{text}; {_scope(attribution)}{'; '.join(parts)}."
@@ -192,4 +189,4 @@ def _reduction(arm: ArmResult) -> float:
 
 def _format_interval(arm: ArmResult) -> str:
     interval = to_loss_reduction(arm.difference).ci95 if arm.difference else None
-    return f" [{interval[0]:+.3f}, {interval[1]:+.3f}]" if interval else ""
+    return f" [95 % CI {interval[0]:+.3f}, {interval[1]:+.3f}]" if interval else ""

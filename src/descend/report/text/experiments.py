@@ -16,8 +16,11 @@ from descend.units import format_bytes, format_count, format_duration, format_pe
 BAR = 20
 """Characters of the longest bar."""
 
+VERDICTS = {"first": "", "better": "significantly better", "worse": "significantly worse",
+            "not told apart": "not significant"}  # fmt: skip
+
 MIN_P = 0.001
-"""Smaller ones are not told apart: they rest on the shape of a distribution far out."""
+"""Smaller p-values are not distinguished: they rest on the far tail of a distribution."""
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], num_text_columns: int = 1) -> str:
@@ -108,7 +111,7 @@ def attribution_text(attribution: Attribution) -> str:
         for s in attribution.contributions
     ]
     whole = (
-        "all of it",
+        "total",
         format_bracketed(to_loss_reduction(attribution.total_difference)),
         " " * BAR,
         "",
@@ -118,9 +121,9 @@ def attribution_text(attribution: Attribution) -> str:
     )
     head = (
         "change",
-        f"loss reduction, {attribution.unit}",
-        "harm │ gain".center(BAR + 1),
-        "alone",
+        f"loss reduction ({attribution.unit})",
+        "worse │ better".center(BAR + 1),
+        "first",
         "last",
         "accuracy",
         "time",
@@ -146,14 +149,14 @@ def describe_pairs(attribution: Attribution) -> str:
         )
         for i in attribution.interactions[:STRONGEST]
     ]
-    return f"two changes beyond the sum of both, {pairs_method(attribution)}: {', '.join(pairs)}"
+    return f"interaction of two changes, {pairs_method(attribution)}: {', '.join(pairs)}"
 
 
 def pairs_method(attribution: Attribution) -> str:
     """What the numbers of pairs are."""
     if attribution.method == "exact":
-        return f"{attribution.unit} (Shapley interaction index, over all sets of the others)"
-    return f"{attribution.unit} (estimated beside the sets of others that the orders met)"
+        return f"{attribution.unit} (Shapley interaction index)"
+    return f"{attribution.unit} (estimated from the sampled orders)"
 
 
 def _from_to(pair: Interaction) -> str:
@@ -172,7 +175,7 @@ def describe_method(attribution: Attribution) -> str:
     """The method in a sentence."""
     seeds = format_count(len(attribution.seeds), "seed")
     orders = f"{format_count(attribution.orders, 'random order')} of the changes"
-    design = "all sets of changes were trained" if attribution.method == "exact" else orders
+    design = "all sets of changes" if attribution.method == "exact" else orders
     data_suffix = (
         ""
         if attribution.train_fraction == 1
@@ -181,14 +184,11 @@ def describe_method(attribution: Attribution) -> str:
     made = f"{format_count(len(attribution.runs), 'run')}: {design}, {seeds}{data_suffix}"
     if attribution.contributions[0].ci95 is None:
         return made
-    made += "; in brackets 95 % intervals"
+    made += "; brackets: 95 % CI"
     # Not corrected: the only change there is, and a record made before p-values were kept.
     if len(attribution.contributions) == 1 or attribution.contributions[0].p is None:
         return made
-    return (
-        f"{made}, each of its row alone; what is said to help or to hurt is corrected for all "
-        f"{len(attribution.contributions)} changes (Holm)"
-    )
+    return f"{made}; significance is Holm-corrected for {len(attribution.contributions)} changes"
 
 
 def _plain(value: float | None) -> str:
@@ -210,15 +210,14 @@ def comparison_text(comparison: Comparison) -> str:
             (arm.name, f"{arm.validation_loss:.3f}", f"{arm.bits_per_byte:.3f}",
              f"{arm.accuracy:.1%}", format_duration(arm.seconds), format_bytes(arm.memory),
              "" if reduction is None else format_bracketed(reduction),
-             "" if arm.verdict == "first" else arm.verdict)
+             VERDICTS.get(arm.verdict, arm.verdict))
         )  # fmt: skip
     head = ("arm", "loss", "bits/byte", "accuracy", "time", "memory",
             f"{measure} reduction", "")  # fmt: skip
     blocks = [table(head, rows), dot_plot(comparison), comparison.sentence]
     if in_bits:
         blocks.append(
-            "Vocabularies differ, so a token is not the same thing in all arms: "
-            "they are compared by bits per byte."
+            "The vocabularies differ, so the configurations are compared in bits per byte."
         )
     return "\n\n".join(blocks)
 
@@ -244,4 +243,4 @@ def dot_plot(comparison: Comparison) -> str:
             line[round((AXIS - 1) * (value - low) / ((high - low) or 1.0))] = "●"
         lines.append(f"{arm.name.ljust(width)}  {''.join(line)}")
     ends = f"{low:.3f}".ljust(AXIS - 5) + f"{high:.3f}"
-    return "\n".join([*lines, f"{' ' * width}  {ends}  {comparison.unit}, a dot a seed"])
+    return "\n".join([*lines, f"{' ' * width}  {ends}  {comparison.unit}, one dot per seed"])

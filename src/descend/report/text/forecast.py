@@ -19,8 +19,8 @@ def summarize_forecast(forecast: Forecast) -> str:
     low, high = forecast.validation_loss_interval
     sentences = [
         (
-            f"{_when(forecast)} the validation loss is expected at {forecast.validation_loss:.3f} "
-            f"({low:.3f} to {high:.3f} with 80 % probability) and the accuracy at "
+            f"{_when(forecast)} the expected validation loss is {forecast.validation_loss:.3f} "
+            f"(80 % interval {low:.3f} to {high:.3f}), the expected accuracy "
             f"{forecast.accuracy:.1%}."
         ),
         _describe_effect(forecast),
@@ -30,24 +30,24 @@ def summarize_forecast(forecast: Forecast) -> str:
         and forecast.overfitting_from_epoch <= forecast.num_observed_epochs
     ):
         sentences.append(
-            f"The run went on after epoch {forecast.overfitting_from_epoch - 1}, its best, and the"
-            f" validation loss rose from {forecast.validation_loss_now:.3f} to"
+            f"The run continued after epoch {forecast.overfitting_from_epoch - 1}, its best, and"
+            f" the validation loss rose from {forecast.validation_loss_now:.3f} to"
             f" {forecast.validation_loss_last:.3f} by epoch {forecast.num_observed_epochs}:"
-            " overfitting. The weights of the best epoch are the ones kept."
+            " overfitting. The weights of the best epoch are kept."
         )
     elif forecast.overfitting_from_epoch is not None:
         sentences.append(
             f"From epoch {forecast.overfitting_from_epoch} on it is expected to rise: overfitting. "
-            "The weights of the best epoch are the ones kept."
+            "The weights of the best epoch are kept."
         )
     elif forecast.epochs_ahead > 1 and forecast.expected_loss_reduction >= MIN_OVERFIT_NATS:
-        sentences.append("No overfitting is foreseen until then.")
+        sentences.append("No overfitting is expected until then.")
     if high - low > WIDE * forecast.validation_loss and forecast.num_observed_epochs < FEW_EPOCHS:
         observed_text = (
             f"{forecast.num_observed_epochs}"
             f" epoch{'s' if forecast.num_observed_epochs != 1 else ''}"
         )
-        sentences.append(f"The interval is wide because only {observed_text} could be seen.")
+        sentences.append(f"The interval is wide because only {observed_text} could be observed.")
     return " ".join(sentences)
 
 
@@ -94,8 +94,8 @@ def _when(forecast: Forecast) -> str:
 def _describe_effect(forecast: Forecast) -> str:
     if forecast.effect == "undetermined":
         return (
-            "Whether more training helps cannot be told: the interval holds gains and losses. "
-            "Only trying it tells."
+            "Inconclusive: the interval includes a lower and a higher loss. Train further to "
+            "find out."
         )
     if forecast.expected_loss_reduction < -MIN_OVERFIT_NATS:
         return (
@@ -103,10 +103,10 @@ def _describe_effect(forecast: Forecast) -> str:
             " help."
         )
     if forecast.expected_loss_reduction < MIN_OVERFIT_NATS:
-        return "That is no change worth having: more epochs will hardly help."
+        return "Expected change: negligible. More epochs will hardly help."
     minutes = max(forecast.minutes, 1 / 60)
     return (
-        f"That is a gain of {forecast.expected_loss_reduction:.3f} nat in"
+        f"Expected loss reduction: {forecast.expected_loss_reduction:.3f} nats in"
         f" {format_duration(forecast.minutes * 60)},"
-        f" {forecast.expected_loss_reduction / minutes:.3g} a minute."
+        f" {forecast.expected_loss_reduction / minutes:.3g} per minute."
     )

@@ -29,7 +29,7 @@ def model_line(model: TrainedModel) -> str:
 
 def trial_line(trial: TreatmentTrial) -> str:
     """A trial of a treatment."""
-    status = "kept" if trial.accepted else "behind, ended early" if trial.pruned else "tried"
+    status = "accepted" if trial.accepted else "pruned" if trial.pruned else "rejected"
     return (
         f"  {status}: {assignments(trial.changes)} ({humanize_name(trial.cause)}), "
         f"{trial.control:.3f} → {trial.treated:.3f} bits per byte"
@@ -42,7 +42,7 @@ def improvement_text(improvement: Improvement) -> str:
     if improvement.text_notes is not None:
         lines += text_lines(improvement.text_notes)
     if improvement.contributions:
-        lines += ["", "What brought how much, in bits per byte:"]
+        lines += ["", "Contribution of each change, in bits per byte:"]
         lines += [f"  {_contribution(c)}" for c in improvement.contributions]
         if any(c.ci95 is not None for c in improvement.contributions):
             lines.append(
@@ -52,11 +52,12 @@ def improvement_text(improvement: Improvement) -> str:
     if improvement.expectations and improvement.best is not None:
         lines += [
             "",
-            f"By the scaling law of `descend plan`, from {improvement.best.bits_per_byte:.3f}:",
+            "Prediction of the scaling law of `descend plan`, starting from "
+            f"{improvement.best.bits_per_byte:.3f}:",
         ]
         lines += [f"  {_expectation(e)}" for e in improvement.expectations]
     best = improvement.best
-    lines += ["", f"Ended after {format_duration(improvement.seconds)}: {improvement.stopped}."]
+    lines += ["", f"Finished after {format_duration(improvement.seconds)}: {improvement.stopped}."]
     if best is not None:
         lines.append(f"The best model is {best.run}, {best.bits_per_byte:.3f} bits per byte.")
     if (
@@ -66,10 +67,7 @@ def improvement_text(improvement: Improvement) -> str:
     ):
         first = improvement.candidates[0].run
         if best.run != first:
-            lines.append(
-                f"Which settings made the difference to your run: descend attribute {first} "
-                f"{best.run}"
-            )
+            lines.append(f"Effect of each changed setting: descend attribute {first} {best.run}")
     return "\n".join(lines)
 
 
@@ -121,7 +119,7 @@ def _expectation(expectation: Expectation) -> str:
 
 
 def _contribution(part: Contribution) -> str:
-    interval = "" if part.ci95 is None else f" (95 %: {part.ci95[0]:+.3f} to {part.ci95[1]:+.3f})"
+    interval = "" if part.ci95 is None else f" (95 % CI {part.ci95[0]:+.3f} to {part.ci95[1]:+.3f})"
     changes = f": {assignments(part.changes)}" if part.changes else ""
     return (
         f"{part.gain:+.3f}{interval} {humanize_name(part.reason)}{changes}, by {part.measured_by}"

@@ -139,14 +139,22 @@ def _say(record: Event, run: TrainingRun, console: Console) -> None:
     elif isinstance(record, Sample) and record.step < run.plan.total_steps:
         # Those of the last step are printed whole with the outcome.
         print_line(
-            "  sample: " + " ".join(f"{record.prompt}▸{record.text}".split()), console, "dim"
+            "  sample (the model writes after ▸): "
+            + " ".join(f"{record.prompt}▸{record.text}".split()),
+            console,
+            "dim",
         )
 
 
 def print_line(line: str, console: Console, style: str | None = None) -> None:
-    """`line`, however long, its control characters made visible."""
+    """Print `line`, its control characters made visible.
+
+    A terminal gets it wrapped between words, a file as one line. A line with a command stays one
+    line, so that it can be copied.
+    """
     line = make_visible(line)
     if console.is_jupyter:  # there each print of rich would be an output of its own
         print(line)
         return
-    console.print(line, markup=False, highlight=False, soft_wrap=True, style=style)
+    whole = not console.is_terminal or "descend " in line
+    console.print(line, markup=False, highlight=False, soft_wrap=whole, style=style)

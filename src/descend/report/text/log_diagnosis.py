@@ -13,7 +13,7 @@ from descend.units import humanize_name
 _ANSWER = {
     "yes": "Yes, this curve is normal",
     "no": "No, this curve is not normal",
-    "cannot tell": "Whether this curve is normal cannot be told",
+    "cannot tell": "Cannot tell whether this curve is normal",
 }
 _ONE = {"steps": "step", "epochs": "epoch", "entries": "entry"}
 
@@ -32,36 +32,33 @@ def format_log_diagnosis(diagnosis: LogDiagnosis, explain: bool = False) -> str:
     lines += _verdict(diagnosis)
     for cause in diagnosis.causes:
         lines.append("  " + "; ".join(_evidence(e) for e in cause.evidence) + ".")
-        lines.append(f"  Remedy: {cause.advice}.")
-    lines += [f"  Note: {warning}." for warning in diagnosis.warnings]
+        lines.append(f"  Fix: {cause.advice}.")
+    lines += [f"  Warning: {warning}." for warning in diagnosis.warnings]
     lines += [f"  Ruled out: {humanize_name(r.cause)}: {r.reason}." for r in diagnosis.ruled_out]
     names = ", ".join(humanize_name(n.cause) for n in diagnosis.not_checked)
     if explain:
-        lines.append("  Not checked, since a curve cannot show it:")
+        lines.append("  Not checked (a loss curve cannot show it):")
         lines += [
             f"    {humanize_name(n.cause)}: {n.required_data}." for n in diagnosis.not_checked
         ]
     else:
-        lines.append(
-            f"  Not checked, since a curve cannot show it: {names} "
-            "(what each would take: --explain)."
-        )
+        lines.append(f"  Not checked (a loss curve cannot show it): {names} (details: --verbose).")
     return "\n".join(lines)
 
 
 def _verdict(diagnosis: LogDiagnosis) -> list[str]:
     sure = f"(confidence {diagnosis.probability:.2f}: from a curve alone)"
     if diagnosis.verdict == "healthy":
-        return [f"Nothing in it asks for a change {sure}."]
+        return [f"The curve shows no problem {sure}."]
     if diagnosis.verdict == "unknown":
-        return ["The cause, if there is one, cannot be told from this curve."]
-    return [f"Likeliest cause: {humanize_name(diagnosis.verdict)} {sure}."]
+        return ["No cause could be determined from this curve."]
+    return [f"Likely cause: {humanize_name(diagnosis.verdict)} {sure}."]
 
 
 def _curve(kind: str, curve: CurveFeatures) -> str:
     numbers = ""
     if curve.first_nonfinite is not None:
-        numbers = f", {curve.finite_points:,} of them numbers,"
+        numbers = f", {curve.finite_points:,} of them finite,"
     over = f" over {curve.length:,.6g} {curve.unit}" if curve.unit != "entries" else ""
     text = (
         f"Read as {kind}: {curve.entries:,} entries{numbers}{over}, loss "
@@ -71,7 +68,7 @@ def _curve(kind: str, curve: CurveFeatures) -> str:
         text += " (mean of the last twentieth)"
     if curve.validation_end is not None and curve.validation_best is not None:
         text += (
-            f", held out {curve.validation_end:.2f} (lowest {curve.validation_best:.2f} at "
+            f", validation loss {curve.validation_end:.2f} (lowest {curve.validation_best:.2f} at "
             f"{curve.validation_best_at:,.6g})"
         )
     return text + "."
@@ -83,7 +80,7 @@ def _band(diagnosis: LogDiagnosis) -> str:
     if band.start_low is not None and band.start_high is not None:
         parts.append(f"a first loss of {band.start_low:.2f} to {band.start_high:.2f}")
     if band.low is not None and band.high is not None:
-        parts.append(f"a held-out loss between {band.low:.2f} and {band.high:.2f} at the end")
+        parts.append(f"a validation loss between {band.low:.2f} and {band.high:.2f} at the end")
     text = " and ".join(parts)
     return f"{text} ({band.source})." if text else f"{band.source}."
 

@@ -1,4 +1,4 @@
-"""`train --watch`: the doctor's recorded signals beside the live curve. It only reads records."""
+"""`train --show-metrics`: the recorded diagnostic metrics beside the live curve."""
 
 from __future__ import annotations
 
@@ -79,12 +79,12 @@ def format_metrics_line(
         ),
     ]
     parts = [_part(*measurement) for measurement in measurements if measurement[2] is not None]
-    return f"  doctor, step {steps[-1].step:,}: " + "; ".join(parts)
+    return f"  metrics, step {steps[-1].step:,}: " + "; ".join(parts)
 
 
 def _part(metric: str, label: str, value: float | None, unit: str) -> str:
     assert value is not None
     low, high = reference_range(metric)
-    beyond = "" if low is None or value >= low else f" (low: healthy from {low:g})"
-    beyond = beyond if high is None or value <= high else f" (high: healthy up to {high:g})"
+    beyond = "" if low is None or value >= low else f" (low, normal from {low:g})"
+    beyond = beyond if high is None or value <= high else f" (high, normal up to {high:g})"
     return f"{label} {value:.2g} {unit}{beyond}"

@@ -19,7 +19,7 @@ def plan_lines(plan: TrainingPlan, machine: MachineBenchmark, corpus: str) -> li
 
 
 def _machine(machine: MachineBenchmark) -> list[str]:
-    lines = [f"machine    computing in {machine.execution}"]
+    lines = [f"machine    {machine.execution}"]
     for timed in machine.timings:
         shape, work = timed.work.shape, timed.work
         each = timed.forward_backward_seconds + timed.update
@@ -29,8 +29,8 @@ def _machine(machine: MachineBenchmark) -> list[str]:
         )
     if machine.correction_factor != 1.0:
         lines.append(
-            f"           the network first planned, timed itself: {machine.correction_factor:.2f}"
-            " of the time reckoned by these; so it was planned anew"
+            f"           Measured step time is {machine.correction_factor:.0%} of the estimate. "
+            "The plan was updated."
         )
     return lines
 
@@ -40,19 +40,19 @@ def _text(plan: TrainingPlan) -> list[str]:
     ratios = ", ".join(f"{v:,}: {r:.2f}" for v, r in sample.bytes_per_token.items())
     return [
         (
-            f"text       {format_bytes(sample.train_bytes)} to train on, {sample.documents:,}"
+            f"text       {format_bytes(sample.train_bytes)} for training, {sample.documents:,}"
             f" document{'s' if sample.documents != 1 else ''}; bytes per token by vocabulary"
             f" {ratios}"
         ),
         (
-            f"           counting reaches {sample.unigram:.2f} bits per byte with single tokens, "
-            f"{sample.bigram:.2f} with pairs, {sample.trigram:.2f} with triples "
+            f"           baselines in bits per byte: unigram {sample.unigram:.2f}, bigram "
+            f"{sample.bigram:.2f}, trigram {sample.trigram:.2f} "
             f"({format_bytes(min(COUNTED_BYTES, sample.train_bytes))} counted)"
         ),
         (
-            f"           {sample.overlap_fraction:.1%} of a sample of the held-out text stands in"
-            " one of the training text (a run looks at all of both); preparing all of the text"
-            f" takes about {format_duration(sample.seconds_to_prepare)}, once"
+            f"           {sample.overlap_fraction:.1%} of the validation text also occurs in the"
+            " training text (measured on a sample). Preparing the text takes about"
+            f" {format_duration(sample.seconds_to_prepare)}, once"
         ),
     ]
 
@@ -61,7 +61,7 @@ def _choice(plan: TrainingPlan) -> list[str]:
     prediction, config = plan.predicted, plan.config
     lines = [
         (
-            f"weighed    {plan.num_candidates:,} configurations that fit into"
+            f"compared   {plan.num_candidates:,} configurations that fit into"
             f" {format_duration(plan.minutes * 60)}"
         ),
         (
@@ -71,13 +71,13 @@ def _choice(plan: TrainingPlan) -> list[str]:
             f"{config['batch_size']} x {config['seq_len']} tokens"
         ),
         (
-            f"           {prediction.tokens:,} tokens, {prediction.num_epochs:.1f} passes over the"
-            f" text; rate {config['learning_rate']}, falling to zero over the last half;"
+            f"           {prediction.tokens:,} tokens, {prediction.num_epochs:.1f} epochs;"
+            f" learning rate {config['learning_rate']}, falling to zero over the last half;"
             f" {format_bytes(prediction.memory_bytes)} of memory"
         ),
     ]
     lines += [
-        f"rather than {rival.shape.num_layers} layers of {rival.shape.embed_dim}: "
+        f"instead of {rival.shape.num_layers} layers of {rival.shape.embed_dim}: "
         f"{rival.steps:,} steps of {rival.batch_size} x {rival.seq_len}, "
         f"{rival.bits_per_byte:.3f} bits per byte expected"
         for rival in plan.alternatives
@@ -90,10 +90,10 @@ def summarize_plan(plan: TrainingPlan, corpus: str) -> str:
     prediction = plan.predicted
     low, high = prediction.bits_per_byte_interval
     return (
-        f"In {format_duration(prediction.seconds)} of training, {prediction.bits_per_byte:.3f} bits"
-        f" per byte of held-out text are expected ({low:.3f} to {high:.3f} in four cases of five),"
-        f" which is a validation loss of {prediction.validation_loss:.2f} with this vocabulary."
-        f" `{format_train_command(plan.config, corpus)}` does it."
+        f"Expected validation loss: {prediction.bits_per_byte:.3f} bits per byte (80 % interval"
+        f" {low:.3f} to {high:.3f}) after {format_duration(prediction.seconds)} of training,"
+        f" or {prediction.validation_loss:.2f} nats per token with this vocabulary."
+        f" Train it with `{format_train_command(plan.config, corpus)}`."
     )
 
 
@@ -107,9 +107,8 @@ def _unused(plan: TrainingPlan) -> list[str]:
     if used >= NEARLY_ALL * budget_seconds:
         return []
     return [
-        f"The other {format_duration(budget_seconds - used)} are not used, since from more passes"
-        " over so short a text, or from a larger network, it is expected to learn it by heart and"
-        " nothing else; more text would make use of them."
+        f"{format_duration(budget_seconds - used)} of the time limit is unused. More epochs or a"
+        " larger model would only overfit this short text. Add text to use the time."
     ]
 
 
@@ -123,12 +122,12 @@ def _too_regular(plan: TrainingPlan) -> list[str]:
     """That the expectation is likely too high, where counting alone comes lower on a text of a kind
     that it was not learned from. On other texts a very short run ends above counting indeed."""
     sample, expected = plan.sample, plan.predicted.bits_per_byte
-    reached, name = min((sample.bigram, "pairs"), (sample.trigram, "triples"))
+    reached, name = min((sample.bigram, "bigram"), (sample.trigram, "trigram"))
     if expected <= reached or sample.trigram >= MAX_REGULAR * sample.unigram:
         return []
     return [
-        f"Counting {name} of tokens alone reaches {reached:.3f}: this text is more regular than "
-        "those that the expectation was learned from, so it is likely too high."
+        f"The {name} baseline alone reaches {reached:.3f}. This text is more regular than the "
+        "texts behind the prediction, so the predicted loss is probably too high."
     ]
 
 
@@ -144,8 +143,8 @@ def time_plan_lines(planned: CorpusPlan) -> list[str]:
         f" tokens, {prediction.num_epochs:.1f} epochs"
         + (f"; as you set: {fixed_keys}" if fixed_keys else ""),
         (
-            f"predicted {prediction.bits_per_byte:.3f} bits per byte of held-out text ({low:.3f} to"
-            f" {high:.3f} in four cases of five)"
+            f"predicted validation loss {prediction.bits_per_byte:.3f} bits per byte (80 %"
+            f" interval {low:.3f} to {high:.3f})"
         ),
         *_unused(plan),
         *_too_regular(plan),

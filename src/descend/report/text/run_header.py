@@ -17,8 +17,8 @@ def run_header_lines(run: TrainingRun) -> list[str]:
     epochs = format_epochs(num_epochs, run.plan.epochs)
     lines = [
         f"text: {info.corpus}, {format_count(info.documents, 'document')}, "
-        f"{format_bytes(info.train_bytes)} to train on ({info.train_tokens:,} tokens) and "
-        f"{format_bytes(info.validation_bytes)} held out, by {info.split_by}",
+        f"{format_bytes(info.train_bytes)} for training ({info.train_tokens:,} tokens), "
+        f"{format_bytes(info.validation_bytes)} for validation (split by {info.split_by})",
         format_ngram_baselines(
             {
                 "uniform": info.ngram_baselines.uniform,
@@ -37,8 +37,8 @@ def run_header_lines(run: TrainingRun) -> list[str]:
     limit = run.plan.time_limit
     if limit is not None:
         left = limit.seconds - limit.elapsed()
-        plan = f"at most {plan}; training ends by the clock, in {format_duration(max(left, 0.0))}"
+        plan = f"{format_duration(max(left, 0.0))}, at most {plan}"
     elif seconds:
-        plan += f", about {format_duration(seconds)} (`--minutes M` plans for another time)"
-    lines.append(f"{plan}; the model goes to {run.folder}")
+        plan += f", about {format_duration(seconds)} (set another time with --minutes)"
+    lines += [f"training: {plan}", f"output: {run.folder}"]
     return lines

@@ -16,7 +16,7 @@ NO_VALUE = "–"
 def listing_text(runs: Sequence[ListedRun], folder: Path) -> str:
     """What `descend list` prints."""
     if not runs:
-        return f"There is no run in {folder}. `descend train` makes one."
+        return f"There is no run in {folder}. `descend train` creates one."
     head = ("run", "state", "text", "started", "epochs", "parameters", "loss", "bits/byte")
     rows = [
         (

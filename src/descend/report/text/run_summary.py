@@ -18,13 +18,12 @@ seeds of a small run is about 0.006 (three seeds, tiny Shakespeare), so this is 
 
 
 def format_epoch(epoch: Epoch, of: int) -> str:
-    """One epoch: the loss on training batches, and what the validation text says beside it."""
+    """Format an epoch: training loss, validation loss, validation accuracy, time."""
     return (
         f"epoch {epoch.epoch:>2}/{of}  "
         f"training loss {epoch.loss_start:.2f} → {epoch.loss_end:.2f}  "
-        f"validation loss {epoch.validation_loss:.3f} ({epoch.bits_per_byte:.3f} bits/byte), "
-        f"accuracy {epoch.validation_accuracy:.1%}  "
-        f"{epoch.tokens_per_second:,.0f} tokens/s  {format_duration(epoch.seconds)}"
+        f"validation loss {epoch.validation_loss:.3f}  "
+        f"accuracy {epoch.validation_accuracy:.1%}  {format_duration(epoch.seconds)}"
     )
 
 
@@ -35,15 +34,15 @@ def step_line(step: Step, of: int, remaining_seconds: float | None) -> str:
 
 
 def format_rollback(rollback: Rollback) -> str:
-    """What ran away, where, and what is done about it."""
+    """Say what diverged, where, and what was changed."""
     change = {
-        "skip": f"leaving {rollback.value:.0f} batch{'es' if rollback.value != 1 else ''} out",
-        "clip": f"with gradients clipped at {rollback.value:g}",
-        "rate": f"with the learning rate times {rollback.value:.2g}",
+        "skip": f"skipped {rollback.value:.0f} batch{'es' if rollback.value != 1 else ''}",
+        "clip": f"clipped gradients at {rollback.value:g}",
+        "rate": f"lowered the learning rate to {rollback.value:.2g} of its value",
     }[rollback.adjustment]
     return (
-        f"step {rollback.failed_step:,}: {rollback.problem}; back to step {rollback.step:,},"
-        f" {change}"
+        f"Step {rollback.failed_step:,}: {rollback.problem}. Rolled back to step "
+        f"{rollback.step:,} and {change}."
     )
 
 
@@ -55,21 +54,20 @@ def overfitting_line(overfitting: Overfitting) -> str:
     )
     if overfitting.decay_steps:
         return (
-            f"{rise}. Going back to epoch {overfitting.best_epoch} and ending with"
+            f"{rise}. Training rolls back to epoch {overfitting.best_epoch} and ends with"
             f" {overfitting.decay_steps:,} steps in which the learning rate falls to zero."
         )
     return (
-        f"{rise}. The weights of epoch {overfitting.best_epoch} are kept. Training goes on for as"
-        " long as you set; without --epoch and --max-steps it would end now. More text would help."
+        f"{rise}. The weights of epoch {overfitting.best_epoch} are kept. Training continues"
+        " because --epoch or --max-steps is set. More text would help."
     )
 
 
 def format_ngram_baselines(baselines: dict[str, float]) -> str:
-    """What any model must beat, on the same held-out tokens."""
+    """Format the n-gram baselines, on the same validation tokens."""
     return (
-        "for comparison (validation loss, lower is better): random guessing"
-        f" {baselines['uniform']:.2f}, counting tokens {baselines['unigram']:.2f}, counting pairs"
-        f" of tokens {baselines['bigram']:.2f}"
+        f"baselines (lower is better): random guess {baselines['uniform']:.2f}, unigram"
+        f" {baselines['unigram']:.2f}, bigram {baselines['bigram']:.2f}"
     )
 
 
@@ -101,25 +99,25 @@ def how_good(summary: RunSummary) -> str:
         change = summary.parent_validation_loss - summary.validation_loss
         beside = f"{summary.parent_validation_loss:.3f} before, {change:+.3f}; positive is better"
     else:
-        beside = f"counting pairs of tokens {pairs:.2f}, random guessing {guessing:.2f}"
+        beside = f"bigram baseline {pairs:.2f}, random guess {guessing:.2f}"
     return (
-        f"The model guesses the next token right {summary.validation_accuracy:.0%} of the time; "
-        f"validation loss {summary.validation_loss:.3f} ({beside})."
+        f"The model predicts {summary.validation_accuracy:.0%} of the next tokens correctly. "
+        f"Validation loss {summary.validation_loss:.3f} ({beside})."
     )
 
 
 def what_it_means(summary: RunSummary) -> str:
     """What that quality says of the model, in a sentence or two."""
     if has_failed(summary):
-        return "It has learned nothing; the learning rate is the most probable cause."
+        return "It has learned nothing. The most likely cause is the learning rate."
     unigram, bigram = summary.ngram_baselines["unigram"], summary.ngram_baselines["bigram"]
     loss = summary.validation_loss
     if loss >= unigram - MIN_LOSS_DIFFERENCE_NATS:
-        learned = "It has hardly learned anything yet."
+        learned = "It has learned almost nothing yet."
     elif loss >= bigram - MIN_LOSS_DIFFERENCE_NATS:
-        learned = "It knows which tokens are frequent, and little of the context yet."
+        learned = "It has learned token frequencies but little context."
     else:
-        learned = "It has learned from the context, not only which token follows which."
+        learned = "It uses more context than the previous token."
     return " ".join([learned, _state_of_curve(summary), *_rollback_lines(summary)])
 
 
@@ -131,15 +129,15 @@ def _state_of_curve(summary: RunSummary) -> str:
         or last.validation_loss > summary.validation_loss + MIN_LOSS_DIFFERENCE_NATS
     ):
         return (
-            f"It overfits: after epoch {summary.best_epoch}, whose weights are kept, it learned "
-            "its text by heart. More text would help."
+            f"It overfits: the validation loss rose after epoch {summary.best_epoch}. The weights "
+            "of that epoch are kept. More text would help."
         )
     if len(summary.epochs) > 1:
         before = summary.epochs[-2].validation_loss
         if before - last.validation_loss > MIN_LOSS_DIFFERENCE_NATS:
             return "It was still improving at the end."
         return "It had stopped improving."
-    return "Only one pass was made; more may help."
+    return "One epoch is not enough to judge whether more would help."
 
 
 def has_failed(summary: RunSummary) -> bool:
@@ -149,8 +147,8 @@ def has_failed(summary: RunSummary) -> bool:
 
 def _failure(summary: RunSummary) -> str:
     return (
-        f"Training failed: the loss exploded to {summary.validation_loss:.4g} "
-        f"(random guessing is {summary.ngram_baselines['uniform']:.1f})."
+        f"Training diverged: the validation loss is {summary.validation_loss:.4g} "
+        f"(random guess: {summary.ngram_baselines['uniform']:.1f})."
     )
 
 
@@ -178,40 +176,39 @@ def assess_run(summary: RunSummary) -> str:
 
 
 def _rollback_lines(summary: RunSummary) -> list[str]:
-    """That the numbers ran away on the way, and what it took to go on."""
+    """Say that training diverged, and what let it continue."""
     if not summary.rollbacks:
         return []
     first, last = summary.rollbacks[0], summary.rollbacks[-1]
     times = {1: "once", 2: "twice"}.get(len(summary.rollbacks), f"{len(summary.rollbacks)} times")
-    what = {"skip": "some batches left out", "clip": f"gradients clipped at {last.value:g}",
+    what = {"skip": "some batches skipped", "clip": f"gradients clipped at {last.value:g}",
             "rate": f"the learning rate times {last.value:.2g}"}[last.adjustment]  # fmt: skip
     return [
-        f"Training exploded {times}, first at step {first.failed_step:,} ({first.problem}); it "
-        f"went back and came through with {what}."
+        f"Training diverged {times}, first at step {first.failed_step:,} ({first.problem}). It "
+        f"was rolled back and continued with {what}."
     ]
 
 
 def _describe_result(summary: RunSummary) -> str:
     begun = summary.epochs[-1].epoch
     num_epochs = begun if summary.num_epochs is None else summary.num_epochs  # of an older version
-    spent = f"In {format_epochs(num_epochs, begun)} and {format_duration(summary.seconds)}"
-    right = f"guesses the next token right {summary.validation_accuracy:.0%} of the time."
+    spent = f"After {format_epochs(num_epochs, begun)} and {format_duration(summary.seconds)}"
+    right = f"The model predicts {summary.validation_accuracy:.0%} of the next tokens correctly."
     loss, before = summary.validation_loss, summary.parent_validation_loss
     if before is None:
         return (
-            f"{spent} the loss on held-out text came down to {loss:.2f} nats per token "
-            f"({summary.bits_per_byte:.2f} bits per byte); the model {right}"
+            f"{spent}, the validation loss is {loss:.2f} nats per token "
+            f"({summary.bits_per_byte:.2f} bits per byte). {right}"
         )
     if loss >= before:
-        change = "no better; the model it began from is still the better one"
+        change = "No improvement: the parent model is still better."
     elif loss >= before - MIN_LOSS_DIFFERENCE_NATS:
-        change = "hardly better, by less than what another seed may change"
+        change = "No reliable improvement: the difference is within seed-to-seed variation."
     else:
-        change = "better"
+        change = "This is an improvement."
     return (
-        f"{spent} of further training the loss on held-out text, which was {before:.3f} nats per "
-        f"token, is now {loss:.3f} ({summary.bits_per_byte:.2f} bits per byte): {change}. "
-        f"The model {right}"
+        f"{spent} of further training, the validation loss went from {before:.3f} to {loss:.3f} "
+        f"nats per token ({summary.bits_per_byte:.2f} bits per byte). {change} {right}"
     )
 
 
@@ -220,22 +217,22 @@ def _against_counting(summary: RunSummary) -> str:
     loss = summary.validation_loss
     if loss < bigram - MIN_LOSS_DIFFERENCE_NATS:
         return (
-            f"That is {bigram - loss:.2f} below what counting pairs of tokens reaches "
-            f"({bigram:.2f}): it has learned from the context, not only which token follows which."
+            f"That is {bigram - loss:.2f} below the bigram baseline ({bigram:.2f}), so the model "
+            "uses more context than the previous token."
         )
     if loss < unigram - MIN_LOSS_DIFFERENCE_NATS:
         return (
-            f"Counting pairs of tokens would do as well or better ({bigram:.2f}): it has learned "
-            "which tokens are frequent, and little of the context yet."
+            f"The bigram baseline reaches {bigram:.2f}, so the model has learned token "
+            "frequencies but little context."
         )
     return (
-        f"Counting single tokens would do as well ({unigram:.2f}): it has hardly learned anything. "
-        f"`descend diagnose {quoted(summary.model_dir)}` finds out why."
+        f"The unigram baseline reaches {unigram:.2f} too. The model has learned almost nothing. "
+        f"Run `descend diagnose {quoted(summary.model_dir)}` to find out why."
     )
 
 
 def describe_convergence(summary: RunSummary) -> str:
-    """Whether the held-out loss was still falling, had levelled off, or rose again."""
+    """Say whether the validation loss was falling, had leveled off, or rose again."""
     first, last = summary.epochs[0], summary.epochs[-1]
     best = min(summary.epochs, key=lambda e: e.validation_loss)
     if summary.overfitting and summary.overfitting.decay_steps:
@@ -243,30 +240,30 @@ def describe_convergence(summary: RunSummary) -> str:
         return (
             f"After epoch {overfitting.best_epoch} the validation loss rose from"
             f" {overfitting.best_loss:.2f} to {overfitting.loss:.2f} (epoch {overfitting.epoch}):"
-            f" overfitting. Training went back to epoch {overfitting.best_epoch} and ended with"
-            f" {overfitting.decay_steps:,} steps at a falling learning rate; the weights of epoch"
-            f" {best.epoch} are the ones kept. More text would help."
+            f" overfitting. Training rolled back to epoch {overfitting.best_epoch} and ended with"
+            f" {overfitting.decay_steps:,} steps at a falling learning rate. The weights of epoch"
+            f" {best.epoch} are kept. More text would help."
         )
     if last.validation_loss > best.validation_loss + MIN_LOSS_DIFFERENCE_NATS:
         return (
-            f"The best epoch was {best.epoch}; after it the training loss went on falling to "
+            f"The best epoch was {best.epoch}. After it the training loss fell to "
             f"{last.loss_end:.2f} while the validation loss rose to {last.validation_loss:.2f}: "
-            "overfitting. The weights of the best epoch are the ones kept."
+            "overfitting. The weights of the best epoch are kept."
         )
     if last is first:
-        return "Only one pass was made; more may help."
+        return "One epoch is not enough to judge whether more would help."
     before = summary.epochs[-2].validation_loss
     if before - last.validation_loss > MIN_LOSS_DIFFERENCE_NATS:
         return "The validation loss was still falling in the last epoch."
-    return "The validation loss had levelled off by the last epoch."
+    return "The validation loss had leveled off by the last epoch."
 
 
 def trained_on_warning(corpus: Mapping[str, Any]) -> str:
     """What a judgment on its own text, as run.json describes it, says of a model."""
     known = corpus["train_bytes"] / (corpus["train_bytes"] + corpus["validation_bytes"])
     return (
-        f"this is the text that the model was trained on: it knows {known:.0%} of it, so what "
-        "follows flatters; its validation loss is the one on text that it does not know"
+        f"The model was trained on {known:.0%} of this text, so this loss is optimistic. "
+        "See its validation loss instead."
     )
 
 
@@ -275,7 +272,7 @@ def checklist_text(checklist: Checklist) -> str:
     marks = {"yes": "✓", "no": "✗", "open": "?"}
     lines = [
         f"{marks[a.answer]} {a.question} {a.answer}"
-        + ("" if a.answer == "open" else ", tried" if a.is_tested else ", not all tried")
+        + ("" if a.answer == "open" else ", tested" if a.is_tested else ", not all tested")
         + f"\n    {a.reason}"
         for a in checklist.answers
     ]
@@ -285,8 +282,8 @@ def checklist_text(checklist: Checklist) -> str:
 def _boilerplate_lines(stats: CorpusStats) -> list[str]:
     recurring = stats.boilerplate
     if recurring is None:
-        return ["boilerplate: not searched, too few documents to tell"]
-    fix = "; `descend corpus add --drop-boilerplate` leaves them out"
+        return ["boilerplate: not measured (too few documents)"]
+    fix = " (fix: `descend corpus add --drop-boilerplate`)"
     return [
         f"boilerplate: {recurring.fraction:.1%} of the text in passages that recur across "
         f"documents{fix if recurring.passages else ''}",
@@ -298,7 +295,7 @@ def _boilerplate_lines(stats: CorpusStats) -> list[str]:
 def format_corpus_stats(stats: CorpusStats) -> list[str]:
     """`corpus stats` as text, the token frequencies drawn as bars."""
     near = (
-        "not searched"
+        "not measured"
         if stats.near_duplicate_fraction is None
         else f"{stats.near_duplicate_fraction:.1%}"
     )
@@ -311,21 +308,22 @@ def format_corpus_stats(stats: CorpusStats) -> list[str]:
         ),
         f"{stats.bytes_per_token:.2f} bytes per token with a vocabulary of {stats.vocab_size:,}",
         (
-            f"repeats: {stats.duplicate_fraction:.1%} of the bytes in exact copies of documents,"
-            f" near copies: {near} of the documents, {stats.contamination_fraction:.1%} of the"
-            " held-out text also in training"
+            f"duplicates: {stats.duplicate_fraction:.1%} of the bytes (exact), {near} of the"
+            f" documents (near). {stats.contamination_fraction:.1%} of the validation text also"
+            " occurs in the training text"
         ),
         *_boilerplate_lines(stats),
-        f"held out by {stats.split_by}: {stats.validation_tokens:,} of {stats.tokens:,} tokens",
+        f"validation set: {stats.validation_tokens:,} of {stats.tokens:,} tokens, split by "
+        f"{stats.split_by}",
         format_ngram_baselines(
             {"uniform": baselines.uniform, "unigram": baselines.unigram, "bigram": baselines.bigram}
         )
-        + f", triples {baselines.trigram:.2f}",
+        + f", trigram {baselines.trigram:.2f}",
         (
             f"{stats.rare_vocabulary_fraction:.0%} of the vocabulary occurs fewer than 20 times in "
-            "training"
+            "the training text"
         ),
-        "how often tokens occur in training:",
+        "how often tokens occur in the training text:",
     ]
     max_count = max(stats.frequency_octaves)
     for octave, count in enumerate(stats.frequency_octaves):

@@ -48,9 +48,9 @@ def importance_bars(result: SearchResult) -> str:
     width = max(len(w.key) for w in result.importance)
     bars = [f"{w.key.ljust(width)}  {w.fraction:4.0%}  {'█' * round(AXIS * w.fraction)}"
             for w in result.importance]  # fmt: skip
-    return "\n".join(["what decided, by the trials made", *bars])
+    return "\n".join(["importance of each key in these trials", *bars])
 
 
 def format_train_command_line(result: SearchResult) -> str:
     """The command that trains the best one."""
-    return f"to train the best one:\n{result.train_command}"
+    return f"Train the best configuration:\n{result.train_command}"

@@ -34,13 +34,13 @@ SECONDS_BETWEEN_LINES = 60.0
 CONTENTION_WARNING_FACTOR = 1.2
 """Times as long as alone from which it is told."""
 
-PREPARING = "preparing the text, and timing a step or two"
+PREPARING = "Preparing the text and timing a few steps…"
 
 INTERRUPT_HINT = (
-    "Ctrl-C stops and loses what is under way; the same again goes on from what is done"
+    "Ctrl-C stops and loses the running trials. The same command continues from the finished ones."
 )
 
-NO_TIME = "no time left for another"
+NO_TIME = "no time left for another trial"
 """Beside what confirms the best one, at the pace of the trials so far."""
 
 
@@ -74,10 +74,14 @@ def _cost_line(total: int, costs: Mapping[str, float], count: int, start: float)
     known = total - len(costs)
     return (
         f"{total} runs"
-        + (f", {known} of them made before" if known else "")
+        + (f", {known} already finished" if known else "")
         + f": about {format_duration(seconds)}, {count} at a time{contention_text(crowd)}"
-        + (f" on the cluster {address}, if it is as fast as this machine" if address else "")
-        + f"; {INTERRUPT_HINT}"
+        + (
+            f" on the cluster {address} (if its machines are as fast as this one)"
+            if address
+            else ""
+        )
+        + f". {INTERRUPT_HINT}"
     )
 
 
@@ -120,7 +124,7 @@ def estimate_remaining_seconds(
 
 def _format_fractions(running_fractions: Sequence[float]) -> str:
     return (
-        ", ".join(f"{fraction:.0%}" for fraction in running_fractions) + " made of those under way"
+        ", ".join(f"{fraction:.0%}" for fraction in running_fractions) + " of the running ones done"
     )
 
 
@@ -158,7 +162,7 @@ def _one_line(text: str) -> Text:
 def contention_text(crowd: float) -> str:
     """That other programs are at work, where they make it `crowd` times as long."""
     return (
-        f", beside other programs {crowd:.1f} times as long as alone"
+        f" (slowed by a factor of {crowd:.1f} by other programs)"
         if crowd > CONTENTION_WARNING_FACTOR
         else ""
     )
@@ -173,10 +177,10 @@ def print_search_cost(plan: SearchPlan, console: Console | None) -> None:
     trials = max(float(MIN_TRIALS), searching * plan.workers / (plan.trial_seconds * crowd))
     print_line("searching " + "; ".join(span.description for span in plan.space), console)
     print_line(
-        f"about {format_duration(plan.seconds)} in all: {trials:.0f} trials or more of"
+        f"about {format_duration(plan.seconds)} in total: at least {trials:.0f} trials of"
         f" {format_duration(plan.training_seconds)} of training, {plan.workers} at a"
         f" time{contention_text(crowd)}, then base and best {plan.terms.seeds} times each with"
-        f" fresh seeds ({format_duration(plan.confirmation_seconds)}); kept in {plan.file.parent};"
+        f" new seeds ({format_duration(plan.confirmation_seconds)}). Output: {plan.file.parent}."
         f" {INTERRUPT_HINT}",
         console,
     )
@@ -216,11 +220,9 @@ def _running_line(one: TrialsRunning) -> str:
 def _trial_line(trial: TrialEnded) -> str:
     values = ", ".join(f"{key} {format_value(value)}" for key, value in trial.values.items())
     if trial.failure_reason is not None:
-        end = f"cannot be tried ({trial.failure_reason.rstrip('.')})"
+        end = f"failed ({trial.failure_reason.rstrip('.')})"
     else:
-        end = f"{trial.bits_per_byte:.3f} bits per byte" + (
-            ", ended early" if trial.stopped else ""
-        )
+        end = f"{trial.bits_per_byte:.3f} bits per byte" + (", pruned" if trial.stopped else "")
     best = "" if trial.best is None else f"; best {trial.best:.3f}"
     remaining = (
         f"about {format_duration(trial.remaining_seconds)} left"

@@ -36,7 +36,7 @@ def diagnosis_section(diagnosis: Diagnosis) -> Section:
     if keys:
         blocks += [
             Paragraph(f"To apply what it prescribes ({assignments(keys)}):"),
-            Command(f"descend train --from-run {quoted(diagnosis.run)} --apply"),
+            Command(f"descend train --from-run {quoted(diagnosis.run)} --apply-fix"),
         ]
     for caption, causes in group_other_causes(diagnosis):
         rows = tuple((humanize_name(r.cause), r.reason.rstrip(".")) for r in causes)
