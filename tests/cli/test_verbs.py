@@ -174,7 +174,7 @@ def test_generate_command_accepts_several_and_overlong_prompts(
     generation = descend("generate", trained, "A", long, "--max-new-tokens", "5", "--json").json
     assert [t["prompt"] for t in generation["texts"]] == ["A", long]
     assert all(len(t["new_token_ids"]) <= 5 for t in generation["texts"])
-    assert descend("generate", trained, "-", "--max_length", "0", stdin="The").out == "The\n"
+    assert descend("generate", trained, "-", "--max_new_tokens", "0", stdin="The").out == "The\n"
 
 
 def test_generate_stops_before_a_stop_string(descend: Descend, trained: Path) -> None:

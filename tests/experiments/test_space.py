@@ -77,9 +77,9 @@ def test_derived_keys_follow_width_and_context() -> None:
 @pytest.mark.parametrize(
     ("over", "words"),
     [(["learning_rte=1..2"], "Did you mean learning_rate"), (["learning_rate"], "a range such as"),
-     (["learning_rate=0.1..0.01"], "upside down.* write learning_rate=0.01..0.1"),
+     (["learning_rate=0.1..0.01"], "upside down.* Write learning_rate=0.01..0.1"),
      (["learning_rate=0.1..0.1"], "an empty range"), (["learning_rate=x..y"], "two numbers"),
-     (["learning_rate=1..20"], "expected 10 or less"), (["optimizer=a..b"], "give values"),
+     (["learning_rate=1..20"], "10 or less"), (["optimizer=a..b"], "Give values"),
      (["optimizer=adam"], "'adamw' or 'muon'"), (["embed_dim=a,b"], "a whole number"),
      (["embed_dim=1..20"], "fewer than two multiples"), (["batch_size=1.5..4"], "whole numbers"),
      (["num_heads=7,8"], "a divisor of embed_dim 256"), (["embed_dim=128"], "something to choose"),

@@ -19,9 +19,10 @@ from descend.handbook.metric_glossary import HEALTHY, reference_range_text
 from descend.handbook.setting_facts import describe_setting
 
 GROUPS = (
-    "Text", "Model", "Training", "Machine", "Choices", "Generation", "Ideas", "Signals",
+    "Data", "Model", "Optimization", "Hardware", "Output", "Choices", "Generation", "Ideas",
+    "Signals",
 )  # fmt: skip
-"""In the order in which they are listed; the first four are those of the configuration keys."""
+"""In the order in which they are listed; the first five are those of the configuration keys."""
 
 HEADINGS = (
     "What it is",
