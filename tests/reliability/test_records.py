@@ -81,8 +81,10 @@ def test_a_missing_line_is_said(run_copy: Path, gone: slice) -> None:
 
 
 def test_the_chain_goes_on_after_a_crash_and_after_an_older_descend(own_folder: Path) -> None:
-    (own_folder / "events.jsonl").write_bytes(b'{"kind":"training_started","step":0,"time":"t","schema":1}\n'
-                                              b'{"kind":"sample","step":1,"pro')  # fmt: skip
+    (own_folder / "events.jsonl").write_bytes(
+        b'{"kind":"training_started","step":0,"time":"t","schema":1}\n'
+        b'{"kind":"sample","step":1,"pro'
+    )
     for step in (1, 2):
         log = EventLog(own_folder)
         log.append(Sample(step, "p", "t" * 100_000))
