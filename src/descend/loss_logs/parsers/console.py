@@ -117,9 +117,7 @@ class Console:
             self.assembly.add(row_of_object(cells))
 
     def _object(self, value: dict[str, Any], line: Line) -> bool:
-        if (
-            value.get("kind") == "rollback"
-        ):  # descend's own: what it went back before is undone
+        if value.get("kind") == "rollback":  # descend's own: what it went back before is undone
             self.assembly.rewind(number(value.get("step")))
             return False
         self.assembly.objects += 1
