@@ -46,8 +46,8 @@ def improvement_text(improvement: Improvement) -> str:
         lines += [f"  {_contribution(c)}" for c in improvement.contributions]
         if any(c.ci95 is not None for c in improvement.contributions):
             lines.append(
-                "  An interval is over pieces of the held-out text. Another seed may differ by half "
-                "a percent."
+                "  An interval is over pieces of the held-out text. Another seed may differ by "
+                "half a percent."
             )
     if improvement.expectations and improvement.best is not None:
         lines += [
