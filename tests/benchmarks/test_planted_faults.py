@@ -205,6 +205,7 @@ def test_compact_tables_hold_what_scoring_reads(
 SUBSET = ("words-diverged-extreme", "recall-noise_floor-strong", "chain-batch_too_large-strong")
 
 
+@pytest.mark.slow
 def test_retrained_runs_reproduce_committed_labels(
     bench: dict[str, ModuleType], tmp_path: Path
 ) -> None:

@@ -85,7 +85,8 @@ def test_check_command_rejects_invalid_program_with_exit_two(
 
 @pytest.mark.parametrize(("name", "words"), [
     ("c.toml", "c.toml: expected a Python file, which ends in .py, but found a file"),
-    ("program", "but found a file without ending."),
+    ("program", "program: expected a Python file, which ends in .py, but found a file without"
+     " ending."),
 ])  # fmt: skip
 def test_check_command_reports_non_python_file(
     descend: Descend, own_folder: Path, name: str, words: str
@@ -98,4 +99,4 @@ def test_check_command_reports_non_python_file(
 
 def test_an_error_without_words_is_named_alone(descend: Descend, own_folder: Path) -> None:
     (own_folder / "odd.py").write_text("assert False\n")
-    assert "fails on import (AssertionError)," in descend("check", "odd.py").err
+    assert "fails on import (AssertionError). Fix:" in descend("check", "odd.py").err

@@ -203,7 +203,7 @@ def test_an_exploded_run_says_so_with_its_step_and_the_fix(
     assert done.code == 1
     assert done.out == ""
     assert re.search(r"error: step \d+ \(epoch 1\): .* but found a loss that exploded", done.err)
-    assert "the learning_rate of 1 is probably too high (the default is 0.001)" in done.err
+    assert "Fix: The learning_rate of 1 is probably too high (the default is 0.001)" in done.err
     last = done.err.splitlines()[-1]
     assert last == "next: descend train --from-run run --learning-rate 0.001"
     assert descend(*shlex.split(last)[2:]).code == 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+import pytest
+
 from descend import run
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.causes import CAUSES
@@ -38,6 +40,7 @@ def make_two_cause_series(text: str) -> TrialSeries:
     )
 
 
+@pytest.mark.slow
 def test_combination_search_detects_second_cause(chain: str) -> None:
     series = make_two_cause_series(chain)
     run_series_trials(series, [(None, series.seed), (RATE, series.seed)], "")
@@ -67,6 +70,7 @@ def test_combination_search_detects_second_cause(chain: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_combination_reports_metric_and_config_of_base_treatment(chain: str) -> None:
     series = make_two_cause_series(chain)
     vocabulary = Treatment(

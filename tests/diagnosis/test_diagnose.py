@@ -204,13 +204,10 @@ def test_diagnose_command_reports_resumable_trials_when_interrupted(
     monkeypatch.setattr("descend.api.diagnose", stopped)
     assert cli(["diagnose", str(trained)]) == 130
     saved_message, last = capsys.readouterr().err.splitlines()
-    assert (
-        saved_message
-        == "trials that came to their end are kept: the same command goes on from them"
-    )
-    assert last == "stopped"
+    assert saved_message == "Finished trials are cached. Run the same command again to continue."
+    assert last == "Stopped."
     assert cli(["diagnose", str(trained), "--no-trials"]) == 130  # which tried nothing
-    assert capsys.readouterr().err == "stopped\n"
+    assert capsys.readouterr().err == "Stopped.\n"
 
 
 def test_mistakes_get_a_line(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -70,9 +70,10 @@ def test_extrapolated_loss_has_interval_in_every_output(peak_lr_run: Path) -> No
     assert ahead.ci95 is not None
     low, high = (f"{x:.3g}" for x in ahead.ci95)
     interval = f"(95 %: {low} to {high})"
-    assert f"going to {ahead.value:.2f} {ahead.unit} {interval}, and " in (
-        format_diagnosis(diagnosis)
-    )
+    assert (
+        "Extrapolation of the training loss at the peak learning rate: "
+        f"{ahead.value:.2f} {ahead.unit} {interval}, asymptote "
+    ) in format_diagnosis(diagnosis)
     assert f"extrapolated loss {ahead.value:.3g} {ahead.unit} {interval}" in (
         format_diagnosis(diagnosis, explain=True)
     )
@@ -89,7 +90,7 @@ def test_extrapolated_loss_has_interval_in_every_output(peak_lr_run: Path) -> No
     without = [
         e for e in diagnosis.measurements if e.metric not in ("extrapolated_loss", "loss_asymptote")
     ]
-    assert "Curve:" not in format_diagnosis(
+    assert "Extrapolation of" not in format_diagnosis(
         msgspec.structs.replace(diagnosis, measurements=without)
     )
 
@@ -110,19 +111,19 @@ def test_log_with_learning_rate_has_extrapolated_loss(tmp_path: Path) -> None:
     low, high = diagnosis.features.extrapolation.ci95
     assert low <= 2 + 3 * 600**-0.5 <= high
     assert (
-        f"the loss was going to {diagnosis.features.extrapolation.loss:.2f} nats per token at step"
-        " 600 " in (format_log_diagnosis(diagnosis))
-    )
+        "Extrapolation of the loss at the peak learning rate: "
+        f"{diagnosis.features.extrapolation.loss:.2f} nats per token at step 600 "
+    ) in format_log_diagnosis(diagnosis)
     silent = log_of(tmp_path / "without.csv", "")
     assert silent.features is not None
     assert silent.features.extrapolation is None
-    assert "Curve:" not in format_log_diagnosis(silent)
+    assert "Extrapolation of" not in format_log_diagnosis(silent)
 
 
 def test_extrapolation_text_omits_unknown_asymptote() -> None:
     ahead = Measurement("extrapolated_loss", 4.0, "nats per token at step 500", ci95=(3.9, 4.1))
     known = Measurement("loss_asymptote", 3.5, "nats per token", ci95=(3.2, 3.8))
-    assert "and at last to 3.50 (95 %: 3.2 to 3.8): a power law" in describe_extrapolation(
+    assert "asymptote 3.50 (95 %: 3.2 to 3.8). This power-law fit" in describe_extrapolation(
         ahead, known
     )
     unknown = msgspec.structs.replace(known, value=0.0, ci95=(0.0, 3.8))

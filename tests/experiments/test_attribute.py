@@ -137,7 +137,7 @@ def test_pair_interactions_are_estimated_from_sampled_coalitions(tiny: dict[str,
     assert strongest.range == pytest.approx((-0.4, -0.2))
     assert strongest.value == pytest.approx(-0.3)
     text = attribution_text(attribution)
-    assert "estimated beside the sets of others that the orders met" in text
+    assert "(estimated from the sampled orders)" in text
     assert "+0.300 (2 sets: +0.200 to +0.400)" in text
     # A single order meets no pair without, with each and with both.
     alone = design_attribution(a, b, runs=5)
@@ -335,7 +335,7 @@ def test_real_runs_add_up(tiny: dict[str, object]) -> None:
     assert all(s.ci95 is not None for s in attribution.contributions)
     text = attribution_text(attribution)
     assert "learning_rate 0.001 → 0.004" in text
-    assert "all sets of changes were trained, 2 seeds" in text
+    assert "8 runs: all sets of changes, 2 seeds, on 40% of the training text" in text
     assert msgspec.json.decode(msgspec.json.encode(attribution), type=Attribution) == attribution
 
 
@@ -344,8 +344,9 @@ def test_the_verb(
 ) -> None:
     other = tmp_path / "other.toml"
     other.write_text(tiny_file.read_text().replace("epoch = 2", "epoch = 1"))
-    line = ["attribute", str(tiny_file), str(other), str(tiny["corpus_dir"]), "--json", "--seeds",
-            "1", "--train-fraction", "0.5", "--workers", "1", "--save-dir", "here"]  # fmt: skip
+    line = ["attribute", str(tiny_file), str(other), str(tiny["corpus_dir"]), "--json",
+            "--num-seeds", "1", "--train-fraction", "0.5", "--workers", "1",
+            "--save-dir", "here"]  # fmt: skip
     assert descend(line) == 0
     out, err = capsys.readouterr()
     attribution = json.loads(out)

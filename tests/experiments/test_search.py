@@ -63,7 +63,7 @@ def search_result(
 
 
 def test_two_trials_are_called_no_search() -> None:
-    assert "Time was enough for 2 trials only" in few_trials_warning(2, 100)
+    assert "Only 2 trials fit into the time limit" in few_trials_warning(2, 100)
     assert few_trials_warning(2, 2) == few_trials_warning(3, 100) == ""
 
 

@@ -233,8 +233,8 @@ def test_the_verb_prints_lines_or_one_object(
 ) -> None:
     assert command_line(["checklist", str(diagnosed)]) == 0
     out = capsys.readouterr().out
-    assert "✗ Is the learning rate right? no, tried" in out
-    assert "✓ Is the model big enough? yes, tried" in out
+    assert "✗ Is the learning rate right? no, tested" in out
+    assert "✓ Is the model big enough? yes, tested" in out
     assert "? Is there enough text? open" in out
     assert command_line(["checklist", str(trained), "--json"]) == 0
     content = json.loads(capsys.readouterr().out)

@@ -219,7 +219,7 @@ def test_diagnose_log_reports_number_of_finite_entries(tmp_path: Path) -> None:
         "".join(f"step {s} loss {4 - s / 20 if s < 20 else 'nan'}\n" for s in range(60))
     )
     said = format_log_diagnosis(diagnose_log(path))
-    assert "60 entries, 20 of them numbers, over 19 steps" in said
+    assert "60 entries, 20 of them finite, over 19 steps" in said
 
 
 def test_read_log_accepts_utf16_csv(tmp_path: Path) -> None:
@@ -372,5 +372,5 @@ def test_diagnose_command_accepts_a_loss_log(tmp_path: Path) -> None:
     (logs / "config.json").write_text("{}")
     (logs / "trainer_state.json").write_bytes((SAMPLES / "trainer_state_stuck.json").read_bytes())
     assert "read from trainer_state.json" in descend("diagnose", str(logs)).stdout
-    assert "for a loss log only" in refused
+    assert "vocab_size: expected this option only together with a loss log" in refused
     assert descend("diagnose", __file__, code=2).stderr.count("\n") == 1

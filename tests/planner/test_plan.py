@@ -182,7 +182,7 @@ def test_plan_warns_when_expected_loss_exceeds_ngram_baselines() -> None:
     regular = msgspec.structs.replace(sample(10**6), unigram=1.2, bigram=0.23, trigram=0.12)
     assert choose_config(regular, RATES, OUTLOOK, 1).predicted.bits_per_byte > 0.12
     said = describe_plan(regular, 1)
-    assert "Counting triples of tokens alone reaches 0.120: this text is more regular" in said
+    assert "The trigram baseline alone reaches 0.120. This text is more regular" in said
     pairs = msgspec.structs.replace(regular, bigram=0.11)
     assert "The bigram baseline alone reaches 0.110" in describe_plan(pairs, 1)
     # Prose for so short a time ends above counting indeed.
@@ -229,7 +229,8 @@ def test_long_plan_is_corrected_by_measured_step_time(
         ).predicted.tokens
     )
     assert corpus_plan.plan.predicted.seconds <= 12 * 1.001
-    assert "planned anew" in "\n".join(plan_lines(corpus_plan.plan, corpus_plan.machine, "text"))
+    said = "\n".join(plan_lines(corpus_plan.plan, corpus_plan.machine, "text"))
+    assert "The plan was updated." in said
     monkeypatch.setattr(make_plan, "available_memory_bytes", lambda: 1000)
     assert make_corpus_plan(str(varied_text), 0.2).machine.correction_factor == 1.0
 

@@ -345,7 +345,7 @@ def test_missing_accelerate_is_named() -> None:
     pytest.importorskip("transformers")
     from descend.program_check.report import ProgramError
 
-    with pytest.raises(ProgramError, match="install accelerate"):
+    with pytest.raises(ProgramError, match="Install accelerate"):
         check_source(TRAINER.replace("SHIFT", "0"))
 
 

@@ -160,7 +160,7 @@ def test_event_log_reports_full_disk(own_folder: Path) -> None:
 import resource, signal
 from pathlib import Path
 from descend.errors import DiskWriteError
-from descend.runs.run_folder import EventLog, read_events
+from descend.runs.event_log import EventLog
 from descend.runs.events import Sample
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))

@@ -14,6 +14,7 @@ from descend.runs.event_log import read_events
 from descend.runs.events import Epoch, Event, Overfitting, Step
 from descend.runs.model_files import load_model
 from descend.runs.run_folder import read_summary
+from descend.training import recipe
 from descend.training.overfitting import find_overfitting
 from descend.training.trainer import run_training
 from descend.training.training_run import TrainingRun, create_run, resume_run
@@ -30,8 +31,9 @@ def noise(own_folder: Path) -> Path:
 
 
 @pytest.fixture
-def overfits(noise: Path) -> dict[str, Any]:
-    """Settings that learn `noise` by heart within the passes that the recipe chooses."""
+def overfits(noise: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Settings that memorize `noise` within ten epochs, where the recipe would choose ten."""
+    monkeypatch.setattr(recipe, "_MAX_EPOCHS_BY_TARGET_TOKENS", ((10, 40_000),))
     return {
         "corpus_dir": str(noise), "embed_dim": 64, "num_heads": 2, "num_layers": 2, "ff_dim": 128,
         "max_seq_len": 32, "seq_len": 32, "batch_size": 2, "vocab_size": 320,
@@ -60,7 +62,7 @@ def test_a_run_of_free_length_ends_when_it_overfits(overfits: dict[str, Any]) ->
     assert summary.overfitting == told[0]
     assert "overfits" in what_it_means(summary)
     assert "Overfitting: " in overfitting_line(told[0])
-    assert "validation loss" in how_good(summary)
+    assert "Validation loss" in how_good(summary)
 
 
 def test_it_ends_better_than_the_run_it_cuts_short(overfits: dict[str, Any]) -> None:

@@ -288,7 +288,8 @@ def test_records_of_a_newer_descend_are_refused() -> None:
     assert f'"schema":{SCHEMA}' in Path("run/events.jsonl").read_text()
     log.append(TrainingStarted(3, "", SCHEMA + 1))
     log.close()
-    with pytest.raises(RunFolderError, match=f"schema {SCHEMA + 1}, expected at most {SCHEMA}"):
+    words = f"at most {SCHEMA}, but found records of schema {SCHEMA + 1}"
+    with pytest.raises(RunFolderError, match=words):
         read_events(Path("run"))
 
 

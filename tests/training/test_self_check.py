@@ -243,7 +243,7 @@ def test_self_check_detects_misfit_schedule() -> None:
     refused("after warmup", (state, of_epochs))
     longer = make_lr_schedule(plan.config, 3, 100 * plan.total_steps, plan.batches.epoch_at_step)
     refused("last step", (state, replace(plan, learning_rate=longer)))
-    refused("a rate of 0,", (state, replace(plan, learning_rate=lambda step: 0.0)))
+    refused("found a rate of 0.", (state, replace(plan, learning_rate=lambda step: 0.0)))
 
 
 right = loss.next_token_loss

@@ -44,7 +44,7 @@ def test_ten_sentences_are_trained_on_and_on(tmp_path: Path) -> None:
     list(run_training(job))
     further = continuation_config(tmp_path / "run", {})
     assert further.seq_len == job.plan.config.seq_len
-    with pytest.raises(CorpusError, match="Set seq_len to"):
+    with pytest.raises(CorpusError, match="set seq_len to"):
         create_run(
             make_config(SMALL | {"corpus_dir": str(text), "seq_len": 128}), tmp_path / "other"
         )

@@ -92,7 +92,7 @@ def test_trial_announcement_includes_cpu_contention(
     monkeypatch.setattr("descend.machine.available_cores", lambda: 2)
     monkeypatch.setattr("descend.machine.count_active_cores", lambda: 2.0)
     announce(two(tiny), 2)
-    assert "beside other programs 2.0 times as long as alone" in capsys.readouterr().err
+    assert "slowed by a factor of 2.0 by other programs" in capsys.readouterr().err
     monkeypatch.setattr("descend.machine.count_active_cores", lambda: 0.1)
     announce(two(tiny), 2)
     assert "beside other programs" not in capsys.readouterr().err

@@ -342,7 +342,7 @@ def test_trial_result_survives_json_round_trip(tiny: dict[str, object]) -> None:
 
 def test_trial_and_training_evaluate_the_same_text_alike(tiny: dict[str, object]) -> None:
     ready = prepare_trial(make_trial_spec(config_of(tiny)))
-    model, validation = trial._state(ready).model, ready.store.validation
+    model, validation = initial_train_state(ready, ready.execution).model, ready.store.validation
     by_trial = evaluate_trial(model, ready.execution, ready.store, [validation], 16)
     by_training = evaluate(model, validation, ready.store.tokenizer.byte_lengths, 16)
     assert by_trial.loss == pytest.approx(by_training.loss, rel=1e-5)
@@ -355,7 +355,7 @@ def test_scoring_restores_the_mode_of_the_model_when_it_ends_early(
     tiny: dict[str, object], was_training: bool
 ) -> None:
     ready = prepare_trial(make_trial_spec(config_of(tiny)))
-    model = trial._state(ready).model.train(was_training)
+    model = initial_train_state(ready, ready.execution).model.train(was_training)
     windows = iter_windows(ready.store.validation, 16, 1)
     scores = score_batches(model, windows, ready.store.tokenizer.byte_lengths)
     assert len(next(scores).losses) == 16

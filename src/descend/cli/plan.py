@@ -39,7 +39,7 @@ def plan(
             "Range: above 0. Default: 10.",
         ),
     ] = None,
-    target_loss: Annotated[
+    target_bits_per_byte: Annotated[
         float | None,
         typer.Option(
             "--target-bits-per-byte", metavar="FLOAT",
@@ -64,19 +64,20 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Choose a model and training configuration for a time limit and predict the result."""
-    if minutes is not None and target_loss is not None:
+    if minutes is not None and target_bits_per_byte is not None:
         raise ConfigError("target_bits_per_byte", "--target-bits-per-byte and --minutes",
                           "one of the two", "leave one of them out")  # fmt: skip
     from descend.config_sources import resolve_config
     from descend.planner.make_plan import check_bounds, make_corpus_plan, plan_config
 
     set_up_logging("info")
-    budget_minutes = DEFAULT_MINUTES if minutes is None and target_loss is None else minutes
-    check_bounds(budget_minutes, target_loss, max_memory)
+    has_limit = minutes is not None or target_bits_per_byte is not None
+    budget = minutes if has_limit else DEFAULT_MINUTES
+    check_bounds(budget, target_bits_per_byte, max_memory)
     print_status("Benchmarking this machine and analyzing the corpus (up to 30 seconds)…")
     resolved = resolve_config({} if corpus is None else {"corpus_dir": corpus})
-    began = None if budget_minutes is None else command_began()
-    planned = make_corpus_plan(corpus, budget_minutes, target_loss, max_memory, resolved, began)
+    began = None if budget is None else command_began()
+    planned = make_corpus_plan(corpus, budget, target_bits_per_byte, max_memory, resolved, began)
     _show(planned, print_status if as_json else print_result)
     plan_fields = planned.as_json()
     if run:

@@ -12,8 +12,8 @@ STEP_SIZE = 1e-4
 """Step of the numeric derivatives, in units of the parameters (logarithms mostly)."""
 
 TOLERANCE = 1e-4
-"""Relative change of the cost or the parameters at which a fit ends. With a smaller one a fit can
-leave the valley of the prior: by Levenberg-Marquardt one of 110 runs did."""
+"""Relative change of the cost or the parameters at which a fit ends. Smaller ones made continued
+intervals wider on the recorded runs of benchmarks/forecast."""
 
 
 def fit_least_squares(

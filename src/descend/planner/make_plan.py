@@ -88,7 +88,7 @@ SETUP_SECONDS = 3.0
 
 
 def make_corpus_plan(
-    corpus: str | None, minutes: float | None, target_loss: float | None = None,
+    corpus: str | None, minutes: float | None, target_bits_per_byte: float | None = None,
     max_memory: float | None = None, settings: ResolvedConfig | None = None,
     began: float | None = None,
 ) -> CorpusPlan:  # fmt: skip
@@ -98,10 +98,10 @@ def make_corpus_plan(
     `began` (by `time.perf_counter`) all from then to the saved model. Raises `ConfigError` for
     bounds that cannot be met, `CorpusError` for a text that cannot be used.
     """
-    if minutes is None and target_loss is None:
+    if minutes is None and target_bits_per_byte is None:
         raise ConfigError("minutes", "neither minutes nor a target", "one of them", "give one")
     # What needs no look at text or machine is refused at once.
-    check_bounds(minutes, target_loss, max_memory)
+    check_bounds(minutes, target_bits_per_byte, max_memory)
     base = RunConfig() if settings is None else settings.config
     fixed = set_keys(settings)
     text = prepare_documents(base.model_copy(update={"corpus_dir": corpus}))
@@ -114,8 +114,8 @@ def make_corpus_plan(
 
     def planned(rates: StepTimeModel) -> TrainingPlan:
         rest = (sample, rates, load_scaling_law())
-        if target_loss is not None:
-            return plan_for_target_loss(target_loss, *rest, memory, axes)
+        if target_bits_per_byte is not None:
+            return plan_for_target_loss(target_bits_per_byte, *rest, memory, axes)
         assert minutes is not None
         left = minutes if allowance is None else allowance.left_for_training(sample)
         return choose_config(*rest, left, memory, axes)
@@ -175,10 +175,14 @@ def _resolved(plan: TrainingPlan) -> RunConfig:
 
 
 def check_bounds(
-    minutes: float | None, target_loss: float | None, max_memory: float | None
+    minutes: float | None, target_bits_per_byte: float | None, max_memory: float | None
 ) -> None:
     """`ConfigError` for a time, a loss or a memory that is not above zero."""
-    limits = {"minutes": minutes, "target_loss": target_loss, "max_memory": max_memory}
+    limits = {
+        "minutes": minutes,
+        "target_bits_per_byte": target_bits_per_byte,
+        "max_memory": max_memory,
+    }
     for name, value in limits.items():
         if value is not None and not 0 < value < float("inf"):
             raise ConfigError(name, f"{value:g}", "a number above 0", "choose one above 0")

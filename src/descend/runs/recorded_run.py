@@ -13,12 +13,14 @@ from typing import Self
 
 import msgspec
 
+from descend.artifacts import RUN_FILE
 from descend.config import RunConfig, make_config
 from descend.errors import RunFolderError
 from descend.machine import Execution
 from descend.model.shape import ModelShape, shape_from_run_config
 from descend.runs.event_log import event_problems, read_events
 from descend.runs.events import Epoch, Event, Rollback, Step, TrainingStopped, WeightUpdateStats
+from descend.runs.folder_errors import not_a_run_error
 from descend.runs.run_files import (
     RunMetadata,
     RunSummary,
@@ -210,9 +212,7 @@ class RecordedRun:
 def open_recorded_run(folder: Path) -> RecordedRun:
     """Open the run in `folder`; `RunFolderError` if it holds none or its metadata is damaged."""
     if not folder.is_dir():
-        raise RunFolderError(
-            str(folder), "no such folder", "the folder of a descend run", "check the path"
-        )
+        raise not_a_run_error(folder, RUN_FILE, model=False)
     run = RecordedRun(folder)
     _ = run.config  # A damaged run.json is told now, not later.
     return run

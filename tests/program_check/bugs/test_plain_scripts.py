@@ -46,7 +46,7 @@ def test_check_detects_unzeroed_gradients_in_plain_script() -> None:
     assert bugs == ["gradients_not_zeroed"]
     (line,) = [n for n, x in enumerate(Path("script.py").read_text().splitlines(), 1)
                if "optimizer.step()" in x]  # fmt: skip
-    assert f"where: script.py:{line}\n" in text
+    assert f"Location: script.py:{line}\n" in text
     assert said_of("nn.utils.clip_grad_norm_(model.parameters(), 0.1); optimizer.step()")[0] == bugs
 
 

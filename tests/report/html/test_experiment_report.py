@@ -226,8 +226,8 @@ def test_attribution_report_shows_contributions(attributed: Attribution) -> None
                if isinstance(b, Paragraph)]  # fmt: skip
     assert "Shapley interaction index" in said.text
     sampled = attribution_report(msgspec.structs.replace(attributed, method="sampled"), Path("a"))
-    assert "estimated beside the sets" in str(sampled.sections)
-    assert "corrected for all 2 changes (Holm)" in str(page.sections)
+    assert "estimated from the sampled orders" in str(sampled.sections)
+    assert "significance is Holm-corrected for 2 changes" in str(page.sections)
     # A record made before the sets were counted and p-values kept is still shown.
     plain = msgspec.structs.replace(
         attributed,
@@ -235,7 +235,7 @@ def test_attribution_report_shows_contributions(attributed: Attribution) -> None
         interactions=[Interaction(("learning_rate", "batch_size"), -0.05)],
     )
     assert table(attribution_report(plain, Path("a")), "Each change").rows[0][3] == "–"
-    assert "(Holm)" not in describe_method(plain)
+    assert "Holm" not in describe_method(plain)
     assert table(attribution_report(plain, Path("a")), "Pairs").rows[0][2:] == ("+0.050", "–", "–")
 
 

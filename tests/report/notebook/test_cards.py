@@ -28,7 +28,7 @@ def test_a_trained_model_shows_how_it_went(trained: Path) -> None:
     html = model._repr_html_()
     for epoch in model.summary.epochs:
         assert f">{epoch.validation_loss:.3f}<" in html
-    assert "the loss on held-out text" in html
+    assert f"the validation loss is {model.summary.validation_loss:.2f} nats per token" in html
     assert html.count("<polyline") == 2
     assert "<script" not in html
     assert "src=" not in html
@@ -71,9 +71,9 @@ def test_the_highest_value_is_drawn_on_top() -> None:
 
 def test_a_diagnosis_shows_its_verdict_and_trials() -> None:
     trial = {
-        "metric": "validation_loss", "change": f"3 times {HOSTILE}", "control": 4.0,
-        "treatment": 3.5, "loss_reduction": 0.5, "ci95": [0.4, 0.6], "p_holm": 0.001, "seeds": 3,
-        "tokens": 9, "run_fraction": 1.0, "seconds": 2.0, "cost_factor": 1.0,
+        "metric": "validation_loss", "change": f"3 times {HOSTILE}", "control_loss": 4.0,
+        "treatment_loss": 3.5, "loss_reduction": 0.5, "ci95": [0.4, 0.6], "p_holm": 0.001,
+        "seeds": 3, "tokens": 9, "run_fraction": 1.0, "seconds": 2.0, "cost_factor": 1.0,
     }  # fmt: skip
     content: dict[str, Any] = {
         "run": "models/x", "verdict": "learning_rate_too_low", "probability": 0.93,
@@ -122,5 +122,5 @@ def test_a_notebook_shows_the_run_as_it_goes(
     streams = {o.name: o.text for o in training if o.output_type == "stream"}
     assert "parameters" in streams["stdout"]
     assert "stderr" not in streams
-    assert "the loss on held-out text" in model_outputs[0].data["text/html"]
+    assert "the validation loss is" in model_outputs[0].data["text/html"]
     assert "Model(" in model_outputs[0].data["text/plain"]

@@ -17,8 +17,8 @@ def finished_run(name: str, bits: float) -> FinishedRun:
 
 @pytest.mark.parametrize(
     ("bits", "same", "words"),
-    [(2.4, True, "b is better, by 0.100 bits per byte"), (2.499, True, "they are not told apart"),
-     (2.4, False, "which is better cannot be told")],
+    [(2.4, True, "b is better by 0.100 bits per byte"), (2.499, True, "no reliable difference"),
+     (2.4, False, "their losses cannot be compared")],
 )  # fmt: skip
 def test_finished_runs_are_ranked_only_where_that_can_be_told(
     bits: float, same: bool, words: str

@@ -18,7 +18,7 @@ In technical words:
         U · [1 + R · (1 − e^(−(P − 1) / R))]
 
     fresh ones: R is about 15 in large models (Muennighoff and others), 6.8 fitted to small ones
-    here (benchmarks/results/plan/trials.jsonl).
+    here (benchmarks/results/plan/fit.txt).
 
 How it shows:
     Training loss far below held-out loss, both in evaluation mode; the held-out loss reached
