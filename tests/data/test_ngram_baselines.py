@@ -114,7 +114,9 @@ def test_vocabularies_of_millions_and_unseen_tokens_stay_finite() -> None:
 def test_ngram_baselines_reject_short_validation_and_unknown_tokens() -> None:
     with pytest.raises(CorpusError, match="expected at least 2, but found 1 tokens"):
         compute_ngram_baselines(np.array([0, 1]), np.array([0]), 2)
-    with pytest.raises(TokenizerError, match="0 to 2, expected 0 to 1"):
+    with pytest.raises(
+        TokenizerError, match="expected 0 to 1, the vocabulary, but found tokens 0 to 2"
+    ):
         compute_ngram_baselines(np.array([0, 1, 2]), np.array([0, 1]), 2)
     with pytest.raises(ValueError, match="expected 1 to 5"):
         kneser_ney_loss(np.array([0, 1]), np.array([0, 1]), 2, 6)

@@ -18,7 +18,7 @@ In technical words:
         U · [1 + R · (1 − e^(−(P − 1) / R))]
 
     fresh ones: R is about 15 in large models (Muennighoff and others), 6.8 fitted to small ones
-    here (benchmarks/results/plan/fit.txt).
+    (benchmarks/results/plan/fit.txt: 4.3).
 
 How it shows:
     Training loss far below held-out loss, both in evaluation mode; the held-out loss reached
@@ -195,8 +195,8 @@ def _cost_of_halving(num_epochs: float) -> float:
 MAX_MORE = 8.0
 """Times the text that may be asked for."""
 MAX_EFFECTIVE_REPETITIONS = 6.8
-"""R: passes that repeated text is worth at most. Origin: fitted to trials of small networks
-(benchmarks/plan/fit.py); 15 in the paper, of large ones."""
+"""R: passes that repeated text is worth at most. Origin: an early fit to trials of small
+networks; the last one gives 4.3 (benchmarks/results/plan/fit.txt). Large ones: 15 in the paper."""
 
 
 def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
