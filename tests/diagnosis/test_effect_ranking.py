@@ -6,28 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.effect_ranking import best_effect_per_cause, probability_best
-from descend.diagnosis.effects import TreatmentEffect
 from descend.diagnosis.ranking import softmax_probabilities
-from descend.diagnosis.treatments import Treatment
 
-
-def gain(cause: str, mean: float, error: float = 0.01, *, buys: bool = False) -> TreatmentEffect:
-    return TreatmentEffect(
-        treatment=Treatment(cause, TreatmentChange(cause, {"batch_size": 3}), buys),
-        control_loss=4.0,
-        treatment_loss=4.0 - mean,
-        mean_reduction=mean,
-        low=mean - 2 * error,
-        high=mean + 2 * error,
-        std_error=error,
-        p_holm=0.001,
-        seeds=3,
-        tokens=1000,
-        seconds=1.0,
-        cost_factor=1.0,
-    )
+from .made_effects import gain
 
 
 def test_best_effect_per_cause_prefers_a_significant_effect() -> None:

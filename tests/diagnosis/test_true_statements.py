@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 
 from descend.config import RunConfig
-from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.diagnose import diagnose_run, save_diagnosis
 from descend.diagnosis.effects import TreatmentEffect
@@ -18,10 +17,11 @@ from descend.diagnosis.recommended_config import load_diagnosis
 from descend.diagnosis.reference_ranges import REFERENCE_RANGES
 from descend.diagnosis.result import Finding, OtherCause, PairedTrial, has_trials
 from descend.diagnosis.run_context import load_run_context
-from descend.diagnosis.treatments import Treatment
 from descend.diagnosis.verdict import Verdict, decide_verdict, decide_without_trials
 from descend.metrics.measurement import Measurement, Measurements
 from descend.report.text.diagnosis import AS_LARGE, INCONCLUSIVE, LESSER, OUT, group_other_causes
+
+from .made_effects import gain
 
 CONFIG = RunConfig(vocab_size=2048, epoch=3, warmup_steps=0, schedule="constant")
 
@@ -97,23 +97,6 @@ def test_an_effect_larger_than_the_named_one_is_not_ruled_out(trained: Path) -> 
         INCONCLUSIVE: ["context_too_short"],
         OUT: ["learning_rate_too_low"],
     }
-
-
-def gain(cause: str, mean: float, error: float) -> TreatmentEffect:
-    return TreatmentEffect(
-        treatment=Treatment(cause, TreatmentChange(cause, {"batch_size": 3}), False),
-        control_loss=4.0,
-        treatment_loss=4.0 - mean,
-        mean_reduction=mean,
-        low=mean - 2 * error,
-        high=mean + 2 * error,
-        std_error=error,
-        p_holm=0.001,
-        seeds=3,
-        tokens=1000,
-        seconds=1.0,
-        cost_factor=1.0,
-    )
 
 
 def verdict(*gains: TreatmentEffect) -> Verdict:

@@ -15,24 +15,9 @@ from descend.diagnosis.treatments import Treatment
 from descend.diagnosis.verdict import Verdict, decide_verdict, decide_without_trials
 from descend.metrics.measurement import Measurement, Measurements
 
+from .made_effects import gain
+
 CONFIG = RunConfig(vocab_size=2048, epoch=3, warmup_steps=0, schedule="constant")
-
-
-def gain(cause: str, mean: float, error: float = 0.01, *, buys: bool = False) -> TreatmentEffect:
-    return TreatmentEffect(
-        treatment=Treatment(cause, TreatmentChange(cause, {"batch_size": 3}), buys),
-        control_loss=4.0,
-        treatment_loss=4.0 - mean,
-        mean_reduction=mean,
-        low=mean - 2 * error,
-        high=mean + 2 * error,
-        std_error=error,
-        p_holm=0.001,
-        seeds=3,
-        tokens=1000,
-        seconds=1.0,
-        cost_factor=1.0,
-    )
 
 
 def make_measurements(**values: float) -> Measurements:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,7 +52,7 @@ from descend.diagnosis.verdict import Verdict, decide_without_trials
 from descend.errors import ConfigError, RunFolderError
 from descend.machine import contention_factor
 from descend.metrics.measurement import Measurements
-from descend.progress import ignore_progress
+from descend.progress import ProgressCallback, ignore_progress
 from descend.runs.atomic_write import write_file_atomic
 from descend.runs.run_files import DIAGNOSIS
 from descend.training.process_settings import limit_threads_to_idle_cores
@@ -61,8 +61,6 @@ from descend.units import format_duration
 MAX_BUDGET = 100.0
 MAX_CANDIDATES = 9
 """Causes raced at first; each more makes all trials shorter."""
-
-ProgressCallback = Callable[[str, float], None]
 
 
 def diagnose_run(

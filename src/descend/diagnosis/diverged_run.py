@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from descend.diagnosis.ranking import RankedCause, supporting_evidence
@@ -15,11 +15,10 @@ from descend.diagnosis.trial_length import fits_in_budget, num_parallel_trials, 
 from descend.diagnosis.trial_series import TrialSeries, best_validation_point, run_series_trials
 from descend.diagnosis.verdict import Verdict
 from descend.metrics.measurement import Measurements
+from descend.progress import ProgressCallback
 from descend.training.explosion import loss_of_explosion
 from descend.trials.trial_spec import TrialResult
 from descend.units import format_duration
-
-ProgressCallback = Callable[[str, float], None]
 
 LENGTH_PAST_FAILURE = 2.0
 """A remedy must come to twice the step at which the run diverged (diagnosis notes, 3b)."""

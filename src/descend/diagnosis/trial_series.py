@@ -7,7 +7,7 @@ and number of tokens.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from descend.config import RunConfig
@@ -16,6 +16,7 @@ from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.treatments import Treatment, make_treatment_spec
 from descend.errors import DescendError
 from descend.metrics.power_law import InterpolatedCurve
+from descend.progress import ProgressCallback
 from descend.trials.executor import TrialProgress, run_trials
 from descend.trials.trial_spec import TrialResult, TrialSpec
 
@@ -33,7 +34,6 @@ NEARLY_FULL = 0.7
 OF_THE_CURVE = ""
 """Stands for the cause of a lane that is no remedy: the control at another length, a point of the
 curve by length that gains of trials shorter than the run are carried along."""
-ProgressCallback = Callable[[str, float], None]
 
 
 @dataclass
