@@ -94,7 +94,7 @@ def test_search_report_shows_importance_confirmation_and_commands(
     assert dots == [[0.001, 0.0], [0.004, 0.25], [0.003, 0.1], [0.009, -5.5]]
     # Of each value the best that was finished; 64 never was.
     assert by_key.choices["embed_dim"]["xAxis"]["data"] == ["16", "32"]
-    assert [d["value"] for d in by_key.choices["embed_dim"]["series"][0]["data"]] == [2.5, 2.25]
+    assert [d["value"] for d in by_key.choices["embed_dim"]["series"][0]["data"]] == [0.0, 0.25]
     assert "+0.500 (+0.400 to +0.600)" in str(blocks_of(page, ReportTable)[1].rows)
 
 
