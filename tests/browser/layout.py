@@ -1,4 +1,4 @@
-"""What can be measured on an open page: broken words, cut tables, and words of figures that meet."""
+"""Measures an open page: broken words, cut tables, and words of figures that meet."""
 
 from __future__ import annotations
 
