@@ -15,8 +15,9 @@ BROKEN_WORDS = """() => {
       continue;
     let block = parent;
     while (getComputedStyle(block).display === "inline") block = block.parentElement;
-    // A line may end behind a hyphen, a dash or a slash, never before a digit with its sign.
-    for (const word of node.data.matchAll(/-?[^\\s\\-\\/–—]+[\\-\\/–—]?/g)) {
+    // A line may end behind a hyphen, a dash or a slash, not within a number with its sign. What an
+    // untrained model writes has bytes that are no letters: there a line may end.
+    for (const word of node.data.matchAll(/-?[\\p{L}\\p{N}][\\p{L}\\p{N}.,:=%'’]*[\\-\\/–—]?/gu)) {
       const range = document.createRange();
       range.setStart(node, word.index);
       range.setEnd(node, word.index + word[0].length);
