@@ -101,7 +101,7 @@ def _contributions_section(attribution: Attribution) -> Section:
                 f"Part of each change in the validation loss reduction, {attribution.unit}, with"
                 " 95 % intervals",
                 f"Loss reductions: {description}.",
-                intervals(spans, Axis(f"gain, {attribution.unit} · {BETTER}")),
+                intervals(spans, Axis(f"{attribution.unit} · {BETTER}")),
                 height=70 + 34 * len(spans),
             ),
             _contributions_table(attribution),

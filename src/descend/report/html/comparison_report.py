@@ -86,7 +86,7 @@ def differences(comparison: Comparison) -> Section:
         Figure(
             f"Validation loss reduction against {first}, {comparison.unit}, with 95 % intervals",
             f"Loss reduction against {first}: {description}.",
-            intervals(spans, Axis(f"gain, {comparison.unit} · {BETTER}")),
+            intervals(spans, Axis(f"{comparison.unit} · {BETTER}")),
             height=70 + 34 * max(len(spans), 1),
         ),
         _arms(comparison),

@@ -99,7 +99,7 @@ def _trials(diagnosis: Diagnosis) -> list[ReportBlock]:
         Figure(
             "Gain of each change in validation loss, with 95 % intervals",
             f"Gain of each trial: {description}.",
-            intervals(spans, Axis(f"gain, nats per token · {BETTER}")),
+            intervals(spans, Axis(f"nats per token · {BETTER}")),
             height=70 + 34 * len(spans),
         ),
         ReportTable(

@@ -110,7 +110,7 @@ def ngram_baselines_section(run: RecordedRun) -> Section:
             f"How much better than guessing blindly ({guess:.2f} nats per token)",
             "Validation loss: " + "; ".join(f"{name} {loss:.2f}" for name, loss in losses) + ".",
             bars(names, [guess - loss for _, loss in losses],
-                 Axis(f"gain, nats per token · {BETTER}"), lying=True,
+                 Axis(f"nats per token · {BETTER}"), lying=True,
                  strong=names.index("this model")),
             height=60 + 34 * len(names),
         ),
