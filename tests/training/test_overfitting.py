@@ -15,6 +15,7 @@ from descend.runs.events import Epoch, Event, Overfitting, Step
 from descend.runs.model_files import load_model
 from descend.runs.run_folder import read_summary
 from descend.training import recipe
+from descend.training.explosion import has_exploded, note_explosion
 from descend.training.overfitting import find_overfitting
 from descend.training.trainer import run_training
 from descend.training.training_run import TrainingRun, create_run, resume_run
@@ -118,3 +119,15 @@ def test_overfitting_is_a_lasting_rise_while_the_training_loss_falls(
     epochs = [epoch(n, v, t) for n, (v, t) in enumerate(zip(validation, training, strict=True), 1)]
     found = find_overfitting(epochs)
     assert (found.epoch if found else None) == best
+
+
+def test_validation_loss_worse_than_guessing_is_no_explosion_when_training_loss_is_low(
+    overfits: dict[str, Any],
+) -> None:
+    job = create_run(make_config(overfits | {"epoch": 1}), Path("sure"))
+    job.state.step = job.plan.total_steps
+    far = job.plan.diverged_above + 5
+    note_explosion(job.state, 0.1, job.plan.diverged_above)
+    assert not has_exploded(job.state, job.plan, far)
+    note_explosion(job.state, far, job.plan.diverged_above)
+    assert has_exploded(job.state, job.plan, far)
