@@ -37,7 +37,7 @@ from descend.training.resumption import (
     list_differences,
     reassemble_run,
 )
-from descend.training.self_check import run_self_check
+from descend.training.self_check import check_attention_kernel
 from descend.training.step_inputs import StepInputs
 from descend.training.time_limit import describe_resumed_clock, make_time_limit
 from descend.training.train_plan import TrainPlan
@@ -96,9 +96,7 @@ def create_run(
     assembly = assemble_run(config, parent, progress, ends)
     plan = make_train_plan(assembly, ends=ends, continued=bool(parent))
     state = initial_train_state(assembly, assembly.execution)
-    loaded = assembly.parent
-    weights = dict(loaded.model.named_parameters()) if loaded else None
-    run_self_check(state, plan, assembly.shape.vocab_size, weights)
+    check_attention_kernel(assembly.execution, assembly.shape)
     info = _make_metadata(assembly, folder, preset, parent)
     return TrainingRun(
         folder, info, assembly.shape, assembly.store, plan, state, assembly.tuning, (), (),
@@ -141,9 +139,9 @@ def resume_run(
     assembly = reassemble_run(folder, info, execution, progress)
     check_tokens(folder, info, assembly.store)
     state = initial_train_state(assembly, assembly.execution)
-    weights = load_checkpoint(checkpoint, state)
+    load_checkpoint(checkpoint, state)
     plan = make_train_plan(assembly, ends=ends, resumed=state, continued=bool(info.parent))
-    run_self_check(state, plan, assembly.shape.vocab_size, weights)
+    check_attention_kernel(assembly.execution, assembly.shape)
     warnings = (
         f"continuing from step {state.step:,} of {plan.total_steps:,}", *damage, *differences,
     )  # fmt: skip
