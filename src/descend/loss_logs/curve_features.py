@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from descend.loss_logs.log import LogEntry, LossLog
 from descend.metrics.extrapolation import mask_at_peak_lr
-from descend.metrics.periodicity import period
+from descend.metrics.periodicity import period, running_mean
 from descend.metrics.power_law import CurveExtrapolation, extrapolate_curve
 
 Floats = NDArray[np.float64]
@@ -168,16 +168,6 @@ def _flat_since(places: Floats, smooth: Floats, error: float) -> float:
 def averaged(losses: int) -> int:
     """How many of so many losses are averaged at the start and at the end, and smoothed over."""
     return max(1, round(EDGE * losses))
-
-
-def running_mean(values: Floats, width: int) -> Floats:
-    """Centred mean over `width` values, over fewer at the ends; same length."""
-    total = np.concatenate(([0.0], np.cumsum(values)))
-    at = np.arange(len(values))
-    low = np.maximum(at - (width - 1) // 2, 0)
-    high = np.minimum(at + width // 2 + 1, len(values))
-    mean: Floats = (total[high] - total[low]) / (high - low)
-    return mean
 
 
 def slope_per_doubling(positions: Floats, losses: Floats) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from descend.config import RunConfig, make_config
+from descend.config import RunConfig
 from descend.data.token_store import TokenStore
 from descend.machine import Execution, describe_hardware, resolve_device
 from descend.metrics.evaluation import Evaluation, evaluate
@@ -18,6 +18,7 @@ from descend.model.transformer import Transformer
 from descend.progress import ProgressCallback, ignore_progress
 from descend.runs.event_log import read_events
 from descend.runs.events import Epoch, Overfitting, Rollback, Step
+from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import RunMetadata, read_info, relative_working_dir
 from descend.runs.run_folder import read_summary
 from descend.training.assembly import RunAssembly, assemble_run
@@ -126,14 +127,12 @@ def resume_run(
     folder: Path, progress: ProgressCallback = ignore_progress, ends: float | None = None
 ) -> TrainingRun:
     """The interrupted run in `folder`, to be taken up after its newest whole checkpoint."""
-    info = read_info(folder)
+    recorded_run = RecordedRun(folder)
+    info, execution = recorded_run.metadata, recorded_run.execution
     check_is_unfinished(folder)
     checkpoint, damage = choose_checkpoint(folder)
-    execution = msgspec.convert(info.execution, Execution)
     resolve_device(execution.device)
-    differences = list_differences(execution) + describe_resumed_clock(
-        make_config(info.resolved_config)
-    )
+    differences = list_differences(execution) + describe_resumed_clock(recorded_run.config)
     if execution.compiled and not can_compile(execution.device):
         execution = msgspec.structs.replace(execution, compiled=False)
     assembly = reassemble_run(folder, info, execution, progress)
