@@ -6,6 +6,7 @@ The same signals as `descend check` uses on other people's programs.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 
-from descend.metrics.token_influence import MIN_LOGIT_CHANGE, logit_change_by_position
+from descend.metrics.token_influence import MIN_LOGIT_CHANGE, relative_logit_change
 from descend.model.initialization import INIT_STD
 from descend.model.transformer import Transformer
 
@@ -98,3 +99,15 @@ def _causal(model: Transformer, ids: Tensor) -> None:
         )
     if not float(logit_change_T[last]) > MIN_LOGIT_CHANGE:
         raise failure("the network", "logits that do not depend on the token", "logits that do")
+
+
+def logit_change_by_position(
+    forward: Callable[[Tensor], Tensor], ids_BT: Tensor, changed_BT: Tensor
+) -> Tensor:
+    """Largest move of any logit at each position, (T,); free of a verdict.
+
+    A causal network gives 0 (up to rounding) before the first position where the ids differ.
+    Cost: two forwards.
+    """
+    with torch.no_grad():
+        return relative_logit_change(forward(ids_BT), forward(changed_BT)).amax((0, 2))
