@@ -57,7 +57,7 @@ def test_epoch_metrics_compare_best_and_last_epoch() -> None:
     assert training_history.validation_loss_increase_after_best(epochs[:1]) is None
 
 
-def test_the_course_of_the_rate() -> None:
+def test_lr_fractions_match_the_schedule_when_it_warms_up_and_falls() -> None:
     made = [s for r in (0.5, 1.0, 1.0, 0.005) for s in steps([1.0], rate=r)]
     assert training_history.warmup_fraction(made) == 0.25
     assert training_history.final_lr_fraction(made) == 0.005

@@ -103,12 +103,12 @@ def test_identical_trials_run_once_and_preserve_order(tiny: dict[str, object]) -
     ]
     forget(*arms)
     progress_counts: list[tuple[int, int]] = []
-    outcomes = run_trials(
+    results = run_trials(
         [arms[1], arms[0], arms[1]],
         workers=1,
         on_progress=lambda news: progress_counts.append((news.done, news.total)),
     )
-    assert [o.key for o in outcomes] == [arms[1].key, arms[0].key, arms[1].key]
+    assert [o.key for o in results] == [arms[1].key, arms[0].key, arms[1].key]
     assert progress_counts == [(1, 2), (2, 2)]
 
 
