@@ -30,7 +30,7 @@ def execution_of(kernel: Kernel, precision: Precision = "float32") -> Execution:
 @pytest.mark.parametrize("architecture", ["gpt", "modern"])
 @pytest.mark.parametrize("kernel", ["matmul", "fused"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_check_attention_kernel_passes_and_draws_nothing_when_the_kernel_is_right(
+def test_check_attention_kernel_accepts_and_draws_nothing_when_the_kernel_is_right(
     architecture: str, kernel: Kernel, precision: Precision
 ) -> None:
     numbers, numpys = torch.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[union-attr,call-overload]

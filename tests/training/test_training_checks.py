@@ -82,7 +82,7 @@ def refused(words: str, ready: Made, loaded: dict[str, torch.Tensor] | None = No
         },
     ],
 )
-def test_check_training_passes_and_changes_no_bit_when_nothing_is_wrong(
+def test_check_training_accepts_and_changes_no_bit_when_nothing_is_wrong(
     architecture: str, optimizer: str, changes: dict[str, Any]
 ) -> None:
     state, plan = made(architecture=architecture, optimizer=optimizer, **changes)

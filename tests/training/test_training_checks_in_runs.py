@@ -44,7 +44,7 @@ SENTENCES = "".join(f"The {animal} sleeps.\n" for animal in ANIMALS)
     (SENTENCES, {"max_steps": 30, "seq_len": 4, "learning_rate": 10.0, "schedule": "cosine",
                  "weight_decay": 10.0, "gradient_clip": 1e-9, "label_smoothing": 0.99}),
 ])  # fmt: skip
-def test_run_passes_the_training_checks_when_text_or_settings_are_unusual(
+def test_run_meets_the_training_checks_when_text_or_settings_are_unusual(
     text: str, changes: dict[str, Any], own_folder: Path
 ) -> None:
     file = own_folder / "text.txt"
@@ -55,7 +55,7 @@ def test_run_passes_the_training_checks_when_text_or_settings_are_unusual(
     check_run(training_run.create_run(config, own_folder / "two", parent=trained.folder), True)
 
 
-def test_run_passes_the_training_checks_when_it_is_resumed(
+def test_run_meets_the_training_checks_when_it_is_resumed(
     tiny: dict[str, object], own_folder: Path
 ) -> None:
     folder = own_folder / "run"

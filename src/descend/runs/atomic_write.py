@@ -19,9 +19,8 @@ from pathlib import Path
 
 import msgspec
 
-from descend.data.cache_build import STALE_SECONDS
 from descend.errors import DiskWriteError
-from descend.guard import decode_json, hash_file, is_alive, read_regular
+from descend.guard import STALE_SECONDS, decode_json, hash_file, is_alive, read_regular
 from descend.guard import sync_folder as sync_folder
 
 MANIFEST_FILE = "manifest.json"
