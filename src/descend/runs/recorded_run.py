@@ -15,7 +15,6 @@ import msgspec
 
 from descend.artifacts import RUN_FILE
 from descend.config import RunConfig, make_config
-from descend.data.tokenizer import Tokenizer, load_tokenizer
 from descend.errors import RunFolderError
 from descend.machine import Execution
 from descend.model.shape import ModelShape, shape_from_run_config
@@ -23,7 +22,6 @@ from descend.runs.event_log import event_problems, read_events
 from descend.runs.events import Epoch, Event, Rollback, Step, TrainingStopped, WeightUpdateStats
 from descend.runs.folder_errors import not_a_run_error
 from descend.runs.run_files import (
-    TOKENIZER,
     RunMetadata,
     RunSummary,
     is_finished,
@@ -85,11 +83,6 @@ class RecordedRun:
     def execution(self) -> Execution:
         """Return how the run computed."""
         return msgspec.convert(self.metadata.execution, Execution)
-
-    @cached_property
-    def tokenizer(self) -> Tokenizer:
-        """Return the run's tokenizer."""
-        return load_tokenizer(self.folder / TOKENIZER)
 
     @cached_property
     def vocab_size(self) -> int:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import msgspec
 
+from descend.data.tokenizer import load_tokenizer
 from descend.model.transformer import Transformer
 from descend.runs.model_files import save_model
 from descend.runs.recorded_run import RecordedRun
+from descend.runs.run_files import TOKENIZER
 from descend.training.checkpoint import load_checkpoint
 from descend.training.execution.precision import make_grad_scaler
 from descend.training.optimizers import make_optimizers
@@ -34,5 +36,5 @@ def save_checkpoint_model(run: Path, target: Path) -> float | None:
     if state.best is not None:
         load_weights(model, state.best.weights)
     model.eval()
-    save_model(target, model, recorded_run.tokenizer, recorded_run.metadata)
+    save_model(target, model, load_tokenizer(run / TOKENIZER), recorded_run.metadata)
     return state.elapsed_seconds
