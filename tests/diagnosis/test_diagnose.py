@@ -174,7 +174,7 @@ def test_measurement_uses_micro_batches_of_training(tiny: dict[str, Any]) -> Non
         finally:
             hook.remove()
         max_batch_rows.append(max(rows))
-        multipliers.append(measurements["critical_step_multiplier_same"].value)
+        multipliers.append(measurements["critical_step_multiplier_fresh"].value)
     assert max_batch_rows == [128, 32]
     assert multipliers[1] == pytest.approx(multipliers[0], rel=0.05)
 

@@ -116,7 +116,7 @@ def test_another_vocabulary_reads_the_same_text(short: RunContext) -> None:
     assert keys["max_steps"] > 1.1 * STEPS  # shorter tokens, so more of them
 
 
-def test_fewer_passes_are_counted_from_those_it_made(
+def test_too_little_data_counts_epochs_from_those_made_when_max_steps_is_set(
     tiny: dict[str, Any], short: RunContext
 ) -> None:
     measurements = {

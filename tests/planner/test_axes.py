@@ -59,7 +59,7 @@ def test_plan_is_as_long_as_the_user_set() -> None:
     assert plan_with(60).predicted.num_epochs > 2.2
 
 
-def test_text_too_short_for_any_plan_is_told() -> None:
+def test_choose_config_fails_when_the_text_is_too_short() -> None:
     with pytest.raises(TextTooShortError):
         choose_config(sample(300), RATES, load_scaling_law(), 3)
 
@@ -75,7 +75,7 @@ def test_spare_steps_only_where_time_is_the_limit() -> None:
     assert plan_config(planned).max_steps == by_text.predicted.steps
 
 
-def test_time_used_up_by_planning_is_told(text_file: Path) -> None:
+def test_make_corpus_plan_fails_when_planning_takes_all_the_time(text_file: Path) -> None:
     settings = resolve_config({"corpus_dir": str(text_file)})
     with pytest.raises(UserError, match="planning and preparing"):
         make_corpus_plan(str(text_file), 0.01, settings=settings, began=time.perf_counter())

@@ -53,8 +53,7 @@ from descend.errors import ConfigError, RunFolderError
 from descend.machine import contention_factor
 from descend.metrics.measurement import Measurements
 from descend.progress import ProgressCallback, ignore_progress
-from descend.runs.atomic_write import write_file_atomic
-from descend.runs.run_files import DIAGNOSIS
+from descend.runs.run_files import write_diagnosis
 from descend.training.process_settings import limit_threads_to_idle_cores
 from descend.units import format_duration
 
@@ -140,7 +139,7 @@ def save_diagnosis(diagnosis: Diagnosis) -> Diagnosis:
             diagnosis, warnings=[*diagnosis.warnings, EARLIER_DIAGNOSIS_WARNING]
         )
     content = msgspec.json.format(msgspec.json.encode(diagnosis))
-    write_file_atomic(folder / DIAGNOSIS, content)
+    write_diagnosis(folder, content)
     return diagnosis
 
 

@@ -40,7 +40,6 @@ REFERENCE_RANGES: dict[str, Range] = {
     "near_zero_lr_fraction": (None, 0.05),
     # 0.5 to 2.5 on healthy runs, 5 to 600 where the rate is 3 to 30 times too low.
     "critical_step_multiplier_fresh": (0.5, 6.0),
-    "critical_step_multiplier_same": (1.0, 20.0),
     # At the usual rates under 30, over 0.2, under 3, 0, 0.7.
     "max_attention_logit": (None, 100.0),
     "attention_entropy_fraction": (0.05, None),
@@ -67,7 +66,6 @@ RANGE_SOURCES: dict[str, str] = {
     "update_to_weight_ratio": PROTOTYPE,
     "validation_loss_increase_after_best": PROTOTYPE,
     "critical_step_multiplier_fresh": PROTOTYPE,
-    "critical_step_multiplier_same": PROTOTYPE,
     "max_attention_logit": FROM_HEALTHY_RUNS,
     "attention_entropy_fraction": FROM_HEALTHY_RUNS,
     "residual_stream_rms": FROM_HEALTHY_RUNS,

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from descend.forecast.curve_model import Floats, TrajectoryPoints, training_loss, validation_loss
-from descend.forecast.least_squares import fit_least_squares
+from descend.forecast.least_squares import minimize_squared_residuals
 
 FEATURES = (
     "one",
@@ -149,6 +149,6 @@ def fit_posterior(
             (z - mean) @ precision_root.T,
         ], axis=-1)  # fmt: skip
 
-    z, curvature = fit_least_squares(residuals, mean)
+    z, curvature = minimize_squared_residuals(residuals, mean)
     posterior_covariance = np.asarray(np.linalg.inv(curvature), dtype=np.float64)
     return CurvePosterior(z, posterior_covariance, observed.start, observed.scale)

@@ -21,7 +21,7 @@ from descend.errors import RunFolderError
 from descend.model.header import check_header
 from descend.model.sampling import SamplingOptions
 from descend.model.shape import Architecture, ModelShape
-from descend.model.transformer import NORM_EPSILON, ROTARY_BASE, Attention, Transformer
+from descend.model.transformer import NORM_EPSILON, ROTARY_BASE, Transformer
 
 
 class WeightMapping(NamedTuple):
@@ -189,9 +189,6 @@ def to_huggingface(model: Transformer, end_id: int) -> tuple[dict[str, Any], dic
 def from_huggingface(
     config: Mapping[str, Any],
     state: Mapping[str, Tensor],
-    *,
-    dropout_rate: float = 0.0,
-    attention: Attention = "matmul",
 ) -> Transformer:
     """The network that config.json and the weights describe, in float32 on the CPU.
 
@@ -216,7 +213,7 @@ def from_huggingface(
     if "head.weight" not in ours:  # tied
         ours["head.weight"] = ours["token_embedding.weight"]
     with torch.random.fork_rng(devices=[]):  # building draws weights, which are overwritten
-        model = Transformer(shape, dropout_rate, attention)
+        model = Transformer(shape)
     model.load_state_dict(ours)
     return model.eval()
 

@@ -306,13 +306,6 @@ SHORTER = 0.9
 """Lengths that are weighed, of the next longer one."""
 
 
-def shape_for(vocab: int, width: int, layers: int, context: int) -> ModelShape:
-    """The network of a width: heads of 32 numbers, of 64 from 512 on."""
-    shape = Axes({}).shape(vocab, width, layers, context)
-    assert shape is not None
-    return shape
-
-
 def _first_that_fits(
     weighed: list[Candidate], outlook: ScalingLaw, max_memory: int | None
 ) -> Candidate:

@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from descend.errors import DiskWriteError
-from descend.guard import decode_json, hash_file, is_alive, read_regular
+from descend.guard import STALE_SECONDS, decode_json, hash_file, is_alive, read_regular
 from descend.guard import sync_folder as sync_folder
 
 MANIFEST_FILE = "manifest.json"
@@ -31,9 +31,6 @@ _ASIDE = re.compile(r"\.(.+)\.(\d+)\.(partial|old)")
 
 PRIVATE = 0o700
 """Mode of the folders that descend makes: other users of the machine see nothing in them."""
-
-STALE_SECONDS = 86_400
-"""Age from which what a dead process left aside is taken away, where others may write too."""
 
 
 def write_file_atomic(path: Path, content: bytes) -> None:

@@ -41,7 +41,7 @@ WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 
 
-DIAGNOSIS = "diagnosis.json"
+_DIAGNOSIS = "diagnosis.json"
 
 
 REPORT = "report.html"
@@ -180,6 +180,21 @@ def write_summary(folder: Path, summary: RunSummary) -> None:
 def load_summary(folder: Path) -> RunSummary:
     """Read the summary.json that is in `folder`; `RunFolderError` if it is damaged."""
     return _read(folder / _SUMMARY, RunSummary)
+
+
+def write_diagnosis(folder: Path, content: bytes) -> None:
+    """Write diagnosis.json, which `descend.diagnosis` makes."""
+    write_file_atomic(folder / _DIAGNOSIS, content)
+
+
+def read_diagnosis(folder: Path) -> bytes:
+    """Read diagnosis.json as it is; `OSError` if that cannot be done."""
+    return read_regular(folder / _DIAGNOSIS)
+
+
+def has_diagnosis(folder: Path) -> bool:
+    """Whether the run in `folder` has been diagnosed."""
+    return (folder / _DIAGNOSIS).exists()
 
 
 def is_run_folder(folder: Path) -> bool:

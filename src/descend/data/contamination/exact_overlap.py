@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from descend.data.splitmix import mix_bits
+
 Tokens = npt.NDArray[np.integer[Any]]
 Hashes = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
@@ -156,20 +158,10 @@ def hash_windows(tokens: Tokens, length: int) -> Hashes:
     By doubling: the hash of 2m tokens mixes those of its two halves, log2(length) passes. A
     mixer, not the usual polynomial modulo 2^64, on which regular texts (Thue-Morse) collide.
     """
-    hashes = _mix(tokens.astype(np.uint64) + np.uint64(1))
+    hashes = mix_bits(tokens.astype(np.uint64) + np.uint64(1))
     half = 1
     while half < length:
         left, right = hashes[:-half], hashes[half:]
-        hashes = _mix(left * np.uint64(0x9E3779B97F4A7C15) + right)
+        hashes = mix_bits(left * np.uint64(0x9E3779B97F4A7C15) + right)
         half *= 2
     return hashes
-
-
-def _mix(x: Hashes) -> Hashes:
-    """Scatter 64 bits one to one: a round of splitmix64 (Steele et al. 2014); changes `x`."""
-    x ^= x >> np.uint64(30)
-    x *= np.uint64(0xBF58476D1CE4E5B9)
-    x ^= x >> np.uint64(27)
-    x *= np.uint64(0x94D049BB133111EB)
-    x ^= x >> np.uint64(31)
-    return x

@@ -11,11 +11,9 @@ from descend.handbook.run_notes.wording import (
     suggest_comparison,
     suggest_flags,
 )
+from descend.model.cost import FLOAT32
 from descend.runs.recorded_run import RecordedRun
 from descend.units import format_bytes, format_count
-
-FLOAT32 = 4
-"""Bytes of a number in float32."""
 
 BITS_PER_PARAMETER = 2.0
 """That a trained transformer can hold. Source: Allen-Zhu and Li 2024, "Physics of Language Models:

@@ -23,10 +23,6 @@ class DataSource:
     """The first batches, in order."""
 
     batches: tuple[Any, ...]
-    is_exhausted: bool
-    """Whether there were no more of them."""
-    is_sampled: bool
-    """Whether each was drawn by a call of its own."""
 
 
 def read_first_batches(program: Program) -> DataSource:
@@ -38,7 +34,7 @@ def read_first_batches(program: Program) -> DataSource:
         value = call_part(program, "batches")
         if is_batch(value):
             more = [call_part(program, "batches") for _ in range(MAX_BATCHES - 1)]
-            return DataSource((value, *more), is_exhausted=False, is_sampled=True)
+            return DataSource((value, *more))
         return _from(value)
     except UndeterminedError:
         raise
@@ -54,7 +50,7 @@ def _from(value: Any) -> DataSource:
         raise UndeterminedError("`batches` gives no batch")
     if isinstance(value, Tensor):
         batches = tuple(x if x.ndim > 1 else x[None] for x in batches)
-    return DataSource(batches, is_exhausted=len(batches) < MAX_BATCHES, is_sampled=False)
+    return DataSource(batches)
 
 
 def is_batch(value: Any) -> bool:

@@ -21,15 +21,12 @@ import math
 import random
 from collections.abc import Iterator
 
-from descend.data.synthetic import grammar as grammars
-from descend.data.synthetic.entropy_rate import EntropyRate
-from descend.data.synthetic.grammar import Grammar
-from descend.data.synthetic.grammar_notation import parse_grammar
-from descend.data.synthetic.story_rules import RULES
-from descend.data.synthetic.story_tables import TABLES
-
-VERSION = 2
-"""Raised whenever the same seed would give other stories."""
+from languages.entropy_rate import EntropyRate
+from languages.stories import grammar as grammars
+from languages.stories.grammar import Grammar
+from languages.stories.grammar_notation import parse_grammar
+from languages.stories.story_rules import RULES
+from languages.stories.story_tables import TABLES
 
 
 @functools.cache

@@ -30,12 +30,14 @@ from descend.runs.events import Step
 from descend.training.execution.precision import autocast_precision
 from descend.training.loop import train_step
 from descend.training.optimizers import make_optimizers
-from descend.training.self_check.attention import check_attention, check_positions
-from descend.training.self_check.failure import self_check_error
-from descend.training.self_check.network import check_network
+from descend.training.self_check import check_attention_kernel
 from descend.training.state_snapshot import copy_snapshot, restore_snapshot
 from descend.training.train_plan import TrainPlan
 from descend.training.train_state import TrainState
+
+from .failure import failure
+from .network import check_network
+from .positions import check_positions
 
 VOCABULARY, LENGTH, ROWS, PARTS = 61, 8, 3, 2
 """Three rows in two parts: parts of unequal length must not count alike."""
@@ -85,13 +87,11 @@ def dry_run(model: Transformer, plan: TrainPlan) -> None:
             restore_snapshot(snapshot, other)
             train_step(other, small, WeightUpdateRecorder())
         except DivergedError as problem:
-            raise self_check_error(
-                "a rehearsed step", problem.actual, "finite numbers"
-            ) from problem
+            raise failure("a rehearsed step", problem.actual, "finite numbers") from problem
         _check_all_weights_updated(state.model, start)
         _same_after_resume(state.model, other.model, snapshot.weights)
         _check_evaluation_mode(state.model, small.batches)
-        check_attention(state.model, device)
+        check_attention_kernel(plan.execution, model.shape)
         check_positions(state.model, device)
 
 
@@ -131,7 +131,7 @@ def _step(state: TrainState, plan: TrainPlan, number: int) -> None:
     assert isinstance(record, Step)
     smoothing = plan.config.label_smoothing
     if not torch.equal(torch.cat([one.ids_BT for one in forward_records]).cpu(), tokens[:, :-1]):
-        raise self_check_error(
+        raise failure(
             "a rehearsed step",
             "other tokens given to the network than those of its batch",
             "all of them but the last, each once",
@@ -168,15 +168,15 @@ def _loss(
     )
     expected = float(-(target_probabilities_NV * logits_NV.log_softmax(-1)).sum(-1).mean())
     if not abs(loss - expected) <= SAME_LOSS * expected:
-        raise self_check_error("the loss", f"{loss:.4g} nats per token in a rehearsed step",
+        raise failure("the loss", f"{loss:.4g} nats per token in a rehearsed step",
                     f"{expected:.4g}, the mean cross-entropy of the next token")  # fmt: skip
     arrived = [p.logits_BTV.grad for p in forward_records if p.logits_BTV.grad is not None]
     if len(arrived) < len(forward_records):
-        raise self_check_error("the loss", "logits without a gradient", "a gradient at all of them")
+        raise failure("the loss", "logits without a gradient", "a gradient at all of them")
     got_NV = torch.cat(arrived).cpu().double().flatten(0, 1) / scale
     gradient_NV = (logits_NV.softmax(-1) - target_probabilities_NV) / len(logits_NV)
     if not float((got_NV - gradient_NV).norm()) <= SAME_GRADIENT * float(gradient_NV.norm()):
-        raise self_check_error("the loss", "a gradient at the logits that is not that of the loss",
+        raise failure("the loss", "a gradient at the logits that is not that of the loss",
                     "probability less target, every token of the batch alike")  # fmt: skip
 
 
@@ -195,7 +195,7 @@ def _norm(model: Transformer, tokens: Tensor, plan: TrainPlan) -> float:
 
 def _gradient(norm: float | None, expected: float) -> None:
     if norm is None or not abs(norm - expected) <= SAME_GRADIENT * expected:
-        raise self_check_error("gradients", f"a norm of {norm or math.nan:.4g} in a rehearsed step",
+        raise failure("gradients", f"a norm of {norm or math.nan:.4g} in a rehearsed step",
                     f"{expected:.4g}, of its batch alone and unscaled")  # fmt: skip
 
 
@@ -205,15 +205,13 @@ def _after(state: TrainState, plan: TrainPlan, record: Step) -> None:
     taken = [record.learning_rate, *(group["lr"] / group["scale"] for group in groups)]
     wrong = [r for r in taken if not math.isclose(r, rate, rel_tol=1e-6)]
     if wrong:
-        raise self_check_error("optimizer", f"a rate of {wrong[0]:g} in a rehearsed step",
+        raise failure("optimizer", f"a rate of {wrong[0]:g} in a rehearsed step",
                     f"that of the schedule, {rate:g}")  # fmt: skip
     stale_gradients = [
         n for n, p in state.model.named_parameters() if p.grad is not None and p.grad.any()
     ]
     if stale_gradients:
-        raise self_check_error(
-            stale_gradients[0], "a gradient that is left over after its step", "none"
-        )
+        raise failure(stale_gradients[0], "a gradient that is left over after its step", "none")
 
 
 def _check_all_weights_updated(model: Transformer, start: dict[str, Tensor]) -> None:
@@ -221,7 +219,7 @@ def _check_all_weights_updated(model: Transformer, start: dict[str, Tensor]) -> 
     still = [name for name, weight in model.named_parameters()
              if torch.equal(weight, start[name]) and not name.endswith("key.bias")]  # fmt: skip
     if still:
-        raise self_check_error(still[0], f"a weight that {STEPS} rehearsed steps do not move",
+        raise failure(still[0], f"a weight that {STEPS} rehearsed steps do not move",
                     "every weight to learn")  # fmt: skip
 
 
@@ -233,9 +231,7 @@ def _same_after_resume(model: Transformer, resumed: Transformer, before: dict[st
             apart += float((weight - others[name]).square().sum())
             total_change += float((weight - before[name]).square().sum())
     if not apart <= SAME_STEP**2 * total_change:
-        raise self_check_error(
-            "a resume", "another step than the uninterrupted one", "the same step"
-        )
+        raise failure("a resume", "another step than the uninterrupted one", "the same step")
 
 
 def _check_evaluation_mode(model: Transformer, batches: BatchSampler) -> None:
@@ -246,10 +242,8 @@ def _check_evaluation_mode(model: Transformer, batches: BatchSampler) -> None:
     evaluate(model, text, np.ones(VOCABULARY, dtype=np.int64), LENGTH)
     watching.remove()
     if any(one.training for one in forward_records):
-        raise self_check_error(
+        raise failure(
             "evaluation", "a network in training mode", "evaluation mode, without dropout"
         )
     if not all(part.training for part in model.modules()):
-        raise self_check_error(
-            "evaluation", "a network left in evaluation mode", "its mode put back"
-        )
+        raise failure("evaluation", "a network left in evaluation mode", "its mode put back")

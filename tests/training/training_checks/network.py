@@ -6,6 +6,7 @@ The same signals as `descend check` uses on other people's programs.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -13,10 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 
-from descend.metrics.token_influence import MIN_LOGIT_CHANGE, logit_change_by_position
+from descend.metrics.token_influence import MIN_LOGIT_CHANGE, relative_logit_change
 from descend.model.initialization import INIT_STD
 from descend.model.transformer import Transformer
-from descend.training.self_check.failure import self_check_error
+
+from .failure import failure
 
 POSITIONS = 16
 """Of the first sequence so much is looked at: a mask that is wrong is wrong there too."""
@@ -59,7 +61,7 @@ def _first_loss(model: Transformer, ids: Tensor) -> None:
     loss = float((logits_BTV.logsumexp(-1) - logits_BTV.mean(-1)).mean())
     uniform = math.log(logits_BTV.shape[-1])
     if not loss < uniform + LOSS_TOLERANCE + INIT_STD**2 * model.shape.embed_dim:
-        raise self_check_error("the first loss", f"{loss:.2f} nats per token",
+        raise failure("the first loss", f"{loss:.2f} nats per token",
                     f"about {uniform:.2f}, the logarithm of the vocabulary")  # fmt: skip
 
 
@@ -90,12 +92,22 @@ def _causal(model: Transformer, ids: Tensor) -> None:
 
     logit_change_T = logit_change_by_position(forward, ids, changed)
     if float(logit_change_T[:last].max()) > MIN_LOGIT_CHANGE:
-        raise self_check_error(
+        raise failure(
             "attention",
             "logits that move when a later token changes, or from call to call",
             "a causal network with dropout off in evaluation",
         )
     if not float(logit_change_T[last]) > MIN_LOGIT_CHANGE:
-        raise self_check_error(
-            "the network", "logits that do not depend on the token", "logits that do"
-        )
+        raise failure("the network", "logits that do not depend on the token", "logits that do")
+
+
+def logit_change_by_position(
+    forward: Callable[[Tensor], Tensor], ids_BT: Tensor, changed_BT: Tensor
+) -> Tensor:
+    """Largest move of any logit at each position, (T,); free of a verdict.
+
+    A causal network gives 0 (up to rounding) before the first position where the ids differ.
+    Cost: two forwards.
+    """
+    with torch.no_grad():
+        return relative_logit_change(forward(ids_BT), forward(changed_BT)).amax((0, 2))

@@ -10,8 +10,9 @@ from torch.optim import Optimizer
 
 from descend.machine import Execution
 from descend.model.transformer import Transformer
-from descend.training.self_check.failure import self_check_error
 from descend.training.train_state import TrainState
+
+from .failure import failure
 
 MAX_COMPARED_COLUMNS, MIN_COLUMNS = 8, 4
 """Numbers of a row that are compared, and from how many on: four are never drawn twice."""
@@ -26,7 +27,7 @@ def check_weights(
     _all_weights_once(model, state.optimizers)
     _matrices_alone_decay(model, state.optimizers)
     if state.scaler.is_enabled() != (execution.precision == "float16"):
-        raise self_check_error("the loss scaler", f"one that is {_on(state.scaler.is_enabled())}",
+        raise failure("the loss scaler", f"one that is {_on(state.scaler.is_enabled())}",
                     f"the one for {execution.precision}")  # fmt: skip
     if loaded is None:
         _check_random_initialization(model)
@@ -43,7 +44,7 @@ def _on(enabled: bool) -> str:
 def _training(model: Transformer) -> None:
     still = [name or "the network" for name, part in model.named_modules() if not part.training]
     if still:
-        raise self_check_error(still[0], "evaluation mode", "training mode, in which dropout works")
+        raise failure(still[0], "evaluation mode", "training mode, in which dropout works")
 
 
 def _all_weights_once(model: Transformer, optimizers: list[Optimizer]) -> None:
@@ -51,15 +52,13 @@ def _all_weights_once(model: Transformer, optimizers: list[Optimizer]) -> None:
     own = {id(p): name for name, p in model.named_parameters()}
     missing = [name for key, name in own.items() if optimized_ids.count(key) != 1]
     if missing or len(optimized_ids) != len(own):
-        raise self_check_error(
+        raise failure(
             "optimizer", f"{missing[0] if missing else 'a weight'} not exactly once in a group",
             "every weight of the network once",
         )  # fmt: skip
     frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
     if frozen:
-        raise self_check_error(
-            frozen[0], "a weight that takes no gradient", "every weight free to move"
-        )
+        raise failure(frozen[0], "a weight that takes no gradient", "every weight free to move")
 
 
 def _matrices_alone_decay(model: Transformer, optimizers: list[Optimizer]) -> None:
@@ -67,7 +66,7 @@ def _matrices_alone_decay(model: Transformer, optimizers: list[Optimizer]) -> No
     for group in (g for o in optimizers for g in o.param_groups):
         vectors = [names[id(p)] for p in group["params"] if p.ndim < 2]
         if vectors and group["weight_decay"]:
-            raise self_check_error(vectors[0], f"a weight decay of {group['weight_decay']:g}",
+            raise failure(vectors[0], f"a weight decay of {group['weight_decay']:g}",
                         "none on biases and norms")  # fmt: skip
 
 
@@ -78,9 +77,7 @@ def _check_random_initialization(model: Transformer) -> None:
             continue
         for axis_name, rows in (("rows", weight.detach()), ("columns", weight.detach().T)):
             if rows.shape[1] >= MIN_COLUMNS and _has_identical_rows(rows[:, :MAX_COMPARED_COLUMNS]):
-                raise self_check_error(
-                    name, f"{axis_name} that are alike", "weights drawn at random"
-                )
+                raise failure(name, f"{axis_name} that are alike", "weights drawn at random")
 
 
 def _has_identical_rows(rows: Tensor) -> bool:
@@ -93,9 +90,7 @@ def _has_identical_rows(rows: Tensor) -> bool:
 def _as_loaded(model: Transformer, loaded: Mapping[str, Tensor]) -> None:
     for name, weight in model.named_parameters():
         if name not in loaded or not _same(weight.detach(), loaded[name].to(weight.device)):
-            raise self_check_error(
-                name, "other numbers than those that were saved", "the ones saved"
-            )
+            raise failure(name, "other numbers than those that were saved", "the ones saved")
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
@@ -108,5 +103,5 @@ def _moments(model: Transformer, optimizers: list[Optimizer]) -> None:
     ids_with_state = {id(p) for o in optimizers for p, moments in o.state.items() if moments}
     without = [name for name, p in model.named_parameters() if id(p) not in ids_with_state]
     if without:
-        raise self_check_error("optimizer", f"no moments for {without[0]} after a resume",
+        raise failure("optimizer", f"no moments for {without[0]} after a resume",
                     "those of the steps before")  # fmt: skip

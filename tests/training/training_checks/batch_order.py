@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from descend.data.batches import BatchSampler
 from descend.model.transformer import Transformer
-from descend.training.self_check.failure import self_check_error
 from descend.training.train_plan import TrainPlan
+
+from .failure import failure
 
 MAX_TOKENS = 2**20
 """Of a longer text so much: the order of any length is drawn in the same way."""
@@ -38,10 +39,10 @@ def check_tokens(batch: NDArray[np.int64], vocab_size: int, model: Transformer) 
     """A row of the network for each token of the tokenizer, and no other token in `batch`."""
     rows = (model.token_embedding.num_embeddings, model.head.out_features)
     if rows != (vocab_size, vocab_size):
-        raise self_check_error("the tokenizer", f"{vocab_size} tokens",
+        raise failure("the tokenizer", f"{vocab_size} tokens",
                     f"those that the network has rows for, {rows[0]} and {rows[1]}")  # fmt: skip
     if batch.min() < 0 or batch.max() >= vocab_size:
-        raise self_check_error("the first batch", f"tokens from {batch.min()} to {batch.max()}",
+        raise failure("the first batch", f"tokens from {batch.min()} to {batch.max()}",
                     f"tokens from 0 to {vocab_size - 1}")  # fmt: skip
 
 
@@ -52,16 +53,12 @@ def check_batch_order(batches: BatchSampler) -> None:
     count = max(2, -(-ENOUGH // plan.batch_size))
     read = np.concatenate([plan.batch(number) for number in range(count)])
     if (np.diff(read, axis=1) != 1).any():
-        raise self_check_error("batches", "sequences that jump in the text", "stretches of it")
+        raise failure("batches", "sequences that jump in the text", "stretches of it")
     starts = read[: plan.sequences_per_epoch, 0]
     if len(np.unique(starts)) < len(starts):
-        raise self_check_error(
-            "batches", "a sequence that comes again within a pass", "each of them once"
-        )
+        raise failure("batches", "a sequence that comes again within a pass", "each of them once")
     if len(starts) >= MIN_ORDERED_SEQUENCES and (np.diff(starts) > 0).all():
-        raise self_check_error(
-            "batches", "the text from front to back", "its sequences in a random order"
-        )
+        raise failure("batches", "the text from front to back", "its sequences in a random order")
 
 
 def check_lr_schedule(plan: TrainPlan) -> None:
@@ -72,17 +69,17 @@ def check_lr_schedule(plan: TrainPlan) -> None:
     rates = [plan.learning_rate(int(step)) for step in steps_to_check]
     wrong = [rate for rate in rates if not 0 <= rate <= peak * (1 + 1e-6)]
     if wrong or not max(rates) > 0:
-        raise self_check_error(
+        raise failure(
             "the schedule", f"a rate of {(wrong or rates)[0]:g}", f"above 0, up to {peak:g}"
         )
     if isinstance(config.learning_rate, dict) or warmup >= steps:
         return
     if not math.isclose(plan.learning_rate(warmup), peak, rel_tol=1e-6):
-        raise self_check_error(
+        raise failure(
             "the schedule",
             f"a rate of {plan.learning_rate(warmup):g} after warmup",
             f"the peak of {peak:g}",
         )
     if config.schedule != "constant" and steps - warmup >= LONG and rates[-1] > peak / 2:
-        raise self_check_error("the schedule", f"a rate of {rates[-1]:g} in the last step",
+        raise failure("the schedule", f"a rate of {rates[-1]:g} in the last step",
                     f"one that has fallen from {peak:g}")  # fmt: skip

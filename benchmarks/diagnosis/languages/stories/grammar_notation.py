@@ -9,7 +9,7 @@ Tables: the first line names the forms, each following one is a value, the likel
 
 from __future__ import annotations
 
-from descend.data.synthetic.grammar import (
+from languages.stories.grammar import (
     Atom,
     Grammar,
     GrammarRule,

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from descend.data.synthetic.entropy_rate import EntropyRate
+from languages.entropy_rate import EntropyRate
 
 
 @dataclass(frozen=True, slots=True)
