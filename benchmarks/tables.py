@@ -22,7 +22,7 @@ import diagnosis_tables
 import speed_tables
 from experiment_tables import ATTRIBUTIONS, attributed, rates
 from ladder import RECIPE, curve, times_as_long
-from ladder import rows as rungs
+from ladder import rows as read_variants
 from result_files import RESULTS, ROOT, markdown, read, select_columns
 
 from descend.experiments.estimate import estimate_mean
@@ -53,31 +53,31 @@ def small() -> str:
     for run in map(json.loads, lines):
         runs.setdefault((run["corpus"], run["arm"]), []).append(run)
     rows = []
-    for (corpus, arm), found in sorted(runs.items(), key=lambda item: item[0][0]):
-        best = [min(r["bits_per_byte"]) for r in found]
-        last = [r["bits_per_byte"][-1] for r in found]
-        curve = found[0]["bits_per_byte"]
+    for (corpus, arm), record in sorted(runs.items(), key=lambda item: item[0][0]):
+        best = [min(r["bits_per_byte"]) for r in record]
+        last = [r["bits_per_byte"][-1] for r in record]
+        curve = record[0]["bits_per_byte"]
         rows.append([
-            corpus, arm.replace(",", ", "), str(len(found)), f"{statistics.mean(best):.3f}",
+            corpus, arm.replace(",", ", "), str(len(record)), f"{statistics.mean(best):.3f}",
             f"{statistics.mean(last):.3f}", str(1 + curve.index(min(curve))),
-            f"{statistics.mean(r['training_loss'][-1] for r in found):.2f}",
+            f"{statistics.mean(r['training_loss'][-1] for r in record):.2f}",
         ])  # fmt: skip
     head = ["text", "settings", "seeds", "best", "at the end", "best epoch",
             "training loss at the end"]  # fmt: skip
     return markdown(head, rows)
 
 
-def ladder(name: str) -> str:
+def recipe_table(name: str) -> str:
     """Each change of the recipe: paired differences over texts and seeds."""
-    found = rungs(RESULTS / "recipe", name)
-    points = curve(found)
+    record = read_variants(RESULTS / "recipe", name)
+    points = curve(record)
     lines = []
-    for rung, gains, share in found:
-        times = times_as_long((rung, gains, share), points)
-        told = "{1:.2f} ({0:.2f} to {2:.2f})".format(*times) if times else "–"
+    for variant, gains, share in record:
+        times = times_as_long((variant, gains, share), points)
+        ratio_text = "{1:.2f} ({0:.2f} to {2:.2f})".format(*times) if times else "–"
         lines.append([
-            rung, format_estimate(estimate_mean(gains)), f"{share:.2f}",
-            told, str(len(gains)),
+            variant, format_estimate(estimate_mean(gains)), f"{share:.2f}",
+            ratio_text, str(len(gains)),
         ])  # fmt: skip
     head = ["change", "bits per byte against the recipe (95 %)", "its run takes, times",
             "to the recipe's loss, times as long (95 %)", "pairs"]  # fmt: skip
@@ -90,10 +90,10 @@ SHORT_LADDER = ("change", "bits per byte against the recipe (95 %)",
 
 def ladder_short() -> str:
     """The changes of the recipe with their loss and the time to the same loss."""
-    return select_columns(ladder("ladder"), SHORT_LADDER)
+    return select_columns(recipe_table("ladder"), SHORT_LADDER)
 
 
-def passes() -> str:
+def epochs_table() -> str:
     """The guide's size, pass by pass."""
     rows = []
     for file in sorted((RESULTS / "recipe").glob("*_passes*.json")):
@@ -112,15 +112,15 @@ def presets() -> str:
     """Where each preset ends on each text."""
     rows = []
     for corpus, preset in PRESET_RUNS:
-        found = read(f"presets/{corpus}_{preset}.json")
-        outcome = found["result"]
-        last = outcome["epochs"][-1]
+        record = read(f"presets/{corpus}_{preset}.json")
+        result = record["result"]
+        last = result["epochs"][-1]
         rows.append([
-            corpus, f"`{PRESET_NAMES.get(preset, preset)}`", str(len(outcome["epochs"])),
-            f"{found['resolved']['vocab_size']:,}", f"{last['step']:,}",
+            corpus, f"`{PRESET_NAMES.get(preset, preset)}`", str(len(result["epochs"])),
+            f"{record['resolved']['vocab_size']:,}", f"{last['step']:,}",
             f"{last['loss_end']:.2f}, {last['accuracy_end']:.0%}",
-            f"**{outcome['validation_loss']:.3f}**, {outcome['validation_accuracy']:.1%}",
-            f"{outcome['ngram_baselines']['bigram']:.2f}", f"**{outcome['bits_per_byte']:.3f}**",
+            f"**{result['validation_loss']:.3f}**, {result['validation_accuracy']:.1%}",
+            f"{result['ngram_baselines']['bigram']:.2f}", f"**{result['bits_per_byte']:.3f}**",
         ])  # fmt: skip
     head = ["text", "preset", "epochs", "vocabulary", "updates",
             "training: loss, accuracy at the end", "validation: loss, accuracy (best epoch)",
@@ -156,22 +156,22 @@ def plans() -> str:
             continue
         tried = {name: r[name] for name in ("plan", "search", "guide", "nanogpt")}
         best = min(bits for bits in tried.values() if bits is not None)
-        shown = {
+        columns = {
             name: "–" if bits is None else f"**{bits:.3f}**" if bits == best else f"{bits:.3f}"
             for name, bits in tried.items()
         }
         only = " (report only)" if r["report_only"] else ""
         low, high = r["interval"]
         rows.append([
-            f"{r['corpus']}, {r['seconds']:g}{only}", shown["plan"],
+            f"{r['corpus']}, {r['seconds']:g}{only}", columns["plan"],
             f"{r['expected']:.3f} ({low:.3f} to {high:.3f})",
-            shown["search"], shown["guide"], shown["nanogpt"],
+            columns["search"], columns["guide"], columns["nanogpt"],
         ])  # fmt: skip
     head = ["text, seconds", "plan", "expected (80 %)", "best of the search", "guide",
             "nanoGPT-like"]  # fmt: skip
-    held = f"{summary['inside_interval']} of {summary['of_plans']}"
+    coverage = f"{summary['inside_interval']} of {summary['of_plans']}"
     return markdown(head, rows) + (
-        f"\n{held} plans ended inside their 80 % interval. Outside: "
+        f"\n{coverage} plans ended inside their 80 % interval. Outside: "
         f"{' and '.join(summary['outside_interval']) or 'none'}.\n"
     )
 
@@ -189,7 +189,7 @@ TABLES: dict[str, Callable[[], str]] = (
             speed_tables.recording,
             speed_tables.tokenizing,
             small,
-            passes,
+            epochs_table,
             presets,
             curves,
             ladder_short,
@@ -208,7 +208,7 @@ TABLES: dict[str, Callable[[], str]] = (
         )
     }
     | {name: partial(attributed, file) for name, file in ATTRIBUTIONS.items()}
-    | {name: partial(ladder, name) for name in ("ladder", "ladder_now")}
+    | {name: partial(recipe_table, name) for name in ("ladder", "ladder_now")}
 )
 
 
