@@ -50,8 +50,8 @@ def tokens_guide() -> str:
     """Tokens a second at the size of the guide."""
     columns = ("machine", "size", "contestant", "tokens/s", "descend is times as fast")
     head, line, *rows = select_columns(tokens(), columns).splitlines()
-    kept = [row for row in rows if row.split(" | ")[1] == "guide"]
-    return select_columns("\n".join([head, line, *kept]), [c for c in columns if c != "size"])
+    selected = [row for row in rows if row.split(" | ")[1] == "guide"]
+    return select_columns("\n".join([head, line, *selected]), [c for c in columns if c != "size"])
 
 
 def to_loss() -> str:
@@ -119,8 +119,8 @@ def corpora_short() -> str:
     columns = ("machine", "MB of text", "documents", "reading, s", "training the tokenizer, s",
                "encoding and baselines, s", "MB of its own, training")  # fmt: skip
     head, line, *rows = select_columns(corpora(), columns).splitlines()
-    kept = [row for row in rows if row.startswith("| xeon ")]
-    return select_columns("\n".join([head, line, *kept]), columns[1:])
+    selected = [row for row in rows if row.startswith("| xeon ")]
+    return select_columns("\n".join([head, line, *selected]), columns[1:])
 
 
 def models() -> str:

@@ -67,9 +67,9 @@ def test_notebook_example_runs(
     first.source = first.source.replace('"stories"', repr(str(tiny_text)))
     resources = {"metadata": {"path": str(tmp_path)}}
     client.NotebookClient(book, timeout=240, resources=resources).execute()
-    shown = "".join(str(cell.get("outputs", "")) for cell in book.cells)
-    assert "the validation loss is" in shown
-    assert "learning rate" in shown
+    outputs = "".join(str(cell.get("outputs", "")) for cell in book.cells)
+    assert "the validation loss is" in outputs
+    assert "learning rate" in outputs
 
 
 @pytest.mark.slow

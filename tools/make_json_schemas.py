@@ -218,10 +218,10 @@ def make_table() -> str:
         schema, file = make_schema(command), schema_file(command)
         tops = [schema] if "$ref" in schema else schema["anyOf"]
         fields = [list(schema["$defs"][t["$ref"].rpartition("/")[2]]["properties"]) for t in tops]
-        shown = "<br>or ".join(", ".join(f"`{f}`" for f in names[1:]) for names in fields)
+        fields_text = "<br>or ".join(", ".join(f"`{f}`" for f in names[1:]) for names in fields)
         also = [other for other, same in SAME_OUTPUT.items() if same == command]
         names = ", ".join(f"`{name}`" for name in (command, *also))
-        lines.append(f"| {names} | [{file.name}](schemas/{file.name}) | {shown} |")
+        lines.append(f"| {names} | [{file.name}](schemas/{file.name}) | {fields_text} |")
     return "\n".join(lines) + "\n"
 
 
