@@ -126,7 +126,7 @@ def _key(seed: int, salt: int, number: int) -> np.uint64:
 
 
 def _mix(values: NDArray[np.uint64] | np.uint64, key: np.uint64) -> NDArray[np.uint64]:
-    """The finaliser of SplitMix64 (Steele, Lea and Flood 2014) over `values` + `key`."""
+    """Apply the finalizer of SplitMix64 (Steele, Lea and Flood 2014) to `values` + `key`."""
     with np.errstate(over="ignore"):
         z = np.asarray(values, dtype=np.uint64) + key
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -133,7 +133,7 @@ def _loss(probabilities: Probabilities) -> float:
 
 
 def _count(train: Tokens, vocab_size: int, order: int) -> list[_NgramTable]:
-    """The n-grams of order 1 to `order`, as far as the text is long enough to have any.
+    """Return the n-grams of order 1 to `order`, as far as the text is long enough to have any.
 
     An n-gram is numbered by its place among the sorted keys of its order; its key is the
     number of its first n-1 tokens times V plus its last token, below 2^63 for any size here.
@@ -165,7 +165,7 @@ def _count(train: Tokens, vocab_size: int, order: int) -> list[_NgramTable]:
 
 
 def _sorted(keys: Ids) -> tuple[Ids, npt.NDArray[np.int32]]:
-    """The keys in order, in their own memory, and where each stood; not stable."""
+    """Return the keys in order, in their own memory, and where each stood; not stable."""
     bits = len(keys).bit_length()
     if int(keys.max()) >= 2 ** (63 - bits):
         by_key = np.argsort(keys).astype(np.int32)

@@ -69,7 +69,7 @@ class ChecklistItem:
 
 
 def answer_checklist(folder: Path) -> Checklist:
-    """The five questions asked of the run in `folder`; `RunFolderError` if it is none."""
+    """Return the five questions asked of the run in `folder`; `RunFolderError` if it is none."""
     run = open_recorded_run(folder)
     if not run.epochs:
         return _before_the_first_epoch(folder)
@@ -84,7 +84,7 @@ def answer_checklist(folder: Path) -> Checklist:
 
 
 def _before_the_first_epoch(folder: Path) -> Checklist:
-    """All questions open, since the run was never judged on held-out text."""
+    """Return all questions open, since the run was never judged on held-out text."""
     reason = "The run was not judged on held-out text yet."
     answers = [
         ChecklistAnswer(

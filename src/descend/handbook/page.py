@@ -53,7 +53,7 @@ class Page(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """The page as Markdown."""
+        """Return the page as Markdown."""
         return page_text(self.title, self.sections, self.see_also)
 
 
@@ -78,7 +78,7 @@ def load_markdown_pages() -> dict[str, Page]:
 
 
 def parse_page(name: str, content: str) -> Page:
-    """The page that stands in file `name`.md; `ValueError` says what is wrong with it."""
+    """Return the page that stands in file `name`.md; `ValueError` says what is wrong with it."""
     opening, head, body = (*content.split("---\n", 2), "", "")[:3]
     fields = {key: value for key, _, value in (x.partition(": ") for x in head.splitlines())}
     if opening or fields.keys() - {"aliases"} != {"name", "title", "group", "see_also"}:

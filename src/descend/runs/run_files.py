@@ -158,7 +158,7 @@ def read_info(folder: Path) -> RunMetadata:
 
 
 def relative_working_dir(folder: Path) -> str | None:
-    """The current folder as `folder` sees it; None on another drive."""
+    """Return the current folder as `folder` sees it; None on another drive."""
     try:
         return os.path.relpath(Path.cwd(), folder.resolve())
     except ValueError:
@@ -183,22 +183,22 @@ def load_summary(folder: Path) -> RunSummary:
 
 
 def is_run_folder(folder: Path) -> bool:
-    """Whether `folder` is that of a run, finished or not."""
+    """Return whether `folder` is that of a run, finished or not."""
     return (folder / RUN_FILE).exists()
 
 
 def has_model(folder: Path) -> bool:
-    """Whether `folder` holds a model, or a part of one."""
+    """Return whether `folder` holds a model, or a part of one."""
     return any((folder / name).is_file() for name in MODEL_FILES)
 
 
 def has_summary(folder: Path) -> bool:
-    """Whether the run in `folder` came to the end of an epoch."""
+    """Return whether the run in `folder` came to the end of an epoch."""
     return (folder / _SUMMARY).exists()
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether the run in `folder` came to its end and saved its model."""
+    """Return whether the run in `folder` came to its end and saved its model."""
     return has_summary(folder) and load_summary(folder).finished
 
 
@@ -245,7 +245,7 @@ def checkpoints(folder: Path) -> list[tuple[int, Path]]:
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint whose files are all as they were written, or None."""
+    """Return the newest checkpoint whose files are all as they were written, or None."""
     for _, path in reversed(checkpoints(folder)):
         if verify_folder(path):
             return path

@@ -34,7 +34,7 @@ VERSION = 2
 
 @functools.cache
 def story_grammar() -> Grammar:
-    """The grammar itself."""
+    """Return the grammar itself."""
     return parse_grammar(RULES, TABLES, start="story", condition="nature")
 
 

@@ -58,7 +58,7 @@ def _format_baselines(run: RecordedRun) -> str:
 
 
 def perplexity(run: RecordedRun) -> str:
-    """The ladder and the run as perplexities."""
+    """Return the ladder and the run as perplexities."""
     reached = words_of_perplexity(run.summary.validation_loss)
     baseline_perplexities = {
         key: words_of_perplexity(value) for key, value in run.ngram_baselines.items()
@@ -84,7 +84,7 @@ def accuracy(run: RecordedRun) -> str:
 
 
 def entropy(run: RecordedRun) -> str:
-    """The bound that the run gives."""
+    """Return the bound that the run gives."""
     return (
         "What your model reached bounds the entropy of this text from above: at most "
         f"{run.summary.validation_loss:.3f} nats per token, {run.summary.bits_per_byte:.3f} bits "
@@ -185,7 +185,7 @@ def describe_contamination(run: RecordedRun) -> str:
 
 
 def regularisation(run: RecordedRun) -> str:
-    """The gap that holding back is meant to close."""
+    """Return the gap that holding back is meant to close."""
     last = run.epochs[-1]
     stronger = {"dropout_rate": round(run.config.dropout_rate + 0.1, 4)}
     weaker = ({"dropout_rate": 0.0}, {"token_dropout": 0.0}, {"label_smoothing": 0.0})
