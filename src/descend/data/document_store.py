@@ -112,7 +112,7 @@ def build_document_store(
 
 
 def open_document_store(folder: Path) -> DocumentStore:
-    """Return a spool built before. Raises `CorpusError` if it is missing, partial or damaged."""
+    """Open a stored text. Raises `CorpusError` if it is missing, partial or damaged."""
     try:
         facts: dict[str, Any] = json.loads((folder / "spool.json").read_text("utf-8"))
         offsets = np.load(folder / "offsets.npy", mmap_mode="r", allow_pickle=False)

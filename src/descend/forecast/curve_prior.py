@@ -3,7 +3,7 @@
 Before: a normal distribution over the parameters of `formula`, whose mean depends on what the run
 is (rate, batch, size, text). It was fitted on recorded runs and is in `curve_prior.json`. After:
 the most probable parameters and the curvature there (Laplace's approximation). Few points leave
-the belief near where it began, so a run of one epoch has a forecast too, with a wide interval.
+the prior near its start, so a run of one epoch has a forecast too, with a wide interval.
 """
 
 from __future__ import annotations

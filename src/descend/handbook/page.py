@@ -3,7 +3,7 @@
 A page is a Markdown file in `pages/`: a head of `key: value` lines between two lines of `---`,
 then the seven `HEADINGS` in order. `{facts}` in it stands for default, bounds and presets, which
 are filled in from the configuration so that no page can disagree with it; `{healthy}` for the
-ranges that the doctor takes for healthy.
+reference ranges of the diagnosis.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ class RunMetadata(msgspec.Struct, frozen=True):
     parent: str | None = None
     """Folder of the model that this run continued."""
     parent_loss: float | None = None
-    """Validation loss of that model, where it was judged on the same held-out text."""
+    """Validation loss of that model, if it was evaluated on the same validation text."""
     working_dir: str | None = None
     """Where the run was begun, as seen from its folder: what the paths in `config`, `resolved`
     and `parent` are relative to."""
@@ -119,7 +119,7 @@ class RunSummary(msgspec.Struct, frozen=True):
     continued: bool = False
     """Whether it trained a finished model further."""
     parent_validation_loss: float | None = None
-    """Validation loss of that model, where it was judged on the same held-out text."""
+    """Validation loss of that model, if it was evaluated on the same validation text."""
     overfitting: Overfitting | None = None
     """When and by how much the validation loss rose while the run trained on, if it did."""
     num_epochs: float | None = None

@@ -22,7 +22,7 @@ MAX_LISTED_EPOCHS = 12
 
 
 def loss(run: RecordedRun) -> str:
-    """Losses of the run, on the rungs of the ladder."""
+    """Return the losses of the run beside the n-gram baselines."""
     return (
         f"The first update had a training loss of {run.steps[0].loss:.3f} nats per token; the last"
         f" twentieth of the last epoch {run.epochs[-1].loss_end:.3f}. On held-out text the best"
@@ -58,7 +58,7 @@ def _format_baselines(run: RecordedRun) -> str:
 
 
 def perplexity(run: RecordedRun) -> str:
-    """Return the ladder and the run as perplexities."""
+    """Return the n-gram baselines and the run as perplexities."""
     reached = words_of_perplexity(run.summary.validation_loss)
     baseline_perplexities = {
         key: words_of_perplexity(value) for key, value in run.ngram_baselines.items()

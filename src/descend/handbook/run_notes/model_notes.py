@@ -41,7 +41,7 @@ def parameters(run: RecordedRun) -> str:
 
 
 def memory(run: RecordedRun) -> str:
-    """What the model could hold by heart, beside the text."""
+    """Return what the model could memorize, beside the text."""
     room = BITS_PER_PARAMETER * run.summary.parameters / 8
     text = run.corpus_count("train_bytes")
     text_bytes = text * run.summary.bits_per_byte / 8
