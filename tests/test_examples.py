@@ -11,7 +11,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPTS = {
     "own_text.py", "compare_widths.py", "own_loop.py", "search_rates.py", "several_gpus.py",
-    "notebook.ipynb",
+    "notebook.ipynb", "watch_own_loop.py", "watch_trainer.py",
 }  # fmt: skip
 
 
@@ -76,3 +76,19 @@ def test_notebook_example_runs(
 def test_own_loop_has_no_bug(tmp_path: Path) -> None:
     done = run_python(tmp_path, "-m", "descend", "check", EXAMPLES / "own_loop.py")
     assert done.returncode == 0, (done.stdout, done.stderr)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("script", "package"), [("watch_own_loop.py", "torch"), ("watch_trainer.py", "accelerate")]
+)
+def test_watched_example_leaves_a_run_that_diagnose_reads(
+    script: str, package: str, tmp_path: Path
+) -> None:
+    pytest.importorskip(package)
+    done = run_python(tmp_path, EXAMPLES / script)
+    assert done.returncode == 0, done.stderr
+    command = done.stdout.strip().splitlines()[-1].removeprefix("Next: descend ").split()
+    answer = run_python(tmp_path, "-m", "descend", *command)
+    assert answer.returncode == 0, (answer.stdout, answer.stderr)
+    assert "steps, loss" in answer.stdout

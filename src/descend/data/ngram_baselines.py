@@ -25,7 +25,7 @@ MAX_TRAIN_TOKENS = 5_000_000
 the true baselines lie somewhat lower than those given."""
 
 MAX_VALIDATION_TOKENS = 1_000_000
-"""Of the validation text, the baselines use the first so many tokens: some 60 bytes each are needed, and
+"""Tokens of the validation text that the baselines use: some 60 bytes each are needed, and
 the mean over a million is known to a few thousandths of a nat."""
 
 BASELINE_ORDER = 3

@@ -1,4 +1,4 @@
-"""The pages of causes and bugs: each is the docstring of its file in `diagnosis` or `program_check`.
+"""The pages of causes and bugs, each the docstring of a file of `diagnosis` or `program_check`.
 
 Those of bugs are read as text: their files load torch, which to explain one must not.
 """
