@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import importlib.util
 import inspect
 import itertools
 import json
@@ -109,6 +110,28 @@ OUTPUT_TYPES: dict[str, tuple[Any, ...]] = {
 """What a command prints: one of these types."""
 
 
+PRINTED_NAMES = {
+    "ArmResult": {"difference": "loss_reduction"},
+    "Attribution": {"total_difference": "total_loss_reduction"},
+    "ChangeContribution": {
+        "value": "loss_reduction", "effect_first": "loss_reduction_first",
+        "effect_last": "loss_reduction_last",
+    },
+    "Interaction": {"value": "loss_reduction"},
+}  # fmt: skip
+"""Fields that descend.experiments.json_output prints under another name, with the other sign."""
+PRINTS_REDUCTIONS = importlib.util.find_spec("descend.experiments.json_output") is not None
+
+
+def rename_fields(schema: dict[str, Any], names: dict[str, str]) -> None:
+    """Rename fields of an object schema, in place."""
+    fields = schema["properties"]
+    schema["properties"] = {names.get(name, name): content for name, content in fields.items()}
+    schema["required"] = [names.get(name, name) for name in schema.get("required", [])]
+    for name in names.values():
+        schema["properties"][name]["description"] = "Positive is better."
+
+
 def field_descriptions(kind: type) -> dict[str, str]:
     """Return the docstring below each field of a class and of its bases, as one line."""
     described: dict[str, str] = {}
@@ -187,6 +210,8 @@ def make_schema(command: str) -> dict[str, Any]:
         for field, content in schema.get("properties", {}).items():
             if field in described:
                 content["description"] = described[field]
+        if PRINTS_REDUCTIONS and name in PRINTED_NAMES:
+            rename_fields(schema, PRINTED_NAMES[name])
     version = {"const": SCHEMA_VERSIONS[command], "description": "Of this schema."}
     for top in tops:
         name = top["$ref"].rpartition("/")[2]
