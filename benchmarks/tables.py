@@ -84,13 +84,13 @@ def recipe_table(name: str) -> str:
     return markdown(head, [line for line in lines if line[0] != RECIPE])
 
 
-SHORT_LADDER = ("change", "bits per byte against the recipe (95 %)",
+SHORT_COLUMNS = ("change", "bits per byte against the recipe (95 %)",
                 "to the recipe's loss, times as long (95 %)")  # fmt: skip
 
 
-def ladder_short() -> str:
+def recipe_short() -> str:
     """The changes of the recipe with their loss and the time to the same loss."""
-    return select_columns(recipe_table("ladder"), SHORT_LADDER)
+    return select_columns(recipe_table("ladder"), SHORT_COLUMNS)
 
 
 def epochs_table() -> str:
@@ -192,7 +192,7 @@ TABLES: dict[str, Callable[[], str]] = (
             epochs_table,
             presets,
             curves,
-            ladder_short,
+            recipe_short,
             speed_tables.tokens_guide,
             speed_tables.corpora_short,
             diagnosis_tables.scores,

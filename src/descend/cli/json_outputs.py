@@ -113,7 +113,7 @@ class ErrorContent(msgspec.Struct, frozen=True, omit_defaults=True):
     exit_code: int
     where: str | None = None
     """The file, key, or flag."""
-    found: str | None = None
+    actual: str | None = msgspec.field(default=None, name="found")
     expected: str | None = None
     fix: str | None = None
     """What to do."""
