@@ -42,6 +42,7 @@ def test_a_run_without_proof(trained: Path, capsys: pytest.CaptureFixture[str]) 
     before = sorted(p.name for p in trained.iterdir())
     assert cli(["diagnose", str(trained), "--no-trials", "--json"]) == 0
     diagnosis = json.loads(capsys.readouterr().out)
+    assert diagnosis.pop("schema_version") == 1
     assert diagnosis.keys() >= FIELDS
     assert diagnosis["cost"].keys() == {"seconds", "fraction_of_run"}
     named = {c["cause"] for c in diagnosis["causes"]} | {r["cause"] for r in diagnosis["ruled_out"]}

@@ -38,7 +38,7 @@ def test_no_escape_reaches_the_terminal(payload: str, capsys: pytest.CaptureFixt
     name = f"a{payload}b"
     print_status(name)
     print_result(name)
-    print_json({"name": name})
+    print_json("list", {"name": name})
     assert run(["report", name.replace("\0", "")]) == 2
     assert run(["train", "--epoch", name]) == 2
     console = Console(file=io.StringIO(), force_terminal=False)

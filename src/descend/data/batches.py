@@ -127,6 +127,6 @@ def _key(seed: int, salt: int, number: int) -> np.uint64:
 
 
 def _mix(values: NDArray[np.uint64], key: np.uint64) -> NDArray[np.uint64]:
-    """`values` scattered, in another way for each `key`."""
+    """Scatter `values`, in another way for each `key`."""
     with np.errstate(over="ignore"):
         return mix_bits(np.asarray(values + key))

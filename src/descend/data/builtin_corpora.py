@@ -60,7 +60,7 @@ def read_builtin_corpus(name: str) -> Iterator[Document]:
 
 
 def corpus_fingerprint(name: str) -> str:
-    """A short text that changes when the corpus would: cheap, nothing is parsed."""
+    """Return a short text that changes when the corpus would: cheap, nothing is parsed."""
     _check_name(name)
     if name == "stories":
         return STORIES_FINGERPRINT
@@ -110,7 +110,7 @@ def _python_chunks() -> Iterator[tuple[str, Iterable[str]]]:
 
 
 def _topics() -> dict[str, str]:
-    """The language reference by topic; empty where this Python was packaged without it."""
+    """Return the language reference by topic; empty where this Python was packaged without it."""
     try:
         from pydoc_data.topics import topics
     except ImportError:

@@ -75,7 +75,7 @@ RANGE_SOURCES: dict[str, str] = {
     "rare_token_loss_fraction": "read off benchmarks/results/ranges/rare_tokens.json",
 }
 """Where a range comes from, of those that are more than a first guess, or less: the prototype was a
-script that is gone (docs/recipe.md)."""
+script that is gone (docs/decisions.md)."""
 
 
 def format_range(value_range: Range) -> str:

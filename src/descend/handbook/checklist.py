@@ -2,7 +2,7 @@
 
 The guide's checklist for a model that does not learn asks five questions. A number alone answers
 none of them: a model is too small if a larger one does better, on this text, for its time. So the
-answers come from the trials of a diagnosis; without one the recorded numbers are told and the
+answers come from the trials of a diagnosis; without one the recorded numbers are given and the
 answer is left open.
 """
 
@@ -69,7 +69,7 @@ class ChecklistItem:
 
 
 def answer_checklist(folder: Path) -> Checklist:
-    """The five questions asked of the run in `folder`; `RunFolderError` if it is none."""
+    """Return the five questions asked of the run in `folder`; `RunFolderError` if it is none."""
     run = open_recorded_run(folder)
     if not run.epochs:
         return _before_the_first_epoch(folder)
@@ -84,7 +84,7 @@ def answer_checklist(folder: Path) -> Checklist:
 
 
 def _before_the_first_epoch(folder: Path) -> Checklist:
-    """All questions open, since the run was never judged on held-out text."""
+    """Return all questions open, since the run has no validation loss."""
     reason = "The run was not judged on held-out text yet."
     answers = [
         ChecklistAnswer(

@@ -1,4 +1,4 @@
-"""Which readings of the doctor each page is about, and in words what is healthy and what a cause
+"""The metrics of the diagnosis on each page, and in words what is healthy and what a cause
 expects."""
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ EXPECTED = "{expected}"
 
 
 def reference_range_text(page: str) -> str:
-    """The ranges that the doctor takes for healthy, of the readings that `page` is about, with
+    """Return the reference ranges of the metrics that `page` is about, with
     whose numbers they are."""
     texts_by_source: dict[str, list[str]] = {}
     for metric in PAGE_METRICS[page]:
@@ -141,7 +141,7 @@ def reference_range_text(page: str) -> str:
 
 
 def expected_range_text(cause: Cause) -> str:
-    """What the doctor expects to read if `cause` holds, beside what is healthy."""
+    """Return the expected metrics of `cause` beside the reference ranges."""
     signs = [_expected(e) for e in cause.expected_ranges if e.weight > 0]
     needed = [_expected(e) for e in cause.expected_ranges if e.weight == 0]
     sentences = [f"The doctor suspects it by: {'; '.join(signs)}."] if signs else []

@@ -87,7 +87,7 @@ class Rollback(msgspec.Struct, frozen=True, tag="rollback", tag_field="kind"):
 
     step: int
     failed_step: int
-    """The first step whose loss or gradient was not as it should be; it may be one told before."""
+    """The first step with a bad loss or gradient; it may be an earlier recorded one."""
     problem: str
     """What was found there, and where it began."""
     adjustment: Literal["skip", "clip", "rate"]

@@ -101,7 +101,7 @@ def render_model_files(
 
 
 def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
-    """The model in `folder`, on `device` (as in the configuration), in float32.
+    """Return the model in `folder`, on `device` (as in the configuration), in float32.
 
     `ConfigError` for a device that is not here, `RunFolderError` for a file that is missing,
     damaged or does not fit, `TokenizerError` for a tokenizer that is damaged or of another

@@ -92,7 +92,7 @@ class RunMetadata(msgspec.Struct, frozen=True):
     parent: str | None = None
     """Folder of the model that this run continued."""
     parent_loss: float | None = None
-    """Validation loss of that model, where it was judged on the same held-out text."""
+    """Validation loss of that model, if it was evaluated on the same validation text."""
     working_dir: str | None = None
     """Where the run was begun, as seen from its folder: what the paths in `config`, `resolved`
     and `parent` are relative to."""
@@ -119,7 +119,7 @@ class RunSummary(msgspec.Struct, frozen=True):
     continued: bool = False
     """Whether it trained a finished model further."""
     parent_validation_loss: float | None = None
-    """Validation loss of that model, where it was judged on the same held-out text."""
+    """Validation loss of that model, if it was evaluated on the same validation text."""
     overfitting: Overfitting | None = None
     """When and by how much the validation loss rose while the run trained on, if it did."""
     num_epochs: float | None = None
@@ -158,7 +158,7 @@ def read_info(folder: Path) -> RunMetadata:
 
 
 def relative_working_dir(folder: Path) -> str | None:
-    """The current folder as `folder` sees it; None on another drive."""
+    """Return the current folder as `folder` sees it; None on another drive."""
     try:
         return os.path.relpath(Path.cwd(), folder.resolve())
     except ValueError:
@@ -198,22 +198,22 @@ def has_diagnosis(folder: Path) -> bool:
 
 
 def is_run_folder(folder: Path) -> bool:
-    """Whether `folder` is that of a run, finished or not."""
+    """Return whether `folder` is that of a run, finished or not."""
     return (folder / RUN_FILE).exists()
 
 
 def has_model(folder: Path) -> bool:
-    """Whether `folder` holds a model, or a part of one."""
+    """Return whether `folder` holds a model, or a part of one."""
     return any((folder / name).is_file() for name in MODEL_FILES)
 
 
 def has_summary(folder: Path) -> bool:
-    """Whether the run in `folder` came to the end of an epoch."""
+    """Return whether the run in `folder` came to the end of an epoch."""
     return (folder / _SUMMARY).exists()
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether the run in `folder` came to its end and saved its model."""
+    """Return whether the run in `folder` came to its end and saved its model."""
     return has_summary(folder) and load_summary(folder).finished
 
 
@@ -260,7 +260,7 @@ def checkpoints(folder: Path) -> list[tuple[int, Path]]:
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint whose files are all as they were written, or None."""
+    """Return the newest checkpoint whose files are all as they were written, or None."""
     for _, path in reversed(checkpoints(folder)):
         if verify_folder(path):
             return path

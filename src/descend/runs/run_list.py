@@ -38,7 +38,7 @@ class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list_runs(base: Path = MODELS) -> list[ListedRun]:
-    """The runs in `base`, the oldest first; `RunFolderError` if there is no such folder."""
+    """Return the runs in `base`, the oldest first; `RunFolderError` if there is no such folder."""
     if not base.is_dir():
         raise RunFolderError(
             str(base), "no such folder", "a folder with runs in it",

@@ -31,7 +31,7 @@ from languages.stories.story_tables import TABLES
 
 @functools.cache
 def story_grammar() -> Grammar:
-    """The grammar itself."""
+    """Return the grammar itself."""
     return parse_grammar(RULES, TABLES, start="story", condition="nature")
 
 

@@ -94,7 +94,7 @@ _SLOT = re.compile(r"\[([^\[\]]+)\]|\{(\w+)(?:\.(\w+))?(=?)\}")
 
 
 def atoms(template: str) -> tuple[Atom, ...]:
-    """A template's parts, in order."""
+    """Return a template's parts, in order."""
     parsed: list[Atom] = []
     end = 0
     for slot in _SLOT.finditer(template):
@@ -116,7 +116,7 @@ def normalize(weights: list[float]) -> tuple[float, ...]:
 
 
 def sample_text(grammar: Grammar, source: random.Random) -> tuple[str, float]:
-    """A text and its exact negative log-probability in nats.
+    """Return a text and its exact negative log-probability in nats.
 
     Only `source.random()` is used: its sequence is the same in every version of Python.
     """
@@ -292,7 +292,7 @@ def _clash(grammar: Grammar, one: list[Atom], other: list[Atom]) -> str | None:
 
 
 def _first(grammar: Grammar, atom: Atom) -> frozenset[str]:
-    """The tokens that an atom's text can begin with, over all values and derivations."""
+    """Return the tokens that an atom's text can begin with, over all values and derivations."""
     match atom:
         case Literal(words):
             return frozenset(_TOKEN.findall(words)[:1])

@@ -26,7 +26,7 @@ PRONOUNS = {
 
 
 def parse_table(notation: str) -> VariableTable:
-    """A table; the first form is also the one without a name.
+    """Return a table; the first form is also the one without a name.
 
     Added to the written forms: `a`, `the` (the first form with its article) and, for each
     value with a `sex`, `they`, `them`, `their`; and each form with a capital, as `The`.
@@ -47,7 +47,7 @@ def parse_table(notation: str) -> VariableTable:
 
 
 def parse_grammar(rules: str, tables: dict[str, str], start: str, condition: str) -> Grammar:
-    """A grammar from the notation above; `start` is a rule's name, `condition` a table's."""
+    """Return a grammar from the notation above; `start` is a rule's name, `condition` a table's."""
     made = {name: parse_table(notation) for name, notation in tables.items()}
     values = [forms[""] for forms in made[condition].values]
     blocks: dict[str, list[str]] = {}

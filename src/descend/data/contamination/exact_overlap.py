@@ -57,7 +57,7 @@ class ExactOverlap:
         return float(self.covered.mean()) if self.covered.size else 0.0
 
     def spans(self, max_spans: int | None = None) -> list[tuple[int, int]]:
-        """The covered stretches as (first token, one past the last), longest first."""
+        """Return the covered stretches as (first token, one past the last), longest first."""
         edges = np.flatnonzero(np.diff(np.concatenate(([False], self.covered, [False]))))
         token_spans = [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
         return sorted(token_spans, key=lambda span: (span[0] - span[1], span[0]))[:max_spans]
@@ -89,7 +89,7 @@ def find_exact_overlap(train: Tokens, validation: Tokens, length: int = 32) -> E
 def exact_overlap_fraction(
     train: Tokens, validation: Tokens, nats: float, bytes_per_token: float
 ) -> float:
-    """The share of held-out tokens that are copies of training text, of any
+    """Return the share of held-out tokens that are copies of training text, of any
     `min_significant_match_length`.
 
     `nats` per token of the text, as counting finds them. Of more than `MAX_CHECKED_TOKENS`
@@ -153,7 +153,7 @@ def _find_windows(train: Tokens, validation: Tokens, length: int) -> Mask:
 
 
 def hash_windows(tokens: Tokens, length: int) -> Hashes:
-    """A 64-bit hash of each window of `length` (a power of two) tokens.
+    """Return a 64-bit hash of each window of `length` (a power of two) tokens.
 
     By doubling: the hash of 2m tokens mixes those of its two halves, log2(length) passes. A
     mixer, not the usual polynomial modulo 2^64, on which regular texts (Thue-Morse) collide.

@@ -13,7 +13,7 @@ from descend.units import quoted
 
 
 def load_saved_diagnosis(run: Path) -> Diagnosis | None:
-    """The diagnosis in a run folder, or None; `RunFolderError` if it is damaged."""
+    """Return the diagnosis in a run folder, or None; `RunFolderError` if it is damaged."""
     return load_diagnosis(run) if has_diagnosis(run) else None
 
 

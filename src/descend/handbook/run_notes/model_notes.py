@@ -39,7 +39,7 @@ def parameters(run: RecordedRun) -> str:
 
 
 def memory(run: RecordedRun) -> str:
-    """What the model could hold by heart, beside the text."""
+    """Return what the model could memorize, beside the text."""
     room = BITS_PER_PARAMETER * run.summary.parameters / 8
     text = run.corpus_count("train_bytes")
     text_bytes = text * run.summary.bits_per_byte / 8
@@ -69,7 +69,7 @@ def heads(run: RecordedRun) -> str:
 
 
 def describe_embedding(run: RecordedRun) -> str:
-    """The share of the tables in the parameters."""
+    """Return the share of the tables in the parameters."""
     vocabulary, width = run.config.vocab_size or 0, run.config.embed_dim
     num_table_parameters, tokens = _tables(run), run.corpus_count("train_tokens")
     return (
@@ -123,7 +123,7 @@ def attention(run: RecordedRun) -> str:
 
 
 def compiling(run: RecordedRun) -> str:
-    """Whether it was compiled, and how fast it was."""
+    """Return whether it was compiled, and how fast it was."""
     other = "off" if run.metadata.execution.get("compiled") else "on"
     there = {} if run.metadata.execution["device"] == "cpu" else {"device": "cpu"}
     return _computed(run, "compiling", {"compile": other} | there)
