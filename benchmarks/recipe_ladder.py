@@ -2,6 +2,7 @@
 
     python benchmarks/recipe_ladder.py RESULTS TEXT[,TEXT…] [--seeds 1,2,3] [--only WORD,…] [--now]
     python benchmarks/recipe_ladder.py RESULTS TEXT --times ROUNDS [--now]
+    python benchmarks/recipe_ladder.py RESULTS TEXT[,TEXT…] --many-passes
 
 Each rung is the recipe with one change, on the first 200,000 bytes of each text, with a network and
 steps of a quarter of the guide's: small enough for three seeds on three texts. Seeds share initial
@@ -12,7 +13,9 @@ machine is; the time of a step does, so it is the tenth percentile of a run, and
 rungs only by `--times`: all of them take some steps in turn, round by round, for
 RESULTS/ladder_times.json. Without `--now` the recipe is that of the day when the ladder was first
 climbed; with it the present one, in float32, with other changes, in files of their own
-(ladder_now.jsonl, ladder_now_times.json).
+(ladder_now.jsonl, ladder_now_times.json). With `--many-passes` it is the present one with eight
+passes over the text and a fifth of the tokens hidden, as a plan has it where the text is the limit
+(ladder_many_passes.jsonl).
 """
 
 from __future__ import annotations
@@ -215,6 +218,17 @@ LATER = (
     Rung("one pass, begun from counts", {"epoch": 1}, begun=_counted),
 )
 
+MANY_PASSES_RUNGS = (
+    Rung("eight passes"),
+    *(Rung(f"weight decay {decay}", {"weight_decay": decay}) for decay in (0.4, 0.8, 1.6)),
+    Rung("last fifth averaged", averaged=0.2),
+    Rung("constant rate, last fifth averaged", {"schedule": "constant"}, averaged=0.2),
+    Rung("passes 5", {"epoch": 5}),
+    Rung("passes 12", {"epoch": 12}),
+    Rung("passes 12, weight decay 0.8", {"epoch": 12, "weight_decay": 0.8}),
+    Rung("dropout 0.1", {"dropout_rate": 0.1}),
+)
+
 
 @dataclass(frozen=True)
 class Ladder:
@@ -233,6 +247,10 @@ class Ladder:
 THEN = Ladder("ladder", RUNGS, SIZES | {"precision": "bfloat16"}, AS_IT_WAS)
 NOW = Ladder("ladder_now", LATER, SIZES | {"precision": "float32", "vocab_size": 2048}, {})
 """`--now`: the present recipe."""
+MANY_PASSES = Ladder(
+    "ladder_many_passes", MANY_PASSES_RUNGS, NOW.settings | {"epoch": 8, "token_dropout": 0.2}, {}
+)
+"""`--many-passes`: the present recipe where the text is the limit."""
 
 
 @contextmanager
@@ -347,9 +365,10 @@ def main() -> None:
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--only", default="", help="rungs whose name holds one of these words")
     parser.add_argument("--now", action="store_true", help="changes of the present recipe")
+    parser.add_argument("--many-passes", action="store_true", help="many passes over the text")
     asked = parser.parse_args()
     asked.results.mkdir(parents=True, exist_ok=True)
-    ladder = NOW if asked.now else THEN
+    ladder = MANY_PASSES if asked.many_passes else NOW if asked.now else THEN
     rungs = (r for r in ladder.rungs if any(word in r.name for word in asked.only.split(",")))
     ladder = replace(ladder, rungs=tuple(rungs))
     with tempfile.TemporaryDirectory() as folder:

@@ -28,6 +28,7 @@ from descend.planner.plan import (
     Prediction,
     TrainingPlan,
     choose_config,
+    count_useful_steps,
     plan_for_target_loss,
 )
 from descend.planner.scaling_law import load_scaling_law
@@ -188,9 +189,10 @@ def check_bounds(
             raise ConfigError(name, f"{value:g}", "a number above 0", "choose one above 0")
 
 
-SPARE_STEPS = 1.3
+SPARE_STEPS = 2.0
 """Steps that a run with a time limit may make, over those planned: a machine that is quicker than
-it was when it was timed is made use of. The schedule follows the clock either way."""
+it was when it was timed is made use of, as far as more passes over the text do not overfit. The
+run itself chooses its end step (`training.end_step`)."""
 
 USES_ALL = 0.95
 """Share of the minutes from which a plan is taken to be limited by them, not by the text."""
@@ -205,7 +207,8 @@ def plan_config(planned: CorpusPlan, save_dir: str | None = None) -> RunConfig:
     if planned.minutes is not None:
         limited_by_time = plan.predicted.seconds >= USES_ALL * 60 * plan.minutes
         if limited_by_time and not {"max_steps", "epoch"} & planned.fixed.keys():
-            keys["max_steps"] = math.ceil(SPARE_STEPS * plan.predicted.steps)
+            useful_steps = count_useful_steps(plan, load_scaling_law())
+            keys["max_steps"] = min(math.ceil(SPARE_STEPS * plan.predicted.steps), useful_steps)
         keys["minutes"] = planned.minutes
     if keys.get("token_dropout") is None:
         num_epochs = max(1, math.ceil(plan.predicted.num_epochs))

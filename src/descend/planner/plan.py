@@ -306,6 +306,21 @@ SHORTER = 0.9
 """Lengths that are weighed, of the next longer one."""
 
 
+def count_useful_steps(plan: TrainingPlan, outlook: ScalingLaw) -> int:
+    """Steps of the planned network from which more passes over the text would only overfit."""
+    setting = law_input(plan)
+    useful_epochs = 1 + MAX_USEFUL_EPOCH_FACTOR * math.exp(outlook.parameters[5])
+    steps = int(useful_epochs * setting.train_tokens / setting.batch_tokens)
+    best = math.inf
+    while steps > plan.predicted.steps:
+        tokens = steps * setting.batch_tokens
+        expected = outlook.bits_per_byte(msgspec.structs.replace(setting, tokens=tokens))
+        if expected >= best:
+            return int(steps / SHORTER)
+        best, steps = expected, int(SHORTER * steps)
+    return plan.predicted.steps if math.isinf(best) else int(steps / SHORTER)
+
+
 def shape_for(vocab: int, width: int, layers: int, context: int) -> ModelShape:
     """The network of a width: heads of 32 numbers, of 64 from 512 on."""
     shape = Axes({}).shape(vocab, width, layers, context)

@@ -109,6 +109,15 @@ class Overfitting(msgspec.Struct, frozen=True, tag="overfitting", tag_field="kin
     """0: the number of epochs was set by the user, and the run goes on as planned."""
 
 
+class EndStepChosen(msgspec.Struct, frozen=True, tag="end_step_chosen", tag_field="kind"):
+    """A run with `minutes` will end with `end_step`, so that it ends in time: chosen after
+    `step`, from what a step takes."""
+
+    step: int
+    end_step: int
+    step_seconds: float
+
+
 class TrainingStopped(
     msgspec.Struct, frozen=True, tag="training_stopped", tag_field="kind", omit_defaults=True
 ):
@@ -130,5 +139,6 @@ Event = (
     | Sample
     | Rollback
     | Overfitting
+    | EndStepChosen
     | TrainingStopped
 )
