@@ -16,10 +16,10 @@ from typing import Any
 
 BEGAN = time.perf_counter()
 
-import msgspec  # noqa: E402
 import optuna  # noqa: E402
 
 import descend  # noqa: E402
+from descend.api.training import train_planned  # noqa: E402
 from descend.config import RunConfig, make_config  # noqa: E402
 from descend.data.prepare import prepare_documents  # noqa: E402
 from descend.errors import DescendError  # noqa: E402
@@ -28,6 +28,7 @@ from descend.planner.axes import heads_for  # noqa: E402
 from descend.planner.corpus_profile import fitting_vocabularies  # noqa: E402
 from descend.planner.machine_benchmark import benchmark_machine  # noqa: E402
 from descend.planner.step_time import StepTimeModel, StepWorkload  # noqa: E402
+from descend.training.recipe import choose_vocabulary  # noqa: E402
 from descend.trials.cached_trial import run_trial  # noqa: E402
 from descend.trials.trial_spec import EvalPoint, make_trial_spec  # noqa: E402
 
@@ -68,10 +69,11 @@ def count_steps(config: RunConfig, rates: StepTimeModel, seconds: float) -> int:
     return max(4, int(seconds / rates.seconds(work)))
 
 
-def search_configs(name: str, base: dict[str, Any], seconds: float, ends: float) -> dict[str, Any]:
+def search_configs(
+    name: str, base: dict[str, Any], seconds: float, ends: float, rates: StepTimeModel
+) -> dict[str, Any]:
     """The best configuration of as many trials as `ends` (by `time.perf_counter`) allows."""
     vocabularies = fitting_vocabularies(prepare_documents(make_config(base)).train_bytes)
-    rates = benchmark_machine("cpu").rates
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     is_tpe = name == "tpe"
     study = optuna.create_study(
@@ -82,7 +84,9 @@ def search_configs(name: str, base: dict[str, Any], seconds: float, ends: float)
         if is_tpe
         else optuna.pruners.NopPruner(),
     )
-    best: tuple[float, dict[str, Any]] = (float("inf"), {})
+    best: tuple[float, dict[str, Any]] = (
+        float("inf"), draw_config(study.ask(), base, vocabularies),
+    )  # fmt: skip
     while time.perf_counter() + seconds / 2 < ends:
         trial = study.ask()
         keys = draw_config(trial, base, vocabularies)
@@ -107,6 +111,21 @@ def search_configs(name: str, base: dict[str, Any], seconds: float, ends: float)
     return best[1]
 
 
+def train_best(keys: dict[str, Any], seconds: float, rates: StepTimeModel, folder: str) -> None:
+    """Train the configuration that was chosen, for `seconds`."""
+    began = time.perf_counter()
+    steps = count_steps(make_config(keys), rates, SPARE_STEPS * seconds)
+    config = make_config(keys | {
+        "minutes": max(seconds, MIN_SECONDS) / 60, "max_steps": steps, "save_dir": folder,
+        "log_level": "error",
+    })  # fmt: skip
+    train_planned(None, config, "fast", None, began)
+
+
+SPARE_STEPS, MIN_SECONDS = 2.0, 3.0
+"""Times the steps that are expected, that may be made; the least that a training gets."""
+
+
 def main() -> None:
     """Search, then train the best for the time left."""
     name, text, total, seed, folder = sys.argv[1:6]
@@ -114,17 +133,18 @@ def main() -> None:
     seconds = float(total)
     base: dict[str, Any] = {"corpus_dir": text, "seed": int(seed)}
     share = SEARCH_FRACTION * seconds
+    rates = benchmark_machine("cpu").rates
     if name == "search":
-        result = descend.search(
-            base, minutes=share / 60 * 0.75, seeds=1, save_dir=str(Path(folder).parent / "search")
-        )
-        defaults = msgspec.to_builtins(make_config(base).model_dump(mode="json"))
+        study = str(Path(folder).parent / "search")
+        result = descend.search(base, minutes=share / 60 * 0.75, seeds=1, save_dir=study)
+        defaults = make_config(base).model_dump(mode="json")
         keys = base | {k: v for k, v in result.best.items() if v != defaults.get(k)}
-        keys.pop("save_dir", None)
+        keys.setdefault(
+            "vocab_size", choose_vocabulary(make_config(keys), Path(text).stat().st_size)
+        )
     else:
-        keys = search_configs(name, base, share / TRIALS, began + share)
-    left = (began + seconds - time.perf_counter()) / 60
-    descend.run(keys | {"minutes": left, "save_dir": folder, "log_level": "error"})
+        keys = search_configs(name, base, share / TRIALS, began + share, rates)
+    train_best(keys, began + seconds - time.perf_counter(), rates, folder)
 
 
 if __name__ == "__main__":
