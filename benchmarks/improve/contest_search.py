@@ -22,7 +22,7 @@ import descend  # noqa: E402
 from descend.api.training import train_planned  # noqa: E402
 from descend.config import RunConfig, make_config  # noqa: E402
 from descend.data.prepare import prepare_documents  # noqa: E402
-from descend.errors import DescendError  # noqa: E402
+from descend.errors import ConfigError, DescendError  # noqa: E402
 from descend.model.shape import shape_from_run_config  # noqa: E402
 from descend.planner.axes import heads_for  # noqa: E402
 from descend.planner.corpus_profile import fitting_vocabularies  # noqa: E402
@@ -136,9 +136,14 @@ def main() -> None:
     rates = benchmark_machine("cpu").rates
     if name == "search":
         study = str(Path(folder).parent / "search")
-        result = descend.search(base, minutes=share / 60 * 0.75, seeds=1, save_dir=study)
-        defaults = make_config(base).model_dump(mode="json")
-        keys = base | {k: v for k, v in result.best.items() if v != defaults.get(k)}
+        keys = dict(base)
+        try:
+            result = descend.search(base, minutes=share / 60 * 0.75, seeds=1, save_dir=study)
+        except ConfigError as refusal:  # too little time for it: its base is trained at once
+            print(refusal, file=sys.stderr)
+        else:
+            defaults = make_config(base).model_dump(mode="json")
+            keys |= {k: v for k, v in result.best.items() if v != defaults.get(k)}
         keys.setdefault(
             "vocab_size", choose_vocabulary(make_config(keys), Path(text).stat().st_size)
         )
