@@ -69,6 +69,12 @@ MIN_LAST_FRACTION = 0.6
 """Of the seconds that a training takes, that must be left for it to be made: with less the rate
 falls before the network has learned what the one before it has."""
 
+TIME_ENDS = "the time is up; by the plan it was worth more in one training than in a search"
+TEXT_ENDS = (
+    "more epochs on this text would overfit, and the time left is too short for another training"
+)
+"""Why an improvement ends after one training."""
+
 OnModel = Callable[[TrainedModel], None]
 OnTrial = Callable[[TreatmentTrial], None]
 
@@ -144,7 +150,7 @@ class _Work:
             return self._end("the time is up", None, began)
         base = self._first_training(planned)
         if base is None:
-            why = "the time is up; by the plan it was worth more in one training than in a search"
+            why = TEXT_ENDS if planned.plan.ends_for_text else TIME_ENDS
             return self._end(why, planned, began)
         changes = self._search(base, planned)
         return self._end(self._last_training(base, changes, settings), planned, began)
