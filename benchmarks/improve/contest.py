@@ -95,12 +95,12 @@ def run_part(part: dict[str, Any], text: Path) -> dict[str, Any]:
         from contest_score import score_folder
 
         score = score_folder(best_folder(folder / "model"), text, part["seed"])
-    shown = [Path(w).name if w.startswith("/") else w for w in command]
+    command_words = [Path(w).name if w.startswith("/") else w for w in command]
     return part | {
         "bits_per_byte": round(score.bits_per_byte, 5), "wall_seconds": round(wall, 1),
         "validation_sha256": score.sha256[:16], "validation_bytes": score.num_bytes,
         "commit": commit(), "machine": machine_facts(), "load_before": [round(x, 2) for x in load],
-        "command": " ".join(shown),
+        "command": " ".join(command_words),
     }  # fmt: skip
 
 
@@ -152,11 +152,11 @@ def format_table(lines: Sequence[dict[str, Any]]) -> str:
     rows = []
     for text, seconds in sorted({(line["text"], line["seconds"]) for line in lines}):
         cells = []
-        for contestant in columns:
+        for method in columns:
             here = [
                 line for line in lines
-                if (line["contestant"], line["text"]) == (contestant, text)
-                and (line["seconds"] == seconds or contestant == "train")
+                if (line["contestant"], line["text"]) == (method, text)
+                and (line["seconds"] == seconds or method == "train")
             ]  # fmt: skip
             cells.append(_cell(here))
         rows.append([f"{text}, {seconds:g}", *cells])
@@ -184,7 +184,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--contestant", choices=CONTESTANTS)
+    parser.add_argument("--contestant", dest="method", choices=CONTESTANTS)
     parser.add_argument("--text", type=Path)
     parser.add_argument("--bytes", type=int, help="only the first so many bytes of the text")
     parser.add_argument("--seconds", type=float)
@@ -196,10 +196,10 @@ def main() -> None:
     if options.table:
         print(format_table(read_lines(options.results)))
         return
-    if None in (options.contestant, options.text, options.seconds):
+    if None in (options.method, options.text, options.seconds):
         parser.error("name --contestant, --text and --seconds, or --table")
     part = {
-        "contestant": options.contestant, "text": options.text.stem, "bytes": options.bytes,
+        "contestant": options.method, "text": options.text.stem, "bytes": options.bytes,
         "seconds": options.seconds, "seed": options.seed, "set": options.set,
     }  # fmt: skip
     if any(all(line[k] == part[k] for k in PART_KEYS) for line in read_lines(options.results)):

@@ -102,9 +102,9 @@ def train_nanogpt(network: Any, store: TokenStore, settings: dict[str, Any], end
         [{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}],
         lr=settings["learning_rate"], betas=(0.9, 0.99),
     )  # fmt: skip
-    held_out = store.validation[:EVALUATION_CHARACTERS].astype(np.int64)
-    rows = len(held_out) // (settings["context"] + 1)
-    windows = torch.from_numpy(held_out[: rows * (settings["context"] + 1)].reshape(rows, -1))
+    validation = store.validation[:EVALUATION_CHARACTERS].astype(np.int64)
+    rows = len(validation) // (settings["context"] + 1)
+    windows = torch.from_numpy(validation[: rows * (settings["context"] + 1)].reshape(rows, -1))
     best, weights, next_look = math.inf, None, 0.5
     while (now := time.perf_counter()) < ends:
         progress = (now - began) / (ends - began)

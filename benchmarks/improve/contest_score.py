@@ -44,7 +44,7 @@ class LogitsOnly(nn.Module):
 def score_folder(folder: Path, text: Path, seed: int) -> Score:
     """Judge the model in `folder` on what `text` holds out with `seed`."""
     corpus = prepare_documents(make_config({"corpus_dir": str(text), "seed": seed}))
-    held_out = validation_text(corpus)
+    validation = validation_text(corpus)
     if (folder / GPT_FILE).exists():
         from transformers import GPT2LMHeadModel
 
@@ -55,7 +55,7 @@ def score_folder(folder: Path, text: Path, seed: int) -> Score:
         loaded = load_model(folder, "cpu")
         network, tokenizer = loaded.model, loaded.tokenizer
         context = int(read_info(folder).resolved_config["seq_len"])
-    score = score_network(network, tokenizer, held_out, context)
+    score = score_network(network, tokenizer, validation, context)
     spans = corpus.split.validation
     content = b"".join(corpus.documents.bytes(start, end) for start, end in spans)
     return Score(score.bits_per_byte, hashlib.sha256(content).hexdigest(), len(content))

@@ -94,13 +94,13 @@ def search_configs(
         steps = count_steps(config, rates, seconds)
         every = max(1, steps // EVALUATIONS)
 
-        def is_hopeless(point: EvalPoint, trial: optuna.Trial = trial, every: int = every) -> bool:
+        def should_prune(point: EvalPoint, trial: optuna.Trial = trial, every: int = every) -> bool:
             trial.report(point.bits_per_byte, point.step // every)
             return trial.should_prune() or time.perf_counter() > ends
 
         try:
             result = run_trial(
-                make_trial_spec(config, steps=steps, evaluate_every=every), is_hopeless
+                make_trial_spec(config, steps=steps, evaluate_every=every), should_prune
             )
         except DescendError:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)

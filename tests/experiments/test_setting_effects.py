@@ -34,7 +34,7 @@ def config_of(tiny: dict[str, Any]) -> Any:
     return make_config(tiny | small)
 
 
-def test_what_matters_is_told_first(tiny: dict[str, Any]) -> None:
+def test_largest_effect_comes_first(tiny: dict[str, Any]) -> None:
     groups = [
         RevertedGroup("the schedule of the learning rate", {"schedule": "linear"}, {}),
         RevertedGroup("the optimizer and its learning rate", {"learning_rate": 1e-6}, {}),
@@ -53,7 +53,7 @@ def test_without_time_nothing_is_measured(tiny: dict[str, Any]) -> None:
     assert measure_setting_effects(config_of(tiny), 300, groups, RATES, lambda: 0.0) == []
 
 
-def test_effects_are_told_in_words() -> None:
+def test_report_describes_effects() -> None:
     effects = [
         Contribution(reason="the vocabulary", changes={"vocab_size": 1024}, gain=0.12, ci95=None,
                      measured_by="short trial without it", seconds=6.0),

@@ -38,14 +38,14 @@ def test_gain_is_the_ratio_of_all_to_a_tenth() -> None:
 
 
 @given(small=st.floats(0.5, 8.0), whole=st.floats(0.5, 8.0))
-def test_more_text_is_never_told_as_a_loss(small: float, whole: float) -> None:
+def test_more_text_never_raises_the_predicted_loss(small: float, whole: float) -> None:
     gain = more_text_gain([point(0.1, small), point(1.0, whole)])
     assert gain is not None
     low, high = gain.interval
     assert 0 < low <= gain.ratio <= high <= 1.0
 
 
-def test_nothing_is_told_without_both_ends() -> None:
+def test_gain_needs_both_ends() -> None:
     assert more_text_gain([point(1.0, 2.0), point(0.3, 2.2)]) is None
     assert more_text_gain([]) is None
 
@@ -65,5 +65,5 @@ def test_trials_on_fractions_are_measured(varied_text: Path) -> None:
     assert more_text_gain(points) is not None
 
 
-def test_no_trial_is_kept_that_had_no_time(tiny: dict[str, Any]) -> None:
+def test_unfinished_trial_does_not_count(tiny: dict[str, Any]) -> None:
     assert measure_text_fractions(make_config(tiny), 8, lambda: -1.0) == []

@@ -93,8 +93,8 @@ def test_spare_steps_end_where_more_epochs_overfit() -> None:
         for n in (plan.predicted.steps, useful, 2 * useful)
     ]
     assert after[0] >= after[1]
-    longest = CorpusPlan("text", MachineBenchmark("", plan.rates, []), plan, {}, 1.2)
-    steps = plan_config(longest).max_steps
+    planned = CorpusPlan("text", MachineBenchmark("", plan.rates, []), plan, {}, 1.2)
+    steps = plan_config(planned).max_steps
     assert steps is not None
     assert plan.predicted.steps <= steps <= useful
 

@@ -54,9 +54,9 @@ def measure_effects(improvement: Improvement, rates: StepTimeModel, ends: float)
     vocab_size = int(info.resolved_config["vocab_size"])
     groups = reverted_groups(first.settings, best.settings) if first.origin == "your run" else []
     if groups:
-        kept = FRACTIONS_SHARE * seconds_left()
+        reserve = FRACTIONS_SHARE * seconds_left()
         effects = measure_setting_effects(
-            config, vocab_size, groups, rates, lambda: seconds_left() - kept
+            config, vocab_size, groups, rates, lambda: seconds_left() - reserve
         )
         improvement = msgspec.structs.replace(improvement, setting_effects=effects)
     steps = trial_steps(int(info.resolved_config["max_steps"] or SCALE * MIN_TRIAL_STEPS))
