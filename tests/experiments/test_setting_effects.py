@@ -34,7 +34,7 @@ def config_of(tiny: dict[str, Any]) -> Any:
     return make_config(tiny | small)
 
 
-def test_largest_effect_comes_first(tiny: dict[str, Any]) -> None:
+def test_effects_are_sorted_by_gain(tiny: dict[str, Any]) -> None:
     groups = [
         RevertedGroup("the schedule of the learning rate", {"schedule": "linear"}, {}),
         RevertedGroup("the optimizer and its learning rate", {"learning_rate": 1e-6}, {}),

@@ -118,6 +118,34 @@ class EndStepChosen(msgspec.Struct, frozen=True, tag="end_step_chosen", tag_fiel
     step_seconds: float
 
 
+class WatchedStep(msgspec.Struct, frozen=True, tag="watched_step", tag_field="kind"):
+    """One update of a program that descend watches, as far as the program shows it.
+
+    `loss` is a mean in nats, None where it was not finite. `gradient_norm` is what the optimizer
+    got, so after clipping. `seconds` since the step before.
+    """
+
+    step: int
+    loss: float | None
+    learning_rate: float | None
+    gradient_norm: float | None
+    seconds: float
+
+
+class Validation(msgspec.Struct, frozen=True, tag="validation", tag_field="kind"):
+    """A validation loss (nats) of a program that descend watches, after `step` updates."""
+
+    step: int
+    validation_loss: float
+
+
+class ProgramWarning(msgspec.Struct, frozen=True, tag="program_warning", tag_field="kind"):
+    """A mistake that a watched program shows, in one sentence."""
+
+    step: int
+    text: str
+
+
 class TrainingStopped(
     msgspec.Struct, frozen=True, tag="training_stopped", tag_field="kind", omit_defaults=True
 ):
@@ -140,5 +168,8 @@ Event = (
     | Rollback
     | Overfitting
     | EndStepChosen
+    | WatchedStep
+    | Validation
+    | ProgramWarning
     | TrainingStopped
 )
