@@ -59,7 +59,7 @@ def test_every_field_survives(tiny: Tiny, optimizer: str, precision: str) -> Non
     state.decay = Decay(begin=3, steps=9, rate=0.5)
     state.clock = ClockState(
         seconds=9.0, elapsed=3.0, progress=0.4,
-        segment=ScheduleSegment(3, 0.3, 40), next_choice=3.5, step_seconds=0.1,
+        segment=ScheduleSegment(3, 0.3, 40, 2.0), next_choice=3.5, step_seconds=0.1,
         evaluation_seconds=0.2, recent=[(5.0, 0.1)], is_over=True,
     )  # fmt: skip
     save_checkpoint(Path("run"), state)

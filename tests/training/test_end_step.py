@@ -52,7 +52,7 @@ def test_chosen_step_is_the_last_that_has_time(
 def test_progress_rises_to_one(
     begin: int, progress: float, more: int, steps: tuple[int, int]
 ) -> None:
-    segment = ScheduleSegment(begin, progress, begin + more)
+    segment = ScheduleSegment(begin, progress, begin + more, 0.0)
     low, high = sorted(steps)
     assert progress <= segment.progress_at(low) <= segment.progress_at(high) <= 1.0
     assert segment.progress_at(begin) == pytest.approx(progress)
@@ -126,6 +126,13 @@ def test_steady_machine_uses_its_time_with_one_choice() -> None:
     assert run.progress[-1] > 0.999
 
 
+def test_rate_falls_where_single_steps_take_long() -> None:
+    """Ever longer steps: no choice is right for long."""
+    run = simulate(60.0, lambda now: 0.5 * 1.02**now, 0.0, 1000, 1000)
+    assert run.seconds <= 1.05 * 60
+    assert run.progress[-1] >= 0.9
+
+
 def test_text_that_is_the_limit_ends_the_run_before_the_time() -> None:
     run = simulate(180.0, lambda now: 0.04, 0.7, 430, 2000)
     assert run.steps == 2000
@@ -163,7 +170,7 @@ def test_resumed_run_makes_the_same_steps_at_the_same_rates(tiny: Tiny) -> None:
     records = run_training(job)
     for record in records:
         if isinstance(record, Step) and record.step == 6:
-            limit.segment = ScheduleSegment(6, 0.2, 20)
+            limit.segment = ScheduleSegment(6, 0.2, 20, limit.elapsed())
             limit._next_choice = 1e9
         if isinstance(record, Step) and record.step == 7:
             break

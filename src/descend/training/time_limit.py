@@ -2,8 +2,9 @@
 
 At first the schedule follows the clock. Once it is known what a step takes, the end step is chosen
 (`end_step`), and the schedule follows the steps. It is chosen again where the run would end too
-early or too late. A checkpoint holds what was decided up to it, so a run that is resumed makes the
-same steps at the same rates, unless the end step is chosen anew.
+early or too late, and the schedule follows the clock again where it is far behind. A checkpoint
+holds what was decided up to it. So a run that is resumed makes the same steps at the same rates,
+unless the end step is chosen anew.
 """
 
 from __future__ import annotations
@@ -111,11 +112,12 @@ class TimeLimit:
 
     def schedule_step(self, step: int, total_steps: int) -> int:
         """The step of the schedule (from 0) at step `step` of at most `total_steps`."""
-        progress = (
-            max(step / total_steps, self.elapsed() / self.training_seconds)
-            if self.segment is None
-            else self.segment.progress_at(step)
-        )
+        elapsed, ends = self.elapsed(), self.training_seconds
+        if self.segment is None:
+            progress = max(step / total_steps, elapsed / ends)
+        else:
+            least = self.segment.min_progress_at(elapsed, ends)
+            progress = max(self.segment.progress_at(step), least)
         self.progress = min(max(progress, self.progress), 1.0)
         return min(int(total_steps * self.progress), total_steps - 1)
 
@@ -140,7 +142,7 @@ class TimeLimit:
         end_step = choose_end_step(step, left, pace, max_steps)
         if segment and end_step == segment.end_step:
             return None
-        self.segment = ScheduleSegment(step, self.progress, end_step)
+        self.segment = ScheduleSegment(step, self.progress, end_step, elapsed)
         return EndStepChosen(step, end_step, step_seconds)
 
     def state(self) -> ClockState:
