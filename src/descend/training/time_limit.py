@@ -116,8 +116,8 @@ class TimeLimit:
         if self.segment is None:
             progress = max(step / total_steps, elapsed / ends)
         else:
-            least = self.segment.min_progress_at(elapsed, ends)
-            progress = max(self.segment.progress_at(step), least)
+            min_progress = self.segment.min_progress_at(elapsed, ends)
+            progress = max(self.segment.progress_at(step), min_progress)
         self.progress = min(max(progress, self.progress), 1.0)
         return min(int(total_steps * self.progress), total_steps - 1)
 
