@@ -109,6 +109,15 @@ class Overfitting(msgspec.Struct, frozen=True, tag="overfitting", tag_field="kin
     """0: the number of epochs was set by the user, and the run goes on as planned."""
 
 
+class EndStepChosen(msgspec.Struct, frozen=True, tag="end_step_chosen", tag_field="kind"):
+    """A run with `minutes` will end with `end_step`, so that it ends in time: chosen after
+    `step`, from what a step takes."""
+
+    step: int
+    end_step: int
+    step_seconds: float
+
+
 class WatchedStep(msgspec.Struct, frozen=True, tag="watched_step", tag_field="kind"):
     """One update of a program that descend watches, as far as the program shows it.
 
@@ -158,6 +167,7 @@ Event = (
     | Sample
     | Rollback
     | Overfitting
+    | EndStepChosen
     | WatchedStep
     | Validation
     | ProgramWarning

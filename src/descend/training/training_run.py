@@ -188,7 +188,7 @@ def make_train_plan(
     rate = make_lr_schedule(resolved, resolved.warmup_steps, steps, batches.epoch_at_step)
     diverged_above = loss_of_explosion(store.tokenizer.vocab_size, continued)
     tokens = min(len(store.validation), MAX_VALIDATION_TOKENS)
-    limit = make_time_limit(resolved, tokens, ends, resumed)
+    limit = make_time_limit(resolved, tokens, max(1, batches.steps(1)), ends, resumed)
     return TrainPlan(
         resolved, execution, batches, resolved.epoch, steps, rate, evaluate_epoch, diverged_above,
         limit,

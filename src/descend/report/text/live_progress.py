@@ -27,7 +27,16 @@ from descend.report.text.run_summary import (
     step_line,
 )
 from descend.report.text.throughput import pace_of_steps
-from descend.runs.events import Epoch, Event, Overfitting, Rollback, Sample, Step, TrainingStarted
+from descend.runs.events import (
+    EndStepChosen,
+    Epoch,
+    Event,
+    Overfitting,
+    Rollback,
+    Sample,
+    Step,
+    TrainingStarted,
+)
 from descend.training.training_run import TrainingRun
 
 REDRAWS_PER_SECOND = 4
@@ -84,6 +93,8 @@ def _lines(records: Iterator[Event], run: TrainingRun, console: Console) -> Iter
     for record in records:
         now = time.perf_counter()
         pace = another() if isinstance(record, Step) else None
+        if isinstance(record, EndStepChosen):
+            total = record.end_step
         if isinstance(record, Step) and now - said >= SECONDS_BETWEEN_LINES:
             said = now
             remaining_seconds = None if pace is None else pace * (total - record.step)
@@ -115,6 +126,8 @@ def _bar(records: Iterator[Event], run: TrainingRun, console: Console) -> Iterat
                 bar.update(task, completed=record.step)
             elif isinstance(record, Overfitting) and record.decay_steps:
                 bar.update(task, total=record.step + record.decay_steps)
+            elif isinstance(record, EndStepChosen):
+                bar.update(task, total=record.end_step)
             elif isinstance(record, Step):
                 smooth = record.seconds if smooth is None else 0.9 * smooth + 0.1 * record.seconds
                 bar.update(
