@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from descend.diagnosis.cause import Cause
+from descend.diagnosis.causes.noise_floor import is_chance
 from descend.diagnosis.effect_ranking import (
     UNTESTED_PROBABILITY,
     best_effect_per_cause,
@@ -100,6 +101,8 @@ def decide_verdict(
         s.cause.invalidates_evaluation for _, s in counted if s.cause.name in measured_causes
     )
     claims = [] if spoiled else _claims(best, chances, measured_causes)
+    if is_noise := _is_noise(measurements, measured_causes, [g for g, _ in claims]):
+        claims = []
     winner = next((g for g, _ in claims if not g.treatment.change.is_ablation), None)
     causes += [
         make_finding(
@@ -115,6 +118,8 @@ def decide_verdict(
     named = {f.cause for f in causes}
     short = run_fraction < NEARLY_FULL
     verdict, probability = _verdict(causes, best, chances, measurements, short)
+    if is_noise and not spoiled:
+        verdict, probability = "noise_floor", MEASURED
     if verdict == "noise_floor":
         cause = _cause(ranked_causes, "noise_floor")
         causes, named = [make_finding(cause, measurements, probability, {}, None)], {"noise_floor"}
@@ -136,6 +141,25 @@ def decide_verdict(
         if s.cause.name not in named
     ]
     return Verdict(verdict, probability, causes, out, winner, _contenders(large, chances), best)
+
+
+def _is_noise(
+    measurements: Measurements, measured_causes: Set[str], claims: Sequence[TreatmentEffect]
+) -> bool:
+    """Whether the text is counted as noise, and no other cause than its vocabulary is proved.
+
+    Of noise nothing is to be learned but its words: a vocabulary that holds them whole, or that has
+    fewer to learn, only brings the floor within reach sooner.
+    """
+    if measured_causes - {"noise_floor"}:
+        return False
+    if "noise_floor" in measured_causes:
+        return True
+    causes = {effect.treatment.cause for effect in claims}
+    return is_chance(measurements) and bool(causes) and causes <= VOCABULARY_CAUSES
+
+
+VOCABULARY_CAUSES = frozenset({"vocabulary_too_large", "vocabulary_too_small"})
 
 
 def _claims(
@@ -278,6 +302,8 @@ def _verdict(
     )
     if short and gap and gap.value > WORSE_THAN_COUNTING:
         return "unknown", 1.0 - UNTESTED_PROBABILITY
+    if is_chance(measurements) and gap and abs(gap.value) < FLOOR_GAP:
+        return "noise_floor", healthy
     at_floor = (
         ngram_reduction
         and gap

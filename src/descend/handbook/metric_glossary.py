@@ -40,6 +40,8 @@ PAGE_METRICS: dict[str, tuple[str, ...]] = {
     "residual_stream": ("residual_stream_rms",),
     "token_information": (
         "token_mutual_information_nats",
+        "order_information_nats",
+        "chance_loss",
         "mutual_information_beyond_context",
         "ngram_recurrence_fraction",
         "recurrence_beyond_context",
@@ -93,6 +95,8 @@ METRIC_DESCRIPTIONS = {
     "token_mutual_information_nats": (
         "that a token tells of one further on, at the most telling distance"
     ),
+    "order_information_nats": "the same of whole words, or of bytes where those tell less",
+    "chance_loss": "of who knows how frequent words or bytes are, and nothing else",
     "mutual_information_beyond_context": "the same at distances that the window does not reach",
     "last_epoch_loss_reduction": "by which the last epoch lowered the validation loss",
     "extrapolated_loss": "of training, by the law of this curve alone",
