@@ -11,6 +11,7 @@ is scaled so that the most certain verdicts are stated as often as they are righ
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -118,7 +119,7 @@ def reliability(p: Floats, hits: Floats) -> dict[str, Any]:
     """Log loss, Brier score, the mean distance of stated and right by bin, and the bins."""
     bounded = np.clip(p, 0.01, 0.99)
     bins, distance = [], 0.0
-    for low, high in zip(BINS, BINS[1:], strict=False):
+    for low, high in itertools.pairwise(BINS):
         own = (p >= low) & (p < high)
         if own.any():
             at, share = float(p[own].mean()), float(hits[own].mean())

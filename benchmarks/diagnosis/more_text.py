@@ -6,8 +6,9 @@ For development cases of plain text that is read at least twice: the run with a 
 three quarters of its text (bits per byte, as many steps), the treatment `more text` from the table
 of runs, and the readings of the run folder that may tell beforehand. Appends to
 RESULTS/more_text.jsonl, and says of all that stands there how often the doctor's estimate tells
-whether more text gains `WORTH_BUYING`, with its bound and without; and of the runs that turned far
-upwards how much of what more text gained it foretells, by the least that these gain and without.
+whether more text gains `WORTH_BUYING`, with its bound and without, and by the curve over
+fractions of the text; and of the runs that turned far upwards how much of what more text gained it
+foretells, by the least that these gain and without.
 """
 
 from __future__ import annotations
@@ -114,6 +115,14 @@ def told(row: Texts, *, bounded: bool) -> float:
     return min(expected, most) if bounded else expected
 
 
+def told_by_curve(row: Texts) -> float:
+    """Share of the loss expected by the curve over a quarter, half, and all of the text: a doubling
+    gains as much of the one before as that did."""
+    quarter, half = row.less[SHARES.index(0.25)], row.less[SHARES.index(0.5)]
+    last, before = half - row.control, quarter - half
+    return last * min(max(last / before, 0.0), 1.0) / row.control if before > 0 else 0.0
+
+
 def least(row: Texts) -> float:
     """Share of the loss that it expects at least."""
     return min_inverse_effect_nats(row.passes, _readings(row)) / row.measured_validation_loss
@@ -137,6 +146,9 @@ def say(rows: list[Texts]) -> None:
             said = [told(row, bounded=bounded) > WORTH_BUYING for row in own]
             right = sum(a == b for a, b in zip(said, gained, strict=True))
             print(f"{kind}, {'with' if bounded else 'without'} the bound: {right} of {len(own)}")
+        said = [told_by_curve(row) > WORTH_BUYING for row in own]
+        right = sum(a == b for a, b in zip(said, gained, strict=True))
+        print(f"{kind}, by the curve: {right} of {len(own)}")
     turned = [row for row in rows if least(row) > 0]
     for name, foretold in (
         ("with", [max(told(row, bounded=True), least(row)) for row in turned]),

@@ -22,8 +22,8 @@ from descend.diagnosis.trial_series import (
     list_treatments,
 )
 from descend.metrics.power_law import PowerLaw
-from descend.trials.trial_spec import TrialResult
 from descend.progress import ignore_progress
+from descend.trials.trial_spec import TrialResult
 
 LAW = PowerLaw(asymptote=2.0, scale=40.0, offset=0.0, exponent=0.5)
 FULL = 10_000
@@ -48,9 +48,7 @@ def make_series(steps: int, losses: dict[Treatment | None, list[float]]) -> Tria
     case = SimpleNamespace(
         total_steps=FULL, config=SimpleNamespace(seed=0), epochs=(), steps=range(FULL)
     )
-    series = TrialSeries(
-        cast(Any, case), make_config({}), steps, TrialBudget(0.0), ignore_progress
-    )
+    series = TrialSeries(cast(Any, case), make_config({}), steps, TrialBudget(0.0), ignore_progress)
     for treatment, by_seed in losses.items():
         for seed, loss in enumerate(by_seed):
             series.results[treatment, seed] = make_result(loss)

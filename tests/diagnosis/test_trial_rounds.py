@@ -42,9 +42,7 @@ def test_run_trial_series_makes_only_the_first_round_when_time_is_spent(
     context: RunContext,
 ) -> None:
     sequence = make_sequence(0.002, 0.004)
-    series = TrialSeries(
-        context, control_config(context), 40, TrialBudget(0.0), ignore_progress
-    )
+    series = TrialSeries(context, control_config(context), 40, TrialBudget(0.0), ignore_progress)
     series.full_length_factor = series.steps / context.total_steps
     run_trial_series(series, [sequence], "trying")
     assert {treatment for treatment, _ in series.results} == {None, sequence[0]}

@@ -20,8 +20,8 @@ from descend.diagnosis.trial_series import (
     make_series_spec,
     paired_reductions,
 )
-from descend.trials.trial_spec import EvalPoint, TrialResult
 from descend.progress import ignore_progress
+from descend.trials.trial_spec import EvalPoint, TrialResult
 
 RATE = Treatment("learning_rate_too_low", TreatmentChange("three times", {"learning_rate": 0.003}))
 LESS = Treatment("too_little_data", TreatmentChange("half the text", {}, is_ablation=True))

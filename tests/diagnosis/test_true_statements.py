@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from descend.config import RunConfig
 from descend.diagnosis.causes import CAUSES
@@ -19,7 +20,14 @@ from descend.diagnosis.result import Finding, OtherCause, PairedTrial, has_trial
 from descend.diagnosis.run_context import load_run_context
 from descend.diagnosis.verdict import Verdict, decide_verdict, decide_without_trials
 from descend.metrics.measurement import Measurement, Measurements
-from descend.report.text.diagnosis import AS_LARGE, INCONCLUSIVE, LESSER, OUT, group_other_causes
+from descend.report.text.diagnosis import (
+    AS_LARGE,
+    INCONCLUSIVE,
+    LESSER,
+    OUT,
+    SMALL,
+    group_other_causes,
+)
 
 from .made_effects import gain
 
@@ -141,6 +149,33 @@ def test_a_diagnosis_without_trials_does_not_replace_one_with_them(
     assert load_diagnosis(folder) == proved
     assert any("diagnosis.json keeps the earlier one" in note for note in said.warnings)
     assert save_diagnosis(proved) == proved
+
+
+@pytest.mark.slow
+def test_two_diagnoses_in_a_row_give_the_same_verdict(trained: Path) -> None:
+    first, second = (diagnose_run(trained, min_seconds=3.0) for _ in range(2))
+    assert has_trials(first)
+    same = msgspec.structs.replace(second, cost=first.cost)
+    assert same == first
+
+
+def test_what_helped_too_little_is_not_called_ruled_out(trained: Path) -> None:
+    helped, hurt = out("model_too_small", 0.1), out("bad_schedule", -0.1)
+    assert helped.trial is not None
+    few = msgspec.structs.replace(helped.trial, is_significant=False, ci95=(0.05, 0.15))
+    none = msgspec.structs.replace(helped.trial, is_significant=False, ci95=(-0.3, -0.1))
+    diagnosis = msgspec.structs.replace(
+        diagnose_run(trained, proof=False),
+        causes=[],
+        ruled_out=[
+            msgspec.structs.replace(helped, trial=few),
+            msgspec.structs.replace(hurt, trial=none),
+        ],
+    )
+    groups = {
+        title: [other.cause for other in others] for title, others in group_other_causes(diagnosis)
+    }
+    assert groups == {SMALL: ["model_too_small"], OUT: ["bad_schedule"]}
 
 
 def test_a_run_whose_model_is_lost_is_diagnosed_from_its_checkpoint(

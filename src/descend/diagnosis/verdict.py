@@ -87,9 +87,11 @@ def decide_verdict(
     """The verdict over all causes; `prescriptions` by cause for the best lane of each."""
     best = best_effect_per_cause(effects)
     chances = probability_best(list(best.values()))
+    # What spoils the evaluation comes before what a text is.
     counted = sorted(
-        ((s.cause.measured_harm_nats(measurements), s) for s in ranked_causes), key=lambda x: -x[0]
-    )  # fmt: skip
+        ((s.cause.measured_harm_nats(measurements), s) for s in ranked_causes),
+        key=lambda x: (x[1].cause.name == "noise_floor", -x[0]),
+    )
     # Counted causes spoil the number that every trial is judged by: they come first.
     causes = [
         make_finding(ranked_cause.cause, measurements, MEASURED, {}, None)
