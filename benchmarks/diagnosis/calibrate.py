@@ -2,7 +2,7 @@
 
     python benchmarks/diagnosis/calibrate.py RESULTS
 
-Reads the development half alone. A map is fitted on all corpora but one and judged on that one
+Reads the development half alone. A map is fitted on all corpora but one and scores on that one
 (leave one corpus out). Writes RESULTS/calibration.json. `limit` is the map in use: what is stated
 is scaled so that the most certain verdicts are stated as often as they are right
 (`UNTESTED_PROBABILITY` in `descend.diagnosis.effect_ranking`).
@@ -39,17 +39,17 @@ RIDGE = 5.0
 
 def stated_and_right(results: Path) -> tuple[list[str], Floats, Floats]:
     """Of every verdict by trial its corpus, its stated confidence, and whether it is right."""
-    found, _ = labelled(results, "development")
-    truth = {t.case.name: t for t in found}
-    told: dict[str, Diagnosed] = {}
+    cases, _ = labelled(results, "development")
+    truth = {t.case.name: t for t in cases}
+    verdicts: dict[str, Diagnosed] = {}
     for said in read(results / "verdicts-development.jsonl", Diagnosed):
         if said.case in truth and said.reader in READERS:
-            before = told.get(said.case)
+            before = verdicts.get(said.case)
             if before is None or READERS.index(said.reader) < READERS.index(before.reader):
-                told[said.case] = said
+                verdicts[said.case] = said
     rows = [
         (truth[case].case.variant.corpus, said.probabilities[0], _is_right(truth[case], said))
-        for case, said in told.items()
+        for case, said in verdicts.items()
         if said.verdict not in COUNTED | {"unknown"} and said.probabilities
     ]
     corpora, stated, hits = zip(*rows, strict=True)
@@ -134,18 +134,18 @@ def reliability(p: Floats, hits: Floats) -> dict[str, Any]:
 
 
 def calibrate(results: Path) -> dict[str, Any]:
-    """What is stated, and by every map, each judged on the corpora that it was not fitted to."""
+    """What is stated, and by every map, each scores on the corpora that it was not fitted to."""
     corpora, stated, hits = stated_and_right(results)
     certain = stated >= CERTAIN
-    judged = {"as stated": reliability(stated, hits)}
+    scores = {"as stated": reliability(stated, hits)}
     for name in MAPS:
-        judged[name] = reliability(leave_one_corpus_out(name, corpora, stated, hits), hits)
+        scores[name] = reliability(leave_one_corpus_out(name, corpora, stated, hits), hits)
     return {
         "cases": len(hits),
         "corpora": len(set(corpora)),
         "certain": [int(hits[certain].sum()), int(certain.sum())],
         "limit": round(float(fit_limit(stated, hits)(np.array([STATED_LIMIT]))[0]), 3),
-        "reliability": judged,
+        "reliability": scores,
     }
 
 

@@ -27,7 +27,7 @@ def test_stored_calibration_is_that_of_the_stored_verdicts(monkeypatch: pytest.M
     stored = json.loads((RESULTS / "calibration.json").read_text())
     assert fitted == stored
     assert pytest.approx(fitted["limit"], abs=0.005) == 1 - UNTESTED_PROBABILITY
-    judged = fitted["reliability"]
-    assert judged["limit"]["distance"] < min(
-        judged[name]["distance"] for name in ("as stated", "platt", "isotonic")
+    scores = fitted["reliability"]
+    assert scores["limit"]["distance"] < min(
+        scores[name]["distance"] for name in ("as stated", "platt", "isotonic")
     )

@@ -15,18 +15,18 @@ from descend.trials.trial_spec import TrialSpec, make_trial_spec
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[subprocess.Popen[bytes]]:
-    """Every worker that is started from now on, with an empty cache."""
+def processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[subprocess.Popen[bytes]]:
+    """Every worker that is processes from now on, with an empty cache."""
     monkeypatch.setenv("DESCEND_CACHE_DIR", str(tmp_path / "cache"))
-    processes: list[subprocess.Popen[bytes]] = []
+    workers: list[subprocess.Popen[bytes]] = []
     start = worker_pool.start_worker
 
-    def start_and_note(*arguments: str) -> subprocess.Popen[bytes]:
-        processes.append(start(*arguments))
-        return processes[-1]
+    def start_and_record(*arguments: str) -> subprocess.Popen[bytes]:
+        workers.append(start(*arguments))
+        return workers[-1]
 
-    monkeypatch.setattr(worker_pool, "start_worker", start_and_note)
-    return processes
+    monkeypatch.setattr(worker_pool, "start_worker", start_and_record)
+    return workers
 
 
 def arms(tiny: dict[str, Any], first_seed: int) -> list[TrialSpec]:
@@ -35,27 +35,27 @@ def arms(tiny: dict[str, Any], first_seed: int) -> list[TrialSpec]:
     ]
 
 
-def test_kept_workers_train_series_after_series(
-    tiny: dict[str, Any], started: list[subprocess.Popen[bytes]]
+def test_reused_workers_train_series_after_series(
+    tiny: dict[str, Any], processes: list[subprocess.Popen[bytes]]
 ) -> None:
-    with worker_pool.keep_workers(2):
-        assert len(started) == 2  # they read torch in before they are needed
+    with worker_pool.share_workers(2):
+        assert len(processes) == 2  # they read torch in before they are needed
         results = [
             r for seed in (0, 10) for r in run_trials(arms(tiny, seed), workers=2, here=True)
         ]
-        assert len(started) == 2
-        assert all(process.poll() is None for process in started)
-    assert all(process.poll() is not None for process in started)
+        assert len(processes) == 2
+        assert all(process.poll() is None for process in processes)
+    assert all(process.poll() is not None for process in processes)
     assert len({r.validation_loss for r in results}) == 6
 
 
-def test_an_error_in_a_kept_worker_is_raised_and_the_next_series_runs(
-    tiny: dict[str, Any], started: list[subprocess.Popen[bytes]]
+def test_error_in_reused_worker_is_raised_and_next_series_runs(
+    tiny: dict[str, Any], processes: list[subprocess.Popen[bytes]]
 ) -> None:
-    with worker_pool.keep_workers(2):
-        started[0].kill()
-        started[1].kill()
+    with worker_pool.share_workers(2):
+        processes[0].kill()
+        processes[1].kill()
         with pytest.raises(Exception, match="ended in the middle"):
             run_trials(arms(tiny, 0), workers=2, here=True)
         assert len(run_trials(arms(tiny, 0), workers=2, here=True)) == 3
-        assert len(started) == 4
+        assert len(processes) == 4

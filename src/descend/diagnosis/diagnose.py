@@ -57,7 +57,7 @@ from descend.progress import ProgressCallback, ignore_progress
 from descend.runs.atomic_write import write_file_atomic
 from descend.runs.run_files import DIAGNOSIS
 from descend.training.process_settings import limit_threads_to_idle_cores
-from descend.trials.worker_pool import keep_workers
+from descend.trials.worker_pool import share_workers
 from descend.units import format_duration
 
 MAX_BUDGET = 100.0
@@ -86,7 +86,7 @@ def diagnose_run(
     began = time.monotonic()
     recorded_run = load_run_context(folder, on_progress)
     allowed = trial_budget_seconds(recorded_run.estimated_total_seconds, budget, min_seconds)
-    with keep_workers(_workers_to_start(recorded_run) if proof else 0):
+    with share_workers(_workers_to_start(recorded_run) if proof else 0):
         diagnosis = _diagnose(recorded_run, allowed, proof, on_progress)
     full = recorded_run.estimated_total_seconds
     seconds = time.monotonic() - began

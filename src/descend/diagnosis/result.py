@@ -30,9 +30,9 @@ def trial_budget_seconds(
     """Seconds that the trials of a run of `full` seconds may take: its share, or at the least
     `min_seconds` (None: what every run is given)."""
     if min_seconds is None:
-        shortest = MIN_DIAGNOSIS_RUN_MULTIPLE * full
-        shortest = min(max(shortest, MIN_DIAGNOSIS_SECONDS), MAX_MIN_DIAGNOSIS_SECONDS)
-        min_seconds = shortest - OVERHEAD_SECONDS
+        seconds = MIN_DIAGNOSIS_RUN_MULTIPLE * full
+        seconds = min(max(seconds, MIN_DIAGNOSIS_SECONDS), MAX_MIN_DIAGNOSIS_SECONDS)
+        min_seconds = seconds - OVERHEAD_SECONDS
     return max(budget * full, min_seconds)
 
 

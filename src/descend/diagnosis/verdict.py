@@ -87,11 +87,7 @@ def decide_verdict(
     """The verdict over all causes; `prescriptions` by cause for the best lane of each."""
     best = best_effect_per_cause(effects)
     chances = probability_best(list(best.values()))
-    # What spoils the evaluation comes before what a text is.
-    counted = sorted(
-        ((s.cause.measured_harm_nats(measurements), s) for s in ranked_causes),
-        key=lambda x: (x[1].cause.name == "noise_floor", -x[0]),
-    )
+    counted = _rank_by_harm(ranked_causes, measurements)
     # Counted causes spoil the number that every trial is judged by: they come first.
     causes = [
         make_finding(ranked_cause.cause, measurements, MEASURED, {}, None)
@@ -118,10 +114,10 @@ def decide_verdict(
         if probability >= MIN_LISTED_PROBABILITY
     ]  # fmt: skip
     named = {f.cause for f in causes}
-    short = run_fraction < NEARLY_FULL
-    verdict, probability = _verdict(causes, best, chances, measurements, short)
-    if is_noise and not spoiled:
-        verdict, probability = "noise_floor", MEASURED
+    verdict, probability = (
+        ("noise_floor", MEASURED) if is_noise
+        else _verdict(causes, best, chances, measurements, run_fraction < NEARLY_FULL)
+    )  # fmt: skip
     if verdict == "noise_floor":
         cause = _cause(ranked_causes, "noise_floor")
         causes, named = [make_finding(cause, measurements, probability, {}, None)], {"noise_floor"}
@@ -129,20 +125,28 @@ def decide_verdict(
     if verdict == "unknown":
         causes = _perhaps(ranked_causes, measurements, large, chances, run_fraction)
         named = {f.cause for f in causes}
+    trials = {cause: to_paired_trial(effect, run_fraction) for cause, effect in best.items()}
     out = [
         OtherCause(
             cause=s.cause.name,
             reason=explain_other_cause(
                 s, measurements, best.get(s.cause.name), bool(effects), winner
             ),
-            trial=(
-                to_paired_trial(best[s.cause.name], run_fraction) if s.cause.name in best else None
-            ),
+            trial=trials.get(s.cause.name),
         )
         for s in ranked_causes
         if s.cause.name not in named
     ]
     return Verdict(verdict, probability, causes, out, winner, _contenders(large, chances), best)
+
+
+def _rank_by_harm(
+    ranked_causes: Sequence[RankedCause], measurements: Measurements
+) -> list[tuple[float, RankedCause]]:
+    """Each cause with its counted harm (nats), the worst first. What spoils the evaluation comes
+    before what the text is."""
+    harms = [(s.cause.measured_harm_nats(measurements), s) for s in ranked_causes]
+    return sorted(harms, key=lambda x: (x[1].cause.name == "noise_floor", -x[0]))
 
 
 def _is_noise(

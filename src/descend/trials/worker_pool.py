@@ -120,23 +120,23 @@ class WorkerPool:
         self._processes, self._num_ready = [], 0
 
 
-_kept_pool: ContextVar[WorkerPool | None] = ContextVar("kept_pool", default=None)
+_shared_pool: ContextVar[WorkerPool | None] = ContextVar("shared_pool", default=None)
 
 
 @contextmanager
-def keep_workers(count: int = 0) -> Iterator[None]:
+def share_workers(count: int = 0) -> Iterator[None]:
     """Let all series within share their processes, of which `count` start at once.
 
     A process takes seconds to read torch in, which a series of short trials would pay each time.
     """
     pool = WorkerPool()
-    token = _kept_pool.set(pool)
+    token = _shared_pool.set(pool)
     try:
         if count > 1:  # one trial at a time runs in this process
             pool.start(count)
         yield
     finally:
-        _kept_pool.reset(token)
+        _shared_pool.reset(token)
         pool.close()
 
 
@@ -146,14 +146,14 @@ def run_in_worker_pool(
     done: Callable[[str, TrialResult], None],
     on_fraction: Callable[[str, float], None],
 ) -> None:
-    """Carry `arms` out as `WorkerPool.run` does, in processes of their own unless `keep_workers`
+    """Carry `arms` out as `WorkerPool.run` does, in processes of their own unless `share_workers`
     holds some."""
-    kept_pool = _kept_pool.get()
-    pool = kept_pool or WorkerPool()
+    shared_pool = _shared_pool.get()
+    pool = shared_pool or WorkerPool()
     try:
         pool.run(arms, count, done, on_fraction)
     finally:
-        if kept_pool is None:
+        if shared_pool is None:
             pool.close()
 
 
