@@ -88,7 +88,6 @@ def decide_verdict(
     best = best_effect_per_cause(effects)
     chances = probability_best(list(best.values()))
     counted = _rank_by_harm(ranked_causes, measurements)
-    # Counted causes spoil the number that every trial is judged by: they come first.
     causes = [
         make_finding(ranked_cause.cause, measurements, MEASURED, {}, None)
         for effect, ranked_cause in counted
