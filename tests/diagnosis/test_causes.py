@@ -92,8 +92,8 @@ def test_learning_rate_treatments_are_lower_when_nothing_learned() -> None:
         changes = cause.treatments(RunConfig(learning_rate=1.0), measurements)
         return [c.keys["learning_rate"] for c in changes]
 
-    assert factors(4.0) == pytest.approx([0.33, 0.1, 0.033])
-    assert factors(5.65) == pytest.approx([0.1, 0.033])
+    assert factors(4.0) == pytest.approx([0.33, 0.1, 0.033, 0.01, 0.0033])
+    assert factors(5.65) == pytest.approx([0.1, 0.033, 0.01, 0.0033])
 
 
 def test_causes_expect_only_measured_metrics() -> None:

@@ -22,6 +22,7 @@ from descend.diagnosis.treatments import (
     make_treatment_spec,
     recommended_changes,
 )
+from descend.diagnosis.trial_budget import TrialBudget
 from descend.diagnosis.trial_series import TrialSeries, make_series_spec, run_series_trials
 from descend.metrics.measurement import Measurement
 from descend.runs.events import Step
@@ -141,7 +142,7 @@ def test_combination_with_more_steps_trains_more_steps(short: RunContext) -> Non
     base = control_config(short)
     change, *_ = undertrained.trial(base, {})
     twice = Treatment("undertrained", change)
-    series = TrialSeries(short, base, STEPS, 0.0, lambda stage, share: None)
+    series = TrialSeries(short, base, STEPS, TrialBudget(0.0), lambda stage, share: None)
     again = combined_trial_series(series, gain_of(twice), None)
     rate = Treatment(
         "learning_rate_too_low", TreatmentChange("a higher rate", {"learning_rate": 0.02})

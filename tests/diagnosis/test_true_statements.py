@@ -7,8 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import pytest
 
+from descend import run
 from descend.config import RunConfig
+from descend.diagnosis import trial_budget
 from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.diagnose import diagnose_run, save_diagnosis
 from descend.diagnosis.effects import TreatmentEffect
@@ -19,10 +22,20 @@ from descend.diagnosis.result import Finding, OtherCause, PairedTrial, has_trial
 from descend.diagnosis.run_context import load_run_context
 from descend.diagnosis.verdict import Verdict, decide_verdict, decide_without_trials
 from descend.metrics.measurement import Measurement, Measurements
-from descend.report.text.diagnosis import AS_LARGE, INCONCLUSIVE, LESSER, OUT, group_other_causes
+from descend.report.text.diagnosis import (
+    AS_LARGE,
+    INCONCLUSIVE,
+    LESSER,
+    OUT,
+    SMALL,
+    group_other_causes,
+)
 
 from .made_effects import gain
 
+TINY = {"embed_dim": 16, "num_heads": 2, "num_layers": 1, "ff_dim": 32, "seq_len": 16,
+         "max_seq_len": 32, "batch_size": 16, "vocab_size": 300, "epoch": 1, "device": "cpu",
+         "precision": "float32", "learning_rate": 0.0001, "log_level": "error"}  # fmt: skip
 CONFIG = RunConfig(vocab_size=2048, epoch=3, warmup_steps=0, schedule="constant")
 
 
@@ -141,6 +154,39 @@ def test_a_diagnosis_without_trials_does_not_replace_one_with_them(
     assert load_diagnosis(folder) == proved
     assert any("diagnosis.json keeps the earlier one" in note for note in said.warnings)
     assert save_diagnosis(proved) == proved
+
+
+@pytest.mark.slow
+def test_two_diagnoses_in_a_row_give_the_same_verdict(
+    chain: str, own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial_budget, "MAX_WALL_RATIO", 1000.0)  # other programs take no part
+    folder = own_folder / "run"
+    run(TINY | {"corpus_dir": chain, "save_dir": str(folder)})
+    first, second = (diagnose_run(folder, min_seconds=8.0) for _ in range(2))
+    assert has_trials(first)
+    assert (first.verdict, first.probability) == (second.verdict, second.probability)
+    assert first.causes == second.causes
+    assert first.ruled_out == second.ruled_out
+
+
+def test_what_helped_too_little_is_not_called_ruled_out(trained: Path) -> None:
+    helped, hurt = out("model_too_small", 0.1), out("bad_schedule", -0.1)
+    assert helped.trial is not None
+    few = msgspec.structs.replace(helped.trial, is_significant=False, ci95=(0.05, 0.15))
+    none = msgspec.structs.replace(helped.trial, is_significant=False, ci95=(-0.3, -0.1))
+    diagnosis = msgspec.structs.replace(
+        diagnose_run(trained, proof=False),
+        causes=[],
+        ruled_out=[
+            msgspec.structs.replace(helped, trial=few),
+            msgspec.structs.replace(hurt, trial=none),
+        ],
+    )
+    groups = {
+        title: [other.cause for other in others] for title, others in group_other_causes(diagnosis)
+    }
+    assert groups == {SMALL: ["model_too_small"], OUT: ["bad_schedule"]}
 
 
 def test_a_run_whose_model_is_lost_is_diagnosed_from_its_checkpoint(

@@ -330,8 +330,8 @@ def diagnose(
 ) -> Diagnosis:
     """Why the run in folder `path` does not learn better, proved by trial; kept in its folder.
 
-    Trials take at most `budget` of the run's own time, but always `min_seconds`: without it
-    one to three minutes, by the run's own time.
+    Trials take at most `budget` of the run's own time, but always `min_seconds`. Without it the
+    diagnosis may take one to three minutes in all: one for a run under 15 seconds.
     """
     progress = stage_progress(console) if console else ignore_progress
     diagnosis = diagnose_run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from descend.data.token_store import TokenStore
 from descend.metrics import corpus_distribution, loss_breakdown
 from descend.metrics.measurement import Measurement
 from descend.metrics.mutual_information import mutual_information
+from descend.metrics.order_information import measure_order
 
 DISTANCES = [*range(1, 33), 48, 64, 96, 128, 192, 256, 384, 512]
 """Tokens apart, at which one is asked what it tells of another."""
@@ -25,6 +27,9 @@ RARE = 20
 """Uses in training under which a token counts as rare (vocabulary scaling, arXiv 2407.13623)."""
 HIGHEST_ORDER = 4
 """Of the n-gram ladder: above it, in a megabyte or less, nothing more is gained."""
+
+MAX_ORDER_TOKENS = 500_000
+"""Tokens of training text whose order is measured."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,12 @@ def measure_corpus(store: TokenStore, counted: CorpusCounts, seq_len: int) -> It
         zip(DISTANCES, mutual_information(store.train, DISTANCES).tolist(), strict=True)
     )
     yield Measurement("token_mutual_information_nats", max(information.values()), "nats")
+    train_text = store.tokenizer.decode(store.train[:MAX_ORDER_TOKENS].tolist()).encode()
+    order = measure_order(train_text)
+    if order is not None:
+        yield Measurement("order_information_nats", order.nats, "nats")
+        chance_loss = order.floor_bits_per_byte * math.log(2) * store.bytes_per_token
+        yield Measurement("chance_loss", chance_loss, "nats per token")
     if beyond:
         yield Measurement(
             "mutual_information_beyond_context", max(information[d] for d in beyond), "nats"

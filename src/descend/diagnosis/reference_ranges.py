@@ -35,6 +35,7 @@ REFERENCE_RANGES: dict[str, Range] = {
     "context_benefit_nats": (0.1, None),
     "effective_context_fraction": (0.25, None),
     "token_mutual_information_nats": (0.02, None),
+    "order_information_nats": (0.02, None),
     "mutual_information_beyond_context": (None, 0.03),
     "final_lr_fraction": (None, 0.1),
     "near_zero_lr_fraction": (None, 0.05),

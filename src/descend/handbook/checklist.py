@@ -20,8 +20,8 @@ from descend.diagnosis.result import (
     Finding,
     OtherCause,
     PairedTrial,
+    diagnosis_seconds,
     has_trials,
-    trial_budget_seconds,
 )
 from descend.handbook.run_notes.diagnosis_notes import describe_trial, load_saved_diagnosis
 from descend.handbook.run_notes.wording import (
@@ -174,7 +174,7 @@ def _sentence(run: RecordedRun, answers: list[ChecklistAnswer], diagnosis: Diagn
             "Not diagnosed yet, so all five are open: what one run records cannot say whether "
             "another choice would have done better. "
             f"`descend diagnose {quoted(folder)}` tries some for about "
-            f"{format_duration(trial_budget_seconds(run.estimated_total_seconds))}; ask again "
+            f"{format_duration(diagnosis_seconds(run.estimated_total_seconds))}; ask again "
             "after it."
         )
     no = [a.rule for a in answers if a.answer == "no"]

@@ -38,7 +38,12 @@ PAGE_METRICS: dict[str, tuple[str, ...]] = {
     "rare_tokens": ("rare_token_loss_fraction", "rare_token_fraction"),
     "validation_shift": ("distribution_shift_nats", "validation_minus_unread_train_nats"),
     "residual_stream": ("residual_stream_rms",),
-    "token_information": ("token_mutual_information_nats", "mutual_information_beyond_context"),
+    "token_information": (
+        "token_mutual_information_nats",
+        "order_information_nats",
+        "chance_loss",
+        "mutual_information_beyond_context",
+    ),
     "update_to_weight_ratio": ("update_to_weight_ratio",),
     # Pages on settings and ideas.
     "accuracy": ("validation_accuracy", "mean_confidence"),
@@ -87,6 +92,8 @@ METRIC_DESCRIPTIONS = {
     "token_mutual_information_nats": (
         "that a token tells of one further on, at the most telling distance"
     ),
+    "order_information_nats": "the same of whole words, or of bytes where those tell less",
+    "chance_loss": "of who knows how frequent words or bytes are, and nothing else",
     "mutual_information_beyond_context": "the same at distances that the window does not reach",
     "last_epoch_loss_reduction": "by which the last epoch lowered the validation loss",
     "extrapolated_loss": "of training, by the law of this curve alone",

@@ -58,7 +58,7 @@ def show_run_header(run: TrainingRun, console: Console) -> None:
 
 def stage_progress(console: Console) -> ProgressCallback:
     """A progress callback for the work before training: a line a stage, each quarter of it, and
-    where those are far apart now and then."""
+    where those are far apart now and then. What is done when it is first heard of is a result."""
     printed_quarters: set[tuple[str, int]] = set()
     said = time.monotonic()
 
@@ -66,7 +66,10 @@ def stage_progress(console: Console) -> ProgressCallback:
         nonlocal said
         quarter, now = int(fraction * 4), time.monotonic()
         anew = (stage, quarter) not in printed_quarters
-        if quarter < 4 and (anew or now - said >= PROGRESS_INTERVAL_SECONDS):
+        if quarter >= 4 and not any(known == stage for known, _ in printed_quarters):
+            printed_quarters.add((stage, quarter))  # over when it is first heard of: a result
+            print_line(stage, console, "dim")
+        elif quarter < 4 and (anew or now - said >= PROGRESS_INTERVAL_SECONDS):
             printed_quarters.add((stage, quarter))
             said, done = now, quarter / 4 if anew else fraction
             print_line(f"{stage} …" + (f" {done:.0%}" if done else ""), console, "dim")
