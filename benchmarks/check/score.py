@@ -38,7 +38,7 @@ def cases(half: str, per_bug: int) -> list[Case]:
     chosen = [f for n, f in enumerate(files) if (n % 2 == 0) is (half == "first")]
     listed = [(half, f.stem, "", f.read_text(encoding="utf-8")) for f in chosen]
     for number, bug in enumerate(RULES):
-        order = chosen[number % len(chosen):] + chosen[: number % len(chosen)]
+        order = chosen[number % len(chosen) :] + chosen[: number % len(chosen)]
         edited = [(half, f.stem, bug, plant(f.stem, f.read_text(encoding="utf-8"), bug) or "")
                   for f in order]  # fmt: skip
         listed += [c for c in edited if c[3]][:per_bug]
@@ -81,8 +81,9 @@ def summarize(rows: list[dict[str, str]]) -> dict[str, object]:
         planted = [r for r in own if r["bug"]]
         if not own:
             continue
-        named, alarms = sum(r["named"] == "1" for r in planted), sum(
-            bool(r["other_bugs"]) for r in sound
+        named, alarms = (
+            sum(r["named"] == "1" for r in planted),
+            sum(bool(r["other_bugs"]) for r in sound),
         )
         summary[half] = {
             "sound": len(sound),

@@ -49,8 +49,6 @@ def main():
         opt.zero_grad()
         loss.backward()
         opt.step()
-        if i == 2:
-            raise RuntimeError("it went on")
 
 if __name__ == "__main__":
     main()
@@ -159,8 +157,7 @@ def test_a_loop_anywhere_is_the_step(style: str) -> None:
 
 
 def test_a_step_that_is_never_made_is_noticed() -> None:
-    report = check(STYLES["main"].replace("        opt.step()\n", "").replace("1000", "40").replace(
-        "if i == 2", "if i == 200"))  # fmt: skip
+    report = check(STYLES["main"].replace("        opt.step()\n", "").replace("1000", "40"))
     assert [b.bug for b in report.bugs] == ["step_never_called"]
 
 

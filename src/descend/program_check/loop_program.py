@@ -328,4 +328,3 @@ def _recorded_batches(step: Callable[[], None], network: nn.Module) -> Any:
             yield ids[0]
 
     return batches
-

@@ -103,46 +103,44 @@ def _once(body: list[ast.stmt], place: ast.stmt) -> ast.stmt:
     return ast.copy_location(once, place)
 
 
-
-
 class _AtModuleLevel(ast.NodeTransformer):
     """Turn what only a function may hold into what a module may hold."""
 
     def __init__(self, class_name: str) -> None:
         self.class_name = class_name.lstrip("_")
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         return node
 
-    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:  # noqa: N802
+    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
         return node
 
-    def visit_Return(self, node: ast.Return) -> ast.AST:  # noqa: N802
+    def visit_Return(self, node: ast.Return) -> ast.AST:
         return ast.copy_location(ast.Raise(ast.Name(RETURN, ast.Load()), None), node)
 
-    def visit_Yield(self, node: ast.Yield) -> ast.AST:  # noqa: N802
+    def visit_Yield(self, node: ast.Yield) -> ast.AST:
         return self.generic_visit(node.value or ast.Constant(None))
 
-    def visit_Nonlocal(self, node: ast.Nonlocal) -> ast.AST:  # noqa: N802
+    def visit_Nonlocal(self, node: ast.Nonlocal) -> ast.AST:
         return ast.copy_location(ast.Pass(), node)
 
-    visit_Global = visit_Nonlocal  # noqa: N815
+    visit_Global = visit_Nonlocal
 
-    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:  # noqa: N802
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         if self.class_name and node.attr.startswith("__") and not node.attr.endswith("__"):
             node.attr = f"_{self.class_name}{node.attr}"
         return self.generic_visit(node)
 
 
-@lru_cache(maxsize=64)
-def _tree_of(file: str) -> ast.Module:
-    return ast.parse(Path(file).read_text(encoding="utf-8"))
+@lru_cache(maxsize=16)
+def _parse(source: str) -> ast.Module:
+    return ast.parse(source)
 
 
 def loops_around(file: str, line: int) -> list[LoopSource]:
     """The loops of the innermost function whose bodies hold a line, innermost first."""
     try:
-        tree = _tree_of(file)
+        tree = _parse(Path(file).read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError):
         return []
     path = list(_path_to(tree, line))
