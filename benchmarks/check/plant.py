@@ -42,7 +42,8 @@ RULES: dict[str, list[Rule]] = {
     "targets_unshifted": [
         (r"data\[i \+ 1 : i \+ 1 \+", "data[i : i +"),
         (r"(y = .*)data\[k\+1:k\+T\+1\]", r"\1data[k:k+T]"),
-        (r"(batch|seq|chunk|windows)\[:, :-1\], (labels=)?\1\[:, 1:\]", r"\1[:, :-1], \2\1[:, :-1]"),
+        (r"(batch|seq|chunk|windows)\[:, :-1\], (labels=)?\1\[:, 1:\]",
+         r"\1[:, :-1], \2\1[:, :-1]"),
         (r"batch\[:, 1:\]", "batch[:, :-1]"),
         (r"chunk\[:-1\], chunk\[1:\]", "chunk[:-1], chunk[:-1]"),
         (r"source\[i \+ 1 : i \+ 1 \+ seq_len\]", "source[i : i + seq_len]"),

@@ -18,12 +18,13 @@ import tempfile
 import time
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "diagnosis" / "programs")]
+sys.path.insert(0, str(Path(__file__).parents[1] / "diagnosis" / "programs"))
+sys.path.insert(0, str(Path(__file__).parent))
 
 from plant import RULES, plant
 from wilson import interval
 
+HERE = Path(__file__).parent
 HEADER = ("half", "program", "bug", "named", "other_bugs", "checks", "cpu_seconds")
 SAME = {"causal_mask_missing": {"causal_mask_leaky"}, "causal_mask_leaky": {"causal_mask_missing"}}
 """Bugs whose names say the same of a network that sees what it should not."""

@@ -94,14 +94,14 @@ def visible_names(
         names |= {} if scope.is_module else dict(scope.names)
     names |= {k: v for k, v in innermost.module_names.items() if k.startswith("__")}
     owner = innermost.names.get("self")
-    for wanted in (n for part in recognized.values() for n in part):
-        if names.get(wanted) is None and getattr(owner, wanted, None) is not None:
-            names[wanted] = getattr(owner, wanted)
+    for name in (n for part in recognized.values() for n in part):
+        if names.get(name) is None and getattr(owner, name, None) is not None:
+            names[name] = getattr(owner, name)
     return names
 
 
 def network_of(start: LoopStart, named: Any) -> nn.Module | None:
-    """The network that is trained: the outermost one that was called with the optimizer's weights."""
+    """The network that is trained: the outermost one with the optimizer's weights."""
     groups = start.optimizer.param_groups if start.optimizer is not None else []
     trained = {id(p) for g in groups for p in g["params"]}
 

@@ -124,7 +124,8 @@ class _AtModuleLevel(ast.NodeTransformer):
     def visit_Nonlocal(self, node: ast.Nonlocal) -> ast.AST:
         return ast.copy_location(ast.Pass(), node)
 
-    visit_Global = visit_Nonlocal
+    def visit_Global(self, node: ast.Global) -> ast.AST:
+        return ast.copy_location(ast.Pass(), node)
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         if self.class_name and node.attr.startswith("__") and not node.attr.endswith("__"):
