@@ -194,7 +194,7 @@ print(evaluate(model, data))
         ("", "model.train()", "model.eval(); model(data[:4, :-1])", False),
     ],
 )
-def test_modes_are_judged_by_what_stands_between_steps(
+def test_modes_follow_from_what_stands_between_steps(
     outside: str, epoch: str, between: str, is_bug: bool
 ) -> None:
     source = EPOCHS.replace("OUTSIDE", outside).replace("EPOCH", epoch)

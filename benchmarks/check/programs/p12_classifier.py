@@ -29,8 +29,8 @@ class Reviews(Dataset):
 
 
 def collate(batch):
-    longest = max(len(ids) for ids, _ in batch)
-    x = torch.tensor([ids + [0] * (longest - len(ids)) for ids, _ in batch])
+    width = max(len(ids) for ids, _ in batch)
+    x = torch.tensor([ids + [0] * (width - len(ids)) for ids, _ in batch])
     return x, torch.tensor([y for _, y in batch])
 
 
@@ -51,7 +51,7 @@ class Classifier(nn.Module):
 def run_epoch(model, loader, criterion, optimizer=None):
     training = optimizer is not None
     model.train(training)
-    correct = seen = 0
+    correct = total = 0
     with torch.set_grad_enabled(training):
         for x, y in loader:
             logits = model(x)
@@ -61,8 +61,8 @@ def run_epoch(model, loader, criterion, optimizer=None):
                 loss.backward()
                 optimizer.step()
             correct += (logits.argmax(-1) == y).sum().item()
-            seen += len(y)
-    return correct / seen
+            total += len(y)
+    return correct / total
 
 
 def main():

@@ -27,10 +27,10 @@ def preprocess(example, max_len=24):
 
 
 def pad_batch(batch):
-    longest = max(len(b["input_ids"]) for b in batch)
+    width = max(len(b["input_ids"]) for b in batch)
     ids, labels, mask = [], [], []
     for b in batch:
-        gap = longest - len(b["input_ids"])
+        gap = width - len(b["input_ids"])
         ids.append(b["input_ids"] + [PAD] * gap)
         labels.append(b["labels"] + [IGNORE] * gap)
         mask.append([1] * len(b["input_ids"]) + [0] * gap)

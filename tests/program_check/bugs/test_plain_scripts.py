@@ -58,7 +58,7 @@ def test_check_accepts_every_form_of_gradient_zeroing(way: str) -> None:
     assert "gradients_not_zeroed" in text.split("Not checked")[0]
 
 
-def test_most_checks_apply_to_a_plain_script() -> None:
+def test_checks_apply_to_a_plain_script() -> None:
     _, text = said_of(CLEARED["zero_grad"])
     assert text.startswith("script.py: no bug found")
     assert "targets_unshifted" in text.split("Not checked")[0]
