@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from descend.program_check.probes.call_program import call_part
@@ -60,16 +59,3 @@ def is_batch(value: Any) -> bool:
     if isinstance(value, Mapping):
         return any(isinstance(x, Tensor) for x in value.values())
     return isinstance(value, tuple) and bool(value) and all(isinstance(x, Tensor) for x in value)
-
-
-def tokens_of(batch: Any) -> Tensor | None:
-    """The ids (B, T) in a batch; None where there are none."""
-    if isinstance(batch, Mapping):
-        inner = [batch.get(k) for k in ("input_ids", "ids", "tokens", "x", "input")]
-        return next((t for t in map(tokens_of, [*inner, *batch.values()]) if t is not None), None)
-    if isinstance(batch, tuple | list):
-        return next((t for t in map(tokens_of, batch) if t is not None), None)
-    if isinstance(batch, Tensor) and batch.dtype in (torch.int64, torch.int32, torch.int16,
-                                                     torch.uint8) and batch.ndim == 2:  # fmt: skip
-        return batch
-    return None
