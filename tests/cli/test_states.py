@@ -32,7 +32,7 @@ STATES = (
     "interrupted", "no_validation", "diverged", "nan", "nan_at_once", "one_step", "lost_model",
     "lost_all",
 )  # fmt: skip
-READS = ("report", "forecast", "diagnose", "checklist")
+READS = ("report", "forecast", "diagnose", "checklist", "show")
 USES = ("generate", "evaluate", "resume", "continue")
 MORE = {
     "diagnose": ["--no-trials"],

@@ -18,12 +18,12 @@ seeds of a small run is about 0.006 (three seeds, tiny Shakespeare), so this is 
 
 
 def format_epoch(epoch: Epoch, of: int) -> str:
-    """Format an epoch: training loss, validation loss, validation accuracy, time."""
+    """Format an epoch in 80 columns: training loss, validation loss, validation accuracy."""
     return (
-        f"epoch {epoch.epoch:>2}/{of}  "
+        f"epoch {epoch.epoch}/{of}  "
         f"training loss {epoch.loss_start:.2f} → {epoch.loss_end:.2f}  "
         f"validation loss {epoch.validation_loss:.3f}  "
-        f"accuracy {epoch.validation_accuracy:.1%}  {format_duration(epoch.seconds)}"
+        f"accuracy {epoch.validation_accuracy:.1%}"
     )
 
 
@@ -63,10 +63,16 @@ def overfitting_line(overfitting: Overfitting) -> str:
     )
 
 
+def format_sample(sample: Sample, max_length: int) -> str:
+    """A sample on one line, shortened to `max_length` characters."""
+    text = " ".join(f"{sample.prompt}▸{sample.text}".split())
+    return text if len(text) <= max_length else f"{text[: max_length - 2].rstrip()} …"
+
+
 def format_ngram_baselines(baselines: dict[str, float]) -> str:
     """Format the n-gram baselines, on the same validation tokens."""
     return (
-        f"baselines (lower is better): random guess {baselines['uniform']:.2f}, unigram"
+        f"baseline loss (lower is better): random guess {baselines['uniform']:.2f}, unigram"
         f" {baselines['unigram']:.2f}, bigram {baselines['bigram']:.2f}"
     )
 
