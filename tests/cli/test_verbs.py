@@ -48,7 +48,7 @@ def test_train_command_prints_json_and_logs_to_stderr(
     check_training_result(result, epochs=2)
     assert result["epochs"][-1]["loss_end"] < result["epochs"][0]["loss_start"]
     assert result["model_dir"].startswith("models/transformer_")
-    for fragment in ("parameters", "of memory", "epoch  2/2", "accuracy", "validation loss"):
+    for fragment in ("parameters", "of memory", "epoch 2/2", "accuracy", "validation loss"):
         assert fragment in done.err
     # Before the first step: what it needs and how long it takes.
     assert done.err.index("of memory") < done.err.index("82 steps") < done.err.index("epoch  1/2")

@@ -30,3 +30,10 @@ def test_reachable_or_automatic_vocab_size_gives_no_warning(
 ) -> None:
     job = create_run(make_config(tiny | {"vocab_size": size}), Path("run"))
     assert not any(note.startswith("vocab_size is") for note in job.warnings)
+
+
+def test_a_batch_larger_than_the_text_is_said(tiny: dict[str, Any]) -> None:
+    large = create_run(make_config(tiny | {"batch_size": 400, "epoch": 1}), Path("large"))
+    assert any("larger than the whole training text" in note for note in large.warnings)
+    small = create_run(make_config(tiny), Path("small"))
+    assert not any("larger than" in note for note in small.warnings)

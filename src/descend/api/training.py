@@ -248,7 +248,7 @@ def train_with_config(
         resolved.config, folder, preset=resolved.preset, progress=progress,
         on_prepared=show_prepared(console) if console else None,
     )  # fmt: skip
-    return _run_and_load(training_run, console, watch=watch, is_prepared_shown=True)
+    return _run_and_load(training_run, console, watch=watch, has_prepared_lines=True)
 
 
 def _train_within(
@@ -287,7 +287,7 @@ def train_planned(
         config, folder, preset=preset, progress=progress, ends=ends,
         on_prepared=show_prepared(console) if console else None,
     )  # fmt: skip
-    model = _run_and_load(job, console, watch=watch, is_prepared_shown=True)
+    model = _run_and_load(job, console, watch=watch, has_prepared_lines=True)
     if planned is not None:
         write_file_atomic(
             folder / PLAN, msgspec.json.format(msgspec.json.encode(planned.as_json()))
@@ -314,7 +314,7 @@ def continue_run(
         config, folder, preset=preset, parent=parent, progress=progress,
         on_prepared=show_prepared(console) if console else None,
     )  # fmt: skip
-    return _run_and_load(run, console, is_prepared_shown=True)
+    return _run_and_load(run, console, has_prepared_lines=True)
 
 
 def resume(
@@ -350,15 +350,19 @@ def diagnose(
 
 def _run_and_load(
     training_run: TrainingRun, console: Console | None, *, watch: bool = False,
-    is_prepared_shown: bool = False,
+    has_prepared_lines: bool = False,
 ) -> Model:  # fmt: skip
     if console:
-        show_run_header(training_run, console, is_prepared_shown=is_prepared_shown)
+        show_run_header(training_run, console, has_prepared_lines=has_prepared_lines)
     records = run_training(training_run)
     if console and watch:
         steps = training_run.plan.batches.steps(1)
         records = with_metrics_lines(
-            records, steps, training_run.shape.vocab_size, show_line(console)
+            records,
+            steps,
+            training_run.shape.vocab_size,
+            show_line(console),
+            training_run.plan.config.optimizer,
         )
     for _ in show_progress(records, training_run, console) if console else records:
         pass

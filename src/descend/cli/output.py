@@ -79,8 +79,11 @@ def print_json(value: Any) -> None:
 
 
 def write_generated(text: str) -> None:
-    """A piece of generated text on standard output: as it is, but visible on a terminal."""
-    write_out(make_visible(text) if sys.stdout.isatty() else text)
+    """A piece of generated text on standard output: as it is, but visible on a terminal.
+
+    There the carriage returns of a text from Windows are left out: they would end no line.
+    """
+    write_out(make_visible(text.replace("\r", "")) if sys.stdout.isatty() else text)
 
 
 def write_out(text: str) -> None:

@@ -86,6 +86,16 @@ def range_source(metric: str) -> str:
     return RANGE_SOURCES.get(metric, FIRST_GUESS)
 
 
-def reference_range(metric: str) -> Range:
-    """The range of `signal`; (None, None) where no value of it is unhealthy by itself."""
-    return REFERENCE_RANGES.get(metric, (None, None))
+ADAMW_RANGES: dict[str, Range] = {
+    # A third of the 0.001 of Karpathy, makemore part 3 (2022). The preset `old` has 0.006 on tiny
+    # Shakespeare (benchmarks/results/ranges/old_tinyshakespeare.json).
+    "update_to_weight_ratio": (0.0003, 0.03),
+}
+"""Where a run with AdamW differs from the table above, which is that of Muon, the default."""
+
+
+def reference_range(metric: str, optimizer: str = "muon") -> Range:
+    """The range of `metric` in a run with `optimizer`; (None, None) where no value of it is
+    unhealthy by itself."""
+    usual = REFERENCE_RANGES.get(metric, (None, None))
+    return ADAMW_RANGES.get(metric, usual) if optimizer == "adamw" else usual

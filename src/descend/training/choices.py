@@ -42,6 +42,7 @@ def describe_choices(assembly: RunAssembly) -> tuple[str, ...]:
         giver = "the text" if config.tokenizer == "bpe" else f"the {config.tokenizer} tokenizer"
         notes.append(f"vocab_size is {got:,}, not {config.vocab_size:,}: {giver} gives no more")
     notes.append(_describe_speed(assembly))
+    notes += _large_batch_warning(assembly)
     if config.gradient_accumulation_steps is None and (parts := resolved.num_micro_batches) > 1:
         notes.append(f"each batch is computed in {parts} parts, so that it fits into memory")
     if store.info.contamination_fraction > OVERLAP_WORTH_A_WORD:
@@ -69,3 +70,14 @@ def _describe_speed(assembly: RunAssembly) -> str:
     speed = 1 / choice.seconds_per_token[name] if name in choice.seconds_per_token else None
     about = "" if speed is None else f": about {speed:,.0f} tokens/s"
     return f"computing in {name}{about}{suffix}"
+
+
+def _large_batch_warning(assembly: RunAssembly) -> list[str]:
+    """A warning where a batch holds more tokens than the whole text."""
+    tokens, per_step = len(assembly.store.train), assembly.batches.tokens_per_step
+    if per_step <= tokens:
+        return []
+    return [
+        f"a batch of {per_step:,} tokens is larger than the whole training text ({tokens:,} "
+        "tokens), so each step repeats it; use a smaller --batch-size"
+    ]

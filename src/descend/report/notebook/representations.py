@@ -38,8 +38,8 @@ def _answer(result: object) -> str:
     if isinstance(result, Improvement):
         best = result.best
         models = format_count(len(result.candidates), "model")
-        found = "none yet" if best is None else f"{best.run}, {best.bits_per_byte:.3f} bits/byte"
-        return f"{models}, best: {found}"
+        text = "none yet" if best is None else f"{best.run}, {best.bits_per_byte:.3f} bits/byte"
+        return f"{models}, best: {text}"
     return str(getattr(result, "sentence", "")) or "no answer yet"
 
 

@@ -47,13 +47,15 @@ PROGRESS_INTERVAL_SECONDS = 60.0
 """Of a stage before training, or of trials, beside each quarter of it."""
 
 
-def show_run_header(run: TrainingRun, console: Console, *, is_prepared_shown: bool = False) -> None:
+def show_run_header(
+    run: TrainingRun, console: Console, *, has_prepared_lines: bool = False
+) -> None:
     """Print what is known before the first step.
 
-    `is_prepared_shown`: `show_prepared` has printed the text and the model already.
+    `has_prepared_lines`: `show_prepared` has printed the text and the model already.
     """
     lines = run_header_lines(run)
-    if not is_prepared_shown:
+    if not has_prepared_lines:
         lines = text_and_model_lines(run.plan.config, run.store, run.shape) + lines
     for line in lines:
         print_line(line, console)

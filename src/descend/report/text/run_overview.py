@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from descend.report.text.loss_curve import format_loss_curve, loss_curve_from_events
 from descend.report.text.run_summary import format_run_end, next_commands
 from descend.runs.recorded_run import RecordedRun
@@ -44,7 +46,8 @@ def _result(listed: ListedRun, run: RecordedRun) -> list[str]:
 def next_step(listed: ListedRun, run: RecordedRun) -> str:
     """Return the line that says what to type next."""
     if listed.state == "finished":
-        return next_commands(run.summary)
+        # The summary names the folder in which the run was made, which may have been moved.
+        return next_commands(msgspec.structs.replace(run.summary, model_dir=str(run.folder)))
     if listed.state == "diverged":
         return f"next: {retrain_command(run.folder)}"
     fix = suggest_fix(run.folder)
