@@ -55,6 +55,12 @@ def print_status(text: str) -> None:
     print(wrap_for(sys.stderr, make_visible(text)), file=sys.stderr, flush=True)
 
 
+def print_start() -> None:
+    """Say at a terminal that the command was understood: loading torch takes seconds."""
+    if sys.stderr.isatty():
+        print_status("starting …")
+
+
 def print_result(text: str) -> None:
     """Print a result on standard output."""
     write_out(wrap_for(sys.stdout, make_visible(text)) + "\n")

@@ -69,6 +69,7 @@ def simulate(
             remaining.add(CheckpointSaved(number, checkpoint))
         moments.append(clock.now)
         estimates.append(remaining.seconds())
+    clock.now += 3 * sample  # what the finished model writes
     return [
         (estimate, clock.now - then)
         for estimate, then in zip(estimates, moments, strict=True)

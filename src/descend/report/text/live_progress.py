@@ -152,6 +152,8 @@ def _bar(records: Iterator[Event], run: TrainingRun, console: Console) -> Iterat
                     speed=f"{tokens / max(remaining.step_seconds() or record.seconds, 1e-9):,.0f}",
                     left=_format_left(remaining.seconds()),
                 )
+            elif isinstance(record, Epoch) and record.step >= remaining.total_steps:
+                bar.update(task, left="saving …")
             say.print_event(record)
             yield record
     for line in format_loss_curve(curve.curve(), console.width):

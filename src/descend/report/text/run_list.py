@@ -31,9 +31,7 @@ def listing_text(runs: Sequence[ListedRun], folder: Path) -> str:
         for r in runs
     ]  # fmt: skip
     listing = table(head, rows, num_text_columns=4)
-    legend = (
-        "size: parameters. bits/byte: validation loss in bits per byte of text (lower is better)"
-    )
+    legend = "size: parameters; bits/byte: validation loss per byte of text (lower is better)"
     return f"{listing}\n\n{legend}\n`descend show {Path(runs[-1].run).name}` shows the newest run."
 
 

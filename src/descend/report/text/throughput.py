@@ -16,6 +16,7 @@ from descend.runs.events import (
     Step,
     TrainingStarted,
 )
+from descend.training.text_samples import PROMPTS
 from descend.training.time_limit import EVALUATION_STEP_RATIO
 from descend.training.training_run import MAX_VALIDATION_TOKENS, TrainingRun
 
@@ -65,6 +66,7 @@ class RemainingTime:
         self._evaluation_seconds: float | None = None
         self._work_seconds = 0.0
         self._extra_seconds = 0.0
+        self._sample_seconds = 0.0
 
     def add(self, event: Event) -> None:
         """Note `event`, which has just come."""
@@ -81,6 +83,8 @@ class RemainingTime:
             self._work_seconds += self._evaluation_seconds
         elif isinstance(event, Sample | CheckpointSaved):
             self._extra_seconds += spent
+            if isinstance(event, Sample):
+                self._sample_seconds = spent
         elif isinstance(event, TrainingStarted | Rollback):
             self._step = event.step
         elif isinstance(event, Overfitting) and event.decay_steps:
@@ -98,7 +102,7 @@ class RemainingTime:
         return statistics.fmean(recent)
 
     def seconds(self) -> float | None:
-        """Return the seconds to the last step, or None while too few steps were made."""
+        """Return the seconds to the end, or None while too few steps were made."""
         step_seconds = self.step_seconds()
         if step_seconds is None:
             return None
@@ -110,6 +114,8 @@ class RemainingTime:
         work = steps * step_seconds + evaluations * evaluation
         extra = min(self._extra_seconds / max(self._work_seconds, 1e-9), 0.1)
         seconds = work * (1 + extra)
+        if steps:
+            seconds += PROMPTS * self._sample_seconds  # what the finished model writes
         if self._seconds_to_limit is not None:
             seconds = min(seconds, self._seconds_to_limit())
         return max(seconds, 0.0)
