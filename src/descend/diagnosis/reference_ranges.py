@@ -51,6 +51,13 @@ REFERENCE_RANGES: dict[str, Range] = {
     "gradient_noise_scale": (0.3, 30.0),
 }
 
+OPTIMIZER_RANGES: dict[tuple[str, str], Range] = {
+    # From a third of the 0.001 of Karpathy's makemore, part 3 (2022), to about twice the 0.0057 of
+    # benchmarks/results/ranges/old_tinyshakespeare.json.
+    ("update_to_weight_ratio", "adamw"): (0.0003, 0.01),
+}
+"""By metric and optimizer, where they are not those of the default optimizer."""
+
 FIRST_GUESS = "a first guess"
 PROTOTYPE = "a prototype's first guess, whose runs were not kept"
 FROM_HEALTHY_RUNS = "read off benchmarks/results/ranges/activations.json"
@@ -86,16 +93,8 @@ def range_source(metric: str) -> str:
     return RANGE_SOURCES.get(metric, FIRST_GUESS)
 
 
-ADAMW_RANGES: dict[str, Range] = {
-    # A third of the 0.001 of Karpathy, makemore part 3 (2022). The preset `old` has 0.006 on tiny
-    # Shakespeare (benchmarks/results/ranges/old_tinyshakespeare.json).
-    "update_to_weight_ratio": (0.0003, 0.03),
-}
-"""Where a run with AdamW differs from the table above, which is that of Muon, the default."""
-
-
 def reference_range(metric: str, optimizer: str = "muon") -> Range:
-    """The range of `metric` in a run with `optimizer`; (None, None) where no value of it is
-    unhealthy by itself."""
-    usual = REFERENCE_RANGES.get(metric, (None, None))
-    return ADAMW_RANGES.get(metric, usual) if optimizer == "adamw" else usual
+    """Return the range of `metric` with `optimizer`; (None, None) where no value is unhealthy by
+    itself."""
+    default = REFERENCE_RANGES.get(metric, (None, None))
+    return OPTIMIZER_RANGES.get((metric, optimizer), default)
