@@ -62,7 +62,14 @@ MAX_CHECKPOINT_FRACTION = 0.02
 """Most that saving may cost, as a share of training time: the next save waits until then."""
 
 SAMPLING_FRACTION = 0.02
-"""The same for the sample shown after an epoch."""
+"""The same for the sample written after an epoch."""
+
+FIRST_SAMPLE_SECONDS, SAMPLE_INTERVAL_SECONDS = 10.0, 20.0
+"""When long epochs write samples too: a reader sees what the model writes long before it is done.
+"""
+
+MAX_SAMPLING_FRACTION = 0.05
+"""Share of the time that these samples may take: those of a slow network come less often."""
 
 
 @dataclass
@@ -76,6 +83,12 @@ class TimeBudget:
     def is_due(self) -> bool:
         """Whether enough time has passed since the last time to pay for the next."""
         return time.perf_counter() - self.since >= self.cost / self.fraction
+
+    def is_overdue(self) -> bool:
+        """Whether a sample within an epoch is due."""
+        interval = SAMPLE_INTERVAL_SECONDS if self.cost else FIRST_SAMPLE_SECONDS
+        wait = max(interval, self.cost / MAX_SAMPLING_FRACTION)
+        return time.perf_counter() - self.since >= wait
 
     def add_cost(self, seconds: float) -> None:
         """Note what it cost this time."""
@@ -176,11 +189,11 @@ def _records(run: TrainingRun, locked_folder: LockedRunFolder) -> Iterator[Event
                     overfitting = rise
                     yield rise
                 write_summary(folder, build_run_summary(run, epochs, rollbacks, [], overfitting))
-                more = state.step < last_step(state, run.plan.total_steps)
-                if more and sampling.is_due() and stop_request.signal_number is None:
-                    began = time.perf_counter()
-                    yield _sample(run, validation_prompts(run.store)[0])
-                    sampling.add_cost(time.perf_counter() - began)
+            ends_epoch = isinstance(record, Epoch)
+            if stop_request.signal_number is None and _may_sample(run, sampling, ends_epoch):
+                began = time.perf_counter()
+                yield _sample(run, validation_prompts(run.store)[0])
+                sampling.add_cost(time.perf_counter() - began)
             stop = stop_request.signal_number
             saved = stop is not None or saving.is_due()
             if saved:
@@ -236,6 +249,18 @@ def _completed_info(job: TrainingRun) -> RunMetadata:
         "warmup_steps": choose_warmup(requested, steps),
     }
     return msgspec.structs.replace(job.info, resolved_config=job.info.resolved_config | made)
+
+
+def _may_sample(run: TrainingRun, sampling: TimeBudget, ends_epoch: bool) -> bool:
+    """Whether a sample is due that the time of the run has room for."""
+    if run.state.step >= last_step(run.state, run.plan.total_steps):
+        return False  # the finished model writes its own
+    limit = run.plan.time_limit
+    if limit is not None and (
+        limit.is_over or limit.training_seconds - limit.elapsed() < FIRST_SAMPLE_SECONDS
+    ):
+        return ends_epoch and not limit.is_over and sampling.is_due()
+    return sampling.is_overdue() or (ends_epoch and sampling.is_due())
 
 
 def _sample(run: TrainingRun, prompt: str) -> Sample:
