@@ -8,6 +8,8 @@ from result_files import markdown, read
 from descend.experiments.attribute.result import Attribution, AttributionRun
 from descend.experiments.compare.result import Comparison
 from descend.experiments.estimate import to_loss_reduction
+from descend.experiments.search.result import SearchResult
+from descend.report.text.experiment_summary import summarize_comparison, summarize_search
 from descend.report.text.experiments import (
     comparison_text,
     contribution_loss_reduction,
@@ -16,6 +18,7 @@ from descend.report.text.experiments import (
     format_p_value,
     format_pair_range,
 )
+from descend.report.text.search import format_search
 from descend.units import format_count
 
 PAIRS = 6
@@ -35,7 +38,16 @@ def rates() -> str:
     """What `descend compare` prints of the claim on rates."""
     record = read("compare/rates.json")
     experiment = msgspec.convert(record["result"], Comparison)
+    experiment = msgspec.structs.replace(experiment, sentence=summarize_comparison(experiment))
     return f"```\n{record['command']}\n\n{comparison_text(experiment)}\n```\n"
+
+
+def searched() -> str:
+    """What `descend search` prints of the committed search."""
+    record = read("search/tinyshakespeare.json")
+    experiment = msgspec.convert(record["result"] | {"command": record["command"]}, SearchResult)
+    experiment = msgspec.structs.replace(experiment, sentence=summarize_search(experiment))
+    return f"```\n{format_search(experiment)}\n```\n"
 
 
 def attributed(name: str) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 import diagnosis_tables
 import speed_tables
-from experiment_tables import ATTRIBUTIONS, attributed, rates
+from experiment_tables import ATTRIBUTIONS, attributed, rates, searched
 from ladder import RECIPE, curve, times_as_long
 from ladder import rows as read_variants
 from result_files import RESULTS, ROOT, markdown, read, select_columns
@@ -32,7 +32,7 @@ PAGES = (
     *(
         ROOT / "docs" / name
         for name in ("presets.md", "speed.md", "recipe.md", "diagnosis_benchmark.md", "plan.md",
-                     "compare.md", "attribute.md")
+                     "compare.md", "attribute.md", "hyperparameter_search.md")
     ),
     RESULTS / "tables.md",
 )  # fmt: skip
@@ -205,6 +205,7 @@ TABLES: dict[str, Callable[[], str]] = (
             diagnosis_tables.labels,
             plans,
             rates,
+            searched,
         )
     }
     | {name: partial(attributed, file) for name, file in ATTRIBUTIONS.items()}
