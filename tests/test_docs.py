@@ -14,6 +14,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
+import descend
 from descend.cli.main import app
 from descend.version import __version__
 
@@ -153,6 +154,13 @@ def test_readme_names_every_verb() -> None:
     command: Any = get_command(app)
     verbs = {name for name, verb in command.commands.items() if not verb.hidden}
     assert {verb for verb in verbs if f"`{verb}`" not in table} == set()
+
+
+def test_api_page_names_every_public_name() -> None:
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert named == set(descend.__all__) - {"__version__"}
 
 
 def test_citation_names_the_version() -> None:
