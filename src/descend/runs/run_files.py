@@ -47,7 +47,7 @@ DIAGNOSIS = "diagnosis.json"
 REPORT = "report.html"
 
 
-_SUMMARY = "summary.json"
+SUMMARY = "summary.json"
 
 
 MODEL_FILES = {
@@ -61,7 +61,7 @@ CHECKPOINTS = "checkpoints"
 
 
 OWN_FILES = frozenset({
-    *MODEL_FILES, RUN_FILE, EVENTS, _SUMMARY, MANIFEST_FILE, "generation_config.json",
+    *MODEL_FILES, RUN_FILE, EVENTS, SUMMARY, MANIFEST_FILE, "generation_config.json",
     "tokenizer_config.json", "README.md",
 })  # fmt: skip
 """What the run alone writes; a diagnosis and a report come from other processes too."""
@@ -174,12 +174,12 @@ def _from_here(base: Path, path: str | None) -> str | None:
 
 def write_summary(folder: Path, summary: RunSummary) -> None:
     """Write summary.json."""
-    write_file_atomic(folder / _SUMMARY, seal_json(msgspec.json.encode(summary)))
+    write_file_atomic(folder / SUMMARY, seal_json(msgspec.json.encode(summary)))
 
 
 def load_summary(folder: Path) -> RunSummary:
     """Read the summary.json that is in `folder`; `RunFolderError` if it is damaged."""
-    return _read(folder / _SUMMARY, RunSummary)
+    return _read(folder / SUMMARY, RunSummary)
 
 
 def is_run_folder(folder: Path) -> bool:
@@ -194,7 +194,7 @@ def has_model(folder: Path) -> bool:
 
 def has_summary(folder: Path) -> bool:
     """Whether the run in `folder` came to the end of an epoch."""
-    return (folder / _SUMMARY).exists()
+    return (folder / SUMMARY).exists()
 
 
 def is_finished(folder: Path) -> bool:

@@ -9,7 +9,14 @@ import msgspec
 
 from descend.artifacts import RUN_FILE
 from descend.errors import RunFolderError
-from descend.runs.run_files import has_summary, is_finished, is_run_folder, read_info
+from descend.runs.run_files import (
+    DIAGNOSIS,
+    SUMMARY,
+    has_summary,
+    is_finished,
+    is_run_folder,
+    read_info,
+)
 from descend.runs.run_folder import read_summary
 from descend.runs.suggestions import has_diverged, lacks_model
 
@@ -73,6 +80,19 @@ def _listed(folder: Path) -> ListedRun:
         validation_loss=summary.validation_loss if summary else None,
         bits_per_byte=summary.bits_per_byte if summary else None,
     )
+
+
+def run_stamp(folder: Path) -> tuple[tuple[int, int] | None, ...]:
+    """Return time and size of the small records of a run: equal where none was written since."""
+    return tuple(_file_stamp(folder / name) for name in (RUN_FILE, SUMMARY, DIAGNOSIS))
+
+
+def _file_stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
 
 
 def find_run(name: Path) -> Path:

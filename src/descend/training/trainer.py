@@ -62,7 +62,11 @@ MAX_CHECKPOINT_FRACTION = 0.02
 """Most that saving may cost, as a share of training time: the next save waits until then."""
 
 SAMPLING_FRACTION = 0.02
-"""The same for the sample shown after an epoch."""
+"""The same for the samples."""
+
+SAMPLE_SECONDS, SAMPLES_PER_RUN_TIME = 10.0, 50
+"""A sample is due after an epoch, and else after so many seconds, or a fiftieth of the time so far
+where that is longer: a watcher sees text soon, and a run of days writes a few hundred samples."""
 
 
 @dataclass
@@ -176,12 +180,11 @@ def _records(run: TrainingRun, locked_folder: LockedRunFolder) -> Iterator[Event
                     overfitting = rise
                     yield rise
                 write_summary(folder, build_run_summary(run, epochs, rollbacks, [], overfitting))
-                more = state.step < last_step(state, run.plan.total_steps)
-                if more and sampling.is_due() and stop_request.signal_number is None:
-                    began = time.perf_counter()
-                    yield _sample(run, validation_prompts(run.store)[0])
-                    sampling.add_cost(time.perf_counter() - began)
             stop = stop_request.signal_number
+            if stop is None and _is_sample_due(run, record, sampling):
+                began = time.perf_counter()
+                yield _sample(run, validation_prompts(run.store)[0])
+                sampling.add_cost(time.perf_counter() - began)
             saved = stop is not None or saving.is_due()
             if saved:
                 if (back := _go_back(run)) is not None:
@@ -201,6 +204,15 @@ def _records(run: TrainingRun, locked_folder: LockedRunFolder) -> Iterator[Event
         yield from _finish(run, epochs, rollbacks, overfitting)
         locked_folder.check()
     yield TrainingStopped(state.step, "finished", _now())
+
+
+def _is_sample_due(run: TrainingRun, event: Event, sampling: TimeBudget) -> bool:
+    """Whether the model should write a sample after `event`, before the last step."""
+    state = run.state
+    wait = max(SAMPLE_SECONDS, state.elapsed_seconds / SAMPLES_PER_RUN_TIME)
+    by_time = time.perf_counter() - sampling.since >= wait
+    more = state.step < last_step(state, run.plan.total_steps)
+    return more and (by_time or isinstance(event, Epoch)) and sampling.is_due()
 
 
 def _finish(

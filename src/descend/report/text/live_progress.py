@@ -136,7 +136,7 @@ def _say(record: Event, run: TrainingRun, console: Console) -> None:
         print_line("  " + format_rollback(record), console, "yellow")
     elif isinstance(record, Overfitting):
         print_line("  " + overfitting_line(record), console, "yellow")
-    elif isinstance(record, Sample) and record.step < run.plan.total_steps:
+    elif isinstance(record, Sample) and _is_after_epoch(record, run):
         # Those of the last step are printed whole with the outcome.
         print_line(
             "  sample (the model writes after ▸): "
@@ -144,6 +144,13 @@ def _say(record: Event, run: TrainingRun, console: Console) -> None:
             console,
             "dim",
         )
+
+
+def _is_after_epoch(sample: Sample, run: TrainingRun) -> bool:
+    """Whether `sample` stands after an epoch that is not the last: those between are too many."""
+    batches, step = run.plan.batches, sample.step
+    ends_epoch = step == batches.steps(batches.epoch_at_step(max(step - 1, 0)))
+    return ends_epoch and step < run.plan.total_steps
 
 
 def print_line(line: str, console: Console, style: str | None = None) -> None:
