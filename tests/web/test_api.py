@@ -21,11 +21,7 @@ from descend.web.studio.feed import Cursor, RunFeed
 from descend.web.studio.server import check_host, is_loopback
 from descend.web.studio.settings import check_settings, setting_fields
 
-TINY_SETTINGS = {
-    "embed_dim": 16, "num_heads": 2, "num_layers": 2, "ff_dim": 32, "max_seq_len": 32,
-    "seq_len": 16, "batch_size": 4, "vocab_size": 300, "precision": "float32", "threads": 1,
-    "attention": "matmul", "compile": "off",
-}  # fmt: skip
+from .studio_server import TINY_SETTINGS
 
 HOSTILE = '<img src=x onerror="hacked=1"><script>hacked=1</script>'
 
@@ -35,7 +31,7 @@ def copy_run(trained: Path, folder: Path, name: str) -> None:
     shutil.copytree(trained, folder / "models" / name)
 
 
-def test_a_finished_run_is_listed_shown_and_drawn(studio: Any, trained: Path) -> None:
+def test_a_finished_run_has_a_row_details_and_a_curve(studio: Any, trained: Path) -> None:
     copy_run(trained, studio.folder, "first")
     status, answer = studio.ask("GET", "/runs")
     assert status == 200
@@ -140,6 +136,7 @@ def test_hostile_names_and_records_stay_data(studio: Any, trained: Path) -> None
     assert (status, "damaged" in answer["error"]["message"]) == (422, True)
 
 
+@pytest.mark.slow
 def test_a_bad_file_is_refused_in_a_sentence(studio: Any) -> None:
     assert studio.ask("PUT", "/texts/empty.txt", b"")[0] == 422
     assert studio.ask("PUT", "/texts/noise.pdf", bytes(range(256)) * 40)[0] == 201
@@ -152,6 +149,7 @@ def test_a_bad_file_is_refused_in_a_sentence(studio: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_run_starts_stops_survives_the_server_and_goes_on(
     studio: Any, studios: Any, text_file: Path
 ) -> None:
@@ -186,6 +184,7 @@ def test_a_run_starts_stops_survives_the_server_and_goes_on(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_run_that_cannot_start_says_why(studio: Any) -> None:
     studio.ask("PUT", "/texts/short.txt", b"too short")
     studio.ask("POST", "/runs", {"text": "short.txt", "settings": TINY_SETTINGS})
@@ -196,6 +195,7 @@ def test_a_run_that_cannot_start_says_why(studio: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_plan_is_measured_once_and_then_quick(studio: Any, varied_text: Path) -> None:
     studio.ask("PUT", "/texts/words.txt", varied_text.read_bytes())
     body: dict[str, Any] = {"text": "words.txt", "minutes": 5}
@@ -272,6 +272,26 @@ def test_feed_follows_a_growing_log_and_drops_what_was_undone(tmp_path: Path) ->
     assert (news["reset"], [p[0] for p in news["points"]]) == (True, [1, 2])
     assert len(news["messages"]) == 1
     log.close()
+
+
+def test_a_job_of_a_stranger_is_never_obeyed(services: Any) -> None:
+    from descend.web.studio.jobs import Job, Jobs
+    from descend.web.studio.signing import sign
+    from descend.web.studio.workspace import Workspace
+
+    jobs, folder = services.jobs, services.workspace.jobs
+    jobs._save(Job(run="own", kind="train", arguments=["list"], queued_at=1.0, ended_at=2.0))
+    assert set(Jobs(services.workspace)._load()) == {"own"}
+    own = (folder / "own.job").read_bytes()
+    content = own.partition(b"\n")[2]
+    (folder / "plain.job").write_bytes(content.replace(b"own", b"plain"))
+    (folder / "other.job").write_bytes(own.replace(b'"list"', b'"chat"'))
+    (folder / "key.job").write_bytes(sign(content, services.workspace.root, b"k" * 32))
+    assert set(Jobs(services.workspace)._load()) == {"own"}
+    elsewhere = Workspace(services.workspace.root.parent / "elsewhere")
+    elsewhere.make()
+    shutil.copy(folder / "own.job", elsewhere.jobs)
+    assert Jobs(elsewhere)._load() == {}
 
 
 def test_address_that_others_reach_needs_a_password() -> None:

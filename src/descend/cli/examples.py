@@ -47,6 +47,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "descend evaluate models/first stories --json",
     ),
     "list": ("descend list", "descend list experiments/"),
+    "studio": ("descend studio", "descend studio my/project --port 8800"),
     "report": ("descend report latest", "descend report models/first --output first.html"),
     "diagnose": (
         "descend diagnose latest",

@@ -32,7 +32,9 @@ def studio(
             f"{PASSWORD_VARIABLE}, or type it when asked.",
         ),
     ] = "127.0.0.1",
-    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Show the link and open no browser.")
+    ] = False,
 ) -> None:
     """Train, watch, compare, and try models in the browser.
 
@@ -57,7 +59,7 @@ def studio(
             print_status(f"Another browser: {link}")
             return
         print_status(f"The studio is open at {link}\nStop it with Ctrl-C. Training goes on.")
-        if browser and is_loopback(host):
+        if not no_browser and is_loopback(host):
             import webbrowser
 
             webbrowser.open(link)

@@ -17,9 +17,9 @@ from descend.web.gate import Gate, GateRules
 from descend.web.studio.after_run_routes import after_run_routes
 from descend.web.studio.http_errors import error_fields, http_status
 from descend.web.studio.pages import page_routes
-from descend.web.studio.run_routes import run_routes
+from descend.web.studio.run_routes import control_routes, run_routes
 from descend.web.studio.services import Services
-from descend.web.studio.text_routes import text_routes
+from descend.web.studio.text_routes import talk_routes, text_routes
 from descend.web.studio.texts import MAX_TEXT_BYTES
 
 API = "/api/v1"
@@ -56,8 +56,10 @@ def make_app(services: Services, cookie: str) -> FastAPI:
     )  # fmt: skip
     app.include_router(page_routes(services, cookie))
     app.include_router(run_routes(services), prefix=API)
+    app.include_router(control_routes(services), prefix=API)
     app.include_router(after_run_routes(services), prefix=API)
     app.include_router(text_routes(services), prefix=API)
+    app.include_router(talk_routes(services), prefix=API)
     app.add_exception_handler(DescendError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_error)

@@ -119,15 +119,20 @@ class RunFeed:
 
     def curve(self, max_points: int = MAX_POINTS) -> dict[str, Any]:
         """The curve so far, thinned, with the epochs."""
-        return {
-            "points": thin(self.points, max_points),
-            "epochs": [epoch_fields(epoch) for epoch in self.epochs],
-            "num_steps": len(self.points),
-            "generation": self.generation,
-        }
+        with self._lock:
+            return {
+                "points": thin(self.points, max_points),
+                "epochs": [epoch_fields(epoch) for epoch in self.epochs],
+                "num_steps": len(self.points),
+                "generation": self.generation,
+            }
 
     def news(self, cursor: Cursor) -> dict[str, Any]:
         """What came since `cursor`, which moves on; `reset` where the whole curve is sent anew."""
+        with self._lock:
+            return self._news(cursor)
+
+    def _news(self, cursor: Cursor) -> dict[str, Any]:
         reset = cursor.generation != self.generation
         if reset:
             cursor.generation, cursor.steps = self.generation, 0

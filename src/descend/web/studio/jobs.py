@@ -1,7 +1,7 @@
 """What runs in a process of its own: training, diagnosis, improvement. One at a time, in a queue.
 
-A job is a file in .studio/jobs/. A server that starts anew reads them, and finds by process number
-and time of birth which still run.
+A job is a signed file in .studio/jobs/. A server that starts anew reads them, and finds by process
+number and time of birth which still run.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ from descend.web.studio.processes import (
     process_birth,
     start_detached,
 )
+from descend.web.studio.signing import load_key, open_signed, sign
 from descend.web.studio.workspace import Workspace
 
 Kind = Literal["train", "resume", "diagnose", "improve"]
 
+JOB_SUFFIX = ".job"
 MAX_QUEUED = 50
 MAX_LOG_BYTES = 2**20
-SHOWN_LOG_BYTES = 20_000
+LOG_TAIL_BYTES = 20_000
 
 
 class Job(msgspec.Struct, kw_only=True):
@@ -60,17 +62,20 @@ class Jobs:
         self._workspace = workspace
         self._lock = threading.RLock()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._key = load_key()
         self._jobs = self._load()
         self.on_change: Callable[[], None] = lambda: None
 
     def _load(self) -> dict[str, Job]:
         jobs = {}
-        for file in sorted(self._workspace.jobs.glob("*.job.json")):
+        for file in sorted(self._workspace.jobs.glob(f"*{JOB_SUFFIX}")):
             try:
-                job = decode_json(read_regular(file), Job)
+                content = open_signed(read_regular(file), self._workspace.root, self._key)
+                job = None if content is None else decode_json(content, Job)
             except (OSError, msgspec.DecodeError):
                 continue
-            jobs[job.run] = job
+            if job is not None:
+                jobs[job.run] = job
         return jobs
 
     def add(self, job: Job) -> Job:
@@ -132,8 +137,11 @@ class Jobs:
         self._save(job)
 
     def _save(self, job: Job) -> None:
-        file = self._workspace.jobs / f"{job.run}.job.json"
-        write_file_atomic(file, msgspec.json.encode(job))
+        content = sign(msgspec.json.encode(job), self._workspace.root, self._key)
+        write_file_atomic(self._job_file(job.run), content)
+
+    def _job_file(self, run: str) -> Path:
+        return self._workspace.jobs / f"{run}{JOB_SUFFIX}"
 
     def log_file(self, run: str) -> Path:
         """Where the output of the job of `run` goes."""
@@ -149,7 +157,7 @@ class Jobs:
             content = read_regular(self.log_file(run), MAX_LOG_BYTES)
         except OSError:
             return []
-        text = content[-SHOWN_LOG_BYTES:].decode("utf-8", errors="replace")
+        text = content[-LOG_TAIL_BYTES:].decode("utf-8", errors="replace")
         return [make_visible(line) for line in text.splitlines() if line.strip()]
 
     @property
@@ -195,5 +203,5 @@ class Jobs:
         """Remove what is known of the job of `run`; it does not run."""
         with self._lock:
             job = self._jobs.pop(run, None)
-            (self._workspace.jobs / f"{run}.job.json").unlink(missing_ok=True)
+            self._job_file(run).unlink(missing_ok=True)
         return None if job is None else msgspec.to_builtins(job)

@@ -36,30 +36,12 @@ BUSY = ("waiting", "starting", "running")
 def run_routes(services: Services) -> APIRouter:
     """The routes, over the parts of `services`."""
     router = APIRouter(tags=["runs"])
-    workspace, jobs, views = services.workspace, services.jobs, services.views
+    workspace, views = services.workspace, services.views
 
     @router.get("/runs")
     def list_runs() -> Response:
         """List every run of the workspace, the newest first."""
         return as_json({"runs": views.rows()})
-
-    @router.post("/runs", status_code=201)
-    def start_run(body: StartRequest) -> dict[str, Any]:
-        """Start a run in a process of its own, or put it into the queue."""
-        corpus = workspace.corpus(body.text)
-        check_settings(body.settings)
-        settings = dict(body.settings)
-        if body.minutes is not None:
-            settings["minutes"] = body.minutes
-        name = workspace.new_run_name(body.text, {job.run for job in jobs.all()})
-        own = {"corpus_dir": corpus, "save_dir": str(workspace.run_path(name))}
-        make_config(settings | own)
-        write_file_atomic(jobs.config_file(name), json.dumps(settings | own).encode())
-        arguments = ["train", "--config", str(jobs.config_file(name))]
-        jobs.add(Job(
-            run=name, kind="train", arguments=arguments, text=body.text, minutes=body.minutes
-        ))  # fmt: skip
-        return {"run": name, "state": views.state(name)}
 
     @router.get("/runs/compare")
     def compare(
@@ -92,6 +74,32 @@ def run_routes(services: Services) -> APIRouter:
             _watch(services, name, request), media_type="text/event-stream",
             headers={"X-Accel-Buffering": "no"},
         )  # fmt: skip
+
+    return router
+
+
+def control_routes(services: Services) -> APIRouter:
+    """The routes that start and stop runs, over the parts of `services`."""
+    router = APIRouter(tags=["runs"])
+    workspace, jobs, views = services.workspace, services.jobs, services.views
+
+    @router.post("/runs", status_code=201)
+    def start_run(body: StartRequest) -> dict[str, Any]:
+        """Start a run in a process of its own, or put it into the queue."""
+        corpus = workspace.corpus(body.text)
+        check_settings(body.settings)
+        settings = dict(body.settings)
+        if body.minutes is not None:
+            settings["minutes"] = body.minutes
+        name = workspace.new_run_name(body.text, {job.run for job in jobs.all()})
+        own = {"corpus_dir": corpus, "save_dir": str(workspace.run_path(name))}
+        make_config(settings | own)
+        write_file_atomic(jobs.config_file(name), json.dumps(settings | own).encode())
+        arguments = ["train", "--config", str(jobs.config_file(name))]
+        jobs.add(Job(
+            run=name, kind="train", arguments=arguments, text=body.text, minutes=body.minutes
+        ))  # fmt: skip
+        return {"run": name, "state": views.state(name)}
 
     @router.post("/runs/{name}/stop")
     def stop(name: str) -> dict[str, Any]:

@@ -38,6 +38,8 @@ State = Literal[
     "waiting", "starting", "running", "finished", "stopped", "diverged", "failed", "unreadable"
 ]
 TRAINS = ("train", "resume")
+FAILURES = (1, 2)
+"""Exit codes of a process that could not do its work; others end by a signal."""
 
 MAX_FEEDS = 30
 """Feeds in memory; each is as large as its curve."""
@@ -121,9 +123,10 @@ class RunViews:
         if job is not None and job.kind in TRAINS and job.ended_at is None:
             if job.began_at is None:
                 return "waiting"
-            started = last_start_or_stop(folder)
-            resumes = isinstance(started, TrainingStopped)
-            return "starting" if resumes or not is_run_folder(folder) else "running"
+            event = last_start_or_stop(folder)
+            # The end of an earlier process: this one has not begun to train yet.
+            is_before = isinstance(event, TrainingStopped) and event.time < _iso(job.began_at)
+            return "starting" if is_before or not is_run_folder(folder) else "running"
         if not is_run_folder(folder):
             return "failed"
         event = last_start_or_stop(folder)
@@ -205,6 +208,9 @@ class RunViews:
         if state == "failed" or (state == "diverged" and summary is None):
             lines = self._jobs.log(name)
             return lines[-1] if lines else "It ended before it had begun."
+        job = self._jobs.get(name)
+        if state == "stopped" and job and job.kind in TRAINS and job.exit_code in FAILURES:
+            return (self._jobs.log(name) or ["It could not go on."])[-1]
         if state == "finished" and summary is not None:
             return what_it_means(summary)
         if not feed.points or metadata is None:

@@ -21,7 +21,7 @@ SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "no_
 
 def text_routes(services: Services) -> APIRouter:
     """The routes, over the parts of `services`."""
-    router = APIRouter(tags=["texts and models"])
+    router = APIRouter(tags=["texts"])
     workspace, children = services.workspace, services.children
 
     @router.get("/workspace")
@@ -64,6 +64,13 @@ def text_routes(services: Services) -> APIRouter:
         """Plan a run for so many minutes: size, steps, and the loss to expect."""
         corpus = workspace.corpus(body.text)
         return await plan(children, corpus, body.minutes, body.settings)
+
+    return router
+
+
+def talk_routes(services: Services) -> APIRouter:
+    """The routes that a model answers, over the parts of `services`."""
+    router = APIRouter(tags=["models"])
 
     @router.get("/runs/{name}/model")
     async def model(name: str) -> dict[str, Any]:

@@ -49,7 +49,7 @@ function Answer({ diagnosis, onAgain, onFix }) {
       ${diagnosis.causes.map((cause) => html`<div key=${cause.cause}><h2>${cause.title}</h2><p>${cause.advice}</p><${EvidenceTable} rows=${cause.evidence}/></div>`)}
       ${keys.length > 0 && html`<p class="row"><button class="main" onClick=${onFix}>Train again with the fix</button><code>${keys.map(([key, value]) => `${key} = ${value}`).join(", ")}</code></p>`}
       <p class="row"><button onClick=${onAgain}>Look again</button><span class="soft small">This took ${duration(diagnosis.seconds)}.</span></p>
-      ${diagnosis.warnings.map((text, index) => html`<p class="note warn small" key=${index}>${text}</p>`)}</section>
+      ${diagnosis.warnings.map((text, index) => html`<p class="note warn small" key=${index}>${text[0].toUpperCase()}${text.slice(1).replace(/\.$/, "")}.</p>`)}</section>
     ${diagnosis.trials.length > 0 && html`<section class="card" aria-labelledby="trials-title"><h2 id="trials-title">What each change did</h2><${Trials} trials=${diagnosis.trials}/>
       <p class="soft small">Dots right of zero lowered the loss. The lines are 95 % intervals: one that crosses zero may be chance.</p></section>`}
     ${diagnosis.others.map((group) => html`<details class="card" key=${group.title}><summary>${group.title} (${group.causes.length})</summary>

@@ -7,6 +7,9 @@ export const whole = (value) => (value == null ? "–" : Math.round(value).toLoc
 /** @param {number | null | undefined} value */
 export const percent = (value) => (value == null ? "–" : `${Math.round(value * 100)} %`);
 
+/** A probability, never 0 % and never 100 %. @param {number} value */
+export const likely = (value) => (value < 0.01 ? "under 1 %" : value > 0.99 ? "over 99 %" : percent(value));
+
 /** @param {number | null | undefined} value */
 export function short(value) {
   if (value == null) return "–";

@@ -54,7 +54,7 @@ function App() {
   const current = (/** @type {string[]} */ ...names) => (names.includes(screen) ? "page" : undefined);
   return html`
     <header class="top"><div class="bar">
-      <a class="brand" href="#/start"><img src="/static/icon.svg" alt="descend studio"/><span>descend studio</span></a>
+      <a class="brand" href="#/start" aria-label="descend studio"><img src="/static/icon.svg" alt=""/><span>descend studio</span></a>
       <nav class="tabs" aria-label="Screens">
         <a href="#/start" aria-current=${current("start")}>Start</a>
         <a href="#/runs" aria-current=${current("runs", "run", "diagnosis")}>Runs</a>

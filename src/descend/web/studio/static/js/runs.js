@@ -116,7 +116,7 @@ function Differences({ table }) {
   const rows = table.settings.filter((row) => isAll || row.differs);
   const text = (value) => (value == null ? "–" : String(value));
   return html`<div class="scroll" tabindex="0" role="group" aria-label="Results and settings side by side"><table>
-    <thead><tr><th></th>${table.runs.map((run, index) => html`<th key=${run.name}><span class=${`swatch c${index}`}></span>${run.name}</th>`)}</tr></thead>
+    <thead><tr><th><span class="hidden-label">Result or setting</span></th>${table.runs.map((run, index) => html`<th key=${run.name}><span class=${`swatch c${index}`}></span>${run.name}</th>`)}</tr></thead>
     <tbody>
       <tr><th>Bits per byte</th>${table.runs.map((run) => html`<td key=${run.name}><strong>${fixed(run.bits_per_byte)}</strong>${run.bits_per_byte === best ? " best" : ""}</td>`)}</tr>
       <tr><th>Guessed right</th>${table.runs.map((run) => html`<td key=${run.name}>${percent(run.accuracy)}</td>`)}</tr>

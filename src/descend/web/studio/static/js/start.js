@@ -56,6 +56,9 @@ export function Start() {
   </div>`;
 }
 
+/** A name that the server takes: letters, digits, and a few signs. @param {string} name */
+const plainName = (name) => name.normalize("NFC").replace(/[^\p{L}\p{N}_ .,()+-]/gu, "_").replace(/^[^\p{L}\p{N}]+/u, "").replace(/\.{2,}/g, ".").slice(-90) || "text.txt";
+
 /** @param {{onText: (name: string) => void}} props */
 function DropZone({ onText }) {
   const [isOver, setOver] = useState(false);
@@ -69,7 +72,7 @@ function DropZone({ onText }) {
       }
       setSending(file.name);
       try {
-        const answer = await request("PUT", `/texts/${quoted(file.name)}`, file);
+        const answer = await request("PUT", `/texts/${quoted(plainName(file.name))}`, file);
         onText(answer.name);
       } catch (problem) {
         sayError(problem);

@@ -2,7 +2,7 @@
 
 import { html, useEffect, useRef, useState } from "/static/vendor/preact.min.js";
 import { generate, get, quoted } from "./api.js";
-import { percent } from "./format.js";
+import { likely } from "./format.js";
 import { sayError } from "./ui.js";
 
 const SLIDERS = [
@@ -140,13 +140,13 @@ function Answer({ given, tokens, isBusy, onChoose }) {
   };
   const token = open && tokens[open.index];
   return html`<div ref=${place} onKeyDown=${onKey} onMouseLeave=${() => setOpen(null)}>
-    <div class="answer" aria-busy=${isBusy ? "true" : "false"}><span class="given">${given}</span>${tokens.map((one, index) => html`<button key=${index} type="button"
+    <div class="answer" aria-busy=${isBusy ? "true" : "false"}><span class="given">${given}</span>${tokens.map((one, index) => html`<span key=${index} role="button"
       class=${`token ${shade(one.probability)}`} tabindex=${index === 0 ? 0 : -1} aria-expanded=${open && open.index === index ? "true" : "false"}
-      onMouseEnter=${(event) => show(event, index)} onFocus=${(event) => show(event, index)} onClick=${(event) => show(event, index)}>${one.text}</button>`)}${isBusy && html`<span class="spin" aria-hidden="true"></span>`}</div>
+      onMouseEnter=${(event) => show(event, index)} onFocus=${(event) => show(event, index)} onClick=${(event) => show(event, index)}>${one.text}</span>`)}${isBusy && html`<span class="spin" aria-hidden="true"></span>`}</div>
     ${token && html`<div class="popover" style=${open.style} role="group" aria-label="Probabilities">
-      <div><strong>${percent(token.probability)}</strong> likely here</div>
+      <div><strong>${likely(token.probability)}</strong> likely here</div>
       ${token.alternatives.map((one, index) => html`<button key=${index} type="button" disabled=${!onChoose || isBusy} onClick=${() => { setOpen(null); onChoose(open.index, one); }}>
-        <span class="mono">${one.text.trim() ? one.text : JSON.stringify(one.text)}</span><span>${percent(one.probability)}</span></button>`)}
+        <span class="mono">${one.text.trim() ? one.text : JSON.stringify(one.text)}</span><span>${likely(one.probability)}</span></button>`)}
       ${onChoose && html`<p class="soft small">Choose another token, and it goes on from there.</p>`}</div>`}
   </div>`;
 }
