@@ -22,6 +22,7 @@ test: install
 	$(PY) -m pytest -m "not slow"
 
 test-slow: install
+	$(PY) -m pip install --quiet --constraint constraints.txt --group trainers
 	$(PY) -m pytest -m slow
 
 test-ray: install

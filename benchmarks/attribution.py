@@ -30,31 +30,31 @@ from descend.report.text.experiment_summary import summarize_attribution
 from descend.trials.trial_spec import TrialResult
 
 
-def reckoned(record: dict[str, Any]) -> Attribution:
+def recompute(record: dict[str, Any]) -> Attribution:
     """What the runs of `record` say today; `KeyError` for runs that its command does not make."""
-    kept = msgspec.convert(record["result"], Attribution)
+    stored = msgspec.convert(record["result"], Attribution)
     words = shlex.split(record["command"])
     runs = int(words[words.index("--max-runs") + 1])
-    pair = [NamedConfig(name, make_config(PRESETS[name])) for name in (kept.a, kept.b)]
+    pair = [NamedConfig(name, make_config(PRESETS[name])) for name in (stored.a, stored.b)]
     plan = design_attribution(
-        *pair, seeds=len(kept.seeds), runs=runs, train_fraction=kept.train_fraction,
-        evaluation_tokens=kept.evaluation_tokens,
+        *pair, seeds=len(stored.seeds), runs=runs, train_fraction=stored.train_fraction,
+        evaluation_tokens=stored.evaluation_tokens,
     )  # fmt: skip
-    made = {(run.seed, frozenset(run.changed)): outcome_of(run) for run in kept.runs}
-    found = compute_attribution(
-        plan, {one: made[named(plan, *one)] for one in plan.required_runs()}
+    results = {(run.seed, frozenset(run.changed)): trial_result(run) for run in stored.runs}
+    attribution = compute_attribution(
+        plan, {one: results[run_key(plan, *one)] for one in plan.required_runs()}
     )
-    found = msgspec.structs.replace(found, corpus=kept.corpus, base=kept.base)
-    return msgspec.structs.replace(found, sentence=summarize_attribution(found))
+    attribution = msgspec.structs.replace(attribution, corpus=stored.corpus, base=stored.base)
+    return msgspec.structs.replace(attribution, sentence=summarize_attribution(attribution))
 
 
-def named(
+def run_key(
     plan: AttributionDesign, seed: int, members: frozenset[int]
 ) -> tuple[int, frozenset[str]]:
     return seed, frozenset(plan.changes[number].name for number in members)
 
 
-def outcome_of(run: AttributionRun) -> TrialResult:
+def trial_result(run: AttributionRun) -> TrialResult:
     """As much of a run as shares are made of; presets have one vocabulary."""
     return TrialResult(
         key="", steps=run.steps, tokens=run.tokens, train_tokens=0, vocab_size=0, parameters=0,
@@ -69,25 +69,27 @@ def rounded(value: object) -> object:
     return json.loads(json.dumps(value), parse_float=lambda digits: round(float(digits), 9))
 
 
-def holds(found: list[dict[str, Any]], kept: list[dict[str, Any]]) -> bool:
+def has_same_shares(attribution: list[dict[str, Any]], stored: list[dict[str, Any]]) -> bool:
     """Whether the shares `found` say all that `kept` ones say; they may say more."""
-    if len(found) != len(kept):
+    if len(attribution) != len(stored):
         return False
-    told = [{key: now.get(key) for key in old} for now, old in zip(found, kept, strict=True)]
-    return rounded(told) == rounded(kept)
+    shared_keys = [
+        {key: now.get(key) for key in old} for now, old in zip(attribution, stored, strict=True)
+    ]
+    return rounded(shared_keys) == rounded(stored)
 
 
 def main() -> int:
     differing = 0
     for file in map(Path, sys.argv[1:]):
         record = json.loads(file.read_text(encoding="utf-8"))
-        found = json.loads(msgspec.json.encode(reckoned(record)))
-        found.pop("command")
-        if not holds(found["contributions"], record["result"]["contributions"]):
+        attribution = json.loads(msgspec.json.encode(recompute(record)))
+        attribution.pop("command")
+        if not has_same_shares(attribution["contributions"], record["result"]["contributions"]):
             print(f"{file}: other shares than it holds; left as it is")
             differing += 1
             continue
-        record |= {"result": found, "reckoned_by": "python benchmarks/attribution.py"}
+        record |= {"result": attribution, "reckoned_by": "python benchmarks/attribution.py"}
         file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return int(differing > 0)
 

@@ -38,8 +38,8 @@ TEXTS = {"compare": ("tinyshakespeare",), "attribute": ("tinyshakespeare", "moby
 
 
 def main() -> None:
-    results, texts, *wanted = sys.argv[1:]
-    for name in wanted or EXPERIMENTS:
+    results, texts, *names = sys.argv[1:]
+    for name in names or EXPERIMENTS:
         verb, *arguments = EXPERIMENTS[name]
         for text in TEXTS[verb]:
             file = str(Path(texts).absolute() / f"{text}.txt")

@@ -40,9 +40,9 @@ def main() -> None:
             sys.executable, "-c", program(constants), "train", corpus,
             "--save-dir", str(Path(folder) / "model"), "--json", *flags,
         ]  # fmt: skip
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        process = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         run = json.loads((Path(folder) / "model" / "run.json").read_text())
-    outcome = json.loads(done.stdout)
+    output = json.loads(process.stdout)
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], check=True, capture_output=True, text=True
     ).stdout.strip()
@@ -62,7 +62,7 @@ def main() -> None:
         },
         "execution": run["execution"],
         "corpus": {k: v for k, v in run["corpus"].items() if k != "corpus"},
-        "result": {k: v for k, v in outcome.items() if k != "model_dir"},
+        "result": {k: v for k, v in output.items() if k != "model_dir"},
     }
     file = Path(results) / f"{name}.json"
     file.parent.mkdir(parents=True, exist_ok=True)

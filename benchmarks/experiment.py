@@ -35,8 +35,8 @@ def keep(results: str, name: str, verb: str, arguments: list[str]) -> None:
     ).stdout.strip()
     # The folder of a text is of this machine only; its name says which text it is.
     plain = [Path(a).name if Path(a).is_absolute() else a for a in arguments]
-    outcome = json.loads(done.stdout)
-    outcome.pop("command")  # with the paths of this machine; it stands beside, without them
+    output = json.loads(done.stdout)
+    output.pop("command")  # with the paths of this machine; it stands beside, without them
     record = {
         "command": f"descend {verb} {' '.join(plain)}",
         "commit": commit,
@@ -46,7 +46,7 @@ def keep(results: str, name: str, verb: str, arguments: list[str]) -> None:
             "threads": 1,
             "versions": package_versions(),
         },
-        "result": without_paths(outcome),
+        "result": without_paths(output),
     }
     file = Path(results) / f"{name}.json"
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -34,16 +34,16 @@ ATTRIBUTIONS = {
 def rates() -> str:
     """What `descend compare` prints of the claim on rates."""
     record = read("compare/rates.json")
-    found = msgspec.convert(record["result"], Comparison)
-    return f"```\n{record['command']}\n\n{comparison_text(found)}\n```\n"
+    experiment = msgspec.convert(record["result"], Comparison)
+    return f"```\n{record['command']}\n\n{comparison_text(experiment)}\n```\n"
 
 
 def attributed(name: str) -> str:
     """An attribution: the whole, its parts, and its strongest pairs."""
     record = read(f"attribute/{name}.json")
-    found = msgspec.convert(record["result"], Attribution)
-    first, last = (end(found, most) for most in (False, True))
-    head = ["change", f"loss reduction, {found.unit}", "p (Holm)", "alone", "last"]
+    experiment = msgspec.convert(record["result"], Attribution)
+    first, last = (end(experiment, is_fullest) for is_fullest in (False, True))
+    head = ["change", f"loss reduction, {experiment.unit}", "p (Holm)", "alone", "last"]
     parts = [
         [
             s.change,
@@ -52,20 +52,21 @@ def attributed(name: str) -> str:
             format_loss_reduction(s.effect_first),
             format_loss_reduction(s.effect_last),
         ]
-        for s in found.contributions
+        for s in experiment.contributions
     ]
     pairs = [
         [" and ".join(f"`{key}`" for key in i.keys), format_loss_reduction(i.value), str(i.sets),
          "–" if i.range is None or i.sets < 2 else format_pair_range(i)]
-        for i in found.interactions[:PAIRS]
+        for i in experiment.interactions[:PAIRS]
     ]  # fmt: skip
     return "\n".join(
         [
             f"`{record['command']}`: {first.validation_loss:.3f} → {last.validation_loss:.3f} "
-            f"{found.unit}, loss reduction "
-            f"{format_estimate(to_loss_reduction(found.total_difference))} "
-            f"({format_count(len(found.seeds), 'seed')}, "
-            f"{format_count(found.orders, 'order')}, {format_count(len(found.runs), 'run')})",
+            f"{experiment.unit}, loss reduction "
+            f"{format_estimate(to_loss_reduction(experiment.total_difference))} "
+            f"({format_count(len(experiment.seeds), 'seed')}, "
+            f"{format_count(experiment.orders, 'order')}, "
+            f"{format_count(len(experiment.runs), 'run')})",
             "",
             markdown(head, parts),
             markdown(
@@ -76,7 +77,9 @@ def attributed(name: str) -> str:
     )
 
 
-def end(found: Attribution, all_made: bool) -> AttributionRun:
+def end(experiment: Attribution, all_made: bool) -> AttributionRun:
     """The run of the first seed with none or all of the changes made."""
-    count = len(found.contributions) if all_made else 0
-    return next(r for r in found.runs if r.seed == found.seeds[0] and len(r.changed) == count)
+    count = len(experiment.contributions) if all_made else 0
+    return next(
+        r for r in experiment.runs if r.seed == experiment.seeds[0] and len(r.changed) == count
+    )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from descend.experiments.estimate import estimate_mean
 
-RECIPE, PASSES = "the recipe", 3
+RECIPE, EPOCHS = "the recipe", 3
 
 Pair = tuple[str, int]
 Row = tuple[str, list[float], float]
@@ -31,24 +31,24 @@ def rows(folder: Path, name: str) -> list[Row]:
         ends.setdefault(r["rung"], {})[r["text"], r["seed"]] = r["bits_per_byte"][-1]
         steps.setdefault(r["rung"], {})[r["text"], r["seed"]] = r["steps"]
     times = json.loads((folder / f"{name}_times.json").read_text())["milliseconds"]
-    found: list[Row] = []
-    for rung, bits in ends.items():
+    table: list[Row] = []
+    for variant, bits in ends.items():
         pairs = [pair for pair in bits if pair in ends[RECIPE]]
-        longer = statistics.mean(steps[rung][p] / steps[RECIPE][p] for p in pairs)
-        slower = [a / b for a, b in zip(times[rung], times[RECIPE], strict=True)]
+        longer = statistics.mean(steps[variant][p] / steps[RECIPE][p] for p in pairs)
+        slower = [a / b for a, b in zip(times[variant], times[RECIPE], strict=True)]
         gains = [bits[p] - ends[RECIPE][p] for p in pairs]
-        found.append((rung, gains, longer * statistics.median(slower)))
-    return sorted(found, key=lambda row: statistics.mean(row[1]))
+        table.append((variant, gains, longer * statistics.median(slower)))
+    return sorted(table, key=lambda row: statistics.mean(row[1]))
 
 
-def curve(found: list[Row]) -> list[tuple[float, float]]:
+def curve(table: list[Row]) -> list[tuple[float, float]]:
     """(bits per byte against the recipe, logarithm of passes), falling."""
-    known = {f"passes {n}": n for n in range(1, 2 * PASSES)} | {RECIPE: PASSES}
-    points = [(statistics.mean(d), math.log(known[name])) for name, d, _ in found if name in known]
+    known = {f"passes {n}": n for n in range(1, 2 * EPOCHS)} | {RECIPE: EPOCHS}
+    points = [(statistics.mean(d), math.log(known[name])) for name, d, _ in table if name in known]
     return sorted(points, reverse=True)
 
 
-def passes(bits: float, points: list[tuple[float, float]]) -> float:
+def epochs_to_reach(bits: float, points: list[tuple[float, float]]) -> float:
     """Passes after which the recipe is `bits` above its loss; beyond the ends, the last slope."""
     for (above, fewer), (below, more) in pairwise(points):
         if bits >= below or (below, more) == points[-1]:
@@ -69,5 +69,7 @@ def times_as_long(row: Row, points: list[tuple[float, float]]) -> tuple[float, f
     (before, _), (lowest, _) = points[-2:]
     if low < lowest - FURTHEST * (before - lowest):
         return None
-    least, middle, most = (share * PASSES / passes(b, points) for b in (low, mean.value, high))
-    return least, middle, most
+    low_ratio, middle, high_ratio = (
+        share * EPOCHS / epochs_to_reach(b, points) for b in (low, mean.value, high)
+    )
+    return low_ratio, middle, high_ratio

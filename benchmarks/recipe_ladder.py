@@ -50,7 +50,7 @@ SIZES: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Rung:
+class Variant:
     """A change of settings, and of constants of the recipe: (module, name) to value."""
 
     name: str
@@ -82,8 +82,8 @@ def _direction(
     """Weight, gradient, orthogonal direction and scale of each matrix, as Muon has them."""
     for p, direction in zip(weights, self._nesterov_momentum(weights, momentum), strict=True):
         assert p.grad is not None
-        found = muon.orthogonalize(direction[None].to(self.dtype))[0].to(p.dtype)
-        yield p, p.grad, found, max(1.0, p.shape[0] / p.shape[1]) ** 0.5
+        direction = muon.orthogonalize(direction[None].to(self.dtype))[0].to(p.dtype)
+        yield p, p.grad, direction, max(1.0, p.shape[0] / p.shape[1]) ** 0.5
 
 
 def _cautious(
@@ -102,10 +102,10 @@ def _per_neuron(
     """Muon, each row of the direction over its running size (Li et al. 2025, "NorMuon")."""
     for p, _, direction, scale in _direction(self, weights, momentum):
         state = self.state[p]
-        seen = state["seen"] = state.get("seen", 0) + 1
+        num_updates = state["seen"] = state.get("seen", 0) + 1
         rows = state.setdefault("rows", torch.zeros(p.shape[0], 1))
         rows.lerp_(direction.square().mean(1, keepdim=True), 1 - 0.95)
-        even = direction / (rows / (1 - 0.95**seen)).sqrt().clamp(min=1e-8)
+        even = direction / (rows / (1 - 0.95**num_updates)).sqrt().clamp(min=1e-8)
         even *= direction.norm() / even.norm().clamp(min=1e-8)
         p.mul_(1 - rate * decay).add_(even, alpha=-rate * scale)
 
@@ -131,14 +131,14 @@ def _counted(job: TrainingRun) -> None:
     uses, kinds = counts.sum(1, keepdim=True), (counts > 0).sum(1, keepdim=True)
     after = (counts > 0).sum(0) + 0.5
     after = after / after.sum()
-    told = ((counts - 0.75).clamp(min=0) + 0.75 * kinds * after) / uses.clamp(min=1)
+    probabilities = ((counts - 0.75).clamp(min=0) + 0.75 * kinds * after) / uses.clamp(min=1)
     tables = [model.token_embedding.weight, model.head.weight]
     adam = torch.optim.Adam(tables, lr=0.05, betas=(0.9, 0.95))
     for step in range(COUNTED):
         adam.param_groups[0]["lr"] = 0.05 * min(1.0, 2 * (1 - step / COUNTED))
         adam.zero_grad()
         logits = model.head(model.final_norm(model.token_embedding.weight))
-        (-(uses / uses.sum()) * told * logits.log_softmax(-1)).sum().backward()  # type: ignore[no-untyped-call]
+        (-(uses / uses.sum()) * probabilities * logits.log_softmax(-1)).sum().backward()  # type: ignore[no-untyped-call]
         adam.step()
     adam.zero_grad()
 
@@ -167,71 +167,73 @@ def _steps(*polynomials: tuple[float, float, float], safety: float) -> dict[tupl
     return {(muon, "POLYNOMIALS"): polynomials, (muon, "SAFETY"): safety}
 
 
-RUNGS = (
-    Rung("the recipe"),
-    *(Rung(f"passes {n}", {"epoch": n}) for n in (1, 2, 4)),
-    Rung("AdamW 0.001", {"optimizer": "adamw"}),
-    Rung("AdamW 0.003", {"optimizer": "adamw", "learning_rate": 0.003}),
-    Rung("GPT-2's network", {"architecture": "gpt"}),
-    Rung("embeddings of deviation 0.02", constants={(initialization, "_fill"): _small_embeddings}),
-    Rung("Muon's rate x 2", constants={(optimizers, "MUON_MATRICES"): 40.0}),
-    Rung("Muon's rate / 2", constants={(optimizers, "MUON_MATRICES"): 10.0}),
-    Rung("rate of the rest x 2", constants={(optimizers, "MUON_OTHERS"): 20.0}),
-    Rung("rate of the rest / 2", constants={(optimizers, "MUON_OTHERS"): 5.0}),
-    Rung("momentum 0.9", constants={(optimizers, "MUON_MOMENTUM"): 0.9}),
-    Rung("cosine", {"schedule": "cosine"}),
-    Rung("constant rate", {"schedule": "constant"}),
-    Rung("last tenth averaged", averaged=0.1),
-    Rung("constant rate, last fifth averaged", {"schedule": "constant"}, averaged=0.2),
-    Rung("decay over the last fifth", constants={(lr_schedule, "WSD_DECAY_FRACTION"): 0.2}),
-    Rung("no warm-up", {"warmup_steps": 0}),
-    Rung("half the batch", {"batch_size": 4}),
-    Rung("twice the batch", {"batch_size": 16}),
-    Rung("dropout 0.1", {"dropout_rate": 0.1}),
-    Rung("blank rate 0.1", {"token_dropout": 0.1}),
-    Rung("label smoothing 0.1", {"label_smoothing": 0.1}),
-    Rung("no weight decay", {"weight_decay": 0.0}),
-    Rung("weight decay x 5", {"weight_decay": 0.5}),
-    Rung("no clipping", {"gradient_clip": 0.0}),
-    Rung("eight heads", {"num_heads": 8}),
-    Rung("vocabulary 512", {"vocab_size": 512}),
-    Rung("vocabulary 2,048", {"vocab_size": 2048}),
-    Rung("vocabulary 4,096", {"vocab_size": 4096}),
-    Rung("a direction for two steps", constants={(muon.Muon, "_move"): _every_second}),
-    Rung("four Newton-Schulz steps", constants=_steps(*(JORDAN,) * 4, safety=1.0)),
-    Rung("three Newton-Schulz steps", constants=_steps(*(JORDAN,) * 3, safety=1.0)),
-    Rung("Polar Express, four steps", constants=_steps(*POLAR_EXPRESS, safety=1.01)),
-    Rung("Polar Express, three steps", constants=_steps(*POLAR_EXPRESS[:3], safety=1.01)),
+VARIANTS = (
+    Variant("the recipe"),
+    *(Variant(f"passes {n}", {"epoch": n}) for n in (1, 2, 4)),
+    Variant("AdamW 0.001", {"optimizer": "adamw"}),
+    Variant("AdamW 0.003", {"optimizer": "adamw", "learning_rate": 0.003}),
+    Variant("GPT-2's network", {"architecture": "gpt"}),
+    Variant(
+        "embeddings of deviation 0.02", constants={(initialization, "_fill"): _small_embeddings}
+    ),
+    Variant("Muon's rate x 2", constants={(optimizers, "MUON_MATRICES"): 40.0}),
+    Variant("Muon's rate / 2", constants={(optimizers, "MUON_MATRICES"): 10.0}),
+    Variant("rate of the rest x 2", constants={(optimizers, "MUON_OTHERS"): 20.0}),
+    Variant("rate of the rest / 2", constants={(optimizers, "MUON_OTHERS"): 5.0}),
+    Variant("momentum 0.9", constants={(optimizers, "MUON_MOMENTUM"): 0.9}),
+    Variant("cosine", {"schedule": "cosine"}),
+    Variant("constant rate", {"schedule": "constant"}),
+    Variant("last tenth averaged", averaged=0.1),
+    Variant("constant rate, last fifth averaged", {"schedule": "constant"}, averaged=0.2),
+    Variant("decay over the last fifth", constants={(lr_schedule, "WSD_DECAY_FRACTION"): 0.2}),
+    Variant("no warm-up", {"warmup_steps": 0}),
+    Variant("half the batch", {"batch_size": 4}),
+    Variant("twice the batch", {"batch_size": 16}),
+    Variant("dropout 0.1", {"dropout_rate": 0.1}),
+    Variant("blank rate 0.1", {"token_dropout": 0.1}),
+    Variant("label smoothing 0.1", {"label_smoothing": 0.1}),
+    Variant("no weight decay", {"weight_decay": 0.0}),
+    Variant("weight decay x 5", {"weight_decay": 0.5}),
+    Variant("no clipping", {"gradient_clip": 0.0}),
+    Variant("eight heads", {"num_heads": 8}),
+    Variant("vocabulary 512", {"vocab_size": 512}),
+    Variant("vocabulary 2,048", {"vocab_size": 2048}),
+    Variant("vocabulary 4,096", {"vocab_size": 4096}),
+    Variant("a direction for two steps", constants={(muon.Muon, "_move"): _every_second}),
+    Variant("four Newton-Schulz steps", constants=_steps(*(JORDAN,) * 4, safety=1.0)),
+    Variant("three Newton-Schulz steps", constants=_steps(*(JORDAN,) * 3, safety=1.0)),
+    Variant("Polar Express, four steps", constants=_steps(*POLAR_EXPRESS, safety=1.01)),
+    Variant("Polar Express, three steps", constants=_steps(*POLAR_EXPRESS[:3], safety=1.01)),
 )
 
 LATER = (
-    Rung("the recipe"),
-    *(Rung(f"passes {n}", {"epoch": n}) for n in (1, 2, 4)),
-    Rung("cautious Muon", constants={(muon.Muon, "_move"): _cautious}),
-    Rung("NorMuon", constants={(muon.Muon, "_move"): _per_neuron}),
-    Rung("keys a tenth", constants={(initialization, "_fill"): _keys(0.1)}),
-    Rung("keys a hundredth", constants={(initialization, "_fill"): _keys(0.01)}),
-    Rung("begun from counts", begun=_counted),
-    Rung("one pass, begun from counts", {"epoch": 1}, begun=_counted),
+    Variant("the recipe"),
+    *(Variant(f"passes {n}", {"epoch": n}) for n in (1, 2, 4)),
+    Variant("cautious Muon", constants={(muon.Muon, "_move"): _cautious}),
+    Variant("NorMuon", constants={(muon.Muon, "_move"): _per_neuron}),
+    Variant("keys a tenth", constants={(initialization, "_fill"): _keys(0.1)}),
+    Variant("keys a hundredth", constants={(initialization, "_fill"): _keys(0.01)}),
+    Variant("begun from counts", begun=_counted),
+    Variant("one pass, begun from counts", {"epoch": 1}, begun=_counted),
 )
 
 
 @dataclass(frozen=True)
-class Ladder:
+class Ablation:
     """The recipe that rungs stand on, and what is changed in each."""
 
     name: str
     """Of its files."""
-    rungs: tuple[Rung, ...]
+    variants: tuple[Variant, ...]
     settings: dict[str, Any]
     constants: dict[tuple[Any, str], Any]
 
-    def constants_of(self, rung: Rung) -> dict[tuple[Any, str], Any]:
-        return self.constants | rung.constants
+    def constants_of(self, variant: Variant) -> dict[tuple[Any, str], Any]:
+        return self.constants | variant.constants
 
 
-THEN = Ladder("ladder", RUNGS, SIZES | {"precision": "bfloat16"}, AS_IT_WAS)
-NOW = Ladder("ladder_now", LATER, SIZES | {"precision": "float32", "vocab_size": 2048}, {})
+THEN = Ablation("ladder", VARIANTS, SIZES | {"precision": "bfloat16"}, AS_IT_WAS)
+NOW = Ablation("ladder_now", LATER, SIZES | {"precision": "float32", "vocab_size": 2048}, {})
 """`--now`: the present recipe."""
 
 
@@ -248,12 +250,14 @@ def changed(constants: dict[tuple[Any, str], Any]) -> Iterator[None]:
             setattr(*place, value)
 
 
-def begun(ladder: Ladder, rung: Rung, text: Path, seed: int) -> TrainingRun:
+def begun(ablation: Ablation, variant: Variant, text: Path, seed: int) -> TrainingRun:
     """A rung before its first step; to be called, and trained, with its constants `changed`."""
     torch.set_num_threads(1)
-    config = make_config(ladder.settings | {"corpus_dir": str(text), "seed": seed} | rung.settings)
+    config = make_config(
+        ablation.settings | {"corpus_dir": str(text), "seed": seed} | variant.settings
+    )
     job = create_run(config, Path("none"))
-    rung.begun(job)
+    variant.begun(job)
     return job
 
 
@@ -261,8 +265,8 @@ def trained(job: TrainingRun, averaged: float) -> tuple[list[Any], dict[str, Ten
     """What training records, and the mean of the weights over its last `averaged` share."""
     records: list[Any] = []
     mean: dict[str, Tensor] = {}
-    for found in train(job.state, job.plan):
-        records += found
+    for step_records in train(job.state, job.plan):
+        records += step_records
         ahead = job.state.step - (1 - averaged) * job.plan.total_steps
         if ahead > 0:
             weights = job.state.model.state_dict()
@@ -272,11 +276,11 @@ def trained(job: TrainingRun, averaged: float) -> tuple[list[Any], dict[str, Ten
     return records, mean
 
 
-def run(ladder: Ladder, rung: Rung, text: Path, seed: int) -> dict[str, object]:
+def run(ablation: Ablation, variant: Variant, text: Path, seed: int) -> dict[str, object]:
     """The held-out bits per byte after each pass, and what a step took."""
-    with changed(ladder.constants_of(rung)):
-        job = begun(ladder, rung, text, seed)
-        records, mean = trained(job, rung.averaged)
+    with changed(ablation.constants_of(variant)):
+        job = begun(ablation, variant, text, seed)
+        records, mean = trained(job, variant.averaged)
     epochs = [r.bits_per_byte for r in records if isinstance(r, Epoch)]
     if mean:
         job.state.model.load_state_dict(mean)
@@ -284,38 +288,38 @@ def run(ladder: Ladder, rung: Rung, text: Path, seed: int) -> dict[str, object]:
         epochs[-1] = job.plan.evaluate(job.state.model).bits_per_byte
     steps = [r.seconds for r in records if isinstance(r, Step)]
     return {
-        "rung": rung.name, "text": text.stem, "seed": seed, "steps": len(steps),
+        "rung": variant.name, "text": text.stem, "seed": seed, "steps": len(steps),
         "bits_per_byte": [round(b, 4) for b in epochs],
         "step_milliseconds": round(1000 * float(np.quantile(steps, 0.1)), 2),
     }  # fmt: skip
 
 
-def step_times(ladder: Ladder, text: Path, rounds: int) -> dict[str, list[float]]:
+def step_times(ablation: Ablation, text: Path, rounds: int) -> dict[str, list[float]]:
     """Milliseconds of a step of each rung, round by round; in a round each is asked in turn."""
     runs = []
-    for rung in ladder.rungs:
-        with changed(ladder.constants_of(rung)):
-            job = begun(ladder, rung, text, 1)
-            runs.append((rung, train(job.state, job.plan)))
-    found: dict[str, list[float]] = {rung.name: [] for rung in ladder.rungs}
+    for variant in ablation.variants:
+        with changed(ablation.constants_of(variant)):
+            job = begun(ablation, variant, text, 1)
+            runs.append((variant, train(job.state, job.plan)))
+    milliseconds: dict[str, list[float]] = {variant.name: [] for variant in ablation.variants}
     for _ in range(1 + rounds):  # the first to warm up
-        for rung, records in runs:
-            with changed(ladder.constants_of(rung)):
+        for variant, records in runs:
+            with changed(ablation.constants_of(variant)):
                 took = [r.seconds for _ in range(STEPS) for r in next(records)
                         if isinstance(r, Step)]  # fmt: skip
-            found[rung.name].append(round(1000 * float(np.median(took)), 2))
-    return {name: times[1:] for name, times in found.items()}
+            milliseconds[variant.name].append(round(1000 * float(np.median(took)), 2))
+    return {name: times[1:] for name, times in milliseconds.items()}
 
 
-def write_times(results: Path, text: Path, ladder: Ladder, rounds: int) -> None:
+def write_times(results: Path, text: Path, ablation: Ablation, rounds: int) -> None:
     """The times of its steps."""
-    now = " --now" if ladder.name == NOW.name else ""
+    now = " --now" if ablation.name == NOW.name else ""
     record = {
         "command": f"python benchmarks/recipe_ladder.py RESULTS {text.name}{now} --times {rounds}",
         "machine": {"processor": cpu_name(), "threads": 1, "versions": package_versions()},
-        "milliseconds": step_times(ladder, text, rounds),
+        "milliseconds": step_times(ablation, text, rounds),
     }
-    (results / f"{ladder.name}_times.json").write_text(json.dumps(record, indent=1) + "\n")
+    (results / f"{ablation.name}_times.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
 def beginning(source: Path, folder: Path) -> Path:
@@ -325,18 +329,18 @@ def beginning(source: Path, folder: Path) -> Path:
     return text
 
 
-def climb(results: Path, texts: list[Path], ladder: Ladder, seeds: list[int]) -> None:
+def climb(results: Path, texts: list[Path], ablation: Ablation, seeds: list[int]) -> None:
     """Add what is not there yet to the ladder's file in RESULTS."""
-    table = results / f"{ladder.name}.jsonl"
+    table = results / f"{ablation.name}.jsonl"
     lines = table.read_text(encoding="utf-8").splitlines() if table.exists() else []
     done = {(r["rung"], r["text"], r["seed"]) for r in map(json.loads, lines)}
-    for seed, text, rung in itertools.product(seeds, texts, ladder.rungs):
-        if (rung.name, text.stem, seed) in done:
+    for seed, text, variant in itertools.product(seeds, texts, ablation.variants):
+        if (variant.name, text.stem, seed) in done:
             continue
-        found = run(ladder, rung, text, seed)
+        row = run(ablation, variant, text, seed)
         with table.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(found) + "\n")
-        print(found, file=sys.stderr, flush=True)
+            out.write(json.dumps(row) + "\n")
+        print(row, file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -347,17 +351,19 @@ def main() -> None:
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--only", default="", help="rungs whose name holds one of these words")
     parser.add_argument("--now", action="store_true", help="changes of the present recipe")
-    asked = parser.parse_args()
-    asked.results.mkdir(parents=True, exist_ok=True)
-    ladder = NOW if asked.now else THEN
-    rungs = (r for r in ladder.rungs if any(word in r.name for word in asked.only.split(",")))
-    ladder = replace(ladder, rungs=tuple(rungs))
+    args = parser.parse_args()
+    args.results.mkdir(parents=True, exist_ok=True)
+    ablation = NOW if args.now else THEN
+    variants = (
+        r for r in ablation.variants if any(word in r.name for word in args.only.split(","))
+    )
+    ablation = replace(ablation, variants=tuple(variants))
     with tempfile.TemporaryDirectory() as folder:
-        texts = [beginning(Path(source), Path(folder)) for source in asked.texts.split(",")]
-        if asked.times:
-            write_times(asked.results, texts[0], ladder, asked.times)
+        texts = [beginning(Path(source), Path(folder)) for source in args.texts.split(",")]
+        if args.times:
+            write_times(args.results, texts[0], ablation, args.times)
         else:
-            climb(asked.results, texts, ladder, [int(seed) for seed in asked.seeds.split(",")])
+            climb(args.results, texts, ablation, [int(seed) for seed in args.seeds.split(",")])
 
 
 if __name__ == "__main__":

@@ -56,10 +56,10 @@ def main() -> None:
         text.write_text(whole, encoding="utf-8")
         for seed in map(int, seeds.split(",")):
             for arm in arms.split(";"):
-                found = run(text, Path(corpus).stem, arm, seed)
+                row = run(text, Path(corpus).stem, arm, seed)
                 with file.open("a", encoding="utf-8") as lines:
-                    lines.write(json.dumps(found) + "\n")
-                print(found, flush=True)
+                    lines.write(json.dumps(row) + "\n")
+                print(row, flush=True)
 
 
 if __name__ == "__main__":

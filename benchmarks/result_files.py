@@ -12,8 +12,8 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 def read(name: str) -> dict[str, Any]:
     """One result."""
-    found: dict[str, Any] = json.loads((RESULTS / name).read_text(encoding="utf-8"))
-    return found
+    record: dict[str, Any] = json.loads((RESULTS / name).read_text(encoding="utf-8"))
+    return record
 
 
 def markdown(head: list[str], rows: list[list[str]]) -> str:

@@ -27,10 +27,10 @@ from descend.experiments.search.pruning import (
 RESULT = Path(__file__).parent / "results" / "search" / "median_rule.json"
 
 
-def median_rule(seen: Curve, others: list[Curve]) -> bool:
+def median_rule(observed: Curve, others: list[Curve]) -> bool:
     """Worse than half of the others at the same place."""
-    now = max(seen)
-    return now >= MIN_PRUNE_PROGRESS and min(seen.values()) > statistics.median(
+    now = max(observed)
+    return now >= MIN_PRUNE_PROGRESS and min(observed.values()) > statistics.median(
         loss_at(other, now) for other in others
     )
 

@@ -11,8 +11,8 @@ from result_files import RESULTS, markdown, read
 
 def span(three: list[float]) -> str:
     """Median with the least and the most, where they differ."""
-    least, middle, most = three
-    return f"{middle:.2f}" if least == most else f"{middle:.2f} ({least:.2f} to {most:.2f})"
+    low, middle, high = three
+    return f"{middle:.2f}" if low == high else f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
 MACHINES = ("epyc", "xeon")
@@ -32,7 +32,7 @@ def tokens() -> str:
             machine, r["size"], r["contestant"], str(r["rounds"]), f"{r['tokens_per_second']:,}",
             span(r["descend_is_times_as_fast"]), f"{r['peak_megabytes']:,}",
         ]
-        for machine, found in by_machine("tokens_per_second") for r in found["summary"]
+        for machine, stored in by_machine("tokens_per_second") for r in stored["summary"]
     ]  # fmt: skip
     head = [
         "machine",
@@ -50,8 +50,8 @@ def to_loss() -> str:
     """Seconds from the key press and what was reached."""
     rows = []
     for text in ("tinyshakespeare", "quijote_1mb"):
-        for machine, found in by_machine(f"time_to_loss_{text}"):
-            for r in found["raw"]:
+        for machine, stored in by_machine(f"time_to_loss_{text}"):
+            for r in stored["raw"]:
                 first = f"{r['first_step_after']:.1f}" if "first_step_after" in r else ""
                 bits = f"{r['bits_per_byte']:.3f}" if "bits_per_byte" in r else ""
                 rows.append([machine, text, r["run"], f"{r['seconds']:.1f}", first,
@@ -68,7 +68,7 @@ def writing() -> str:
             machine, str(r["prompts"]), f"{r['descend']:,}", f"{r['transformers']:,}",
             span(r["descend_is_times_as_fast"]),
         ]
-        for machine, found in by_machine("generation") for r in found["summary"]
+        for machine, stored in by_machine("generation") for r in stored["summary"]
     ]  # fmt: skip
     return markdown(
         ["machine", "prompts", "descend, tokens/s", "transformers, tokens/s", "times as fast"], rows
@@ -80,7 +80,7 @@ def starting() -> str:
     rows = [
         [machine, r["run"], str(r["rounds"]),
          "{1:.1f} ({0:.1f} to {2:.1f})".format(*r["seconds"])]
-        for machine, found in by_machine("first_step") for r in found["summary"]
+        for machine, stored in by_machine("first_step") for r in stored["summary"]
     ]  # fmt: skip
     return markdown(["machine", "run", "rounds", "first step after, s"], rows)
 
@@ -97,8 +97,8 @@ def corpora() -> str:
             f"{max(r[f'{stage}_megabytes'] for stage in (*stages, 'training')):,.0f}",
             "at rest" if r["at_rest"] else "busy, one thread",
         ]
-        for machine, found in by_machine("growth")
-        for r in sorted(found["corpora"], key=lambda r: (round(r["megabytes"]), r["documents"]))
+        for machine, stored in by_machine("growth")
+        for r in sorted(stored["corpora"], key=lambda r: (round(r["megabytes"]), r["documents"]))
     ]  # fmt: skip
     head = ["machine", "MB of text", "documents", "reading, s", "training the tokenizer, s",
             "encoding and baselines, s", "MB of its own, preparing", "MB of its own, training",
@@ -108,12 +108,12 @@ def corpora() -> str:
 
 def models() -> str:
     """Growth with the width of the network."""
-    found: dict[tuple[str, int], list[dict[str, float]]] = defaultdict(list)
+    stored: dict[tuple[str, int], list[dict[str, float]]] = defaultdict(list)
     for machine, record in by_machine("growth"):
         for r in record["models"]:
-            found[machine, r["width"]].append(r)
+            stored[machine, r["width"]].append(r)
     rows = []
-    for (machine, width), runs in sorted(found.items()):
+    for (machine, width), runs in sorted(stored.items()):
         tokens, memory = (
             statistics.median(r[key] for r in runs)
             for key in ("tokens_per_second", "peak_megabytes")

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import speed_tables
 from experiment_tables import ATTRIBUTIONS, attributed, rates
 from ladder import RECIPE, curve, times_as_long
-from ladder import rows as rungs
+from ladder import rows as read_variants
 from result_files import RESULTS, ROOT, markdown, read
 
 from descend.experiments.estimate import estimate_mean
@@ -48,38 +48,38 @@ def small() -> str:
     for run in map(json.loads, lines):
         runs.setdefault((run["corpus"], run["arm"]), []).append(run)
     rows = []
-    for (corpus, arm), found in sorted(runs.items(), key=lambda item: item[0][0]):
-        best = [min(r["bits_per_byte"]) for r in found]
-        last = [r["bits_per_byte"][-1] for r in found]
-        curve = found[0]["bits_per_byte"]
+    for (corpus, arm), record in sorted(runs.items(), key=lambda item: item[0][0]):
+        best = [min(r["bits_per_byte"]) for r in record]
+        last = [r["bits_per_byte"][-1] for r in record]
+        curve = record[0]["bits_per_byte"]
         rows.append([
-            corpus, arm.replace(",", ", "), str(len(found)), f"{statistics.mean(best):.3f}",
+            corpus, arm.replace(",", ", "), str(len(record)), f"{statistics.mean(best):.3f}",
             f"{statistics.mean(last):.3f}", str(1 + curve.index(min(curve))),
-            f"{statistics.mean(r['training_loss'][-1] for r in found):.2f}",
+            f"{statistics.mean(r['training_loss'][-1] for r in record):.2f}",
         ])  # fmt: skip
     head = ["text", "settings", "seeds", "best", "at the end", "best epoch",
             "training loss at the end"]  # fmt: skip
     return markdown(head, rows)
 
 
-def ladder(name: str) -> str:
+def recipe_table(name: str) -> str:
     """Each change of the recipe: paired differences over texts and seeds."""
-    found = rungs(RESULTS / "recipe", name)
-    points = curve(found)
+    record = read_variants(RESULTS / "recipe", name)
+    points = curve(record)
     lines = []
-    for rung, gains, share in found:
-        times = times_as_long((rung, gains, share), points)
-        told = "{1:.2f} ({0:.2f} to {2:.2f})".format(*times) if times else "–"
+    for variant, gains, share in record:
+        times = times_as_long((variant, gains, share), points)
+        ratio_text = "{1:.2f} ({0:.2f} to {2:.2f})".format(*times) if times else "–"
         lines.append([
-            rung, format_estimate(estimate_mean(gains)), f"{share:.2f}",
-            told, str(len(gains)),
+            variant, format_estimate(estimate_mean(gains)), f"{share:.2f}",
+            ratio_text, str(len(gains)),
         ])  # fmt: skip
     head = ["change", "bits per byte against the recipe (95 %)", "its run takes, times",
             "to the recipe's loss, times as long (95 %)", "pairs"]  # fmt: skip
     return markdown(head, [line for line in lines if line[0] != RECIPE])
 
 
-def passes() -> str:
+def epochs_table() -> str:
     """The guide's size, pass by pass."""
     rows = []
     for file in sorted((RESULTS / "recipe").glob("*_passes*.json")):
@@ -98,15 +98,15 @@ def presets() -> str:
     """Where each preset ends on each text."""
     rows = []
     for corpus, preset in PRESET_RUNS:
-        found = read(f"presets/{corpus}_{preset}.json")
-        outcome = found["result"]
-        last = outcome["epochs"][-1]
+        record = read(f"presets/{corpus}_{preset}.json")
+        result = record["result"]
+        last = result["epochs"][-1]
         rows.append([
-            corpus, f"`{PRESET_NAMES.get(preset, preset)}`", str(len(outcome["epochs"])),
-            f"{found['resolved']['vocab_size']:,}", f"{last['step']:,}",
+            corpus, f"`{PRESET_NAMES.get(preset, preset)}`", str(len(result["epochs"])),
+            f"{record['resolved']['vocab_size']:,}", f"{last['step']:,}",
             f"{last['loss_end']:.2f}, {last['accuracy_end']:.0%}",
-            f"**{outcome['validation_loss']:.3f}**, {outcome['validation_accuracy']:.1%}",
-            f"{outcome['ngram_baselines']['bigram']:.2f}", f"**{outcome['bits_per_byte']:.3f}**",
+            f"**{result['validation_loss']:.3f}**, {result['validation_accuracy']:.1%}",
+            f"{result['ngram_baselines']['bigram']:.2f}", f"**{result['bits_per_byte']:.3f}**",
         ])  # fmt: skip
     head = ["text", "preset", "epochs", "vocabulary", "updates",
             "training: loss, accuracy at the end", "held out: loss, accuracy (best epoch)",
@@ -151,7 +151,7 @@ def by_half(one: Callable[[dict[str, Any]], str]) -> str:
     return "\n".join(f"#### {h}\n\n" + one(read(f"diagnosis/scores-{h}.json")) for h in there)
 
 
-def doctor_scores() -> str:
+def diagnosis_scores() -> str:
     """Every reader of the planted faults."""
     head = ["reader", "cases", "top-1", "strictly", "top-3", "macro-F1", "faults, top-1",
             "false alarms", "plain", "alarming"]  # fmt: skip
@@ -159,8 +159,8 @@ def doctor_scores() -> str:
     def of(alarms: list[Any]) -> str:
         return "" if alarms[0] is None else f"{share(alarms[0])} of {alarms[1]}"
 
-    def one(found: dict[str, Any]) -> str:
-        readers = sorted(found["readers"].items(), key=lambda x: (-x[1]["top1"], x[0]))
+    def one(record: dict[str, Any]) -> str:
+        readers = sorted(record["readers"].items(), key=lambda x: (-x[1]["top1"], x[0]))
         return markdown(head, [
             [
                 name, str(r["cases"]), share(r["top1"], r["top1_ci95"]),
@@ -175,11 +175,11 @@ def doctor_scores() -> str:
     return by_half(one)
 
 
-def doctor_confusion() -> str:
+def diagnosis_confusion() -> str:
     """What was true against what the doctor with trials said; right ones on one line."""
 
-    def one(found: dict[str, Any]) -> str:
-        table = found["confusion"].get("doctor", {})
+    def one(record: dict[str, Any]) -> str:
+        table = record["confusion"].get("doctor", {})
         rows = [
             [
                 truth, str(sum(said.values())), str(said.get(truth, 0)),
@@ -192,11 +192,11 @@ def doctor_confusion() -> str:
     return by_half(one)
 
 
-def doctor_calibration() -> str:
+def diagnosis_calibration() -> str:
     """How sure the doctor with trials said it was, in fifths, and how often it was right."""
 
-    def one(found: dict[str, Any]) -> str:
-        bins = found["calibration"].get("doctor", [])
+    def one(record: dict[str, Any]) -> str:
+        bins = record["calibration"].get("doctor", [])
         rows = [[share(b["stated"]), share(b["right"]), str(b["cases"])] for b in bins]
         count = sum(b["cases"] for b in bins) or 1
         off = sum(abs(b["stated"] - b["right"]) * b["cases"] for b in bins) / count
@@ -206,7 +206,7 @@ def doctor_calibration() -> str:
     return by_half(one)
 
 
-def doctor_repair() -> str:
+def diagnosis_repair() -> str:
     """What came of following the advice."""
     head = ["half", "faults with a twin", "repaired", "of settings", "of text",
             "by random search, 4 runs",
@@ -227,13 +227,13 @@ def doctor_repair() -> str:
     return markdown(head, rows) if rows else ""
 
 
-def doctor_labels() -> str:
+def diagnosis_labels() -> str:
     """How often what was planted did not stand the test."""
 
-    def one(found: dict[str, Any]) -> str:
+    def one(record: dict[str, Any]) -> str:
         rows = [
             [cause, str(of), str(wrong)]
-            for cause, (wrong, of) in found["labels"]["by_planted"].items()
+            for cause, (wrong, of) in record["labels"]["by_planted"].items()
         ]  # fmt: skip
         return markdown(["planted", "cases", "of them something else in truth"], rows)
 
@@ -248,22 +248,22 @@ def plans() -> str:
             continue
         tried = {name: r[name] for name in ("plan", "search", "guide", "nanogpt")}
         best = min(bits for bits in tried.values() if bits is not None)
-        shown = {
+        columns = {
             name: "–" if bits is None else f"**{bits:.3f}**" if bits == best else f"{bits:.3f}"
             for name, bits in tried.items()
         }
         only = " (report only)" if r["report_only"] else ""
         low, high = r["interval"]
         rows.append([
-            f"{r['corpus']}, {r['seconds']:g}{only}", shown["plan"],
+            f"{r['corpus']}, {r['seconds']:g}{only}", columns["plan"],
             f"{r['expected']:.3f} ({low:.3f} to {high:.3f})",
-            shown["search"], shown["guide"], shown["nanogpt"],
+            columns["search"], columns["guide"], columns["nanogpt"],
         ])  # fmt: skip
     head = ["text, seconds", "plan", "expected (80 %)", "best of the search", "guide",
             "nanoGPT-like"]  # fmt: skip
-    held = f"{summary['inside_interval']} of {summary['of_plans']}"
+    coverage = f"{summary['inside_interval']} of {summary['of_plans']}"
     return markdown(head, rows) + (
-        f"\n{held} plans ended inside the interval of 80 % that was told; outside: "
+        f"\n{coverage} plans ended inside the interval of 80 % that was told; outside: "
         f"{'; '.join(summary['outside_interval']) or 'none'}.\n"
     )
 
@@ -281,20 +281,20 @@ TABLES: dict[str, Callable[[], str]] = (
             speed_tables.recording,
             speed_tables.tokenizing,
             small,
-            passes,
+            epochs_table,
             presets,
             curves,
-            doctor_scores,
-            doctor_confusion,
-            doctor_calibration,
-            doctor_repair,
-            doctor_labels,
+            diagnosis_scores,
+            diagnosis_confusion,
+            diagnosis_calibration,
+            diagnosis_repair,
+            diagnosis_labels,
             plans,
             rates,
         )
     }
     | {name: partial(attributed, file) for name, file in ATTRIBUTIONS.items()}
-    | {name: partial(ladder, name) for name in ("ladder", "ladder_now")}
+    | {name: partial(recipe_table, name) for name in ("ladder", "ladder_now")}
 )
 
 

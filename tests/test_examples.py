@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-SCRIPTS = {"own_text.py", "compare_widths.py", "own_loop.py"}
+SCRIPTS = {
+    "own_text.py", "compare_widths.py", "own_loop.py", "watch_own_loop.py", "watch_trainer.py",
+}  # fmt: skip
 
 
 def run_python(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -44,3 +46,19 @@ def test_example_runs(script: str, tmp_path: Path, tiny_text: Path) -> None:
 def test_own_loop_has_no_bug(tmp_path: Path) -> None:
     done = run_python(tmp_path, "-m", "descend", "check", EXAMPLES / "own_loop.py")
     assert done.returncode == 0, (done.stdout, done.stderr)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("script", "package"), [("watch_own_loop.py", "torch"), ("watch_trainer.py", "accelerate")]
+)
+def test_watched_example_leaves_a_run_that_diagnose_reads(
+    script: str, package: str, tmp_path: Path
+) -> None:
+    pytest.importorskip(package)
+    done = run_python(tmp_path, EXAMPLES / script)
+    assert done.returncode == 0, done.stderr
+    command = done.stdout.strip().splitlines()[-1].removeprefix("Next: descend ").split()
+    answer = run_python(tmp_path, "-m", "descend", *command)
+    assert answer.returncode == 0, (answer.stdout, answer.stderr)
+    assert "steps, loss" in answer.stdout

@@ -40,7 +40,7 @@ def banned_names() -> set[str]:
     """`path: name` for each defined name with a banned word."""
     banned = read_banned_words()
     names = set()
-    for folder in ("src", "tests"):
+    for folder in ("src", "tests", "benchmarks"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             for name in defined_names(ast.parse(path.read_text(encoding="utf-8"))):
                 if banned & set(split_name(name)):

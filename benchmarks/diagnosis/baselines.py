@@ -43,44 +43,44 @@ def checklist(config: Values, signs: Signs, at: Thresholds) -> Verdict:
     The furthest below comes first; as published it never says that nothing is wrong.
     """
     guide = PRESETS["guide"]
-    asked = {
+    questions = {
         "model_too_small": "embed_dim", "learning_rate_too_low": "learning_rate",
         "batch_too_small": "batch_size", "context_too_short": "seq_len", "undertrained": "epoch",
     }  # fmt: skip
-    short = {cause: guide[key] / config[key] * at[key] for cause, key in asked.items()}
-    found = sorted((c for c in short if short[c] > at["least"]), key=lambda c: -short[c])
-    return found or ["healthy"]
+    short = {cause: guide[key] / config[key] * at[key] for cause, key in questions.items()}
+    causes = sorted((c for c in short if short[c] > at["least"]), key=lambda c: -short[c])
+    return causes or ["healthy"]
 
 
 def sagemaker(config: Values, signs: Signs, at: Thresholds) -> Verdict:
     """Amazon SageMaker Debugger's built-in rules: exploding_tensor (not finite),
     loss_not_decreasing, vanishing_gradient, overfit, weight_update_ratio."""
-    fired = {
+    rules_fired = {
         "diverged": signs.diverged,
         "learning_rate_too_low": signs.last_fall < at["loss_not_decreasing"],
         "bad_initialization": signs.norm < at["vanishing_gradient"],
         "too_little_data": signs.over_training > 1 + at["overfit"],
         "learning_rate_too_high": signs.update_to_weight_ratio > at["weight_update_ratio"],
     }
-    return _fired(fired)
+    return _list_fired(rules_fired)
 
 
 def autotrainer(config: Values, signs: Signs, at: Thresholds) -> Verdict:
     """AutoTrainer (Zhang et al., ICSE 2021), its symptoms but for dying units: exploding gradient,
     oscillating loss, slow convergence, each with the treatment that it tries first."""
     high = signs.highest_norm > at["exploding"] or signs.uphill > at["oscillating"]
-    fired = {
+    rules_fired = {
         "learning_rate_too_high": signs.diverged or high,
         "learning_rate_too_low": signs.progress < at["converged"],
     }
-    return _fired(fired)
+    return _list_fired(rules_fired)
 
 
 def umlaut(config: Values, signs: Signs, at: Thresholds) -> Verdict:
     """UMLAUT (Schoop et al., CHI 2021): its checks that carry over, in its order of severity: not a
     number; rate too high or low; overfitting; dropout; accuracy suspiciously high."""
     rate = config["learning_rate"]
-    fired = {
+    rules_fired = {
         "diverged": signs.diverged,
         "learning_rate_too_high": rate > at["high_rate"],
         "learning_rate_too_low": rate < at["low_rate"],
@@ -88,11 +88,11 @@ def umlaut(config: Values, signs: Signs, at: Thresholds) -> Verdict:
         "over_regularized": config["dropout_rate"] > at["dropout"],
         "data_leakage": 1 - signs.progress < at["suspicious"],
     }
-    return _fired(fired)
+    return _list_fired(rules_fired)
 
 
-def _fired(fired: Mapping[str, bool]) -> Verdict:
-    return [cause for cause, yes in fired.items() if yes] or ["healthy"]
+def _list_fired(rules_fired: Mapping[str, bool]) -> Verdict:
+    return [cause for cause, yes in rules_fired.items() if yes] or ["healthy"]
 
 
 RULES = (
@@ -119,12 +119,12 @@ Example = tuple[Values, Signs, frozenset[str]]
 """Settings, signs, and the verdicts that are right."""
 
 
-def tuned(rules: Rules, examples: Sequence[Example]) -> Thresholds:
+def tune_thresholds(rules: Rules, examples: Sequence[Example]) -> Thresholds:
     """The thresholds with which most of `examples` are right; of as good ones the first drawn, and
     the published ones before all."""
     pick = random.Random(0)
 
-    def drawn() -> Thresholds:
+    def draw() -> Thresholds:
         return {
             name: value * FURTHEST ** pick.uniform(-1, 1)
             if value
@@ -132,10 +132,10 @@ def tuned(rules: Rules, examples: Sequence[Example]) -> Thresholds:
             for name, value in rules.published.items()
         }
 
-    def hits(at: Thresholds) -> int:
+    def count_hits(at: Thresholds) -> int:
         return sum(rules.judge(c, s, at)[0] in accepted for c, s, accepted in examples)
 
-    return max([rules.published, *(drawn() for _ in range(DRAWS))], key=hits)
+    return max([rules.published, *(draw() for _ in range(DRAWS))], key=count_hits)
 
 
 Features = tuple[float, ...]

@@ -39,7 +39,7 @@ CONFIRMED = 3
 NEAR = 0.7
 """Share of the best gain that a treatment must have shown to be given them."""
 SEEDS = 3
-HOPELESS = 99.0
+DIVERGED_LOSS = 99.0
 """Bits per byte of a run that could not be made."""
 
 
@@ -54,17 +54,17 @@ def arm(case: Case, texts: Path, seed: int) -> TrialSpec:
     return make_trial_spec(config, evaluate_every=max(1, round(steps / JUDGMENTS)))
 
 
-def row(case: Case, treatment: Treatment | None, seed: int, outcome: TrialResult) -> Trained:
+def row(case: Case, treatment: Treatment | None, seed: int, result: TrialResult) -> Trained:
     """What an outcome says, as a line of the table."""
-    best = min(outcome.curve, key=lambda p: p.bits_per_byte, default=None)
+    best = min(result.curve, key=lambda p: p.bits_per_byte, default=None)
     return Trained(
         case=case.name, treatment=treatment.label if treatment else "",
         cause=treatment.cause if treatment else "",
-        seed=seed, best=best.bits_per_byte if best else outcome.bits_per_byte,
-        end=outcome.bits_per_byte, best_at=best.step / max(outcome.steps, 1) if best else 0.0,
-        nats_per_token=best.validation_loss if best else outcome.validation_loss,
-        steps=outcome.steps, tokens=outcome.tokens, seconds=round(outcome.seconds, 2),
-        diverged_step=outcome.diverged_step, key=outcome.key[:16],
+        seed=seed, best=best.bits_per_byte if best else result.bits_per_byte,
+        end=result.bits_per_byte, best_at=best.step / max(result.steps, 1) if best else 0.0,
+        nats_per_token=best.validation_loss if best else result.validation_loss,
+        steps=result.steps, tokens=result.tokens, seconds=round(result.seconds, 2),
+        diverged_step=result.diverged_step, key=result.key[:16],
     )  # fmt: skip
 
 
@@ -73,12 +73,12 @@ def refused(case: Case, treatment: Treatment | None, seed: int) -> Trained:
     return Trained(
         case=case.name, treatment=treatment.label if treatment else "",
         cause=treatment.cause if treatment else "",
-        seed=seed, best=HOPELESS, end=HOPELESS, best_at=0.0, nats_per_token=HOPELESS, steps=0,
-        tokens=0, seconds=0.0, diverged_step=0, key="",
+        seed=seed, best=DIVERGED_LOSS, end=DIVERGED_LOSS, best_at=0.0,
+        nats_per_token=DIVERGED_LOSS, steps=0, tokens=0, seconds=0.0, diverged_step=0, key="",
     )  # fmt: skip
 
 
-def wanted(case: Case) -> Iterator[tuple[Case, Treatment | None]]:
+def planned_runs(case: Case) -> Iterator[tuple[Case, Treatment | None]]:
     """The runs of a case at its own seed: as planted, its twin, every treatment."""
     yield case, None
     if case.planted:
@@ -106,7 +106,7 @@ def to_do(chosen: list[Case], rows: list[Trained], confirm: bool) -> Iterator[Wo
     """
     for case in chosen:
         for seed in range(1, SEEDS) if confirm else (0,):
-            for treated, treatment in wanted(case):
+            for treated, treatment in planned_runs(case):
                 label = treatment.label if treatment else ""
                 gains = gains_of(case, rows)
                 if (case.name, label, seed) in {(r.case, r.treatment, r.seed) for r in rows}:
@@ -137,9 +137,9 @@ def doubtful(gains: dict[str, float]) -> set[str]:
     """The treatments that may be in the truth set, and the control: worth more seeds. Where one
     seed gains nothing another may, so the best are tried there too."""
     best = sorted(gains, key=lambda label: -gains[label])[:CONFIRMED]
-    least = NEAR * max([0.0, *gains.values()])
-    found = {label for label in best if gains[label] >= least or least < WORTH}
-    return found | {""} if found else set()
+    min_gain = NEAR * max([0.0, *gains.values()])
+    selection = {label for label in best if gains[label] >= min_gain or min_gain < WORTH}
+    return selection | {""} if selection else set()
 
 
 def named(case: Case, words: str) -> bool:
@@ -151,12 +151,12 @@ def in_turn(chosen: list[Case]) -> list[Case]:
     """In random order, but one case of each kind before a second of any: a campaign cut short is
     still a fair sample."""
     mixed = random.Random(0).sample(chosen, len(chosen))
-    seen: dict[str, int] = defaultdict(int)
+    counts: dict[str, int] = defaultdict(int)
     rank = {}
     for case in mixed:
         kind = "+".join(case.planted) or case.alarming or f"healthy {case.severity}"
-        seen[kind] += 1
-        rank[case.name] = seen[kind]
+        counts[kind] += 1
+        rank[case.name] = counts[kind]
     return sorted(mixed, key=lambda case: rank[case.name])
 
 
@@ -171,26 +171,26 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so many")
     chosen = parser.parse_args()
     table = chosen.results / f"runs-{half_named(sealed=chosen.sealed)}.jsonl"
-    found = [c for c in cases(sealed=chosen.sealed) if named(c, chosen.only)]
-    found = in_turn(found)
+    selection = [c for c in cases(sealed=chosen.sealed) if named(c, chosen.only)]
+    selection = in_turn(selection)
     number, of = (int(x) for x in chosen.part.split("/"))
     rows = read(table, Trained)
-    mine = found[number::of]
-    most = sum(1 for _ in to_do(mine, rows, chosen.confirm))
+    mine = selection[number::of]
+    num_runs = sum(1 for _ in to_do(mine, rows, chosen.confirm))
     began = time.monotonic()
     for done, (case, treated, treatment, seed) in enumerate(to_do(mine, rows, chosen.confirm), 1):
         if time.monotonic() - began > chosen.seconds:
             break
         try:
-            outcome = run_trial(arm(treated, chosen.texts, seed))
+            result = run_trial(arm(treated, chosen.texts, seed))
         except DescendError as problem:
             print(f"{case.name}, {treatment}: {problem}", file=sys.stderr, flush=True)
             rows.append(refused(case, treatment, seed))
         else:
-            rows.append(row(case, treatment, seed, outcome))
+            rows.append(row(case, treatment, seed, result))
         append(table, rows[-1])
-        left = (time.monotonic() - began) / done * max(most - done, 0)
-        print(f"{done}/{most} {case.name} [{treatment.label if treatment else ''}] "
+        left = (time.monotonic() - began) / done * max(num_runs - done, 0)
+        print(f"{done}/{num_runs} {case.name} [{treatment.label if treatment else ''}] "
               f"{rows[-1].end:.3f} bits/byte, {left / 60:.0f} min left",
               file=sys.stderr, flush=True)  # fmt: skip
 

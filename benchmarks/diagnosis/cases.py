@@ -152,7 +152,7 @@ class Region:
     """Where runs of a corpus are healthy, or as near to it as runs of a second come."""
 
     widths: tuple[int, int]
-    passes: int
+    epochs: int
     vocabulary: int
     """The smallest of its pieces; up to a third more."""
 
@@ -193,7 +193,7 @@ def healthy_settings(name: str, number: int) -> Values:
         "learning_rate": float(f"{0.0035 * pick.uniform(0.8, 1.2):.2g}"),
         "weight_decay": pick.choice([0.05, 0.1, 0.15]),
         "schedule": pick.choice(["wsd", "cosine", "linear"]),
-        "epoch": region.passes,
+        "epoch": region.epochs,
         "tokenizer": corpus(name).tokenizer,
         "seed": 1000 + seed,
     }
@@ -231,10 +231,10 @@ def draw_number(label: str) -> int:
 
 def cases(*, sealed: bool) -> list[Case]:
     """All cases on development corpora, or on sealed ones."""
-    found = [
+    candidates = [
         planted(f, letter) for f in (*FAULTS, *HEALTHY) for letter in f.corpora if letter in LETTERS
     ]
-    return [case for case in found if case.sealed == sealed]
+    return [case for case in candidates if case.sealed == sealed]
 
 
 def config_values(case: Case, texts: Path) -> Values:

@@ -76,7 +76,7 @@ class Variant:
     share: float = 1.0
     """Of the corpus's training bytes."""
     kind: str = "plain"
-    held_out_bytes: int = 0
+    validation_bytes: int = 0
     """0: a third of the training bytes, at most as many as there are."""
 
 
@@ -108,8 +108,8 @@ def _words(noise: float, _: Path) -> str:
     chain = random_markov_chain(
         order=2, symbols=len(WORDS), seed=51, concentration=0.3, noise=noise
     )
-    told = sample_chain(chain, _SYMBOLS_AT_ONCE // 4, seed=53).tolist()
-    return " ".join(WORDS[n] for n in told)
+    sequence = sample_chain(chain, _SYMBOLS_AT_ONCE // 4, seed=53).tolist()
+    return " ".join(WORDS[n] for n in sequence)
 
 
 def _hidden(noise: float, _: Path) -> str:
@@ -185,8 +185,8 @@ def _regency(_noise: float, folder: Path) -> str:
 
 def _headers(_noise: float, _: Path) -> str:
     """C++ of the torch that is installed, the licences at the head of each file cut off."""
-    found = importlib.util.find_spec("torch")
-    files = sorted(Path(str(found and found.origin)).parent.glob("include/c10/util/*.h"))
+    torch_spec = importlib.util.find_spec("torch")
+    files = sorted(Path(str(torch_spec and torch_spec.origin)).parent.glob("include/c10/util/*.h"))
     texts = (f.read_text(encoding="utf-8") for f in files)
     return "\n".join(t[t.find("#include") :] for t in texts if "#include" in t)
 
@@ -230,40 +230,42 @@ def corpus(name: str) -> Corpus:
 def sizes(variant: Variant) -> tuple[int, int]:
     """Bytes of training and held-out text."""
     train = round(corpus(variant.corpus).train_bytes * variant.share)
-    return train, min(variant.held_out_bytes or corpus(variant.corpus).train_bytes // 3, train)
+    return train, min(variant.validation_bytes or corpus(variant.corpus).train_bytes // 3, train)
 
 
 def write(variant: Variant, folder: Path) -> tuple[Path, float]:
     """The file of `variant`, made if need be, and the `validation_fraction` that cuts it right."""
-    train, held_out = sizes(variant)
-    name = f"{variant.corpus}-{variant.kind}-{train}-{held_out}.txt"
+    train, num_validation_bytes = sizes(variant)
+    name = f"{variant.corpus}-{variant.kind}-{train}-{num_validation_bytes}.txt"
     path = folder / name
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         aside = path.with_suffix(".partial")
-        aside.write_text(_text(variant, train, held_out, folder), encoding="utf-8")
+        aside.write_text(_text(variant, train, num_validation_bytes, folder), encoding="utf-8")
         aside.replace(path)
-    return path, held_out / (train + held_out)
+    return path, num_validation_bytes / (train + num_validation_bytes)
 
 
-def _text(variant: Variant, train: int, held_out: int, folder: Path) -> str:
+def _text(variant: Variant, train: int, num_validation_bytes: int, folder: Path) -> str:
     source = corpus(variant.corpus)
     # Held out comes first in the stream, so that it is the same however much is trained on.
     kind = variant.kind
     stream = _stream(source, _noise(kind), folder)
-    judged, learned = stream[:held_out], stream[source.train_bytes :][:train]
-    if len(learned) < train:
-        raise ValueError(f"{variant}: found {len(learned)} bytes of text, expected {train}")
+    validation, train_text = stream[:num_validation_bytes], stream[source.train_bytes :][:train]
+    if len(train_text) < train:
+        raise ValueError(f"{variant}: found {len(train_text)} bytes of text, expected {train}")
     if kind in SHIFTED:
-        other = round(held_out * SHIFTED[kind])
-        judged = judged[other:] + _stream(corpus(source.other), NOISE, folder)[:other]
+        other = round(num_validation_bytes * SHIFTED[kind])
+        validation = validation[other:] + _stream(corpus(source.other), NOISE, folder)[:other]
     if kind in COPIES:
-        learned = (learned[: train // COPIES[kind]] * (COPIES[kind] + 1))[:train]
+        train_text = (train_text[: train // COPIES[kind]] * (COPIES[kind] + 1))[:train]
     if kind in LEAKING:
-        learned = (judged[: round(held_out * LEAKING[kind])] + learned)[:train]
+        train_text = (validation[: round(num_validation_bytes * LEAKING[kind])] + train_text)[
+            :train
+        ]
     if kind == "leaking_edited":
-        learned = (_edited(judged) + learned)[:train]
-    return learned[:-1] + "\n" + judged
+        train_text = (_edited(validation) + train_text)[:train]
+    return train_text[:-1] + "\n" + validation
 
 
 def _noise(kind: str) -> dict[str, float]:

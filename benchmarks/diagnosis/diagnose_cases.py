@@ -45,8 +45,12 @@ def run_folder(case: Case, texts: Path, folders: Path) -> Path:
     folder = folders / case.name
     if not (folder / "run.json").is_file() or not _ended(folder):
         with suppress(DivergedError):  # what was planted
-            asked = {"save_dir": str(folder), "log_level": "error", "divergence_rollback": "off"}
-            run(config_values(case, texts) | asked)
+            overrides = {
+                "save_dir": str(folder),
+                "log_level": "error",
+                "divergence_rollback": "off",
+            }
+            run(config_values(case, texts) | overrides)
     return folder
 
 
@@ -59,34 +63,34 @@ def baselines(case: Case, folder: Path) -> Iterator[Diagnosed]:
     """The verdict that costs nothing: by the curve alone."""
     record = read_record(folder)
     try:
-        found = diagnose_log(folder / "events.jsonl", vocab_size=record.vocab_size)
+        advice = diagnose_log(folder / "events.jsonl", vocab_size=record.vocab_size)
     except DescendError:
         yield _said(case, CURVE, "unknown", [], [])
     else:
-        yield _said(case, CURVE, found.verdict, [f.cause for f in found.causes],
-                    [found.probability])  # fmt: skip
+        yield _said(case, CURVE, advice.verdict, [f.cause for f in advice.causes],
+                    [advice.probability])  # fmt: skip
 
 
 class _OwnTime:
     monotonic = staticmethod(time.process_time)
 
 
-def doctor(case: Case, folder: Path, proof: float) -> tuple[Diagnosed, Diagnosis]:
+def diagnose_case(case: Case, folder: Path, proof: float) -> tuple[Diagnosed, Diagnosis]:
     """The doctor's verdict; `proof`: seconds of trials, 0 for none."""
     # Of this process: a machine that is stopped now and then must not cost the doctor its trials.
     # They run in this process where it may use one core only.
     for module in (consultation, trial_series, diverged_run):
         module.time = _OwnTime  # type: ignore[attr-defined]
-    found = consultation.diagnose_run(folder, budget=0.0, min_seconds=proof, proof=proof > 0)
+    advice = consultation.diagnose_run(folder, budget=0.0, min_seconds=proof, proof=proof > 0)
     said = Diagnosed(
-        case=case.name, reader=PROOF if proof else SIGNALS, verdict=found.verdict,
-        ranked=[f.cause for f in found.causes],
-        probabilities=[found.probability, *(f.probability for f in found.causes)],
-        recommended_config=merge_recommendations(found),
-        seconds=found.cost.seconds,
-        run_seconds=found.cost.seconds / max(found.cost.fraction_of_run, 1e-9),
+        case=case.name, reader=PROOF if proof else SIGNALS, verdict=advice.verdict,
+        ranked=[f.cause for f in advice.causes],
+        probabilities=[advice.probability, *(f.probability for f in advice.causes)],
+        recommended_config=merge_recommendations(advice),
+        seconds=advice.cost.seconds,
+        run_seconds=advice.cost.seconds / max(advice.cost.fraction_of_run, 1e-9),
     )  # fmt: skip
-    return said, found
+    return said, advice
 
 
 def _said(case: Case, reader: str, verdict: str, ranked: list[str], sure: list[float]) -> Diagnosed:
@@ -102,11 +106,11 @@ def follow(case: Case, recommended_config: dict[str, Any], texts: Path) -> Train
         return None
     treated = replace(case, values=case.values | recommended_config)
     try:
-        outcome = run_trial(arm(treated, texts, 0))
+        trial_result = run_trial(arm(treated, texts, 0))
     except DescendError as problem:
         print(f"{case.name}: the advice {recommended_config} fails: {problem}", file=sys.stderr)
         return None
-    return row(case, Treatment("", ADVICE, lambda c: c), 0, outcome)
+    return row(case, Treatment("", ADVICE, lambda c: c), 0, trial_result)
 
 
 def main() -> None:
@@ -118,29 +122,29 @@ def main() -> None:
     parser.add_argument("--only", default="")
     parser.add_argument("--proof", type=float, default=0.0)
     parser.add_argument("--seconds", type=float, default=float("inf"))
-    asked = parser.parse_args()
-    half = half_named(sealed=asked.sealed)
-    table = asked.results / f"verdicts-{half}.jsonl"
+    overrides = parser.parse_args()
+    half = half_named(sealed=overrides.sealed)
+    table = overrides.results / f"verdicts-{half}.jsonl"
     done = {(d.case, d.reader) for d in read(table, Diagnosed)}
-    rows = read(asked.results / f"runs-{half}.jsonl", Trained)
+    rows = read(overrides.results / f"runs-{half}.jsonl", Trained)
     began = time.monotonic()
-    for case in in_turn([c for c in cases(sealed=asked.sealed) if named(c, asked.only)]):
-        if time.monotonic() - began > asked.seconds:
+    for case in in_turn([c for c in cases(sealed=overrides.sealed) if named(c, overrides.only)]):
+        if time.monotonic() - began > overrides.seconds:
             break
         if not complete(case, rows):
             continue  # without its label a verdict is worth nothing yet
-        reader = PROOF if asked.proof else SIGNALS
+        reader = PROOF if overrides.proof else SIGNALS
         if (case.name, reader) in done:
             continue
-        folder = run_folder(case, asked.texts, asked.folders)
+        folder = run_folder(case, overrides.texts, overrides.folders)
         if (case.name, CURVE) not in done:
             for said in baselines(case, folder):
                 append(table, said)
-        said, _ = doctor(case, folder, asked.proof)
+        said, _ = diagnose_case(case, folder, overrides.proof)
         append(table, said)
         print(f"{case.name}: {said.verdict} {said.ranked[:3]}", file=sys.stderr, flush=True)
-        if asked.proof and (advised := follow(case, said.recommended_config, asked.texts)):
-            append(asked.results / f"runs-{half}.jsonl", advised)
+        if overrides.proof and (advised := follow(case, said.recommended_config, overrides.texts)):
+            append(overrides.results / f"runs-{half}.jsonl", advised)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ EXPECTED = [(c.name, e) for c in CAUSES for e in c.expected_ranges]
 
 
 @dataclass(frozen=True)
-class Seen:
+class ScoredCase:
     """One case: `score` (C + 1,) without what is fitted, `uses` (C + 1, K) of the K weights, and
     which of the C causes and `healthy`, the last, are `right` (C + 1,)."""
 
@@ -53,32 +53,34 @@ def standing() -> np.ndarray:
     return np.array([*(w for pair in pairs for w in pair), *(c.prior_log_odds for c in CAUSES)])
 
 
-def seen(corpus: str, config: RunConfig, readings: Measurements, accepted: frozenset[str]) -> Seen:
+def score_case(
+    corpus: str, config: RunConfig, signals: Measurements, accepted: frozenset[str]
+) -> ScoredCase:
     """A case as numbers."""
     uses = np.zeros((len(NAMES) + 1, 2 * len(EXPECTED) + len(NAMES)))
     for place, (cause, e) in enumerate(EXPECTED):
-        if e.metric in readings:
-            within = in_expected_range(e, readings[e.metric])
+        if e.metric in signals:
+            within = in_expected_range(e, signals[e.metric])
             uses[NAMES.index(cause), 2 * place + (not within)] = 1.0 if within else -1.0
     score = np.zeros(len(NAMES) + 1)
     for row, cause in enumerate(CAUSES):
         uses[row, 2 * len(EXPECTED) + row] = 1.0
-        if cause.measured_harm_nats(readings) >= MEASURED_FROM:
+        if cause.measured_harm_nats(signals) >= MEASURED_FROM:
             score[row] += MEASURED_SCORE
-        if cause.exclusion_reason(config, readings) is not None:
+        if cause.exclusion_reason(config, signals) is not None:
             score[row], uses[row] = -40.0, 0.0
     score[-1] = HEALTHY_SCORE
     right = np.array([name in accepted for name in [*NAMES, "healthy"]])
-    return Seen(corpus, score, uses, right)
+    return ScoredCase(corpus, score, uses, right)
 
 
-def chances(case: Seen, weights: np.ndarray) -> np.ndarray:
+def chances(case: ScoredCase, weights: np.ndarray) -> np.ndarray:
     """Probability of each cause and of `healthy` (C + 1,)."""
     *scores, healthy = (case.score + case.uses @ weights).tolist()
     return np.array(softmax_probabilities(scores, healthy))
 
 
-def fitted(cases: Sequence[Seen], start: np.ndarray, strength: float) -> np.ndarray:
+def fitted(cases: Sequence[ScoredCase], start: np.ndarray, strength: float) -> np.ndarray:
     """The weights (K,), none of an expectation below 0."""
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
@@ -101,26 +103,28 @@ def fitted(cases: Sequence[Seen], start: np.ndarray, strength: float) -> np.ndar
     return np.asarray(minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x)
 
 
-def accuracy(cases: Sequence[Seen], weights: np.ndarray) -> float:
+def accuracy(cases: Sequence[ScoredCase], weights: np.ndarray) -> float:
     """How often the likeliest is right."""
     return float(np.mean([c.right[chances(c, weights).argmax()] for c in cases]))
 
 
-def likelihood(cases: Sequence[Seen], weights: np.ndarray) -> float:
+def likelihood(cases: Sequence[ScoredCase], weights: np.ndarray) -> float:
     """Mean log-probability of what is right (nats)."""
-    told = [np.log(max(float(chances(c, weights)[c.right].sum()), 1e-12)) for c in cases]
-    return float(np.mean(told))
+    log_likelihoods = [np.log(max(float(chances(c, weights)[c.right].sum()), 1e-12)) for c in cases]
+    return float(np.mean(log_likelihoods))
 
 
-def left_out(cases: Sequence[Seen], start: np.ndarray, strength: float) -> tuple[float, float]:
+def left_out(
+    cases: Sequence[ScoredCase], start: np.ndarray, strength: float
+) -> tuple[float, float]:
     """Accuracy and likelihood on corpora that the weights were not fitted to."""
-    hits, told = [], []
+    hits, log_likelihoods = [], []
     for corpus in sorted({c.corpus for c in cases}):
         own = [c for c in cases if c.corpus == corpus]
         weights = fitted([c for c in cases if c.corpus != corpus], start, strength)
         hits += [accuracy([c], weights) for c in own]
-        told += [likelihood([c], weights) for c in own]
-    return float(np.mean(hits)), float(np.mean(told))
+        log_likelihoods += [likelihood([c], weights) for c in own]
+    return float(np.mean(hits)), float(np.mean(log_likelihoods))
 
 
 def main() -> None:
@@ -128,33 +132,35 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("folders", type=Path)
     parser.add_argument("measurements", type=Path)
-    asked = parser.parse_args()
-    found, _ = labelled(asked.results, "development")
-    kept = json.loads(asked.measurements.read_text()) if asked.measurements.is_file() else {}
+    args = parser.parse_args()
+    labeled_cases, _ = labelled(args.results, "development")
+    stored = json.loads(args.measurements.read_text()) if args.measurements.is_file() else {}
     cases = []
-    for truth in found:
-        folder = asked.folders / truth.case.name
-        if truth.case.name not in kept and (folder / "run.json").is_file():
+    for truth in labeled_cases:
+        folder = args.folders / truth.case.name
+        if truth.case.name not in stored and (folder / "run.json").is_file():
             print(f"reading {folder.name}", file=sys.stderr, flush=True)
             opened = load_run_context(folder)
             taken = measure_run(opened)
-            kept[folder.name] = {
+            stored[folder.name] = {
                 "config": opened.config.model_dump(mode="json"),
                 "measurements": msgspec.to_builtins(list(taken.values())),
             }
-            asked.measurements.write_text(json.dumps(kept), encoding="utf-8")
-        if truth.case.name in kept:
-            own = kept[truth.case.name]
+            args.measurements.write_text(json.dumps(stored), encoding="utf-8")
+        if truth.case.name in stored:
+            own = stored[truth.case.name]
             taken_again = {r["metric"]: Measurement(**r) for r in own["measurements"]}
             corpus = truth.case.variant.corpus
             config = make_config(own["config"])
-            cases.append(seen(corpus, config, taken_again, truth.accepted))
+            cases.append(score_case(corpus, config, taken_again, truth.accepted))
     start = standing()
     print(f"{len(cases)} cases; as they stand: {accuracy(cases, start):.3f} right, "
           f"{likelihood(cases, start):.3f} nats")  # fmt: skip
     tried = {s: left_out(cases, start, s) for s in STRENGTHS}
-    for strength, (hits, told) in tried.items():
-        print(f"pull {strength:5}: {hits:.3f} right, {told:.3f} nats on corpora left out")
+    for strength, (hits, log_likelihoods) in tried.items():
+        print(
+            f"pull {strength:5}: {hits:.3f} right, {log_likelihoods:.3f} nats on corpora left out"
+        )
     best = max(tried, key=lambda s: tried[s][1])
     weights = fitted(cases, start, best)
     print(f"pull {best}: {accuracy(cases, weights):.3f} right on all")

@@ -41,29 +41,29 @@ MEANING = {
 def write_log(folder: Path, file: Path) -> None:
     """The run in `folder` as the CSV that both read."""
     events = read_events(folder)
-    held_out = {e.step: e.validation_loss for e in events if isinstance(e, Epoch)}
+    validation = {e.step: e.validation_loss for e in events if isinstance(e, Epoch)}
     steps = [e for e in events if isinstance(e, Step)]
     with file.open("w", encoding="utf-8", newline="") as opened:
         table = csv.writer(opened)
         table.writerow(COLUMNS)
         for n, step in enumerate(steps, 1):
-            row = (n, step.loss, held_out.get(n), step.learning_rate, step.gradient_norm)
+            row = (n, step.loss, validation.get(n), step.learning_rate, step.gradient_norm)
             table.writerow("" if cell is None else cell for cell in row)
 
 
-def told(command: list[str]) -> Any:
+def run_json(command: list[str]) -> Any:
     """What a program says as JSON; nothing where it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return json.loads(done.stdout) if done.stdout.strip() else []
 
 
 def runmedic(programs: Path, log: Path) -> list[str]:
-    runs = told([str(programs / "runmedic"), "diagnose", str(log), "--json"])
+    runs = run_json([str(programs / "runmedic"), "diagnose", str(log), "--json"])
     return [f["check"] for run in runs for f in run["findings"] if f["severity"] != "info"]
 
 
 def trainproof(programs: Path, log: Path) -> list[str]:
-    said = told([str(programs / "trainproof"), "epoch", str(log), "--format", "csv", "--json"])
+    said = run_json([str(programs / "trainproof"), "epoch", str(log), "--format", "csv", "--json"])
     reports = said["reports"] if said else []
     return [f["id"] for r in reports for f in r["findings"] if f["level"] in ("WARN", "FAIL")]
 
@@ -77,18 +77,18 @@ def main() -> None:
     parser.add_argument("folders", type=Path)
     parser.add_argument("programs", type=Path)
     parser.add_argument("--sealed", action="store_true")
-    asked = parser.parse_args()
-    table = asked.results / f"verdicts-{half_named(sealed=asked.sealed)}.jsonl"
+    args = parser.parse_args()
+    table = args.results / f"verdicts-{half_named(sealed=args.sealed)}.jsonl"
     rows = read(table, Diagnosed)
     done = {(d.case, d.reader) for d in rows}
     with tempfile.TemporaryDirectory() as scratch:
         log = Path(scratch) / "log.csv"
         for case in dict.fromkeys(d.case for d in rows):
-            write_log(asked.folders / case, log)
+            write_log(args.folders / case, log)
             for name, reader in READERS:
                 if (case, name) not in done:
-                    found = reader(asked.programs, log)
-                    causes = list(dict.fromkeys(MEANING[f] for f in found if f in MEANING))
+                    reading = reader(args.programs, log)
+                    causes = list(dict.fromkeys(MEANING[f] for f in reading if f in MEANING))
                     append(table, Diagnosed(
                         case=case, reader=name, verdict=causes[0] if causes else "healthy",
                         ranked=causes, probabilities=[], recommended_config={}, seconds=0.0,

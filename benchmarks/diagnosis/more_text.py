@@ -52,7 +52,7 @@ class Texts(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     the run in nats per token."""
 
     case: str
-    passes: float
+    epochs: float
     share: float
     """Of the corpus, that the run has."""
     control: float
@@ -69,11 +69,11 @@ def chosen(rows: list[Trained]) -> list[Case]:
     """Cases on which all of it can be measured, in random order."""
     ended = {r.case for r in rows if r.treatment == "" and r.seed == 0 and r.diverged_step is None}
     more = {r.case for r in rows if r.treatment == MORE and r.seed == 0}
-    found = [
+    selection = [
         c for c in cases(sealed=False)
         if c.variant.kind == "plain" and c.values["epoch"] >= 2 and c.name in ended & more
     ]  # fmt: skip
-    return random.Random(1).sample(found, len(found))
+    return random.Random(1).sample(selection, len(selection))
 
 
 def measured(case: Case, rows: list[Trained], texts: Path, folders: Path) -> Texts:
@@ -94,32 +94,36 @@ def measured(case: Case, rows: list[Trained], texts: Path, folders: Path) -> Tex
         )[1]
         for share in SHARES
     ]
-    readings = measure_run(load_run_context(run_folder(case, texts, folders)))
+    measurements = measure_run(load_run_context(run_folder(case, texts, folders)))
     return Texts(
-        case=case.name, passes=case.values["epoch"], share=case.variant.share,
+        case=case.name, epochs=case.values["epoch"], share=case.variant.share,
         control=own[""].best, more=own[MORE].best, less=less,
-        measured_validation_loss=measurement_value(readings, "measured_validation_loss"),
-        generalization_gap_nats=measurement_value(readings, "generalization_gap_nats"),
+        measured_validation_loss=measurement_value(measurements, "measured_validation_loss"),
+        generalization_gap_nats=measurement_value(measurements, "generalization_gap_nats"),
         validation_loss_increase_after_best=measurement_value(
-            readings, "validation_loss_increase_after_best"
+            measurements, "validation_loss_increase_after_best"
         ),
     )  # fmt: skip
 
 
-def told(row: Texts, *, bounded: bool) -> float:
+def predict_gain(row: Texts, *, bounded: bool) -> float:
     """Share of the loss that the doctor expects of more text, from the trial with half of it."""
     half = row.less[SHARES.index(0.5)] / row.control - 1
-    most = (max_inverse_effect_nats(_readings(row)) or 0.0) / row.measured_validation_loss
-    expected = half * adding_over_halving(row.passes)
-    return min(expected, most) if bounded else expected
+    max_gain = (
+        max_inverse_effect_nats(_read_measurements(row)) or 0.0
+    ) / row.measured_validation_loss
+    expected = half * adding_over_halving(row.epochs)
+    return min(expected, max_gain) if bounded else expected
 
 
-def least(row: Texts) -> float:
+def predict_min_gain(row: Texts) -> float:
     """Share of the loss that it expects at least."""
-    return min_inverse_effect_nats(row.passes, _readings(row)) / row.measured_validation_loss
+    return (
+        min_inverse_effect_nats(row.epochs, _read_measurements(row)) / row.measured_validation_loss
+    )
 
 
-def _readings(row: Texts) -> Measurements:
+def _read_measurements(row: Texts) -> Measurements:
     names = (
         "generalization_gap_nats",
         "validation_loss_increase_after_best",
@@ -132,15 +136,15 @@ def say(rows: list[Texts]) -> None:
     """How often that is right, by the kind of text."""
     for kind, corpora in KINDS.items():
         own = [row for row in rows if row.case.split("-")[0] in corpora]
-        gained = [1 - row.more / row.control > WORTH_BUYING for row in own]
+        is_gain = [1 - row.more / row.control > WORTH_BUYING for row in own]
         for bounded in (False, True):
-            said = [told(row, bounded=bounded) > WORTH_BUYING for row in own]
-            right = sum(a == b for a, b in zip(said, gained, strict=True))
+            said = [predict_gain(row, bounded=bounded) > WORTH_BUYING for row in own]
+            right = sum(a == b for a, b in zip(said, is_gain, strict=True))
             print(f"{kind}, {'with' if bounded else 'without'} the bound: {right} of {len(own)}")
-    turned = [row for row in rows if least(row) > 0]
+    turned = [row for row in rows if predict_min_gain(row) > 0]
     for name, foretold in (
-        ("with", [max(told(row, bounded=True), least(row)) for row in turned]),
-        ("without", [told(row, bounded=True) for row in turned]),
+        ("with", [max(predict_gain(row, bounded=True), predict_min_gain(row)) for row in turned]),
+        ("without", [predict_gain(row, bounded=True) for row in turned]),
     ):
         of_it = [x / (1 - row.more / row.control) for x, row in zip(foretold, turned, strict=True)]
         print(
@@ -155,24 +159,24 @@ def main() -> None:
     parser.add_argument("texts", type=Path)
     parser.add_argument("folders", type=Path)
     parser.add_argument("--seconds", type=float, default=float("inf"))
-    asked = parser.parse_args()
-    table = asked.results / "more_text.jsonl"
+    args = parser.parse_args()
+    table = args.results / "more_text.jsonl"
     lines = table.read_bytes().splitlines() if table.is_file() else []
     done = {msgspec.json.decode(line, type=Texts).case for line in lines}
-    rows = read(asked.results / "runs-development.jsonl", Trained)
+    rows = read(args.results / "runs-development.jsonl", Trained)
     began = time.monotonic()
     for case in chosen(rows):
-        if time.monotonic() - began > asked.seconds:
+        if time.monotonic() - began > args.seconds:
             break
         if case.name in done:
             continue
         try:
-            found = measured(case, rows, asked.texts, asked.folders)
+            selection = measured(case, rows, args.texts, args.folders)
         except DescendError as problem:
             print(f"{case.name}: {problem}", file=sys.stderr)
             continue
         with table.open("ab") as out:
-            out.write(msgspec.json.encode(found) + b"\n")
+            out.write(msgspec.json.encode(selection) + b"\n")
     say([msgspec.json.decode(line, type=Texts) for line in table.read_bytes().splitlines()])
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from baselines import RULES, Example, configuration, curve, nearest, tuned
+from baselines import RULES, Example, configuration, curve, nearest, tune_thresholds
 from campaign import complete
 from cases import cases
 from diagnose_cases import ADVICE, PROOF
@@ -42,9 +42,9 @@ Scored = tuple[Truth, Diagnosed]
 
 def right(truth: Truth, said: Diagnosed, first: int = 1, *, strict: bool = False) -> bool:
     """Whether one of the first so many of what was said is accepted."""
-    told = [said.verdict, *said.ranked] if first > 1 else [said.verdict]
+    answers = [said.verdict, *said.ranked] if first > 1 else [said.verdict]
     accepted = truth.strict if strict else truth.accepted
-    return bool(set(list(dict.fromkeys(told))[:first]) & accepted)
+    return bool(set(list(dict.fromkeys(answers))[:first]) & accepted)
 
 
 def macro_f1(pairs: Sequence[Scored]) -> float:
@@ -86,16 +86,19 @@ def interval(
     for pair in sorted(pairs, key=lambda pair: pair[0].case.name):
         by_corpus[pair[0].case.variant.corpus].append(pair)
     groups, pick = list(by_corpus.values()), random.Random(0)
-    found = []
+    values = []
     for _ in range(DRAWS):
         drawn = [p for g in pick.choices(groups, k=len(groups)) for p in pick.choices(g, k=len(g))]
         value = score(drawn)
         if value is not None:
-            found.append(value)
-    found.sort()
-    if not found:
+            values.append(value)
+    values.sort()
+    if not values:
         return None
-    return [round(found[int(0.025 * len(found))], 3), round(found[int(0.975 * len(found)) - 1], 3)]
+    return [
+        round(values[int(0.025 * len(values))], 3),
+        round(values[int(0.975 * len(values)) - 1], 3),
+    ]
 
 
 def scores_of(pairs: Sequence[Scored]) -> dict[str, Any]:
@@ -113,19 +116,19 @@ def scores_of(pairs: Sequence[Scored]) -> dict[str, Any]:
     }
     plain = [p for p in pairs if not p[0].causes and not p[0].case.alarming]
     alarming = [p for p in pairs if not p[0].causes and p[0].case.alarming]
-    found: dict[str, Any] = {"cases": len(pairs)}
+    scores: dict[str, Any] = {"cases": len(pairs)}
     for name, score in measures.items():
         value = score(pairs)
-        found[name] = None if value is None else round(value, 3)
-        found[f"{name}_ci95"] = interval(pairs, score)
-    found["false_alarms_plain"] = [false_alarms(plain), len(plain)]
-    found["false_alarms_alarming"] = [false_alarms(alarming), len(alarming)]
-    found["faults_top1"] = round(
+        scores[name] = None if value is None else round(value, 3)
+        scores[f"{name}_ci95"] = interval(pairs, score)
+    scores["false_alarms_plain"] = [false_alarms(plain), len(plain)]
+    scores["false_alarms_alarming"] = [false_alarms(alarming), len(alarming)]
+    scores["faults_top1"] = round(
         statistics.mean([right(*p) for p in pairs if p[0].causes] or [0.0]), 3
     )
-    found["seconds"] = round(statistics.median(p[1].seconds for p in pairs), 1)
-    found["run_seconds"] = round(statistics.median(p[1].run_seconds for p in pairs), 1)
-    return found
+    scores["seconds"] = round(statistics.median(p[1].seconds for p in pairs), 1)
+    scores["run_seconds"] = round(statistics.median(p[1].run_seconds for p in pairs), 1)
+    return scores
 
 
 def calibration(pairs: Sequence[Scored]) -> list[dict[str, float]]:
@@ -152,7 +155,7 @@ def confusion(pairs: Sequence[Scored]) -> dict[str, dict[str, int]]:
 
 
 def repair(
-    found: Sequence[Truth], rows: Sequence[Trained], lengths: Mapping[str, float]
+    labeled_cases: Sequence[Truth], rows: Sequence[Trained], lengths: Mapping[str, float]
 ) -> dict[str, Any]:
     """What following the advice came to, beside random search over the same treatments.
 
@@ -167,16 +170,16 @@ def repair(
     for r in rows:
         if r.cause and r.seed == 0 and r.treatment != ADVICE:
             losses[r.case].append((r.best, r.cause))
-    pick, mended, closed, in_text = random.Random(0), [], [], []
+    pick, repaired, closed, in_text = random.Random(0), [], [], []
     chance: dict[str, list[bool]] = {"": [], "_as_long": [], "_of_settings_as_long": []}
-    for t in found:
+    for t in labeled_cases:
         if not t.causes or t.twin is None or t.case.name not in lengths:
             continue
         goal = (1 + REPAIRED) * t.twin
         if t.control <= goal:
             continue
         end = advised.get(t.case.name, t.control)
-        mended.append(end <= goal)
+        repaired.append(end <= goal)
         in_text.append(bool(t.causes & IN_THE_TEXT))
         closed.append((t.control - end) / (t.control - t.twin))
         for name, hits in chance.items():
@@ -187,15 +190,15 @@ def repair(
                 min([t.control, *pick.sample(tries, min(count, len(tries)))]) <= goal
                 for _ in range(200)
             ]
-    harmed = [advised[t.case.name] > (1 + WORTH) * t.control for t in found
+    harmed = [advised[t.case.name] > (1 + WORTH) * t.control for t in labeled_cases
               if t.case.name in advised]  # fmt: skip
     return {
-        "cases": len(mended),
-        "repaired": _share(mended), "repaired_ci95": _wilson(mended),
+        "cases": len(repaired),
+        "repaired": _share(repaired), "repaired_ci95": _wilson(repaired),
         **{
             f"of_{name}": [sum(hits), len(hits)]
-            for name, wanted in (("settings", False), ("text", True))
-            if (hits := [x for x, text in zip(mended, in_text, strict=True) if text is wanted])
+            for name, is_text in (("settings", False), ("text", True))
+            if (hits := [x for x, text in zip(repaired, in_text, strict=True) if text is is_text])
         },
         **{f"repaired_by_random_search{name}": _share(hits) for name, hits in chance.items()},
         "gap_closed": round(statistics.median(closed), 3) if closed else None,
@@ -218,21 +221,21 @@ def _wilson(hits: Sequence[bool]) -> list[float] | None:
     return [round(max(0.0, centre - half), 3), round(min(1.0, centre + half), 3)]
 
 
-def labels(found: Sequence[Truth]) -> dict[str, Any]:
+def labels(labeled_cases: Sequence[Truth]) -> dict[str, Any]:
     """How often the planted label did not stand the test."""
     by_cause: dict[str, list[bool]] = defaultdict(list)
-    for t in found:
+    for t in labeled_cases:
         by_cause["+".join(t.case.planted) or "healthy"].append(t.relabelled)
     return {
-        "cases": len(found),
-        "undecided": sum(bool(t.undecided) for t in found),
-        "relabelled": round(statistics.mean(t.relabelled for t in found), 3),
+        "cases": len(labeled_cases),
+        "undecided": sum(bool(t.ambiguous) for t in labeled_cases),
+        "relabelled": round(statistics.mean(t.relabelled for t in labeled_cases), 3),
         "by_planted": {c: [sum(b), len(b)] for c, b in sorted(by_cause.items())},
         "truth": {
             t.case.name: {
-                "truth": sorted(t.causes) or ["healthy"], "undecided": sorted(t.undecided),
+                "truth": sorted(t.causes) or ["healthy"], "undecided": sorted(t.ambiguous),
             }
-            for t in found
+            for t in labeled_cases
         },
     }  # fmt: skip
 
@@ -246,7 +249,7 @@ def _verdict(truth: Truth, reader: str, ranked: list[str]) -> Scored:
 
 
 def made_here(
-    found: Sequence[Truth], known: Sequence[Truth], rows: Sequence[Trained]
+    labeled_cases: Sequence[Truth], known: Sequence[Truth], rows: Sequence[Trained]
 ) -> dict[str, list[Scored]]:
     """Readers that need the labels of development (`known`), or the treatments themselves.
 
@@ -258,7 +261,7 @@ def made_here(
         if r.cause and r.seed == 0 and r.treatment != ADVICE:
             tried[r.case].append(r)
     pick = random.Random(0)
-    for t in found:
+    for t in labeled_cases:
         others = [k for k in known if k.case.variant.corpus != t.case.variant.corpus]
         if others:
             named = [(configuration(k.case), label_of(k)) for k in others]
@@ -279,7 +282,7 @@ TUNED, CURVE_TRAINED = ", tuned", "curve alone, trained"
 
 
 def by_signs(
-    found: Sequence[Truth], known: Sequence[Truth], signs: Mapping[str, Signs]
+    labeled_cases: Sequence[Truth], known: Sequence[Truth], signs: Mapping[str, Signs]
 ) -> dict[str, list[Scored]]:
     """Readers of a run's signs: the published rules as they are; and fitted to development
     (`known`), the rules with thresholds that are right most often there, and nearest neighbours by
@@ -288,9 +291,9 @@ def by_signs(
     On development a case is read with what the other corpora taught alone.
     """
     readers: dict[str, list[Scored]] = defaultdict(list)
-    corpora = {t.case.variant.corpus for t in found}
+    corpora = {t.case.variant.corpus for t in labeled_cases}
     for corpus in sorted(corpora):
-        own = [t for t in found if t.case.variant.corpus == corpus]
+        own = [t for t in labeled_cases if t.case.variant.corpus == corpus]
         others = [t for t in known if t.case.variant.corpus != corpus]
         taught: list[Example] = [(t.case.values, signs[t.case.name], t.accepted) for t in others]
         if not taught:
@@ -304,13 +307,13 @@ def by_signs(
                 )
                 for t in own
             ]
-            at, name = tuned(rules, taught), rules.name + TUNED
+            at, name = tune_thresholds(rules, taught), rules.name + TUNED
             readers[name] += [
                 _verdict(t, name, rules.judge(t.case.values, signs[t.case.name], at)) for t in own
             ]
-        seen = [(curve(signs[t.case.name]), label_of(t)) for t in others]
+        neighbors = [(curve(signs[t.case.name]), label_of(t)) for t in others]
         readers[CURVE_TRAINED] += [
-            _verdict(t, CURVE_TRAINED, nearest(curve(signs[t.case.name]), seen)) for t in own
+            _verdict(t, CURVE_TRAINED, nearest(curve(signs[t.case.name]), neighbors)) for t in own
         ]
     return readers
 
@@ -329,30 +332,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path)
     parser.add_argument("--sealed", action="store_true")
-    asked = parser.parse_args()
-    half = half_named(sealed=asked.sealed)
-    found, rows = labelled(asked.results, half)
-    known, _ = labelled(asked.results, "development")
-    by_name = {t.case.name: t for t in found}
-    signs = read_signs(asked.results / "signs-development.jsonl")  # by signs.py, of all cases
-    signs |= read_signs(asked.results / f"signs-{half}.jsonl")
-    by_reader = made_here(found, known, rows)
-    if lacking := [t.case.name for t in [*found, *known] if t.case.name not in signs]:
+    args = parser.parse_args()
+    half = half_named(sealed=args.sealed)
+    labeled_cases, rows = labelled(args.results, half)
+    known, _ = labelled(args.results, "development")
+    by_name = {t.case.name: t for t in labeled_cases}
+    signs = read_signs(args.results / "signs-development.jsonl")  # by signs.py, of all cases
+    signs |= read_signs(args.results / f"signs-{half}.jsonl")
+    by_reader = made_here(labeled_cases, known, rows)
+    if lacking := [t.case.name for t in [*labeled_cases, *known] if t.case.name not in signs]:
         raise SystemExit(f"no signs of {len(lacking)} cases, {lacking[0]} among them: run signs.py")
-    by_reader |= by_signs(found, known, signs)
-    for said in read(asked.results / f"verdicts-{half}.jsonl", Diagnosed):
+    by_reader |= by_signs(labeled_cases, known, signs)
+    for said in read(args.results / f"verdicts-{half}.jsonl", Diagnosed):
         if said.case in by_name:
             by_reader[said.reader].append((by_name[said.case], said))
     result = {
-        "labels": labels(found),
+        "labels": labels(labeled_cases),
         "readers": {name: scores_of(pairs) for name, pairs in by_reader.items()},
         "confusion": {n: confusion(p) for n, p in by_reader.items() if n.startswith("doctor")},
         "calibration": {n: calibration(p) for n, p in by_reader.items() if n.startswith("doctor")},
         "repair": repair(
-            found, rows, {d.case: d.seconds / d.run_seconds for _, d in by_reader[PROOF]}
+            labeled_cases, rows, {d.case: d.seconds / d.run_seconds for _, d in by_reader[PROOF]}
         ),
     }
-    path = asked.results / f"scores-{half}.json"
+    path = args.results / f"scores-{half}.json"
     path.write_text(json_lines(result) + "\n", encoding="utf-8")
     said = result["labels"]
     print(f"{half}: {said['cases']} cases, {said['relabelled']:.0%} relabelled")
@@ -362,7 +365,7 @@ def main() -> None:
             f"top-3 {s['top3']:.2f}  F1 {s['macro_f1']:.2f}  alarms {s['false_alarms']}"
         )
     print("repair", result["repair"])
-    for t in found:
+    for t in labeled_cases:
         best = sorted(t.gains.items(), key=lambda x: -x[1])[:3]
         print(f"  {t.case.name}: {said['truth'][t.case.name]['truth']} {best}")
 

@@ -38,23 +38,23 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("texts", type=Path)
     parser.add_argument("folders", type=Path)
-    asked = parser.parse_args()
-    found: dict[tuple[object, int], Shift] = {}
+    args = parser.parse_args()
+    shifts_by_key: dict[tuple[object, int], Shift] = {}
     for case in cases(sealed=False):
-        store = load_run_context(run_folder(case, asked.texts, asked.folders)).store
+        store = load_run_context(run_folder(case, args.texts, args.folders)).store
         if store is None:
             continue
         key = (case.variant, store.tokenizer.vocab_size)
-        if key not in found:
+        if key not in shifts_by_key:
             variant = case.variant
-            found[key] = Shift(
+            shifts_by_key[key] = Shift(
                 corpus=variant.corpus, kind=variant.kind, share=variant.share, vocabulary=key[1],
                 planted=variant.kind.startswith("shifted"),
                 in_tokens=_rounded(distribution_shift_nats(store.train, store.validation, key[1])),
                 measured=_rounded(validation_shift(store)),
             )  # fmt: skip
-    lines = b"".join(msgspec.json.encode(row) + b"\n" for row in found.values())
-    (asked.results / "shifts.jsonl").write_bytes(lines)
+    lines = b"".join(msgspec.json.encode(row) + b"\n" for row in shifts_by_key.values())
+    (args.results / "shifts.jsonl").write_bytes(lines)
 
 
 def _rounded(number: float | None) -> float | None:

@@ -108,13 +108,11 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("folders", type=Path)
     parser.add_argument("--sealed", action="store_true")
-    asked = parser.parse_args()
-    there = [
-        c for c in cases(sealed=asked.sealed) if (asked.folders / c.name / "run.json").exists()
-    ]
-    found = [signs_of(c.name, read_record(asked.folders / c.name)) for c in there]
-    path = asked.results / f"signs-{half_named(sealed=asked.sealed)}.jsonl"
-    path.write_bytes(b"".join(msgspec.json.encode(s) + b"\n" for s in found))
+    args = parser.parse_args()
+    there = [c for c in cases(sealed=args.sealed) if (args.folders / c.name / "run.json").exists()]
+    rows = [signs_of(c.name, read_record(args.folders / c.name)) for c in there]
+    path = args.results / f"signs-{half_named(sealed=args.sealed)}.jsonl"
+    path.write_bytes(b"".join(msgspec.json.encode(s) + b"\n" for s in rows))
 
 
 if __name__ == "__main__":

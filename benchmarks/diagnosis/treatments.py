@@ -96,12 +96,12 @@ def _more_text(case: Case) -> Case | None:
         return with_variant(case, kind="plain")
     if case.variant.kind != "plain":
         return None
-    held_out = sizes(case.variant)[1]
+    num_validation_bytes = sizes(case.variant)[1]
     factor = min(8, v["epoch"], 2 / case.variant.share)
-    passes = max(1, round(v["epoch"] / factor))
-    text = case.variant.share * v["epoch"] / passes
-    more = with_variant(case, share=text, held_out_bytes=held_out)
-    return _set(more, epoch=passes) if passes < v["epoch"] else None
+    epochs = max(1, round(v["epoch"] / factor))
+    text = case.variant.share * v["epoch"] / epochs
+    more = with_variant(case, share=text, validation_bytes=num_validation_bytes)
+    return _set(more, epoch=epochs) if epochs < v["epoch"] else None
 
 
 def _scheduled(case: Case) -> Case | None:

@@ -41,12 +41,12 @@ BUYS = {r.cause for r in TREATMENTS if r.buys}
 @dataclass(frozen=True)
 class Truth:
     """`gains`: by cause the best treatment's share of the control's loss; no `causes`: healthy.
-    `undecided`: what the trials do not tell from `causes`, by one standard error: causes whose gain
+    `ambiguous`: what the trials do not tell from `causes`, by one standard error: causes whose gain
     is worth having but within noise, or `healthy` where the best gain only just is."""
 
     case: Case
     causes: frozenset[str]
-    undecided: frozenset[str]
+    ambiguous: frozenset[str]
     gains: dict[str, float]
     control: float
     twin: float | None
@@ -55,13 +55,15 @@ class Truth:
     @property
     def relabelled(self) -> bool:
         """Whether none of what was planted is in the truth."""
-        wanted = set(self.case.planted) - {"noise_floor"}
-        return bool(wanted - self.causes == wanted if wanted else self.causes)
+        planted_causes = set(self.case.planted) - {"noise_floor"}
+        return bool(
+            planted_causes - self.causes == planted_causes if planted_causes else self.causes
+        )
 
     @property
     def accepted(self) -> frozenset[str]:
         """Verdicts that are right, or not wrong by anything measured."""
-        return self.strict | self.undecided
+        return self.strict | self.ambiguous
 
     @property
     def strict(self) -> frozenset[str]:
@@ -95,26 +97,28 @@ def truths(cases: list[Case], rows: list[Trained]) -> list[Truth]:
         by_case[r.case].append(r)
     noise = deviations(rows, {c.name: c.variant.corpus for c in cases})
     usual = statistics.median(noise.values()) if noise else FALLBACK_DEVIATION
-    found = []
+    labeled_cases = []
     for case in cases:
         own = by_case[case.name]
         control = {r.seed: r.best for r in own if r.treatment == ""}
         if not control:
             continue
         deviation = noise.get(case.variant.corpus, usual)
-        found.append(_truth(case, own, control, deviation))
-    return found
+        labeled_cases.append(_truth(case, own, control, deviation))
+    return labeled_cases
 
 
 def _truth(case: Case, own: list[Trained], control: dict[int, float], deviation: float) -> Truth:
-    by_remedy: dict[str, list[tuple[str, float]]] = defaultdict(list)
+    gains_by_treatment: dict[str, list[tuple[str, float]]] = defaultdict(list)
     for r in own:
         if r.cause and r.seed in control and r.diverged_step is None:
-            by_remedy[r.treatment].append((r.cause, (control[r.seed] - r.best) / control[r.seed]))
+            gains_by_treatment[r.treatment].append(
+                (r.cause, (control[r.seed] - r.best) / control[r.seed])
+            )
     gains: dict[str, float] = {}
     claimed: dict[str, float] = {}
     errors: dict[str, float] = {}
-    for pairs in by_remedy.values():
+    for pairs in gains_by_treatment.values():
         cause = pairs[0][0]
         gain = statistics.mean(g for _, g in pairs)
         error = deviation / math.sqrt(len(pairs))
@@ -122,23 +126,25 @@ def _truth(case: Case, own: list[Trained], control: dict[int, float], deviation:
             gains[cause], errors[cause] = gain, error
         if gain > max(_worth(cause), NOISE * error) and gain > claimed.get(cause, 0.0):
             claimed[cause] = gain
-    causes = {c for c, g in claimed.items() if g >= least_for(c, claimed) - errors[c]}
-    undecided = _undecided(gains, claimed, errors)
+    causes = {c for c, g in claimed.items() if g >= compute_min_gain(c, claimed) - errors[c]}
+    ambiguous = _find_ambiguous(gains, claimed, errors)
     own_control = next((r for r in own if r.treatment == "" and r.seed == 0), None)
     fixed = _by_construction(case, own_control)
     if fixed:
-        causes, undecided = fixed, {"healthy", *causes} if fixed == {"duplicate_data"} else set()
+        causes, ambiguous = fixed, {"healthy", *causes} if fixed == {"duplicate_data"} else set()
     twin = next((r.best for r in own if r.treatment == "twin" and r.seed == 0), None)
     first = control.get(0, statistics.mean(control.values()))
-    tried = len(by_remedy)
-    return Truth(case, frozenset(causes), frozenset(undecided), gains, first, twin, tried)
+    tried = len(gains_by_treatment)
+    return Truth(case, frozenset(causes), frozenset(ambiguous), gains, first, twin, tried)
 
 
-def _undecided(
+def _find_ambiguous(
     gains: dict[str, float], claimed: dict[str, float], errors: dict[str, float]
 ) -> set[str]:
     worth = {c: g for c, g in gains.items() if g >= _worth(c) - errors[c] and g > 0}
-    as_good = {c for c, g in worth.items() if g >= least_for(c, worth) - errors[c]} - {*claimed}
+    as_good = {c for c, g in worth.items() if g >= compute_min_gain(c, worth) - errors[c]} - {
+        *claimed
+    }
     best = max(claimed, key=lambda c: claimed[c], default=None)
     if best is not None and claimed[best] - _worth(best) < errors[best]:
         as_good.add("healthy")
@@ -149,7 +155,7 @@ def _worth(cause: str) -> float:
     return WORTH_BUYING if cause in BUYS else WORTH
 
 
-def least_for(cause: str, claimed: dict[str, float]) -> float:
+def compute_min_gain(cause: str, claimed: dict[str, float]) -> float:
     """Gain from which `cause` is in the truth set: within `AS_GOOD` of the best, where what must
     be bought counts at its `PRICE` against what is free."""
     others = (

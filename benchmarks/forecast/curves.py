@@ -21,23 +21,23 @@ class Case:
 
     number: int
     corpus: str
-    traits: RunFeatures
-    seen: ObservedCurve
+    features: RunFeatures
+    observed: ObservedCurve
     ahead: TrajectoryPoints
     """The ends of the epochs after the cut; the last is the end of the run."""
     truth: Floats
     accuracy: Floats
-    seen_accuracy: float | None
+    observed_accuracy: float | None
     spans: LossSpans
-    held_steps: Floats
+    validation_steps: Floats
     steps: int
     epochs: int
 
 
 def load(file: Path) -> list[dict[str, Any]]:
     """All recorded runs, in order."""
-    found = [json.loads(line) for line in file.read_text().splitlines()]
-    return sorted(found, key=lambda r: int(r["number"]))
+    records = [json.loads(line) for line in file.read_text().splitlines()]
+    return sorted(records, key=lambda r: int(r["number"]))
 
 
 def whole_case(record: dict[str, Any], training_error: float) -> Case:
@@ -45,18 +45,18 @@ def whole_case(record: dict[str, Any], training_error: float) -> Case:
     run, way = record["runs"][0], way_for(record, 0)
     spans = spans_of(run)
     return Case(
-        number=record["number"], corpus=record["corpus"], traits=traits_of(record),
-        seen=_see(record, way, spans, run["epochs"], training_error),
+        number=record["number"], corpus=record["corpus"], features=build_features(record),
+        observed=_see(record, way, spans, run["epochs"], training_error),
         ahead=way.points_at(np.array([float(run["steps"])])), truth=np.array([0.0]),
-        accuracy=np.array([0.0]), seen_accuracy=None, spans=spans,
-        held_steps=np.array([]), steps=run["steps"], epochs=len(run["epochs"]),
+        accuracy=np.array([0.0]), observed_accuracy=None, spans=spans,
+        validation_steps=np.array([]), steps=run["steps"], epochs=len(run["epochs"]),
     )  # fmt: skip
 
 
 def case_of(record: dict[str, Any], share: float, training_error: float) -> Case | None:
     """The first `share` of a run as seen; None if nothing comes after."""
     run = record["runs"][0]
-    way, traits = way_for(record, 0), traits_of(record)
+    way, features = way_for(record, 0), build_features(record)
     cut = int(run["steps"] * share)
     spans = spans_of(run).until(cut)
     done = [e for e in run["epochs"] if e["step"] <= cut]
@@ -64,13 +64,13 @@ def case_of(record: dict[str, Any], share: float, training_error: float) -> Case
     if not ahead or len(spans.ends) < 4:
         return None
     return Case(
-        number=record["number"], corpus=record["corpus"], traits=traits,
-        seen=_see(record, way, spans, done, training_error),
+        number=record["number"], corpus=record["corpus"], features=features,
+        observed=_see(record, way, spans, done, training_error),
         ahead=way.points_at(np.array([float(e["step"]) for e in ahead])),
         truth=np.array([e["validation_loss"] for e in ahead]),
         accuracy=np.array([e["validation_accuracy"] for e in ahead]),
-        seen_accuracy=done[-1]["validation_accuracy"] if done else None,
-        spans=spans, held_steps=np.array([float(e["step"]) for e in done]),
+        observed_accuracy=done[-1]["validation_accuracy"] if done else None,
+        spans=spans, validation_steps=np.array([float(e["step"]) for e in done]),
         steps=run["steps"], epochs=len(run["epochs"]),
     )  # fmt: skip
 
@@ -86,18 +86,18 @@ def further_case(record: dict[str, Any], training_error: float) -> Case | None:
     on = way_for(record, 1, (float(at.trained[0]), float(at.epochs[0])))
     spans = spans_of(run)
     return Case(
-        number=record["number"], corpus=record["corpus"], traits=traits_of(record),
-        seen=_see(record, way, spans, run["epochs"], training_error),
+        number=record["number"], corpus=record["corpus"], features=build_features(record),
+        observed=_see(record, way, spans, run["epochs"], training_error),
         ahead=on.points_at(np.array([float(e["step"]) for e in more["epochs"]])),
         truth=np.array([e["validation_loss"] for e in more["epochs"]]),
         accuracy=np.array([e["validation_accuracy"] for e in more["epochs"]]),
-        seen_accuracy=best["validation_accuracy"],
-        spans=spans, held_steps=np.array([float(e["step"]) for e in run["epochs"]]),
+        observed_accuracy=best["validation_accuracy"],
+        spans=spans, validation_steps=np.array([float(e["step"]) for e in run["epochs"]]),
         steps=run["steps"], epochs=len(run["epochs"]),
     )  # fmt: skip
 
 
-def traits_of(record: dict[str, Any]) -> RunFeatures:
+def build_features(record: dict[str, Any]) -> RunFeatures:
     """What the run was."""
     config = record["config"]
     return RunFeatures(

@@ -51,7 +51,7 @@ class Forecast:
     value: float
     below: float
     above: float
-    belief: CurvePrior
+    prior: CurvePrior
 
     @property
     def miss(self) -> float:
@@ -60,7 +60,7 @@ class Forecast:
         return off / self.above if off > 0 else -off / self.below
 
 
-def first_belief() -> CurvePrior:
+def make_first_prior() -> CurvePrior:
     """Middling values with wide deviations, to begin from."""
     mean = np.zeros((len(PARAMETERS), len(FEATURES)))
     mean[:, 0] = [np.log(0.5), np.log(3e4), np.log(0.5), np.log(0.1), np.log(0.2), np.log(0.03), 0]
@@ -74,21 +74,21 @@ def first_belief() -> CurvePrior:
 
 def learn(records: list[dict[str, Any]]) -> CurvePrior:
     """The belief that explains whole runs best."""
-    belief = first_belief()
+    prior = make_first_prior()
     cases = [whole_case(r, TRAINING_ERROR) for r in records]
-    X = np.stack([c.traits.features() for c in cases])
+    X = np.stack([c.features.features() for c in cases])
     penalty = RIDGE * np.eye(len(FEATURES))
     penalty[0, 0] = 0
     for _ in range(ROUNDS):
-        found = [fit_posterior(c.seen, c.traits, belief) for c in cases]
-        Z = np.stack([p.z for p in found])
+        posteriors = [fit_posterior(c.observed, c.features, prior) for c in cases]
+        Z = np.stack([p.z for p in posteriors])
         mean = np.linalg.solve(X.T @ X + penalty, X.T @ Z).T
         rest = Z - X @ mean.T
-        spread = rest.T @ rest / len(cases) + np.mean([p.covariance for p in found], axis=0)
+        spread = rest.T @ rest / len(cases) + np.mean([p.covariance for p in posteriors], axis=0)
         spread += 1e-4 * np.eye(len(PARAMETERS))
-        belief = msgspec.structs.replace(belief, mean=mean.tolist(), covariance=spread.tolist())
+        prior = msgspec.structs.replace(prior, mean=mean.tolist(), covariance=spread.tolist())
     falling, rising = accuracy_slopes(records)
-    return msgspec.structs.replace(belief, accuracy_slope=falling, accuracy_slope_rising=rising)
+    return msgspec.structs.replace(prior, accuracy_slope=falling, accuracy_slope_rising=rising)
 
 
 def accuracy_slopes(records: list[dict[str, Any]]) -> tuple[float, float]:
@@ -98,16 +98,16 @@ def accuracy_slopes(records: list[dict[str, Any]]) -> tuple[float, float]:
         for a, b in zip(run["epochs"], run["epochs"][1:], strict=False):
             fell = a["validation_loss"] - b["validation_loss"]
             if abs(fell) > WORTH_COUNTING:
-                gained = b["validation_accuracy"] - a["validation_accuracy"]
-                (falling if fell > 0 else rising).append(gained / fell)
+                accuracy_change = b["validation_accuracy"] - a["validation_accuracy"]
+                (falling if fell > 0 else rising).append(accuracy_change / fell)
     return float(np.median(falling)), float(np.median(rising)) if rising else 0.0
 
 
-def forecast(case: Case, belief: CurvePrior) -> tuple[float, float, float]:
+def forecast(case: Case, prior: CurvePrior) -> tuple[float, float, float]:
     """Value and unwidened 80 % deviations below and above, for the end of `case`."""
-    posterior = fit_posterior(case.seen, case.traits, belief)
+    posterior = fit_posterior(case.observed, case.features, prior)
     draws = posterior.sample_validation_losses(case.ahead[-1:], DRAWS)[:, 0]
-    noise = np.random.default_rng(1).standard_normal(DRAWS) * belief.validation_error
+    noise = np.random.default_rng(1).standard_normal(DRAWS) * prior.validation_error
     low, high = np.quantile(draws + noise, [0.1, 0.9])
     return float(draws[0]), float(draws[0] - low), float(high - draws[0])
 
@@ -116,17 +116,17 @@ def cross(records: list[dict[str, Any]]) -> list[Forecast]:
     """Forecasts of each run by a belief learned without it."""
     rows = []
     for fold in range(FOLDS):
-        belief = learn([r for i, r in enumerate(records) if i % FOLDS != fold])
+        prior = learn([r for i, r in enumerate(records) if i % FOLDS != fold])
         for record in records[fold::FOLDS]:
-            rows += forecasts_of(record, belief, fold)
+            rows += forecasts_of(record, prior, fold)
     return rows
 
 
-def forecasts_of(record: dict[str, Any], belief: CurvePrior, fold: int) -> list[Forecast]:
+def forecasts_of(record: dict[str, Any], prior: CurvePrior, fold: int) -> list[Forecast]:
     """What `belief` says of a run of which so much was seen, each of `SHARES` and all of it."""
     cases = [(s, case_of(record, s, TRAINING_ERROR)) for s in SHARES]
     cases.append((1.0, further_case(record, TRAINING_ERROR)))
-    return [Forecast(fold, s, c, *forecast(c, belief), belief) for s, c in cases if c]
+    return [Forecast(fold, s, c, *forecast(c, prior), prior) for s, c in cases if c]
 
 
 def widening(rows: list[Forecast]) -> float:
@@ -137,14 +137,14 @@ def widening(rows: list[Forecast]) -> float:
 def main() -> None:
     records = load(Path(sys.argv[1]))
     rows = cross(records)
-    belief = msgspec.structs.replace(
+    prior = msgspec.structs.replace(
         learn(records),
         interval_scale=widening([r for r in rows if r.share < 1]),
         interval_scale_continued=widening([r for r in rows if r.share == 1]),
         fitted_on=f"benchmarks/forecast/fit.py, {len(records)} runs, "
         f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
     )
-    Path(sys.argv[2]).write_bytes(msgspec.json.format(msgspec.json.encode(belief)) + b"\n")
+    Path(sys.argv[2]).write_bytes(msgspec.json.format(msgspec.json.encode(prior)) + b"\n")
 
 
 if __name__ == "__main__":

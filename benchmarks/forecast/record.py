@@ -43,10 +43,10 @@ from descend.training.train_state import TrainState, load_weights
 from descend.training.training_run import initial_train_state, make_train_plan
 from descend.trials.prepared_trial import trial_execution
 
-MOST_BINS = 256
+MAX_BINS = 256
 """Training losses are kept as means over so many equal spans of the run."""
 
-MOST_FLOPS = 8e10
+MAX_FLOPS = 8e10
 """Operations of a run: a few seconds of one core."""
 
 BYTES_PER_TOKEN = {300: 1.3, 512: 1.8, 1024: 2.3, 2048: 2.8}
@@ -61,7 +61,7 @@ FIRST_SMALL, SMALL_FLOPS = 25, 1.2e10
 FURTHER = 0.4
 """Share of the runs that are trained further."""
 
-MOST_STEPS, LEAST_STEPS = 1200, 80
+MAX_STEPS, MIN_STEPS = 1200, 80
 
 
 def main() -> None:
@@ -100,28 +100,28 @@ def one(number: int, sources: dict[str, bytes], scratch: Path) -> dict[str, Any]
         drawn = draw(pick, small)
         size = int(drawn.pop("bytes"))
         text = slice_of(sources[corpus], size, pick)
-        if hopeless(drawn, len(text), small):
+        if is_too_large(drawn, len(text), small):
             continue
         path = scratch / f"{corpus}-{number}.txt"
         path.write_bytes(text)
-        asked = make_config(drawn | {"corpus_dir": str(path)})
-        run = ready(asked)
-        steps = run.course.total_steps
-        flops = steps * run.course.batches.tokens_per_step * training_flops_per_token(
-            run.state.model.shape, asked.seq_len
+        drawn_config = make_config(drawn | {"corpus_dir": str(path)})
+        run = ready(drawn_config)
+        steps = run.plan.total_steps
+        flops = steps * run.plan.batches.tokens_per_step * training_flops_per_token(
+            run.state.model.shape, drawn_config.seq_len
         )  # fmt: skip
-        if LEAST_STEPS <= steps <= MOST_STEPS and flops <= (SMALL_FLOPS if small else MOST_FLOPS):
+        if MIN_STEPS <= steps <= MAX_STEPS and flops <= (SMALL_FLOPS if small else MAX_FLOPS):
             break
     runs = [curve(run)]
     if pick.random() < FURTHER:
         best = run.state.best
         assert best is not None
-        assert asked.epoch is not None
-        more = pick.randint(1, max(1, asked.epoch))
-        again = ready(make_config(asked.model_dump() | {"epoch": more}))
+        assert drawn_config.epoch is not None
+        more = pick.randint(1, max(1, drawn_config.epoch))
+        again = ready(make_config(drawn_config.model_dump() | {"epoch": more}))
         load_weights(again.state.model, best.weights)
         runs.append(curve(again))
-    info, resolved = run.store.info, run.course.config.model_dump(mode="json")
+    info, resolved = run.store.info, run.plan.config.model_dump(mode="json")
     return {
         "corpus": corpus,
         "bytes": len(text),
@@ -143,31 +143,31 @@ class Ready:
     """A run before its first step."""
 
     store: TokenStore
-    course: TrainPlan
+    plan: TrainPlan
     state: TrainState
 
 
-def ready(asked: RunConfig) -> Ready:
+def ready(drawn_config: RunConfig) -> Ready:
     """As `training.job.new_job`, in one fixed way of computing: nothing is tried out."""
-    store = tokenize_corpus(asked)
-    inputs = gather_step_inputs(asked, store, choose_shape(asked, store, None))
-    execution = trial_execution(asked)
+    store = tokenize_corpus(drawn_config)
+    inputs = gather_step_inputs(drawn_config, store, choose_shape(drawn_config, store, None))
+    execution = trial_execution(drawn_config)
     torch.set_num_threads(execution.threads)
     assembly = RunAssembly(
         inputs.config, inputs.shape, inputs.batches, inputs.build_model,
-        requested=asked, store=store, execution=execution,
+        requested=drawn_config, store=store, execution=execution,
     )  # fmt: skip
     return Ready(store, make_train_plan(assembly), initial_train_state(inputs, execution))
 
 
-def hopeless(drawn: dict[str, Any], nbytes: int, small: bool) -> bool:
+def is_too_large(drawn: dict[str, Any], nbytes: int, small: bool) -> bool:
     """Whether a run is far outside the bounds, seen without tokenizing: saves preparing it."""
     tokens = nbytes * (1 - VALIDATION) / BYTES_PER_TOKEN[drawn["vocab_size"]]
     steps = drawn["epoch"] * tokens / (drawn["batch_size"] * drawn["seq_len"])
     shape = shape_from_run_config(make_config(drawn), drawn["vocab_size"])
     flops = drawn["epoch"] * tokens * training_flops_per_token(shape, drawn["seq_len"])
-    most = SMALL_FLOPS if small else MOST_FLOPS
-    return not (LEAST_STEPS / FAR <= steps <= MOST_STEPS * FAR and flops <= most * FAR)
+    max_flops = SMALL_FLOPS if small else MAX_FLOPS
+    return not (MIN_STEPS / FAR <= steps <= MAX_STEPS * FAR and flops <= max_flops * FAR)
 
 
 def draw(pick: random.Random, small: bool) -> dict[str, Any]:
@@ -178,9 +178,9 @@ def draw(pick: random.Random, small: bool) -> dict[str, Any]:
         heads = min(heads, 4)
     width = heads * 16
     seq_len = pick.choice([32, 64, 64, 128])
-    most_bytes = 150_000 if small else 500_000
+    max_bytes = 150_000 if small else 500_000
     return {
-        "bytes": round(25_000 * (most_bytes / 25_000) ** pick.random()),
+        "bytes": round(25_000 * (max_bytes / 25_000) ** pick.random()),
         "architecture": "gpt" if gpt else "modern",
         "optimizer": "adamw" if gpt or pick.random() < 0.2 else "muon",
         "embed_dim": width, "num_heads": heads, "ff_dim": 4 * width,
@@ -209,7 +209,7 @@ def curve(job: Ready) -> dict[str, Any]:
     losses: list[float] = []
     epochs: list[dict[str, Any]] = []
     seconds = 0.0
-    for records in train(job.state, job.course):
+    for records in train(job.state, job.plan):
         for record in records:
             if isinstance(record, Step):
                 losses.append(record.loss)
@@ -221,13 +221,13 @@ def curve(job: Ready) -> dict[str, Any]:
                     "validation_accuracy": round(record.validation_accuracy, 5),
                     "bits_per_byte": round(record.bits_per_byte, 5),
                 })  # fmt: skip
-    edges = np.unique(np.linspace(0, len(losses), min(MOST_BINS, len(losses)) + 1).round())
+    edges = np.unique(np.linspace(0, len(losses), min(MAX_BINS, len(losses)) + 1).round())
     bins = [round(float(np.mean(losses[int(a) : int(b)])), 4) for a, b in pairwise(edges)]
     return {
         "steps": len(losses),
-        "tokens_per_step": job.course.batches.tokens_per_step,
-        "epochs_planned": job.course.epochs,
-        "warmup_steps": job.course.config.warmup_steps,
+        "tokens_per_step": job.plan.batches.tokens_per_step,
+        "epochs_planned": job.plan.epochs,
+        "warmup_steps": job.plan.config.warmup_steps,
         "bins": bins,
         "epochs": epochs,
         "seconds": round(seconds, 2),

@@ -35,16 +35,16 @@ points from running away."""
 
 def last_value(case: Case) -> float:
     """The newest held-out loss, or before there is one the newest training loss."""
-    if len(case.seen.validation_losses):
-        return float(case.seen.validation_losses[-1])
+    if len(case.observed.validation_losses):
+        return float(case.observed.validation_losses[-1])
     return float(case.spans.losses[-max(1, len(case.spans.losses) // 20) :].mean())
 
 
 def power_law(case: Case, end: float) -> float:
     """E + A t^-a through the held-out losses if there are three, else through the training losses
     after the first tenth."""
-    if len(case.held_steps) >= 3:
-        steps, losses = case.held_steps, case.seen.validation_losses
+    if len(case.validation_steps) >= 3:
+        steps, losses = case.validation_steps, case.observed.validation_losses
     else:
         late = case.spans.ends > case.spans.ends[-1] / 10
         steps, losses = case.spans.ends[late], case.spans.losses[late]
@@ -61,28 +61,30 @@ def power_law(case: Case, end: float) -> float:
 
 
 def _last_step(case: Case) -> float:
-    return float(case.held_steps[-1] if len(case.held_steps) >= 3 else case.spans.ends[-1])
+    return float(
+        case.validation_steps[-1] if len(case.validation_steps) >= 3 else case.spans.ends[-1]
+    )
 
 
-def score(found: Forecast, factor: float, steps_ahead: float) -> dict[str, Any]:
+def score(prediction: Forecast, factor: float, steps_ahead: float) -> dict[str, Any]:
     """A forecast beside the truth and the simpler ones."""
-    case = found.case
+    case = prediction.case
     end = case.spans.ends[-1] + steps_ahead
     row: dict[str, Any] = {
-        "run": case.number, "corpus": case.corpus, "seen": found.share, "epochs": case.epochs,
-        "truth": round(float(case.truth[-1]), 4), "forecast": round(found.value, 4),
-        "low": round(found.value - factor * found.below, 4),
-        "high": round(found.value + factor * found.above, 4),
+        "run": case.number, "corpus": case.corpus, "seen": prediction.share, "epochs": case.epochs,
+        "truth": round(float(case.truth[-1]), 4), "forecast": round(prediction.value, 4),
+        "low": round(prediction.value - factor * prediction.below, 4),
+        "high": round(prediction.value + factor * prediction.above, 4),
         "last_value": round(last_value(case), 4), "power_law": round(power_law(case, end), 4),
     }  # fmt: skip
-    if case.seen_accuracy is not None:
+    if case.observed_accuracy is not None:
         at = (
-            case.seen.validation_losses[-1]
-            if found.share < 1
-            else case.seen.validation_losses.min()
+            case.observed.validation_losses[-1]
+            if prediction.share < 1
+            else case.observed.validation_losses.min()
         )
         expected = expected_accuracy(
-            np.array([found.value]), float(at), case.seen_accuracy, found.belief
+            np.array([prediction.value]), float(at), case.observed_accuracy, prediction.prior
         )
         row["accuracy_error"] = round(float(expected[0] - case.accuracy[-1]), 4)
     return row
@@ -92,18 +94,18 @@ def rows_of(records: list[dict[str, Any]], fresh: list[dict[str, Any]]) -> list[
     """All scored forecasts: of `fresh`, or where there are none of `records` by each other."""
     forecasts = cross(records)
     if fresh:
-        belief, factors = learn(records), _factors(forecasts)
-        judged = [(f, factors) for r in fresh for f in forecasts_of(r, belief, fold=-1)]
+        prior, factors = learn(records), _factors(forecasts)
+        scored_forecasts = [(f, factors) for r in fresh for f in forecasts_of(r, prior, fold=-1)]
     else:
         by_fold = [_factors([f for f in forecasts if f.fold != fold]) for fold in range(FOLDS)]
-        judged = [(f, by_fold[f.fold]) for f in forecasts]
+        scored_forecasts = [(f, by_fold[f.fold]) for f in forecasts]
     further = {r["number"]: r["runs"][1]["steps"] for r in fresh or records if len(r["runs"]) > 1}
     rows = []
-    for found, factors in judged:
-        whole = found.share == 1
-        left = found.case.steps - found.case.spans.ends[-1]
-        ahead = further[found.case.number] if whole else left
-        rows.append(score(found, factors[whole], ahead))
+    for prediction, factors in scored_forecasts:
+        whole = prediction.share == 1
+        left = prediction.case.steps - prediction.case.spans.ends[-1]
+        ahead = further[prediction.case.number] if whole else left
+        rows.append(score(prediction, factors[whole], ahead))
     return sorted(rows, key=lambda r: (r["run"], r["seen"]))
 
 

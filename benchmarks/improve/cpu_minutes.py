@@ -46,8 +46,8 @@ def train_once(text: Path, num_bytes: int, minutes: str) -> dict[str, object]:
 
 def main() -> None:
     """Run what the command line names."""
-    results, text, num_bytes, *wanted = sys.argv[1:]
-    for minutes in wanted:
+    results, text, num_bytes, *minutes_list = sys.argv[1:]
+    for minutes in minutes_list:
         line = train_once(Path(text), int(num_bytes), minutes)
         with Path(results).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")

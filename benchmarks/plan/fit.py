@@ -50,7 +50,7 @@ has to tell good configurations from better ones, and how bad a bad one is need 
 UNRIVALLED = 0.1
 """The same for runs that had no rivals: those of the forecast benchmark and of full size."""
 
-SHORTEST_STEPS = 20
+MIN_STEPS = 20
 """Trials of fewer updates are left out: the formula does not describe the first moments."""
 
 
@@ -60,7 +60,7 @@ def rows_of(trials: Path, hardness: dict[str, float]) -> list[dict[str, Any]]:
     for line in trials.read_text().splitlines():
         r = json.loads(line)
         v = r["values"]
-        if r["steps"] < SHORTEST_STEPS or v.get("architecture", "modern") != "modern":
+        if r["steps"] < MIN_STEPS or v.get("architecture", "modern") != "modern":
             continue
         steps = r["best_step"]
         setting = ScalingLawInput(
@@ -86,7 +86,7 @@ def curve_rows(curves: Path, hardness: dict[str, float]) -> list[dict[str, Any]]
         if r["corpus"] not in hardness:
             continue
         kind = (c["architecture"], c["optimizer"], c["schedule"], c["dropout_rate"])
-        if kind != ("modern", "muon", "wsd", 0.0) or run["steps"] < SHORTEST_STEPS:
+        if kind != ("modern", "muon", "wsd", 0.0) or run["steps"] < MIN_STEPS:
             continue
         setting = ScalingLawInput(
             text_difficulty=hardness[r["corpus"]],
@@ -108,10 +108,10 @@ def curve_rows(curves: Path, hardness: dict[str, float]) -> list[dict[str, Any]]
 def run_row(file: Path, hardness: dict[str, float]) -> dict[str, Any]:
     """The same from one run of full size."""
     run = json.loads(file.read_text())
-    c, corpus, outcome = run["resolved"], run["corpus"], run["result"]
+    c, corpus, result = run["resolved"], run["corpus"], run["result"]
     name = run["command"].split()[2].removesuffix(".txt")
     batch = c["batch_size"] * c["seq_len"]
-    last = outcome["epochs"][-1]
+    last = result["epochs"][-1]
     setting = ScalingLawInput(
         text_difficulty=hardness[name],
         block_parameters=12 * c["num_layers"] * c["embed_dim"] ** 2,
@@ -121,8 +121,8 @@ def run_row(file: Path, hardness: dict[str, float]) -> dict[str, Any]:
         batch_tokens=batch, context=c["seq_len"], learning_rate=c["learning_rate"],
     )  # fmt: skip
     return {
-        "corpus": name, "setting": setting, "seconds": outcome["seconds"], "steps": last["step"],
-        "measured": outcome["bits_per_byte"], "rivals": False,
+        "corpus": name, "setting": setting, "seconds": result["seconds"], "steps": last["step"],
+        "measured": result["bits_per_byte"], "rivals": False,
     }  # fmt: skip
 
 
@@ -186,8 +186,8 @@ stray does not widen all intervals."""
 def main() -> None:
     samples = json.loads((Path(__file__).parent / "samples.json").read_text())
     hardness = {
-        name: msgspec.convert(found, type=CorpusProfile, strict=False).difficulty
-        for name, found in samples.items()
+        name: msgspec.convert(records, type=CorpusProfile, strict=False).difficulty
+        for name, records in samples.items()
     }
     rows = rows_of(Path(sys.argv[1]), hardness)
     if len(sys.argv) > 3:

@@ -27,13 +27,13 @@ EMBEDDED = ("python", "stories")
 
 def main() -> None:
     texts, made, out = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
-    found = {}
+    samples = {}
     for name in CORPORA:
         where = name if name in EMBEDDED else str(corpus_file(name, texts, made))
         sample = profile_corpus(prepare_documents(make_config({"corpus_dir": where, "seed": 1})))
-        found[name] = msgspec.to_builtins(sample, str_keys=True)
-        print(name, found[name], flush=True)
-    out.write_text(json.dumps(found, indent=1) + "\n")
+        samples[name] = msgspec.to_builtins(sample, str_keys=True)
+        print(name, samples[name], flush=True)
+    out.write_text(json.dumps(samples, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -55,8 +55,8 @@ def configurations(corpus: str, limit: float) -> dict[str, dict[str, Any]]:
     """What is tried at this limit, by name."""
     guide = {k: v for k, v in PRESETS["guide"].items() if k not in ("epoch", "precision")}
     plan = plan_of(corpus, limit)
-    passes = math.ceil(plan.predicted.num_epochs)
-    open_key = {"token_dropout": choose_token_dropout(make_config(plan.config), passes)}
+    epochs = math.ceil(plan.predicted.num_epochs)
+    open_key = {"token_dropout": choose_token_dropout(make_config(plan.config), epochs)}
     return {
         "plan": plan.config | open_key | {"seed": 1},
         "guide": guide | {"seed": 1},

@@ -20,7 +20,7 @@ from trial import trial
 from trial_args import parse_trial_args
 
 DRAWS = 12
-KEPT = 4
+NUM_FINALISTS = 4
 
 
 def draw(pick: random.Random, small: bool) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def main() -> None:
             first.append(trial(args.trials, corpus, text, values, round(args.limit / 3, 1)))
             show(first[-1])
         first.sort(key=lambda r: r["bits_per_byte"])
-        for better in first[:KEPT]:
+        for better in first[:NUM_FINALISTS]:
             if args.is_over:
                 return
             show(trial(args.trials, corpus, text, better["values"], args.limit))

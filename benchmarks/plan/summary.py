@@ -19,7 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 from corpora import REPORT_ONLY
 from score import configurations, plan_of
-from search import KEPT, draws
+from search import NUM_FINALISTS, draws
 
 CORPORA = ("tinyshakespeare", "austen_100k", "moby_dick", "quijote", "library")
 LIMITS = (20.0, 60.0, 120.0)
@@ -29,11 +29,11 @@ Trials = dict[tuple[str, float, str], float]
 
 def read_trials(file: Path) -> Trials:
     """Bits per byte by corpus, limit and configuration."""
-    found: Trials = {}
+    trials_by_text: Trials = {}
     for line in file.read_text().splitlines():
         r = json.loads(line)
-        found[r["corpus"], r["seconds"], _key(r["values"])] = r["bits_per_byte"]
-    return found
+        trials_by_text[r["corpus"], r["seconds"], _key(r["values"])] = r["bits_per_byte"]
+    return trials_by_text
 
 
 def row(trials: Trials, corpus: str, limit: float) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def searched(trials: Trials, corpus: str, limit: float) -> float | None:
     keys = [_key(values) for values in draws(corpus)]
     first = [(trials.get((corpus, round(limit / 3, 1), key)), key) for key in keys]
     tried = sorted((bits, key) for bits, key in first if bits is not None)
-    finals = [trials.get((corpus, limit, key)) for _, key in tried[:KEPT]]
+    finals = [trials.get((corpus, limit, key)) for _, key in tried[:NUM_FINALISTS]]
     if len(tried) < len(keys) or None in finals:
         return None
     return min(bits for bits in [*finals, *(bits for bits, _ in tried)] if bits is not None)

@@ -36,14 +36,14 @@ from descend.training.recipe import choose_warmup
 from descend.training.train_state import TrainState
 
 HERE = Path(__file__).parent
-JUDGED_BYTES = 100_000
+EVALUATED_BYTES = 100_000
 """Held-out text that every trial on a corpus is judged on: the same bytes for each vocabulary."""
 
-SPREAD_FROM, STRETCHES = 4, 16
+SPREAD_FROM, NUM_SECTIONS = 4, 16
 """Times as many held-out tokens as bytes that are judged, from which they are taken from so many
 places."""
 
-MOST_JUDGMENTS = 10
+MAX_EVALUATIONS = 10
 """Times a run of several passes is judged, evenly spread; the best counts, as its model is kept."""
 
 
@@ -66,15 +66,15 @@ def trial(folder: Path, corpus: str, text: Path, values: dict[str, Any], seconds
     shape = shape_from_run_config(config, store.tokenizer.vocab_size)
     per_step = seconds_per_step(config, shape.vocab_size)
     steps = max(1, min(int(seconds / per_step), config.max_steps or sys.maxsize))
-    judged = run(config, shape, store, steps)
-    best = min(judged, key=lambda j: j["bits_per_byte"])
+    evaluations = run(config, shape, store, steps)
+    best = min(evaluations, key=lambda j: j["bits_per_byte"])
     result = {
         "corpus": corpus, "seconds": seconds, "values": values, "steps": steps,
         "seconds_per_step": per_step, "vocab_size": shape.vocab_size,
         "train_bytes": store.info.train_bytes, "train_tokens": store.info.train_tokens,
         "num_epochs": steps * config.batch_size * config.seq_len / store.info.train_tokens,
         "bits_per_byte": best["bits_per_byte"], "best_step": best["step"],
-        "evaluations": judged,
+        "evaluations": evaluations,
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     aside = file.with_suffix(f".{os.getpid()}")
@@ -94,30 +94,30 @@ def run(config: RunConfig, shape: ModelShape, store: TokenStore, steps: int) -> 
     model.train()
     state = TrainState(model, make_optimizers(model, config), make_grad_scaler(way))
     rate = make_lr_schedule(config, choose_warmup(config, steps), steps, batches.epoch_at_step)
-    course = Course(config, way, batches)
-    ids = judged_tokens(store)
-    passes = batches.completed_epochs(steps)
-    times = {steps} | {round(steps * (i + 1) / MOST_JUDGMENTS)
-                       for i in range(MOST_JUDGMENTS) if passes > 1 and i >= 2}  # fmt: skip
-    judged: list[Any] = []
+    inputs = StepInputs(config, way, batches)
+    ids = evaluation_tokens(store)
+    epochs = batches.completed_epochs(steps)
+    times = {steps} | {round(steps * (i + 1) / MAX_EVALUATIONS)
+                       for i in range(MAX_EVALUATIONS) if epochs > 1 and i >= 2}  # fmt: skip
+    evaluations: list[Any] = []
     for step in range(steps):
         set_learning_rate(state.optimizers, rate(step))
         torch.manual_seed((config.seed * 1_000_003 + step) % 2**63)
-        loss, _ = accumulate_gradients(state, course, step)  # type: ignore[arg-type]
-        gradient_norm(state, course)  # type: ignore[arg-type]
+        loss, _ = accumulate_gradients(state, inputs, step)  # type: ignore[arg-type]
+        gradient_norm(state, inputs)  # type: ignore[arg-type]
         if not np.isfinite(loss):
             break
         optimizer_step(state, True)
         if step + 1 in times:
-            found = judge(model, ids, store, config)
-            judged.append({"step": step + 1, "train_loss": round(loss, 4),
-                           "loss": round(found.loss, 5),
-                           "accuracy": round(found.accuracy, 5),
-                           "bits_per_byte": round(found.bits_per_byte, 5)})  # fmt: skip
-    return judged or [{"step": steps, "bits_per_byte": 8.0}]
+            measured = judge(model, ids, store, config)
+            evaluations.append({"step": step + 1, "train_loss": round(loss, 4),
+                           "loss": round(measured.loss, 5),
+                           "accuracy": round(measured.accuracy, 5),
+                           "bits_per_byte": round(measured.bits_per_byte, 5)})  # fmt: skip
+    return evaluations or [{"step": steps, "bits_per_byte": 8.0}]
 
 
-class Course:
+class StepInputs:
     """What the steps of the training loop look at."""
 
     def __init__(self, config: RunConfig, execution: Execution, batches: BatchSampler) -> None:
@@ -130,15 +130,17 @@ def judge(model: Transformer, ids: Any, store: TokenStore, config: RunConfig) ->
     return evaluate(model, ids, store.tokenizer.byte_lengths, config.seq_len)
 
 
-def judged_tokens(store: TokenStore) -> Any:
+def evaluation_tokens(store: TokenStore) -> Any:
     """Held-out tokens that make `JUDGED_BYTES`: the first ones, or, of much more text, stretches
     evenly spread over it, since one place of twenty megabytes may be tables and the next prose."""
-    held = store.validation
-    if len(held) <= SPREAD_FROM * JUDGED_BYTES:
-        return _first(np.asarray(held[: JUDGED_BYTES + 2]), store, JUDGED_BYTES)
-    starts = np.linspace(0, len(held) - JUDGED_BYTES, STRETCHES).astype(np.int64)
-    each = JUDGED_BYTES // STRETCHES
-    return np.concatenate([_first(np.asarray(held[s : s + each]), store, each) for s in starts])
+    validation_ids = store.validation
+    if len(validation_ids) <= SPREAD_FROM * EVALUATED_BYTES:
+        return _first(np.asarray(validation_ids[: EVALUATED_BYTES + 2]), store, EVALUATED_BYTES)
+    starts = np.linspace(0, len(validation_ids) - EVALUATED_BYTES, NUM_SECTIONS).astype(np.int64)
+    each = EVALUATED_BYTES // NUM_SECTIONS
+    return np.concatenate(
+        [_first(np.asarray(validation_ids[s : s + each]), store, each) for s in starts]
+    )
 
 
 def _first(ids: Any, store: TokenStore, nbytes: int) -> Any:

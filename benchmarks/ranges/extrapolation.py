@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from descend.loss_logs.curve_features import AT_PEAK
+from descend.metrics.extrapolation import AT_PEAK
 from descend.metrics.power_law import extrapolate_curve
 from descend.training.lr_schedule import decay_factor
 
@@ -38,16 +38,16 @@ def row(record: dict[str, Any], file: str) -> dict[str, Any] | None:
     share = np.array([decay_factor(config["schedule"], float(x)) for x in np.minimum(left, 1.0)])
     there = (middles > run["warmup_steps"]) & (share >= AT_PEAK)
     t, y = middles[there], losses[there]
-    seen = t <= t[-1] / 2
-    found = extrapolate_curve(t[seen], y[seen])
-    if found is None:
+    observed = t <= t[-1] / 2
+    extrapolation = extrapolate_curve(t[observed], y[observed])
+    if extrapolation is None:
         return None
     truth = float(y[t >= LAST * t[-1]].mean())
     return {
         "file": file, "run": record["number"], "corpus": record["corpus"],
-        "steps_seen": int(t[seen][-1]), "now": round(float(y[seen][-8:].mean()), 3),
-        "loss": round(found.loss, 3), "low": round(found.ci95[0], 3),
-        "high": round(found.ci95[1], 3), "truth": round(truth, 3),
+        "steps_seen": int(t[observed][-1]), "now": round(float(y[observed][-8:].mean()), 3),
+        "loss": round(extrapolation.loss, 3), "low": round(extrapolation.ci95[0], 3),
+        "high": round(extrapolation.ci95[1], 3), "truth": round(truth, 3),
     }  # fmt: skip
 
 

@@ -41,8 +41,8 @@ def row(name: str, folder: Path) -> dict[str, Any]:
     run(CASES[name] | SHORT | {"save_dir": str(folder)})
     case = load_run_context(folder)
     began = time.monotonic()
-    readings, notes = check_memorization(case, math.inf)
-    loss, steps = readings.get("memorization_loss"), readings.get("memorization_steps")
+    measurements, notes = check_memorization(case, math.inf)
+    loss, steps = measurements.get("memorization_loss"), measurements.get("memorization_steps")
     return {
         "case": name, "learning_rate": max(s.learning_rate for s in case.steps),
         "vocab_size": case.shape.vocab_size, "seq_len": case.config.seq_len,

@@ -28,7 +28,7 @@ from descend.data.contamination.fuzzy_overlap import SHINGLE_SIZE, find_fuzzy_ov
 from descend.data.prepare import prepare_documents, prepare_tokenizer
 
 BYTES = 1_200_000
-HELD_OUT = 0.1
+VALIDATION_FRACTION = 0.1
 ONE_IN = (20, 10, 6, 4)
 VOCABULARY = 2048
 
@@ -48,11 +48,11 @@ def row(name: str, text: str, folder: Path) -> dict[str, Any]:
     (folder / "text.txt").write_text(text, encoding="utf-8")
     config = make_config({"corpus_dir": str(folder / "text.txt"), "vocab_size": VOCABULARY})
     tokenizer = prepare_tokenizer(prepare_documents(config), "bpe", VOCABULARY)
-    cut = round(len(text) * (1 - HELD_OUT))
-    rest, held_out = text[:cut], text[cut:]
+    cut = round(len(text) * (1 - VALIDATION_FRACTION))
+    rest, validation = text[:cut], text[cut:]
 
-    def found(train: str) -> dict[str, float]:
-        ids = [np.array(tokenizer.encode(part)) for part in (train, held_out)]
+    def overlap(train: str) -> dict[str, float]:
+        ids = [np.array(tokenizer.encode(part)) for part in (train, validation)]
         copies = find_fuzzy_overlap(*ids, tokenizer.decode)
         assert copies is not None
         shares = {
@@ -66,12 +66,15 @@ def row(name: str, text: str, folder: Path) -> dict[str, Any]:
         return hash_shingles([numbers.setdefault(w, len(numbers)) for w in normalize_words(part)])
 
     numbers: dict[str, int] = {}
-    known = np.isin(runs(held_out, numbers), runs(rest, numbers)).mean()
+    known = np.isin(runs(validation, numbers), runs(rest, numbers)).mean()
     return {
         "text": name,
         f"runs of {SHINGLE_SIZE} words that stand in the rest": round(float(known), 3),
-        "as it is": found(rest),
-        **{f"one word in {n} changed": found(rest + "\n" + changed(held_out, n)) for n in ONE_IN},
+        "as it is": overlap(rest),
+        **{
+            f"one word in {n} changed": overlap(rest + "\n" + changed(validation, n))
+            for n in ONE_IN
+        },
     }
 
 
@@ -79,8 +82,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("results", type=Path)
     parser.add_argument("texts", type=Path, nargs="+")
-    asked = parser.parse_args()
-    texts = {p.stem: p.read_text(encoding="utf-8")[:BYTES] for p in asked.texts}
+    args = parser.parse_args()
+    texts = {p.stem: p.read_text(encoding="utf-8")[:BYTES] for p in args.texts}
     for name in ("python", "stories"):
         texts[name] = "\n".join(d.text for d in builtin_corpora.read_builtin_corpus(name))[:BYTES]
     rows = []
@@ -88,10 +91,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             rows.append(row(name, text, Path(folder)))
         print(rows[-1], file=sys.stderr, flush=True)
-    names = " ".join(p.name for p in asked.texts)
+    names = " ".join(p.name for p in args.texts)
     command = f"python benchmarks/ranges/near_copies.py RESULTS {names}"
-    found = {"command": command, "rows": rows}
-    (asked.results / "near_copies.json").write_text(json.dumps(found, indent=1) + "\n")
+    overlap = {"command": command, "rows": rows}
+    (args.results / "near_copies.json").write_text(json.dumps(overlap, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -37,17 +37,21 @@ def row(size: int, folder: Path) -> dict[str, float]:
     for _ in train(job.state, job.plan):
         pass
     store = job.store
-    held = token_losses(job.state.model, store.validation, 64, windows=WINDOWS)
+    validation_losses = token_losses(job.state.model, store.validation, 64, windows=WINDOWS)
     counts = np.bincount(np.asarray(store.train), minlength=store.tokenizer.vocab_size)
-    size_in_bytes = store.tokenizer.byte_lengths[held.targets].sum()
+    size_in_bytes = store.tokenizer.byte_lengths[validation_losses.targets].sum()
     return {
         "asked": size,
         "vocab_size": store.tokenizer.vocab_size,
         "train_tokens": len(store.train),
-        "loss": round(float(held.losses.mean()), 3),
-        "bits_per_byte": round(float(held.losses.sum()) / math.log(2) / float(size_in_bytes), 3),
+        "loss": round(float(validation_losses.losses.mean()), 3),
+        "bits_per_byte": round(
+            float(validation_losses.losses.sum()) / math.log(2) / float(size_in_bytes), 3
+        ),
         "rare_token_fraction": round(float((counts < RARE).mean()), 3),
-        "rare_token_loss_fraction": round(rare_token_loss_fraction(held, counts, RARE), 3),
+        "rare_token_loss_fraction": round(
+            rare_token_loss_fraction(validation_losses, counts, RARE), 3
+        ),
     }
 
 

@@ -78,8 +78,8 @@ def ours(size: dict[str, int], dropout: float = 0.0, steps: int = 0) -> Callable
     model.to(execution.device)
     optimizers = make_optimizers(model, config, execution)
     state = TrainState(model, optimizers, make_grad_scaler(execution))
-    course = TrainPlan(config, execution, batches, 1, batches.steps(1), lambda _: 1e-5, None)
-    records = train(state, course)
+    plan = TrainPlan(config, execution, batches, 1, batches.steps(1), lambda _: 1e-5, None)
+    records = train(state, plan)
 
     def step() -> object:
         before = state.step
@@ -182,9 +182,9 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def measure(contestant: str, size: dict[str, int], seconds: float) -> dict[str, float]:
+def measure(program: str, size: dict[str, int], seconds: float) -> dict[str, float]:
     """Steps and seconds of one contestant."""
-    match contestant:
+    match program:
         case "descend":
             return timed(ours(size), seconds)
         case "descend, long run":
@@ -209,17 +209,17 @@ def measure(contestant: str, size: dict[str, int], seconds: float) -> dict[str, 
             return trainer(size, bf16=True, compiled=False, seconds=seconds)
         case "Trainer, bfloat16, compiled":
             return trainer(size, bf16=True, compiled=True, seconds=seconds)
-    raise SystemExit(f"unknown contestant {contestant}")
+    raise SystemExit(f"unknown contestant {program}")
 
 
 def main() -> None:
-    contestant, size_name, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
+    program, size_name, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
     size = size_of(size_name)
-    found = measure(contestant, size, seconds)
-    tokens = found["steps"] * size["batch_size"] * size["seq_len"]
-    found["tokens_per_second"] = tokens / found["seconds"]
-    found["peak_megabytes"] = peak()
-    print(json.dumps(found))
+    result = measure(program, size, seconds)
+    tokens = result["steps"] * size["batch_size"] * size["seq_len"]
+    result["tokens_per_second"] = tokens / result["seconds"]
+    result["peak_megabytes"] = peak()
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

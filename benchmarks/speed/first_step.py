@@ -44,11 +44,11 @@ def first_step(text: str, flags: list[str]) -> dict[str, Any]:
     return {"seconds": round(seconds, 2), "said": chosen}
 
 
-def computed_as(name: str, found: dict[str, Any]) -> bool:
+def computed_as(name: str, result: dict[str, Any]) -> bool:
     """Whether a run was that of `name`, and computed so: beside another program the engine may not
     compile what it would at rest."""
-    compiled = any(", compiled" in line.split("(")[0] for line in found["said"])
-    return found["run"] == name and compiled == (name == "compiled")
+    compiled = any(", compiled" in line.split("(")[0] for line in result["said"])
+    return result["run"] == name and compiled == (name == "compiled")
 
 
 def main() -> None:
@@ -56,14 +56,14 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("text")
     parser.add_argument("--rounds", type=int, default=5)
-    asked = parser.parse_args()
-    text = str(Path(asked.text).resolve())
+    args = parser.parse_args()
+    text = str(Path(args.text).resolve())
     raw = []
-    for number in range(-1, asked.rounds):
+    for number in range(-1, args.rounds):
         for name, flags in RUNS.items():
-            found = {"round": number, "run": name} | first_step(text, flags)
-            print(found, flush=True)
-            raw.append(found)
+            result = {"round": number, "run": name} | first_step(text, flags)
+            print(result, flush=True)
+            raw.append(result)
     counted = {
         n: [r["seconds"] for r in raw if r["round"] >= 0 and computed_as(n, r)] for n in RUNS
     }
@@ -81,8 +81,8 @@ def main() -> None:
             if s
         ],
     }
-    asked.results.mkdir(parents=True, exist_ok=True)
-    (asked.results / "first_step.json").write_text(json.dumps(record, indent=1) + "\n")
+    args.results.mkdir(parents=True, exist_ok=True)
+    (args.results / "first_step.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

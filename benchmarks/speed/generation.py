@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=100)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     raw = []
     with tempfile.TemporaryDirectory() as folder:
         model_folder = Path(folder) / "model"
@@ -40,11 +40,11 @@ def main() -> None:
         contestants = {"descend": ours(model_folder), "transformers": theirs(model_folder)}
         for write in contestants.values():
             write(1, 5)
-        for number in range(asked.rounds):
+        for number in range(args.rounds):
             for prompts in (1, 16):
                 for name, write in contestants.items():
                     began = time.perf_counter()
-                    written = write(prompts, asked.tokens)
+                    written = write(prompts, args.tokens)
                     seconds = time.perf_counter() - began
                     raw.append({
                         "round": number, "prompts": prompts, "contestant": name,
@@ -52,7 +52,7 @@ def main() -> None:
                     })  # fmt: skip
     record = {
         "command": "python benchmarks/speed/generation.py RESULTS "
-        f"--rounds {asked.rounds} --tokens {asked.tokens}",
+        f"--rounds {args.rounds} --tokens {args.tokens}",
         "machine": {
             "processor": cpu_name(),
             "cores": available_cores(),
@@ -61,8 +61,8 @@ def main() -> None:
         "raw": raw,
         "summary": summary(raw),
     }
-    asked.results.mkdir(parents=True, exist_ok=True)
-    (asked.results / "generation.json").write_text(json.dumps(record, indent=1) + "\n")
+    args.results.mkdir(parents=True, exist_ok=True)
+    (args.results / "generation.json").write_text(json.dumps(record, indent=1) + "\n")
     print(json.dumps(record["summary"], indent=1))
 
 
@@ -109,7 +109,7 @@ def summary(raw: list[dict[str, object]]) -> list[dict[str, object]]:
             for name in ("descend", "transformers")
         }  # fmt: skip
         ratios = [a / b for a, b in zip(speeds["descend"], speeds["transformers"], strict=True)]
-        medians = {name: round(statistics.median(found)) for name, found in speeds.items()}
+        medians = {name: round(statistics.median(rates)) for name, rates in speeds.items()}
         rows.append(
             {"prompts": prompts}
             | medians

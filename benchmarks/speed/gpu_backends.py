@@ -35,7 +35,7 @@ from descend.training.train_plan import TrainPlan
 from descend.training.training_run import initial_train_state
 
 VOCABULARY = {"guide": 4096, "baby": 65, "gpt2": 32768}
-WAYS: dict[str, dict[str, Any]] = {
+BACKENDS: dict[str, dict[str, Any]] = {
     "float32, written out": {"precision": "float32", "attention": "matmul"},
     "float32": {"precision": "float32"},
     "bfloat16, written out": {"attention": "matmul"},
@@ -47,7 +47,7 @@ WAYS: dict[str, dict[str, Any]] = {
 SECONDS = 1.0
 
 
-def course_of(size: str, way: dict[str, Any], dropout: float = 0.0) -> TrainPlan:
+def make_plan(size: str, way: dict[str, Any], dropout: float = 0.0) -> TrainPlan:
     """A run on random tokens."""
     config = make_config(SIZES[size] | {"dropout_rate": dropout, "warmup_steps": 0})
     tokens = np.random.default_rng(0).integers(0, VOCABULARY[size], 5_000_000).astype(np.uint16)
@@ -57,25 +57,25 @@ def course_of(size: str, way: dict[str, Any], dropout: float = 0.0) -> TrainPlan
     return TrainPlan(config, execution, batches, 1, batches.steps(1), lambda _: 1e-4, None)
 
 
-def start(size: str, course: TrainPlan) -> Any:
+def start(size: str, plan: TrainPlan) -> Any:
     """The state before the first step."""
-    shape = shape_from_run_config(course.config, VOCABULARY[size])
-    inputs = make_step_inputs(course.config, shape, course.batches)
-    return initial_train_state(inputs, course.execution)
+    shape = shape_from_run_config(plan.config, VOCABULARY[size])
+    inputs = make_step_inputs(plan.config, shape, plan.batches)
+    return initial_train_state(inputs, plan.execution)
 
 
 def timed(size: str, way: dict[str, Any]) -> str:
     """A line of the table."""
     torch.cuda.reset_peak_memory_stats()
-    course, began = course_of(size, way), time.perf_counter()
-    state = start(size, course)
+    plan, began = make_plan(size, way), time.perf_counter()
+    state = start(size, plan)
     marks: list[tuple[float, float]] = []
     for step in itertools.count():
         before = time.perf_counter()
-        accumulate_gradients(state, course, step)
+        accumulate_gradients(state, plan, step)
         torch.cuda.synchronize()
         between = time.perf_counter()
-        gradient_norm(state, course)
+        gradient_norm(state, plan)
         optimizer_step(state, True)
         torch.cuda.synchronize()
         after = time.perf_counter()
@@ -85,7 +85,7 @@ def timed(size: str, way: dict[str, Any]) -> str:
         if step > 5 and after - began > first + SECONDS:
             break
     forward, moving = np.median(marks, axis=0) * 1000
-    records, count = train(state, course), len(marks)
+    records, count = train(state, plan), len(marks)
     before = time.perf_counter()
     for _ in itertools.islice(records, count):
         pass
@@ -94,15 +94,15 @@ def timed(size: str, way: dict[str, Any]) -> str:
     megabytes = torch.cuda.max_memory_allocated() / 2**20
     return (
         f"{first:6.1f} {forward:8.2f} {moving:8.2f} {whole * 1000:8.2f} "
-        f"{course.batches.tokens_per_step / whole:12,.0f} {megabytes:8,.0f}"
+        f"{plan.batches.tokens_per_step / whole:12,.0f} {megabytes:8,.0f}"
     )
 
 
 def losses(size: str, way: dict[str, Any]) -> Iterator[float]:
     """After fifty steps, of two runs."""
     for _ in range(2):
-        course = replace(course_of(size, way, dropout=0.1), learning_rate=lambda _: 1e-3)
-        steps = itertools.islice(train(start(size, course), course), 50)
+        plan = replace(make_plan(size, way, dropout=0.1), learning_rate=lambda _: 1e-3)
+        steps = itertools.islice(train(start(size, plan), plan), 50)
         yield [r.loss for records in steps for r in records if isinstance(r, Step)][-1]
 
 
@@ -111,12 +111,12 @@ def main() -> None:
     print(f"python benchmarks/speed/gpu_backends.py {','.join(sizes)}")
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
     print(f"{'':38} start s  forward   update    whole     tokens/s       MB")
-    for size, (name, way) in itertools.product(sizes, WAYS.items()):
+    for size, (name, way) in itertools.product(sizes, BACKENDS.items()):
         print(f"{size:6} {name:30} {timed(size, way)}", flush=True)
         torch.cuda.empty_cache()
-    for size, exact, name in itertools.product(sizes, (False, True), list(WAYS)[3:]):
+    for size, exact, name in itertools.product(sizes, (False, True), list(BACKENDS)[3:]):
         torch.use_deterministic_algorithms(exact)
-        first, second = losses(size, WAYS[name])
+        first, second = losses(size, BACKENDS[name])
         kind = "deterministic" if exact else "as it comes"
         print(f"{size:6} {name:30} {kind:14} {first:.6f} {second:.6f}", flush=True)
 

@@ -39,17 +39,17 @@ DOCUMENT_CHARACTERS = 1000
 
 
 @contextmanager
-def watched(stage: str, found: dict[str, float]) -> Iterator[None]:
+def watched(stage: str, result: dict[str, float]) -> Iterator[None]:
     """Seconds of a stage and the most memory it took, in MB, into `found`."""
     done = threading.Event()
-    most = {"RssAnon": 0, "VmRSS": 0}
+    peak = {"RssAnon": 0, "VmRSS": 0}
 
     def watch() -> None:
         while True:
             for line in Path("/proc/self/status").read_text().splitlines():
                 name, _, value = line.partition(":")
-                if name in most:
-                    most[name] = max(most[name], int(value.split()[0]))
+                if name in peak:
+                    peak[name] = max(peak[name], int(value.split()[0]))
             if done.wait(WATCH_SECONDS):
                 return
 
@@ -59,11 +59,11 @@ def watched(stage: str, found: dict[str, float]) -> Iterator[None]:
     try:
         yield
     finally:
-        found[f"{stage}_seconds"] = round(time.perf_counter() - began, 3)
+        result[f"{stage}_seconds"] = round(time.perf_counter() - began, 3)
         done.set()
         thread.join()
-        found[f"{stage}_anonymous_megabytes"] = round(most["RssAnon"] / 1024, 1)
-        found[f"{stage}_megabytes"] = round(most["VmRSS"] / 1024, 1)
+        result[f"{stage}_anonymous_megabytes"] = round(peak["RssAnon"] / 1024, 1)
+        result[f"{stage}_megabytes"] = round(peak["VmRSS"] / 1024, 1)
 
 
 def one(text: str) -> dict[str, float]:
@@ -74,24 +74,24 @@ def one(text: str) -> dict[str, float]:
     from descend.training.training_run import create_run
 
     # So short that it is never compiled, which costs memory of its own whatever the text.
-    asked = {"corpus_dir": text, "vocab_size": 4096, "max_steps": STEPS + 1}
-    config = make_config(asked)
-    found: dict[str, float] = {"megabytes": Path(text).stat().st_size / 1e6}
-    with watched("reading", found):
+    settings = {"corpus_dir": text, "vocab_size": 4096, "max_steps": STEPS + 1}
+    config = make_config(settings)
+    result: dict[str, float] = {"megabytes": Path(text).stat().st_size / 1e6}
+    with watched("reading", result):
         prepared = prepare_documents(config)
-    with watched("tokenizer", found):
+    with watched("tokenizer", result):
         tokenizer = prepare_tokenizer(prepared, "bpe", 4096)
-    with watched("tokens", found):
+    with watched("tokens", result):
         prepare_tokens(prepared, tokenizer)
-    found["documents"] = len(prepared.documents)
+    result["documents"] = len(prepared.documents)
     del prepared, tokenizer
-    with watched("job", found):
+    with watched("job", result):
         job = create_run(config, Path("unused"))
-    with watched("training", found):
+    with watched("training", result):
         for number, _ in enumerate(train(job.state, job.plan), 1):
             if number == STEPS:
                 break
-    return found
+    return result
 
 
 def write_text(sources: list[str], path: Path, megabytes: float, many: bool) -> None:
@@ -102,22 +102,22 @@ def write_text(sources: list[str], path: Path, megabytes: float, many: bool) -> 
     first = True
     with path.open("w", encoding="utf-8") as file:
         while left > 0:
-            held: list[str] = []
-            held_characters = 0
+            pieces: list[str] = []
+            num_characters = 0
             for words in lines:
                 if not first:
                     shuffled.shuffle(words)
                     if words and shuffled.random() < NEW_WORDS * len(words):
                         words = [_scrambled(words[0], shuffled), *words[1:]]
-                held.append(" ".join(words) + "\n")
-                held_characters += len(held[-1])
-                if held_characters < DOCUMENT_CHARACTERS:
+                pieces.append(" ".join(words) + "\n")
+                num_characters += len(pieces[-1])
+                if num_characters < DOCUMENT_CHARACTERS:
                     continue
-                text = "".join(held)
+                text = "".join(pieces)
                 text = json.dumps({"text": text}, ensure_ascii=False) + "\n" if many else text
                 file.write(text)
                 left -= len(text.encode())
-                held, held_characters = [], 0
+                pieces, num_characters = [], 0
                 if left <= 0:
                     break
             first = False
@@ -138,25 +138,25 @@ def main() -> None:
     parser.add_argument("--documents", default="one,many")
     parser.add_argument("--widths", default="128,256,512")
     parser.add_argument("--busy", action="store_true", help="Other programs run beside it.")
-    asked = parser.parse_args()
+    settings = parser.parse_args()
     corpora, models = [], []
-    sources = [text.read_text(encoding="utf-8") for text in asked.texts]
-    for megabytes in filter(None, asked.megabytes.split(",")):
-        for documents in filter(None, asked.documents.split(",")):
+    sources = [text.read_text(encoding="utf-8") for text in settings.texts]
+    for megabytes in filter(None, settings.megabytes.split(",")):
+        for documents in filter(None, settings.documents.split(",")):
             with tempfile.TemporaryDirectory() as folder:
                 many = documents == "many"
                 text = Path(folder) / ("text.jsonl" if many else "text.txt")
                 write_text(sources, text, float(megabytes), many)
-                found = _child([__file__, "--one", str(text)], Path(folder))
-                corpora.append(found | {"at_rest": not asked.busy})
+                result = _child([__file__, "--one", str(text)], Path(folder))
+                corpora.append(result | {"at_rest": not settings.busy})
                 print(corpora[-1], flush=True)
-    for width in filter(None, asked.widths.split(",")):
+    for width in filter(None, settings.widths.split(",")):
         contestants = Path(__file__).with_name("compared_programs.py")
-        found = _child([str(contestants), "descend", f"width {width}", "5"], None)
-        models.append({"width": int(width)} | found)
+        result = _child([str(contestants), "descend", f"width {width}", "5"], None)
+        models.append({"width": int(width)} | result)
         print(models[-1], flush=True)
-    file = asked.results / "growth.json"
-    names = " ".join(text.name for text in asked.texts)
+    file = settings.results / "growth.json"
+    names = " ".join(text.name for text in settings.texts)
     before = json.loads(file.read_text()) if file.exists() else {"corpora": [], "models": []}
     record = {
         "command": f"python benchmarks/speed/growth.py RESULTS {names}",
@@ -168,7 +168,7 @@ def main() -> None:
         "corpora": before["corpora"] + corpora,
         "models": before["models"] + models,
     }
-    asked.results.mkdir(parents=True, exist_ok=True)
+    settings.results.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(record, indent=1) + "\n")
 
 
@@ -177,8 +177,8 @@ def _child(command: list[str], cache: Path | None) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, *command], check=True, capture_output=True, text=True, env=environment
     )
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
 if __name__ == "__main__":

@@ -41,8 +41,8 @@ def main() -> None:
     print(f"{cpu_name()}, torch {torch.__version__}, threads: {threads}; best tenth (median)")
     print("rows, inner, columns  " + "".join(f"{str(f)[6:]:>16}" for f in FORMATS), flush=True)
     for shape in SHAPES:
-        found = (rates(shape, dtype) for dtype in FORMATS)
-        cells = "".join(f"{f'{best:.0f} ({middle:.0f})':>16}" for best, middle in found)
+        measured_rates = (rates(shape, dtype) for dtype in FORMATS)
+        cells = "".join(f"{f'{best:.0f} ({middle:.0f})':>16}" for best, middle in measured_rates)
         print(f"{', '.join(map(str, shape)):22}{cells}", flush=True)
 
 

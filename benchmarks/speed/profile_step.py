@@ -29,9 +29,9 @@ def timing(part: Callable[..., Any], seconds: list[float]) -> Callable[..., Any]
 
     def timed(*arguments: Any, **named: Any) -> Any:
         began = time.perf_counter()
-        found = part(*arguments, **named)
+        result = part(*arguments, **named)
         seconds.append(time.perf_counter() - began)
-        return found
+        return result
 
     return timed
 
@@ -56,10 +56,10 @@ def main() -> None:
     print(f"{torch.get_num_threads()} threads, {1000 * mean:.0f} ms a step, {tokens:,.0f} tokens/s")
     for part, noted in seconds.items():
         print(f"{part}: median {1000 * statistics.median(noted):.0f} ms")
-    with profile(activities=[ProfilerActivity.CPU]) as found:
+    with profile(activities=[ProfilerActivity.CPU]) as result:
         for _ in range(PROFILED):
             step()
-    print(found.key_averages().table(sort_by="self_cpu_time_total", row_limit=22))
+    print(result.key_averages().table(sort_by="self_cpu_time_total", row_limit=22))
 
 
 if __name__ == "__main__":

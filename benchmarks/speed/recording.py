@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("text")
     parser.add_argument("--steps", type=int, default=150)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     spent: list[float] = []
     for kind, name in (
         (WeightUpdateRecorder, "before"),
@@ -58,25 +58,25 @@ def main() -> None:
         (EventLog, "append"),
     ):
         timed(kind, name, spent)
-    found = {}
+    sizes_by_name = {}
     for size, sizes in SIZES.items():
-        values = sizes | {"corpus_dir": asked.text, "max_steps": asked.steps}
+        values = sizes | {"corpus_dir": args.text, "max_steps": args.steps}
         with tempfile.TemporaryDirectory() as folder:
             job = create_run(make_config(values), Path(folder) / "run")
             spent.clear()
             for _ in run_training(job):
                 pass
-        found[size] = {"steps": asked.steps, "seconds": round(job.state.elapsed_seconds, 3),
+        sizes_by_name[size] = {"steps": args.steps, "seconds": round(job.state.elapsed_seconds, 3),
                        "recording_seconds": round(sum(spent), 4),
                        "share": round(sum(spent) / job.state.elapsed_seconds, 5)}  # fmt: skip
-        print(size, found[size], flush=True)
+        print(size, sizes_by_name[size], flush=True)
     record = {
-        "command": f"python benchmarks/speed/recording.py RESULTS {Path(asked.text).name}",
+        "command": f"python benchmarks/speed/recording.py RESULTS {Path(args.text).name}",
         "machine": {"processor": cpu_name(), "versions": package_versions()},
-        "sizes": found,
+        "sizes": sizes_by_name,
     }
-    asked.results.mkdir(parents=True, exist_ok=True)
-    (asked.results / "recording.json").write_text(json.dumps(record, indent=1) + "\n")
+    args.results.mkdir(parents=True, exist_ok=True)
+    (args.results / "recording.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -21,20 +21,20 @@ def main() -> None:
     parser.add_argument("results")
     parser.add_argument("text")
     parser.add_argument("--rounds", default="3")
-    asked = parser.parse_args()
-    rounds = ["--rounds", asked.rounds]
+    args = parser.parse_args()
+    rounds = ["--rounds", args.rounds]
     for script, arguments in {
         "tokens_per_second": rounds,
-        "time_to_loss": [asked.text, *rounds],
-        "first_step": [asked.text, *rounds],
+        "time_to_loss": [args.text, *rounds],
+        "first_step": [args.text, *rounds],
         "generation": rounds,
-        "tokenizing": [asked.text, *rounds],
-        "recording": [asked.text],
-        "growth": [asked.text],
+        "tokenizing": [args.text, *rounds],
+        "recording": [args.text],
+        "growth": [args.text],
     }.items():
         file = Path(__file__).with_name(f"{script}.py")
         print(f"{script}:", flush=True)
-        subprocess.run([sys.executable, file, asked.results, *arguments], check=True)
+        subprocess.run([sys.executable, file, args.results, *arguments], check=True)
 
 
 if __name__ == "__main__":

@@ -72,8 +72,8 @@ def measured(size: dict[str, int], left_out: list[str]) -> str:
             step()
             seconds.append(time.process_time() - began)
             pages.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before.ru_minflt)
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return f"{statistics.median(seconds):9.3f} {statistics.median(pages):9,.0f} {most:8,.0f}"
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return f"{statistics.median(seconds):9.3f} {statistics.median(pages):9,.0f} {peak_mib:8,.0f}"
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 WARM_UP = 100
-RATE, LEAST_RATE = 1e-3, 1e-4
+RATE, MIN_RATE = 1e-3, 1e-4
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Task:
     """Both sides of a text as ids, and what is trained on it."""
 
     train: Tensor
-    held_out: Tensor
-    held_out_bytes: int
+    validation: Tensor
+    validation_bytes: int
     vocabulary: int
     width: int
     heads: int
@@ -52,16 +52,16 @@ def by_characters(text: str) -> Task:
     place = {letter: number for number, letter in enumerate(letters)}
     ids = torch.tensor([place[letter] for letter in text])
     cut = int(0.9 * len(ids))
-    held_out = len("".join(letters[i] for i in ids[cut:].tolist()).encode())
-    return Task(ids[:cut], ids[cut:], held_out, len(letters), 128, 4, 64, 12, 2000)
+    validation = len("".join(letters[i] for i in ids[cut:].tolist()).encode())
+    return Task(ids[:cut], ids[cut:], validation, len(letters), 128, 4, 64, 12, 2000)
 
 
-def in_pieces(text: str, vocabulary: int, passes: int) -> Task:
+def in_pieces(text: str, vocabulary: int, epochs: int) -> Task:
     """The guide's sizes, by the `tokenizers` library."""
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
     cut = int(0.9 * len(text))
-    train, held_out = text[:cut], text[cut:]
+    train, validation = text[:cut], text[cut:]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
@@ -69,10 +69,10 @@ def in_pieces(text: str, vocabulary: int, passes: int) -> Task:
         train.splitlines(keepends=True),
         trainers.BpeTrainer(vocab_size=vocabulary, initial_alphabet=alphabet, show_progress=False),
     )
-    ids, others = (torch.tensor(tokenizer.encode(part).ids) for part in (train, held_out))
+    ids, others = (torch.tensor(tokenizer.encode(part).ids) for part in (train, validation))
     context, batch = 128, 16
-    steps = passes * len(ids) // (context * batch)
-    return Task(ids, others, len(held_out.encode()), vocabulary, 256, 8, context, batch, steps)
+    steps = epochs * len(ids) // (context * batch)
+    return Task(ids, others, len(validation.encode()), vocabulary, 256, 8, context, batch, steps)
 
 
 def trained(task: Task, bfloat16: bool) -> TextbookGPT:
@@ -90,7 +90,7 @@ def trained(task: Task, bfloat16: bool) -> TextbookGPT:
     random = np.random.default_rng(1337)
     for step in range(task.steps):
         share = max(0.0, (step - WARM_UP) / (task.steps - WARM_UP))
-        rate = LEAST_RATE + 0.5 * (RATE - LEAST_RATE) * (1 + math.cos(math.pi * share))
+        rate = MIN_RATE + 0.5 * (RATE - MIN_RATE) * (1 + math.cos(math.pi * share))
         for group in optimizer.param_groups:
             group["lr"] = RATE * (step + 1) / WARM_UP if step < WARM_UP else rate
         starts = random.integers(0, len(task.train) - task.context - 1, task.batch)
@@ -109,7 +109,7 @@ def trained(task: Task, bfloat16: bool) -> TextbookGPT:
 def loss_on(model: nn.Module, task: Task) -> tuple[float, float]:
     """Nats a token over all windows of the held-out side, and bits a byte; not timed."""
     model.eval()
-    ids, context = task.held_out, task.context
+    ids, context = task.validation, task.context
     count = (len(ids) - 1) // context
     inputs = ids[: count * context].view(count, context)
     targets = ids[1 : count * context + 1].view(count, context)
@@ -117,7 +117,7 @@ def loss_on(model: nn.Module, task: Task) -> tuple[float, float]:
     for x, y in zip(inputs.split(64), targets.split(64), strict=True):
         total += F.cross_entropy(model(x).flatten(0, 1), y.flatten(), reduction="sum").item()
     loss = total / targets.numel()
-    return loss, loss * len(ids) / task.held_out_bytes / math.log(2)
+    return loss, loss * len(ids) / task.validation_bytes / math.log(2)
 
 
 def main() -> None:
@@ -126,10 +126,10 @@ def main() -> None:
     parser.add_argument("--pieces", type=int, default=0)
     parser.add_argument("--passes", type=int, default=3)
     parser.add_argument("--bfloat16", action="store_true")
-    asked = parser.parse_args()
-    text = asked.text.read_text(encoding="utf-8")
-    task = in_pieces(text, asked.pieces, asked.passes) if asked.pieces else by_characters(text)
-    model = trained(task, asked.bfloat16)
+    args = parser.parse_args()
+    text = args.text.read_text(encoding="utf-8")
+    task = in_pieces(text, args.pieces, args.epochs) if args.pieces else by_characters(text)
+    model = trained(task, args.bfloat16)
     seconds = time.perf_counter() - BEGAN
     loss, bits = loss_on(model, task)
     print(json.dumps({"loss": loss, "bits_per_byte": bits, "seconds": seconds}))

@@ -81,17 +81,17 @@ def ours(text: str, flags: list[str], seed: int) -> dict[str, Any]:
         seconds = time.perf_counter() - clock
         if running.returncode:
             raise SystemExit(said.read_text())
-        outcome = json.loads(printed)
-        outcome = outcome.get("measured", outcome)
+        output = json.loads(printed)
+        output = output.get("measured", output)
         chosen = [line for line in said.read_text().splitlines() if "computing in" in line]
     return {
         "seconds": seconds,
         "first_step_after": first_step,
-        "training_seconds": outcome["seconds"],
-        "tokens_per_second": outcome["tokens_per_second"],
-        "loss": outcome["validation_loss"],
-        "bits_per_byte": outcome["bits_per_byte"],
-        "best_epoch": outcome["best_epoch"],
+        "training_seconds": output["seconds"],
+        "tokens_per_second": output["tokens_per_second"],
+        "loss": output["validation_loss"],
+        "bits_per_byte": output["bits_per_byte"],
+        "best_epoch": output["best_epoch"],
         "said": chosen,
     }
 
@@ -112,8 +112,8 @@ def theirs(text: str, flags: list[str]) -> dict[str, Any]:
         [sys.executable, script, text, *others],
         cwd=Path(__file__).parent, check=True, capture_output=True, text=True,
     )  # fmt: skip
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
 def main() -> None:
@@ -123,10 +123,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     usual = [name for name in [*PEERS, *RUNS] if "baby GPT" not in name]  # those are for a GPU
     parser.add_argument("--runs", default=";".join(usual))
-    asked = parser.parse_args()
-    text = str(Path(asked.text).resolve())
-    file = asked.results / f"time_to_loss_{Path(text).stem}.json"
-    asked.results.mkdir(parents=True, exist_ok=True)
+    args = parser.parse_args()
+    text = str(Path(args.text).resolve())
+    file = args.results / f"time_to_loss_{Path(text).stem}.json"
+    args.results.mkdir(parents=True, exist_ok=True)
     # What is there was measured on the machine that it names: only there is it gone on with.
     record: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {
         "command": f"python benchmarks/speed/time_to_loss.py RESULTS {Path(text).name}",
@@ -138,11 +138,11 @@ def main() -> None:
         raise SystemExit(
             f"{file}: measured on {there['processor']}, and this is {here['processor']}"
         )
-    for number, name in itertools.product(range(asked.rounds), asked.runs.split(";")):
+    for number, name in itertools.product(range(args.rounds), args.runs.split(";")):
         flags = (PEERS | RUNS)[name]
-        found = theirs(text, flags) if name in PEERS else ours(text, flags, number + 1)
-        record["raw"].append({"round": number, "run": name, "flags": flags} | found)
-        print(f"{name:24} {found['seconds']:6.1f} s  {found['loss']:.4f}", flush=True)
+        result = theirs(text, flags) if name in PEERS else ours(text, flags, number + 1)
+        record["raw"].append({"round": number, "run": name, "flags": flags} | result)
+        print(f"{name:24} {result['seconds']:6.1f} s  {result['loss']:.4f}", flush=True)
         file.write_text(json.dumps(record, indent=1) + "\n")  # what was measured is kept at once
 
 

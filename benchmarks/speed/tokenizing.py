@@ -67,13 +67,13 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("texts", type=Path, nargs="+")
     parser.add_argument("--rounds", type=int, default=5)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     raw: list[dict[str, Any]] = []
     summary = []
-    for path in asked.texts:
+    for path in args.texts:
         text = path.read_text(encoding="utf-8")
         size = len(text.encode()) / 1e6
-        for number in range(asked.rounds):
+        for number in range(args.rounds):
             for who, how in WHO.items():
                 learning, encoding = how(text)
                 raw.append({"round": number, "text": path.name, "who": who,
@@ -88,7 +88,7 @@ def main() -> None:
             print(summary[-1], flush=True)
     record = {
         "command": "python benchmarks/speed/tokenizing.py RESULTS "
-        + " ".join(path.name for path in asked.texts),
+        + " ".join(path.name for path in args.texts),
         "machine": {
             "processor": cpu_name(),
             "cores": available_cores(),
@@ -98,8 +98,8 @@ def main() -> None:
         "summary": summary,
         "raw": raw,
     }
-    asked.results.mkdir(parents=True, exist_ok=True)
-    (asked.results / "tokenizing.json").write_text(json.dumps(record, indent=1) + "\n")
+    args.results.mkdir(parents=True, exist_ok=True)
+    (args.results / "tokenizing.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -45,24 +45,24 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--sizes", default=",".join(list(SIZES)[:4]))
     parser.add_argument("--contestants", default=";".join(CONTESTANTS))
-    asked = parser.parse_args()
+    args = parser.parse_args()
     here = Path(__file__).parent
-    file = asked.results / "tokens_per_second.json"
+    file = args.results / "tokens_per_second.json"
     raw: list[dict[str, Any]] = json.loads(file.read_text())["raw"] if file.exists() else []
     before = 1 + max((r["round"] for r in raw), default=-1)
-    for size in asked.sizes.split(","):
-        for number in range(before, before + asked.rounds):
-            for contestant in asked.contestants.split(";"):
+    for size in args.sizes.split(","):
+        for number in range(before, before + args.rounds):
+            for program in args.contestants.split(";"):
                 done = subprocess.run(
-                    [sys.executable, "compared_programs.py", contestant, size, str(asked.seconds)],
+                    [sys.executable, "compared_programs.py", program, size, str(args.seconds)],
                     cwd=here, capture_output=True, text=True, check=False,
                 )  # fmt: skip
                 if done.returncode:
-                    print(f"{contestant}, {size}: failed: {done.stderr.splitlines()[-1:]}")
+                    print(f"{program}, {size}: failed: {done.stderr.splitlines()[-1:]}")
                     continue
-                found = json.loads(done.stdout.splitlines()[-1])
-                raw.append({"size": size, "round": number, "contestant": contestant} | found)
-                print(f"{size:6} {number} {contestant:30} {found['tokens_per_second']:9,.0f}")
+                result = json.loads(done.stdout.splitlines()[-1])
+                raw.append({"size": size, "round": number, "contestant": program} | result)
+                print(f"{size:6} {number} {program:30} {result['tokens_per_second']:9,.0f}")
                 write(file, raw)  # what was measured is kept at once
 
 
@@ -88,8 +88,8 @@ def summary(raw: list[dict[str, Any]]) -> list[dict[str, object]]:
             for r in raw
             if r["size"] == size
         }
-        for contestant in CONTESTANTS:
-            mine = {n: s for (c, n), s in speeds.items() if c == contestant}
+        for program in CONTESTANTS:
+            mine = {n: s for (c, n), s in speeds.items() if c == program}
             if not mine:
                 continue
             ratios = [speeds["descend", n] / s for n, s in mine.items() if ("descend", n) in speeds]
@@ -98,14 +98,14 @@ def summary(raw: list[dict[str, Any]]) -> list[dict[str, object]]:
             rows.append(
                 {
                     "size": size,
-                    "contestant": contestant,
+                    "contestant": program,
                     "rounds": len(mine),
                     "tokens_per_second": round(statistics.median(mine.values())),
                     "peak_megabytes": round(
                         max(
                             r["peak_megabytes"]
                             for r in raw
-                            if (r["size"], r["contestant"]) == (size, contestant)
+                            if (r["size"], r["contestant"]) == (size, program)
                         )
                     ),
                     "descend_is_times_as_fast": [

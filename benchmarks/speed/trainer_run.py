@@ -37,7 +37,7 @@ class Logits(nn.Module):
         return logits
 
 
-def trained(task: Task, passes: int, bfloat16: bool, compiled: bool) -> Logits:
+def trained(task: Task, epochs: int, bfloat16: bool, compiled: bool) -> Logits:
     """The network after so many passes."""
     torch.manual_seed(1337)
     model = GPT2LMHeadModel(
@@ -52,7 +52,7 @@ def trained(task: Task, passes: int, bfloat16: bool, compiled: bool) -> Logits:
     data: Any = [{"input_ids": block, "labels": block} for block in blocks]
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
-            folder, per_device_train_batch_size=task.batch, num_train_epochs=passes,
+            folder, per_device_train_batch_size=task.batch, num_train_epochs=epochs,
             learning_rate=RATE, lr_scheduler_type="cosine", warmup_steps=WARM_UP,
             adam_beta1=0.9, adam_beta2=0.99, weight_decay=0.1, max_grad_norm=1.0,
             bf16=bfloat16, torch_compile=compiled, use_cpu=True, report_to=[],
@@ -69,9 +69,9 @@ def main() -> None:
     parser.add_argument("--passes", type=int, default=3)
     parser.add_argument("--bfloat16", action="store_true")
     parser.add_argument("--compiled", action="store_true")
-    asked = parser.parse_args()
-    task = in_pieces(asked.text.read_text(encoding="utf-8"), asked.pieces, asked.passes)
-    model = trained(task, asked.passes, asked.bfloat16, asked.compiled)
+    args = parser.parse_args()
+    task = in_pieces(args.text.read_text(encoding="utf-8"), args.pieces, args.epochs)
+    model = trained(task, args.epochs, args.bfloat16, args.compiled)
     seconds = time.perf_counter() - BEGAN
     loss, bits = loss_on(model, task)
     print(json.dumps({"loss": loss, "bits_per_byte": bits, "seconds": seconds}))

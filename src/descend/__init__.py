@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from descend.config import RunConfig
     from descend.errors import DescendError
+    from descend.interop.watch import watch
 
 _LAZY_EXPORTS = {
     "DescendError": "descend.errors",
@@ -41,6 +42,7 @@ _LAZY_EXPORTS = {
     "run": "descend.api",
     "run_on_model": "descend.api",
     "search": "descend.api",
+    "watch": "descend.interop.watch",
 }
 
 __all__ = [
@@ -57,6 +59,7 @@ __all__ = [
     "run",
     "run_on_model",
     "search",
+    "watch",
 ]
 
 

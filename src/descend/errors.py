@@ -77,6 +77,10 @@ class LogError(UserError):
     """A loss log holds nothing that can be read as a curve."""
 
 
+class WatchError(UserError):
+    """A watch was given what it cannot watch, or a folder that holds a record."""
+
+
 class RunLockedError(UserError):
     """Another process is writing to this run folder."""
 

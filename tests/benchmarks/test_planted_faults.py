@@ -69,8 +69,8 @@ def test_corpus_variants_use_identical_validation_set(
     bench: dict[str, ModuleType], tmp_path: Path
 ) -> None:
     corpora = bench["corpora"]
-    whole, fraction = corpora.write(corpora.Variant("recall", held_out_bytes=3000), tmp_path)
-    small, share = corpora.write(corpora.Variant("recall", 1 / 8, held_out_bytes=3000), tmp_path)
+    whole, fraction = corpora.write(corpora.Variant("recall", validation_bytes=3000), tmp_path)
+    small, share = corpora.write(corpora.Variant("recall", 1 / 8, validation_bytes=3000), tmp_path)
     assert whole.read_bytes()[-3000:] == small.read_bytes()[-3000:]
     assert round(fraction * whole.stat().st_size) == round(share * small.stat().st_size) == 3000
     assert small.read_bytes()[:1000] == whole.read_bytes()[:1000]
@@ -242,7 +242,7 @@ def test_low_learning_rate_is_true_cause_by_ablation(
     from descend.trials.cached_trial import run_trial
 
     rows = []
-    for treated, treatment in campaign.wanted(case):
+    for treated, treatment in campaign.planned_runs(case):
         result = run_trial(campaign.arm(treated, tmp_path, 0))
         rows.append(campaign.row(case, treatment, 0, result))
     case_truth = bench["truth"].truths([case], rows)[0]
@@ -268,7 +268,7 @@ def test_tuned_rules_are_no_worse_on_tuning_data(
 
     hit_increases = []
     for rules in baselines.RULES:
-        at = baselines.tuned(rules, examples)
+        at = baselines.tune_thresholds(rules, examples)
         assert at.keys() == rules.published.keys()
         hit_increases.append(hits(rules, at) - hits(rules, rules.published))
     assert min(hit_increases) >= 0

@@ -29,8 +29,8 @@ class Case:
 
 def planted() -> Iterator[Case]:
     """One bug each."""
-    for bug, ways in PLANTED.items():
-        for way, pieces in ways.items():
+    for bug, variants in PLANTED.items():
+        for way, pieces in variants.items():
             yield Case(f"{bug}: {way}", bug, "planted", pieces)
 
 
@@ -49,8 +49,8 @@ def healthy() -> Iterator[Case]:
 
 def alike() -> Iterator[Case]:
     """Healthy, with what a careless check would take for a bug."""
-    for bug, ways in ALIKE.items():
-        for way, pieces in ways.items():
+    for bug, variants in ALIKE.items():
+        for way, pieces in variants.items():
             yield Case(f"like {bug}: {way}", None, "alike", pieces)
 
 

@@ -31,15 +31,15 @@ def check(case: Case, folder: Path) -> tuple[Checked, float]:
     path = folder / "program.py"
     path.write_text(case.source, encoding="utf-8")
     began = time.process_time()
-    found = check_module(str(path))
-    return found, time.process_time() - began
+    result = check_module(str(path))
+    return result, time.process_time() - began
 
 
-def judge(case: Case, found: Checked) -> tuple[bool, list[str]]:
+def judge(case: Case, result: Checked) -> tuple[bool, list[str]]:
     """Whether the planted bug was named, and which others were."""
-    named = [b.bug for b in found.bugs]
+    named = [b.bug for b in result.bugs]
     # A remark is all that is said of missing positions.
-    said = named + [b.bug for b in found.remarks if case.bug == "positions_missing"]
+    said = named + [b.bug for b in result.remarks if case.bug == "positions_missing"]
     return case.bug in said, [n for n in named if n != case.bug]
 
 
@@ -60,12 +60,14 @@ def main() -> None:
     if not raw.exists():
         raw.write_text(",".join(HEADER) + "\n", encoding="utf-8")
     done = {row["program"] for row in read(raw)}
-    wanted = [c for c in all_cases() if c.name not in done and options.kind in c.kind
+    remaining = [c for c in all_cases() if c.name not in done and options.kind in c.kind
               and any(part in c.name for part in options.only.split(","))]  # fmt: skip
     with tempfile.TemporaryDirectory() as name:
-        for number, case in enumerate(wanted, 1):
+        for number, case in enumerate(remaining, 1):
             row = score(case, Path(name))
-            print(f"{number}/{len(wanted)} {row['cpu_seconds']} s", *row.values(), file=sys.stderr)
+            print(
+                f"{number}/{len(remaining)} {row['cpu_seconds']} s", *row.values(), file=sys.stderr
+            )
             with raw.open("a", newline="", encoding="utf-8") as file:
                 csv.DictWriter(file, HEADER).writerow(row)
     summary = summarise(read(raw))
@@ -75,11 +77,11 @@ def main() -> None:
 
 def score(case: Case, folder: Path) -> dict[str, str]:
     """A row of raw.csv."""
-    found, seconds = check(case, folder)
-    hit, others = judge(case, found)
-    remarks = " ".join(b.bug for b in found.remarks)
+    result, seconds = check(case, folder)
+    hit, others = judge(case, result)
+    remarks = " ".join(b.bug for b in result.remarks)
     values = (case.kind, case.bug or "", case.name, str(int(hit)), " ".join(others), remarks,
-              str(len(found.not_checked)), f"{seconds:.2f}")  # fmt: skip
+              str(len(result.not_checked)), f"{seconds:.2f}")  # fmt: skip
     return dict(zip(HEADER, values, strict=True))
 
 

@@ -178,7 +178,9 @@ def _rate_too_high(shape: Shape) -> LogVerdict | None:
     min_rise = max(WAVE * curve.end, WAVE_NOISE * curve.noise_of_mean,
                 WAVE_FALL * (curve.first - curve.lowest))  # fmt: skip
     waves = curve.highest_rise > min_rise
-    spiky = curve.spikes > OFTEN_SPIKED * curve.entries and curve.noise > JAGGED * curve.end
+    # Of a loss near zero any noise is a large share, so the fall counts too.
+    jagged = max(JAGGED * curve.end, WAVE_FALL * (curve.first - curve.lowest))
+    spiky = curve.spikes > OFTEN_SPIKED * curve.entries and curve.noise > jagged
     if not waves and not spiky:
         return None
     rise: EvidenceFacts = ("rise_of_smoothed_loss", curve.highest_rise, "nats", (None, min_rise),

@@ -19,6 +19,7 @@ from descend.loss_logs.expected_loss import ExpectedLoss, expected_loss_range
 from descend.loss_logs.judgment import LogVerdict, Shape
 from descend.loss_logs.log import LogEntry, LossLog
 from descend.loss_logs.read_log import read_log
+from descend.runs.event_log import read_program_warnings
 
 SCHEMA = 1
 
@@ -87,7 +88,7 @@ def diagnose_log(
         ruled_out=[OtherCause(cause=c, reason=why) for c, why in verdict.ruled_out.items()],
         not_checked=unchecked_causes(verdict),
         features=curve,
-        warnings=[*verdict.notes, *_log_warnings(log)],
+        warnings=[*read_program_warnings(path), *verdict.notes, *_log_warnings(log)],
         cost=LogCost(round(time.monotonic() - began, 2)),
     )
 

@@ -7,9 +7,8 @@ makemore part 3" (2022). Cost class: cheap; a copy of the weights every 25 steps
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from descend.model.transformer import Transformer
 from descend.runs.events import WeightUpdateStats
 
 RECORD_EVERY_STEPS = 25
@@ -26,14 +25,14 @@ class WeightUpdateRecorder:
         self._before: dict[str, Tensor] = {}
         self._gradient_rms: dict[str, float] = {}
 
-    def before(self, model: Transformer) -> None:
-        """Remember the weights and the size of the gradients, (rows, columns) matrices only."""
+    def before(self, model: nn.Module) -> None:
+        """Remember weights and gradient sizes of trainable matrices (rows, columns)."""
         for name, weight in _matrices(model):
             self._before[name] = weight.detach().clone()
             gradient = weight.grad
             self._gradient_rms[name] = 0.0 if gradient is None else _rms(gradient)
 
-    def after(self, model: Transformer, step: int) -> WeightUpdateStats:
+    def after(self, model: nn.Module, step: int) -> WeightUpdateStats:
         """The record of the update that came between."""
         weight_rms, ratio = {}, {}
         for name, weight in _matrices(model):
@@ -43,8 +42,8 @@ class WeightUpdateRecorder:
         return WeightUpdateStats(step, weight_rms, dict(self._gradient_rms), ratio)
 
 
-def _matrices(model: Transformer) -> list[tuple[str, torch.nn.Parameter]]:
-    return [(name, p) for name, p in model.named_parameters() if p.ndim == 2]
+def _matrices(model: nn.Module) -> list[tuple[str, torch.nn.Parameter]]:
+    return [(name, p) for name, p in model.named_parameters() if p.ndim == 2 and p.requires_grad]
 
 
 def _rms(x: Tensor) -> float:

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,7 @@ from descend.runs.events import (
     CheckpointSaved,
     Epoch,
     Event,
+    ProgramWarning,
     Rollback,
     Step,
     TrainingStarted,
@@ -98,6 +100,24 @@ def read_events(folder: Path, until: int | None = None) -> list[Event]:
     for problem in problems:
         logging.getLogger("descend").warning("%s", problem)
     return records
+
+
+def read_program_warnings(path: Path) -> list[str]:
+    """The mistakes that `descend.watch` noticed in the program of a record, a sentence each.
+
+    `path`: a folder, or its events.jsonl; of any other file there are none.
+    """
+    file = path / EVENTS if path.is_dir() else path
+    if file.name != EVENTS or not file.is_file():
+        return []
+    decoder = msgspec.json.Decoder(Event)
+    warnings = []
+    for line in _whole_lines(file):
+        with suppress(msgspec.DecodeError, RecursionError):
+            record = decoder.decode(line)
+            if isinstance(record, ProgramWarning):
+                warnings.append(record.text)
+    return warnings
 
 
 def event_problems(folder: Path) -> tuple[str, ...]:

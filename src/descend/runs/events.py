@@ -109,6 +109,34 @@ class Overfitting(msgspec.Struct, frozen=True, tag="overfitting", tag_field="kin
     """0: the number of epochs was set by the user, and the run goes on as planned."""
 
 
+class WatchedStep(msgspec.Struct, frozen=True, tag="watched_step", tag_field="kind"):
+    """One update of a program that descend watches, as far as the program shows it.
+
+    `loss` is a mean in nats, None where it was not finite. `gradient_norm` is what the optimizer
+    got, so after clipping. `seconds` since the step before.
+    """
+
+    step: int
+    loss: float | None
+    learning_rate: float | None
+    gradient_norm: float | None
+    seconds: float
+
+
+class Validation(msgspec.Struct, frozen=True, tag="validation", tag_field="kind"):
+    """A validation loss (nats) of a program that descend watches, after `step` updates."""
+
+    step: int
+    validation_loss: float
+
+
+class ProgramWarning(msgspec.Struct, frozen=True, tag="program_warning", tag_field="kind"):
+    """A mistake that a watched program shows, in one sentence."""
+
+    step: int
+    text: str
+
+
 class TrainingStopped(
     msgspec.Struct, frozen=True, tag="training_stopped", tag_field="kind", omit_defaults=True
 ):
@@ -130,5 +158,8 @@ Event = (
     | Sample
     | Rollback
     | Overfitting
+    | WatchedStep
+    | Validation
+    | ProgramWarning
     | TrainingStopped
 )

@@ -1,0 +1,1 @@
+"""descend in other people's training programs: a watch on a loop, and callbacks for trainers."""

@@ -1,0 +1,300 @@
+"""Two lines in a training loop of your own: record what it does, so that descend can judge it.
+
+    watch = descend.watch(model, optimizer)
+    ...
+    optimizer.step()
+    watch.step(loss)
+
+The watch reads losses, gradients and weights, and changes none of them. It uses no random number.
+It writes `events.jsonl` into a folder that `descend diagnose FOLDER` reads. A disk that fails ends
+the record, never the training.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import msgspec
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from descend.errors import DiskWriteError, WatchError
+from descend.interop.parameter_checks import (
+    GradientCoverage,
+    find_nonfinite_gradients,
+    find_parameters_outside,
+    list_names,
+)
+from descend.metrics.weight_updates import RECORD_EVERY_STEPS, WeightUpdateRecorder
+from descend.runs.event_log import EventLog
+from descend.runs.events import (
+    Event,
+    ProgramWarning,
+    TrainingStarted,
+    TrainingStopped,
+    Validation,
+    WatchedStep,
+)
+
+FLUSH_STEPS = 10
+"""Steps whose losses are read from the device at once: reading each would stall a GPU."""
+MAX_SECONDS_UNWRITTEN = 5.0
+"""Seconds after which records are written although fewer than `FLUSH_STEPS` wait."""
+COVERAGE_STEPS = 10
+"""Updates after which a parameter without any gradient is named."""
+
+
+class _PendingStep(msgspec.Struct):
+    step: int
+    losses: list[Tensor | float]
+    gradient_norm: Tensor | None
+    learning_rate: float | None
+    seconds: float
+
+
+class TrainingWatch:
+    """Records a training loop. Made by `watch`; a context manager, or closed by `close`.
+
+    `folder`: where `events.jsonl` is. `warnings`: what was noticed so far, a sentence each.
+    """
+
+    def __init__(self, model: nn.Module, optimizers: list[Optimizer], folder: Path) -> None:
+        self.folder = folder
+        self.warnings: list[str] = []
+        self._model = model
+        self._optimizers = optimizers
+        self._updates = self._last_step = 0
+        self._losses: list[Tensor | float] = []
+        """Of the batches since the last recorded update."""
+        self._norm: Tensor | None = None
+        self._look_for_nonfinite = False
+        self._recorder = WeightUpdateRecorder()
+        self._pending: list[_PendingStep] = []
+        self._began = self._written = time.perf_counter()
+        self._log: EventLog | None = EventLog(folder)
+        self._append(TrainingStarted(0, _now()))
+        outside = find_parameters_outside(model, optimizers)
+        self._coverage: GradientCoverage | None = GradientCoverage(model, outside)
+        if outside:
+            self._warn(
+                f"The optimizer does not hold {list_names(outside)}, so training does not change "
+                "them. Fix: give the optimizer all trainable parameters, or freeze these with "
+                "requires_grad_(False)."
+            )
+        first, last = optimizers[0], optimizers[-1]
+        self._hooks = [
+            first.register_step_pre_hook(self._before_update),
+            last.register_step_post_hook(self._after_update),
+        ]
+
+    def step(self, loss: Tensor | float) -> None:
+        """Record `loss` (a mean in nats) of a batch; call it once per batch, after the update.
+
+        With gradient accumulation, the losses of the batches of one update are averaged.
+        """
+        self._losses.append(loss.detach() if isinstance(loss, Tensor) else float(loss))
+        if self._updates == self._last_step:
+            return
+        if len(self._pending) >= FLUSH_STEPS or (
+            time.perf_counter() - self._written > MAX_SECONDS_UNWRITTEN
+        ):
+            self._flush()
+        now = time.perf_counter()
+        self._pending.append(
+            _PendingStep(self._updates, self._losses, self._norm, self._rate(), now - self._began)
+        )
+        self._losses, self._last_step, self._began = [], self._updates, now
+
+    def validation(self, loss: Tensor | float) -> None:
+        """Record a validation loss (a mean in nats) after the updates so far."""
+        self._flush()
+        value = float(loss)
+        if math.isfinite(value):
+            self._append(Validation(self._updates, value))
+        else:
+            self._warn(f"The validation loss after step {self._updates} is {value}.")
+
+    def close(self, reason: Literal["finished", "interrupted", "failed"] = "finished") -> None:
+        """Write what waits and remove the hooks. A second call does nothing."""
+        for hook in self._hooks:
+            hook.remove()
+        if self._log is None:
+            return
+        self._hooks = []
+        self._flush()
+        if self._losses and not self._updates:
+            self._warn(
+                "The optimizer made no update, so the model did not change. Fix: call "
+                "optimizer.step() on the optimizer that is watched."
+            )
+        self._append(TrainingStopped(self._updates, reason, _now()))
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
+        self.close("finished" if kind is None else "interrupted" if interrupted else "failed")
+
+    def _before_update(self, *_: Any) -> None:
+        gradients = [p.grad for p in self._model.parameters() if p.grad is not None]
+        self._norm = _global_norm(gradients) if gradients else None
+        if self._coverage is not None:
+            self._coverage.update()
+            if self._updates + 1 == COVERAGE_STEPS:
+                self._check_coverage(self._coverage)
+                self._coverage = None
+        if self._look_for_nonfinite:
+            self._name_nonfinite()
+        if self._updates % RECORD_EVERY_STEPS == 0:
+            self._recorder.before(self._model)
+
+    def _after_update(self, *_: Any) -> None:
+        recorded = self._updates % RECORD_EVERY_STEPS == 0
+        self._updates += 1
+        if recorded:
+            stats = self._recorder.after(self._model, self._updates)
+            self._flush()
+            if all(map(math.isfinite, (*stats.weight_rms.values(), *stats.gradient_rms.values()))):
+                self._append(stats)
+
+    def _check_coverage(self, coverage: GradientCoverage) -> None:
+        if missing := coverage.missing():
+            self._warn(
+                f"{list_names(missing)} got no gradient in {COVERAGE_STEPS} updates, so training "
+                "does not change them. Fix: use them in the loss, look for a detach() or no_grad() "
+                "before them, or freeze them with requires_grad_(False)."
+            )
+
+    def _name_nonfinite(self) -> None:
+        self._look_for_nonfinite = False
+        if names := find_nonfinite_gradients(self._model):
+            self._warn(
+                f"After step {self._updates} the gradient of {list_names(names)} is not finite. "
+                "Fix: lower the learning rate, clip gradients, and look for a division by zero or "
+                "a logarithm of zero."
+            )
+
+    def _rate(self) -> float | None:
+        """The highest learning rate of all parameter groups."""
+        rates = [float(g["lr"]) for o in self._optimizers for g in o.param_groups if "lr" in g]
+        return max(rates, default=None)
+
+    def _flush(self) -> None:
+        self._written = time.perf_counter()
+        for pending in self._pending:
+            loss = sum(float(value) for value in pending.losses) / len(pending.losses)
+            norm = None if pending.gradient_norm is None else float(pending.gradient_norm)
+            finite = math.isfinite(loss)
+            if not finite or (norm is not None and not math.isfinite(norm)):
+                self._report_nonfinite(pending.step, loss)
+            self._append(
+                WatchedStep(
+                    pending.step,
+                    loss if finite else None,
+                    pending.learning_rate,
+                    norm if norm is not None and math.isfinite(norm) else None,
+                    round(pending.seconds, 6),
+                )
+            )
+        self._pending = []
+
+    def _report_nonfinite(self, step: int, loss: float) -> None:
+        if any("not finite" in warning for warning in self.warnings):
+            return
+        what = "loss" if not math.isfinite(loss) else "gradient"
+        self._warn(f"The {what} of step {step} is not finite: the run diverged there.")
+        self._look_for_nonfinite = True
+
+    def _warn(self, text: str) -> None:
+        self.warnings.append(text)
+        logging.getLogger("descend").warning("%s", text)
+        self._append(ProgramWarning(self._updates, text))
+
+    def _append(self, record: Event) -> None:
+        if self._log is None:
+            return
+        try:
+            self._log.append(record)
+        except DiskWriteError as problem:
+            self._log.close()
+            self._log = None
+            logging.getLogger("descend").warning("%s Training goes on without a record.", problem)
+
+
+def watch(
+    model: nn.Module,
+    optimizer: Optimizer | list[Optimizer],
+    folder: str | Path | None = None,
+) -> TrainingWatch:
+    """Watch a training loop; call `step(loss)` on the result after each `optimizer.step()`.
+
+    `optimizer`: one, or several that step in this order. `folder` must not hold a record yet; by
+    default it is `watched_runs/<model's class>_<unix time>`. Raises `WatchError` for anything
+    else than a module and optimizers, or where `folder` holds a record.
+    """
+    optimizers = [unwrap_optimizer(o) for o in _as_list(optimizer)]
+    if not isinstance(model, nn.Module) or not optimizers:
+        raise WatchError(
+            "watch()", f"{type(model).__name__} and {len(optimizers)} optimizers",
+            "a torch.nn.Module and its optimizer", "call descend.watch(model, optimizer)",
+        )  # fmt: skip
+    target = Path(folder) if folder is not None else _new_folder(model)
+    if (target / "events.jsonl").exists():
+        raise WatchError(
+            str(target), "the record of another run", "a new folder",
+            "give another folder, or delete this one",
+        )  # fmt: skip
+    return TrainingWatch(model, optimizers, target)
+
+
+def unwrap_optimizer(optimizer: object) -> Optimizer:
+    """The torch optimizer inside a wrapper such as that of accelerate."""
+    inner = optimizer
+    while (deeper := getattr(inner, "optimizer", None)) is not None:
+        inner = deeper
+    if not isinstance(inner, Optimizer):
+        raise WatchError(
+            "watch()", type(optimizer).__name__, "a torch.optim.Optimizer",
+            "pass the optimizer whose step() the loop calls",
+        )  # fmt: skip
+    return inner
+
+
+def _as_list(optimizer: Optimizer | list[Optimizer]) -> list[Optimizer]:
+    return list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer]
+
+
+def _global_norm(gradients: list[Tensor]) -> Tensor:
+    """The Euclidean norm of all gradients together, on the device of the first."""
+    dense = [g.to_dense() if g.is_sparse else g for g in gradients]
+    norms = torch._foreach_norm(dense)
+    stacked = torch.stack([n.to(norms[0].device).float() for n in norms])
+    norm: Tensor = torch.linalg.vector_norm(stacked)
+    return norm
+
+
+def _new_folder(model: nn.Module) -> Path:
+    moment = int(time.time())
+    while (folder := Path("watched_runs") / f"{type(model).__name__}_{moment}").exists():
+        moment += 1
+    return folder
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
