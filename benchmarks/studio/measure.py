@@ -32,7 +32,7 @@ from descend.runs.event_log import EventLog
 from descend.runs.events import Step, TrainingStarted
 from descend.runs.lock import lock_run_folder
 
-REPEATS = 5
+REPEATS = 3
 NUM_RUNS, NUM_STEPS = 1000, 100_000
 VIEWERS, WATCH_SECONDS = 8, 10.0
 PORT = 8791
@@ -107,16 +107,21 @@ def main() -> None:
 def measure(folder: Path) -> dict[str, Any]:
     """All figures, over a workspace in `folder`."""
     make_workspace(folder)
-    starts = []
+    starts, processor = [], []
     for _ in range(REPEATS):
         server = Server(folder)
         starts.append(server.seconds)
+        processor.append(server.processor_seconds())
         server.end()
     server = Server(folder)
-    figures: dict[str, Any] = {"server_up_seconds": spread(starts)}
+    figures: dict[str, Any] = {
+        "server_up_seconds": spread(starts),
+        "server_up_processor_seconds": spread(processor),
+    }
     figures["server_memory_bytes"] = server.memory_bytes()
     figures["list_of_1000_runs"] = first_and_later(server, "/runs")
     figures["curve_of_100000_steps"] = first_and_later(server, "/runs/long/curve")
+    print(json.dumps(figures), flush=True)
     try:
         figures |= measure_page(server, folder)
         figures["processor_fraction_with_8_viewers"] = watch_together(server, folder)
@@ -133,7 +138,7 @@ def make_workspace(folder: Path) -> None:
     run(TINY | {"save_dir": str(models / "run-0")})
     shutil.rmtree(models / "run-0" / "checkpoints")
     for number in range(1, NUM_RUNS - 1):
-        shutil.copytree(models / "run-0", models / f"run-{number}")
+        shutil.copytree(models / "run-0", models / f"run-{number}", copy_function=os.link)
     shutil.copytree(models / "run-0", models / "long")
     (models / "long" / "events.jsonl").unlink()
     log = EventLog(models / "long")
@@ -208,7 +213,7 @@ def new_point(page: Any, server: Server, folder: Path) -> dict[str, Any]:
     run = folder / "models" / "run-1"
     log, delays = None, []
     with lock_run_folder(run):
-        (run / "events.jsonl").unlink()
+        (run / "events.jsonl").unlink()  # the others share the file that stood here
         log = EventLog(run)
         log.append(TrainingStarted(0, "2026-01-01T00:00:00+00:00"))
         log.append(step_event(1))
@@ -241,7 +246,7 @@ def watch_together(server: Server, folder: Path) -> float:
                 pass
 
     with lock_run_folder(run):
-        (run / "events.jsonl").unlink()
+        (run / "events.jsonl").unlink()  # the others share the file that stood here
         log = EventLog(run)
         log.append(TrainingStarted(0, "2026-01-01T00:00:00+00:00"))
         viewers = [threading.Thread(target=view, daemon=True) for _ in range(VIEWERS)]

@@ -272,3 +272,22 @@ def test_a_bad_file_is_refused_on_the_page(enter: Any, studios: Studios, tmp_pat
     page.set_input_files("input[type=file]", str(bad))
     page.locator(".note.bad").first.wait_for()
     assert "noise.pdf" in page.locator(".note.bad").first.inner_text()
+
+
+def test_two_runs_side_by_side_and_a_talk_in_turns(enter: Any, with_runs: RunningStudio) -> None:
+    page = enter(with_runs).page
+    page.goto(f"{with_runs.address}/#/runs")
+    page.get_by_label("Compare first").check()
+    page.get_by_label("Compare second").check()
+    page.locator("tr.differs").first.wait_for()
+    assert page.locator("tr.differs").all_inner_texts() == ["learning_rate\t0.001\t0.002"]
+    page.fill("#search", "second")
+    assert page.locator("table.cards tbody tr").count() == 1
+    page.goto(f"{with_runs.address}/#/talk/first")
+    page.get_by_role("button", name="Take turns").click()
+    page.fill("#line", "The cat")
+    page.get_by_role("button", name="Send").click()
+    page.get_by_role("button", name="New talk").wait_for()
+    page.get_by_role("button", name="Send").wait_for()
+    assert page.locator(".turn").count() == 2
+    assert page.locator(".turn").nth(1).locator(".token").count() > 5

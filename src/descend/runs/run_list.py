@@ -9,6 +9,7 @@ import msgspec
 
 from descend.artifacts import RUN_FILE
 from descend.errors import RunFolderError
+from descend.runs.event_log import EVENTS
 from descend.runs.run_files import (
     DIAGNOSIS,
     SUMMARY,
@@ -83,8 +84,8 @@ def _listed(folder: Path) -> ListedRun:
 
 
 def run_stamp(folder: Path) -> tuple[tuple[int, int] | None, ...]:
-    """Return time and size of the small records of a run: equal where none was written since."""
-    return tuple(_file_stamp(folder / name) for name in (RUN_FILE, SUMMARY, DIAGNOSIS))
+    """Return time and size of the records of a run: equal where none was written since."""
+    return tuple(_file_stamp(folder / name) for name in (RUN_FILE, SUMMARY, DIAGNOSIS, EVENTS))
 
 
 def _file_stamp(path: Path) -> tuple[int, int] | None:

@@ -37,6 +37,8 @@ from descend.web.studio.workspace import Workspace
 State = Literal[
     "waiting", "starting", "running", "finished", "stopped", "diverged", "failed", "unreadable"
 ]
+AT_REST = ("finished", "stopped", "diverged", "failed")
+"""States that last until something is written."""
 TRAINS = ("train", "resume")
 FAILURES = (1, 2)
 """Exit codes of a process that could not do its work; others end by a signal."""
@@ -107,14 +109,17 @@ class RunViews:
 
     def _row(self, name: str) -> RunRow:
         folder = self._workspace.runs / name
-        stamp = run_stamp(folder)
+        stamp, job = run_stamp(folder), self._jobs.get(name)
         known = self._rows.get(name)
         if known is None or known[0] != stamp:
             known = (stamp, _read_row(folder))
-            self._rows[name] = known
+            is_old = False
+        else:
+            is_old = known[1].state in AT_REST and (job is None or job.ended_at is not None)
         row = known[1]
-        if row.state != "unreadable":
+        if row.state != "unreadable" and not is_old:
             row.state = self.state(name)
+        self._rows[name] = known
         return row
 
     def state(self, name: str) -> State:
