@@ -133,7 +133,6 @@ MISTAKES: list[tuple[tuple[str, ...], list[str]]] = [
     (("continue", "model", "--embed-dim", "32"), ["embed_dim", "32", "16 as in the model model"]),
     (("continue", "model", "--architecture", "gpt"), ["architecture", "gpt", "modern"]),
     (("continue", "model", "--vocab-size", "400"), ["vocab_size", "400", "as in the model model"]),
-    (("continue", "bare"), ["bare", "no run.json"]),
     ((*TRAIN, "--save-dir", "model"), ["save_dir", "model", "not empty", "Choose another"]),
     ((*TRAIN, "--save-dir", "text.txt"), ["save_dir", "text.txt", "a file"]),
     (("resume", "nowhere"),
@@ -143,7 +142,7 @@ MISTAKES: list[tuple[tuple[str, ...], list[str]]] = [
     *(((*words, "."), ["found no run.json", "Name one of the runs in it, such as other_tokenizer"])
       for words in (("diagnose",), ("report",))),
     *(((*words, "bare"), ["but found no run.json beside the model", "a model from elsewhere"])
-      for words in (("diagnose",), ("report",), ("forecast",), ("resume",), ("continue",))),
+      for words in (("diagnose",), ("report",), ("forecast",), ("resume",))),
     *(((*words, "compared"), ["A comparison keeps no model and is no run",
                               "`descend report compared`"])
       for words in (("diagnose",), ("forecast",), ("chat",), ("continue",))),

@@ -50,6 +50,7 @@ from descend.runs.run_files import RunMetadata, RunSummary, has_summary, is_run_
 from descend.runs.run_folder import check_model_folder, create_run_folder, read_summary
 from descend.training.assembly import tokenize_corpus
 from descend.training.continuation import continuation_config
+from descend.training.foreign_model import read_parent_info
 from descend.training.process_settings import limit_threads_to_idle_cores
 from descend.training.trainer import run_training
 from descend.training.training_run import (
@@ -302,7 +303,7 @@ def continue_run(
     folder = create_run_folder(config.save_dir)
     console = select_console(console, config)
     progress = stage_progress(console) if console else ignore_progress
-    preset = read_info(parent).preset
+    preset = read_parent_info(parent).preset
     return _run_and_load(
         create_run(config, folder, preset=preset, parent=parent, progress=progress), console
     )

@@ -64,7 +64,7 @@ def supporting_evidence(cause: Cause, measurements: Measurements) -> list[Eviden
 
 def is_usual(reading: Measurement) -> bool:
     """Whether `reading` lies in its reference range; not where no value of it is unusual."""
-    low, high = reference_range(reading.metric)
+    low, high = reference_range(reading.metric, reading.optimizer)
     if low is None and high is None:
         return False
     return (low is None or reading.value >= low) and (high is None or reading.value <= high)
@@ -81,7 +81,7 @@ def contrary_evidence(cause: Cause, measurements: Measurements) -> list[Evidence
 
 def evidence_of(measurement: Measurement, why: str) -> Evidence:
     """A reading with its healthy range and what it means."""
-    normal_range = reference_range(measurement.metric)
+    normal_range = reference_range(measurement.metric, measurement.optimizer)
     return Evidence(
         measurement.metric, measurement.value, measurement.unit, normal_range, why, measurement.ci95
     )

@@ -52,7 +52,7 @@ def measure_records(recorded_run: RunContext) -> Iterator[Measurement]:
     ]
     for name, value, unit in optional:
         if value is not None:
-            yield Measurement(name, value, unit)
+            yield Measurement(name, value, unit, optimizer=recorded_run.config.optimizer)
     if epochs:
         best = min(epochs, key=lambda e: e.validation_loss)
         yield Measurement("validation_loss", best.validation_loss, "nats per token")

@@ -51,6 +51,13 @@ REFERENCE_RANGES: dict[str, Range] = {
     "gradient_noise_scale": (0.3, 30.0),
 }
 
+OPTIMIZER_RANGES: dict[tuple[str, str], Range] = {
+    # From a third of the 0.001 of Karpathy's makemore, part 3 (2022), to about twice the 0.0057 of
+    # benchmarks/results/ranges/old_tinyshakespeare.json.
+    ("update_to_weight_ratio", "adamw"): (0.0003, 0.01),
+}
+"""By metric and optimizer, where they are not those of the default optimizer."""
+
 FIRST_GUESS = "a first guess"
 PROTOTYPE = "a prototype's first guess, whose runs were not kept"
 FROM_HEALTHY_RUNS = "read off benchmarks/results/ranges/activations.json"
@@ -86,6 +93,8 @@ def range_source(metric: str) -> str:
     return RANGE_SOURCES.get(metric, FIRST_GUESS)
 
 
-def reference_range(metric: str) -> Range:
-    """The range of `signal`; (None, None) where no value of it is unhealthy by itself."""
-    return REFERENCE_RANGES.get(metric, (None, None))
+def reference_range(metric: str, optimizer: str = "muon") -> Range:
+    """Return the range of `metric` with `optimizer`; (None, None) where no value is unhealthy by
+    itself."""
+    default = REFERENCE_RANGES.get(metric, (None, None))
+    return OPTIMIZER_RANGES.get((metric, optimizer), default)

@@ -15,6 +15,8 @@ class Measurement(msgspec.Struct, frozen=True):
     unit: str
     std_error: float = 0.0
     ci95: tuple[float, float] | None = None
+    optimizer: str = "muon"
+    """The optimizer that it was measured with, on which a usual value may depend."""
 
 
 Measurements = Mapping[str, Measurement]

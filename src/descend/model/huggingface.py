@@ -181,6 +181,8 @@ def to_huggingface(model: Transformer, end_id: int) -> tuple[dict[str, Any], dic
     config |= {"bos_token_id": end_id, "eos_token_id": end_id, "pad_token_id": None}
     dtype = str(model.token_embedding.weight.dtype).removeprefix("torch.")
     config |= {"use_cache": True, "dtype": dtype}
+    if shape.architecture == "gpt":
+        config["n_ctx"] = shape.max_seq_len  # llama.cpp's converter asks for it
     return config, theirs
 
 
@@ -204,6 +206,7 @@ def from_huggingface(
     layout = LAYOUTS[shape.architecture]
     weights = list(_weights(layout, shape.num_layers))
     names = {w.hf_name for w in weights}
+    state = _with_full_names(state) if shape.architecture == "gpt" else state
     if unknown := sorted(state.keys() - names):
         raise _unfit(f"a weight {unknown[0]} that has no place in it", "those of the network")
     ours = {n: part for w in weights for n, part in _parts(w, state, expected).items()}
@@ -235,6 +238,8 @@ def shape_from_config(config: Mapping[str, Any]) -> ModelShape:
                 actual, f"{value!r} ({architecture})", "use a folder that descend wrote"
             )
     sizes = {field: config.get(key) for field, key in layout.sizes.items()}
+    if architecture == "gpt" and sizes["ff_dim"] is None and isinstance(sizes["embed_dim"], int):
+        sizes["ff_dim"] = 4 * sizes["embed_dim"]  # what GPT-2 means by no n_inner
     for field, value in sizes.items():
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < MAX_DIMENSION:
             raise _weights_error(
@@ -252,6 +257,20 @@ def shape_from_config(config: Mapping[str, Any]) -> ModelShape:
             RESTORE_HINT,
         )
     return shape
+
+
+def _with_full_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """GPT-2's weights by the names of `GPT2LMHeadModel`.
+
+    Published folders hold those of `GPT2Model`, without `transformer.`. Some hold the causal masks
+    and the head, which is tied to the embedding, as well.
+    """
+    full = {}
+    for name, tensor in state.items():
+        if name.endswith((".attn.bias", ".attn.masked_bias")) or name == "lm_head.weight":
+            continue
+        full[name if name.startswith("transformer.") else f"transformer.{name}"] = tensor
+    return full
 
 
 def _weights(layout: ArchitectureLayout, num_layers: int) -> Iterator[WeightMapping]:

@@ -26,8 +26,8 @@ def not_a_run_error(folder: Path, lacking: str, *, model: bool) -> RunFolderErro
     if model:
         actual += " beside the model"
         todo = (
-            "name a run: of a model from elsewhere it is not known how it was trained, and it can "
-            "be generated from and evaluated only"
+            "name a run: how a model from elsewhere was trained is not known; descend generate, "
+            "evaluate, and continue take it"
         )
     else:
         todo = _of_no_use(folder) or _one_within(folder, "run")

@@ -127,6 +127,16 @@ def load_model(
     return LoadedModel(model.to(resolve_device(device)), tokenizer)
 
 
+def read_model_shape(folder: Path) -> ModelShape:
+    """The shape that config.json of `folder` gives; `RunFolderError` for no network of ours."""
+    from descend.model.huggingface import shape_from_config
+
+    check_model_folder(folder)
+    content = _read(folder / "config.json", None, CONFIG_BYTES)
+    with _add_folder_to_errors(folder):
+        return shape_from_config(_json_object("config.json", content))
+
+
 def _max_weight_bytes(folder: Path, config: Mapping[str, Any]) -> int:
     """Most bytes that the weights of `config` can take: each number eight, and a header."""
     from descend.model.header import MAX_HEADER

@@ -10,7 +10,8 @@ from descend.config_sources import describe_source, resolve_config
 from descend.data.builtin_corpora import BUILTIN_CORPORA
 from descend.data.cache_dir import check_path
 from descend.errors import ConfigError
-from descend.runs.run_files import RunMetadata, read_info
+from descend.runs.run_files import RunMetadata
+from descend.training.foreign_model import read_parent_info
 
 
 def continuation_config(
@@ -23,7 +24,7 @@ def continuation_config(
     """
     fixed = ("architecture", "embed_dim", "num_heads", "num_layers", "ff_dim", "max_seq_len",
              "tokenizer", "vocab_size", "vocab_path")  # fmt: skip
-    info = read_info(parent)
+    info = read_parent_info(parent)
     resolved = resolve_config(changes, file=file, run=(parent, inherited_config(info)))
     for key in fixed:
         # A small text may yield fewer tokens than were asked for: either number means the same.

@@ -18,7 +18,7 @@ from descend.model.transformer import Transformer
 from descend.progress import ProgressCallback, ignore_progress
 from descend.runs.event_log import read_events
 from descend.runs.events import Epoch, Overfitting, Rollback, Step
-from descend.runs.run_files import RunMetadata, read_info, relative_working_dir
+from descend.runs.run_files import RunMetadata, is_run_folder, read_info, relative_working_dir
 from descend.runs.run_folder import read_summary
 from descend.training.assembly import RunAssembly, assemble_run
 from descend.training.checkpoint import load_checkpoint
@@ -209,6 +209,8 @@ def initial_train_state(inputs: StepInputs, execution: Execution) -> TrainState:
 
 def _loss_of(parent: Path, assembly: RunAssembly) -> float | None:
     """Validation loss of `parent`; None if it was judged on other text, or with another context."""
+    if not is_run_folder(parent):  # a model of another program
+        return None
     info = read_info(parent)
     same_text = info.corpus["corpus_sha256"] == assembly.store.info.corpus_sha256
     evaluation_keys = ("seed", "validation_fraction", "seq_len")

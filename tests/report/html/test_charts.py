@@ -7,20 +7,23 @@ import math
 import random
 from typing import Any
 
+from descend.report.html.chart_labels import (
+    NARROWEST_PLOT,
+    legend_entries,
+    place_level_labels,
+    place_mark_labels,
+)
+from descend.report.html.chart_points import PIXELS, downsample, smooth
 from descend.report.html.charts import (
-    PIXELS,
     Area,
     Axis,
     Curve,
     HorizontalLine,
     IntervalBar,
-    VerticalLine,
     bars,
     curves,
-    downsample,
     heatmap,
     intervals,
-    smooth,
 )
 
 LONG = 100_000
@@ -81,29 +84,53 @@ def test_numbers_are_drawn_as_they_are() -> None:
     assert lines[None] == [[0.0, None], [1.0, 1.235], [2.0, 100.0]]
     field, level = option()["series"][2:]
     assert field["markArea"]["data"] == [[{"coord": [0, 2]}, {"coord": [1, 3]}]]
-    assert level["markLine"]["data"] == [{"name": "usual", "yAxis": 0.001}]
+    assert [(x["name"], x["yAxis"]) for x in level["markLine"]["data"]] == [("usual", 0.001)]
     # Two lines of one name are one entry.
-    assert option()["legend"]["data"] == ["a", "band"]
+    assert [(x.name, x.shape) for x in legend_entries(option())] == [
+        ("a", "line"),
+        ("band", "area"),
+    ]
     assert heatmap(["r"], ["c", "d"], [[0.5, None]])["series"][0]["data"] == [[0, 0, 0.5]]
 
 
-def test_words_stand_where_no_marked_point_is() -> None:
-    def drawn(y: list[float]) -> list[dict[str, Any]]:
-        made = curves([Curve("held-out", [1, 2, 3, 4], y, "@accent", "points")], Axis("epochs"),
-                      Axis("nats"), levels=[HorizontalLine("pairs", 3.0)],
-                      marks=[VerticalLine("best", 4)])  # fmt: skip
-        return [s for s in made["series"] if "markLine" in s]
+def test_level_words_stand_where_the_curve_is_far() -> None:
+    down, up = [(1.0, 6.0), (2.0, 5.0), (4.0, 3.0)], [(1.0, 3.0), (2.0, 4.0), (4.0, 6.0)]
+    assert place_level_labels([3.0], down, log=False) == ["insideStartTop"]
+    assert place_level_labels([3.0], up, log=False) == ["insideEndTop"]
 
-    def places(y: list[float]) -> list[str]:
-        return [s["markLine"]["data"][0].get("label", {}).get(
-            "position", s["markLine"]["label"].get("position")) for s in drawn(y)]  # fmt: skip
 
-    # A curve that comes down to the level, and one that leaves it upwards.
-    assert places([6.0, 5.0, 4.0, 3.0]) == ["insideStartTop", "insideEndTop"]
-    assert places([3.0, 4.0, 5.0, 6.0]) == ["insideEndTop", "insideStartTop"]
-    # Should words and points meet all the same, the points are drawn above them.
-    dots = curves([Curve("held-out", [1], [2.0], "@accent", "points")], Axis("e"), Axis("n"))
-    assert all(s["z"] < dots["series"][0]["z"] for s in drawn([3.0, 3.0, 3.0, 3.0]))
+def test_close_levels_are_named_on_both_sides() -> None:
+    def sides(levels: list[float], points: list[tuple[float, float]], log: bool) -> list[str]:
+        return [p.removeprefix("insideStart").removeprefix("insideEnd")
+                for p in place_level_labels(levels, points, log)]  # fmt: skip
+
+    points = [(0.0, 7.0), (4.0, 1.0)]
+    assert sides([3.0, 2.8], points, log=False) == ["Top", "Bottom"]
+    assert sides([2.8, 3.0], points, log=False) == ["Bottom", "Top"]
+    assert sides([6.0, 3.0], points, log=False) == ["Top", "Top"]
+    steep = [(0.0, 1e-3), (4.0, 1e3)]
+    assert sides([30.0, 1.0], steep, log=True) == ["Top", "Top"]
+    assert sides([30.0, 1.0], steep, log=False) == ["Top", "Bottom"]
+
+
+def test_mark_words_never_overlap_and_never_leave_the_plot() -> None:
+    marks = [("warmup ends", 0.1), ("best epoch", 0.3), ("1–3", 0.35), ("rate falls", 5.9)]
+    labels = place_mark_labels(marks, 0.0, 6.0)
+    assert [label.row for label in labels] == [0, 1, 2, 0]
+    assert [label.is_left for label in labels] == [False, False, False, True]
+    # Twenty at one place: some lines stay without words rather than hide others.
+    crowd = place_mark_labels([("rate 0.001", 3.0)] * 20, 0.0, 6.0)
+    assert sorted({label.row for label in crowd}) == [-1, 0, 1, 2, 3]
+    assert NARROWEST_PLOT < 390
+
+
+def test_log_axis_ends_at_powers_of_ten_around_the_data() -> None:
+    made = curves([Curve("a", [1, 2], [0.2, 6e9], "@accent")], Axis("x"), Axis("y", log=True))
+    assert (made["yAxis"]["min"], made["yAxis"]["max"]) == (0.1, 1e10)
+
+
+def test_bars_begin_at_zero() -> None:
+    assert bars(["x", "y"], [5.0, 6.0], Axis("gain"), lying=True)["xAxis"]["scale"] is False
 
 
 def test_integer_axis_has_only_integer_ticks() -> None:

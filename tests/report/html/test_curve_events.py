@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from descend import run
-from descend.report.html.page import Figure, ReportTable, Section
+from descend.report.html.page import Figure, ReportPage, ReportTable, Section
 from descend.report.html.run_report import run_report
+from descend.runs.recorded_run import open_recorded_run
 from descend.runs.run_folder import read_summary
 
 ABSURD = {"learning_rate": 10.0, "gradient_clip": 0.0, "schedule": "constant", "warmup_steps": 0,
@@ -27,7 +28,17 @@ def rolled_back_run(text_file: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def section(folder: Path, name: str) -> Section:
-    return next(s for s in run_report(folder).sections if s.name == name)
+    return next(s for s in page(folder).sections if s.name == name)
+
+
+def page(folder: Path) -> ReportPage:
+    return run_report(open_recorded_run(folder))
+
+
+def loss_figure(folder: Path) -> Figure:
+    figure = page(folder).figure
+    assert figure is not None
+    return figure
 
 
 def marks(figure: Figure) -> list[tuple[str, float]]:
@@ -46,6 +57,7 @@ def figures(section: Section) -> list[Figure]:
 def test_every_rollback_is_in_table_and_curves(rolled_back_run: Path) -> None:
     rollbacks = read_summary(rolled_back_run).rollbacks
     assert len(rollbacks) > 2
+    assert section(rolled_back_run, "learning").teaser == ""  # open: its marks are explained
     learning, inside = section(rolled_back_run, "learning"), section(rolled_back_run, "inside")
     table = next(
         b for b in learning.blocks if isinstance(b, ReportTable) and "ran away" in b.caption
@@ -55,14 +67,14 @@ def test_every_rollback_is_in_table_and_curves(rolled_back_run: Path) -> None:
         assert row[1:4] == (f"{rollback.failed_step:,}", rollback.problem, f"{rollback.step:,}")
     assert table.rows[1][4] == "gradients clipped at 1"
     assert all(r.step == 0 for r in rollbacks)
-    for figure in [*figures(learning), *figures(inside)[:2]]:
+    for figure in [loss_figure(rolled_back_run), *figures(learning), *figures(inside)[:2]]:
         assert (f"1–{len(rollbacks)}", 0.0) in marks(figure)
 
 
 def test_stable_run_shows_schedule_phases_without_rollback_table(trained: Path) -> None:
     learning = section(trained, "learning")
     assert not any("ran away" in b.caption for b in learning.blocks if isinstance(b, ReportTable))
-    named: dict[str, Any] = dict(marks(figures(learning)[0]))
+    named: dict[str, Any] = dict(marks(loss_figure(trained)))
     assert list(named)[:2] == ["warmup ends", "rate falls"]
     assert 0 < named["warmup ends"] < 0.2
     assert 1.0 < named["rate falls"] < 1.1  # after half of what follows a short warmup
@@ -70,8 +82,7 @@ def test_stable_run_shows_schedule_phases_without_rollback_table(trained: Path) 
 
 def test_per_epoch_learning_rate_is_marked_at_boundary(tiny: dict[str, object]) -> None:
     run({**tiny, "save_dir": "steps", "learning_rate": {1: 0.01, 2: 0.002}, "warmup_steps": 0})
-    (loss, _) = figures(section(Path("steps"), "learning"))
-    assert ("rate 0.002", 1.0) in marks(loss)
+    assert ("rate 0.002", 1.0) in marks(loss_figure(Path("steps")))
 
 
 def test_token_dropout_explains_higher_training_loss(
@@ -90,8 +101,8 @@ def test_nondefault_settings_are_listed_first(trained: Path) -> None:
         b for b in section(trained, "settings").blocks if isinstance(b, ReportTable)
     )
     rows = {row[0]: row[1:] for row in requested_table.rows}
-    assert rows["embed_dim"] == ("16", "asked", "256")
-    assert rows["warmup_steps"][1:] == ("chosen", "not set")
+    assert rows["embed_dim"] == ("16", "set by you", "256")
+    assert rows["warmup_steps"][1:] == ("automatic", "not set")
     assert ("max_steps", "–") in default_table.rows
     assert not set(rows) & {row[0] for row in default_table.rows}
     assert default_table.folded

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from descend import run
+from descend.diagnosis.reference_ranges import reference_range
 from descend.report.html.page import Figure
 from descend.report.html.sections.learning_curves import learning_curves_section
-from descend.report.html.sections.optimization import USUAL_RATIO, optimization_section
+from descend.report.html.sections.optimization import optimization_section
 from descend.runs.recorded_run import open_run_with_epoch
 
 
@@ -24,11 +25,13 @@ def test_usual_update_size_is_that_of_the_optimizer(tiny: dict[str, Any], optimi
     figure = next(
         b for b in section.blocks if isinstance(b, Figure) and "one update moves" in b.title
     )
-    drawn = json.dumps(figure.option, default=str)
-    assert drawn.count(f"usual for {optimizer}") >= 2
-    low, high = USUAL_RATIO[optimizer]
+    low, high = reference_range("update_to_weight_ratio", optimizer)
     assert low is not None
     assert high is not None
+    area = next(s for s in figure.option["series"] if "markArea" in s)
+    assert area["name"] == f"usual for {optimizer}"
+    (corners,) = area["markArea"]["data"]
+    assert [corner["coord"][1] for corner in corners] == [low, high]
     median = statistics.median(open_run_with_epoch(Path("run")).update_ratios.values())
     assert low / 3 < median < 3 * high
     # The one value that was drawn for all, 0.001, lies outside what is usual for the default.

@@ -70,7 +70,7 @@ def test_search_report_ranks_and_lists_every_trial(searched: SearchResult, tmp_p
     assert best.rows[0][3] == "2.250"
     everything = tables[-1]
     assert [row[0] for row in everything.rows] == ["1", "2", "3", "5", "6", "7"]
-    assert [row[-1] for row in everything.rows][3:] == ["stopped", "went astray", "too large <b>"]
+    assert [row[-1] for row in everything.rows][3:] == ["stopped", "diverged", "too large <b>"]
     assert everything.rows[5][3] == "–"  # nothing was measured
     assert everything.strong == {1}
     assert "1 ended early" in page.facts.facts[1].unit
@@ -91,10 +91,10 @@ def test_search_report_shows_importance_confirmation_and_commands(
     by_key = next(f for f in blocks_of(page, Figure) if f.choices)
     assert list(by_key.choices) == ["learning_rate", "embed_dim"]
     dots = by_key.choices["learning_rate"]["series"][0]["data"]
-    assert dots == [[0.001, 2.5], [0.004, 2.25], [0.003, 2.4], [0.009, 8.0]]
+    assert dots == [[0.001, 0.0], [0.004, 0.25], [0.003, 0.1], [0.009, -5.5]]
     # Of each value the best that was finished; 64 never was.
     assert by_key.choices["embed_dim"]["xAxis"]["data"] == ["16", "32"]
-    assert [d["value"] for d in by_key.choices["embed_dim"]["series"][0]["data"]] == [2.5, 2.25]
+    assert [d["value"] for d in by_key.choices["embed_dim"]["series"][0]["data"]] == [0.0, 0.25]
     assert "+0.500 (+0.400 to +0.600)" in str(blocks_of(page, ReportTable)[1].rows)
 
 

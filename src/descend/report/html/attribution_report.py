@@ -10,7 +10,7 @@ from descend.experiments.attribute.result import Attribution
 from descend.experiments.estimate import to_loss_reduction
 from descend.experiments.named_config import KEYS_WITHOUT_EFFECT_ON_LOSS
 from descend.handbook.setting_facts import format_setting
-from descend.report.html.charts import Axis, intervals
+from descend.report.html.charts import BETTER, Axis, intervals
 from descend.report.html.experiment_sections import MADE_BY, make_interval_bar, repeat_section
 from descend.report.html.page import (
     Fact,
@@ -52,7 +52,7 @@ def attribution_report(attribution: Attribution, folder: Path) -> ReportPage:
                 Fact(
                     "accuracy",
                     format_percentage_points(attribution.total_accuracy.value),
-                    "of held-out tokens",
+                    "of validation tokens",
                 ),
                 Fact(
                     "training time",
@@ -93,15 +93,15 @@ def _contributions_section(attribution: Attribution) -> Section:
             Paragraph(
                 "What a change brings depends on which others are made already. Its part is what"
                 " it brings on average over all orders of making them (the Shapley value): the"
-                " parts add up to the whole. Right of zero is better: the loss falls. Each"
+                " parts add up to the whole. Right of zero the loss falls. Each"
                 " interval speaks for its own change; p, corrected for their number, for what is"
                 " said of all of them."
             ),
             Figure(
-                f"Part of each change in the held-out loss reduction, {attribution.unit}, with 95 %"
-                " intervals",
+                f"Part of each change in the validation loss reduction, {attribution.unit}, with"
+                " 95 % intervals",
                 f"Loss reductions: {description}.",
-                intervals(spans, Axis(attribution.unit)),
+                intervals(spans, Axis(f"{attribution.unit} · {BETTER}")),
                 height=70 + 34 * len(spans),
             ),
             _contributions_table(attribution),
@@ -154,17 +154,17 @@ def _runs(attribution: Attribution) -> Section:
     columns = (
         TableColumn("seed"),
         TableColumn("changes made", False),
-        TableColumn("held-out loss"),
+        TableColumn("validation loss"),
         TableColumn("bits per byte"),
         TableColumn("accuracy"),
-        TableColumn("updates"),
+        TableColumn("steps"),
         TableColumn("time"),
     )
     rows = tuple(
         (
             str(r.seed),
             "; ".join(names.get(key, key) for key in r.changed) or f"none: {attribution.a}",
-            f"{r.validation_loss:.3f}" + (" (went astray)" if r.diverged else ""),
+            f"{r.validation_loss:.3f}" + (" (diverged)" if r.diverged else ""),
             f"{r.bits_per_byte:.3f}",
             f"{r.accuracy:.1%}",
             f"{r.steps:,}",
@@ -175,7 +175,7 @@ def _runs(attribution: Attribution) -> Section:
     blocks: list[ReportBlock] = [
         Paragraph(
             f"{describe_method(attribution)}. Runs of one seed share initial weights where the"
-            " shape allows, the order of the text, and the held-out text."
+            " shape allows, the order of the text, and the validation text."
         ),
         ReportTable("Every run", columns, rows, folded=True),
     ]

@@ -7,14 +7,14 @@ same dict. Nothing is animated: a report is read, not watched.
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
+from descend.report.html.chart_labels import MarkLabel, place_level_labels, place_mark_labels
+from descend.report.html.chart_points import downsample
 
 Option = dict[str, Any]
 LineStyle = Literal["raw", "line", "points", "dots", "guide"]
@@ -22,15 +22,15 @@ LineStyle = Literal["raw", "line", "points", "dots", "guide"]
 SERIES = ("@accent", "@second", "@calm", "@fourth", "@fifth", "@sixth")
 """Colours of lines that have no meaning of their own."""
 
-PIXELS = 700
-"""Points across that a curve is thinned to, in pairs of extremes: about the width of a figure."""
-
 DARKEST = 0.5
 """Share of attention from which a square is as dark as it gets: few heads ever give more."""
 
 NAMES = 150
 """Pixels for long names beside a figure, broken into lines: on a telephone more than half is left
 for the figure."""
+
+MARK_ROW = 15
+"""CSS pixels of a row of words above a plot."""
 
 DIGITS = 4
 """Significant digits of a drawn number."""
@@ -68,8 +68,8 @@ class HorizontalLine:
 
 @dataclass(frozen=True)
 class VerticalLine:
-    """A vertical line where something happened. `loud` for what should not have; a quiet one's
-    words stand along it, so that they fit beside a steep curve."""
+    """A vertical line where something happened, named above the figure; `is_alert` for what should
+    not have."""
 
     name: str
     x: float
@@ -88,35 +88,6 @@ class Axis:
     """Whether nothing lies between whole numbers."""
 
 
-def downsample(
-    x: Sequence[float], y: Sequence[float], pixels: int = PIXELS
-) -> tuple[list[float], list[float]]:
-    """At most two points a pixel, the lowest and the highest in their order: no spike is lost."""
-    if len(x) <= 2 * pixels:
-        return list(x), list(y)
-    values = np.asarray(y, dtype=np.float64)
-    edges = np.linspace(0, len(values), pixels + 1).astype(int)
-    indices: list[int] = []
-    for first, last in itertools.pairwise(edges.tolist()):
-        low, high = first + values[first:last].argmin(), first + values[first:last].argmax()
-        indices.extend(sorted({int(low), int(high)}))
-    indices = sorted({0, *indices, len(values) - 1})
-    return [x[i] for i in indices], [y[i] for i in indices]
-
-
-def smooth(y: Sequence[float], parts: int = 60) -> list[float]:
-    """Mean over about 1/`parts` of the points around each; near the ends over fewer, so that a
-    steep beginning is not dragged along."""
-    reach = max(1, len(y) // parts) // 2
-    total = np.concatenate([[0.0], np.cumsum(np.asarray(y, dtype=np.float64))])
-    position = np.arange(len(y))
-    near = np.minimum(reach, np.minimum(position, len(y) - 1 - position))
-    smoothed: list[float] = (
-        (total[position + near + 1] - total[position - near]) / (2 * near + 1)
-    ).tolist()
-    return smoothed
-
-
 def curves(
     lines: Sequence[Curve],
     x_axis: Axis,
@@ -130,23 +101,34 @@ def curves(
     series = [_line(line, y_axis.log) for line in lines]
     if areas:
         series.append(_areas(areas))
+    if y_axis.log:
+        heights = [*(y for line in lines for y in line.y), *(y for area in areas for y in area.y)]
+        y_axis = _whole_decades(y_axis, [*heights, *(level.y for level in levels)])
     if levels:
-        series.append(_levels(levels, lines))
-    if marks:
-        series.append(_marks(marks, lines, y_axis))
-    named = list(dict.fromkeys(s["name"] for s in series if s["name"]))
-    legend = {"legend": _legend(named)} if len(named) > 1 else {}
-    above = 18 if any(mark.is_alert for mark in marks) else 0  # the names of loud marks
-    return (
-        _base(top=(40 if legend else 14) + above)
-        | legend
-        | {
-            "xAxis": _axis(x_axis, middle=True),
-            "yAxis": _axis(y_axis),
-            "tooltip": {"trigger": "axis"},
-            "series": series,
-        }
+        series.append(_levels(levels, lines, y_axis.log))
+    x = [x for line in lines for x in line.x]
+    labels = place_mark_labels(
+        [(mark.name, mark.x) for mark in marks],
+        min(x, default=0.0) if x_axis.min_value is None else x_axis.min_value,
+        max(x, default=1.0) if x_axis.max_value is None else x_axis.max_value,
     )
+    if marks:
+        series.append(_marks(marks, labels))
+    rows = 1 + max((label.row for label in labels), default=-1)
+    return _base(top=14 + MARK_ROW * rows) | {
+        "xAxis": _axis(x_axis, middle=True),
+        "yAxis": _axis(y_axis),
+        "tooltip": {"trigger": "axis"},
+        "series": series,
+    }
+
+
+def _whole_decades(axis: Axis, heights: Sequence[float]) -> Axis:
+    """A log axis from one power of ten to another: left to itself it may begin far below."""
+    finite = [math.log10(y) for y in heights if y > 0 and math.isfinite(y)] or [0.0]
+    low = 10.0 ** math.floor(min(finite)) if axis.min_value is None else axis.min_value
+    high = 10.0 ** math.ceil(max(finite)) if axis.max_value is None else axis.max_value
+    return replace(axis, min_value=low, max_value=high if high > low else 10 * low)
 
 
 def _line(line: Curve, log: bool) -> Option:
@@ -182,26 +164,18 @@ def _areas(areas: Sequence[Area]) -> Option:
     }  # fmt: skip
 
 
-def _levels(levels: Sequence[HorizontalLine], lines: Sequence[Curve]) -> Option:
-    """The words stand at the end of the level from which the curves keep further away."""
-    points = _obstacle_points(lines)
-
-    def nearest(y: float, late: bool) -> float:
-        half = (points[0][0] + points[-1][0]) / 2
-        return min((abs(b - y) for a, b in points if (a > half) is late), default=math.inf)
-
+def _levels(levels: Sequence[HorizontalLine], lines: Sequence[Curve], log: bool) -> Option:
+    positions = place_level_labels([level.y for level in levels], _obstacle_points(lines), log)
     data = [
-        {"name": level.name, "yAxis": _round(level.y), "label": {"position": "insideStartTop"}}
-        if nearest(level.y, late=True) < nearest(level.y, late=False)
-        else {"name": level.name, "yAxis": _round(level.y)}
-        for level in levels
+        {"name": level.name, "yAxis": _round(level.y), "label": {"position": position}}
+        for level, position in zip(levels, positions, strict=True)
     ]
     return _invisible_series("", [[_round(lines[0].x[0]), _round(level.y)] for level in levels]) | {
         "z": 3,
         "markLine": {
             "silent": True, "symbol": "none", "precision": 12,
             "lineStyle": {"color": "@quiet", "type": "dashed", "width": 1},
-            "label": {"position": "insideEndTop", "formatter": "{b}", "color": "@quiet"} | _HALO,
+            "label": {"formatter": "{b}", "color": "@quiet"} | _HALO,
             "data": data,
         },
     }  # fmt: skip
@@ -213,27 +187,23 @@ def _obstacle_points(lines: Sequence[Curve]) -> list[tuple[float, float]]:
     return sorted(point for line in marked for point in zip(line.x, line.y, strict=True))
 
 
-def _marks(marks: Sequence[VerticalLine], lines: Sequence[Curve], y_axis: Axis) -> Option:
-    """The words of a quiet mark stand above the curves where they run low, else below them."""
-    heights = [y for line in lines for y in line.y]
-    min_height = min(heights) if y_axis.min_value is None else y_axis.min_value
-    middle = (min_height + max(heights)) / 2
+def _marks(marks: Sequence[VerticalLine], labels: Sequence[MarkLabel]) -> Option:
     data: list[Option] = []
-    for mark in marks:
+    for mark, label in zip(marks, labels, strict=True):
         colour = "@sixth" if mark.is_alert else "@quiet"
-        there = [float(np.interp(mark.x, line.x, line.y)) for line in lines if line.dress != "raw"]
-        label_position = "insideStartTop" if sum(there) / len(there) > middle else "insideEndTop"
         data.append({
             "name": mark.name, "xAxis": _round(mark.x),
             "lineStyle": {"color": colour, "type": "solid" if mark.is_alert else "dotted"},
-            "label": {"color": colour} | ({"position": "end", "offset": [14, 0]} if mark.is_alert
-                                          else {"position": label_position}),
+            "label": {
+                "show": label.row >= 0, "color": colour,
+                "align": "right" if label.is_left else "left", "offset": [0, -MARK_ROW * label.row],
+            },
         })  # fmt: skip
     return _invisible_series("", []) | {
         "z": 3,  # below marked points, which no words must hide
         "markLine": {
             "silent": True, "symbol": "none", "lineStyle": {"width": 1},
-            "label": {"formatter": "{b}"} | _HALO, "data": data,
+            "label": {"formatter": "{b}", "position": "end"} | _HALO, "data": data,
         },
     }  # fmt: skip
 
@@ -248,6 +218,13 @@ def _invisible_series(name: str, data: list[list[float]]) -> Option:
         "type": "line", "name": name, "data": data, "showSymbol": False, "silent": True,
         "lineStyle": {"opacity": 0}, "tooltip": {"show": False},
     }  # fmt: skip
+
+
+_WRAPPED = {"width": NAMES, "overflow": "break", "lineHeight": 14, "interval": 0}
+"""Long names beside a figure."""
+
+BETTER = "better →"
+"""Ends the name of an axis that compares: right of zero is always a gain."""
 
 
 def bars(
@@ -266,10 +243,10 @@ def bars(
     category: Option = {
         "type": "category", "data": list(names), "name": name_axis, "inverse": lying,
         "nameLocation": "middle", "nameGap": 26, "axisTick": {"show": False},
-        "axisLabel": {"hideOverlap": True},
+        "axisLabel": _WRAPPED if lying else {"hideOverlap": True},
     }  # fmt: skip
-    value = _axis(axis, middle=lying)
-    return _base(right=56 if lying else 20, bottom=28) | {
+    value = _axis(axis, middle=lying) | {"scale": False}  # a bar begins at zero
+    return _base(right=56 if lying else 20) | {
         "xAxis": value if lying else category,
         "yAxis": category if lying else value,
         "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}},
@@ -319,7 +296,7 @@ def intervals(spans: Sequence[IntervalBar], axis: Axis) -> Option:
         "yAxis": {
             "type": "category", "data": [_unbroken(s.name) for s in spans], "inverse": True,
             "axisTick": {"show": False},
-            "axisLabel": {"width": NAMES, "overflow": "break", "lineHeight": 14, "interval": 0},
+            "axisLabel": _WRAPPED,
         },
         "tooltip": {"trigger": "item"},
         "series": [*whiskers, points, line],
@@ -356,19 +333,12 @@ def heatmap(
     }  # fmt: skip
 
 
-def _base(top: int = 14, right: int = 30, bottom: int = 24) -> Option:
+def _base(top: int = 14, right: int = 30, bottom: int = 28) -> Option:
     return {
         "animation": False,
         "grid": {"left": 8, "right": right, "top": top, "bottom": bottom, "containLabel": True},
         "aria": {"enabled": False},  # the page gives each figure its own words
     }
-
-
-def _legend(names: Sequence[str]) -> Option:
-    return {
-        "data": list(names), "top": 0, "left": 0, "itemWidth": 16, "itemHeight": 8,
-        "icon": "roundRect",
-    }  # fmt: skip
 
 
 def _axis(axis: Axis, middle: bool = False) -> Option:

@@ -8,7 +8,7 @@ from descend.config import RunConfig
 from descend.experiments.compare.result import ArmResult, Comparison
 from descend.experiments.named_config import KEYS_WITHOUT_EFFECT_ON_LOSS
 from descend.handbook.setting_facts import format_setting
-from descend.report.html.charts import SERIES, Axis, Curve, curves, intervals
+from descend.report.html.charts import BETTER, SERIES, Axis, Curve, curves, intervals
 from descend.report.html.experiment_sections import MADE_BY, make_interval_bar, repeat_section
 from descend.report.html.page import (
     Fact,
@@ -38,7 +38,7 @@ def comparison_report(comparison: Comparison, folder: Path) -> ReportPage:
         facts=Facts(
             (
                 Fact(
-                    "lowest held-out loss",
+                    "lowest validation loss",
                     f"{_loss(best, comparison):.3f}",
                     f"{comparison.unit}: {best.name}",
                 ),
@@ -81,12 +81,13 @@ def differences(comparison: Comparison) -> Section:
     blocks: list[ReportBlock] = [
         Paragraph(
             f"Each is set against {first}, seed by seed: same initial weights where the shape "
-            "allows, same order of the text, same held-out text. Right of zero is better."
+            "allows, same order of the text, same validation text."
         ),
         Figure(
-            f"Held-out loss reduction against {first}, {comparison.unit}, with 95 % intervals",
+            f"Validation loss reduction against {first}, {comparison.unit}, with 95 % intervals",
             f"Loss reduction against {first}: {description}.",
-            intervals(spans, Axis(comparison.unit)), height=70 + 34 * max(len(spans), 1),
+            intervals(spans, Axis(f"{comparison.unit} · {BETTER}")),
+            height=70 + 34 * max(len(spans), 1),
         ),
         _arms(comparison),
         _sizes(comparison),
@@ -98,7 +99,7 @@ def differences(comparison: Comparison) -> Section:
 def _arms(comparison: Comparison) -> ReportTable:
     columns = (
         TableColumn("configuration", False),
-        TableColumn("held-out loss"),
+        TableColumn("validation loss"),
         TableColumn("loss reduction (95 %)"),
         TableColumn("verdict", False),
         TableColumn("accuracy"),
@@ -127,7 +128,7 @@ def _sizes(comparison: Comparison) -> ReportTable:
         TableColumn("parameters"),
         TableColumn("memory"),
         TableColumn("vocabulary"),
-        TableColumn("updates"),
+        TableColumn("steps"),
         TableColumn("tokens"),
     )
     rows = tuple(
@@ -148,11 +149,11 @@ def _seeds(comparison: Comparison) -> ReportTable:
     columns = (
         TableColumn("configuration", False),
         TableColumn("seed"),
-        TableColumn("held-out loss"),
+        TableColumn("validation loss"),
         TableColumn("accuracy"),
         TableColumn("bits per byte"),
         TableColumn("time"),
-        TableColumn("went astray at update"),
+        TableColumn("diverged at step"),
     )
     rows = tuple(
         (a.name, str(s.seed), f"{s.validation_loss:.3f}", f"{s.accuracy:.1%}",
@@ -164,7 +165,7 @@ def _seeds(comparison: Comparison) -> ReportTable:
 
 
 def learning_curves(comparison: Comparison) -> Section | None:
-    """Held-out loss along the runs, where they were judged more than once."""
+    """Validation loss along the runs, where they were judged more than once."""
     bits = comparison.unit == "bits per byte"
     lines = []
     for arm, colour in zip(comparison.arms, SERIES * len(comparison.arms), strict=False):
@@ -182,7 +183,8 @@ def learning_curves(comparison: Comparison) -> Section | None:
         return None
     description = "; ".join(f"{c.name} from {c.y[0]:.2f} to {c.y[-1]:.2f}" for c in lines)
     return Section("curves", "How each learned", (
-        Figure(f"Held-out loss, {comparison.unit}, over tokens trained on (means over the seeds)",
+        Figure(f"Validation loss, {comparison.unit}, over tokens trained on (means over the seeds)"
+               ": lower is better",
                f"{description}.", curves(lines, Axis("tokens"), Axis(comparison.unit)), height=360),
     ))  # fmt: skip
 

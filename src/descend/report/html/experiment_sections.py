@@ -16,7 +16,7 @@ def repeat_section(command: str) -> Section | None:
         return None
     return Section(
         "again",
-        "Do it again",
+        "Repeat this experiment",
         (
             Paragraph(
                 "As it was typed or called, on the same text. Runs that are still in the cache "

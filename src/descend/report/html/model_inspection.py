@@ -17,7 +17,7 @@ from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_text import open_run_text
 
 MAX_TOKENS = 2**15
-"""Held-out tokens that are looked at one by one: some seconds of a small model, and a standard
+"""Validation tokens that are looked at one by one: some seconds of a small model, and a standard
 error of the mean loss near 0.02 nat."""
 
 
@@ -38,12 +38,12 @@ def token_counts(store: TokenStore) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class ModelInspection:
-    """The model in evaluation mode, its text, and its loss on every held-out token looked at."""
+    """The model in evaluation mode, its text, and its loss on every validation token looked at."""
 
     model: Transformer
     store: TokenStore
     seq_len: int
-    """The context that it was trained with, or what the held-out text has of it."""
+    """The context that it was trained with, or what the validation text has of it."""
     token_losses: TokenLosses
 
     @property
@@ -63,7 +63,7 @@ def open_text(run: RecordedRun) -> TokenStore | str:
 
 
 def look(run: RecordedRun, store: TokenStore) -> ModelInspection | str:
-    """The model of `run` on held-out text, or why it cannot be looked at."""
+    """The model of `run` on validation text, or why it cannot be looked at."""
     if not run.summary.finished:
         return "the run is not finished, so there is no model to look into"
     try:

@@ -1,11 +1,12 @@
 """What a report is made of: sections of blocks, as plain frozen data.
 
-A part of the report (`parts/`) turns records into these; `html` turns these into a file. Nothing
-here knows of HTML, so every part can be tested by reading what it says.
+A section (`sections/`) turns records into these; `rendering` turns these into a file. Nothing here
+knows of HTML, so every section can be tested by reading what it says.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -44,6 +45,10 @@ class TableColumn:
     numeric: bool = True
 
 
+PROSE_SPACES = 4
+"""Spaces from which a cell is a sentence rather than a value."""
+
+
 @dataclass(frozen=True)
 class ReportTable:
     """Rows of cells, written out; `strong` rows are set apart, `folded` tables open on demand."""
@@ -54,6 +59,11 @@ class ReportTable:
     strong: frozenset[int] = frozenset()
     folded: bool = False
     kind: Literal["table"] = "table"
+
+    @property
+    def has_prose(self) -> bool:
+        """Whether a cell holds a sentence: on a telephone such a row becomes a list."""
+        return any(cell.count(" ") >= PROSE_SPACES for row in self.rows for cell in row[1:])
 
 
 @dataclass(frozen=True)
@@ -146,6 +156,15 @@ class Command:
     kind: Literal["command"] = "command"
 
 
+@dataclass(frozen=True)
+class Details:
+    """Blocks that open on demand."""
+
+    title: str
+    blocks: tuple[ReportBlock, ...]
+    kind: Literal["details"] = "details"
+
+
 ReportBlock = (
     Paragraph
     | Facts
@@ -156,16 +175,21 @@ ReportBlock = (
     | ShadeLegend
     | Pictures
     | Command
+    | Details
 )
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it; `name` is its anchor."""
+    """A heading and what stands under it; `name` is its anchor.
+
+    With `teaser`, a line on what is in it, the section is folded and opens on demand.
+    """
 
     name: str
     title: str
     blocks: tuple[ReportBlock, ...]
+    teaser: str = ""
 
 
 @dataclass(frozen=True)
@@ -175,13 +199,27 @@ class ReportPage:
     title: str
     subtitle: str
     lead: tuple[str, ...]
-    """Paragraphs in large type: the outcome in plain words."""
+    """Paragraphs in large type: how good it is, what that means, and what to do next."""
     facts: Facts
     sections: tuple[Section, ...]
     made_by: str
     warnings: tuple[str, ...] = ()
     """What could not be shown, and why."""
+    figure: Figure | None = None
+    """The one picture that belongs on the first screen."""
+
+    def blocks(self) -> list[ReportBlock]:
+        """Every block in order, also those that are folded."""
+        top = [self.figure] if self.figure else []
+        return [*top, *_flatten(b for section in self.sections for b in section.blocks)]
 
     def figures(self) -> list[Figure]:
         """All of them, in order."""
-        return [b for s in self.sections for b in s.blocks if isinstance(b, Figure)]
+        return [block for block in self.blocks() if isinstance(block, Figure)]
+
+
+def _flatten(blocks: Iterable[ReportBlock]) -> Iterator[ReportBlock]:
+    for block in blocks:
+        yield block
+        if isinstance(block, Details):
+            yield from _flatten(block.blocks)

@@ -7,11 +7,13 @@ loaded: neither the user's text nor a sample can bring in more, even if an escap
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from descend.report.html.chart_labels import legend_entries
 from descend.report.html.echarts import load_echarts_script, policy_hash
 from descend.report.html.page import ReportPage
 
@@ -45,6 +47,11 @@ def _file(name: str) -> str:
     return (files("descend.report.html") / "templates" / name).read_text(encoding="utf-8")
 
 
+def _tie_numbers(text: str) -> str:
+    """`text` that is not broken within `95 %` or `vocab_size = 257`."""
+    return re.sub(r"(?<=\d) (?=%)| (?==)|(?<==) ", "\N{NO-BREAK SPACE}", text)
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -52,4 +59,6 @@ def _environment() -> Environment:
         autoescape=select_autoescape(default=True), trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["identity"] = id
+    environment.filters["legend"] = legend_entries
+    environment.filters["unbroken"] = _tie_numbers
     return environment

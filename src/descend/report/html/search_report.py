@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
-from descend.experiments.search.result import SearchResult
+from descend.experiments.search.result import SearchResult, SearchTrial
 from descend.experiments.search.space import RangeParam
 from descend.report.html.charts import Axis, Curve, bars, curves
 from descend.report.html.comparison_report import differences, learning_curves
@@ -21,8 +23,8 @@ from descend.report.html.page import (
     Section,
     TableColumn,
 )
-from descend.report.text.search import MAX_LISTED_TRIALS, NUMBERS, search_row
-from descend.units import format_duration
+from descend.report.text.search import MAX_LISTED_TRIALS, NUMBERS, base_of, search_row
+from descend.units import format_count, format_duration
 
 UNIT = "bits per byte"
 
@@ -55,7 +57,7 @@ def search_report(result: SearchResult, folder: Path) -> ReportPage:
         subtitle=f"{result.corpus} · search over {', '.join(s.key for s in result.space)}",
         lead=(result.sentence,),
         facts=Facts((
-            Fact("lowest held-out loss", f"{result.ranking[0].bits_per_byte or 0.0:.3f}",
+            Fact("lowest validation loss", f"{result.ranking[0].bits_per_byte or 0.0:.3f}",
                  f"{UNIT}, as it was chosen"),
             Fact("tried", f"{len(result.trials)}", f"configurations, {stopped} ended early"),
             Fact("made equal", result.budget_unit, each),
@@ -78,33 +80,60 @@ def _best(result: SearchResult) -> Section:
     ))  # fmt: skip
 
 
+@dataclass(frozen=True)
+class _Reference:
+    """What the gains of the trials are counted from."""
+
+    name: str
+    bits_per_byte: float
+
+    def gain(self, tried: SearchTrial) -> float:
+        """Bits per byte below the reference: positive is better."""
+        return self.bits_per_byte - (tried.bits_per_byte or 0.0)
+
+
+def _reference(result: SearchResult) -> _Reference:
+    """The base, or the first finished trial where the base is none of them."""
+    base = base_of(result)
+    if base is not None and base.state == "finished" and base.bits_per_byte is not None:
+        return _Reference("the base", base.bits_per_byte)
+    first = _finished(result)[0]
+    return _Reference(f"trial {first.number + 1}", first.bits_per_byte or 0.0)
+
+
+def _finished(result: SearchResult) -> list[SearchTrial]:
+    return [t for t in result.trials if t.state == "finished" and t.bits_per_byte is not None]
+
+
 def _decided(result: SearchResult) -> Section:
-    """The loss over each key, and what PED-ANOVA makes of it."""
-    scored_trials = [(t, t.bits_per_byte) for t in result.trials
-            if t.state == "finished" and t.bits_per_byte is not None]  # fmt: skip
+    """The gain over each key, and what PED-ANOVA makes of it."""
+    reference, finished = _reference(result), _finished(result)
+    axis = Axis(f"gain, {UNIT}")
     choices = {}
     for span in result.space:
         if isinstance(span, RangeParam):
             line = Curve(
                 "a trial",
-                [t.values[span.key] for t, _ in scored_trials],
-                [b for _, b in scored_trials],
+                [t.values[span.key] for t in finished],
+                [reference.gain(t) for t in finished],
                 "@accent",
                 "dots",
             )
-            choices[span.key] = curves([line], Axis(span.key, log=span.log), Axis(UNIT))
+            choices[span.key] = curves([line], Axis(span.key, log=span.log), axis)
         else:
-            min_bits_by_value = {
-                str(v): min((b for t, b in scored_trials if t.values[span.key] == v), default=None)
-                for v in span.values
+            gains = {
+                str(value): max(reference.gain(t) for t in finished if t.values[span.key] == value)
+                for value in span.values
+                if any(t.values[span.key] == value for t in finished)
             }
-            known = {name: b for name, b in min_bits_by_value.items() if b is not None}
-            choices[span.key] = bars(list(known), list(known.values()), Axis(UNIT),
-                                     name_axis=span.key)  # fmt: skip
+            choices[span.key] = bars(list(gains), list(gains.values()), axis, name_axis=span.key)
     blocks: list[ReportBlock] = [
-        Figure(f"Held-out loss by each key, {UNIT}: finished trials, or the best of each value",
-               "The numbers stand in the table of all trials.",
-               next(iter(choices.values())), choices),
+        Figure(
+            f"Gain over {reference.name} by each key, {UNIT}: higher is better. Finished trials, "
+            "or the best of each value",
+            "The numbers stand in the table of all trials.",
+            next(iter(choices.values())), choices, height=260,
+        ),
     ]  # fmt: skip
     if result.importance:
         blocks += [
@@ -124,23 +153,24 @@ def _decided(result: SearchResult) -> Section:
 def _trials(result: SearchResult) -> Section:
     """Every trial in the order it was chosen in."""
     keys = [span.key for span in result.space]
-    finished = [t for t in result.trials if t.state == "finished"]
-    losses = [t.bits_per_byte or 0.0 for t in finished]
+    reference, finished = _reference(result), _finished(result)
+    gains = [reference.gain(t) for t in finished]
     numbers = [float(t.number + 1) for t in finished]
-    lowest = [min(losses[: n + 1]) for n in range(len(losses))]
-    lines = [Curve("a trial", numbers, losses, "@calm", "dots"),
-             Curve("lowest so far", numbers, lowest, "@accent")]  # fmt: skip
+    lines = [Curve("a trial", numbers, gains, "@calm", "dots"),
+             Curve("best so far", numbers, list(accumulate(gains, max)), "@accent")]  # fmt: skip
     rows = tuple(
         (*search_row(t.number + 1, t, keys),
-         "went astray" if t.diverged_step is not None else t.failure_reason or t.state)
+         "diverged" if t.diverged_step is not None else t.failure_reason or t.state)
         for t in result.trials
     )  # fmt: skip
     return Section("trials", "Every trial", (
-        Figure(f"Held-out loss of the finished trials in the order they were made, {UNIT}",
-               f"From {losses[0]:.3f} to {lowest[-1]:.3f} {UNIT} in {len(losses)} trials.",
-               curves(lines, Axis("trial", whole=True), Axis(UNIT))),
-        ReportTable("All trials; of those ended early the numbers of their last judgment",
-              (*map(TableColumn, ("trial", *keys, *NUMBERS)), TableColumn("", False)),
+        Figure(
+            f"Gain of each finished trial over {reference.name}, {UNIT}: higher is better",
+            f"The best of {format_count(len(gains), 'trial')} is {max(gains):+.3f} {UNIT} better.",
+            curves(lines, Axis("trial", whole=True), Axis(f"gain, {UNIT}")), height=260,
+        ),
+        ReportTable("All trials; of those ended early the numbers of their last evaluation",
+              (*map(TableColumn, ("trial", *keys, *NUMBERS)), TableColumn("outcome", False)),
               rows, frozenset(n for n, t in enumerate(result.trials)
                               if t.number == result.best_number), folded=True),
     ))  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE
+from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE, RUN_FILE, SEARCH_FILE
 from descend.errors import RunFolderError, UserError
 from descend.experiments.attribute.result import Attribution
 from descend.experiments.compare.result import Comparison
@@ -19,9 +19,10 @@ from descend.report.html.page import ReportPage
 from descend.report.html.rendering import MARK, render
 from descend.report.html.run_report import run_report
 from descend.report.html.search_report import search_report
-from descend.report.html.unfinished_run_report import has_no_finished_epoch, unfinished_run_report
+from descend.report.html.unfinished_run_report import unfinished_run_report
 from descend.runs.atomic_write import write_file_atomic
-from descend.runs.event_log import read_events
+from descend.runs.folder_errors import not_a_run_error
+from descend.runs.recorded_run import open_recorded_run
 from descend.runs.run_files import REPORT, is_run_folder
 
 EXPERIMENTS = (COMPARISON_FILE, ATTRIBUTION_FILE, SEARCH_FILE)
@@ -66,18 +67,15 @@ def write_report(what: Path, output: Path | None = None) -> WrittenReport:
 
 def _page(folder: Path) -> ReportPage:
     if is_run_folder(folder):
-        return (
-            unfinished_run_report(folder)
-            if has_no_finished_epoch(read_events(folder))
-            else run_report(folder)
-        )
+        run = open_recorded_run(folder)
+        return run_report(run) if run.epochs else unfinished_run_report(run)
     if (folder / COMPARISON_FILE).exists():
         return comparison_report(read_record(folder, COMPARISON_FILE, Comparison), folder)
     if (folder / ATTRIBUTION_FILE).exists():
         return attribution_report(read_record(folder, ATTRIBUTION_FILE, Attribution), folder)
     if (folder / SEARCH_FILE).exists():
         return search_report(read_record(folder, SEARCH_FILE, SearchResult), folder)
-    return run_report(folder)  # which says what is missing
+    raise not_a_run_error(folder, RUN_FILE, model=False)
 
 
 def _check_report_path(file: Path) -> None:

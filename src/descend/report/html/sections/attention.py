@@ -30,7 +30,7 @@ MAX_LARGE = 12
 
 
 def attention_section(look: ModelInspection) -> Section | None:
-    """One held-out passage through every head."""
+    """One passage of validation text through every head."""
     ids = look.token_losses.targets[look.windows // 2][:TOKENS]
     if len(ids) < 3:
         return None
@@ -44,8 +44,8 @@ def attention_section(look: ModelInspection) -> Section | None:
     return Section("attention", "Where it looks", (
         Paragraph(
             "Attention is how a token gathers from the tokens before it. Each square is one head "
-            "reading the same held-out words: a row is a token, a dark dot in it the token it "
-            "looks at, the diagonal itself. The words: " + "".join(
+            "reading the same validation text: a row is a token, the strongest color in it the "
+            "token it looks at, the diagonal itself. The words: " + "".join(
                 t for t, _ in tokens_to_text(look.store.tokenizer, ids.tolist())
             ).strip().replace("\n", " ↵ ")
         ),
@@ -57,7 +57,7 @@ def attention_section(look: ModelInspection) -> Section | None:
                "table below says of every head where it looks.",
                next(iter(choices.values())), choices, height=420, square=True),
         attention_pattern_table(patterns, layers * heads),
-    ))  # fmt: skip
+    ), teaser="a picture of each attention head")  # fmt: skip
 
 
 def _names(look: ModelInspection, ids: list[int]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from descend.handbook.checklist import Checklist
 from descend.report.html.page import Paragraph, ReportTable, Section, TableColumn
 
@@ -21,8 +23,9 @@ def checklist_section(checklist: Checklist) -> Section:
         TableColumn("proof", False),
         TableColumn("because", False),
     )
-    return Section("rules", "The golden rules", (
+    counts = Counter(a.answer for a in checklist.answers)
+    return Section("rules", "Checklist", (
         Paragraph(checklist.sentence),
         ReportTable("Five questions that every guide asks", columns, rows,
               strong=frozenset(n for n, a in enumerate(checklist.answers) if a.answer == "no")),
-    ))  # fmt: skip
+    ), teaser=", ".join(f"{count} {answer}" for answer, count in counts.items()))  # fmt: skip

@@ -12,9 +12,18 @@ from descend.experiments.command_line import format_flags
 from descend.handbook.run_notes.wording import generate_command
 from descend.handbook.setting_facts import format_setting, format_value
 from descend.presets import PRESETS
-from descend.report.html.page import Command, Paragraph, ReportTable, Section, TableColumn
+from descend.report.html.page import (
+    Command,
+    Paragraph,
+    ReportBlock,
+    ReportTable,
+    Section,
+    TableColumn,
+)
 from descend.runs.events import Sample
+from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import RunMetadata
+from descend.runs.suggestions import lacks_model, suggest_fix
 from descend.units import quoted
 
 _MACHINE = ("device", "precision", "attention", "compiled", "threads", "torch", "processor")
@@ -28,9 +37,9 @@ def config_section(info: RunMetadata, folder: Path) -> Section:
         requested, used = info.requested_config.get(key), info.resolved_config.get(key)
         value = "–" if used is None else format_setting(used)
         if requested != field.default:
-            other.append((key, value, "asked", format_setting(field.default)))
+            other.append((key, value, "set by you", format_setting(field.default)))
         elif requested is None and used is not None:
-            other.append((key, value, "chosen", format_setting(field.default)))
+            other.append((key, value, "automatic", format_setting(field.default)))
         else:
             default.append((key, value))
     executed = info.execution
@@ -40,12 +49,11 @@ def config_section(info: RunMetadata, folder: Path) -> Section:
         "Settings",
         (
             Paragraph(
-                f"Preset {info.preset}. What was asked for came by a flag, a file or the preset;"
-                " what was left open was chosen, mostly by the size of the text. `descend explain"
-                f" SETTING --run {folder}` tells what each one did here."
+                f"Preset {info.preset}. `descend explain SETTING --run {quoted(folder)}` tells what"
+                " each setting did here."
             ),
             ReportTable(
-                "What was asked for, and what was chosen",
+                "Settings that are not the default",
                 (
                     TableColumn("setting", False),
                     TableColumn("value", False),
@@ -62,28 +70,31 @@ def config_section(info: RunMetadata, folder: Path) -> Section:
             ),
             Paragraph(f"Computed with {computed}.", is_secondary=True),
         ),
+        teaser="set by you, automatic, and default",
     )
 
 
-def repeat_section(info: RunMetadata, folder: Path, samples: Sequence[Sample] = ()) -> Section:
-    """The commands that repeat the run and go on from it."""
-    model = quoted(folder)
-    return Section(
-        "again",
-        "Do it again",
-        (
-            Paragraph(
-                "The same settings and seed on the same text; equal to the last bit where "
-                "torch, threads and number format are the same."
-            ),
-            Command(repeat_command(info)),
-            Paragraph("Go on from this model, ask what is wrong, or let it write:"),
+def repeat_section(run: RecordedRun, samples: Sequence[Sample] = ()) -> Section:
+    """The commands that repeat the run, and those that its state allows."""
+    model = quoted(run.folder)
+    blocks: list[ReportBlock] = [
+        Paragraph(
+            "The same settings and seed on the same text; equal to the last bit where "
+            "torch, threads and number format are the same."
+        ),
+        Command(repeat_command(run.metadata)),
+    ]
+    if run.diverged or not run.finished or lacks_model(run.folder):
+        blocks.append(Paragraph(f"It has no model to use yet: {suggest_fix(run.folder)}."))
+    else:
+        blocks += [
+            Paragraph("Train it further, ask what is wrong, or let it write:"),
             Command(
                 f"descend continue {model}\ndescend diagnose {model}\n"
-                f"{generate_command(folder, samples)}"
+                f"{generate_command(run.folder, samples)}"
             ),
-        ),
-    )
+        ]
+    return Section("again", "Repeat this run", tuple(blocks))
 
 
 def repeat_command(info: RunMetadata) -> str:

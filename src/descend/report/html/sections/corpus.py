@@ -30,9 +30,8 @@ def corpus_section(run: RecordedRun, store: TokenStore | None) -> Section:
     of, info = run.corpus_count, run.metadata.corpus
     blocks: list[ReportBlock] = [
         Paragraph(
-            f"{info['corpus']}: {format_count(of('documents'), 'document')}, held out by"
-            f" {info['split_by']}. {float(info['contamination_fraction']):.1%} of the held-out"
-            " tokens stand in a run of 32 that is in the training text too."
+            f"{info['corpus']}: {format_count(of('documents'), 'document')}, split by"
+            f" {info['split_by']}. {_contamination(float(info['contamination_fraction']))}"
         ),
         Facts(
             (
@@ -42,19 +41,34 @@ def corpus_section(run: RecordedRun, store: TokenStore | None) -> Section:
                     f"{of('train_tokens'):,} tokens",
                 ),
                 Fact(
-                    "held out",
+                    "validation text",
                     format_bytes(of("validation_bytes")),
                     f"{of('validation_tokens'):,} tokens",
                 ),
                 Fact("vocabulary", f"{of('vocab_size'):,}", f"{run.config.tokenizer} tokens"),
-                Fact("a token stands for", f"{run.bytes_per_token:.2f}", "bytes of held-out text"),
+                Fact(
+                    "a token stands for", f"{run.bytes_per_token:.2f}", "bytes of validation text"
+                ),
             )
         ),
     ]
     if store is not None:
         counts = token_counts(store)
         blocks += [_ranks(counts), _octaves(counts), _frequent(store, counts)]
-    return Section("text", "The text and its tokens", tuple(blocks))
+    return Section(
+        "text", "The text and its tokens", tuple(blocks),
+        teaser=f"{format_bytes(of('train_bytes'))}, {of('vocab_size'):,} different tokens",
+    )  # fmt: skip
+
+
+def _contamination(fraction: float) -> str:
+    """What of the validation text is known from training."""
+    if fraction == 0.0:
+        return "No passage of the validation text is in the training text too."
+    return (
+        f"{fraction:.1%} of the validation tokens are part of a passage of 32 that is in the "
+        "training text too."
+    )
 
 
 def _ranks(counts: NDArray[np.int64]) -> Figure:

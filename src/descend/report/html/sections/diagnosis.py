@@ -5,8 +5,9 @@ from __future__ import annotations
 from descend.diagnosis.recommended_config import merge_recommendations
 from descend.diagnosis.reference_ranges import format_range
 from descend.diagnosis.result import Diagnosis, Evidence, Finding, OtherCause, PairedTrial
+from descend.handbook.run_notes.diagnosis_notes import is_ablation
 from descend.handbook.run_notes.wording import format_ci95, format_significant
-from descend.report.html.charts import Axis, IntervalBar, intervals
+from descend.report.html.charts import BETTER, Axis, IntervalBar, intervals
 from descend.report.html.page import (
     Command,
     Figure,
@@ -18,7 +19,6 @@ from descend.report.html.page import (
 )
 from descend.report.text.diagnosis import (
     assignments,
-    describe_change,
     format_trial,
     group_other_causes,
 )
@@ -61,7 +61,7 @@ def _finding(finding: Finding) -> list[ReportBlock]:
         Paragraph(f"{title}. {tried}Remedy: {finding.advice.rstrip('.')}{keys}.")
     ]
     if finding.evidence:
-        blocks.append(_evidence_table("The evidence", finding.evidence, False))
+        blocks.append(_evidence_table("The evidence", finding.evidence, True))
     return blocks
 
 
@@ -90,20 +90,16 @@ def _trials(diagnosis: Diagnosis) -> list[ReportBlock]:
     ]  # fmt: skip
     if not tested_causes:
         return []
-    tested_causes.sort(key=lambda pair: -pair[1].loss_reduction)
-    spans = [
-        IntervalBar(describe_change(t), t.loss_reduction, *t.ci95)
-        for _, t in tested_causes
-        if t.ci95
-    ]
+    tested_causes.sort(key=lambda pair: -_gain(pair[1]).value)
+    spans = [_gain(trial) for _, trial in tested_causes]
     description = "; ".join(
         f"{s.name} {s.value:+.3f} ({s.low:+.3f} to {s.high:+.3f})" for s in spans
     )
     return [
         Figure(
-            "Gain of each change in held-out loss, with 95 % intervals: right of zero is better",
+            "Gain of each change in validation loss, with 95 % intervals",
             f"Gain of each trial: {description}.",
-            intervals(spans, Axis("gain, nats per token")),
+            intervals(spans, Axis(f"nats per token · {BETTER}")),
             height=70 + 34 * len(spans),
         ),
         ReportTable(
@@ -123,18 +119,28 @@ def _trials(diagnosis: Diagnosis) -> list[ReportBlock]:
                 for n, (cause, _) in enumerate(tested_causes)
                 if cause in {f.cause for f in diagnosis.causes}
             ),
+            folded=True,
         ),
     ]
 
 
-def _row(cause: str, trial: PairedTrial) -> tuple[str, ...]:
+def _gain(trial: PairedTrial) -> IntervalBar:
+    """What the change itself brought: below zero where the trial took something away on purpose,
+    to tell what more of it would bring."""
     assert trial.ci95 is not None
-    equal = trial.loss_reduction_at_equal_time
+    low, high = trial.ci95
+    if is_ablation(trial):
+        return IntervalBar(trial.change, -trial.loss_reduction, -high, -low)
+    return IntervalBar(trial.change, trial.loss_reduction, low, high)
+
+
+def _row(cause: str, trial: PairedTrial) -> tuple[str, ...]:
+    gain, equal = _gain(trial), trial.loss_reduction_at_equal_time
     return (
-        describe_change(trial),
+        gain.name,
         humanize_name(cause),
-        f"{trial.loss_reduction:+.3f}",
-        f"{trial.ci95[0]:+.3f} to {trial.ci95[1]:+.3f}",
+        f"{gain.value:+.3f}",
+        f"{gain.low:+.3f} to {gain.high:+.3f}",
         "–" if equal is None else f"{equal:+.3f}",
         format_p_value(trial.p_holm),
         str(trial.seeds),

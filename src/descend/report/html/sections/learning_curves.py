@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from descend.handbook.run_notes.loss_notes import explain_higher_train_loss
-from descend.report.html.charts import Axis, Curve, HorizontalLine, VerticalLine, curves, smooth
+from descend.report.html.chart_points import smooth
+from descend.report.html.charts import Axis, Curve, HorizontalLine, VerticalLine, curves
 from descend.report.html.page import Figure, Paragraph, ReportTable, Section, TableColumn
 from descend.report.html.sections.curve_events import curve_events, rollback_blocks
 from descend.report.html.sections.epoch_axis import steps_to_epochs
@@ -13,18 +16,24 @@ from descend.units import format_duration
 
 
 def learning_curves_section(run: RecordedRun) -> Section:
-    """Curves, and every epoch as a row."""
+    """What the curve says, its accuracy, and every epoch as a row; the curve of the loss stands
+    above all sections.
+
+    Open where training rolled back: the marks of the curve are numbered here.
+    """
+    harder = explain_higher_train_loss(run)
+    rollbacks = rollback_blocks(run)
     return Section("learning", "How it learned", (
         Paragraph(describe_convergence(run.summary)),
-        _figure(run, "loss"),
-        *rollback_blocks(run),
-        _figure(run, "accuracy"),
-        *((Paragraph(harder),) if (harder := explain_higher_train_loss(run)) else ()),
+        *((Paragraph(harder),) if harder else ()),
+        *rollbacks,
+        learning_curve(run, "accuracy"),
         epoch_table(run),
-    ))  # fmt: skip
+    ), teaser="" if rollbacks else "accuracy, and every epoch in numbers")  # fmt: skip
 
 
-def _figure(run: RecordedRun, what: str) -> Figure:
+def learning_curve(run: RecordedRun, what: Literal["loss", "accuracy"] = "loss") -> Figure:
+    """The loss or the accuracy along the run, on training batches and on validation text."""
     loss = what == "loss"
     x = steps_to_epochs(run, [s.step for s in run.steps])
     train = [s.loss if loss else 100 * s.accuracy for s in run.steps]
@@ -35,21 +44,19 @@ def _figure(run: RecordedRun, what: str) -> Figure:
     lines = [
         Curve("training batches", x, train, "@calm", "raw"),
         Curve("training batches", x, smooth(train), "@calm"),
-        Curve("held-out text", ends, validation_values, "@accent", "points"),
+        Curve("validation text", ends, validation_values, "@accent", "points"),
     ]
     levels = [
-        HorizontalLine(
-            {"unigram": "counting single tokens", "bigram": "counting pairs"}[key], value
-        )
+        HorizontalLine({"unigram": "counting tokens", "bigram": "counting pairs"}[key], value)
         for key, value in run.ngram_baselines.items()
         if loss and key in ("unigram", "bigram")
     ]
     best, name = run.best_epoch, "Loss" if loss else "Accuracy"
     label = (
         f"{name} by epoch. Training batches from {train[0]:.3g} to {smooth(train)[-1]:.3g}; "
-        f"held-out text {validation_values[0]:.3g} after the first epoch, "
+        f"validation text {validation_values[0]:.3g} after the first epoch, "
         f"{validation_values[ends.index(best.epoch)]:.3g} after the best, {best.epoch}. "
-        "The table below has every epoch."
+        "A table below has every epoch."
     )
     axis = Axis("nats per token") if loss else Axis("percent", min_value=0)
     last = max(run.epochs[-1].epoch, x[-1])
@@ -61,17 +68,18 @@ def _figure(run: RecordedRun, what: str) -> Figure:
         levels=levels, marks=[*curve_events(run), *best_epoch_marks],
     )  # fmt: skip
     return Figure(
-        "Loss, nats per token: lower is better" if loss else "Next tokens named right, percent",
-        label, drawn, height=340 if loss else 260,
+        "Loss, nats per token: lower is better" if loss
+        else "Next tokens predicted correctly, percent: higher is better",
+        label, drawn, height=300 if loss else 240,
     )  # fmt: skip
 
 
 EPOCH_COLUMNS = (
     TableColumn("epoch"),
     TableColumn("training loss"),
-    TableColumn("held-out loss"),
+    TableColumn("validation loss"),
     TableColumn("bits per byte"),
-    TableColumn("held-out accuracy"),
+    TableColumn("validation accuracy"),
     TableColumn("training accuracy"),
     TableColumn("time"),
 )

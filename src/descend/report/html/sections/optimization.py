@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import statistics
 
-from descend.diagnosis.reference_ranges import REFERENCE_RANGES
+from descend.diagnosis.reference_ranges import reference_range
 from descend.handbook.run_notes.wording import format_percent, format_significant
-from descend.report.html.charts import Axis, Curve, HorizontalLine, curves, smooth
+from descend.report.html.chart_points import smooth
+from descend.report.html.charts import Area, Axis, Curve, HorizontalLine, curves
 from descend.report.html.page import (
     Figure,
     Paragraph,
@@ -18,14 +19,6 @@ from descend.report.html.page import (
 from descend.report.html.sections.curve_events import curve_events
 from descend.report.html.sections.epoch_axis import steps_to_epochs
 from descend.runs.recorded_run import RecordedRun
-
-USUAL_RATIO = {
-    # benchmarks/results/ranges/healthy.json and fast_tinyshakespeare.json: runs of the defaults.
-    "muon": REFERENCE_RANGES["update_to_weight_ratio"],
-    # Karpathy, makemore part 3 (2022): about 0.001; a factor of three either way.
-    "adamw": (0.0003, 0.003),
-}
-"""Update to weight in a step that goes with healthy learning, by optimizer."""
 
 MAX_MATRICES = 60
 """Rows of the table of matrices."""
@@ -44,7 +37,7 @@ def optimization_section(run: RecordedRun) -> Section | None:
             "weights that hardly move or move wildly."
         ),
         *blocks,
-    ))  # fmt: skip
+    ), teaser="learning rate, gradients, size of the updates")  # fmt: skip
 
 
 def _rate(run: RecordedRun) -> Figure:
@@ -120,7 +113,8 @@ def _ratios(run: RecordedRun) -> list[Figure | ReportTable]:
             ]
         )
     ]
-    usual = USUAL_RATIO[run.config.optimizer]
+    low, high = reference_range("update_to_weight_ratio", run.config.optimizer)
+    last = float(run.epochs[-1].epoch)
     rows = sorted(run.update_ratios.items(), key=lambda item: -item[1])[:MAX_MATRICES]
     figure = Figure(
         "How far one update moves the weights, as a share of their size",
@@ -138,11 +132,9 @@ def _ratios(run: RecordedRun) -> list[Figure | ReportTable]:
             ],
             Axis("epochs", min_value=0),
             Axis("ratio", log=True),
-            levels=[
-                HorizontalLine(f"usual for {run.config.optimizer}, {end}", ratio)
-                for end, ratio in zip(("from", "to"), usual, strict=True)
-                if ratio is not None
-            ],
+            areas=[Area(f"usual for {run.config.optimizer}", (0.0, last), (low, high))]
+            if low is not None and high is not None
+            else [],
         ),
         height=220,
     )

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from descend.report.html.page import Paragraph, Section, TextSample, TextSamples
+from descend.report.html.page import (
+    Details,
+    Paragraph,
+    ReportBlock,
+    Section,
+    TextSample,
+    TextSamples,
+)
 from descend.report.html.sections.epoch_axis import steps_to_epochs
 from descend.runs.events import Sample
 from descend.runs.recorded_run import RecordedRun
+
+MAX_OPEN = 2
+"""Samples that are not folded: the last ones."""
 
 MAX_SAMPLES = 12
 """Of a longer run, so many are shown, evenly picked, with the first and the last."""
@@ -20,29 +30,31 @@ def samples_section(run: RecordedRun) -> Section | None:
     early, final = (
         [s for s in samples if s.step < last], [s for s in samples if s.step == last]
     )  # fmt: skip
-    listed_samples = _some(early, MAX_SAMPLES - len(final)) + final
-    return Section(
-        "writing",
-        "What it wrote",
-        (
-            Paragraph(
-                "The beginning, in grey, is held-out text that the model never trained on; the rest"
-                " is its own. Sampled with the default settings, so another seed would write"
-                " otherwise."
-            ),
-            TextSamples(
-                tuple(
-                    TextSample(_when(run, s, last), s.prompt.strip("\n"), s.text.rstrip())
-                    for s in listed_samples
-                )
-            ),
+    open_samples = (final or early)[-MAX_OPEN:]
+    rest = [s for s in early + final if s not in open_samples]
+
+    def block(some: list[Sample]) -> TextSamples:
+        return TextSamples(tuple(
+            TextSample(_when(run, s, last), s.prompt.strip("\n"), s.text.rstrip()) for s in some
+        ))  # fmt: skip
+
+    blocks: list[ReportBlock] = [
+        Paragraph(
+            "The model writes after ▸. The words before it are from the validation text, which it "
+            "never trained on. Another seed would write something else."
         ),
-    )
+        block(open_samples),
+    ]
+    if rest:
+        blocks.append(Details("More samples, and how it wrote earlier", (
+            block(_some(rest, MAX_SAMPLES)),
+        )))  # fmt: skip
+    return Section("writing", "What it wrote", tuple(blocks))
 
 
 def _when(run: RecordedRun, sample: Sample, last: int) -> str:
     if sample.step == last and run.summary.finished:
-        return f"the model kept (epoch {run.summary.best_epoch})"
+        return f"the saved model (epoch {run.summary.best_epoch})"
     return f"after epoch {steps_to_epochs(run, [sample.step])[0]:g}"
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from descend.diagnosis.recommended_config import merge_recommendations
 from descend.diagnosis.result import Diagnosis
-from descend.report.html.charts import Axis, bars
+from descend.handbook.run_notes.wording import generate_command
+from descend.report.html.charts import BETTER, Axis, bars
 from descend.report.html.page import Fact, Facts, Figure, Paragraph, Section
-from descend.report.text.diagnosis import headline
-from descend.report.text.run_summary import assess_run
+from descend.report.text.diagnosis import assignments, headline
+from descend.report.text.run_summary import how_good, what_it_means
 from descend.runs.recorded_run import RecordedRun
-from descend.runs.suggestions import has_diverged, suggest_fix
-from descend.units import format_bytes, format_duration, perplexity
+from descend.runs.suggestions import lacks_model, suggest_fix
+from descend.units import format_bytes, format_duration, perplexity, quoted
 
 BASELINE_NAMES = {
-    "uniform": "guessing blindly",
-    "unigram": "counting single tokens",
-    "bigram": "counting pairs",
-    "trigram": "counting triples",
+    "unigram": "single tokens",
+    "bigram": "pairs of tokens",
+    "trigram": "triples of tokens",
 }
 
 
@@ -34,18 +35,38 @@ def corpus_name(run: RecordedRun) -> str:
 
 
 def lead_paragraphs(run: RecordedRun, diagnosed: Diagnosis | None = None) -> tuple[str, ...]:
-    """The outcome in plain words, what the diagnosis says first."""
+    """How good it is, what that means, what the diagnosis says, and what to do next."""
     paragraphs = []
-    if has_diverged(run.folder):
-        paragraphs.append(
-            "This run diverged: its loss was not finite or exploded. To go on: "
-            f"{suggest_fix(run.folder)}."
-        )
+    if run.diverged:
+        paragraphs.append("This run diverged: its loss was not finite or exploded.")
     elif not run.summary.finished:
         paragraphs.append("This run has not come to its end: all below is the state so far.")
+    paragraphs.append(f"{how_good(run.summary)} {what_it_means(run.summary)}")
     if diagnosed:
         paragraphs.append(headline(diagnosed))
-    return (*paragraphs, assess_run(run.summary))
+    return (*paragraphs, f"Next: {next_step(run, diagnosed)}.")
+
+
+def next_step(run: RecordedRun, diagnosed: Diagnosis | None = None) -> str:
+    """The one thing to do after reading, with its command where there is one."""
+    name = quoted(run.folder)
+    if diagnosed and (keys := merge_recommendations(diagnosed)):
+        first = diagnosed.causes[0]
+        advice = "" if first.recommended_config else f"{first.advice.rstrip('.')}; meanwhile "
+        return (
+            f"{advice}train again with {assignments(keys)}, "
+            f"`descend train --from-run {name} --apply-fix`"
+        )
+    if run.diverged or not run.finished or lacks_model(run.folder):
+        return suggest_fix(run.folder)
+    if diagnosed and diagnosed.causes:
+        return diagnosed.causes[0].advice.rstrip(".")
+    if not diagnosed and run.summary.validation_loss >= run.ngram_baselines["unigram"]:
+        return f"find out why with `descend diagnose {name}`"
+    generate = generate_command(run.folder, run.summary.samples)
+    if diagnosed:
+        return f"let it write with `{generate}`"
+    return f"let it write with `{generate}`, or find what would help with `descend diagnose {name}`"
 
 
 def facts(run: RecordedRun) -> Facts:
@@ -53,10 +74,10 @@ def facts(run: RecordedRun) -> Facts:
     summary = run.summary
     return Facts(
         (
-            Fact("loss on held-out text", f"{summary.validation_loss:.3f}", "nats per token"),
-            Fact("in bits per byte", f"{summary.bits_per_byte:.3f}", "for any vocabulary"),
-            Fact("next token right", f"{summary.validation_accuracy:.1%}", "of held-out tokens"),
+            Fact("next token correct", f"{summary.validation_accuracy:.1%}", "of validation text"),
+            Fact("validation loss", f"{summary.validation_loss:.3f}", "nats per token"),
             Fact("perplexity", perplexity(summary.validation_loss), "like choosing among so many"),
+            Fact("bits per byte", f"{summary.bits_per_byte:.3f}", "for any vocabulary"),
             Fact("parameters", _millions(summary.parameters), run.config.architecture),
             Fact(
                 "training time",
@@ -72,22 +93,25 @@ def _millions(count: int) -> str:
 
 
 def ngram_baselines_section(run: RecordedRun) -> Section:
-    """The model among those that only count."""
+    """The model among those that only count, as the gain of each over guessing."""
     baselines = run.metadata.corpus["ngram_baselines"]
-    steps = [(BASELINE_NAMES[k], float(v)) for k, v in baselines.items() if k in BASELINE_NAMES]
-    steps.append(("this model", run.summary.validation_loss))
-    steps.sort(key=lambda step: -step[1])
-    names, values = [s[0] for s in steps], [s[1] for s in steps]
-    description = "; ".join(f"{name} {value:.2f}" for name, value in steps)
+    losses = [(BASELINE_NAMES[k], float(v)) for k, v in baselines.items() if k in BASELINE_NAMES]
+    losses.append(("this model", run.summary.validation_loss))
+    losses.sort(key=lambda pair: -pair[1])
+    guess = float(baselines["uniform"])
+    names = [name for name, _ in losses]
     return Section("ladder", "What it had to beat", (
         Paragraph(
-            "Programs that only count reach these losses on the same held-out text. A model that "
-            "has learned from more than the last few tokens lies below all of them."
+            "Programs that only count pairs or triples of tokens do this well on the same "
+            "validation text. A model that has learned from more than that lies below them here, "
+            "with the longest bar."
         ),
         Figure(
-            "Loss on held-out text, nats per token: lower is better", f"Bars: {description}.",
-            bars(names, values, Axis("nats per token", min_value=0), lying=True,
+            f"How much better than guessing blindly ({guess:.2f} nats per token)",
+            "Validation loss: " + "; ".join(f"{name} {loss:.2f}" for name, loss in losses) + ".",
+            bars(names, [guess - loss for _, loss in losses],
+                 Axis(f"nats per token · {BETTER}"), lying=True,
                  strong=names.index("this model")),
-            height=60 + 36 * len(names),
+            height=60 + 34 * len(names),
         ),
     ))  # fmt: skip

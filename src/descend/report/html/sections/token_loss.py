@@ -24,7 +24,7 @@ from descend.report.html.page import (
 from descend.report.html.token_text import mark_whitespace, tokens_to_text
 
 SEGMENT_TOKENS = 256
-"""Tokens of held-out text shown in shades, over the passages."""
+"""Tokens of validation text shown in shades, over the passages."""
 
 NUM_HIGHEST_LOSS_TOKENS = 15
 """Tokens shown of those that cost the most."""
@@ -34,11 +34,11 @@ NATS_PER_SHADE = 1.25
 
 
 def token_loss_section(look: ModelInspection) -> Section:
-    """The held-out text in shades, and what its shades add up to."""
+    """The validation text in shades, and what its shades add up to."""
     blocks: list[ReportBlock] = [
         Paragraph(
-            "Held-out text, each token shaded by how little the model expected it after what came "
-            "before: plain where it was foreseen, dark where it came as a surprise."
+            "Validation text. The stronger the color behind a token, the less the model expected "
+            "it after what came before; where there is none, it knew."
         )
     ]
     count = max(1, round(SEGMENT_TOKENS / look.token_losses.losses.shape[1]))
@@ -47,7 +47,10 @@ def token_loss_section(look: ModelInspection) -> Section:
     blocks.append(ShadeLegend(scale()))
     blocks += [_position_figure(look), _position_table(look)]
     blocks += [_frequency_figure(look), highest_loss_tokens_table(look)]
-    return Section("surprise", "Where it is surprised", tuple(blocks))
+    return Section(
+        "surprise", "Where it is surprised", tuple(blocks),
+        teaser="each word of a passage, by position, by frequency",
+    )  # fmt: skip
 
 
 def shade_segment(look: ModelInspection, row: int) -> ShadedText:
@@ -88,11 +91,11 @@ def _position_figure(look: ModelInspection) -> Figure:
         "Loss by position: how much the text before it helps",
         f"Loss by the number of tokens read before: {bands[0].loss:.2f} after one token, "
         f"{bands[-1].loss:.2f} after {_span(bands[-1].low, bands[-1].high)}. The table below has "
-        "it by octaves.",
+        "it in numbers.",
         curves(
             [Curve("each position", [float(n) for n in range(1, len(losses) + 1)], losses,
                    "@calm", "raw"),
-             Curve("by octave", middles, [b.loss for b in bands], "@accent", "points")],
+             Curve("smoothed", middles, [b.loss for b in bands], "@accent", "points")],
             Axis("tokens read before", min_value=1, max_value=len(losses), log=True),
             Axis("nats per token"),
         ),
@@ -106,7 +109,7 @@ def _position_table(look: ModelInspection) -> ReportTable:
         for b in loss_by_position(look.token_losses)
     )
     columns = (TableColumn("tokens read before", False), TableColumn("loss, nats per token"),
-               TableColumn("tokens judged"))  # fmt: skip
+               TableColumn("tokens evaluated"))  # fmt: skip
     return ReportTable("Loss by position", columns, rows, folded=True)
 
 
@@ -154,7 +157,9 @@ def highest_loss_tokens_table(look: ModelInspection) -> ReportTable:
         TableColumn("token", False),
         TableColumn("share of all loss"),
         TableColumn("its mean loss"),
-        TableColumn("named right"),
-        TableColumn("times judged"),
+        TableColumn("predicted correctly"),
+        TableColumn("times evaluated"),
     )
-    return ReportTable("The tokens that cost the most (␣ a space, ↵ a line's end)", columns, rows)
+    return ReportTable(
+        "The tokens that cost the most (␣ a space, ↵ a line's end)", columns, rows, folded=True
+    )
