@@ -189,13 +189,13 @@ def measure_page(server: Server, folder: Path) -> dict[str, Any]:
         }
         page.goto(f"{server.address}/#/run/long")
         page.locator(".chart svg").wait_for()
-        figures["longest_frame_milliseconds"] = longest_frame(page)
+        figures["max_frame_milliseconds"] = max_frame_milliseconds(page)
         figures["new_point_seconds"] = new_point(page, server, folder)
         browser.close()
     return figures
 
 
-def longest_frame(page: Any) -> float:
+def max_frame_milliseconds(page: Any) -> float:
     """Milliseconds of the longest frame while the pointer moves over the long curve."""
     page.evaluate(
         "() => { window.longest = 0; let last = performance.now(); const look = now => {"
