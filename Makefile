@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: install run test test-slow test-ray lint types check docs
+.PHONY: install run test test-slow test-ray lint types check docs coverage
 
 install: $(VENV)/installed
 
@@ -36,6 +36,13 @@ lint: install
 
 types: install
 	$(PY) -m mypy
+
+# Branch coverage of src/ by the fast tests; `htmlcov/index.html` shows the lines.
+coverage: install
+	$(PY) -m coverage run -m pytest -m "not slow"
+	$(PY) -m coverage combine
+	$(PY) -m coverage report --skip-covered
+	$(PY) -m coverage html
 
 docs: install
 	$(PY) -m pip install --quiet --constraint constraints.txt --group docs

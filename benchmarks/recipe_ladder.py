@@ -2,6 +2,7 @@
 
     python benchmarks/recipe_ladder.py RESULTS TEXT[,TEXT…] [--seeds 1,2,3] [--only WORD,…] [--now]
     python benchmarks/recipe_ladder.py RESULTS TEXT --times ROUNDS [--now]
+    python benchmarks/recipe_ladder.py RESULTS TEXT[,TEXT…] --many-epochs
 
 Each rung is the recipe with one change, on the first 200,000 bytes of each text, with a network and
 steps of a quarter of the guide's: small enough for three seeds on three texts. Seeds share initial
@@ -12,7 +13,9 @@ machine is; the time of a step does, so it is the tenth percentile of a run, and
 rungs only by `--times`: all of them take some steps in turn, round by round, for
 RESULTS/ladder_times.json. Without `--now` the recipe is that of the day when the ladder was first
 climbed; with it the present one, in float32, with other changes, in files of their own
-(ladder_now.jsonl, ladder_now_times.json).
+(ladder_now.jsonl, ladder_now_times.json). With `--many-epochs` it is the present one with eight
+passes over the text and a fifth of the tokens hidden, as a plan has it where the text is the limit
+(ladder_many_epochs.jsonl).
 """
 
 from __future__ import annotations
@@ -217,6 +220,17 @@ LATER = (
     Variant("one pass, begun from counts", {"epoch": 1}, begun=_counted),
 )
 
+MANY_EPOCHS_VARIANTS = (
+    Variant("eight passes"),
+    *(Variant(f"weight decay {decay}", {"weight_decay": decay}) for decay in (0.4, 0.8, 1.6)),
+    Variant("last fifth averaged", averaged=0.2),
+    Variant("constant rate, last fifth averaged", {"schedule": "constant"}, averaged=0.2),
+    Variant("passes 5", {"epoch": 5}),
+    Variant("passes 12", {"epoch": 12}),
+    Variant("passes 12, weight decay 0.8", {"epoch": 12, "weight_decay": 0.8}),
+    Variant("dropout 0.1", {"dropout_rate": 0.1}),
+)
+
 
 @dataclass(frozen=True)
 class Ablation:
@@ -235,6 +249,11 @@ class Ablation:
 THEN = Ablation("ladder", VARIANTS, SIZES | {"precision": "bfloat16"}, AS_IT_WAS)
 NOW = Ablation("ladder_now", LATER, SIZES | {"precision": "float32", "vocab_size": 2048}, {})
 """`--now`: the present recipe."""
+MANY_EPOCHS = Ablation(
+    "ladder_many_epochs", MANY_EPOCHS_VARIANTS,
+    NOW.settings | {"epoch": 8, "token_dropout": 0.2}, {},
+)  # fmt: skip
+"""`--many-epochs`: the present recipe where the text is the limit."""
 
 
 @contextmanager
@@ -351,9 +370,10 @@ def main() -> None:
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--only", default="", help="rungs whose name holds one of these words")
     parser.add_argument("--now", action="store_true", help="changes of the present recipe")
+    parser.add_argument("--many-epochs", action="store_true", help="many epochs")
     args = parser.parse_args()
     args.results.mkdir(parents=True, exist_ok=True)
-    ablation = NOW if args.now else THEN
+    ablation = MANY_EPOCHS if args.many_epochs else NOW if args.now else THEN
     variants = (
         r for r in ablation.variants if any(word in r.name for word in args.only.split(","))
     )

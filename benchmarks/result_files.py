@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,3 +21,10 @@ def markdown(head: list[str], rows: list[list[str]]) -> str:
     """A table."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
+
+
+def select_columns(table: str, names: Sequence[str]) -> str:
+    """Return a table with the columns of these names only, in their order."""
+    head, _, *rows = [[c.strip() for c in x.strip("| ").split(" | ")] for x in table.splitlines()]
+    places = [head.index(name) for name in names]
+    return markdown(list(names), [[row[place] for place in places] for row in rows])

@@ -16,13 +16,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from descend.experiments.search.pruning import (
-    FULL_BUDGET,
-    MIN_PRUNE_PROGRESS,
-    Curve,
-    loss_at,
-    should_prune,
-)
+from descend.experiments.search.pruning import MIN_PRUNE_PROGRESS, Curve, loss_at, should_prune
+from descend.experiments.search.result import FULL_BUDGET
 
 RESULT = Path(__file__).parent / "results" / "search" / "median_rule.json"
 

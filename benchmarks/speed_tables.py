@@ -6,7 +6,7 @@ import statistics
 from collections import defaultdict
 from typing import Any
 
-from result_files import RESULTS, markdown, read
+from result_files import RESULTS, markdown, read, select_columns
 
 
 def span(three: list[float]) -> str:
@@ -46,6 +46,14 @@ def tokens() -> str:
     return markdown(head, rows)
 
 
+def tokens_guide() -> str:
+    """Tokens a second at the size of the guide."""
+    columns = ("machine", "size", "contestant", "tokens/s", "descend is times as fast")
+    head, line, *rows = select_columns(tokens(), columns).splitlines()
+    selected = [row for row in rows if row.split(" | ")[1] == "guide"]
+    return select_columns("\n".join([head, line, *selected]), [c for c in columns if c != "size"])
+
+
 def to_loss() -> str:
     """Seconds from the key press and what was reached."""
     rows = []
@@ -56,7 +64,7 @@ def to_loss() -> str:
                 bits = f"{r['bits_per_byte']:.3f}" if "bits_per_byte" in r else ""
                 rows.append([machine, text, r["run"], f"{r['seconds']:.1f}", first,
                              f"{r['loss']:.3f}", bits])  # fmt: skip
-    head = ["machine", "text", "run", "seconds, all in all", "first step after", "held-out loss",
+    head = ["machine", "text", "run", "seconds", "first step after", "validation loss",
             "bits per byte"]  # fmt: skip
     return markdown(head, rows)
 
@@ -104,6 +112,15 @@ def corpora() -> str:
             "encoding and baselines, s", "MB of its own, preparing", "MB of its own, training",
             "MB with mapped files", "which was"]  # fmt: skip
     return markdown(head, rows)
+
+
+def corpora_short() -> str:
+    """Growth with the text on *xeon*, where the machine was idle."""
+    columns = ("machine", "MB of text", "documents", "reading, s", "training the tokenizer, s",
+               "encoding and baselines, s", "MB of its own, training")  # fmt: skip
+    head, line, *rows = select_columns(corpora(), columns).splitlines()
+    selected = [row for row in rows if row.startswith("| xeon ")]
+    return select_columns("\n".join([head, line, *selected]), columns[1:])
 
 
 def models() -> str:

@@ -18,20 +18,25 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
+import diagnosis_tables
 import speed_tables
 from experiment_tables import ATTRIBUTIONS, attributed, rates
 from ladder import RECIPE, curve, times_as_long
 from ladder import rows as read_variants
-from result_files import RESULTS, ROOT, markdown, read
+from result_files import RESULTS, ROOT, markdown, read, select_columns
 
 from descend.experiments.estimate import estimate_mean
 from descend.report.text.experiments import format_estimate
 
-PAGES = tuple(
-    ROOT / "docs" / name
-    for name in ("presets.md", "speed.md", "recipe.md", "diagnosis_benchmark.md", "plan.md",
-                 "compare.md", "attribute.md")
+PAGES = (
+    *(
+        ROOT / "docs" / name
+        for name in ("presets.md", "speed.md", "recipe.md", "diagnosis_benchmark.md", "plan.md",
+                     "compare.md", "attribute.md")
+    ),
+    RESULTS / "tables.md",
 )  # fmt: skip
+"""The pages of the manual, with short tables, and the page of all tables in full."""
 PRESET_RUNS = [
     *(("python", run) for run in ("old", "guide", "fast")),
     *(("tinyshakespeare", run) for run in ("old", "old_10", "guide", "fast")),
@@ -79,6 +84,15 @@ def recipe_table(name: str) -> str:
     return markdown(head, [line for line in lines if line[0] != RECIPE])
 
 
+SHORT_COLUMNS = ("change", "bits per byte against the recipe (95 %)",
+                "to the recipe's loss, times as long (95 %)")  # fmt: skip
+
+
+def recipe_short() -> str:
+    """The changes of the recipe with their loss and the time to the same loss."""
+    return select_columns(recipe_table("ladder"), SHORT_COLUMNS)
+
+
 def epochs_table() -> str:
     """The guide's size, pass by pass."""
     rows = []
@@ -109,14 +123,14 @@ def presets() -> str:
             f"{result['ngram_baselines']['bigram']:.2f}", f"**{result['bits_per_byte']:.3f}**",
         ])  # fmt: skip
     head = ["text", "preset", "epochs", "vocabulary", "updates",
-            "training: loss, accuracy at the end", "held out: loss, accuracy (best epoch)",
-            "pairs of tokens reach", "bits per byte"]  # fmt: skip
+            "training: loss, accuracy at the end", "validation: loss, accuracy (best epoch)",
+            "bigram baseline", "bits per byte"]  # fmt: skip
     return markdown(head, rows)
 
 
 def curves() -> str:
     """Epoch by epoch, the guide's line and the held-out loss."""
-    head = ["epoch", "training loss", "training accuracy", "held-out loss", "held-out accuracy",
+    head = ["epoch", "training loss", "training accuracy", "validation loss", "validation accuracy",
             "bits per byte"]  # fmt: skip
     parts = []
     for corpus, preset in PRESET_RUNS:
@@ -132,112 +146,6 @@ def curves() -> str:
         name = PRESET_NAMES.get(preset, preset)
         parts.append(f"#### `{name}` on {corpus}\n\n" + markdown(head, rows))
     return "\n".join(parts)
-
-
-HALVES = ("sealed", "development")
-"""Of the planted-fault benchmark; the one to be believed first."""
-
-
-def share(value: float | None, interval: list[float] | None = None) -> str:
-    """A share with its 95 % interval."""
-    if value is None:
-        return "–"
-    return f"{value:.2f}" + (f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else "")
-
-
-def by_half(one: Callable[[dict[str, Any]], str]) -> str:
-    """A table of each half of the planted-fault benchmark that has scores."""
-    there = [h for h in HALVES if (RESULTS / f"diagnosis/scores-{h}.json").exists()]
-    return "\n".join(f"#### {h}\n\n" + one(read(f"diagnosis/scores-{h}.json")) for h in there)
-
-
-def diagnosis_scores() -> str:
-    """Every reader of the planted faults."""
-    head = ["reader", "cases", "top-1", "strictly", "top-3", "macro-F1", "faults, top-1",
-            "false alarms", "plain", "alarming"]  # fmt: skip
-
-    def of(alarms: list[Any]) -> str:
-        return "" if alarms[0] is None else f"{share(alarms[0])} of {alarms[1]}"
-
-    def one(record: dict[str, Any]) -> str:
-        readers = sorted(record["readers"].items(), key=lambda x: (-x[1]["top1"], x[0]))
-        return markdown(head, [
-            [
-                name, str(r["cases"]), share(r["top1"], r["top1_ci95"]),
-                share(r["top1_strict"]),
-                share(r["top3"], r["top3_ci95"]), share(r["macro_f1"], r["macro_f1_ci95"]),
-                share(r["faults_top1"]), share(r["false_alarms"], r["false_alarms_ci95"]),
-                of(r["false_alarms_plain"]), of(r["false_alarms_alarming"]),
-            ]
-            for name, r in readers
-        ])  # fmt: skip
-
-    return by_half(one)
-
-
-def diagnosis_confusion() -> str:
-    """What was true against what the doctor with trials said; right ones on one line."""
-
-    def one(record: dict[str, Any]) -> str:
-        table = record["confusion"].get("doctor", {})
-        rows = [
-            [
-                truth, str(sum(said.values())), str(said.get(truth, 0)),
-                ", ".join(f"{n} {name}" for name, n in said.items() if name != truth),
-            ]
-            for truth, said in table.items()
-        ]  # fmt: skip
-        return markdown(["in truth", "cases", "said so", "said instead"], rows)
-
-    return by_half(one)
-
-
-def diagnosis_calibration() -> str:
-    """How sure the doctor with trials said it was, in fifths, and how often it was right."""
-
-    def one(record: dict[str, Any]) -> str:
-        bins = record["calibration"].get("doctor", [])
-        rows = [[share(b["stated"]), share(b["right"]), str(b["cases"])] for b in bins]
-        count = sum(b["cases"] for b in bins) or 1
-        off = sum(abs(b["stated"] - b["right"]) * b["cases"] for b in bins) / count
-        rows.append(["on average apart", share(off), str(count)])
-        return markdown(["confidence stated", "right", "cases"], rows)
-
-    return by_half(one)
-
-
-def diagnosis_repair() -> str:
-    """What came of following the advice."""
-    head = ["half", "faults with a twin", "repaired", "of settings", "of text",
-            "by random search, 4 runs",
-            "as long as the doctor", "the same, settings only", "gap closed, median",
-            "advice followed", "harmed"]  # fmt: skip
-    searches = ("", "_as_long", "_of_settings_as_long")
-    rows = []
-    for half in HALVES:
-        if (RESULTS / f"diagnosis/scores-{half}.json").exists():
-            r = read(f"diagnosis/scores-{half}.json")["repair"]
-            rows.append([
-                half, str(r["cases"]), share(r["repaired"], r["repaired_ci95"]),
-                *("{} of {}".format(*r[f"of_{what}"]) for what in ("settings", "text")),
-                *(share(r[f"repaired_by_random_search{how}"]) for how in searches),
-                share(r["gap_closed"]),
-                str(r["advised"]), share(r["harmed"], r["harmed_ci95"]),
-            ])  # fmt: skip
-    return markdown(head, rows) if rows else ""
-
-
-def diagnosis_labels() -> str:
-    """How often what was planted did not stand the test."""
-
-    def one(record: dict[str, Any]) -> str:
-        rows = [
-            [cause, str(of), str(wrong)]
-            for cause, (wrong, of) in record["labels"]["by_planted"].items()
-        ]  # fmt: skip
-        return markdown(["planted", "cases", "of them something else in truth"], rows)
-
-    return by_half(one)
 
 
 def plans() -> str:
@@ -263,8 +171,8 @@ def plans() -> str:
             "nanoGPT-like"]  # fmt: skip
     coverage = f"{summary['inside_interval']} of {summary['of_plans']}"
     return markdown(head, rows) + (
-        f"\n{coverage} plans ended inside the interval of 80 % that was told; outside: "
-        f"{'; '.join(summary['outside_interval']) or 'none'}.\n"
+        f"\n{coverage} plans ended inside their 80 % interval. Outside: "
+        f"{' and '.join(summary['outside_interval']) or 'none'}.\n"
     )
 
 
@@ -284,11 +192,17 @@ TABLES: dict[str, Callable[[], str]] = (
             epochs_table,
             presets,
             curves,
-            diagnosis_scores,
-            diagnosis_confusion,
-            diagnosis_calibration,
-            diagnosis_repair,
-            diagnosis_labels,
+            recipe_short,
+            speed_tables.tokens_guide,
+            speed_tables.corpora_short,
+            diagnosis_tables.scores,
+            diagnosis_tables.scores_sealed,
+            diagnosis_tables.confusion,
+            diagnosis_tables.confusion_sealed,
+            diagnosis_tables.calibration,
+            diagnosis_tables.calibration_sealed,
+            diagnosis_tables.repair,
+            diagnosis_tables.labels,
             plans,
             rates,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -20,14 +21,17 @@ version = release = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 html_theme = "furo"
 exclude_patterns = ["_build"]
+html_extra_path = ["schemas"]
 myst_heading_anchors = 4
-# Links out of docs/ lead to the repository; tests/test_docs.py checks every link.
-suppress_warnings = ["myst.xref_missing", "myst.header", "misc.highlighting_failure"]
+suppress_warnings = ["myst.header", "misc.highlighting_failure"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 html_static_path: list[str] = []
 
 HANDBOOK = DOCS / "handbook"
+TABLES = "measured_tables.md"
+"""A copy of benchmarks/results/tables.md in that folder."""
+OUTSIDE_LINK = re.compile(r"\[([^\]]+)\]\(\.\./([^)#]+)[^)]*\)")
 
 
 def write_handbook(app: Sphinx) -> None:
@@ -44,6 +48,19 @@ def write_handbook(app: Sphinx) -> None:
     write_if_changed(HANDBOOK / "index.md", "\n\n".join(listing) + "\n")
 
 
+def write_tables(app: Sphinx) -> None:
+    """Copy the page of all measured tables."""
+    text = (DOCS.parent / "benchmarks" / "results" / "tables.md").read_text(encoding="utf-8")
+    text = "---\norphan: true\n---\n\n" + text.replace("(../../docs/", "(../")
+    write_if_changed(HANDBOOK / TABLES, text)
+
+
+def rewrite_links(app: Sphinx, name: str, source: list[str]) -> None:
+    """Turn links out of docs/ into links to the copied page, or into the name of the file."""
+    text = source[0].replace("](../benchmarks/results/tables.md", f"](handbook/{TABLES}")
+    source[0] = OUTSIDE_LINK.sub(r"\1 (`\2` in the repository)", text)
+
+
 def write_if_changed(path: Path, text: str) -> None:
     """Write a file, unless it holds this text."""
     if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -51,5 +68,7 @@ def write_if_changed(path: Path, text: str) -> None:
 
 
 def setup(app: Sphinx) -> None:
-    """Have the handbook written before the documents are read."""
+    """Have generated pages written before the documents are read."""
     app.connect("builder-inited", write_handbook)
+    app.connect("builder-inited", write_tables)
+    app.connect("source-read", rewrite_links)

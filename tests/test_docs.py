@@ -140,6 +140,13 @@ def test_named_source_files_exist(page: Path) -> None:
     assert {name for name in names if not (ROOT / name).exists()} == set()
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_named_scripts_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = set(re.findall(r"python3? ((?:benchmarks|tools|examples)/[\w/]+\.py)", text))
+    assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
 def test_readme_names_every_verb() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     table = text.partition("## Commands")[2]

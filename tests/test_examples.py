@@ -10,7 +10,8 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPTS = {
-    "own_text.py", "compare_widths.py", "own_loop.py", "watch_own_loop.py", "watch_trainer.py",
+    "own_text.py", "compare_widths.py", "own_loop.py", "search_rates.py", "several_gpus.py",
+    "notebook.ipynb", "watch_own_loop.py", "watch_trainer.py",
 }  # fmt: skip
 
 
@@ -30,16 +31,45 @@ def tiny_text(tmp_path: Path) -> Path:
 
 def test_every_example_is_listed_and_tested() -> None:
     listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
-    assert {path.name for path in EXAMPLES.glob("*.py")} == SCRIPTS
+    assert {path.name for path in EXAMPLES.iterdir()} - {"README.md"} == SCRIPTS
     assert {name for name in SCRIPTS if f"({name})" not in listed} == set()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", ["own_text.py", "compare_widths.py"])
+@pytest.mark.parametrize("script", ["own_text.py", "compare_widths.py", "several_gpus.py"])
 def test_example_runs(script: str, tmp_path: Path, tiny_text: Path) -> None:
     done = run_python(tmp_path, EXAMPLES / script, tiny_text)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+@pytest.mark.slow
+def test_search_example_finds_a_configuration(tmp_path: Path, tiny_text: Path) -> None:
+    pytest.importorskip("optuna")
+    done = run_python(tmp_path, EXAMPLES / "search_rates.py", tiny_text, "0.3")
+    assert done.returncode == 0, done.stderr
+    assert "learning_rate" in done.stdout
+    assert "descend train" in done.stdout
+
+
+@pytest.mark.slow
+def test_notebook_example_runs(
+    tmp_path: Path, tiny_text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nbformat = pytest.importorskip("nbformat")
+    client = pytest.importorskip("nbclient")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    book = nbformat.read(EXAMPLES / "notebook.ipynb", as_version=4)
+    nbformat.validate(book)
+    assert not any(cell.get("outputs") for cell in book.cells)
+    first = next(cell for cell in book.cells if cell.cell_type == "code")
+    assert 'TEXT = "stories"' in first.source
+    first.source = first.source.replace('"stories"', repr(str(tiny_text)))
+    resources = {"metadata": {"path": str(tmp_path)}}
+    client.NotebookClient(book, timeout=240, resources=resources).execute()
+    outputs = "".join(str(cell.get("outputs", "")) for cell in book.cells)
+    assert "the validation loss is" in outputs
+    assert "learning rate" in outputs
 
 
 @pytest.mark.slow

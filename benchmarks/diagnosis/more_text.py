@@ -6,8 +6,9 @@ For development cases of plain text that is read at least twice: the run with a 
 three quarters of its text (bits per byte, as many steps), the treatment `more text` from the table
 of runs, and the readings of the run folder that may tell beforehand. Appends to
 RESULTS/more_text.jsonl, and says of all that stands there how often the doctor's estimate tells
-whether more text gains `WORTH_BUYING`, with its bound and without; and of the runs that turned far
-upwards how much of what more text gained it foretells, by the least that these gain and without.
+whether more text gains `WORTH_BUYING`, with its bound and without, and by the curve over
+fractions of the text; and of the runs that turned far upwards how much of what more text gained it
+foretells, by the least that these gain and without.
 """
 
 from __future__ import annotations
@@ -116,6 +117,14 @@ def predict_gain(row: Texts, *, bounded: bool) -> float:
     return min(expected, max_gain) if bounded else expected
 
 
+def predict_gain_by_curve(row: Texts) -> float:
+    """Share of the loss expected by the curve over a quarter, half, and all of the text: a doubling
+    gains as much of the one before as that did."""
+    quarter, half = row.less[SHARES.index(0.25)], row.less[SHARES.index(0.5)]
+    last, before = half - row.control, quarter - half
+    return last * min(max(last / before, 0.0), 1.0) / row.control if before > 0 else 0.0
+
+
 def predict_min_gain(row: Texts) -> float:
     """Share of the loss that it expects at least."""
     return (
@@ -141,6 +150,9 @@ def say(rows: list[Texts]) -> None:
             said = [predict_gain(row, bounded=bounded) > WORTH_BUYING for row in own]
             right = sum(a == b for a, b in zip(said, is_gain, strict=True))
             print(f"{kind}, {'with' if bounded else 'without'} the bound: {right} of {len(own)}")
+        said = [predict_gain_by_curve(row) > WORTH_BUYING for row in own]
+        right = sum(a == b for a, b in zip(said, is_gain, strict=True))
+        print(f"{kind}, by the curve: {right} of {len(own)}")
     turned = [row for row in rows if predict_min_gain(row) > 0]
     for name, foretold in (
         ("with", [max(predict_gain(row, bounded=True), predict_min_gain(row)) for row in turned]),

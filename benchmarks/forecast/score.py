@@ -25,7 +25,7 @@ from curves import Case, load
 from fit import FOLDS, Forecast, cross, forecasts_of, learn, widening
 
 from descend.forecast.forecast_run import expected_accuracy
-from descend.forecast.least_squares import fit_least_squares
+from descend.forecast.least_squares import minimize_squared_residuals
 
 RESAMPLES = 2000
 FLAT = 0.1
@@ -56,7 +56,7 @@ def power_law(case: Case, end: float) -> float:
         curve = floor + height * steps**-bend - losses
         return np.concatenate([curve, FLAT / len(steps) * (z - start)], axis=-1)
 
-    z, _ = fit_least_squares(misses, start)
+    z, _ = minimize_squared_residuals(misses, start)
     return float(np.exp(z[0]) + np.exp(z[1]) * (end / _last_step(case)) ** -np.exp(z[2]))
 
 

@@ -24,7 +24,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 from corpora import REPORT_ONLY
 
-from descend.forecast.least_squares import fit_least_squares
+from descend.forecast.least_squares import minimize_squared_residuals
 from descend.planner.corpus_profile import CorpusProfile
 from descend.planner.scaling_law import PARAMETERS, ScalingLaw, ScalingLawInput, bits_per_byte
 
@@ -166,7 +166,7 @@ def fit(rows: list[dict[str, Any]], scatter: float = SCATTER) -> tuple[Any, Any,
         )
 
     start = np.concatenate([means, np.zeros(len(corpora))])
-    z, curvature = fit_least_squares(misses, start)
+    z, curvature = minimize_squared_residuals(misses, start)
     covariance = np.linalg.inv(curvature)
     count = len(PARAMETERS)
     return (

@@ -102,4 +102,4 @@ class DivergedError(DescendError):
 
 
 class SelfCheckError(DescendError):
-    """The network or its optimizers are not as they should be before the first step."""
+    """This machine does not compute what the network asks for, found before the first step."""

@@ -142,6 +142,10 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+STALE_SECONDS = 86_400
+"""Age from which what a dead process left half written is taken away."""
+
+
 def is_alive(process: int) -> bool:
     """Whether a process of that number runs on this machine; True where that is unknown."""
     if os.name != "posix":

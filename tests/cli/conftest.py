@@ -8,11 +8,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from descend.cli.main import run
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from json_schemas import check_output, find_command
 
 
 @dataclass(frozen=True)
@@ -22,14 +26,16 @@ class CommandResult:
     code: int
     out: str
     err: str
+    words: tuple[str, ...] = ()
 
     @property
     def json(self) -> dict[str, Any]:
-        """Standard output, which must be one JSON object on one line."""
+        """Standard output, which must be one JSON object on one line, as its schema says."""
         assert self.code == 0, self.err
         assert self.out.count("\n") == 1
         content = json.loads(self.out)
         assert isinstance(content, dict)
+        check_output(find_command(list(self.words)), content)
         return content
 
 
@@ -44,9 +50,10 @@ def descend(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         pipe = io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")
         monkeypatch.setattr(sys, "stdin", pipe)
         capsys.readouterr()
-        code = run([str(word) for word in words])
+        line = tuple(map(str, words))
+        code = run(list(line))
         said = capsys.readouterr()
-        return CommandResult(code, said.out, said.err)
+        return CommandResult(code, said.out, said.err, line)
 
     return call
 
@@ -56,10 +63,11 @@ def shell() -> Descend:
     """The same as a process of its own, `python -m descend`."""
 
     def call(*words: object, stdin: str = "") -> CommandResult:
+        line = tuple(map(str, words))
         done = subprocess.run(
-            [sys.executable, "-m", "descend", *map(str, words)],
+            [sys.executable, "-m", "descend", *line],
             input=stdin, capture_output=True, text=True, encoding="utf-8", timeout=240, check=False,
         )  # fmt: skip
-        return CommandResult(done.returncode, done.stdout, done.stderr)
+        return CommandResult(done.returncode, done.stdout, done.stderr, line)
 
     return call

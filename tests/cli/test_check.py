@@ -36,7 +36,8 @@ def test_check_command_reports_bug_json_and_exits_one(descend: Descend, program:
     assert done.out.count("\n") == 1
     report = json.loads(done.out)
     assert set(report) == {
-        "program", "bugs", "remarks", "checked", "not_checked", "not_covered", "ended",
+        "schema_version", "program", "bugs", "remarks", "checked", "not_checked", "not_covered",
+        "ended",
     }  # fmt: skip
     (bug,) = report["bugs"]
     assert set(bug) == {"bug", "evidence", "where", "fix"}

@@ -92,13 +92,13 @@ def test_finished_runs_are_compared_without_training(
         words = ("train", text_file, "--config", tiny_file, "--epoch", "1", "--save-dir", name)
         assert descend(*words, *more).code == 0
     before = sorted(Path().rglob("*"))
-    found = descend("compare", "latest", "wide", "--json").json
+    comparison = descend("compare", "latest", "wide", "--json").json
     assert sorted(Path().rglob("*")) == before
-    assert found["same_validation"]
-    first, second = found["runs"]
+    assert comparison["same_validation"]
+    first, second = comparison["runs"]
     assert first["gain"] is None
     assert second["gain"] == pytest.approx(first["bits_per_byte"] - second["bits_per_byte"])
-    assert found["differences"]["embed_dim"] == ["16", "32"]
+    assert comparison["differences"]["embed_dim"] == ["16", "32"]
     text = descend("compare", "latest", "wide").out
     assert "bits/byte" in text
     assert f"{second['gain']:+.3f}" in text
@@ -143,7 +143,9 @@ def test_messages_of_libraries_are_in_our_words(
     assert not_said not in done.err
 
 
-def test_text_that_is_not_utf8_is_told_so(descend: Descend, trained: Path) -> None:
+def test_generate_names_the_bytes_when_the_prompt_is_not_utf8(
+    descend: Descend, trained: Path
+) -> None:
     done = descend("generate", trained, "caf\udce9")
     assert done.code == 2
     assert "bytes that are not UTF-8 at character 4" in done.err

@@ -39,20 +39,20 @@ def test_mistakes_get_a_line(trained: Path, capsys: pytest.CaptureFixture[str]) 
 
 def test_without_time_the_run_itself_is_the_best(trained: Path) -> None:
     shutil.copytree(trained, "own")
-    found = improve("own", 0.001, save_dir="better")
-    assert found.best is not None
-    assert found.best.run == "own"
-    assert found.stopped == "the time is up"
+    improvement = improve("own", 0.001, save_dir="better")
+    assert improvement.best is not None
+    assert improvement.best.run == "own"
+    assert improvement.stopped == "the time is up"
     assert Path("better/improvement.json").exists()
 
 
 @pytest.mark.slow
 def test_text_ends_with_a_model_in_time(varied_text: Path) -> None:
-    found = improve(str(varied_text), 1.0, save_dir="better")
-    assert found.best is not None
-    assert is_finished(Path(found.best.run))
-    assert found.seconds <= 66
-    assert found.expectations
+    improvement = improve(str(varied_text), 1.0, save_dir="better")
+    assert improvement.best is not None
+    assert is_finished(Path(improvement.best.run))
+    assert improvement.seconds <= 66
+    assert improvement.expectations
 
 
 def test_given_run_stays_the_best_where_it_is_better(trained: Path) -> None:

@@ -103,8 +103,10 @@ def run_in(states: Path, own_folder: Path, request: pytest.FixtureRequest) -> Pa
 
 def suggested(said: str) -> list[list[str]]:
     """The words of each command in `said`, behind `descend`."""
-    found = re.findall(r"`descend ([^`]*)`", said) + re.findall(r"^next: descend (.*)$", said, re.M)
-    return [shlex.split(re.split(r"   +", command)[0]) for command in dict.fromkeys(found)]
+    commands = re.findall(r"`descend ([^`]*)`", said) + re.findall(
+        r"^next: descend (.*)$", said, re.M
+    )
+    return [shlex.split(re.split(r"   +", command)[0]) for command in dict.fromkeys(commands)]
 
 
 def test_states_are_what_their_names_say(states: Path) -> None:
@@ -115,8 +117,8 @@ def test_states_are_what_their_names_say(states: Path) -> None:
         "nan": "diverged", "nan_at_once": "diverged", "one_step": "finished",
         "lost_model": "finished", "lost_all": "finished",
     }  # fmt: skip
-    judged = {s for s in STATES if any(isinstance(r, Epoch) for r in read_events(states / s))}
-    assert judged == {"interrupted", "nan", "one_step", "lost_model", "lost_all"}
+    evaluated = {s for s in STATES if any(isinstance(r, Epoch) for r in read_events(states / s))}
+    assert evaluated == {"interrupted", "nan", "one_step", "lost_model", "lost_all"}
     losses = [r.loss for r in read_events(states / "diverged") if isinstance(r, Step)]
     assert max(losses) < float("inf")
     assert losses[-1] > 7  # guessing costs 5.7
@@ -153,7 +155,7 @@ TYPED: set[tuple[str, ...]] = set()
 
 def check_suggestions(descend: Descend, said: str, run: Path, state: str) -> None:
     """Each command in `said` works in the state that `run` is in."""
-    kept = run.with_name("kept")
+    backup = run.with_name("kept")
     for words in suggested(said):
         if words[0] == "diagnose":
             words = [*words, "--no-trials"]
@@ -164,11 +166,11 @@ def check_suggestions(descend: Descend, said: str, run: Path, state: str) -> Non
         if (state, *words) in TYPED:
             continue
         TYPED.add((state, *words))
-        shutil.copytree(run, kept)
+        shutil.copytree(run, backup)
         done = descend(*words)
         assert done.code == 0, (words, done.err)
         shutil.rmtree(run)
-        kept.rename(run)
+        backup.rename(run)
 
 
 @pytest.mark.parametrize("state", ["lost_model"])
@@ -207,7 +209,7 @@ def test_an_exploded_run_says_so_with_its_step_and_the_fix(
     last = done.err.splitlines()[-1]
     assert last == "next: descend train --from-run run --learning-rate 0.001"
     assert descend(*shlex.split(last)[2:]).code == 0
-    told = json.loads(descend(*words, "again", "--json").out)["error"]
-    assert told["kind"] == "DivergedError"
-    assert told["exit_code"] == 1
-    assert told["next"] == "descend train --from-run again --learning-rate 0.001"
+    error = json.loads(descend(*words, "again", "--json").out)["error"]
+    assert error["kind"] == "DivergedError"
+    assert error["exit_code"] == 1
+    assert error["next"] == "descend train --from-run again --learning-rate 0.001"

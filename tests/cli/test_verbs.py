@@ -130,7 +130,7 @@ def test_module_entry_point_matches_python_function(
 
 def test_evaluate_gives_its_numbers(descend: Descend, trained: Path, text_file: Path) -> None:
     evaluation = descend("evaluate", trained, text_file, "--json").json
-    assert set(evaluation) == {"loss", "accuracy", "perplexity", "bits_per_byte", "tokens", "bytes"}
+    assert set(evaluation) >= {"loss", "accuracy", "perplexity", "bits_per_byte", "tokens", "bytes"}
     assert evaluation["bytes"] == text_file.stat().st_size
     assert evaluation["perplexity"] == pytest.approx(math.exp(evaluation["loss"]))
     nats = evaluation["loss"] * evaluation["tokens"]
@@ -357,7 +357,7 @@ def test_a_tokenizer_of_its_own_serves_several_runs(
     assert "Use it with --vocab-path chars.json" in descend(*words).out
     from_file = Path("tiny.json")
     keys = {"vocab_path": "tok.json", "vocab_size": None, "epoch": 1}
-    config = descend("config", "show", "--config", tiny_file, "--json").json
+    config = descend("config", "show", "--config", tiny_file, "--json").json["config"]
     tiny = {k: v["value"] for k, v in config.items() if v["origin"].startswith("file")}
     from_file.write_text(json.dumps(tiny | keys))
     result = descend("train", text_file, "--config", from_file, "--json").json
@@ -369,13 +369,13 @@ def test_config_show_says_where_a_value_comes_from(descend: Descend, own_folder:
     file = own_folder / "run.yaml"
     file.write_text("batch_size: 5\nseq-len: 20\n")
     words = ("config", "show", "--config", file, "--preset", "old", "--batch-size", "7")
-    config = descend(*words, "--json").json
+    config = descend(*words, "--json").json["config"]
     assert config["batch_size"] == {"value": 7, "origin": "flag"}
     assert config["seq_len"] == {"value": 20, "origin": f"file {file}"}
     assert config["embed_dim"] == {"value": 128, "origin": "preset old"}
     assert config["seed"] == {"value": 42, "origin": "default"}
     assert "embed_dim" in descend(*words).out
-    presets = descend("config", "presets", "--json").json
+    presets = descend("config", "presets", "--json").json["presets"]
     assert set(presets) == {"old", "guide", "fast"}
     assert presets["old"]["embed_dim"] == 128
     assert "guide" in descend("config", "presets").out
@@ -396,7 +396,7 @@ def test_flags_have_both_spellings(
     descend: Descend, dashed: tuple[str, ...], plain: tuple[str, ...], key: str, value: object
 ) -> None:
     for spelled in (dashed, plain):
-        config = descend("config", "show", *spelled, "--json").json
+        config = descend("config", "show", *spelled, "--json").json["config"]
         assert config[key] == {"value": value, "origin": "flag"}
 
 

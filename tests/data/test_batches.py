@@ -57,7 +57,7 @@ def test_batches_of_other_sizes_read_the_same_sequences() -> None:
     assert np.array_equal(four, eight)
 
 
-def test_passes_shift_the_grid_and_shuffle_anew() -> None:
+def test_sequences_shift_and_shuffle_when_an_epoch_begins() -> None:
     chosen = plan()
     count = chosen.sequences_per_epoch
     first, second = (chosen.sequences(np.arange(count) + n * count)[:, 0] for n in (0, 1))

@@ -58,9 +58,9 @@ def test_the_verbs_name_and_drop_it(tmp_path: Path, capsys: pytest.CaptureFixtur
     for n in range(30):
         (site / f"{n}.txt").write_text(MENU + story(n) + COOKIES)
     assert command_line(["corpus", "stats", str(site), "--vocab-size", "300", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)["boilerplate"]
-    assert found["documents"] == 30
-    assert 0.2 < found["fraction"] < 0.4
+    boilerplate = json.loads(capsys.readouterr().out)["boilerplate"]
+    assert boilerplate["documents"] == 30
+    assert 0.2 < boilerplate["fraction"] < 0.4
     assert command_line(["corpus", "stats", str(site), "--vocab-size", "300"]) == 0
     assert 'in 30 documents: "We use cookies' in capsys.readouterr().out
     verb = ["corpus", "add", str(site), str(tmp_path / "dest"), "--drop-boilerplate"]

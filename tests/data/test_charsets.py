@@ -115,7 +115,9 @@ def test_the_encoding_that_was_named_is_obeyed(
         resolve_corpus(str(path), options=ReadOptions(encoding="latin-99"))
 
 
-def test_mojibake_in_valid_utf8_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_read_file_warns_when_valid_utf8_holds_mojibake(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "a.txt").write_text("obligación así también aquí está\n".encode().decode("cp1252"))
     with caplog.at_level(logging.WARNING, "descend"):
         list(read_file(tmp_path / "a.txt"))

@@ -18,15 +18,18 @@ from descend.data.readers import read_file
 from descend.data.readers.chats import MARKERS, conversation_text
 from descend.data.tokenizer import load_tokenizer, train_tokenizer
 
-ASKED, ANSWERED = "How are\nyou today?", "Fine, thanks. https://x.example"
-WANTED = f"<|user|>\n{ASKED}\n<|assistant|>\n{ANSWERED}\n"
-PLAIN = [{"role": "user", "content": ASKED}, {"role": "assistant", "content": ANSWERED}]
-SHARED = [{"from": "human", "value": ASKED}, {"from": "gpt", "value": ANSWERED}]
+QUESTION, ANSWER = "How are\nyou today?", "Fine, thanks. https://x.example"
+EXPECTED = f"<|user|>\n{QUESTION}\n<|assistant|>\n{ANSWER}\n"
+PLAIN = [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": ANSWER}]
+SHARED = [{"from": "human", "value": QUESTION}, {"from": "gpt", "value": ANSWER}]
 PARTS = [
-    {"role": "user", "content": [{"type": "image", "url": "x"}, {"type": "text", "text": ASKED}]},
-    {"role": "assistant", "content": [{"type": "text", "text": ANSWERED}]},
+    {
+        "role": "user",
+        "content": [{"type": "image", "url": "x"}, {"type": "text", "text": QUESTION}],
+    },
+    {"role": "assistant", "content": [{"type": "text", "text": ANSWER}]},
 ]
-GEMINI = [{"role": "user", "parts": [{"text": ASKED}]}, {"role": "model", "parts": [ANSWERED]}]
+GEMINI = [{"role": "user", "parts": [{"text": QUESTION}]}, {"role": "model", "parts": [ANSWER]}]
 SHAPES: dict[str, Any] = {
     "messages": {"messages": PLAIN},
     "messages and an id": {"id": "7", "messages": PLAIN, "url": "https://x.example/1"},
@@ -34,19 +37,19 @@ SHAPES: dict[str, Any] = {
     "a list of turns": PLAIN,
     "parts": {"messages": PARTS},
     "model": {"contents": None, "messages": GEMINI},
-    "prompt": {"prompt": ASKED, "completion": ANSWERED, "source": "web"},
-    "alpaca": {"instruction": ASKED, "input": "", "output": ANSWERED, "text": "rendered"},
-    "question": {"meta": {"url": "https://x"}, "data": {"question": ASKED, "answer": ANSWERED}},
-    "preference": {"prompt": ASKED, "chosen": PLAIN, "rejected": SHARED},
-    "strings": {"dialog": [ASKED, ANSWERED]},
+    "prompt": {"prompt": QUESTION, "completion": ANSWER, "source": "web"},
+    "alpaca": {"instruction": QUESTION, "input": "", "output": ANSWER, "text": "rendered"},
+    "question": {"meta": {"url": "https://x"}, "data": {"question": QUESTION, "answer": ANSWER}},
+    "preference": {"prompt": QUESTION, "chosen": PLAIN, "rejected": SHARED},
+    "strings": {"dialog": [QUESTION, ANSWER]},
     "export": {
         "title": "t",
         "current_node": "c",
         "mapping": {
             "a": {"message": None, "parent": None},
-            "b": {"message": {"author": {"role": "user"}, "content": {"parts": [ASKED]}},
+            "b": {"message": {"author": {"role": "user"}, "content": {"parts": [QUESTION]}},
                   "parent": "a"},
-            "c": {"message": {"author": {"role": "assistant"}, "content": {"parts": [ANSWERED]}},
+            "c": {"message": {"author": {"role": "assistant"}, "content": {"parts": [ANSWER]}},
                   "parent": "b"},
         },
     },
@@ -62,14 +65,14 @@ def test_each_shape_gives_one_document_a_conversation(shape: str, tmp_path: Path
     record = SHAPES[shape]
     lines = "".join(json.dumps(record) + "\n" for _ in range(5))
     (tmp_path / "a.jsonl").write_text(lines)
-    assert texts(tmp_path / "a.jsonl") == [WANTED] * 5
+    assert texts(tmp_path / "a.jsonl") == [EXPECTED] * 5
     (tmp_path / "a.json").write_text(json.dumps([record] * 5))
-    assert texts(tmp_path / "a.json") == [WANTED] * 5
+    assert texts(tmp_path / "a.json") == [EXPECTED] * 5
     (tmp_path / "b.jsonl").write_text("\n".join(json.dumps(record, indent=2) for _ in range(5)))
-    assert texts(tmp_path / "b.jsonl") == [WANTED] * 5
+    assert texts(tmp_path / "b.jsonl") == [EXPECTED] * 5
 
 
-def test_system_tools_context_and_unknown_roles_are_kept_in_order() -> None:
+def test_conversation_text_keeps_the_order_when_roles_are_unusual() -> None:
     turns = [
         {"role": "system", "content": "Be brief."}, {"role": "user", "content": "2+2?"},
         {"role": "assistant", "content": None, "tool_calls": []}, {"role": "tool", "content": "4"},
@@ -101,23 +104,23 @@ def test_what_is_no_conversation_is_taken_for_none(record: object) -> None:
 def test_loose_turns_are_put_together(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps(PLAIN * 3))
-    assert texts(path) == [WANTED * 3], "a short list is one conversation"
+    assert texts(path) == [EXPECTED * 3], "a short list is one conversation"
     with_ids = [{**turn, "conversation_id": n} for n in range(3) for turn in PLAIN]
     path.write_text(json.dumps(with_ids))
-    assert texts(path) == [WANTED] * 3
+    assert texts(path) == [EXPECTED] * 3
     with_system = [{"role": "system", "content": "S"}, *PLAIN] * 20
     path.write_text(json.dumps(with_system))
-    assert texts(path) == ["<|system|>\nS\n" + WANTED] * 20
+    assert texts(path) == ["<|system|>\nS\n" + EXPECTED] * 20
     assert not caplog.messages
     path.write_text(json.dumps(SHARED * 40))
-    assert texts(path) == [WANTED] * 40
+    assert texts(path) == [EXPECTED] * 40
     assert "each exchange read as a document" in caplog.text
 
 
 def test_tables_of_conversations_are_read(tmp_path: Path) -> None:
     table = pa.table({"id": ["x"] * 4, "messages": [PLAIN] * 4, "score": [1] * 4})
     pq.write_table(table, tmp_path / "a.parquet")
-    assert texts(tmp_path / "a.parquet") == [WANTED] * 4
+    assert texts(tmp_path / "a.parquet") == [EXPECTED] * 4
     (tmp_path / "a.csv").write_text("id,Prompt,Response\n1,How are you?,Fine\n2,What?,No\n")
     assert texts(tmp_path / "a.csv") == [
         "<|user|>\nHow are you?\n<|assistant|>\nFine\n", "<|user|>\nWhat?\n<|assistant|>\nNo\n",
@@ -145,14 +148,14 @@ def test_the_split_is_by_conversation(tmp_path: Path) -> None:
     text = prepare_documents(make_config({"corpus_dir": str(tmp_path / "a.jsonl")}))
     assert text.split.method == "documents"
     for start, end in text.split.validation.tolist():
-        held_out = text.documents.bytes(start, end).decode()
-        assert held_out.startswith("<|user|>\nuser says")
-        assert held_out.count("<|user|>") == 3
+        validation = text.documents.bytes(start, end).decode()
+        assert validation.startswith("<|user|>\nuser says")
+        assert validation.count("<|user|>") == 3
 
 
 @pytest.mark.parametrize("kind", ["bpe", "char"])
 def test_the_tokenizer_knows_the_markers(kind: Any, tmp_path: Path) -> None:
-    text = WANTED * 30
+    text = EXPECTED * 30
     trained = train_tokenizer(kind, 300, lambda: iter([text]))
     (tmp_path / "tokenizer.json").write_bytes(trained.to_bytes())
     tokenizer = load_tokenizer(tmp_path)

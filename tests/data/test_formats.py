@@ -109,11 +109,11 @@ def test_mail_gives_subject_and_body(tmp_path: Path) -> None:
     first.add_attachment(b"secret", maintype="image", subtype="png", filename="x.png")
     second = mail("Page", "<p>Hi <b>you</b></p><script>x</script>", "html")
     (tmp_path / "a.eml").write_bytes(bytes(first))
-    wanted = ["Grüße\n\nHallo Welt, wie geht’s?\nFrom me.\n", "Page\n\nHi you\n"]
-    assert texts(tmp_path / "a.eml") == wanted[:1]
+    expected = ["Grüße\n\nHallo Welt, wie geht’s?\nFrom me.\n", "Page\n\nHi you\n"]
+    assert texts(tmp_path / "a.eml") == expected[:1]
     box = b"".join(b"From x@y Mon Jan 1\n" + bytes(m) + b"\n" for m in (first, second))
     (tmp_path / "a.mbox").write_bytes(box)
-    assert texts(tmp_path / "a.mbox") == wanted
+    assert texts(tmp_path / "a.mbox") == expected
     unknown = b"From: a@b\nSubject: s\nContent-Type: text/plain; charset=x-none\n\ncaf\xe9 noir\n"
     (tmp_path / "b.eml").write_bytes(unknown)
     assert texts(tmp_path / "b.eml") == ["s\n\ncafé noir\n"]
@@ -255,7 +255,7 @@ def test_columns_can_be_named(tmp_path: Path) -> None:
     assert "no text under x" in refusal(tmp_path / "a.parquet", text_column="x").actual
 
 
-def test_what_is_skipped_is_told_with_its_share(
+def test_read_documents_warns_of_the_share_when_files_are_skipped(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "a.txt").write_text("x" * 500)

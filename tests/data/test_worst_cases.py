@@ -53,9 +53,9 @@ def test_a_page_beyond_the_parser_keeps_words_and_drops_menus() -> None:
     page = (
         "<nav>Menu<nav>x</nav></nav><p>One <b>b</b>old<br>two &amp; three</p><script>x<y</script>"
     )
-    wanted = html_text(page)
-    assert wanted == "One bold\ntwo & three\n"
-    assert html_text("<div>" * 6000 + page) == wanted
+    expected = html_text(page)
+    assert expected == "One bold\ntwo & three\n"
+    assert html_text("<div>" * 6000 + page) == expected
 
 
 def test_markup_scanner_takes_time_by_length() -> None:

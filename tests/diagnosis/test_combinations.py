@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import pytest
@@ -17,7 +16,9 @@ from descend.diagnosis.ranking import rank_causes
 from descend.diagnosis.result import NEW_VOCABULARY_METRIC
 from descend.diagnosis.run_context import load_run_context
 from descend.diagnosis.treatments import Treatment, control_config, recommended_changes
+from descend.diagnosis.trial_budget import TrialBudget
 from descend.diagnosis.trial_series import TrialSeries, run_series_trials
+from descend.progress import ignore_progress
 
 FAULTY = {
     "embed_dim": 32, "num_heads": 2, "num_layers": 1, "ff_dim": 64, "seq_len": 16, "batch_size": 8,
@@ -34,9 +35,12 @@ SECONDS = 20.0
 def make_two_cause_series(text: str) -> TrialSeries:
     """As long as the run, with nothing raced yet."""
     case = load_run_context(run(FAULTY | {"corpus_dir": text, "save_dir": "faulty"}).folder)
-    ends = time.monotonic() + SECONDS
     return TrialSeries(
-        case, control_config(case), case.total_steps, ends, lambda stage, share: None
+        case,
+        control_config(case),
+        case.total_steps,
+        TrialBudget(SECONDS),
+        ignore_progress,
     )
 
 
@@ -61,7 +65,7 @@ def test_combination_search_detects_second_cause(chain: str) -> None:
         assert finding.trial.applied_causes == [RATE.cause, *names[:place]]
         assert finding.trial.seeds > 1
         assert finding.recommended_config
-    series.deadline = 0.0
+    series.budget.ends = 0.0
     assert (
         find_additional_causes(
             series, rate, [RATE.cause], ranked_causes, measurements, None

@@ -42,6 +42,7 @@ def test_a_run_without_proof(trained: Path, capsys: pytest.CaptureFixture[str]) 
     before = sorted(p.name for p in trained.iterdir())
     assert cli(["diagnose", str(trained), "--no-trials", "--json"]) == 0
     diagnosis = json.loads(capsys.readouterr().out)
+    assert diagnosis.pop("schema_version") == 1
     assert diagnosis.keys() >= FIELDS
     assert diagnosis["cost"].keys() == {"seconds", "fraction_of_run"}
     named = {c["cause"] for c in diagnosis["causes"]} | {r["cause"] for r in diagnosis["ruled_out"]}
@@ -174,7 +175,7 @@ def test_measurement_uses_micro_batches_of_training(tiny: dict[str, Any]) -> Non
         finally:
             hook.remove()
         max_batch_rows.append(max(rows))
-        multipliers.append(measurements["critical_step_multiplier_same"].value)
+        multipliers.append(measurements["critical_step_multiplier_fresh"].value)
     assert max_batch_rows == [128, 32]
     assert multipliers[1] == pytest.approx(multipliers[0], rel=0.05)
 

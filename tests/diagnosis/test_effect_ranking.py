@@ -6,7 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from descend.diagnosis.effect_ranking import best_effect_per_cause, probability_best
+from descend.diagnosis.effect_ranking import (
+    UNTESTED_PROBABILITY,
+    best_effect_per_cause,
+    probability_best,
+)
 from descend.diagnosis.ranking import softmax_probabilities
 
 from .made_effects import gain
@@ -23,17 +27,17 @@ def test_best_effect_per_cause_prefers_a_significant_effect() -> None:
 
 def test_neutral_treatments_preserve_healthy_probability() -> None:
     neutral = [gain(name, 0.004, 0.016) for name in "abcdefghi"]
-    assert probability_best(neutral)["healthy"] == pytest.approx(0.97)
+    assert probability_best(neutral)["healthy"] == pytest.approx(1 - UNTESTED_PROBABILITY)
     # One that was measured worth having, and may be chance, does.
     assert 0.3 < probability_best([*neutral, gain("j", 0.05, 0.03)])["healthy"] < 0.7
 
 
 def test_near_threshold_effect_lowers_healthy_probability() -> None:
-    """By a hair is not 0.97: of 4 nats a bought gain counts from 0.12."""
+    """By a hair is not as sure as can be: of 4 nats a bought gain counts from 0.12."""
     near = probability_best([gain("a", 0.119, 0.02, buys=True), gain("b", 0.0)])
     assert near["healthy"] == pytest.approx(0.5, abs=0.03)
     far = probability_best([gain("a", 0.05, 0.02, buys=True), gain("b", 0.0)])
-    assert far["healthy"] == pytest.approx(0.97, abs=0.001)
+    assert far["healthy"] == pytest.approx(1 - UNTESTED_PROBABILITY, abs=0.001)
 
 
 def test_probability_favors_effect_with_smaller_error() -> None:
@@ -44,7 +48,7 @@ def test_probability_favors_effect_with_smaller_error() -> None:
 
 def test_cause_probabilities_sum_to_one_minus_untested() -> None:
     chances = probability_best([gain("a", 0.1), gain("b", 0.1), gain("c", 0.0)])
-    assert sum(chances.values()) == pytest.approx(0.97)
+    assert sum(chances.values()) == pytest.approx(1 - UNTESTED_PROBABILITY)
     assert chances["a"] == pytest.approx(chances["b"], abs=0.05)
     assert chances["c"] < 0.01
     assert softmax_probabilities([0.0, 0.0], 0.0) == pytest.approx([1 / 3] * 3)

@@ -13,6 +13,7 @@ from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.combinations import combined_trial_series
 from descend.diagnosis.effects import control_curve, estimate_effects
 from descend.diagnosis.treatments import Treatment
+from descend.diagnosis.trial_budget import TrialBudget
 from descend.diagnosis.trial_rounds import HALF_STEPS
 from descend.diagnosis.trial_series import (
     OF_THE_CURVE,
@@ -21,6 +22,7 @@ from descend.diagnosis.trial_series import (
     list_treatments,
 )
 from descend.metrics.power_law import PowerLaw
+from descend.progress import ignore_progress
 from descend.trials.trial_spec import TrialResult
 
 LAW = PowerLaw(asymptote=2.0, scale=40.0, offset=0.0, exponent=0.5)
@@ -46,7 +48,7 @@ def make_series(steps: int, losses: dict[Treatment | None, list[float]]) -> Tria
     case = SimpleNamespace(
         total_steps=FULL, config=SimpleNamespace(seed=0), epochs=(), steps=range(FULL)
     )
-    series = TrialSeries(cast(Any, case), make_config({}), steps, 0.0, lambda stage, share: None)
+    series = TrialSeries(cast(Any, case), make_config({}), steps, TrialBudget(0.0), ignore_progress)
     for treatment, by_seed in losses.items():
         for seed, loss in enumerate(by_seed):
             series.results[treatment, seed] = make_result(loss)

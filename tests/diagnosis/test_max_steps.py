@@ -22,6 +22,7 @@ from descend.diagnosis.treatments import (
     make_treatment_spec,
     recommended_changes,
 )
+from descend.diagnosis.trial_budget import TrialBudget
 from descend.diagnosis.trial_series import TrialSeries, make_series_spec, run_series_trials
 from descend.metrics.measurement import Measurement
 from descend.runs.events import Step
@@ -116,7 +117,7 @@ def test_another_vocabulary_reads_the_same_text(short: RunContext) -> None:
     assert keys["max_steps"] > 1.1 * STEPS  # shorter tokens, so more of them
 
 
-def test_fewer_passes_are_counted_from_those_it_made(
+def test_too_little_data_counts_epochs_from_those_made_when_max_steps_is_set(
     tiny: dict[str, Any], short: RunContext
 ) -> None:
     measurements = {
@@ -141,7 +142,7 @@ def test_combination_with_more_steps_trains_more_steps(short: RunContext) -> Non
     base = control_config(short)
     change, *_ = undertrained.trial(base, {})
     twice = Treatment("undertrained", change)
-    series = TrialSeries(short, base, STEPS, 0.0, lambda stage, share: None)
+    series = TrialSeries(short, base, STEPS, TrialBudget(0.0), lambda stage, share: None)
     again = combined_trial_series(series, gain_of(twice), None)
     rate = Treatment(
         "learning_rate_too_low", TreatmentChange("a higher rate", {"learning_rate": 0.02})

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.treatments import Treatment, control_config
+from descend.diagnosis.trial_budget import TrialBudget
 from descend.diagnosis.trial_length import (
     MIN_CAUSES_OVER_BUDGET,
     MIN_STEPS,
@@ -46,7 +49,7 @@ def test_choose_trial_length_shortens_trials_before_it_drops_causes(long: RunCon
 
 def test_fits_in_budget_ends_with_the_deadline(long: RunContext) -> None:
     base = control_config(long)
-    series = TrialSeries(long, base, 1000, float("inf"), lambda stage, fraction: None)
+    series = TrialSeries(long, base, 1000, TrialBudget(math.inf), lambda stage, fraction: None)
     assert fits_in_budget(series, [None])
-    series.deadline = 0.0
+    series.budget.ends = 0.0
     assert not fits_in_budget(series, [None])

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.treatments import Treatment, control_config
+from descend.diagnosis.trial_budget import TrialBudget
 from descend.diagnosis.trial_rounds import best_treatment, run_trial_series
 from descend.diagnosis.trial_series import TrialSeries, paired_reductions
+from descend.progress import ignore_progress
 
 CAUSE = "learning_rate_too_low"
 
@@ -26,7 +26,7 @@ def test_run_trial_series_follows_up_only_what_helps(context: RunContext) -> Non
     helps, hurts = make_sequence(0.001, 0.01), make_sequence(1e-6, 1e-7)
     stages: list[str] = []
     series = TrialSeries(
-        context, slow, 60, time.monotonic() + 600, lambda stage, fraction: stages.append(stage)
+        context, slow, 60, TrialBudget(600.0), lambda stage, fraction: stages.append(stage)
     )
     series.full_length_factor = series.steps / context.total_steps
     run_trial_series(series, [helps, hurts], "trying")
@@ -42,7 +42,7 @@ def test_run_trial_series_makes_only_the_first_round_when_time_is_spent(
     context: RunContext,
 ) -> None:
     sequence = make_sequence(0.002, 0.004)
-    series = TrialSeries(context, control_config(context), 40, 0.0, lambda stage, fraction: None)
+    series = TrialSeries(context, control_config(context), 40, TrialBudget(0.0), ignore_progress)
     series.full_length_factor = series.steps / context.total_steps
     run_trial_series(series, [sequence], "trying")
     assert {treatment for treatment, _ in series.results} == {None, sequence[0]}

@@ -8,6 +8,7 @@ import pytest
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.treatments import Treatment, control_config
+from descend.diagnosis.trial_budget import TrialBudget
 from descend.diagnosis.trial_rounds import HALF_STEPS
 from descend.diagnosis.trial_series import (
     TrialSeries,
@@ -19,6 +20,7 @@ from descend.diagnosis.trial_series import (
     make_series_spec,
     paired_reductions,
 )
+from descend.progress import ignore_progress
 from descend.trials.trial_spec import EvalPoint, TrialResult
 
 RATE = Treatment("learning_rate_too_low", TreatmentChange("three times", {"learning_rate": 0.003}))
@@ -37,7 +39,11 @@ def make_result(loss: float, bits: float | None = None) -> TrialResult:
 def series(context: RunContext) -> TrialSeries:
     """A series as long as the run, with no result."""
     return TrialSeries(
-        context, control_config(context), context.total_steps, 0.0, lambda stage, fraction: None
+        context,
+        control_config(context),
+        context.total_steps,
+        TrialBudget(0.0),
+        ignore_progress,
     )
 
 

@@ -143,6 +143,36 @@ def test_unigram_level_loss_is_not_noise_floor() -> None:
         assert verdict(neutral, 1.0, **known).verdict == expected
 
 
+NOISE = {"order_information_nats": 0.003, "chance_loss": 1.0, "unigram_loss": 3.0,
+         "token_mutual_information_nats": 1.7, "fourgram_loss_reduction": 1.0}  # fmt: skip
+"""Random words, spelled in letters: the letters tell of each other, the words do not."""
+
+
+def test_noise_at_its_floor_is_noise_whatever_a_vocabulary_gains() -> None:
+    at_floor = NOISE | {"measured_validation_loss": 1.01, "gap_to_ngram_nats": 0.02}
+    for cause in ("vocabulary_too_small", "vocabulary_too_large", "learning_rate_too_low"):
+        assert verdict([gain(cause, 0.2)], **at_floor).verdict == "noise_floor"
+    assert verdict([gain("bad_schedule", 0.0)], **at_floor).verdict == "noise_floor"
+    ranked_causes = rank_causes(CAUSES, CONFIG, make_measurements(**at_floor))
+    without = decide_without_trials(ranked_causes, make_measurements(**at_floor))
+    assert without.verdict == "noise_floor"
+    text = at_floor | {"order_information_nats": 0.1}
+    assert verdict([gain("vocabulary_too_small", 0.2)], **text).verdict == "vocabulary_too_small"
+
+
+def test_noise_above_its_floor_has_other_causes_than_the_vocabulary() -> None:
+    above = NOISE | {"measured_validation_loss": 1.5, "gap_to_ngram_nats": 0.4}
+    assert verdict([gain("vocabulary_too_small", 0.2)], **above).verdict == "noise_floor"
+    slow = [gain("learning_rate_too_low", 0.4), gain("vocabulary_too_small", 0.2)]
+    assert verdict(slow, **above).verdict == "learning_rate_too_low"
+
+
+def test_a_leak_outranks_noise() -> None:
+    leak = NOISE | {"measured_validation_loss": 1.01, "gap_to_ngram_nats": 0.02}
+    leak |= {"exact_contamination_fraction": 0.4, "uncontaminated_loss_increase": 0.5}
+    assert verdict([gain("bad_schedule", 0.0)], **leak).verdict == "data_leakage"
+
+
 def test_too_little_data_verdict_also_recommends_best_config() -> None:
     text = gain("too_little_data", 0.9)
     text = replace(

@@ -27,7 +27,7 @@ from descend.report.text.experiment_summary import few_trials_warning, summarize
 from descend.report.text.search import format_search
 from descend.trials import trial as trials
 from descend.trials.cached_trial import load_cached_result, run_trial
-from descend.trials.trial_spec import TrialResult
+from descend.trials.trial_spec import EvalPoint, TrialResult
 
 RATES = ["learning_rate=0.0001,0.001,0.004", "batch_size=4,8"]
 
@@ -179,6 +179,21 @@ def test_between_two_judgments_a_loss_lies_in_proportion() -> None:
     curve = {200: 4.0, 600: 3.0, 1000: 2.0}
     places = (100, 200, 300, 600, 800, 1000)
     assert [loss_at(curve, p) for p in places] == [4.0, 4.0, 3.75, 3.0, 2.5, 2.0]
+
+
+def test_study_prunes_by_its_pruner_when_a_trial_cannot_win(tiny: dict[str, object]) -> None:
+    plan = planned(tiny, ["learning_rate=0.0001..0.1"])
+    study = studies.open_study(plan.file, plan.search_key, plan.budget)
+    for n in range(4):
+        trial = studies.next_trial(study, plan.space)
+        trial.report(3.0 + n, 500)
+        trial.report(2.4 + n, 1000)
+        study.tell(trial, 2.4 + n)
+    for loss in (2.8, 9.0):
+        trial = studies.next_trial(study, plan.space)
+        point = EvalPoint(step=12, tokens=0, seconds=0.0, train_loss=loss, validation_loss=loss,
+                          accuracy=0.0, bits_per_byte=loss)  # fmt: skip
+        assert studies.report_and_check_pruning(trial, 24, point) is (loss > 3)
 
 
 def test_search_prunes_poor_trials(tiny: dict[str, object]) -> None:

@@ -14,7 +14,6 @@ from descend.data.tokenizer import train_tokenizer
 from descend.experiments.text_treatment import treat_text
 from descend.experiments.validation_text import (
     NUM_PIECES,
-    score_model,
     score_network,
     validation_text,
     without_contamination,
@@ -46,7 +45,7 @@ def test_score_is_that_of_the_run_where_nothing_is_left_out(trained: Path) -> No
     loaded, context = load_model(trained), int(info.resolved_config["seq_len"])
     store = prepare_tokens(corpus, loaded.tokenizer)
     expected = evaluate(loaded.model, store.validation, loaded.tokenizer.byte_lengths, context)
-    score = score_model(trained, validation_text(corpus), context)
+    score = score_network(loaded.model, loaded.tokenizer, validation_text(corpus), context)
     assert score.bits_per_byte == pytest.approx(expected.bits_per_byte, rel=1e-5)
     assert len(score.pieces) <= NUM_PIECES
     assert np.mean(score.pieces) == pytest.approx(score.bits_per_byte, rel=0.2)

@@ -18,7 +18,7 @@ from descend.forecast.curve_prior import (
     load_curve_prior,
 )
 from descend.forecast.forecast_run import expected_accuracy, prediction_interval
-from descend.forecast.least_squares import fit_least_squares
+from descend.forecast.least_squares import minimize_squared_residuals
 from descend.forecast.trajectory import GROUPS, LossSpans, Trajectory, make_trajectory, observe
 
 RUN_FEATURES = RunFeatures(
@@ -134,9 +134,9 @@ def test_training_losses_are_grouped_and_their_noise_estimated() -> None:
     assert np.median(observed_curve.train_errors) == pytest.approx(per_group**-0.5, rel=0.25)
 
 
-def test_least_squares_finds_the_bottom_of_a_valley() -> None:
+def test_minimize_squared_residuals_reaches_the_minimum_when_the_valley_is_curved() -> None:
     # Rosenbrock's function as a sum of squares: least at (1, 1).
-    z, curvature = fit_least_squares(
+    z, curvature = minimize_squared_residuals(
         lambda z: np.stack([10 * (z[..., 1] - z[..., 0] ** 2), 1 - z[..., 0]], axis=-1),
         np.array([-1.2, 1.0]),
     )

@@ -111,7 +111,7 @@ def test_cause_page_lists_expected_metrics(cause: causes.Cause) -> None:
         assert (f"{words} (healthy: {healthy})" if healthy else words) in text
 
 
-def test_cause_page_rejects_missing_heading() -> None:
+def test_parse_cause_page_fails_when_a_section_is_missing() -> None:
     cause = CAUSES[0]
     assert parse_cause_page(cause).sections == PAGES[cause.name].sections
     broken = replace(cause, page=cause.page.replace("An analogy:", "A picture:"))

@@ -15,7 +15,7 @@ from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.effects import TreatmentEffect
 from descend.diagnosis.findings import to_paired_trial
-from descend.diagnosis.result import trial_budget_seconds
+from descend.diagnosis.result import diagnosis_seconds, trial_budget_seconds
 from descend.diagnosis.run_context import load_run_context
 from descend.diagnosis.treatments import Treatment
 from descend.errors import RunFolderError
@@ -100,14 +100,16 @@ def test_checklist_without_diagnosis_is_open_and_explains(trained: Path) -> None
     assert seconds == pytest.approx(load_run_context(trained).estimated_total_seconds), (
         "as the doctor counts it"
     )
-    cost = format_duration(trial_budget_seconds(seconds))
+    cost = format_duration(diagnosis_seconds(seconds))
     assert f"`descend diagnose {trained}` tries some for about {cost};" in last
     summary = json.loads((trained / "summary.json").read_text())
     assert f"{summary['parameters']:,} parameters" in checklist_result.answers[0].reason
 
 
 def test_trial_seconds_grow_with_run_length_above_minimum() -> None:
-    assert [trial_budget_seconds(full) for full in (1, 5, 600, 10_000)] == [60, 100, 180, 1500]
+    assert [diagnosis_seconds(full) for full in (1, 15, 30, 600, 10_000)] == [
+        60, 60, 120, 180, 1510,
+    ]  # fmt: skip
     assert trial_budget_seconds(10_000, 0.5) == 5000
     assert trial_budget_seconds(1, 0.5, min_seconds=2) == 2
 

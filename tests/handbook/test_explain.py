@@ -18,7 +18,7 @@ from descend.handbook.page_lookup import load_all_pages
 
 Explain = Callable[..., Any]
 
-KEYS = {"name", "title", "group", "see_also", "sections", "text"}
+KEYS = {"schema_version", "name", "title", "group", "see_also", "sections", "text"}
 
 
 def test_alone_it_lists_every_page_by_group(explain: Explain) -> None:

@@ -122,7 +122,7 @@ def test_cause_page_labels_guessed_thresholds(cause: causes.Cause) -> None:
     assert "prototype" not in code.lower() or "prototype's first guess" in text
 
 
-def test_prototype_description_matches_recipe_page() -> None:
-    recipe = (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8")
-    assert "Neither script nor raw losses were kept" in recipe
+def test_prototype_description_matches_decision() -> None:
+    decisions = (ROOT / "docs" / "decisions.md").read_text(encoding="utf-8")
+    assert "Neither script nor raw\nlosses were kept" in decisions
     assert "not kept" in PROTOTYPE

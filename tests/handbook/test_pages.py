@@ -178,7 +178,7 @@ def test_page_states_origin_of_reference_range() -> None:
         for reading in set(PAGE_METRICS[name]) & set(HEALTHY_RANGES):
             assert range_source(reading) in text
             guessed += range_source(reading) == PROTOTYPE
-    assert guessed >= 3
+    assert guessed >= 2
     assert "prototype's first guess" in PROTOTYPE
 
 

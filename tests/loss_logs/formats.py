@@ -24,8 +24,8 @@ class Curve:
     def steps(self) -> Iterator[tuple[int, float, float | None]]:
         """Step, training loss, and validation loss where it is taken."""
         for step in range(EVERY, STEPS + 1, EVERY):
-            held = self.validation(step) if step % VALIDATE == 0 else None
-            yield step, self.training(step), held
+            validation = self.validation(step) if step % VALIDATE == 0 else None
+            yield step, self.training(step), validation
 
 
 def _epoch(step: int) -> int:
@@ -374,13 +374,16 @@ def fastai(curve: Curve) -> str:
 
 
 def lightning_bar(curve: Curve) -> str:
-    lines, held, mean = [], "", ""
+    lines, validation, mean = [], "", ""
     for s, t, _ in curve.steps():
         k = _in_epoch(s)
         if k == EPOCH:
-            held, mean = f", val_loss={curve.validation(s):.3f}", f", train_loss_epoch={t:.3f}"
+            validation, mean = (
+                f", val_loss={curve.validation(s):.3f}",
+                f", train_loss_epoch={t:.3f}",
+            )
         lines.append(
-            f"Epoch {_epoch(s)}: {k // 5:3d}%|████      | {k}/{EPOCH} [00:19<00:09,  2.71it/s, v_num=0, train_loss_step={t:.3f}{held}{mean}]"
+            f"Epoch {_epoch(s)}: {k // 5:3d}%|████      | {k}/{EPOCH} [00:19<00:09,  2.71it/s, v_num=0, train_loss_step={t:.3f}{validation}{mean}]"
         )
         if k == EPOCH:
             lines += [

@@ -139,10 +139,13 @@ def test_epochs_that_are_rounded_merge_nothing(name: str, tmp_path: Path) -> Non
 
 def test_model_cards_and_histories(tmp_path: Path) -> None:
     for write in (formats.model_card, formats.keras_history):
-        found = diagnose_log(_written(tmp_path, write(OVERFIT)))
-        assert found.features is not None
-        assert (found.features.training_points, found.features.validation_points) == (40, 40)
-        assert found.verdict == "too_little_data"
+        diagnosis = diagnose_log(_written(tmp_path, write(OVERFIT)))
+        assert diagnosis.features is not None
+        assert (diagnosis.features.training_points, diagnosis.features.validation_points) == (
+            40,
+            40,
+        )
+        assert diagnosis.verdict == "too_little_data"
 
 
 DATA = Path(__file__).parent / "data"
@@ -150,17 +153,17 @@ RIGHT = json.loads((DATA / "right.json").read_text())
 
 
 @pytest.mark.parametrize("name", sorted(RIGHT))
-def test_what_people_have_is_read_and_judged(name: str) -> None:
-    found = diagnose_log(DATA / name)
-    curve = found.features
+def test_diagnose_log_gives_the_right_answer_when_the_log_is_real(name: str) -> None:
+    diagnosis = diagnose_log(DATA / name)
+    curve = diagnosis.features
     points = (0, 0, 0.0) if curve is None else (
         curve.training_points, curve.validation_points, curve.length
     )  # fmt: skip
     right = RIGHT[name]
-    assert (found.normal.answer, found.verdict) == (right["normal"], right["verdict"])
+    assert (diagnosis.normal.answer, diagnosis.verdict) == (right["normal"], right["verdict"])
     assert points == (right["training_points"], right["validation_points"], right["length"])
     if right["verdict"] == "diverged":
-        assert found.causes[0].evidence[0].value == right["diverged_at"]
+        assert diagnosis.causes[0].evidence[0].value == right["diverged_at"]
 
 
 def _varint(value: int) -> bytes:
@@ -197,12 +200,12 @@ def test_event_files_of_tensorboard(tensor: bool, tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "Jan01"
     folder.mkdir(parents=True)
     (folder / "events.out.tfevents.1.host.1.0").write_bytes(frames + b"\x07\0")  # cut off
-    found = diagnose_log(tmp_path)
-    assert found.kind == "TensorBoard event files"
+    diagnosis = diagnose_log(tmp_path)
+    assert diagnosis.kind == "TensorBoard event files"
     assert diagnose_log(next(folder.iterdir())).verdict == "too_little_data"
-    assert found.features is not None
-    assert (found.features.training_points, found.features.validation_points) == (200, 10)
-    assert found.verdict == "too_little_data"
+    assert diagnosis.features is not None
+    assert (diagnosis.features.training_points, diagnosis.features.validation_points) == (200, 10)
+    assert diagnosis.verdict == "too_little_data"
 
 
 def test_event_files_of_two_sides(tmp_path: Path) -> None:
@@ -212,10 +215,10 @@ def test_event_files_of_two_sides(tmp_path: Path) -> None:
         frames = [_frame(_event(s, "epoch_loss", loss(50 * s))) for s in range(1, 41)]
         (tmp_path / "logs" / side).mkdir(parents=True)
         (tmp_path / "logs" / side / "events.out.tfevents.1").write_bytes(head + b"".join(frames))
-    found = diagnose_log(tmp_path / "logs")
-    assert found.features is not None
-    assert (found.features.training_points, found.features.validation_points) == (40, 40)
-    assert found.verdict == "too_little_data"
+    diagnosis = diagnose_log(tmp_path / "logs")
+    assert diagnosis.features is not None
+    assert (diagnosis.features.training_points, diagnosis.features.validation_points) == (40, 40)
+    assert diagnosis.verdict == "too_little_data"
 
 
 def _wandb_record(step: int, values: dict[str, float]) -> bytes:
@@ -248,15 +251,15 @@ def test_run_files_of_wandb(tmp_path: Path) -> None:
     folder = tmp_path / "wandb" / "latest-run"
     folder.mkdir(parents=True)
     (folder / "run-abc.wandb").write_bytes(data)
-    found = diagnose_log(tmp_path / "wandb")
-    assert found.kind == "Weights & Biases run file"
-    assert found.features is not None
-    assert (found.features.training_points, found.features.validation_points) == (200, 10)
-    assert found.features.length == 2000
-    assert found.verdict == "too_little_data"
+    diagnosis = diagnose_log(tmp_path / "wandb")
+    assert diagnosis.kind == "Weights & Biases run file"
+    assert diagnosis.features is not None
+    assert (diagnosis.features.training_points, diagnosis.features.validation_points) == (200, 10)
+    assert diagnosis.features.length == 2000
+    assert diagnosis.verdict == "too_little_data"
 
 
-def test_the_log_in_a_folder_is_found(tmp_path: Path) -> None:
+def test_diagnose_log_reads_the_log_when_a_folder_is_given(tmp_path: Path) -> None:
     for place, write in (
         ("out/checkpoint-2000/trainer_state.json", formats.trainer_state),
         ("lightning_logs/version_0/metrics.csv", formats.lightning_csv),
@@ -266,29 +269,29 @@ def test_the_log_in_a_folder_is_found(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True)
         path.write_text(write(OVERFIT))
         (path.parent / "config.json").write_text('{"hidden_size": 8}')
-        found = diagnose_log(tmp_path / place.split("/")[0])
-        assert found.verdict == "too_little_data"
-        assert any(path.name in note for note in found.warnings)
+        diagnosis = diagnose_log(tmp_path / place.split("/")[0])
+        assert diagnosis.verdict == "too_little_data"
+        assert any(path.name in note for note in diagnosis.warnings)
 
 
-def found_in(tmp_path: Path, lines: list[str], name: str = "log.txt") -> LogDiagnosis:
+def diagnose_lines(tmp_path: Path, lines: list[str], name: str = "log.txt") -> LogDiagnosis:
     """The diagnosis of a log of these lines."""
     return diagnose_log(_written(tmp_path, "\n".join(lines), name))
 
 
 def test_two_runs_in_a_file_are_not_one(tmp_path: Path) -> None:
     run = [f"step {s} loss {_fall(s):.4f}" for s in range(0, 1000, 10)]
-    found = found_in(tmp_path, run + run)
-    assert found.features is not None
-    assert found.features.training_points == 100
-    assert any("several runs" in note for note in found.warnings)
+    diagnosis = diagnose_lines(tmp_path, run + run)
+    assert diagnosis.features is not None
+    assert diagnosis.features.training_points == 100
+    assert any("several runs" in note for note in diagnosis.warnings)
 
 
 def test_a_resumed_run_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     steps = [*range(0, 700, 10), *range(500, 1000, 10)]
-    found = found_in(tmp_path, [f"step {s} loss {_fall(s):.4f}" for s in steps])
-    assert found.features is not None
-    assert (found.features.training_points, found.features.length) == (100, 990)
+    diagnosis = diagnose_lines(tmp_path, [f"step {s} loss {_fall(s):.4f}" for s in steps])
+    assert diagnosis.features is not None
+    assert (diagnosis.features.training_points, diagnosis.features.length) == (100, 990)
 
 
 def test_a_large_log_is_thinned_while_it_is_read(tmp_path: Path) -> None:
@@ -327,5 +330,5 @@ def test_hostile_numbers_and_nesting_are_a_sentence(text: str, said: str, tmp_pa
         with pytest.raises(LogError, match="found no losses"):
             diagnose_log(path)
     else:
-        found = diagnose_log(path)
-        assert said in ("read", found.verdict)
+        diagnosis = diagnose_log(path)
+        assert said in ("read", diagnosis.verdict)

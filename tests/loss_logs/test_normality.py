@@ -40,11 +40,13 @@ def lines(tmp_path: Path, losses: list[float], extra: str = "", every: int = 10)
         (", wer 0.9", 5.0, "speech"),
     ],
 )
-def test_other_losses_are_not_judged(extra: str, begin: float, said: str, tmp_path: Path) -> None:
-    found = lines(tmp_path, [begin * (1 + n / 4) ** -0.3 for n in range(200)], extra)
-    assert (found.normal.answer, found.verdict) == ("cannot tell", "unknown")
-    assert said in found.normal.reason
-    assert not found.ruled_out
+def test_diagnose_log_cannot_tell_when_the_loss_is_another(
+    extra: str, begin: float, said: str, tmp_path: Path
+) -> None:
+    diagnosis = lines(tmp_path, [begin * (1 + n / 4) ** -0.3 for n in range(200)], extra)
+    assert (diagnosis.normal.answer, diagnosis.verdict) == ("cannot tell", "unknown")
+    assert said in diagnosis.normal.reason
+    assert not diagnosis.ruled_out
     lost = lines(tmp_path, [begin] * 20 + [math.nan] * 20, extra)
     assert lost.verdict == "diverged"
 
@@ -64,9 +66,9 @@ def history(tmp_path: Path, rate: float, losses: list[float]) -> LogDiagnosis:
 
 def test_a_rate_far_outside_is_a_finding(tmp_path: Path) -> None:
     falling = [fall(10 * n) for n in range(100)]
-    found = history(tmp_path, 0.3, falling)
-    assert (found.normal.answer, found.verdict) == ("no", "learning_rate_too_high")
-    assert found.causes[0].recommended_config == {"learning_rate": 1e-3}
+    diagnosis = history(tmp_path, 0.3, falling)
+    assert (diagnosis.normal.answer, diagnosis.verdict) == ("no", "learning_rate_too_high")
+    assert diagnosis.causes[0].recommended_config == {"learning_rate": 1e-3}
     assert history(tmp_path, 3e-3, falling).verdict == "undertrained"
     # Of an unknown optimizer the same rate is one only where the curve agrees.
     sgd = lines(tmp_path, falling, " lr 20.0")
@@ -80,9 +82,9 @@ def test_a_rate_far_outside_is_a_finding(tmp_path: Path) -> None:
 def test_a_first_loss_that_no_guess_costs_is_not_normal(tmp_path: Path) -> None:
     losses = [69.0, *(fall(10 * n) for n in range(1, 200))]
     path = tmp_path / "train.log"
-    found = lines(tmp_path, losses)
-    assert found.normal.answer == "no"
-    assert "69.00" in found.normal.reason
+    diagnosis = lines(tmp_path, losses)
+    assert diagnosis.normal.answer == "no"
+    assert "69.00" in diagnosis.normal.reason
     known = diagnose_log(path, vocab_size=50257)
     assert known.normal.answer == "no"
     early = lines(tmp_path, [fall(10 * n) - 1.5 for n in range(200)])
@@ -90,13 +92,13 @@ def test_a_first_loss_that_no_guess_costs_is_not_normal(tmp_path: Path) -> None:
     assert diagnose_log(path, vocab_size=50257).normal.answer == "cannot tell"
 
 
-def test_a_flat_stretch_asks_for_baselines(tmp_path: Path) -> None:
+def test_diagnose_log_asks_for_baselines_when_the_curve_is_flat(tmp_path: Path) -> None:
     draw = random.Random(3)
     stuck = [max(3.25, 5.4 - n / 3) + draw.gauss(0, 0.02) for n in range(200)]
-    found = lines(tmp_path, stuck)
-    assert (found.normal.answer, found.verdict) == ("cannot tell", "unknown")
-    assert "--corpus" in found.normal.reason
-    assert "undertrained" not in {r.cause for r in found.ruled_out}
+    diagnosis = lines(tmp_path, stuck)
+    assert (diagnosis.normal.answer, diagnosis.verdict) == ("cannot tell", "unknown")
+    assert "--corpus" in diagnosis.normal.reason
+    assert "undertrained" not in {r.cause for r in diagnosis.ruled_out}
 
 
 def wave(n: int) -> float:
@@ -114,31 +116,31 @@ def test_a_pattern_that_recurs_is_not_normal(tmp_path: Path) -> None:
             for n in range(400)
         )
     )
-    found = diagnose_log(path)
-    assert found.normal.answer == "no"
+    diagnosis = diagnose_log(path)
+    assert diagnosis.normal.answer == "no"
     noise = [fall(10 * n) + draw.gauss(0, 0.05) for n in range(400)]
     assert lines(tmp_path, noise).normal.answer == "yes"
 
 
 def test_a_loss_that_goes_back_up_has_diverged(tmp_path: Path) -> None:
     losses = [fall(10 * n) for n in range(100)] + [7.5] * 60
-    found = lines(tmp_path, losses)
-    assert (found.normal.answer, found.verdict) == ("no", "diverged")
+    diagnosis = lines(tmp_path, losses)
+    assert (diagnosis.normal.answer, diagnosis.verdict) == ("no", "diverged")
 
 
 def test_a_single_loss_that_is_no_number_is_not_normal(tmp_path: Path) -> None:
     losses = [fall(10 * n) for n in range(200)]
     losses[90] = math.nan
-    found = lines(tmp_path, losses)
-    assert (found.normal.answer, found.verdict) == ("no", "unknown")
-    assert "went on after" in found.normal.reason
+    diagnosis = lines(tmp_path, losses)
+    assert (diagnosis.normal.answer, diagnosis.verdict) == ("no", "unknown")
+    assert "went on after" in diagnosis.normal.reason
 
 
-def test_text_known_by_heart_cannot_be_told_without_validation(tmp_path: Path) -> None:
+def test_diagnose_log_cannot_tell_overfitting_when_validation_is_missing(tmp_path: Path) -> None:
     losses = [0.02 + 6 * (1 + n / 4) ** -1.0 for n in range(200)]
-    found = lines(tmp_path, losses)
-    assert found.normal.answer == "cannot tell"
-    assert "overfitting cannot be seen" in found.normal.reason
+    diagnosis = lines(tmp_path, losses)
+    assert diagnosis.normal.answer == "cannot tell"
+    assert "overfitting cannot be seen" in diagnosis.normal.reason
 
 
 def test_a_loss_that_falls_to_zero_in_small_steps_has_not_diverged(tmp_path: Path) -> None:

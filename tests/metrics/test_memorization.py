@@ -36,16 +36,12 @@ def test_memorization_takes_longer_for_more_sequences() -> None:
     assert 1 < one.steps < four.steps
     assert one.loss < MEMORIZED_LOSS
     assert one.num_updates == one.steps
-    parameters = 64 * 32 + 16 * 32 + 4 * (32 * 32 + 32) + 2 * 32 * 64 + 64 + 32 + 6 * 32
-    expected = (math.log2(64) - one.loss / math.log(2)) * 16 / parameters
-    assert abs(one.bits_per_parameter - expected) < 1e-9
 
 
 def test_memorization_fails_without_steps_or_capacity() -> None:
     still = memory(4, rate=0.0, steps=5)
     assert still.steps is None
     assert still.num_updates == 5
-    assert still.bits_per_parameter < 0.01
     small, large = memory(64, width=8), memory(64, width=64)
     assert small.steps is None
     assert small.loss > large.loss + 0.5

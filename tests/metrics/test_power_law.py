@@ -124,7 +124,7 @@ def test_a_floor_is_no_less_than_nothing() -> None:
     assert extrapolation.asymptote == extrapolation.floor_ci95[0] == 0.0
 
 
-def test_too_short_a_curve_has_no_heading() -> None:
+def test_extrapolate_curve_gives_none_when_the_curve_is_short() -> None:
     min_points = round(MIN_BINS * MIN_VALUES_PER_BIN / 0.8)  # a fifth is left out
     assert extrapolate_curve(STEPS[:min_points], noisy(0)[:min_points]) is not None
     assert extrapolate_curve(STEPS[: min_points - 2], noisy(0)[: min_points - 2]) is None

@@ -150,7 +150,9 @@ def test_an_empty_prompt_starts_from_the_end_token() -> None:
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("window", [1, 2, 3])
-def test_the_smallest_contexts_slide(architecture: Architecture, window: int) -> None:
+def test_generate_slides_the_window_when_the_context_is_tiny(
+    architecture: Architecture, window: int
+) -> None:
     model = noisy(architecture, max_seq_len=3)
     sampling_options = SamplingOptions(no_repeat_ngram_size=0)
     tokens = generate(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from descend.config import make_config
@@ -13,10 +14,16 @@ from descend.errors import UserError
 from descend.planner.axes import axes_for
 from descend.planner.corpus_profile import CorpusProfile
 from descend.planner.machine_benchmark import MachineBenchmark
-from descend.planner.make_plan import CorpusPlan, make_corpus_plan, plan_config
-from descend.planner.plan import TextTooShortError, TrainingPlan, choose_config
+from descend.planner.make_plan import (
+    CorpusPlan,
+    count_useful_steps,
+    make_corpus_plan,
+    plan_config,
+)
+from descend.planner.plan import TextTooShortError, TrainingPlan, choose_config, law_input
 from descend.planner.scaling_law import load_scaling_law
 from descend.planner.step_time import StepTimeModel
+from descend.report.text.plan import time_used_line
 from descend.runs.run_files import read_info
 from descend.runs.run_folder import read_summary
 
@@ -59,7 +66,7 @@ def test_plan_is_as_long_as_the_user_set() -> None:
     assert plan_with(60).predicted.num_epochs > 2.2
 
 
-def test_text_too_short_for_any_plan_is_told() -> None:
+def test_choose_config_fails_when_the_text_is_too_short() -> None:
     with pytest.raises(TextTooShortError):
         choose_config(sample(300), RATES, load_scaling_law(), 3)
 
@@ -75,7 +82,34 @@ def test_spare_steps_only_where_time_is_the_limit() -> None:
     assert plan_config(planned).max_steps == by_text.predicted.steps
 
 
-def test_time_used_up_by_planning_is_told(text_file: Path) -> None:
+def test_spare_steps_end_where_more_epochs_overfit() -> None:
+    plan = plan_with(1.0)
+    law = load_scaling_law()
+    useful = count_useful_steps(plan, law)
+    assert useful >= plan.predicted.steps
+    setting = law_input(plan)
+    after = [
+        law.bits_per_byte(msgspec.structs.replace(setting, tokens=n * setting.batch_tokens))
+        for n in (plan.predicted.steps, useful, 2 * useful)
+    ]
+    assert after[0] >= after[1]
+    planned = CorpusPlan("text", MachineBenchmark("", plan.rates, []), plan, {}, 1.2)
+    steps = plan_config(planned).max_steps
+    assert steps is not None
+    assert plan.predicted.steps <= steps <= useful
+
+
+def test_run_that_ends_for_the_text_says_so() -> None:
+    by_text, by_time = plan_with(600), plan_with(0.5)
+    assert by_text.ends_for_text
+    assert not by_time.ends_for_text
+    assert not plan_with(600, epoch=1).ends_for_text  # the user set it
+    assert "more epochs on this text would overfit" in time_used_line(by_text, 60.0, 600)
+    assert time_used_line(by_time, 29.0, 0.5) == "29 s from the start to the saved model"
+    assert "left" not in time_used_line(by_text, 599 * 60.0, 600)
+
+
+def test_make_corpus_plan_fails_when_planning_takes_all_the_time(text_file: Path) -> None:
     settings = resolve_config({"corpus_dir": str(text_file)})
     with pytest.raises(UserError, match="planning and preparing"):
         make_corpus_plan(str(text_file), 0.01, settings=settings, began=time.perf_counter())

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from descend.config import RunConfig, make_config
 from descend.data.prepare import prepare_documents
 from descend.errors import ConfigError, UserError
+from descend.model.shape import ModelShape
 from descend.planner import make_plan
-from descend.planner.axes import LAYERS, WIDTHS
+from descend.planner.axes import LAYERS, WIDTHS, Axes
 from descend.planner.corpus_profile import CorpusProfile, fitting_vocabularies, profile_corpus
 from descend.planner.machine_benchmark import MachineBenchmark
 from descend.planner.make_plan import make_corpus_plan
-from descend.planner.plan import MAX_RATE, choose_config, plan_for_target_loss, shape_for
+from descend.planner.plan import MAX_RATE, choose_config, plan_for_target_loss
 from descend.planner.scaling_law import ScalingLawInput, load_scaling_law
 from descend.planner.step_time import StepTimeModel, StepWorkload, TimedStep, fit_step_time
 from descend.report.text.plan import plan_lines
@@ -41,6 +42,13 @@ def sample(train_bytes: int) -> CorpusProfile:
         unigram=3.9, bigram=3.1, trigram=2.9,
         overlap_fraction=0.0, seconds_to_prepare=1.0,
     )  # fmt: skip
+
+
+def shape_for(vocab: int, width: int, layers: int, context: int) -> ModelShape:
+    """The network of a width."""
+    shape = Axes({}).shape(vocab, width, layers, context)
+    assert shape is not None
+    return shape
 
 
 @settings(max_examples=10, deadline=None)

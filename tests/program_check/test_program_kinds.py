@@ -123,7 +123,7 @@ REENTRANT, PLAIN = ("checkpoint(block, x, use_reentrant=True)",
         ("model = Net()\nmodel.blocks.requires_grad_(False)\n", "block(x)", True),
     ],
 )
-def test_frozen_base_is_judged_by_what_trains_beside_it(
+def test_weights_frozen_depends_on_what_trains_when_the_base_is_frozen(
     make: str, run: str, is_buggy: bool
 ) -> None:
     bugs = bugs_of(NETWORK + make + NEXT_TOKEN + STEP, run)
@@ -241,7 +241,9 @@ def loss(model, batch):
         ("3", "labels[(ids == PAD) | (ids == EOS)] = -100", True),
     ],
 )
-def test_end_that_is_never_a_target_is_found(pad: str, masking: str, is_buggy: bool) -> None:
+def test_labels_all_masked_is_reported_when_the_end_is_never_a_target(
+    pad: str, masking: str, is_buggy: bool
+) -> None:
     source = NETWORK + ENDS.replace("PADDING", pad).replace("MASKING", masking) + STEP
     assert list(bugs_of(source)) == (["labels_all_masked"] if is_buggy else [])
 

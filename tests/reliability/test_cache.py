@@ -69,7 +69,7 @@ def test_every_file_of_the_cache_is_checked_and_made_again(
         assert "was damaged and is made again" in caplog.text, path
 
 
-def test_all_of_a_built_folder_is_synced_before_it_is_moved(
+def test_cache_build_syncs_each_file_when_it_renames_the_folder(
     tiny: dict[str, Any], fresh_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[str] = []

@@ -111,8 +111,8 @@ def planted(place: str, job: Any) -> None:
     elif place == "infinity":
         unused_row(job)[0] = float("inf")
     else:
-        held = next(v for v in job.state.optimizers[0].state.values() if "exp_avg_sq" in v)
-        held["exp_avg_sq"].view(-1)[0] = float("nan")
+        moments = next(v for v in job.state.optimizers[0].state.values() if "exp_avg_sq" in v)
+        moments["exp_avg_sq"].view(-1)[0] = float("nan")
 
 
 def no_bad_number(folder: Path) -> None:
@@ -140,13 +140,13 @@ def test_a_number_that_the_loss_does_not_see_enters_no_checkpoint(
             planted(place, job)
             fired = True
     assert fired
-    rescues = [r for r in read_events(Path("run")) if isinstance(r, Rollback)]
-    assert rescues
-    assert "not finite" in rescues[0].problem or "not a finite" in rescues[0].problem
+    rollbacks = [r for r in read_events(Path("run")) if isinstance(r, Rollback)]
+    assert rollbacks
+    assert "not finite" in rollbacks[0].problem or "not a finite" in rollbacks[0].problem
     no_bad_number(Path("run"))
 
 
-def test_without_rescue_the_run_ends_before_it_saves_a_bad_number(
+def test_run_ends_without_a_bad_checkpoint_when_rollback_is_off(
     tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from descend.training import trainer as module
@@ -168,7 +168,7 @@ def test_without_rescue_the_run_ends_before_it_saves_a_bad_number(
 
 @pytest.mark.parametrize("how", [shutil.rmtree, lambda f: os.rename(f, "elsewhere"),
                                  lambda f: (os.rename(f, "elsewhere"), os.mkdir(f))])  # fmt: skip
-def test_a_folder_that_goes_in_mid_run_is_told(
+def test_training_names_the_folder_when_it_goes_in_mid_run(
     tiny: dict[str, Any], how: Callable[[Path], Any]
 ) -> None:
     from descend.errors import DiskWriteError

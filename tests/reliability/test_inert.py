@@ -38,14 +38,14 @@ def test_no_escape_reaches_the_terminal(payload: str, capsys: pytest.CaptureFixt
     name = f"a{payload}b"
     print_status(name)
     print_result(name)
-    print_json({"name": name})
+    print_json("list", {"name": name})
     assert run(["report", name.replace("\0", "")]) == 2
     assert run(["train", "--epoch", name]) == 2
     console = Console(file=io.StringIO(), force_terminal=False)
     print_line(name, console)
     out, err = capsys.readouterr()
-    for shown in (err, out.splitlines()[0], console.file.getvalue()):  # type: ignore[attr-defined]
-        assert not raw(shown), ascii(shown)
+    for output in (err, out.splitlines()[0], console.file.getvalue()):  # type: ignore[attr-defined]
+        assert not raw(output), ascii(output)
     assert not {c for c in out if "\x7f" <= c <= "\x9f" or c < " "} - {"\n"}
 
 
@@ -64,7 +64,7 @@ def test_a_name_on_a_real_terminal_is_visible(own_folder: Path) -> None:
     done = subprocess.run([sys.executable, "-m", "descend", "report", name], stdin=slave,
                           stdout=slave, stderr=slave, check=False)  # fmt: skip
     os.close(slave)
-    shown = b""
+    output = b""
     while True:
         try:
             block = os.read(master, 4096)
@@ -72,12 +72,12 @@ def test_a_name_on_a_real_terminal_is_visible(own_folder: Path) -> None:
             break
         if not block:
             break
-        shown += block
+        output += block
     os.close(master)
     assert done.returncode == 2
-    assert b"evil\\x1b]0;owned\\x07" in shown
-    assert b"\x1b]0" not in shown
-    assert b"\x07" not in shown
+    assert b"evil\\x1b]0;owned\\x07" in output
+    assert b"\x1b]0" not in output
+    assert b"\x07" not in output
 
 
 @posix

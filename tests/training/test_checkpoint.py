@@ -15,6 +15,7 @@ from descend.runs.atomic_write import verify_folder, write_folder_atomic
 from descend.runs.events import CheckpointSaved
 from descend.runs.run_files import checkpoints, is_finished, latest_checkpoint
 from descend.training.checkpoint import load_checkpoint, save_checkpoint
+from descend.training.end_step import ScheduleSegment
 from descend.training.loop import train
 from descend.training.train_state import ClockState, Decay, RollbackState, TrainState
 from descend.training.trainer import run_training
@@ -57,8 +58,9 @@ def test_every_field_survives(tiny: Tiny, optimizer: str, precision: str) -> Non
     state.skipped, state.rollback_state = 1, RollbackState(num_rollbacks=1, gradient_clip=0.1)
     state.decay = Decay(begin=3, steps=9, rate=0.5)
     state.clock = ClockState(
-        seconds=9.0, elapsed=3.0, schedule_step=4, step_seconds=0.1, evaluation_seconds=0.2,
-        recent=[(5.0, 0.1)], is_over=True,
+        seconds=9.0, elapsed=3.0, progress=0.4,
+        segment=ScheduleSegment(3, 0.3, 40, 2.0), next_choice=3.5, step_seconds=0.1,
+        evaluation_seconds=0.2, recent=[(5.0, 0.1)], is_over=True,
     )  # fmt: skip
     save_checkpoint(Path("run"), state)
     fresh = create_run(make_config(tiny), Path("other")).state

@@ -15,6 +15,7 @@ from descend.runs.events import Epoch, Event, Overfitting, Step
 from descend.runs.model_files import load_model
 from descend.runs.run_folder import read_summary
 from descend.training import recipe
+from descend.training.explosion import has_exploded, note_explosion
 from descend.training.overfitting import find_overfitting
 from descend.training.trainer import run_training
 from descend.training.training_run import TrainingRun, create_run, resume_run
@@ -48,28 +49,28 @@ def finish(job: TrainingRun) -> list[Event]:
 def test_a_run_of_free_length_ends_when_it_overfits(overfits: dict[str, Any]) -> None:
     job = create_run(make_config(overfits), Path("free"))
     records = finish(job)
-    told = [r for r in records if isinstance(r, Overfitting)]
+    overfittings = [r for r in records if isinstance(r, Overfitting)]
     epochs = [r for r in records if isinstance(r, Epoch)]
-    assert len(told) == 1
-    assert told[0].decay_steps > 0
-    assert records.index(told[0]) < len(records) - 20  # while it happens
+    assert len(overfittings) == 1
+    assert overfittings[0].decay_steps > 0
+    assert records.index(overfittings[0]) < len(records) - 20  # while it happens
     last = [r for r in records if isinstance(r, Step)][-1]
-    assert last.step == told[0].step + told[0].decay_steps < job.plan.total_steps
+    assert last.step == overfittings[0].step + overfittings[0].decay_steps < job.plan.total_steps
     assert last.learning_rate < 0.1 * max(r.learning_rate for r in records if isinstance(r, Step))
     summary = read_summary(Path("free"))
     assert summary.finished
     assert summary.validation_loss == min(e.validation_loss for e in epochs)
-    assert summary.overfitting == told[0]
+    assert summary.overfitting == overfittings[0]
     assert "overfits" in what_it_means(summary)
-    assert "Overfitting: " in overfitting_line(told[0])
+    assert "Overfitting: " in overfitting_line(overfittings[0])
     assert "Validation loss" in how_good(summary)
 
 
 def test_it_ends_better_than_the_run_it_cuts_short(overfits: dict[str, Any]) -> None:
     finish(create_run(make_config(overfits), Path("free")))
     full = finish(create_run(make_config(overfits | {"epoch": 10}), Path("full")))
-    told = [r for r in full if isinstance(r, Overfitting)]
-    assert [r.decay_steps for r in told] == [0]  # the user's number of epochs is obeyed
+    overfittings = [r for r in full if isinstance(r, Overfitting)]
+    assert [r.decay_steps for r in overfittings] == [0]  # the user's number of epochs is obeyed
     at_the_end = [r for r in full if isinstance(r, Epoch)][-1].validation_loss
     free, whole = read_summary(Path("free")), read_summary(Path("full"))
     assert free.validation_loss <= whole.validation_loss <= at_the_end
@@ -116,5 +117,17 @@ def test_overfitting_is_a_lasting_rise_while_the_training_loss_falls(
     validation: tuple[float, ...], training: tuple[float, ...], best: int | None
 ) -> None:
     epochs = [epoch(n, v, t) for n, (v, t) in enumerate(zip(validation, training, strict=True), 1)]
-    found = find_overfitting(epochs)
-    assert (found.epoch if found else None) == best
+    overfitting = find_overfitting(epochs)
+    assert (overfitting.epoch if overfitting else None) == best
+
+
+def test_validation_loss_worse_than_guessing_is_no_explosion_when_training_loss_is_low(
+    overfits: dict[str, Any],
+) -> None:
+    job = create_run(make_config(overfits | {"epoch": 1}), Path("sure"))
+    job.state.step = job.plan.total_steps
+    far = job.plan.diverged_above + 5
+    note_explosion(job.state, 0.1, job.plan.diverged_above)
+    assert not has_exploded(job.state, job.plan, far)
+    note_explosion(job.state, far, job.plan.diverged_above)
+    assert has_exploded(job.state, job.plan, far)

@@ -34,7 +34,7 @@ class Clock:
 
 def limit_of(seconds: float) -> tuple[TimeLimit, Clock]:
     clock = Clock()
-    limit = TimeLimit(seconds + FINISH_SECONDS, evaluation_steps=0.0, clock=clock)
+    limit = TimeLimit(seconds + FINISH_SECONDS, evaluation_steps=0.0, epoch_steps=1000, clock=clock)
     limit.start()
     return limit, clock
 
@@ -126,7 +126,9 @@ def test_schedule_never_goes_back_after_an_interruption() -> None:
     assert limit.schedule_step(10, 100) == 60
     limit.add_step(1.0, 2.0, 0.5)
     state = limit.state()
-    after = TimeLimit(state.seconds, evaluation_steps=0.0, seconds_before=50.0, clock=clock)
+    after = TimeLimit(
+        state.seconds, evaluation_steps=0.0, epoch_steps=1000, seconds_before=50.0, clock=clock
+    )
     after.restore(state)
     after.start()
     assert after.schedule_step(10, 100) == 60
@@ -157,7 +159,8 @@ def test_resumed_run_takes_again_what_the_clock_decided(tiny: Tiny) -> None:
     assert limit is not None
     assert limit.seconds == before.seconds  # not the whole 10 minutes
     assert limit.training_seconds == before.training_seconds
-    assert limit.last_schedule_step == before.last_schedule_step
+    assert limit.progress == before.progress
+    assert limit.segment == before.segment
     assert limit.elapsed() >= again.state.elapsed_seconds
     assert sum("follows the clock" in warning for warning in again.warnings) == 1
 

@@ -22,7 +22,7 @@ class EndAt:
         self.arms, self.points = arms, points
         self.evaluated_steps: dict[str, list[int]] = {}
         self.shares: list[tuple[str, float]] = []
-        self.outcomes: dict[str, TrialResult | DescendError] = {}
+        self.results: dict[str, TrialResult | DescendError] = {}
 
     def next_trial(self) -> TrialSpec | None:
         return self.arms.pop(0) if self.arms else None
@@ -35,8 +35,8 @@ class EndAt:
     def on_progress(self, key: str, share: float) -> None:
         self.shares.append((key, share))
 
-    def on_result(self, key: str, outcome: TrialResult | DescendError) -> None:
-        self.outcomes[key] = outcome
+    def on_result(self, key: str, result: TrialResult | DescendError) -> None:
+        self.results[key] = result
 
 
 def arms(tiny: dict[str, object], *rates: float, **keys: Any) -> list[TrialSpec]:
@@ -51,9 +51,9 @@ def test_pruned_trial_equals_trial_with_earlier_stop(tiny: dict[str, object], wo
     keys = [arm.key for arm in specs]
     steering = EndAt(list(specs), points=2)
     run_adaptive_trials(steering, workers)
-    assert set(steering.outcomes) == set(keys)
+    assert set(steering.results) == set(keys)
     for arm in specs:
-        result = steering.outcomes[arm.key]
+        result = steering.results[arm.key]
         assert isinstance(result, TrialResult)
         assert steering.evaluated_steps[arm.key] == [4, 8]
         assert result.steps == 8
@@ -70,11 +70,11 @@ def test_unpruned_trial_is_complete_and_cached(tiny: dict[str, object]) -> None:
     run_adaptive_trials(steering, 1)
     # The last judgment is the end: there is nothing to decide.
     assert steering.evaluated_steps[arm.key] == [4, 8]
-    assert steering.outcomes[arm.key] == load_cached_result(arm.key)
+    assert steering.results[arm.key] == load_cached_result(arm.key)
     again = EndAt([arm], points=1)
     run_adaptive_trials(again, 1)
     assert again.evaluated_steps == {}
-    assert again.outcomes == steering.outcomes
+    assert again.results == steering.results
 
 
 def test_a_steered_trial_says_how_far_it_is(
@@ -97,7 +97,7 @@ def test_adaptive_workers_report_progress(tiny: dict[str, object]) -> None:
     assert shares
     assert shares == sorted(shares)
     assert 0 < shares[0] < 1
-    assert isinstance(steering.outcomes[arm.key], TrialResult)
+    assert isinstance(steering.results[arm.key], TrialResult)
 
 
 def test_failed_adaptive_trial_is_reported(tiny: dict[str, object]) -> None:
@@ -106,5 +106,5 @@ def test_failed_adaptive_trial_is_reported(tiny: dict[str, object]) -> None:
     (good,) = arms(tiny, 0.0303)
     steering = EndAt([bad, good], points=1)
     run_adaptive_trials(steering, 1)
-    assert isinstance(steering.outcomes[bad.key], ConfigError)
-    assert isinstance(steering.outcomes[good.key], TrialResult)
+    assert isinstance(steering.results[bad.key], ConfigError)
+    assert isinstance(steering.results[good.key], TrialResult)

@@ -54,8 +54,8 @@ def test_the_start_is_guessed_until_it_was_measured(tiny: dict[str, object]) -> 
         def on_progress(self, key: str, share: float) -> None:
             pass
 
-        def on_result(self, key: str, outcome: Any) -> None:
-            assert isinstance(outcome, TrialResult)
+        def on_result(self, key: str, result: Any) -> None:
+            assert isinstance(result, TrialResult)
 
     began = time.monotonic()
     run_adaptive_trials(Two(), 2)

@@ -103,12 +103,12 @@ def test_identical_trials_run_once_and_preserve_order(tiny: dict[str, object]) -
     ]
     forget(*arms)
     progress_counts: list[tuple[int, int]] = []
-    outcomes = run_trials(
+    results = run_trials(
         [arms[1], arms[0], arms[1]],
         workers=1,
         on_progress=lambda news: progress_counts.append((news.done, news.total)),
     )
-    assert [o.key for o in outcomes] == [arms[1].key, arms[0].key, arms[1].key]
+    assert [o.key for o in results] == [arms[1].key, arms[0].key, arms[1].key]
     assert progress_counts == [(1, 2), (2, 2)]
 
 
@@ -151,7 +151,9 @@ def test_a_budget_sets_how_far_the_schedule_reaches(tiny: dict[str, object]) -> 
     plan = trial._make_trial_plan(prepare_trial(make_trial_spec(config, steps=10)))
     assert plan.total_steps == 10
     assert plan.learning_rate(9) == pytest.approx(0.001 / 10)
-    stopped = make_trial_spec(config, steps=10, stop_at=5, evaluate_every=2)
+    stopped = msgspec.structs.replace(
+        make_trial_spec(config, steps=10, evaluate_every=2), stop_step=5
+    )
     result = run_trial(stopped)
     assert result.steps == 5
     assert [p.step for p in result.curve] == [2, 4, 5]
@@ -297,7 +299,7 @@ def test_evaluation_uses_the_same_tokens_for_every_context(tiny: dict[str, objec
 @pytest.mark.parametrize(
     ("budget", "where"),
     [({"steps": 0}, "steps"), ({"train_fraction": 0.0}, "train_fraction"),
-     ({"train_fraction": 1.1}, "train_fraction"), ({"stop_at": -1}, "stop_at"),
+     ({"train_fraction": 1.1}, "train_fraction"),
      ({"evaluate_every": 0}, "evaluate_every")],
 )  # fmt: skip
 def test_invalid_trial_budget_is_rejected(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from descend.data.synthetic.entropy_rate import EntropyRate
+from languages.entropy_rate import EntropyRate
 from languages.markov_chain import Floats
 
 STEM_LETTERS = "abdefgiklmo"

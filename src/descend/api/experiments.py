@@ -175,7 +175,7 @@ def search(
     `search(corpus_dir="my/texts", minutes=30, over={"learning_rate": (0.0003, 0.01), "embed_dim":
     [128, 256]})`: a tuple is a range, a list are values. The study is kept in `save_dir`, or in
     `searches/`; the same call goes on from there, and costs nothing once it is done. Told as by
-    `compare`. Needs the extra `search`; see docs/search.md.
+    `compare`. Needs the extra `search`; see docs/hyperparameter_search.md.
     """
     base = resolve_call_config(config, keys).config
     folder = resolve_save_dir(config, keys)

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
+from descend.api.improvement_effects import measure_effects, reserved_seconds
 from descend.api.improvement_models import ModelJudge, as_long_as, model_folders
 from descend.api.training import Model, resume, train_planned
 from descend.config import make_config
@@ -68,6 +69,12 @@ MIN_LAST_FRACTION = 0.6
 """Of the seconds that a training takes, that must be left for it to be made: with less the rate
 falls before the network has learned what the one before it has."""
 
+TIME_ENDS = "the time is up; by the plan it was worth more in one training than in a search"
+TEXT_ENDS = (
+    "more epochs on this text would overfit, and the time left is too short for another training"
+)
+"""Why an improvement ends after one training."""
+
 OnModel = Callable[[TrainedModel], None]
 OnTrial = Callable[[TreatmentTrial], None]
 
@@ -97,7 +104,9 @@ def improve(
     keys = {"corpus_dir": str(what)} if run is None else _keys_of(run)
     folder = _new_folder() if save_dir is None else Path(save_dir)
     improvement = open_improvement(folder, str(what), str(keys["corpus_dir"]))
-    work = _Work(folder, improvement, keys, began + 60 * minutes, console, on_model, on_trial)
+    ends = began + 60 * minutes
+    work = _Work(folder, improvement, keys, ends, console, on_model, on_trial)
+    work.ends -= reserved_seconds(minutes)
     if run is not None and not improvement.candidates:
         work.keep(run, "your run", {}, None)
     work.resume_interrupted()
@@ -124,7 +133,8 @@ class _Work:
         self, folder: Path, improvement: Improvement, keys: dict[str, Any], ends: float,
         console: Console | None, on_model: OnModel, on_trial: OnTrial,
     ) -> None:  # fmt: skip
-        self.folder, self.improvement, self.ends = folder, improvement, ends
+        self.folder, self.improvement = folder, improvement
+        self.ends, self.last_moment = ends, ends  # of the trainings, and of all
         self.console, self.on_model, self.on_trial = console, on_model, on_trial
         self._planned_at = time.perf_counter()
         text = validation_text(prepare_documents(make_config(keys), anew=True))
@@ -140,7 +150,7 @@ class _Work:
             return self._end("the time is up", None, began)
         base = self._first_training(planned)
         if base is None:
-            why = "the time is up; by the plan it was worth more in one training than in a search"
+            why = TEXT_ENDS if planned.plan.ends_for_text else TIME_ENDS
             return self._end(why, planned, began)
         changes = self._search(base, planned)
         return self._end(self._last_training(base, changes, settings), planned, began)
@@ -310,10 +320,12 @@ class _Work:
         return "the time is up"
 
     def _end(self, why: str, planned: CorpusPlan | None, began: float) -> Improvement:
+        known = self.improvement
+        if planned is not None:
+            known = measure_effects(known, planned.plan.rates, self.last_moment)
         improvement = msgspec.structs.replace(
-            self.improvement, stopped=why, contributions=contributions(self.improvement),
-            text_notes=self.judge.notes,
-            expectations=[] if planned is None else expectations(self.improvement, planned),
+            known, stopped=why, contributions=contributions(known), text_notes=self.judge.notes,
+            expectations=[] if planned is None else expectations(known, planned),
             seconds=round(self.improvement.seconds + time.perf_counter() - began, 1),
         )  # fmt: skip
         save(improvement, self.folder)

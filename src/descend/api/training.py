@@ -40,7 +40,7 @@ from descend.report.text.live_progress import (
     stage_progress,
 )
 from descend.report.text.metrics_line import with_metrics_lines
-from descend.report.text.plan import compare_with_prediction, time_plan_lines
+from descend.report.text.plan import compare_with_prediction, time_plan_lines, time_used_line
 from descend.report.text.run_summary import summarize_run, trained_on_warning
 from descend.runs.atomic_write import write_file_atomic
 from descend.runs.event_log import read_events
@@ -58,7 +58,6 @@ from descend.training.training_run import (
     create_run,
     resume_run,
 )
-from descend.units import format_duration
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -290,7 +289,8 @@ def train_planned(
         show_line(console)(compare_with_prediction(planned.plan, model.summary))
     if console and began is not None:
         took = time.perf_counter() - began
-        show_line(console)(f"{format_duration(took)} from the start to the saved model")
+        plan = None if planned is None else planned.plan
+        show_line(console)(time_used_line(plan, took, config.minutes))
     return model
 
 
@@ -330,8 +330,8 @@ def diagnose(
 ) -> Diagnosis:
     """Why the run in folder `path` does not learn better, proved by trial; kept in its folder.
 
-    Trials take at most `budget` of the run's own time, but always `min_seconds`: without it
-    one to three minutes, by the run's own time.
+    Trials take at most `budget` of the run's own time, but always `min_seconds`. Without it the
+    diagnosis may take one to three minutes in all: one for a run under 15 seconds.
     """
     progress = stage_progress(console) if console else ignore_progress
     diagnosis = diagnose_run(

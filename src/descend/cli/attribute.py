@@ -80,7 +80,7 @@ def attribute(
         console=stderr_console(),
     )
     if as_json:
-        print_json(attribution)
+        print_json("attribute", attribution)
     else:
         print_result(attribution_text(attribution))
     print_status(f"saved in {folder}")

@@ -6,6 +6,7 @@ import sys
 
 from descend.cli.config_flags import JsonOption
 from descend.cli.generate import MaxNewTokens, ModelFolder, Seed, Temperature
+from descend.cli.json_outputs import ChatTurn, ChatTurns
 from descend.cli.output import print_json, print_status, write_generated
 
 QUIT = ("/quit", "/exit")
@@ -28,7 +29,7 @@ def chat(
     loaded = load(model)
     if sys.stdin.isatty():
         print_status(f"Chatting with {model}. Type a prompt. /new clears the context, /quit exits.")
-    said, exchanges = "", list[dict[str, str]]()
+    said, exchanges = "", list[ChatTurn]()
     while (line := _read_user_input()) is not None and line not in QUIT:
         if line == "/new":
             said = ""
@@ -42,11 +43,11 @@ def chat(
             if not as_json:
                 write_generated(chunk)
         said += answer
-        exchanges.append({"prompt": line, "text": answer})
+        exchanges.append(ChatTurn(line, answer))
         if not as_json:
             write_generated("\n")
     if as_json:
-        print_json({"turns": exchanges})
+        print_json("chat", ChatTurns(exchanges))
 
 
 def _read_user_input() -> str | None:

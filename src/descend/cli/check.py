@@ -50,7 +50,7 @@ def check(
         module, arguments or [], CheckLimits(timeout, max_memory_bytes, in_place)
     )
     if as_json:
-        print_json(checked)
+        print_json("check", checked)
     else:
         print_result(format_check_report(checked))
     if checked.exit_code:

@@ -28,6 +28,6 @@ def checklist(
 
     result = ask(run)
     if as_json:
-        print_json(result)
+        print_json("checklist", result)
     else:
         print_result(checklist_text(result))

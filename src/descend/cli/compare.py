@@ -118,7 +118,7 @@ def compare(
         plan, folder, command=command, workers=workers, console=stderr_console()
     )
     if as_json:
-        print_json(comparison)
+        print_json("compare", comparison)
     else:
         print_result(comparison_text(comparison))
     print_status(f"saved in {folder}")
@@ -138,7 +138,7 @@ def _compare_finished(names: list[str], given: dict[str, Any], as_json: bool) ->
         )  # fmt: skip
     comparison = compare_finished_runs([find_run(Path(name)) for name in names])
     if as_json:
-        print_json(comparison)
+        print_json("compare", comparison)
     else:
         print_result(finished_text(comparison))
 

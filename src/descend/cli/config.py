@@ -15,6 +15,7 @@ from descend.cli.config_flags import (
     with_config_flags,
 )
 from descend.cli.help_format import HelpCommand, HelpGroup
+from descend.cli.json_outputs import ConfigValue, ConfigValues, PresetValues
 from descend.cli.output import TERMINAL_WIDTH_OF_FILES, print_json
 from descend.config import RunConfig, make_config
 from descend.presets import PRESETS
@@ -36,12 +37,10 @@ def show(
     resolved = resolve_flags(values, config, preset)
     config_values = resolved.config.model_dump(mode="json")
     if as_json:
-        print_json(
-            {
-                key: {"value": config_values[key], "origin": resolved.origins[key]}
-                for key in config_values
-            }
-        )
+        values_by_key = {
+            key: ConfigValue(value, resolved.origins[key]) for key, value in config_values.items()
+        }
+        print_json("config show", ConfigValues(values_by_key))
         return
     rows = [
         (key, _format_value(config_values[key]), resolved.origins[key], _sentence(key))
@@ -56,7 +55,7 @@ def presets(as_json: JsonOption = False) -> None:
         name: make_config(values).model_dump(mode="json") for name, values in PRESETS.items()
     }
     if as_json:
-        print_json(preset_values)
+        print_json("config presets", PresetValues(preset_values))
         return
     rows = [
         (key, *(_format_value(preset_values[name][key]) for name in preset_values))

@@ -133,7 +133,7 @@ def add(
         options=ReadOptions(encoding, text_column, dataset_split),
     )  # fmt: skip
     if as_json:
-        print_json(done)
+        print_json("corpus add", done)
         return
     print_result(_gathered_line(done, drop_boilerplate))
 
@@ -170,7 +170,7 @@ def stats(
     set_up_logging(resolved.config.log_level)
     corpus_stats = measure_corpus(resolved.config)
     if as_json:
-        print_json(corpus_stats)
+        print_json("corpus stats", corpus_stats)
     else:
         print_result("\n".join(format_corpus_stats(corpus_stats)))
 

@@ -118,7 +118,7 @@ def _diagnose(run: Path, budget: float, *, proof: bool) -> Diagnosis:
 
 def _print_result(result: object, text: str, as_json: bool) -> None:
     if as_json:
-        print_json(result)
+        print_json("diagnose", result)
     else:
         print_result(text)
 

@@ -25,7 +25,7 @@ def evaluate(
     set_up_logging("info")
     evaluation = load(model).evaluate(corpus)
     if as_json:
-        print_json(evaluation)
+        print_json("evaluate", evaluation)
     else:
         print_result(
             f"loss {evaluation.loss:.4f} nats per token, perplexity {perplexity(evaluation.loss)}, "

@@ -81,5 +81,6 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "descend config show --preset guide",
         "descend config show --config my.toml --json",
     ),
+    "env": ("descend env", "descend env --json"),
     "config presets": ("descend config presets", "descend config presets --json"),
 }

@@ -36,7 +36,7 @@ def explain(
 
     page = explain_page(" ".join(what), run) if what else list_pages(run)
     if as_json:
-        print_json(page.data)
+        print_json("explain", page.data)
     elif sys.stdout.isatty():
         from rich.console import Console
         from rich.markdown import Markdown

@@ -37,11 +37,13 @@ def forecast(
     except UndeterminedForecast as reason:
         sentence = f"No forecast is possible for {run}: {reason.actual}. Fix: {reason.fix}."
         if as_json:
-            print_json({"run": str(run), "effect": "undetermined", "sentence": sentence})
+            fields = {"run": str(run), "effect": "undetermined", "sentence": sentence}
+            print_json("forecast", fields)
         else:
             print_result(sentence)
         return
     if as_json:
-        print_json(msgspec.to_builtins(result) | {"sentence": summarize_forecast(result)})
+        fields = msgspec.to_builtins(result) | {"sentence": summarize_forecast(result)}
+        print_json("forecast", fields)
     else:
         print_result("\n".join(forecast_lines(result)))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from descend.cli.config_flags import JsonOption, named_run
+from descend.cli.json_outputs import GeneratedText, GeneratedTexts
 from descend.cli.output import print_json, print_result, write_generated
 
 ModelFolder = Annotated[
@@ -130,9 +131,11 @@ def generate(
         print_result("\n\n".join(p + c.text for p, c in zip(prompt_texts, written, strict=True)))
         return
     texts = [
-        {"prompt": prompt, "text": prompt + c.text, "new_text": c.text,
-         "token_ids": loaded.tokenizer.encode(prompt) + c.token_ids,
-         "new_token_ids": c.token_ids, "finish": c.finish}
+        GeneratedText(
+            prompt=prompt, text=prompt + c.text, new_text=c.text,
+            token_ids=loaded.tokenizer.encode(prompt) + c.token_ids,
+            new_token_ids=c.token_ids, finish=c.finish,
+        )
         for prompt, c in zip(prompt_texts, written, strict=True)
     ]  # fmt: skip
-    print_json(texts[0] if len(texts) == 1 else {"texts": texts})
+    print_json("generate", texts[0] if len(texts) == 1 else GeneratedTexts(texts))

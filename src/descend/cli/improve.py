@@ -46,6 +46,6 @@ def improve(
         on_trial=lambda trial: print_status(trial_line(trial)),
     )  # fmt: skip
     if as_json:
-        print_json(improvement)
+        print_json("improve", improvement)
     else:
         print_result(improvement_text(improvement))

@@ -20,7 +20,7 @@ def print_error(kind: str, message: str, exit_code: int, error: DescendError | N
             "fix": error.fix,
             "next": error.next_command,
         }
-    print_json({"error": content})
+    print_json("error", {"error": content})
 
 
 _USAGE = (

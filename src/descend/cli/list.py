@@ -27,6 +27,6 @@ def list_all(
 
     runs = list_runs(folder)
     if as_json:
-        print_json({"folder": str(folder), "runs": runs})
+        print_json("list", {"folder": str(folder), "runs": runs})
     else:
         print_result(listing_text(runs, folder))

@@ -22,6 +22,7 @@ from descend.cli.config import config_app
 from descend.cli.config_flags import normalize_flag, with_config_flags
 from descend.cli.corpus import corpus_app
 from descend.cli.diagnose import diagnose
+from descend.cli.env import env
 from descend.cli.evaluate import evaluate
 from descend.cli.explain import explain
 from descend.cli.forecast import forecast
@@ -111,6 +112,7 @@ _add("attribute", "Experiment", attribute)
 _add("search", "Experiment", with_config_flags(search, _LEFT_OUT))
 _add("explain", "Learn", explain)
 app.add_typer(config_app, name="config", rich_help_panel="Learn")
+_add("env", "Learn", env)
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from typing import Any, TextIO, cast
 import msgspec
 from rich.console import Console
 
+from descend.cli.json_outputs import SCHEMA_VERSIONS
 from descend.errors import DiskWriteError
 from descend.guard import LossyStream, make_visible
 
@@ -86,9 +87,11 @@ def wrap_lines(text: str, width: int) -> str:
     return "\n".join(lines)
 
 
-def print_json(value: Any) -> None:
-    """One JSON object on standard output."""
-    text = msgspec.json.encode(value, enc_hook=_path_as_text).decode()
+def print_json(command: str, value: Any) -> None:
+    """Print the result of `command` as one JSON object, with the version of its schema first."""
+    fields = msgspec.to_builtins(value, str_keys=True, enc_hook=_path_as_text)
+    version = {"schema_version": SCHEMA_VERSIONS[command]}
+    text = msgspec.json.encode(version | fields).decode()
     write_out(_RAW_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
 
 

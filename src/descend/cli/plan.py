@@ -84,7 +84,7 @@ def plan(
         config = plan_config(planned, save_dir)
         plan_fields |= {"measured": _train(planned, config, resolved.preset, began)}
     if as_json:
-        print_json(plan_fields)
+        print_json("plan", plan_fields)
 
 
 def _show(planned: CorpusPlan, write_line: Callable[[str], None]) -> None:

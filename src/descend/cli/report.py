@@ -32,6 +32,6 @@ def report(
     for warning in written.warnings:
         print_status(f"Not in the report: {warning}")
     if as_json:
-        print_json(written)
+        print_json("report", written)
     else:
         print_result(f"{written.file} ({written.bytes / 1e6:.1f} MB). Open it in a browser.")

@@ -31,7 +31,7 @@ def run_and_report(
     set_up_logging(log_level)
     model = action(stderr_console())
     if as_json:
-        print_json(model.summary)
+        print_json("train", model.summary)
     else:
         if verbose:
             print_result(format_run_details(model.summary) + "\n")

@@ -101,7 +101,7 @@ def search(
     plan = plan_search(base, space, terms, save_dir)
     result = run_search(plan, command=format_typed_command(context), console=stderr_console())
     if as_json:
-        print_json(result)
+        print_json("search", result)
     else:
         print_result(format_search(result))
     print_status(f"saved in {plan.file.parent}")

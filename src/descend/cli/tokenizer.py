@@ -15,6 +15,7 @@ from descend.cli.config_flags import (
     with_config_flags,
 )
 from descend.cli.help_format import HelpCommand, HelpGroup
+from descend.cli.json_outputs import TokenizerFile
 from descend.cli.output import print_json, print_result, set_up_logging
 
 tokenizer_app = typer.Typer(
@@ -41,13 +42,9 @@ def train(
     resolved = resolve_flags(values | {"corpus_dir": corpus}, config, preset)
     set_up_logging(resolved.config.log_level)
     made = train_and_save_tokenizer(resolved.config, output)
-    facts = {
-        "path": str(output),
-        "vocab_size": made.vocab_size,
-        "bytes_per_token": made.bytes_per_token,
-    }
+    file = TokenizerFile(str(output), made.vocab_size, made.bytes_per_token)
     if as_json:
-        print_json(facts)
+        print_json("tokenizer train", file)
     else:
         print_result(
             f"Trained a tokenizer with {made.vocab_size} tokens ({made.bytes_per_token:.2f} bytes "

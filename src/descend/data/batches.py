@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from descend.data.splitmix import mix_bits
 from descend.errors import CorpusError
 
 _ROUNDS = 6
@@ -90,7 +91,7 @@ class BatchSampler:
 
     def grid_offset(self, number: int) -> int:
         """Offset of the window grid in pass `number`, in tokens."""
-        return int(_mix(np.uint64(number), _key(self.seed, number, 99))) % (
+        return int(_mix(np.array(number, np.uint64), _key(self.seed, number, 99))) % (
             self.max_grid_offset + 1
         )
 
@@ -125,10 +126,7 @@ def _key(seed: int, salt: int, number: int) -> np.uint64:
     return np.uint64(np.random.SeedSequence([seed, salt, number]).generate_state(1, np.uint64)[0])
 
 
-def _mix(values: NDArray[np.uint64] | np.uint64, key: np.uint64) -> NDArray[np.uint64]:
-    """The finaliser of SplitMix64 (Steele, Lea and Flood 2014) over `values` + `key`."""
+def _mix(values: NDArray[np.uint64], key: np.uint64) -> NDArray[np.uint64]:
+    """Scatter `values`, in another way for each `key`."""
     with np.errstate(over="ignore"):
-        z = np.asarray(values, dtype=np.uint64) + key
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
+        return mix_bits(np.asarray(values + key))

@@ -17,12 +17,17 @@ import msgspec
 
 from descend.data.cache_dir import cache_dir
 from descend.data.document_store import translate_disk_errors
-from descend.guard import decode_json, hash_file, is_alive, read_regular, sync_file, sync_folder
+from descend.guard import (
+    STALE_SECONDS,
+    decode_json,
+    hash_file,
+    is_alive,
+    read_regular,
+    sync_file,
+    sync_folder,
+)
 
 MANIFEST = "manifest.json"
-
-STALE_SECONDS = 86_400
-"""Age from which what a dead process left half built is taken away."""
 
 _ASIDE = re.compile(r".+\.(\d+)\.(?:partial|old)")
 

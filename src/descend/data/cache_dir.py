@@ -24,7 +24,7 @@ _NAMED = "named"
 
 
 def cache_dir() -> Path:
-    """The cache folder: `DESCEND_CACHE_DIR` if set, else the system's own place for caches.
+    """Return the cache folder: `DESCEND_CACHE_DIR` if set, else the system's own place for caches.
 
     It need not exist yet.
     """
@@ -76,7 +76,7 @@ def check_path(path: str | None, where: Path, embedded: tuple[str, ...] = ()) ->
 
 
 def _is_own_run(folder: Path) -> bool:
-    """Whether the run.json in `folder` is, byte for byte, one that this machine wrote."""
+    """Return whether the run.json in `folder` is, byte for byte, one that this machine wrote."""
     try:
         return _run_mark(read_regular(folder / RUN_FILE)).exists()
     except OSError:

@@ -34,12 +34,12 @@ Encode = Callable[[Sequence[str]], list[bytes]]
 
 
 def token_id_dtype(tokenizer: Tokenizer) -> type[np.unsignedinteger]:
-    """The smallest type that holds every id."""
+    """Return the smallest type that holds every id."""
     return np.uint16 if tokenizer.vocab_size <= 2**16 else np.uint32
 
 
 def make_encoder(tokenizer: Tokenizer) -> Encode:
-    """The fastest way to the ids that `tokenizer.encode_batch` gives."""
+    """Return the fastest way to the ids that `tokenizer.encode_batch` gives."""
     dtype = token_id_dtype(tokenizer)
 
     def plainly(texts: Sequence[str]) -> list[bytes]:
@@ -68,7 +68,7 @@ def make_encoder(tokenizer: Tokenizer) -> Encode:
 
 
 def splits_on_whitespace(tokenizer: Tokenizer) -> bool:
-    """Whether it is spelled and cut as those of `train_tokenizer` are: byte-level BPE."""
+    """Return whether it is spelled and cut as those of `train_tokenizer` are: byte-level BPE."""
     spelled = json.loads(tokenizer.to_bytes())
     first = spelled["pre_tokenizer"] or {}
     return (
@@ -82,7 +82,7 @@ def splits_on_whitespace(tokenizer: Tokenizer) -> bool:
 
 
 def _is_marker(token: dict[str, object]) -> bool:
-    """Whether an added token is the marker of a role, which takes no white space with it."""
+    """Return whether an added token is the marker of a role, which takes no white space with it."""
     return token["content"] in MARKERS and not any(
         token[key] for key in ("lstrip", "rstrip", "single_word", "normalized")
     )

@@ -72,7 +72,7 @@ class CorpusSource:
 
     @property
     def is_stream_copy(self) -> bool:
-        """Whether this was a stream, of which the one file in `paths` is a copy."""
+        """Return whether this was a stream, of which the one file in `paths` is a copy."""
         return self.root == cache_dir() / STREAMS
 
 
@@ -163,7 +163,7 @@ def read_documents(
 
 
 def is_now_readable(source: CorpusSource, skipped: Collection[str]) -> bool:
-    """Whether a file of `source` that was skipped before can be read now."""
+    """Return whether a file of `source` that was skipped before can be read now."""
     names = {_relative(path, source.root): path for path in source.paths} if skipped else {}
     is_readable = False
     for name in skipped:
@@ -292,7 +292,7 @@ def _last_boundary(text: str) -> int:
 
 
 def _cached_copy(stream: object, copy: Callable[[], CorpusSource]) -> CorpusSource:
-    """The copy of `stream`, made where this process has none yet."""
+    """Return the copy of `stream`, made where this process has none yet."""
     if stream not in _copies:
         _copies[stream] = copy()
     return _copies[stream]

@@ -1,4 +1,4 @@
-"""What a person is told of a text that is read, also when it comes from the cache."""
+"""Warnings about a text that is read, also when it comes from the cache."""
 
 from __future__ import annotations
 

@@ -38,13 +38,13 @@ def is_in_split(path: PurePath, split: str) -> bool:
 
 
 def splits_of(paths: Iterable[PurePath]) -> list[str]:
-    """The splits that files of data name, sorted."""
+    """Return the splits that files of data name, sorted."""
     named = {named_split(path) for path in paths if path.suffix.lower() in DATA_SUFFIXES}
     return sorted(split for split in named if split is not None)
 
 
 def no_such_split(root: str, split: str, known: list[str]) -> CorpusError:
-    """The error for a folder of which no file names the split."""
+    """Return the error for a folder of which no file names the split."""
     return CorpusError(
         root, f"no file of a split {split} (its splits: {', '.join(known) or 'none'})",
         "files such as train-00000.parquet or a folder train/", "correct split or leave it out",

@@ -62,7 +62,7 @@ class DocumentStore:
         return np.diff(self.offsets)
 
     def bytes(self, start: int, end: int) -> builtins.bytes:
-        """The text from byte `start` up to, not including, byte `end`."""
+        """Return the text from byte `start` up to, not including, byte `end`."""
         return self.text[start:end].tobytes()
 
     def document_bytes(self, i: int) -> builtins.bytes:
@@ -112,7 +112,7 @@ def build_document_store(
 
 
 def open_document_store(folder: Path) -> DocumentStore:
-    """A spool built before. Raises `CorpusError` if it is missing, partial or damaged."""
+    """Open a stored text. Raises `CorpusError` if it is missing, partial or damaged."""
     try:
         facts: dict[str, Any] = json.loads((folder / "spool.json").read_text("utf-8"))
         offsets = np.load(folder / "offsets.npy", mmap_mode="r", allow_pickle=False)
@@ -140,7 +140,7 @@ def sample_indices(count: int, size: int, seed: int) -> NDArray[np.int64]:
 
 
 def shuffled_indices(count: int, seed: int) -> NDArray[np.int64]:
-    """The numbers below `count` in an order decided by `seed`: int64 (count).
+    """Return the numbers below `count` in an order decided by `seed`: int64 (count).
 
     From the raw stream of PCG64, which numpy promises never to change, unlike those of
     `permutation` and `choice`.
@@ -214,7 +214,7 @@ def _keep(
 
 
 def encode_utf8(text: str) -> bytes:
-    """The text in UTF-8, with U+FFFD for halves of surrogate pairs that stand alone."""
+    """Return the text in UTF-8, with U+FFFD for halves of surrogate pairs that stand alone."""
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:

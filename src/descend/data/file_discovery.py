@@ -31,14 +31,14 @@ class FileListing:
 
 
 def is_text_file(path: Path) -> bool:
-    """Whether a file in a folder is taken: a known suffix, or none and text at its start."""
+    """Return whether a file in a folder is taken: a known suffix, or none and text at its start."""
     return has_known_suffix(path) or (not path.suffix and _begins_with_text(path))
 
 
 def find_text_files(
     root: Path, accept: Callable[[Path], bool], split: str | None = None
 ) -> FileListing:
-    """The files below `root` that `accept` takes, without hidden and empty ones.
+    """Return the files below `root` that `accept` takes, without hidden and empty ones.
 
     Of a data set in splits those of `split`, if that is given; of one that `datasets` saved not its
     metadata. Links are followed, but no folder is entered twice, and none that descend wrote. A
@@ -87,7 +87,7 @@ def find_text_files(
 def _of_split(
     root: Path, files: dict[Path, os.stat_result], notes: tuple[str, ...], split: str | None
 ) -> tuple[dict[Path, os.stat_result], tuple[str, ...]]:
-    """The files of `split`, archives left to their members; all of them if there is none."""
+    """Return the files of `split`, archives left to their members; all of them if there is none."""
     inside = {path: path.relative_to(root) for path in files}
     splits = splits_of(inside.values())
     if split is None:
@@ -103,7 +103,7 @@ def _of_split(
 
 
 def describe_unread(counts: Counter[str], sizes: Counter[str], total: int) -> list[str]:
-    """A sentence on files that are not read: how many of each kind, and of `total` bytes."""
+    """Return a sentence on files that are not read: how many of each kind, and of `total` bytes."""
     if not counts:
         return []
     kinds = sorted(counts.items(), key=lambda kind: (-sizes[kind[0]], -kind[1], kind[0]))

@@ -1,4 +1,4 @@
-"""The loss ladder: what models that only count reach, and any network must beat.
+"""N-gram baselines: the losses of count models, which any network must beat.
 
 All losses are means over the same targets that a network is scored on: every validation
 token but the first, which nothing predicts. Nats per token; natural logarithms.
@@ -25,7 +25,7 @@ MAX_TRAIN_TOKENS = 5_000_000
 the true baselines lie somewhat lower than those given."""
 
 MAX_VALIDATION_TOKENS = 1_000_000
-"""Of held-out text, the ladder judges the first so many tokens: some 60 bytes each are needed, and
+"""Tokens of the validation text that the baselines use: some 60 bytes each are needed, and
 the mean over a million is known to a few thousandths of a nat."""
 
 BASELINE_ORDER = 3
@@ -65,7 +65,7 @@ def compute_ngram_baselines(train: Tokens, validation: Tokens, vocab_size: int) 
 
     The unigram adds one half to each count, p(w) = (c(w) + 1/2) / (N + V/2), the estimator
     of Krichevsky and Trofimov (1981); the others are those of `ngram_probabilities`.
-    At most `MAX_TRAIN_TOKENS` training tokens are counted, and `MAX_VALIDATION_TOKENS` judged.
+    At most `MAX_TRAIN_TOKENS` training tokens are counted, and `MAX_VALIDATION_TOKENS` evaluated.
 
     `CorpusError` for fewer than 2 validation tokens, `TokenizerError` for tokens outside
     the vocabulary.
@@ -133,7 +133,7 @@ def _loss(probabilities: Probabilities) -> float:
 
 
 def _count(train: Tokens, vocab_size: int, order: int) -> list[_NgramTable]:
-    """The n-grams of order 1 to `order`, as far as the text is long enough to have any.
+    """Return the n-grams of order 1 to `order`, as far as the text is long enough to have any.
 
     An n-gram is numbered by its place among the sorted keys of its order; its key is the
     number of its first n-1 tokens times V plus its last token, below 2^63 for any size here.
@@ -165,7 +165,7 @@ def _count(train: Tokens, vocab_size: int, order: int) -> list[_NgramTable]:
 
 
 def _sorted(keys: Ids) -> tuple[Ids, npt.NDArray[np.int32]]:
-    """The keys in order, in their own memory, and where each stood; not stable."""
+    """Return the keys in order, in their own memory, and where each stood; not stable."""
     bits = len(keys).bit_length()
     if int(keys.max()) >= 2 ** (63 - bits):
         by_key = np.argsort(keys).astype(np.int32)

@@ -82,7 +82,7 @@ def prepare_documents(
 
 
 def _listed(file: Path) -> list[str]:
-    """The strings kept in `file` when the text beside it was read; none without it."""
+    """Return the strings kept in `file` when the text beside it was read; none without it."""
     return msgspec.json.decode(file.read_bytes(), type=list[str]) if file.is_file() else []
 
 
@@ -92,7 +92,7 @@ def prepare_tokenizer(
     vocab_size: int,
     progress: ProgressCallback = ignore_progress,
 ) -> Tokenizer:
-    """A tokenizer trained on the training side of `text`; cached."""
+    """Return a tokenizer trained on the training side of `text`; cached."""
     made_from = (_FORMAT, text.key, kind, vocab_size if kind == "bpe" else 0)
     name = hashlib.sha256(repr(made_from).encode()).hexdigest()[:24]
 

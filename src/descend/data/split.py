@@ -1,4 +1,4 @@
-"""Which bytes of a spool are trained on and which are held out to judge the model."""
+"""The split of a stored text into training bytes and validation bytes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Spans = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Byte spans of a spool for each side: arrays, since there may be millions of documents.
+    """Byte spans of a stored text for each side: arrays, since there may be millions of documents.
 
     Spans ascend, never overlap, and each lies within one document (two spans never share
     one but where the block was cut off). `how`: whole documents were chosen, or the last

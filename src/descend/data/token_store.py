@@ -84,7 +84,7 @@ class TokenStore:
 def encode_corpus(
     text: PreparedCorpus, tokenizer: Tokenizer
 ) -> tuple[NDArray[np.unsignedinteger], int]:
-    """All of `text` as one stream of ids, and its UTF-8 bytes: for judging a model on it."""
+    """Return all of `text` as one stream of ids, and its UTF-8 bytes: for judging a model on it."""
     offsets = text.documents.offsets
     # By document, not by the spans of the split: a document that it cut has no end there.
     documents = np.stack((offsets[:-1], offsets[1:]), axis=1)
@@ -93,7 +93,7 @@ def encode_corpus(
 
 
 def encode_validation(text: PreparedCorpus, tokenizer: Tokenizer) -> NDArray[np.unsignedinteger]:
-    """The held-out side of `text` as one stream of ids, as `prepare_tokens` makes it."""
+    """Return the held-out side of `text` as one stream of ids, as `prepare_tokens` makes it."""
     ids = b"".join(ids for ids, _ in _encoded(text.documents, text.split.validation, tokenizer))
     return np.frombuffer(ids, token_id_dtype(tokenizer))
 

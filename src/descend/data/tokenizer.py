@@ -78,7 +78,7 @@ class Tokenizer:
 
     @cached_property
     def knows_roles(self) -> bool:
-        """Whether it has ids for the markers of a user and an assistant."""
+        """Return whether it has ids for the markers of a user and an assistant."""
         return all(self.backend.token_to_id(f"<|{role}|>") is not None for role in ROLES[1:3])
 
     @cached_property
@@ -184,7 +184,7 @@ def train_tokenizer(
     texts: Callable[[], Iterator[str]],
     show_progress: bool = False,
 ) -> Tokenizer:
-    """A tokenizer of at most `vocab_size` ids learned from `texts()`.
+    """Return a tokenizer of at most `vocab_size` ids learned from `texts()`.
 
     `bpe` merges frequent byte pairs inside words; `char` has one id a character seen, with
     single bytes for all others; `byte` has the 256 bytes. All three add one end-of-text id.
@@ -230,7 +230,7 @@ def _char_tokenizer(texts: Iterator[str]) -> FastTokenizer:
 
 
 def _markers_in(texts: Iterator[str]) -> list[str]:
-    """The markers that stand at the beginning of a line of the first texts."""
+    """Return the markers that stand at the beginning of a line of the first texts."""
     present: set[str] = set()
     for piece in _some(texts, TRAINING_BYTES):
         if "<|" in piece:

@@ -125,11 +125,6 @@ def cause_name(module: str) -> str:
     return module.rsplit(".", 1)[-1]
 
 
-def headings(page: str) -> list[str]:
-    """The headings of a page, in order: lines underlined by nothing, ended by a colon alone."""
-    return [line[:-1] for line in page.splitlines() if line.endswith(":") and line[:-1] in HEADINGS]
-
-
 def scaled_learning_rate(config: RunConfig, factor: float) -> dict[str, Any]:
     """`learning_rate` times `factor`, to two digits; of a rate per epoch every one."""
     rate = config.learning_rate

@@ -55,7 +55,7 @@ def find_additional_causes(
 ) -> AdditionalFindings:
     """The best further remedy, and on top of that the next, until none gains or time is spent.
 
-    `gain`: the best of `race`, whose `ends` holds for all that follows; `causes`: those whose
+    `effect`: the best of `series`, whose budget holds for all that follows; `causes`: those whose
     remedies are in place then, the last one that of `gain`; `own`: as in `all_gains`; `spared`:
     others that are not to be tried.
     """
@@ -72,9 +72,7 @@ def find_additional_causes(
         others = [x for x in sequences if x[0].cause not in {*names, *spared}]
         # Those that gained most before, and those not yet raced, in order of suspicion.
         others.sort(key=lambda x: -best_reductions.get(x[0].cause, 0.0))
-        others = others[:MAX_COMBINED]
-        if findings or series.full_length_factor > 1:  # a first round is not cut short
-            others = limit_to_budget(series, others)
+        others = limit_to_budget(series, others[:MAX_COMBINED])
         if not others:
             break
         run_trial_series(series, others, "trying on top of it")
@@ -136,7 +134,7 @@ def combined_trial_series(
         series.recorded_run,
         with_changes(series.base, change.keys),
         round(change.steps * series.steps),
-        series.deadline,
+        series.budget,
         series.progress,
         full_length_factor=change.steps * series.full_length_factor,
         known_curve=curve,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,16 +19,17 @@ from descend.data.token_store import TokenStore
 from descend.metrics import corpus_distribution, loss_breakdown
 from descend.metrics.measurement import Measurement
 from descend.metrics.mutual_information import mutual_information
-from descend.metrics.ngram_recurrence import recurrence_distances, recurring_ngram_fraction
+from descend.metrics.order_information import measure_order
 
 DISTANCES = [*range(1, 33), 48, 64, 96, 128, 192, 256, 384, 512]
 """Tokens apart, at which one is asked what it tells of another."""
 RARE = 20
 """Uses in training under which a token counts as rare (vocabulary scaling, arXiv 2407.13623)."""
-CONTEXTS = 4
-"""Contexts back that are looked for the same tokens: as far as a remedy would lengthen it."""
 HIGHEST_ORDER = 4
 """Of the n-gram ladder: above it, in a megabyte or less, nothing more is gained."""
+
+MAX_ORDER_TOKENS = 500_000
+"""Tokens of training text whose order is measured."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,6 @@ def measure_corpus(store: TokenStore, counted: CorpusCounts, seq_len: int) -> It
         "rare_token_fraction", float((used < RARE).mean()), "of the tokens that are used"
     )
     yield Measurement("unigram_loss", baselines.unigram, "nats per token")
-    yield Measurement("bigram_loss", baselines.bigram, "nats per token")
     yield Measurement("best_ngram_loss", counted.loss, "nats per token")
     if counted.copies is not None and counted.copy_length is not None:
         yield Measurement(
@@ -105,15 +106,16 @@ def measure_corpus(store: TokenStore, counted: CorpusCounts, seq_len: int) -> It
         zip(DISTANCES, mutual_information(store.train, DISTANCES).tolist(), strict=True)
     )
     yield Measurement("token_mutual_information_nats", max(information.values()), "nats")
+    train_text = store.tokenizer.decode(store.train[:MAX_ORDER_TOKENS].tolist()).encode()
+    order = measure_order(train_text)
+    if order is not None:
+        yield Measurement("order_information_nats", order.nats, "nats")
+        chance_loss = order.floor_bits_per_byte * math.log(2) * store.bytes_per_token
+        yield Measurement("chance_loss", chance_loss, "nats per token")
     if beyond:
         yield Measurement(
             "mutual_information_beyond_context", max(information[d] for d in beyond), "nats"
         )
-    apart = recurrence_distances(store.train)
-    within = recurring_ngram_fraction(apart, 0, seq_len)
-    yield Measurement("ngram_recurrence_fraction", within, "of runs of four tokens")
-    further = recurring_ngram_fraction(apart, seq_len, CONTEXTS * seq_len)
-    yield Measurement("recurrence_beyond_context", further, "of runs of four tokens")
     shift_nats = validation_shift(store)
     if shift_nats is not None:
         yield Measurement("distribution_shift_nats", shift_nats, "nats")

@@ -41,6 +41,7 @@ from descend.diagnosis.series_evaluation import (
     treatment_sequences,
 )
 from descend.diagnosis.treatments import Treatment, control_config
+from descend.diagnosis.trial_budget import TrialBudget, start_budget
 from descend.diagnosis.trial_length import (
     choose_trial_length,
     first_round_seconds,
@@ -53,9 +54,9 @@ from descend.errors import ConfigError, RunFolderError
 from descend.machine import contention_factor
 from descend.metrics.measurement import Measurements
 from descend.progress import ProgressCallback, ignore_progress
-from descend.runs.atomic_write import write_file_atomic
-from descend.runs.run_files import DIAGNOSIS
+from descend.runs.run_files import write_diagnosis
 from descend.training.process_settings import limit_threads_to_idle_cores
+from descend.trials.worker_pool import share_workers
 from descend.units import format_duration
 
 MAX_BUDGET = 100.0
@@ -83,21 +84,41 @@ def diagnose_run(
         )  # fmt: skip
     began = time.monotonic()
     recorded_run = load_run_context(folder, on_progress)
+    allowed = trial_budget_seconds(recorded_run.estimated_total_seconds, budget, min_seconds)
+    with share_workers(_workers_to_start(recorded_run) if proof else 0):
+        diagnosis = _diagnose(recorded_run, allowed, proof, on_progress)
+    full = recorded_run.estimated_total_seconds
+    seconds = time.monotonic() - began
+    cost = Cost(round(seconds, 1), round(seconds / max(full, 1e-9), 3))
+    return msgspec.structs.replace(diagnosis, cost=cost)
+
+
+def _workers_to_start(recorded_run: RunContext) -> int:
+    """Processes that read torch in while the run is measured; 0 where no trial can be made."""
+    if recorded_run.store is None:
+        return 0
+    return min(num_parallel_trials(control_config(recorded_run)), MAX_CANDIDATES)
+
+
+def _diagnose(
+    recorded_run: RunContext, allowed: float, proof: bool, on_progress: ProgressCallback
+) -> Diagnosis:
+    """The diagnosis of a run whose trials may take `allowed` seconds, without its cost."""
     on_progress("reading the run", 0.0)
     with limit_threads_to_idle_cores():
         measurements = measure_run(recorded_run)
     ranked_causes = rank_causes(CAUSES, recorded_run.config, measurements)
     warnings = list(recorded_run.warnings)
-    allowed = trial_budget_seconds(recorded_run.estimated_total_seconds, budget, min_seconds)
     reason = no_trials_reason(recorded_run, measurements, proof)
     if proof and recorded_run.store is not None:
         on_progress("learning by heart", 0.0)
         with limit_threads_to_idle_cores():
             learned, said = check_memorization(recorded_run, MAX_TIME_FRACTION * allowed)
         measurements, warnings = measurements | learned, warnings + said
+    budget = start_budget(0.0 if reason else allowed)
     if recorded_run.had_divergence:
         verdict, said = _diagnose_diverged(
-            recorded_run, ranked_causes, measurements, 0.0 if reason else allowed, on_progress
+            recorded_run, ranked_causes, measurements, budget, on_progress
         )
         warnings += [reason] if reason else said
     elif reason is not None:
@@ -105,26 +126,30 @@ def diagnose_run(
         warnings.append(reason)
     else:
         verdict, said = _diagnose_by_trials(
-            recorded_run, ranked_causes, measurements, allowed, on_progress
+            recorded_run, ranked_causes, measurements, budget, on_progress
         )
         warnings += said
+    if budget.is_cut_by_clock:
+        warnings.append(BUSY_WARNING)
     if verdict.verdict == "healthy":
-        warnings += describe_normal_run(measurements, folder, reason)
-    full = recorded_run.estimated_total_seconds
-    seconds = time.monotonic() - began
+        warnings += describe_normal_run(measurements, recorded_run.folder, reason)
     return Diagnosis(
-        run=str(folder),
+        run=str(recorded_run.folder),
         verdict=verdict.verdict,
         probability=round(verdict.probability, 3),
         causes=verdict.findings,
         ruled_out=verdict.ruled_out,
         measurements=[evidence_of(r, "") for r in measurements.values()],
         warnings=warnings,
-        cost=Cost(round(seconds, 1), round(seconds / max(full, 1e-9), 3)),
+        cost=Cost(0.0, 0.0),
         untested_reason=reason,
     )
 
 
+BUSY_WARNING = (
+    "other programs kept the processor busy, so not all trials were made: the same command makes "
+    "the rest"
+)
 EARLIER_DIAGNOSIS_WARNING = (
     "an earlier diagnosis of this run rests on trials, and this one on none: diagnosis.json keeps "
     "the earlier one, which --apply-fix and the report follow"
@@ -140,7 +165,7 @@ def save_diagnosis(diagnosis: Diagnosis) -> Diagnosis:
             diagnosis, warnings=[*diagnosis.warnings, EARLIER_DIAGNOSIS_WARNING]
         )
     content = msgspec.json.format(msgspec.json.encode(diagnosis))
-    write_file_atomic(folder / DIAGNOSIS, content)
+    write_diagnosis(folder, content)
     return diagnosis
 
 
@@ -169,27 +194,27 @@ def _diagnose_diverged(
     recorded_run: RunContext,
     ranked_causes: list[RankedCause],
     measurements: Measurements,
-    allowed: float,
+    budget: TrialBudget,
     on_progress: ProgressCallback,
 ) -> tuple[Verdict, list[str]]:
     """The verdict on a run whose numbers ran away: that first; then what else is wrong with it,
     where it was rescued, came to its end and does not run away again, or what more there is to gain
     with the change that comes past the bad step."""
-    ends = time.monotonic() + allowed
     verdict, warnings, past = diagnose_divergence(
-        recorded_run, ranked_causes, measurements, allowed, on_progress
+        recorded_run, ranked_causes, measurements, budget, on_progress
     )
-    if time.monotonic() >= ends:
+    if budget.remaining_seconds() <= 0:
         return verdict, warnings
+    budget.begin_rest()
     if past.again or not recorded_run.finished:
         if past.treatment is None:
             return verdict, warnings
         more = _combine_after_divergence(
-            recorded_run, past.treatment, ranked_causes, measurements, ends, on_progress
+            recorded_run, past.treatment, ranked_causes, measurements, budget, on_progress
         )
         return merge_findings(verdict, "diverged", more), warnings
     others, said = _diagnose_by_trials(
-        recorded_run, ranked_causes, measurements, ends - time.monotonic(), on_progress
+        recorded_run, ranked_causes, measurements, budget, on_progress
     )
     out = [r for r in others.ruled_out if r.cause != "diverged"]
     proved = others.findings
@@ -205,20 +230,15 @@ def _combine_after_divergence(
     treatment: Treatment,
     ranked_causes: list[RankedCause],
     measurements: Measurements,
-    ends: float,
+    budget: TrialBudget,
     on_progress: ProgressCallback,
 ) -> list[Finding]:
     """Further remedies of a run that ran away, on top of the mildest change with which it does not:
     to stay finite is not yet to learn."""
-    base, remaining_seconds = (
-        with_changes(control_config(recorded_run), treatment.change.keys),
-        ends - time.monotonic(),
-    )
+    base = with_changes(control_config(recorded_run), treatment.change.keys)
     sequences = prioritize(treatment_sequences(recorded_run, base, ranked_causes, measurements))
-    steps, count = choose_trial_length(
-        recorded_run, base, sequences[:MAX_CANDIDATES], remaining_seconds
-    )
-    series = TrialSeries(recorded_run, base, steps, ends, on_progress)
+    steps, count = choose_trial_length(recorded_run, base, sequences[:MAX_CANDIDATES], budget.total)
+    series = TrialSeries(recorded_run, base, steps, budget, on_progress)
     run_trial_series(series, drop_too_short(series, sequences)[:count], "trying on top of it")
     best = best_additional_finding(series, ["diverged"], ranked_causes, measurements)
     if best is None:
@@ -234,7 +254,7 @@ def _diagnose_by_trials(
     recorded_run: RunContext,
     ranked_causes: list[RankedCause],
     measurements: Measurements,
-    allowed: float,
+    budget: TrialBudget,
     on_progress: ProgressCallback,
 ) -> tuple[Verdict, list[str]]:
     """The verdict by trial, and what to say of the trials."""
@@ -242,19 +262,17 @@ def _diagnose_by_trials(
     everyone = prioritize(
         treatment_sequences(recorded_run, recorded_run.config, ranked_causes, measurements)
     )
-    began = time.monotonic()
     steps, count = choose_trial_length(
-        recorded_run, base, everyone[:MAX_CANDIDATES], FIRST_SERIES_FRACTION * allowed
+        recorded_run, base, everyone[:MAX_CANDIDATES], FIRST_SERIES_FRACTION * budget.total
     )
-    series = TrialSeries(
-        recorded_run, base, steps, began + FIRST_SERIES_FRACTION * allowed, on_progress
-    )
+    budget.limit_stage(FIRST_SERIES_FRACTION)
+    series = TrialSeries(recorded_run, base, steps, budget, on_progress)
     run_fraction = series.run_fraction
     tested = drop_too_short(series, everyone)
     sequences = tested[:count]
     # The first round is not cut short, and takes longer beside other programs.
     first_round = first_round_seconds(recorded_run, base, sequences, steps)
-    max_seconds = max(allowed, first_round * contention_factor(num_parallel_trials(base)))
+    max_seconds = max(budget.total, first_round * contention_factor(num_parallel_trials(base)))
     on_progress(
         f"trying {len(sequences)} changes, each on {run_fraction:.0%} of the run, for about "
         f"{format_duration(max_seconds)}", 0.0,
@@ -267,18 +285,16 @@ def _diagnose_by_trials(
         else None
     )
     verdict = evaluate_series(series, ranked_causes, measurements, own)
-    series.deadline = began + allowed
+    budget.limit_stage(1.0)
     rest = limit_to_budget(series, tested[count:])
     if verdict.best_effect is None and rest:
         # Nothing is called healthy while there is time to try what was suspected least.
         run_trial_series(series, rest, "trying the rest")
         verdict = evaluate_series(series, ranked_causes, measurements, own)
     if verdict.best_effect is not None:  # which of two proved remedies comes first is worth less
-        series.deadline = (
-            began + FIRST_SERIES_FRACTION * allowed
-        )  # than what is found on top of them
+        budget.limit_stage(FIRST_SERIES_FRACTION)  # than what is found on top of them
     verdict = add_seeds_until_decided(series, ranked_causes, measurements, own, verdict)
-    series.deadline = began + allowed
+    budget.limit_stage(1.0)
     warnings = _describe_trials(series)
     verdict, tested_causes, said = _add_second_cause(
         series, verdict, ranked_causes, measurements, own

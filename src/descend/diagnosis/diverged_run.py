@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from descend.diagnosis.ranking import RankedCause, supporting_evidence
 from descend.diagnosis.result import Evidence, Finding, OtherCause, PairedTrial
 from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.treatments import Treatment, control_config, recommended_changes
+from descend.diagnosis.trial_budget import TrialBudget
 from descend.diagnosis.trial_length import fits_in_budget, num_parallel_trials, seconds_for
 from descend.diagnosis.trial_series import TrialSeries, best_validation_point, run_series_trials
 from descend.diagnosis.verdict import Verdict
@@ -47,12 +47,12 @@ def diagnose_divergence(
     recorded_run: RunContext,
     ranked_causes: Sequence[RankedCause],
     measurements: Measurements,
-    allowed: float,
+    budget: TrialBudget,
     on_progress: ProgressCallback,
 ) -> tuple[Verdict, list[str], DivergenceTrials]:
     """`diverged`, where it began, and the mildest change that comes past it; what to say of it.
 
-    `allowed`: seconds for trials, of which the first are made whatever they take.
+    `budget`: for trials, of which the first are made whatever they take.
     """
     ranked_cause = next(s for s in ranked_causes if s.cause.name == "diverged")
     warnings = []
@@ -60,8 +60,8 @@ def diagnose_divergence(
         times = f" and {len(recorded_run.rollbacks)} rescues" if recorded_run.rollbacks else ""
         warnings = [f"training stopped after {len(recorded_run.steps)} steps{times}"]
     past = (
-        _try(recorded_run, ranked_cause, measurements, allowed, on_progress)
-        if allowed > 0
+        _try(recorded_run, ranked_cause, measurements, budget, on_progress)
+        if budget.total > 0
         else DivergenceTrials()
     )
     finding = Finding(
@@ -136,7 +136,7 @@ def _try(
     recorded_run: RunContext,
     ranked_cause: RankedCause,
     measurements: Measurements,
-    allowed: float,
+    budget: TrialBudget,
     on_progress: ProgressCallback,
 ) -> DivergenceTrials:
     """Return the mildest change that comes past the bad step, by trial."""
@@ -144,7 +144,7 @@ def _try(
         Treatment("diverged", change)
         for change in ranked_cause.cause.treatments(recorded_run.config, measurements)
     ]
-    series = _run_trials(recorded_run, treatments, allowed, on_progress)
+    series = _run_trials(recorded_run, treatments, budget, on_progress)
     again = _has_diverged(series.results[None, series.seed])
     warnings = _describe_trials(series, treatments, again)
     came_past = [
@@ -169,7 +169,7 @@ def _try(
 def _run_trials(
     recorded_run: RunContext,
     treatments: Sequence[Treatment],
-    allowed: float,
+    budget: TrialBudget,
     on_progress: ProgressCallback,
 ) -> TrialSeries:
     """Run the control and the treatments, the mildest first, while there is time."""
@@ -178,10 +178,10 @@ def _run_trials(
         recorded_run,
         base,
         max(recorded_run.total_steps, 1),
-        time.monotonic() + allowed,
+        budget,
         on_progress,
     )
-    if seconds_for(series, [None, *treatments]) > WHOLE_RUNS * allowed:
+    if seconds_for(series, [None, *treatments]) > WHOLE_RUNS * budget.total:
         series.steps = min(series.steps, max(round(LENGTH_PAST_FAILURE * step), MIN_STEPS))
     # As many at once as there are cores; the rest while there is time.
     together = max(2, num_parallel_trials(base))

@@ -10,8 +10,8 @@ import msgspec
 from descend.config_sources import drop_implied_schedule
 from descend.diagnosis.result import Diagnosis, Finding
 from descend.errors import RunFolderError
-from descend.guard import decode_json, read_regular
-from descend.runs.run_files import DIAGNOSIS, read_info
+from descend.guard import decode_json
+from descend.runs.run_files import read_diagnosis, read_info
 from descend.units import quoted
 
 NOT_INHERITED = (
@@ -23,7 +23,7 @@ NOT_INHERITED = (
 def load_diagnosis(run: Path) -> Diagnosis:
     """diagnosis.json of `run`; `RunFolderError` where there is none or it is damaged."""
     try:
-        return decode_json(read_regular(run / DIAGNOSIS), Diagnosis)
+        return decode_json(read_diagnosis(run), Diagnosis)
     except FileNotFoundError:
         raise RunFolderError(
             str(run), "no diagnosis.json", "a run that was diagnosed",
@@ -31,7 +31,7 @@ def load_diagnosis(run: Path) -> Diagnosis:
         ) from None  # fmt: skip
     except (msgspec.DecodeError, OSError) as problem:
         raise RunFolderError(
-            str(run / DIAGNOSIS), f"a damaged file ({problem})", "a diagnosis",
+            str(run), f"a damaged diagnosis.json ({problem})", "a diagnosis",
             f"run `descend diagnose {quoted(run)}` again",
         ) from None  # fmt: skip
 

@@ -34,7 +34,6 @@ def measure_records(recorded_run: RunContext) -> Iterator[Measurement]:
             training_history.gradient_norm_p99_over_p50(steps),
             "99th over 50th percentile",
         ),
-        ("loss_noise_std", training_history.loss_noise_std(steps), "nats"),
         ("max_loss_increase", training_history.max_loss_increase(steps), "nats"),
         (
             "validation_loss_increase_after_best",

@@ -35,12 +35,12 @@ REFERENCE_RANGES: dict[str, Range] = {
     "context_benefit_nats": (0.1, None),
     "effective_context_fraction": (0.25, None),
     "token_mutual_information_nats": (0.02, None),
+    "order_information_nats": (0.02, None),
     "mutual_information_beyond_context": (None, 0.03),
     "final_lr_fraction": (None, 0.1),
     "near_zero_lr_fraction": (None, 0.05),
     # 0.5 to 2.5 on healthy runs, 5 to 600 where the rate is 3 to 30 times too low.
     "critical_step_multiplier_fresh": (0.5, 6.0),
-    "critical_step_multiplier_same": (1.0, 20.0),
     # At the usual rates under 30, over 0.2, under 3, 0, 0.7.
     "max_attention_logit": (None, 100.0),
     "attention_entropy_fraction": (0.05, None),
@@ -67,7 +67,6 @@ RANGE_SOURCES: dict[str, str] = {
     "update_to_weight_ratio": PROTOTYPE,
     "validation_loss_increase_after_best": PROTOTYPE,
     "critical_step_multiplier_fresh": PROTOTYPE,
-    "critical_step_multiplier_same": PROTOTYPE,
     "max_attention_logit": FROM_HEALTHY_RUNS,
     "attention_entropy_fraction": FROM_HEALTHY_RUNS,
     "residual_stream_rms": FROM_HEALTHY_RUNS,
@@ -77,7 +76,7 @@ RANGE_SOURCES: dict[str, str] = {
     "rare_token_loss_fraction": "read off benchmarks/results/ranges/rare_tokens.json",
 }
 """Where a range comes from, of those that are more than a first guess, or less: the prototype was a
-script that is gone (docs/recipe.md)."""
+script that is gone (docs/decisions.md)."""
 
 
 def format_range(value_range: Range) -> str:

@@ -10,21 +10,29 @@ SCHEMA = 1
 DEFAULT_BUDGET = 0.15
 """Share of the run's own training time that its trials may take, unless told otherwise."""
 
-MIN_BUDGET_SECONDS, MAX_MIN_BUDGET_SECONDS, MIN_BUDGET_RUN_MULTIPLE = 60.0, 180.0, 20.0
-"""That trials may always take, since a run of seconds would otherwise allow none at all: so
-many times the run, at least and at most so long. Sixty seconds of one core are what the scores of
-docs/diagnosis_benchmark.md are made with, of runs of one to five."""
+MIN_DIAGNOSIS_SECONDS, MAX_MIN_DIAGNOSIS_SECONDS, MIN_DIAGNOSIS_RUN_MULTIPLE = 60.0, 180.0, 4.0
+"""Seconds that a diagnosis may always take, since a run of seconds would otherwise allow no trial
+at all: so many times the run, at least and at most so long. A run under 15 seconds is answered in a
+minute."""
+OVERHEAD_SECONDS = 10.0
+"""Of a diagnosis, for what is no trial: reading torch and the run, and measuring. Origin: 5 seconds
+of one core for 200 kB and two layers."""
+
+
+def diagnosis_seconds(full: float, budget: float = DEFAULT_BUDGET) -> float:
+    """Seconds that the diagnosis of a run of `full` seconds takes, all in all."""
+    return trial_budget_seconds(full, budget) + OVERHEAD_SECONDS
 
 
 def trial_budget_seconds(
     full: float, budget: float = DEFAULT_BUDGET, min_seconds: float | None = None
 ) -> float:
     """Seconds that the trials of a run of `full` seconds may take: its share, or at the least
-    `least` (None: what every run is given)."""
+    `min_seconds` (None: what every run is given)."""
     if min_seconds is None:
-        min_seconds = min(
-            max(MIN_BUDGET_RUN_MULTIPLE * full, MIN_BUDGET_SECONDS), MAX_MIN_BUDGET_SECONDS
-        )
+        seconds = MIN_DIAGNOSIS_RUN_MULTIPLE * full
+        seconds = min(max(seconds, MIN_DIAGNOSIS_SECONDS), MAX_MIN_DIAGNOSIS_SECONDS)
+        min_seconds = seconds - OVERHEAD_SECONDS
     return max(budget * full, min_seconds)
 
 

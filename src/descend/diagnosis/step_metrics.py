@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -30,21 +30,17 @@ def measure_step(recorded_run: RunContext) -> Iterator[Measurement]:
     if state is None:
         return
     plan, model = recorded_run.batches, state.model
-    rows = max(1, min(recorded_run.config.batch_size, PROBE_TOKENS // recorded_run.config.seq_len))
     numbers = (
         np.arange(recorded_run.config.batch_size) + state.step * recorded_run.config.batch_size
     )
     own = torch.from_numpy(plan.sequences(numbers))
-    many = max(rows, PROBE_TOKENS // recorded_run.config.seq_len)
-    fresh = torch.from_numpy(plan.sequences(np.arange(many) + int(numbers[-1]) + 1))
+    rows = max(1, PROBE_TOKENS // recorded_run.config.seq_len)
+    fresh = torch.from_numpy(plan.sequences(np.arange(rows) + int(numbers[-1]) + 1))
     model.eval()  # without dropout: two looks at one point must agree
 
-    def loss_on(batch: torch.Tensor) -> Callable[[], float]:
-        def compute_loss() -> float:
-            with torch.no_grad():
-                return float(mean_cross_entropy(model(batch[:, :-1]).float(), batch[:, 1:], 0.0))
-
-        return compute_loss
+    def loss_on_fresh() -> float:
+        with torch.no_grad():
+            return float(mean_cross_entropy(model(fresh[:, :-1]).float(), fresh[:, 1:], 0.0))
 
     micro = _micro_batches(recorded_run, state.step)
     if micro is not None:
@@ -65,11 +61,8 @@ def measure_step(recorded_run: RunContext) -> Iterator[Measurement]:
     with torch.no_grad():
         for weight, old in zip(weights, before, strict=True):
             weight.copy_(old)
-    for name, batch in (
-        ("critical_step_multiplier_same", own[:rows]),
-        ("critical_step_multiplier_fresh", fresh),
-    ):
-        yield Measurement(name, critical_step_multiplier(weights, update, loss_on(batch)), "steps")
+    multiplier = critical_step_multiplier(weights, update, loss_on_fresh)
+    yield Measurement("critical_step_multiplier_fresh", multiplier, "steps")
 
 
 def _micro_batches(recorded_run: RunContext, step: int) -> list[torch.Tensor] | None:

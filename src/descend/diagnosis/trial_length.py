@@ -7,14 +7,21 @@ from collections.abc import Sequence
 from descend.config import RunConfig, make_config
 from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.treatments import Treatment, make_treatment_spec
+from descend.diagnosis.trial_budget import (
+    TRIAL_START_SECONDS,
+    TrialBudget,
+    evaluated_tokens,
+)
 from descend.diagnosis.trial_series import FINALISTS, SEEDS, TrialSeries, make_series_spec
 from descend.model.cost import training_flops_per_token
 from descend.model.shape import shape_from_run_config
+from descend.progress import ignore_progress
 from descend.trials.executor import workers_for_devices
 from descend.trials.trial_spec import TrialSpec
 
-MIN_STEPS = 100
-"""Shortest trial: in fewer steps a run hardly gets past its warmup."""
+MIN_STEPS = 60
+"""Shortest trial, where no longer one fits: warmup and decay keep their share of it, and what a run
+lacks shows in its first steps already. First guess."""
 RUN_FRACTIONS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.125, 0.09, 0.06, 0.045, 0.03, 0.02, 0.015, 0.01)
 """Lengths of a trial as shares of the run, longest first."""
 PREFERRED_RUN_FRACTION = 0.1
@@ -23,9 +30,6 @@ MIN_TESTED_CAUSES = 8
 """Causes raced even where that makes the trials shorter than they should be."""
 MIN_CAUSES_OVER_BUDGET = 6
 """Causes raced where even the shortest trials take longer than is allowed."""
-START_SECONDS = 0.3
-"""Of a trial before its first step: text, network, optimizer. Measured: 0.1 s on 60 kB of text that
-was prepared before, somewhat more on megabytes."""
 STEP_SECONDS = 0.005
 """Of a step of any size, for all that is not arithmetic. Measured: networks 32 wide of one layer,
 where twice the width took 1.6 times as long."""
@@ -64,7 +68,7 @@ def first_round_seconds(
     steps: int,
 ) -> float:
     """What the first round will take here: it is not cut short."""
-    series = TrialSeries(recorded_run, base, steps, 0.0, lambda stage, fraction: None)
+    series = TrialSeries(recorded_run, base, steps, TrialBudget(0.0), ignore_progress)
     return seconds_for(series, [None, *(x[0] for x in treatment_sequences)])
 
 
@@ -112,12 +116,11 @@ def _trial_seconds(recorded_run: RunContext, planned: TrialSpec | None) -> float
     validation_tokens = (
         len(recorded_run.store.validation) if recorded_run.store else planned.evaluation_tokens
     )
-    evaluation_tokens = min(planned.evaluation_tokens, validation_tokens)
-    looks = 1 + (steps // planned.evaluate_every if planned.evaluate_every else 0)
+    evaluated = evaluated_tokens(planned, steps, validation_tokens)
     trained = steps * config.batch_size * config.seq_len
-    return START_SECONDS + steps * fixed + per_token * (trained + looks * evaluation_tokens / 3)
+    return TRIAL_START_SECONDS + steps * fixed + per_token * (trained + evaluated / 3)
 
 
 def fits_in_budget(series: TrialSeries, treatments: Sequence[Treatment | None]) -> bool:
     """Whether all of `lanes` can be run in the time that is left."""
-    return seconds_for(series, treatments) <= series.remaining_seconds()
+    return series.budget.allows(seconds_for(series, treatments))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from descend.diagnosis.cause import TreatmentChange
+from descend.diagnosis.effects import estimate_effects
 from descend.diagnosis.treatments import Treatment, min_effect_nats
 from descend.diagnosis.trial_length import fits_in_budget, num_parallel_trials, seconds_for
 from descend.diagnosis.trial_series import (
@@ -22,7 +23,6 @@ from descend.diagnosis.trial_series import (
     run_series_trials,
     trial_loss,
 )
-from descend.machine import contention_factor
 
 FIRST_SERIES_FRACTION = 0.65
 """Share of the time allowed for the first race; the rest is for a second fault."""
@@ -55,13 +55,13 @@ def run_trial_series(
             and _improves_at_level(series, x, level)
         ]
         climbing.sort(key=lambda x: -paired_reductions(series, x[level - 1])[0])
-        climbing = climbing[: _that_leave_time(series, [x[level] for x in climbing[:FINALISTS]])]
+        climbing = climbing[: _count_affordable(series, [x[level] for x in climbing[:FINALISTS]])]
         if not climbing:
             break
         run_series_trials(series, [(x[level], series.seed) for x in climbing], f"{stage}: stronger")
     finalists = _finalists(series, treatment_sequences)
     for seed in series.seeds[1:SEEDS]:
-        if not finalists or series.remaining_seconds() <= 0:
+        if not finalists or not fits_in_budget(series, [None, *finalists]):
             break
         run_series_trials(
             series,
@@ -99,19 +99,22 @@ def _finalists(
     return [treatment for treatment in candidates if promise[treatment] >= CLOSE * best][:FINALISTS]
 
 
-def _that_leave_time(series: TrialSeries, treatments: Sequence[Treatment]) -> int:
-    """How many of `wanted` leave time to run the best few with more seeds: what gained once only
-    proves little, however strong the remedy."""
-    side_by_side = num_parallel_trials(series.base)
-    # Seconds at work, of which the clock of the wall shows more where others have the cores.
-    control = series.results[None, series.seed].seconds * contention_factor(side_by_side)
-    again = (SEEDS - 1) * control / side_by_side
-    seeds, usual = (FINALISTS + 1) * again, max(seconds_for(series, [None]), 1e-9)
+def _count_affordable(series: TrialSeries, treatments: Sequence[Treatment]) -> int:
+    """How many of `treatments`, the best first, fit in the time that is left.
+
+    Where nothing is proved yet, time stays for more seeds of the best few: what gained once only
+    proves little, however strong the treatment. What is proved by one seed is made stronger first.
+    """
+    num_parallel = num_parallel_trials(series.base)
+    is_proved = any(effect.is_significant for effect in estimate_effects(series, None))
+    control = series.results[None, series.seed].seconds
+    again = 0.0 if is_proved else (SEEDS - 1) * control / num_parallel
+    seconds, usual = (FINALISTS + 1) * again, max(seconds_for(series, [None]), 1e-9)
     count = 0
     for treatment in treatments:
         own = seconds_for(series, [treatment])
-        seeds += own + again * max(0.0, own / usual - 1)  # a longer one takes longer each time
-        if seeds > series.remaining_seconds():
+        seconds += own + again * max(0.0, own / usual - 1)  # a longer one takes longer each time
+        if not series.budget.allows(seconds):
             break
         count += 1
     return count

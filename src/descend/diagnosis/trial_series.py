@@ -14,10 +14,15 @@ from descend.config import RunConfig
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.treatments import Treatment, make_treatment_spec
+from descend.diagnosis.trial_budget import (
+    TrialBudget,
+    seconds_at_work,
+    side_by_side_seconds,
+)
 from descend.errors import DescendError
 from descend.metrics.power_law import InterpolatedCurve
 from descend.progress import ProgressCallback
-from descend.trials.executor import TrialProgress, run_trials
+from descend.trials.executor import TrialProgress, run_trials, workers_for_devices
 from descend.trials.trial_spec import TrialResult, TrialSpec
 
 SEEDS = 3
@@ -44,8 +49,8 @@ class TrialSeries:
     base: RunConfig
     steps: int
     """Length of the control, in steps of the run examined."""
-    deadline: float
-    """When the time allowed is spent (monotonic seconds)."""
+    budget: TrialBudget
+    """What its trials may take, shared with the series that come on top of it."""
     progress: ProgressCallback
     results: dict[tuple[Treatment | None, int], TrialResult] = field(default_factory=dict)
     invalid_treatments: dict[Treatment, str] = field(default_factory=dict)
@@ -80,7 +85,7 @@ class TrialSeries:
 
     def remaining_seconds(self) -> float:
         """Seconds that may still be spent."""
-        return self.deadline - time.monotonic()
+        return self.budget.remaining_seconds()
 
 
 def is_too_short(series: TrialSeries, change: TreatmentChange) -> bool:
@@ -118,14 +123,18 @@ def control_loss_by_steps(series: TrialSeries) -> dict[float, float]:
     return {float(series.steps): best_validation_point(ran[None])[0]} | losses
 
 
+TreatmentSeed = tuple[Treatment | None, int]
+"""A treatment, or None for the control, and the seed that it runs with."""
+
+
 def run_series_trials(
-    series: TrialSeries, treatment_seeds: Sequence[tuple[Treatment | None, int]], stage: str
+    series: TrialSeries, treatment_seeds: Sequence[TreatmentSeed], stage: str
 ) -> None:
     """Make the runs that are not there yet, side by side.
 
     On this machine alone, by whose speed their length was chosen, whatever cluster is named.
     """
-    arms: dict[tuple[Treatment | None, int], TrialSpec] = {}
+    arms: dict[TreatmentSeed, TrialSpec] = {}
     for treatment, seed in treatment_seeds:
         if (treatment, seed) not in series.results and treatment not in series.invalid_treatments:
             spec = make_series_spec(series, treatment, seed)
@@ -136,9 +145,16 @@ def run_series_trials(
     began = time.monotonic()
 
     fractions: dict[str, float] = {}
+    pairs = {spec.key: pair for pair, spec in arms.items()}
+    untold = set(arms)
 
     def report_progress(trial_progress: TrialProgress) -> None:
         fractions[trial_progress.key] = trial_progress.fraction_done
+        if trial_progress.result is not None:
+            series.results[pairs[trial_progress.key]] = trial_progress.result
+            for pair in [pair for pair in untold if trial_loss(series, *pair) is not None]:
+                untold.discard(pair)
+                _report_result(series, *pair)
         series.progress(stage, sum(fractions.values()) / trial_progress.total)
 
     series.progress(stage, 0.0)
@@ -148,11 +164,34 @@ def run_series_trials(
     except DescendError:
         _run_one_by_one(series, arms)
     series.seconds += time.monotonic() - began
+    _charge(series, arms)
 
 
-def _run_one_by_one(
-    series: TrialSeries, arms: Mapping[tuple[Treatment | None, int], TrialSpec]
-) -> None:
+def _report_result(series: TrialSeries, treatment: Treatment | None, seed: int) -> None:
+    """Tell what a trial gained, as soon as it and its control are there."""
+    loss, control = trial_loss(series, treatment, seed), trial_loss(series, None, seed)
+    if treatment is None or treatment.cause == OF_THE_CURVE or loss is None or control is None:
+        return
+    nth = series.seeds.index(seed) + 1
+    of_seed = f" (seed {nth})" if nth > 1 else ""
+    change = f"{abs(control - loss):.2f} nats {'lower' if loss < control else 'higher'}"
+    series.progress(f"  {treatment.change.label}{of_seed}: validation loss {change}", 1.0)
+
+
+def _charge(series: TrialSeries, arms: Mapping[TreatmentSeed, TrialSpec]) -> None:
+    """Take what `arms` were at work from the budget."""
+    store = series.recorded_run.store
+    validation_tokens = len(store.validation) if store else 0
+    seconds = [
+        seconds_at_work(spec, series.results[key], validation_tokens)
+        for key, spec in arms.items()
+        if key in series.results
+    ]
+    num_parallel = workers_for_devices({series.base.device})
+    series.budget.spent += side_by_side_seconds(seconds, num_parallel)
+
+
+def _run_one_by_one(series: TrialSeries, arms: Mapping[TreatmentSeed, TrialSpec]) -> None:
     """The same runs after one of them failed: what does not fit or go together is left out."""
     for (treatment, seed), spec in arms.items():
         try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from descend.diagnosis.cause import Cause
+from descend.diagnosis.causes.noise_floor import is_chance
 from descend.diagnosis.effect_ranking import (
     UNTESTED_PROBABILITY,
     best_effect_per_cause,
@@ -86,10 +87,7 @@ def decide_verdict(
     """The verdict over all causes; `prescriptions` by cause for the best lane of each."""
     best = best_effect_per_cause(effects)
     chances = probability_best(list(best.values()))
-    counted = sorted(
-        ((s.cause.measured_harm_nats(measurements), s) for s in ranked_causes), key=lambda x: -x[0]
-    )  # fmt: skip
-    # Counted causes spoil the number that every trial is judged by: they come first.
+    counted = _rank_by_harm(ranked_causes, measurements)
     causes = [
         make_finding(ranked_cause.cause, measurements, MEASURED, {}, None)
         for effect, ranked_cause in counted
@@ -100,6 +98,8 @@ def decide_verdict(
         s.cause.invalidates_evaluation for _, s in counted if s.cause.name in measured_causes
     )
     claims = [] if spoiled else _claims(best, chances, measured_causes)
+    if is_noise := _is_noise(measurements, measured_causes, [g for g, _ in claims]):
+        claims = []
     winner = next((g for g, _ in claims if not g.treatment.change.is_ablation), None)
     causes += [
         make_finding(
@@ -113,8 +113,10 @@ def decide_verdict(
         if probability >= MIN_LISTED_PROBABILITY
     ]  # fmt: skip
     named = {f.cause for f in causes}
-    short = run_fraction < NEARLY_FULL
-    verdict, probability = _verdict(causes, best, chances, measurements, short)
+    verdict, probability = (
+        ("noise_floor", MEASURED) if is_noise
+        else _verdict(causes, best, chances, measurements, run_fraction < NEARLY_FULL)
+    )  # fmt: skip
     if verdict == "noise_floor":
         cause = _cause(ranked_causes, "noise_floor")
         causes, named = [make_finding(cause, measurements, probability, {}, None)], {"noise_floor"}
@@ -122,20 +124,47 @@ def decide_verdict(
     if verdict == "unknown":
         causes = _perhaps(ranked_causes, measurements, large, chances, run_fraction)
         named = {f.cause for f in causes}
+    trials = {cause: to_paired_trial(effect, run_fraction) for cause, effect in best.items()}
     out = [
         OtherCause(
             cause=s.cause.name,
             reason=explain_other_cause(
                 s, measurements, best.get(s.cause.name), bool(effects), winner
             ),
-            trial=(
-                to_paired_trial(best[s.cause.name], run_fraction) if s.cause.name in best else None
-            ),
+            trial=trials.get(s.cause.name),
         )
         for s in ranked_causes
         if s.cause.name not in named
     ]
     return Verdict(verdict, probability, causes, out, winner, _contenders(large, chances), best)
+
+
+def _rank_by_harm(
+    ranked_causes: Sequence[RankedCause], measurements: Measurements
+) -> list[tuple[float, RankedCause]]:
+    """Each cause with its counted harm (nats), the worst first. What spoils the evaluation comes
+    before what the text is."""
+    harms = [(s.cause.measured_harm_nats(measurements), s) for s in ranked_causes]
+    return sorted(harms, key=lambda x: (x[1].cause.name == "noise_floor", -x[0]))
+
+
+def _is_noise(
+    measurements: Measurements, measured_causes: Set[str], claims: Sequence[TreatmentEffect]
+) -> bool:
+    """Whether the text is counted as noise, and no other cause than its vocabulary is proved.
+
+    Of noise nothing is to be learned but its words: a vocabulary that holds them whole, or that has
+    fewer to learn, only brings the floor within reach sooner.
+    """
+    if measured_causes - {"noise_floor"}:
+        return False
+    if "noise_floor" in measured_causes:
+        return True
+    causes = {effect.treatment.cause for effect in claims}
+    return is_chance(measurements) and bool(causes) and causes <= VOCABULARY_CAUSES
+
+
+VOCABULARY_CAUSES = frozenset({"vocabulary_too_large", "vocabulary_too_small"})
 
 
 def _claims(
@@ -278,6 +307,8 @@ def _verdict(
     )
     if short and gap and gap.value > WORSE_THAN_COUNTING:
         return "unknown", 1.0 - UNTESTED_PROBABILITY
+    if is_chance(measurements) and gap and abs(gap.value) < FLOOR_GAP:
+        return "noise_floor", healthy
     at_floor = (
         ngram_reduction
         and gap

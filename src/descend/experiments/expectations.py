@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from descend.experiments.improvement import Expectation, Improvement
+from descend.experiments.text_fractions import more_text_gain
 from descend.planner.make_plan import CorpusPlan
 from descend.planner.plan import choose_config, law_input
 from descend.planner.scaling_law import load_scaling_law
@@ -13,9 +14,10 @@ LATER_MINUTES, MORE_TEXT = 60.0, 10
 
 
 def expectations(improvement: Improvement, planned: CorpusPlan) -> list[Expectation]:
-    """What more time and more text would bring, by the scaling law.
+    """What more time and more text would bring, by the scaling law, or by trials on fractions of
+    the text where they were made.
 
-    The law's ratio is applied to what was reached. Where it expects no gain, that is told as 1.
+    The ratio is applied to what was reached. Where no gain is expected, that is told as 1.
     """
     plan, best = planned.plan, improvement.best
     if best is None:
@@ -25,12 +27,20 @@ def expectations(improvement: Improvement, planned: CorpusPlan) -> list[Expectat
         plan.sample, train_bytes=MORE_TEXT * plan.sample.train_bytes
     )
     later = plan.minutes + LATER_MINUTES
+    measured = more_text_gain(improvement.text_fractions)
     lines = []
     for more, sample, minutes in (
         ("an hour more", plan.sample, later),
         (f"{MORE_TEXT} times the text, in the same time", more_text, plan.minutes),
         (f"{MORE_TEXT} times the text, and an hour more", more_text, later),
     ):
+        if measured is not None and sample is more_text and minutes == plan.minutes:
+            low, high = (ratio * best.bits_per_byte for ratio in measured.interval)
+            lines.append(Expectation(
+                more=more, bits_per_byte=measured.ratio * best.bits_per_byte,
+                interval=(low, high), measured_by="text fractions",
+            ))  # fmt: skip
+            continue
         then = law_input(choose_config(sample, plan.rates, law, minutes))
         ratio, low, high = (min(r, 1.0) for r in law.ratio(now, then))
         reached = best.bits_per_byte

@@ -11,6 +11,7 @@ import msgspec
 from descend.artifacts import IMPROVEMENT
 from descend.errors import RunFolderError
 from descend.experiments.experiment_folder import read_record, write_record
+from descend.experiments.text_fractions import FractionPoint
 from descend.trials.paired_stats import paired_interval
 
 Origin = Literal["your run", "planned", "treated", "another plan", "interrupted"]
@@ -64,16 +65,20 @@ class Contribution(msgspec.Struct, frozen=True, kw_only=True):
     gain: float
     """Bits per byte."""
     ci95: tuple[float, float] | None
-    measured_by: Literal["full runs", "short trial"]
+    measured_by: Literal["full runs", "short trial", "short trial without it"]
+    seconds: float | None = None
+    """Of training of a trial without it."""
 
 
 class Expectation(msgspec.Struct, frozen=True, kw_only=True):
-    """What more of something would bring, by the scaling law of `descend plan`."""
+    """What more of something would bring."""
 
     more: str
     bits_per_byte: float
     interval: tuple[float, float] | None = None
-    """80 %, from the law and from how far planned runs ended from it."""
+    """80 %: of the law, from how far planned runs ended from it; of trials, over seeds and pieces
+    of the validation set."""
+    measured_by: Literal["scaling law", "text fractions"] = "scaling law"
 
 
 class TextNotes(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +107,10 @@ class Improvement(msgspec.Struct, frozen=True, kw_only=True):
     trials: list[TreatmentTrial] = []
     text_notes: TextNotes | None = None
     contributions: list[Contribution] = []
+    setting_effects: list[Contribution] = []
+    """What each group of settings of the best model is worth, by leaving it out."""
+    text_fractions: list[FractionPoint] = []
+    """Loss against fractions of the text, by trials."""
     expectations: list[Expectation] = []
     stopped: str | None = None
     """Why it ended; None: it was interrupted, and the same command goes on."""

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
 
 from descend.data.contamination.exact_overlap import (
     find_exact_overlap,
@@ -24,8 +21,9 @@ from descend.data.contamination.exact_overlap import (
 from descend.data.prepare import prepare_tokens
 from descend.data.token_store import PreparedCorpus, TokenStore, encode_validation
 from descend.data.tokenizer import Tokenizer
+from descend.metrics.evaluation import iter_windows, score_batches
 from descend.model.transformer import Transformer
-from descend.runs.model_files import load_model
+from descend.trials.evaluation import BATCH_TOKENS
 
 MAX_BYTES = 2**17
 """Bytes to judge on; of a longer text so many in `NUM_SEGMENTS`, evenly spread."""
@@ -41,10 +39,7 @@ MIN_CONTAMINATED_FRACTION = 0.02
 MAX_CONTAMINATED_FRACTION = 0.9
 """Share of copies above which too little would be left to judge on."""
 
-_BATCH_TOKENS = 4096
-
 Bytes = NDArray[np.bool_]
-Tokens = NDArray[np.unsignedinteger]
 
 
 class ModelScore(msgspec.Struct, frozen=True):
@@ -95,16 +90,10 @@ def _contaminated_bytes(store: TokenStore, num_bytes: int) -> Bytes:
     return covered
 
 
-def score_model(folder: Path, text: ValidationText, context: int) -> ModelScore:
-    """Judge the model in `folder` on `text`, read in windows of `context` tokens."""
-    loaded = load_model(folder)
-    return score_network(loaded.model, loaded.tokenizer, text, context)
-
-
 def score_network(
     network: Transformer, tokenizer: Tokenizer, text: ValidationText, context: int
 ) -> ModelScore:
-    """Judge `network` as `score_model` does."""
+    """Judge `network` on `text`, read in windows of `context` tokens."""
     tokens = encode_validation(text.corpus, tokenizer)
     nbytes = tokenizer.byte_lengths[tokens]
     ends = np.cumsum(nbytes)
@@ -113,7 +102,9 @@ def score_network(
     weights = np.zeros(NUM_PIECES)
     for first, last in _segments(ends):
         targets = slice(first + 1, last)
-        losses = _token_losses(network, tokens[first:last], context) / math.log(2)
+        windows = iter_windows(tokens[first:last], context, max(1, BATCH_TOKENS // context))
+        scores = score_batches(network, windows, tokenizer.byte_lengths)
+        losses = np.concatenate([score.losses for score in scores]) / math.log(2)
         position = np.clip(ends[targets] - 1, 0, len(text.counted) - 1)
         weight = text.counted[position].astype(np.float64)
         piece = np.minimum(position * NUM_PIECES // total, NUM_PIECES - 1)
@@ -134,25 +125,3 @@ def _segments(ends: NDArray[np.int64]) -> list[tuple[int, int]]:
     starts = np.linspace(0, total - length, NUM_SEGMENTS)
     first, last = np.searchsorted(ends, starts), np.searchsorted(ends, starts + length)
     return [(int(a), int(b) + 1) for a, b in zip(first, last, strict=True) if b > a]
-
-
-@torch.no_grad()
-def _token_losses(network: Transformer, tokens: Tokens, context: int) -> NDArray[np.float64]:
-    """Nats of every token but the first, from those before it in its window."""
-    was_training = network.training
-    network.eval()
-    full, rest = divmod(len(tokens) - 1, context)
-    span, per_batch = np.arange(context + 1), max(1, _BATCH_TOKENS // context)
-    windows = [
-        tokens[(np.arange(first, min(first + per_batch, full)) * context)[:, None] + span]
-        for first in range(0, full, per_batch)
-    ]
-    if rest:
-        windows.append(tokens[full * context :][None, :])
-    losses = []
-    for window in windows:
-        batch = torch.from_numpy(window.astype(np.int64))
-        logits = network(batch[:, :-1]).float().flatten(0, 1)
-        losses.append(F.cross_entropy(logits, batch[:, 1:].flatten(), reduction="none").double())
-    network.train(was_training)
-    return torch.cat(losses).numpy()

@@ -1,4 +1,4 @@
-"""The formula that a learning curve is read with.
+"""The formula of a learning curve.
 
 With S the tokens trained on, each counted at its share of the peak rate, eta that share now, p
 the passes over the text that are complete and r the passes counted continuously:
@@ -39,7 +39,7 @@ MAX_EXPONENT = 30.0
 
 @dataclass(frozen=True)
 class TrajectoryPoints:
-    """Places on the way of a run, arrays of one length."""
+    """Points of a run, as arrays of one length."""
 
     trained: Floats
     """Tokens so far, each at its share of the peak rate."""
@@ -56,7 +56,7 @@ class TrajectoryPoints:
 
 
 def fresh_text_loss(z: Floats, points: TrajectoryPoints, start: float, scale: float) -> Floats:
-    """Loss on fresh text from the same source: power law and what the rate holds back.
+    """Return the loss on fresh text of the same source: power law and learning-rate term.
 
     `z` is (parameters,) or (draws, parameters); so is the result (points,) or (draws, points).
     """
@@ -69,7 +69,7 @@ def fresh_text_loss(z: Floats, points: TrajectoryPoints, start: float, scale: fl
 
 
 def validation_loss(z: Floats, points: TrajectoryPoints, start: float, scale: float) -> Floats:
-    """Validation loss at `points`."""
+    """Return the validation loss at `points`."""
     harm = np.exp(np.clip(z[..., 5, None], -MAX_EXPONENT, MAX_EXPONENT))
     repeats = np.maximum(points.epochs - 1, 0) ** HARM_POWER * (1 + HARM_BOOST * (1 - points.rate))
     losses: Floats = fresh_text_loss(z, points, start, scale) + harm * repeats + z[..., 6, None]
@@ -77,7 +77,7 @@ def validation_loss(z: Floats, points: TrajectoryPoints, start: float, scale: fl
 
 
 def training_loss(z: Floats, points: TrajectoryPoints, start: float, scale: float) -> Floats:
-    """Loss on training batches, each before its update."""
+    """Return the loss on training batches, each before its update."""
     memory = np.exp(np.clip(z[..., 4, None], -MAX_EXPONENT, MAX_EXPONENT))
     known = np.floor(points.epochs) ** MEMORY_POWER * (1 + MEMORY_BOOST * (1 - points.rate))
     losses: Floats = fresh_text_loss(z, points, start, scale) - memory * known

@@ -1,9 +1,9 @@
-"""What is believed of the curve of a run: before it is seen, and after a part of it was seen.
+"""The prior of the parameters of a learning curve, and the posterior after observations.
 
 Before: a normal distribution over the parameters of `formula`, whose mean depends on what the run
 is (rate, batch, size, text). It was fitted on recorded runs and is in `curve_prior.json`. After:
 the most probable parameters and the curvature there (Laplace's approximation). Few points leave
-the belief near where it began, so a run of one epoch has a forecast too, with a wide interval.
+the prior near its start, so a run of one epoch has a forecast too, with a wide interval.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from descend.forecast.curve_model import Floats, TrajectoryPoints, training_loss, validation_loss
-from descend.forecast.least_squares import fit_least_squares
+from descend.forecast.least_squares import minimize_squared_residuals
 
 FEATURES = (
     "one",
@@ -33,7 +33,7 @@ FEATURES = (
 
 
 class CurvePrior(msgspec.Struct, frozen=True):
-    """The distribution before a run is seen, and how far the formula is from real curves."""
+    """The prior distribution, and the errors of the formula."""
 
     mean: list[list[float]]
     """A row a parameter, a column a feature."""
@@ -56,7 +56,7 @@ class CurvePrior(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class RunFeatures:
-    """What a run is, as far as the belief depends on it."""
+    """The features of a run on which the prior depends."""
 
     peak_learning_rate: float
     tokens_per_step: int
@@ -84,7 +84,7 @@ class RunFeatures:
 
 @dataclass(frozen=True)
 class ObservedCurve:
-    """What a run has shown: losses (nats) at points of its way."""
+    """The recorded losses (nats) of a run at points of its training."""
 
     train_points: TrajectoryPoints
     train_losses: Floats
@@ -100,7 +100,7 @@ class ObservedCurve:
 
 @dataclass(frozen=True)
 class CurvePosterior:
-    """Parameters after a run was seen: normal, about the most probable ones."""
+    """The posterior of the parameters: normal, around the most probable ones."""
 
     z: Floats
     covariance: Floats
@@ -110,8 +110,7 @@ class CurvePosterior:
     def sample_validation_losses(
         self, points: TrajectoryPoints, draws: int, seed: int = 0
     ) -> Floats:
-        """Validation losses at `points` for so many draws of the parameters, (draws, points);
-        the first row is the most probable."""
+        """Sample validation losses at `points`, (draws, points); the first row is most probable."""
         pick = np.random.default_rng(seed)
         root = np.linalg.cholesky(self.covariance)
         zs = self.z + pick.standard_normal((draws, len(self.z))) @ root.T
@@ -121,7 +120,7 @@ class CurvePosterior:
 
 @cache
 def load_curve_prior() -> CurvePrior:
-    """The belief that comes with the package."""
+    """Load the prior that comes with the package."""
     text = files("descend.forecast").joinpath("curve_prior.json").read_bytes()
     return msgspec.json.decode(text, type=CurvePrior)
 
@@ -129,7 +128,7 @@ def load_curve_prior() -> CurvePrior:
 def fit_posterior(
     observed: ObservedCurve, features: RunFeatures, prior: CurvePrior
 ) -> CurvePosterior:
-    """The parameters of a run, given what it has shown."""
+    """Fit the parameters of a run to its recorded losses."""
     mean = np.array(prior.mean) @ features.features()
     covariance = np.array(prior.covariance)
     precision_root = np.linalg.cholesky(np.linalg.inv(covariance)).T
@@ -149,6 +148,6 @@ def fit_posterior(
             (z - mean) @ precision_root.T,
         ], axis=-1)  # fmt: skip
 
-    z, curvature = fit_least_squares(residuals, mean)
+    z, curvature = minimize_squared_residuals(residuals, mean)
     posterior_covariance = np.asarray(np.linalg.inv(curvature), dtype=np.float64)
     return CurvePosterior(z, posterior_covariance, observed.start, observed.scale)

@@ -1,4 +1,4 @@
-"""Will more epochs help? The curve of a run, carried on by what is believed of such curves."""
+"""The forecast of a run: its learning curve, extrapolated with the prior of recorded runs."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ spread between seeds of a small run (see `report.words`)."""
 
 
 class UndeterminedForecast(RunFolderError):
-    """A run of which nothing can be forecast, and why: a result, not a mistake."""
+    """The reason why a run has no forecast: a result, not a mistake."""
 
 
 class EpochForecast(msgspec.Struct, frozen=True):
-    """An epoch to come. Losses in nats per token of held-out text; the interval is one of 80 %."""
+    """An epoch ahead. Losses are in nats per validation token, with an 80 % interval."""
 
     epoch: int
     """Counted on from the epochs that the run has behind it."""
@@ -64,37 +64,37 @@ Effect = Literal["improves", "none", "worsens", "undetermined"]
 
 
 class Forecast(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be expected of a run."""
+    """The prediction for a run."""
 
     effect: Effect
-    """What the epochs ahead do to the validation loss, as far as the 80 % interval can tell:
-    `undetermined` where it holds a gain and a loss that are both worth a word."""
+    """The effect of the epochs ahead on the validation loss. `undetermined` if the 80 % interval
+    holds an improvement and a worsening of at least 0.02 nat."""
 
     run: str
     finished: bool
-    """Whether the run came to its end: then it is continued; else it is finished first."""
+    """Whether the run is finished. The forecast is then for a continuation."""
     num_observed_epochs: int
     num_observed_steps: int
     epochs_ahead: int
-    """Epochs (the last may have begun) until the moment the forecast is for."""
+    """Epochs until the end of the forecast."""
     validation_loss_now: float | None
-    """Of the best epoch so far; None before the end of the first."""
+    """Of the best epoch so far; null before the end of the first."""
     validation_loss_last: float | None
-    """Of the newest epoch: above that of the best one where the run has gone on for too long."""
+    """Of the newest epoch."""
     accuracy_now: float | None
     validation_loss: float
     """Expected after the last epoch ahead."""
     validation_loss_interval: tuple[float, float]
-    """80 %: one in ten ends below it, one in ten above."""
+    """The 80 % interval."""
     accuracy: float
     expected_loss_reduction: float
-    """Loss now less loss expected; before the end of the first epoch, from where the formula
-    sees the run today."""
+    """The loss now minus the predicted loss; before the end of the first epoch, the fitted loss
+    now."""
     minutes: float
-    """Training time ahead, at the pace so far."""
+    """Training time ahead, at the speed so far."""
     loss_reduction_per_minute: float
     best_epoch: int
-    """The epoch ahead with the lowest loss expected."""
+    """The epoch ahead with the lowest predicted loss."""
     overfitting_from_epoch: int | None
     """First epoch whose validation loss is higher than that of an earlier one and stays so."""
     epochs: list[EpochForecast]
@@ -203,7 +203,7 @@ def _run_features(recorded_run: RecordedRun) -> RunFeatures:
 def _points_ahead(
     recorded_run: RecordedRun, run: Trajectory, epochs: int | None
 ) -> tuple[TrajectoryPoints, float]:
-    """The ends of the epochs to come, and the minutes until the last of them."""
+    """Return the ends of the epochs to come, and the minutes until the last of them."""
     batches, per_step = (
         _batches(recorded_run),
         float(np.mean([s.seconds for s in recorded_run.steps])),
@@ -348,7 +348,7 @@ def _observed_loss_and_accuracy(recorded_run: RecordedRun) -> tuple[float, float
 
 
 def _rose(recorded_run: RecordedRun) -> bool:
-    """Whether a finished run ended above its best epoch."""
+    """Return whether a finished run ended above its best epoch."""
     if not (recorded_run.finished and recorded_run.epochs):
         return False
     best = min(e.validation_loss for e in recorded_run.epochs)

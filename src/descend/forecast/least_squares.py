@@ -16,7 +16,7 @@ TOLERANCE = 1e-4
 intervals wider on the recorded runs of benchmarks/forecast."""
 
 
-def fit_least_squares(
+def minimize_squared_residuals(
     residuals_fn: Callable[[Floats], Floats], start: Floats
 ) -> tuple[Floats, Floats]:
     """Minimize the sum of squared residuals in a trust region; with J'J at the minimum.

@@ -1,4 +1,4 @@
-"""The way of a run: where on the curve each of its steps stands, past and to come."""
+"""The trajectory of a run: the point on the curve of each past and future step."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ a factor of the error: what is asked for is the end."""
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Steps under one schedule, from a place that earlier training may have reached."""
+    """Steps under one schedule, possibly after earlier training."""
 
     learning_rates: Floats
     """Share of the peak rate at each step."""
@@ -36,7 +36,7 @@ class Trajectory:
         return len(self.learning_rates)
 
     def points_at(self, steps: Floats) -> TrajectoryPoints:
-        """The places after so many steps of this way (fractions allowed)."""
+        """Return the places after so many steps of this way (fractions allowed)."""
         sums = np.concatenate([[0.0], np.cumsum(self.learning_rates)]) * self.tokens_per_step
         trained = np.interp(steps, np.arange(self.steps + 1), sums)
         last = np.clip(np.ceil(steps).astype(np.int64) - 1, 0, self.steps - 1)

@@ -1,4 +1,4 @@
-"""The pages of causes and bugs: each is the docstring of its file in the doctor.
+"""The pages of causes and bugs, each the docstring of a file of `diagnosis` or `program_check`.
 
 Those of bugs are read as text: their files load torch, which to explain one must not.
 """
@@ -35,7 +35,7 @@ def cause_and_bug_pages() -> dict[str, Page]:
 
 
 def parse_cause_page(cause: Cause) -> Page:
-    """The page of `cause`; `ValueError` if its headings are not right."""
+    """Return the page of `cause`; `ValueError` if its headings are not right."""
     title, *chunks = _SECTION_TITLE.split(inspect.cleandoc(cause.page))
     expected = textwrap.fill(expected_range_text(cause), WIDTH, break_on_hyphens=False)
     sections = {

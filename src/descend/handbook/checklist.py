@@ -2,7 +2,7 @@
 
 The guide's checklist for a model that does not learn asks five questions. A number alone answers
 none of them: a model is too small if a larger one does better, on this text, for its time. So the
-answers come from the trials of a diagnosis; without one the recorded numbers are told and the
+answers come from the trials of a diagnosis; without one the recorded numbers are given and the
 answer is left open.
 """
 
@@ -20,8 +20,8 @@ from descend.diagnosis.result import (
     Finding,
     OtherCause,
     PairedTrial,
+    diagnosis_seconds,
     has_trials,
-    trial_budget_seconds,
 )
 from descend.handbook.run_notes.diagnosis_notes import describe_trial, load_saved_diagnosis
 from descend.handbook.run_notes.wording import (
@@ -69,7 +69,7 @@ class ChecklistItem:
 
 
 def answer_checklist(folder: Path) -> Checklist:
-    """The five questions asked of the run in `folder`; `RunFolderError` if it is none."""
+    """Return the five questions asked of the run in `folder`; `RunFolderError` if it is none."""
     run = open_recorded_run(folder)
     if not run.epochs:
         return _before_the_first_epoch(folder)
@@ -84,7 +84,7 @@ def answer_checklist(folder: Path) -> Checklist:
 
 
 def _before_the_first_epoch(folder: Path) -> Checklist:
-    """All questions open, since the run was never judged on held-out text."""
+    """Return all questions open, since the run has no validation loss."""
     reason = "The run was not judged on held-out text yet."
     answers = [
         ChecklistAnswer(
@@ -174,7 +174,7 @@ def _sentence(run: RecordedRun, answers: list[ChecklistAnswer], diagnosis: Diagn
             "Not diagnosed yet, so all five are open: what one run records cannot say whether "
             "another choice would have done better. "
             f"`descend diagnose {quoted(folder)}` tries some for about "
-            f"{format_duration(trial_budget_seconds(run.estimated_total_seconds))}; ask again "
+            f"{format_duration(diagnosis_seconds(run.estimated_total_seconds))}; ask again "
             "after it."
         )
     no = [a.rule for a in answers if a.answer == "no"]

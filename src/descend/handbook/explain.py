@@ -26,7 +26,7 @@ class Explanation(msgspec.Struct, frozen=True):
 
 
 def explain_page(what: str, run: Path | None = None) -> Explanation:
-    """The page that `what` names; with `run`, a section with that run's numbers comes first.
+    """Return the page that `what` names; with `run`, a section with that run's numbers comes first.
 
     Raises `UserError` if no page has that name or `run` is no folder of a run.
     """
@@ -48,7 +48,7 @@ def explain_page(what: str, run: Path | None = None) -> Explanation:
 
 
 def list_pages(run: Path | None = None) -> Explanation:
-    """All pages by group; `UserError` if there is a run to speak of but no page."""
+    """Return all pages by group; `UserError` if there is a run to speak of but no page."""
     if run is not None:
         raise UserError(
             "--run", "no WHAT beside it", "the name of a page",

@@ -1,4 +1,4 @@
-"""Which readings of the doctor each page is about, and in words what is healthy and what a cause
+"""The metrics of the diagnosis on each page, and in words what is healthy and what a cause
 expects."""
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from descend.diagnosis.reference_ranges import format_range, range_source, refer
 PAGE_METRICS: dict[str, tuple[str, ...]] = {
     # Pages on signals.
     "attention_sharpness": ("attention_entropy_fraction", "max_attention_logit"),
-    "critical_step_multiplier": ("critical_step_multiplier_fresh", "critical_step_multiplier_same"),
+    "critical_step_multiplier": ("critical_step_multiplier_fresh",),
     "dead_units": ("dead_unit_fraction",),
     "effective_rank": ("effective_rank_fraction",),
     "initial_loss": ("initial_loss_ratio",),
@@ -26,7 +26,7 @@ PAGE_METRICS: dict[str, tuple[str, ...]] = {
         "context_benefit_nats",
         "effective_context_fraction",
     ),
-    "loss_spikes": ("max_loss_increase", "loss_noise_std", "gradient_norm_p99_over_p50"),
+    "loss_spikes": ("max_loss_increase", "gradient_norm_p99_over_p50"),
     "memorization": ("memorization_loss", "memorization_steps"),
     "contamination": (
         "exact_contamination_fraction",
@@ -40,9 +40,9 @@ PAGE_METRICS: dict[str, tuple[str, ...]] = {
     "residual_stream": ("residual_stream_rms",),
     "token_information": (
         "token_mutual_information_nats",
+        "order_information_nats",
+        "chance_loss",
         "mutual_information_beyond_context",
-        "ngram_recurrence_fraction",
-        "recurrence_beyond_context",
     ),
     "update_to_weight_ratio": ("update_to_weight_ratio",),
     # Pages on settings and ideas.
@@ -53,7 +53,6 @@ PAGE_METRICS: dict[str, tuple[str, ...]] = {
     "epoch_and_step": ("steps",),
     "ngram_baselines": (
         "unigram_loss",
-        "bigram_loss",
         "best_ngram_loss",
         "fourgram_loss_reduction",
         "gap_to_ngram_nats",
@@ -93,26 +92,24 @@ METRIC_DESCRIPTIONS = {
     "token_mutual_information_nats": (
         "that a token tells of one further on, at the most telling distance"
     ),
+    "order_information_nats": "the same of whole words, or of bytes where those tell less",
+    "chance_loss": "of who knows how frequent words or bytes are, and nothing else",
     "mutual_information_beyond_context": "the same at distances that the window does not reach",
     "last_epoch_loss_reduction": "by which the last epoch lowered the validation loss",
     "extrapolated_loss": "of training, by the law of this curve alone",
     "loss_asymptote": "to which that law goes on falling",
     "initial_loss_ratio": "the first loss",
-    "loss_noise_std": "of single steps around their running median",
     "max_loss_increase": "of 50 steps in a row over the lowest before them",
     "mean_confidence": "that the model gives to its own first choice",
     "memorization_loss": "on four sequences of random tokens, after 200 updates at most",
     "memorization_steps": "after which these are known by heart",
     "critical_step_multiplier_fresh": "so many would go on lowering the loss on fresh text",
-    "critical_step_multiplier_same": "the same on the batch that the step was made from",
     "loss_slope_per_context_doubling": "what the last doubling brought",
     "fuzzy_contamination_fraction": (
         "that stand in training with small changes, beyond what it has of itself"
     ),
     "rare_token_loss_fraction": "on tokens used fewer than 20 times in training",
     "rare_token_fraction": "used fewer than 20 times in training",
-    "ngram_recurrence_fraction": "that stood in the same context before",
-    "recurrence_beyond_context": "that stood before only further back, up to four contexts",
     "duplicate_train_fraction": "that stood there before",
     "validation_loss_increase_after_best": (
         "of the validation loss, from the best epoch to the last"
@@ -137,7 +134,7 @@ EXPECTED = "{expected}"
 
 
 def reference_range_text(page: str) -> str:
-    """The ranges that the doctor takes for healthy, of the readings that `page` is about, with
+    """Return the reference ranges of the metrics that `page` is about, with
     whose numbers they are."""
     texts_by_source: dict[str, list[str]] = {}
     for metric in PAGE_METRICS[page]:
@@ -151,7 +148,7 @@ def reference_range_text(page: str) -> str:
 
 
 def expected_range_text(cause: Cause) -> str:
-    """What the doctor expects to read if `cause` holds, beside what is healthy."""
+    """Return the expected metrics of `cause` beside the reference ranges."""
     signs = [_expected(e) for e in cause.expected_ranges if e.weight > 0]
     needed = [_expected(e) for e in cause.expected_ranges if e.weight == 0]
     sentences = [f"The doctor suspects it by: {'; '.join(signs)}."] if signs else []

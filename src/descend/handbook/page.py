@@ -3,7 +3,7 @@
 A page is a Markdown file in `pages/`: a head of `key: value` lines between two lines of `---`,
 then the seven `HEADINGS` in order. `{facts}` in it stands for default, bounds and presets, which
 are filled in from the configuration so that no page can disagree with it; `{healthy}` for the
-ranges that the doctor takes for healthy.
+reference ranges of the diagnosis.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Page(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """The page as Markdown."""
+        """Return the page as Markdown."""
         return page_text(self.title, self.sections, self.see_also)
 
 
@@ -78,7 +78,7 @@ def load_markdown_pages() -> dict[str, Page]:
 
 
 def parse_page(name: str, content: str) -> Page:
-    """The page that stands in file `name`.md; `ValueError` says what is wrong with it."""
+    """Return the page that stands in file `name`.md; `ValueError` says what is wrong with it."""
     opening, head, body = (*content.split("---\n", 2), "", "")[:3]
     fields = {key: value for key, _, value in (x.partition(": ") for x in head.splitlines())}
     if opening or fields.keys() - {"aliases"} != {"name", "title", "group", "see_also"}:

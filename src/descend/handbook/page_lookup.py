@@ -21,7 +21,7 @@ def load_all_pages() -> dict[str, Page]:
 
 
 def find_page(what: str) -> Page:
-    """The page that `what` names in any spelling; `UserError` suggests the nearest."""
+    """Return the page that `what` names in any spelling; `UserError` suggests the nearest."""
     names = _names()
     query = _plain(what)
     for spelling in (query, query.removesuffix("s"), query + "s"):

@@ -53,7 +53,7 @@ def describe_bounds(name: str) -> str:
 
 
 def format_value(value: object) -> str:
-    """A value as a page shows it."""
+    """Return a value as a page shows it."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, int | float):
@@ -66,7 +66,7 @@ def format_value(value: object) -> str:
 
 
 def format_setting(value: object) -> str:
-    """The same for a setting, which may not be set (None)."""
+    """Return the same for a setting, which may not be set (None)."""
     return "not set" if value is None else format_value(value)
 
 
@@ -84,7 +84,7 @@ def _default(name: str) -> str:
 
 
 def _constraints(field: Any) -> list[Any]:
-    """The bounds of a field; of its first kind where it may be of several."""
+    """Return the bounds of a field; of its first kind where it may be of several."""
     if field.metadata and any(hasattr(c, k) for c in field.metadata for k in _BOUND_TEXTS):
         return list(field.metadata)
     for option in get_args(field.annotation):

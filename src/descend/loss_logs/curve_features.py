@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from descend.loss_logs.log import LogEntry, LossLog
 from descend.metrics.extrapolation import mask_at_peak_lr
-from descend.metrics.periodicity import period
+from descend.metrics.periodicity import period, running_mean
 from descend.metrics.power_law import CurveExtrapolation, extrapolate_curve
 
 Floats = NDArray[np.float64]
@@ -56,8 +56,6 @@ class CurveFeatures(msgspec.Struct, frozen=True, kw_only=True):
     """Mean over the last twentieth."""
     lowest: float
     """The lowest smoothed loss (running mean over a twentieth)."""
-    early_loss_drop: float
-    """Share of the whole fall that came in the first tenth of the run."""
     slope_per_doubling: float
     """Nats by which the loss falls while the run doubles, from its second half; negative: rises."""
     slope_std_error: float
@@ -96,9 +94,7 @@ class CurveFeatures(msgspec.Struct, frozen=True, kw_only=True):
     """Validation minus training at the end."""
     training_after_best: float | None
     """Fall of the training loss after validation was at its best (nats)."""
-    rate_first: float | None
     rate_highest: float | None
-    rate_last: float | None
     gradient_norm_not_finite: bool
 
 
@@ -118,8 +114,6 @@ def extract_curve_features(log: LossLog) -> CurveFeatures | None:
     slope, error = slope_per_doubling(x, y)
     late = slice(len(y) // 2, None)
     noise = float(np.std(y[late] - smooth[late]))
-    early = smooth[x <= x[0] + 0.1 * (x[-1] - x[0])]
-    fall = float(y[0] - smooth[-1])
     v = _validation(validation, training)
     rates = [e.learning_rate for e in log.entries if e.learning_rate is not None]
     norms = [e.gradient_norm for e in log.entries if e.gradient_norm is not None]
@@ -137,7 +131,6 @@ def extract_curve_features(log: LossLog) -> CurveFeatures | None:
         start=float(y[:edge].mean()),
         end=float(y[-edge:].mean()),
         lowest=float(smooth.min()),
-        early_loss_drop=float(y[0] - early.min()) / fall if fall > 0 else 0.0,
         slope_per_doubling=slope,
         slope_std_error=error,
         noise=noise,
@@ -151,9 +144,7 @@ def extract_curve_features(log: LossLog) -> CurveFeatures | None:
         extrapolation=_extrapolate_at_peak_lr(log.entries, x, y),
         highest_rise=float((smooth - np.minimum.accumulate(smooth)).max()),
         first_nonfinite=first_bad,
-        rate_first=rates[0] if rates else None,
         rate_highest=max(rates, default=None),
-        rate_last=rates[-1] if rates else None,
         gradient_norm_not_finite=any(not math.isfinite(n) for n in norms),
         **v,
     )
@@ -168,16 +159,6 @@ def _flat_since(places: Floats, smooth: Floats, error: float) -> float:
 def averaged(losses: int) -> int:
     """How many of so many losses are averaged at the start and at the end, and smoothed over."""
     return max(1, round(EDGE * losses))
-
-
-def running_mean(values: Floats, width: int) -> Floats:
-    """Centred mean over `width` values, over fewer at the ends; same length."""
-    total = np.concatenate(([0.0], np.cumsum(values)))
-    at = np.arange(len(values))
-    low = np.maximum(at - (width - 1) // 2, 0)
-    high = np.minimum(at + width // 2 + 1, len(values))
-    mean: Floats = (total[high] - total[low]) / (high - low)
-    return mean
 
 
 def slope_per_doubling(positions: Floats, losses: Floats) -> tuple[float, float]:

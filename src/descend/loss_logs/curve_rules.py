@@ -135,10 +135,6 @@ def _went_on(curve: CurveFeatures) -> bool:
     return curve.finite_at_end and lost <= FEW_LOST * curve.points and curve.end < curve.start
 
 
-def _all_points(curve: CurveFeatures) -> int:
-    return curve.points
-
-
 def _first_place(shape: Shape) -> float:
     return shape.log.entries[0].position if shape.log.entries else 0.0
 

@@ -57,17 +57,14 @@ def expected_loss_range(corpus: str | None, vocab_size: int | None) -> ExpectedL
 
 
 def _of_text(corpus: str, vocab_size: int | None) -> ExpectedLoss:
-    from descend.data.prepare import prepare_documents, prepare_tokenizer, prepare_tokens
-    from descend.training.recipe import choose_vocabulary
+    from descend.training.assembly import tokenize_corpus
 
     small = vocab_size is not None and vocab_size < 257
     config = make_config(
         {"corpus_dir": corpus, "tokenizer": "char" if small else "bpe"}
         | ({} if small else {"vocab_size": vocab_size})
     )
-    text = prepare_documents(config)
-    size = choose_vocabulary(config, text.train_bytes)
-    info = prepare_tokens(text, prepare_tokenizer(text, config.tokenizer, size)).info
+    info = tokenize_corpus(config).info
     guess = math.log(vocab_size or info.vocab_size)
     baselines = info.ngram_baselines
     return ExpectedLoss(

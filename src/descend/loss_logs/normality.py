@@ -256,8 +256,11 @@ def is_flat(curve: CurveFeatures) -> bool:
     return run > 0 and fell and curve.length - curve.flat_since >= FLAT_SHARE * run
 
 
-def from_the_start(curve: CurveFeatures, *, first_steps: float = 10, share: float = 0.02) -> bool:
-    """Whether the first entry is of the beginning, as far as places tell: within so many steps, or
-    such a share of the log."""
-    near = curve.first_position <= max(first_steps, share * curve.length)
+NEAR_START_STEPS, NEAR_START_FRACTION = 10, 0.02
+"""Steps, or share of the log, within which a first entry is of the beginning."""
+
+
+def from_the_start(curve: CurveFeatures) -> bool:
+    """Whether the first entry is of the beginning, as far as places tell."""
+    near = curve.first_position <= max(NEAR_START_STEPS, NEAR_START_FRACTION * curve.length)
     return curve.unit == "steps" and curve.length > 0 and near

@@ -35,9 +35,6 @@ class MemorizationResult(msgspec.Struct, frozen=True):
     number any more."""
     loss: float
     """Nats per token after the last of them."""
-    bits_per_parameter: float
-    """Bits of the sequences that it knows by then, over its parameters; the most that trained
-    transformers hold is about 2 (Allen-Zhu and Li 2024) to 3.6 (Morris et al. 2025)."""
 
 
 def train_on_random_tokens(
@@ -76,6 +73,4 @@ def train_on_random_tokens(
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-    parameters = sum(p.numel() for p in model.parameters())
-    bits = max(0.0, math.log(vocab_size) - now) / math.log(2) * sequences * seq_len
-    return MemorizationResult(sequences, steps, updates, now, bits / parameters)
+    return MemorizationResult(sequences, steps, updates, now)

@@ -37,7 +37,7 @@ def period(places: Floats, losses: Floats) -> float | None:
         places = places[:whole].reshape(-1, group)[:, 0]
     begin = round(EARLY * len(losses))
     width = max(3, len(losses) // WINDOW)
-    rest = (losses - _smooth(losses, width))[begin:]
+    rest = (losses - running_mean(losses, width))[begin:]
     rest = rest - rest.mean()
     spread = float(np.std(rest))
     if spread <= MIN_RELATIVE_AMPLITUDE * abs(float(losses[begin:].mean())):
@@ -56,7 +56,8 @@ def period(places: Floats, losses: Floats) -> float | None:
     return None
 
 
-def _smooth(values: Floats, width: int) -> Floats:
+def running_mean(values: Floats, width: int) -> Floats:
+    """Centred mean over `width` values, over fewer at the ends; same length."""
     total = np.concatenate(([0.0], np.cumsum(values)))
     at = np.arange(len(values))
     low = np.maximum(at - (width - 1) // 2, 0)

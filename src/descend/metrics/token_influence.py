@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import torch
 from torch import Tensor
 
 MIN_LOGIT_CHANGE = 1e-5
@@ -16,15 +13,3 @@ def relative_logit_change(base: Tensor, other: Tensor) -> Tensor:
     """Change of each logit as a share of the root mean square of all of `base`; same shape."""
     size = base.float().square().mean().sqrt().clamp_min(1e-30)
     return (other.float() - base.float()).abs() / size
-
-
-def logit_change_by_position(
-    forward: Callable[[Tensor], Tensor], ids_BT: Tensor, changed_BT: Tensor
-) -> Tensor:
-    """Largest move of any logit at each position, (T,); free of a verdict.
-
-    A causal network gives 0 (up to rounding) before the first position where the ids differ.
-    Cost: two forwards.
-    """
-    with torch.no_grad():
-        return relative_logit_change(forward(ids_BT), forward(changed_BT)).amax((0, 2))

@@ -13,7 +13,7 @@ import numpy as np
 from descend.runs.events import Epoch, Step, WeightUpdateStats
 
 WINDOW = 50
-"""Steps over which a running median of the loss is taken, to call single steps spikes of it."""
+"""Steps in a row whose mean loss is the level of the curve; fewer norms have no percentiles."""
 
 
 def initial_loss_ratio(steps: Sequence[Step], vocab_size: int) -> float | None:
@@ -51,15 +51,6 @@ def gradient_norm_p99_over_p50(steps: Sequence[Step]) -> float | None:
     if len(norms) < WINDOW:
         return None
     return float(np.quantile(norms, 0.99) / max(float(np.median(norms)), 1e-12))
-
-
-def loss_noise_std(steps: Sequence[Step]) -> float | None:
-    """Standard deviation of the step losses around their running median, second half (nats)."""
-    losses = np.array([s.loss for s in steps[len(steps) // 2 :]])
-    if len(losses) < 2 * WINDOW:
-        return None
-    windows = np.lib.stride_tricks.sliding_window_view(losses, WINDOW)
-    return float((losses[WINDOW // 2 :][: len(windows)] - np.median(windows, axis=1)).std())
 
 
 def max_loss_increase(steps: Sequence[Step]) -> float | None:

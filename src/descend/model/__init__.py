@@ -1,1 +1,1 @@
-"""The network, what it costs, and how it writes."""
+"""The network, its cost, and text generation."""

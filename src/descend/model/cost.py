@@ -20,7 +20,7 @@ FLOAT32 = 4
 
 
 def parameter_count(shape: ModelShape) -> int:
-    """Trained numbers of the network; `gpt` shares token embedding and head."""
+    """Count the trained parameters; `gpt` shares token embedding and head."""
     V, D, L = shape.vocab_size, shape.embed_dim, shape.num_layers
     total = V * D + L * block_matrix_parameters(shape)
     if shape.architecture == "gpt":
@@ -31,7 +31,7 @@ def parameter_count(shape: ModelShape) -> int:
 
 
 def block_matrix_parameters(shape: ModelShape) -> int:
-    """Numbers in the matrices of one block: attention 4 D², feed-forward 2 D M."""
+    """Count the parameters in the matrices of one block: attention 4 D², feed-forward 2 D M."""
     return 4 * shape.embed_dim**2 + 2 * shape.embed_dim * shape.ff_dim
 
 
@@ -59,7 +59,7 @@ def training_flops_per_token(
 
 
 class TrainingMemory(msgspec.Struct, frozen=True):
-    """Bytes that training holds at its peak, by what they are for."""
+    """The peak memory of training in bytes, by purpose."""
 
     weights: int
     gradients: int
@@ -72,7 +72,7 @@ class TrainingMemory(msgspec.Struct, frozen=True):
 
     @property
     def total(self) -> int:
-        """All of it, in bytes; Python and torch themselves (some 300 MB) come on top."""
+        """Sum all parts in bytes. Python and torch themselves (some 300 MB) are not included."""
         snapshots = self.best_weights + self.rollback_snapshot
         return self.weights + self.gradients + self.optimizer + self.activations + snapshots
 
@@ -123,7 +123,7 @@ def activation_bytes(
     dropout: bool = False,
     activation_checkpointing: bool = False,
 ) -> int:
-    """Bytes that the forward pass keeps for the way back, at their peak; an estimate.
+    """Estimate the peak bytes that the forward pass stores for the backward pass.
 
     A block keeps, a token: `STREAM` times D (inputs and outputs of norms and matrices, query,
     key and value), 2 M (feed-forward before and after its bend) and H T attention weights

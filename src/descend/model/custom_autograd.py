@@ -1,4 +1,4 @@
-"""Small operations between the large products, with gradients worked out by hand.
+"""Small operations between the large products, with gradients written by hand.
 
 Each is what torch would make of the plain line beside it. Torch goes over the numbers once for
 every operation and once or twice more for its gradient; here both ways take as few rounds as they
@@ -16,14 +16,14 @@ from torch.nn import functional as F
 
 
 def use_custom_backward(x: Tensor) -> bool:
-    """Whether gradients of `x` are wanted where working them out by hand is quicker."""
+    """Return whether `x` needs gradients and the hand-written ones are faster."""
     needs_gradient = torch.is_grad_enabled() and x.requires_grad
     quicker = x.device.type == "cpu" and x.dtype == torch.float32
     return needs_gradient and quicker and not torch.compiler.is_compiling()
 
 
 def squared_relu(x: Tensor) -> Tensor:
-    """The square of what is above zero, and zero."""
+    """Return the square of positive values, and zero for others."""
     if not use_custom_backward(x):
         return F.relu(x).square()
     y: Tensor = _SquaredReLU.apply(x)  # type: ignore[no-untyped-call]
@@ -45,7 +45,7 @@ class _SquaredReLU(torch.autograd.Function):
 
 
 class RMSNorm(nn.RMSNorm):
-    """Each position divided by the root of its mean square, times a weight for each feature."""
+    """Divide each position by the root of its mean square and multiply by a weight a feature."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not use_custom_backward(x):
@@ -76,7 +76,7 @@ class _RMSNorm(torch.autograd.Function):
 
 
 def apply_rotary(x_BHTK: Tensor, cos_TJ: Tensor, sin_TJ: Tensor) -> Tensor:
-    """Turn each pair (i, i + K/2) of a head by the angle of its position; J is K/2."""
+    """Rotate each pair (i, i + K/2) of a head by the angle of its position; J is K/2."""
     if use_custom_backward(x_BHTK):
         turned: Tensor = _Rotate.apply(x_BHTK, cos_TJ, sin_TJ)  # type: ignore[no-untyped-call]
         return turned

@@ -1,4 +1,4 @@
-"""Writing: one token after the other, for a batch of prompts, as ids or as a stream of text.
+"""Text generation, token by token, for a batch of prompts, as ids or as a stream of text.
 
 Rows of a batch stand aligned at their beginnings, so that all have the same positions and none
 needs padding or a mask: the batch is read up to the end of the shortest prompt, and from there a
@@ -62,7 +62,7 @@ class TextChunk(msgspec.Struct, frozen=True):
 
 
 class Completion(msgspec.Struct, frozen=True):
-    """What was written after one prompt; `token_ids` include the token that ended it."""
+    """The continuation of one prompt. `token_ids` include the token that ended it."""
 
     text: str
     token_ids: list[int]
@@ -80,7 +80,7 @@ def generate(
     seed: int = 0,
     context: int | None = None,
 ) -> Iterator[GeneratedToken]:
-    """New tokens of all `prompts`, as they come, in order of row at each position.
+    """Yield the new tokens of all `prompts`, in order of row at each position.
 
     An empty prompt starts from `end_id`. A row ends with `end_id`, after `max_new_tokens`, or
     when `stop(row, id)`, called once for each new token but `end_id`, is true. Each row draws
@@ -118,7 +118,7 @@ def generate(
 
 @dataclass
 class _Batch:
-    """The rows still being written. `ids_BS` (B, window + 1) on the CPU holds the context of
+    """The unfinished rows. `ids_BS` (B, window + 1) on the CPU holds the context of
     each, of which `lengths` tokens are known: all of its prompt, and what was written."""
 
     rows: list[int]
@@ -142,7 +142,7 @@ class _Batch:
         self.cache.select_rows(indices)
 
     def slide(self) -> None:
-        """All rows are full, since prompts are cut to fit: go on with the last part of each."""
+        """Continue with the last part of each row; all rows are full, since prompts fit."""
         window = self.ids_BS.shape[1] - 1
         num_context_tokens = _context_after_slide(window)
         self.ids_BS[:, :num_context_tokens] = self.ids_BS[
@@ -153,7 +153,7 @@ class _Batch:
 
 
 def _context_after_slide(window: int) -> int:
-    """Tokens of a full context that are kept when it slides."""
+    """Return how many tokens of a full context remain when it slides."""
     return max(1, window * 3 // 4)
 
 
@@ -200,7 +200,7 @@ def _read(model: Transformer, batch: _Batch, length: int) -> Tensor:
 def _choose(
     logits_BV: Tensor, batch: _Batch, free: list[int], sampling_options: SamplingOptions
 ) -> list[int]:
-    """The next token of each row in `free`."""
+    """Choose the next token of each row in `free`."""
     length = batch.lengths[free[0]]
     so_far_BT = batch.ids_BS[free, :length].to(logits_BV.device)
     processed_BV = apply_logits_processors(logits_BV[free], so_far_BT, sampling_options)
@@ -239,7 +239,7 @@ def generate_text(
     seed: int = 0,
     context: int | None = None,
 ) -> Iterator[TextChunk]:
-    """What `generate` gives, as text: each row ends before the first of `stop_strings` too."""
+    """Yield the output of `generate` as text. Each row also ends before a stop string."""
     streams = [TextStream(tokenizer, stop_strings) for _ in prompts]
     tokens = generate(
         model,
@@ -257,7 +257,7 @@ def generate_text(
 
 
 def collect_completions(chunks: Iterator[TextChunk], rows: int) -> list[Completion]:
-    """The whole of what `generate_text` gives for `rows` prompts, put together by row."""
+    """Join the output of `generate_text` for `rows` prompts by row."""
     texts: list[list[str]] = [[] for _ in range(rows)]
     ids: list[list[int]] = [[] for _ in range(rows)]
     finishes: list[FinishReason] = ["length"] * rows
@@ -269,7 +269,7 @@ def collect_completions(chunks: Iterator[TextChunk], rows: int) -> list[Completi
 
 
 class TextStream:
-    """Tokens in, text out as soon as it is certain, for one row.
+    """Decode the tokens of one row to text as soon as the text is certain.
 
     Held back: bytes at the end that may be half a character (at most three; dropped if nothing
     follows), and the beginning of what may become a stop string.
@@ -289,7 +289,7 @@ class TextStream:
         self.stopped = False
 
     def push(self, token: int) -> bool:
-        """Take in one token; true once a stop string stands in the text."""
+        """Add a token. Return whether the text contains a stop string."""
         if self.stopped:
             return True
         self._tokens.append(token)
@@ -309,14 +309,14 @@ class TextStream:
         return self.stopped
 
     def flush(self, last: bool = False) -> str:
-        """The text that is certain by now; with `last`, all of it, since nothing follows."""
+        """Return the text that is certain by now; with `last`, all of it."""
         num_withheld = 0 if last or self.stopped else self._begun_stop()
         text = self._text[: len(self._text) - num_withheld]
         self._text = self._text[len(text) :]
         return text
 
     def _begun_stop(self) -> int:
-        """Characters at the end of the text that begin a stop string."""
+        """Count the characters at the end of the text that begin a stop string."""
         max_length = max(map(len, self._stops), default=0) - 1
         for count in range(min(max_length, len(self._text)), 0, -1):
             if any(stop.startswith(self._text[-count:]) for stop in self._stops):

@@ -1,4 +1,4 @@
-"""A look at the header of a safetensors file before the library reads it."""
+"""Checks of the header of a safetensors file before the library reads it."""
 
 from __future__ import annotations
 

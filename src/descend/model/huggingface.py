@@ -1,4 +1,4 @@
-"""Our network in the layouts of `transformers`, and back: names, orientation, config.json.
+"""Conversion to and from the layouts of `transformers`: names, orientation, config.json.
 
 Both architectures are networks that `transformers` ships, so a saved folder needs no code of
 ours: `gpt` is GPT-2, `modern` is Arcee. What differs stands in the tables; the functions
@@ -21,11 +21,11 @@ from descend.errors import RunFolderError
 from descend.model.header import check_header
 from descend.model.sampling import SamplingOptions
 from descend.model.shape import Architecture, ModelShape
-from descend.model.transformer import NORM_EPSILON, ROTARY_BASE, Attention, Transformer
+from descend.model.transformer import NORM_EPSILON, ROTARY_BASE, Transformer
 
 
 class WeightMapping(NamedTuple):
-    """One weight as `transformers` keeps it, and which of ours it is.
+    """A weight of `transformers` and the weights of descend that it corresponds to.
 
     Several names of ours: theirs is ours, one below the other. `transposed`: GPT-2 keeps its
     matrices as (inputs, outputs), torch's Linear as (outputs, inputs).
@@ -41,7 +41,7 @@ def _all_three(kind: str) -> tuple[str, ...]:
 
 
 class ArchitectureLayout(NamedTuple):
-    """How `transformers` writes one architecture down."""
+    """The layout of an architecture in `transformers`."""
 
     sizes: dict[str, str]
     """Field of `ModelShape` to key of config.json."""
@@ -163,7 +163,7 @@ RESTORE_HINT = "restore it from a copy or train again"
 
 
 def to_huggingface(model: Transformer, end_id: int) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """config.json and the weights of `model`, on the CPU, as `transformers` names them."""
+    """Return config.json and the weights of `model`, on the CPU, by the names of `transformers`."""
     shape, state = model.shape, model.state_dict()
     layout = LAYOUTS[shape.architecture]
     weights = list(_weights(layout, shape.num_layers))
@@ -189,11 +189,8 @@ def to_huggingface(model: Transformer, end_id: int) -> tuple[dict[str, Any], dic
 def from_huggingface(
     config: Mapping[str, Any],
     state: Mapping[str, Tensor],
-    *,
-    dropout_rate: float = 0.0,
-    attention: Attention = "matmul",
 ) -> Transformer:
-    """The network that config.json and the weights describe, in float32 on the CPU.
+    """Build the network of a config.json and its weights, in float32 on the CPU.
 
     `RunFolderError` for another kind of network, and for weights that are missing, too many or
     of another shape. Uses no random numbers.
@@ -216,13 +213,13 @@ def from_huggingface(
     if "head.weight" not in ours:  # tied
         ours["head.weight"] = ours["token_embedding.weight"]
     with torch.random.fork_rng(devices=[]):  # building draws weights, which are overwritten
-        model = Transformer(shape, dropout_rate, attention)
+        model = Transformer(shape)
     model.load_state_dict(ours)
     return model.eval()
 
 
 def shape_from_config(config: Mapping[str, Any]) -> ModelShape:
-    """The sizes that config.json gives; `RunFolderError` if it is not of a network of ours."""
+    """Read the sizes from config.json; `RunFolderError` for another kind of network."""
     known = {layout.fixed["model_type"]: name for name, layout in LAYOUTS.items()}
     architecture = known.get(str(config.get("model_type")))
     if architecture is None:
@@ -274,7 +271,7 @@ def _with_full_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _weights(layout: ArchitectureLayout, num_layers: int) -> Iterator[WeightMapping]:
-    """All weights of a network of `num_layers` blocks, by their full names."""
+    """List all weights of a network of `num_layers` blocks, by their full names."""
     yield from layout.outer
     for n in range(num_layers):
         ours, theirs = OURS_BLOCK.format(n), layout.theirs_block.format(n)
@@ -311,12 +308,12 @@ def _unfit(actual: str, expected: str) -> RunFolderError:
 
 
 def weights_to_bytes(state: Mapping[str, Tensor]) -> bytes:
-    """What belongs into model.safetensors."""
+    """Return the content of model.safetensors."""
     return save(dict(state), metadata={"format": "pt"})  # transformers 4 wants to be told
 
 
 def weights_from_bytes(content: bytes) -> dict[str, Tensor]:
-    """The weights in a model.safetensors; `RunFolderError` if it is damaged."""
+    """Read the weights of a model.safetensors; `RunFolderError` if it is damaged."""
     try:
         check_header(content)
         return load(content)
@@ -333,7 +330,7 @@ def weights_from_bytes(content: bytes) -> dict[str, Tensor]:
 
 
 def generation_config(end_id: int) -> dict[str, Any]:
-    """generation_config.json: our defaults, for `model.generate` of `transformers`."""
+    """Return generation_config.json with the defaults of descend, for `transformers`."""
     sampling_options = SamplingOptions()
     return {
         "do_sample": not sampling_options.greedy,
@@ -349,7 +346,7 @@ def generation_config(end_id: int) -> dict[str, Any]:
 
 
 def tokenizer_config(max_seq_len: int, chat_template: str | None = None) -> dict[str, Any]:
-    """tokenizer_config.json: makes `AutoTokenizer` take tokenizer.json as it is.
+    """Return a tokenizer_config.json with which `AutoTokenizer` reads tokenizer.json as it is.
 
     `split_special_tokens`: as with us, text that spells the end token does not become it.
     """

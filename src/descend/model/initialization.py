@@ -1,4 +1,4 @@
-"""The weights that training starts from: a pure function of shape and seed."""
+"""Initial weights, a pure function of shape and seed."""
 
 from __future__ import annotations
 

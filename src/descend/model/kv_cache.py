@@ -1,4 +1,4 @@
-"""Keys and values of the positions already read, so that each new token costs one position."""
+"""Keys and values of earlier positions, so that each new token costs one position."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from descend.model.shape import ModelShape
 
 
 class KeyValueCache:
-    """Room for `shape.max_seq_len` positions of `batch` texts, filled from the front.
+    """Stores up to `shape.max_seq_len` positions of `batch` texts, from the front.
 
     `length` counts the positions that are complete in all layers; the model moves it on once
     at the end of a forward pass, and setting it back forgets the positions after it.
@@ -36,6 +36,6 @@ class KeyValueCache:
         return self.keys_LBHSK[layer, :, :, :end], self.values_LBHSK[layer, :, :, :end]
 
     def select_rows(self, rows: list[int]) -> None:
-        """Forget all texts of the batch but `rows`."""
+        """Remove all texts of the batch but `rows`."""
         self.keys_LBHSK = self.keys_LBHSK[:, rows]
         self.values_LBHSK = self.values_LBHSK[:, rows]

@@ -1,4 +1,4 @@
-"""From logits to the next token: what is ruled out, and the draw.
+"""Sampling of the next token from logits: filters, and the draw.
 
 The functions take and give logits (B, V) and mean what the logits processors of `transformers`
 mean, in the same order: repetition penalty and repeated n-grams on every text; temperature,
@@ -20,7 +20,7 @@ from descend.errors import ConfigError
 
 
 class SamplingOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How the next token is chosen; `ConfigError` names a key that is out of bounds."""
+    """The options of sampling; `ConfigError` names a key that is out of bounds."""
 
     temperature: float = 0.9
     """Logits are divided by it: below 1 likelier tokens gain, above 1 they lose."""
@@ -52,7 +52,7 @@ class SamplingOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_sampling_options(values: Mapping[str, Any]) -> SamplingOptions:
-    """Checked `SamplingSettings`; `ConfigError` names an unknown key or a value out of bounds."""
+    """Return checked options; `ConfigError` names an unknown key or a value out of bounds."""
     known = list(SamplingOptions.__struct_fields__)
     for key in values:
         if key not in known:
@@ -80,7 +80,7 @@ def _whole(key: str, value: object) -> None:
 def apply_logits_processors(
     logits_BV: Tensor, so_far_BT: Tensor, sampling_options: SamplingOptions
 ) -> Tensor:
-    """Logits (B, V) after all of `settings`; -inf for what is ruled out."""
+    """Apply all filters to logits (B, V). Excluded tokens get -inf."""
     logits_BV = penalize_repetition(logits_BV, so_far_BT, sampling_options.repetition_penalty)
     logits_BV = ban_repeated_ngrams(logits_BV, so_far_BT, sampling_options.no_repeat_ngram_size)
     if sampling_options.greedy:
@@ -92,7 +92,7 @@ def apply_logits_processors(
 
 
 def penalize_repetition(logits_BV: Tensor, so_far_BT: Tensor, penalty: float) -> Tensor:
-    """Positive logits of the tokens in `so_far_BT` divided by `penalty`, negative multiplied."""
+    """Divide positive logits of the tokens in `so_far_BT` by `penalty`, multiply negative ones."""
     if penalty == 1.0:
         return logits_BV
     penalized_BT = logits_BV.gather(1, so_far_BT)
@@ -101,7 +101,7 @@ def penalize_repetition(logits_BV: Tensor, so_far_BT: Tensor, penalty: float) ->
 
 
 def ban_repeated_ngrams(logits_BV: Tensor, so_far_BT: Tensor, size: int) -> Tensor:
-    """-inf for each token that would end a sequence of `size` tokens already in `so_far_BT`.
+    """Set -inf for each token that would end a sequence of `size` tokens already in `so_far_BT`.
 
     Where nothing would be left (a tiny vocabulary), the row stays as it was: `transformers`
     would have no token to choose there.
@@ -120,7 +120,7 @@ def ban_repeated_ngrams(logits_BV: Tensor, so_far_BT: Tensor, size: int) -> Tens
 
 
 def filter_top_k(logits_BV: Tensor, k: int) -> Tensor:
-    """-inf below the k-th highest logit; ties with it stay."""
+    """Set -inf below the k-th highest logit. Ties with it stay."""
     if k == 0 or k >= logits_BV.shape[1]:
         return logits_BV
     kth_B1 = logits_BV.topk(k).values[:, -1:]
@@ -128,7 +128,7 @@ def filter_top_k(logits_BV: Tensor, k: int) -> Tensor:
 
 
 def filter_top_p(logits_BV: Tensor, p: float) -> Tensor:
-    """-inf outside the smallest set of likeliest tokens whose probabilities reach `p`."""
+    """Set -inf outside the smallest set of likeliest tokens whose probabilities reach `p`."""
     if p >= 1.0:
         return logits_BV
     ascending_BV, order_BV = logits_BV.sort()
@@ -138,7 +138,7 @@ def filter_top_p(logits_BV: Tensor, p: float) -> Tensor:
 
 
 def filter_min_p(logits_BV: Tensor, fraction: float) -> Tensor:
-    """-inf for tokens less probable than `share` times the likeliest one."""
+    """Set -inf for tokens less probable than `share` times the likeliest one."""
     if fraction == 0.0:
         return logits_BV
     probs_BV = logits_BV.softmax(-1)
@@ -147,7 +147,7 @@ def filter_min_p(logits_BV: Tensor, fraction: float) -> Tensor:
 
 
 def sample_tokens(logits_BV: Tensor, uniform_B: list[float]) -> list[int]:
-    """One token id a row: where the row's number in [0, 1) falls on its summed probabilities.
+    """Sample a token id a row: where the row's number in [0, 1) falls on its summed probabilities.
 
     Numbers given from outside make a row's draw independent of the other rows and of the device.
     Never a token of logit -inf.
@@ -163,5 +163,5 @@ def sample_tokens(logits_BV: Tensor, uniform_B: list[float]) -> list[int]:
 
 
 def greedy_tokens(logits_BV: Tensor) -> list[int]:
-    """The token id of the highest logit of each row; the lowest id among equals."""
+    """Return the token id of the highest logit of each row, the lowest id among equals."""
     return [int(i) for i in logits_BV.argmax(-1).tolist()]

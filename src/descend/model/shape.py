@@ -1,4 +1,4 @@
-"""The sizes that fix a network, and nothing else."""
+"""The sizes that define a network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Architecture = Literal["gpt", "modern"]
 
 
 class ModelShape(msgspec.Struct, frozen=True):
-    """What must be known to build the network: no training setting, no machine."""
+    """The sizes needed to build the network, without training settings or machine."""
 
     architecture: Architecture
     vocab_size: int
@@ -29,7 +29,7 @@ class ModelShape(msgspec.Struct, frozen=True):
 
 
 def shape_from_run_config(config: RunConfig, vocab_size: int) -> ModelShape:
-    """The network that `config` asks for, over a vocabulary of `vocab_size` tokens."""
+    """Return the sizes of a configuration, for a vocabulary of `vocab_size` tokens."""
     return ModelShape(
         architecture=config.architecture,
         vocab_size=vocab_size,

@@ -60,7 +60,7 @@ class Transformer(nn.Module):
             self.head.weight = self.token_embedding.weight  # tied, as in GPT-2
 
     def set_attention(self, kernel: Attention) -> None:
-        """Compute attention in another `kernel` from here on; the weights stay."""
+        """Switch attention to another `kernel`. The weights stay."""
         for module in self.modules():
             if isinstance(module, SelfAttention):
                 module.kernel = kernel
@@ -68,7 +68,7 @@ class Transformer(nn.Module):
     def forward(
         self, ids_BT: Tensor, cache: KeyValueCache | None = None, last_only: bool = False
     ) -> Tensor:
-        """Logits (B, T, V); with a `cache`, `ids_BT` continue what it holds and are added to it.
+        """Return logits (B, T, V). With a `cache`, `ids_BT` continue its positions.
 
         `last_only` gives (B, 1, V): who generates needs no logits of the positions before.
         """
@@ -107,7 +107,7 @@ class Transformer(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then feed-forward, each added to what came in (pre-norm)."""
+    """Attention, then feed-forward, each added to its input (pre-norm)."""
 
     def __init__(self, shape: ModelShape, dropout_rate: float, attention: Attention) -> None:
         super().__init__()
@@ -132,7 +132,7 @@ class Block(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Each position gathers from itself and the positions before it."""
+    """Causal attention: each position reads itself and the positions before it."""
 
     def __init__(self, shape: ModelShape, dropout_rate: float, kernel: Attention) -> None:
         super().__init__()
@@ -185,7 +185,7 @@ class SelfAttention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Each position by itself: widen, bend, narrow."""
+    """A feed-forward network a position: expand, activate, project."""
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
@@ -228,7 +228,7 @@ def _future_mask(T: int, S: int, like: Tensor) -> Tensor:
 
 
 def rotary_angles(positions_T: Tensor, shape: ModelShape) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of each position's angles, (T, K / 2) each, in float32."""
+    """Return cosine and sine of each position's angles, (T, K / 2) each, in float32."""
     exponents = torch.arange(0, shape.head_dim, 2, device=positions_T.device) / shape.head_dim
     angles = positions_T.float()[:, None] * ROTARY_BASE**-exponents
     return angles.cos(), angles.sin()

@@ -24,13 +24,16 @@ from descend.planner.machine_benchmark import (
     calibrate_to_config,
 )
 from descend.planner.plan import (
+    MAX_USEFUL_EPOCH_FACTOR,
     MIN_MINUTES,
+    SHORTER,
     Prediction,
     TrainingPlan,
     choose_config,
+    law_input,
     plan_for_target_loss,
 )
-from descend.planner.scaling_law import load_scaling_law
+from descend.planner.scaling_law import ScalingLaw, load_scaling_law
 from descend.planner.step_time import StepTimeModel
 from descend.training.execution.autotune import COMPILE_SECONDS, EXPECTED_COMPILE_SPEEDUP
 from descend.training.recipe import choose_token_dropout
@@ -188,12 +191,25 @@ def check_bounds(
             raise ConfigError(name, f"{value:g}", "a number above 0", "choose one above 0")
 
 
-SPARE_STEPS = 1.3
+SPARE_STEPS = 2.0
 """Steps that a run with a time limit may make, over those planned: a machine that is quicker than
-it was when it was timed is made use of. The schedule follows the clock either way."""
+it was when it was timed is made use of, as far as more passes over the text do not overfit. The
+run itself chooses its end step (`training.end_step`)."""
 
-USES_ALL = 0.95
-"""Share of the minutes from which a plan is taken to be limited by them, not by the text."""
+
+def count_useful_steps(plan: TrainingPlan, law: ScalingLaw) -> int:
+    """Steps of the planned network from which more passes over the text would only overfit."""
+    setting = law_input(plan)
+    useful_epochs = 1 + MAX_USEFUL_EPOCH_FACTOR * math.exp(law.parameters[5])
+    steps = int(useful_epochs * setting.train_tokens / setting.batch_tokens)
+    best = math.inf
+    while steps > plan.predicted.steps:
+        tokens = steps * setting.batch_tokens
+        expected = law.bits_per_byte(msgspec.structs.replace(setting, tokens=tokens))
+        if expected >= best:
+            return int(steps / SHORTER)
+        best, steps = expected, int(SHORTER * steps)
+    return plan.predicted.steps if math.isinf(best) else int(steps / SHORTER)
 
 
 def plan_config(planned: CorpusPlan, save_dir: str | None = None) -> RunConfig:
@@ -203,9 +219,9 @@ def plan_config(planned: CorpusPlan, save_dir: str | None = None) -> RunConfig:
         keys["save_dir"] = save_dir
     plan = planned.plan
     if planned.minutes is not None:
-        limited_by_time = plan.predicted.seconds >= USES_ALL * 60 * plan.minutes
-        if limited_by_time and not {"max_steps", "epoch"} & planned.fixed.keys():
-            keys["max_steps"] = math.ceil(SPARE_STEPS * plan.predicted.steps)
+        if not plan.ends_for_text and not plan.has_user_length:
+            useful_steps = count_useful_steps(plan, load_scaling_law())
+            keys["max_steps"] = min(math.ceil(SPARE_STEPS * plan.predicted.steps), useful_steps)
         keys["minutes"] = planned.minutes
     if keys.get("token_dropout") is None:
         num_epochs = max(1, math.ceil(plan.predicted.num_epochs))

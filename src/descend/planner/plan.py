@@ -113,6 +113,17 @@ class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Configurations compared."""
     alternatives: list[Candidate]
     """The best of each other size of network, best first: what the plan was chosen over."""
+    has_user_length: bool = False
+    """Whether the user set the number of epochs or steps."""
+
+    @property
+    def ends_for_text(self) -> bool:
+        """Whether the text ends the planned run: not the time, and not the user."""
+        return not self.has_user_length and self.predicted.seconds < NEARLY_ALL * 60 * self.minutes
+
+
+NEARLY_ALL = 0.95
+"""Share of the minutes from which a plan is limited by them: whole steps seldom fill them."""
 
 
 FREE = Axes({})
@@ -161,6 +172,7 @@ def choose_config(
         rates=rates,
         num_candidates=len(weighed),
         alternatives=[c for c in sizes.values() if c.shape != best.shape][:NUM_ALTERNATIVES],
+        has_user_length=axes.sets_length,
     )
 
 
@@ -304,13 +316,6 @@ def _long_enough(max_candidate: Candidate, outlook: ScalingLaw) -> Candidate:
 
 SHORTER = 0.9
 """Lengths that are weighed, of the next longer one."""
-
-
-def shape_for(vocab: int, width: int, layers: int, context: int) -> ModelShape:
-    """The network of a width: heads of 32 numbers, of 64 from 512 on."""
-    shape = Axes({}).shape(vocab, width, layers, context)
-    assert shape is not None
-    return shape
 
 
 def _first_that_fits(

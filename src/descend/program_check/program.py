@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,7 @@ from descend.program_check.frameworks import (
     is_framework_source,
     training_stopped,
 )
+from descend.program_check.loop_program import loop_parts
 from descend.program_check.probes.amp_usage import watch_amp
 from descend.program_check.probes.checkpoint_loads import CheckpointLoads, watch_checkpoint_loads
 from descend.program_check.probes.import_time_training import (
@@ -46,6 +48,7 @@ from descend.program_check.source_lines import (
     definition_line,
     weight_line,
 )
+from descend.program_check.training_loop import LoopStart, stopped_at_loop
 
 T = TypeVar("T")
 
@@ -133,9 +136,12 @@ class Program:
         value = self.parts.get(part)
         target = type(value) if isinstance(value, nn.Module) else value
         defined = definition_line(target)
+        if defined is not None and hasattr(target, "stands_at"):  # a line and no function
+            return f"{_short(defined[0])}:{defined[1]}"
         if defined is not None:
             return f"{_short(defined[0])}:{defined[1]} (`{part}`)"
-        line = assignment_line(self.file, (*RECOGNIZED_NAMES.get(part, ()), "trainer"))
+        names = [n for n, v in self.namespace.items() if v is value and value is not None]
+        line = assignment_line(self.file, (*RECOGNIZED_NAMES.get(part, ()), *names, "trainer"))
         return f"{_short(self.file or self.name)}{f':{line}' if line else ''} (`{part}`)"
 
     def where_is_weight(self, name: str) -> str:
@@ -198,16 +204,23 @@ def make_program(
     loads: CheckpointLoads | None = None,
     training: ImportTimeTraining | None = None,
     launch: Launch | None = None,
+    start: LoopStart | None = None,
 ) -> Program:
     """The program that stands in `namespace`; `ProgramError` without a model."""
     parts: dict[str, Any] = {}
+    of_loop: dict[str, Any] = {}
+    if start is not None and start.loop is not None:
+        namespace, of_loop = loop_parts(start, RECOGNIZED_NAMES)
     for part, names in RECOGNIZED_NAMES.items():
         value = next((namespace[n] for n in names if namespace.get(n) is not None), None)
         if value is None or isinstance(value, ModuleType):
             continue
         if part not in FUNCTIONS or (callable(value) and not isinstance(value, nn.Module)):
             parts[part] = value
-    more = framework_parts(namespace, launch)
+    if of_loop and "step" not in parts:
+        parts.pop("loss", None)
+        parts |= of_loop
+    more = {} if of_loop else framework_parts(namespace, launch)
     if "step" in parts:  # its own loop decides on optimizers and schedules
         parts = {k: more[k] for k in ("model", "batches", "loss") if k in more} | parts
     else:
@@ -243,29 +256,42 @@ def load_program(spec: str) -> Program:
             watch_amp(),
             watch_optimizer_steps(own) as training,
             training_stopped(own) as launch,
+            stopped_at_loop() as start,
         ):
             module = _import_file(path) if is_file else importlib.import_module(spec)
-            if own and _trains_in_main(own, module, launch):
+            if own and _trains_in_main(own, module, launch, start):
                 _run_main(own, module)
     except (Exception, *ENDINGS) as problem:
         raise import_error(spec, problem) from problem
     finally:
         if added and folder in sys.path:
             sys.path.remove(folder)
-    return make_program(vars(module), spec, module.__file__, loads, training, launch)
+    start.close()
+    if start.loop is not None:
+        training = ImportTimeTraining()
+    return make_program(vars(module), spec, module.__file__, loads, training, launch, start)
 
 
-def _trains_in_main(file: Path, module: ModuleType, launch: Launch) -> bool:
-    """Whether only `if __name__ == "__main__"` can say what a framework is to train."""
+def _trains_in_main(file: Path, module: ModuleType, launch: Launch, start: LoopStart) -> bool:
+    """Whether only `if __name__ == "__main__"` can say what is trained, and how."""
     names = vars(module)
-    if launch.trainer is not None or not is_framework_source(file):
+    if launch.trainer is not None or start.loop is not None or "__main__" not in _source_of(file):
         return False
-    return not isinstance(names.get("model"), nn.Module) and not framework_parts(names, launch)
+    if any(inspect.isfunction(names.get(n)) for n in RECOGNIZED_NAMES["step"]):
+        return False
+    has_model = isinstance(names.get("model"), nn.Module)
+    return not framework_parts(names, launch) if not has_model else not is_framework_source(file)
+
+
+def _source_of(file: Path) -> str:
+    with suppress(OSError, UnicodeDecodeError):
+        return file.read_text(encoding="utf-8")
+    return ""
 
 
 def _run_main(file: Path, module: ModuleType) -> None:
     """Run the file as `python FILE` would, up to where the framework is to train."""
-    code = compile(file.read_text(encoding="utf-8"), str(file), "exec")
+    code = compile(_source_of(file), str(file), "exec")
     names = vars(module)
     name, names["__name__"] = names["__name__"], "__main__"
     try:

@@ -121,7 +121,19 @@ def _arguments(spec: str, arguments: Sequence[str]) -> Iterator[None]:
 
 @contextmanager
 def _suppress_output() -> Iterator[None]:
-    """What the program prints and warns of is not asked for; nothing is compiled."""
+    """What the program prints and warns of is not asked for; nothing is compiled.
+
+    The fast path of torch's encoder is off: its nested tensors have no shape to look at.
+    """
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield from _run_quietly()
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
+
+
+def _run_quietly() -> Iterator[None]:
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         with torch.compiler.set_stance("force_eager"):

@@ -30,6 +30,9 @@ def is_own_file(file: str | None) -> bool:
 
 def definition_line(target: Any) -> tuple[str, int] | None:
     """File and line where a function or class of the program's own is defined."""
+    line: tuple[str, int] | None = getattr(target, "stands_at", None)
+    if line is not None:
+        return line
     with suppress(TypeError, OSError, ValueError):
         target = inspect.unwrap(getattr(target, "defined_as", target))
         file = inspect.getsourcefile(target)

@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from descend.errors import DiskWriteError
-from descend.guard import decode_json, hash_file, is_alive, read_regular
+from descend.guard import STALE_SECONDS, decode_json, hash_file, is_alive, read_regular
 from descend.guard import sync_folder as sync_folder
 
 MANIFEST_FILE = "manifest.json"
@@ -31,9 +31,6 @@ _ASIDE = re.compile(r"\.(.+)\.(\d+)\.(partial|old)")
 
 PRIVATE = 0o700
 """Mode of the folders that descend makes: other users of the machine see nothing in them."""
-
-STALE_SECONDS = 86_400
-"""Age from which what a dead process left aside is taken away, where others may write too."""
 
 
 def write_file_atomic(path: Path, content: bytes) -> None:
@@ -144,7 +141,7 @@ def recover_partial_writes(folder: Path, names: Container[str] | None = None) ->
 
 
 def _is_stale(aside: Path, process: int) -> bool:
-    """Whether `aside` is old and its process is dead, so that nobody will finish it."""
+    """Return whether `aside` is old and its process is dead, so that nobody will finish it."""
     try:
         age = time.time() - aside.lstat().st_mtime
     except OSError:
@@ -153,12 +150,12 @@ def _is_stale(aside: Path, process: int) -> bool:
 
 
 def verify_folder(folder: Path) -> bool:
-    """Whether every file that the manifest of `folder` names is there with its SHA-256."""
+    """Return whether every file that the manifest of `folder` names is there with its SHA-256."""
     return not damaged_files(folder)
 
 
 def damaged_files(folder: Path) -> list[str]:
-    """The files of `folder` that are missing, or not what its manifest says; sorted.
+    """Return the files of `folder` that are missing, or not what its manifest says; sorted.
 
     Without a whole manifest, the manifest itself. A link in the place of `folder` counts as
     damage, as does a manifest that names no file or one outside.
@@ -191,7 +188,7 @@ def _disk_errors(path: Path) -> Iterator[None]:
 
 
 def disk_error(path: Path, problem: OSError) -> DiskWriteError:
-    """The sentence for an `OSError` met while writing `path`."""
+    """Return the sentence for an `OSError` met while writing `path`."""
     full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
     free = ""
     if full:

@@ -55,7 +55,7 @@ def seal_line(line: bytes, after: str) -> tuple[bytes, str]:
 
 
 def checksum_of(line: bytes) -> str | None:
-    """The CRC-32 that stands in `line`; None where there is none."""
+    """Return the CRC-32 that stands in `line`; None where there is none."""
     match = _LINE_SEAL.search(line)
     return None if match is None else match[2].decode()
 
@@ -77,7 +77,7 @@ class Chain:
     """Numbers of the lines before which at least one is missing."""
 
     def check(self, line: bytes) -> bool:
-        """Whether `line` is as it was written; notes what is wrong."""
+        """Return whether `line` is as it was written; notes what is wrong."""
         self.number += 1
         match = _LINE_SEAL.search(line)
         if match is None:

@@ -89,7 +89,7 @@ class EventLog:
 
 
 def read_events(folder: Path, until: int | None = None) -> list[Event]:
-    """All records that count, in order; those that count for who goes on from the checkpoint of
+    """Read the valid records in order, or those that are valid for a resume from the checkpoint of
     step `until`. `RunFolderError` if a newer descend wrote them, or if it is no regular file.
 
     A run that was interrupted after its last checkpoint trains those steps again, as does one that

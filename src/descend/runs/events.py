@@ -87,7 +87,7 @@ class Rollback(msgspec.Struct, frozen=True, tag="rollback", tag_field="kind"):
 
     step: int
     failed_step: int
-    """The first step whose loss or gradient was not as it should be; it may be one told before."""
+    """The first step with a bad loss or gradient; it may be an earlier recorded one."""
     problem: str
     """What was found there, and where it began."""
     adjustment: Literal["skip", "clip", "rate"]
@@ -107,6 +107,15 @@ class Overfitting(msgspec.Struct, frozen=True, tag="overfitting", tag_field="kin
     best_loss: float
     decay_steps: int
     """0: the number of epochs was set by the user, and the run goes on as planned."""
+
+
+class EndStepChosen(msgspec.Struct, frozen=True, tag="end_step_chosen", tag_field="kind"):
+    """A run with `minutes` will end with `end_step`, so that it ends in time: chosen after
+    `step`, from what a step takes."""
+
+    step: int
+    end_step: int
+    step_seconds: float
 
 
 class WatchedStep(msgspec.Struct, frozen=True, tag="watched_step", tag_field="kind"):
@@ -158,6 +167,7 @@ Event = (
     | Sample
     | Rollback
     | Overfitting
+    | EndStepChosen
     | WatchedStep
     | Validation
     | ProgramWarning

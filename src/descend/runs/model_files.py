@@ -31,7 +31,7 @@ from descend.runs.run_folder import check_model_folder
 
 if TYPE_CHECKING:
     from descend.model.shape import ModelShape
-    from descend.model.transformer import Attention, Transformer
+    from descend.model.transformer import Transformer
 
 
 CONFIG_BYTES = 2**20
@@ -100,10 +100,8 @@ def render_model_files(
     }
 
 
-def load_model(
-    folder: Path, device: str = "cpu", *, dropout_rate: float = 0.0, attention: Attention = "matmul"
-) -> LoadedModel:
-    """The model in `folder`, on `device` (as in the configuration), in float32.
+def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
+    """Return the model in `folder`, on `device` (as in the configuration), in float32.
 
     `ConfigError` for a device that is not here, `RunFolderError` for a file that is missing,
     damaged or does not fit, `TokenizerError` for a tokenizer that is damaged or of another
@@ -122,7 +120,7 @@ def load_model(
 
     with _add_folder_to_errors(folder):
         state = weights_from_bytes(content)
-        model = from_huggingface(config, state, dropout_rate=dropout_rate, attention=attention)
+        model = from_huggingface(config, state)
     _check_vocabulary(str(folder), model.shape.vocab_size, tokenizer)
     return LoadedModel(model.to(resolve_device(device)), tokenizer)
 

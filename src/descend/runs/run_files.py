@@ -41,13 +41,13 @@ WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 
 
-DIAGNOSIS = "diagnosis.json"
+_DIAGNOSIS = "diagnosis.json"
 
 
 REPORT = "report.html"
 
 
-SUMMARY = "summary.json"
+_SUMMARY = "summary.json"
 
 
 MODEL_FILES = {
@@ -61,7 +61,7 @@ CHECKPOINTS = "checkpoints"
 
 
 OWN_FILES = frozenset({
-    *MODEL_FILES, RUN_FILE, EVENTS, SUMMARY, MANIFEST_FILE, "generation_config.json",
+    *MODEL_FILES, RUN_FILE, EVENTS, _SUMMARY, MANIFEST_FILE, "generation_config.json",
     "tokenizer_config.json", "README.md",
 })  # fmt: skip
 """What the run alone writes; a diagnosis and a report come from other processes too."""
@@ -92,7 +92,7 @@ class RunMetadata(msgspec.Struct, frozen=True):
     parent: str | None = None
     """Folder of the model that this run continued."""
     parent_loss: float | None = None
-    """Validation loss of that model, where it was judged on the same held-out text."""
+    """Validation loss of that model, if it was evaluated on the same validation text."""
     working_dir: str | None = None
     """Where the run was begun, as seen from its folder: what the paths in `config`, `resolved`
     and `parent` are relative to."""
@@ -119,7 +119,7 @@ class RunSummary(msgspec.Struct, frozen=True):
     continued: bool = False
     """Whether it trained a finished model further."""
     parent_validation_loss: float | None = None
-    """Validation loss of that model, where it was judged on the same held-out text."""
+    """Validation loss of that model, if it was evaluated on the same validation text."""
     overfitting: Overfitting | None = None
     """When and by how much the validation loss rose while the run trained on, if it did."""
     num_epochs: float | None = None
@@ -158,7 +158,7 @@ def read_info(folder: Path) -> RunMetadata:
 
 
 def relative_working_dir(folder: Path) -> str | None:
-    """The current folder as `folder` sees it; None on another drive."""
+    """Return the current folder as `folder` sees it; None on another drive."""
     try:
         return os.path.relpath(Path.cwd(), folder.resolve())
     except ValueError:
@@ -174,31 +174,46 @@ def _from_here(base: Path, path: str | None) -> str | None:
 
 def write_summary(folder: Path, summary: RunSummary) -> None:
     """Write summary.json."""
-    write_file_atomic(folder / SUMMARY, seal_json(msgspec.json.encode(summary)))
+    write_file_atomic(folder / _SUMMARY, seal_json(msgspec.json.encode(summary)))
 
 
 def load_summary(folder: Path) -> RunSummary:
     """Read the summary.json that is in `folder`; `RunFolderError` if it is damaged."""
-    return _read(folder / SUMMARY, RunSummary)
+    return _read(folder / _SUMMARY, RunSummary)
+
+
+def write_diagnosis(folder: Path, content: bytes) -> None:
+    """Write diagnosis.json, which `descend.diagnosis` makes."""
+    write_file_atomic(folder / _DIAGNOSIS, content)
+
+
+def read_diagnosis(folder: Path) -> bytes:
+    """Read diagnosis.json as it is; `OSError` if that cannot be done."""
+    return read_regular(folder / _DIAGNOSIS)
+
+
+def has_diagnosis(folder: Path) -> bool:
+    """Whether the run in `folder` has been diagnosed."""
+    return (folder / _DIAGNOSIS).exists()
 
 
 def is_run_folder(folder: Path) -> bool:
-    """Whether `folder` is that of a run, finished or not."""
+    """Return whether `folder` is that of a run, finished or not."""
     return (folder / RUN_FILE).exists()
 
 
 def has_model(folder: Path) -> bool:
-    """Whether `folder` holds a model, or a part of one."""
+    """Return whether `folder` holds a model, or a part of one."""
     return any((folder / name).is_file() for name in MODEL_FILES)
 
 
 def has_summary(folder: Path) -> bool:
-    """Whether the run in `folder` came to the end of an epoch."""
-    return (folder / SUMMARY).exists()
+    """Return whether the run in `folder` came to the end of an epoch."""
+    return (folder / _SUMMARY).exists()
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether the run in `folder` came to its end and saved its model."""
+    """Return whether the run in `folder` came to its end and saved its model."""
     return has_summary(folder) and load_summary(folder).finished
 
 
@@ -245,7 +260,7 @@ def checkpoints(folder: Path) -> list[tuple[int, Path]]:
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint whose files are all as they were written, or None."""
+    """Return the newest checkpoint whose files are all as they were written, or None."""
     for _, path in reversed(checkpoints(folder)):
         if verify_folder(path):
             return path
@@ -258,3 +273,16 @@ def damaged_checkpoint_files(folder: Path, after: Path | None) -> list[Path]:
     if after is not None:
         newer = newer[newer.index(after) + 1 :]
     return [path / name for path in newer for name in damaged_files(path)]
+
+
+def run_stamp(folder: Path) -> tuple[tuple[int, int] | None, ...]:
+    """Return time and size of the records of a run: equal where none was written since."""
+    return tuple(_file_stamp(folder / name) for name in (RUN_FILE, _SUMMARY, _DIAGNOSIS, EVENTS))
+
+
+def _file_stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size

@@ -24,7 +24,7 @@ from descend.units import quoted
 
 
 def create_run_folder(save_dir: str | None) -> Path:
-    """The folder for a new run; never one that already holds a run."""
+    """Return the folder for a new run; never one that already holds a run."""
     if save_dir is not None:
         folder = Path(save_dir)
         if folder.exists() and not folder.is_dir():

@@ -9,10 +9,7 @@ import msgspec
 
 from descend.artifacts import RUN_FILE
 from descend.errors import RunFolderError
-from descend.runs.event_log import EVENTS
 from descend.runs.run_files import (
-    DIAGNOSIS,
-    SUMMARY,
     has_summary,
     is_finished,
     is_run_folder,
@@ -46,7 +43,7 @@ class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list_runs(base: Path = MODELS) -> list[ListedRun]:
-    """The runs in `base`, the oldest first; `RunFolderError` if there is no such folder."""
+    """Return the runs in `base`, the oldest first; `RunFolderError` if there is no such folder."""
     if not base.is_dir():
         raise RunFolderError(
             str(base), "no such folder", "a folder with runs in it",
@@ -81,19 +78,6 @@ def _listed(folder: Path) -> ListedRun:
         validation_loss=summary.validation_loss if summary else None,
         bits_per_byte=summary.bits_per_byte if summary else None,
     )
-
-
-def run_stamp(folder: Path) -> tuple[tuple[int, int] | None, ...]:
-    """Return time and size of the records of a run: equal where none was written since."""
-    return tuple(_file_stamp(folder / name) for name in (RUN_FILE, SUMMARY, DIAGNOSIS, EVENTS))
-
-
-def _file_stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size
 
 
 def find_run(name: Path) -> Path:

@@ -30,14 +30,14 @@ first change that the rollback of `training.rescue` makes to a rate."""
 
 
 def has_diverged(folder: Path) -> bool:
-    """Whether the run in `folder` ended because its loss was not finite or exploded."""
+    """Return whether the run in `folder` ended because its loss was not finite or exploded."""
     marks = [r for r in read_events(folder) if isinstance(r, TrainingStarted | TrainingStopped)]
     last = marks[-1] if marks else None
     return isinstance(last, TrainingStopped) and last.reason == "diverged"
 
 
 def lacks_model(folder: Path) -> bool:
-    """Whether a file of the model is missing in `folder`."""
+    """Return whether a file of the model is missing in `folder`."""
     return not all((folder / name).is_file() for name in MODEL_FILES)
 
 

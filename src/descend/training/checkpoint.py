@@ -54,9 +54,8 @@ def save_checkpoint(folder: Path, state: TrainState) -> None:
             remove_folder(path)
 
 
-def load_checkpoint(path: Path, state: TrainState) -> dict[str, Tensor]:
-    """Fill `state`, built for the same configuration, from the checkpoint at `path`; the weights
-    that were read there, by name."""
+def load_checkpoint(path: Path, state: TrainState) -> None:
+    """Fill `state`, built for the same configuration, from the checkpoint at `path`."""
     try:
         now = _read(path, "", None)
         if path.name != f"step_{now.scalars.step}":
@@ -66,7 +65,6 @@ def load_checkpoint(path: Path, state: TrainState) -> dict[str, Tensor]:
         state.clock = now.scalars.clock
         if (path / f"{ROLLBACK_PREFIX}state.json").exists():
             state.rollback_snapshot = _read(path, ROLLBACK_PREFIX, state.best)
-        return now.weights
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as e:
         raise RunFolderError(
             str(path), f"a checkpoint that does not fit ({str(e).splitlines()[0]})",

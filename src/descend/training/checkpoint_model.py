@@ -6,13 +6,11 @@ from pathlib import Path
 
 import msgspec
 
-from descend.config import make_config
 from descend.data.tokenizer import load_tokenizer
-from descend.machine import Execution
-from descend.model.shape import shape_from_run_config
 from descend.model.transformer import Transformer
 from descend.runs.model_files import save_model
-from descend.runs.run_files import TOKENIZER, latest_checkpoint, read_info
+from descend.runs.recorded_run import RecordedRun
+from descend.runs.run_files import TOKENIZER
 from descend.training.checkpoint import load_checkpoint
 from descend.training.execution.precision import make_grad_scaler
 from descend.training.optimizers import make_optimizers
@@ -27,21 +25,16 @@ def save_checkpoint_model(run: Path, target: Path) -> float | None:
     It has the weights of the best epoch, or those of the last step where no epoch is over. The run
     stays as it is, and can be resumed.
     """
-    checkpoint = latest_checkpoint(run)
-    if checkpoint is None:
+    recorded_run = RecordedRun(run)
+    if recorded_run.checkpoint is None:
         return None
-    info = read_info(run)
-    config = make_config(info.resolved_config)
-    execution = msgspec.structs.replace(
-        msgspec.convert(info.execution, Execution), device="cpu", compiled=False
-    )
-    tokenizer = load_tokenizer(run / TOKENIZER)
-    model = Transformer(shape_from_run_config(config, tokenizer.vocab_size))
-    optimizers = make_optimizers(model, config, execution)
+    execution = msgspec.structs.replace(recorded_run.execution, device="cpu", compiled=False)
+    model = Transformer(recorded_run.shape)
+    optimizers = make_optimizers(model, recorded_run.config, execution)
     state = TrainState(model, optimizers, make_grad_scaler(execution))
-    load_checkpoint(checkpoint, state)
+    load_checkpoint(recorded_run.checkpoint, state)
     if state.best is not None:
         load_weights(model, state.best.weights)
     model.eval()
-    save_model(target, model, tokenizer, info)
+    save_model(target, model, load_tokenizer(run / TOKENIZER), recorded_run.metadata)
     return state.elapsed_seconds

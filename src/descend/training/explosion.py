@@ -35,12 +35,16 @@ def note_explosion(state: TrainState, loss: float, limit: float) -> None:
 
 
 def has_exploded(state: TrainState, plan: TrainPlan, validation_loss: float) -> bool:
-    """Whether the run, at the end of an epoch, is worse than guessing for good: at its last step,
-    or after `PATIENCE` steps in a row of such a training loss."""
-    if validation_loss <= plan.diverged_above:
-        return False
+    """Whether the run, at the end of an epoch, is worse than guessing for good.
+
+    Training and validation loss must both be: at the last step, or after `SPIKE_PATIENCE_STEPS`
+    steps in a row of such a training loss. A validation loss alone that is worse than guessing is
+    the mark of overfitting, where the model is sure of the wrong tokens.
+    """
     since = state.recent.exploded_at
-    lasting = since is not None and state.step - since >= SPIKE_PATIENCE_STEPS
+    if validation_loss <= plan.diverged_above or since is None:
+        return False
+    lasting = state.step - since >= SPIKE_PATIENCE_STEPS
     return lasting or state.step >= last_step(state, plan.total_steps)
 
 

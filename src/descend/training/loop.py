@@ -17,7 +17,7 @@ from descend.errors import DivergedError
 from descend.metrics.evaluation import Evaluation
 from descend.metrics.weight_updates import RECORD_EVERY_STEPS, WeightUpdateRecorder
 from descend.model.transformer import Transformer
-from descend.runs.events import Epoch, Rollback, Step, WeightUpdateStats
+from descend.runs.events import EndStepChosen, Epoch, Rollback, Step, WeightUpdateStats
 from descend.training.execution.precision import autocast_precision
 from descend.training.explosion import describe_explosion, has_exploded, note_explosion
 from descend.training.nonfinite import check_numbers, find_first_nonfinite, nonfinite_loss_error
@@ -36,7 +36,7 @@ MAX_SKIPPED_STEPS = 50
 """float16 steps in a row that may overflow while the loss scale is searched; each halves it."""
 
 
-StepEvents = tuple[Step | WeightUpdateStats | Epoch | Rollback, ...]
+StepEvents = tuple[Step | WeightUpdateStats | EndStepChosen | Epoch | Rollback, ...]
 
 
 def train(state: TrainState, plan: TrainPlan) -> Iterator[StepEvents]:
@@ -91,19 +91,22 @@ def train_step(state: TrainState, plan: TrainPlan, watch: WeightUpdateRecorder) 
     epoch_ends = min(plan.batches.steps(epoch), last_step(state, plan.total_steps))
     epoch_steps = epoch_ends - plan.batches.steps(epoch - 1)
     state.tally.add(epoch_steps, loss, accuracy, seconds)
-    last = False
+    last, end_step = False, None
     if limit:
         limit.add_step(seconds, loss, accuracy)
-        last = limit.must_stop(ends_epoch=state.step == epoch_ends)
+        end_step = None if state.decay else limit.choose_end(state.step, plan.total_steps)
+        last = limit.is_last(state, ends_epoch=state.step == epoch_ends)
         if last and state.step < epoch_ends:
             limit.close_tally(state.tally, epoch_steps)
     clip = effective_gradient_clip(state.rollback_state, plan.config)
-    records: list[Step | WeightUpdateStats | Epoch] = [Step(
+    records: list[Step | WeightUpdateStats | EndStepChosen | Epoch] = [Step(
         state.step, epoch, loss, accuracy, rate, norm if finite else None,
         clipped=finite and bool(clip) and norm > clip, seconds=seconds,
     )]  # fmt: skip
     if watching:
         records.append(watch.after(state.model, state.step))
+    if end_step:
+        records.append(end_step)
     if plan.evaluate and (last or state.step == epoch_ends):
         # A batch larger than the text finishes several passes at once: the last one counts.
         # The last pass may be a part of one.

@@ -1,8 +1,10 @@
-"""A run that ends at a time: its schedule follows the clock, so the rate has fallen by then.
+"""A run that ends at a time: the rate has fallen by then.
 
-A checkpoint holds what the clock decided up to it: how far the schedule is, over how many seconds
-it is spread, whether the run is over. A run that is resumed goes on from there. Only what lies
-ahead follows the clock anew.
+At first the schedule follows the clock. Once it is known what a step takes, the end step is chosen
+(`end_step`), and the schedule follows the steps. It is chosen again where the run would end too
+early or too late, and the schedule follows the clock again where it is far behind. A checkpoint
+holds what was decided up to it. So a run that is resumed makes the same steps at the same rates,
+unless the end step is chosen anew.
 """
 
 from __future__ import annotations
@@ -13,6 +15,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from descend.config import RunConfig
+from descend.runs.events import EndStepChosen
+from descend.training.end_step import (
+    CHOICE_INTERVAL_FRACTION,
+    FIRST_CHOICE_FRACTION,
+    MIN_MEASURED_STEPS,
+    Pace,
+    ScheduleSegment,
+    choose_end_step,
+    is_off,
+)
 from descend.training.train_state import (
     ClockState,
     EpochAccumulator,
@@ -43,16 +55,26 @@ class TimeLimit:
     seconds: float
     evaluation_steps: float
     """Tokens of one evaluation, in training steps."""
+    epoch_steps: int
+    """Steps from one evaluation to the next."""
     seconds_before: float = 0.0
     """Seconds of training before an interruption."""
     clock: Callable[[], float] = time.perf_counter
     is_over: bool = False
     """Whether the last evaluation was made."""
-    last_schedule_step: int = 0
-    """The step of the schedule that was reached: it never goes back."""
+    progress: float = 0.0
+    """Share of the schedule that was reached: it never goes back."""
+    segment: ScheduleSegment | None = None
+    """How the schedule goes on; None until an end step was chosen."""
     _began: float | None = None
     _step_seconds: float = 0.0
     _evaluation_seconds: float = 0.0
+    _next_choice: float = 0.0
+    """Seconds of training from which the end step is looked at again."""
+    _mark: tuple[int, float] | None = None
+    """Step and seconds, without evaluations, from which the pace is measured."""
+    _evaluated: float = 0.0
+    """Seconds of all evaluations so far, in this sitting."""
     _recent: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=RECENT_STEPS))
 
     def start(self) -> None:
@@ -74,6 +96,7 @@ class TimeLimit:
     def add_evaluation(self, seconds: float) -> None:
         """Take note of how long an evaluation took."""
         self._evaluation_seconds = seconds
+        self._evaluated += seconds
 
     @property
     def evaluation_seconds(self) -> float:
@@ -89,24 +112,66 @@ class TimeLimit:
 
     def schedule_step(self, step: int, total_steps: int) -> int:
         """The step of the schedule (from 0) at step `step` of at most `total_steps`."""
-        by_time = int(total_steps * self.elapsed() / self.training_seconds)
-        self.last_schedule_step = min(max(step, by_time, self.last_schedule_step), total_steps - 1)
-        return self.last_schedule_step
+        elapsed, ends = self.elapsed(), self.training_seconds
+        if self.segment is None:
+            progress = max(step / total_steps, elapsed / ends)
+        else:
+            min_progress = self.segment.min_progress_at(elapsed, ends)
+            progress = max(self.segment.progress_at(step), min_progress)
+        self.progress = min(max(progress, self.progress), 1.0)
+        return min(int(total_steps * self.progress), total_steps - 1)
+
+    def choose_end(self, step: int, max_steps: int) -> EndStepChosen | None:
+        """Choose the end step after `step` steps, where it is time to and it changes."""
+        elapsed = self.elapsed()
+        stepped = elapsed - self._evaluated
+        if self._mark is None:
+            self._mark = (step, stepped)  # the step before may have been slower
+        first_step, since = self._mark
+        due = max(self._next_choice, FIRST_CHOICE_FRACTION * self.seconds)
+        if elapsed < due or step - first_step < MIN_MEASURED_STEPS:
+            return None
+        step_seconds = (stepped - since) / (step - first_step)
+        pace = Pace(step_seconds, self.evaluation_seconds, self.epoch_steps)
+        self._mark = (step, stepped)
+        self._next_choice = elapsed + CHOICE_INTERVAL_FRACTION * self.seconds
+        left = self.training_seconds - elapsed
+        segment = self.segment
+        if segment and not is_off(segment.end_step, step, left, self.seconds, pace):
+            return None
+        end_step = choose_end_step(step, left, pace, max_steps)
+        if segment and end_step == segment.end_step:
+            return None
+        self.segment = ScheduleSegment(step, self.progress, end_step, elapsed)
+        return EndStepChosen(step, end_step, step_seconds)
 
     def state(self) -> ClockState:
         """What was decided so far."""
         return ClockState(
-            seconds=self.seconds, elapsed=self.elapsed(), schedule_step=self.last_schedule_step,
+            seconds=self.seconds, elapsed=self.elapsed(), progress=self.progress,
+            segment=self.segment, next_choice=self._next_choice,
             step_seconds=self._step_seconds, evaluation_seconds=self._evaluation_seconds,
             recent=list(self._recent), is_over=self.is_over,
         )  # fmt: skip
 
     def restore(self, state: ClockState) -> None:
         """Take again what was decided before an interruption."""
-        self.last_schedule_step, self.is_over = state.schedule_step, state.is_over
+        self.progress, self.is_over = state.progress, state.is_over
+        self.segment = state.segment
+        if self.seconds == state.seconds:  # else the end step is chosen again at once
+            self._next_choice = state.next_choice
         self._step_seconds = state.step_seconds
         self._evaluation_seconds = state.evaluation_seconds
         self._recent.extend(state.recent)
+
+    def is_last(self, state: TrainState, ends_epoch: bool) -> bool:
+        """Whether the step just made is the last: it is the end step, or time is up.
+
+        A run in its last decay (`TrainState.decay`) ends with that.
+        """
+        segment = None if state.decay else self.segment
+        ends = segment is not None and state.step >= segment.end_step
+        return ends or self.must_stop(ends_epoch)
 
     def must_stop(self, ends_epoch: bool) -> bool:
         """Whether the step just made is the last: another, or an evaluation more, has no time."""
@@ -124,24 +189,26 @@ class TimeLimit:
 
 
 def make_time_limit(
-    config: RunConfig, evaluation_tokens: int, ends: float | None, state: TrainState | None = None
-) -> TimeLimit | None:
+    config: RunConfig, evaluation_tokens: int, epoch_steps: int, ends: float | None,
+    state: TrainState | None = None,
+) -> TimeLimit | None:  # fmt: skip
     """The limit that `minutes` of `config` set; None where it is not set.
 
-    `ends`: when the run has to be saved, by `time.perf_counter`; None: `minutes` from now, less
-    the training before an interruption. `state`: where a resumed run goes on.
+    `epoch_steps`: steps from one evaluation to the next. `ends`: when the run has to be saved, by
+    `time.perf_counter`; None: `minutes` from now, less the training before an interruption.
+    `state`: where a resumed run goes on.
     """
     if config.minutes is None:
         return None
     evaluation_steps = evaluation_tokens / (config.batch_size * config.seq_len)
     if state is None:
-        return TimeLimit(seconds_left(config, ends), evaluation_steps)
+        return TimeLimit(seconds_left(config, ends), evaluation_steps, epoch_steps)
     clock = state.clock
     elapsed = state.elapsed_seconds if clock is None else max(clock.elapsed, state.elapsed_seconds)
     seconds = 60 * config.minutes if clock is None else clock.seconds
     if ends is not None:  # less time than the run had before: the schedule is spread over that
         seconds = min(seconds, elapsed + ends - time.perf_counter())
-    limit = TimeLimit(seconds, evaluation_steps, elapsed)
+    limit = TimeLimit(seconds, evaluation_steps, epoch_steps, elapsed)
     if clock is not None:
         limit.restore(clock)
     return limit
@@ -151,7 +218,7 @@ def describe_resumed_clock(config: RunConfig) -> list[str]:
     """What to say of a run with `minutes` that is resumed: one sentence, or none."""
     if config.minutes is None:
         return []
-    return ["the schedule goes on from the checkpoint, and the rest follows the clock: it may "
+    return ["the schedule goes on from the checkpoint. Its end follows the clock, so it may "
             "differ from a run without an interruption"]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from descend.model.transformer import Transformer
+from descend.training.end_step import ScheduleSegment
 
 
 class EpochAccumulator(msgspec.Struct):
@@ -98,14 +99,18 @@ DECAY_WARMUP = 3
 """Steps in which the rate rises again: the moments of the optimizer begin anew."""
 
 
-class ClockState(msgspec.Struct, frozen=True):
-    """What the clock of a run with `minutes` decided so far; see `time_limit`."""
+class ClockState(msgspec.Struct, frozen=True, kw_only=True):
+    """What was decided so far of a run with `minutes`; see `time_limit`."""
 
     seconds: float
-    """From the first step to the saved model: what the schedule is spread over."""
+    """From the first step to the saved model."""
     elapsed: float
-    schedule_step: int
-    """Of the step that was made last."""
+    progress: float = 0.0
+    """Share of the schedule at the step that was made last."""
+    segment: ScheduleSegment | None = None
+    """How the schedule goes on to its end step; None until one was chosen."""
+    next_choice: float = 0.0
+    """Seconds of training from which the end step is looked at again."""
     step_seconds: float
     evaluation_seconds: float
     recent: list[tuple[float, float]]

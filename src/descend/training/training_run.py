@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from descend.config import RunConfig, make_config
+from descend.config import RunConfig
 from descend.data.token_store import TokenStore
 from descend.machine import Execution, describe_hardware, resolve_device
 from descend.metrics.evaluation import Evaluation, evaluate
@@ -18,6 +18,7 @@ from descend.model.transformer import Transformer
 from descend.progress import ProgressCallback, ignore_progress
 from descend.runs.event_log import read_events
 from descend.runs.events import Epoch, Overfitting, Rollback, Step
+from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import RunMetadata, is_run_folder, read_info, relative_working_dir
 from descend.runs.run_folder import read_summary
 from descend.training.assembly import RunAssembly, assemble_run
@@ -37,7 +38,7 @@ from descend.training.resumption import (
     list_differences,
     reassemble_run,
 )
-from descend.training.self_check import run_self_check
+from descend.training.self_check import check_attention_kernel
 from descend.training.step_inputs import StepInputs
 from descend.training.time_limit import describe_resumed_clock, make_time_limit
 from descend.training.train_plan import TrainPlan
@@ -96,9 +97,7 @@ def create_run(
     assembly = assemble_run(config, parent, progress, ends)
     plan = make_train_plan(assembly, ends=ends, continued=bool(parent))
     state = initial_train_state(assembly, assembly.execution)
-    loaded = assembly.parent
-    weights = dict(loaded.model.named_parameters()) if loaded else None
-    run_self_check(state, plan, assembly.shape.vocab_size, weights)
+    check_attention_kernel(assembly.execution, assembly.shape)
     info = _make_metadata(assembly, folder, preset, parent)
     return TrainingRun(
         folder, info, assembly.shape, assembly.store, plan, state, assembly.tuning, (), (),
@@ -128,22 +127,20 @@ def resume_run(
     folder: Path, progress: ProgressCallback = ignore_progress, ends: float | None = None
 ) -> TrainingRun:
     """The interrupted run in `folder`, to be taken up after its newest whole checkpoint."""
-    info = read_info(folder)
+    recorded_run = RecordedRun(folder)
+    info, execution = recorded_run.metadata, recorded_run.execution
     check_is_unfinished(folder)
     checkpoint, damage = choose_checkpoint(folder)
-    execution = msgspec.convert(info.execution, Execution)
     resolve_device(execution.device)
-    differences = list_differences(execution) + describe_resumed_clock(
-        make_config(info.resolved_config)
-    )
+    differences = list_differences(execution) + describe_resumed_clock(recorded_run.config)
     if execution.compiled and not can_compile(execution.device):
         execution = msgspec.structs.replace(execution, compiled=False)
     assembly = reassemble_run(folder, info, execution, progress)
     check_tokens(folder, info, assembly.store)
     state = initial_train_state(assembly, assembly.execution)
-    weights = load_checkpoint(checkpoint, state)
+    load_checkpoint(checkpoint, state)
     plan = make_train_plan(assembly, ends=ends, resumed=state, continued=bool(info.parent))
-    run_self_check(state, plan, assembly.shape.vocab_size, weights)
+    check_attention_kernel(assembly.execution, assembly.shape)
     warnings = (
         f"continuing from step {state.step:,} of {plan.total_steps:,}", *damage, *differences,
     )  # fmt: skip
@@ -191,7 +188,7 @@ def make_train_plan(
     rate = make_lr_schedule(resolved, resolved.warmup_steps, steps, batches.epoch_at_step)
     diverged_above = loss_of_explosion(store.tokenizer.vocab_size, continued)
     tokens = min(len(store.validation), MAX_VALIDATION_TOKENS)
-    limit = make_time_limit(resolved, tokens, ends, resumed)
+    limit = make_time_limit(resolved, tokens, max(1, batches.steps(1)), ends, resumed)
     return TrainPlan(
         resolved, execution, batches, resolved.epoch, steps, rate, evaluate_epoch, diverged_above,
         limit,

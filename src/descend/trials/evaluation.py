@@ -26,7 +26,8 @@ token of a vocabulary of 4096 stands for in English text."""
 NUM_CHUNKS = 64
 """Parts whose mean losses are kept, for resampling over text."""
 
-_BATCH_TOKENS = 4096
+BATCH_TOKENS = 4096
+"""Tokens of a batch that is judged at once."""
 
 Tokens = NDArray[np.unsignedinteger]
 
@@ -65,7 +66,7 @@ def evaluate_trial(
     seq_len: int,
 ) -> TrialEvaluation:
     """Judge `model` on `segments`; its mode is left as it was found."""
-    batch_size = max(1, _BATCH_TOKENS // seq_len)
+    batch_size = max(1, BATCH_TOKENS // seq_len)
     windows = (w for segment in segments for w in iter_windows(segment, seq_len, batch_size))
     lengths = store.tokenizer.byte_lengths
     scores = list(score_batches(model, windows, lengths, lambda: autocast_precision(execution)))

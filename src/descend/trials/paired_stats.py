@@ -54,13 +54,11 @@ def paired_interval(
     return Interval(mean, mean - half, mean + half)
 
 
-def paired_p_value(
-    differences: Sequence[float], pooled_sd: float | None = None, pooled_df: int = 0
-) -> float:
+def paired_p_value(differences: Sequence[float]) -> float:
     """Two-sided p-value of a mean difference of zero, by the test of `paired_interval`."""
     from scipy.stats import t
 
-    mean, error, df = moderated_t(differences, pooled_sd, pooled_df)
+    mean, error, df = moderated_t(differences)
     if df == 0:
         return 1.0
     if error == 0:
@@ -95,7 +93,7 @@ def sample_std(differences: Sequence[float]) -> float:
 
 
 def moderated_t(
-    differences: Sequence[float], pooled_sd: float | None, pooled_df: int
+    differences: Sequence[float], pooled_sd: float | None = None, pooled_df: int = 0
 ) -> tuple[float, float, int]:
     """Mean, its standard error and degrees of freedom, by both spreads as `paired_interval` is."""
     own_df = len(differences) - 1

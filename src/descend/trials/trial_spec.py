@@ -121,7 +121,6 @@ def make_trial_spec(
     config: RunConfig,
     *,
     steps: int | None = None,
-    stop_at: int | None = None,
     train_fraction: float = 1.0,
     evaluate_every: int | None = None,
     evaluation_tokens: int = EVALUATION_TOKENS,
@@ -132,8 +131,8 @@ def make_trial_spec(
     With `steps` neither the epochs nor `max_steps` count any more; they are left out, so that
     equal work is one arm.
     """
-    limits = {"steps": steps, "stop_at": stop_at, "evaluate_every": evaluate_every,
-             "evaluation_tokens": evaluation_tokens}  # fmt: skip
+    limits = {"steps": steps, "evaluate_every": evaluate_every,
+              "evaluation_tokens": evaluation_tokens}  # fmt: skip
     for name, value in limits.items():
         if value is not None and value < 1:
             raise ConfigError(name, str(value), "at least 1", "give a larger budget")
@@ -150,7 +149,6 @@ def make_trial_spec(
     return TrialSpec(
         config=values,
         steps=steps,
-        stop_step=stop_at,
         train_fraction=train_fraction,
         evaluate_every=evaluate_every,
         evaluation_tokens=evaluation_tokens,

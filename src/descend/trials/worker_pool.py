@@ -12,8 +12,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO
 
@@ -54,43 +55,106 @@ class WorkerMessage(msgspec.Struct, frozen=True):
     """Of its steps, every few seconds."""
 
 
+class WorkerPool:
+    """Processes that carry trials out. They wait for the next series until `close` ends them."""
+
+    def __init__(self) -> None:
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._num_ready = 0
+
+    def start(self, count: int) -> None:
+        """Start processes until there are `count`; they read torch in while the caller goes on."""
+        while len(self._processes) < count:
+            self._processes.append(start_worker())
+
+    def run(
+        self,
+        arms: Mapping[str, TrialSpec],
+        count: int,
+        done: Callable[[str, TrialResult], None],
+        on_fraction: Callable[[str, float], None],
+    ) -> None:
+        """Carry `arms` out in `count` processes. `done` receives each result as it comes, and
+        `on_fraction` how far each is.
+
+        Raises the first error met, and ends the processes then, on Ctrl-C too.
+        """
+        waiting: queue.SimpleQueue[tuple[str, TrialSpec]] = queue.SimpleQueue()
+        for item in arms.items():
+            waiting.put(item)
+        answers: Answers = queue.SimpleQueue()
+        threads: list[threading.Thread] = []
+        try:
+            self._make_ready(count)
+            for process in self._processes[:count]:
+                thread = threading.Thread(target=_feed, args=(process, waiting, answers))
+                thread.start()
+                threads.append(thread)
+            num_remaining = len(arms)
+            while num_remaining:
+                answer = answers.get()
+                if isinstance(answer, BaseException):
+                    raise answer
+                key, what = answer
+                if isinstance(what, float):
+                    on_fraction(key, what)
+                else:
+                    num_remaining -= 1
+                    done(key, what)
+        except BaseException:
+            self.close(threads)
+            raise
+        for thread in threads:  # nothing is left to hand out, so each has ended or is about to
+            thread.join()
+
+    def _make_ready(self, count: int) -> None:
+        """Start what is missing of `count` processes, and wait until all of them can train."""
+        fresh = not self._processes
+        self.start(count)
+        wait_until_ready(self._processes[self._num_ready : count], is_timed=fresh)
+        self._num_ready = max(self._num_ready, count)
+
+    def close(self, threads: Sequence[threading.Thread] = ()) -> None:
+        """End all processes at once, and the `threads` that speak to them."""
+        stop_workers(self._processes, threads)
+        self._processes, self._num_ready = [], 0
+
+
+_shared_pool: ContextVar[WorkerPool | None] = ContextVar("shared_pool", default=None)
+
+
+@contextmanager
+def share_workers(count: int = 0) -> Iterator[None]:
+    """Let all series within share their processes, of which `count` start at once.
+
+    A process takes seconds to read torch in, which a series of short trials would pay each time.
+    """
+    pool = WorkerPool()
+    token = _shared_pool.set(pool)
+    try:
+        if count > 1:  # one trial at a time runs in this process
+            pool.start(count)
+        yield
+    finally:
+        _shared_pool.reset(token)
+        pool.close()
+
+
 def run_in_worker_pool(
     arms: Mapping[str, TrialSpec],
     count: int,
     done: Callable[[str, TrialResult], None],
     on_fraction: Callable[[str, float], None],
 ) -> None:
-    """Carry `arms` out in `count` processes; `done` is called here, with each as it comes, and
-    `moved` on the way.
-
-    Raises the first error met. Ctrl-C, too, ends the processes at once.
-    """
-    waiting: queue.SimpleQueue[tuple[str, TrialSpec]] = queue.SimpleQueue()
-    for item in arms.items():
-        waiting.put(item)
-    answers: Answers = queue.SimpleQueue()
-    processes: list[subprocess.Popen[bytes]] = []
-    threads: list[threading.Thread] = []
+    """Carry `arms` out as `WorkerPool.run` does, in processes of their own unless `share_workers`
+    holds some."""
+    shared_pool = _shared_pool.get()
+    pool = shared_pool or WorkerPool()
     try:
-        processes.extend(start_worker() for _ in range(count))
-        wait_until_ready(processes)
-        for process in processes:
-            thread = threading.Thread(target=_feed, args=(process, waiting, answers))
-            thread.start()
-            threads.append(thread)
-        num_remaining = len(arms)
-        while num_remaining:
-            answer = answers.get()
-            if isinstance(answer, BaseException):
-                raise answer
-            key, what = answer
-            if isinstance(what, float):
-                on_fraction(key, what)
-            else:
-                num_remaining -= 1
-                done(key, what)
+        pool.run(arms, count, done, on_fraction)
     finally:
-        stop_workers(processes, threads)
+        if shared_pool is None:
+            pool.close()
 
 
 def start_worker(*arguments: str) -> subprocess.Popen[bytes]:
@@ -108,14 +172,19 @@ def start_worker(*arguments: str) -> subprocess.Popen[bytes]:
     )
 
 
-def wait_until_ready(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Until all `processes`, just started, can train; one that ended is met when spoken to."""
+def wait_until_ready(
+    processes: Sequence[subprocess.Popen[bytes]], *, is_timed: bool = True
+) -> None:
+    """Until all `processes` can train; one that ended is met when spoken to.
+
+    `is_timed`: they were just started, so that the wait says how long a start takes.
+    """
     began = time.monotonic()
     ready = []
     for process in processes:
         assert process.stdout
         ready.append(process.stdout.readline() == READY)
-    if all(ready):
+    if is_timed and all(ready):
         record_worker_startup(began)
 
 

@@ -40,7 +40,7 @@ def test_explain_shows_the_page(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"## {section}\n" in output for section in HEADINGS)
 
 
-def test_a_page_with_a_heading_missing_is_refused() -> None:
+def test_parse_bug_page_fails_when_a_section_is_missing() -> None:
     with pytest.raises(ValueError, match="headings in order"):
         parse_bug_page("some_bug", '"""Title.\n\nWhat it is:\n    Words.\n"""\n')
 

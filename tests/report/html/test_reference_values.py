@@ -40,6 +40,6 @@ def test_usual_update_size_is_that_of_the_optimizer(tiny: dict[str, Any], optimi
 
 def test_curves_have_no_band_of_a_guide(trained: Path) -> None:
     section = learning_curves_section(open_run_with_epoch(trained))
-    told = json.dumps([str(block) for block in section.blocks])
-    assert "guide" not in told
-    assert "shaded" not in told
+    content = json.dumps([str(block) for block in section.blocks])
+    assert "guide" not in content
+    assert "shaded" not in content

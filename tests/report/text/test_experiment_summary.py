@@ -20,7 +20,7 @@ def finished_run(name: str, bits: float) -> FinishedRun:
     [(2.4, True, "b is better by 0.100 bits per byte"), (2.499, True, "no reliable difference"),
      (2.4, False, "their losses cannot be compared")],
 )  # fmt: skip
-def test_finished_runs_are_ranked_only_where_that_can_be_told(
+def test_summarize_finished_runs_ranks_them_only_when_they_are_comparable(
     bits: float, same: bool, words: str
 ) -> None:
     runs = [finished_run("a", 2.5), finished_run("b", bits)]

@@ -93,12 +93,12 @@ def test_an_exploded_run_is_called_failed() -> None:
     assert "the validation loss is 4" not in summarize_run(failed)
 
 
-def test_overfitting_is_told_with_what_is_done() -> None:
-    found = Overfitting(50, 5, 4.3, 3, 4.0, 20)
-    assert "Training rolls back to epoch 3 and ends with 20 steps" in overfitting_line(found)
-    obeyed = overfitting_line(msgspec.structs.replace(found, decay_steps=0))
+def test_overfitting_line_names_the_action_when_a_run_overfits() -> None:
+    overfitting = Overfitting(50, 5, 4.3, 3, 4.0, 20)
+    assert "Training rolls back to epoch 3 and ends with 20 steps" in overfitting_line(overfitting)
+    obeyed = overfitting_line(msgspec.structs.replace(overfitting, decay_steps=0))
     assert "Training continues because --epoch or --max-steps is set." in obeyed
-    run = msgspec.structs.replace(summary(4.2, 4.0, 4.3), overfitting=found)
+    run = msgspec.structs.replace(summary(4.2, 4.0, 4.3), overfitting=overfitting)
     assert "overfits" in what_it_means(run)
     assert "Training rolled back to epoch 3" in summarize_run(run)
 

@@ -52,7 +52,7 @@ class Boilerplate:
 
 
 def find_boilerplate(texts: Texts) -> Boilerplate | None:
-    """The recurring passages of `texts()`, which is gone through twice; None if too few."""
+    """Return the recurring passages of `texts()`, which is gone through twice; None if too few."""
     units, documents = recurring_units(texts)
     if documents < MIN_DOCUMENTS:
         return None
@@ -85,7 +85,7 @@ def recurring_units(texts: Texts) -> tuple[Units, int]:
 
 
 def without_boilerplate(text: str, units: Units) -> str:
-    """The text without the lines of its recurring passages."""
+    """Return the text without the lines of its recurring passages."""
     lines = text.splitlines(keepends=True)
     dropped = _recurring(lines, units)
     return "".join(line for line, drop in zip(lines, dropped, strict=True) if not drop)
@@ -128,7 +128,7 @@ def _units(text: str) -> Units:
 
 
 def _places(lines: list[str]) -> list[tuple[int, tuple[int, int]]]:
-    """The hash of each long line and of each pair of lines, with its first and last line."""
+    """Return the hash of each long line and of each pair of lines, with its first and last line."""
     places = []
     before: tuple[int, str] | None = None
     for number, line in enumerate(lines):

@@ -54,12 +54,12 @@ def find_near_duplicates(texts: Iterable[str], threshold: float = 0.8) -> NDArra
 
 
 def normalize_words(text: str) -> list[str]:
-    """The words of `text` in small letters, without punctuation."""
+    """Return the words of `text` in small letters, without punctuation."""
     return _WORD.findall(text.lower())
 
 
 def _shingles(text: str) -> list[str]:
-    """The different runs of words; all words as one run if they are fewer than a run."""
+    """Return the different runs of words; all words as one run if they are fewer than a run."""
     said = normalize_words(text)
     if 0 < len(said) < _SHINGLE_SIZE:
         return [" ".join(said)]

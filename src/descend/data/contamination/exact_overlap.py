@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from descend.data.splitmix import mix_bits
+
 Tokens = npt.NDArray[np.integer[Any]]
 Hashes = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
@@ -55,7 +57,7 @@ class ExactOverlap:
         return float(self.covered.mean()) if self.covered.size else 0.0
 
     def spans(self, max_spans: int | None = None) -> list[tuple[int, int]]:
-        """The covered stretches as (first token, one past the last), longest first."""
+        """Return the covered stretches as (first token, one past the last), longest first."""
         edges = np.flatnonzero(np.diff(np.concatenate(([False], self.covered, [False]))))
         token_spans = [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
         return sorted(token_spans, key=lambda span: (span[0] - span[1], span[0]))[:max_spans]
@@ -87,7 +89,7 @@ def find_exact_overlap(train: Tokens, validation: Tokens, length: int = 32) -> E
 def exact_overlap_fraction(
     train: Tokens, validation: Tokens, nats: float, bytes_per_token: float
 ) -> float:
-    """The share of held-out tokens that are copies of training text, of any
+    """Return the share of held-out tokens that are copies of training text, of any
     `min_significant_match_length`.
 
     `nats` per token of the text, as counting finds them. Of more than `MAX_CHECKED_TOKENS`
@@ -151,25 +153,15 @@ def _find_windows(train: Tokens, validation: Tokens, length: int) -> Mask:
 
 
 def hash_windows(tokens: Tokens, length: int) -> Hashes:
-    """A 64-bit hash of each window of `length` (a power of two) tokens.
+    """Return a 64-bit hash of each window of `length` (a power of two) tokens.
 
     By doubling: the hash of 2m tokens mixes those of its two halves, log2(length) passes. A
     mixer, not the usual polynomial modulo 2^64, on which regular texts (Thue-Morse) collide.
     """
-    hashes = _mix(tokens.astype(np.uint64) + np.uint64(1))
+    hashes = mix_bits(tokens.astype(np.uint64) + np.uint64(1))
     half = 1
     while half < length:
         left, right = hashes[:-half], hashes[half:]
-        hashes = _mix(left * np.uint64(0x9E3779B97F4A7C15) + right)
+        hashes = mix_bits(left * np.uint64(0x9E3779B97F4A7C15) + right)
         half *= 2
     return hashes
-
-
-def _mix(x: Hashes) -> Hashes:
-    """Scatter 64 bits one to one: a round of splitmix64 (Steele et al. 2014); changes `x`."""
-    x ^= x >> np.uint64(30)
-    x *= np.uint64(0xBF58476D1CE4E5B9)
-    x ^= x >> np.uint64(27)
-    x *= np.uint64(0x94D049BB133111EB)
-    x ^= x >> np.uint64(31)
-    return x

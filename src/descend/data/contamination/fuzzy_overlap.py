@@ -144,7 +144,7 @@ def _stands(runs: Hashes, shingle_index: _ShingleIndex, times: int) -> bool | No
 
 
 def _together(begins: Positions, numbers: Positions, min_runs: float) -> int | None:
-    """A place where `least` different runs would have the passage begin, give or take
+    """Return a place where `least` different runs would have the passage begin, give or take
     `MAX_ALIGNMENT_DRIFT` words; None where there is none."""
     if len(np.unique(numbers)) < min_runs:
         return None

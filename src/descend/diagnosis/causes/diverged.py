@@ -74,6 +74,7 @@ from descend.diagnosis.cause import (
     scaled_learning_rate,
 )
 from descend.metrics.measurement import Measurements
+from descend.training.rollback import CLIP
 
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
@@ -117,8 +118,6 @@ DECAY = 0.1
 """The default, and that of most recipes since GPT-3."""
 RATES = (0.1, 0.01, 0.001)
 """From above all that is usual to the default."""
-CLIP = 1.0
-"""The usual value (Pascanu et al. 2013 and every recipe since)."""
 
 
 def _warm(config: RunConfig) -> str:

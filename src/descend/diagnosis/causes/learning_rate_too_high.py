@@ -44,8 +44,8 @@ Typical values:
     max attention logit 35 in `fast_tinyshakespeare.json`, 5300 in `rate_times_30.json`.
 
 Proof:
-    The same run at a third, a tenth, a thirtieth of the rate, with the same schedule in
-    relation to its peak, so that both sides cool down alike.
+    The same run at a third of the rate, then a tenth, down to 1/300, while the loss ends lower
+    each time. The schedule keeps its relation to the peak, so that both sides cool down alike.
 
 What to try:
     The best rate of the trial: `descend train --from-run RUN --apply-fix`. Without a diagnosis, a
@@ -85,7 +85,7 @@ RUINED_LOGIT = 100.0
 under 30 at the usual rates and below, over 1,000 at 30 times them."""
 FEW_DIRECTIONS = 0.3
 """Effective rank over the width; same origin: 0.6 and more at the usual rates and below."""
-FACTORS = (1 / 3, 1 / 10, 1 / 30)
+FACTORS = (1 / 3, 1 / 10, 1 / 30, 1 / 100, 1 / 300)
 LEARNED_NOTHING = 0.97
 """Of the loss of token frequencies alone: a run that ends above it knows nothing else, and a third
 of such a rate most often ends there too (a tiny run at six times the rate and dropout 0.5: a third

@@ -40,9 +40,9 @@ Typical values:
     `fast_tinyshakespeare.json`, 0.00088 in `rate_over_30.json`.
 
 Proof:
-    The same run at three, ten, thirty times the rate: equal seed, data order, tokens and
-    evaluation. The rate is too low if a higher one ends lower by more than the spread between
-    seeds.
+    The same run at three times the rate, then ten, up to 300, while the loss ends lower each time:
+    equal seed, data order, tokens and evaluation. The rate is too low if a higher one ends lower by
+    more than the spread between seeds.
 
 What to try:
     The best rate of the trial: `descend train --from-run RUN --apply-fix`. Without a diagnosis,
@@ -78,7 +78,7 @@ VERY_LONG_STEP = 30.0
 """From here on the first rate tried is ten times as high; same origin."""
 SMALL_UPDATE = 0.002
 """Update to weight a step; same origin: 0.0019 at a tenth of the rate, 0.0097 when healthy."""
-FACTORS = (3.0, 10.0, 30.0)
+FACTORS = (3.0, 10.0, 30.0, 100.0, 300.0)
 
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:

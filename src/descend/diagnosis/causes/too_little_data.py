@@ -70,11 +70,10 @@ import math
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
 from descend.metrics.measurement import Measurements, measurement_value
+from descend.training.overfitting import RISE
 
 GAP = 0.3
 """Nats between seen and held-out text; first guess."""
-RISE = 0.02
-"""Nats after the best epoch: three times the spread between seeds (0.006, prototype)."""
 MANY_EPOCHS = 4.0
 """Passes up to which repeated text is about as good as fresh (Muennighoff et al. 2023)."""
 FEW_TOKENS = 20_000.0

@@ -9,8 +9,8 @@ import msgspec
 
 from descend.config import NON_SEMANTIC_KEYS
 from descend.errors import ConfigError, RunFolderError
-from descend.runs.run_files import RunMetadata, has_summary, read_info
-from descend.runs.run_folder import read_summary
+from descend.runs.recorded_run import RecordedRun
+from descend.runs.run_files import RunMetadata, has_summary
 from descend.runs.suggestions import suggest_fix
 
 
@@ -50,7 +50,8 @@ def compare_finished(folders: Sequence[Path]) -> FinishedComparison:
     """
     if len(folders) < 2:
         raise ConfigError("compare", "one run", "two or more", "name another run")
-    infos = [read_info(folder) for folder in folders]
+    recorded_runs = [RecordedRun(folder) for folder in folders]
+    infos = [run.metadata for run in recorded_runs]
     for folder in folders:
         if not has_summary(folder):
             raise RunFolderError(
@@ -60,11 +61,11 @@ def compare_finished(folders: Sequence[Path]) -> FinishedComparison:
     validation_sets = {_validation_of(info) for info in infos}
     same = len(validation_sets) == 1
     runs: list[FinishedRun] = []
-    for folder in folders:
-        summary = read_summary(folder)
+    for recorded_run in recorded_runs:
+        summary = recorded_run.summary
         first = runs[0].bits_per_byte if runs else None
         runs.append(FinishedRun(
-            run=str(folder),
+            run=str(recorded_run.folder),
             bits_per_byte=summary.bits_per_byte,
             gain=first - summary.bits_per_byte if same and first is not None else None,
             validation_loss=summary.validation_loss,

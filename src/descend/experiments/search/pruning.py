@@ -1,4 +1,4 @@
-"""When a trial under way is hopeless: even with the largest gain that any finished trial made from
+"""Which trial under way is pruned: even with the largest gain that any finished trial made from
 there on it would end clearly behind the best.
 
 Predictive termination as by Domhan, Springenberg and Hutter (2015, IJCAI), with what the finished
@@ -9,13 +9,17 @@ halfway that it ends the best of them (benchmarks/results/search/rules.txt).
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
+
+import numpy as np
+from optuna import Study
+from optuna.pruners import BasePruner
+from optuna.trial import FrozenTrial, TrialState
+
+from descend.experiments.search.result import FULL_BUDGET
 
 Curve = Mapping[int, float]
 """Losses by the part of the budget that is used, in thousandths."""
-
-FULL_BUDGET = 1000
 
 MIN_FINISHED_TRIALS = 4
 """Trials that are finished in any case: the gains of fewer say little."""
@@ -27,8 +31,17 @@ PRUNE_MARGIN = 0.02
 """Share of the loss by which it must be behind at the end: more than the seed decides."""
 
 
+class MaxGainPruner(BasePruner):
+    """Prunes a trial that the largest gain of the finished ones would not make the best."""
+
+    def prune(self, study: Study, trial: FrozenTrial) -> bool:
+        """Return whether `trial` should end, as the finished trials of `study` went."""
+        finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        return should_prune(trial.intermediate_values, [t.intermediate_values for t in finished])
+
+
 def should_prune(observed: Curve, finished: Sequence[Curve]) -> bool:
-    """Whether the trial whose judgments are `seen` should be ended, as `finished` ones went."""
+    """Whether the trial with the judgments `observed` should end, as `finished` ones went."""
     whole = [curve for curve in finished if FULL_BUDGET in curve]
     now = max(observed)
     if len(whole) < MIN_FINISHED_TRIALS or now < MIN_PRUNE_PROGRESS:
@@ -39,12 +52,6 @@ def should_prune(observed: Curve, finished: Sequence[Curve]) -> bool:
 
 
 def loss_at(curve: Curve, position: int) -> float:
-    """The loss of `curve` at `place`: between two judgments in proportion."""
+    """The loss of `curve` at `position`: between two judgments in proportion."""
     positions = sorted(curve)
-    if position <= positions[0]:
-        return curve[positions[0]]
-    for before, after in itertools.pairwise(positions):
-        if position <= after:
-            fraction = (position - before) / (after - before)
-            return curve[before] + fraction * (curve[after] - curve[before])
-    return curve[positions[-1]]
+    return float(np.interp(position, positions, [curve[p] for p in positions]))

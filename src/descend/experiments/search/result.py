@@ -7,11 +7,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from descend.config import NON_SEMANTIC_KEYS, RunConfig
+from descend.config import NON_SEMANTIC_KEYS
 from descend.experiments.compare.result import Comparison
 from descend.experiments.search.space import Param
 
 _FORMAT = 1
+
+FULL_BUDGET = 1000
+"""A whole budget, in the thousandths that a study counts: Optuna wants whole numbers."""
 
 
 class SearchKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,10 +114,3 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
         for one in finished:
             once.setdefault(repr(sorted(one.values.items())), one)
         return list(once.values())
-
-    def config_of(self, tried: SearchTrial) -> RunConfig:
-        """The whole configuration of one of them."""
-        from descend.config import make_config
-        from descend.experiments.search.space import complete_config
-
-        return complete_config(make_config(self.base), tried.values)

@@ -34,6 +34,7 @@ from descend.experiments.search.search_loop import (
 )
 from descend.experiments.search.search_plan import SearchBudget, SearchPlan
 from descend.experiments.search.space import Param, complete_config
+from descend.planner.plan import MIN_STEPS
 from descend.runs.run_folder import ensure_writable
 from descend.trials.executor import TrialCallback as ToldOfRun
 from descend.trials.executor import ignore_progress as silent_of_runs
@@ -45,9 +46,6 @@ MIN_RUNS = 24
 """Whole runs that the time is divided into where no budget is given: what confirms the best one is
 taken from them, and about twice as many trials as are left can be made, since half are ended early.
 Fewer than Optuna's sampler wants to learn from would be a search at random."""
-
-MIN_STEPS = 20
-"""Fewer updates are no training (as in `lab.plan`)."""
 
 MIN_TRIALS = 2
 """Trials that must fit in beside the confirmation: the base and another."""

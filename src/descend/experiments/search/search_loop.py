@@ -161,7 +161,7 @@ class _SearchLoop:
 
     def on_evaluation(self, key: str, point: EvalPoint) -> bool:
         one = self.running[key]
-        if one.steps and studies.report_and_check_pruning(self.study, one.trial, one.steps, point):
+        if one.steps and studies.report_and_check_pruning(one.trial, one.steps, point):
             self.stopped.add(key)
             return True
         return False

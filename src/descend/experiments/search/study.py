@@ -2,7 +2,7 @@
 in one SQLite file, which other tools of Optuna read as well.
 
 Sampler: the tree-structured Parzen estimator (Bergstra et al. 2011, NeurIPS), over all keys
-together. What is ended early is decided by `hopeless`; Hyperband (Li et al. 2018) divides its
+together. What is ended early is decided by `pruning`; Hyperband (Li et al. 2018) divides its
 trials among brackets, which is more than a search of twenty trials can fill.
 """
 
@@ -17,8 +17,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from descend.errors import MissingDependencyError, RunFolderError
-from descend.experiments.search.pruning import FULL_BUDGET, should_prune
-from descend.experiments.search.result import KeyImportance, SearchKey, SearchTrial
+from descend.experiments.search.result import (
+    FULL_BUDGET,
+    KeyImportance,
+    SearchKey,
+    SearchTrial,
+)
 from descend.experiments.search.space import ChoiceParam, Param
 from descend.trials.trial_spec import EvalPoint, TrialResult
 
@@ -60,6 +64,8 @@ def open_study(file: Path, question: SearchKey, budget: float | None) -> Study:
     Raises `RunFolderError` for a file that is not such a study, or one of another question.
     """
     optuna = _optuna()
+    from descend.experiments.search.pruning import MaxGainPruner
+
     study = _load(file, optuna)
     if study is None:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +85,7 @@ def open_study(file: Path, question: SearchKey, budget: float | None) -> Study:
         seed=int(question.base["seed"]) % 2**32 + len(study.trials),
         n_startup_trials=FIRST_AT_RANDOM, multivariate=True,
     )  # fmt: skip
-    study.pruner = optuna.pruners.NopPruner()
+    study.pruner = MaxGainPruner()
     return study
 
 
@@ -126,18 +132,14 @@ def values_of(trial: Trial | FrozenTrial, space: list[Param]) -> dict[str, Any]:
     return {span.key: span.readable(trial.params[span.key]) for span in space}
 
 
-def report_and_check_pruning(study: Study, trial: Trial, steps: int, point: EvalPoint) -> bool:
-    """Tell a judgment of `trial`, which is to make `steps`; whether it is hopeless."""
-    from optuna.trial import TrialState
-
+def report_and_check_pruning(trial: Trial, steps: int, point: EvalPoint) -> bool:
+    """Tell a judgment of `trial`, which is to make `steps`; whether it should be pruned."""
     trial.report(point.bits_per_byte, _budget_step(point, steps))
-    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    reported_values = study.get_trials(deepcopy=False)[trial.number].intermediate_values
-    return should_prune(reported_values, [other.intermediate_values for other in finished])
+    return trial.should_prune()
 
 
 def _budget_step(point: EvalPoint, steps: int) -> int:
-    """The part of its budget that a trial had used, in thousandths: Optuna wants whole numbers."""
+    """The part of its budget that a trial had used, in thousandths."""
     return round(FULL_BUDGET * point.step / steps)
 
 

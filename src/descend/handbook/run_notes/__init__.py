@@ -13,7 +13,7 @@ from descend.runs.recorded_run import RecordedRun
 
 
 def describe_run(name: str, run: RecordedRun) -> str | None:
-    """The section of page `name` about `run`; None where a run holds no number about it."""
+    """Return the section of page `name` about `run`; None where a run holds no number about it."""
     said = [describe_run_key(name, run)] if name in RunConfig.model_fields else []
     if metrics_text := describe_metrics(name, run):
         said.append(metrics_text)

@@ -8,13 +8,13 @@ from descend.diagnosis.effect_text import describe_effect
 from descend.diagnosis.recommended_config import load_diagnosis
 from descend.diagnosis.result import Diagnosis, PairedTrial
 from descend.handbook.run_notes.wording import format_measurement
-from descend.runs.run_files import DIAGNOSIS
+from descend.runs.run_files import has_diagnosis
 from descend.units import quoted
 
 
 def load_saved_diagnosis(run: Path) -> Diagnosis | None:
-    """The diagnosis in a run folder, or None; `RunFolderError` if it is damaged."""
-    return load_diagnosis(run) if (run / DIAGNOSIS).exists() else None
+    """Return the diagnosis in a run folder, or None; `RunFolderError` if it is damaged."""
+    return load_diagnosis(run) if has_diagnosis(run) else None
 
 
 def describe_cause(cause: str, run: Path) -> str:

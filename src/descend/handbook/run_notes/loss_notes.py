@@ -22,7 +22,7 @@ MAX_LISTED_EPOCHS = 12
 
 
 def loss(run: RecordedRun) -> str:
-    """Losses of the run, on the rungs of the ladder."""
+    """Return the losses of the run beside the n-gram baselines."""
     return (
         f"The first update had a training loss of {run.steps[0].loss:.3f} nats per token; the last"
         f" twentieth of the last epoch {run.epochs[-1].loss_end:.3f}. On held-out text the best"
@@ -58,7 +58,7 @@ def _format_baselines(run: RecordedRun) -> str:
 
 
 def perplexity(run: RecordedRun) -> str:
-    """The ladder and the run as perplexities."""
+    """Return the n-gram baselines and the run as perplexities."""
     reached = words_of_perplexity(run.summary.validation_loss)
     baseline_perplexities = {
         key: words_of_perplexity(value) for key, value in run.ngram_baselines.items()
@@ -84,7 +84,7 @@ def accuracy(run: RecordedRun) -> str:
 
 
 def entropy(run: RecordedRun) -> str:
-    """The bound that the run gives."""
+    """Return the bound that the run gives."""
     return (
         "What your model reached bounds the entropy of this text from above: at most "
         f"{run.summary.validation_loss:.3f} nats per token, {run.summary.bits_per_byte:.3f} bits "
@@ -185,7 +185,7 @@ def describe_contamination(run: RecordedRun) -> str:
 
 
 def regularisation(run: RecordedRun) -> str:
-    """The gap that holding back is meant to close."""
+    """Return the gap that holding back is meant to close."""
     last = run.epochs[-1]
     stronger = {"dropout_rate": round(run.config.dropout_rate + 0.1, 4)}
     weaker = ({"dropout_rate": 0.0}, {"token_dropout": 0.0}, {"label_smoothing": 0.0})

@@ -12,7 +12,7 @@ from descend.units import quoted
 
 IN_THE_RECORDS = {
     "parameters", "steps", "epochs", "train_tokens", "validation_tokens", "validation_loss",
-    "validation_accuracy", "best_epoch", "unigram_loss", "bigram_loss",
+    "validation_accuracy", "best_epoch", "unigram_loss",
 }  # fmt: skip
 """Pages tell these from the run itself."""
 

@@ -11,11 +11,9 @@ from descend.handbook.run_notes.wording import (
     suggest_comparison,
     suggest_flags,
 )
+from descend.model.cost import FLOAT32
 from descend.runs.recorded_run import RecordedRun
 from descend.units import format_bytes, format_count
-
-FLOAT32 = 4
-"""Bytes of a number in float32."""
 
 BITS_PER_PARAMETER = 2.0
 """That a trained transformer can hold. Source: Allen-Zhu and Li 2024, "Physics of Language Models:
@@ -41,7 +39,7 @@ def parameters(run: RecordedRun) -> str:
 
 
 def memory(run: RecordedRun) -> str:
-    """What the model could hold by heart, beside the text."""
+    """Return what the model could memorize, beside the text."""
     room = BITS_PER_PARAMETER * run.summary.parameters / 8
     text = run.corpus_count("train_bytes")
     text_bytes = text * run.summary.bits_per_byte / 8
@@ -71,7 +69,7 @@ def heads(run: RecordedRun) -> str:
 
 
 def describe_embedding(run: RecordedRun) -> str:
-    """The share of the tables in the parameters."""
+    """Return the share of the tables in the parameters."""
     vocabulary, width = run.config.vocab_size or 0, run.config.embed_dim
     num_table_parameters, tokens = _tables(run), run.corpus_count("train_tokens")
     return (
@@ -125,7 +123,7 @@ def attention(run: RecordedRun) -> str:
 
 
 def compiling(run: RecordedRun) -> str:
-    """Whether it was compiled, and how fast it was."""
+    """Return whether it was compiled, and how fast it was."""
     other = "off" if run.metadata.execution.get("compiled") else "on"
     there = {} if run.metadata.execution["device"] == "cpu" else {"device": "cpu"}
     return _computed(run, "compiling", {"compile": other} | there)

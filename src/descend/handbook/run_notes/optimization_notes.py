@@ -142,7 +142,7 @@ def describe_rollbacks(run: RecordedRun) -> str:
 
 
 def describe_initial_loss(run: RecordedRun) -> str:
-    """The first loss beside that of guessing."""
+    """Return the first loss beside that of guessing."""
     first, guessing = run.steps[0], run.ngram_baselines["uniform"]
     began = (
         f"It went on from the model {run.metadata.parent}, so it did not begin at guessing. "
@@ -158,7 +158,7 @@ def describe_initial_loss(run: RecordedRun) -> str:
 
 
 def update_ratios(run: RecordedRun) -> str:
-    """The ratio of each matrix, smallest first."""
+    """Return the ratio of each matrix, smallest first."""
     ranked = sorted(run.update_ratios.items(), key=lambda item: item[1])
     if not ranked:
         return "Your run is too short to hold a ratio: try more epochs."

@@ -83,7 +83,7 @@ def comparison_baseline_text(run: RecordedRun) -> str:
 
 
 def alternative_learning_rates(run: RecordedRun) -> list[Change]:
-    """The peak rate of `run` times three and divided by three."""
+    """Return the peak rate of `run` times three and divided by three."""
     peak = max(s.learning_rate for s in run.steps)
     # A rate per epoch belongs to its own schedule: one rate needs another.
     one: dict[str, object] = {"schedule": "wsd"} if run.config.schedule == "piecewise" else {}

@@ -41,7 +41,7 @@ from descend.program_check.probes.batch_provenance import (
     first_batch_rows,
     locate_rows,
 )
-from descend.program_check.probes.data_source import tokens_of
+from descend.program_check.probes.token_ids import tokens_of
 from descend.program_check.program import Program
 from descend.program_check.results import (
     BugAbsent,

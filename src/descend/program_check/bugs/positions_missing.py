@@ -59,8 +59,8 @@ def knows_positions(program: Program) -> str:
         raise UndeterminedError("the texts are shorter than four tokens")
     with evaluation_probe_mode(program.model):
         first = next(find_mixing_layers(program.model, net), None)
-        if first is None:
-            raise UndeterminedError("no part of the network mixes positions")
+        if first is None:  # attention called as a function, in the network itself
+            return _positions_in_logits(net)
         if _distinguishes_positions(program, net, first):
             return "equal tokens give different vectors at different places"
         if _by_order(net, first):
@@ -86,6 +86,30 @@ def _distinguishes_positions(program: Program, net: NetworkHandle, first: Mixing
         raise UndeterminedError("the network takes another way for equal tokens")
     x = net.by_position(caught[0].float())
     return float((x - x[:1]).abs().max()) > MIN_LOGIT_CHANGE * float(x.square().mean().sqrt())
+
+
+def _positions_in_logits(net: NetworkHandle) -> str:
+    """The same asked of the whole network, of which no part could be asked."""
+    same = net.ids_BT.clone()
+    same[:] = net.ids_BT[0, 0]
+    logits = net.by_position(net.forward(same).float())
+    if float((logits - logits[:1]).abs().max()) > MIN_LOGIT_CHANGE * _size(logits):
+        return "equal tokens give different logits at different places"
+    base = net.by_position(net.forward(net.ids_BT).float())[-1]
+    swapped = net.ids_BT.clone()
+    view = swapped if net.time == 1 else swapped.T
+    view[:, [0, 1]] = view[:, [1, 0]].clone()
+    limit = MIN_LOGIT_CHANGE * _size(base)
+    if float((net.by_position(net.forward(swapped).float())[-1] - base).abs().max()) > limit:
+        raise UndeterminedError("the order of tokens may come from several layers of attention")
+    changed = net.by_position(net.forward(net.with_changed_token(0)).float())[-1]
+    if float((changed - base).abs().max()) <= limit:
+        raise UndeterminedError("no part of the network mixes positions")
+    return ""
+
+
+def _size(values: torch.Tensor) -> float:
+    return float(values.square().mean().sqrt())
 
 
 def _by_order(net: NetworkHandle, first: MixingLayer) -> bool:

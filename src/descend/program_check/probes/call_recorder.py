@@ -37,11 +37,8 @@ class ModelCall:
     training: bool
     half: bool
     """Whether some of it was computed in float16."""
-    logits_shape: tuple[int, ...] = ()
     probabilities: bool = False
     """Whether the outputs are not negative and sum to 1."""
-    mean_loss: float | None = None
-    """Mean cross-entropy of the outputs, as logits, with the targets that were asked for, nats."""
     targets_BT: Tensor | None = None
     weights_BT: Tensor | None = None
     """How much each position counts; 0 where it is left out. Sums to 1 for a plain mean."""
@@ -113,7 +110,6 @@ def record_calls(model: nn.Module) -> Iterator[CallRecorder]:
         opened.model_calls.append(call)
         if logits is None:
             return
-        call.logits_shape = tuple(logits.shape)
         _read_at(call, logits)
         for other in _other_heads(logits, [*outputs, *_tensors_in(output)]):
             head = ModelCall(call.ids_BT, ids, args, kwargs, module.training, half[0])
@@ -266,8 +262,6 @@ def read_gradient(call: ModelCall, logits: Tensor, gradient: Tensor) -> None:
     before = call.weights_BT
     call.weights_BT = weights.reshape(shape) + (0 if before is None else before)
     if bool(live.any()):
-        picked = z_RV.log_softmax(-1).gather(1, y_R[:, None])[:, 0]
-        call.mean_loss = float(-(picked * weights).sum() / weights.sum().clamp_min(1e-30))
         call.misfit, call.misfit_of_two = _misfits(p_RV[live], g_RV[live], y_R[live])
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from descend.program_check.probes.call_program import call_part
@@ -23,10 +22,6 @@ class DataSource:
     """The first batches, in order."""
 
     batches: tuple[Any, ...]
-    is_exhausted: bool
-    """Whether there were no more of them."""
-    is_sampled: bool
-    """Whether each was drawn by a call of its own."""
 
 
 def read_first_batches(program: Program) -> DataSource:
@@ -38,7 +33,7 @@ def read_first_batches(program: Program) -> DataSource:
         value = call_part(program, "batches")
         if is_batch(value):
             more = [call_part(program, "batches") for _ in range(MAX_BATCHES - 1)]
-            return DataSource((value, *more), is_exhausted=False, is_sampled=True)
+            return DataSource((value, *more))
         return _from(value)
     except UndeterminedError:
         raise
@@ -54,7 +49,7 @@ def _from(value: Any) -> DataSource:
         raise UndeterminedError("`batches` gives no batch")
     if isinstance(value, Tensor):
         batches = tuple(x if x.ndim > 1 else x[None] for x in batches)
-    return DataSource(batches, is_exhausted=len(batches) < MAX_BATCHES, is_sampled=False)
+    return DataSource(batches)
 
 
 def is_batch(value: Any) -> bool:
@@ -64,16 +59,3 @@ def is_batch(value: Any) -> bool:
     if isinstance(value, Mapping):
         return any(isinstance(x, Tensor) for x in value.values())
     return isinstance(value, tuple) and bool(value) and all(isinstance(x, Tensor) for x in value)
-
-
-def tokens_of(batch: Any) -> Tensor | None:
-    """The ids (B, T) in a batch; None where there are none."""
-    if isinstance(batch, Mapping):
-        inner = [batch.get(k) for k in ("input_ids", "ids", "tokens", "x", "input")]
-        return next((t for t in map(tokens_of, [*inner, *batch.values()]) if t is not None), None)
-    if isinstance(batch, tuple | list):
-        return next((t for t in map(tokens_of, batch) if t is not None), None)
-    if isinstance(batch, Tensor) and batch.dtype in (torch.int64, torch.int32, torch.int16,
-                                                     torch.uint8) and batch.ndim == 2:  # fmt: skip
-        return batch
-    return None

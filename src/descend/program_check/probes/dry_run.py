@@ -28,8 +28,9 @@ from descend.program_check.probes.call_recorder import (
     loss_of,
     record_calls,
 )
-from descend.program_check.probes.data_source import read_first_batches, tokens_of
+from descend.program_check.probes.data_source import read_first_batches
 from descend.program_check.probes.gradient_tracker import GradientTracker
+from descend.program_check.probes.token_ids import tokens_of
 from descend.program_check.program import Program
 from descend.program_check.results import UndeterminedError
 

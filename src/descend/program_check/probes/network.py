@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from descend.program_check.probes.call_recorder import ModelCall, logits_of
-from descend.program_check.probes.data_source import read_first_batches, tokens_of
+from descend.program_check.probes.data_source import read_first_batches
 from descend.program_check.probes.loss_probe import first_model_call
+from descend.program_check.probes.token_ids import tokens_of
 from descend.program_check.program import Program, format_exception
 from descend.program_check.results import UndeterminedError
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from descend.report.notebook.cards import progress_card
 from descend.report.text.run_summary import format_rollback
 from descend.report.text.throughput import pace_of_steps
-from descend.runs.events import Epoch, Event, Rollback, Sample, Step
+from descend.runs.events import EndStepChosen, Epoch, Event, Rollback, Sample, Step
 from descend.units import format_duration
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def show_in_notebook(records: Iterator[Event], run: TrainingRun) -> Iterator[Eve
             status += trouble
         elif isinstance(record, Epoch):
             epochs.append(record)
+        elif isinstance(record, EndStepChosen):
+            total = record.end_step
         elif isinstance(record, Rollback):
             step, epochs = record.step, [e for e in epochs if e.step <= record.step]
             trouble = f" · {format_rollback(record)}"

@@ -67,6 +67,7 @@ LESSER = "Significant, but a smaller effect"
 AS_LARGE = "As large an effect or larger, but more expensive or less certain"
 INCONCLUSIVE = "Inconclusive (a larger --trial-budget would decide)"
 UNTESTED = "Not tested"
+SMALL = "A real effect, but too small to count"
 OUT = "How each other cause was ruled out"
 NOTHING_TRIED = "Other causes"
 
@@ -83,13 +84,14 @@ def group_other_causes(diagnosis: Diagnosis) -> list[tuple[str, list[OtherCause]
     unclear = [
         r for r in others if not r.also_improves and (r.is_inconclusive or _effect(r) >= best)
     ]
-    excluded_causes = [
-        r for r in others if not r.also_improves and r not in unclear and not r.is_untested
-    ]
+    small = [r for r in others if not r.also_improves and r not in unclear and _is_positive(r)]
+    decided = [*real, *unclear, *small]
+    excluded_causes = [r for r in others if r not in decided and not r.is_untested]
     groups = [
         (AS_LARGE, [r for r in real if _effect(r) >= best]),
         (LESSER, [r for r in real if _effect(r) < best]),
         (INCONCLUSIVE, unclear),
+        (SMALL, small),
         (OUT if has_trials(diagnosis) else NOTHING_TRIED, excluded_causes),
         (UNTESTED, [r for r in others if r.is_untested and r not in unclear]),
     ]
@@ -103,6 +105,15 @@ def _effect(out: OtherCause) -> float:
         -math.inf
         if trial is None or trial.ci95 is None or is_ablation(trial)
         else trial.loss_reduction
+    )
+
+
+def _is_positive(out: OtherCause) -> bool:
+    """Whether the 95 % interval of what a cause's trial gained lies above zero."""
+    return (
+        _effect(out) > -math.inf
+        and out.trial is not None
+        and bool(out.trial.ci95 and out.trial.ci95[0] > 0)
     )
 
 

@@ -44,17 +44,16 @@ def improvement_text(improvement: Improvement) -> str:
     if improvement.contributions:
         lines += ["", "Contribution of each change, in bits per byte:"]
         lines += [f"  {_contribution(c)}" for c in improvement.contributions]
-        if any(c.ci95 is not None for c in improvement.contributions):
-            lines.append(
-                "  Intervals are over parts of the validation set. "
-                "Another seed may differ by half a percent."
-            )
+    lines += _setting_lines(improvement)
+    measured = improvement.contributions + improvement.setting_effects
+    if any(c.ci95 is not None for c in measured):
+        lines.append(
+            "  Intervals are over parts of the validation set. "
+            "Another seed may differ by half a percent."
+        )
+    lines += _fraction_lines(improvement)
     if improvement.expectations and improvement.best is not None:
-        lines += [
-            "",
-            "Prediction of the scaling law of `descend plan`, starting from "
-            f"{improvement.best.bits_per_byte:.3f}:",
-        ]
+        lines += ["", f"What more would bring, from {improvement.best.bits_per_byte:.3f} now:"]
         lines += [f"  {_expectation(e)}" for e in improvement.expectations]
     best = improvement.best
     lines += ["", f"Finished after {format_duration(improvement.seconds)}: {improvement.stopped}."]
@@ -106,15 +105,56 @@ def text_lines(notes: TextNotes) -> list[str]:
     return lines
 
 
+def _setting_lines(improvement: Improvement) -> list[str]:
+    """What each group of settings is worth, the largest first."""
+    effects = improvement.setting_effects
+    if not effects:
+        return []
+    seconds = format_duration(max(e.seconds or 0.0 for e in effects))
+    return [
+        "",
+        "Effect of each group of settings. The best configuration was trained for "
+        f"{seconds} with and without it:",
+        *(f"  {_setting_effect(e)}" for e in effects),
+    ]
+
+
+def _setting_effect(effect: Contribution) -> str:
+    """A group of settings, in words."""
+    low, high = effect.ci95 or (effect.gain, effect.gain)
+    interval = "" if effect.ci95 is None else f" (95 % CI {low:+.3f} to {high:+.3f})"
+    effect_text = "lower with it" if effect.gain >= 0 else "higher with it"
+    if effect.ci95 is not None and low <= 0 <= high:
+        effect_text += ", which may be chance"
+    return (
+        f"{effect.reason}: {abs(effect.gain):.3f} {effect_text}{interval}; "
+        f"{assignments(effect.changes)}"
+    )
+
+
+def _fraction_lines(improvement: Improvement) -> list[str]:
+    """Loss against fractions of the text."""
+    points = improvement.text_fractions
+    if len(points) < 2:
+        return []
+    parts = ", ".join(f"{p.fraction:.0%}: {p.bits_per_byte:.3f}" for p in points)
+    return ["", f"Bits per byte after {points[0].steps:,} steps on fractions of the text: {parts}."]
+
+
+BASES = {"scaling law": "by the scaling law", "text fractions": "from trials on a tenth and all"}
+"""What an expectation rests on, in words."""
+
+
 def _expectation(expectation: Expectation) -> str:
+    basis = BASES[expectation.measured_by]
     if expectation.interval is None:
-        return f"{expectation.more}: about {expectation.bits_per_byte:.3f}"
+        return f"{expectation.more}: about {expectation.bits_per_byte:.3f}, {basis}"
     low, high = expectation.interval
     if low >= high:
-        return f"{expectation.more}: no gain"
+        return f"{expectation.more}: no gain, {basis}"
     return (
-        f"{expectation.more}: about {expectation.bits_per_byte:.3f} ({low:.3f} to {high:.3f} in "
-        "four cases of five)"
+        f"{expectation.more}: about {expectation.bits_per_byte:.3f} (80 % interval {low:.3f} to "
+        f"{high:.3f}), {basis}"
     )
 
 

@@ -27,7 +27,16 @@ from descend.report.text.run_summary import (
     step_line,
 )
 from descend.report.text.throughput import pace_of_steps
-from descend.runs.events import Epoch, Event, Overfitting, Rollback, Sample, Step, TrainingStarted
+from descend.runs.events import (
+    EndStepChosen,
+    Epoch,
+    Event,
+    Overfitting,
+    Rollback,
+    Sample,
+    Step,
+    TrainingStarted,
+)
 from descend.training.training_run import TrainingRun
 
 REDRAWS_PER_SECOND = 4
@@ -49,7 +58,7 @@ def show_run_header(run: TrainingRun, console: Console) -> None:
 
 def stage_progress(console: Console) -> ProgressCallback:
     """A progress callback for the work before training: a line a stage, each quarter of it, and
-    where those are far apart now and then."""
+    where those are far apart now and then. What is done when it is first heard of is a result."""
     printed_quarters: set[tuple[str, int]] = set()
     said = time.monotonic()
 
@@ -57,7 +66,10 @@ def stage_progress(console: Console) -> ProgressCallback:
         nonlocal said
         quarter, now = int(fraction * 4), time.monotonic()
         anew = (stage, quarter) not in printed_quarters
-        if quarter < 4 and (anew or now - said >= PROGRESS_INTERVAL_SECONDS):
+        if quarter >= 4 and not any(known == stage for known, _ in printed_quarters):
+            printed_quarters.add((stage, quarter))  # over when it is first heard of: a result
+            print_line(stage, console, "dim")
+        elif quarter < 4 and (anew or now - said >= PROGRESS_INTERVAL_SECONDS):
             printed_quarters.add((stage, quarter))
             said, done = now, quarter / 4 if anew else fraction
             print_line(f"{stage} …" + (f" {done:.0%}" if done else ""), console, "dim")
@@ -84,6 +96,8 @@ def _lines(records: Iterator[Event], run: TrainingRun, console: Console) -> Iter
     for record in records:
         now = time.perf_counter()
         pace = another() if isinstance(record, Step) else None
+        if isinstance(record, EndStepChosen):
+            total = record.end_step
         if isinstance(record, Step) and now - said >= SECONDS_BETWEEN_LINES:
             said = now
             remaining_seconds = None if pace is None else pace * (total - record.step)
@@ -115,6 +129,8 @@ def _bar(records: Iterator[Event], run: TrainingRun, console: Console) -> Iterat
                 bar.update(task, completed=record.step)
             elif isinstance(record, Overfitting) and record.decay_steps:
                 bar.update(task, total=record.step + record.decay_steps)
+            elif isinstance(record, EndStepChosen):
+                bar.update(task, total=record.end_step)
             elif isinstance(record, Step):
                 smooth = record.seconds if smooth is None else 0.9 * smooth + 0.1 * record.seconds
                 bar.update(

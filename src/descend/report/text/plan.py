@@ -7,7 +7,7 @@ from descend.planner.axes import NOT_PLANNED
 from descend.planner.corpus_profile import COUNTED_BYTES
 from descend.planner.machine_benchmark import MachineBenchmark
 from descend.planner.make_plan import CorpusPlan
-from descend.planner.plan import TrainingPlan
+from descend.planner.plan import NEARLY_ALL, TrainingPlan
 from descend.runs.run_files import RunSummary
 from descend.units import format_bytes, format_duration
 
@@ -97,19 +97,28 @@ def summarize_plan(plan: TrainingPlan, corpus: str) -> str:
     )
 
 
-NEARLY_ALL = 0.95
-"""Share of the minutes from which nothing is told of the rest: whole steps seldom fill them."""
-
-
 def _unused(plan: TrainingPlan) -> list[str]:
     """Why the plan ends before the time is up, where it does."""
-    used, budget_seconds = plan.predicted.seconds, plan.minutes * 60
-    if used >= NEARLY_ALL * budget_seconds:
+    if not plan.ends_for_text:
         return []
+    unused = plan.minutes * 60 - plan.predicted.seconds
     return [
-        f"{format_duration(budget_seconds - used)} of the time limit is unused. More epochs or a"
+        f"{format_duration(unused)} of the time limit is unused. More epochs or a"
         " larger model would only overfit this short text. Add text to use the time."
     ]
+
+
+def time_used_line(plan: TrainingPlan | None, seconds: float, minutes: float | None) -> str:
+    """What a run took from its start to the saved model, and why not all of its `minutes`."""
+    line = f"{format_duration(seconds)} from the start to the saved model"
+    if plan is None or minutes is None or not plan.ends_for_text:
+        return line
+    left = 60 * minutes - seconds
+    if left < (1 - NEARLY_ALL) * 60 * minutes:
+        return line
+    return (
+        f"{line}. {format_duration(left)} are left, because more epochs on this text would overfit"
+    )
 
 
 MAX_REGULAR = 0.59

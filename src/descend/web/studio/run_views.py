@@ -20,15 +20,15 @@ from descend.runs.events import TrainingStopped
 from descend.runs.lock import is_run_locked
 from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import (
-    DIAGNOSIS,
     RunMetadata,
     RunSummary,
+    has_diagnosis,
     has_summary,
     is_run_folder,
     read_info,
+    run_stamp,
 )
 from descend.runs.run_folder import read_summary
-from descend.runs.run_list import run_stamp
 from descend.runs.suggestions import lacks_model
 from descend.web.studio.feed import RunFeed
 from descend.web.studio.jobs import Job, Jobs
@@ -180,7 +180,7 @@ class RunViews:
             "summary": None if summary is None else _summary_fields(summary),
             "sentence": self._sentence(name, state, feed, metadata, summary),
             "can_talk": not lacks_model(folder),
-            "has_diagnosis": (folder / DIAGNOSIS).is_file(),
+            "has_diagnosis": has_diagnosis(folder),
         }
 
     def _progress(
@@ -257,7 +257,7 @@ def _read_row(folder: Path) -> RunRow:
         row = RunRow(
             name=folder.name, state="stopped", text=Path(str(info.corpus["corpus"])).name,
             started_at=info.saved_at, parent=Path(info.parent).name if info.parent else None,
-            can_talk=not lacks_model(folder), has_diagnosis=(folder / DIAGNOSIS).is_file(),
+            can_talk=not lacks_model(folder), has_diagnosis=has_diagnosis(folder),
         )  # fmt: skip
     except (RunFolderError, KeyError, TypeError, ValueError):
         return RunRow(name=folder.name, state="unreadable")

@@ -1,0 +1,330 @@
+"""The parts of a program that `training_loop` stopped: its step, batches and evaluation."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from types import CellType, CodeType, FunctionType
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from descend.program_check.loop_source import (
+    EVALUATES,
+    RETURN,
+    LoopSource,
+    calls_training_mode,
+    global_names,
+    loops_around,
+)
+from descend.program_check.probes.call_recorder import record_calls
+from descend.program_check.probes.token_ids import tokens_of
+from descend.program_check.training_loop import LoopStart, ScopeFrame, clear_gradients
+
+COUNTER = "descend_loop_counter"
+"""Name under which the number of passes through the loop is stored among the program's names."""
+
+NUM_RECORDED = 16
+"""Batches that are read from what the network is given, where the loop goes through numbers."""
+
+
+MAX_BATCHES = 48
+"""Batches that are read in advance from what cannot be begun anew."""
+
+MAX_ITEMS = 4096
+"""Items of a loop that are read in advance, where they are numbers or indices."""
+
+
+class LoopReturnError(BaseException):
+    """Stands for a `return` in the body of a loop."""
+
+
+def loop_parts(
+    start: LoopStart, recognized: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The names that the loop can see, and the parts of the program that it makes.
+
+    `recognized` holds the names that each part may bear in a program.
+    """
+    assert start.loop is not None
+    names = visible_names(start.scopes, recognized)
+    clear_gradients(start, names)
+    loop = start.loop
+    parts: dict[str, Any] = {}
+    network = network_of(start, names.get("model"))
+    if network is not None:
+        parts["model"] = network
+    if start.optimizer is not None:
+        parts["optimizer"] = start.optimizer
+    evaluation = _evaluation_of(start, names, recognized)
+    if evaluation is not None:
+        parts["evaluate"] = evaluation
+    items = items_of(loop, names)
+    step = _step_of(start, names, items, network, recognized)
+    step.stands_at = (loop.file, start.line)
+    parts["step"] = step
+    loader = next((names[n] for n in recognized["batches"]
+                   if isinstance(names.get(n), DataLoader)), None)  # fmt: skip
+    if items.are_batches:
+        parts["batches"] = items.source
+    elif loader is not None:
+        parts["batches"] = loader
+    elif network is not None:
+        parts["batches"] = _recorded_batches(step, network)
+        parts["batches"].stands_at = (loop.file, loop.loop.lineno)
+    return names, parts
+
+
+def visible_names(
+    scopes: Sequence[ScopeFrame], recognized: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """What the loop can name, then what its callers can, then what its object holds."""
+    innermost = scopes[0]
+    if innermost.is_module:
+        return innermost.module_names
+    names: dict[str, Any] = {}
+    for scope in reversed(scopes):
+        names |= scope.module_names
+    for scope in reversed(scopes):
+        names |= {} if scope.is_module else dict(scope.names)
+    names |= {k: v for k, v in innermost.module_names.items() if k.startswith("__")}
+    owner = innermost.names.get("self")
+    for name in (n for part in recognized.values() for n in part):
+        if names.get(name) is None and getattr(owner, name, None) is not None:
+            names[name] = getattr(owner, name)
+    return names
+
+
+def network_of(start: LoopStart, named: Any) -> nn.Module | None:
+    """The network that is trained: the outermost one with the optimizer's weights."""
+    groups = start.optimizer.param_groups if start.optimizer is not None else []
+    trained = {id(p) for g in groups for p in g["params"]}
+
+    def shared(network: nn.Module) -> int:
+        own = {id(p) for p in network.parameters()}
+        return len(own & trained) if trained else len(own)
+
+    candidates = [n for n in start.networks if any(True for _ in n.parameters())]
+    if isinstance(named, nn.Module):
+        is_called = any(named is n for n in candidates)
+        best = max(map(shared, candidates), default=0)
+        if (is_called or not candidates) and shared(named) >= best:
+            return named
+    if not candidates:
+        return named if isinstance(named, nn.Module) else None
+    with_table = [n for n in candidates if any(isinstance(m, nn.Embedding) for m in n.modules())]
+    return max(with_table or candidates, key=shared)
+
+
+@dataclass(frozen=True)
+class LoopItems:
+    """What a loop goes through."""
+
+    source: Any = None
+    """A loader, a list, or a function that makes an iterator; None of a `while` loop."""
+    counter: str = ""
+    """Name of the number that counts the items beside them, as `enumerate` does."""
+    are_batches: bool = False
+    """Whether the items hold token ids."""
+    first: tuple[Any, ...] = ()
+    """The first items, where they are no batches."""
+
+
+def items_of(loop: LoopSource, names: dict[str, Any]) -> LoopItems:
+    """Read what a `for` loop goes through, without the functions that count and show a bar."""
+    if not isinstance(loop.loop, ast.For):
+        return LoopItems()
+    expression, counter = loop.iterated()
+    code = compile(ast.Expression(expression), loop.file, "eval")
+
+    def source() -> Any:
+        value = eval(code, names)
+        inner = getattr(value, "iterable", None)
+        return inner if inner is not None and type(value).__name__.startswith("tqdm") else value
+
+    source.stands_at = (loop.file, loop.loop.lineno)  # type: ignore[attr-defined]
+    try:
+        value = source()
+        first = _first_items(value)
+    except Exception:
+        return LoopItems(counter=counter)
+    are_batches = bool(first) and tokens_of(first[0]) is not None
+    if isinstance(value, Iterator):  # it cannot be gone through again
+        return LoopItems(list(first), counter, are_batches, () if are_batches else first)
+    is_lasting = isinstance(value, DataLoader | list | tuple)
+    if are_batches:
+        return LoopItems(value if is_lasting else source, counter, are_batches=True)
+    return LoopItems(source, counter, first=first)
+
+
+def _first_items(value: Any) -> tuple[Any, ...]:
+    """One batch, the first batches of what cannot be begun anew, or the first numbers."""
+    items = iter(value)
+    first = tuple(islice(items, 1))
+    if first and tokens_of(first[0]) is None:
+        return first + tuple(islice(items, MAX_ITEMS - 1))
+    return first + tuple(islice(items, MAX_BATCHES - 1)) if items is value else first
+
+
+def _step_of(
+    start: LoopStart, names: dict[str, Any], items: LoopItems, network: nn.Module | None,
+    recognized: Mapping[str, Sequence[str]],
+) -> Any:  # fmt: skip
+    loop = start.loop
+    assert loop is not None
+    run = _runner(start, loop.body_code(), names)
+    bind = None
+    if isinstance(loop.loop, ast.For):
+        target = loop.loop.target
+        if items.counter:
+            assert isinstance(target, ast.Tuple)
+            target = target.elts[1]
+        assign = ast.Assign([target], ast.Name("__item__", ast.Load()))
+        bind = loop.compile_statements([ast.copy_location(assign, loop.loop)])
+    modes = {m: m.training for m in network.modules()} if network is not None else {}
+    resets = _mode_is_reset(start, recognized)
+    first_count = names.get(items.counter, -1)
+    names[COUNTER] = first_count if isinstance(first_count, int) else -1
+
+    def once(batch: Any = None) -> None:
+        names[COUNTER] += 1
+        if items.counter:
+            names[items.counter] = names[COUNTER]
+        if bind is not None and (items.are_batches or items.first):
+            cycled = items.first[names[COUNTER] % len(items.first)] if items.first else batch
+            names["__item__"] = cycled
+            exec(bind, names)
+        if resets:
+            for module, mode in modes.items():
+                module.training = mode
+        run()
+
+    return (lambda batch: once(batch)) if items.are_batches else (lambda: once())
+
+
+def _runner(start: LoopStart, code: CodeType, names: dict[str, Any]) -> Callable[[], None]:
+    """Run code among the program's names, and carry over what it changes to globals and cells."""
+    scope = start.scopes[0]
+    assert start.loop is not None
+    outside = set() if scope.is_module else global_names(start.loop.scope)
+    cells = {} if scope.is_module else _cells(names, set(scope.code.co_cellvars))
+
+    def run() -> None:
+        names[RETURN] = LoopReturnError
+        for name, cell in cells.items():
+            with suppress(ValueError):
+                names[name] = cell.cell_contents
+        try:
+            exec(code, names)
+        except LoopReturnError:
+            pass
+        finally:
+            scope.module_names.update({n: names[n] for n in outside if n in names})
+            for name, cell in cells.items():
+                if name in names:
+                    cell.cell_contents = names[name]
+
+    return run
+
+
+def _cells(names: Mapping[str, Any], shared: set[str]) -> dict[str, CellType]:
+    """The cells in which functions of the loop's scope hold its local names."""
+    functions = [v for v in names.values() if isinstance(v, FunctionType) and v.__closure__]
+    return {
+        name: cell for f in functions
+        for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)
+        if name in shared
+    }  # fmt: skip
+
+
+def _mode_is_reset(start: LoopStart, recognized: Mapping[str, Sequence[str]]) -> bool:
+    """Whether the step always begins in the mode in which the loop began.
+
+    It does where nothing between two steps evaluates, and where the evaluation stands outside
+    the loop and `.train()` is called on the way back in.
+    """
+    loop = start.loop
+    assert loop is not None
+    evaluations = set(recognized.get("evaluate", ()))
+    if _evaluates(loop.loop.body, evaluations):
+        return False
+    between = [loop.outer] if loop.outer is not None else []
+    before = _before(loop, loop.loop.lineno)
+    for scope in start.scopes[1:]:
+        around = loops_around(scope.code.co_filename, scope.line)
+        if around:
+            between.append(around[-1].loop)
+            before += _before(around[0], scope.line, inside=True)
+    if not any(_evaluates(outer.body, evaluations) for outer in between if outer is not None):
+        return True
+    return calls_training_mode(before)
+
+
+def _before(loop: LoopSource, line: int, inside: bool = False) -> list[ast.stmt]:
+    """Statements around a loop that come before a line, each taken alone."""
+    blocks: list[ast.AST] = [loop.scope, *loop.path]
+    if inside:
+        blocks = [loop.loop]
+    return [s for node in blocks for s in getattr(node, "body", []) if s.lineno < line]
+
+
+def _evaluates(statements: list[ast.stmt], names: set[str]) -> bool:
+    text = "\n".join(ast.unparse(s) for s in statements)
+    called = {ast.unparse(n.func).rpartition(".")[2] for s in statements for n in ast.walk(s)
+              if isinstance(n, ast.Call)}  # fmt: skip
+    return bool(EVALUATES.search(text)) or bool(called & names)
+
+
+def _evaluation_of(
+    start: LoopStart, names: dict[str, Any], recognized: Mapping[str, Sequence[str]]
+) -> Any:
+    """The program's own call of its evaluation, or what follows the loop in an epoch."""
+    loop = start.loop
+    assert loop is not None
+    for name in recognized.get("evaluate", ()):
+        function = names.get(name)
+        if callable(function):
+            call = loop.first_call(name)
+            if call is None:
+                return None
+            code = compile(ast.Expression(call), loop.file, "eval")
+
+            return _called_as_in_source(code, names, function)
+    code = loop.rest_code()
+    if code is None:
+        return None
+    run = _runner(start, code, names)
+
+    def evaluate() -> None:
+        run()
+
+    evaluate.stands_at = (loop.file, (loop.loop.end_lineno or 0) + 1)  # type: ignore[attr-defined]
+    return evaluate
+
+
+def _called_as_in_source(code: CodeType, names: dict[str, Any], function: Any) -> Any:
+    def evaluate() -> Any:
+        return eval(code, names)
+
+    evaluate.defined_as = function  # type: ignore[attr-defined]
+    return evaluate
+
+
+def _recorded_batches(step: Callable[[], None], network: nn.Module) -> Any:
+    """A function that runs the loop and hands out the ids that the network is given."""
+
+    def batches() -> Iterator[torch.Tensor]:
+        for _ in range(NUM_RECORDED):
+            with record_calls(network) as recorder:
+                step()
+            ids = [c.ids_BT for c in recorder.model_calls if c.ids_BT.ndim == 2 and c.learned_from]
+            if not ids:
+                return
+            yield ids[0]
+
+    return batches

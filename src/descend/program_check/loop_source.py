@@ -1,0 +1,191 @@
+"""The source of a training loop: the innermost loop around a line, and what stands around it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import CodeType
+
+Loop = ast.For | ast.While
+
+EVALUATES = re.compile(r"\.eval\(|\w*(eval|valid|estimate)\w*\(", re.IGNORECASE)
+"""Calls that evaluate a network."""
+WITHOUT_GRADIENT = re.compile(r"no_grad|inference_mode")
+
+PROGRESS = ("tqdm", "trange", "track", "auto", "progress")
+"""Functions that hand a loop's items through and show a bar."""
+
+RETURN = "__loop_return__"
+"""Name of the exception that stands for a `return` in a loop's body."""
+
+
+@dataclass(frozen=True)
+class LoopSource:
+    """A loop of one scope (a function, or the module), outermost nodes first in `path`."""
+
+    file: str
+    loop: Loop
+    path: tuple[ast.AST, ...]
+    """The statements around the loop, from its scope inward; without the loop itself."""
+    scope: ast.AST
+    class_name: str = ""
+
+    @property
+    def outer(self) -> Loop | None:
+        """The next loop around it in the same scope."""
+        return next((n for n in reversed(self.path) if isinstance(n, Loop)), None)
+
+    def contains(self, line: int) -> bool:
+        """Whether a line is in the loop's body."""
+        return self.loop.body[0].lineno <= line <= (self.loop.body[-1].end_lineno or 0)
+
+    def body_code(self) -> CodeType:
+        """One pass through the body, in the `with` blocks around the loop."""
+        body: list[ast.stmt] = [_once(self.loop.body, self.loop)]
+        for node in reversed(self.path):
+            if isinstance(node, ast.With):
+                body = [ast.copy_location(ast.With(node.items, body, None), node)]
+        return self.compile_statements(body)
+
+    def compile_statements(self, statements: list[ast.stmt]) -> CodeType:
+        """Code of statements that run at the level of a module, with the lines of the file."""
+        tree = ast.parse("")
+        tree.body = [_AtModuleLevel(self.class_name).visit(deepcopy(s)) for s in statements]
+        return compile(ast.fix_missing_locations(tree), self.file, "exec")
+
+    def rest_code(self) -> CodeType | None:
+        """What follows in the loop around it, where that evaluates; None where nothing does."""
+        outer = self.outer
+        if outer is None:
+            return None
+        rest = [s for s in outer.body if s.lineno > (self.loop.end_lineno or 0)]
+        text = "\n".join(map(ast.unparse, rest))
+        if not (EVALUATES.search(text) or WITHOUT_GRADIENT.search(text)):
+            return None
+        return self.compile_statements([_once(rest, outer)])
+
+    def first_call(self, name: str) -> ast.expr | None:
+        """The first call of a function in the loop's scope, without lambdas' own names."""
+        return next((n for n in ast.walk(self.scope) if isinstance(n, ast.Call)
+                     and ast.unparse(n.func).rpartition(".")[2] == name), None)  # fmt: skip
+
+    def iterated(self) -> tuple[ast.expr, str]:
+        """The expression whose items are batches, and the name of a counter beside them.
+
+        `enumerate(tqdm(loader))` gives `loader` and the counter's name.
+        """
+        assert isinstance(self.loop, ast.For)
+        expression, counter = self.loop.iter, ""
+        while isinstance(expression, ast.Call) and expression.args:
+            name = ast.unparse(expression.func).rpartition(".")[2]
+            if name == "enumerate" and not counter:
+                target = self.loop.target
+                if not (isinstance(target, ast.Tuple) and len(target.elts) == 2
+                        and isinstance(target.elts[0], ast.Name)):  # fmt: skip
+                    break
+                counter = target.elts[0].id
+            elif name not in (*PROGRESS, "iter"):
+                break
+            expression = expression.args[0]
+        return expression, counter
+
+
+def _once(body: list[ast.stmt], place: ast.stmt) -> ast.stmt:
+    once = ast.parse("for _ in (0,):\n    pass").body[0]
+    assert isinstance(once, ast.For)
+    once.body = body
+    once.target = ast.Name("__once__", ast.Store())
+    return ast.copy_location(once, place)
+
+
+class _AtModuleLevel(ast.NodeTransformer):
+    """Turn what only a function may hold into what a module may hold."""
+
+    def __init__(self, class_name: str) -> None:
+        self.class_name = class_name.lstrip("_")
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        return node
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
+        return node
+
+    def visit_Return(self, node: ast.Return) -> ast.AST:
+        return ast.copy_location(ast.Raise(ast.Name(RETURN, ast.Load()), None), node)
+
+    def visit_Yield(self, node: ast.Yield) -> ast.AST:
+        return self.generic_visit(node.value or ast.Constant(None))
+
+    def visit_Nonlocal(self, node: ast.Nonlocal) -> ast.AST:
+        return ast.copy_location(ast.Pass(), node)
+
+    def visit_Global(self, node: ast.Global) -> ast.AST:
+        return ast.copy_location(ast.Pass(), node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        if self.class_name and node.attr.startswith("__") and not node.attr.endswith("__"):
+            node.attr = f"_{self.class_name}{node.attr}"
+        return self.generic_visit(node)
+
+
+@lru_cache(maxsize=16)
+def _parse(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
+def loops_around(file: str, line: int) -> list[LoopSource]:
+    """The loops of the innermost function whose bodies hold a line, innermost first."""
+    try:
+        tree = _parse(Path(file).read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return []
+    path = list(_path_to(tree, line))
+    functions = [n for n, x in enumerate(path) if isinstance(x, ast.FunctionDef)]
+    start = functions[-1] if functions else 0
+    classes = [x.name for x in path[:start] if isinstance(x, ast.ClassDef)]
+    loops = [
+        LoopSource(file, node, tuple(path[start + 1 : index]), path[start],
+                   classes[-1] if classes else "")
+        for index, node in enumerate(path) if index > start and isinstance(node, Loop)
+    ]  # fmt: skip
+    return [loop for loop in reversed(loops) if loop.contains(line)]
+
+
+def _path_to(node: ast.AST, line: int) -> Iterator[ast.AST]:
+    """The statements that hold a line, from the module inward."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.stmt | ast.ExceptHandler | ast.match_case):
+            continue
+        lines = [getattr(n, "lineno", line + 1) for n in (child, *getattr(child, "body", ()))]
+        lines += [d.lineno for d in getattr(child, "decorator_list", ())]
+        last = max(getattr(n, "end_lineno", 0) for n in (child, *getattr(child, "body", ())))
+        if min(lines) <= line <= last:
+            yield from _path_to(child, line)
+            return
+
+
+def calls_training_mode(statements: list[ast.stmt]) -> bool:
+    """Whether one of the statements, taken alone, is a call of `.train()`."""
+    return any(
+        isinstance(s, ast.Expr) and isinstance(s.value, ast.Call)
+        and isinstance(s.value.func, ast.Attribute) and s.value.func.attr == "train"
+        and all(isinstance(a, ast.Constant) and a.value for a in s.value.args)
+        for s in statements
+    )  # fmt: skip
+
+
+def assigned_names(statements: list[ast.stmt]) -> set[str]:
+    """Names that the statements bind."""
+    return {n.id for s in statements for n in ast.walk(s)
+            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # fmt: skip
+
+
+def global_names(scope: ast.AST) -> set[str]:
+    """Names that a function declares global."""
+    return {name for n in ast.walk(scope) if isinstance(n, ast.Global) for name in n.names}
