@@ -9,7 +9,6 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from descend.runs.recorded_run import RecordedRun
-from descend.web.studio.diagnosis_view import diagnosis_fields
 from descend.web.studio.http_errors import NotNowError
 from descend.web.studio.jobs import Job
 from descend.web.studio.requests import RestoreRequest
@@ -48,6 +47,8 @@ def after_run_routes(services: Services) -> APIRouter:
     @router.get("/runs/{name}/diagnosis")
     def diagnosis(name: str) -> Response:
         """Show why the run does not learn better, once that was asked."""
+        from descend.web.studio.diagnosis_view import diagnosis_fields  # its causes load torch
+
         return as_json(diagnosis_fields(workspace.run_folder(name)))
 
     @router.post("/runs/{name}/diagnosis", status_code=202)
@@ -62,6 +63,8 @@ def after_run_routes(services: Services) -> APIRouter:
     @router.post("/runs/{name}/fix", status_code=201)
     def apply_fix(name: str) -> dict[str, Any]:
         """Start a new run with what the diagnosis of this one recommends."""
+        from descend.web.studio.diagnosis_view import diagnosis_fields
+
         folder = workspace.run_folder(name)
         diagnosis_fields(folder)  # 422 where there is none
         text = str(RecordedRun(folder).metadata.corpus["corpus"])

@@ -7,7 +7,6 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
-from descend.handbook.explain import explain_page
 from descend.version import __version__
 from descend.web.studio.planning import plan
 from descend.web.studio.requests import GenerateRequest, PlanRequest
@@ -57,6 +56,8 @@ def text_routes(services: Services) -> APIRouter:
     @router.get("/pages/{name}")
     def page(name: str) -> dict[str, Any]:
         """Show a page of the handbook."""
+        from descend.handbook.explain import explain_page  # its causes load torch
+
         return explain_page(name).data
 
     @router.post("/plan")
