@@ -40,7 +40,7 @@ def test_run_accepts_dict_keywords_and_config(
     assert len({model.folder for model in models}) == 4
     said = capsys.readouterr()
     assert said.out == ""
-    assert "epoch  1/1" in said.err
+    assert "epoch 1/1" in said.err
 
 
 def test_the_returned_model_is_the_saved_one(tiny: dict[str, Any]) -> None:

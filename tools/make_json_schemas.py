@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import copy
-import importlib.util
 import inspect
 import itertools
 import json
@@ -43,6 +42,7 @@ from descend.planner.machine_benchmark import MachineBenchmark  # noqa: E402
 from descend.planner.plan import TrainingPlan  # noqa: E402
 from descend.program_check.report import Checked  # noqa: E402
 from descend.report.html.write import WrittenReport  # noqa: E402
+from descend.runs.events import Epoch  # noqa: E402
 from descend.runs.run_files import RunSummary  # noqa: E402
 from descend.runs.run_list import ListedRun  # noqa: E402
 
@@ -104,6 +104,9 @@ OUTPUT_TYPES: dict[str, tuple[Any, ...]] = {
     ),
     "report": (WrittenReport,),
     "search": (SearchResult,),
+    "show": (
+        extend("RunOverview", None, [("run", ListedRun), ("epochs", list[Epoch]), ("next", str)]),
+    ),
     "tokenizer train": (outputs.TokenizerFile,),
     "train": (RunSummary,),
 }  # fmt: skip
@@ -120,7 +123,6 @@ PRINTED_NAMES = {
     "Interaction": {"value": "loss_reduction"},
 }  # fmt: skip
 """Fields that descend.experiments.json_output prints under another name, with the other sign."""
-PRINTS_REDUCTIONS = importlib.util.find_spec("descend.experiments.json_output") is not None
 
 
 def rename_fields(schema: dict[str, Any], names: dict[str, str]) -> None:
@@ -210,7 +212,7 @@ def make_schema(command: str) -> dict[str, Any]:
         for field, content in schema.get("properties", {}).items():
             if field in described:
                 content["description"] = described[field]
-        if PRINTS_REDUCTIONS and name in PRINTED_NAMES:
+        if name in PRINTED_NAMES:
             rename_fields(schema, PRINTED_NAMES[name])
     version = {"const": SCHEMA_VERSIONS[command], "description": "Of this schema."}
     for top in tops:

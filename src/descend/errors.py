@@ -7,6 +7,9 @@ that shape and another front end can word them differently.
 
 from __future__ import annotations
 
+import os
+import traceback
+
 MAX_FACT = 600
 """Most characters of a fact in a message: a value of 100 kB would bury the sentence."""
 
@@ -45,6 +48,16 @@ class DescendError(Exception):
         self.fix = what_to_do
         facts = (shorten(where), shorten(actual), shorten(expected), shorten(what_to_do))
         super().__init__(format_error(*facts))
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows for this error: a sentence instead of frames.
+
+        With `DESCEND_DEBUG` in the environment the frames come too.
+        """
+        if os.environ.get("DESCEND_DEBUG"):
+            return traceback.format_exception(self)
+        lines = [f"{type(self).__name__}: {self}"]
+        return [*lines, f"next: {self.next_command}"] if self.next_command else lines
 
 
 class UserError(DescendError):

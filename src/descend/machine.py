@@ -189,8 +189,8 @@ def resolve_device(device: str) -> str:
         if cuda and problem:
             problem = f"no graphics card of that number: {' or '.join(here[1:])} are here"
         raise ConfigError(
-            "device", f"{device}, but {problem}" if problem else device, " or ".join(here),
-            "set device to auto or to one of those",
+            "device", device, " or ".join(here) + (f" ({problem})" if problem else ""),
+            "use --device auto",
         )  # fmt: skip
     return device
 

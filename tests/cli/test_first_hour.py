@@ -50,11 +50,13 @@ def test_list_shows_every_run_with_its_state(descend: Descend, models: Path) -> 
     shutil.copytree(models / "transformer_11", models / "broken")
     (models / "broken/run.json").write_text("{")
     lines = descend("list").out.splitlines()
-    named = {line.split()[0]: line for line in lines[2:]}
+    named = {line.split()[0]: line for line in lines[2:] if line}
     assert list(named)[:3] == ["transformer_10", "transformer_11", "transformer_20"]
     assert "model lost" in named["transformer_10"]
     assert "finished" in named["transformer_20"]
     assert "unreadable" in named["broken"]
+    assert "`descend show " in lines[-1]
+    assert max(map(len, lines[:-2])) <= 80
     runs = descend("list", "--json").json["runs"]
     assert [r["state"] for r in runs] == ["model lost", "finished", "finished", "unreadable"]
     Path("empty").mkdir()
@@ -62,8 +64,25 @@ def test_list_shows_every_run_with_its_state(descend: Descend, models: Path) -> 
     assert descend("list", "nowhere").code == 2
 
 
+def test_show_draws_the_curve_and_says_what_to_do(descend: Descend, models: Path) -> None:
+    done = descend("show", "latest")
+    assert done.code == 0
+    lines = done.out.splitlines()
+    assert lines[0].startswith("models/transformer_20: finished, text animals.txt, 13,")
+    assert lines[1] == "loss in nats per token (· training  ● validation)"
+    assert lines[-2].startswith("The model predicts ")
+    assert max(map(len, lines[1:9])) <= 80
+    assert done.err.startswith("next: descend generate models/transformer_20 ")
+    facts = descend("show", "latest", "--json").json
+    assert facts["run"]["state"] == "finished"
+    assert len(facts["epochs"]) == 2
+    assert facts["next"].startswith("descend generate ")
+    assert descend("show", "nowhere").code == 2
+
+
 @pytest.mark.parametrize("verb", [
-    ("checklist",), ("forecast",), ("diagnose", "--no-trials"), ("report",), ("generate", "A cat"),
+    ("checklist",), ("show",), ("forecast",), ("diagnose", "--no-trials"), ("report",),
+    ("generate", "A cat"),
 ])  # fmt: skip
 def test_a_run_is_named_by_latest_or_the_beginning_of_its_name(
     descend: Descend, models: Path, verb: tuple[str, ...]

@@ -77,9 +77,9 @@ def test_report_names_text_findings() -> None:
         contamination_removed=True, shift_nats=0.9,
     )  # fmt: skip
     text = improvement_text(Improvement(source="a", corpus="t", text_notes=notes, stopped="x"))
-    assert "25% of it are documents that stand there before" in text
-    assert "10% of what is held out stands in the training text too" in text
-    assert "another kind of text, by 0.90 nats" in text
+    assert "25% of it is duplicate documents" in text
+    assert "10% of the validation text also occurs in the training text" in text
+    assert "(0.90 nats per token harder)" in text
     assert "changed since your run" not in text
     changed = msgspec.structs.replace(notes, text_changed=True)
     assert "changed since your run" in text_lines(changed)[0]

@@ -92,6 +92,8 @@ MISTAKES: list[tuple[tuple[str, ...], list[str]]] = [
     ((*TRAIN, "--schedule", "piecewise"), ["schedule", "a rate per epoch"]),
     ((*TRAIN, "--log-level", "loud"), ["log_level", "'loud'"]),
     (("train", "text.txt", "--preset", "guid"), ["preset", "guid", "Did you mean guide"]),
+    (("train", "text.txt", "--preset", "old", "--preset", "guide"), ["--preset", "two presets"]),
+    (("train", "text.txt", "--preset=old", "--preset=guide"), ["--preset", "two presets"]),
     (("train", "text.txt", "--config", "nowhere.toml"), ["nowhere.toml", "cannot be read"]),
     (("train", "text.txt", "--config", "broken.toml"), ["broken.toml", "syntax error"]),
     (("train", "text.txt", "--config", "unknown.toml"),

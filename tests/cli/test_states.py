@@ -32,7 +32,7 @@ STATES = (
     "interrupted", "no_validation", "diverged", "nan", "nan_at_once", "one_step", "lost_model",
     "lost_all",
 )  # fmt: skip
-READS = ("report", "forecast", "diagnose", "checklist")
+READS = ("report", "forecast", "diagnose", "checklist", "show")
 USES = ("generate", "evaluate", "resume", "continue")
 MORE = {
     "diagnose": ["--no-trials"],
@@ -147,6 +147,51 @@ def test_verbs_that_use_a_model_work_or_suggest_what_does(
     assert done.code == 2
     assert suggested(done.err), done.err
     check_suggestions(descend, done.err, run_in, state)
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("page", ["learning_rate", "overfitting"])
+def test_pages_read_a_run_in_every_state(
+    descend: Descend, run_in: Path, state: str, page: str
+) -> None:
+    done = descend("explain", page, "--run", run_in)
+    if state in ("no_validation", "diverged", "nan_at_once"):  # no epoch has ended
+        assert done.code == 2
+        assert suggested(done.err), done.err
+        return
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_chat_works_or_suggests_what_does(descend: Descend, run_in: Path, state: str) -> None:
+    done = descend("chat", run_in, "--max-new-tokens", "2", stdin="The cat\n")
+    if (state, "generate") in MAY_USE:
+        assert done.code == 0, done.err
+        return
+    assert done.code == 2
+    assert suggested(done.err), done.err
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_list_names_the_state(descend: Descend, run_in: Path, state: str) -> None:
+    expected = {
+        "interrupted": "unfinished", "no_validation": "unfinished", "diverged": "diverged",
+        "nan": "diverged", "nan_at_once": "diverged", "one_step": "finished",
+        "lost_model": "model lost", "lost_all": "model lost",
+    }  # fmt: skip
+    (listed,) = descend("list", ".", "--json").json["runs"]
+    assert listed["state"] == expected[state]
+
+
+def test_next_command_after_training_works(
+    descend: Descend, text_file: Path, tiny_file: Path
+) -> None:
+    for steps in ("2", "40"):
+        done = descend("train", text_file, "--config", tiny_file, "--max-steps", steps)
+        (words,) = suggested(done.err)
+        extra = ["--no-trials"] if words[0] == "diagnose" else []
+        again = descend(*words, *extra)
+        assert again.code == 0, (words, again.err)
 
 
 TYPED: set[tuple[str, ...]] = set()

@@ -48,10 +48,10 @@ def test_train_command_prints_json_and_logs_to_stderr(
     check_training_result(result, epochs=2)
     assert result["epochs"][-1]["loss_end"] < result["epochs"][0]["loss_start"]
     assert result["model_dir"].startswith("models/transformer_")
-    for fragment in ("parameters", "of memory", "epoch  2/2", "accuracy", "validation loss"):
+    for fragment in ("parameters", "of memory", "epoch 2/2", "accuracy", "validation loss"):
         assert fragment in done.err
     # Before the first step: what it needs and how long it takes.
-    assert done.err.index("of memory") < done.err.index("82 steps") < done.err.index("epoch  1/2")
+    assert done.err.index("of memory") < done.err.index("82 steps") < done.err.index("epoch 1/2")
 
 
 def test_verbose_standard_output_has_samples_paragraph_and_folder(
@@ -135,7 +135,7 @@ def test_evaluate_gives_its_numbers(descend: Descend, trained: Path, text_file: 
     assert evaluation["perplexity"] == pytest.approx(math.exp(evaluation["loss"]))
     nats = evaluation["loss"] * evaluation["tokens"]
     assert evaluation["bits_per_byte"] == pytest.approx(nats / math.log(2) / evaluation["bytes"])
-    assert f"loss {evaluation['loss']:.4f} nats" in descend("evaluate", trained, text_file).out
+    assert f"Loss {evaluation['loss']:.4f} nats" in descend("evaluate", trained, text_file).out
 
 
 def test_evaluate_says_where_a_text_was_trained_on(

@@ -51,7 +51,7 @@ def test_headline_does_not_claim_untested_changes_are_ineffective() -> None:
     said = headline(healthy(None))
     assert "The metrics show no problem." in said
     assert "No trials were run" in said
-    assert "0.36" in said
+    assert "36% sure" in said
     assert "change" not in said
 
 
@@ -70,8 +70,8 @@ def test_diagnosis_text_lists_evidence_once() -> None:
     )
     said = format_diagnosis(msgspec.structs.replace(healthy(None), verdict=one.cause, causes=[one]))
     assert "train tokens 7,550: very little text;" in said
-    assert "update to weight ratio 0.000626 of the weight (healthy: 0.002 to 0.03)" in said
-    assert "epochs 60 passes over the text (healthy: under 4): many of them." in said
+    assert "update to weight ratio 0.000626 of the weight (normal: 0.002 to 0.03)" in said
+    assert "epochs 60 passes over the text (normal: under 4): many of them." in said
     for cause in CAUSES:
         for expected in cause.expected_ranges:
             assert expected.reason not in (
@@ -123,5 +123,5 @@ def test_falling_loss_is_reported_when_more_steps_untested() -> None:
             untested_reason,
         )
 
-    assert "descend forecast run" in describe_loss_drop(0.1, "nothing was tried")[0]
-    assert describe_loss_drop(0.1, None) == describe_loss_drop(0.0, "nothing was tried") == []
+    assert "descend forecast run" in describe_loss_drop(0.1, "no trials were made")[0]
+    assert describe_loss_drop(0.1, None) == describe_loss_drop(0.0, "no trials were made") == []

@@ -217,9 +217,15 @@ def test_compare_command_prints_cost_and_json(
         "accuracy",
         "bits_per_byte",
         "seconds",
-        "difference",
+        "loss_reduction",
     } <= set(comparison["arms"][1])
-    assert set(comparison["arms"][1]["difference"]) == {"value", "ci95"}
+    first, second = comparison["arms"]
+    assert first["loss_reduction"] is None
+    assert set(second["loss_reduction"]) == {"value", "ci95"}
+    assert second["loss_reduction"]["value"] == pytest.approx(
+        first["validation_loss"] - second["validation_loss"]
+    )
+    assert "difference" not in second
     assert len(comparison["arms"][0]["seeds"][0]["curve"]) == 2
     assert "4 runs: about" in err
     assert "4 of 4 runs" in err

@@ -108,7 +108,7 @@ def test_cause_page_lists_expected_metrics(cause: causes.Cause) -> None:
     for sign in cause.expected_ranges:
         words = f"{sign.metric.replace('_', ' ')} {format_range((sign.low, sign.high))}"
         healthy = format_range(reference_range(sign.metric))
-        assert (f"{words} (healthy: {healthy})" if healthy else words) in text
+        assert (f"{words} (normal: {healthy})" if healthy else words) in text
 
 
 def test_parse_cause_page_fails_when_a_section_is_missing() -> None:

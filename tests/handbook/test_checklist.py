@@ -101,7 +101,9 @@ def test_checklist_without_diagnosis_is_open_and_explains(trained: Path) -> None
         "as the doctor counts it"
     )
     cost = format_duration(diagnosis_seconds(seconds))
-    assert f"`descend diagnose {trained}` tries some for about {cost};" in last
+    assert (
+        f"`descend diagnose {trained}` answers them with test runs of about {cost} in all" in last
+    )
     summary = json.loads((trained / "summary.json").read_text())
     assert f"{summary['parameters']:,} parameters" in checklist_result.answers[0].reason
 
@@ -125,7 +127,7 @@ def test_with_a_diagnosis_the_trials_answer(diagnosed: Path) -> None:
     assert (batch.answer, batch.is_tested, batch.reason) == ("yes", False, "Batch is fine.")
     assert (context.answer, data.answer) == ("open", "open")
     sentence = answer_checklist(diagnosed).sentence
-    assert "1 of 5 rest on recorded numbers" in sentence
+    assert "1 of 5 answers rest on recorded numbers" in sentence
     assert "Open: context, data." in sentence
     assert "--trial-budget 0.5" in sentence
 

@@ -78,8 +78,8 @@ def test_metric_page_shows_diagnosis_measurement(
     assert num_quoted > 20
     sharpness = describe_run("attention_sharpness", run) or ""
     assert sharpness.startswith("The diagnosis of your run read:\n\n- attention entropy fraction ")
-    assert "(healthy: over 0.05)" in sharpness
-    assert "(healthy: under 100): the largest score of any head" in sharpness
+    assert "(normal: over 0.05)" in sharpness
+    assert "(normal: under 100): the largest score of any head" in sharpness
     assert {
         name for page_metrics in PAGE_METRICS.values() for name in page_metrics
     } >= METRIC_DESCRIPTIONS.keys()

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-import torch
-from safetensors.torch import load_file
 
-from descend import run
 from descend.config import make_config
 from descend.data.prepare import prepare_documents, prepare_tokenizer, prepare_tokens
 from descend.data.token_store import TokenStore
-from descend.runs.event_log import read_events
-from descend.runs.events import Epoch, Sample
+from descend.runs.events import Sample, Step
 from descend.training import trainer
 from descend.training.text_samples import PROMPT_TOKENS, PROMPTS, validation_prompts
+from descend.training.training_run import create_run
 
 
 def store_of(documents: list[str], folder: Path, tokenizer: str) -> TokenStore:
@@ -40,17 +38,18 @@ def test_a_prompt_is_of_one_document(own_folder: Path, tokenizer: str, words: in
         assert not whole.endswith(prompt), "something is left for the model to write"
 
 
-def test_samples_in_the_midst_of_an_epoch_change_no_weight(
-    tiny: dict[str, object], own_folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_long_epochs_write_samples_that_change_no_loss(
+    tiny: dict[str, Any], own_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = run(tiny | {"save_dir": "plain", "attention": "matmul", "threads": 1})
-    monkeypatch.setattr(trainer, "SAMPLE_SECONDS", 0.0)
-    monkeypatch.setattr(trainer, "SAMPLING_FRACTION", 1.0)
-    sampled = run(tiny | {"save_dir": "sampled", "attention": "matmul", "threads": 1})
-    events = read_events(sampled.folder)
-    epoch_ends = {e.step for e in events if isinstance(e, Epoch)}
-    between = [e for e in events if isinstance(e, Sample) and e.step not in epoch_ends]
-    assert len(between) > 3
-    assert len({e.text for e in between}) > 1
-    first, second = (load_file(m.folder / "model.safetensors") for m in (plain, sampled))
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    config = make_config(tiny | {"epoch": 1, "dropout_rate": 0.1})
+    plain = list(trainer.run_training(create_run(config, own_folder / "plain")))
+    for name in ("FIRST_SAMPLE_SECONDS", "SAMPLE_INTERVAL_SECONDS"):
+        monkeypatch.setattr(trainer, name, 0.0)
+    monkeypatch.setattr(trainer, "MAX_SAMPLING_FRACTION", 1.0)
+    sampled = list(trainer.run_training(create_run(config, own_folder / "sampled")))
+    last = max(r.step for r in plain)
+    early = [r for r in sampled if isinstance(r, Sample) and r.step < last]
+    assert early
+    assert not [r for r in plain if isinstance(r, Sample) and r.step < last]
+    losses = [[r.loss for r in records if isinstance(r, Step)] for records in (plain, sampled)]
+    assert losses[0] == losses[1]

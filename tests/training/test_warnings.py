@@ -21,7 +21,7 @@ def test_unreachable_vocab_size_gives_a_warning(
     job = create_run(make_config(tiny | requested_config), Path("run"))
     got = job.store.tokenizer.vocab_size
     assert got < 5_000
-    assert f"asked for vocab_size = 5,000, {giver} gives {got:,}" in job.warnings
+    assert f"vocab_size is {got:,}, not 5,000: {giver} gives no more" in job.warnings
 
 
 @pytest.mark.parametrize("size", [270, None])
@@ -29,4 +29,11 @@ def test_reachable_or_automatic_vocab_size_gives_no_warning(
     tiny: dict[str, Any], size: int | None
 ) -> None:
     job = create_run(make_config(tiny | {"vocab_size": size}), Path("run"))
-    assert not any("asked for vocab_size" in note for note in job.warnings)
+    assert not any(note.startswith("vocab_size is") for note in job.warnings)
+
+
+def test_a_batch_larger_than_the_text_is_said(tiny: dict[str, Any]) -> None:
+    large = create_run(make_config(tiny | {"batch_size": 400, "epoch": 1}), Path("large"))
+    assert any("larger than the whole training text" in note for note in large.warnings)
+    small = create_run(make_config(tiny), Path("small"))
+    assert not any("larger than" in note for note in small.warnings)

@@ -29,12 +29,7 @@ from descend.experiments.attribute.result import Attribution
 from descend.experiments.compare.result import Comparison
 from descend.experiments.improvement import Improvement
 from descend.experiments.search.result import SearchResult
-from descend.report.notebook.cards import (
-    attribution_card,
-    comparison_card,
-    diagnosis_card,
-    search_card,
-)
+from descend.report.notebook.representations import add_representations
 
 __all__ = [
     "Attribution",
@@ -62,8 +57,4 @@ __all__ = [
     "train_with_config",
 ]
 
-# What a notebook shows of a record: the words for it stand above the records, in `report`.
-Diagnosis._repr_html_ = diagnosis_card  # type: ignore[attr-defined]
-Comparison._repr_html_ = comparison_card  # type: ignore[attr-defined]
-Attribution._repr_html_ = attribution_card  # type: ignore[attr-defined]
-SearchResult._repr_html_ = search_card  # type: ignore[attr-defined]
+add_representations()

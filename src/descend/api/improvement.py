@@ -94,7 +94,9 @@ def improve(
     """
     began = time.perf_counter() if began is None else began
     if minutes <= 0:
-        raise ConfigError("--minutes", f"{minutes:g}", "more than 0", "give it some time")
+        raise ConfigError(
+            "--minutes", f"{minutes:g}", "more than 0", "use for example --minutes 10"
+        )
     run = Path(what) if is_run_folder(Path(what)) else None
     if run is not None and not is_finished(run):
         raise RunFolderError(

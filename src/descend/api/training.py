@@ -35,6 +35,7 @@ from descend.progress import ignore_progress
 from descend.report.notebook.cards import minimal_model_card, notebook_model_card
 from descend.report.text.live_progress import (
     show_line,
+    show_prepared,
     show_progress,
     show_run_header,
     stage_progress,
@@ -243,8 +244,11 @@ def train_with_config(
         return _train_within(resolved, console, began or time.perf_counter(), watch)
     folder = create_run_folder(resolved.config.save_dir)
     progress = stage_progress(console) if console else ignore_progress
-    training_run = create_run(resolved.config, folder, preset=resolved.preset, progress=progress)
-    return _run_and_load(training_run, console, watch=watch)
+    training_run = create_run(
+        resolved.config, folder, preset=resolved.preset, progress=progress,
+        on_prepared=show_prepared(console) if console else None,
+    )  # fmt: skip
+    return _run_and_load(training_run, console, watch=watch, has_prepared_lines=True)
 
 
 def _train_within(
@@ -279,18 +283,21 @@ def train_planned(
     folder = create_run_folder(config.save_dir)
     progress = stage_progress(console) if console else ignore_progress
     ends = None if began is None or config.minutes is None else began + 60 * config.minutes
-    job = create_run(config, folder, preset=preset, progress=progress, ends=ends)
-    model = _run_and_load(job, console, watch=watch)
+    job = create_run(
+        config, folder, preset=preset, progress=progress, ends=ends,
+        on_prepared=show_prepared(console) if console else None,
+    )  # fmt: skip
+    model = _run_and_load(job, console, watch=watch, has_prepared_lines=True)
     if planned is not None:
         write_file_atomic(
             folder / PLAN, msgspec.json.format(msgspec.json.encode(planned.as_json()))
         )
-    if console and planned is not None:
-        show_line(console)(compare_with_prediction(planned.plan, model.summary))
     if console and began is not None:
-        took = time.perf_counter() - began
         plan = None if planned is None else planned.plan
-        show_line(console)(time_used_line(plan, took, config.minutes))
+        line = time_used_line(plan, time.perf_counter() - began, config.minutes)
+        if planned is not None:
+            line += f"; {compare_with_prediction(planned.plan, model.summary)}"
+        show_line(console)(line)
     return model
 
 
@@ -304,9 +311,11 @@ def continue_run(
     console = select_console(console, config)
     progress = stage_progress(console) if console else ignore_progress
     preset = read_parent_info(parent).preset
-    return _run_and_load(
-        create_run(config, folder, preset=preset, parent=parent, progress=progress), console
-    )
+    run = create_run(
+        config, folder, preset=preset, parent=parent, progress=progress,
+        on_prepared=show_prepared(console) if console else None,
+    )  # fmt: skip
+    return _run_and_load(run, console, has_prepared_lines=True)
 
 
 def resume(
@@ -341,15 +350,20 @@ def diagnose(
 
 
 def _run_and_load(
-    training_run: TrainingRun, console: Console | None, *, watch: bool = False
-) -> Model:
+    training_run: TrainingRun, console: Console | None, *, watch: bool = False,
+    has_prepared_lines: bool = False,
+) -> Model:  # fmt: skip
     if console:
-        show_run_header(training_run, console)
+        show_run_header(training_run, console, has_prepared_lines=has_prepared_lines)
     records = run_training(training_run)
     if console and watch:
         steps = training_run.plan.batches.steps(1)
         records = with_metrics_lines(
-            records, steps, training_run.shape.vocab_size, show_line(console)
+            records,
+            steps,
+            training_run.shape.vocab_size,
+            show_line(console),
+            training_run.plan.config.optimizer,
         )
     for _ in show_progress(records, training_run, console) if console else records:
         pass

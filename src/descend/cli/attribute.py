@@ -60,6 +60,7 @@ def attribute(
     from descend.api import run_attribution
     from descend.experiments.attribute.runner import design_attribution, on_common_corpus
     from descend.experiments.experiment_folder import create_experiment_folder
+    from descend.experiments.json_output import attribution_fields
     from descend.experiments.named_config import load_named_config
     from descend.report.text.experiments import attribution_text
 
@@ -80,7 +81,7 @@ def attribute(
         console=stderr_console(),
     )
     if as_json:
-        print_json("attribute", attribution)
+        print_json("attribute", attribution_fields(attribution))
     else:
         print_result(attribution_text(attribution))
     print_status(f"saved in {folder}")

@@ -104,6 +104,7 @@ def compare(
     from descend.api import run_comparison
     from descend.experiments.compare.runner import plan_comparison
     from descend.experiments.experiment_folder import create_experiment_folder
+    from descend.experiments.json_output import comparison_fields
     from descend.report.text.experiments import comparison_text
 
     folder = create_experiment_folder(save_dir)
@@ -118,7 +119,7 @@ def compare(
         plan, folder, command=command, workers=workers, console=stderr_console()
     )
     if as_json:
-        print_json("compare", comparison)
+        print_json("compare", comparison_fields(comparison))
     else:
         print_result(comparison_text(comparison))
     print_status(f"saved in {folder}")

@@ -20,15 +20,11 @@ def evaluate(
 ) -> None:
     """Evaluate a model on a text it was not trained on."""
     from descend.api import load
-    from descend.units import perplexity
+    from descend.report.text.evaluation import describe_evaluation
 
     set_up_logging("info")
     evaluation = load(model).evaluate(corpus)
     if as_json:
         print_json("evaluate", evaluation)
     else:
-        print_result(
-            f"loss {evaluation.loss:.4f} nats per token, perplexity {perplexity(evaluation.loss)}, "
-            f"{evaluation.bits_per_byte:.3f} bits per byte, accuracy {evaluation.accuracy:.1%} "
-            f"over {evaluation.tokens:,} tokens ({evaluation.bytes:,} bytes)"
-        )
+        print_result(describe_evaluation(evaluation))

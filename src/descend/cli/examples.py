@@ -46,6 +46,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "descend evaluate latest other/texts",
         "descend evaluate models/first stories --json",
     ),
+    "show": ("descend show latest", "descend show models/first --json"),
     "list": ("descend list", "descend list experiments/"),
     "studio": ("descend studio", "descend studio my/project --port 8800"),
     "report": ("descend report latest", "descend report models/first --output first.html"),

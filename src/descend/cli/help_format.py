@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from descend.cli.examples import EXAMPLES
+from descend.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,6 +39,13 @@ MAX_WIDTH = 100
 
 class HelpCommand(TyperCommand):
     """A verb whose help has panels of two columns and ends with examples."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse `args`; refuse two presets, of which the parser would drop the first."""
+        presets = [word for word in args if word.split("=")[0] == "--preset"]
+        if len(presets) > 1:
+            raise ConfigError("--preset", "two presets", "one preset", "leave one of them out")
+        return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help of the verb to `formatter`."""

@@ -32,6 +32,7 @@ SCHEMA_VERSIONS = {
     "plan": 1,
     "report": 1,
     "search": 1,
+    "show": 1,
     "tokenizer train": 1,
     "train": 1,
 }

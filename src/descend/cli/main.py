@@ -35,6 +35,7 @@ from descend.cli.plan import plan
 from descend.cli.report import report
 from descend.cli.resume import resume
 from descend.cli.search import search
+from descend.cli.show import show
 from descend.cli.studio import studio
 from descend.cli.tokenizer import tokenizer_app
 from descend.cli.train import TRAIN_COMMON, continue_training, train
@@ -100,6 +101,7 @@ _add("generate", "Use", generate)
 _add("chat", "Use", chat)
 _add("evaluate", "Use", evaluate)
 _add("list", "Use", list_all)
+_add("show", "Use", show)
 _add("studio", "Use", studio)
 _add("diagnose", "Diagnose", diagnose)
 _add("improve", "Diagnose", improve)

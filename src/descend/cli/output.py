@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import sys
-import textwrap
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -18,6 +17,7 @@ from rich.console import Console
 from descend.cli.json_outputs import SCHEMA_VERSIONS
 from descend.errors import DiskWriteError
 from descend.guard import LossyStream, make_visible
+from descend.report.text.wrapping import wrap_lines
 
 TERMINAL_WIDTH_OF_FILES = 200
 """Columns of a table that is written to a file or a pipe."""
@@ -56,6 +56,12 @@ def print_status(text: str) -> None:
     print(wrap_for(sys.stderr, make_visible(text)), file=sys.stderr, flush=True)
 
 
+def print_start() -> None:
+    """Say at a terminal that the command was understood: loading torch takes seconds."""
+    if sys.stderr.isatty():
+        print_status("starting …")
+
+
 def print_result(text: str) -> None:
     """Print a result on standard output."""
     write_out(wrap_for(sys.stdout, make_visible(text)) + "\n")
@@ -68,23 +74,9 @@ def wrap_for(stream: TextIO, text: str) -> str:
     return wrap_lines(text, shutil.get_terminal_size().columns)
 
 
-def wrap_lines(text: str, width: int) -> str:
-    """Wrap the sentences of `text` between words; a further line stands two columns to the right.
-
-    Tables keep their columns, and a line with a command stays one line, so that it can be copied.
-    """
-    lines = []
-    for line in text.splitlines():
-        body = line.lstrip(" ")
-        indent = line[: len(line) - len(body)]
-        if len(line) <= width or "  " in body or "descend " in body:
-            lines.append(line)
-            continue
-        lines += textwrap.wrap(
-            body, width, initial_indent=indent, subsequent_indent=f"{indent}  ",
-            break_long_words=False, break_on_hyphens=False,
-        )  # fmt: skip
-    return "\n".join(lines)
+def terminal_columns() -> int:
+    """The width of the terminal; 80 for a file or a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
 
 
 def print_json(command: str, value: Any) -> None:
@@ -96,8 +88,11 @@ def print_json(command: str, value: Any) -> None:
 
 
 def write_generated(text: str) -> None:
-    """A piece of generated text on standard output: as it is, but visible on a terminal."""
-    write_out(make_visible(text) if sys.stdout.isatty() else text)
+    """A piece of generated text on standard output: as it is, but visible on a terminal.
+
+    There the carriage returns of a text from Windows are left out: they would end no line.
+    """
+    write_out(make_visible(text.replace("\r", "")) if sys.stdout.isatty() else text)
 
 
 def write_out(text: str) -> None:

@@ -23,6 +23,9 @@ def resume(
     as_json: JsonOption = False,
 ) -> None:
     """Continue an interrupted run exactly where it stopped."""
+    from descend.cli.output import print_start
+
+    print_start()
     from descend.api import resume as take_up
     from descend.cli.run_and_report import run_and_report
 

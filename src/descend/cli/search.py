@@ -85,6 +85,7 @@ def search(
     Optuna proposes trials. The best one is compared with the base on new seeds.
     """
     from descend.api import run_search
+    from descend.experiments.json_output import search_fields
     from descend.experiments.search.runner import plan_search
     from descend.experiments.search.search_plan import SearchBudget
     from descend.experiments.search.space import DEFAULT_OVER, make_search_space, parse_over_flags
@@ -101,7 +102,7 @@ def search(
     plan = plan_search(base, space, terms, save_dir)
     result = run_search(plan, command=format_typed_command(context), console=stderr_console())
     if as_json:
-        print_json("search", result)
+        print_json("search", search_fields(result))
     else:
         print_result(format_search(result))
     print_status(f"saved in {plan.file.parent}")

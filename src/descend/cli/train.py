@@ -79,6 +79,9 @@ def train(
 
     The defaults below are those of the preset `fast`.
     """
+    from descend.cli.output import print_start
+
+    print_start()
     from descend.api import train_with_config
     from descend.cli.run_and_report import run_and_report
 
@@ -120,6 +123,9 @@ def continue_training(
     as_json: JsonOption = False,
 ) -> None:
     """Train an existing model further, on the same or another text."""
+    from descend.cli.output import print_start
+
+    print_start()
     from descend.api import continue_run
     from descend.cli.run_and_report import run_and_report
 

@@ -105,7 +105,7 @@ def _find(
         return _embedded(DEFAULT_CORPUS)
     if not corpus_dir.strip():  # else the folder that one happens to stand in
         raise CorpusError(
-            "corpus_dir", "an empty name", "a folder, a file or an embedded corpus",
+            "corpus_dir", "an empty name", "a folder, a file or a built-in corpus",
             "name one, `.` for this folder",
         )  # fmt: skip
     if corpus_dir == "-":
@@ -368,7 +368,7 @@ def _missing(corpus_dir: str, path: Path) -> CorpusError:
     names = ", ".join(_embedded_names())
     return CorpusError(
         corpus_dir, "no such file or folder",
-        f"a folder, a file, - for standard input, or an embedded corpus ({names})",
+        f"a folder, a file, - for standard input, or a built-in corpus ({names})",
         f"did you mean {guess}" if guess else "correct the path",
     )  # fmt: skip
 

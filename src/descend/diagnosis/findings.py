@@ -14,6 +14,7 @@ from descend.diagnosis.ranking import (
 )
 from descend.diagnosis.result import Finding, PairedTrial
 from descend.metrics.measurement import Measurements
+from descend.units import humanize_name
 
 
 def to_paired_trial(effect: TreatmentEffect, run_fraction: float) -> PairedTrial:
@@ -85,7 +86,7 @@ def explain_other_cause(
         if effect.low > 0 and effect.reduction_at_equal_time is not None:
             also += f"; {_at_equal_time(effect.reduction_at_equal_time)}"
         if effect.low > 0 and effect.full_length_reduction < effect.min_effect:
-            also = f", less than the {effect.min_effect:.3f} from which it would count"
+            also = f", too small an effect to matter (under {effect.min_effect:.3f})"
             if (
                 effect.extrapolated_reduction is not None
                 and effect.extrapolated_reduction < effect.mean_reduction
@@ -99,12 +100,12 @@ def explain_other_cause(
     if contrary:
         e = contrary[0]
         number = f"{e.value:,.0f}" if abs(e.value) >= 100 else f"{e.value:.3g}"
-        return f"{e.metric} reads {number} ({e.unit})"
+        return f"{humanize_name(e.metric)} {number} {e.unit}"
     if ranked_cause.cause.name == "diverged":
         return "training stayed finite"
     if is_tested:
-        return "it was less likely than those that were tried"
-    return "the signals say little of it"
+        return "less likely than those that were tested"
+    return "the measurements say little about it"
 
 
 def _beside_the_best(gain: TreatmentEffect, best: TreatmentEffect | None) -> str:

@@ -29,29 +29,28 @@ def no_trials_reason(
 ) -> str | None:
     """Why nothing can be tried, or None."""
     if recorded_run.store is None:
-        return "nothing was tried: the text is not at hand; put it back where the run read it"
+        return "no trials were made: the text is missing; put it back where the run read it"
     if (
         recorded_run.metadata.parent
         and not parent_weights_file(recorded_run.metadata.parent).is_file()
     ):
         return (
-            "nothing was tried: the model that the run went on from is not at"
+            "no trials were made: the model that the run continued is not at"
             f" {recorded_run.metadata.parent} (as seen from this folder)"
         )
     if not proof:
         return (
-            "nothing was tried, as asked: the verdict rests on the signals alone; without "
-            "--no-trials changes are tried"
+            "no trials were made because of --no-trials, so this verdict rests on measurements "
+            "alone"
         )
     if (
         not recorded_run.had_divergence
         and measurement_value(measurements, "validation_tokens") < MIN_VALIDATION_TOKENS
     ):
         return (
-            f"nothing was tried: on {measurement_value(measurements, 'validation_tokens'):.0f}"
-            " held-out tokens no difference between two runs can be told from chance; train on"
-            f" more text, or with a larger --validation-fraction, so that {MIN_VALIDATION_TOKENS:,}"
-            " are held out"
+            f"no trials were made: {measurement_value(measurements, 'validation_tokens'):.0f}"
+            " validation tokens are too few to tell two runs apart; train on more text, or with a"
+            f" larger --validation-fraction, so that there are {MIN_VALIDATION_TOKENS:,}"
         )
     return None
 
@@ -96,8 +95,8 @@ def describe_normal_run(
     if usual is not None and gap >= usual:
         fault = "" if untested_reason else "no setting is at fault, and "
         lines.append(
-            f"text it trained on is {gap:.2f} nats easier for it than held-out text: {fault}if "
-            "anything helps, it is more text of the same kind"
+            f"the loss is {gap:.2f} nats lower on training text than on validation text: {fault}"
+            "more text of the same kind is the most likely to help"
         )
     if untested_reason and falls >= STILL_FALLING:  # else twice the steps were tried
         lines.append(

@@ -85,7 +85,7 @@ def recommended_run_config(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if not changes:
         said = diagnosis.causes[0].advice if diagnosis.causes else "nothing to change"
         raise RunFolderError(
-            str(run), f"a diagnosis ({diagnosis.verdict}) that prescribes no setting: {said}",
-            "one that does", "follow it, or leave --apply-fix out",
+            str(run), f"a diagnosis ({diagnosis.verdict}) without one: {said}",
+            "a diagnosis that recommends a setting", "leave --apply-fix out",
         )  # fmt: skip
     return make_changed_config(run, changes), changes

@@ -31,7 +31,7 @@ from descend.handbook.run_notes.wording import (
 )
 from descend.runs.recorded_run import RecordedRun, open_recorded_run
 from descend.runs.suggestions import has_diverged, suggest_fix
-from descend.units import format_duration, humanize_name, quoted
+from descend.units import format_count, format_duration, humanize_name, quoted
 
 Answer = Literal["yes", "no", "open"]
 
@@ -84,8 +84,8 @@ def answer_checklist(folder: Path) -> Checklist:
 
 
 def _before_the_first_epoch(folder: Path) -> Checklist:
-    """Return all questions open, since the run has no validation loss."""
-    reason = "The run was not judged on held-out text yet."
+    """Return all questions open, since the run was never judged on held-out text."""
+    reason = "No epoch has ended yet, so there is no validation loss."
     answers = [
         ChecklistAnswer(
             rule=r.name,
@@ -133,7 +133,7 @@ def _from_diagnosis(
     if len(out) < len(rule.causes):
         return None
     if not has_trials(diagnosis):
-        return "open", False, "The diagnosis tried nothing."
+        return "open", False, "The diagnosis made no trials."
     if inconclusive_causes := [r for r in out if r.is_inconclusive]:
         return "open", True, _reasons(inconclusive_causes)
     if untested_causes := [r for r in out if r.is_untested]:
@@ -158,7 +158,7 @@ def _holds(finding: Finding) -> str:
     )  # fmt: skip
     keys = ", ".join(f"{key} = {value}" for key, value in finding.recommended_config.items())
     text = f"{finding.cause.replace('_', ' ')}: {evidence or finding.advice}".rstrip(".")
-    return _capitalize_first(text) + "." + (f" Prescribed: {keys}." if keys else "")
+    return _capitalize_first(text) + "." + (f" Recommended: {keys}." if keys else "")
 
 
 def _capitalize_first(text: str) -> str:
@@ -171,11 +171,9 @@ def _sentence(run: RecordedRun, answers: list[ChecklistAnswer], diagnosis: Diagn
         return f"The run diverged, so all five are open. To go on: {suggest_fix(folder)}."
     if diagnosis is None:
         return (
-            "Not diagnosed yet, so all five are open: what one run records cannot say whether "
-            "another choice would have done better. "
-            f"`descend diagnose {quoted(folder)}` tries some for about "
-            f"{format_duration(diagnosis_seconds(run.estimated_total_seconds))}; ask again "
-            "after it."
+            "Not diagnosed yet, so all five are open. "
+            f"`descend diagnose {quoted(folder)}` answers them with test runs of about "
+            f"{format_duration(diagnosis_seconds(run.estimated_total_seconds))} in all."
         )
     no = [a.rule for a in answers if a.answer == "no"]
     still_open = [a for a in answers if a.answer == "open"]
@@ -186,8 +184,8 @@ def _sentence(run: RecordedRun, answers: list[ChecklistAnswer], diagnosis: Diagn
         text = f"Answered with no: {', '.join(no)}." if no else "None is answered with no."
         if unproved:
             text += (
-                f" {len(unproved)} of {len(answers)} rest on recorded numbers, which prove less "
-                "than a trial does."
+                f" {len(unproved)} of {len(answers)} answers rest on recorded numbers, not on "
+                "trials."
             )
         if still_open:
             text += f" Open: {', '.join(a.rule for a in still_open)}."
@@ -198,55 +196,56 @@ def _advice(folder: Path, diagnosis: Diagnosis) -> str:
     """How to have more tried, by what stood in the way."""
     if diagnosis.verdict == "diverged":
         command = f"`descend train --from-run {quoted(folder)} --apply-fix`"
-        return f"Ask a run that does not diverge: {command}."
+        return f"Train a run that does not diverge: {command}."
     if diagnosis.untested_reason:
         return _capitalize_first(diagnosis.untested_reason) + "."
-    return f"`descend diagnose {quoted(folder)} --trial-budget 0.5` has more time to try."
+    return f"`descend diagnose {quoted(folder)} --trial-budget 0.5` makes longer trials."
 
 
 def _size(run: RecordedRun) -> str:
-    per = run.corpus_count("train_tokens") / max(run.summary.parameters, 1)
+    per = run.summary.parameters / max(run.corpus_count("train_tokens"), 1)
     return (
-        f"Recorded: {run.summary.parameters:,} parameters, {format_significant(per)} training"
-        f" tokens for each; {_gap(run)}."
+        f"Recorded: {run.summary.parameters:,} parameters, {format_significant(per)} for each"
+        f" token of training text. {_gap(run)}."
     )
 
 
 def _rate(run: RecordedRun) -> str:
-    text = f"Recorded: at most {format_significant(max(s.learning_rate for s in run.steps))}"
+    peak = format_significant(max(s.learning_rate for s in run.steps))
+    text = f"Recorded: a peak learning rate of {peak}."
     ratios = sorted(run.update_ratios.values())
     if ratios:
-        text += (
-            f"; an update moves the middle matrix by {format_significant(ratios[len(ratios) // 2])}"
-            " of its size"
-        )
-    return f"{text}; {format_percent(run.clipped_step_fraction)} of the updates were clipped."
+        change = format_percent(ratios[len(ratios) // 2])
+        text += f" A typical step changes a weight matrix by {change} of its size."
+    clipped = format_percent(run.clipped_step_fraction)
+    return f"{text} The gradient was clipped in {clipped} of the steps."
 
 
 def _batch(run: RecordedRun) -> str:
     return (
-        f"Recorded: {run.num_steps:,} updates of {run.tokens_per_step:,} tokens each; a larger "
-        "batch means fewer of them on the same text."
+        f"Recorded: {run.num_steps:,} steps of {run.tokens_per_step:,} tokens each. A larger "
+        "batch means fewer steps on the same text."
     )
 
 
 def _context(run: RecordedRun) -> str:
     length = run.config.seq_len
-    return f"Recorded: {length} tokens, about {length * run.bytes_per_token:.0f} bytes of text."
+    size = f"{length * run.bytes_per_token:.0f} bytes"
+    return f"Recorded: sequences of {length} tokens, about {size} of text."
 
 
 def _data(run: RecordedRun) -> str:
     return (
-        f"Recorded: {run.corpus_count('train_tokens'):,} training tokens, seen "
-        f"{run.epochs[-1].epoch} times; {_gap(run)}."
+        f"Recorded: {run.corpus_count('train_tokens'):,} training tokens, read for "
+        f"{format_count(run.epochs[-1].epoch, 'epoch')}. {_gap(run)}."
     )
 
 
 def _gap(run: RecordedRun) -> str:
     best, last = run.best_epoch, run.epochs[-1]
     return (
-        f"at the best epoch, {best.epoch} of {last.epoch}, the loss was {best.loss_end:.2f} on "
-        f"training batches and {best.validation_loss:.2f} on held-out text"
+        f"At the best epoch ({best.epoch} of {last.epoch}) the training loss was "
+        f"{best.loss_end:.2f} and the validation loss {best.validation_loss:.2f}"
     )
 
 

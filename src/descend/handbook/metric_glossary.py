@@ -160,5 +160,5 @@ def expected_range_text(cause: Cause) -> str:
 def _expected(expectation: ExpectedRange) -> str:
     text = format_range((expectation.low, expectation.high))
     healthy = format_range(reference_range(expectation.metric))
-    suffix = f" (healthy: {healthy})" if healthy else ""
+    suffix = f" (normal: {healthy})" if healthy else ""
     return f"{expectation.metric.replace('_', ' ')} {text}{suffix}"

@@ -11,7 +11,7 @@ from descend.handbook.cause_pages import cause_and_bug_pages
 from descend.handbook.metric_glossary import PAGE_METRICS
 from descend.handbook.page import Page, load_markdown_pages
 
-NEAR_ENOUGH = 0.5
+NEAR_ENOUGH = 0.7
 """Likeness (difflib's ratio) from which an unknown name is taken for a misspelt one."""
 
 
@@ -29,8 +29,8 @@ def find_page(what: str) -> Page:
             return load_all_pages()[names[spelling]]
     near = difflib.get_close_matches(query, list(names), n=1, cutoff=NEAR_ENOUGH)
     raise UserError(
-        what, "a name that no page has", "one of the pages that `descend explain` lists",
-        f"did you mean {names[near[0]]}" if near else "choose one of those",
+        what, "no page of that name", "one of the pages that `descend explain` lists",
+        f"did you mean {names[near[0]]}" if near else "choose one of them",
     )  # fmt: skip
 
 

@@ -59,8 +59,7 @@ def ruled_out(shape: Shape) -> dict[str, str]:
     high, validated = shape.band.high, curve.validation_end is not None
     if high is not None and validated and final_loss(curve) < high:
         out["context_unused"] = (
-            f"it ends at {final_loss(curve):.2f}, below what counting pairs of tokens reaches "
-            f"({shape.band.high:.2f})"
+            f"it ends at {final_loss(curve):.2f}, below the bigram baseline ({shape.band.high:.2f})"
         )
     return out
 

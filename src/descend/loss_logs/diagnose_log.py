@@ -134,7 +134,7 @@ REQUIRED_DATA: dict[str, str] = {
     "batch_too_small": "needs the gradients, or the same tokens in larger batches",
     "batch_too_large": "needs the same tokens in smaller batches",
     "context_too_short": "needs the loss by position, or a trial with a longer context",
-    "context_unused": "needs the model, and what counting pairs of tokens reaches on this text",
+    "context_unused": "needs the model, and the bigram baseline of this text",
     "vocabulary_too_large": "needs the tokenizer: losses of different vocabularies do not compare",
     "vocabulary_too_small": "needs the tokenizer: losses of different vocabularies do not compare",
     "noise_floor": "needs the text: how far down any model could come is a property of it",
@@ -164,8 +164,5 @@ def _log_warnings(log: LossLog) -> list[str]:
     elif log.unit == "entries":
         warnings.append("the log names neither steps nor epochs: places are its entries, in order")
     if all(e.validation_loss is None for e in log.entries):
-        warnings.append(
-            "there is no validation loss in this log: overfitting cannot be seen, so whether the "
-            "model learned the language or knows its text by heart is open"
-        )
+        warnings.append("there is no validation loss in this log, so overfitting cannot be seen")
     return warnings

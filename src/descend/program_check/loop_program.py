@@ -292,9 +292,8 @@ def _evaluation_of(
             call = loop.first_call(name)
             if call is None:
                 return None
-            code = compile(ast.Expression(call), loop.file, "eval")
-
-            return _called_as_in_source(code, names, function)
+            expression = compile(ast.Expression(call), loop.file, "eval")
+            return _called_as_in_source(expression, names, function)
     code = loop.rest_code()
     if code is None:
         return None

@@ -308,11 +308,11 @@ def import_error(spec: str, problem: BaseException) -> ProgramError:
     if isinstance(problem, ENDINGS):
         return ProgramEndedError(
             spec, f"a program that ended itself while it was imported ({words})",
-            "one that can be imported",
+            "a program that can be imported",
             "give it the arguments that it needs after `--`, and put what trains and exits under "
             '`if __name__ == "__main__":`',
         )  # fmt: skip
-    facts = (f"a module that fails on import ({words})", "one that can be imported")
+    facts = (f"a module that fails on import ({words})", "a program that can be imported")
     if isinstance(problem, ImportError | SyntaxError | OSError):
         return ProgramError(spec, *facts, _fix_of(problem))
     return ProgramEndedError(spec, *facts, _fix_of(problem))
@@ -325,7 +325,7 @@ def _fix_of(problem: BaseException) -> str:
         return "install accelerate, which the Trainer of transformers needs, beside descend"
     if isinstance(problem, ModuleNotFoundError) and problem.name:
         return f"install {problem.name.partition('.')[0]} into the environment of descend"
-    return "run it with python first and mend what fails"
+    return "run it with python first and fix what fails"
 
 
 def _import_file(path: Path) -> ModuleType:

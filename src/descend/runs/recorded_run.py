@@ -225,6 +225,6 @@ def open_run_with_epoch(folder: Path) -> RecordedRun:
     if not run.epochs:
         raise RunFolderError(
             str(folder), "a run that has not finished its first epoch", "at least one epoch",
-            f"let it train on, or {suggest_fix(folder)}",
+            suggest_fix(folder),
         )  # fmt: skip
     return run

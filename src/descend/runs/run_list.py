@@ -49,7 +49,7 @@ def list_runs(base: Path = MODELS) -> list[ListedRun]:
             str(base), "no such folder", "a folder with runs in it",
             "train one with `descend train`, or name another folder",
         )  # fmt: skip
-    return [_listed(folder) for folder in _runs_in(base)]
+    return [describe_run(folder) for folder in _runs_in(base)]
 
 
 def _runs_in(base: Path) -> list[Path]:
@@ -57,7 +57,8 @@ def _runs_in(base: Path) -> list[Path]:
     return sorted(folders, key=lambda folder: ((folder / RUN_FILE).stat().st_mtime, folder.name))
 
 
-def _listed(folder: Path) -> ListedRun:
+def describe_run(folder: Path) -> ListedRun:
+    """Return the state, the text and the result of the run in `folder`."""
     try:
         info = read_info(folder)
         summary = read_summary(folder) if has_summary(folder) else None

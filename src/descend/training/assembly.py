@@ -5,6 +5,7 @@ Text, tokenizer, tokens, batches, shape, network and execution come together her
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,6 +45,9 @@ from descend.training.recipe import (
 from descend.training.step_inputs import StepInputs, make_step_inputs
 from descend.training.time_limit import seconds_left
 
+PreparedCallback = Callable[[RunConfig, TokenStore, ModelShape], None]
+"""Receives the text and the network of a run before this machine is timed, which takes a while."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunAssembly(StepInputs):
@@ -74,6 +78,7 @@ def assemble_run(
     parent: Path | None = None,
     progress: ProgressCallback = ignore_progress,
     ends: float | None = None,
+    on_prepared: PreparedCallback | None = None,
 ) -> RunAssembly:
     """Assemble what the training of `config`, or of `parent` further, needs on this machine.
 
@@ -88,7 +93,9 @@ def assemble_run(
     shape = choose_shape(short, store, loaded)
     fitted = fit_micro_batches_to_memory(short, shape, device)
     check_memory(fitted, shape, device)
-    progress("trying this machine", 0.0)
+    if on_prepared:
+        on_prepared(fitted, store, shape)
+    progress("measuring the speed of this computer", 0.0)
     with translate_memory_errors(short, shape):
         inputs = gather_step_inputs(fitted, store, shape)
         is_automatic = config.gradient_accumulation_steps is None

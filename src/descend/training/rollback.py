@@ -155,7 +155,7 @@ def _limit(losses: list[float], guessing: float) -> float:
 def _exploded(recent: RecentLosses, loss: float, step: int, epoch: int) -> DivergedError:
     return DivergedError(
         f"step {step + 1 - recent.num_high} (epoch {epoch})",
-        f"a loss that ran away, {loss:.4g} nats after {SPIKE_PATIENCE_STEPS} steps",
+        f"a loss that exploded to {loss:.4g} within {SPIKE_PATIENCE_STEPS} steps",
         f"about {statistics.median(recent.losses):.4g}, as before",
         NONFINITE_FIX,
     )

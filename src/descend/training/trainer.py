@@ -62,11 +62,14 @@ MAX_CHECKPOINT_FRACTION = 0.02
 """Most that saving may cost, as a share of training time: the next save waits until then."""
 
 SAMPLING_FRACTION = 0.02
-"""The same for the samples."""
+"""The same for the sample written after an epoch."""
 
-SAMPLE_SECONDS, SAMPLES_PER_RUN_TIME = 10.0, 50
-"""A sample is due after an epoch, and else after so many seconds, or a fiftieth of the time so far
-where that is longer: a watcher sees text soon, and a run of days writes a few hundred samples."""
+FIRST_SAMPLE_SECONDS, SAMPLE_INTERVAL_SECONDS = 10.0, 20.0
+"""When long epochs write samples too: a reader sees what the model writes long before it is done.
+"""
+
+MAX_SAMPLING_FRACTION = 0.05
+"""Share of the time that these samples may take: those of a slow network come less often."""
 
 
 @dataclass
@@ -80,6 +83,12 @@ class TimeBudget:
     def is_due(self) -> bool:
         """Whether enough time has passed since the last time to pay for the next."""
         return time.perf_counter() - self.since >= self.cost / self.fraction
+
+    def is_overdue(self) -> bool:
+        """Whether a sample within an epoch is due."""
+        interval = SAMPLE_INTERVAL_SECONDS if self.cost else FIRST_SAMPLE_SECONDS
+        wait = max(interval, self.cost / MAX_SAMPLING_FRACTION)
+        return time.perf_counter() - self.since >= wait
 
     def add_cost(self, seconds: float) -> None:
         """Note what it cost this time."""
@@ -180,11 +189,12 @@ def _records(run: TrainingRun, locked_folder: LockedRunFolder) -> Iterator[Event
                     overfitting = rise
                     yield rise
                 write_summary(folder, build_run_summary(run, epochs, rollbacks, [], overfitting))
-            stop = stop_request.signal_number
-            if stop is None and _is_sample_due(run, record, sampling):
+            ends_epoch = isinstance(record, Epoch)
+            if stop_request.signal_number is None and _may_sample(run, sampling, ends_epoch):
                 began = time.perf_counter()
                 yield _sample(run, validation_prompts(run.store)[0])
                 sampling.add_cost(time.perf_counter() - began)
+            stop = stop_request.signal_number
             saved = stop is not None or saving.is_due()
             if saved:
                 if (back := _go_back(run)) is not None:
@@ -204,15 +214,6 @@ def _records(run: TrainingRun, locked_folder: LockedRunFolder) -> Iterator[Event
         yield from _finish(run, epochs, rollbacks, overfitting)
         locked_folder.check()
     yield TrainingStopped(state.step, "finished", _now())
-
-
-def _is_sample_due(run: TrainingRun, event: Event, sampling: TimeBudget) -> bool:
-    """Whether the model should write a sample after `event`, before the last step."""
-    state = run.state
-    wait = max(SAMPLE_SECONDS, state.elapsed_seconds / SAMPLES_PER_RUN_TIME)
-    by_time = time.perf_counter() - sampling.since >= wait
-    more = state.step < last_step(state, run.plan.total_steps)
-    return more and (by_time or isinstance(event, Epoch)) and sampling.is_due()
 
 
 def _finish(
@@ -248,6 +249,18 @@ def _completed_info(job: TrainingRun) -> RunMetadata:
         "warmup_steps": choose_warmup(requested, steps),
     }
     return msgspec.structs.replace(job.info, resolved_config=job.info.resolved_config | made)
+
+
+def _may_sample(run: TrainingRun, sampling: TimeBudget, ends_epoch: bool) -> bool:
+    """Whether a sample is due that the time of the run has room for."""
+    if run.state.step >= last_step(run.state, run.plan.total_steps):
+        return False  # the finished model writes its own
+    limit = run.plan.time_limit
+    if limit is not None and (
+        limit.is_over or limit.training_seconds - limit.elapsed() < FIRST_SAMPLE_SECONDS
+    ):
+        return ends_epoch and not limit.is_over and sampling.is_due()
+    return sampling.is_overdue() or (ends_epoch and sampling.is_due())
 
 
 def _sample(run: TrainingRun, prompt: str) -> Sample:

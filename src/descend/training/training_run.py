@@ -21,7 +21,7 @@ from descend.runs.events import Epoch, Overfitting, Rollback, Step
 from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import RunMetadata, is_run_folder, read_info, relative_working_dir
 from descend.runs.run_folder import read_summary
-from descend.training.assembly import RunAssembly, assemble_run
+from descend.training.assembly import PreparedCallback, RunAssembly, assemble_run
 from descend.training.checkpoint import load_checkpoint
 from descend.training.choices import describe_choices
 from descend.training.execution.candidate_timing import TuningResult
@@ -89,12 +89,13 @@ def create_run(
     parent: Path | None = None,
     progress: ProgressCallback = ignore_progress,
     ends: float | None = None,
+    on_prepared: PreparedCallback | None = None,
 ) -> TrainingRun:
     """A run from the start, or with `parent` one that trains its model further.
 
     `ends`: when a run with `minutes` has to be saved, by `time.perf_counter`.
     """
-    assembly = assemble_run(config, parent, progress, ends)
+    assembly = assemble_run(config, parent, progress, ends, on_prepared)
     plan = make_train_plan(assembly, ends=ends, continued=bool(parent))
     state = initial_train_state(assembly, assembly.execution)
     check_attention_kernel(assembly.execution, assembly.shape)

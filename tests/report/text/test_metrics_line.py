@@ -7,8 +7,24 @@ from typing import Any
 
 from descend import run
 from descend.cli.main import run as cli
+from descend.diagnosis.reference_ranges import REFERENCE_RANGES, reference_range
 from descend.report.text.metrics_line import format_metrics_line, with_metrics_lines
 from descend.runs.events import Step, WeightUpdateStats
+
+
+def test_ranges_are_those_of_the_optimizer() -> None:
+    metric = "update_to_weight_ratio"
+    assert reference_range(metric) == REFERENCE_RANGES[metric]
+    low, high = reference_range(metric, "adamw")
+    assert low is not None
+    assert high is not None
+    assert low < 0.001 < high  # Karpathy's rule of thumb for AdamW
+    steps = [Step(n, 1, 3.0, 0.2, 1e-3, 1.0, clipped=False, seconds=0.1) for n in range(1, 200)]
+    matrices = [
+        WeightUpdateStats(n, {"w": 1.0}, {"w": 1.0}, {"w": 0.001}) for n in range(25, 200, 25)
+    ]
+    assert "low" in format_metrics_line(steps, matrices, [], 20, "muon")
+    assert "low" not in format_metrics_line(steps, matrices, [], 20, "adamw")
 
 
 def step(number: int, clipped: bool = False) -> Step:

@@ -83,7 +83,7 @@ def measured(measurements: Measurements) -> float:
 
 CAUSE = Cause(
     name=cause_name(__name__),
-    headline="it began from bad weights",
+    headline="the initial weights are bad",
     page=__doc__,
     expected_ranges=(
         ExpectedRange("initial_loss_ratio", 1.3, None, 3.0, "of ln V at the first step"),

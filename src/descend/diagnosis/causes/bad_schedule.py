@@ -90,7 +90,7 @@ MIN_WARMUP = 0.005
 
 CAUSE = Cause(
     name=cause_name(__name__),
-    headline="the learning rate follows a bad course",
+    headline="the learning-rate schedule is bad",
     page=__doc__,
     expected_ranges=(
         ExpectedRange(

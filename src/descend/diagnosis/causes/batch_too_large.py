@@ -99,7 +99,7 @@ def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
 
 CAUSE = Cause(
     name=cause_name(__name__),
-    headline="the batch is too large: the text is used up in too few steps",
+    headline="the batch is too large, so the run has too few steps",
     page=__doc__,
     expected_ranges=(
         ExpectedRange(

@@ -102,7 +102,7 @@ USED = 0.2
 
 CAUSE = Cause(
     name=cause_name(__name__),
-    headline="most of the context is not used",
+    headline="the model does not use most of its context",
     page=__doc__,
     expected_ranges=(
         ExpectedRange(

@@ -97,7 +97,7 @@ def measured(measurements: Measurements) -> float:
 
 CAUSE = Cause(
     name=cause_name(__name__),
-    headline="the held-out text is of another kind than the training text",
+    headline="the validation text is of another kind than the training text",
     page=__doc__,
     expected_ranges=(
         ExpectedRange(

@@ -83,7 +83,7 @@ def measured(measurements: Measurements) -> float:
 
 CAUSE = Cause(
     name=cause_name(__name__),
-    headline="a good part of the text is there more than once",
+    headline="a large part of the text is there more than once",
     page=__doc__,
     expected_ranges=(
         ExpectedRange(

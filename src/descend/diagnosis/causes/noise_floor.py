@@ -104,7 +104,7 @@ def measured(measurements: Measurements) -> float:
 
 CAUSE = Cause(
     name=cause_name(__name__),
-    headline="it is at the floor: what is left is chance in the text",
+    headline="the model is as good as this text allows: the rest is chance",
     page=__doc__,
     expected_ranges=(
         ExpectedRange(

@@ -103,7 +103,7 @@ def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
 
 CAUSE = Cause(
     name=cause_name(__name__),
-    headline="too much regularisation holds it back",
+    headline="there is too much regularization",
     page=__doc__,
     expected_ranges=(
         ExpectedRange(

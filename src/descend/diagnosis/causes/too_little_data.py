@@ -222,7 +222,7 @@ def measured(measurements: Measurements) -> float:
 
 CAUSE = Cause(
     name=cause_name(__name__),
-    headline="there is too little text: little can be learned from it, but by heart",
+    headline="there is too little text, so the model memorizes it",
     page=__doc__,
     expected_ranges=(
         ExpectedRange(

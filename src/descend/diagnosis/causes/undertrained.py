@@ -110,7 +110,7 @@ RISEN = 0.02
 
 CAUSE = Cause(
     name=cause_name(__name__),
-    headline="it was not trained long enough",
+    headline="the model was not trained long enough",
     page=__doc__,
     expected_ranges=(
         ExpectedRange(

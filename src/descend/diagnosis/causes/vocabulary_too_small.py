@@ -114,7 +114,7 @@ CAUSE = Cause(
             None,
             SHORT_TOKENS,
             0.5,
-            "bytes to a token are few",
+            "the tokens are short",
             weight_outside=0.9,
         ),
         ExpectedRange(
@@ -122,7 +122,7 @@ CAUSE = Cause(
             None,
             FEW_RARE,
             0.9,
-            "of the vocabulary is rare",
+            "few tokens are rare",
             weight_outside=1.2,
         ),
     ),

@@ -111,8 +111,8 @@ def _costed(plan: SearchPlan, begun: bool) -> SearchPlan:
             ) / 60
             raise ConfigError(
                 "minutes", f"{plan.terms.minutes:g}, less than a sensible trial needs",
-                f"at least {needed:.2g}: {MIN_RUNS} runs of {MIN_STEPS} updates, judged",
-                "give it more time, or a smaller base",
+                f"at least {needed:.2g}: {MIN_RUNS} runs of {MIN_STEPS} steps",
+                "use more minutes or a smaller model",
             )  # fmt: skip
         plan = replace(
             plan, budget=_budget(plan.terms.budget_unit, training, per_step, ready.config)
@@ -135,7 +135,7 @@ def _costed(plan: SearchPlan, begun: bool) -> SearchPlan:
         raise ConfigError(
             "minutes", f"{plan.terms.minutes:g}, too few for two trials and the confirmation",
             f"at least {needed / 60:.2g} with {format_duration(training)} of training each",
-            "give it more time, a smaller budget or fewer seeds",
+            "use more minutes, a smaller budget or fewer seeds",
         )  # fmt: skip
     return plan
 

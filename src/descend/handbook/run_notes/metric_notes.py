@@ -42,7 +42,7 @@ def describe_missing_metrics(run: RecordedRun) -> str:
 
 
 def _format_metric_line(measurement: Evidence) -> str:
-    """A line: `- dead units 0 of a block's units (healthy: under 0.25): of the worst block`."""
+    """A line: `- dead units 0 of a block's units (normal: under 0.25): of the worst block`."""
     healthy, gloss = (
         format_range(measurement.healthy_range),
         METRIC_DESCRIPTIONS.get(measurement.metric),
@@ -51,6 +51,6 @@ def _format_metric_line(measurement: Evidence) -> str:
         f"- {measurement.metric.replace('_', ' ')} {format_significant(measurement.value)}"
         f" {measurement.unit}".rstrip()
         + format_ci95(measurement.ci95)
-        + (f" (healthy: {healthy})" if healthy else "")
+        + (f" (normal: {healthy})" if healthy else "")
         + (f": {gloss}" if gloss else "")
     )

@@ -13,6 +13,7 @@ from descend.handbook.run_notes.wording import (
     suggest_flags,
 )
 from descend.runs.recorded_run import RecordedRun
+from descend.units import format_count
 
 MAX_LISTED_MATRICES = 24
 """Of a larger model, half as many from either end of the list are shown."""
@@ -26,7 +27,8 @@ def learning_rate(run: RecordedRun) -> str:
     rates = [s.learning_rate for s in run.steps]
     ratios = list(run.update_ratios.values())
     update_text = (
-        f"An update moved a matrix by {format_significant(statistics.median(ratios))} of its size "
+        f"A typical step changed a weight matrix by "
+        f"{format_significant(statistics.median(ratios))} of its size "
         f"(median of {len(ratios)} matrices, from {format_significant(min(ratios))} to "
         f"{format_significant(max(ratios))}). "
         if ratios
@@ -130,7 +132,7 @@ def describe_rollbacks(run: RecordedRun) -> str:
             f"{r.adjustment} {format_significant(r.value)}"
             for r in rollbacks
         )
-        said = f"The numbers ran away {len(rollbacks):,} times: {text}."
+        said = f"Training diverged {format_count(len(rollbacks), 'time')}: {text}."
     else:
         said = (
             f"The numbers never ran away: over {run.num_steps:,} updates the training loss was "

@@ -55,8 +55,10 @@ def look(program: Program) -> CheckResult:
             hit += names
             decay = max(decay, strength)
     if not hit:
-        return BugAbsent(f"{len(norm_weight_names)} gains of norms are without decay")
-    evidence = f"{len(hit)} gains of norms decay with {decay:g}: {', '.join(hit[:3])}"
+        return BugAbsent(f"no weight decay on {len(norm_weight_names)} norm weights")
+    evidence = (
+        f"weight decay of {decay:g} also applies to {len(hit)} norm weights: {', '.join(hit[:3])}"
+    )
     where = (
         program.source_location("optimizer")
         if program.has("optimizer")

@@ -40,10 +40,10 @@ def look(program: Program) -> CheckResult:
     for shift in shifts:
         offset = shift.only_at(0, -1)
         if offset is not None:
-            which = "the token itself" if offset == 0 else "the token before"
+            which = "the input token" if offset == 0 else "the token before it"
             return BugPresent(
-                f"{shift.agreement[offset]:.0%} of {shift.targets} targets are {which}, "
-                f"{shift.agreement[1]:.0%} the next one",
+                f"{shift.agreement[offset]:.0%} of {shift.targets} targets equal {which} and "
+                f"{shift.agreement[1]:.0%} the next token, which all should equal",
                 program.source_location(shift.part),
             )
     if all(max(s.agreement.values()) < AGREE for s in shifts):

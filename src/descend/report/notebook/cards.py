@@ -226,6 +226,11 @@ def search_card(result: SearchResult) -> str:
     return _card("Search", [result.sentence], columns, rows, foot=result.train_command)
 
 
+def result_card(title: str, lines: Sequence[str]) -> str:
+    """A result that is told in sentences."""
+    return _card(title, lines, (), ())
+
+
 def progress_card(
     fraction: float, status: str, epochs: Sequence[Epoch], of: int, sample: str | None
 ) -> str:

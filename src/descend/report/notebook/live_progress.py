@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from descend.report.notebook.cards import progress_card
 from descend.report.text.run_summary import format_rollback
-from descend.report.text.throughput import pace_of_steps
-from descend.runs.events import EndStepChosen, Epoch, Event, Rollback, Sample, Step
+from descend.report.text.throughput import remaining_time
+from descend.runs.events import Epoch, Event, Rollback, Sample, Step
 from descend.units import format_duration
 
 if TYPE_CHECKING:
@@ -29,21 +29,21 @@ def show_in_notebook(records: Iterator[Event], run: TrainingRun) -> Iterator[Eve
     of, total = run.plan.epochs, run.plan.total_steps
     first, began = run.state.step, time.perf_counter()
     handle = display_cell(progress_card(first / total, status, epochs, of, None))
-    renewed, step, another = began, first, pace_of_steps(time.perf_counter)
+    renewed, step, remaining = began, first, remaining_time(run)
     for record in records:
         now = time.perf_counter()
+        remaining.add(record)
+        total = remaining.total_steps
         if isinstance(record, Step):
             step = record.step
-            pace = another()
             status = f"step {step:,} of {total:,} · loss {record.loss:.3f}"
-            if pace is not None:
+            seconds, pace = remaining.seconds(), remaining.step_seconds()
+            if seconds is not None and pace is not None:
                 rate = run.plan.batches.tokens_per_step / max(pace, 1e-9)
-                status += f" · {rate:,.0f} tokens/s · {format_duration(pace * (total - step))} left"
+                status += f" · {rate:,.0f} tokens/s · {format_duration(seconds)} left"
             status += trouble
         elif isinstance(record, Epoch):
             epochs.append(record)
-        elif isinstance(record, EndStepChosen):
-            total = record.end_step
         elif isinstance(record, Rollback):
             step, epochs = record.step, [e for e in epochs if e.step <= record.step]
             trouble = f" · {format_rollback(record)}"

@@ -128,7 +128,7 @@ def assignments(keys: dict[str, Any]) -> str:
 
 def headline(diagnosis: Diagnosis) -> str:
     """The verdict as a sentence."""
-    sure = f"(confidence {diagnosis.probability:.2f})"
+    sure = f"({diagnosis.probability:.0%} sure)"
     if diagnosis.verdict == "healthy" and not has_trials(diagnosis):
         return f"The metrics show no problem. No trials were run {sure}."
     if diagnosis.verdict == "healthy":
@@ -155,7 +155,7 @@ def _finding(finding: Finding, position: int, *, doubtful: bool) -> list[str]:
         after = finding.trial.applied_causes if finding.trial else []
         proved = finding.trial and not doubtful
         so = "Additional cause" if after else "Also" if proved else "Possible cause"
-        lines.append(f"  {so}: {_HEADLINE[finding.cause]} (confidence {finding.probability:.2f}).")
+        lines.append(f"  {so}: {_HEADLINE[finding.cause]} ({finding.probability:.0%} sure).")
     evidence_texts = [
         _format_evidence(e) + (f": {e.reason}" if e.reason else "") for e in finding.evidence
     ]
@@ -270,7 +270,7 @@ def _neutral(diagnosis: Diagnosis) -> list[str]:
 
 def _format_evidence(evidence: Evidence) -> str:
     healthy = format_range(evidence.healthy_range)
-    healthy = f" (healthy: {healthy})" if healthy else ""
+    healthy = f" (normal: {healthy})" if healthy else ""
     text = format_measurement(evidence.metric, evidence.value, evidence.unit)
     return text + format_ci95(evidence.ci95) + healthy
 

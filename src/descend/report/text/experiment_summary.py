@@ -98,7 +98,7 @@ def _search_claim(result: SearchResult) -> str:
     values = _describe_values(best)
     text = f"Of {len(result.trials)} configurations tried with {each} each{early}, "
     if comparison is None:
-        return text + f"none was better than the base itself ({values})."
+        return text + f"none was better than the base ({values})."
     best_arm = comparison.arms[1]
     verdict = _VERDICTS.get(best_arm.verdict, "not significantly different from")
     text += (

@@ -11,7 +11,7 @@ from descend.experiments.attribute.result import (
 )
 from descend.experiments.compare.result import ArmResult, Comparison
 from descend.experiments.estimate import Estimate, to_loss_reduction
-from descend.units import format_bytes, format_count, format_duration, format_percentage_points
+from descend.units import format_count, format_duration, format_percentage_points
 
 BAR = 20
 """Characters of the longest bar."""
@@ -207,13 +207,12 @@ def comparison_text(comparison: Comparison) -> str:
     for arm in comparison.arms:
         reduction = arm_loss_reduction(arm)
         rows.append(
-            (arm.name, f"{arm.validation_loss:.3f}", f"{arm.bits_per_byte:.3f}",
-             f"{arm.accuracy:.1%}", format_duration(arm.seconds), format_bytes(arm.memory),
+            (arm.name, f"{arm.bits_per_byte if in_bits else arm.validation_loss:.3f}",
+             f"{arm.accuracy:.1%}", format_duration(arm.seconds),
              "" if reduction is None else format_bracketed(reduction),
              VERDICTS.get(arm.verdict, arm.verdict))
         )  # fmt: skip
-    head = ("arm", "loss", "bits/byte", "accuracy", "time", "memory",
-            f"{measure} reduction", "")  # fmt: skip
+    head = ("arm", measure, "accuracy", "time", f"{measure} reduction", "")
     blocks = [table(head, rows), dot_plot(comparison), comparison.sentence]
     if in_bits:
         blocks.append(
@@ -243,4 +242,5 @@ def dot_plot(comparison: Comparison) -> str:
             line[round((AXIS - 1) * (value - low) / ((high - low) or 1.0))] = "●"
         lines.append(f"{arm.name.ljust(width)}  {''.join(line)}")
     ends = f"{low:.3f}".ljust(AXIS - 5) + f"{high:.3f}"
-    return "\n".join([*lines, f"{' ' * width}  {ends}  {comparison.unit}, one dot per seed"])
+    title = f"validation loss in {comparison.unit}, one dot per seed:"
+    return "\n".join([title, *lines, f"{' ' * width}  {ends}"])

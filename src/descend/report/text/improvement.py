@@ -75,32 +75,33 @@ def text_lines(notes: TextNotes) -> list[str]:
     lines = []
     if notes.text_changed:
         lines.append(
-            "Text: it changed since your run, which may have been trained on what is held out now."
+            "Text: it changed since your run, which may have seen some of today's validation text."
         )
     if notes.duplicates_removed:
         lines.append(
-            f"Text: {notes.duplicate_fraction:.0%} of it are documents that stand there before. "
-            "They are left out of the training."
+            f"Text: {notes.duplicate_fraction:.0%} of it is duplicate documents. They are left out "
+            "of the training."
         )
     elif notes.duplicate_fraction >= MIN_DUPLICATE_FRACTION:
         lines.append(
-            f"Text: {notes.duplicate_fraction:.0%} of it are documents that stand there before. "
-            "They stay: without them too little would be held out alike."
+            f"Text: {notes.duplicate_fraction:.0%} of it is duplicate documents. They stay: "
+            "without them the validation set would be too small."
         )
     if notes.contaminated_fraction >= MIN_CONTAMINATED_FRACTION:
         action = (
-            "It is left out of every figure here."
+            "That part is left out of all results here."
             if notes.contamination_removed
-            else "Nothing else is held out, so the figures say little of new text."
+            else "There is no other validation text, so the results say little about new text."
         )
         lines.append(
-            f"Text: {notes.contaminated_fraction:.0%} of what is held out stands in the training "
-            f"text too. {action}"
+            f"Text: {notes.contaminated_fraction:.0%} of the validation text also occurs in the "
+            f"training text. {action}"
         )
     if notes.shift_nats is not None and notes.shift_nats >= MIN_SHIFT_NATS:
         lines.append(
-            f"Text: what is held out is another kind of text, by {notes.shift_nats:.2f} nats a "
-            "token. No setting repairs that: mix the documents, or hold out others."
+            f"Text: the validation text is of another kind than the training text ("
+            f"{notes.shift_nats:.2f} nats per token harder). No setting fixes that. Mix the "
+            "documents."
         )
     return lines
 

@@ -6,27 +6,25 @@ import time
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
+from descend.config import RunConfig
+from descend.data.token_store import TokenStore
 from descend.guard import make_visible
+from descend.model.shape import ModelShape
 from descend.progress import ProgressCallback
 from descend.report.notebook.live_progress import show_in_notebook
-from descend.report.text.run_header import run_header_lines
+from descend.report.text.loss_curve import LossCurveRecorder, format_loss_curve
+from descend.report.text.run_header import run_header_lines, text_and_model_lines
 from descend.report.text.run_summary import (
     format_epoch,
     format_rollback,
+    format_sample,
     overfitting_line,
     step_line,
 )
-from descend.report.text.throughput import pace_of_steps
+from descend.report.text.throughput import remaining_time
+from descend.report.text.wrapping import wrap_lines
 from descend.runs.events import (
     EndStepChosen,
     Epoch,
@@ -37,7 +35,10 @@ from descend.runs.events import (
     Step,
     TrainingStarted,
 )
+from descend.training.assembly import PreparedCallback
+from descend.training.train_state import last_step
 from descend.training.training_run import TrainingRun
+from descend.units import format_duration
 
 REDRAWS_PER_SECOND = 4
 """Few: drawing takes a core's time from training."""
@@ -45,15 +46,38 @@ REDRAWS_PER_SECOND = 4
 SECONDS_BETWEEN_LINES = 30
 """Where no bar can be drawn."""
 
+SECONDS_BETWEEN_SAMPLES = 19.0
+"""Samples that come sooner, as short epochs write them, are recorded and not printed."""
+
+SAMPLE_LENGTH = 150
+"""Characters of a sample: two lines of 80 columns."""
 
 PROGRESS_INTERVAL_SECONDS = 60.0
 """Of a stage before training, or of trials, beside each quarter of it."""
 
 
-def show_run_header(run: TrainingRun, console: Console) -> None:
-    """What is known before the first step: what was chosen, how large, how long."""
-    for line in run_header_lines(run):
+def show_run_header(
+    run: TrainingRun, console: Console, *, has_prepared_lines: bool = False
+) -> None:
+    """Print what is known before the first step.
+
+    `has_prepared_lines`: `show_prepared` has printed the text and the model already.
+    """
+    lines = run_header_lines(run)
+    if not has_prepared_lines:
+        lines = text_and_model_lines(run.plan.config, run.store, run.shape) + lines
+    for line in lines:
         print_line(line, console)
+
+
+def show_prepared(console: Console) -> PreparedCallback:
+    """Return a callback that prints the text and the model before this machine is timed."""
+
+    def on_prepared(config: RunConfig, store: TokenStore, shape: ModelShape) -> None:
+        for line in text_and_model_lines(config, store, shape):
+            print_line(line, console)
+
+    return on_prepared
 
 
 def stage_progress(console: Console) -> ProgressCallback:
@@ -92,18 +116,14 @@ def show_progress(records: Iterator[Event], run: TrainingRun, console: Console) 
 def _lines(records: Iterator[Event], run: TrainingRun, console: Console) -> Iterator[Event]:
     """For files and pipes: a line an epoch, and one every half minute in long epochs."""
     said = time.perf_counter()
-    another, total = pace_of_steps(time.perf_counter), run.plan.total_steps
+    remaining, say = remaining_time(run), _EventPrinter(run, console)
     for record in records:
         now = time.perf_counter()
-        pace = another() if isinstance(record, Step) else None
-        if isinstance(record, EndStepChosen):
-            total = record.end_step
+        remaining.add(record)
         if isinstance(record, Step) and now - said >= SECONDS_BETWEEN_LINES:
             said = now
-            remaining_seconds = None if pace is None else pace * (total - record.step)
-            print_line(step_line(record, total, remaining_seconds), console)
-        elif not isinstance(record, Step):
-            _say(record, run, console)
+            print_line(step_line(record, remaining.total_steps, remaining.seconds()), console)
+        say.print_event(record)
         yield record
 
 
@@ -111,73 +131,97 @@ def _bar(records: Iterator[Event], run: TrainingRun, console: Console) -> Iterat
     columns = (
         SpinnerColumn(),
         TextColumn("epoch {task.fields[epoch]}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]}  {task.fields[speed]} tokens/s"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        BarColumn(bar_width=None),
+        TextColumn("step {task.completed:,}/{task.total:,}  loss {task.fields[loss]}"),
+        TextColumn(" {task.fields[speed]} tokens/s "),
+        TextColumn("{task.fields[left]}"),
     )
+    remaining, curve = remaining_time(run), LossCurveRecorder(run.previous_epochs)
     total, epochs = run.plan.total_steps, run.plan.epochs
+    tokens = run.plan.batches.tokens_per_step
     with Progress(
-        *columns, console=console, refresh_per_second=REDRAWS_PER_SECOND, transient=True
+        *columns,
+        console=console,
+        refresh_per_second=REDRAWS_PER_SECOND,
+        transient=True,
+        expand=True,
     ) as bar:
-        task = bar.add_task("", total=total, epoch=f"1/{epochs}", loss="-", speed="-")
-        smooth = None
+        task = bar.add_task("", total=total, epoch=f"1/{epochs}", loss="–", speed="–", left="")
+        say = _EventPrinter(run, bar.console)
         for record in records:
+            remaining.add(record)
+            curve.add(record)
             if isinstance(record, TrainingStarted | Rollback):
                 bar.update(task, completed=record.step)
-            elif isinstance(record, Overfitting) and record.decay_steps:
-                bar.update(task, total=record.step + record.decay_steps)
-            elif isinstance(record, EndStepChosen):
-                bar.update(task, total=record.end_step)
+            elif (isinstance(record, Overfitting) and record.decay_steps) or isinstance(
+                record, EndStepChosen
+            ):
+                bar.update(task, total=remaining.total_steps)
             elif isinstance(record, Step):
-                smooth = record.seconds if smooth is None else 0.9 * smooth + 0.1 * record.seconds
                 bar.update(
                     task,
                     completed=record.step,
                     epoch=f"{record.epoch}/{epochs}",
-                    loss=f"{record.loss:.3f}",
-                    speed=f"{run.plan.batches.tokens_per_step / max(smooth, 1e-9):,.0f}",
+                    loss=f"{record.loss:.2f}",
+                    speed=f"{tokens / max(remaining.step_seconds() or record.seconds, 1e-9):,.0f}",
+                    left=_format_left(remaining.seconds()),
                 )
-            if not isinstance(record, Step):
-                _say(record, run, bar.console)
+            elif isinstance(record, Epoch) and record.step >= remaining.total_steps:
+                bar.update(task, left="saving …")
+            say.print_event(record)
             yield record
+    for line in format_loss_curve(curve.curve(), console.width):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _say(record: Event, run: TrainingRun, console: Console) -> None:
-    if isinstance(record, Epoch):
-        print_line(format_epoch(record, run.plan.epochs), console)
-    elif isinstance(record, Rollback):
-        print_line("  " + format_rollback(record), console, "yellow")
-    elif isinstance(record, Overfitting):
-        print_line("  " + overfitting_line(record), console, "yellow")
-    elif isinstance(record, Sample) and _is_after_epoch(record, run):
-        # Those of the last step are printed whole with the outcome.
-        print_line(
-            "  sample (the model writes after ▸): "
-            + " ".join(f"{record.prompt}▸{record.text}".split()),
-            console,
-            "dim",
-        )
+def _format_left(seconds: float | None) -> str:
+    return "" if seconds is None else f"{format_duration(max(seconds, 1.0))} left"
 
 
-def _is_after_epoch(sample: Sample, run: TrainingRun) -> bool:
-    """Whether `sample` stands after an epoch that is not the last: those between are too many."""
-    batches, step = run.plan.batches, sample.step
-    ends_epoch = step == batches.steps(batches.epoch_at_step(max(step - 1, 0)))
-    return ends_epoch and step < run.plan.total_steps
+class _EventPrinter:
+    """Prints epochs, rollbacks, overfitting and now and then a sample."""
+
+    def __init__(self, run: TrainingRun, console: Console) -> None:
+        self._run, self._console = run, console
+        self._last_sample: float | None = None
+
+    def print_event(self, record: Event) -> None:
+        """Print a line for `record`, if it is worth one."""
+        if isinstance(record, Epoch):
+            print_line(format_epoch(record, self._run.plan.epochs), self._console)
+        elif isinstance(record, Rollback):
+            print_line("  " + format_rollback(record), self._console, "yellow")
+        elif isinstance(record, Overfitting):
+            print_line("  " + overfitting_line(record), self._console, "yellow")
+        elif isinstance(record, Sample) and not self._is_of_the_end():
+            self._print_sample(record)
+
+    def _is_of_the_end(self) -> bool:
+        """Whether the run is over: its last samples are printed whole with the result."""
+        plan, state = self._run.plan, self._run.state
+        is_late = plan.time_limit is not None and plan.time_limit.is_over
+        return is_late or state.step >= last_step(state, plan.total_steps)
+
+    def _print_sample(self, sample: Sample) -> None:
+        now = time.perf_counter()
+        if self._last_sample is None:
+            print_line("  The model writes (its own text begins at ▸):", self._console, "dim")
+        elif now - self._last_sample < SECONDS_BETWEEN_SAMPLES:
+            return
+        self._last_sample = now
+        line = "  " + format_sample(sample, SAMPLE_LENGTH)
+        print_line(line, self._console, "dim")
 
 
 def print_line(line: str, console: Console, style: str | None = None) -> None:
     """Print `line`, its control characters made visible.
 
-    A terminal gets it wrapped between words, a file as one line. A line with a command stays one
-    line, so that it can be copied.
+    A terminal gets it wrapped between words, a file as one line.
     """
     line = make_visible(line)
     if console.is_jupyter:  # there each print of rich would be an output of its own
         print(line)
         return
-    whole = not console.is_terminal or "descend " in line
-    console.print(line, markup=False, highlight=False, soft_wrap=whole, style=style)
+    if console.is_terminal:
+        line = wrap_lines(line, console.width)
+    console.print(line, markup=False, highlight=False, soft_wrap=True, style=style)

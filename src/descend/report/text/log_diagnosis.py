@@ -47,7 +47,7 @@ def format_log_diagnosis(diagnosis: LogDiagnosis, explain: bool = False) -> str:
 
 
 def _verdict(diagnosis: LogDiagnosis) -> list[str]:
-    sure = f"(confidence {diagnosis.probability:.2f}: from a curve alone)"
+    sure = f"({diagnosis.probability:.0%} sure, from a curve alone)"
     if diagnosis.verdict == "healthy":
         return [f"The curve shows no problem {sure}."]
     if diagnosis.verdict == "unknown":
@@ -89,8 +89,8 @@ def _evidence(evidence: Evidence) -> str:
     low, high = evidence.healthy_range
     healthy = ""
     if high is not None:
-        healthy = f" (healthy: under {high:.3g})"
+        healthy = f" (normal: under {high:.3g})"
     elif low is not None:
-        healthy = f" (healthy: over {low:.3g})"
+        healthy = f" (normal: over {low:.3g})"
     text = format_measurement(evidence.metric, evidence.value, evidence.unit)
     return f"{text}{healthy}: {evidence.reason}"

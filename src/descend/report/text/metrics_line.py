@@ -19,6 +19,7 @@ def with_metrics_lines(
     steps_an_epoch: int,
     vocab_size: int,
     write_line: Callable[[str], None],
+    optimizer: str = "muon",
 ) -> Iterator[Event]:
     """Pass `records` on unchanged; `tell` what the signals read every quarter of an epoch."""
     steps: list[Step] = []
@@ -38,12 +39,13 @@ def with_metrics_lines(
             epochs = [e for e in epochs if e.step <= record.step]
         yield record
         if isinstance(record, Step) and len(steps) % every == 0:
-            write_line(format_metrics_line(steps, matrices, epochs, vocab_size))
+            write_line(format_metrics_line(steps, matrices, epochs, vocab_size, optimizer))
 
 
 def format_metrics_line(
-    steps: list[Step], matrices: list[WeightUpdateStats], epochs: list[Epoch], vocab_size: int
-) -> str:
+    steps: list[Step], matrices: list[WeightUpdateStats], epochs: list[Epoch], vocab_size: int,
+    optimizer: str = "muon",
+) -> str:  # fmt: skip
     """What the recorded signals read so far; those outside their healthy range are marked."""
     measurements: list[tuple[str, str, float | None, str]] = [
         (
@@ -78,13 +80,15 @@ def format_metrics_line(
             "nats",
         ),
     ]
-    parts = [_part(*measurement) for measurement in measurements if measurement[2] is not None]
+    parts = [
+        _part(*measurement, optimizer) for measurement in measurements if measurement[2] is not None
+    ]
     return f"  metrics, step {steps[-1].step:,}: " + "; ".join(parts)
 
 
-def _part(metric: str, label: str, value: float | None, unit: str) -> str:
+def _part(metric: str, label: str, value: float | None, unit: str, optimizer: str) -> str:
     assert value is not None
-    low, high = reference_range(metric)
+    low, high = reference_range(metric, optimizer)
     beyond = "" if low is None or value >= low else f" (low, normal from {low:g})"
     beyond = beyond if high is None or value <= high else f" (high, normal up to {high:g})"
     return f"{label} {value:.2g} {unit}{beyond}"

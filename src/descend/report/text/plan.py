@@ -161,13 +161,9 @@ def time_plan_lines(planned: CorpusPlan) -> list[str]:
 
 
 def compare_with_prediction(plan: TrainingPlan, summary: RunSummary) -> str:
-    """Predicted beside measured, after `--run`."""
+    """Measured beside predicted, after a run that was planned."""
     low, high = plan.predicted.bits_per_byte_interval
-    measured = summary.bits_per_byte
-    inside = "inside" if low <= measured <= high else "outside"
     return (
-        f"predicted {plan.predicted.bits_per_byte:.3f} bits per byte ({low:.3f} to {high:.3f}), "
-        f"measured {measured:.3f}: {measured / plan.predicted.bits_per_byte - 1:+.1%}, {inside} "
-        f"the interval; predicted {format_duration(plan.predicted.seconds)}, "
-        f"measured {format_duration(summary.seconds)}"
+        f"validation loss {summary.bits_per_byte:.3f} bits per byte (predicted {low:.2f} to "
+        f"{high:.2f})"
     )

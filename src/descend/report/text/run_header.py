@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
+from descend.config import RunConfig
+from descend.data.token_store import TokenStore
 from descend.model.cost import parameter_count, training_memory
+from descend.model.shape import ModelShape
 from descend.report.text.run_summary import format_ngram_baselines
 from descend.training.training_run import TrainingRun
 from descend.units import format_bytes, format_count, format_duration, format_epochs
 
 
+def text_and_model_lines(config: RunConfig, store: TokenStore, shape: ModelShape) -> list[str]:
+    """Size of the text, baselines and size of the model: known before this machine is timed."""
+    info, baselines = store.info, store.info.ngram_baselines
+    documents = f", {info.documents:,} documents" if info.documents > 1 else ""
+    return [
+        f"text: {info.corpus}{documents}, {format_bytes(info.train_bytes)} for training "
+        f"({info.train_tokens:,} tokens), {format_bytes(info.validation_bytes)} for validation",
+        format_ngram_baselines(
+            {
+                "uniform": baselines.uniform,
+                "unigram": baselines.unigram,
+                "bigram": baselines.bigram,
+            }
+        ),
+        f"model: {parameter_count(shape):,} parameters ({shape.architecture}), "
+        f"about {format_bytes(training_memory(config, shape))} of memory",
+    ]
+
+
 def run_header_lines(run: TrainingRun) -> list[str]:
-    """Corpus, model, machine and time, a line each."""
-    info, batches, config = run.store.info, run.plan.batches, run.plan.config
+    """What was chosen, how long it will take and where it goes, a line each."""
+    batches = run.plan.batches
     steps = run.plan.total_steps - run.state.step
     num_epochs = batches.epochs_at_step(run.plan.total_steps)
     # Where `max_steps` ends the last one early, the part is told: a plan counts passes so too.
     epochs = format_epochs(num_epochs, run.plan.epochs)
-    lines = [
-        f"text: {info.corpus}, {format_count(info.documents, 'document')}, "
-        f"{format_bytes(info.train_bytes)} for training ({info.train_tokens:,} tokens), "
-        f"{format_bytes(info.validation_bytes)} for validation (split by {info.split_by})",
-        format_ngram_baselines(
-            {
-                "uniform": info.ngram_baselines.uniform,
-                "unigram": info.ngram_baselines.unigram,
-                "bigram": info.ngram_baselines.bigram,
-            }
-        ),
-        f"model: {parameter_count(run.shape):,} parameters ({run.shape.architecture}), "
-        f"about {format_bytes(training_memory(config, run.shape))} of memory",
-        *run.warnings,
-    ]
+    lines = [*run.warnings]
     plan = f"{epochs}, {format_count(steps, 'step')} of {batches.tokens_per_step:,} tokens"
     seconds = (run.estimated_step_seconds or 0.0) * steps
     if run.tuning is not None:
@@ -39,6 +47,6 @@ def run_header_lines(run: TrainingRun) -> list[str]:
         left = limit.seconds - limit.elapsed()
         plan = f"{format_duration(max(left, 0.0))}, at most {plan}"
     elif seconds:
-        plan += f", about {format_duration(seconds)} (set another time with --minutes)"
+        plan += f", about {format_duration(seconds)} (or --minutes N)"
     lines += [f"training: {plan}", f"output: {run.folder}"]
     return lines

@@ -7,42 +7,71 @@ from pathlib import Path
 
 from descend.experiments.compare.finished_runs import FinishedComparison
 from descend.report.text.experiments import table
-from descend.runs.run_list import ListedRun
+from descend.runs.run_list import MODELS, ListedRun
 from descend.units import format_duration
 
 NO_VALUE = "–"
+
+MAX_TEXT_NAME = 14
+"""Characters of the name of a text: the table then fits into 80 columns."""
 
 
 def listing_text(runs: Sequence[ListedRun], folder: Path) -> str:
     """What `descend list` prints."""
     if not runs:
         return f"There is no run in {folder}. `descend train` creates one."
-    head = ("run", "state", "text", "started", "epochs", "parameters", "loss", "bits/byte")
+    head = ("run", "state", "text", "started", "size", "bits/byte")
     rows = [
         (
-            Path(r.run).name, r.state, r.corpus, r.saved_at[:16].replace("T", " "), str(r.epochs),
-            NO_VALUE if r.parameters is None else f"{r.parameters:,}",
-            NO_VALUE if r.validation_loss is None else f"{r.validation_loss:.3f}",
+            Path(r.run).name, r.state, shorten_middle(r.corpus, MAX_TEXT_NAME),
+            r.saved_at[5:16].replace("T", " "),
+            NO_VALUE if r.parameters is None else format_parameters(r.parameters),
             NO_VALUE if r.bits_per_byte is None else f"{r.bits_per_byte:.3f}",
         )
         for r in runs
     ]  # fmt: skip
-    return table(head, rows, num_text_columns=4)
+    listing = table(head, rows, num_text_columns=4)
+    legend = "size: parameters; bits/byte: validation loss per byte of text (lower is better)"
+    return f"{listing}\n\n{legend}\n`descend show {Path(runs[-1].run).name}` shows the newest run."
+
+
+def _format_setting(value: str) -> str:
+    return "not set" if value == "None" else value
+
+
+def shorten_middle(name: str, max_length: int) -> str:
+    """Return `name`, its middle left out where it is longer."""
+    if len(name) <= max_length:
+        return name
+    half = (max_length - 1) // 2
+    return f"{name[: max_length - 1 - half]}…{name[-half:]}"
+
+
+def format_parameters(count: int) -> str:
+    """`656k`, `4.2M`."""
+    if count < 1_000_000:
+        return f"{count / 1e3:.0f}k" if count >= 1000 else str(count)
+    millions = count / 1e6
+    return f"{millions:.1f}M" if millions < 100 else f"{millions:,.0f}M"
 
 
 def finished_text(comparison: FinishedComparison) -> str:
     """What `descend compare RUN RUN` prints."""
-    head = ("run", "bits/byte", "better by", "accuracy", "parameters", "epochs", "time")
+    head = ("run", "bits/byte", "better by", "accuracy", "size", "epochs", "time")
     rows = [
         (
-            r.run, f"{r.bits_per_byte:.3f}",
+            r.run.removeprefix(f"{MODELS}/"), f"{r.bits_per_byte:.3f}",
             NO_VALUE if r.gain is None else f"{r.gain:+.3f}",
-            f"{r.accuracy:.1%}", f"{r.parameters:,}", str(r.epochs), format_duration(r.seconds),
+            f"{r.accuracy:.1%}", format_parameters(r.parameters),
+            str(r.epochs), format_duration(r.seconds),
         )
         for r in comparison.runs
     ]  # fmt: skip
     lines = [table(head, rows)]
     if comparison.differences:
-        keys = [f"{key}: {', '.join(values)}" for key, values in comparison.differences.items()]
+        keys = [
+            f"{key}: {', '.join(map(_format_setting, values))}"
+            for key, values in comparison.differences.items()
+        ]
         lines.append("settings that differ\n  " + "\n  ".join(keys))
     return "\n\n".join([*lines, comparison.sentence])

@@ -17,13 +17,17 @@ MIN_LOSS_DIFFERENCE_NATS = 0.02
 seeds of a small run is about 0.006 (three seeds, tiny Shakespeare), so this is three of it."""
 
 
+FREQUENT_PER_LINE = 4
+"""Tokens of a line of the most frequent ones: they fit into 80 columns."""
+
+
 def format_epoch(epoch: Epoch, of: int) -> str:
-    """Format an epoch: training loss, validation loss, validation accuracy, time."""
+    """Format an epoch in 80 columns: training loss, validation loss, validation accuracy."""
     return (
-        f"epoch {epoch.epoch:>2}/{of}  "
+        f"epoch {epoch.epoch}/{of}  "
         f"training loss {epoch.loss_start:.2f} → {epoch.loss_end:.2f}  "
         f"validation loss {epoch.validation_loss:.3f}  "
-        f"accuracy {epoch.validation_accuracy:.1%}  {format_duration(epoch.seconds)}"
+        f"accuracy {epoch.validation_accuracy:.1%}"
     )
 
 
@@ -63,10 +67,16 @@ def overfitting_line(overfitting: Overfitting) -> str:
     )
 
 
+def format_sample(sample: Sample, max_length: int) -> str:
+    """A sample on one line, shortened to `max_length` characters."""
+    text = " ".join(f"{sample.prompt}▸{sample.text}".split())
+    return text if len(text) <= max_length else f"{text[: max_length - 2].rstrip()} …"
+
+
 def format_ngram_baselines(baselines: dict[str, float]) -> str:
     """Format the n-gram baselines, on the same validation tokens."""
     return (
-        f"baselines (lower is better): random guess {baselines['uniform']:.2f}, unigram"
+        f"baseline loss (lower is better): random guess {baselines['uniform']:.2f}, unigram"
         f" {baselines['unigram']:.2f}, bigram {baselines['bigram']:.2f}"
     )
 
@@ -330,5 +340,9 @@ def format_corpus_stats(stats: CorpusStats) -> list[str]:
         low, high = (0, 0) if octave == 0 else (2 ** (octave - 1), 2**octave - 1)
         span = f"{low:,}" if low == high else f"{low:,}-{high:,}"
         lines.append(f"{span:>19} times  {'█' * round(40 * count / max_count):<40} {count:,}")
-    frequent = "  ".join(f"{t.token!r} {t.count:,}" for t in stats.frequent_tokens)
-    return [*lines, f"most frequent: {frequent}"]
+    frequent = [f"{t.token!r} {t.count:,}" for t in stats.frequent_tokens]
+    rows = [
+        "  ".join(f"{token:<16}" for token in frequent[i : i + FREQUENT_PER_LINE]).rstrip()
+        for i in range(0, len(frequent), FREQUENT_PER_LINE)
+    ]
+    return [*lines, "most frequent tokens:", *(f"  {row}" for row in rows)]

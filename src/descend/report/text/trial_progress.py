@@ -36,9 +36,7 @@ CONTENTION_WARNING_FACTOR = 1.2
 
 PREPARING = "Preparing the text and timing a few steps…"
 
-INTERRUPT_HINT = (
-    "Ctrl-C stops and loses the running trials. The same command continues from the finished ones."
-)
+INTERRUPT_HINT = "Ctrl-C stops. The same command continues from the finished trials."
 
 NO_TIME = "no time left for another trial"
 """Beside what confirms the best one, at the pace of the trials so far."""

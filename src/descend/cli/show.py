@@ -1,0 +1,39 @@
+"""`descend show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from descend.cli.config_flags import JsonOption, named_run
+from descend.cli.output import print_json, print_result, print_status, terminal_columns
+
+
+def show(
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="The run folder.", callback=named_run),
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Show a run: its state, its loss curve, its result and what to do next."""
+    from descend.report.text.run_overview import next_step, overview_lines
+    from descend.runs.recorded_run import RecordedRun
+    from descend.runs.run_list import describe_run
+
+    recorded_run = RecordedRun(run)
+    _ = recorded_run.metadata  # raises where this is no run
+    listed = describe_run(run)
+    step = next_step(listed, recorded_run)
+    if as_json:
+        content = {
+            "run": listed,
+            "epochs": recorded_run.epochs,
+            "next": step.removeprefix("next: "),
+        }
+        print_json("show", content)
+        return
+    print_result("\n".join(overview_lines(listed, recorded_run, terminal_columns())))
+    print_status(step)
