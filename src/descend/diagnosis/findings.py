@@ -100,7 +100,8 @@ def explain_other_cause(
     if contrary:
         e = contrary[0]
         number = f"{e.value:,.0f}" if abs(e.value) >= 100 else f"{e.value:.3g}"
-        return f"{humanize_name(e.metric)} {number} {e.unit}"
+        name = humanize_name(e.metric)
+        return f"{name} {number}" if name.endswith(e.unit) else f"{name} {number} {e.unit}"
     if ranked_cause.cause.name == "diverged":
         return "training stayed finite"
     if is_tested:
