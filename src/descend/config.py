@@ -29,6 +29,10 @@ MAX_THREADS = 1024
 """Of a number beyond what the system can start, OpenMP ends the process without a word of ours."""
 
 
+DEFAULT_GRADIENT_CLIP = 1.0
+"""The usual maximum gradient norm (Pascanu et al. 2013 and every recipe since)."""
+
+
 def _parse_learning_rate(value: object) -> object:
     """Accept `1:1e-4,2:1e-3` (a flag) and string keys or numbers (TOML, JSON, YAML)."""
     if isinstance(value, str) and ":" in value:
@@ -184,7 +188,11 @@ class RunConfig(BaseModel):
         0.1, "Decoupled weight decay of the weight matrices.", group="Optimization", ge=0, le=10
     )
     gradient_clip: float = _config_field(
-        1.0, "Maximum gradient norm. 0: no clipping.", group="Optimization", ge=0, le=1e6
+        DEFAULT_GRADIENT_CLIP,
+        "Maximum gradient norm. 0: no clipping.",
+        group="Optimization",
+        ge=0,
+        le=1e6,
     )
     label_smoothing: float = _config_field(
         0.0,

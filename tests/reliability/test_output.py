@@ -47,7 +47,7 @@ def test_a_run_whose_standard_error_is_lost_is_finished(
         line = " ".join(command) + " 2>&-"
         done = subprocess.run(line, shell=True, stdout=subprocess.PIPE, check=False)
     assert done.returncode == 0
-    assert b"validation loss" in done.stdout
+    assert b"Validation loss" in done.stdout
     assert is_finished(Path("run"))
 
 

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from descend.program_check.loop_source import (
     EVALUATES,
     RETURN,
+    Loop,
     LoopSource,
     calls_training_mode,
     global_names,
@@ -266,8 +267,14 @@ def _mode_is_reset(start: LoopStart, recognized: Mapping[str, Sequence[str]]) ->
 
 
 def _before(loop: LoopSource, line: int, inside: bool = False) -> list[ast.stmt]:
-    """Statements around a loop that come before a line, each taken alone."""
+    """Statements that run before a line each time that the loop is entered again.
+
+    Those outside of the outermost loop around it run only once.
+    """
     blocks: list[ast.AST] = [loop.scope, *loop.path]
+    outer = [number for number, node in enumerate(loop.path) if isinstance(node, Loop)]
+    if outer:
+        blocks = list(loop.path[outer[0] :])
     if inside:
         blocks = [loop.loop]
     return [s for node in blocks for s in getattr(node, "body", []) if s.lineno < line]

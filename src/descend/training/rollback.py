@@ -18,7 +18,7 @@ from typing import Literal
 
 import msgspec
 
-from descend.config import RunConfig
+from descend.config import DEFAULT_GRADIENT_CLIP, RunConfig
 from descend.errors import DivergedError
 from descend.runs.events import Rollback
 from descend.training.nonfinite import NONFINITE_FIX, check_numbers
@@ -41,8 +41,6 @@ SPIKE_PATIENCE_STEPS = 10
 SAME_FAILURE_STEPS = 500
 """Steps within which a second trouble counts as the first one again: PaLM skipped 200 to 500
 batches at a time."""
-CLIP = 1.0
-"""The usual value (Pascanu et al. 2013 and every recipe since)."""
 TIGHTER_CLIP_FACTOR = 0.1
 """What a limit that did not help is multiplied by."""
 LR_FACTORS = (1 / 3, 1 / 10, 1 / 100, 1 / 1000)
@@ -123,7 +121,9 @@ def _next_change(
         return "skip", batches, msgspec.structs.replace(after, batches_skipped=skipped)
     if tried == CLIPPED:
         now = effective_gradient_clip(before, config)
-        limit = min(CLIP, now * TIGHTER_CLIP_FACTOR) if now else CLIP
+        limit = (
+            min(DEFAULT_GRADIENT_CLIP, now * TIGHTER_CLIP_FACTOR) if now else DEFAULT_GRADIENT_CLIP
+        )
         return "clip", limit, msgspec.structs.replace(after, gradient_clip=limit)
     factor = next((rate for rate in LR_FACTORS if rate < before.rate_factor), None)
     if factor is None:

@@ -65,7 +65,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from descend.config import RunConfig
+from descend.config import DEFAULT_GRADIENT_CLIP, RunConfig
 from descend.diagnosis.cause import (
     Cause,
     ExpectedRange,
@@ -74,14 +74,18 @@ from descend.diagnosis.cause import (
     scaled_learning_rate,
 )
 from descend.metrics.measurement import Measurements
-from descend.training.rollback import CLIP
 
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """One thing at a time, mildest first."""
     changes = []
-    if not 0 < config.gradient_clip <= CLIP:
-        changes.append(TreatmentChange(f"gradients clipped at {CLIP:g}", {"gradient_clip": CLIP}))
+    if not 0 < config.gradient_clip <= DEFAULT_GRADIENT_CLIP:
+        changes.append(
+            TreatmentChange(
+                f"gradients clipped at {DEFAULT_GRADIENT_CLIP:g}",
+                {"gradient_clip": DEFAULT_GRADIENT_CLIP},
+            )
+        )
     if not config.warmup_steps:
         changes.append(TreatmentChange("warmup", {"warmup_steps": None, "schedule": _warm(config)}))
     changes += [
@@ -99,8 +103,8 @@ def _usual(config: RunConfig) -> list[TreatmentChange]:
     keys: dict[str, Any] = {}
     if config.weight_decay > DECAY:
         keys["weight_decay"] = DECAY
-    if not 0 < config.gradient_clip <= CLIP:
-        keys["gradient_clip"] = CLIP
+    if not 0 < config.gradient_clip <= DEFAULT_GRADIENT_CLIP:
+        keys["gradient_clip"] = DEFAULT_GRADIENT_CLIP
     if not config.warmup_steps:
         keys |= {"warmup_steps": None, "schedule": _warm(config)}
     if not keys:

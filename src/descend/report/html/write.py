@@ -23,7 +23,7 @@ from descend.report.html.unfinished_run_report import unfinished_run_report
 from descend.runs.atomic_write import write_file_atomic
 from descend.runs.folder_errors import not_a_run_error
 from descend.runs.recorded_run import open_recorded_run
-from descend.runs.run_files import REPORT, is_run_folder
+from descend.runs.run_files import REPORT, has_model, is_run_folder
 
 EXPERIMENTS = (COMPARISON_FILE, ATTRIBUTION_FILE, SEARCH_FILE)
 """Files that may be named instead of their folder."""
@@ -75,7 +75,7 @@ def _page(folder: Path) -> ReportPage:
         return attribution_report(read_record(folder, ATTRIBUTION_FILE, Attribution), folder)
     if (folder / SEARCH_FILE).exists():
         return search_report(read_record(folder, SEARCH_FILE, SearchResult), folder)
-    raise not_a_run_error(folder, RUN_FILE, model=False)
+    raise not_a_run_error(folder, RUN_FILE, model=has_model(folder))
 
 
 def _check_report_path(file: Path) -> None:
