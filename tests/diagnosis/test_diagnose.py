@@ -151,7 +151,7 @@ def test_diagnosis_without_parent_run_reports_metrics_only(tiny: dict[str, Any])
     run_on_model("parent", save_dir="child", epoch=1)
     Path("parent").rename("elsewhere")
     diagnosis = diagnose_run(Path("child"))
-    assert "the model that the run went on from is not at parent" in diagnosis.warnings[-1]
+    assert "the model that the run continued is not at parent" in diagnosis.warnings[-1]
     assert diagnosis.measurements
     assert all(one.trial is None for one in (*diagnosis.causes, *diagnosis.ruled_out))
 

@@ -124,10 +124,19 @@ def test_overfitting_is_a_lasting_rise_while_the_training_loss_falls(
 def test_validation_loss_worse_than_guessing_is_no_explosion_when_training_loss_is_low(
     overfits: dict[str, Any],
 ) -> None:
-    job = create_run(make_config(overfits | {"epoch": 1}), Path("sure"))
+    job = create_run(make_config(overfits | {"epoch": 3}), Path("sure"))
     job.state.step = job.plan.total_steps
     far = job.plan.diverged_above + 5
     note_explosion(job.state, 0.1, job.plan.diverged_above)
     assert not has_exploded(job.state, job.plan, far)
     note_explosion(job.state, far, job.plan.diverged_above)
     assert has_exploded(job.state, job.plan, far)
+
+
+def test_validation_loss_worse_than_guessing_after_one_epoch_is_an_explosion(
+    overfits: dict[str, Any],
+) -> None:
+    job = create_run(make_config(overfits | {"epoch": 1}), Path("burst"))
+    job.state.step = job.plan.total_steps
+    note_explosion(job.state, 0.1, job.plan.diverged_above)
+    assert has_exploded(job.state, job.plan, job.plan.diverged_above + 5)

@@ -95,6 +95,11 @@ class Rollback(msgspec.Struct, frozen=True, tag="rollback", tag_field="kind"):
     """Batches left out; the new largest gradient norm; the factor on the configured rate."""
 
 
+OVERFITTING_RISE = 0.02
+"""Nats above the best epoch that count as a rise: three times the spread between seeds of a small
+run (0.006, tiny Shakespeare)."""
+
+
 class Overfitting(msgspec.Struct, frozen=True, tag="overfitting", tag_field="kind"):
     """The validation loss rises while the training loss falls. With `decay_steps`, training goes
     back to the weights of `best_epoch` and the rate falls to zero in so many steps, the last."""

@@ -39,11 +39,15 @@ def has_exploded(state: TrainState, plan: TrainPlan, validation_loss: float) -> 
 
     Training and validation loss must both be: at the last step, or after `SPIKE_PATIENCE_STEPS`
     steps in a row of such a training loss. A validation loss alone that is worse than guessing is
-    the mark of overfitting, where the model is sure of the wrong tokens.
+    the mark of overfitting, where the model is sure of the wrong tokens. That takes more than one
+    epoch.
     """
     since = state.recent.exploded_at
-    if validation_loss <= plan.diverged_above or since is None:
+    if validation_loss <= plan.diverged_above:
         return False
+    if since is None:
+        is_first = plan.batches.completed_epochs(state.step) <= 1
+        return is_first and state.step >= last_step(state, plan.total_steps)
     lasting = state.step - since >= SPIKE_PATIENCE_STEPS
     return lasting or state.step >= last_step(state, plan.total_steps)
 

@@ -10,13 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from descend.runs.events import Epoch, Overfitting
+from descend.runs.events import OVERFITTING_RISE, Epoch, Overfitting
 from descend.training.train_plan import TrainPlan
 from descend.training.train_state import Decay, RecentLosses, TrainState, load_weights
 
-RISE = 0.02
-"""Nats above the best epoch that count as a rise: three times the spread between seeds of a small
-run (0.006, tiny Shakespeare)."""
 CLEAR_RISE = 0.1
 """Nats from which one epoch is enough; else two in a row must stand above the best."""
 DECAY_FRACTION = 0.5
@@ -35,8 +32,8 @@ def find_overfitting(epochs: Sequence[Epoch]) -> Epoch | None:
         return None
     best, last = min(epochs, key=lambda e: e.validation_loss), epochs[-1]
     rise = last.validation_loss - best.validation_loss
-    lasting = epochs[-2] is not best and epochs[-2].validation_loss > best.validation_loss + RISE
-    if rise > (RISE if lasting else CLEAR_RISE) and last.loss_end < best.loss_end:
+    lasting = epochs[-2] is not best and epochs[-2].validation_loss > best.validation_loss + OVERFITTING_RISE
+    if rise > (OVERFITTING_RISE if lasting else CLEAR_RISE) and last.loss_end < best.loss_end:
         return best
     return None
 

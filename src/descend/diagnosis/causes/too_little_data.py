@@ -70,7 +70,7 @@ import math
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
 from descend.metrics.measurement import Measurements, measurement_value
-from descend.training.overfitting import RISE
+from descend.runs.events import OVERFITTING_RISE
 
 GAP = 0.3
 """Nats between seen and held-out text; first guess."""
@@ -90,7 +90,7 @@ DROPOUT = 0.2
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """What half the text costs, then what fewer passes and dropout make good."""
     num_epochs = config.epoch or 1
-    turned = measurement_value(measurements, "validation_loss_increase_after_best") > RISE
+    turned = measurement_value(measurements, "validation_loss_increase_after_best") > OVERFITTING_RISE
     half = TreatmentChange(
         "half the text",
         {},
@@ -235,7 +235,7 @@ CAUSE = Cause(
         ),
         ExpectedRange(
             "validation_loss_increase_after_best",
-            RISE,
+            OVERFITTING_RISE,
             None,
             1.3,
             "held-out loss rose after its best epoch",
