@@ -180,12 +180,6 @@ def calls_training_mode(statements: list[ast.stmt]) -> bool:
     )  # fmt: skip
 
 
-def assigned_names(statements: list[ast.stmt]) -> set[str]:
-    """Names that the statements bind."""
-    return {n.id for s in statements for n in ast.walk(s)
-            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # fmt: skip
-
-
 def global_names(scope: ast.AST) -> set[str]:
     """Names that a function declares global."""
     return {name for n in ast.walk(scope) if isinstance(n, ast.Global) for name in n.names}
