@@ -22,7 +22,7 @@ from descend.presets import PRESETS
 
 ENVIRONMENT_PREFIX = "DESCEND_"
 # What else is read from the environment, by `text.cache` and the command line.
-_OTHER_VARIABLES = ("CACHE_DIR", "DEBUG")
+_OTHER_VARIABLES = ("CACHE_DIR", "DEBUG", "STUDIO_PASSWORD")
 DEFAULT_PRESET = "fast"
 
 # Possessive, and only from the start of a word: a text without dots is read once.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,3 +84,27 @@ def test_run_folder_is_recognized_as_artifact(trained: Path, tmp_path: Path) -> 
     assert is_artifact_folder(trained)
     (tmp_path / "run.json").write_text('{"text": "of another program"}')
     assert not is_artifact_folder(tmp_path)
+
+
+def test_a_lock_is_visible_from_outside_and_left_as_it_is(own_folder: Path) -> None:
+    from descend.runs.lock import is_run_locked, lock_run_folder
+
+    folder = own_folder / "run"
+    assert not is_run_locked(folder)
+    assert not folder.exists()
+    code = (
+        "import sys; from pathlib import Path; from descend.runs.lock import is_run_locked; "
+        "print(is_run_locked(Path(sys.argv[1])))"
+    )
+
+    def other_process() -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    with lock_run_folder(folder):
+        assert other_process() == "True"
+    assert other_process() == "False"
+    with lock_run_folder(folder):  # what looked left no lock behind
+        pass

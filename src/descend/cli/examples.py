@@ -48,6 +48,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     ),
     "show": ("descend show latest", "descend show models/first --json"),
     "list": ("descend list", "descend list experiments/"),
+    "studio": ("descend studio", "descend studio my/project --port 8800"),
     "report": ("descend report latest", "descend report models/first --output first.html"),
     "diagnose": (
         "descend diagnose latest",

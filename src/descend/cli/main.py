@@ -36,6 +36,7 @@ from descend.cli.report import report
 from descend.cli.resume import resume
 from descend.cli.search import search
 from descend.cli.show import show
+from descend.cli.studio import studio
 from descend.cli.tokenizer import tokenizer_app
 from descend.cli.train import TRAIN_COMMON, continue_training, train
 from descend.errors import DescendError, shorten
@@ -101,6 +102,7 @@ _add("chat", "Use", chat)
 _add("evaluate", "Use", evaluate)
 _add("list", "Use", list_all)
 _add("show", "Use", show)
+_add("studio", "Use", studio)
 _add("diagnose", "Diagnose", diagnose)
 _add("improve", "Diagnose", improve)
 _add("checklist", "Diagnose", checklist)

@@ -74,7 +74,7 @@ class CheckpointSaved(msgspec.Struct, frozen=True, tag="checkpoint_saved", tag_f
 
 
 class Sample(msgspec.Struct, frozen=True, tag="sample", tag_field="kind"):
-    """Text that the model wrote at the end of an epoch."""
+    """Text that the model wrote after an epoch, or now and then in a long one."""
 
     step: int
     prompt: str

@@ -84,3 +84,21 @@ def _check_lock(file: Path) -> None:
     """Raise `OSError` for a lock that is no file: opening it would cut another file, or wait."""
     if os.path.lexists(file) and not stat.S_ISREG(file.lstat().st_mode):
         raise OSError(None, "its .lock is not a regular file")
+
+
+def is_run_locked(folder: Path) -> bool:
+    """Return whether another process holds `folder` for writing, without waiting.
+
+    The lock is taken for an instant to find out, and a folder without one is left as it is.
+    """
+    if not (folder / ".lock").is_file():
+        return False
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:
+        return False
+    lock.release()
+    return False

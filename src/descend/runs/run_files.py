@@ -273,3 +273,16 @@ def damaged_checkpoint_files(folder: Path, after: Path | None) -> list[Path]:
     if after is not None:
         newer = newer[newer.index(after) + 1 :]
     return [path / name for path in newer for name in damaged_files(path)]
+
+
+def run_stamp(folder: Path) -> tuple[tuple[int, int] | None, ...]:
+    """Return time and size of the records of a run: equal where none was written since."""
+    return tuple(_file_stamp(folder / name) for name in (RUN_FILE, _SUMMARY, _DIAGNOSIS, EVENTS))
+
+
+def _file_stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size

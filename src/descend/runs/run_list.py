@@ -9,7 +9,12 @@ import msgspec
 
 from descend.artifacts import RUN_FILE
 from descend.errors import RunFolderError
-from descend.runs.run_files import has_summary, is_finished, is_run_folder, read_info
+from descend.runs.run_files import (
+    has_summary,
+    is_finished,
+    is_run_folder,
+    read_info,
+)
 from descend.runs.run_folder import read_summary
 from descend.runs.suggestions import has_diverged, lacks_model
 

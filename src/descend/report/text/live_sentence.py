@@ -1,0 +1,42 @@
+"""How a run goes, in one sentence for somebody who watches it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from descend.report.text.run_summary import MIN_LOSS_DIFFERENCE_NATS
+
+MIN_STEPS_FOR_TREND = 60
+"""Steps before which the curve is too short to call it falling or flat."""
+
+
+def describe_learning(loss: float, baselines: Mapping[str, float]) -> str:
+    """Say what a model of this training loss (nats per token) has learned, by the n-gram baselines.
+
+    The loss is of training text, which early in a run is as new to the model as other text.
+    """
+    margin = MIN_LOSS_DIFFERENCE_NATS
+    if loss >= baselines["unigram"] + (baselines["uniform"] - baselines["unigram"]) / 2:
+        return "It still guesses almost at random."
+    if loss >= baselines["unigram"] - margin:
+        return "It is learning which tokens are frequent."
+    if loss >= baselines["bigram"] - margin:
+        return "It knows which tokens are frequent, and learns which follow which."
+    return "It uses more context than the previous token."
+
+
+def describe_trend(smoothed: Sequence[float]) -> str:
+    """Say whether the smoothed training loss of all steps falls, rests, or rises.
+
+    Empty where the run is too short to tell. The last tenth is compared with the tenth before it.
+    """
+    if len(smoothed) < MIN_STEPS_FOR_TREND:
+        return ""
+    tenth = len(smoothed) // 10
+    last = sum(smoothed[-tenth:]) / tenth
+    before = sum(smoothed[-2 * tenth : -tenth]) / tenth
+    if last > before + MIN_LOSS_DIFFERENCE_NATS:
+        return "The loss is rising."
+    if last > before - MIN_LOSS_DIFFERENCE_NATS:
+        return "The loss hardly falls any more."
+    return "The loss is falling."

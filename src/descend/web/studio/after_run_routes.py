@@ -1,0 +1,77 @@
+"""Routes that come after a run: delete and undo, diagnosis and its fix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from descend.runs.recorded_run import RecordedRun
+from descend.web.studio.http_errors import NotNowError
+from descend.web.studio.jobs import Job
+from descend.web.studio.requests import RestoreRequest
+from descend.web.studio.run_routes import BUSY, as_json
+from descend.web.studio.services import Services
+from descend.web.studio.trash import delete_run, list_deleted, restore_run
+
+
+def after_run_routes(services: Services) -> APIRouter:
+    """The routes, over the parts of `services`."""
+    router = APIRouter(tags=["after a run"])
+    workspace, jobs, views = services.workspace, services.jobs, services.views
+
+    @router.delete("/runs/{name}")
+    def delete(name: str) -> dict[str, Any]:
+        """Move a run to the trash; `POST /trash/restore` takes it back."""
+        if views.state(name) in BUSY:
+            raise NotNowError(name, "a run that is busy", "one that does nothing", "stop it first")
+        if not workspace.run_path(name).exists() and jobs.forget(name) is not None:
+            return {"id": None, "run": name}
+        deleted = delete_run(workspace, name)
+        views.forget(name)
+        jobs.forget(name)
+        return dict(msgspec.to_builtins(deleted))
+
+    @router.get("/trash")
+    def trash() -> Response:
+        """List the deleted runs."""
+        return as_json({"deleted": list_deleted(workspace)})
+
+    @router.post("/trash/restore")
+    def restore(body: RestoreRequest) -> dict[str, Any]:
+        """Take a deleted run back."""
+        return {"run": restore_run(workspace, body.id)}
+
+    @router.get("/runs/{name}/diagnosis")
+    def diagnosis(name: str) -> Response:
+        """Show why the run does not learn better, once that was asked."""
+        from descend.web.studio.diagnosis_view import diagnosis_fields  # its causes load torch
+
+        return as_json(diagnosis_fields(workspace.run_folder(name)))
+
+    @router.post("/runs/{name}/diagnosis", status_code=202)
+    def diagnose(name: str) -> dict[str, Any]:
+        """Find out why the run does not learn better, in a process of its own."""
+        folder = workspace.run_folder(name)
+        if views.state(name) in BUSY:
+            raise NotNowError(name, "a run that trains", "one that does not", "stop it first")
+        jobs.add(Job(run=name, kind="diagnose", arguments=["diagnose", str(folder)]))
+        return {"run": name}
+
+    @router.post("/runs/{name}/fix", status_code=201)
+    def apply_fix(name: str) -> dict[str, Any]:
+        """Start a new run with what the diagnosis of this one recommends."""
+        from descend.web.studio.diagnosis_view import diagnosis_fields
+
+        folder = workspace.run_folder(name)
+        diagnosis_fields(folder)  # 422 where there is none
+        text = str(RecordedRun(folder).metadata.corpus["corpus"])
+        new = workspace.new_run_name(text, {job.run for job in jobs.all()})
+        arguments = ["train", "--from-run", str(folder), "--apply-fix", "--save-dir",
+                     str(workspace.run_path(new))]  # fmt: skip
+        jobs.add(Job(run=new, kind="train", arguments=arguments, text=text))
+        return {"run": new, "state": views.state(new)}
+
+    return router

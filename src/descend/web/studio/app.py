@@ -1,0 +1,104 @@
+"""The application: routes behind the gate."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from descend.errors import DescendError
+from descend.version import __version__
+from descend.web.gate import Gate, GateRules
+from descend.web.studio.after_run_routes import after_run_routes
+from descend.web.studio.http_errors import error_fields, http_status
+from descend.web.studio.pages import page_routes
+from descend.web.studio.run_routes import control_routes, run_routes
+from descend.web.studio.services import Services
+from descend.web.studio.text_routes import talk_routes, text_routes
+from descend.web.studio.texts import MAX_TEXT_BYTES
+
+API = "/api/v1"
+
+MAX_BODY_BYTES = 2**17
+"""Bytes of a request but that of a text: 128 KiB, six times the longest prompt."""
+
+LOOK_SECONDS = 0.5
+"""Between two looks at the processes: the next of the queue starts so soon."""
+
+PUBLIC = frozenset({
+    ("GET", "/login"), ("POST", "/login"), ("GET", "/static/studio.css"),
+    ("GET", "/static/icon.svg"),
+})  # fmt: skip
+"""What answers without a credential."""
+
+
+def make_app(services: Services, cookie: str) -> FastAPI:
+    """The routes, without the gate."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        looking = asyncio.create_task(_look_at_jobs(services))
+        yield
+        looking.cancel()
+        with suppress(asyncio.CancelledError):
+            await looking
+
+    app = FastAPI(
+        title="descend studio", version=__version__, lifespan=lifespan, docs_url=None,
+        redoc_url=None, openapi_url=f"{API}/openapi.json", redirect_slashes=False,
+        description="Everything that the page does. Send `Authorization: Bearer KEY`; the key is "
+        "in .studio/api_key of the folder.",
+    )  # fmt: skip
+    app.include_router(page_routes(services, cookie))
+    app.include_router(run_routes(services), prefix=API)
+    app.include_router(control_routes(services), prefix=API)
+    app.include_router(after_run_routes(services), prefix=API)
+    app.include_router(text_routes(services), prefix=API)
+    app.include_router(talk_routes(services), prefix=API)
+    app.add_exception_handler(DescendError, _on_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    return app
+
+
+def make_gated_app(services: Services, hosts: frozenset[str], cookie: str) -> Gate:
+    """The application as it is served."""
+    rules = GateRules(hosts, services.credentials, cookie, PUBLIC, "/login", max_body_bytes)
+    return Gate(make_app(services, cookie), rules)
+
+
+def max_body_bytes(method: str, path: str) -> int:
+    """Bytes that a request may carry."""
+    if method == "PUT" and path.startswith(f"{API}/texts/"):
+        return MAX_TEXT_BYTES
+    return MAX_BODY_BYTES if method in ("POST", "PUT") else 0
+
+
+async def _look_at_jobs(services: Services) -> None:
+    while True:
+        await asyncio.to_thread(services.jobs.refresh)
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _on_error(_: Request, problem: Exception) -> JSONResponse:
+    assert isinstance(problem, DescendError)
+    return JSONResponse(error_fields(problem), http_status(problem))
+
+
+async def _on_http_error(_: Request, problem: Exception) -> JSONResponse:
+    assert isinstance(problem, HTTPException)
+    return JSONResponse({"error": {"message": f"{problem.detail}."}}, problem.status_code)
+
+
+async def _on_invalid(_: Request, problem: Exception) -> JSONResponse:
+    """A body or a query that is not as documented: which field, in one sentence."""
+    assert isinstance(problem, RequestValidationError)
+    first = problem.errors()[0]
+    where = ".".join(str(part) for part in first["loc"][1:]) or "request"
+    text = f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}."
+    return JSONResponse({"error": {"kind": "ValidationError", "message": text}}, 422)

@@ -1,0 +1,66 @@
+"""A diagnosis as the page shows it: sentences from `report.text`, numbers for the pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from descend.diagnosis.recommended_config import load_diagnosis, merge_recommendations
+from descend.diagnosis.reference_ranges import format_range
+from descend.diagnosis.result import Evidence, Finding, OtherCause, PairedTrial
+from descend.report.text.diagnosis import describe_change, group_other_causes, headline
+from descend.units import humanize_name
+
+
+def diagnosis_fields(folder: Path) -> dict[str, Any]:
+    """The diagnosis of the run in `folder`; `RunFolderError` if there is none."""
+    diagnosis = load_diagnosis(folder)
+    causes: list[Finding | OtherCause] = [*diagnosis.causes, *diagnosis.ruled_out]
+    trials = [
+        _trial(one.cause, one.trial)
+        for one in causes
+        if one.trial is not None and one.trial.ci95 is not None
+    ]
+    return {
+        "verdict": diagnosis.verdict,
+        "headline": headline(diagnosis),
+        "probability": diagnosis.probability,
+        "causes": [
+            {
+                "cause": cause.cause, "title": humanize_name(cause.cause),
+                "probability": cause.probability, "advice": cause.advice,
+                "recommended_config": cause.recommended_config,
+                "evidence": [_evidence(e) for e in cause.evidence],
+            }
+            for cause in diagnosis.causes
+        ],
+        "trials": sorted(trials, key=lambda trial: -trial["effect"]),
+        "others": [
+            {"title": title, "causes": [
+                {"cause": o.cause, "title": humanize_name(o.cause), "reason": o.reason}
+                for o in others
+            ]}
+            for title, others in group_other_causes(diagnosis)
+        ],
+        "recommended_config": merge_recommendations(diagnosis),
+        "warnings": diagnosis.warnings,
+        "seconds": diagnosis.cost.seconds,
+    }  # fmt: skip
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.to_builtins(evidence)
+    return fields | {
+        "title": humanize_name(evidence.metric),
+        "range": format_range(evidence.healthy_range),
+    }
+
+
+def _trial(cause: str, trial: PairedTrial) -> dict[str, Any]:
+    return {
+        "cause": cause, "title": humanize_name(cause), "change": describe_change(trial),
+        "effect": trial.loss_reduction, "ci95": trial.ci95,
+        "is_significant": bool(trial.is_significant),
+    }  # fmt: skip

@@ -1,0 +1,207 @@
+"""What runs in a process of its own: training, diagnosis, improvement. One at a time, in a queue.
+
+A job is a signed file in .studio/jobs/. A server that starts anew reads them, and finds by process
+number and time of birth which still run.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from descend.guard import decode_json, make_visible, read_regular
+from descend.runs.atomic_write import write_file_atomic
+from descend.web.studio.http_errors import NoSuchItemError, NotNowError, TooManyRequestsError
+from descend.web.studio.processes import (
+    ask_to_stop,
+    is_same_process,
+    process_birth,
+    start_detached,
+)
+from descend.web.studio.signing import load_key, open_signed, sign
+from descend.web.studio.workspace import Workspace
+
+Kind = Literal["train", "resume", "diagnose", "improve"]
+
+JOB_SUFFIX = ".job"
+MAX_QUEUED = 50
+MAX_LOG_BYTES = 2**20
+LOG_TAIL_BYTES = 20_000
+
+
+class Job(msgspec.Struct, kw_only=True):
+    """A command that was started, or waits in the queue."""
+
+    run: str
+    kind: Kind
+    arguments: list[str]
+    """Of `descend`."""
+    text: str = ""
+    """Name of the text, for the list."""
+    minutes: float | None = None
+    queued_at: float = 0.0
+    """Seconds since 1970, as the others."""
+    began_at: float | None = None
+    ended_at: float | None = None
+    exit_code: int | None = None
+    """None too where another server's process ended."""
+    pid: int | None = None
+    birth: str | None = None
+
+
+class Jobs:
+    """The jobs of a workspace; `on_change` is called after each change."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._lock = threading.RLock()
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._key = load_key()
+        self._jobs = self._load()
+        self.on_change: Callable[[], None] = lambda: None
+
+    def _load(self) -> dict[str, Job]:
+        jobs = {}
+        for file in sorted(self._workspace.jobs.glob(f"*{JOB_SUFFIX}")):
+            try:
+                content = open_signed(read_regular(file), self._workspace.root, self._key)
+                job = None if content is None else decode_json(content, Job)
+            except (OSError, msgspec.DecodeError):
+                continue
+            if job is not None:
+                jobs[job.run] = job
+        return jobs
+
+    def add(self, job: Job) -> Job:
+        """Put `job` into the queue, and start it if nothing runs.
+
+        `NotNowError` if its run has one, `TooManyRequestsError` if the queue is full.
+        """
+        with self._lock:
+            self.refresh()
+            if self.is_active(job.run):
+                raise NotNowError(
+                    job.run, "a run that is busy or waits", "one that does nothing now",
+                    "wait until it has ended",
+                )  # fmt: skip
+            if len(self.queue) >= MAX_QUEUED:
+                raise TooManyRequestsError(
+                    "queue", f"{MAX_QUEUED} waiting runs", "fewer", "wait until one has ended"
+                )
+            job.queued_at = time.time()
+            self._jobs[job.run] = job
+            self._save(job)
+            self.refresh()
+        return job
+
+    def refresh(self) -> None:
+        """Note which processes ended, and start the next of the queue."""
+        with self._lock:
+            changed = [self._note_end(job) for job in self._jobs.values() if self._is_begun(job)]
+            waiting = self.queue
+            if waiting and not any(self._is_begun(job) for job in self._jobs.values()):
+                self._start(waiting[0])
+                changed.append(True)
+        if any(changed):
+            self.on_change()
+
+    @staticmethod
+    def _is_begun(job: Job) -> bool:
+        return job.began_at is not None and job.ended_at is None
+
+    def _note_end(self, job: Job) -> bool:
+        child = self._children.get(job.run)
+        if child is not None:
+            job.exit_code = child.poll()
+            ended = job.exit_code is not None
+        else:
+            assert job.pid is not None
+            ended = not is_same_process(job.pid, job.birth)
+        if ended:
+            job.ended_at = time.time()
+            self._children.pop(job.run, None)
+            self._save(job)
+        return ended
+
+    def _start(self, job: Job) -> None:
+        child = start_detached(job.arguments, self._workspace.root, self.log_file(job.run))
+        self._children[job.run] = child
+        job.pid, job.birth = child.pid, process_birth(child.pid)
+        job.began_at = time.time()
+        self._save(job)
+
+    def _save(self, job: Job) -> None:
+        content = sign(msgspec.json.encode(job), self._workspace.root, self._key)
+        write_file_atomic(self._job_file(job.run), content)
+
+    def _job_file(self, run: str) -> Path:
+        return self._workspace.jobs / f"{run}{JOB_SUFFIX}"
+
+    def log_file(self, run: str) -> Path:
+        """Where the output of the job of `run` goes."""
+        return self._workspace.jobs / f"{run}.log"
+
+    def config_file(self, run: str) -> Path:
+        """Where the settings of the job of `run` stand."""
+        return self._workspace.jobs / f"{run}.config.json"
+
+    def log(self, run: str) -> list[str]:
+        """The last lines that the job of `run` printed, control characters made visible."""
+        try:
+            content = read_regular(self.log_file(run), MAX_LOG_BYTES)
+        except OSError:
+            return []
+        text = content[-LOG_TAIL_BYTES:].decode("utf-8", errors="replace")
+        return [make_visible(line) for line in text.splitlines() if line.strip()]
+
+    @property
+    def queue(self) -> list[Job]:
+        """Those that wait, first come first."""
+        waiting = (j for j in self._jobs.values() if j.began_at is None and j.ended_at is None)
+        return sorted(waiting, key=lambda job: job.queued_at)
+
+    def active(self) -> list[Job]:
+        """Those that run, then those that wait."""
+        with self._lock:
+            return [*filter(self._is_begun, self._jobs.values()), *self.queue]
+
+    def get(self, run: str) -> Job | None:
+        """The last job of `run`."""
+        return self._jobs.get(run)
+
+    def all(self) -> list[Job]:
+        """The last job of each run."""
+        return list(self._jobs.values())
+
+    def is_active(self, run: str) -> bool:
+        """Whether `run` has a job that runs or waits."""
+        return any(job.run == run for job in self.active())
+
+    def stop(self, run: str) -> None:
+        """Ask the job of `run` to save and end, or take it out of the queue."""
+        with self._lock:
+            self.refresh()
+            job = self._jobs.get(run)
+            if job is None or job.ended_at is not None:
+                raise NoSuchItemError(
+                    "run", f"{run!r}, which does nothing now", "one that trains or waits",
+                    "look at the list",
+                )  # fmt: skip
+            if job.began_at is None:
+                self.forget(run)
+            elif job.pid is not None:
+                ask_to_stop(job.pid)
+        self.on_change()
+
+    def forget(self, run: str) -> dict[str, Any] | None:
+        """Remove what is known of the job of `run`; it does not run."""
+        with self._lock:
+            job = self._jobs.pop(run, None)
+            self._job_file(run).unlink(missing_ok=True)
+        return None if job is None else msgspec.to_builtins(job)

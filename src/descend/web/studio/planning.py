@@ -1,0 +1,55 @@
+"""What to train in a given time: the text and the machine are measured once, then only weighed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from descend.planner.axes import axes_for
+from descend.planner.corpus_profile import CorpusProfile
+from descend.planner.plan import TextTooShortError, choose_config
+from descend.planner.scaling_law import load_scaling_law
+from descend.planner.step_time import StepTimeModel
+from descend.web.studio.children import Children
+from descend.web.studio.settings import check_settings
+
+MEASURED_MINUTES = 5.0
+"""Minutes of the plan that is made to measure text and machine."""
+
+SETUP_SECONDS = 25.0
+"""From the start of a process to its first step, the text apart: torch is loaded, the machine is
+timed, the network is made. Origin: 14 to 22 s on two busy cores."""
+
+MIN_TRAINING_MINUTES = 0.25
+
+
+async def plan(
+    children: Children, corpus: str, minutes: float, settings: dict[str, Any]
+) -> dict[str, Any]:
+    """The plan for `corpus` in `minutes` with what `settings` fix, as plain data.
+
+    `ConfigError` names a setting that is wrong, `UserError` says why nothing fits.
+    """
+    check_settings(settings)
+    measured = await children.ask("plan", corpus, "--minutes", f"{MEASURED_MINUTES:g}")
+    profile = msgspec.convert(measured["sample"], CorpusProfile, strict=False)
+    step_times = msgspec.convert(measured["rates"], StepTimeModel)
+    setup = (SETUP_SECONDS + profile.seconds_to_prepare) / 60
+    training_minutes = max(minutes - setup, MIN_TRAINING_MINUTES)
+    try:
+        chosen = choose_config(
+            profile, step_times, load_scaling_law(), training_minutes, None, axes_for(settings)
+        )
+    except TextTooShortError as problem:
+        return {"too_short": True, "message": str(problem), "minutes": minutes}
+    return {
+        "too_short": False,
+        "minutes": minutes,
+        "setup_seconds": 60 * setup,
+        "config": chosen.config,
+        "predicted": msgspec.to_builtins(chosen.predicted),
+        "unigram_bits_per_byte": profile.unigram,
+        "bigram_bits_per_byte": profile.bigram,
+        "train_bytes": profile.train_bytes,
+    }

@@ -1,0 +1,55 @@
+"""What a client may send, with a bound on every number, text and list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_MINUTES = 60 * 24 * 7
+MAX_PROMPT = 20_000
+MAX_NEW_TOKENS = 1000
+MAX_SETTINGS = 60
+
+
+class Body(BaseModel):
+    """A body of JSON without keys of its own making."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class PlanRequest(Body):
+    """A plan for a text in so many minutes."""
+
+    text: str = Field(max_length=100)
+    minutes: float = Field(gt=0, le=MAX_MINUTES)
+    settings: dict[str, Any] = Field(default_factory=dict, max_length=MAX_SETTINGS)
+
+
+class StartRequest(Body):
+    """A run to be started: for minutes, or as the settings say."""
+
+    text: str = Field(max_length=100)
+    minutes: float | None = Field(None, gt=0, le=MAX_MINUTES)
+    settings: dict[str, Any] = Field(default_factory=dict, max_length=MAX_SETTINGS)
+
+
+class GenerateRequest(Body):
+    """A text to be continued."""
+
+    prompt: str = Field(max_length=MAX_PROMPT)
+    max_new_tokens: int = Field(100, ge=1, le=MAX_NEW_TOKENS)
+    seed: int | None = Field(None, ge=0, lt=2**63)
+    temperature: float = Field(0.9, ge=0.001, le=100)
+    top_k: int = Field(40, ge=0, le=1_000_000)
+    top_p: float = Field(0.92, gt=0, le=1)
+    min_p: float = Field(0, ge=0, le=1)
+    repetition_penalty: float = Field(1.3, ge=0.01, le=100)
+    no_repeat_ngram_size: int = Field(3, ge=0, le=1000)
+    greedy: bool = False
+
+
+class RestoreRequest(Body):
+    """A run to be taken back from the trash."""
+
+    id: str = Field(max_length=40)

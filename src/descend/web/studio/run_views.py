@@ -1,0 +1,282 @@
+"""Runs as the interface shows them: a line of the list, and everything about one."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from descend.artifacts import RUN_FILE
+from descend.errors import RunFolderError
+from descend.model.cost import parameter_count
+from descend.report.text.live_sentence import describe_learning, describe_trend
+from descend.report.text.run_summary import what_it_means
+from descend.runs.event_tail import last_start_or_stop
+from descend.runs.events import TrainingStopped
+from descend.runs.lock import is_run_locked
+from descend.runs.recorded_run import RecordedRun
+from descend.runs.run_files import (
+    RunMetadata,
+    RunSummary,
+    has_diagnosis,
+    has_summary,
+    is_run_folder,
+    read_info,
+    run_stamp,
+)
+from descend.runs.run_folder import read_summary
+from descend.runs.suggestions import lacks_model
+from descend.web.studio.feed import RunFeed
+from descend.web.studio.jobs import Job, Jobs
+from descend.web.studio.workspace import Workspace
+
+State = Literal[
+    "waiting", "starting", "running", "finished", "stopped", "diverged", "failed", "unreadable"
+]
+AT_REST = ("finished", "stopped", "diverged", "failed")
+"""States that last until something is written."""
+TRAINS = ("train", "resume")
+FAILURES = (1, 2)
+"""Exit codes of a process that could not do its work; others end by a signal."""
+
+MAX_FEEDS = 30
+"""Feeds in memory; each is as large as its curve."""
+
+
+class RunRow(msgspec.Struct, kw_only=True):
+    """A run in the list."""
+
+    name: str
+    state: State
+    text: str = ""
+    started_at: str = ""
+    """ISO 8601."""
+    parameters: int | None = None
+    epochs: int = 0
+    validation_loss: float | None = None
+    """Nats per token."""
+    bits_per_byte: float | None = None
+    accuracy: float | None = None
+    seconds: float | None = None
+    parent: str | None = None
+    can_talk: bool = False
+    has_diagnosis: bool = False
+
+
+class RunViews:
+    """Reads runs of a workspace, and keeps what did not change since."""
+
+    def __init__(self, workspace: Workspace, jobs: Jobs) -> None:
+        self._workspace, self._jobs = workspace, jobs
+        self._rows: dict[str, tuple[object, RunRow]] = {}
+        self._feeds: dict[Path, RunFeed] = {}
+
+    def feed(self, name: str) -> RunFeed:
+        """The events of the run `name`, which may not have begun."""
+        folder = self._workspace.run_path(name)
+        if folder not in self._feeds:
+            while len(self._feeds) >= MAX_FEEDS:
+                del self._feeds[next(iter(self._feeds))]
+            self._feeds[folder] = RunFeed(folder)
+        feed = self._feeds[folder]
+        feed.poll()
+        return feed
+
+    def forget(self, name: str) -> None:
+        """Forget what was read of the run `name`."""
+        self._feeds.pop(self._workspace.run_path(name), None)
+        self._rows.pop(name, None)
+
+    def rows(self) -> list[RunRow]:
+        """Every run, and every job that is no run yet, the newest first."""
+        runs = self._workspace.runs
+        names = [path.parent.name for path in runs.glob(f"*/{RUN_FILE}")] if runs.is_dir() else []
+        rows = [self._row(name) for name in names if not (runs / name).is_symlink()]
+        known = set(names)
+        rows += [
+            RunRow(
+                name=job.run, state=self._job_state(job), text=job.text,
+                started_at=_iso(job.began_at or job.queued_at),
+            )
+            for job in self._jobs.all()
+            if job.run not in known and job.kind in TRAINS
+        ]  # fmt: skip
+        return sorted(rows, key=lambda row: row.started_at, reverse=True)
+
+    def _row(self, name: str) -> RunRow:
+        folder = self._workspace.runs / name
+        stamp, job = run_stamp(folder), self._jobs.get(name)
+        known = self._rows.get(name)
+        if known is None or known[0] != stamp:
+            known = (stamp, _read_row(folder))
+            is_old = False
+        else:
+            is_old = known[1].state in AT_REST and (job is None or job.ended_at is not None)
+        row = known[1]
+        if row.state != "unreadable" and not is_old:
+            row.state = self.state(name)
+        self._rows[name] = known
+        return row
+
+    def state(self, name: str) -> State:
+        """What the run `name` does now."""
+        job, folder = self._jobs.get(name), self._workspace.run_path(name)
+        if job is not None and job.kind in TRAINS and job.ended_at is None:
+            if job.began_at is None:
+                return "waiting"
+            event = last_start_or_stop(folder)
+            # The end of an earlier process: this one has not begun to train yet.
+            is_before = isinstance(event, TrainingStopped) and event.time < _iso(job.began_at)
+            return "starting" if is_before or not is_run_folder(folder) else "running"
+        if not is_run_folder(folder):
+            return "failed"
+        event = last_start_or_stop(folder)
+        if not isinstance(event, TrainingStopped):
+            if is_run_locked(folder):
+                return "running"
+            return "stopped"
+        return {"finished": "finished", "diverged": "diverged", "failed": "failed"}.get(
+            event.reason, "stopped"
+        )  # type: ignore[return-value]
+
+    def _job_state(self, job: Job) -> State:
+        if job.ended_at is not None:
+            return "failed"
+        return "waiting" if job.began_at is None else "starting"
+
+    def details(self, name: str) -> dict[str, Any]:
+        """Everything about the run `name` but its curve."""
+        job, folder = self._jobs.get(name), self._workspace.run_path(name)
+        if not is_run_folder(folder) and job is None:
+            self._workspace.run_folder(name)  # raises
+        feed, state = self.feed(name), self.state(name)
+        fields: dict[str, Any] = {
+            "name": name, "state": state, "log": self._jobs.log(name),
+            "job": None if job is None else msgspec.to_builtins(job), "num_steps": feed.step,
+        }  # fmt: skip
+        if not is_run_folder(folder):
+            return fields | {"sentence": self._sentence(name, state, feed, None, None)}
+        run = RecordedRun(folder)
+        metadata = run.metadata
+        summary = read_summary(folder) if has_summary(folder) else None
+        total = total_steps(metadata)
+        return fields | {
+            "text": Path(str(metadata.corpus["corpus"])).name,
+            "started_at": metadata.saved_at,
+            "preset": metadata.preset,
+            "requested_config": metadata.requested_config,
+            "resolved_config": metadata.resolved_config,
+            "execution": metadata.execution,
+            "corpus": metadata.corpus,
+            "baselines": metadata.corpus.get("ngram_baselines"),
+            "parent": Path(metadata.parent).name if metadata.parent else None,
+            "parameters": parameter_count(run.shape),
+            "total_steps": total,
+            "progress": self._progress(name, feed, state, metadata, total),
+            "summary": None if summary is None else _summary_fields(summary),
+            "sentence": self._sentence(name, state, feed, metadata, summary),
+            "can_talk": not lacks_model(folder),
+            "has_diagnosis": has_diagnosis(folder),
+        }
+
+    def _progress(
+        self, name: str, feed: RunFeed, state: State, metadata: RunMetadata, total: int
+    ) -> dict[str, Any]:
+        """How far it is: a fraction from 0 to 1, seconds left, tokens per second."""
+        config, each = metadata.resolved_config, feed.seconds_per_step
+        tokens = int(config["batch_size"]) * int(config["seq_len"])
+        job, minutes = self._jobs.get(name), config.get("minutes")
+        fraction = min(1.0, feed.step / max(total, 1))
+        seconds_left = None if each is None else max(0.0, (total - feed.step) * each)
+        if minutes and job and job.kind == "train" and job.began_at and job.ended_at is None:
+            elapsed = time.time() - job.began_at
+            fraction = min(1.0, elapsed / (60 * minutes))
+            seconds_left = max(0.0, 60 * minutes - elapsed)
+        if state == "finished":
+            fraction, seconds_left = 1.0, 0.0
+        return {
+            "fraction": fraction, "seconds_left": seconds_left,
+            "tokens_per_second": None if not each else tokens / each,
+        }  # fmt: skip
+
+    def _sentence(
+        self, name: str, state: State, feed: RunFeed, metadata: RunMetadata | None,
+        summary: RunSummary | None,
+    ) -> str:  # fmt: skip
+        """How it goes, in a sentence or two."""
+        if state == "waiting":
+            return "It waits until the run before it has ended."
+        if state == "failed" or (state == "diverged" and summary is None):
+            lines = self._jobs.log(name)
+            return lines[-1] if lines else "It ended before it had begun."
+        job = self._jobs.get(name)
+        if state == "stopped" and job and job.kind in TRAINS and job.exit_code in FAILURES:
+            return (self._jobs.log(name) or ["It could not go on."])[-1]
+        if state == "finished" and summary is not None:
+            return what_it_means(summary)
+        if not feed.points or metadata is None:
+            lines = self._jobs.log(name)
+            return f"Getting ready: {lines[-1]}" if lines else "Getting ready …"
+        loss = feed.points[-1][2]
+        said = describe_learning(loss, metadata.corpus["ngram_baselines"])
+        trend = describe_trend([point[2] for point in feed.points]) if state == "running" else ""
+        stopped = "It is stopped, and can go on where it was." if state == "stopped" else ""
+        return " ".join(filter(None, [said, trend, stopped]))
+
+
+def compare_configs(metadata: Sequence[RunMetadata]) -> list[dict[str, Any]]:
+    """The settings of several runs: key, values, and whether they differ."""
+    keys = metadata[0].resolved_config
+    rows = []
+    for key in keys:
+        values = [info.resolved_config.get(key) for info in metadata]
+        if key not in ("save_dir", "log_level"):
+            rows.append({"key": key, "values": values, "differs": any(
+                value != values[0] for value in values
+            )})  # fmt: skip
+    return rows
+
+
+def total_steps(metadata: RunMetadata) -> int:
+    """The steps that a run is to make, by its settings."""
+    config = metadata.resolved_config
+    tokens = int(config["batch_size"]) * int(config["seq_len"])
+    epochs = int(config.get("epoch") or 1)
+    steps = math.ceil(epochs * int(metadata.corpus["train_tokens"]) / tokens)
+    return max(1, min(steps, int(config.get("max_steps") or steps)))
+
+
+def _read_row(folder: Path) -> RunRow:
+    try:
+        info = read_info(folder)
+        summary = read_summary(folder) if has_summary(folder) else None
+        row = RunRow(
+            name=folder.name, state="stopped", text=Path(str(info.corpus["corpus"])).name,
+            started_at=info.saved_at, parent=Path(info.parent).name if info.parent else None,
+            can_talk=not lacks_model(folder), has_diagnosis=has_diagnosis(folder),
+        )  # fmt: skip
+    except (RunFolderError, KeyError, TypeError, ValueError):
+        return RunRow(name=folder.name, state="unreadable")
+    if summary is not None:
+        row.parameters, row.epochs = summary.parameters, len(summary.epochs)
+        row.validation_loss, row.accuracy = summary.validation_loss, summary.validation_accuracy
+        row.bits_per_byte, row.seconds = summary.bits_per_byte, summary.seconds
+    return row
+
+
+def _summary_fields(summary: RunSummary) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.to_builtins(summary)
+    return {key: value for key, value in fields.items() if key != "model_dir"}
+
+
+def _iso(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(seconds))
+
+
+def read_metadata(folders: Sequence[Path]) -> list[RunMetadata]:
+    """run.json of each of `folders`."""
+    return [read_info(folder) for folder in folders]

@@ -1,0 +1,34 @@
+"""The parts that routes share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from descend.web.credentials import Credentials
+from descend.web.studio.children import Children
+from descend.web.studio.jobs import Jobs
+from descend.web.studio.run_views import RunViews
+from descend.web.studio.talk import Talk
+from descend.web.studio.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Services:
+    """What a studio is made of."""
+
+    workspace: Workspace
+    credentials: Credentials
+    jobs: Jobs
+    views: RunViews
+    children: Children
+    talk: Talk
+
+
+def make_services(workspace: Workspace, credentials: Credentials) -> Services:
+    """The parts of a studio over `workspace`, whose folders are made."""
+    workspace.make()
+    jobs = Jobs(workspace)
+    return Services(
+        workspace, credentials, jobs, RunViews(workspace, jobs), Children(workspace),
+        Talk(workspace),
+    )  # fmt: skip

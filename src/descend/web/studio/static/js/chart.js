@@ -1,0 +1,50 @@
+// One chart component over ECharts, which is a plain script of its own.
+
+import { html, useEffect, useRef } from "/static/vendor/preact.min.js";
+
+/** @param {string} name */
+export const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+export const SERIES = () => [color("accent"), color("second"), color("warm"), "#b3478f", "#7a8a1e", "#2c8cc4", "#8a6a55", "#77808a"];
+
+/** What all charts share: quiet axes, text in the color of the page. @param {string} xName @param {string} yName */
+export function base(xName, yName) {
+  const soft = color("soft"), line = color("line");
+  const axis = { axisLine: { lineStyle: { color: line } }, axisLabel: { color: soft }, nameTextStyle: { color: soft }, splitLine: { lineStyle: { color: line } } };
+  return {
+    animation: false,
+    textStyle: { fontFamily: "system-ui, sans-serif" },
+    grid: { left: 46, right: 16, top: 30, bottom: 42 },
+    tooltip: { trigger: "axis", renderMode: "richText", confine: true, backgroundColor: color("card"), borderColor: line, textStyle: { color: color("ink"), fontSize: 13 } },
+    xAxis: { type: "value", name: xName, nameLocation: "middle", nameGap: 26, min: 0, ...axis, splitLine: { show: false } },
+    yAxis: { type: "value", name: yName, nameLocation: "end", scale: true, ...axis },
+  };
+}
+
+/**
+ * @param {{option: () => object, description: string, low?: boolean, stamp: any}} props
+ * `option` is called again when `stamp` changes, and when light turns dark.
+ */
+export function Chart({ option, description, low, stamp }) {
+  const ref = useRef(null);
+  const chart = useRef(null);
+  const draw = useRef(option);
+  draw.current = option;
+  useEffect(() => {
+    const element = ref.current;
+    chart.current = window.echarts.init(element, null, { renderer: "svg" });
+    const redraw = () => chart.current.setOption(draw.current(), { notMerge: true });
+    const observer = new ResizeObserver(() => chart.current.resize());
+    observer.observe(element);
+    dark.addEventListener("change", redraw);
+    return () => {
+      observer.disconnect();
+      dark.removeEventListener("change", redraw);
+      chart.current.dispose();
+    };
+  }, []);
+  useEffect(() => chart.current.setOption(draw.current(), { notMerge: true }), [stamp]);
+  return html`<div class=${low ? "chart low" : "chart"} ref=${ref} role="img" aria-label=${description}></div>`;
+}

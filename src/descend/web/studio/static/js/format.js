@@ -1,0 +1,60 @@
+// Numbers as a person reads them.
+
+/** @param {number | null | undefined} value @param {number} [digits] */
+export const fixed = (value, digits = 3) => (value == null ? "–" : value.toFixed(digits));
+/** @param {number | null | undefined} value */
+export const whole = (value) => (value == null ? "–" : Math.round(value).toLocaleString("en-US"));
+/** @param {number | null | undefined} value */
+export const percent = (value) => (value == null ? "–" : `${Math.round(value * 100)} %`);
+
+/** A probability, never 0 % and never 100 %. @param {number} value */
+export const likely = (value) => (value < 0.01 ? "under 1 %" : value > 0.99 ? "over 99 %" : percent(value));
+
+/** @param {number | null | undefined} value */
+export function short(value) {
+  if (value == null) return "–";
+  for (const [size, sign] of [[1e9, " billion"], [1e6, " million"], [1e3, ",000"]]) {
+    if (value >= Number(size)) {
+      const count = value / Number(size);
+      if (sign === ",000") return value < 1e4 ? whole(value) : `${Math.round(count)}${sign}`;
+      return `${count.toFixed(count < 10 ? 1 : 0)}${sign}`;
+    }
+  }
+  return whole(value);
+}
+
+/** @param {number | null | undefined} count */
+export function bytes(count) {
+  if (count == null) return "–";
+  for (const [size, sign] of [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]]) {
+    if (count >= Number(size)) return `${(count / Number(size)).toFixed(1)} ${sign}`;
+  }
+  return `${count} bytes`;
+}
+
+/** @param {number | null | undefined} seconds */
+export function duration(seconds) {
+  if (seconds == null) return "–";
+  const rounded = Math.round(seconds);
+  if (rounded < 60) return `${rounded} s`;
+  if (rounded < 3600) {
+    const rest = rounded % 60;
+    return `${Math.floor(rounded / 60)} min${rest && rounded < 600 ? ` ${rest} s` : ""}`;
+  }
+  const minutes = Math.round(rounded / 60);
+  return `${Math.floor(minutes / 60)} h${minutes % 60 ? ` ${minutes % 60} min` : ""}`;
+}
+
+/** @param {string} iso */
+export function moment(iso) {
+  const date = new Date(iso);
+  if (Number.isNaN(date.getTime())) return "–";
+  const today = new Date().toDateString() === date.toDateString();
+  const time = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  return today ? `today ${time}` : `${date.toLocaleDateString()} ${time}`;
+}
+
+export const STATES = {
+  waiting: "waiting", starting: "getting ready", running: "learning", finished: "finished",
+  stopped: "stopped", diverged: "diverged", failed: "failed", unreadable: "cannot be read",
+};

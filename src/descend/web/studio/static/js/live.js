@@ -1,0 +1,179 @@
+// One run: how it goes, its curve, the text that it writes.
+
+import { html, useEffect, useRef, useState } from "/static/vendor/preact.min.js";
+import { follow, get, post, quoted, request } from "./api.js";
+import { base, Chart, color } from "./chart.js";
+import { duration, fixed, moment, percent, short, whole } from "./format.js";
+import { Figures, say, sayError, State } from "./ui.js";
+
+const MAX_POINTS = 4000;
+const BUSY = ["waiting", "starting", "running"];
+
+/** @param {{name: string}} props */
+export function Live({ name }) {
+  const [details, setDetails] = useState(null);
+  const [problem, setProblem] = useState("");
+  const [isLost, setLost] = useState(false);
+  const [attempt, setAttempt] = useState(0);
+  const [curve, setCurve] = useState({ points: [], epochs: [], samples: [], messages: [] });
+  const state = details && details.state;
+
+  useEffect(() => {
+    let close = () => {};
+    let isCurrent = true;
+    get(`/runs/${quoted(name)}`).then((answer) => {
+      if (!isCurrent) return;
+      setDetails(answer);
+      close = follow(name, {
+        news: (news) => setCurve((before) => merge(before, news)),
+        state: setDetails,
+        end: () => setLost(false),
+        open: () => setLost(false),
+        lost: () => setLost(true),
+      });
+    }, (error) => isCurrent && setProblem(error.message));
+    return () => { isCurrent = false; close(); };
+  }, [name, attempt]);
+
+  // A curve that grew too long is thinned again by the server.
+  useEffect(() => {
+    if (curve.points.length > MAX_POINTS) setAttempt(attempt + 1);
+  }, [curve.points.length]);
+
+  if (problem) return html`<p class="note bad" role="alert">${problem}</p>`;
+  if (!details) return html`<p class="soft" role="status"><span class="spin"></span>Opening ${name} …</p>`;
+  const act = async (path, words) => {
+    try {
+      await post(`/runs/${quoted(name)}/${path}`);
+      say(words);
+      setAttempt(attempt + 1);
+    } catch (error) { sayError(error); }
+  };
+  return html`<div class="stack">
+    <div class="row between">
+      <div class="row"><h1>${name}</h1><${State} state=${state}/></div>
+      <div class="row">
+        ${(state === "running" || state === "starting" || state === "waiting") && html`<button onClick=${() => act("stop", "It saves and stops.")}>${state === "waiting" ? "Cancel" : "Stop"}</button>`}
+        ${state === "stopped" && html`<button class="main" onClick=${() => act("resume", "It goes on where it stopped.")}>Resume</button>`}
+        ${details.can_talk && html`<a class="button main" href=${`#/talk/${quoted(name)}`}>Talk to it</a>`}
+        ${["finished", "stopped", "diverged"].includes(state) && html`<a class="button" href=${`#/diagnosis/${quoted(name)}`}>Why not better?</a>`}
+        ${!BUSY.includes(state) && html`<${Delete} name=${name}/>`}
+      </div>
+    </div>
+    ${isLost && BUSY.includes(state) && html`<p class="note warn" role="status">The studio does not answer. Training goes on without it.</p>`}
+    <section class="card" aria-label="How it goes">
+      <p class=${state === "failed" || state === "diverged" ? "sentence note bad" : "sentence"} role="status">${state === "starting" && html`<span class="spin"></span>`}${details.sentence}</p>
+      ${details.progress && state !== "finished" && html`<${Progress} progress=${details.progress} state=${state}/>`}
+      ${curve.points.length > 0 && html`<${Facts} details=${details} curve=${curve}/>`}
+      ${curve.messages.map((one, index) => html`<p class="note warn" key=${index}>${one.text}</p>`)}
+    </section>
+    <div class="cols two">
+      <section class="card" aria-labelledby="curve-title"><h2 id="curve-title">Loss, step by step</h2>
+        ${curve.points.length ? html`<${LossChart} curve=${curve} details=${details}/>` : html`<p class="soft">The curve begins with the first step.</p>`}
+        <p class="soft small">The loss says how surprised the model is by the next token. Down is better. The dots are measured on text that it never learns from.</p></section>
+      <section class="card" aria-labelledby="text-title"><h2 id="text-title">What it writes</h2>
+        <${Samples} samples=${curve.samples} state=${state}/></section>
+    </div>
+    <${More} details=${details}/>
+  </div>`;
+}
+
+/** @param {any} before @param {any} news */
+function merge(before, news) {
+  const from = news.reset ? { points: [], epochs: [], samples: [], messages: [] } : before;
+  return {
+    points: [...from.points, ...news.points], epochs: [...from.epochs, ...news.epochs],
+    samples: [...from.samples, ...news.samples], messages: [...from.messages, ...news.messages],
+  };
+}
+
+/** @param {{progress: any, state: string}} props */
+function Progress({ progress, state }) {
+  const percentDone = Math.round(100 * progress.fraction);
+  return html`<div class="progress" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="100" aria-valuenow=${percentDone}>
+      <div style=${{ width: `${percentDone}%` }}></div></div>
+    ${state === "running" && html`<p class="soft small">${percentDone} % done${progress.seconds_left == null ? "" : `, about ${duration(progress.seconds_left)} left`}</p>`}`;
+}
+
+/** @param {{details: any, curve: any}} props */
+function Facts({ details, curve }) {
+  const last = curve.points[curve.points.length - 1];
+  const summary = details.summary;
+  const accuracy = summary ? summary.validation_accuracy : last && last[3];
+  const loss = summary ? summary.validation_loss : last && last[2];
+  const items = [
+    ["Next tokens guessed right", percent(accuracy)],
+    ["Loss", fixed(loss, 2), summary ? "on unseen text" : "on training text"],
+    ["Step", whole(last ? last[0] : 0), details.total_steps && details.state !== "finished" && !(details.resolved_config || {}).minutes ? `of ${whole(details.total_steps)}` : ""],
+    ["Parameters", short(details.parameters)],
+  ];
+  const speed = details.progress && details.progress.tokens_per_second;
+  if (speed && details.state === "running") items.push(["Speed", short(speed), "tokens/s"]);
+  if (summary && details.state !== "running") items.push(["Time", duration(summary.seconds)]);
+  return html`<${Figures} items=${items}/>`;
+}
+
+/** @param {{curve: any, details: any}} props */
+function LossChart({ curve, details }) {
+  const beat = details.baselines || {};
+  const rules = [["random guess", beat.uniform], ["frequent tokens", beat.unigram], ["last token", beat.bigram]];
+  const last = curve.points[curve.points.length - 1];
+  const option = () => {
+    const chart = base("step", "");
+    const soft = color("soft");
+    chart.xAxis.max = Math.max(last[0], 1);
+    chart.yAxis.min = 0;
+    return {
+      ...chart,
+      color: [color("raw"), color("accent"), color("second")],
+      legend: { top: 0, right: 0, textStyle: { color: color("ink") }, itemHeight: 8, data: ["each step", "average", "unseen text"] },
+      tooltip: { ...chart.tooltip, valueFormatter: (value) => Number(value).toFixed(3) },
+      series: [
+        { name: "each step", type: "line", showSymbol: false, lineStyle: { width: 1, opacity: .7 }, data: curve.points.map((p) => [p[0], p[1]]),
+          markLine: { silent: true, symbol: "none", lineStyle: { color: soft, type: "dashed", opacity: .7 }, label: { position: "insideEndTop", color: soft, formatter: "{b}" },
+            data: rules.filter(([, value]) => value != null).map(([label, value]) => ({ name: label, yAxis: value })) } },
+        { name: "average", type: "line", showSymbol: false, lineStyle: { width: 2.5 }, data: curve.points.map((p) => [p[0], p[2]]) },
+        { name: "unseen text", type: "line", symbol: "circle", symbolSize: 9, lineStyle: { width: 2 }, data: curve.epochs.map((e) => [e.step, e.validation_loss]) },
+      ],
+    };
+  };
+  const words = `Loss over ${last[0]} steps, from ${fixed(curve.points[0][1], 2)} to ${fixed(last[2], 2)}.`;
+  return html`<${Chart} option=${option} description=${words} stamp=${`${curve.points.length} ${last[0]} ${curve.epochs.length} ${beat.uniform}`}/>`;
+}
+
+/** @param {{samples: any[], state: string}} props */
+function Samples({ samples, state }) {
+  if (!samples.length) return html`<p class="soft">${BUSY.includes(state) ? "Its first text comes about ten seconds after the first step." : "It wrote no text."}</p>`;
+  const newestFirst = [...samples].reverse();
+  return html`<ol class="samples plain" tabindex="0" aria-label="Texts that it wrote, the newest first">${newestFirst.map((one, index) => html`<li key=${samples.length - index}>
+    <p class="soft small">after step ${whole(one.step)}</p>
+    <p class="sample"><span class="prompt">${one.prompt}</span>${one.text}</p></li>`)}</ol>`;
+}
+
+/** @param {{name: string}} props */
+function Delete({ name }) {
+  const remove = async () => {
+    try {
+      const { id } = await request("DELETE", `/runs/${quoted(name)}`);
+      location.hash = "#/runs";
+      say(`${name} is in the trash.`, id ? {
+        label: "Undo", seconds: 20,
+        action: () => post("/trash/restore", { id }).then(() => { location.hash = `#/run/${quoted(name)}`; }, sayError),
+      } : {});
+    } catch (error) { sayError(error); }
+  };
+  return html`<button class="danger" onClick=${remove}>Delete</button>`;
+}
+
+/** @param {{details: any}} props */
+function More({ details }) {
+  const requested = details.requested_config || {};
+  const rows = Object.entries(details.resolved_config || {}).filter(([key]) => !["save_dir", "log_level"].includes(key));
+  return html`<details class="card"><summary>Settings and output</summary>
+    ${details.started_at && html`<p class="soft small">Started ${moment(details.started_at)} on ${details.text}.</p>`}
+    ${rows.length > 0 && html`<div class="scroll" tabindex="0" role="group" aria-label="Settings"><table><thead><tr><th>Setting</th><th>Value</th><th>Chosen by</th></tr></thead>
+      <tbody>${rows.map(([key, value]) => html`<tr key=${key}><td><code>${key}</code></td><td class="mono">${value == null ? "–" : String(value)}</td>
+        <td class="soft small">${requested[key] == null && value != null ? "descend" : "you or the default"}</td></tr>`)}</tbody></table></div>`}
+    ${details.log.length > 0 && html`<h3>Output of the process</h3><pre class="log" tabindex="0">${details.log.join("\n")}</pre>`}
+  </details>`;
+}

@@ -1,0 +1,73 @@
+// The frame: where one is, what is running, and the screen.
+
+import { html, render, signal, useEffect } from "/static/vendor/preact.min.js";
+import { ApiError, get } from "./api.js";
+import { Diagnosis } from "./diagnosis.js";
+import { Live } from "./live.js";
+import { Runs } from "./runs.js";
+import { Start } from "./start.js";
+import { Talk } from "./talk.js";
+import { HandbookDialog, Toasts } from "./ui.js";
+
+const SCREENS = { start: Start, run: Live, runs: Runs, talk: Talk, diagnosis: Diagnosis };
+const TITLES = { start: "Start", run: "Run", runs: "Runs", talk: "Talk", diagnosis: "Diagnosis" };
+const LOOK_MILLISECONDS = 3000;
+
+/** Screen and what it is about: `#/run/stories-1`. */
+const place = signal(readPlace());
+const workspace = signal({ folder: "", jobs: [] });
+const isLost = signal("");
+
+function readPlace() {
+  const [, screen, name] = location.hash.split("/");
+  return SCREENS[screen] ? { screen, name: name ? decodeURIComponent(name) : "" } : { screen: "start", name: "" };
+}
+
+async function look() {
+  try {
+    workspace.value = await get("/workspace");
+    isLost.value = "";
+  } catch (problem) {
+    isLost.value = problem instanceof ApiError ? problem.message : String(problem);
+  }
+}
+
+function App() {
+  useEffect(() => {
+    look();
+    const timer = setInterval(look, LOOK_MILLISECONDS);
+    const onHash = () => {
+      place.value = readPlace();
+      document.querySelector("main").focus();
+      scrollTo(0, 0);
+      look();
+    };
+    addEventListener("hashchange", onHash);
+    return () => { clearInterval(timer); removeEventListener("hashchange", onHash); };
+  }, []);
+  const { screen, name } = place.value;
+  const Screen = SCREENS[screen];
+  const job = workspace.value.jobs[0];
+  useEffect(() => {
+    document.title = `${name || TITLES[screen]} · descend studio`;
+  }, [screen, name]);
+  const current = (/** @type {string[]} */ ...names) => (names.includes(screen) ? "page" : undefined);
+  return html`
+    <header class="top"><div class="bar">
+      <a class="brand" href="#/start" aria-label="descend studio"><img src="/static/icon.svg" alt=""/><span>descend studio</span></a>
+      <nav class="tabs" aria-label="Screens">
+        <a href="#/start" aria-current=${current("start")}>Start</a>
+        <a href="#/runs" aria-current=${current("runs", "run", "diagnosis")}>Runs</a>
+        <a href="#/talk" aria-current=${current("talk")}>Talk</a>
+      </nav>
+      ${job && html`<a class="working" href=${`#/${job.kind === "diagnose" ? "diagnosis" : "run"}/${encodeURIComponent(job.run)}`}>
+        <span class="dot"></span><span class="name">${job.run}</span></a>`}
+    </div></header>
+    <main tabindex="-1">
+      ${isLost.value && html`<p class="note bad" role="alert">${isLost.value}</p>`}
+      <${Screen} key=${`${screen}/${name}`} name=${name}/>
+    </main>
+    <${HandbookDialog}/><${Toasts}/>`;
+}
+
+render(html`<${App}/>`, document.getElementById("app"));

@@ -1,0 +1,194 @@
+// Start: a text, a time, and Train.
+
+import { html, useEffect, useRef, useState } from "/static/vendor/preact.min.js";
+import { get, post, quoted, request } from "./api.js";
+import { bytes, duration, fixed, short, whole } from "./format.js";
+import { Figures, handbook, Meter, say, sayError } from "./ui.js";
+
+const MINUTES = [1, 2, 3, 5, 8, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 480, 720, 1440];
+const ASK_AFTER = 250;
+const MAX_FILE_BYTES = 2 ** 29;
+
+export function Start() {
+  const [texts, setTexts] = useState(null);
+  const [text, setText] = useState("");
+  const [minutes, setMinutes] = useState(5);
+  const [settings, setSettings] = useState({});
+  const [isStarting, setStarting] = useState(false);
+  const load = () => get("/texts").then((answer) => setTexts(answer.texts)).catch(sayError);
+  useEffect(() => { load(); }, []);
+
+  const start = async () => {
+    setStarting(true);
+    try {
+      const { run } = await post("/runs", { text, minutes, settings });
+      location.hash = `#/run/${quoted(run)}`;
+    } catch (problem) {
+      sayError(problem);
+      setStarting(false);
+    }
+  };
+  return html`<div class="stack steps">
+    <div><h1>Train your own language model</h1>
+      <p class="soft">It reads a text again and again, and learns to guess how the text goes on.</p></div>
+    <section class="card" aria-labelledby="choose-text"><h2 id="choose-text">Choose a text</h2>
+      <div class="texts">
+        ${(texts || []).map((one) => html`<button key=${one.name} class="choice" aria-pressed=${one.name === text ? "true" : "false"} onClick=${() => setText(one.name)}>
+          <strong>${one.name}</strong><span class="soft small">${one.description || bytes(one.bytes)}</span></button>`)}
+        <${DropZone} onText=${(name) => { load(); setText(name); }}/>
+      </div>
+      ${text && html`<${Statistics} key=${text} name=${text}/>`}
+    </section>
+    <section class="card" aria-labelledby="choose-time"><h2 id="choose-time">Choose a time</h2>
+      <div class="dial">
+        <output for="minutes">${duration(60 * minutes)}</output>
+        <div><label class="hidden-label" for="minutes">Time to train</label>
+        <input id="minutes" type="range" min="0" max=${MINUTES.length - 1} step="1" value=${MINUTES.indexOf(minutes)}
+          aria-valuetext=${duration(60 * minutes)} onInput=${(event) => setMinutes(MINUTES[Number(event.target.value)])}/></div>
+      </div>
+      ${text ? html`<${Plan} text=${text} minutes=${minutes} settings=${settings}/>` : html`<p class="soft">Choose a text first. Then a plan appears here.</p>`}
+    </section>
+    <section class="card" aria-labelledby="train"><h2 id="train">Train</h2>
+      <${Settings} values=${settings} onChange=${setSettings}/>
+      <p><button class="main big" disabled=${!text || isStarting} onClick=${start}>${isStarting ? "Starting …" : "Train"}</button></p>
+      <p class="soft small">Training goes on when you close this page. You can stop it at any time and go on later.</p>
+    </section>
+  </div>`;
+}
+
+/** A name that the server takes: letters, digits, and a few signs. @param {string} name */
+const plainName = (name) => name.normalize("NFC").replace(/[^\p{L}\p{N}_ .,()+-]/gu, "_").replace(/^[^\p{L}\p{N}]+/u, "").replace(/\.{2,}/g, ".").slice(-90) || "text.txt";
+
+/** @param {{onText: (name: string) => void}} props */
+function DropZone({ onText }) {
+  const [isOver, setOver] = useState(false);
+  const [sending, setSending] = useState("");
+  const input = useRef(null);
+  const send = async (files) => {
+    for (const file of files) {
+      if (file.size > MAX_FILE_BYTES) {
+        say(`${file.name} has ${bytes(file.size)}. At most 536 MB can be dropped here. Train it with descend train in a terminal.`);
+        continue;
+      }
+      setSending(file.name);
+      try {
+        const answer = await request("PUT", `/texts/${quoted(plainName(file.name))}`, file);
+        onText(answer.name);
+      } catch (problem) {
+        sayError(problem);
+      }
+    }
+    setSending("");
+  };
+  const stop = (event) => { event.preventDefault(); setOver(event.type === "dragover"); };
+  return html`<label class=${isOver ? "drop over" : "drop"} onDragOver=${stop} onDragLeave=${stop}
+      onDrop=${(event) => { stop(event); send([...event.dataTransfer.files]); }}>
+    <strong>${sending ? `Reading ${sending} …` : "Drop a file here"}</strong>
+    <span class="soft small">or click: text, PDF, e-book, Word, web page, code …</span>
+    <input ref=${input} class="hidden-label" type="file" multiple onChange=${(event) => { send([...event.target.files]); event.target.value = ""; }}/>
+  </label>`;
+}
+
+/** @param {{name: string}} props */
+function Statistics({ name }) {
+  const [facts, setFacts] = useState(null);
+  const [problem, setProblem] = useState("");
+  useEffect(() => {
+    let isCurrent = true;
+    get(`/texts/${quoted(name)}/statistics`)
+      .then((answer) => isCurrent && setFacts(answer), (error) => isCurrent && setProblem(error.message));
+    return () => { isCurrent = false; };
+  }, []);
+  if (problem) return html`<p class="note bad" role="alert">${problem}</p>`;
+  if (!facts) return html`<p class="soft" role="status"><span class="spin"></span>Reading ${name} …</p>`;
+  const beat = facts.ngram_baselines;
+  const rows = [
+    { name: "random guess", value: beat.uniform }, { name: "knows frequent tokens", value: beat.unigram },
+    { name: "looks at the last token", value: beat.bigram },
+  ];
+  return html`<div class="cols half">
+    <div><${Figures} items=${[
+      ["Size", bytes(facts.bytes)], ["Documents", whole(facts.documents)], ["Tokens", short(facts.tokens)],
+      ["Different tokens", whole(facts.vocab_size)],
+    ]}/>
+    <p class="soft small">A token is a word or a piece of one. The most frequent here:
+      ${facts.frequent_tokens.slice(0, 12).map((one) => html` <code key=${one.token}>${one.token.trim() ? one.token : JSON.stringify(one.token)}</code>`)}</p>
+    ${facts.duplicate_fraction > 0.05 && html`<p class="note warn">${Math.round(100 * facts.duplicate_fraction)} % of the text stands in it more than once.</p>`}</div>
+    <div><h3>What the model has to beat</h3><p class="soft small">Loss of simple rules. Lower is better.</p><${Meter} rows=${rows} max=${beat.uniform}/></div>
+  </div>`;
+}
+
+/** @param {{text: string, minutes: number, settings: object}} props */
+function Plan({ text, minutes, settings }) {
+  const [plan, setPlan] = useState(null);
+  const [problem, setProblem] = useState("");
+  const [isMeasuring, setMeasuring] = useState(true);
+  useEffect(() => {
+    let isCurrent = true;
+    setMeasuring(true);
+    const timer = setTimeout(() => {
+      post("/plan", { text, minutes, settings: cleaned(settings) }).then(
+        (answer) => { if (isCurrent) { setPlan(answer); setProblem(""); setMeasuring(false); } },
+        (error) => { if (isCurrent) { setProblem(error.message); setMeasuring(false); } },
+      );
+    }, ASK_AFTER);
+    return () => { isCurrent = false; clearTimeout(timer); };
+  }, [text, minutes, JSON.stringify(settings)]);
+  if (problem) return html`<p class="note bad" role="alert">${problem}</p>`;
+  if (!plan || plan.minutes !== minutes) {
+    return html`<p class="soft" role="status"><span class="spin"></span>${isMeasuring ? "Looking at the text and at how quick this computer is. The first time takes half a minute." : ""}</p>`;
+  }
+  if (plan.too_short) return html`<p class="note warn">This text is too short to plan for. Training uses the default settings, and may learn it by heart. More text helps.</p>`;
+  const { predicted, config } = plan;
+  const [low, high] = predicted.bits_per_byte_interval;
+  const rows = [
+    { name: "knows frequent tokens", value: plan.unigram_bits_per_byte },
+    { name: "looks at the last token", value: plan.bigram_bits_per_byte },
+    { name: "your model, expected", value: predicted.bits_per_byte, good: true },
+  ];
+  return html`<div class="cols half" aria-busy=${isMeasuring ? "true" : "false"}>
+    <div><p class="sentence">A network with <strong>${config.num_layers} layers</strong> and <strong>${short(predicted.parameters)} parameters</strong> will read the text <strong>${predicted.num_epochs.toFixed(1)} times</strong>.</p>
+      <p class="soft small">${whole(predicted.steps)} steps of ${whole(config.batch_size * config.seq_len)} tokens. The first ${duration(plan.setup_seconds)} go into getting ready.</p></div>
+    <div><h3>Expected result</h3><${Meter} rows=${rows} max=${Math.max(plan.unigram_bits_per_byte, high)}/>
+      <p class="soft small">Loss in bits per byte. Lower is better. With 80 % certainty it ends between ${fixed(low, 2)} and ${fixed(high, 2)}.</p></div>
+  </div>`;
+}
+
+/** Settings without those that are empty. @param {Record<string, any>} values */
+const cleaned = (values) => Object.fromEntries(Object.entries(values).filter(([, value]) => value !== "" && value != null));
+
+/** @param {{values: Record<string, any>, onChange: (values: object) => void}} props */
+function Settings({ values, onChange }) {
+  const [fields, setFields] = useState([]);
+  const [isAll, setAll] = useState(false);
+  useEffect(() => { get("/settings").then((answer) => setFields(answer.settings)).catch(sayError); }, []);
+  const set = (key, value) => onChange(cleaned({ ...values, [key]: value }));
+  const count = Object.keys(values).length;
+  const open = (key) => get(`/pages/${quoted(key)}`).then((page) => { handbook.value = page; }).catch(sayError);
+  return html`<details><summary>Settings${count ? ` (${count} changed)` : ""}</summary>
+    <p class="soft small">What you leave empty is chosen for you.</p>
+    <div class="settings">${fields.filter((field) => isAll || field.first).map((field) => html`<div class="field" key=${field.key}>
+      <label for=${`set-${field.key}`}>${field.title}</label>
+      <${Field} field=${field} value=${values[field.key]} onChange=${(value) => set(field.key, value)}/>
+      <span class="soft small" id=${`about-${field.key}`}>${field.sentence}${field.range && field.kind !== "choice" ? ` Range: ${field.range}.` : ""}
+        ${field.has_page && html` <button class="link" type="button" aria-label=${`More about ${field.title}`} onClick=${() => open(field.key)}>More</button>`}</span>
+    </div>`)}</div>
+    <p class="row"><button type="button" onClick=${() => setAll(!isAll)}>${isAll ? "Fewer settings" : "All settings"}</button>
+      ${count > 0 && html`<button type="button" onClick=${() => onChange({})}>Reset</button>`}</p>
+  </details>`;
+}
+
+/** @param {{field: any, value: any, onChange: (value: any) => void}} props */
+function Field({ field, value, onChange }) {
+  const shared = { id: `set-${field.key}`, "aria-describedby": `about-${field.key}` };
+  const options = field.kind === "boolean" ? ["true", "false"] : field.choices;
+  if (options) {
+    const read = (text) => (text === "" ? "" : field.kind === "boolean" ? text === "true" : text);
+    return html`<select ...${shared} value=${value == null ? "" : String(value)} onChange=${(event) => onChange(read(event.target.value))}>
+      <option value="">chosen for you</option>${options.map((one) => html`<option key=${one} value=${one}>${one}</option>`)}</select>`;
+  }
+  const isNumber = field.kind === "integer" || field.kind === "number";
+  const read = (text) => (text === "" || !isNumber ? text : Number(text));
+  return html`<input ...${shared} type=${isNumber ? "number" : "text"} step=${field.kind === "integer" ? 1 : "any"} value=${value ?? ""}
+    placeholder="chosen for you" onInput=${(event) => onChange(read(event.target.value))}/>`;
+}

@@ -1,0 +1,168 @@
+// Talk: a model goes on with a text, token by token, or in turns.
+
+import { html, useEffect, useRef, useState } from "/static/vendor/preact.min.js";
+import { generate, get, quoted } from "./api.js";
+import { likely } from "./format.js";
+import { sayError } from "./ui.js";
+
+const SLIDERS = [
+  { key: "temperature", title: "Temperature", low: 0.1, high: 2, step: 0.05, value: 0.9, meaning: "Low: safe and dull. High: bold and wild." },
+  { key: "top_k", title: "Top k", low: 0, high: 100, step: 1, value: 40, meaning: "It chooses among so many likely tokens. 0: all." },
+  { key: "top_p", title: "Top p", low: 0.05, high: 1, step: 0.01, value: 0.92, meaning: "It chooses among the likeliest that make up this probability." },
+  { key: "repetition_penalty", title: "Repetition penalty", low: 1, high: 2, step: 0.05, value: 1.3, meaning: "Above 1 it repeats itself less." },
+  { key: "max_new_tokens", title: "Length", low: 10, high: 500, step: 10, value: 100, meaning: "Tokens that it writes at most." },
+];
+const POPOVER_HEIGHT = 300;
+const DEFAULTS = Object.fromEntries(SLIDERS.map((one) => [one.key, one.value]));
+
+/** @param {{name: string}} props */
+export function Talk({ name }) {
+  const [runs, setRuns] = useState(null);
+  const [model, setModel] = useState(name);
+  const [isChat, setChat] = useState(false);
+  const [settings, setSettings] = useState(DEFAULTS);
+  useEffect(() => {
+    get("/runs").then(({ runs: all }) => {
+      const able = all.filter((run) => run.can_talk);
+      setRuns(able);
+      if (!able.some((run) => run.name === name)) setModel(able.length ? able[0].name : "");
+    }).catch(sayError);
+  }, []);
+  useEffect(() => {
+    if (model && runs) get(`/runs/${quoted(model)}/model`).catch(sayError);
+  }, [model, runs]);
+  if (!runs) return html`<p class="soft" role="status"><span class="spin"></span>Looking for models …</p>`;
+  if (!runs.length) return html`<div class="card stack"><h1>Nobody to talk to yet</h1><p>A model can write once its run is finished. <a href="#/start">Train one.</a></p></div>`;
+  return html`<div class="stack">
+    <div class="row between"><h1>Talk to a model</h1>
+      <div class="row"><label for="model">Model</label><div><select id="model" value=${model} onChange=${(event) => setModel(event.target.value)}>
+        ${runs.map((run) => html`<option key=${run.name} value=${run.name}>${run.name}</option>`)}</select></div></div></div>
+    <div class="row" role="group" aria-label="Kind of talk">
+      <button class=${isChat ? "" : "main"} aria-pressed=${isChat ? "false" : "true"} onClick=${() => setChat(false)}>Go on with my text</button>
+      <button class=${isChat ? "main" : ""} aria-pressed=${isChat ? "true" : "false"} onClick=${() => setChat(true)}>Take turns</button></div>
+    <div class="cols two">
+      ${isChat ? html`<${Turns} key=${`chat ${model}`} model=${model} settings=${settings}/>` : html`<${GoOn} key=${`text ${model}`} model=${model} settings=${settings}/>`}
+      <${Sampling} settings=${settings} onChange=${setSettings}/>
+    </div>
+  </div>`;
+}
+
+/** Text and tokens of one answer, and what stops it. @param {string} model @param {object} settings */
+function useAnswer(model, settings) {
+  const [tokens, setTokens] = useState([]);
+  const [isBusy, setBusy] = useState(false);
+  const control = useRef(null);
+  useEffect(() => () => control.current && control.current.abort(), []);
+  const write = async (prompt, first = []) => {
+    if (control.current) control.current.abort();
+    const own = new AbortController();
+    control.current = own;
+    let all = first;
+    setTokens(all);
+    setBusy(true);
+    try {
+      await generate(model, { prompt: prompt + first.map((t) => t.text).join(""), ...settings }, (more) => {
+        all = [...all, ...more];
+        if (control.current === own) setTokens(all);
+      }, own.signal);
+    } catch (problem) {
+      if (!own.signal.aborted) sayError(problem);
+    }
+    if (control.current === own) setBusy(false);
+    return all;
+  };
+  return { tokens, setTokens, isBusy, write, stop: () => control.current && control.current.abort() };
+}
+
+/** @param {{model: string, settings: object}} props */
+function GoOn({ model, settings }) {
+  const [prompt, setPrompt] = useState("Once upon a time");
+  const [given, setGiven] = useState("");
+  const answer = useAnswer(model, settings);
+  const start = () => { setGiven(prompt); answer.write(prompt); };
+  const another = (index, alternative) => answer.write(given, [...answer.tokens.slice(0, index), { ...answer.tokens[index], text: alternative.text, probability: alternative.probability }]);
+  return html`<section class="card stack" aria-label="Go on with my text">
+    <div><label for="prompt">Your beginning</label>
+      <textarea id="prompt" rows="3" maxlength="20000" value=${prompt} onInput=${(event) => setPrompt(event.target.value)}
+        onKeyDown=${(event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) start(); }}></textarea></div>
+    <div class="row">${answer.isBusy ? html`<button onClick=${answer.stop}>Stop</button>` : html`<button class="main" onClick=${start}>Write on</button>`}
+      <span class="soft small">It only knows its own text, and goes on in the same manner.</span></div>
+    <${Answer} given=${given} tokens=${answer.tokens} isBusy=${answer.isBusy} onChoose=${another}/>
+  </section>`;
+}
+
+/** @param {{model: string, settings: object}} props */
+function Turns({ model, settings }) {
+  const [turns, setTurns] = useState([]);
+  const [line, setLine] = useState("");
+  const answer = useAnswer(model, settings);
+  const send = async (event) => {
+    event.preventDefault();
+    if (!line.trim() || answer.isBusy) return;
+    const past = [...turns, { who: "me", text: line, tokens: [] }];
+    setTurns(past);
+    setLine("");
+    const tokens = await answer.write(past.map((turn) => turn.text).join("\n"));
+    setTurns([...past, { who: "model", text: tokens.map((t) => t.text).join(""), tokens }]);
+    answer.setTokens([]);
+  };
+  return html`<section class="card stack" aria-label="Take turns">
+    <p class="soft small">It was never taught to answer. It writes what might come next in its text.</p>
+    <div class="stack" aria-live="polite">
+      ${turns.map((turn, index) => html`<div key=${index} class=${`turn ${turn.who === "me" ? "mine" : ""}`}>
+        ${turn.who === "me" ? html`<p>${turn.text}</p>` : html`<${Answer} given="" tokens=${turn.tokens}/>`}</div>`)}
+      ${answer.tokens.length > 0 && html`<div class="turn"><${Answer} given="" tokens=${answer.tokens} isBusy=${answer.isBusy}/></div>`}
+    </div>
+    <form class="row" onSubmit=${send}><div class="grow"><label class="hidden-label" for="line">Your turn</label>
+      <input id="line" value=${line} maxlength="2000" placeholder="Write something" autocomplete="off" onInput=${(event) => setLine(event.target.value)}/></div>
+      ${answer.isBusy ? html`<button type="button" onClick=${answer.stop}>Stop</button>` : html`<button class="main">Send</button>`}
+      ${turns.length > 0 && html`<button type="button" onClick=${() => setTurns([])}>New talk</button>`}</form>
+  </section>`;
+}
+
+/** Each token with its probability; arrow keys go from one to the next. @param {{given: string, tokens: any[], isBusy?: boolean, onChoose?: (index: number, alternative: any) => void}} props */
+function Answer({ given, tokens, isBusy, onChoose }) {
+  const [open, setOpen] = useState(null);
+  const place = useRef(null);
+  const show = (event, index) => {
+    const box = event.currentTarget.getBoundingClientRect();
+    const isLow = box.bottom + POPOVER_HEIGHT > innerHeight;
+    const vertical = isLow ? { bottom: `${innerHeight - box.top + 4}px` } : { top: `${box.bottom + 4}px` };
+    setOpen({ index, style: { left: `${Math.max(8, Math.min(box.left, innerWidth - 262))}px`, ...vertical } });
+  };
+  const onKey = (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (event.key === "Escape") setOpen(null);
+    if (!step || !event.target.classList.contains("token")) return;
+    const all = [...place.current.querySelectorAll(".token")];
+    const next = all[all.indexOf(event.target) + step];
+    if (next) { next.focus(); event.preventDefault(); }
+  };
+  const token = open && tokens[open.index];
+  return html`<div ref=${place} onKeyDown=${onKey} onMouseLeave=${() => setOpen(null)}>
+    <div class="answer" aria-busy=${isBusy ? "true" : "false"}><span class="given">${given}</span>${tokens.map((one, index) => html`<span key=${index} role="button"
+      class=${`token ${shade(one.probability)}`} tabindex=${index === 0 ? 0 : -1} aria-expanded=${open && open.index === index ? "true" : "false"}
+      onMouseEnter=${(event) => show(event, index)} onFocus=${(event) => show(event, index)} onClick=${(event) => show(event, index)}>${one.text}</span>`)}${isBusy && html`<span class="spin" aria-hidden="true"></span>`}</div>
+    ${token && html`<div class="popover" style=${open.style} role="group" aria-label="Probabilities">
+      <div><strong>${likely(token.probability)}</strong> likely here</div>
+      ${token.alternatives.map((one, index) => html`<button key=${index} type="button" disabled=${!onChoose || isBusy} onClick=${() => { setOpen(null); onChoose(open.index, one); }}>
+        <span class="mono">${one.text.trim() ? one.text : JSON.stringify(one.text)}</span><span>${likely(one.probability)}</span></button>`)}
+      ${onChoose && html`<p class="soft small">Choose another token, and it goes on from there.</p>`}</div>`}
+  </div>`;
+}
+
+/** @param {number} probability */
+const shade = (probability) => (probability < 0.05 ? "p0" : probability < 0.3 ? "p1" : probability < 0.8 ? "p2" : "");
+
+/** @param {{settings: Record<string, any>, onChange: (settings: object) => void}} props */
+function Sampling({ settings, onChange }) {
+  const isChanged = SLIDERS.some((one) => settings[one.key] !== one.value);
+  return html`<section class="card stack" aria-labelledby="sampling-title"><h2 id="sampling-title">How it chooses</h2>
+    ${SLIDERS.map((one) => html`<div key=${one.key} class="slider"><div class="row between"><label for=${one.key}>${one.title}</label><output class="mono" for=${one.key}>${settings[one.key]}</output></div>
+      <input id=${one.key} type="range" min=${one.low} max=${one.high} step=${one.step} value=${settings[one.key]} aria-describedby=${`${one.key}-meaning`}
+        onInput=${(event) => onChange({ ...settings, [one.key]: Number(event.target.value) })}/>
+      <p class="soft small" id=${`${one.key}-meaning`}>${one.meaning}</p></div>`)}
+    ${isChanged && html`<p><button onClick=${() => onChange(DEFAULTS)}>Reset</button></p>`}
+    <p class="soft small">Colors: <span class="token p0">under 5 %</span> <span class="token p1">under 30 %</span> <span class="token p2">under 80 %</span>. Point at a token to see what else was likely.</p>
+  </section>`;
+}

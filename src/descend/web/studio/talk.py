@@ -1,0 +1,126 @@
+"""Text from a trained model, token by token; torch is loaded when the first model is."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from descend.errors import DescendError
+from descend.web.studio.http_errors import TooManyRequestsError, error_fields
+from descend.web.studio.workspace import Workspace
+
+if TYPE_CHECKING:
+    from descend.api import Model
+    from descend.api.token_stream import StreamedToken
+
+MAX_MODELS = 2
+"""Models in memory at once."""
+
+MAX_WAITING = 8
+"""Answers under way or waiting: a class of eight."""
+
+SEND_SECONDS = 0.05
+"""Tokens are sent together as often as this: a reader sees a stream, and a loop stays cheap."""
+
+
+class Talk:
+    """Answers of the models of a workspace, one at a time."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._models: dict[str, tuple[tuple[int, int], Model]] = {}
+        self._loading = threading.Lock()
+        self._busy = asyncio.Lock()
+        self._waiting = 0
+
+    def load(self, name: str) -> Model:
+        """The model of the run `name`, read again if its folder changed; takes a second or two."""
+        from descend.api import load
+
+        folder = self._workspace.run_folder(name)
+        with self._loading:
+            stamp = _stamp(folder)
+            known = self._models.pop(name, None)
+            if known is None or known[0] != stamp:
+                known = (stamp, load(folder))
+            self._models[name] = known
+            while len(self._models) > MAX_MODELS:
+                del self._models[next(iter(self._models))]
+            return known[1]
+
+    async def describe(self, name: str) -> dict[str, Any]:
+        """Load the model, and tell its size."""
+        model = await asyncio.to_thread(self.load, name)
+        return {
+            "name": name,
+            "context": model.trained_context,
+            "parameters": sum(p.numel() for p in model.network.parameters()),
+            "vocab_size": model.network.shape.vocab_size,
+        }
+
+    async def answer(
+        self, name: str, prompt: str, max_length: int, seed: int | None, options: dict[str, Any]
+    ) -> AsyncIterator[bytes]:
+        """Lines of JSON, `{"tokens": […]}` or `{"error": …}`.
+
+        The model is loaded and the options are checked before the first line. At most
+        `MAX_WAITING` answers are under way at once.
+        """
+        if self._waiting >= MAX_WAITING:
+            raise TooManyRequestsError(
+                "generate", f"{self._waiting} answers under way", f"fewer than {MAX_WAITING}",
+                "wait until one has ended",
+            )  # fmt: skip
+        model = await asyncio.to_thread(self.load, name)
+        tokens = await asyncio.to_thread(_tokens, model, prompt, max_length, seed, options)
+        return self._lines(tokens)
+
+    async def _lines(self, tokens: Iterator[StreamedToken]) -> AsyncIterator[bytes]:
+        self._waiting += 1
+        try:
+            async with self._busy:
+                while batch := await asyncio.to_thread(_take, tokens):
+                    yield msgspec.json.encode({"tokens": batch}) + b"\n"
+        except DescendError as problem:
+            yield msgspec.json.encode(error_fields(problem)) + b"\n"
+        finally:
+            self._waiting -= 1
+
+
+def _tokens(
+    model: Model, prompt: str, max_length: int, seed: int | None, options: dict[str, Any]
+) -> Iterator[StreamedToken]:
+    """The stream, its first token already made: what is wrong shows before the answer begins."""
+    from descend.api.token_stream import stream_tokens
+
+    stream = stream_tokens(model, prompt, max_length, seed=seed, **options)
+    first = list(itertools.islice(stream, 1))
+    return itertools.chain(first, stream)
+
+
+def _take(tokens: Iterator[StreamedToken]) -> list[StreamedToken]:
+    """The tokens of the next moment; none at the end."""
+    until = time.perf_counter() + SEND_SECONDS
+    batch: list[StreamedToken] = []
+    for token in tokens:
+        batch.append(token)
+        if time.perf_counter() >= until:
+            break
+    return batch
+
+
+def _stamp(folder: Path) -> tuple[int, int]:
+    from descend.runs.run_files import WEIGHTS
+
+    try:
+        status = (folder / WEIGHTS).stat()
+    except OSError:
+        return (0, 0)
+    return status.st_mtime_ns, status.st_size

@@ -1,0 +1,90 @@
+"""Routes about texts, settings, plans, pages of the handbook, and the answers of models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+
+from descend.version import __version__
+from descend.web.studio.planning import plan
+from descend.web.studio.requests import GenerateRequest, PlanRequest
+from descend.web.studio.services import Services
+from descend.web.studio.settings import setting_fields
+from descend.web.studio.texts import list_texts, save_text
+
+SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "no_repeat_ngram_size",
+            "greedy")  # fmt: skip
+
+
+def text_routes(services: Services) -> APIRouter:
+    """The routes, over the parts of `services`."""
+    router = APIRouter(tags=["texts"])
+    workspace, children = services.workspace, services.children
+
+    @router.get("/workspace")
+    def show_workspace() -> dict[str, Any]:
+        """Show the folder, the version, and what runs or waits."""
+        jobs = [{"run": j.run, "kind": j.kind, "waits": j.began_at is None, "text": j.text}
+                for j in services.jobs.active()]  # fmt: skip
+        return {"folder": workspace.root.name, "version": __version__, "jobs": jobs}
+
+    @router.get("/texts")
+    def texts() -> dict[str, Any]:
+        """List the texts to train on."""
+        return {"texts": list_texts(workspace)}
+
+    @router.put("/texts/{name}", status_code=201)
+    async def upload(name: str, request: Request) -> dict[str, Any]:
+        """Store the body as a text of this name."""
+        size = await save_text(workspace, name, request.stream())
+        children.forget()
+        return {"name": name, "bytes": size}
+
+    @router.get("/texts/{name}/statistics")
+    async def statistics(name: str) -> dict[str, Any]:
+        """Measure a text: documents, tokens, duplicates, and what any model must beat."""
+        answer = await children.ask("corpus", "stats", workspace.corpus(name))
+        return {key: value for key, value in answer.items() if key != "corpus"} | {"name": name}
+
+    @router.get("/settings")
+    def settings() -> dict[str, Any]:
+        """List every setting with default, range and meaning."""
+        return {"settings": setting_fields()}
+
+    @router.get("/pages/{name}")
+    def page(name: str) -> dict[str, Any]:
+        """Show a page of the handbook."""
+        from descend.handbook.explain import explain_page  # its causes load torch
+
+        return explain_page(name).data
+
+    @router.post("/plan")
+    async def make_plan(body: PlanRequest) -> dict[str, Any]:
+        """Plan a run for so many minutes: size, steps, and the loss to expect."""
+        corpus = workspace.corpus(body.text)
+        return await plan(children, corpus, body.minutes, body.settings)
+
+    return router
+
+
+def talk_routes(services: Services) -> APIRouter:
+    """The routes that a model answers, over the parts of `services`."""
+    router = APIRouter(tags=["models"])
+
+    @router.get("/runs/{name}/model")
+    async def model(name: str) -> dict[str, Any]:
+        """Load the model of a run, and show its size."""
+        return await services.talk.describe(name)
+
+    @router.post("/runs/{name}/generate")
+    async def generate(name: str, body: GenerateRequest) -> StreamingResponse:
+        """Continue a text: lines of JSON, each with some tokens and their probabilities."""
+        options = {key: getattr(body, key) for key in SAMPLING}
+        lines = await services.talk.answer(
+            name, body.prompt, body.max_new_tokens, body.seed, options
+        )
+        return StreamingResponse(lines, media_type="application/x-ndjson")
+
+    return router

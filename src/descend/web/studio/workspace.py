@@ -1,0 +1,103 @@
+"""The folder that a studio works in, and the only paths that a name can lead to.
+
+models/          runs, as the command line makes them
+texts/           files that were dropped into the page
+.studio/         what the studio itself keeps: jobs, logs, the queue, the trash
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from descend.artifacts import RUN_FILE
+from descend.data.builtin_corpora import BUILTIN_CORPORA
+from descend.errors import RunFolderError
+from descend.runs.atomic_write import PRIVATE, make_folder
+from descend.runs.run_list import MODELS
+from descend.web.studio.http_errors import NoSuchItemError
+
+MAX_NAME = 100
+"""Characters of a name."""
+
+# A letter or digit first: no hidden file, no option. No slash, backslash, colon or control.
+_NAME = re.compile(rf"[^\W_][\w .,()+-]{{0,{MAX_NAME - 1}}}")
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_NOT_IN_A_NAME = re.compile(r"[^\w.-]+")
+
+
+class Workspace:
+    """Paths below `root`; `NoSuchItemError` for a name that is none, or that leads elsewhere."""
+
+    def __init__(self, root: Path) -> None:
+        if root.exists() and not root.is_dir():
+            raise RunFolderError(
+                str(root), "a file", "a folder to work in", "name a folder, or leave it out"
+            )
+        self.root = root.resolve()
+        holds_runs = any(self.root.glob(f"*/{RUN_FILE}"))
+        self.runs = self.root if holds_runs else self.root / MODELS
+        self.texts = self.root / "texts"
+        self.hidden = self.root / ".studio"
+
+    def make(self) -> None:
+        """Create the folder of the studio's own files."""
+        for folder in (self.root, self.hidden, self.jobs, self.trash):
+            make_folder(folder, PRIVATE)
+
+    @property
+    def jobs(self) -> Path:
+        """Where the records and the logs of processes are."""
+        return self.hidden / "jobs"
+
+    @property
+    def trash(self) -> Path:
+        """Where deleted runs wait for an undo."""
+        return self.hidden / "trash"
+
+    def run_folder(self, name: str) -> Path:
+        """The folder of the run `name`, which exists and is no link."""
+        folder = self.run_path(name)
+        if not (folder / RUN_FILE).is_file():
+            raise _no_such("run", name)
+        return folder
+
+    def run_path(self, name: str) -> Path:
+        """Where the run `name` is, or will be; no link stands there."""
+        folder = self.runs / check_name(name, "run")
+        if folder.is_symlink():
+            raise _no_such("run", name)
+        return folder
+
+    def text_file(self, name: str) -> Path:
+        """The file of the text `name`, which exists and is no link."""
+        file = self.texts / check_name(name, "text")
+        if self.texts.is_symlink() or file.is_symlink() or not file.is_file():
+            raise _no_such("text", name)
+        return file
+
+    def corpus(self, name: str) -> str:
+        """What `corpus_dir` has to be for the text `name`: a built-in one, or a path."""
+        return name if name in BUILTIN_CORPORA else str(self.text_file(name))
+
+    def new_run_name(self, text: str, taken: set[str]) -> str:
+        """A name for a run on `text` that none has yet, such as `stories-2`."""
+        stem = _NOT_IN_A_NAME.sub("-", Path(text).stem).strip("-.")[:40] or "run"
+        number = 1
+        while (name := f"{stem}-{number}") in taken or (self.runs / name).exists():
+            number += 1
+        return check_name(name, "run")
+
+
+def check_name(name: str, kind: str) -> str:
+    """`name`, if it is one that a run or a text may have; else `NoSuchItemError`."""
+    plain = _NAME.fullmatch(name) and not _DEVICES.fullmatch(name) and name[-1] not in " ."
+    if not plain or ".." in name:
+        raise _no_such(kind, name)
+    return name
+
+
+def _no_such(kind: str, name: str) -> NoSuchItemError:
+    return NoSuchItemError(
+        kind, f"{name[:MAX_NAME]!r}", f"the name of a {kind} in this folder", "look at the list"
+    )

@@ -1,0 +1,293 @@
+"""The studio in a real browser, from an empty folder to a talk with a trained model."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from descend.runs.event_log import EventLog
+from descend.runs.events import Sample
+
+from ..web.studio_server import TINY_SETTINGS, RunningStudio, Studios
+
+pytest.importorskip("fastapi", reason="the extra `studio` is not installed")
+
+HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
+
+SECONDS = 1000
+
+
+@dataclass
+class Visitor:
+    """A browser that has opened the link of a studio."""
+
+    studio: RunningStudio
+    page: Any
+    context: Any
+    errors: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def go(self, screen: str) -> None:
+        """Open a screen, and wait for its heading."""
+        self.page.goto(f"{self.studio.address}/#/{screen}")
+        self.page.locator("main h1").wait_for()
+
+    def violations(self) -> list[tuple[str, str]]:
+        """What axe finds wrong: the rule, and the first place."""
+        axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+        broken_rules = axe.run(self.page).response["violations"]
+        return [(v["id"], v["nodes"][0]["html"]) for v in broken_rules]
+
+
+@pytest.fixture
+def studios() -> Iterator[Studios]:
+    """Starts real servers, which end with the test."""
+    all_studios = Studios()
+    yield all_studios
+    all_studios.end()
+
+
+@pytest.fixture
+def enter(browser: Any) -> Iterator[Any]:
+    """`enter(studio, width=…, dark=…)`: a browser of its own that opened the link."""
+    contexts = []
+
+    def go(studio: RunningStudio, *, width: int = 1280, dark: bool = False) -> Visitor:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light",
+            reduced_motion="reduce",
+        )  # fmt: skip
+        context.set_default_timeout(150 * SECONDS)  # on a busy machine
+        contexts.append(context)
+        visitor = Visitor(studio, context.new_page(), context)
+        page = visitor.page
+        page.on("console", lambda said: visitor.errors.append(f"{said.type}: {said.text}"))
+        page.on("pageerror", lambda problem: visitor.errors.append(str(problem)))
+        page.on("request", lambda request: visitor.requests.append(request.url))
+        page.goto(studio.link)
+        page.locator("main h1").wait_for()
+        return visitor
+
+    yield go
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def with_runs(studios: Studios, tmp_path: Path, trained: Path) -> RunningStudio:
+    """A studio over two finished runs of one text, one of them in a folder of a hostile text."""
+    models = tmp_path / "work" / "models"
+    models.mkdir(parents=True)
+    for name in ("first", "second"):
+        shutil.copytree(trained, models / name)
+    info = models / "second" / "run.json"
+    text = re.sub(r',\n  "sha256": "\w+"\n}\s*$', "\n}", info.read_text())  # an edited one has none
+    text = text.replace('"learning_rate": 0.001', '"learning_rate": 0.002')
+    info.write_text(re.sub('"corpus": "[^"]*"', f'"corpus": "{HOSTILE_NAME}"', text))
+    log = EventLog(models / "second")
+    log.append(Sample(1, HOSTILE, HOSTILE))
+    log.close()
+    return studios.start(tmp_path / "work")
+
+
+HOSTILE_NAME = "<img src=x onerror=window.hacked=1>"
+
+SCREENS = {
+    "start": "#minutes", "run/first": ".chart svg", "runs": "table", "talk/first": "#prompt",
+    "diagnosis/first": "main button.big",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_every_screen_is_accessible_and_asks_nobody_else(
+    enter: Any, with_runs: RunningStudio, dark: bool
+) -> None:
+    visitor, violations = enter(with_runs, dark=dark), list[tuple[str, ...]]()
+    for screen, part in SCREENS.items():
+        visitor.go(screen)
+        visitor.page.locator(part).first.wait_for()
+        if screen == "start":
+            visitor.page.get_by_text("Settings", exact=True).click()
+            visitor.page.get_by_role("button", name="All settings").click()
+        if screen == "runs":
+            visitor.page.get_by_label("Compare first").check()
+            visitor.page.get_by_label("Compare second").check()
+            visitor.page.locator("tr.differs").first.wait_for()
+            visitor.page.locator(".chart svg").wait_for()
+        violations += [(screen, *violation) for violation in visitor.violations()]
+    assert violations == []
+    assert visitor.errors == []
+    hosts = {url.split("/")[2] for url in visitor.requests if not url.startswith("data:")}
+    assert hosts == {with_runs.address.removeprefix("http://")}
+
+
+@pytest.mark.parametrize("width", [390, 3840])
+def test_no_screen_scrolls_sideways(enter: Any, with_runs: RunningStudio, width: int) -> None:
+    visitor = enter(with_runs, width=width)
+    for screen, part in SCREENS.items():
+        visitor.go(screen)
+        visitor.page.locator(part).first.wait_for()
+        assert visitor.page.evaluate("document.documentElement.scrollWidth") == width, screen
+
+
+def test_hostile_text_appears_as_text(enter: Any, with_runs: RunningStudio) -> None:
+    visitor = enter(with_runs)
+    for screen, visible_text in (
+        ("runs", HOSTILE_NAME), ("run/second", HOSTILE),
+        (f"run/{quote(HOSTILE, safe='')}", "not a plain one"),
+    ):  # fmt: skip
+        visitor.page.goto(f"{with_runs.address}/#/{screen}")
+        visitor.page.locator("main").get_by_text(visible_text).first.wait_for()
+    visitor.go("talk/first")
+    visitor.page.fill("#prompt", HOSTILE)
+    visitor.page.get_by_role("button", name="Write on").click()
+    visitor.page.locator(".token").first.wait_for()
+    assert HOSTILE in visitor.page.locator(".answer").inner_text()
+    assert visitor.page.evaluate("window.hacked") is None
+    assert visitor.page.locator("main img").count() == 0
+
+
+def test_probabilities_open_and_another_token_goes_on_from_there(
+    enter: Any, with_runs: RunningStudio
+) -> None:
+    page = enter(with_runs).page
+    page.goto(f"{with_runs.address}/#/talk/first")
+    page.fill("#prompt", "The cat")
+    page.get_by_role("button", name="Write on").click()
+    page.get_by_role("button", name="Write on").wait_for()  # done
+    tokens = page.locator(".answer .token")
+    first = tokens.nth(0).inner_text()
+    tokens.nth(0).focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.classList.contains('token')")
+    tokens.nth(1).click()
+    choices = page.locator(".popover button")
+    assert choices.count() == 5
+    word = choices.nth(3).locator("span").first.inner_text()
+    choices.nth(3).click()
+    page.get_by_role("button", name="Write on").wait_for()
+    assert tokens.nth(0).inner_text() == first
+    assert tokens.nth(1).inner_text().strip() in word
+
+
+def test_deleted_run_comes_back_by_undo(enter: Any, with_runs: RunningStudio) -> None:
+    page = enter(with_runs).page
+    page.goto(f"{with_runs.address}/#/run/first")
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("heading", name="Runs").wait_for()
+    page.get_by_label("Compare second").wait_for()
+    assert page.get_by_label("Compare first").count() == 0
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("heading", name="first").wait_for()
+    assert (with_runs.folder / "models" / "first" / "run.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_from_an_empty_folder_to_a_talk(
+    enter: Any, studios: Studios, tmp_path: Path, text_file: Path
+) -> None:
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    studio = studios.start(folder)
+    visitor = enter(studio)
+    page = visitor.page
+    start_a_run(page, text_file)
+    name = page.locator("main h1").inner_text()
+    assert name == "animals-1"
+    steps = watch_it_learn(page)
+    page.reload()
+    page.locator(".chart svg").wait_for()
+    assert read_step(page) >= steps
+    studio.kill()
+    page.get_by_text("does not answer").first.wait_for()
+    again = studios.start(folder)
+    other = enter(again).page
+    other.goto(f"{again.address}/#/run/{name}")
+    other.locator(".chart svg").wait_for()
+    assert read_step(other) > steps
+    other.get_by_role("button", name="Stop").click()
+    other.get_by_role("button", name="Resume").click()
+    other.locator(".state.running").wait_for()
+    other.get_by_role("button", name="Stop").click()
+    other.get_by_role("button", name="Resume").wait_for()
+
+
+def start_a_run(page: Any, text_file: Path) -> None:
+    """Drop a file, set a tiny network, and train."""
+    page.set_input_files("input[type=file]", str(text_file))
+    page.get_by_role("button", name=re.compile("animals.txt")).wait_for()
+    page.get_by_text("What the model has to beat").wait_for()
+    page.get_by_text("Settings", exact=True).click()
+    page.get_by_role("button", name="All settings").click()
+    for key, value in TINY_SETTINGS.items():
+        place = page.locator(f"#set-{key}")
+        if key in ("precision", "attention", "compile"):
+            place.select_option(str(value))
+        else:
+            place.fill(str(value))
+    page.fill("#set-epoch", "100000")
+    page.get_by_role("button", name="Train", exact=True).click()
+    page.get_by_role("heading", name="animals-1").wait_for()
+
+
+def read_step(page: Any) -> int:
+    """The step that the page shows."""
+    text = page.locator("dt:text-is('Step') + dd").inner_text()
+    return int(re.match(r"[\d,]+", text)[0].replace(",", ""))  # type: ignore[index]
+
+
+def watch_it_learn(page: Any) -> int:
+    """Wait until the curve grew and the text changed; the step."""
+    page.locator(".chart svg").wait_for()
+    first = read_step(page)
+    page.wait_for_function(
+        "before => parseInt([...document.querySelectorAll('dt')].find(d => d.innerText === 'Step')"
+        ".nextSibling.innerText.replace(/,/g, '')) > before + 20", arg=first,
+    )  # fmt: skip
+    page.locator(".samples li").nth(1).wait_for()
+    samples = page.locator(".samples li .sample").all_inner_texts()
+    assert len(set(samples)) > 1
+    return read_step(page)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_bad_file_is_refused_on_the_page(enter: Any, studios: Studios, tmp_path: Path) -> None:
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    bad, empty = tmp_path / "noise.pdf", tmp_path / "empty.txt"
+    bad.write_bytes(bytes(range(256)) * 40)
+    empty.write_bytes(b"")
+    page = enter(studios.start(folder)).page
+    page.set_input_files("input[type=file]", str(empty))
+    page.locator(".toast").get_by_text("empty").wait_for()
+    page.set_input_files("input[type=file]", str(bad))
+    page.locator(".note.bad").first.wait_for()
+    assert "noise.pdf" in page.locator(".note.bad").first.inner_text()
+
+
+def test_two_runs_side_by_side_and_a_talk_in_turns(enter: Any, with_runs: RunningStudio) -> None:
+    page = enter(with_runs).page
+    page.goto(f"{with_runs.address}/#/runs")
+    page.get_by_label("Compare first").check()
+    page.get_by_label("Compare second").check()
+    page.locator("tr.differs").first.wait_for()
+    assert page.locator("tr.differs").all_inner_texts() == ["learning_rate\t0.001\t0.002"]
+    page.fill("#search", "second")
+    assert page.locator("table.cards tbody tr").count() == 1
+    page.goto(f"{with_runs.address}/#/talk/first")
+    page.get_by_role("button", name="Take turns").click()
+    page.fill("#line", "The cat")
+    page.get_by_role("button", name="Send").click()
+    page.get_by_role("button", name="New talk").wait_for()
+    page.get_by_role("button", name="Send").wait_for()
+    assert page.locator(".turn").count() == 2
+    assert page.locator(".turn").nth(1).locator(".token").count() > 5

@@ -1,0 +1,111 @@
+"""`descend studio` in a process of its own, for the tests of its interface and of its page."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+TINY_SETTINGS = {
+    "embed_dim": 16, "num_heads": 2, "num_layers": 2, "ff_dim": 32, "max_seq_len": 32,
+    "seq_len": 16, "batch_size": 4, "vocab_size": 300, "precision": "float32", "threads": 1,
+    "attention": "matmul", "compile": "off",
+}  # fmt: skip
+
+
+@dataclass
+class RunningStudio:
+    """`descend studio` in a process of its own."""
+
+    folder: Path
+    process: subprocess.Popen[str]
+    link: str
+    key: str
+
+    @property
+    def address(self) -> str:
+        """Scheme, host, and port."""
+        return self.link.split("/?")[0]
+
+    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Status and JSON of a request with the key for scripts."""
+        data = body if isinstance(body, bytes) else None if body is None else json.dumps(body)
+        content = data.encode() if isinstance(data, str) else data
+        request = urllib.request.Request(
+            f"{self.address}/api/v1{path}", content, method=method,
+            headers={"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"},
+        )  # fmt: skip
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return response.status, json.load(response)
+        except urllib.error.HTTPError as problem:
+            return problem.code, json.load(problem)
+
+    def wait_for_state(self, run: str, *states: str, seconds: float = 90) -> dict[str, Any]:
+        """The details of `run` once it is in one of `states`."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            _, details = self.ask("GET", f"/runs/{run}")
+            if details.get("state") in states:
+                return details
+            time.sleep(0.2)
+        raise AssertionError(f"{run} is {details.get('state')}: {details.get('log')}")
+
+    def kill(self) -> None:
+        """End the server at once, as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+
+@dataclass
+class Studios:
+    """Starts servers, and ends them and all that they started."""
+
+    started: list[RunningStudio] = field(default_factory=list)
+
+    def start(self, folder: Path, *arguments: str) -> RunningStudio:
+        """A server over `folder`, once it answers."""
+        command = [sys.executable, "-m", "descend", "studio", str(folder), "--no-browser"]
+        if "--port" not in arguments:
+            command += ["--port", str(free_port())]
+        process = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        match = re.search(r"http\S+", line)
+        assert match, line + (process.stderr.read() if process.poll() is not None else "")
+        key = (folder / ".studio" / "api_key").read_text()
+        studio = RunningStudio(folder, process, match[0], key)
+        self.started.append(studio)
+        return studio
+
+    def end(self) -> None:
+        """End servers and jobs."""
+        for studio in self.started:
+            studio.process.terminate()
+            studio.process.wait(timeout=20)
+            if studio.process.stderr is not None:
+                studio.process.stderr.close()
+            for file in (studio.folder / ".studio" / "jobs").glob("*.job"):
+                job = json.loads(file.read_text().partition("\n")[2])
+                if job["pid"] is not None and job["ended_at"] is None:
+                    try:
+                        os.kill(job["pid"], signal.SIGKILL)
+                    except ProcessLookupError:
+                        continue
+
+
+def free_port() -> int:
+    """A port that nothing listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
