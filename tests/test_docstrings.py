@@ -60,7 +60,7 @@ def test_docstrings_name_only_what_exists() -> None:
     assert not unknown
 
 
-def test_a_name_that_is_gone_is_found() -> None:
+def test_unknown_name_is_reported() -> None:
     function = ast.parse("def f(new):\n    '''Double `old`, of `new`.'''").body[0]
     assert isinstance(function, ast.FunctionDef)
     assert unknown_names(function, {"f"}) == ["old"]
