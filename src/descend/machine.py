@@ -91,7 +91,8 @@ much."""
 def count_idle_cores() -> int:
     """Cores that no other program keeps at work just now; at least one.
 
-    Asked again within `RECENT` seconds it does not watch, but counts what others did since then.
+    Asked again within `LOAD_SAMPLE_TTL_SECONDS` seconds it does not watch, but counts what others
+    did since then.
     """
     now, times, own = time.monotonic(), _core_times(), _own_time()
     last = _looks[-1] if _looks else None

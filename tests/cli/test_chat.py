@@ -86,3 +86,11 @@ def test_a_line_longer_than_the_context_is_said(descend: Descend, trained: Path)
     assert "The model reads only the last 16 of them." in done.err
     short = descend("chat", trained, "--max-new-tokens", "2", stdin="The cat\n")
     assert "reads only" not in short.err
+
+
+def test_text_that_begins_with_a_slash_is_a_prompt(descend: Descend, trained: Path) -> None:
+    """Code does, and so may any line of a pipe."""
+    lines = ["// The cat", "/tmp/cat.txt", "/cat"]
+    words = ("chat", trained, "--seed", "1", "--max-new-tokens", "2", "--json")
+    turns = descend(*words, stdin="\n".join(lines)).json["turns"]
+    assert [turn["prompt"] for turn in turns] == lines

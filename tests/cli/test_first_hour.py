@@ -55,7 +55,10 @@ def test_list_shows_every_run_with_its_state(descend: Descend, models: Path) -> 
     assert "model lost" in named["transformer_10"]
     assert "finished" in named["transformer_20"]
     assert "unreadable" in named["broken"]
-    assert "`descend show " in lines[-1]
+    assert "`descend show broken`" in lines[-1]
+    shutil.copytree(models / "transformer_11", "my runs/one")
+    assert "`descend show 'my runs/one'`" in descend("list", "my runs").out
+    assert descend("show", "my runs/one").code == 0
     assert max(map(len, lines[:-2])) <= 80
     runs = descend("list", "--json").json["runs"]
     assert [r["state"] for r in runs] == ["model lost", "finished", "finished", "unreadable"]

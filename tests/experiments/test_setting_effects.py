@@ -48,6 +48,17 @@ def test_effects_are_sorted_by_gain(tiny: dict[str, Any]) -> None:
     assert "the size of the network" not in [e.reason for e in effects]
 
 
+def test_diverged_trial_does_not_hide_the_groups_after_it(tiny: dict[str, Any]) -> None:
+    groups = [
+        RevertedGroup(
+            "the optimizer and its learning rate", {"learning_rate": 10.0, "weight_decay": 1.0}, {}
+        ),
+        RevertedGroup("the schedule of the learning rate", {"schedule": "linear"}, {}),
+    ]
+    effects = measure_setting_effects(config_of(tiny), 300, groups, RATES, lambda: 1.2)
+    assert [e.reason for e in effects] == ["the schedule of the learning rate"]
+
+
 def test_without_time_nothing_is_measured(tiny: dict[str, Any]) -> None:
     groups = [RevertedGroup("the schedule of the learning rate", {"schedule": "linear"}, {})]
     assert measure_setting_effects(config_of(tiny), 300, groups, RATES, lambda: 0.0) == []

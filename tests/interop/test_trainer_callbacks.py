@@ -101,3 +101,12 @@ def test_lightning_callback_records_losses_and_updates(tmp_path: Path) -> None:
     assert isinstance(events[-1], TrainingStopped)
     assert callback.watch is not None
     assert callback.watch.warnings == []
+    for _ in range(2):  # the second training has a record of its own
+        trainer = lightning.Trainer(
+            max_steps=3, accelerator="cpu", logger=False, enable_checkpointing=False,
+            enable_progress_bar=False, enable_model_summary=False, callbacks=[WatchCallback()],
+            default_root_dir=str(tmp_path / "root"),
+        )  # fmt: skip
+        trainer.fit(Module(), data)
+    records = sorted(path.parent.name for path in (tmp_path / "root").glob("*/events.jsonl"))
+    assert records == ["descend", "descend_2"]

@@ -126,6 +126,24 @@ def run():
 for _ in run():
     pass
 """,
+    "inheritance": """
+class Log:
+    def write(self, loss):
+        yield float(loss)
+class Trainer(Log):
+    def train(self):
+        net, data = Net(), rows()
+        opt = torch.optim.Adam(net.parameters(), lr=1e-3)
+        for i in range(1000):
+            batch = data[torch.randint(len(data), (8,))]
+            loss = F.cross_entropy(net(batch[:, :-1]).flatten(0, 1), batch[:, 1:].flatten())
+            opt.zero_grad()
+            loss.backward()
+            opt.step()
+            yield from super().write(loss)
+for _ in Trainer().train():
+    pass
+""",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,15 +71,20 @@ class SimulatedRun(NamedTuple):
 
 def simulate(
     seconds: float, step_seconds: Callable[[float], float], evaluation: float, epoch_steps: int,
-    max_steps: int,
+    max_steps: int, rollback: tuple[int, int] | None = None,
 ) -> SimulatedRun:  # fmt: skip
-    """Drive a `TimeLimit` as the loop does; `step_seconds` of the seconds so far."""
+    """Drive a `TimeLimit` as the loop does; `step_seconds` of the seconds so far.
+
+    `rollback`: a step, and the one that the run goes back to from there, once.
+    """
     now = 0.0
     limit = TimeLimit(seconds, 0.0, epoch_steps, clock=lambda: now)
     limit.start()
     state = TrainState(None, [], None)  # type: ignore[arg-type]
     progress, choices, last = [], [], False
     while state.step < max_steps and not last:
+        if rollback and state.step == rollback[0]:
+            state.step, rollback = rollback[1], None
         limit.schedule_step(state.step, max_steps)
         progress.append(limit.progress)
         took = step_seconds(now)
@@ -124,6 +130,15 @@ def test_steady_machine_uses_its_time_with_one_choice() -> None:
     assert 0.95 * 180 <= run.seconds <= 180
     assert len(run.choices) == 1
     assert run.progress[-1] > 0.999
+
+
+@pytest.mark.parametrize(("failed", "good"), [(42, 7), (60, 25), (70, 46)])
+def test_rolled_back_steps_do_not_end_the_run_early(failed: int, good: int) -> None:
+    """They took time, so the pace is that of all steps made, not that of the step number."""
+    run = simulate(60.0, lambda now: 0.5, 0.0, 5000, 5000, rollback=(failed, good))
+    assert 0.95 * 60 <= run.seconds <= 60
+    rises = [after - before for before, after in pairwise(run.progress)]
+    assert max(rises) < 0.04
 
 
 def test_rate_falls_where_single_steps_take_long() -> None:

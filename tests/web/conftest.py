@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -55,18 +56,23 @@ def gate(services: Any) -> Any:
 
 @pytest.fixture
 def ask(gate: Any) -> Iterator[Ask]:
-    """`ask(method, path, headers, body)` gives status, headers and body of one request."""
-    loop = asyncio.new_event_loop()
+    """`ask(method, path, headers, body)` gives status, headers and body of one request.
+
+    Its event loop runs in a thread of its own: in this one that of Playwright may run already.
+    """
+    loop, thread = asyncio.new_event_loop(), ThreadPoolExecutor(1)
 
     def request(
         method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b"",
         chunks: int = 1,
     ) -> tuple[int, dict[str, str], bytes]:  # fmt: skip
-        return loop.run_until_complete(exchange(gate, method, path, headers or {}, body, chunks))
+        exchanged = exchange(gate, method, path, headers or {}, body, chunks)
+        return thread.submit(loop.run_until_complete, exchanged).result()
 
     yield request
-    loop.run_until_complete(loop.shutdown_default_executor())
-    loop.close()
+    thread.submit(lambda: loop.run_until_complete(loop.shutdown_default_executor())).result()
+    thread.submit(loop.close).result()
+    thread.shutdown()
 
 
 async def exchange(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -227,7 +228,8 @@ def test_other_methods_and_websockets_are_refused(services: Any, ask: Any, gate:
         sent.append(message)
 
     scope = {"type": "websocket", "path": "/", "headers": [], "query_string": b""}
-    asyncio.run(gate(scope, receive, send))
+    with ThreadPoolExecutor(1) as thread:  # where no other event loop runs
+        thread.submit(asyncio.run, gate(scope, receive, send)).result()
     assert [m["type"] for m in sent] == ["websocket.close"]
 
 

@@ -151,7 +151,7 @@ def run_attribution(
     workers: int | None,
     console: Console | None,
 ) -> Attribution:
-    """As `make_comparison`."""
+    """As `run_comparison`."""
     with show_trials(plan.arms(), workers, console) as on_progress:
         attribution = share_out(plan, workers=workers, on_progress=on_progress)
     sentence = summarize_attribution(attribution)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from descend.api import Model
 
 QUIT = ("/quit", "/exit")
+
+COMMAND = re.compile(r"/\w*")
+"""What a person at a terminal means as a command. Other text may begin with a slash, as code does.
+"""
 
 HELP = """\
 /new    starts over: the model forgets the text so far
@@ -46,7 +51,7 @@ def chat(
             said = ""
             print_status("The model starts over.")
             continue
-        if line.startswith("/"):
+        if line == "/help" or (is_interactive and COMMAND.fullmatch(line)):
             print_status(HELP if line == "/help" else f"There is no command {line}.\n{HELP}")
             continue
         warn_of_long_line(loaded, line)

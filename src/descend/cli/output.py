@@ -96,7 +96,7 @@ def write_generated(text: str) -> None:
 
 
 def write_out(text: str) -> None:
-    """`text` on standard output at once; `DiskError` if it takes no more.
+    """`text` on standard output at once; `DiskWriteError` if it takes no more.
 
     A reader that left raises `BrokenPipeError`, as `head` does, which is no failure.
     """

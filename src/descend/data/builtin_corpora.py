@@ -119,7 +119,8 @@ def _topics() -> dict[str, str]:
 
 
 def _drop_repeated_paragraphs(chunks: Iterable[str], known_hashes: set[bytes]) -> Iterator[str]:
-    """The pieces without those of their long paragraphs that came before; notes all in `seen`.
+    """The pieces without those of their long paragraphs that came before; notes all in
+    `known_hashes`.
 
     A piece of which no more than half is left goes altogether: what remains of a doubled
     text are its headings and examples, doubled as well.

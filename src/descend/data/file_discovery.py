@@ -132,7 +132,7 @@ def safe_stat(path: Path) -> os.stat_result | None:
 
 
 def _entries(folder: Path, visited: set[tuple[int, int] | str]) -> list[Path]:
-    """What stands in `folder`, without hidden things; nothing if it is among those `seen`."""
+    """What stands in `folder`, without hidden things; nothing if it is among those `visited`."""
     at = folder.stat()
     # Windows has no inode numbers for some file systems: there the real path serves.
     key = (at.st_dev, at.st_ino) if at.st_ino else os.path.realpath(folder)

@@ -49,10 +49,10 @@ class Split:
 def split_documents(documents: DocumentStore, fraction: float, seed: int) -> Split:
     """Hold out about `fraction` (0 to 0.5) of the bytes, the same for the same seed.
 
-    Whole documents if a choice of them comes to between `LEAST` and `MOST` of the wanted
-    share, documents of equal text always on the same side; else (one document, or one
-    that outweighs the rest) the last block of the text. Raises `CorpusError` if there is
-    too little text for two sides, `ValueError` if `fraction` is out of range.
+    Whole documents if a choice of them comes to between `MIN_SIZE_RATIO` and `MAX_SIZE_RATIO` of
+    the wanted share, documents of equal text always on the same side; else (one document, or one
+    that outweighs the rest) the last block of the text. Raises `CorpusError` if there is too little
+    text for two sides, `ValueError` if `fraction` is out of range.
     """
     if not 0 < fraction <= 0.5:
         raise ValueError(f"fraction {fraction}: expected above 0 and at most 0.5")
@@ -73,8 +73,8 @@ def choose_validation_documents(
     """Which documents to hold out: bool (documents); None if no fair choice exists.
 
     Groups of equal documents are gone through in an order decided by `seed`; each that
-    does not lift the sum over `MOST` of the wanted share is taken until the share is
-    reached. If that ends below `LEAST` of it, all smaller groups together are too small,
+    does not lift the sum over `MAX_SIZE_RATIO` of the wanted share is taken until the share is
+    reached. If that ends below `MIN_SIZE_RATIO` of it, all smaller groups together are too small,
     and one group of fitting size alone is taken, if there is one.
     """
     _, first, group = np.unique(hashes, return_index=True, return_inverse=True)

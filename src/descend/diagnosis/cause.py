@@ -33,7 +33,7 @@ what tells one cause from another. `{expected}` in it stands for what the cause 
 
 
 class ExpectedRange(msgspec.Struct, frozen=True):
-    """What `signal` reads if the cause holds: from `low` to `high`, None: without bound."""
+    """What `metric` reads if the cause holds: from `low` to `high`, None: without bound."""
 
     metric: str
     low: float | None

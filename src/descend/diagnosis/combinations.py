@@ -56,8 +56,8 @@ def find_additional_causes(
     """The best further remedy, and on top of that the next, until none gains or time is spent.
 
     `effect`: the best of `series`, whose budget holds for all that follows; `causes`: those whose
-    remedies are in place then, the last one that of `gain`; `own`: as in `all_gains`; `spared`:
-    others that are not to be tried.
+    remedies are in place then, the last one that of `effect`; `own`: as in `estimate_effects`;
+    `spared`: others that are not to be tried.
     """
     findings: list[Finding] = []
     tested_causes: set[str] = set()
@@ -95,7 +95,7 @@ def best_additional_finding(
     ranked_causes: list[RankedCause],
     measurements: Measurements,
 ) -> tuple[Finding, TreatmentEffect] | None:
-    """The best that `race` proves by more than a pair of runs, told and measured; `causes`: those
+    """The best that `series` proves by more than a pair of runs, told and measured; `causes`: those
     whose remedies both sides have."""
     verdict = add_seeds_until_decided(
         series,
@@ -123,8 +123,8 @@ def confirmed_finding(findings: list[Finding]) -> Finding | None:
 def combined_trial_series(
     series: TrialSeries, effect: TreatmentEffect, curve: InterpolatedCurve | None
 ) -> TrialSeries:
-    """A race in which both sides have the remedy of `gain`, until the same time: where it is more
-    steps, both make them. Runs of `race` that are the same here are in the cache of trials.
+    """A race in which both sides have the remedy of `effect`, until the same time: where it is more
+    steps, both make them. Runs of `series` that are the same here are in the cache of trials.
 
     `curve`: of the run examined, by length; None where trials are as long as it is. With a remedy
     that is worth so many times the steps, a trial stands so much further on it.
@@ -144,7 +144,7 @@ def combined_trial_series(
 
 def merge_findings(verdict: Verdict, first: str, more: Sequence[Finding]) -> Verdict:
     """Each further cause right after the one that it comes on top of, beginning with `first`; one
-    found before gives way to it. `judged` as it is where `first` was not likely enough to be told.
+    found before gives way to it. `verdict` as it is where `first` was not likely enough to be told.
     """
     first_finding = next((f for f in verdict.findings if f.cause == first and f.trial), None)
     if first_finding is None or not more:

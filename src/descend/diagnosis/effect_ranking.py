@@ -35,12 +35,12 @@ def probability_best(effects: Sequence[TreatmentEffect]) -> dict[str, float]:
 
     Each gain is drawn from a normal distribution of its mean and standard error, both shrunk by how
     much gains of this race are spread beyond their errors (the empirical Bayes rule of James and
-    Stein): of many the least certain would else be the best most often. `NOT_RACED` is set aside
-    for causes that no trial stands for. A gain that was measured too small to be worth having is
-    not drawn: of ten neutral remedies chance alone would lift one or another over the mark, and
-    every healthy run would be left in doubt; nor is one that may be chance and is under
-    `DOUBTED_SHARE` of the loss. Where all are too small, one that is surely above zero
-    and may yet be large enough takes from `healthy` what chance it has.
+    Stein): of many the least certain would else be the best most often. `UNTESTED_PROBABILITY` is
+    set aside for causes that no trial stands for. A gain that was measured too small to be worth
+    having is not drawn: of ten neutral remedies chance alone would lift one or another over the
+    mark, and every healthy run would be left in doubt; nor is one that may be chance and is under
+    `MIN_RELATIVE_EFFECT_AGAINST_HEALTHY` of the loss. Where all are too small, one that is surely
+    above zero and may yet be large enough takes from `healthy` what chance it has.
     """
     counts = dict.fromkeys([*(g.treatment.cause for g in effects), "healthy"], 0.0)
     own = [

@@ -8,9 +8,9 @@ def describe_effect(
 ) -> str:
     """`twice the width ends 0.020 nats better (95 %: -0.010 to 0.050)`.
 
-    `gain` and its interval in nats per token, above 0: the loss fell. With `takes_away` the gain is
-    what the run loses by a change that made it worse on purpose, such as half the text. The
-    interval is told in the direction of the word before it.
+    `loss_reduction` and its interval in nats per token, above 0: the loss fell. With `is_ablation`
+    the gain is what the run loses by a change that made it worse on purpose, such as half the text.
+    The interval is told in the direction of the word before it.
     """
     sign = 1.0 if is_ablation or loss_reduction >= 0 else -1.0
     nats = f"{sign * loss_reduction:.3f} nats"

@@ -108,7 +108,8 @@ class TreatmentEffect:
 
     @property
     def error_at_end(self) -> float:
-        """Standard error of `at_full_length`; of what lasts only in part, that of the whole."""
+        """Standard error of `full_length_reduction`; of what lasts only in part, that of the
+        whole."""
         return self.std_error * self.treatment.change.inverse_effect_fraction
 
     @property
@@ -130,7 +131,7 @@ class TreatmentEffect:
 
 
 def estimate_effects(series: TrialSeries, own_loss: float | None) -> list[TreatmentEffect]:
-    """A `Gain` for every lane that ran; p-values corrected over all of them by Holm.
+    """A `TreatmentEffect` for every lane that ran; p-values corrected over all of them by Holm.
 
     `own_loss`: of the run itself, on the text that trials are judged on; None where the trials do
     not have the run's own settings, or it has no model.

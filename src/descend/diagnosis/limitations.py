@@ -61,9 +61,10 @@ def add_untested_causes(
     series: TrialSeries,
     tested_causes: Collection[str],
 ) -> Verdict:
-    """`judged`, saying of what could have been raced and was not that it was not tried, and why.
+    """`verdict`, saying of what could have been raced and was not that it was not tried, and why.
 
-    `ladders`: what could have been; `raced`: causes tried on top of the best remedy of `race`.
+    `treatment_sequences`: what could have been; `tested_causes`: causes tried on top of the best
+    remedy of `series`.
     """
     weakest_changes = {sequence[0].cause: sequence[0].change for sequence in treatment_sequences}
     reasons = {treatment.cause: reason for treatment, reason in series.invalid_treatments.items()}
@@ -85,7 +86,8 @@ def add_untested_causes(
 def describe_normal_run(
     measurements: Measurements, folder: Path, untested_reason: str | None
 ) -> list[str]:
-    """What is worth knowing of a run with nothing wrong; `untried`: why that is not proved."""
+    """What is worth knowing of a run with nothing wrong; `untested_reason`: why that is not
+    proved."""
     lines = []
     gap, falls = (
         measurement_value(measurements, "generalization_gap_nats"),

@@ -88,7 +88,7 @@ def evidence_of(measurement: Measurement, why: str) -> Evidence:
 
 
 def in_expected_range(expected: ExpectedRange, measurement: Measurement) -> bool:
-    """Whether `reading` is what is expected."""
+    """Whether `measurement` is what is expected."""
     low = -math.inf if expected.low is None else expected.low
     high = math.inf if expected.high is None else expected.high
     return low <= measurement.value <= high

@@ -88,7 +88,7 @@ def format_range(value_range: Range) -> str:
 
 
 def range_source(metric: str) -> str:
-    """Whose number the range of `signal` is."""
+    """Whose number the range of `metric` is."""
     return RANGE_SOURCES.get(metric, FIRST_GUESS)
 
 

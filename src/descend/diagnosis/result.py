@@ -56,10 +56,10 @@ than those of the first trial."""
 class PairedTrial(msgspec.Struct, frozen=True, kw_only=True):
     """A cause's remedy against the run's own settings: equal seed, data order and evaluation.
 
-    `gain` is control minus treated in `metric` (of what was taken away on purpose, such as half the
-    text, treated minus control: what that costs), `ci95` its 95 % interval; over `seeds` pairs of
-    runs of `tokens` training tokens each (control's), `seconds` of training for all of them, as
-    `Outcome` counts them.
+    `loss_reduction` is control minus treated in `metric` (of what was taken away on purpose, such
+    as half the text, treated minus control: what that costs), `ci95` its 95 % interval. Both are
+    over `seeds` pairs of runs of `tokens` training tokens each (the control's). `seconds` is the
+    training of all of them, counted as in `TrialResult`.
     """
 
     metric: str

@@ -57,7 +57,7 @@ def prioritize(sequences: list[list[Treatment]]) -> list[list[Treatment]]:
 
 
 def limit_to_budget(series: TrialSeries, sequences: list[list[Treatment]]) -> list[list[Treatment]]:
-    """As many of `ladders` as can be tried in the time that is left."""
+    """As many of `sequences` as can be tried in the time that is left."""
     count = len(sequences)
     while count and not fits_in_budget(
         series, [None, *(sequence[0] for sequence in sequences[:count])]
@@ -72,7 +72,7 @@ def evaluate_series(
     measurements: Measurements,
     own: float | None,
 ) -> Verdict:
-    """The verdict by all that was raced so far; `own` as in `all_gains`."""
+    """The verdict by all that was raced so far; `own` as in `estimate_effects`."""
     effects = estimate_effects(series, own)
     prescriptions = _prescriptions(series, effects)
     return decide_verdict(ranked_causes, measurements, effects, prescriptions, series.run_fraction)
@@ -99,7 +99,7 @@ def add_seeds_until_decided(
     own: float | None,
     verdict: Verdict,
 ) -> Verdict:
-    """`judged` after more seeds for its contenders, while it is in doubt and time is left.
+    """`verdict` after more seeds for its contenders, while it is in doubt and time is left.
 
     A cause that is sure enough is in no doubt; that a run is healthy is, as long as a remedy that
     may be chance gained as much as would count.

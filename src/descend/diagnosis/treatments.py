@@ -67,7 +67,7 @@ gains a little by more. Origin: healthy tiny runs gain up to 3 % by twice the pa
 
 
 def min_effect_nats(treatment: Treatment, loss: float) -> float:
-    """Nats from which a gain of `lane` over a control of that `loss` is worth a word."""
+    """Nats from which a gain of `treatment` over a control of that `loss` is worth a word."""
     free = max(
         MIN_RELATIVE_EFFECT * loss, min(MIN_EFFECT_NATS, MIN_RELATIVE_EFFECT_AT_LOW_LOSS * loss)
     )

@@ -41,10 +41,12 @@ def choose_trial_length(
     treatment_sequences: Sequence[Sequence[Treatment]],
     seconds: float,
 ) -> tuple[int, int]:
-    """Length of the control in steps, and how many of `ladders` to race, within `seconds`.
+    """Length of the control in steps, and how many of `treatment_sequences` to race, within
+    `seconds`.
 
     Worked out from the run's own speed alone, so that the same diagnosis asks for the same trials
-    again and takes up those that are kept. Fewer suspects before trials under `GOOD_SHARE`.
+    again and takes up those that are kept. Fewer suspects before trials under
+    `PREFERRED_RUN_FRACTION`.
     """
     total = max(recorded_run.total_steps, 1)
     fractions = [s for s in RUN_FRACTIONS if s * total >= MIN_STEPS] or [1.0]
@@ -73,7 +75,7 @@ def first_round_seconds(
 
 
 def seconds_for(series: TrialSeries, treatments: Sequence[Treatment | None]) -> float:
-    """What running all of `lanes` once will take here, side by side."""
+    """What running all of `treatments` once will take here, side by side."""
     arms = (make_series_spec(series, treatment, series.seed) for treatment in treatments)
     return sum(_trial_seconds(series.recorded_run, spec) for spec in arms) / num_parallel_trials(
         series.base
@@ -122,5 +124,5 @@ def _trial_seconds(recorded_run: RunContext, planned: TrialSpec | None) -> float
 
 
 def fits_in_budget(series: TrialSeries, treatments: Sequence[Treatment | None]) -> bool:
-    """Whether all of `lanes` can be run in the time that is left."""
+    """Whether all of `treatments` can be run in the time that is left."""
     return series.budget.allows(seconds_for(series, treatments))

@@ -37,7 +37,8 @@ HALF_STEPS = Treatment(OF_THE_CURVE, TreatmentChange("half the steps", {}, steps
 def run_trial_series(
     series: TrialSeries, treatment_sequences: Sequence[Sequence[Treatment]], stage: str
 ) -> None:
-    """Race the `ladders`, strongest suspicion first, until all is known or time is spent."""
+    """Race the `treatment_sequences`, strongest suspicion first, until all is known or time is
+    spent."""
     draws_curve = not series.is_full_length and series.known_curve is None
     first = [
         None,
@@ -121,7 +122,8 @@ def _count_affordable(series: TrialSeries, treatments: Sequence[Treatment]) -> i
 
 
 def _improves_at_level(series: TrialSeries, sequence: Sequence[Treatment], level: int) -> bool:
-    """Whether the remedy below `rung` was worth no less than those below it, and more than none."""
+    """Whether the remedy below `level` was worth no less than those below it, and more than
+    none."""
     reductions = [
         g[0] * treatment.cost_weight
         for treatment in sequence[:level]

@@ -96,7 +96,7 @@ def is_too_short(series: TrialSeries, change: TreatmentChange) -> bool:
 def drop_too_short(
     series: TrialSeries, treatment_sequences: Sequence[list[Treatment]]
 ) -> list[list[Treatment]]:
-    """Those of `ladders` of which something could show."""
+    """Those of `treatment_sequences` of which something could show."""
     return [
         sequence for sequence in treatment_sequences if not is_too_short(series, sequence[0].change)
     ]
@@ -206,7 +206,7 @@ def _run_one_by_one(series: TrialSeries, arms: Mapping[TreatmentSeed, TrialSpec]
 def make_series_spec(
     series: TrialSeries, treatment: Treatment | None, seed: int
 ) -> TrialSpec | None:
-    """The run of `lane`; None, with the reason kept, where the settings do not allow it."""
+    """The run of `treatment`; None, with the reason kept, where the settings do not allow it."""
     try:
         return make_treatment_spec(
             series.recorded_run,

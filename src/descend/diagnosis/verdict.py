@@ -170,8 +170,8 @@ VOCABULARY_CAUSES = frozenset({"vocabulary_too_large", "vocabulary_too_small"})
 def _claims(
     best: Mapping[str, TreatmentEffect], chances: Mapping[str, float], measured_causes: Set[str]
 ) -> list[tuple[TreatmentEffect, float]]:
-    """The gains that may be claimed of causes that are not `certain`, each with the probability of
-    being the best, the likeliest first.
+    """The gains that may be claimed of causes that are not `measured_causes`, each with the
+    probability of being the best, the likeliest first.
 
     Where text is what is short, which no setting brings, that comes first, and the probabilities of
     the others are among settings: until there is more, one of them helps.

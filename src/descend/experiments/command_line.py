@@ -31,7 +31,7 @@ def non_default_keys(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def format_flags(options: Mapping[str, Any]) -> list[str]:
-    """Each key of `given` as a flag with its value; what is left open (None) has none."""
+    """Each key of `options` as a flag with its value; what is left open (None) has none."""
     flags = []
     for key, value in options.items():
         flag = key.replace("_", "-")

@@ -100,7 +100,7 @@ def measure_setting_effects(
         except DescendError:
             continue  # the old value does not go with the new ones
         if result is None:
-            break
+            continue  # it diverged, or its time is up
         effects.append(Contribution(
             reason=group.name, changes=group.after,
             gain=result.bits_per_byte - control.bits_per_byte,

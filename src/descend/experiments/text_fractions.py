@@ -76,7 +76,7 @@ def measure_text_fractions(
             seconds_left,
         )  # fmt: skip
         if result is None:
-            break
+            continue  # it diverged, or its time is up
         took = before - seconds_left()
         points.append(_point(fraction, result))
     return sorted(points, key=lambda p: p.fraction)
@@ -87,7 +87,7 @@ LOOKS = 4
 
 
 def run_timed_trial(spec: TrialSpec, seconds_left: Callable[[], float]) -> TrialResult | None:
-    """The outcome of `spec`; None where its time was up before its end."""
+    """Return the result of `spec`; None where it diverged or its time was up before its end."""
     result = run_trial(spec, lambda point: seconds_left() < 0)
     return result if result.steps == spec.steps else None
 

@@ -81,7 +81,7 @@ def observe(
     trajectory: Trajectory, spans: LossSpans, epoch_steps: Floats, validation_losses: Floats, *,
     start: float, scale: float, training_error: float,
 ) -> ObservedCurve:  # fmt: skip
-    """What `way` has shown so far, the training losses in at most `GROUPS` groups."""
+    """What `trajectory` has shown so far, the training losses in at most `GROUPS` groups."""
     indices = np.arange(len(spans.ends))
     groups = np.array_split(indices, min(GROUPS, len(indices))) if len(indices) else []
     begins = np.concatenate([[0.0], spans.ends[:-1]])

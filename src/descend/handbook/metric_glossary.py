@@ -126,11 +126,11 @@ METRIC_DESCRIPTIONS = {
 """What a reading is, where its name and unit do not say it."""
 
 HEALTHY = "{healthy}"
-"""Stands in a page for `healthy_about` it."""
+"""Stands in a page for its `reference_range_text`."""
 
 
 EXPECTED = "{expected}"
-"""Stands in the page of a cause for `expected_about` it."""
+"""Stands in the page of a cause for its `expected_range_text`."""
 
 
 def reference_range_text(page: str) -> str:
@@ -144,14 +144,14 @@ def reference_range_text(page: str) -> str:
                 f"{metric.replace('_', ' ')} {text}"
             )
     ranges = [f"{', '.join(of_it)} ({whose})" for whose, of_it in texts_by_source.items()]
-    return f"The doctor takes for healthy: {'; '.join(ranges)}."
+    return f"The normal range: {'; '.join(ranges)}."
 
 
 def expected_range_text(cause: Cause) -> str:
     """Return the expected metrics of `cause` beside the reference ranges."""
     signs = [_expected(e) for e in cause.expected_ranges if e.weight > 0]
     needed = [_expected(e) for e in cause.expected_ranges if e.weight == 0]
-    sentences = [f"The doctor suspects it by: {'; '.join(signs)}."] if signs else []
+    sentences = [f"A diagnosis suspects it by: {'; '.join(signs)}."] if signs else []
     if needed:
         sentences.append(f"Only their lack counts, against it: {'; '.join(needed)}.")
     return " ".join(sentences)

@@ -11,7 +11,7 @@ from typing import Any
 
 from lightning.pytorch import Callback
 
-from descend.interop.watch import TrainingWatch, watch
+from descend.interop.watch import TrainingWatch, choose_free_folder, watch
 
 VALIDATION_NAMES = ("val_loss", "valid_loss", "validation_loss", "val/loss", "loss/val")
 """Names under which modules log a validation loss; the first that is there is recorded."""
@@ -34,8 +34,10 @@ class WatchCallback(Callback):  # type: ignore[misc]
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Start to watch the module and its optimizers."""
         folder = self._folder
-        if folder is None and trainer.log_dir:
-            folder = Path(trainer.log_dir) / "descend"
+        if folder is None and trainer.log_dir:  # asked of all processes, since it is sent around
+            folder = choose_free_folder(Path(trainer.log_dir))
+        if not trainer.is_global_zero:  # one process records; all have the same weights
+            return
         self.watch = watch(pl_module, list(trainer.optimizers), folder)
 
     def on_train_batch_end(

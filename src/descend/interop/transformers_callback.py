@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from descend.interop.watch import TrainingWatch, watch
+from descend.interop.watch import TrainingWatch, choose_free_folder, watch
 
 
 class WatchCallback(TrainerCallback):
@@ -28,7 +28,9 @@ class WatchCallback(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Start to watch the model and optimizer of this training."""
-        folder = self._folder or _free_folder(Path(args.output_dir))
+        if not state.is_world_process_zero:  # one process records; all have the same weights
+            return
+        folder = self._folder or choose_free_folder(Path(args.output_dir))
         self.watch = watch(kwargs["model"], kwargs["optimizer"], folder)
 
     def on_log(
@@ -46,11 +48,3 @@ class WatchCallback(TrainerCallback):
         """Close the record."""
         if self.watch is not None:
             self.watch.close()
-
-
-def _free_folder(output: Path) -> Path:
-    folder, number = output / "descend", 1
-    while (folder / "events.jsonl").exists():
-        number += 1
-        folder = output / f"descend_{number}"
-    return folder

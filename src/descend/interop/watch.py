@@ -255,7 +255,7 @@ def watch(
             "a torch.nn.Module and its optimizer", "call descend.watch(model, optimizer)",
         )  # fmt: skip
     target = Path(folder) if folder is not None else _new_folder(model)
-    if (target / "events.jsonl").exists():
+    if has_record(target):
         raise WatchError(
             str(target), "the record of another run", "a new folder",
             "give another folder, or delete this one",
@@ -274,6 +274,20 @@ def unwrap_optimizer(optimizer: object) -> Optimizer:
             "pass the optimizer whose step() the loop calls",
         )  # fmt: skip
     return inner
+
+
+def has_record(folder: Path) -> bool:
+    """Return whether `folder` holds the record of a run."""
+    return (folder / "events.jsonl").exists()
+
+
+def choose_free_folder(output: Path) -> Path:
+    """Return `descend` below `output`, with a number where that holds the record of a run."""
+    folder, number = output / "descend", 1
+    while has_record(folder):
+        number += 1
+        folder = output / f"descend_{number}"
+    return folder
 
 
 def _as_list(optimizer: Optimizer | list[Optimizer]) -> list[Optimizer]:

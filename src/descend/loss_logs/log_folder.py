@@ -14,7 +14,6 @@ MAX_FILES_TRIED = 40
 _RECORDS = 3
 """Ranks up to it are of files with names that no other kind of file has."""
 _TEXT = (".log", ".txt", ".out", ".err", ".stdout", ".csv", ".tsv", ".jsonl", ".json", ".md")
-_LIKELY = ("log", "output", "train", "metric", "loss")
 _NO_LOG = re.compile(
     r"^(vocab|tokenizer|config|generation_config|special_tokens|merges|requirements|added_tokens|"
     r"model\.safetensors\.index|preprocessor|adapter_config|hparams|wandb-metadata|package)",

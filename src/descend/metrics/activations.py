@@ -85,8 +85,8 @@ def block_activation_stats(
 
 
 def dead_unit_fraction(units_NM: Tensor) -> float:
-    """Share of the M units that at none of N positions exceed `SILENT` times the root mean square
-    of all (0 to 1); 1 where all are 0."""
+    """Share of the M units that at none of N positions exceed `DEAD_UNIT_THRESHOLD` times the root
+    mean square of all (0 to 1); 1 where all are 0."""
     max_activation_M = units_NM.abs().amax(0)
     return float((max_activation_M <= DEAD_UNIT_THRESHOLD * _rms(units_NM)).float().mean())
 

@@ -60,7 +60,7 @@ def repeated_ngram_fraction(train: Tokens, length: int = 32) -> float:
     (0 to 1).
 
     0 for a text without copies, 1/2 for one that is there twice. By a 64-bit hash: two different
-    runs of a million are taken for equal with chance 3e-8. Counted on at most `MOST` tokens.
+    runs of a million are taken for equal with chance 3e-8. Counted on at most `MAX_TOKENS` tokens.
     """
     hashes = hash_windows(np.asarray(train[:MAX_TOKENS]), length)
     return 1.0 - len(np.unique(hashes)) / max(len(hashes), 1)

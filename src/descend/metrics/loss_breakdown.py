@@ -117,7 +117,8 @@ def loss_slope_per_context_doubling(token_losses: TokenLosses) -> float:
 
 
 def slope_error(token_losses: TokenLosses) -> float:
-    """Standard error of `last_octave_slope` (nats), from the spread between windows."""
+    """Standard error of `loss_slope_per_context_doubling` (nats), from the spread between
+    windows."""
     length = token_losses.losses.shape[1]
     if length < 4 or len(token_losses.losses) < 2:
         return float("inf")

@@ -107,7 +107,8 @@ def extrapolate_curve(times: Floats, losses: Floats, seed: int = 0) -> CurveExtr
     """Where the losses of single steps at one rate are going: to what after twice the last of
     `times` (growing), and to what at last. None of too short a curve.
 
-    What came before `EARLY` is left out, the rest gathered into at most `MOST_POINTS` means.
+    What came before `IGNORED_EARLY_FRACTION` is left out, the rest gathered into at most `MAX_BINS`
+    means.
     """
     late = times >= IGNORED_EARLY_FRACTION * times[-1:]
     points = min(MAX_BINS, int(late.sum()) // MIN_VALUES_PER_BIN)

@@ -27,7 +27,8 @@ LossClosure = Callable[[], float]
 def critical_step_multiplier(
     weights: Sequence[Tensor], update: Sequence[Tensor], loss: LossClosure
 ) -> float:
-    """Largest c in [`SMALLEST`, `LARGEST`] with loss(w + c u) <= loss(w), by doubling and halving.
+    """Largest c in [`MIN_MULTIPLIER`, `MAX_MULTIPLIER`] with loss(w + c u) <= loss(w), by doubling
+    and halving.
 
     For a quadratic along the update u, c = -2 g·u / (u·H u): 2 for a step that exactly minimises.
     Large: a step could be so many times longer. Source: critical sharpness, arXiv 2601.16979.

@@ -78,7 +78,8 @@ class TrainingMemory(msgspec.Struct, frozen=True):
 
 
 def training_memory(config: RunConfig, shape: ModelShape) -> int:
-    """Bytes that training `shape` as `config` says takes at its peak; see `training_memory_parts`.
+    """Bytes that training `shape` as `config` says takes at its peak; see
+    `training_memory_breakdown`.
 
     A precision of `auto` counts as float32, which takes most.
     """
@@ -125,13 +126,13 @@ def activation_bytes(
 ) -> int:
     """Estimate the peak bytes that the forward pass stores for the backward pass.
 
-    A block keeps, a token: `STREAM` times D (inputs and outputs of norms and matrices, query,
-    key and value), 2 M (feed-forward before and after its bend) and H T attention weights
-    (written out, as the matmul kernel does; the fused one keeps none). On top comes what the way
-    back holds at once: in the head 3 V (logits, their logarithms, and the gradient), in a block
-    three times the attention weights. Method: Korthikanti et al. 2022, "Reducing activation
-    recomputation", section 4, counted anew for this network. With checkpointing a block keeps
-    its input, and one block at a time all of it.
+    A block keeps, a token: `RESIDUAL_STREAM_TENSORS` times D (inputs and outputs of norms and
+    matrices, query, key and value), 2 M (feed-forward before and after its bend) and H T attention
+    weights (written out, as the matmul kernel does; the fused one keeps none). On top comes what
+    the way back holds at once: in the head 3 V (logits, their logarithms, and the gradient), in a
+    block three times the attention weights. Method: Korthikanti et al. 2022, "Reducing activation
+    recomputation", section 4, counted anew for this network. With checkpointing a block keeps its
+    input, and one block at a time all of it.
     """
     D, T, HT = shape.embed_dim, seq_len, shape.num_heads * seq_len
     short = FLOAT32 if precision == "float32" else 2

@@ -155,10 +155,6 @@ LAYOUTS: dict[Architecture, ArchitectureLayout] = {
 MAX_DIMENSION = 2**24
 """No size is as large: with it, the number of weights of a matrix stays a 64-bit number."""
 
-_LOAD_ERRORS = (
-    msgspec.DecodeError, SafetensorError, ValueError, KeyError, RuntimeError, OverflowError,
-)  # fmt: skip
-
 RESTORE_HINT = "restore it from a copy or train again"
 
 

@@ -96,7 +96,8 @@ class Transformer(nn.Module):
         return logits_BTV
 
     def _rotation(self, positions_T: Tensor, cache: KeyValueCache | None) -> tuple[Tensor, Tensor]:
-        """`rotary` of the positions; with a `cache`, looked up in what it holds for all of them."""
+        """`rotary_angles` of the positions; with a `cache`, looked up in what it holds for all of
+        them."""
         if cache is None:
             return rotary_angles(positions_T, self.shape)
         if cache.rotation is None:

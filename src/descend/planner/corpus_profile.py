@@ -136,7 +136,7 @@ def _ids(tokenizer: Tokenizer, text: str) -> np.ndarray:
 
 
 def _slices(text: PreparedCorpus, spans: Spans, max_bytes: int) -> Iterator[str]:
-    """About `wanted` bytes of `spans`, from `SLICES` places evenly spread over them."""
+    """About `max_bytes` bytes of `spans`, from `SLICES` places evenly spread over them."""
     lengths = spans[:, 1] - spans[:, 0]
     total = int(lengths.sum())
     if total <= max_bytes:

@@ -303,7 +303,7 @@ def _evaluation_tokens(sample: CorpusProfile, vocab_size: int) -> float:
 
 
 def _long_enough(max_candidate: Candidate, outlook: ScalingLaw) -> Candidate:
-    """`longest`, or fewer steps of it where more would only be learned by heart."""
+    """`max_candidate`, or fewer steps of it where more would only be learned by heart."""
     best = max_candidate
     while (steps := int(best.steps * SHORTER)) >= MIN_STEPS:
         setting = msgspec.structs.replace(best.setting, tokens=steps * best.setting.batch_tokens)

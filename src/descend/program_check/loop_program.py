@@ -254,29 +254,28 @@ def _mode_is_reset(start: LoopStart, recognized: Mapping[str, Sequence[str]]) ->
     evaluations = set(recognized.get("evaluate", ()))
     if _evaluates(loop.loop.body, evaluations):
         return False
-    between = [loop.outer] if loop.outer is not None else []
-    before = _before(loop, loop.loop.lineno)
+    if loop.outer is not None and _evaluates(loop.outer.body, evaluations):
+        return calls_training_mode(_before(loop, loop.loop.lineno, inside=True))
+    between, before = list[Loop](), _before(loop, loop.loop.lineno)
     for scope in start.scopes[1:]:
         around = loops_around(scope.code.co_filename, scope.line)
         if around:
             between.append(around[-1].loop)
-            before += _before(around[0], scope.line, inside=True)
-    if not any(_evaluates(outer.body, evaluations) for outer in between if outer is not None):
+            before += [s for s in around[0].loop.body if s.lineno < scope.line]
+    if not any(_evaluates(outer.body, evaluations) for outer in between):
         return True
     return calls_training_mode(before)
 
 
 def _before(loop: LoopSource, line: int, inside: bool = False) -> list[ast.stmt]:
-    """Statements that run before a line each time that the loop is entered again.
+    """Statements around a loop that come before a line, each taken alone.
 
-    Those outside of the outermost loop around it run only once.
+    `inside`: only those that the outermost loop around it runs each time.
     """
     blocks: list[ast.AST] = [loop.scope, *loop.path]
-    outer = [number for number, node in enumerate(loop.path) if isinstance(node, Loop)]
-    if outer:
-        blocks = list(loop.path[outer[0] :])
     if inside:
-        blocks = [loop.loop]
+        first = next(n for n, node in enumerate(blocks) if isinstance(node, Loop))
+        blocks = blocks[first:]
     return [s for node in blocks for s in getattr(node, "body", []) if s.lineno < line]
 
 

@@ -55,7 +55,8 @@ class LoopSource:
     def compile_statements(self, statements: list[ast.stmt]) -> CodeType:
         """Code of statements that run at the level of a module, with the lines of the file."""
         tree = ast.parse("")
-        tree.body = [_AtModuleLevel(self.class_name).visit(deepcopy(s)) for s in statements]
+        mover = _AtModuleLevel(self.class_name, _first_parameter(self.scope))
+        tree.body = [mover.visit(deepcopy(s)) for s in statements]
         return compile(ast.fix_missing_locations(tree), self.file, "exec")
 
     def rest_code(self) -> CodeType | None:
@@ -95,6 +96,14 @@ class LoopSource:
         return expression, counter
 
 
+def _first_parameter(scope: ast.AST) -> str:
+    """The name of the first parameter of a function, such as `self`; empty without one."""
+    if not isinstance(scope, ast.FunctionDef):
+        return ""
+    parameters = [*scope.args.posonlyargs, *scope.args.args]
+    return parameters[0].arg if parameters else ""
+
+
 def _once(body: list[ast.stmt], place: ast.stmt) -> ast.stmt:
     once = ast.parse("for _ in (0,):\n    pass").body[0]
     assert isinstance(once, ast.For)
@@ -106,8 +115,9 @@ def _once(body: list[ast.stmt], place: ast.stmt) -> ast.stmt:
 class _AtModuleLevel(ast.NodeTransformer):
     """Turn what only a function may hold into what a module may hold."""
 
-    def __init__(self, class_name: str) -> None:
+    def __init__(self, class_name: str, first_parameter: str) -> None:
         self.class_name = class_name.lstrip("_")
+        self.first_parameter = first_parameter
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         return node
@@ -120,6 +130,16 @@ class _AtModuleLevel(ast.NodeTransformer):
 
     def visit_Yield(self, node: ast.Yield) -> ast.AST:
         return self.generic_visit(node.value or ast.Constant(None))
+
+    def visit_YieldFrom(self, node: ast.YieldFrom) -> ast.AST:
+        return self.generic_visit(ast.Tuple([ast.Starred(node.value, ast.Load())], ast.Load()))
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        is_super = isinstance(node.func, ast.Name) and node.func.id == "super"
+        if is_super and self.class_name and not node.args:
+            names = ("__class__", self.first_parameter)
+            node.args = [ast.Name(name, ast.Load()) for name in names]
+        return self.generic_visit(node)
 
     def visit_Nonlocal(self, node: ast.Nonlocal) -> ast.AST:
         return ast.copy_location(ast.Pass(), node)
@@ -139,14 +159,20 @@ def _parse(source: str) -> ast.Module:
 
 
 def loops_around(file: str, line: int) -> list[LoopSource]:
-    """The loops of the innermost function whose bodies hold a line, innermost first."""
+    """The loops of the innermost function whose bodies hold a line, innermost first.
+
+    An `async` function has none: its body cannot run at the level of a module.
+    """
     try:
         tree = _parse(Path(file).read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError):
         return []
     path = list(_path_to(tree, line))
-    functions = [n for n, x in enumerate(path) if isinstance(x, ast.FunctionDef)]
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef
+    functions = [n for n, x in enumerate(path) if isinstance(x, kinds)]
     start = functions[-1] if functions else 0
+    if isinstance(path[start], ast.AsyncFunctionDef):
+        return []
     classes = [x.name for x in path[:start] if isinstance(x, ast.ClassDef)]
     loops = [
         LoopSource(file, node, tuple(path[start + 1 : index]), path[start],
@@ -178,12 +204,6 @@ def calls_training_mode(statements: list[ast.stmt]) -> bool:
         and all(isinstance(a, ast.Constant) and a.value for a in s.value.args)
         for s in statements
     )  # fmt: skip
-
-
-def assigned_names(statements: list[ast.stmt]) -> set[str]:
-    """Names that the statements bind."""
-    return {n.id for s in statements for n in ast.walk(s)
-            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # fmt: skip
 
 
 def global_names(scope: ast.AST) -> set[str]:

@@ -110,7 +110,7 @@ class Program:
         return self.parts.get(part) is not None
 
     def get(self, part: str) -> Any:
-        """A part of the program; `CannotTell` without it."""
+        """A part of the program; `UndeterminedError` without it."""
         if not self.has(part):
             raise UndeterminedError(f"there is no `{part}`")
         return self.parts[part]

@@ -73,7 +73,7 @@ def check_program(program: Program, report: Report | None = None) -> Checked:
 
 
 def _result(program: Program, results: list[tuple[Bug, CheckResult]]) -> Checked:
-    """What `outcomes` come to; a bug without an outcome was not reached."""
+    """What `results` come to; a bug without an outcome was not reached."""
     return Checked(
         program=program.name,
         bugs=[_entry(b, o) for b, o in results if isinstance(o, BugPresent)],

@@ -32,7 +32,10 @@ def find_overfitting(epochs: Sequence[Epoch]) -> Epoch | None:
         return None
     best, last = min(epochs, key=lambda e: e.validation_loss), epochs[-1]
     rise = last.validation_loss - best.validation_loss
-    lasting = epochs[-2] is not best and epochs[-2].validation_loss > best.validation_loss + OVERFITTING_RISE
+    lasting = (
+        epochs[-2] is not best
+        and epochs[-2].validation_loss > best.validation_loss + OVERFITTING_RISE
+    )
     if rise > (OVERFITTING_RISE if lasting else CLEAR_RISE) and last.loss_end < best.loss_end:
         return best
     return None

@@ -71,8 +71,10 @@ class TimeLimit:
     _evaluation_seconds: float = 0.0
     _next_choice: float = 0.0
     """Seconds of training from which the end step is looked at again."""
+    _num_steps: int = 0
+    """Steps made in this sitting. Those that a rollback undid took time too, so they count."""
     _mark: tuple[int, float] | None = None
-    """Step and seconds, without evaluations, from which the pace is measured."""
+    """`_num_steps` and seconds, without evaluations, from which the pace is measured."""
     _evaluated: float = 0.0
     """Seconds of all evaluations so far, in this sitting."""
     _recent: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=RECENT_STEPS))
@@ -89,6 +91,7 @@ class TimeLimit:
 
     def add_step(self, seconds: float, loss: float, accuracy: float) -> None:
         """Take note of how long a step took, and of its loss and accuracy."""
+        self._num_steps += 1
         self._recent.append((loss, accuracy))
         before = self._step_seconds or seconds
         self._step_seconds = SMOOTHING * before + (1 - SMOOTHING) * seconds
@@ -126,14 +129,15 @@ class TimeLimit:
         elapsed = self.elapsed()
         stepped = elapsed - self._evaluated
         if self._mark is None:
-            self._mark = (step, stepped)  # the step before may have been slower
-        first_step, since = self._mark
+            self._mark = (self._num_steps, stepped)  # the step before may have been slower
+        num_before, since = self._mark
+        num_measured = self._num_steps - num_before
         due = max(self._next_choice, FIRST_CHOICE_FRACTION * self.seconds)
-        if elapsed < due or step - first_step < MIN_MEASURED_STEPS:
+        if elapsed < due or num_measured < MIN_MEASURED_STEPS:
             return None
-        step_seconds = (stepped - since) / (step - first_step)
+        step_seconds = (stepped - since) / num_measured
         pace = Pace(step_seconds, self.evaluation_seconds, self.epoch_steps)
-        self._mark = (step, stepped)
+        self._mark = (self._num_steps, stepped)
         self._next_choice = elapsed + CHOICE_INTERVAL_FRACTION * self.seconds
         left = self.training_seconds - elapsed
         segment = self.segment

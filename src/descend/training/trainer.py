@@ -279,7 +279,7 @@ def build_run_summary(
     overfitting: Overfitting | None = None,
     finished: bool = False,
 ) -> RunSummary:
-    """The outcome of `job` so far."""
+    """The outcome of `run` so far."""
     best = min(epochs, key=lambda e: e.validation_loss)
     batches = run.plan.batches
     baselines = run.store.info.ngram_baselines

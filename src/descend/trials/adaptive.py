@@ -47,7 +47,7 @@ class TrialScheduler(Protocol):
 
 
 def run_adaptive_trials(scheduler: TrialScheduler, workers: int) -> None:
-    """Train what `steering` asks for until it asks for nothing more, `workers` at a time.
+    """Train what `scheduler` asks for until it asks for nothing more, `workers` at a time.
 
     An arm that fails is told to it; any other fault is raised. Ctrl-C ends the processes at once.
     """

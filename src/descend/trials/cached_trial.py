@@ -21,10 +21,10 @@ def run_trial(
     on_evaluation: EvalCallback | None = None,
     on_fraction: FractionCallback | None = None,
 ) -> TrialResult:
-    """The outcome of `arm`: from the cache, or trained in this process and kept there.
+    """The outcome of `spec`: from the cache, or trained in this process and kept there.
 
-    `moved` is told how far it is, and `seen` may end it early (`trials.trial`); what came of it is
-    then kept as what it is, the outcome of an arm that stops there.
+    `on_fraction` is told how far it is, and `on_evaluation` may end it early (`trials.trial`); what
+    came of it is then kept as what it is, the outcome of an arm that stops there.
     """
     from descend.trials.trial import ignore_progress, never_stop, train_trial
 
@@ -36,7 +36,7 @@ def run_trial(
 
 
 def cache_result(result: TrialResult) -> None:
-    """Put `outcome` into the cache."""
+    """Put `result` into the cache."""
     write_file_atomic(_file(result.key), msgspec.json.encode(result))
 
 

@@ -89,7 +89,7 @@ def run_trials(
 
 
 def worker_count(arms: Sequence[TrialSpec], requested: int | None = None) -> int:
-    """How many of `arms` `run_arms` trains at a time: as many as there is room for, unless asked;
+    """How many of `arms` `run_trials` trains at a time: as many as there is room for, unless asked;
     on a cluster by the room that it has in all."""
     if not ray_address() or not arms:
         return local_worker_count(arms, requested)

@@ -68,8 +68,8 @@ def run_on_ray(
     done: Callable[[str, TrialResult], None],
     on_fraction: Callable[[str, float], None],
 ) -> None:
-    """Carry `arms` out on the cluster, at `most` so many at a time; `done` is called here, with
-    each as it comes, and `moved` on the way.
+    """Carry `arms` out on the cluster, at `max_running` so many at a time; `done` is called here,
+    with each as it comes, and `on_fraction` on the way.
 
     Raises the first error met, and cancels the others; so does Ctrl-C.
     """
@@ -144,7 +144,7 @@ def _on_gpu(device: str) -> bool:
 
 
 def _portable_spec(spec: TrialSpec) -> TrialSpec:
-    """`arm` as any machine understands it: paths whole, the device decided. Of several GPUs Ray
+    """`spec` as any machine understands it: paths whole, the device decided. Of several GPUs Ray
     shows a task the one that it may use."""
     source = resolve_corpus(spec.config["corpus_dir"])
     config = dict(spec.config)
@@ -163,7 +163,8 @@ def _whole(path: str) -> str:
 
 def _run_remote_trial(line: bytes, key: str, progress_actor: Any, name: str) -> bytes:
     """What a machine of the cluster does: train the arm of `line`, which must be that of `key`
-    there as well; returns a `Message`. `ear` is told how far it is, by its `name`."""
+    there as well; returns a `WorkerMessage`. `progress_actor` is told how far it is, by its
+    `name`."""
     from descend.trials.worker_main import run_trial_catching_errors
 
     spec = msgspec.json.decode(line, type=TrialSpec)
@@ -200,7 +201,7 @@ def _versions() -> str:
 def _connected() -> Any:
     """Ray, connected to the cluster; it stays so until this process ends.
 
-    `MissingExtraError` without Ray, `ConfigError` where no cluster answers.
+    `MissingDependencyError` without Ray, `ConfigError` where no cluster answers.
     """
     address = ray_address()
     try:

@@ -50,7 +50,7 @@ def train_trial(
 ) -> TrialResult:
     """Carry `spec` out. The thread count of torch is left as it was found.
 
-    One that `seen` ended has the outcome, and the key, of the arm that stops there.
+    One that `on_evaluation` ended has the outcome, and the key, of the arm that stops there.
     """
     with restore_process_state():
         ready = prepare_trial(spec)
@@ -107,8 +107,8 @@ def _train_and_evaluate(
     on_evaluation: EvalCallback,
     on_fraction: FractionCallback,
 ) -> tuple[list[EvalPoint], TrialEvaluation | None, int | None, float]:
-    """Train to the last step, or to where `seen` ends it; the points, the last finite judgment,
-    where it diverged, and the seconds of training."""
+    """Train to the last step, or to where `on_evaluation` ends it; the points, the last finite
+    judgment, where it diverged, and the seconds of training."""
     parts = evaluation_segments(ready.store, ready.spec.evaluation_tokens)
     every, last_step = ready.spec.evaluate_every, ready.last_step
     curve: list[EvalPoint] = []
@@ -139,7 +139,7 @@ def _train_and_evaluate(
 
 
 def _throttle(on_fraction: FractionCallback) -> FractionCallback:
-    """`moved`, called every few seconds however often this is."""
+    """`on_fraction`, called every few seconds however often this is."""
     said = time.monotonic()
 
     def seldom(fraction: float) -> None:

@@ -1,4 +1,4 @@
-"""What a trial is asked to be (`Arm`) and what came of it (`Outcome`): plain data, no torch.
+"""A trial as it is asked for (`TrialSpec`), and its result (`TrialResult`): plain data, no torch.
 
 Two arms with the same seed and text share their initial weights (where the shapes agree), the
 order of their data and the held-out text they are judged on: pairs are made by seed.
@@ -35,7 +35,7 @@ computes."""
 
 
 class TrialSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One run to be made: what is trained, on how much text, how far. Made by `arm_of`."""
+    """One run to be made: what is trained, on how much text, how far. Made by `make_trial_spec`."""
 
     config: dict[str, Any]
     """`RunConfig.model_dump(mode="json")`, the seed included."""
@@ -79,7 +79,7 @@ class EvalPoint(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
     """Tokens trained on so far, repeats counted."""
     seconds: float
-    """Of training so far, as in `Outcome`."""
+    """Of training so far, as in `TrialResult`."""
     train_loss: float
     """Mean over the steps since the last point."""
     validation_loss: float

@@ -158,7 +158,7 @@ def run_in_worker_pool(
 
 
 def start_worker(*arguments: str) -> subprocess.Popen[bytes]:
-    """A process that waits for arms; `words` stand behind its name."""
+    """A process that waits for arms; `arguments` stand behind its name."""
     # Where the package was found without PYTHONPATH, a child in the same Python finds it as well,
     # unless the caller changed sys.path; with this it finds the same one in any case.
     path = [str(Path(errors.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from descend import run
@@ -18,6 +19,7 @@ from descend.report.html.run_report import run_report
 from descend.report.html.sections.diagnosis import diagnosis_section
 from descend.report.html.sections.summary import next_step
 from descend.report.html.write import write_report
+from descend.report.text.run_summary import MIN_LOSS_DIFFERENCE_NATS, next_commands
 from descend.runs.recorded_run import open_recorded_run
 from descend.runs.run_files import REPORT
 
@@ -66,6 +68,14 @@ def test_next_step_follows_diagnosis(trained: Path) -> None:
     both = next_step(opened, diagnosis(LITTLE_TEXT, LARGE_VOCABULARY))
     assert both.startswith("get more text; meanwhile train again with vocab_size = 257, `descend")
     assert "descend generate" in next_step(opened)
+
+
+def test_next_step_after_little_learning_is_that_of_the_terminal(trained: Path) -> None:
+    opened = open_recorded_run(trained)
+    loss = opened.ngram_baselines["unigram"] - 0.5 * MIN_LOSS_DIFFERENCE_NATS
+    summary = msgspec.structs.replace(opened.summary, validation_loss=loss)
+    assert next_commands(summary).startswith("next: descend diagnose")
+    assert next_step(opened.with_parts(summary=summary)).startswith("find out why")
 
 
 def test_diverged_report_suggests_no_command_that_needs_a_model(tiny: dict[str, Any]) -> None:

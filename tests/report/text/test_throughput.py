@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import statistics
+import time
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,18 @@ def test_time_left_never_exceeds_the_time_limit() -> None:
         clock.now += 1.0
         remaining.add(step_of(number, 1.0))
     assert remaining.seconds() == pytest.approx(51.0)
+
+
+def test_cost_of_an_estimate_does_not_grow_with_the_run() -> None:
+    """It is made in each step: in a long run of short steps it must not take their time."""
+    remaining = RemainingTime(10**6, lambda step, total: 1, 1.0, None, Clock())
+    chance = random.Random(0)
+    for number in range(1, 50_001):
+        remaining.add(step_of(number, chance.uniform(0.005, 0.015)))
+    began = time.process_time()
+    for _ in range(20):
+        assert remaining.step_seconds() == pytest.approx(0.01, rel=0.1)
+    assert (time.process_time() - began) / 20 < 0.002
 
 
 def test_time_left_follows_the_end_that_overfitting_sets() -> None:

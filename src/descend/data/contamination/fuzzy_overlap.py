@@ -144,7 +144,7 @@ def _stands(runs: Hashes, shingle_index: _ShingleIndex, times: int) -> bool | No
 
 
 def _together(begins: Positions, numbers: Positions, min_runs: float) -> int | None:
-    """Return a place where `least` different runs would have the passage begin, give or take
+    """Return a place where `min_runs` different runs would have the passage begin, give or take
     `MAX_ALIGNMENT_DRIFT` words; None where there is none."""
     if len(np.unique(numbers)) < min_runs:
         return None
@@ -179,7 +179,7 @@ def _tokens_per_segment(validation_sample: Tokens, decode: Decode) -> int | None
 
 
 def _sample_segments(tokens: Tokens, length: int, max_segments: int) -> Iterator[Tokens]:
-    """Whole passages, all of them or `most`, evenly spread."""
+    """Whole passages, all of them or `max_segments`, evenly spread."""
     there = len(tokens) // length
     for number in np.unique(np.linspace(0, there - 1, min(max_segments, there)).astype(np.int64)):
         yield tokens[number * length : (number + 1) * length]
@@ -201,7 +201,7 @@ def hash_shingles(ids: list[int]) -> Hashes:
 def _look_for(
     train: Tokens, decode: Decode, numbers: dict[str, int], hashes: Hashes
 ) -> _ShingleIndex:
-    """Where each of the `wanted` hashes, which are sorted, stands in the training text."""
+    """Where each of the sorted `hashes` stands in the training text."""
     which, where, before = [], [], 0
     for first in range(0, len(train), CHUNK):
         said = normalize_words(decode(train[first : first + CHUNK].tolist()))

@@ -91,7 +91,7 @@ class CodePages:
         return max(self.nats, key=self.nats.__getitem__, default=None)
 
     def choose(self, declared: str | None) -> str | None:
-        """`wanted`, unless another is likelier by the evidence of five signs; else the best."""
+        """`declared`, unless another is likelier by the evidence of five signs; else the best."""
         best = self.best
         if best is None or declared not in self.nats:
             return best

@@ -92,7 +92,7 @@ def _said(cue: list[str]) -> Iterator[str]:
 
 
 def whole_text(pieces: Iterator[str], name: str, max_bytes: int) -> str:
-    """The joined pieces; raises `CorpusError` beyond `most` characters."""
+    """The joined pieces; raises `CorpusError` beyond `max_bytes` characters."""
     chunks: list[str] = []
     length = 0
     for piece in pieces:

@@ -90,7 +90,9 @@ DROPOUT = 0.2
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """What half the text costs, then what fewer passes and dropout make good."""
     num_epochs = config.epoch or 1
-    turned = measurement_value(measurements, "validation_loss_increase_after_best") > OVERFITTING_RISE
+    turned = (
+        measurement_value(measurements, "validation_loss_increase_after_best") > OVERFITTING_RISE
+    )
     half = TreatmentChange(
         "half the text",
         {},
@@ -118,11 +120,11 @@ def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChang
 def adding_over_halving(num_epochs: float) -> float:
     """What more text gains, of what half of it costs, at equal tokens (0 and up).
 
-    More: as much as makes a single pass of `passes`, at most `MOST_MORE` times, as a model is made
-    up to so many times as wide. The loss follows the logarithm of what the text is worth, its
+    More: as much as makes a single pass of `num_epochs`, at most `MAX_MORE` times, as a model is
+    made up to so many times as wide. The loss follows the logarithm of what the text is worth, its
     tokens times w(P) for P passes, w(P) = 1 + R (1 - exp(-(P - 1) / R)) (Muennighoff et al. 2023):
-    few passes are nearly as good as fresh text, so that a run of two has little to gain, and one
-    of many more than halving costs.
+    few passes are nearly as good as fresh text, so that a run of two has little to gain, and one of
+    many more than halving costs.
     """
 
     more = max(1.0, min(MAX_MORE, num_epochs))
@@ -165,8 +167,8 @@ often of real text with this bound as without, and nearly four times as often of
 
 
 def min_run_fraction(num_epochs: float) -> float:
-    """Share of a run of so many passes from which half the text costs `SHOWN` of what it does in
-    all of it: in less than a pass over half the text none of it comes twice."""
+    """Share of a run of so many passes from which half the text costs `MIN_COST_FRACTION` of what
+    it does in all of it: in less than a pass over half the text none of it comes twice."""
     fractions = [n / 100 for n in range(1, 101)]
     whole = MIN_COST_FRACTION * _cost_of_halving(num_epochs)
     return next(s for s in fractions if _cost_of_halving(s * num_epochs) >= whole)

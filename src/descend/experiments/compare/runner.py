@@ -56,7 +56,7 @@ def plan_comparison(
     points: int = 1,
     evaluation_tokens: int = EVALUATION_TOKENS,
 ) -> ComparisonPlan:
-    """The runs of `contestants` with `seeds` each, `points` judgments along each.
+    """The runs of `comparison_arms` with `seeds` each, `points` judgments along each.
 
     With no `budget`, each has what the first one needs for its epochs. `ConfigError` for a budget
     that is none, is too small for a step or stands beside epochs, or for epochs that would be

@@ -38,7 +38,7 @@ def _holds(cause: str, diagnosis: Diagnosis) -> str | None:
                 format_measurement(e.metric, e.value, e.unit) for e in finding.evidence
             )
             return (
-                f"The diagnosis of this run found it, with confidence {finding.probability:.2f}."
+                f"The diagnosis of this run found it ({finding.probability:.0%} sure)."
                 + (f" Evidence: {evidence}." if evidence else "")
                 + _tried(finding.trial)
                 + f" Remedy: {finding.advice.rstrip('.')}."

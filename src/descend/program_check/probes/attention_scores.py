@@ -164,7 +164,7 @@ def _number(value: Any) -> float | None:
 
 
 def trace_attention_scores(program: Program) -> tuple[AttentionScore, ...]:
-    """Every softmax over scores in one forward; `CannotTell` where there is none."""
+    """Every softmax over scores in one forward; `UndeterminedError` where there is none."""
     net = program.run_probe_once(make_network_handle)
     weights = {p.untyped_storage().data_ptr() for p in program.model.parameters()}
     fast = torch.backends.mha.get_fastpath_enabled()

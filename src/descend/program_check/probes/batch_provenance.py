@@ -91,7 +91,8 @@ class RowPositions:
 
 
 def locate_rows(program: Program) -> RowPositions:
-    """Find the rows of the first batches in the program's text; `CannotTell` where they are not."""
+    """Find the rows of the first batches in the program's text; `UndeterminedError` where they are
+    not."""
     batches = program.run_probe_once(first_batch_rows)
     width = batches[0].shape[1]
     flat = [row for batch in batches if batch.shape[1] == width for row in batch][:MAX_ROWS]

@@ -30,7 +30,7 @@ def call_part(program: Program, part: str, /, *things: Any, **more: Any) -> Any:
     """Call the function `part`: arguments by the names of the program's own, the rest are `things`.
 
     A single pair or dictionary is spread over arguments where the function has room for it.
-    `CannotTell` when it raises or asks for something unknown.
+    `UndeterminedError` when it raises or asks for something unknown.
     """
     function = program.get(part)
     try:

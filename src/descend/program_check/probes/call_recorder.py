@@ -128,7 +128,7 @@ def record_calls(model: nn.Module) -> Iterator[CallRecorder]:
 
 
 def _read_at(model_call: ModelCall, logits: Tensor) -> None:
-    """Have `seen` filled once a gradient comes back to `logits`."""
+    """Have `model_call` filled once a gradient comes back to `logits`."""
     if logits.requires_grad:
         plain = logits.detach()
         logits.register_hook(lambda gradient: read_gradient(model_call, plain, gradient))  # type: ignore[no-untyped-call]
@@ -228,7 +228,7 @@ def loss_of(output: Any) -> Tensor | float | None:
 
 @torch.no_grad()
 def read_gradient(call: ModelCall, logits: Tensor, gradient: Tensor) -> None:
-    """Fill `seen` from the gradient at its logits."""
+    """Fill `call` from the gradient at its logits."""
     vocabulary = logits.shape[-1]
     rows = logits.numel() // vocabulary
     num_rows = max(1, min(rows, MAX_NUMBERS // vocabulary))

@@ -25,7 +25,7 @@ class DataSource:
 
 
 def read_first_batches(program: Program) -> DataSource:
-    """The first batches of `program`; `CannotTell` where it has none."""
+    """The first batches of `program`; `UndeterminedError` where it has none."""
     source = program.get("batches")
     try:
         if not callable(source) or isinstance(source, Iterable):

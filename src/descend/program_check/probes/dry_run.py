@@ -99,7 +99,8 @@ def dry_run(program: Program) -> DryRun:
 
 
 def run_steps(program: Program, calls: int | None) -> DryRun:
-    """`calls` calls of `step`, as many as are cheap without; `CannotTell` when the first fails."""
+    """`calls` calls of `step`, as many as are cheap without; `UndeterminedError` when the first
+    fails."""
     program.get("step")
     batches = (
         list(program.run_probe_once(read_first_batches).batches) if program.has("batches") else []

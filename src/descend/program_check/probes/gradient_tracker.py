@@ -76,7 +76,7 @@ class GradientTracker:
 def _parts(
     gradient: Tensor, came: Tensor, stale_gradient: Tensor | None
 ) -> tuple[float | None, float | None]:
-    """`held` as new x came + old x left, by least squares: (new, old); None: not to be told."""
+    """`gradient` as new x came + old x left, by least squares: (new, old); None: not to be told."""
     g, s = gradient.detach().double().flatten(), came.double().flatten()
     if not (torch.isfinite(g).all() and torch.isfinite(s).all()) or not s.any():
         return None, None

@@ -31,7 +31,8 @@ class LossProbe:
 
 
 def probe_losses(program: Program) -> tuple[LossProbe, ...]:
-    """One lesson for each part of the program that computes a loss; `CannotTell` without any."""
+    """One lesson for each part of the program that computes a loss; `UndeterminedError` without
+    any."""
     probes: list[LossProbe] = []
     reasons: list[str] = []
     for of in (probe_loss_function, probe_training_step, probe_model_loss):

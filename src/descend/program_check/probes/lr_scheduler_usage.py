@@ -107,7 +107,7 @@ MAX_EPOCH = 5_000
 
 
 def batches_an_epoch(program: Program) -> int | None:
-    """Batches until they end; None if they do not within `LONGEST_EPOCH`, or cannot be counted."""
+    """Batches until they end; None if they do not within `MAX_EPOCH`, or cannot be counted."""
     batches = program.get("batches")
     if hasattr(batches, "__len__"):
         return len(batches)

@@ -64,7 +64,7 @@ class NetworkHandle:
 
 
 def make_network_handle(program: Program) -> NetworkHandle:
-    """Find out how to call the network; `CannotTell` where that fails."""
+    """Find out how to call the network; `UndeterminedError` where that fails."""
     problems: list[str] = []
     forward_calls = list(
         _find_forward_calls(program, problems)

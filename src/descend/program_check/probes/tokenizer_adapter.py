@@ -20,7 +20,7 @@ class TokenizerAdapter:
 
 
 def adapt_tokenizer(program: Program) -> TokenizerAdapter:
-    """The program's tokenizer; `CannotTell` where it is of no known form."""
+    """The program's tokenizer; `UndeterminedError` where it is of no known form."""
     tokenizer = program.get("tokenizer")
     encode, decode = getattr(tokenizer, "encode", None), getattr(tokenizer, "decode", None)
     if isinstance(tokenizer, dict):

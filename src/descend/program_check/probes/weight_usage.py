@@ -53,7 +53,7 @@ def looks_untrained(model: nn.Module) -> bool:
 
 
 def weights_affecting_logits(program: Program, names: list[str]) -> list[str]:
-    """Those of `names` that the logits depend on; `CannotTell` where it cannot be asked."""
+    """Those of `names` that the logits depend on; `UndeterminedError` where it cannot be asked."""
     net = program.run_probe_once(make_network_handle)
     weights = dict(program.model.named_parameters())
     affecting_names = []

@@ -46,7 +46,7 @@ def write_report(what: Path, output: Path | None = None) -> WrittenReport:
     """Write the report on `what`, the folder of a run or an experiment, to `output` or there.
 
     Raises `RunFolderError` where there is neither, `UserError` where another file would be
-    overwritten, `DiskError` if the disk refuses.
+    overwritten, `DiskWriteError` if the disk refuses.
     """
     folder = what.parent if what.name in EXPERIMENTS and what.is_file() else what
     if not folder.is_dir():

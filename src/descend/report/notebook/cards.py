@@ -258,7 +258,7 @@ def epoch_row(e: Epoch) -> tuple[str, ...]:
 
 
 def subsample_epochs(epochs: Sequence[Epoch], best: int) -> list[Epoch]:
-    """At most `MOST_EPOCHS` of them, evenly picked, with the first, the best and the last."""
+    """At most `MAX_EPOCHS` of them, evenly picked, with the first, the best and the last."""
     if len(epochs) <= MAX_EPOCHS:
         return list(epochs)
     last = len(epochs) - 1

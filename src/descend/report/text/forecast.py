@@ -67,7 +67,7 @@ MAX_LINES = 12
 
 
 def _a_few(epochs: list[EpochForecast]) -> list[EpochForecast]:
-    """All, or about `MOST_LINES` evenly spread with the last."""
+    """All, or about `MAX_LINES` evenly spread with the last."""
     every = -(-len(epochs) // MAX_LINES)
     return [a for i, a in enumerate(epochs) if (len(epochs) - 1 - i) % every == 0]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from descend.experiments.compare.finished_runs import FinishedComparison
 from descend.report.text.experiments import table
 from descend.runs.run_list import MODELS, ListedRun
-from descend.units import format_duration
+from descend.units import format_duration, quoted
 
 NO_VALUE = "–"
 
@@ -32,7 +32,9 @@ def listing_text(runs: Sequence[ListedRun], folder: Path) -> str:
     ]  # fmt: skip
     listing = table(head, rows, num_text_columns=4)
     legend = "size: parameters; bits/byte: validation loss per byte of text (lower is better)"
-    return f"{listing}\n\n{legend}\n`descend show {Path(runs[-1].run).name}` shows the newest run."
+    newest = Path(runs[-1].run)
+    name = newest.name if newest.parent == MODELS else str(newest)  # a name is looked up there
+    return f"{listing}\n\n{legend}\n`descend show {quoted(name)}` shows the newest run."
 
 
 def _format_setting(value: str) -> str:

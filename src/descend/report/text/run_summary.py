@@ -120,9 +120,8 @@ def what_it_means(summary: RunSummary) -> str:
     """What that quality says of the model, in a sentence or two."""
     if has_failed(summary):
         return "It has learned nothing. The most likely cause is the learning rate."
-    unigram, bigram = summary.ngram_baselines["unigram"], summary.ngram_baselines["bigram"]
-    loss = summary.validation_loss
-    if loss >= unigram - MIN_LOSS_DIFFERENCE_NATS:
+    bigram, loss = summary.ngram_baselines["bigram"], summary.validation_loss
+    if has_learned_little(summary):
         learned = "It has learned almost nothing yet."
     elif loss >= bigram - MIN_LOSS_DIFFERENCE_NATS:
         learned = "It has learned token frequencies but little context."
@@ -155,6 +154,11 @@ def has_failed(summary: RunSummary) -> bool:
     return summary.validation_loss > summary.ngram_baselines["uniform"] + 1.0
 
 
+def has_learned_little(summary: RunSummary) -> bool:
+    """Return whether the loss is not clearly below that of the unigram baseline."""
+    return summary.validation_loss >= summary.ngram_baselines["unigram"] - MIN_LOSS_DIFFERENCE_NATS
+
+
 def _failure(summary: RunSummary) -> str:
     return (
         f"Training diverged: the validation loss is {summary.validation_loss:.4g} "
@@ -165,7 +169,7 @@ def _failure(summary: RunSummary) -> str:
 def next_commands(summary: RunSummary) -> str:
     """What to type next, with a prompt in the language of the text."""
     folder = summary.model_dir
-    if summary.validation_loss >= summary.ngram_baselines["unigram"] - MIN_LOSS_DIFFERENCE_NATS:
+    if has_learned_little(summary):
         return f"next: descend diagnose {quoted(folder)}"
     return f"next: {generate_command(folder, summary.samples)}"
 

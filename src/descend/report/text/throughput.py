@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections import deque
 from collections.abc import Callable
 
 from descend.runs.events import (
@@ -26,6 +27,10 @@ SETTLING = 3
 
 MIN_WINDOW = 30
 """Steps whose mean is the step time, where as many were made: fewer scatter."""
+
+MAX_STORED_STEPS = 600
+"""Steps that are stored, of whose later half the mean is taken. The estimate is made anew in each
+step, so its cost must not grow with the run."""
 
 MIN_SETTLED, SLOW_START_RATIO = 6, 1.5
 """Steps from which a slow start can be told, and times the median that makes a step slow."""
@@ -62,7 +67,7 @@ class RemainingTime:
         self._clock = clock
         self._last_event = clock()
         self._step = 0
-        self._step_seconds: list[float] = []
+        self._step_seconds: deque[float] = deque(maxlen=MAX_STORED_STEPS)
         self._pause = 0.0
         self._evaluation_seconds: float | None = None
         self._work_seconds = 0.0
@@ -95,7 +100,7 @@ class RemainingTime:
 
     def step_seconds(self) -> float | None:
         """Return the mean seconds of recent steps, or None for the first few."""
-        settled = _without_slow_start(self._step_seconds[SETTLING:])
+        settled = _without_slow_start(list(self._step_seconds)[SETTLING:])
         if not settled:
             return None
         recent = settled[-max(MIN_WINDOW, len(settled) // 2) :]

@@ -110,7 +110,8 @@ def estimate_remaining_seconds(
     costs: Mapping[str, float], fractions: Mapping[str, float], seconds: float, count: int
 ) -> float | None:
     """What is left of runs that each cost so much, `count` at a time, when in `seconds` these
-    `shares` of them were made; None where nothing was. At least what the longest of them needs."""
+    `fractions` of them were made; None where nothing was. At least what the longest of them
+    needs."""
     made = sum(costs[key] * fraction for key, fraction in fractions.items())
     if made <= 0:
         return None

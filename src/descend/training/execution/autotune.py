@@ -152,8 +152,8 @@ def _maybe_compile(
 
 
 def _try_compiled(execution: Execution, inputs: StepInputs) -> TuningResult:
-    """How fast `way` is, and unless it is forced the same not compiled, both with as many sequences
-    as in training; no times where this machine cannot compile: training does not need it.
+    """How fast `execution` is, and unless it is forced the same not compiled, both with as many
+    sequences as in training; no times where this machine cannot compile: training does not need it.
     `ConfigError` if compiling is forced."""
     config = inputs.config
     plainly = msgspec.structs.replace(execution, compiled=False)

@@ -115,7 +115,7 @@ def time_training_step(
     """Seconds per token of forward and backward, and seconds of an update: the fastest of a few
     after one to warm up; only that one if it took more than `limit` a token.
 
-    Each of the few is one step, or the mean of as many as take `least` seconds by `clock`.
+    Each of the few is one step, or the mean of as many as take `min_seconds` seconds by `clock`.
     """
     torch.manual_seed(0)
     torch.set_num_threads(execution.threads)
@@ -164,15 +164,15 @@ def _wait_for(device: str) -> None:
 
 
 def _with_fewer_threads(execution: Execution) -> list[Execution]:
-    """`way` as it is, and on fewer threads: each step waits for the slowest of them, so with one
-    core taken by another program all but one thread may wait for the last one's turn."""
+    """`execution` as it is, and on fewer threads: each step waits for the slowest of them, so with
+    one core taken by another program all but one thread may wait for the last one's turn."""
     counts = dict.fromkeys((execution.threads // 2, execution.threads - 1, execution.threads))
     # The fewest first: where they are enough, more of them are hopeless, and seen to be so sooner.
     return [msgspec.structs.replace(execution, threads=n) for n in counts if n >= 1]
 
 
 def try_threads(execution: Execution, inputs: StepInputs) -> TuningResult:
-    """`way` on as many threads as are quickest beside what else the cores do now."""
+    """`execution` on as many threads as are quickest beside what else the cores do now."""
     min_threads_execution, *more = _with_fewer_threads(execution)
     best = time_candidates([min_threads_execution], inputs)
     few = max(1, min(inputs.config.micro_batch_size, PILOT_TOKENS // inputs.config.seq_len))

@@ -40,7 +40,7 @@ def estimate_trial_seconds(arms: Sequence[TrialSpec]) -> dict[str, float]:
 
 
 def measure_step_time(spec: TrialSpec) -> StepTime:
-    """Time a step of the network of `arm`; remembered for its shape and batch."""
+    """Time a step of the network of `spec`; remembered for its shape and batch."""
     from descend.trials.prepared_trial import prepare_trial
 
     return get_step_time(prepare_trial(spec))

@@ -123,7 +123,7 @@ def clock_resolution(clock: Callable[[], float]) -> float:
 
 
 def _has_contention(execution: Execution) -> bool:
-    """Whether others have the cores that `way` needs."""
+    """Whether others have the cores that `execution` needs."""
     num_spare_cores = available_cores() - (execution.threads if execution.device == "cpu" else 1)
     return count_active_cores() > num_spare_cores + CONTENTION_CORE_THRESHOLD
 

@@ -12,6 +12,7 @@ from descend.report.text.run_summary import format_rollback, overfitting_line
 from descend.runs.event_tail import EventTail
 from descend.runs.events import (
     CheckpointSaved,
+    EndStepChosen,
     Epoch,
     Event,
     Overfitting,
@@ -57,6 +58,8 @@ class RunFeed:
         self.messages: list[tuple[int, str]] = []
         self.stopped: TrainingStopped | None = None
         self.checkpoint_step = 0
+        self.end_step: int | None = None
+        """The last step, where the run has chosen it on its way."""
         self.has_started = False
 
     def poll(self) -> None:
@@ -96,6 +99,10 @@ class RunFeed:
             self.messages.append((event.step, format_rollback(event)))
         elif isinstance(event, Overfitting):
             self.messages.append((event.step, overfitting_line(event)))
+            if event.decay_steps:
+                self.end_step = event.step + event.decay_steps
+        elif isinstance(event, EndStepChosen):
+            self.end_step = event.end_step
 
     def _drop_after(self, step: int) -> None:
         if not self.points or self.points[-1][0] <= step:

@@ -163,7 +163,7 @@ class RunViews:
         run = RecordedRun(folder)
         metadata = run.metadata
         summary = read_summary(folder) if has_summary(folder) else None
-        total = total_steps(metadata)
+        total = feed.end_step or total_steps(metadata)
         return fields | {
             "text": Path(str(metadata.corpus["corpus"])).name,
             "started_at": metadata.saved_at,

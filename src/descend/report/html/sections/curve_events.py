@@ -12,7 +12,7 @@ from descend.training.lr_schedule import schedule_phases
 
 
 def curve_events(run: RecordedRun) -> list[VerticalLine]:
-    """Phases of the schedule, and rescues by the number of their row in `rescues`."""
+    """Phases of the schedule, and rescues by the number of their row in `rollback_blocks`."""
     return [*_phases(run), *_rollback_marks(run)]
 
 

@@ -54,7 +54,7 @@ def diagnosis_section(diagnosis: Diagnosis) -> Section:
 
 
 def _finding(finding: Finding) -> list[ReportBlock]:
-    title = f"{humanize_name(finding.cause).capitalize()}, confidence {finding.probability:.2f}"
+    title = f"{humanize_name(finding.cause).capitalize()} ({finding.probability:.0%} sure)"
     tried = f"Proof: {format_trial(finding.trial)}. " if finding.trial else ""
     keys = f": {assignments(finding.recommended_config)}" if finding.recommended_config else ""
     blocks: list[ReportBlock] = [
@@ -68,7 +68,7 @@ def _finding(finding: Finding) -> list[ReportBlock]:
 def _evidence_table(caption: str, evidence: list[Evidence], folded: bool) -> ReportTable:
     with_reasons = any(e.reason for e in evidence)
     columns = [TableColumn("signal", False), TableColumn("value"), TableColumn("unit", False),
-               TableColumn("healthy", False)]  # fmt: skip
+               TableColumn("normal", False)]  # fmt: skip
     if with_reasons:
         columns.append(TableColumn("which means", False))
     rows = tuple(

@@ -8,7 +8,7 @@ from descend.handbook.run_notes.wording import generate_command
 from descend.report.html.charts import BETTER, Axis, bars
 from descend.report.html.page import Fact, Facts, Figure, Paragraph, Section
 from descend.report.text.diagnosis import assignments, headline
-from descend.report.text.run_summary import how_good, what_it_means
+from descend.report.text.run_summary import has_learned_little, how_good, what_it_means
 from descend.runs.recorded_run import RecordedRun
 from descend.runs.suggestions import lacks_model, suggest_fix
 from descend.units import format_bytes, format_duration, perplexity, quoted
@@ -61,7 +61,7 @@ def next_step(run: RecordedRun, diagnosed: Diagnosis | None = None) -> str:
         return suggest_fix(run.folder)
     if diagnosed and diagnosed.causes:
         return diagnosed.causes[0].advice.rstrip(".")
-    if not diagnosed and run.summary.validation_loss >= run.ngram_baselines["unigram"]:
+    if not diagnosed and has_learned_little(run.summary):
         return f"find out why with `descend diagnose {name}`"
     generate = generate_command(run.folder, run.summary.samples)
     if diagnosed:
