@@ -18,8 +18,9 @@ $(VENV)/installed: pyproject.toml constraints.txt
 run: install
 	$(VENV)/bin/descend train
 
+# One process a core, each file in one of them. One thread a process: the cores are in use already.
 test: install
-	$(PY) -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not slow" --numprocesses logical --dist loadfile
 
 test-slow: install
 	$(PY) -m pip install --quiet --constraint constraints.txt --group trainers
