@@ -12,7 +12,6 @@ import pytest
 
 from descend.diagnosis import causes
 from descend.diagnosis.causes import CAUSES
-from descend.diagnosis.reference_ranges import PROTOTYPE
 from descend.handbook.cause_pages import cause_and_bug_pages
 from descend.handbook.metric_glossary import PAGE_METRICS
 from descend.handbook.page_lookup import load_all_pages
@@ -125,4 +124,3 @@ def test_cause_page_labels_guessed_thresholds(cause: causes.Cause) -> None:
 def test_prototype_description_matches_decision() -> None:
     decisions = (ROOT / "docs" / "decisions.md").read_text(encoding="utf-8")
     assert "Neither script nor raw\nlosses were kept" in decisions
-    assert "not kept" in PROTOTYPE

@@ -218,7 +218,7 @@ def accuracy(raw: Raw) -> list[str]:
 
 def overlap(raw: Raw) -> str:
     part = raw.info["corpus"]["contamination_fraction"]
-    return f"{part:.1%} of the held-out" if 0 < part < 0.1 else f"{part:.0%} of the held-out"
+    return f"{part:.1%} of the validation" if 0 < part < 0.1 else f"{part:.0%} of the validation"
 
 
 def entropy(raw: Raw) -> list[str]:
@@ -396,7 +396,7 @@ def memory(raw: Raw) -> list[str]:
 
 def copied(raw: Raw) -> list[str]:
     part = raw.info["corpus"]["contamination_fraction"]
-    return [f"{part:.0%} of the held-out tokens", f"--seed {raw.config['seed'] + 1}"]
+    return [f"{part:.0%} of the validation tokens", f"--seed {raw.config['seed'] + 1}"]
 
 
 EXPECTED: dict[str, Expected] = {

@@ -14,7 +14,7 @@ from rich.markdown import Markdown
 import descend
 from descend.config import RunConfig, make_config
 from descend.diagnosis.causes import CAUSES
-from descend.diagnosis.reference_ranges import PROTOTYPE, RANGE_SOURCES, range_source
+from descend.diagnosis.reference_ranges import FIRST_GUESS, RANGE_SOURCES, range_source
 from descend.diagnosis.reference_ranges import REFERENCE_RANGES as HEALTHY_RANGES
 from descend.errors import ConfigError, UserError
 from descend.handbook.metric_glossary import HEALTHY, PAGE_METRICS
@@ -177,9 +177,8 @@ def test_page_states_origin_of_reference_range() -> None:
         text = " ".join(page.sections["Typical values"].split())
         for reading in set(PAGE_METRICS[name]) & set(HEALTHY_RANGES):
             assert range_source(reading) in text
-            guessed += range_source(reading) == PROTOTYPE
+            guessed += range_source(reading) == FIRST_GUESS
     assert guessed >= 2
-    assert "prototype's first guess" in PROTOTYPE
 
 
 @pytest.mark.parametrize("key", RunConfig.model_fields)

@@ -59,24 +59,20 @@ OPTIMIZER_RANGES: dict[tuple[str, str], Range] = {
 """By metric and optimizer, where they are not those of the default optimizer."""
 
 FIRST_GUESS = "a first guess"
-PROTOTYPE = "a prototype's first guess, whose runs were not kept"
-FROM_HEALTHY_RUNS = "read off benchmarks/results/ranges/activations.json"
+MEASURED = "measured on runs of descend"
 
 RANGE_SOURCES: dict[str, str] = {
     "initial_loss_ratio": "around ln V, as in Karpathy's recipe",
-    "update_to_weight_ratio": PROTOTYPE,
-    "validation_loss_increase_after_best": PROTOTYPE,
-    "critical_step_multiplier_fresh": PROTOTYPE,
-    "max_attention_logit": FROM_HEALTHY_RUNS,
-    "attention_entropy_fraction": FROM_HEALTHY_RUNS,
-    "residual_stream_rms": FROM_HEALTHY_RUNS,
-    "dead_unit_fraction": FROM_HEALTHY_RUNS,
-    "effective_rank_fraction": FROM_HEALTHY_RUNS,
-    "fuzzy_contamination_fraction": "read off benchmarks/results/ranges/near_copies.json",
-    "rare_token_loss_fraction": "read off benchmarks/results/ranges/rare_tokens.json",
+    "max_attention_logit": MEASURED,
+    "attention_entropy_fraction": MEASURED,
+    "residual_stream_rms": MEASURED,
+    "dead_unit_fraction": MEASURED,
+    "effective_rank_fraction": MEASURED,
+    "fuzzy_contamination_fraction": MEASURED,
+    "rare_token_loss_fraction": MEASURED,
 }
-"""Where a range comes from, of those that are more than a first guess, or less: the prototype was a
-script that is gone (docs/decisions.md)."""
+"""Where a range comes from, if it is more than a first guess: the files activations.json,
+near_copies.json, and rare_tokens.json in benchmarks/results/ranges."""
 
 
 def format_range(value_range: Range) -> str:
@@ -85,6 +81,14 @@ def format_range(value_range: Range) -> str:
     if low is None:
         return "" if high is None else f"under {high:g}"
     return f"over {low:g}" if high is None else f"{low:g} to {high:g}"
+
+
+def format_reference_range(metric: str) -> str:
+    """Return the range of `metric` as text, with that of AdamW where it differs."""
+    text = format_range(reference_range(metric))
+    if (metric, "adamw") in OPTIMIZER_RANGES:
+        text += f" (AdamW: {format_range(reference_range(metric, 'adamw'))})"
+    return text
 
 
 def range_source(metric: str) -> str:

@@ -4,7 +4,12 @@ expects."""
 from __future__ import annotations
 
 from descend.diagnosis.cause import Cause, ExpectedRange
-from descend.diagnosis.reference_ranges import format_range, range_source, reference_range
+from descend.diagnosis.reference_ranges import (
+    format_range,
+    format_reference_range,
+    range_source,
+    reference_range,
+)
 
 PAGE_METRICS: dict[str, tuple[str, ...]] = {
     # Pages on signals.
@@ -138,7 +143,7 @@ def reference_range_text(page: str) -> str:
     whose numbers they are."""
     texts_by_source: dict[str, list[str]] = {}
     for metric in PAGE_METRICS[page]:
-        text = format_range(reference_range(metric))
+        text = format_reference_range(metric)
         if text:
             texts_by_source.setdefault(range_source(metric), []).append(
                 f"{metric.replace('_', ' ')} {text}"

@@ -223,7 +223,8 @@ def describe_seed_variance(run: RecordedRun) -> str:
 
 def _overlap(run: RecordedRun) -> str:
     part = float(run.metadata.corpus["contamination_fraction"])
-    return f"{format_percent(part)} of the held-out tokens stand in passages that training has too"
+    fraction = format_percent(part)
+    return f"{fraction} of the validation tokens are in passages that also occur in training"
 
 
 def _more_epochs(run: RecordedRun) -> Change:
