@@ -111,6 +111,7 @@ def test_a_stream_that_is_lost_takes_what_is_written(own_folder: Path) -> None:
 def test_hanging_up_only_sets_the_wish_and_nohup_stays(stopped: Any) -> None:
     from descend.training.stop_signals import defer_stop_signals
 
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup themselves
     with defer_stop_signals() as wish:
         signal.raise_signal(signal.SIGHUP)
         signal.raise_signal(signal.SIGHUP)
