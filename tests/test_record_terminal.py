@@ -30,6 +30,7 @@ tool = load_tool()
 def test_settle_lines_keeps_the_last_redraw() -> None:
     output = "a 10%\r\x1b[2Ka 90%\r\nb\r\n\x1b[1A\r\x1b[2Kc\r\n"
     assert tool.settle_lines(output) == ["a 90%", "c", ""]
+    assert tool.settle_lines("a\r\nbar\r\n\x1b[1A\x1b[2Kb") == ["a", "b"]
 
 
 def test_recording_is_an_svg_that_fetches_nothing() -> None:

@@ -23,7 +23,7 @@ COLUMNS = 80
 MAX_LINES = 40
 _FONT_FACE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 _CONTROL = re.compile(r"\x1b\[(?!\d*(?:;\d+)*m)[0-9;?]*[A-Za-z]")
-_LINE_UP = "\x1b[1A"
+_LINE_UP, _ERASE_LINE = "\x1b[1A", "\x1b[2K"
 
 
 def run_in_terminal(command: list[str]) -> str:
@@ -52,10 +52,10 @@ def run_in_terminal(command: list[str]) -> str:
 def settle_lines(output: str) -> list[str]:
     """Return the lines that stand at the end, after the redrawing of progress lines."""
     lines = [""]
-    for part in re.split(r"(\r?\n|\r|\x1b\[1A)", output):
+    for part in re.split(r"(\r?\n|\r|\x1b\[1A|\x1b\[2K)", output):
         if part.endswith("\n"):
             lines.append("")
-        elif part == "\r":
+        elif part in ("\r", _ERASE_LINE):
             lines[-1] = ""
         elif part == _LINE_UP:
             lines = lines[:-1] or [""]

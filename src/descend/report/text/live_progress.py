@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Column
 
 from descend.config import RunConfig
 from descend.data.token_store import TokenStore
@@ -130,11 +131,11 @@ def _lines(records: Iterator[Event], run: TrainingRun, console: Console) -> Iter
 def _bar(records: Iterator[Event], run: TrainingRun, console: Console) -> Iterator[Event]:
     columns = (
         SpinnerColumn(),
-        TextColumn("epoch {task.fields[epoch]}"),
+        _one_line("epoch {task.fields[epoch]}"),
         BarColumn(bar_width=None),
-        TextColumn("step {task.completed:,}/{task.total:,}  loss {task.fields[loss]}"),
-        TextColumn(" {task.fields[speed]} tokens/s "),
-        TextColumn("{task.fields[left]}"),
+        _one_line("step {task.completed:,}/{task.total:,}  loss {task.fields[loss]}"),
+        _one_line(" {task.fields[speed]} tokens/s "),
+        _one_line("{task.fields[left]}"),
     )
     remaining, curve = remaining_time(run), LossCurveRecorder(run.previous_epochs)
     total, epochs = run.plan.total_steps, run.plan.epochs
@@ -172,6 +173,11 @@ def _bar(records: Iterator[Event], run: TrainingRun, console: Console) -> Iterat
             yield record
     for line in format_loss_curve(curve.curve(), console.width):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _one_line(text: str) -> TextColumn:
+    """Return a column that never wraps: only the bar gives way."""
+    return TextColumn(text, table_column=Column(no_wrap=True))
 
 
 def _format_left(seconds: float | None) -> str:
