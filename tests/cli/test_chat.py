@@ -45,6 +45,11 @@ class Terminal:
         """Type `keys`."""
         os.write(self.file, keys.encode())
 
+    def interrupt(self) -> None:
+        """Press Ctrl-C once the prompt waits: Python may miss one that comes before."""
+        time.sleep(1)
+        self.type("\x03")
+
     def exit_code(self) -> int:
         """Wait for the end; the exit code."""
         try:
@@ -66,15 +71,16 @@ def test_chat_at_a_terminal(trained: Path) -> None:
     terminal.type("/nothing\n")
     terminal.read_until("There is no command /nothing.")
     terminal.read_until("> ")
-    terminal.type("half a li\x03")
+    terminal.type("half a li")
+    terminal.interrupt()
     terminal.read_until("Press Ctrl-C again to leave.")
     terminal.read_until("> ")
     terminal.type("The cat\n")  # the first Ctrl-C has cleared the line, and this one counts anew
     terminal.read_until("> ")
-    terminal.type("\x03")
+    terminal.interrupt()
     terminal.read_until("Press Ctrl-C again to leave.")
     terminal.read_until("> ")
-    terminal.type("\x03")
+    terminal.interrupt()
     assert terminal.exit_code() == 0
     assert "Traceback" not in terminal.text
 
