@@ -15,7 +15,6 @@ from __future__ import annotations
 import logging
 import math
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -41,6 +40,7 @@ from descend.runs.events import (
     TrainingStopped,
     Validation,
     WatchedStep,
+    current_time,
 )
 
 FLUSH_STEPS = 10
@@ -79,7 +79,7 @@ class TrainingWatch:
         self._pending: list[_PendingStep] = []
         self._began = self._written = time.perf_counter()
         self._log: EventLog | None = EventLog(folder)
-        self._append(TrainingStarted(0, _now()))
+        self._append(TrainingStarted(0, current_time()))
         outside = find_parameters_outside(model, optimizers)
         self._coverage: GradientCoverage | None = GradientCoverage(model, outside)
         if outside:
@@ -134,7 +134,7 @@ class TrainingWatch:
                 "The optimizer made no update, so the model did not change. Fix: call "
                 "optimizer.step() on the optimizer that is watched."
             )
-        self._append(TrainingStopped(self._updates, reason, _now()))
+        self._append(TrainingStopped(self._updates, reason, current_time()))
         if self._log is not None:
             self._log.close()
             self._log = None
@@ -308,7 +308,3 @@ def _new_folder(model: nn.Module) -> Path:
     while (folder := Path("watched_runs") / f"{type(model).__name__}_{moment}").exists():
         moment += 1
     return folder
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

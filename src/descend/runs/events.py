@@ -6,12 +6,18 @@ has no word: a loss that is not finite ends the run.
 
 from __future__ import annotations
 
+import datetime
 from typing import Literal
 
 import msgspec
 
 SCHEMA = 1
 """Raised when a field changes its meaning; readers refuse newer ones with a clear sentence."""
+
+
+def current_time() -> str:
+    """Return the time as records state it: ISO 8601, UTC, whole seconds."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 class TrainingStarted(msgspec.Struct, frozen=True, tag="training_started", tag_field="kind"):

@@ -5,7 +5,6 @@ A generator again: whoever wants to show the run, iterates over its records.
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -27,6 +26,7 @@ from descend.runs.events import (
     Sample,
     TrainingStarted,
     TrainingStopped,
+    current_time,
 )
 from descend.runs.lock import LockedRunFolder, lock_run_folder
 from descend.runs.model_files import save_model
@@ -123,7 +123,7 @@ def run_training(run: TrainingRun) -> Iterator[Event]:
             )
             diverged = problem if isinstance(problem, DivergedError) else None
             actual = diverged.actual if diverged else ""
-            log.append(TrainingStopped(run.state.step, reason, _now(), actual))  # type: ignore[arg-type]
+            log.append(TrainingStopped(run.state.step, reason, current_time(), actual))  # type: ignore[arg-type]
             if diverged:
                 raise _with_fix(diverged, run) from None
             raise
@@ -173,7 +173,7 @@ def _records(run: TrainingRun, locked_folder: LockedRunFolder) -> Iterator[Event
     epochs, rollbacks = list(run.previous_epochs), list(run.previous_rollbacks)
     overfitting = run.overfitting_before
     saved = state.step > 0  # a resumed run stands where its checkpoint does
-    yield TrainingStarted(state.step, _now())
+    yield TrainingStarted(state.step, current_time())
     with defer_stop_signals() as stop_request, translate_memory_errors(run.plan.config, run.shape):
         for records in train(state, run.plan):
             yield from records
@@ -213,7 +213,7 @@ def _records(run: TrainingRun, locked_folder: LockedRunFolder) -> Iterator[Event
             save_checkpoint(folder, state)
         yield from _finish(run, epochs, rollbacks, overfitting)
         locked_folder.check()
-    yield TrainingStopped(state.step, "finished", _now())
+    yield TrainingStopped(state.step, "finished", current_time())
 
 
 def _finish(
@@ -308,7 +308,3 @@ def build_run_summary(
         parent_validation_loss=run.info.parent_loss,
         num_epochs=batches.epochs_at_step(run.state.step),
     )
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

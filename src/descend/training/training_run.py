@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from descend.model.shape import ModelShape
 from descend.model.transformer import Transformer
 from descend.progress import ProgressCallback, ignore_progress
 from descend.runs.event_log import read_events
-from descend.runs.events import Epoch, Overfitting, Rollback, Step
+from descend.runs.events import Epoch, Overfitting, Rollback, Step, current_time
 from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import RunMetadata, is_run_folder, read_info, relative_working_dir
 from descend.runs.run_folder import read_summary
@@ -111,7 +110,7 @@ def _make_metadata(
 ) -> RunMetadata:
     return RunMetadata(
         version=__version__,
-        saved_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        saved_at=current_time(),
         preset=preset,
         requested_config=assembly.requested.model_dump(mode="json"),
         resolved_config=assembly.config.model_dump(mode="json"),
