@@ -55,6 +55,7 @@ def draw_config(trial: optuna.Trial, base: dict[str, Any], vocabularies: tuple[i
         "learning_rate": trial.suggest_float("learning_rate", 2e-4, 4e-3, log=True),
         "weight_decay": trial.suggest_float("weight_decay", 0.02, 0.8, log=True),
         "token_dropout": trial.suggest_float("token_dropout", 0.0, 0.3),
+        "bpe_dropout": trial.suggest_float("bpe_dropout", 0.0, 0.2),
         "dropout_rate": trial.suggest_float("dropout_rate", 0.0, 0.2),
         "optimizer": trial.suggest_categorical("optimizer", ("muon", "adamw")),
         "architecture": trial.suggest_categorical("architecture", ("modern", "gpt")),

@@ -101,6 +101,14 @@ class RunConfig(BaseModel):
     vocab_path: str | None = _config_field(
         None, "A tokenizer.json to use instead of training a tokenizer.", group="Data"
     )
+    bpe_dropout: float | None = _config_field(
+        None,
+        "Fraction of BPE merges undone at random in the training text. "
+        "Default: by the number of epochs.",
+        group="Data",
+        ge=0,
+        lt=1,
+    )
 
     # Model.
     architecture: Literal["gpt", "modern"] = _config_field(
@@ -301,6 +309,13 @@ class RunConfig(BaseModel):
                 f"{self.schedule} with learning_rate {self.learning_rate}",
                 "piecewise together with a rate per epoch, the others with one rate",
                 "give learning_rate as {1: 1e-4, 2: 1e-3} or choose another schedule",
+            )
+        if self.bpe_dropout and self.tokenizer != "bpe":
+            raise config_conflict(
+                "bpe_dropout",
+                f"{self.bpe_dropout:g} with the {self.tokenizer} tokenizer",
+                "0 for a tokenizer without merges",
+                "set bpe_dropout to 0 or tokenizer to bpe",
             )
         if self.num_micro_batches > self.batch_size:
             raise config_conflict(

@@ -13,7 +13,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "batch_size": 16, "seq_len": 128, "epoch": 10, "learning_rate": 0.001, "vocab_size": 4096,
         "architecture": "gpt", "optimizer": "adamw", "schedule": "constant", "warmup_steps": 0,
         "weight_decay": 0.01, "gradient_clip": 0.0, "dropout_rate": 0.1, "token_dropout": 0.0,
-        "precision": "float32",
+        "bpe_dropout": 0.0, "precision": "float32",
     },
     # What the student had before reading the guide.
     "old": {
@@ -21,6 +21,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "batch_size": 4, "seq_len": 32, "epoch": 3, "learning_rate": 0.0003, "vocab_size": 4096,
         "architecture": "gpt", "optimizer": "adamw", "schedule": "constant", "warmup_steps": 0,
         "weight_decay": 0.01, "gradient_clip": 0.0, "dropout_rate": 0.1, "token_dropout": 0.0,
-        "precision": "float32",
+        "bpe_dropout": 0.0, "precision": "float32",
     },
 }  # fmt: skip

@@ -269,7 +269,8 @@ def regularisation(raw: Raw) -> list[str]:
     return [
         (
             f"dropout {raw.config['dropout_rate']:g}, blanked tokens"
-            f" {raw.config['token_dropout']:g} and"
+            f" {raw.config['token_dropout']:g},"
+            f" BPE-dropout {raw.config['bpe_dropout']:g} and"
         ),
         f"label smoothing {raw.config['label_smoothing']:g}",
         f"training loss of {last['loss_end']:.3f}",
@@ -408,7 +409,9 @@ EXPECTED: dict[str, Expected] = {
     ),
     "num_heads": heads,
     **dict.fromkeys(("max_seq_len", "seq_len"), context),
-    **dict.fromkeys(("dropout_rate", "token_dropout", "label_smoothing"), regularisation),
+    **dict.fromkeys(
+        ("dropout_rate", "token_dropout", "bpe_dropout", "label_smoothing"), regularisation
+    ),
     **dict.fromkeys(("batch_size", "epoch_and_step", "max_steps", "minutes"), updates),
     **dict.fromkeys(("epoch", "overfitting", "underfitting", "validation"), epochs),
     **dict.fromkeys(("optimizer", "adamw", "muon"), optimizer),

@@ -32,8 +32,8 @@ MODEL_PREFIX = "model_"
 COMPARED_KEYS = (
     "architecture", "optimizer", "schedule", "vocab_size", "tokenizer", "embed_dim", "num_heads",
     "num_layers", "ff_dim", "max_seq_len", "seq_len", "batch_size", "learning_rate",
-    "weight_decay", "dropout_rate", "token_dropout", "label_smoothing", "gradient_clip", "epoch",
-    "max_steps",
+    "weight_decay", "dropout_rate", "token_dropout", "bpe_dropout", "label_smoothing",
+    "gradient_clip", "epoch", "max_steps",
 )  # fmt: skip
 """Settings that are told where two models differ in them."""
 

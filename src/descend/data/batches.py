@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from descend.data.bpe_dropout import BpeDropout, undo_merges
 from descend.data.splitmix import mix_bits
 from descend.errors import CorpusError
 
@@ -24,12 +25,16 @@ class BatchSampler:
     Sequence g belongs to pass `g // sequences_per_epoch` over the text. Each pass cuts the
     text into windows of `seq_len` tokens on a grid shifted at random, and visits them in a
     random order; both depend on the seed and the number of the pass alone.
+
+    With `bpe_dropout` some tokens of a window are replaced by those they were merged from. It then
+    covers less text, and what it loses at its end differs from pass to pass.
     """
 
     tokens: NDArray[np.unsignedinteger]
     seq_len: int
     batch_size: int
     seed: int
+    bpe_dropout: BpeDropout | None = None
 
     def __post_init__(self) -> None:
         if len(self.tokens) < self.seq_len + 1:
@@ -87,7 +92,12 @@ class BatchSampler:
             starts[here] = self.grid_offset(int(number)) + windows * self.seq_len
         span = np.arange(self.seq_len + 1)
         read: NDArray[np.int64] = self.tokens[starts[:, None] + span].astype(np.int64)
-        return read
+        if self.bpe_dropout is None:
+            return read
+        row_hashes = _mix(numbers.astype(np.uint64), _key(self.seed, 0, 98))
+        return undo_merges(
+            read, _mix(row_hashes[:, None], span.astype(np.uint64)), self.bpe_dropout
+        )
 
     def grid_offset(self, number: int) -> int:
         """Offset of the window grid in pass `number`, in tokens."""
@@ -126,7 +136,7 @@ def _key(seed: int, salt: int, number: int) -> np.uint64:
     return np.uint64(np.random.SeedSequence([seed, salt, number]).generate_state(1, np.uint64)[0])
 
 
-def _mix(values: NDArray[np.uint64], key: np.uint64) -> NDArray[np.uint64]:
+def _mix(values: NDArray[np.uint64], key: np.uint64 | NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Scatter `values`, in another way for each `key`."""
     with np.errstate(over="ignore"):
         return mix_bits(np.asarray(values + key))

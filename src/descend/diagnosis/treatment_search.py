@@ -55,9 +55,10 @@ SIZES = ("embed_dim", "num_heads", "num_layers", "ff_dim", "max_seq_len", "batch
 ALWAYS_TRIED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("recipe: stronger weight decay", {"weight_decay": 0.4}),
     ("recipe: token dropout", {"token_dropout": 0.1}),
+    ("recipe: BPE-dropout", {"bpe_dropout": 0.1}),
 )
 """Changes that help with much repeated text, whatever the measurements say (arXiv 2509.14786 for
-the decay; docs/recipe.md for both)."""
+the decay; docs/recipe.md for all)."""
 
 
 class Move(msgspec.Struct, frozen=True):

@@ -28,7 +28,8 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("the schedule of the learning rate", ("schedule",)),
     ("the vocabulary", ("vocab_size", "tokenizer")),
     ("the regularization",
-     ("weight_decay", "dropout_rate", "token_dropout", "label_smoothing", "gradient_clip")),
+     ("weight_decay", "dropout_rate", "token_dropout", "bpe_dropout", "label_smoothing",
+      "gradient_clip")),
 )  # fmt: skip
 """Settings that belong together, those that usually matter most first (docs/recipe.md)."""
 

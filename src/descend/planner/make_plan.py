@@ -36,7 +36,7 @@ from descend.planner.plan import (
 from descend.planner.scaling_law import ScalingLaw, load_scaling_law
 from descend.planner.step_time import StepTimeModel
 from descend.training.execution.autotune import COMPILE_SECONDS, EXPECTED_COMPILE_SPEEDUP
-from descend.training.recipe import choose_token_dropout
+from descend.training.recipe import choose_bpe_dropout, choose_token_dropout
 
 BYTES_PER_GB = 1e9
 
@@ -172,6 +172,7 @@ def _resolved(plan: TrainingPlan) -> RunConfig:
     num_epochs = math.ceil(plan.predicted.num_epochs)
     open_keys = {
         "token_dropout": choose_token_dropout(config, num_epochs),
+        "bpe_dropout": choose_bpe_dropout(config, num_epochs),
         "gradient_accumulation_steps": 1,
     }
     return make_config(plan.config | open_keys)
@@ -223,7 +224,9 @@ def plan_config(planned: CorpusPlan, save_dir: str | None = None) -> RunConfig:
             useful_steps = count_useful_steps(plan, load_scaling_law())
             keys["max_steps"] = min(math.ceil(SPARE_STEPS * plan.predicted.steps), useful_steps)
         keys["minutes"] = planned.minutes
-    if keys.get("token_dropout") is None:
-        num_epochs = max(1, math.ceil(plan.predicted.num_epochs))
-        keys["token_dropout"] = choose_token_dropout(make_config(keys), num_epochs)
-    return make_config(keys)
+    config, num_epochs = make_config(keys), max(1, math.ceil(plan.predicted.num_epochs))
+    chosen = {
+        "token_dropout": choose_token_dropout(config, num_epochs),
+        "bpe_dropout": choose_bpe_dropout(config, num_epochs),
+    }
+    return make_config(keys | chosen)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from descend.config import RunConfig, make_config
 from descend.data.batches import BatchSampler
+from descend.data.bpe_dropout import make_bpe_dropout
 from descend.data.cache_dir import remember_path
 from descend.data.prepare import prepare_documents, prepare_tokenizer, prepare_tokens
 from descend.data.token_store import PreparedCorpus, TokenStore
@@ -35,6 +36,7 @@ from descend.training.memory import (
     with_smaller_micro_batches,
 )
 from descend.training.recipe import (
+    choose_bpe_dropout,
     choose_epochs,
     choose_token_dropout,
     choose_vocabulary,
@@ -152,8 +154,10 @@ def gather_step_inputs(
     `tokens`: those to train on; None: all of `store`. `steps`: see `fill_open_keys`.
     """
     train = store.train if tokens is None else tokens
-    batches = BatchSampler(train, config.seq_len, config.batch_size, config.seed)
-    return make_step_inputs(fill_open_keys(config, store, batches, steps), shape, batches)
+    plain = BatchSampler(train, config.seq_len, config.batch_size, config.seed)
+    resolved = fill_open_keys(config, store, plain, steps)
+    bpe_dropout = make_bpe_dropout(store.tokenizer, resolved.bpe_dropout)
+    return make_step_inputs(resolved, shape, replace(plain, bpe_dropout=bpe_dropout))
 
 
 def _tune_within_memory(
@@ -227,6 +231,7 @@ def fill_open_keys(
         "epoch": epochs,
         "warmup_steps": choose_warmup(config, steps),
         "token_dropout": choose_token_dropout(config, epochs),
+        "bpe_dropout": choose_bpe_dropout(config, epochs),
         "gradient_accumulation_steps": config.num_micro_batches,
     }
     return make_config(config.model_dump() | filled)

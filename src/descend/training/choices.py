@@ -23,8 +23,9 @@ def describe_choices(assembly: RunAssembly) -> tuple[str, ...]:
     own_tokens, choice = assembly.parent is None, assembly.tuning
     assert choice is not None
     filled: dict[str, Any] = {"vocab_size": resolved.vocab_size, "epoch": resolved.epoch}
-    if resolved.token_dropout:
-        filled["token_dropout"] = resolved.token_dropout
+    for key in ("token_dropout", "bpe_dropout"):
+        if value := getattr(resolved, key):
+            filled[key] = value
     if not own_tokens:
         del filled["vocab_size"]
     if config.max_steps:  # then it, not the size of the text, decides how many passes are begun

@@ -15,17 +15,27 @@ from descend.data.batches import BatchSampler
 _VOCABULARIES = ((150_000, 1024), (3_000_000, 2048), (30_000_000, 4096))
 _MAX_VOCABULARY = 8192
 
-# Epochs: a million tokens in all, but no more than three epochs. More of them ended higher on 40,
-# 135 and 400 kB of prose (benchmarks/results/improve/epochs.jsonl). On 15 kB three, five and eight
-# ended alike, with the best of all after the second. On 5 kB, where an epoch is less than a step,
-# eight ended as low as three or up to 4 % lower
+# Epochs: of a short text no more than three, however few tokens they are. More of them ended higher
+# on 40, 135 and 400 kB of prose (benchmarks/results/improve/epochs.jsonl). On 15 kB three, five and
+# eight ended alike, with the best of all after the second. On 5 kB, where an epoch is less than a
+# step, eight ended as low as three or up to 4 % lower
 # (benchmarks/results/recipe/small_text_epochs.jsonl).
 _MAX_EPOCHS_BY_TARGET_TOKENS = ((3, 1_000_000), (8, 10_000))
+
+# Of a longer text up to six, with BPE-dropout, for two million tokens in all: about three minutes
+# on two cores. On 1.1 MB six ended lower than three, on 400 kB as low
+# (benchmarks/results/plan/recipe_runs.jsonl).
+_MIN_TOKENS_WITH_MORE_EPOCHS = 250_000
+_MAX_EPOCHS, _TARGET_TOKENS = 6, 2_000_000
 
 # Tokens hidden from the model: none while repeats teach something new, then more with each pass.
 _EPOCHS_WITHOUT_TOKEN_DROPOUT = 3
 _TOKEN_DROPOUT_PER_EPOCH = 0.05
 _MAX_TOKEN_DROPOUT = 0.2
+
+# Merges of the tokenizer undone in the training text: none while repeats teach something new.
+_EPOCHS_WITHOUT_BPE_DROPOUT = 3
+_BPE_DROPOUT = 0.1
 
 # A text too short for it is no text to train on, but a mistake.
 _MIN_CONTEXT = 8
@@ -57,6 +67,8 @@ def choose_epochs(config: RunConfig, train_tokens: int) -> int:
     """`epoch`, or as many passes as pay for `train_tokens` of text."""
     if config.epoch is not None:
         return config.epoch
+    if train_tokens >= _MIN_TOKENS_WITH_MORE_EPOCHS:
+        return max(1, min(_MAX_EPOCHS, round(_TARGET_TOKENS / train_tokens)))
     fitting = (
         min(max_epochs, round(target_tokens / max(train_tokens, 1)))
         for max_epochs, target_tokens in _MAX_EPOCHS_BY_TARGET_TOKENS
@@ -65,11 +77,25 @@ def choose_epochs(config: RunConfig, train_tokens: int) -> int:
 
 
 def choose_token_dropout(config: RunConfig, epochs: int) -> float:
-    """`token_dropout`, or the more the more often the text is repeated."""
+    """`token_dropout`, or the more the more often the text is repeated.
+
+    None beside BPE-dropout: with both, six epochs of tiny Shakespeare ended 0.6 % higher than with
+    BPE-dropout alone (docs/recipe.md).
+    """
     if config.token_dropout is not None:
         return config.token_dropout
+    if choose_bpe_dropout(config, epochs):
+        return 0.0
     beyond = max(0, epochs - _EPOCHS_WITHOUT_TOKEN_DROPOUT)
     return min(_MAX_TOKEN_DROPOUT, round(_TOKEN_DROPOUT_PER_EPOCH * beyond, 2))
+
+
+def choose_bpe_dropout(config: RunConfig, epochs: int) -> float:
+    """`bpe_dropout`, or the usual one where the text is repeated often."""
+    if config.bpe_dropout is not None:
+        return config.bpe_dropout
+    is_repeated = epochs > _EPOCHS_WITHOUT_BPE_DROPOUT
+    return _BPE_DROPOUT if is_repeated and config.tokenizer == "bpe" else 0.0
 
 
 def choose_warmup(config: RunConfig, total_steps: int) -> int:

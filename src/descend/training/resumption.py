@@ -8,6 +8,7 @@ import torch
 
 from descend.config import make_config
 from descend.data.batches import BatchSampler
+from descend.data.bpe_dropout import make_bpe_dropout
 from descend.data.token_store import TokenStore
 from descend.errors import CorpusError, RunFolderError
 from descend.machine import Execution, cpu_name
@@ -48,7 +49,8 @@ def reassemble_run(
     """Assemble the run in `folder` again as it was begun, to compute as `execution`."""
     config = make_config(info.resolved_config)
     store = open_run_text(folder, info, progress)
-    batches = BatchSampler(store.train, config.seq_len, config.batch_size, config.seed)
+    bpe_dropout = make_bpe_dropout(store.tokenizer, config.bpe_dropout)
+    batches = BatchSampler(store.train, config.seq_len, config.batch_size, config.seed, bpe_dropout)
     shape = choose_shape(config, store, None)
     inputs = make_step_inputs(config, shape, batches)
     return RunAssembly(

@@ -28,6 +28,7 @@ from descend.training.execution.candidate_timing import TuningResult
 from descend.training.loss import LossFn, can_compile, enable_compile_cache, make_loss_fn
 from descend.training.memory import check_memory, memory_reduction_advice, translate_memory_errors
 from descend.training.recipe import (
+    choose_bpe_dropout,
     choose_epochs,
     choose_token_dropout,
     choose_vocabulary,
@@ -277,16 +278,22 @@ def test_automatic_settings_scale_with_corpus_size() -> None:
     assert sizes == sorted(sizes)
     assert sizes[0] >= 257
     assert len(set(sizes)) > 1
-    epochs = [choose_epochs(open_config, n) for n in (10**4, 10**5, 10**6, 10**8)]
+    epochs = [choose_epochs(open_config, n) for n in (3 * 10**5, 10**6, 10**8)]
     assert epochs == sorted(epochs, reverse=True)
     assert epochs[-1] == 1
-    # No more than were best in benchmarks/results/improve/epochs.jsonl (40, 135, 400 kB, 1 MB).
-    assert [choose_epochs(open_config, n) for n in (15_000, 50_000, 150_000, 380_000)] == [
-        3, 3, 3, 3
+    # No more than were best in benchmarks/results/improve/epochs.jsonl (40, 135, 400 kB) and
+    # benchmarks/results/plan/recipe_runs.jsonl (1.1 MB).
+    assert [choose_epochs(open_config, n) for n in (15_000, 50_000, 150_000, 350_000)] == [
+        3, 3, 3, 6
     ]  # fmt: skip
     # benchmarks/results/recipe/small_text_epochs.jsonl (5 and 15 kB)
     assert [choose_epochs(open_config, n) for n in (1_300, 4_600)] == [8, 3]
-    token_dropouts = [choose_token_dropout(open_config, n) for n in (1, 3, 5, 100)]
+    bpe_dropouts = [choose_bpe_dropout(open_config, n) for n in (1, 3, 4, 100)]
+    assert bpe_dropouts == [0.0, 0.0, 0.1, 0.1]
+    assert choose_token_dropout(open_config, 100) == 0.0
+    without_merges = make_config({"tokenizer": "char"})
+    assert choose_bpe_dropout(without_merges, 100) == 0.0
+    token_dropouts = [choose_token_dropout(without_merges, n) for n in (1, 3, 5, 100)]
     assert token_dropouts[0] == 0.0
     assert token_dropouts == sorted(token_dropouts)
     assert 0 == token_dropouts[1] < token_dropouts[2] < token_dropouts[3] < 0.5

@@ -86,6 +86,8 @@ def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChang
         keys["dropout_rate"] = 0.0
     if config.token_dropout:
         keys["token_dropout"] = 0.0
+    if config.bpe_dropout:
+        keys["bpe_dropout"] = 0.0
     if config.label_smoothing:
         keys["label_smoothing"] = 0.0
     if config.weight_decay > LITTLE_DECAY:
@@ -97,7 +99,7 @@ def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     """None on."""
     if not trial(config, measurements):
         decay = f"weight decay {config.weight_decay:g}"
-        return f"there is none: no dropout, no blanked tokens, no smoothing, {decay}"
+        return f"there is none: no dropout of activations, tokens or merges, no smoothing, {decay}"
     return None
 
 

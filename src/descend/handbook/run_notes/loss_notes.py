@@ -145,6 +145,8 @@ def explain_higher_train_loss(run: RecordedRun) -> str | None:
         text for value, text in (
             (config.token_dropout, f"{config.token_dropout or 0:.0%} of their tokens were hidden "
                                 "(`token_dropout`)"),
+            (config.bpe_dropout, f"{config.bpe_dropout or 0:.0%} of the merges of their tokens "
+                                "were undone (`bpe_dropout`)"),
             (config.dropout_rate, f"{config.dropout_rate:.0%} of the numbers between layers were "
                                   "left out (`dropout_rate`)"),
             (config.label_smoothing, "their loss counts `label_smoothing` as well"),
@@ -188,10 +190,16 @@ def regularisation(run: RecordedRun) -> str:
     """Return the gap that holding back is meant to close."""
     last = run.epochs[-1]
     stronger = {"dropout_rate": round(run.config.dropout_rate + 0.1, 4)}
-    weaker = ({"dropout_rate": 0.0}, {"token_dropout": 0.0}, {"label_smoothing": 0.0})
+    weaker = (
+        {"dropout_rate": 0.0},
+        {"token_dropout": 0.0},
+        {"bpe_dropout": 0.0},
+        {"label_smoothing": 0.0},
+    )
     return (
         f"With dropout {run.config.dropout_rate:g}, blanked tokens"
-        f" {run.config.token_dropout or 0:g} and label smoothing {run.config.label_smoothing:g} the"
+        f" {run.config.token_dropout or 0:g}, BPE-dropout {run.config.bpe_dropout or 0:g} and label"
+        f" smoothing {run.config.label_smoothing:g} the"
         f" last epoch ended with a training loss of {last.loss_end:.3f}, measured with all of them,"
         f" and a validation loss of {last.validation_loss:.3f}, measured without; the best epoch"
         f" was {run.best_epoch.epoch} of {len(run.epochs)}. To see the effect,"

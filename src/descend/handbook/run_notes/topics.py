@@ -24,6 +24,7 @@ TOPICS: dict[str, Callable[[RecordedRun], str]] = {
     "max_seq_len": optimization_notes.context,
     "dropout_rate": loss_notes.regularisation,
     "token_dropout": loss_notes.regularisation,
+    "bpe_dropout": loss_notes.regularisation,
     # The training.
     "batch_size": optimization_notes.updates,
     "seq_len": optimization_notes.context,

@@ -1,0 +1,109 @@
+"""Updates the scaling law of `descend plan` by runs of the recipe on whole texts.
+
+    python benchmarks/plan/update_law.py PRIOR RUNS LAW
+
+PRIOR is a law as `fit.py` made it, RUNS the file of `recipe_runs.py`, LAW the law that is written.
+The prior is a normal distribution with the parameters and the covariance of PRIOR. What repeated
+text is worth depends on the recipe, which undoes merges in it since the prior was fitted
+(`bpe_dropout`). So the prior of those two parameters is widened. Texts kept for reporting are left
+out. Every epoch at whose end the learning rate had fallen is the end of a run: only the last.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+from corpora import REPORT_ONLY
+
+from descend.forecast.least_squares import minimize_squared_residuals
+from descend.planner.scaling_law import PARAMETERS, ScalingLaw, ScalingLawInput, bits_per_byte
+
+WIDER = {"passes": 4.0, "by_heart": 4.0}
+"""Times the prior's standard deviation of the parameters that the recipe changes."""
+
+RUN_DEVIATION, TEXT_DEVIATION = 0.01, 0.03
+"""Shares of the loss: seeds of a run differ by half the first, texts stray by the second."""
+
+
+def read_rows(runs: Path) -> list[dict[str, Any]]:
+    """The runs as (text, setting, measured bits per byte)."""
+    rows = []
+    for line in runs.read_text("utf-8").splitlines():
+        r = json.loads(line)
+        if r["text"] in REPORT_ONLY:
+            continue
+        setting = ScalingLawInput(
+            text_difficulty=r["text_difficulty"], block_parameters=r["block_parameters"],
+            width=r["embed_dim"], vocab_size=r["vocab_size"],
+            bytes_per_token=r["train_bytes"] / r["train_tokens"], train_tokens=r["train_tokens"],
+            tokens=r["tokens"], batch_tokens=r["batch_size"] * r["seq_len"], context=r["seq_len"],
+            learning_rate=r["learning_rate"],
+        )  # fmt: skip
+        rows.append({"text": f"{r['text']} {r['bytes']}", "setting": setting,
+                     "measured": r["bits_per_byte"][-1], "row": r})  # fmt: skip
+    return rows
+
+
+def update(prior: ScalingLaw, rows: list[dict[str, Any]]) -> tuple[Any, Any, dict[str, float]]:
+    """Parameters, their covariance, and the logarithm by which each text strays."""
+    texts = sorted({r["text"] for r in rows})
+    place = {t: len(PARAMETERS) + n for n, t in enumerate(texts)}
+    mean = np.array(prior.parameters)
+    widths = np.array([WIDER.get(name, 1.0) for name in PARAMETERS])
+    covariance = np.array(prior.covariance) * np.outer(widths, widths)
+    whiten = np.linalg.inv(np.linalg.cholesky(covariance))
+    measured = np.log([r["measured"] for r in rows])
+
+    def misses(z: Any) -> Any:
+        if z.ndim > 1:
+            return np.stack([misses(one) for one in z])
+        head = z[: len(PARAMETERS)]
+        expected = np.log([bits_per_byte(head, r["setting"]) for r in rows])
+        offsets = z[[place[r["text"]] for r in rows]]
+        strays = z[len(PARAMETERS) :] / TEXT_DEVIATION
+        errors = (expected + offsets - measured) / RUN_DEVIATION
+        return np.concatenate([errors, whiten @ (head - mean), strays])
+
+    start = np.concatenate([mean, np.zeros(len(texts))])
+    z, curvature = minimize_squared_residuals(misses, start)
+    count = len(PARAMETERS)
+    posterior = np.linalg.inv(curvature)[:count, :count]
+    return z[:count], posterior, {t: float(z[n]) for t, n in place.items()}
+
+
+def main() -> None:
+    prior_file, runs, target = map(Path, sys.argv[1:])
+    prior = msgspec.json.decode(prior_file.read_bytes(), type=ScalingLaw)
+    rows = read_rows(runs)
+    z, covariance, offsets = update(prior, rows)
+    for name, before, value, deviation in zip(
+        PARAMETERS, prior.parameters, z, np.sqrt(np.diag(covariance)), strict=True
+    ):
+        print(f"{name:14} {before:7.3f} -> {value:7.3f} ± {deviation:.3f}")
+    print("offsets", {text: round(offset, 3) for text, offset in offsets.items()})
+    rest = []
+    for r in rows:
+        was, now = (bits_per_byte(np.array(p), r["setting"]) for p in (prior.parameters, z))
+        rest.append(math.log(r["measured"] / now) - offsets[r["text"]])
+        print(f"{r['text']:32} {r['row']['changes']} measured {r['measured']:.4f}, "
+              f"before {was:.4f}, now {now:.4f}")  # fmt: skip
+    print("run", round(float(np.std(rest)), 4))
+    law = ScalingLaw(
+        parameters=[float(x) for x in z], covariance=covariance.tolist(),
+        text_deviation=prior.text_deviation,
+        run_deviation=max(prior.run_deviation, float(np.std(rest))),
+        fitted_on=f"{prior.fitted_on}; updated by update_law.py with {len(rows)} runs",
+    )  # fmt: skip
+    target.write_bytes(msgspec.json.format(msgspec.json.encode(law)) + b"\n")
+
+
+if __name__ == "__main__":
+    main()
