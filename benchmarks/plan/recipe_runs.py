@@ -38,7 +38,7 @@ def measure(text: Path, seed: int, changes: dict[str, str]) -> dict[str, object]
     run = create_run(config, Path("none"))
     epochs = [r for records in train(run.state, run.plan) for r in records if isinstance(r, Epoch)]
     resolved, store = run.plan.config, run.store
-    profile = profile_corpus(prepare_documents(config), "bpe", [store.tokenizer.vocab_size])
+    profile = profile_corpus(prepare_documents(config))
     return {
         "text": text.stem, "seed": seed, "changes": changes,
         **{key: getattr(resolved, key) for key in STORED},

@@ -26,8 +26,11 @@ from corpora import REPORT_ONLY
 from descend.forecast.least_squares import minimize_squared_residuals
 from descend.planner.scaling_law import PARAMETERS, ScalingLaw, ScalingLawInput, bits_per_byte
 
-WIDER = {"passes": 4.0, "by_heart": 4.0}
+WIDER = {"passes": 4.0, "by_heart": 10.0}
 """Times the prior's standard deviation of the parameters that the recipe changes."""
+
+RECIPE_BPE_DROPOUT = (0.0, 0.1)
+"""What `training.recipe` chooses: runs with another value are no runs of the recipe."""
 
 RUN_DEVIATION, TEXT_DEVIATION = 0.01, 0.03
 """Shares of the loss: seeds of a run differ by half the first, texts stray by the second."""
@@ -38,7 +41,8 @@ def read_rows(runs: Path) -> list[dict[str, Any]]:
     rows = []
     for line in runs.read_text("utf-8").splitlines():
         r = json.loads(line)
-        if r["text"] in REPORT_ONLY:
+        is_recipe = not r["token_dropout"] and r["bpe_dropout"] in RECIPE_BPE_DROPOUT
+        if r["text"] in REPORT_ONLY or not is_recipe:
             continue
         setting = ScalingLawInput(
             text_difficulty=r["text_difficulty"], block_parameters=r["block_parameters"],

@@ -44,9 +44,9 @@ SAVING_FRACTION = 0.04
 MIN_MINUTES, MAX_MINUTES = 1 / 60, 60 * 24 * 30
 """Minutes a plan may be made for: a second to a month."""
 
-MAX_USEFUL_EPOCH_FACTOR = 1.5
-"""Passes over the text after the first, in units of those that are worth anything: four fifths of
-their worth is had by then. A run of nine passes (tiny Shakespeare) was best after the sixth."""
+MAX_USEFUL_EPOCH_FACTOR = 3.0
+"""Epochs after the first, in units of those that are worth anything: 95 % of their worth is had by
+then. A run of ten epochs (tiny Shakespeare) was best after the eighth."""
 
 MAX_PARAMETERS_PER_TOKEN = 10
 """Numbers in the matrices of the blocks for each token of training text: as many as any run had
