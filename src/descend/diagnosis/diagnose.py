@@ -111,7 +111,7 @@ def _diagnose(
     warnings = list(recorded_run.warnings)
     reason = no_trials_reason(recorded_run, measurements, proof)
     if proof and recorded_run.store is not None:
-        on_progress("learning by heart", 0.0)
+        on_progress("checking memorization", 0.0)
         with limit_threads_to_idle_cores():
             learned, said = check_memorization(recorded_run, MAX_TIME_FRACTION * allowed)
         measurements, warnings = measurements | learned, warnings + said
@@ -239,7 +239,7 @@ def _combine_after_divergence(
     sequences = prioritize(treatment_sequences(recorded_run, base, ranked_causes, measurements))
     steps, count = choose_trial_length(recorded_run, base, sequences[:MAX_CANDIDATES], budget.total)
     series = TrialSeries(recorded_run, base, steps, budget, on_progress)
-    run_trial_series(series, drop_too_short(series, sequences)[:count], "trying on top of it")
+    run_trial_series(series, drop_too_short(series, sequences)[:count], "testing combinations")
     best = best_additional_finding(series, ["diverged"], ranked_causes, measurements)
     if best is None:
         return []
@@ -329,7 +329,7 @@ def _add_second_cause(
     if verdict.verdict == "unknown" or best is None:
         return verdict, (), []
     if series.remaining_seconds() <= 0:
-        return verdict, (), ["no second race after the best remedy: the time allowed was spent"]
+        return verdict, (), ["combinations of changes were not tested: the trial budget is used up"]
     spared = {f.cause for f in verdict.findings if f.trial is None or not f.recommended_config}
     more = find_additional_causes(
         series, best, [best.treatment.cause], ranked_causes, measurements, own, spared

@@ -92,7 +92,7 @@ def _why_open(recorded_run: RunContext) -> str:
     """Of every other cause, why it is not looked into."""
     if not recorded_run.rollbacks:
         return "the run diverged before it could show"
-    return "the run was rescued on its way, which is to be mended before anything else is tried"
+    return "the run diverged and was rolled back: fix that first"
 
 
 def _first_bad(recorded_run: RunContext) -> Evidence:
@@ -153,9 +153,7 @@ def _try(
         if (result := series.results.get((treatment, series.seed))) and not _has_diverged(result)
     ]
     if not came_past:
-        return DivergenceTrials(
-            again=again, warnings=(*warnings, "none of the changes tried came past it")
-        )
+        return DivergenceTrials(again=again, warnings=(*warnings, "no tested change prevents it"))
     best = min(best_validation_point(o)[0] for _, o in came_past)
     treatment, result = next(
         (x, o)
@@ -226,7 +224,7 @@ def _paired_trial(series: TrialSeries, treatment: Treatment, result: TrialResult
     control = series.results[None, series.seed]
     control_loss, treatment_loss = (best_validation_point(x)[0] for x in (control, result))
     return PairedTrial(
-        metric="held-out loss, nats per token",
+        metric="validation loss, nats per token",
         change=treatment.change.label,
         control_loss=control_loss,
         treatment_loss=treatment_loss,

@@ -7,6 +7,7 @@ from typing import Any
 from descend.diagnosis.cause import Cause
 from descend.diagnosis.effect_text import describe_effect
 from descend.diagnosis.effects import TreatmentEffect
+from descend.diagnosis.metric_text import format_metric
 from descend.diagnosis.ranking import (
     RankedCause,
     contrary_evidence,
@@ -14,13 +15,12 @@ from descend.diagnosis.ranking import (
 )
 from descend.diagnosis.result import Finding, PairedTrial
 from descend.metrics.measurement import Measurements
-from descend.units import humanize_name
 
 
 def to_paired_trial(effect: TreatmentEffect, run_fraction: float) -> PairedTrial:
     """Return an effect as a diagnosis shows it."""
     return PairedTrial(
-        metric="held-out loss, nats per token"
+        metric="validation loss, nats per token"
         + (" (by bits per byte)" if "vocab_size" in effect.treatment.change.keys else ""),
         change=effect.treatment.change.label,
         control_loss=effect.control_loss,
@@ -99,9 +99,7 @@ def explain_other_cause(
     contrary = contrary_evidence(ranked_cause.cause, measurements)
     if contrary:
         e = contrary[0]
-        number = f"{e.value:,.0f}" if abs(e.value) >= 100 else f"{e.value:.3g}"
-        name = humanize_name(e.metric)
-        return f"{name} {number}" if name.endswith(e.unit) else f"{name} {number} {e.unit}"
+        return format_metric(e.metric, e.value, e.unit)
     if ranked_cause.cause.name == "diverged":
         return "training stayed finite"
     if is_tested:

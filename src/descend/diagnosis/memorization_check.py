@@ -60,5 +60,5 @@ def check_memorization(
         ]
     measurements = [Measurement("memorization_loss", result.loss, "nats per token")]
     if result.steps is not None:
-        measurements.append(Measurement("memorization_steps", float(result.steps), "updates"))
+        measurements.append(Measurement("memorization_steps", float(result.steps), "steps"))
     return {r.metric: r for r in measurements}, []

@@ -80,7 +80,7 @@ def load_run_context(folder: Path, progress: ProgressCallback = ignore_progress)
     store, warnings = _load_text(folder, run.config, run.metadata, progress)
     warnings = (*run.event_problems, *warnings)
     if not run.finished and not run.diverged:
-        warnings = (*warnings, f"the run is not finished: it stands at step {len(run.steps)}")
+        warnings = (*warnings, f"the run is not finished: it is at step {len(run.steps)}")
     return RunContext(folder, store, warnings).with_parts(**vars(run))  # read once
 
 

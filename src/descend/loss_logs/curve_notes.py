@@ -87,9 +87,7 @@ def curve_warnings(shape: Shape) -> list[str]:
             f"{ADAM_HIGHEST:g}"
         )
     if curve.spikes:
-        warnings.append(
-            f"{curve.spikes} of {curve.entries} losses stand far above their neighbours"
-        )
+        warnings.append(f"{curve.spikes} of {curve.entries} losses lie far above their neighbors")
     return warnings
 
 

@@ -159,7 +159,7 @@ def _overfitted(shape: Shape) -> LogVerdict | None:
     if fell is not None:
         facts.append(("training_fall_after_best", fell, "nats", (None, None),
                       "the training loss fell on meanwhile"))  # fmt: skip
-    reason = "the held-out loss turns upward while training goes on"
+    reason = "the validation loss turns upward while training goes on"
     advice = (
         f"keep the model of {curve.validation_best_at:g} {_unit(shape)}; to get lower, train on "
         "more text, or with dropout, more weight decay or a smaller model"
@@ -183,14 +183,14 @@ def _rate_too_high(shape: Shape) -> LogVerdict | None:
                            "on its way down the loss rose again")  # fmt: skip
     many: EvidenceFacts = ("spikes", float(curve.spikes), "entries",
                            (None, OFTEN_SPIKED * curve.entries),
-                           "single losses far above their neighbours")  # fmt: skip
+                           "single losses far above their neighbors")  # fmt: skip
     facts = [*([rise] if waves else []), *([many] if spiky else []), *_rate_fact(curve)]
     rate = curve.rate_highest
     keys = {} if rate is None else {"learning_rate": float(f"{rate / 3:.2g}")}
     return LogVerdict(
         "learning_rate_too_high", 0.5 if waves else 0.35, "no",
         "the loss rises again on its way down" if waves
-        else "single losses stand far above their neighbours again and again",
+        else "single losses lie far above their neighbors again and again",
         "learning_rate_too_high", facts, keys,
         "lower the rate to a third, warm up, clip gradients at 1.0; if that changes nothing, look "
         "at the order and the kind of the text at the places of the rises",
@@ -215,7 +215,7 @@ def _stuck(shape: Shape) -> LogVerdict | None:
     fact: EvidenceFacts = ("fall_over_run", fell, "of the first loss", (min_fall, None),
                            "the loss hardly came down")  # fmt: skip
     reason = "the loss hardly falls" if fell < min_fall else (
-        "the loss ends above what counting single tokens reaches"
+        "the loss ends above the unigram baseline"
     )  # fmt: skip
     falling = curve.slope_per_doubling > 2 * curve.slope_std_error
     if not blind and _started_trained(curve) and not _has_low_rate(curve, TINY_RATE):
@@ -381,7 +381,9 @@ def _verdict_without_cause(shape: Shape) -> LogVerdict:
                       "it falls to the end, as it should while the rate decays; "
                       "if more steps would help cannot be read off that")  # fmt: skip
     sure = 0.6 if band.high is not None else 0.45
-    return LogVerdict("healthy", sure, "yes", "it falls and levels off, and held-out text follows")
+    return LogVerdict(
+        "healthy", sure, "yes", "the loss falls and levels off, and the validation loss follows"
+    )
 
 
 def _decay_hides(curve: CurveFeatures) -> bool:

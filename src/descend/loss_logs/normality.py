@@ -231,7 +231,7 @@ def levels_after_first_epoch(shape: Shape) -> LogVerdict | None:
 def level_fact(curve: CurveFeatures) -> EvidenceFacts:
     """The slope of a curve that has leveled off, as evidence."""
     return ("slope_per_doubling", curve.slope_per_doubling, "nats", (LEVEL * curve.end, None),
-            "a curve that ends so high still falls where it is healthy")  # fmt: skip
+            "a normal curve still falls at so high a loss")  # fmt: skip
 
 
 def known_by_heart(shape: Shape) -> LogVerdict | None:

@@ -244,7 +244,8 @@ def _next_message(lines: IO[bytes]) -> WorkerMessage:
 def worker_died_error() -> DescendError:
     """What is said of a process that was gone before its arm was done."""
     return OutOfMemoryError(
-        "trials", "a process that ended in the middle of a run", "one that says what came of it",
+        "trials", "a process that ended in the middle of a run",
+        "a process that reports its result",
         "it may be memory that is short: train fewer at a time (--workers 1)",
     )  # fmt: skip
 

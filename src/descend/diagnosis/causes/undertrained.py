@@ -126,7 +126,7 @@ CAUSE = Cause(
             None,
             0.3,
             0.0,
-            "little is known by heart",
+            "the model memorizes little",
             weight_outside=0.6,
         ),
         ExpectedRange("epochs", None, 4.0, 0.0, "few of them", weight_outside=0.5),
