@@ -15,7 +15,6 @@ from descend.diagnosis.metric_text import (
 from descend.diagnosis.reference_ranges import REFERENCE_RANGES, reference_range
 from descend.handbook.metric_glossary import METRIC_DESCRIPTIONS, PAGE_METRICS
 
-
 TEXTS = {
     ("rare_token_fraction", 0.0565, "of the tokens in use"): (
         "rare tokens 5.65% of the tokens in use"
