@@ -147,12 +147,12 @@ def _diagnose(
 
 
 BUSY_WARNING = (
-    "other programs kept the processor busy, so not all trials were made: the same command makes "
-    "the rest"
+    "other programs kept the processor busy, so some trials are missing: run the same command "
+    "again to make them"
 )
 EARLIER_DIAGNOSIS_WARNING = (
-    "an earlier diagnosis of this run rests on trials, and this one on none: diagnosis.json keeps "
-    "the earlier one, which --apply-fix and the report follow"
+    "an earlier diagnosis of this run rests on trials, and this one does not, so diagnosis.json "
+    "keeps the earlier one for --apply-fix and the report"
 )
 
 
@@ -306,13 +306,13 @@ def _describe_trials(series: TrialSeries) -> list[str]:
     """Say how long the trials were, and what both sides had in common."""
     tokens = series.steps * series.recorded_run.tokens_per_step
     warnings = [
-        f"each trial: {tokens:,} tokens, {series.run_fraction:.0%} of the run, its schedule over "
-        "exactly these; the same seed, data order and held-out tokens on both sides"
+        f"each trial: {tokens:,} tokens, {series.run_fraction:.0%} of the run, with a "
+        "schedule of that length; both sides have the same seed, data order, and validation tokens"
     ]
     if series.run_fraction < 1:
         warnings.append(
-            "trials shorter than the run: gains are as measured, and beside them what is expected "
-            "of them at full length"
+            "trials are shorter than the run: effects are as measured, followed by the effect "
+            "expected at full length"
         )
     return warnings
 

@@ -102,7 +102,7 @@ def _first_bad(recorded_run: RunContext) -> Evidence:
     elif recorded_run.first_exploded_step is not None:
         step = recorded_run.first_exploded_step
         problem = (
-            "a loss far above that of guessing, which is"
+            "a loss far above random guessing, which is"
             f" {math.log(recorded_run.shape.vocab_size):.1f}"
         )
     else:
@@ -118,9 +118,9 @@ def _rollback_evidence(recorded_run: RunContext) -> list[Evidence]:
         return []
     last = recorded_run.rollbacks[-1]
     done = {
-        "skip": f"{last.value:.0f} batches left out",
+        "skip": f"{last.value:.0f} batches skipped",
         "clip": f"clipping at {last.value:g}",
-        "rate": f"the rate times {last.value:.2g}",
+        "rate": f"the learning rate times {last.value:.2g}",
     }[last.adjustment]
     why = f"the last time with {done}"
     return [Evidence("rollbacks", float(len(recorded_run.rollbacks)), "times", (None, 0.0), why)]
@@ -214,7 +214,7 @@ def _describe_trials(
     if not again:
         warnings.append(
             f"the same settings did not diverge again within {series.steps} steps of a schedule of "
-            "that length: it hangs on the length, or on chance"
+            "that length: divergence depends on the length, or on chance"
         )
     return warnings
 

@@ -77,12 +77,12 @@ def explain_other_cause(
             if effect.low <= 0:
                 return effect_text
             return (
-                f"{effect_text}; the opposite is expected to gain"
+                f"{effect_text}; the opposite change is expected to lower the loss by"
                 f" {effect.full_length_reduction:.3f}"
             )
         also = _beside_the_best(effect, best) if effect.is_significant else ""
         if effect.is_inconclusive and effect.low > 0:
-            also = f": by chance once in {1 / max(effect.p_holm, 1e-9):.0f} where so much is tried"
+            also = f": not significant (Holm-adjusted p = {effect.p_holm:.2f})"
         if effect.low > 0 and effect.reduction_at_equal_time is not None:
             also += f"; {_at_equal_time(effect.reduction_at_equal_time)}"
         if effect.low > 0 and effect.full_length_reduction < effect.min_effect:
@@ -113,7 +113,7 @@ def _beside_the_best(gain: TreatmentEffect, best: TreatmentEffect | None) -> str
         return ": it helps, but another change helps more"
     if gain.cost_adjusted_reduction < best.cost_adjusted_reduction:
         return f": it helps, and costs {gain.cost_factor:.1f} times the training time"
-    return ": it helps; which of the two helps more cannot be told"
+    return ": it helps about as much as the change above"
 
 
 def _at_equal_time(loss_reduction: float) -> str:

@@ -246,7 +246,7 @@ def worker_died_error() -> DescendError:
     return OutOfMemoryError(
         "trials", "a process that ended in the middle of a run",
         "a process that reports its result",
-        "it may be memory that is short: train fewer at a time (--workers 1)",
+        "memory may be short: use fewer workers (--workers 1)",
     )  # fmt: skip
 
 

@@ -204,7 +204,7 @@ def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     """Text that is read at most once cannot be known by heart."""
     gap = measurement_value(measurements, "generalization_gap_nats", 1.0)
     if (config.epoch or 1) == 1 and gap < GAP / 2 and not hardly_any(measurements):
-        return f"held-out text is only {gap:.2f} nats harder than text it trained on"
+        return f"the validation text is only {gap:.2f} nats harder than the training text"
     return None
 
 

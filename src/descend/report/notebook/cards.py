@@ -179,7 +179,7 @@ def _draw_comparison(comparison: Comparison) -> SvgChart:
                Label(WIDTH + 12, bottom + 12, "start", comparison.unit)]  # fmt: skip
     widest = max(len(label.text) for label in labels)
     return SvgChart(
-        f"Held-out loss, {comparison.unit}, a dot a seed: further left is better",
+        f"Validation loss, {comparison.unit}, one dot per seed: further left is better",
         WIDTH + 12 + LETTER * widest, bottom + ROW, lines, dots, labels,
     )  # fmt: skip
 
