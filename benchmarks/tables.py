@@ -88,9 +88,21 @@ SHORT_COLUMNS = ("change", "bits per byte against the recipe (95 %)",
                 "to the recipe's loss, times as long (95 %)")  # fmt: skip
 
 
+SHORT_CHANGES = (
+    "vocabulary 2,048", "vocabulary 4,096", "passes 4", "passes 2", "passes 1", "half the batch",
+    "twice the batch", "Polar Express, three steps", "three Newton-Schulz steps", "eight heads",
+    "decay over the last fifth", "cosine", "constant rate", "Muon's rate x 2", "Muon's rate / 2",
+    "dropout 0.1", "blank rate 0.1", "label smoothing 0.1", "no weight decay", "weight decay x 5",
+    "GPT-2's network", "AdamW 0.003", "AdamW 0.001",
+)  # fmt: skip
+"""The changes that a default of the recipe rests on."""
+
+
 def recipe_short() -> str:
-    """The changes of the recipe with their loss and the time to the same loss."""
-    return select_columns(recipe_table("ladder"), SHORT_COLUMNS)
+    """The changes that the defaults rest on, with their loss and the time to the same loss."""
+    head, line, *rows = select_columns(recipe_table("ladder"), SHORT_COLUMNS).splitlines()
+    selected = [row for row in rows if row.split(" | ")[0].removeprefix("| ") in SHORT_CHANGES]
+    return "\n".join([head, line, *selected]) + "\n"
 
 
 def epochs_table() -> str:

@@ -187,7 +187,9 @@ class RunConfig(BaseModel):
     )
     optimizer: Literal["adamw", "muon"] = _config_field("muon", "Optimizer.", group="Optimization")
     schedule: Literal["constant", "linear", "cosine", "wsd", "piecewise"] = _config_field(
-        "wsd", "Learning-rate schedule.", group="Optimization"
+        "wsd",
+        "Learning-rate schedule. wsd: constant, then a fall to zero over the last half.",
+        group="Optimization",
     )
     warmup_steps: int | None = _config_field(
         None, "Warmup steps. Default: 5% of the run.", group="Optimization", ge=0

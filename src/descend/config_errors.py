@@ -48,7 +48,7 @@ def translate_validation_error(
 ) -> ConfigError:
     """Put the first error of pydantic into our words.
 
-    `descriptions`: each key of the configuration with its sentence.
+    `descriptions`: each key of the configuration with its sentence. A key has a page of its name.
     """
     error_details = problem.errors()
     # Where a key may be of several types, the error that lies deepest is of the one meant.
@@ -71,10 +71,7 @@ def translate_validation_error(
         words.format(**first.get("ctx", {})) if words
         else first["msg"].removeprefix("Input should be ")
     )  # fmt: skip
-    sentence = descriptions.get(key, "")
+    page = f"explain {key}" if key in descriptions else "config show"
     return ConfigError(
-        key,
-        repr(first["input"]),
-        expected,
-        f"change it ({(sentence or 'see descend config show').rstrip('.')})",
+        key, repr(first["input"]), expected, f"choose another value; see `descend {page}`"
     )

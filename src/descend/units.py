@@ -17,6 +17,14 @@ def humanize_name(name: str) -> str:
     return name.replace("_", " ")
 
 
+def format_significant(value: float) -> str:
+    """Three significant digits, without a power of ten: `0.00123`."""
+    digits = f"{value:.3g}"
+    if "e" not in digits:
+        return digits
+    return f"{value:,.0f}" if abs(value) >= 1 else f"{float(digits):.12f}".rstrip("0")
+
+
 def format_duration(seconds: float) -> str:
     """`42 s`, `3 min 20 s`, `2 h 05 min`."""
     if seconds < 1:

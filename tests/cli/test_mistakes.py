@@ -73,11 +73,13 @@ MISTAKES: list[tuple[tuple[str, ...], list[str]]] = [
     ((*TRAIN, "--corpus-dir", "short.txt"), ["corpus_dir", "short.txt", "text.txt", "one corpus"]),
     # Configuration.
     ((*TRAIN, "--embed-dim", "wide"),
-     ["embed_dim: expected a whole number, but found 'wide'. Fix: Change it (Embedding width"]),
+     ["embed_dim: expected a whole number, but found 'wide'. Fix: Choose another value; "
+      "see `descend explain embed_dim`."]),
     ((*TRAIN, "--embed-dim", "4"), ["embed_dim", "'4'", "8 or more"]),
     ((*TRAIN, "--learning-rate", "-1"), ["learning_rate", "-1"]),
     ((*TRAIN, "--learning-rate", "fast"),
-     ["learning_rate: expected a number, but found 'fast'. Fix: Change it (Peak learning rate"]),
+     ["learning_rate: expected a number, but found 'fast'. Fix: Choose another value; "
+      "see `descend explain learning_rate`."]),
     ((*TRAIN, "--learning-rate", "0:0.1"), ["learning_rate", "0", "1 or more"]),
     ((*TRAIN, "--dropout-rate", "1"), ["dropout_rate", "less than 1"]),
     ((*TRAIN, "--architecture", "rnn"), ["architecture", "'rnn'", "'gpt' or 'modern'"]),

@@ -265,7 +265,7 @@ def test_diagnosis_describes_rollbacks_of_diverged_run(tiny: dict[str, Any]) -> 
     one, *_, last = rollbacks = read_summary(Path("run")).rollbacks
     assert (first.value, first.reason) == (one.failed_step, one.problem)
     assert (times.metric, times.value) == ("rollbacks", len(rollbacks))
-    assert f"the rate times {last.value:.2g}" in times.reason
+    assert f"the learning rate times {last.value:.2g}" in times.reason
     said = format_diagnosis(diagnosis)
     assert f"first bad step {one.failed_step} of the run: {one.problem}" in said
 

@@ -59,7 +59,7 @@ def test_diagnosis_text_lists_evidence_once() -> None:
     evidence = [
         Evidence("train_tokens", 7550.0, "tokens", (None, None), "very little text"),
         Evidence("update_to_weight_ratio", 0.00062649, "of the weight", (0.002, 0.03), "small"),
-        Evidence("epochs", 60.0, "passes over the text", (None, 4.0), "many of them"),
+        Evidence("epochs", 60.0, "epochs", (None, 4.0), "many of them"),
     ]
     one = Finding(
         cause="too_little_data",
@@ -71,7 +71,7 @@ def test_diagnosis_text_lists_evidence_once() -> None:
     said = format_diagnosis(msgspec.structs.replace(healthy(None), verdict=one.cause, causes=[one]))
     assert "train tokens 7,550: very little text;" in said
     assert "update to weight ratio 0.000626 of the weight (normal: 0.002 to 0.03)" in said
-    assert "epochs 60 passes over the text (normal: under 4): many of them." in said
+    assert "epochs 60 (normal: under 4): many of them." in said
     for cause in CAUSES:
         for expected in cause.expected_ranges:
             assert expected.reason not in (

@@ -29,7 +29,8 @@ from descend.diagnosis.causes import (
     over_regularized,
     too_little_data,
 )
-from descend.diagnosis.reference_ranges import format_range, reference_range
+from descend.diagnosis.metric_text import format_metric_range, metric_label
+from descend.diagnosis.reference_ranges import reference_range
 from descend.handbook.cause_pages import GROUPS, cause_and_bug_pages, parse_cause_page
 from descend.handbook.explain import explain_page
 from descend.handbook.page import HEADINGS, Page, load_markdown_pages
@@ -106,8 +107,9 @@ def test_cause_page_lists_expected_metrics(cause: causes.Cause) -> None:
     text = " ".join(PAGES[cause.name].sections["Typical values"].split())
     assert "{" not in text
     for sign in cause.expected_ranges:
-        words = f"{sign.metric.replace('_', ' ')} {format_range((sign.low, sign.high))}"
-        healthy = format_range(reference_range(sign.metric))
+        expected = format_metric_range(sign.metric, (sign.low, sign.high))
+        words = f"{metric_label(sign.metric)} {expected}"
+        healthy = format_metric_range(sign.metric, reference_range(sign.metric))
         assert (f"{words} (normal: {healthy})" if healthy else words) in text
 
 

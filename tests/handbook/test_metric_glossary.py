@@ -1,4 +1,4 @@
-"""Every reading of the doctor has a page, and the page tells what a diagnosis read of a run."""
+"""Every metric of the diagnosis has a page, and the page tells what a diagnosis read of a run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from descend.diagnosis.measure import measure_run
+from descend.diagnosis.metric_text import format_metric
 from descend.diagnosis.reference_ranges import reference_range
 from descend.diagnosis.result import Evidence
 from descend.diagnosis.run_context import load_run_context
@@ -18,7 +19,6 @@ from descend.handbook.page_lookup import find_page, load_all_pages
 from descend.handbook.run_notes import describe_run
 from descend.handbook.run_notes.metric_notes import IN_THE_RECORDS
 from descend.handbook.run_notes.topics import TOPICS
-from descend.handbook.run_notes.wording import format_significant
 from descend.metrics.measurement import Measurement
 from descend.runs.recorded_run import open_run_with_epoch
 
@@ -72,13 +72,13 @@ def test_metric_page_shows_diagnosis_measurement(
     for page, page_metrics in PAGE_METRICS.items():
         for name in set(page_metrics) & measurements.keys() - IN_THE_RECORDS:
             reading = measurements[name]
-            words = f"{name.replace('_', ' ')} {format_significant(reading.value)} {reading.unit}"
-            assert words.rstrip() in (describe_run(page, run) or "")
+            words = format_metric(name, reading.value, reading.unit)
+            assert words in (describe_run(page, run) or "")
             num_quoted += 1
     assert num_quoted > 20
     sharpness = describe_run("attention_sharpness", run) or ""
-    assert sharpness.startswith("The diagnosis of your run read:\n\n- attention entropy fraction ")
-    assert "(normal: over 0.05)" in sharpness
+    assert sharpness.startswith("The diagnosis of your run read:\n\n- attention entropy ")
+    assert "(normal: over 5%)" in sharpness
     assert "(normal: under 100): the largest score of any head" in sharpness
     assert {
         name for page_metrics in PAGE_METRICS.values() for name in page_metrics

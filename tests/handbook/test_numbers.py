@@ -56,7 +56,7 @@ def rates(raw: Raw) -> list[str]:
     clipped = sum(e["clipped"] for e in raw.of("step")) / len(used)
     ratios = medians(raw)
     return [
-        f"Over {len(used):,} updates",
+        f"Over {len(used):,} steps",
         (
             f"began at {format_significant(used[0])}, was {format_significant(max(used))} at most"
             f" and {format_significant(used[-1])} at the end"
@@ -66,7 +66,7 @@ def rates(raw: Raw) -> list[str]:
             f" {len(ratios)} matrices, from {format_significant(min(ratios.values()))} to"
             f" {format_significant(max(ratios.values()))})"
         ),
-        f"{clipped:.1%} of the updates" if 0 < clipped < 0.1 else f"{clipped:.0%} of the updates",
+        f"{clipped:.1%} of the steps" if 0 < clipped < 0.1 else f"{clipped:.0%} of the steps",
         f"--learning-rate {format_significant(3 * max(used))}",
     ]
 
@@ -91,7 +91,7 @@ def updates(raw: Raw) -> list[str]:
     return [
         f"{batch} sequences of {length} tokens: {batch * length:,} tokens",
         f"{raw.info['corpus']['train_tokens']:,} training tokens",
-        f"the first epoch took {raw.of('epoch')[0]['step']:,} updates",
+        f"the first epoch took {raw.of('epoch')[0]['step']:,} steps",
         f"made {len(raw.of('step')):,} in all",
         f"--batch-size {batch // 2}",
         f"--batch-size {batch * 2}",
@@ -116,15 +116,15 @@ def context(raw: Raw) -> list[str]:
 def schedule(raw: Raw) -> list[str]:
     used = [e["learning_rate"] for e in raw.of("step")]
     high = sum(rate >= 0.9 * max(used) for rate in used) / len(used)
-    return [f"`{raw.config['schedule']}` schedule: {high:.0%} of its {len(used)} updates"]
+    return [f"`{raw.config['schedule']}` schedule: {high:.0%} of its {len(used)} steps"]
 
 
 def warmup(raw: Raw) -> list[str]:
     losses = [e["loss"] for e in raw.of("step")]
     steps = raw.config["warmup_steps"]
     return [
-        f"the first {steps} of {len(losses)} updates", f"{losses[0]:.3f} at the first update",
-        f"{losses[steps]:.3f} right after the warmup", f"highest at update "
+        f"the first {steps} of {len(losses)} steps", f"{losses[0]:.3f} at the first step",
+        f"{losses[steps]:.3f} right after the warmup", f"highest at step "
         f"{losses.index(max(losses)) + 1} with {max(losses):.3f}",
     ]  # fmt: skip
 
@@ -132,8 +132,8 @@ def warmup(raw: Raw) -> list[str]:
 def gradients(raw: Raw) -> list[str]:
     norms = [e["gradient_norm"] for e in raw.of("step")]
     return [
-        f"median of {format_significant(statistics.median(norms))} over {len(norms)} updates",
-        f"largest, {format_significant(max(norms))}, at update {norms.index(max(norms)) + 1}",
+        f"median of {format_significant(statistics.median(norms))} over {len(norms)} steps",
+        f"largest, {format_significant(max(norms))}, at step {norms.index(max(norms)) + 1}",
         "clipping at 1 scaled down" if raw.config["gradient_clip"] else "clipping was off",
     ]
 
@@ -141,15 +141,15 @@ def gradients(raw: Raw) -> list[str]:
 def describe_rollbacks(raw: Raw) -> list[str]:
     losses = [e["loss"] for e in raw.of("step")]
     return [
-        f"never ran away: over {len(losses)} updates",
-        f"highest at update {losses.index(max(losses)) + 1}, with {max(losses):.3f}",
+        f"never diverged: over {len(losses)} steps",
+        f"highest at step {losses.index(max(losses)) + 1}, with {max(losses):.3f}",
     ]
 
 
 def optimizer(raw: Raw) -> list[str]:
     seconds = statistics.median(e["seconds"] for e in raw.of("step"))
     return [
-        f"used `{raw.config['optimizer']}`: {len(raw.of('step'))} updates",
+        f"used `{raw.config['optimizer']}`: {len(raw.of('step'))} steps",
         f"{format_significant(seconds)} s each",
         f"{raw.summary['tokens_per_second']:,.0f} tokens a",
     ]
@@ -158,16 +158,16 @@ def optimizer(raw: Raw) -> list[str]:
 def weights(raw: Raw) -> list[str]:
     first, last = raw.of("weight_updates")[0], raw.of("weight_updates")[-1]
     return [
-        f"{format_significant(statistics.median(m['weight_rms'].values()))} at update {m['step']}"
+        f"{format_significant(statistics.median(m['weight_rms'].values()))} at step {m['step']}"
         for m in (first, last)
     ]
 
 
 def descent(raw: Raw) -> list[str]:
     return [
-        f"In {len(raw.of('step'))} updates",
+        f"In {len(raw.of('step'))} steps",
         f"from {raw.of('step')[0]['loss']:.3f} to {raw.of('epoch')[-1]['loss_end']:.3f}",
-        f"best after update {best(raw)['step']}",
+        f"lowest after step {best(raw)['step']}",
     ]
 
 
@@ -179,12 +179,12 @@ def describe_baselines(raw: Raw) -> list[str]:
     baselines, reached = raw.summary["ngram_baselines"], best(raw)["validation_loss"]
     return [
         (
-            f"guessing {baselines['uniform']:.3f}, single tokens {baselines['unigram']:.3f}, pairs"
-            f" of tokens {baselines['bigram']:.3f}"
+            f"random guessing {baselines['uniform']:.3f}, unigram {baselines['unigram']:.3f}, "
+            f"bigram {baselines['bigram']:.3f}"
         ),
         (
             f"reached {reached:.3f}, which is {abs(baselines['bigram'] - reached):.3f} "
-            f"{'below' if reached <= baselines['bigram'] else 'above'} the pairs"
+            f"{'below' if reached <= baselines['bigram'] else 'above'} the bigram baseline"
         ),
     ]
 
@@ -201,10 +201,10 @@ def loss(raw: Raw) -> list[str]:
 def perplexity(raw: Raw) -> list[str]:
     baselines = raw.summary["ngram_baselines"]
     return [
-        f"among {math.exp(best(raw)['validation_loss']):,.1f} tokens",
-        f"pairs comes to {math.exp(baselines['bigram']):,.1f}",
-        f"single tokens to {math.exp(baselines['unigram']):,.1f}",
-        f"guessing to {math.exp(baselines['uniform']):,.1f}",
+        f"perplexity of {math.exp(best(raw)['validation_loss']):,.1f}",
+        f"bigram baseline has {math.exp(baselines['bigram']):,.1f}",
+        f"unigram baseline {math.exp(baselines['unigram']):,.1f}",
+        f"random guessing {math.exp(baselines['uniform']):,.1f}",
     ]
 
 
@@ -234,7 +234,7 @@ def text_bits(raw: Raw) -> list[str]:
     return [
         f"(`{raw.config['tokenizer']}`, {raw.config['vocab_size']} tokens)",
         f"tokens of {per_token(raw):.2f} bytes", f"needs {best(raw)['bits_per_byte']:.3f} bits",
-        f"pairs of tokens needs {bits['bigram']:.3f}", f"single tokens {bits['unigram']:.3f}",
+        f"bigram baseline needs {bits['bigram']:.3f}", f"unigram baseline {bits['unigram']:.3f}",
     ]  # fmt: skip
 
 
@@ -246,7 +246,7 @@ def epochs(raw: Raw) -> list[str]:
     ]
     last, lowest = raw.of("epoch")[-1], best(raw)
     after = (
-        "what more epochs would do was not seen"
+        "which was the last one, so more epochs may lower it further"
         if last is lowest
         else (
             f"{last['validation_loss'] - lowest['validation_loss']:.3f} higher by epoch "
@@ -260,7 +260,8 @@ def describe_validation(raw: Raw) -> list[str]:
     corpus = raw.info["corpus"]
     return [
         f"{corpus['documents']} documents) was split by {corpus['split_by']}", overlap(raw),
-        f"{corpus['train_tokens']:,} tokens to train on, {corpus['validation_tokens']:,} held out",
+        f"{corpus['train_tokens']:,} tokens to train on",
+        f"{corpus['validation_tokens']:,} for validation",
     ]  # fmt: skip
 
 
@@ -268,7 +269,7 @@ def regularisation(raw: Raw) -> list[str]:
     last = raw.of("epoch")[-1]
     return [
         (
-            f"dropout {raw.config['dropout_rate']:g}, blanked tokens"
+            f"dropout {raw.config['dropout_rate']:g}, token dropout"
             f" {raw.config['token_dropout']:g},"
             f" BPE-dropout {raw.config['bpe_dropout']:g} and"
         ),
@@ -284,7 +285,7 @@ def checkpoint(raw: Raw) -> list[str]:
     return [
         f"{len(raw.of('checkpoint_saved'))} checkpoints",
         f"`descend continue {raw.folder}`",
-        f"epoch {best(raw)['epoch']} (update {best(raw)['step']}",
+        f"epoch {best(raw)['epoch']} (step {best(raw)['step']}",
     ]
 
 
@@ -379,7 +380,7 @@ def parts(raw: Raw) -> list[str]:
 def first(raw: Raw) -> list[str]:
     began, guessing = raw.of("step")[0]["loss"], math.log(raw.info["corpus"]["vocab_size"])
     return [
-        f"of the first update was {began:.3f}", f"ln V = {guessing:.3f}",
+        f"of the first step was {began:.3f}", f"ln V = {guessing:.3f}",
         f"began at {began / guessing:.2f} of that",
     ]  # fmt: skip
 
@@ -390,7 +391,7 @@ def memory(raw: Raw) -> list[str]:
         f"{raw.summary['parameters']:,} parameters",
         f"could hold {raw.summary['parameters'] / 4 / 1000:.1f} kB",
         f"training text has {text / 1000:.1f} kB; at the {bits:.3f} bits per byte",
-        f"that is {format_bytes(text * bits / 8)} to know by heart",
+        f"that is {format_bytes(text * bits / 8)} to memorize",
         f"seen {len(raw.summary['epochs'])} times",
     ]
 

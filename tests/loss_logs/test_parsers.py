@@ -323,7 +323,7 @@ def test_curve_text_names_learning_rate_of_verdict(tmp_path: Path) -> None:
     diagnosis = diagnose_log(path)
     assert diagnosis.verdict == "learning_rate_too_low"
     assert (
-        "highest rate 0.0000001 (normal: over 3e-05): such rates are for"
+        "highest rate 0.0000001 (normal: over 0.00003): such rates are for"
         in format_log_diagnosis(diagnosis)
     )
     waves = [f"{s},{4 - s / 200 + (s % 100 > 50)},0.5" for s in range(400)]

@@ -317,7 +317,7 @@ class _Work:
             return "the time is up"
         other = _another_plan(final, base)
         if other is None:
-            return "nothing that was tried gains, and no other plan is expected to be as good"
+            return "no tested change lowers the loss, and no other plan is expected to be as good"
         self._train(other, "another plan")
         return "the time is up"
 

@@ -16,7 +16,7 @@ def checklist(
         Path,
         typer.Argument(
             metavar="RUN",
-            help="The run folder.",
+            help="A run folder, `latest`, or the beginning of a name.",
             callback=named_run,
         ),
     ],

@@ -30,6 +30,7 @@ def named_run(name: Path | None) -> Path | None:
     return None if name is None else find_run(name)
 
 
+CORPUS_HELP = "A folder, a file, - (standard input), or a built-in corpus (python, stories)."
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 Verbose = Annotated[
     bool,
@@ -49,6 +50,14 @@ Preset = Annotated[
         help=f"Start from a preset: {', '.join(PRESETS)}. Default: fast.",
     ),
 ]
+
+NO_DATA_KEYS = tuple(
+    name
+    for name, field in RunConfig.model_fields.items()
+    if (field.json_schema_extra or {}).get("group") != "Data"  # type: ignore[union-attr]
+    and name not in ("seed", "log_level")
+)
+"""Keys that change neither the text, its split, nor its tokenizer."""
 
 MAX_METAVAR = 16
 """Characters that the help's second column may take of a terminal of 80."""

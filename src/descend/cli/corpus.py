@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from descend.cli.config_flags import (
+    CORPUS_HELP,
+    NO_DATA_KEYS,
     ConfigFile,
     JsonOption,
     Preset,
@@ -155,7 +157,7 @@ def stats(
     values: dict[str, Any],
     corpus: Annotated[
         str | None,
-        typer.Argument(metavar="CORPUS", help="A folder, a file, - or a built-in corpus."),
+        typer.Argument(metavar="CORPUS", help=CORPUS_HELP),
     ] = None,
     config: ConfigFile = None,
     preset: Preset = None,
@@ -176,4 +178,6 @@ def stats(
 
 
 corpus_app.command("add", cls=HelpCommand)(add)
-corpus_app.command("stats", cls=HelpCommand)(with_config_flags(stats, leave_out=("corpus_dir",)))
+corpus_app.command("stats", cls=HelpCommand)(
+    with_config_flags(stats, leave_out=("corpus_dir", *NO_DATA_KEYS))
+)

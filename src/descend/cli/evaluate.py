@@ -6,16 +6,14 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.config_flags import JsonOption
+from descend.cli.config_flags import CORPUS_HELP, JsonOption
 from descend.cli.generate import ModelFolder
 from descend.cli.output import print_json, print_result, set_up_logging
 
 
 def evaluate(
     model: ModelFolder,
-    corpus: Annotated[
-        str, typer.Argument(metavar="CORPUS", help="A folder, a file, - or a built-in corpus.")
-    ],
+    corpus: Annotated[str, typer.Argument(metavar="CORPUS", help=CORPUS_HELP)],
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate a model on a text it was not trained on."""

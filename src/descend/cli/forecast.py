@@ -14,7 +14,11 @@ from descend.cli.output import print_json, print_result
 def forecast(
     run: Annotated[
         Path,
-        typer.Argument(metavar="RUN", help="The run folder.", callback=named_run),
+        typer.Argument(
+            metavar="RUN",
+            help="A run folder, `latest`, or the beginning of a name.",
+            callback=named_run,
+        ),
     ],
     epochs: Annotated[
         int | None,

@@ -15,7 +15,7 @@ ModelFolder = Annotated[
     Path,
     typer.Argument(
         metavar="MODEL",
-        help="The model folder.",
+        help="A run or model folder, or `latest`.",
         callback=named_run,
     ),
 ]

@@ -30,7 +30,10 @@ def improve(
     save_dir: Annotated[
         str | None,
         typer.Option(
-            "--save-dir", metavar="DIR", help="Output folder. An interrupted one is continued."
+            "--save-dir",
+            metavar="DIR",
+            help="Output folder. An interrupted improvement is continued. "
+            "Default: improvements/<unix time>.",
         ),
     ] = None,
     as_json: JsonOption = False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from descend.cli.clock import command_began
-from descend.cli.config_flags import JsonOption
+from descend.cli.config_flags import CORPUS_HELP, JsonOption
 from descend.cli.output import (
     print_json,
     print_result,
@@ -29,7 +29,7 @@ DEFAULT_MINUTES = 10.0
 def plan(
     corpus: Annotated[
         str | None,
-        typer.Argument(metavar="[CORPUS]", help="A folder, a file, - or a built-in corpus."),
+        typer.Argument(metavar="[CORPUS]", help=CORPUS_HELP),
     ] = None,
     minutes: Annotated[
         float | None,

@@ -15,7 +15,7 @@ def resume(
         Path,
         typer.Argument(
             metavar="MODEL",
-            help="The run folder.",
+            help="A run folder, `latest`, or the beginning of a name.",
             callback=named_run,
         ),
     ],

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from descend.cli.config_flags import (
+    NO_DATA_KEYS,
     ConfigFile,
     JsonOption,
     Preset,
@@ -30,7 +31,9 @@ def _only_a_group() -> None:
 
 def train(
     values: dict[str, Any],
-    corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="Text to train on.")],
+    corpus: Annotated[
+        str, typer.Argument(metavar="CORPUS", help="Text to train the tokenizer on.")
+    ],
     output: Annotated[Path, typer.Argument(metavar="FILE", help="The tokenizer.json to write.")],
     config: ConfigFile = None,
     preset: Preset = None,
@@ -53,5 +56,5 @@ def train(
 
 
 tokenizer_app.command("train", cls=HelpCommand)(
-    with_config_flags(train, leave_out=("corpus_dir", "vocab_path"))
+    with_config_flags(train, leave_out=("corpus_dir", "vocab_path", *NO_DATA_KEYS))
 )

@@ -28,6 +28,14 @@ Corpus = Annotated[
     ),
 ]
 
+NextCorpus = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="CORPUS",
+        help="Text to train on, as in `descend train`. Default: the text of MODEL.",
+    ),
+]
+
 TRAIN_COMMON = ("minutes", "epoch", "learning_rate", "batch_size", "device", "save_dir")
 """Keys whose flags a first reader needs."""
 
@@ -112,17 +120,21 @@ def continue_training(
         Path,
         typer.Argument(
             metavar="MODEL",
-            help="The model folder.",
+            help="A run or model folder, or `latest`.",
             callback=named_run,
         ),
     ],
-    corpus: Corpus = None,
+    corpus: NextCorpus = None,
     corpus_dir: CorpusDir = None,
     config: ConfigFile = None,
     verbose: Verbose = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train an existing model further, on the same or another text."""
+    """Train an existing model further, on the same or another text.
+
+    Settings that you do not give are those of MODEL, not the defaults below. Its tokenizer and the
+    shape of its network cannot change.
+    """
     from descend.cli.output import print_start
 
     print_start()

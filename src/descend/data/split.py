@@ -137,6 +137,6 @@ def _cut(documents: DocumentStore, fraction: float) -> int:
         if 0 < cut < total and documents.text[cut] & 0xC0 != 0x80:
             return cut
     raise CorpusError(
-        "corpus", f"{total} bytes of text", "enough to learn from and to hold some out",
+        "corpus", f"{total} bytes of text", "enough text for a training and a validation set",
         "add more text",
     )  # fmt: skip

@@ -75,7 +75,7 @@ def find_additional_causes(
         others = limit_to_budget(series, others[:MAX_COMBINED])
         if not others:
             break
-        run_trial_series(series, others, "trying on top of it")
+        run_trial_series(series, others, "testing combinations")
         tested_causes |= {sequence[0].cause for sequence in others}
         best_reductions |= _best_reductions(series)
         best = best_additional_finding(series, names, ranked_causes, measurements)

@@ -84,21 +84,19 @@ def measure_corpus(store: TokenStore, counted: CorpusCounts, seq_len: int) -> It
     yield Measurement("bytes_per_token", store.bytes_per_token, "bytes")
     # The bytes that stand by for what never comes are no fault.
     used = counted.uses[counted.uses > 0]
-    yield Measurement(
-        "rare_token_fraction", float((used < RARE).mean()), "of the tokens that are used"
-    )
+    yield Measurement("rare_token_fraction", float((used < RARE).mean()), "of the tokens in use")
     yield Measurement("unigram_loss", baselines.unigram, "nats per token")
     yield Measurement("best_ngram_loss", counted.loss, "nats per token")
     if counted.copies is not None and counted.copy_length is not None:
         yield Measurement(
-            "exact_contamination_fraction", counted.copies.fraction, "of held-out tokens"
+            "exact_contamination_fraction", counted.copies.fraction, "of validation tokens"
         )
         repeats = corpus_distribution.repeated_ngram_fraction(store.train, counted.copy_length)
         yield Measurement("duplicate_train_fraction", repeats, "of the training text")
     if counted.near is not None:
         word_for_word = counted.copies.fraction if counted.copies is not None else 0.0
         nearly = max(0.0, counted.near.excess_fraction_lower_bound - word_for_word)
-        yield Measurement("fuzzy_contamination_fraction", nearly, "of held-out passages")
+        yield Measurement("fuzzy_contamination_fraction", nearly, "of validation passages")
     higher = min(baselines.trigram, counted.fourgram_loss)
     yield Measurement("fourgram_loss_reduction", baselines.bigram - higher, "nats")
     beyond = [d for d in DISTANCES if d > seq_len]

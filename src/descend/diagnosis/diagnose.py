@@ -111,7 +111,7 @@ def _diagnose(
     warnings = list(recorded_run.warnings)
     reason = no_trials_reason(recorded_run, measurements, proof)
     if proof and recorded_run.store is not None:
-        on_progress("learning by heart", 0.0)
+        on_progress("checking memorization", 0.0)
         with limit_threads_to_idle_cores():
             learned, said = check_memorization(recorded_run, MAX_TIME_FRACTION * allowed)
         measurements, warnings = measurements | learned, warnings + said
@@ -147,12 +147,12 @@ def _diagnose(
 
 
 BUSY_WARNING = (
-    "other programs kept the processor busy, so not all trials were made: the same command makes "
-    "the rest"
+    "other programs kept the processor busy, so some trials are missing: run the same command "
+    "again to make them"
 )
 EARLIER_DIAGNOSIS_WARNING = (
-    "an earlier diagnosis of this run rests on trials, and this one on none: diagnosis.json keeps "
-    "the earlier one, which --apply-fix and the report follow"
+    "an earlier diagnosis of this run rests on trials, and this one does not, so diagnosis.json "
+    "keeps the earlier one for --apply-fix and the report"
 )
 
 
@@ -239,7 +239,7 @@ def _combine_after_divergence(
     sequences = prioritize(treatment_sequences(recorded_run, base, ranked_causes, measurements))
     steps, count = choose_trial_length(recorded_run, base, sequences[:MAX_CANDIDATES], budget.total)
     series = TrialSeries(recorded_run, base, steps, budget, on_progress)
-    run_trial_series(series, drop_too_short(series, sequences)[:count], "trying on top of it")
+    run_trial_series(series, drop_too_short(series, sequences)[:count], "testing combinations")
     best = best_additional_finding(series, ["diverged"], ranked_causes, measurements)
     if best is None:
         return []
@@ -306,13 +306,13 @@ def _describe_trials(series: TrialSeries) -> list[str]:
     """Say how long the trials were, and what both sides had in common."""
     tokens = series.steps * series.recorded_run.tokens_per_step
     warnings = [
-        f"each trial: {tokens:,} tokens, {series.run_fraction:.0%} of the run, its schedule over "
-        "exactly these; the same seed, data order and held-out tokens on both sides"
+        f"each trial: {tokens:,} tokens, {series.run_fraction:.0%} of the run, with a "
+        "schedule of that length; both sides have the same seed, data order, and validation tokens"
     ]
     if series.run_fraction < 1:
         warnings.append(
-            "trials shorter than the run: gains are as measured, and beside them what is expected "
-            "of them at full length"
+            "trials are shorter than the run: effects are as measured, followed by the effect "
+            "expected at full length"
         )
     return warnings
 
@@ -329,7 +329,7 @@ def _add_second_cause(
     if verdict.verdict == "unknown" or best is None:
         return verdict, (), []
     if series.remaining_seconds() <= 0:
-        return verdict, (), ["no second race after the best remedy: the time allowed was spent"]
+        return verdict, (), ["combinations of changes were not tested: the trial budget is used up"]
     spared = {f.cause for f in verdict.findings if f.trial is None or not f.recommended_config}
     more = find_additional_causes(
         series, best, [best.treatment.cause], ranked_causes, measurements, own, spared

@@ -92,7 +92,7 @@ def _why_open(recorded_run: RunContext) -> str:
     """Of every other cause, why it is not looked into."""
     if not recorded_run.rollbacks:
         return "the run diverged before it could show"
-    return "the run was rescued on its way, which is to be mended before anything else is tried"
+    return "the run diverged and was rolled back: fix that first"
 
 
 def _first_bad(recorded_run: RunContext) -> Evidence:
@@ -102,7 +102,7 @@ def _first_bad(recorded_run: RunContext) -> Evidence:
     elif recorded_run.first_exploded_step is not None:
         step = recorded_run.first_exploded_step
         problem = (
-            "a loss far above that of guessing, which is"
+            "a loss far above random guessing, which is"
             f" {math.log(recorded_run.shape.vocab_size):.1f}"
         )
     else:
@@ -118,9 +118,9 @@ def _rollback_evidence(recorded_run: RunContext) -> list[Evidence]:
         return []
     last = recorded_run.rollbacks[-1]
     done = {
-        "skip": f"{last.value:.0f} batches left out",
+        "skip": f"{last.value:.0f} batches skipped",
         "clip": f"clipping at {last.value:g}",
-        "rate": f"the rate times {last.value:.2g}",
+        "rate": f"the learning rate times {last.value:.2g}",
     }[last.adjustment]
     why = f"the last time with {done}"
     return [Evidence("rollbacks", float(len(recorded_run.rollbacks)), "times", (None, 0.0), why)]
@@ -153,9 +153,7 @@ def _try(
         if (result := series.results.get((treatment, series.seed))) and not _has_diverged(result)
     ]
     if not came_past:
-        return DivergenceTrials(
-            again=again, warnings=(*warnings, "none of the changes tried came past it")
-        )
+        return DivergenceTrials(again=again, warnings=(*warnings, "no tested change prevents it"))
     best = min(best_validation_point(o)[0] for _, o in came_past)
     treatment, result = next(
         (x, o)
@@ -216,7 +214,7 @@ def _describe_trials(
     if not again:
         warnings.append(
             f"the same settings did not diverge again within {series.steps} steps of a schedule of "
-            "that length: it hangs on the length, or on chance"
+            "that length: divergence depends on the length, or on chance"
         )
     return warnings
 
@@ -226,7 +224,7 @@ def _paired_trial(series: TrialSeries, treatment: Treatment, result: TrialResult
     control = series.results[None, series.seed]
     control_loss, treatment_loss = (best_validation_point(x)[0] for x in (control, result))
     return PairedTrial(
-        metric="held-out loss, nats per token",
+        metric="validation loss, nats per token",
         change=treatment.change.label,
         control_loss=control_loss,
         treatment_loss=treatment_loss,

@@ -7,6 +7,7 @@ from typing import Any
 from descend.diagnosis.cause import Cause
 from descend.diagnosis.effect_text import describe_effect
 from descend.diagnosis.effects import TreatmentEffect
+from descend.diagnosis.metric_text import format_metric
 from descend.diagnosis.ranking import (
     RankedCause,
     contrary_evidence,
@@ -14,13 +15,12 @@ from descend.diagnosis.ranking import (
 )
 from descend.diagnosis.result import Finding, PairedTrial
 from descend.metrics.measurement import Measurements
-from descend.units import humanize_name
 
 
 def to_paired_trial(effect: TreatmentEffect, run_fraction: float) -> PairedTrial:
     """Return an effect as a diagnosis shows it."""
     return PairedTrial(
-        metric="held-out loss, nats per token"
+        metric="validation loss, nats per token"
         + (" (by bits per byte)" if "vocab_size" in effect.treatment.change.keys else ""),
         change=effect.treatment.change.label,
         control_loss=effect.control_loss,
@@ -77,12 +77,12 @@ def explain_other_cause(
             if effect.low <= 0:
                 return effect_text
             return (
-                f"{effect_text}; the opposite is expected to gain"
+                f"{effect_text}; the opposite change is expected to lower the loss by"
                 f" {effect.full_length_reduction:.3f}"
             )
         also = _beside_the_best(effect, best) if effect.is_significant else ""
         if effect.is_inconclusive and effect.low > 0:
-            also = f": by chance once in {1 / max(effect.p_holm, 1e-9):.0f} where so much is tried"
+            also = f": not significant (Holm-adjusted p = {effect.p_holm:.2f})"
         if effect.low > 0 and effect.reduction_at_equal_time is not None:
             also += f"; {_at_equal_time(effect.reduction_at_equal_time)}"
         if effect.low > 0 and effect.full_length_reduction < effect.min_effect:
@@ -99,9 +99,7 @@ def explain_other_cause(
     contrary = contrary_evidence(ranked_cause.cause, measurements)
     if contrary:
         e = contrary[0]
-        number = f"{e.value:,.0f}" if abs(e.value) >= 100 else f"{e.value:.3g}"
-        name = humanize_name(e.metric)
-        return f"{name} {number}" if name.endswith(e.unit) else f"{name} {number} {e.unit}"
+        return format_metric(e.metric, e.value, e.unit)
     if ranked_cause.cause.name == "diverged":
         return "training stayed finite"
     if is_tested:
@@ -115,7 +113,7 @@ def _beside_the_best(gain: TreatmentEffect, best: TreatmentEffect | None) -> str
         return ": it helps, but another change helps more"
     if gain.cost_adjusted_reduction < best.cost_adjusted_reduction:
         return f": it helps, and costs {gain.cost_factor:.1f} times the training time"
-    return ": it helps; which of the two helps more cannot be told"
+    return ": it helps about as much as the change above"
 
 
 def _at_equal_time(loss_reduction: float) -> str:

@@ -102,7 +102,7 @@ def describe_normal_run(
         )
     if untested_reason and falls >= STILL_FALLING:  # else twice the steps were tried
         lines.append(
-            f"the held-out loss still fell by {falls:.2f} nats in the last epoch, so more epochs "
+            f"the validation loss still fell by {falls:.2f} nats in the last epoch, so more epochs "
             f"may help: descend forecast {quoted(folder)}"
         )
     return lines

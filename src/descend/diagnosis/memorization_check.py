@@ -52,13 +52,13 @@ def check_memorization(
         seed=recorded_run.config.seed,
     )
     if not math.isfinite(result.loss):
-        return {}, ["its numbers ran away while it learned random tokens by heart"]
+        return {}, ["the loss diverged in the memorization check"]
     if result.steps is None and result.num_updates < MAX_STEPS:
         return {}, [
-            "whether the network can learn random tokens by heart was not seen to the end in "
-            f"{format_duration(seconds)}; a larger --trial-budget gives it more"
+            f"the memorization check did not finish in {format_duration(seconds)}; use a larger "
+            "--trial-budget"
         ]
     measurements = [Measurement("memorization_loss", result.loss, "nats per token")]
     if result.steps is not None:
-        measurements.append(Measurement("memorization_steps", float(result.steps), "updates"))
+        measurements.append(Measurement("memorization_steps", float(result.steps), "steps"))
     return {r.metric: r for r in measurements}, []

@@ -79,7 +79,7 @@ def measure_model(
     )
     yield from _measure_layers(model, validation_losses.targets)
     rare = loss_breakdown.rare_token_loss_fraction(validation_losses, counted.uses, RARE)
-    yield Measurement("rare_token_loss_fraction", rare, "of the held-out loss")
+    yield Measurement("rare_token_loss_fraction", rare, "of the validation loss")
     covered = counted.known
     if covered is not None and 0 < covered.sum() < len(covered):
         # The same windows as `held`: the covered tokens and the rest, each by itself.
@@ -131,11 +131,11 @@ def _measure_layers(model: Transformer, ids_NT: loss_breakdown.Ids) -> Iterator[
     """What goes on in the network while it reads: the worst head and the worst block."""
     heads = head_attention_entropies(model, ids_NT[0, :ENTROPY_WINDOW])
     if heads:
-        yield Measurement("max_attention_logit", max(h.max_logit for h in heads), "at most")
+        yield Measurement("max_attention_logit", max(h.max_logit for h in heads), "")
         yield Measurement(
             "attention_entropy_fraction",
             min(h.normalized_entropy for h in heads),
-            "of an even look",
+            "of uniform attention",
         )
     blocks = block_activation_stats(model, ids_NT[: max(1, PROBE_TOKENS // ids_NT.shape[1])])
     yield Measurement("residual_stream_rms", max(b.rms for b in blocks), "root mean square")

@@ -26,7 +26,7 @@ def measure_records(recorded_run: RunContext) -> Iterator[Measurement]:
         (
             "update_to_weight_ratio",
             training_history.update_to_weight_ratio(recorded_run.weight_updates),
-            "of the weight, a step",
+            "of the weight per step",
         ),
         ("clipped_step_fraction", training_history.clipped_step_fraction(steps), "of steps"),
         (
@@ -85,10 +85,10 @@ def measure_config(recorded_run: RunContext) -> Iterator[Measurement]:
     """Yield the metrics of the configuration: lengths, sizes, and their ratios."""
     config, shape = recorded_run.config, recorded_run.shape
     parameters = parameter_count(shape)
-    yield Measurement("epochs", recorded_run.num_epochs, "passes over the text")
-    yield Measurement("steps", float(recorded_run.total_steps), "updates")
+    yield Measurement("epochs", recorded_run.num_epochs, "epochs")
+    yield Measurement("steps", float(recorded_run.total_steps), "steps")
     yield Measurement("dropout_rate", config.dropout_rate, "of the units")
-    yield Measurement("parameters", float(parameters), "numbers")
+    yield Measurement("parameters", float(parameters), "parameters")
     tables = 1 if shape.architecture == "gpt" else 2
     embedding = tables * shape.vocab_size * shape.embed_dim
     yield Measurement("embedding_parameter_fraction", embedding / parameters, "of the parameters")

@@ -7,6 +7,8 @@ a first guess unless `ORIGINS` says otherwise.
 
 from __future__ import annotations
 
+from descend.units import format_significant
+
 Range = tuple[float | None, float | None]
 
 REFERENCE_RANGES: dict[str, Range] = {
@@ -77,18 +79,10 @@ near_copies.json, and rare_tokens.json in benchmarks/results/ranges."""
 
 def format_range(value_range: Range) -> str:
     """`0.5 to 6`, `under 3`, `over 2`; empty where there is no bound."""
-    low, high = value_range
+    low, high = (None if bound is None else format_significant(bound) for bound in value_range)
     if low is None:
-        return "" if high is None else f"under {high:g}"
-    return f"over {low:g}" if high is None else f"{low:g} to {high:g}"
-
-
-def format_reference_range(metric: str) -> str:
-    """Return the range of `metric` as text, with that of AdamW where it differs."""
-    text = format_range(reference_range(metric))
-    if (metric, "adamw") in OPTIMIZER_RANGES:
-        text += f" (AdamW: {format_range(reference_range(metric, 'adamw'))})"
-    return text
+        return "" if high is None else f"under {high}"
+    return f"over {low}" if high is None else f"{low} to {high}"
 
 
 def range_source(metric: str) -> str:

@@ -80,7 +80,7 @@ def load_run_context(folder: Path, progress: ProgressCallback = ignore_progress)
     store, warnings = _load_text(folder, run.config, run.metadata, progress)
     warnings = (*run.event_problems, *warnings)
     if not run.finished and not run.diverged:
-        warnings = (*warnings, f"the run is not finished: it stands at step {len(run.steps)}")
+        warnings = (*warnings, f"the run is not finished: it is at step {len(run.steps)}")
     return RunContext(folder, store, warnings).with_parts(**vars(run))  # read once
 
 
@@ -92,11 +92,11 @@ def _load_text(
         return open_run_text(folder, metadata, progress), ()
     except TextChangedError:
         return None, (
-            f"the text at {config.corpus_dir} changed since the run trained on it, so nothing "
-            "could be tried on it: what follows is read from the records alone",
+            f"the text at {config.corpus_dir} changed since the run trained on it, so no trials "
+            "are possible: only recorded metrics are used",
         )
     except DescendError as problem:
         return None, (
-            f"the text that the run trained on cannot be read ({problem}) so nothing could be "
-            "tried on it: what follows is read from the records alone",
+            f"the text that the run trained on cannot be read ({problem}), so no trials are "
+            "possible: only recorded metrics are used",
         )

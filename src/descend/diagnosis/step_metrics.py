@@ -62,7 +62,7 @@ def measure_step(recorded_run: RunContext) -> Iterator[Measurement]:
         for weight, old in zip(weights, before, strict=True):
             weight.copy_(old)
     multiplier = critical_step_multiplier(weights, update, loss_on_fresh)
-    yield Measurement("critical_step_multiplier_fresh", multiplier, "steps")
+    yield Measurement("critical_step_multiplier_fresh", multiplier, "times the step")
 
 
 def _micro_batches(recorded_run: RunContext, step: int) -> list[torch.Tensor] | None:

@@ -142,7 +142,7 @@ def _open_run(folder: Path) -> RecordedRun:
     if run.config.label_smoothing and not run.epochs:
         raise UndeterminedForecast(
             str(folder), "a run with label_smoothing in its first epoch",
-            "a loss on the scale of held-out text", "let it train to the end of an epoch",
+            "a loss on the scale of the validation loss", "let it train to the end of an epoch",
         )  # fmt: skip
     return run
 

@@ -15,6 +15,7 @@ from typing import Literal
 
 import msgspec
 
+from descend.diagnosis.metric_text import format_metric
 from descend.diagnosis.result import (
     Diagnosis,
     Finding,
@@ -25,7 +26,6 @@ from descend.diagnosis.result import (
 )
 from descend.handbook.run_notes.diagnosis_notes import describe_trial, load_saved_diagnosis
 from descend.handbook.run_notes.wording import (
-    format_measurement,
     format_percent,
     format_significant,
 )
@@ -154,7 +154,7 @@ def _reasons(out: list[OtherCause]) -> str:
 
 def _holds(finding: Finding) -> str:
     evidence = describe_trial(finding.trial) if finding.trial else "; ".join(
-        format_measurement(e.metric, e.value, e.unit) for e in finding.evidence
+        format_metric(e.metric, e.value, e.unit) for e in finding.evidence
     )  # fmt: skip
     keys = ", ".join(f"{key} = {value}" for key, value in finding.recommended_config.items())
     text = f"{finding.cause.replace('_', ' ')}: {evidence or finding.advice}".rstrip(".")

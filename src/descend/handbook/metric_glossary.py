@@ -1,15 +1,14 @@
-"""The metrics of the diagnosis on each page, and in words what is healthy and what a cause
-expects."""
+"""The metrics of the diagnosis on each page: descriptions, reference ranges, expected ranges."""
 
 from __future__ import annotations
 
 from descend.diagnosis.cause import Cause, ExpectedRange
-from descend.diagnosis.reference_ranges import (
-    format_range,
+from descend.diagnosis.metric_text import (
+    format_metric_range,
     format_reference_range,
-    range_source,
-    reference_range,
+    metric_label,
 )
+from descend.diagnosis.reference_ranges import range_source, reference_range
 
 PAGE_METRICS: dict[str, tuple[str, ...]] = {
     # Pages on signals.
@@ -70,65 +69,61 @@ PAGE_METRICS: dict[str, tuple[str, ...]] = {
     "validation": ("validation_loss", "validation_tokens"),
     "warmup_steps": ("warmup_fraction",),
 }
-"""By page; each reading belongs to one."""
+"""By page. Each metric belongs to one."""
 
 METRIC_DESCRIPTIONS = {
-    "attention_entropy_fraction": "of the head that looks least evenly",
+    "attention_entropy_fraction": "of the head that attends least evenly",
     "max_attention_logit": "the largest score of any head",
-    "best_epoch": "whose weights were kept",
-    "uncontaminated_loss_increase": "how much higher the loss is on what training does not have",
+    "best_epoch": "its weights were kept",
+    "uncontaminated_loss_increase": (
+        "how much higher the loss is on validation text that training does not contain"
+    ),
     "context_benefit_nats": (
-        "loss after one token read, minus that in the second half of the window"
+        "loss after one token of context, minus the loss in the second half of the sequence"
     ),
-    "effective_context_fraction": "after which the loss falls no further",
-    "fourgram_loss_reduction": "what counting three and four tokens gains over pairs",
-    "best_ngram_loss": "the lowest that counting up to four tokens reaches",
+    "effective_context_fraction": "beyond this length the loss falls no further",
+    "fourgram_loss_reduction": "bigram baseline minus the 3-gram or 4-gram baseline",
+    "best_ngram_loss": "the lowest n-gram baseline, up to 4-grams",
     "dead_unit_fraction": "of the worst block",
-    "dropout_gap_nats": (
-        "training loss as recorded, minus the loss on training text without dropout"
-    ),
-    "effective_rank_fraction": "of the block with the lowest",
-    "embedding_parameter_fraction": "held by the tables of tokens",
-    "final_lr_fraction": "the rate of the last step",
-    "gap_to_ngram_nats": "the loss of your model, minus the lowest that counting reaches",
-    "gradient_norm_p99_over_p50": "of the norm of the gradient",
-    "measured_validation_loss": "on text that it never saw",
-    "near_zero_lr_fraction": "made at under a hundredth of the highest rate",
+    "dropout_gap_nats": "recorded training loss, minus the loss on training text without dropout",
+    "effective_rank_fraction": "of the block with the lowest rank",
+    "embedding_parameter_fraction": "in the input and output embeddings",
+    "final_lr_fraction": "of the last step",
+    "gap_to_ngram_nats": "validation loss minus the lowest n-gram baseline",
+    "gradient_norm_p99_over_p50": "over all steps",
+    "measured_validation_loss": "measured again by the diagnosis, on part of the validation set",
+    "near_zero_lr_fraction": "with less than a hundredth of the peak learning rate",
     "token_mutual_information_nats": (
-        "that a token tells of one further on, at the most telling distance"
+        "what a token tells about a later one, at the distance that tells the most"
     ),
-    "order_information_nats": "the same of whole words, or of bytes where those tell less",
-    "chance_loss": "of who knows how frequent words or bytes are, and nothing else",
-    "mutual_information_beyond_context": "the same at distances that the window does not reach",
-    "last_epoch_loss_reduction": "by which the last epoch lowered the validation loss",
-    "extrapolated_loss": "of training, by the law of this curve alone",
-    "loss_asymptote": "to which that law goes on falling",
-    "initial_loss_ratio": "the first loss",
-    "max_loss_increase": "of 50 steps in a row over the lowest before them",
-    "mean_confidence": "that the model gives to its own first choice",
-    "memorization_loss": "on four sequences of random tokens, after 200 updates at most",
-    "memorization_steps": "after which these are known by heart",
-    "critical_step_multiplier_fresh": "so many would go on lowering the loss on fresh text",
-    "loss_slope_per_context_doubling": "what the last doubling brought",
+    "order_information_nats": "the same for whole words, or for bytes if those tell less",
+    "chance_loss": "of a model that knows only the frequencies of words or bytes",
+    "mutual_information_beyond_context": "what a token tells about one beyond the context",
+    "last_epoch_loss_reduction": "fall of the validation loss in the last epoch",
+    "extrapolated_loss": "of the training loss, from a power law fitted to this curve alone",
+    "loss_asymptote": "the loss to which that power law tends",
+    "initial_loss_ratio": "the loss of the first step",
+    "max_loss_increase": "the mean of 50 steps in a row, minus the lowest mean before them",
+    "mean_confidence": "the probability of the model's own first choice",
+    "memorization_loss": "on four sequences of random tokens, after at most 200 steps",
+    "memorization_steps": "until four random sequences are memorized",
+    "critical_step_multiplier_fresh": "up to this length a step lowers the loss on text not read",
+    "loss_slope_per_context_doubling": "effect of the last doubling of the context",
     "fuzzy_contamination_fraction": (
-        "that stand in training with small changes, beyond what it has of itself"
+        "that occur in training with small changes, beyond those that training repeats itself"
     ),
-    "rare_token_loss_fraction": "on tokens used fewer than 20 times in training",
+    "rare_token_loss_fraction": "tokens used fewer than 20 times in training",
     "rare_token_fraction": "used fewer than 20 times in training",
-    "duplicate_train_fraction": "that stood there before",
-    "validation_loss_increase_after_best": (
-        "of the validation loss, from the best epoch to the last"
-    ),
-    "trained_text_loss": "on text that it trained on, judged in the same way",
-    "distribution_shift_nats": "between the held-out text and the training text",
-    "validation_minus_unread_train_nats": (
-        "the loss on held-out text, minus that on training text not read yet"
-    ),
+    "duplicate_train_fraction": "that occurred earlier in it",
+    "validation_loss_increase_after_best": "from the best epoch to the last",
+    "trained_text_loss": "on text the model trained on, evaluated in the same way",
+    "distribution_shift_nats": "between the validation text and the training text",
+    "validation_minus_unread_train_nats": "training text that no step has read yet",
     "residual_stream_rms": "of the largest block",
-    "unread_text_loss": "on training text that it had not come to yet",
-    "warmup_fraction": "before the rate was highest",
+    "unread_text_loss": "on training text that no step has read yet",
+    "warmup_fraction": "until the learning rate is at its peak",
 }
-"""What a reading is, where its name and unit do not say it."""
+"""What a metric is, where its label and unit do not say it."""
 
 HEALTHY = "{healthy}"
 """Stands in a page for its `reference_range_text`."""
@@ -146,7 +141,7 @@ def reference_range_text(page: str) -> str:
         text = format_reference_range(metric)
         if text:
             texts_by_source.setdefault(range_source(metric), []).append(
-                f"{metric.replace('_', ' ')} {text}"
+                f"{metric_label(metric)} {text}"
             )
     ranges = [f"{', '.join(of_it)} ({whose})" for whose, of_it in texts_by_source.items()]
     return f"The normal range: {'; '.join(ranges)}."
@@ -156,14 +151,15 @@ def expected_range_text(cause: Cause) -> str:
     """Return the expected metrics of `cause` beside the reference ranges."""
     signs = [_expected(e) for e in cause.expected_ranges if e.weight > 0]
     needed = [_expected(e) for e in cause.expected_ranges if e.weight == 0]
-    sentences = [f"A diagnosis suspects it by: {'; '.join(signs)}."] if signs else []
+    sentences = [f"A diagnosis expects: {'; '.join(signs)}."] if signs else []
     if needed:
-        sentences.append(f"Only their lack counts, against it: {'; '.join(needed)}.")
+        sentences.append(f"Without these it is unlikely: {'; '.join(needed)}.")
     return " ".join(sentences)
 
 
 def _expected(expectation: ExpectedRange) -> str:
-    text = format_range((expectation.low, expectation.high))
-    healthy = format_range(reference_range(expectation.metric))
+    metric = expectation.metric
+    text = format_metric_range(metric, (expectation.low, expectation.high))
+    healthy = format_metric_range(metric, reference_range(metric))
     suffix = f" (normal: {healthy})" if healthy else ""
-    return f"{expectation.metric.replace('_', ' ')} {text}{suffix}"
+    return f"{metric_label(metric)} {text}{suffix}"

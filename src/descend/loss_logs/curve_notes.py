@@ -45,7 +45,7 @@ def ruled_out(shape: Shape) -> dict[str, str]:
         rise = curve.validation_end - curve.validation_best
         to_the_end = curve.validation_last_at >= TO_THE_END * curve.length
         if rise < OVERFIT_NATS and curve.validation_points > 2 and to_the_end:
-            out["too_little_data"] = f"held-out loss ends {rise:.2f} above its lowest: no turn"
+            out["too_little_data"] = f"the validation loss ends only {rise:.2f} above its minimum"
     slope, error = curve.slope_per_doubling, curve.slope_std_error
     # A rate that has decayed leaves a flat end whatever more steps would bring.
     if slope + 2 * error < FLAT * curve.end and not curve.rate_decayed and not is_flat(curve):
@@ -54,7 +54,7 @@ def ruled_out(shape: Shape) -> dict[str, str]:
     untrained = curve.unit == "steps" and curve.first_position <= NEAR_START
     if guess is not None and untrained and curve.first <= guess:
         out["bad_initialization"] = (
-            f"the first loss, {curve.first:.2f}, is not above that of guessing ({guess:.2f})"
+            f"the first loss, {curve.first:.2f}, is not above random guessing ({guess:.2f})"
         )
     high, validated = shape.band.high, curve.validation_end is not None
     if high is not None and validated and final_loss(curve) < high:
@@ -71,14 +71,14 @@ def curve_warnings(shape: Shape) -> list[str]:
     warnings = []
     if band.start_high is not None and curve.first > band.start_high and from_the_start(curve):
         warnings.append(
-            f"the first loss is {curve.first:.2f}, more than guessing costs "
-            f"({band.start_high:.2f}): initial weights or logits too large, or losses summed "
-            "and not averaged"
+            f"the first loss is {curve.first:.2f}, more than random guessing gives "
+            f"({band.start_high:.2f}): initial weights or logits are too large, or losses are "
+            "summed and not averaged"
         )
     if curve.gap is not None and curve.gap < -BELOW_TRAINING:
         warnings.append(
-            f"held-out loss lies {-curve.gap:.2f} below the training loss: usual with dropout and "
-            "with averages that lag, else a sign that held-out text stands in training"
+            f"the validation loss is {-curve.gap:.2f} below the training loss: usual with dropout "
+            "and lagging averages, else a sign that validation text occurs in the training text"
         )
     rate = curve.rate_highest
     if rate is not None and rate > FAR * ADAM_HIGHEST and not shape.log.adam:
@@ -87,9 +87,7 @@ def curve_warnings(shape: Shape) -> list[str]:
             f"{ADAM_HIGHEST:g}"
         )
     if curve.spikes:
-        warnings.append(
-            f"{curve.spikes} of {curve.entries} losses stand far above their neighbours"
-        )
+        warnings.append(f"{curve.spikes} of {curve.entries} losses lie far above their neighbors")
     return warnings
 
 

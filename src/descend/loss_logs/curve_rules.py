@@ -159,7 +159,7 @@ def _overfitted(shape: Shape) -> LogVerdict | None:
     if fell is not None:
         facts.append(("training_fall_after_best", fell, "nats", (None, None),
                       "the training loss fell on meanwhile"))  # fmt: skip
-    reason = "the held-out loss turns upward while training goes on"
+    reason = "the validation loss turns upward while training goes on"
     advice = (
         f"keep the model of {curve.validation_best_at:g} {_unit(shape)}; to get lower, train on "
         "more text, or with dropout, more weight decay or a smaller model"
@@ -183,14 +183,14 @@ def _rate_too_high(shape: Shape) -> LogVerdict | None:
                            "on its way down the loss rose again")  # fmt: skip
     many: EvidenceFacts = ("spikes", float(curve.spikes), "entries",
                            (None, OFTEN_SPIKED * curve.entries),
-                           "single losses far above their neighbours")  # fmt: skip
+                           "single losses far above their neighbors")  # fmt: skip
     facts = [*([rise] if waves else []), *([many] if spiky else []), *_rate_fact(curve)]
     rate = curve.rate_highest
     keys = {} if rate is None else {"learning_rate": float(f"{rate / 3:.2g}")}
     return LogVerdict(
         "learning_rate_too_high", 0.5 if waves else 0.35, "no",
         "the loss rises again on its way down" if waves
-        else "single losses stand far above their neighbours again and again",
+        else "single losses lie far above their neighbors again and again",
         "learning_rate_too_high", facts, keys,
         "lower the rate to a third, warm up, clip gradients at 1.0; if that changes nothing, look "
         "at the order and the kind of the text at the places of the rises",
@@ -204,8 +204,8 @@ def _stuck(shape: Shape) -> LogVerdict | None:
     if first <= 0:
         return LogVerdict(
             "unknown", 0.5, "no",
-            f"the first loss is {first:g}: a network that knows nothing yet cannot be so sure, so "
-            "what was logged is no loss, or the gradients were not numbers",
+            f"the first loss is {first:g}: an untrained network cannot predict so well, so "
+            "the logged number is no loss, or the gradients were not numbers",
         )  # fmt: skip
     fell = (first - curve.end) / first
     blind = shape.band.unigram is not None and final_loss(curve) >= shape.band.unigram
@@ -213,9 +213,9 @@ def _stuck(shape: Shape) -> LogVerdict | None:
     if fell >= min_fall and not blind:
         return None
     fact: EvidenceFacts = ("fall_over_run", fell, "of the first loss", (min_fall, None),
-                           "the loss hardly came down")  # fmt: skip
+                           "the loss hardly falls")  # fmt: skip
     reason = "the loss hardly falls" if fell < min_fall else (
-        "the loss ends above what counting single tokens reaches"
+        "the loss ends above the unigram baseline"
     )  # fmt: skip
     falling = curve.slope_per_doubling > 2 * curve.slope_std_error
     if not blind and _started_trained(curve) and not _has_low_rate(curve, TINY_RATE):
@@ -227,15 +227,15 @@ def _stuck(shape: Shape) -> LogVerdict | None:
             "the log",
         ) if fell > 0 else _rose(curve, fact)  # fmt: skip
     if curve.unit == "steps" and curve.length < FEW_UPDATES:
-        fact = ("steps", curve.length, "updates", (FEW_UPDATES, None), "so few teach nothing")
+        fact = ("steps", curve.length, "steps", (FEW_UPDATES, None), "too few to learn anything")
         return LogVerdict("undertrained", 0.6, "no", reason, "undertrained", [fact], {},
-                      "train for longer before judging anything else")  # fmt: skip
+                      "train for longer before you change anything else")  # fmt: skip
     if shape.band.start_low is None and fell > 0 and _like_finetuning(curve):
         return LogVerdict(
             "unknown", 0.5, "cannot tell",
             f"at rates under {FINETUNING_RATE:g} a loss that comes down a little from "
-            f"{curve.first:.2f} is what training a trained model further looks like, and too "
-            "little for one that begins from nothing; give the vocabulary to tell them apart",
+            f"{curve.first:.2f} is usual for fine-tuning, and too little for a "
+            "model trained from scratch; give the vocabulary (--vocab-size) to tell them apart",
         )  # fmt: skip
     if not _has_low_rate(curve, SMALL_RATE) and not falling:
         level = levels_at_frequencies(shape) or levels_after_first_epoch(shape)
@@ -270,7 +270,7 @@ def _rate_too_low(curve: CurveFeatures, reason: str, fact: EvidenceFacts) -> Log
     low = _has_low_rate(curve, SMALL_RATE)
     advice = (
         "raise the rate threefold, then tenfold, with a short warm-up; if nothing changes, look "
-        "for a fault in the program: `descend check` finds the usual ones"
+        "for a bug in the program with `descend check`"
     )
     keys = {}
     if curve.rate_highest is not None:
@@ -310,7 +310,7 @@ def _too_slow(shape: Shape) -> LogVerdict | None:
     if slope < 2 * curve.slope_std_error:
         return None
     fact: EvidenceFacts = ("slope_per_doubling", slope, "nats", (None, STILL_FALLING * curve.end),
-                           "by so much the loss falls in the second half of the run")  # fmt: skip
+                           "fall per doubling of the run, in its second half")  # fmt: skip
     is_far = curve.first >= FINETUNING_START and curve.end > PAIR_FRACTION * curve.first
     if is_far and _has_low_rate(curve, SMALL_RATE):
         return _rate_too_low(curve, "the loss still falls, slowly, at a rate for fine-tuning", fact)
@@ -320,8 +320,8 @@ def _too_slow(shape: Shape) -> LogVerdict | None:
         return None
     return LogVerdict(
         "undertrained", 0.4, "no",
-        f"it ends at {curve.end:.2f}, which is about what knowing how frequent tokens are costs: "
-        "it falls, too slowly or for too short", "undertrained", [fact], {},
+        f"it ends at {curve.end:.2f}, about the loss of a model that knows only token "
+        "frequencies: it falls too slowly or for too short a time", "undertrained", [fact], {},
         "train for longer, or raise the learning rate threefold if the run was long",
     )  # fmt: skip
 
@@ -337,9 +337,9 @@ def _stopped_early(shape: Shape) -> LogVerdict | None:
     if slope < STILL_FALLING * curve.end or slope < 2 * error:
         return None
     fact: EvidenceFacts = ("slope_per_doubling", slope, "nats", (None, STILL_FALLING * curve.end),
-                           "by so much the loss falls in the second half of the run")  # fmt: skip
+                           "fall per doubling of the run, in its second half")  # fmt: skip
     unseen = "" if curve.validation_best is not None else (
-        "; overfitting cannot be seen, since there is no validation loss"
+        "; without a validation loss, overfitting cannot be detected"
     )  # fmt: skip
     return LogVerdict(
         "undertrained", 0.5 if curve.rate_highest else 0.4, "yes",
@@ -375,13 +375,15 @@ def _verdict_without_cause(shape: Shape) -> LogVerdict:
         )
     if curve.validation_best is None:
         return LogVerdict("unknown", 0.5, "yes", "it falls and levels off as training losses do; "
-                      "without held-out losses that is all that can be said")  # fmt: skip
+                      "without validation losses no more can be said")  # fmt: skip
     if _decay_hides(curve):
         return LogVerdict("unknown", 0.5, "yes",
                       "it falls to the end, as it should while the rate decays; "
-                      "if more steps would help cannot be read off that")  # fmt: skip
+                      "whether more steps would help cannot be told")  # fmt: skip
     sure = 0.6 if band.high is not None else 0.45
-    return LogVerdict("healthy", sure, "yes", "it falls and levels off, and held-out text follows")
+    return LogVerdict(
+        "healthy", sure, "yes", "the loss falls and levels off, and the validation loss follows"
+    )
 
 
 def _decay_hides(curve: CurveFeatures) -> bool:

@@ -124,12 +124,12 @@ def _finding(verdict: LogVerdict) -> Finding:
 
 
 REQUIRED_DATA: dict[str, str] = {
-    "learning_rate_too_low": "a slow curve is left by a low rate, a small model, a large batch and "
-    "hard text alike; a trial at a higher rate would tell",
-    "learning_rate_too_high": "a high rate may leave a smooth curve that ends too high; a trial at "
+    "learning_rate_too_low": "a low rate, a small model, a large batch, and hard text "
+    "give the same slow curve; a trial at a higher rate would tell",
+    "learning_rate_too_high": "a high rate may give a smooth curve that ends too high; a trial at "
     "a lower rate would tell",
     "model_too_small": "needs the same training with a wider model",
-    "too_little_data": "needs losses on held-out text",
+    "too_little_data": "needs validation losses",
     "undertrained": "needs enough entries to see whether the loss still falls",
     "batch_too_small": "needs the gradients, or the same tokens in larger batches",
     "batch_too_large": "needs the same tokens in smaller batches",
@@ -137,8 +137,8 @@ REQUIRED_DATA: dict[str, str] = {
     "context_unused": "needs the model, and the bigram baseline of this text",
     "vocabulary_too_large": "needs the tokenizer: losses of different vocabularies do not compare",
     "vocabulary_too_small": "needs the tokenizer: losses of different vocabularies do not compare",
-    "noise_floor": "needs the text: how far down any model could come is a property of it",
-    "data_leakage": "needs the text: held-out passages that stand in training as well",
+    "noise_floor": "needs the text: it decides how low any loss can be",
+    "data_leakage": "needs the text: validation passages that also occur in the training text",
     "duplicate_data": "needs the text: passages that are there twice",
     "distribution_shift": "needs the text: whether both sides are of one kind",
     "over_regularized": "needs the settings and the loss on training text in evaluation mode",
@@ -160,9 +160,13 @@ def unchecked_causes(verdict: LogVerdict) -> list[UncheckedCause]:
 def _log_warnings(log: LossLog) -> list[str]:
     warnings = list(log.notes)
     if log.unit == "epochs":
-        warnings.append("the log names no steps: places are epochs")
+        warnings.append("the log has no steps, so positions are epochs")
     elif log.unit == "entries":
-        warnings.append("the log names neither steps nor epochs: places are its entries, in order")
+        warnings.append(
+            "the log has neither steps nor epochs, so positions are its entries, in order"
+        )
     if all(e.validation_loss is None for e in log.entries):
-        warnings.append("there is no validation loss in this log, so overfitting cannot be seen")
+        warnings.append(
+            "there is no validation loss in this log, so overfitting cannot be detected"
+        )
     return warnings

@@ -31,9 +31,7 @@ class ExpectedLoss(msgspec.Struct, frozen=True, kw_only=True):
     high: float | None = None
     unigram: float | None = None
     """What counting single tokens reaches: above it the context is not used at all."""
-    source: str = (
-        "neither vocabulary nor corpus is known: only the shape of the curve can be judged"
-    )
+    source: str = "neither vocabulary nor corpus is known, so only the shape of the curve is judged"
 
 
 def expected_loss_range(corpus: str | None, vocab_size: int | None) -> ExpectedLoss:
@@ -51,8 +49,8 @@ def expected_loss_range(corpus: str | None, vocab_size: int | None) -> ExpectedL
     return ExpectedLoss(
         start_low=START[0] * guess,
         start_high=START[1] * guess,
-        source=f"guessing among {vocab_size:,} tokens costs ln {vocab_size:,} = {guess:.2f}; how "
-        "low the loss can come depends on the text, which was not given (--corpus)",
+        source=f"random guessing among {vocab_size:,} tokens: ln {vocab_size:,} = {guess:.2f}; how "
+        "low the loss can fall depends on the text, which was not given (--corpus)",
     )
 
 
@@ -73,8 +71,8 @@ def _of_text(corpus: str, vocab_size: int | None) -> ExpectedLoss:
         low=MIN_OF_COUNTING * baselines.trigram,
         high=baselines.bigram,
         unigram=baselines.unigram,
-        source=f"{info.corpus} in {info.vocab_size:,} tokens of our own tokenizer, on held-out "
-        f"text: guessing {guess:.2f}, single tokens {baselines.unigram:.2f}, "
-        f"pairs {baselines.bigram:.2f}, triples {baselines.trigram:.2f}; "
-        "another tokenizer of the same size comes to about the same",
+        source=f"{info.corpus} in {info.vocab_size:,} tokens of our own tokenizer, on validation "
+        f"text: random guessing {guess:.2f}, unigram {baselines.unigram:.2f}, "
+        f"bigram {baselines.bigram:.2f}, trigram {baselines.trigram:.2f}; "
+        "another tokenizer of the same size gives about the same",
     )

@@ -67,7 +67,7 @@ def other_objective(shape: Shape) -> LogVerdict | None:
     return LogVerdict(
         "unknown", 0.5, "cannot tell",
         f"this looks like {what} ({shape.log.objective_evidence}), and only the losses of language "
-        "models that predict the next token are judged here",
+        "models that predict the next token can be judged",
     )  # fmt: skip
 
 
@@ -103,8 +103,8 @@ def unexpected_start(shape: Shape) -> LogVerdict | None:
     if max_loss is None:
         max_loss, known = math.log(MAX_VOCABULARY), False
     if curve.first > max_loss and (not known or from_the_start(curve)):
-        costs = f"guessing costs at most {max_loss:.2f}" if known else (
-            f"guessing among {MAX_VOCABULARY:,} tokens would cost {max_loss:.2f}"
+        costs = f"random guessing gives at most {max_loss:.2f}" if known else (
+            f"random guessing among {MAX_VOCABULARY:,} tokens gives {max_loss:.2f}"
         )  # fmt: skip
         return LogVerdict(
             "unknown", 0.5, "no",
@@ -115,8 +115,9 @@ def unexpected_start(shape: Shape) -> LogVerdict | None:
     if min_loss is not None and curve.first < min_loss and curve.first_position <= NEAR_START:
         return LogVerdict(
             "unknown", 0.5, "cannot tell",
-            f"the first loss is {curve.first:.2f}, where guessing costs {min_loss:.2f} at least: "
-            "the model was trained before, has another vocabulary, or its input holds the answer",
+            f"the first loss is {curve.first:.2f}, but random guessing gives at least "
+            f"{min_loss:.2f}: the model was trained before, has another vocabulary, or its input "
+            "contains the target",
         )  # fmt: skip
     return None
 
@@ -138,7 +139,7 @@ def recurring_pattern(shape: Shape) -> LogVerdict | None:
     return LogVerdict(
         "unknown", 0.5, "no",
         f"the same rise and fall recurs {where}: the text is probably read in the same order each "
-        "time, or the rate or the kind of text goes around",
+        "time, or the learning rate or the kind of text is periodic",
     )  # fmt: skip
 
 
@@ -153,8 +154,8 @@ def flat_after_fall(shape: Shape) -> LogVerdict | None:
     return LogVerdict(
         "unknown", 0.5, "cannot tell",
         f"it fell to about {curve.end:.2f} by {curve.flat_since:,.6g} {curve.unit} and stays "
-        "there: a model that has learned what it can leaves such a curve, and so does one that "
-        "knows only how frequent tokens are; give the text (--corpus) to tell them apart",
+        "there: this is the curve of a model that has learned what it can, or of one that knows "
+        "only token frequencies; give the text (--corpus) to tell them apart",
     )  # fmt: skip
 
 
@@ -176,15 +177,15 @@ def levels_at_frequencies(shape: Shape) -> LogVerdict | None:
         if rate is None or rate <= USUAL_RATE:
             return LogVerdict(
                 "unknown", 0.5, "cannot tell",
-                f"it levels off at {curve.end:.2f} after a start at {curve.first:.2f}: a model "
-                "that knows only how frequent tokens are leaves such a curve, and so does training "
-                "a trained model further; give the text (--corpus) to tell them apart",
+                f"it levels off at {curve.end:.2f} after a start at {curve.first:.2f}: this is "
+                "the curve of a model that knows only token frequencies, or of fine-tuning; give "
+                "the text (--corpus) to tell them apart",
             )  # fmt: skip
     elif not is_above_frequencies(curve):
         return None
     reason = (
-        f"it levels off at {curve.end:.2f} after a start at {curve.first:.2f}, which is about what "
-        "knowing how frequent tokens are costs: the context is not learned"
+        f"it levels off at {curve.end:.2f} after a start at {curve.first:.2f}, about the loss "
+        "of a model that knows only token frequencies: the context is not learned"
     )
     if rate is not None and rate <= USUAL_RATE:
         return LogVerdict("unknown", 0.5, "no", reason)
@@ -192,7 +193,7 @@ def levels_at_frequencies(shape: Shape) -> LogVerdict | None:
         "learning_rate_too_high", 0.45, "no", reason, "learning_rate_too_high",
         [level_fact(curve)], {"learning_rate": USUAL_RATE},
         f"train at {USUAL_RATE:g} or at a tenth of the rate, with a warm-up; if that changes "
-        "nothing, look for a fault between the context and the loss with `descend check`",
+        "nothing, look for a bug between the context and the loss with `descend check`",
     )  # fmt: skip
 
 
@@ -221,17 +222,17 @@ def levels_after_first_epoch(shape: Shape) -> LogVerdict | None:
     return LogVerdict(
         "learning_rate_too_high", 0.4, "no",
         f"the loss stays near {curve.end:.2f} after its first epoch: the rate is too high, or the "
-        "program has a fault", "learning_rate_too_high", [level_fact(curve)],
+        "program has a bug", "learning_rate_too_high", [level_fact(curve)],
         {"learning_rate": USUAL_RATE},
         f"train at {USUAL_RATE:g} or at a tenth of the rate, with a warm-up; if that changes "
-        "nothing, look for a fault with `descend check`",
+        "nothing, look for a bug with `descend check`",
     )  # fmt: skip
 
 
 def level_fact(curve: CurveFeatures) -> EvidenceFacts:
     """The slope of a curve that has leveled off, as evidence."""
     return ("slope_per_doubling", curve.slope_per_doubling, "nats", (LEVEL * curve.end, None),
-            "a curve that ends so high still falls where it is healthy")  # fmt: skip
+            "a normal curve still falls at so high a loss")  # fmt: skip
 
 
 def known_by_heart(shape: Shape) -> LogVerdict | None:
@@ -242,8 +243,8 @@ def known_by_heart(shape: Shape) -> LogVerdict | None:
         return None
     return LogVerdict(
         "unknown", 0.5, "cannot tell",
-        f"it ends at {curve.end:.2f}, as text that is known by heart does, and without a "
-        "validation loss overfitting cannot be seen",
+        f"it ends at {curve.end:.2f}, as for memorized text, and without a validation "
+        "loss overfitting cannot be detected",
     )  # fmt: skip
 
 

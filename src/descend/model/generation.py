@@ -217,7 +217,10 @@ def _check(
         raise ConfigError("max_new_tokens", f"{max_new_tokens}", "at least 0", "raise it")
     if not 1 <= window <= shape.max_seq_len:
         raise ConfigError(
-            "context", f"{window}", f"1 to max_seq_len {shape.max_seq_len} tokens", "change it"
+            "context",
+            f"{window}",
+            f"1 to max_seq_len {shape.max_seq_len} tokens",
+            "choose another value",
         )
     for row, ids in enumerate(prompts):
         if ids and not 0 <= min(ids) <= max(ids) < shape.vocab_size:

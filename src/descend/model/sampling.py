@@ -68,13 +68,15 @@ def _number(key: str, value: object, low: float, high: float, hint: str) -> None
     usable = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not (usable and low <= float(value) <= high):  # type: ignore[arg-type]
         raise ConfigError(
-            key, repr(value), f"a number from {low:g} to {high:g}", f"change it ({hint})"
+            key, repr(value), f"a number from {low:g} to {high:g}", f"choose another value ({hint})"
         )
 
 
 def _whole(key: str, value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ConfigError(key, repr(value), "a whole number from 0", "change it (0 turns it off)")
+        raise ConfigError(
+            key, repr(value), "a whole number from 0", "choose another value (0 turns it off)"
+        )
 
 
 def apply_logits_processors(

@@ -65,7 +65,7 @@ def lock_run_folder(folder: Path) -> Iterator[LockedRunFolder]:
         lock.acquire(timeout=0)
     except Timeout:
         raise RunLockedError(
-            str(folder), "another process that is training in it", "a folder of its own for a run",
+            str(folder), "another process that is writing to it", "a folder of its own for a run",
             "wait until that one ends, or choose another save_dir",
         ) from None  # fmt: skip
     except OSError as problem:

@@ -90,6 +90,6 @@ def read_summary(folder: Path) -> RunSummary:
     if is_run_folder(folder) and not has_summary(folder):
         raise RunFolderError(
             str(folder), "no summary.json", RUN_EXPECTED,
-            f"it came to no end of an epoch: {suggest_fix(folder)}",
+            f"it has not finished an epoch: {suggest_fix(folder)}",
         )  # fmt: skip
     return load_summary(folder)

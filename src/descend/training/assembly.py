@@ -203,7 +203,7 @@ def check_has_validation(store: TokenStore) -> None:
     """`CorpusError` if there is no held-out text to judge a model on."""
     if len(store.validation) < 2:
         raise CorpusError(
-            "corpus_dir", "less than two tokens of held-out text", "enough to judge the model on",
+            "corpus_dir", "less than two tokens of validation text", "enough to evaluate the model",
             "add text or raise validation_fraction",
         )  # fmt: skip
 

@@ -14,8 +14,8 @@ from descend.model.transformer import Transformer
 from descend.training.train_state import TrainState
 
 NONFINITE_FIX = (
-    "lower learning_rate to a third, or set gradient_clip to 1.0, or precision to float32; "
-    "what was saved before is untouched"
+    "lower learning_rate to a third, set gradient_clip to 1.0, or use precision float32; "
+    "earlier checkpoints are unchanged"
 )
 
 

@@ -29,7 +29,9 @@ class TrainingInterrupted(BaseException):
     def __init__(self, folder: str, step: int, signal_number: int) -> None:
         self.folder, self.step = folder, step
         self.exit_code = 128 + signal_number
-        super().__init__(f"stopped after step {step}; go on with `descend resume {quoted(folder)}`")
+        super().__init__(
+            f"stopped after step {step}; continue with `descend resume {quoted(folder)}`"
+        )
 
 
 @contextmanager

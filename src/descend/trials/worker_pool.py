@@ -244,8 +244,9 @@ def _next_message(lines: IO[bytes]) -> WorkerMessage:
 def worker_died_error() -> DescendError:
     """What is said of a process that was gone before its arm was done."""
     return OutOfMemoryError(
-        "trials", "a process that ended in the middle of a run", "one that says what came of it",
-        "it may be memory that is short: train fewer at a time (--workers 1)",
+        "trials", "a process that ended in the middle of a run",
+        "a process that reports its result",
+        "memory may be short: use fewer workers (--workers 1)",
     )  # fmt: skip
 
 

@@ -98,7 +98,7 @@ CAUSE = Cause(
             HIGH_END,
             None,
             1.7,
-            "the rate of the last step over the peak",
+            "learning rate of the last step, over the peak",
             weight_outside=1.5,
         ),
         ExpectedRange(
@@ -106,15 +106,15 @@ CAUSE = Cause(
             WASTED,
             None,
             0.5,
-            "of the steps at nearly no rate",
+            "of the steps at nearly zero learning rate",
             weight_outside=0.4,
         ),
         ExpectedRange(
-            "warmup_fraction", LONG_WARMUP, None, 0.6, "of the run spent rising", weight_outside=0.5
+            "warmup_fraction", LONG_WARMUP, None, 0.6, "of the run is warmup", weight_outside=0.5
         ),
     ),
     treatments=trial,
-    advice="let the rate rise at the start and fall to zero at the end",
+    advice="use warmup, and decay the learning rate to zero",
     exclusion_reason=cannot_be,
     prior_log_odds=0.1,
 )

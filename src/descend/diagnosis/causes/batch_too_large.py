@@ -102,9 +102,7 @@ CAUSE = Cause(
     headline="the batch is too large, so the run has too few steps",
     page=__doc__,
     expected_ranges=(
-        ExpectedRange(
-            "steps", None, FEW_STEPS, 1.2, "updates in the whole run", weight_outside=1.5
-        ),
+        ExpectedRange("steps", None, FEW_STEPS, 1.2, "steps in the whole run", weight_outside=1.5),
         ExpectedRange(
             "gradient_noise_scale",
             None,

@@ -110,7 +110,7 @@ CAUSE = Cause(
             None,
             UNUSED,
             0.6,
-            "nats that reading further back brings",
+            "nats gained by reading further back",
             weight_outside=1.3,
         ),
         ExpectedRange(
@@ -118,7 +118,7 @@ CAUSE = Cause(
             None,
             NEEDED,
             0.8,
-            "after so much of it nothing is gained",
+            "a longer context lowers the loss no further",
             weight_outside=1.5,
         ),
     ),

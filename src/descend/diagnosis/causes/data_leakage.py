@@ -108,7 +108,7 @@ CAUSE = Cause(
             0.02,
             None,
             2.1,
-            "of the held-out text stands in training too",
+            "of the validation text also occurs in the training text",
             weight_outside=2.3,
         ),
         ExpectedRange(
@@ -116,7 +116,7 @@ CAUSE = Cause(
             0.05,
             None,
             4.4,
-            "more of it stands there with small changes",
+            "of the validation text occurs there with small changes",
             weight_outside=0.0,
         ),
         ExpectedRange(
@@ -124,7 +124,7 @@ CAUSE = Cause(
             0.02,
             None,
             1.0,
-            "nats more on the held-out text that does not",
+            "nats more on validation text that does not occur there",
         ),
     ),
     treatments=trial,

@@ -138,6 +138,6 @@ CAUSE = Cause(
         ),
     ),
     treatments=trial,
-    advice="lower the rate, clip gradients, and warm up",
+    advice="lower the learning rate, clip gradients, and use warmup",
     prior_log_odds=-3.0,
 )

@@ -104,7 +104,7 @@ CAUSE = Cause(
             LONG_STEP,
             None,
             2.8,
-            "a step could be so many times longer before the loss on fresh text would rise",
+            "times as long a step would still lower the loss on new text",
             weight_outside=2.7,
         ),
         ExpectedRange(
@@ -112,7 +112,7 @@ CAUSE = Cause(
             None,
             SMALL_UPDATE,
             1.0,
-            "weights hardly move a step",
+            "a step hardly moves the weights",
             weight_outside=0.8,
         ),
     ),

@@ -120,11 +120,11 @@ CAUSE = Cause(
             WORSE,
             None,
             2.5,
-            "nats above what counting reaches",
+            "nats above the best n-gram baseline",
             weight_outside=0.0,
         ),
         ExpectedRange(
-            "generalization_gap_nats", None, NO_GAP, 0.0, "nothing is known by heart yet"
+            "generalization_gap_nats", None, NO_GAP, 0.0, "the model does not memorize yet"
         ),
         ExpectedRange(
             "tokens_per_parameter",

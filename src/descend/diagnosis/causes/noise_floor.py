@@ -104,7 +104,7 @@ def measured(measurements: Measurements) -> float:
 
 CAUSE = Cause(
     name=cause_name(__name__),
-    headline="the model is as good as this text allows: the rest is chance",
+    headline="the text is noise, and the model predicts it as well as possible",
     page=__doc__,
     expected_ranges=(
         ExpectedRange(
@@ -112,7 +112,7 @@ CAUSE = Cause(
             None,
             0.02,
             1.4,
-            "nats that longer counted contexts bring",
+            "nats gained by longer n-grams",
             weight_outside=2.0,
         ),
         ExpectedRange(
@@ -120,7 +120,7 @@ CAUSE = Cause(
             None,
             COUNTED_GAP,
             1.4,
-            "nats above the best that counting reaches",
+            "nats above the best n-gram baseline",
             weight_outside=2.0,
         ),
         ExpectedRange(
@@ -128,7 +128,7 @@ CAUSE = Cause(
             None,
             TELLING,
             2.1,
-            "nats that a word, or a byte, tells of one further on",
+            "nats that a word or byte tells about a later one",
             weight_outside=2.7,
         ),
     ),

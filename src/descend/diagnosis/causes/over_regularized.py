@@ -113,7 +113,7 @@ CAUSE = Cause(
             MUCH_DROPOUT,
             None,
             2.0,
-            "of the network are off in every step",
+            "of the units are dropped in every step",
             weight_outside=0.0,
         ),
         ExpectedRange(
@@ -129,7 +129,7 @@ CAUSE = Cause(
             None,
             0.15,
             1.0,
-            "hardly anything is known by heart",
+            "the model hardly memorizes",
             weight_outside=0.8,
         ),
     ),

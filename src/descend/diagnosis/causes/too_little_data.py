@@ -204,7 +204,7 @@ def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     """Text that is read at most once cannot be known by heart."""
     gap = measurement_value(measurements, "generalization_gap_nats", 1.0)
     if (config.epoch or 1) == 1 and gap < GAP / 2 and not hardly_any(measurements):
-        return f"held-out text is only {gap:.2f} nats harder than text it trained on"
+        return f"the validation text is only {gap:.2f} nats harder than the training text"
     return None
 
 
@@ -232,7 +232,7 @@ CAUSE = Cause(
             GAP,
             None,
             1.7,
-            "known text is much easier for it",
+            "training text is much easier for the model",
             weight_outside=1.8,
         ),
         ExpectedRange(
@@ -240,7 +240,7 @@ CAUSE = Cause(
             OVERFITTING_RISE,
             None,
             1.3,
-            "held-out loss rose after its best epoch",
+            "the validation loss rose after its best epoch",
             weight_outside=1.1,
         ),
         ExpectedRange(
@@ -253,12 +253,12 @@ CAUSE = Cause(
             None,
             MIN_TOKENS - 1,
             8.0,
-            "so few that no setting could make much of them",
+            "too few tokens for any setting",
             weight_outside=0.0,
         ),
     ),
     treatments=trial,
-    advice="more text of the same kind is the cure; until then stop at the best epoch",
+    advice="add more text of the same kind; until then stop at the best epoch",
     exclusion_reason=cannot_be,
     measured_harm_nats=measured,
     is_costly=True,

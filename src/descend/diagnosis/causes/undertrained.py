@@ -91,12 +91,12 @@ def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     """A run past its best epoch was long enough."""
     rise = measurement_value(measurements, "validation_loss_increase_after_best")
     if rise > RISEN:
-        return f"the held-out loss had risen by {rise:.2f} nats after its best epoch"
+        return f"the validation loss rose by {rise:.2f} nats after its best epoch"
     gap = measurement_value(measurements, "generalization_gap_nats")
     if gap > KNOWN and measurement_value(measurements, "epochs", 1.0) > 1:
         return (
-            f"text it trained on is {gap:.2f} nats easier for it than held-out text: more passes "
-            "would teach it that text, and little else"
+            f"the training text is {gap:.2f} nats easier than the validation text, so more epochs "
+            "would mostly memorize it"
         )
     return None
 
@@ -126,7 +126,7 @@ CAUSE = Cause(
             None,
             0.3,
             0.0,
-            "little is known by heart",
+            "the model memorizes little",
             weight_outside=0.6,
         ),
         ExpectedRange("epochs", None, 4.0, 0.0, "few of them", weight_outside=0.5),

@@ -121,7 +121,7 @@ CAUSE = Cause(
             MOSTLY_TABLES,
             None,
             0.2,
-            "is in the tables of tokens",
+            "are in the embeddings",
             weight_outside=0.7,
         ),
     ),

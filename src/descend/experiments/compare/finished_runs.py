@@ -55,7 +55,7 @@ def compare_finished(folders: Sequence[Path]) -> FinishedComparison:
     for folder in folders:
         if not has_summary(folder):
             raise RunFolderError(
-                str(folder), "a run that was not judged on validation text yet",
+                str(folder), "a run without a validation loss",
                 "one that came to the end of an epoch", suggest_fix(folder),
             )  # fmt: skip
     validation_sets = {_validation_of(info) for info in infos}

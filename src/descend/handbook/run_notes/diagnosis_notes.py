@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from descend.diagnosis.effect_text import describe_effect
+from descend.diagnosis.metric_text import format_metric
 from descend.diagnosis.recommended_config import load_diagnosis
 from descend.diagnosis.result import Diagnosis, PairedTrial
-from descend.handbook.run_notes.wording import format_measurement
 from descend.runs.run_files import has_diagnosis
 from descend.units import quoted
 
@@ -34,9 +34,7 @@ def _holds(cause: str, diagnosis: Diagnosis) -> str | None:
     for finding in diagnosis.causes:
         if finding.cause == cause:
             keys = ", ".join(f"`{k} = {v}`" for k, v in finding.recommended_config.items())
-            evidence = "; ".join(
-                format_measurement(e.metric, e.value, e.unit) for e in finding.evidence
-            )
+            evidence = "; ".join(format_metric(e.metric, e.value, e.unit) for e in finding.evidence)
             return (
                 f"The diagnosis of this run found it ({finding.probability:.0%} sure)."
                 + (f" Evidence: {evidence}." if evidence else "")

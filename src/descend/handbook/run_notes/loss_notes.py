@@ -24,17 +24,17 @@ MAX_LISTED_EPOCHS = 12
 def loss(run: RecordedRun) -> str:
     """Return the losses of the run beside the n-gram baselines."""
     return (
-        f"The first update had a training loss of {run.steps[0].loss:.3f} nats per token; the last"
-        f" twentieth of the last epoch {run.epochs[-1].loss_end:.3f}. On held-out text the best"
-        f" epoch reached {run.summary.validation_loss:.3f}. {_format_baselines(run)} To bring it"
-        f" down, {suggest_comparison(run, *alternative_learning_rates(run))}."
+        f"The first step had a training loss of {run.steps[0].loss:.3f} nats per token,"
+        f" the last twentieth of the last epoch {run.epochs[-1].loss_end:.3f}. On validation text"
+        f" the best epoch reached {run.summary.validation_loss:.3f}. {_format_baselines(run)}"
+        f" To bring it down, {suggest_comparison(run, *alternative_learning_rates(run))}."
     )
 
 
 def describe_ngram_baselines(run: RecordedRun) -> str:
     """Where the run stands between the rungs."""
     return (
-        f"{_format_baselines(run)} To climb further,"
+        f"{_format_baselines(run)} To lower the loss further,"
         f" {suggest_flags(run, *alternative_learning_rates(run), _more_epochs(run))}."
     )
 
@@ -44,16 +44,16 @@ def _format_baselines(run: RecordedRun) -> str:
     baseline_text = ", ".join(
         f"{name} {run.ngram_baselines[key]:.3f}"
         for name, key in (
-            ("guessing", "uniform"),
-            ("single tokens", "unigram"),
-            ("pairs of tokens", "bigram"),
+            ("random guessing", "uniform"),
+            ("unigram", "unigram"),
+            ("bigram", "bigram"),
         )
     )
     bigram = run.ngram_baselines["bigram"] - reached
     side = "below" if bigram >= 0 else "above"
     return (
-        f"The same held-out text costs without a network, in nats per token: {baseline_text}. Your"
-        f" model reached {reached:.3f}, which is {abs(bigram):.3f} {side} the pairs."
+        f"Baselines on the same validation text, in nats per token: {baseline_text}. Your model"
+        f" reached {reached:.3f}, which is {abs(bigram):.3f} {side} the bigram baseline."
     )
 
 
@@ -64,9 +64,9 @@ def perplexity(run: RecordedRun) -> str:
         key: words_of_perplexity(value) for key, value in run.ngram_baselines.items()
     }
     return (
-        f"On held-out text your model is as unsure as a fair choice among {reached} tokens."
-        f" Counting pairs comes to {baseline_perplexities['bigram']}, counting single tokens to"
-        f" {baseline_perplexities['unigram']}, and blind guessing to"
+        f"On validation text your model has a perplexity of {reached}. The bigram baseline has"
+        f" {baseline_perplexities['bigram']}, the unigram baseline"
+        f" {baseline_perplexities['unigram']}, and random guessing"
         f" {baseline_perplexities['uniform']}. To lower it,"
         f" {suggest_comparison(run, *alternative_learning_rates(run))}."
     )
@@ -76,7 +76,7 @@ def accuracy(run: RecordedRun) -> str:
     """Accuracies beside the losses they belong to."""
     last, right = run.epochs[-1], run.best_epoch.validation_accuracy
     return (
-        f"On held-out text your model's likeliest token was right {right:.1%} of the time, on the"
+        f"On validation text your model's likeliest token was right {right:.1%} of the time, and on"
         f" training batches at the end of the last epoch {last.accuracy_end:.1%}."
         f" {_format_baselines(run)} Accuracy follows the loss: to bring that down,"
         f" {suggest_flags(run, *alternative_learning_rates(run), _more_epochs(run))}."
@@ -86,10 +86,10 @@ def accuracy(run: RecordedRun) -> str:
 def entropy(run: RecordedRun) -> str:
     """Return the bound that the run gives."""
     return (
-        "What your model reached bounds the entropy of this text from above: at most "
+        "The loss of your model is an upper bound of the entropy of this text: at most "
         f"{run.summary.validation_loss:.3f} nats per token, {run.summary.bits_per_byte:.3f} bits "
-        f"per byte. How far below it lies, this run cannot tell; and {_overlap(run)}, which makes "
-        "the bound too low where it is much. To tighten it, "
+        f"per byte. This run cannot tell how far below it is. And {_overlap(run)}. If that is "
+        "much, the bound is too low. To tighten it, "
         f"{suggest_flags(run, _more_epochs(run), *alternative_learning_rates(run))}."
     )
 
@@ -105,9 +105,9 @@ def text_bits(run: RecordedRun) -> str:
         trials = [{"vocab_size": max(257, size // 2)}, {"vocab_size": 2 * size}]
     bits = run.summary.bits_per_byte
     return (
-        f"Your tokenizer (`{run.config.tokenizer}`, {size:,} tokens) cuts the held-out text into "
+        f"Your tokenizer (`{run.config.tokenizer}`, {size:,} tokens) cuts the validation text into "
         f"tokens of {run.bytes_per_token:.2f} bytes. The model needs {bits:.3f} bits per byte; "
-        f"counting pairs of tokens needs {baseline_bits['bigram']:.3f}, counting single tokens "
+        f"the bigram baseline needs {baseline_bits['bigram']:.3f}, the unigram baseline "
         f"{baseline_bits['unigram']:.3f}. To see whether other tokens serve this text better, "
         f"{suggest_flags(run, *trials)} and compare the bits per byte, not the loss per token."
     )
@@ -124,7 +124,7 @@ def epochs(run: RecordedRun) -> str:
     after = (
         f"{last.validation_loss - best.validation_loss:.3f} higher by epoch {last.epoch}"
         if last is not best
-        else "and it was the last one, so what more epochs would do was not seen"
+        else "which was the last one, so more epochs may lower it further"
     )
     harder = explain_higher_train_loss(run)
     stronger = {"dropout_rate": round(run.config.dropout_rate + 0.1, 4)}
@@ -143,20 +143,20 @@ def explain_higher_train_loss(run: RecordedRun) -> str | None:
     config, best = run.config, run.best_epoch
     what = [
         text for value, text in (
-            (config.token_dropout, f"{config.token_dropout or 0:.0%} of their tokens were hidden "
+            (config.token_dropout, f"{config.token_dropout or 0:.0%} of their tokens were dropped "
                                 "(`token_dropout`)"),
             (config.bpe_dropout, f"{config.bpe_dropout or 0:.0%} of the merges of their tokens "
                                 "were undone (`bpe_dropout`)"),
-            (config.dropout_rate, f"{config.dropout_rate:.0%} of the numbers between layers were "
-                                  "left out (`dropout_rate`)"),
+            (config.dropout_rate, f"{config.dropout_rate:.0%} of the activations were "
+                                  "dropped (`dropout_rate`)"),
             (config.label_smoothing, "their loss counts `label_smoothing` as well"),
         ) if value
     ]  # fmt: skip
     if not what or best.loss_end <= best.validation_loss:
         return None
     return (
-        "The training loss stands above that on held-out text because training batches were made "
-        f"harder on purpose: {' and '.join(what)}. Held-out text is judged without that."
+        "The training loss is above the validation loss because training batches were made "
+        f"harder on purpose: {' and '.join(what)}. Validation text is evaluated without that."
     )
 
 
@@ -170,8 +170,8 @@ def describe_validation_split(run: RecordedRun) -> str:
     return (
         f"The text ({corpus['corpus']}, {run.corpus_count('documents'):,} documents) was split by"
         f" {corpus['split_by']}: {run.corpus_count('train_tokens'):,} tokens to train on,"
-        f" {run.corpus_count('validation_tokens'):,} held out; {_overlap(run)}. If you have more"
-        " text of this kind, add it; to see how much the split decides,"
+        f" {run.corpus_count('validation_tokens'):,} for validation; {_overlap(run)}. If you have"
+        " more text of this kind, add it; to see how much the split decides,"
         f" {suggest_flags(run, {'seed': run.config.seed + 1}, half, twice)}."
     )
 
@@ -182,7 +182,7 @@ def describe_contamination(run: RecordedRun) -> str:
     return (
         f"Of your text ({corpus['corpus']}, split by {corpus['split_by']}), "
         f"{_overlap(run)}, word for word. To see whether another part "
-        f"held out is harder, {suggest_comparison(run, {'seed': run.config.seed + 1})}."
+        f"of the text is harder, {suggest_comparison(run, {'seed': run.config.seed + 1})}."
     )
 
 
@@ -197,7 +197,7 @@ def regularisation(run: RecordedRun) -> str:
         {"label_smoothing": 0.0},
     )
     return (
-        f"With dropout {run.config.dropout_rate:g}, blanked tokens"
+        f"With dropout {run.config.dropout_rate:g}, token dropout"
         f" {run.config.token_dropout or 0:g}, BPE-dropout {run.config.bpe_dropout or 0:g} and label"
         f" smoothing {run.config.label_smoothing:g} the"
         f" last epoch ended with a training loss of {last.loss_end:.3f}, measured with all of them,"
@@ -214,7 +214,7 @@ def checkpoint(run: RecordedRun) -> str:
     verb = "continue" if run.finished else "resume"
     return (
         f"While training, {len(saved)} checkpoints were written{took}. The kept weights are those "
-        f"of epoch {run.best_epoch.epoch} (update {run.best_epoch.step:,}). To go on, try "
+        f"of epoch {run.best_epoch.epoch} (step {run.best_epoch.step:,}). To go on, try "
         f"`descend {verb} {run.folder}`."
     )
 
@@ -224,7 +224,7 @@ def describe_seed_variance(run: RecordedRun) -> str:
     return (
         f"With this seed the run reached a validation loss of {run.summary.validation_loss:.3f}. To"
         f" see how much of that is chance, {suggest_flags(run, {'seed': run.config.seed + 1})},"
-        " which starts from other weights and holds out other text,"
+        " which starts from other weights and has another validation set,"
         f" {comparison_baseline_text(run)}."
     )
 

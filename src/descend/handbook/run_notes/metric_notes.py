@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from descend.diagnosis.reference_ranges import format_range
+from descend.diagnosis.metric_text import format_metric, format_metric_range
 from descend.diagnosis.result import Evidence
 from descend.handbook.metric_glossary import METRIC_DESCRIPTIONS, PAGE_METRICS
 from descend.handbook.run_notes.diagnosis_notes import load_saved_diagnosis
-from descend.handbook.run_notes.wording import format_ci95, format_significant
+from descend.handbook.run_notes.wording import format_ci95
 from descend.runs.recorded_run import RecordedRun
 from descend.units import quoted
 
@@ -42,14 +42,12 @@ def describe_missing_metrics(run: RecordedRun) -> str:
 
 
 def _format_metric_line(measurement: Evidence) -> str:
-    """A line: `- dead units 0 of a block's units (normal: under 0.25): of the worst block`."""
-    healthy, gloss = (
-        format_range(measurement.healthy_range),
-        METRIC_DESCRIPTIONS.get(measurement.metric),
-    )
+    """A line: `- dead units 0% of a block's units (normal: under 25%): of the worst block`."""
+    metric = measurement.metric
+    healthy = format_metric_range(metric, measurement.healthy_range)
+    gloss = METRIC_DESCRIPTIONS.get(metric)
     return (
-        f"- {measurement.metric.replace('_', ' ')} {format_significant(measurement.value)}"
-        f" {measurement.unit}".rstrip()
+        f"- {format_metric(metric, measurement.value, measurement.unit)}"
         + format_ci95(measurement.ci95)
         + (f" (normal: {healthy})" if healthy else "")
         + (f": {gloss}" if gloss else "")

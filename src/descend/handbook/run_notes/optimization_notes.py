@@ -35,9 +35,9 @@ def learning_rate(run: RecordedRun) -> str:
         else ""
     )
     return (
-        f"Over {len(rates):,} updates the rate began at {format_significant(rates[0])}, was"
+        f"Over {len(rates):,} steps the rate began at {format_significant(rates[0])}, was"
         f" {format_significant(max(rates))} at most and {format_significant(rates[-1])} at the end."
-        f" {update_text}The gradients of {format_percent(run.clipped_step_fraction)} of the updates"
+        f" {update_text}The gradients of {format_percent(run.clipped_step_fraction)} of the steps"
         " were clipped. To learn whether another rate serves this text better,"
         f" {suggest_comparison(run, *alternative_learning_rates(run))}."
     )
@@ -48,11 +48,11 @@ def updates(run: RecordedRun) -> str:
     batch = run.config.batch_size
     trials = ({"batch_size": batch // 2}, {"batch_size": batch * 2})
     return (
-        f"Each update read {batch:,} sequences of {run.config.seq_len:,} tokens:"
+        f"Each step read {batch:,} sequences of {run.config.seq_len:,} tokens:"
         f" {run.tokens_per_step:,} tokens. With {run.corpus_count('train_tokens'):,} training"
-        f" tokens the first epoch took {run.epochs[0].step:,} updates, and the run made"
+        f" tokens the first epoch took {run.epochs[0].step:,} steps, and the run made"
         f" {run.num_steps:,} in all. At the same number of epochs, half the batch makes twice as"
-        f" many updates and twice the batch half as many: {suggest_comparison(run, *trials)}."
+        f" many steps and twice the batch half as many: {suggest_comparison(run, *trials)}."
     )
 
 
@@ -67,9 +67,9 @@ def context(run: RecordedRun) -> str:
     return (
         f"A training sequence had {length:,} tokens, about {covered:,.0f} bytes of this text "
         f"({run.bytes_per_token:.2f} bytes a token); the model can read up to "
-        f"{run.config.max_seq_len:,} tokens. The run made {run.num_steps:,} updates of "
-        f"{run.tokens_per_step:,} tokens. To judge the context alone, keep the tokens of an "
-        f"update as they are: {suggest_comparison(run, longer, shorter)}."
+        f"{run.config.max_seq_len:,} tokens. The run made {run.num_steps:,} steps of "
+        f"{run.tokens_per_step:,} tokens. To judge the context alone, keep the tokens of a "
+        f"step as they are: {suggest_comparison(run, longer, shorter)}."
     )
 
 
@@ -82,7 +82,7 @@ def schedule(run: RecordedRun) -> str:
     others = [s for s in ("wsd", "cosine", "linear") if s != run.config.schedule]
     return (
         f"Your run followed the `{run.config.schedule}` schedule: {format_percent(high)} of its "
-        f"{len(rates):,} updates were made at {NEAR_PEAK:.0%} of the peak rate or more, and the "
+        f"{len(rates):,} steps were made at {NEAR_PEAK:.0%} of the peak rate or more, and the "
         f"last at {format_percent(rates[-1] / peak)} of it. To see what the schedule does, "
         f"{suggest_comparison(run, *({'schedule': s} | rate for s in others))}."
     )
@@ -95,9 +95,9 @@ def warmup(run: RecordedRun) -> str:
     highest = max(run.steps, key=lambda s: s.loss)
     trials = ({"warmup_steps": max(2 * steps, 10)}, {"warmup_steps": 0})
     return (
-        f"The rate rose over the first {steps:,} of {run.num_steps:,} updates"
+        f"The rate rose over the first {steps:,} of {run.num_steps:,} steps"
         f" ({format_percent(steps / run.num_steps)}). The training loss was {first:.3f} at the"
-        f" first update, {after:.3f} right after the warmup, and highest at update {highest.step:,}"
+        f" first step, {after:.3f} right after the warmup, and highest at step {highest.step:,}"
         f" with {highest.loss:.3f}. To see what the warmup is worth,"
         f" {suggest_comparison(run, *trials)}."
     )
@@ -109,14 +109,14 @@ def gradients(run: RecordedRun) -> str:
     peak_step = max(run.steps, key=lambda s: s.gradient_norm or 0.0)
     clipped = (
         f"clipping at {format_significant(limit)} scaled down"
-        f" {format_percent(run.clipped_step_fraction)} of the updates"
+        f" {format_percent(run.clipped_step_fraction)} of the steps"
         if limit
         else "clipping was off"
     )
     trials = ({"gradient_clip": 2 * limit or 1.0}, {"gradient_clip": 0.0})
     return (
         f"The norm of the gradient had a median of {format_significant(statistics.median(norms))}"
-        f" over {len(norms):,} updates and was largest, {format_significant(max(norms))}, at update"
+        f" over {len(norms):,} steps and was largest, {format_significant(max(norms))}, at step"
         f" {peak_step.step:,}; {clipped}. To see whether it matters here,"
         f" {suggest_comparison(run, *trials)}."
     )
@@ -128,15 +128,15 @@ def describe_rollbacks(run: RecordedRun) -> str:
     highest = max(run.steps, key=lambda s: s.loss)
     if rollbacks:
         text = "; ".join(
-            f"at update {r.failed_step:,} ({r.problem}), back to update {r.step:,}, "
+            f"at step {r.failed_step:,} ({r.problem}), back to step {r.step:,}, "
             f"{r.adjustment} {format_significant(r.value)}"
             for r in rollbacks
         )
         said = f"Training diverged {format_count(len(rollbacks), 'time')}: {text}."
     else:
         said = (
-            f"The numbers never ran away: over {run.num_steps:,} updates the training loss was "
-            f"highest at update {highest.step:,}, with {highest.loss:.3f}."
+            f"Training never diverged: over {run.num_steps:,} steps the training loss was "
+            f"highest at step {highest.step:,}, with {highest.loss:.3f}."
         )
     limit = run.config.gradient_clip
     calmer = ({"gradient_clip": limit / 2 or 1.0}, alternative_learning_rates(run)[1])
@@ -147,12 +147,12 @@ def describe_initial_loss(run: RecordedRun) -> str:
     """Return the first loss beside that of guessing."""
     first, guessing = run.steps[0], run.ngram_baselines["uniform"]
     began = (
-        f"It went on from the model {run.metadata.parent}, so it did not begin at guessing. "
+        f"It continued the model {run.metadata.parent}, so it did not begin at random guessing. "
         if run.metadata.parent
         else ""
     )
     return (
-        f"The training loss of the first update was {first.loss:.3f}. Guessing blindly among your"
+        f"The training loss of the first step was {first.loss:.3f}. Random guessing among your"
         f" {run.corpus_count('vocab_size'):,} tokens costs ln V = {guessing:.3f}, so the run began"
         f" at {first.loss / guessing:.2f} of that. {began}To see how much of it is chance,"
         f" {suggest_flags(run, {'seed': run.config.seed + 1})}."
@@ -163,7 +163,7 @@ def update_ratios(run: RecordedRun) -> str:
     """Return the ratio of each matrix, smallest first."""
     ranked = sorted(run.update_ratios.items(), key=lambda item: item[1])
     if not ranked:
-        return "Your run is too short to hold a ratio: try more epochs."
+        return "Your run is too short to record a ratio: try more epochs."
     half = MAX_LISTED_MATRICES // 2
     listed_ratios = ranked if len(ranked) <= 2 * half else [*ranked[:half], *ranked[-half:]]
     lines = [f"- `{name}`: {format_significant(ratio)}" for name, ratio in listed_ratios]
@@ -181,7 +181,7 @@ def optimizer(run: RecordedRun) -> str:
     seconds = statistics.median(s.seconds for s in run.steps)
     other = "adamw" if run.config.optimizer == "muon" else "muon"
     return (
-        f"Your run used `{run.config.optimizer}`: {run.num_steps:,} updates,"
+        f"Your run used `{run.config.optimizer}`: {run.num_steps:,} steps,"
         f" {format_significant(seconds)} s each (median), {run.summary.tokens_per_second:,.0f}"
         f" tokens a second. To compare, {suggest_flags(run, {'optimizer': other})}, at two or three"
         f" rates, {comparison_baseline_text(run)}."
@@ -191,15 +191,15 @@ def optimizer(run: RecordedRun) -> str:
 def weight_decay(run: RecordedRun) -> str:
     """How the weights grew or shrank."""
     if not run.weight_updates:
-        return "Your run is too short to hold the sizes of its weights: try more epochs."
+        return "Your run is too short to record the sizes of its weights: try more epochs."
     before = statistics.median(run.weight_updates[0].weight_rms.values())
     after = statistics.median(run.weight_updates[-1].weight_rms.values())
     decay = run.config.weight_decay
     trials = ({"weight_decay": 3 * decay or 0.1}, {"weight_decay": 0.0})
     return (
         "The median size of a matrix (root mean square of its weights) was"
-        f" {format_significant(before)} at update {run.weight_updates[0].step:,} and"
-        f" {format_significant(after)} at update {run.weight_updates[-1].step:,}. To see what the"
+        f" {format_significant(before)} at step {run.weight_updates[0].step:,} and"
+        f" {format_significant(after)} at step {run.weight_updates[-1].step:,}. To see what the"
         f" decay does, {suggest_comparison(run, *trials)}."
     )
 
@@ -208,9 +208,9 @@ def descent(run: RecordedRun) -> str:
     """From the first loss to the last."""
     best = run.best_epoch
     return (
-        f"In {run.num_steps:,} updates the loss on training batches went from"
+        f"In {run.num_steps:,} steps the loss on training batches went from"
         f" {run.steps[0].loss:.3f} to {run.epochs[-1].loss_end:.3f} (mean of the last"
-        f" twentieth of the last epoch), and held-out text was predicted best after update"
+        f" twentieth of the last epoch), and the validation loss was lowest after step"
         f" {best.step:,}. To see whether longer or shorter steps go down further,"
         f" {suggest_flags(run, *alternative_learning_rates(run))} {comparison_baseline_text(run)}."
     )

@@ -10,28 +10,13 @@ from descend.config import make_config
 from descend.errors import ConfigError
 from descend.runs.events import Sample
 from descend.runs.recorded_run import RecordedRun
-from descend.units import humanize_name
+from descend.units import format_significant
 
 Change = Mapping[str, object]
 """Keys of the configuration and the values to try."""
 
 PROMPT_WORDS, PROMPT_CHARACTERS = 3, 30
 """Of a prompt that is proposed."""
-
-
-def format_significant(value: float) -> str:
-    """Three significant digits, without a power of ten: `0.00123`."""
-    digits = f"{value:.3g}"
-    if "e" not in digits:
-        return digits
-    return f"{value:,.0f}" if abs(value) >= 1 else f"{float(digits):.12f}".rstrip("0")
-
-
-def format_measurement(metric: str, value: float, unit: str) -> str:
-    """`update ratio 0.0006 of the weight, a step`; a unit that the name ends in is said once:
-    `train tokens 7,550`."""
-    name = humanize_name(metric)
-    return f"{name} {format_significant(value)} {'' if name.endswith(unit) else unit}".rstrip()
 
 
 def format_ci95(ci95: tuple[float, float] | None) -> str:

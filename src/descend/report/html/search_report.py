@@ -36,8 +36,8 @@ def search_report(result: SearchResult, folder: Path) -> ReportPage:
     if confirmed is not None:
         section = differences(confirmed)
         said = Paragraph(
-            "The best of many is best by luck, too. So base and best were trained again, with "
-            f"seeds {', '.join(map(str, confirmed.seeds))}, which had no part in the choice."
+            "Selecting the best of many trials is biased. So base and best were trained again "
+            f"with seeds {', '.join(map(str, confirmed.seeds))}, which had no part in the choice."
         )
         sections.append(Section("confirmed", "Is it sure?", (said, *section.blocks)))
         sections += [s for s in (learning_curves(confirmed),) if s]
@@ -131,7 +131,7 @@ def _decided(result: SearchResult) -> Section:
         Figure(
             f"Gain over {reference.name} by each key, {UNIT}: higher is better. Finished trials, "
             "or the best of each value",
-            "The numbers stand in the table of all trials.",
+            "The numbers are in the table of all trials.",
             next(iter(choices.values())), choices, height=260,
         ),
     ]  # fmt: skip

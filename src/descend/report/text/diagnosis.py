@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from descend.diagnosis.causes import CAUSES
+from descend.diagnosis.metric_text import format_metric, format_metric_range
 from descend.diagnosis.recommended_config import merge_recommendations
-from descend.diagnosis.reference_ranges import format_range
 from descend.diagnosis.result import (
     NEW_VOCABULARY_METRIC,
     Diagnosis,
@@ -19,7 +19,7 @@ from descend.diagnosis.result import (
     has_trials,
 )
 from descend.handbook.run_notes.diagnosis_notes import is_ablation
-from descend.handbook.run_notes.wording import format_ci95, format_measurement, format_percent
+from descend.handbook.run_notes.wording import format_ci95, format_percent
 from descend.metrics.measurement import Measurement
 from descend.units import format_count, format_duration, humanize_name, quoted
 
@@ -269,9 +269,9 @@ def _neutral(diagnosis: Diagnosis) -> list[str]:
 
 
 def _format_evidence(evidence: Evidence) -> str:
-    healthy = format_range(evidence.healthy_range)
+    healthy = format_metric_range(evidence.metric, evidence.healthy_range)
     healthy = f" (normal: {healthy})" if healthy else ""
-    text = format_measurement(evidence.metric, evidence.value, evidence.unit)
+    text = format_metric(evidence.metric, evidence.value, evidence.unit)
     return text + format_ci95(evidence.ci95) + healthy
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from descend.diagnosis.metric_text import format_metric, format_metric_range
 from descend.diagnosis.result import Evidence
-from descend.handbook.run_notes.wording import format_measurement
 from descend.loss_logs.curve_features import CurveFeatures, averaged
 from descend.loss_logs.diagnose_log import LogDiagnosis
 from descend.metrics.extrapolation import extrapolation_measurements
@@ -86,11 +86,7 @@ def _band(diagnosis: LogDiagnosis) -> str:
 
 
 def _evidence(evidence: Evidence) -> str:
-    low, high = evidence.healthy_range
-    healthy = ""
-    if high is not None:
-        healthy = f" (normal: under {high:.3g})"
-    elif low is not None:
-        healthy = f" (normal: over {low:.3g})"
-    text = format_measurement(evidence.metric, evidence.value, evidence.unit)
+    healthy = format_metric_range(evidence.metric, evidence.healthy_range)
+    healthy = f" (normal: {healthy})" if healthy else ""
+    text = format_metric(evidence.metric, evidence.value, evidence.unit)
     return f"{text}{healthy}: {evidence.reason}"

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
+from descend.diagnosis.metric_text import format_metric_range, metric_label
 from descend.diagnosis.recommended_config import load_diagnosis, merge_recommendations
-from descend.diagnosis.reference_ranges import format_range
 from descend.diagnosis.result import Evidence, Finding, OtherCause, PairedTrial
 from descend.report.text.diagnosis import describe_change, group_other_causes, headline
 from descend.units import humanize_name
@@ -53,8 +53,8 @@ def diagnosis_fields(folder: Path) -> dict[str, Any]:
 def _evidence(evidence: Evidence) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(evidence)
     return fields | {
-        "title": humanize_name(evidence.metric),
-        "range": format_range(evidence.healthy_range),
+        "title": metric_label(evidence.metric),
+        "range": format_metric_range(evidence.metric, evidence.healthy_range),
     }
 
 

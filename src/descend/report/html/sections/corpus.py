@@ -47,7 +47,9 @@ def corpus_section(run: RecordedRun, store: TokenStore | None) -> Section:
                 ),
                 Fact("vocabulary", f"{of('vocab_size'):,}", f"{run.config.tokenizer} tokens"),
                 Fact(
-                    "a token stands for", f"{run.bytes_per_token:.2f}", "bytes of validation text"
+                    "a token has on average",
+                    f"{run.bytes_per_token:.2f}",
+                    "bytes of validation text",
                 ),
             )
         ),

@@ -61,7 +61,7 @@ def rollback_blocks(run: RecordedRun) -> list[ReportBlock]:
     return [
         Paragraph(
             "The numbered lines are where training went back to after the numbers ran away; what "
-            "was lost by it is not drawn. `descend explain rescue` says how that goes."
+            "was lost by it is not drawn. `descend explain divergence_rollback` says how that goes."
         ),
         ReportTable("Where the numbers ran away, and what was done", columns, rows),
     ]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from descend.diagnosis.metric_text import (
+    format_metric_range,
+    format_metric_value,
+    metric_label,
+)
 from descend.diagnosis.recommended_config import merge_recommendations
-from descend.diagnosis.reference_ranges import format_range
 from descend.diagnosis.result import Diagnosis, Evidence, Finding, OtherCause, PairedTrial
 from descend.handbook.run_notes.diagnosis_notes import is_ablation
-from descend.handbook.run_notes.wording import format_ci95, format_significant
+from descend.handbook.run_notes.wording import format_ci95
 from descend.report.html.charts import BETTER, Axis, IntervalBar, intervals
 from descend.report.html.page import (
     Command,
@@ -55,10 +59,10 @@ def diagnosis_section(diagnosis: Diagnosis) -> Section:
 
 def _finding(finding: Finding) -> list[ReportBlock]:
     title = f"{humanize_name(finding.cause).capitalize()} ({finding.probability:.0%} sure)"
-    tried = f"Proof: {format_trial(finding.trial)}. " if finding.trial else ""
+    tried = f"Trial: {format_trial(finding.trial)}. " if finding.trial else ""
     keys = f": {assignments(finding.recommended_config)}" if finding.recommended_config else ""
     blocks: list[ReportBlock] = [
-        Paragraph(f"{title}. {tried}Remedy: {finding.advice.rstrip('.')}{keys}.")
+        Paragraph(f"{title}. {tried}Fix: {finding.advice.rstrip('.')}{keys}.")
     ]
     if finding.evidence:
         blocks.append(_evidence_table("The evidence", finding.evidence, True))
@@ -67,14 +71,15 @@ def _finding(finding: Finding) -> list[ReportBlock]:
 
 def _evidence_table(caption: str, evidence: list[Evidence], folded: bool) -> ReportTable:
     with_reasons = any(e.reason for e in evidence)
-    columns = [TableColumn("signal", False), TableColumn("value"), TableColumn("unit", False),
+    columns = [TableColumn("metric", False), TableColumn("value"), TableColumn("unit", False),
                TableColumn("normal", False)]  # fmt: skip
     if with_reasons:
         columns.append(TableColumn("which means", False))
     rows = tuple(
         (
-            humanize_name(e.metric), format_significant(e.value), e.unit + format_ci95(e.ci95),
-            format_range(e.healthy_range) or "–", e.reason,
+            metric_label(e.metric), format_metric_value(e.metric, e.value),
+            e.unit + format_ci95(e.ci95),
+            format_metric_range(e.metric, e.healthy_range) or "–", e.reason,
         )[: len(columns)]
         for e in evidence
     )  # fmt: skip
