@@ -79,7 +79,7 @@ def test_undo_merges_undoes_as_many_as_the_probability_says(tokenizer: Tokenizer
     assert num_merged == pytest.approx(20_000 * 0.9 / 1.1, rel=0.02)
 
 
-def test_batch_sampler_gives_equal_sequences_when_asked_one_by_one(tokenizer: Tokenizer) -> None:
+def test_batch_sampler_gives_equal_sequences_when_batches_differ(tokenizer: Tokenizer) -> None:
     tokens = np.array(tokenizer.encode(TEXT * 4), np.uint16)
     sampler = BatchSampler(tokens, 16, 4, seed=3, bpe_dropout=make_bpe_dropout(tokenizer, 0.2))
     numbers = np.arange(3, 40)
