@@ -1,4 +1,4 @@
-"""The plan of the house, held against the code: light imports, layers, sizes, names."""
+"""The plan of the package, held against the code: light imports, layers, sizes, names."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
     python -m venv OTHER && OTHER/bin/pip install runmedic==0.1.1 trainproof==0.22.0
     python benchmarks/diagnosis/log_tools.py RESULTS FOLDERS OTHER/bin [--sealed]
 
-Each is given what it reads: a CSV of step, loss, held-out loss, rate and gradient norm. Its first
+Each is given what it reads: a CSV of step, loss, validation loss, rate and gradient norm. Its first
 finding above a remark is mapped to the nearest of our causes; no finding is `healthy`.
 """
 

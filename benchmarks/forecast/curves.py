@@ -115,7 +115,7 @@ def build_features(record: dict[str, Any]) -> RunFeatures:
 def way_for(
     record: dict[str, Any], index: int, before: tuple[float, float] = (0.0, 0.0)
 ) -> Trajectory:
-    """The way of the run, or (1) of its continuation."""
+    """The trajectory of the run, or (1) of its continuation."""
     run = record["runs"][index]
     config = make_config(record["config"] | {"epoch": run["epochs_planned"]})
     per_step = run["tokens_per_step"]

@@ -34,14 +34,14 @@ points from running away."""
 
 
 def last_value(case: Case) -> float:
-    """The newest held-out loss, or before there is one the newest training loss."""
+    """The newest validation loss, or before there is one the newest training loss."""
     if len(case.observed.validation_losses):
         return float(case.observed.validation_losses[-1])
     return float(case.spans.losses[-max(1, len(case.spans.losses) // 20) :].mean())
 
 
 def power_law(case: Case, end: float) -> float:
-    """E + A t^-a through the held-out losses if there are three, else through the training losses
+    """E + A t^-a through the validation losses if there are three, else through the training losses
     after the first tenth."""
     if len(case.validation_steps) >= 3:
         steps, losses = case.validation_steps, case.observed.validation_losses

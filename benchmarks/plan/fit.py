@@ -41,11 +41,12 @@ BEFORE = {
 """Mean and standard deviation of each parameter."""
 
 SCATTER = 0.04
-"""Share of the loss by which a run is first thought to stray from the formula."""
+"""Fraction of the loss by which a run is first thought to stray from the formula."""
 
 NEAR = 0.05
-"""Share of the loss behind the best trial of a text and limit, at which a trial counts half: a plan
-has to tell good configurations from better ones, and how bad a bad one is need not be known."""
+"""Fraction of the loss behind the best trial of a text and limit, at which a trial counts half: a
+plan has to tell good configurations from better ones, and how bad a bad one is need not be
+known."""
 
 UNRIVALLED = 0.1
 """The same for runs that had no rivals: those of the forecast benchmark and of full size."""
@@ -127,7 +128,7 @@ def run_row(file: Path, hardness: dict[str, float]) -> dict[str, Any]:
 
 
 def behind(rows: list[dict[str, Any]]) -> Any:
-    """Share of the loss by which each trial is behind the best of its text and limit."""
+    """Fraction of the loss by which each trial is behind the best of its text and limit."""
     best: dict[tuple[str, float], float] = {}
     for r in rows:
         key = (r["corpus"], r["seconds"])

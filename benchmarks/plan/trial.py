@@ -37,10 +37,10 @@ from descend.training.train_state import TrainState
 
 HERE = Path(__file__).parent
 EVALUATED_BYTES = 100_000
-"""Held-out text that every trial on a corpus is judged on: the same bytes for each vocabulary."""
+"""Validation text that every trial on a corpus is judged on: the same bytes for each vocabulary."""
 
 SPREAD_FROM, NUM_SECTIONS = 4, 16
-"""Times as many held-out tokens as bytes that are judged, from which they are taken from so many
+"""Times as many validation tokens as bytes that are judged, from which they are taken from so many
 places."""
 
 MAX_EVALUATIONS = 10
@@ -131,7 +131,7 @@ def judge(model: Transformer, ids: Any, store: TokenStore, config: RunConfig) ->
 
 
 def evaluation_tokens(store: TokenStore) -> Any:
-    """Held-out tokens that make `JUDGED_BYTES`: the first ones, or, of much more text, stretches
+    """Validation tokens that make `JUDGED_BYTES`: the first ones, or, of much more text, segments
     evenly spread over it, since one place of twenty megabytes may be tables and the next prose."""
     validation_ids = store.validation
     if len(validation_ids) <= SPREAD_FROM * EVALUATED_BYTES:

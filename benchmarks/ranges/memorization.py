@@ -1,4 +1,4 @@
-"""How soon the presets' networks, and a small one at three rates, know random tokens by heart.
+"""How soon the presets' networks, and a small one at three rates, memorize random tokens.
 
     python benchmarks/ranges/memorization.py RESULTS
 

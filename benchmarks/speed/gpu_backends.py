@@ -1,8 +1,8 @@
-"""Every way to compute a step on a GPU, timed at three sizes; and whether it gives the same bits.
+"""Every execution of a step on a GPU, timed at three sizes; and whether it gives the same bits.
 
     python benchmarks/speed/gpu_backends.py [SIZE,SIZE]
 
-Prints, for each way: the seconds before the sixth step (compiling and recording among them),
+Prints, for each execution: the seconds before the sixth step (compiling and recording among them),
 milliseconds of forward and backward, of the update, and of whole steps one after another, tokens a
 second of those, and megabytes at the most. Then the loss after fifty steps with dropout, of two
 runs alike, with torch's deterministic kernels and without.

@@ -77,7 +77,7 @@ def test_combined_findings_follow_their_base_finding() -> None:
     assert verdict.findings == [first, *more]
     assert [r.cause for r in verdict.ruled_out] == ["data_leakage"]
     assert merge_findings(verdict, first.cause, []) is verdict
-    # The best remedy was too doubtful to be told beside what was counted: nothing comes on top.
+    # The best treatment was too doubtful to be reported: nothing comes on top of it.
     untold = Verdict("data_leakage", 0.95, [msgspec.structs.replace(first, trial=None)], out, gain)
     assert merge_findings(untold, first.cause, more) is untold
 
@@ -128,7 +128,7 @@ def test_recommended_config_preserves_warmup_fraction(
     )
     keys = recommended_changes(case.with_parts(metadata=requested_info), base, change)
     assert keys["warmup_steps"] == pytest.approx(4 * (case.config.warmup_steps or 0), abs=4)
-    # What a remedy in place set it to is kept as well.
+    # What a treatment in place set it to is kept as well.
     keys = recommended_changes(case, base.model_copy(update={"warmup_steps": 6}), change)
     assert keys["warmup_steps"] == pytest.approx(24, abs=4)
 
@@ -311,7 +311,7 @@ def test_diagnosis_rejects_budget_outside_zero_to_one(trained: Path) -> None:
 
 
 def test_diagnosis_reports_divergence_from_loss_without_rollback(tiny: dict[str, Any]) -> None:
-    """No rescue, and never a number that is not finite: the loss alone says it."""
+    """No rollback, and never a number that is not finite: the loss alone says it."""
     with pytest.raises(DivergedError, match="exploded"):
         learner(tiny, **EXPLODING | {"weight_decay": 0.0, "schedule": "constant"},
                 divergence_rollback="off")  # fmt: skip

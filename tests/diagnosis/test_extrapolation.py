@@ -1,4 +1,4 @@
-"""Where a curve was going: read where the rate stood at its peak, told, never weighed."""
+"""Where a curve was going: read where the rate stood at its peak, reported, never weighed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is tried and prescribed for a run that a number of steps ends, whatever its epochs say."""
+"""What is tried and recommended for a run that a number of steps ends, whatever its epochs say."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_max_steps_scales_with_tokens_per_step(short: RunContext, key: str, fact
     assert keys["max_steps"] == STEPS / factor  # equal tokens
     assert keys["warmup_steps"] == round(3 / factor)
     arm = make_treatment_spec(short, base, change, STEPS, 0)
-    # What is tried is what is prescribed.
+    # What is tried is what is recommended.
     assert (arm.steps, arm.config["warmup_steps"]) == (keys["max_steps"], keys["warmup_steps"])
 
 

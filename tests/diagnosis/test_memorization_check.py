@@ -1,4 +1,4 @@
-"""The probe of a diagnosis: whether the network of a run can learn random tokens by heart."""
+"""The probe of a diagnosis: whether the network of a run can memorize random tokens."""
 
 from __future__ import annotations
 

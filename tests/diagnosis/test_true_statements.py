@@ -1,4 +1,4 @@
-"""A diagnosis names no cause on usual readings, and rules out nothing that helps more."""
+"""A diagnosis names no cause on usual measurements, and rules out nothing that helps more."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def test_bits_per_byte_effect_is_converted_to_nats(tiny: dict[str, object]) -> N
         verdict = _verdict(
             Interval(*(-x * unit_nats for x in (0.012, 0.013, 0.011))), 0.001, of=unit_nats
         )
-        assert verdict == ("better" if tokenizer == "bpe" else "not told apart")
+        assert verdict == ("better" if tokenizer == "bpe" else "not significant")
 
 
 def test_comparison_accepts_grid_or_named_configs(
@@ -155,8 +155,8 @@ def test_constant_learning_rate_replaces_per_epoch_schedule(tiny: dict[str, Any]
 def test_claims_need_certainty_and_size() -> None:
     assert _verdict(Interval(-0.1, -0.12, -0.08), 0.01, of=3.0) == "better"
     assert _verdict(Interval(0.1, 0.08, 0.12), 0.01, of=3.0) == "worse"
-    assert _verdict(Interval(-0.1, -0.12, -0.08), 0.06, of=3.0) == "not told apart"
-    assert _verdict(Interval(-0.005, -0.006, -0.004), 0.001, of=3.0) == "not told apart"
+    assert _verdict(Interval(-0.1, -0.12, -0.08), 0.06, of=3.0) == "not significant"
+    assert _verdict(Interval(-0.005, -0.006, -0.004), 0.001, of=3.0) == "not significant"
 
 
 def test_one_seed_claims_nothing(tiny: dict[str, object]) -> None:
@@ -164,7 +164,7 @@ def test_one_seed_claims_nothing(tiny: dict[str, object]) -> None:
     result = run_comparison_trials(plan_comparison(arms, seeds=1, budget=2000), workers=1)
     assert result.arms[1].difference is not None
     assert result.arms[1].difference.ci95 is None
-    assert result.arms[1].verdict == "not told apart"
+    assert result.arms[1].verdict == "not significant"
     assert "no significance test possible" in summarize_comparison(result)
 
 

@@ -95,7 +95,7 @@ def test_the_difference_comes_from_fresh_seeds(search_result: SearchResult) -> N
     sentence = summarize_search(search_result)
     assert f"loss reduction {reduction.value:+.3f} [95 % CI " in sentence
     claimed = {"better": "is significantly better than", "worse": "is significantly worse than",
-               "not told apart": "is not significantly different from"}  # fmt: skip
+               "not significant": "is not significantly different from"}  # fmt: skip
     assert f"{claimed[second.verdict]} the base" in sentence
     assert "2 new seeds" in sentence
 
@@ -152,8 +152,8 @@ def test_the_base_may_be_the_best(tiny: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("over", ["token_dropout=0.1..0.1000001", "learning_rate=0.002..0.0020001"])
 def test_search_excludes_control_outside_search_space(tiny: dict[str, object], over: str) -> None:
-    """A share of blanks that was left open, and a rate below the range; of such ranges one trial is
-    all there is."""
+    """A fraction of blanks that was left open, and a rate below the range; of such ranges one trial
+    is all there is."""
     result = run_search_trials(planned(tiny, [over]))
     assert len(result.trials) == 1
     assert result.base_number is None

@@ -77,7 +77,7 @@ def test_curve_fit_recovers_parameters_of_complete_run(
         validation_loss(z, whole, START, SCALE),
         atol=0.03,
     )
-    # What the decay gives free is seen, so it is told from the power law.
+    # What the decay gives free is seen, so it is reported from the power law.
     assert np.exp(estimate.z[3]) == pytest.approx(noise, abs=0.08)
 
 

@@ -1,4 +1,4 @@
-"""Every reading of the doctor has a page, and the page tells what a diagnosis read of a run."""
+"""Every metric of the diagnosis has a page, and the page tells what a diagnosis read of a run."""
 
 from __future__ import annotations
 

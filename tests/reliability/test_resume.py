@@ -208,7 +208,7 @@ def test_killed_run_resumes_from_latest_checkpoint(
 
 
 def test_watching_does_not_change_the_weights(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Told on a terminal, or driven by the bare loop that nobody watches: the same weights."""
+    """Shown on a terminal, or driven by the bare loop that nobody watches: the same weights."""
     import torch
     from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""Trials that are chosen as there is room, and ended where they are hopeless."""
+"""Trials that are chosen as there is room, and pruned where they are unpromising."""
 
 from __future__ import annotations
 

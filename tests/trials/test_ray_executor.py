@@ -1,4 +1,4 @@
-"""Arms on a Ray cluster: the same outcome as on a local worker, one error, nothing left running.
+"""Arms on a Ray cluster: the same result as on a local worker, one error, nothing left running.
 
 A real cluster of this machine, with its own processes: `make test-ray`.
 """

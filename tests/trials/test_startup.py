@@ -1,4 +1,4 @@
-"""What a worker's start takes is measured, and told apart from its trials."""
+"""What a worker's start takes is measured, and distinguished from its trials."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_the_start_is_guessed_until_it_was_measured(tiny: dict[str, object]) -> 
     run_adaptive_trials(Two(), 2)
     measured = worker_startup_seconds()
     assert measured != DEFAULT_STARTUP_SECONDS
-    # Nothing was asked for before the workers could train: no trial is charged with their start.
+    # Nothing was requested before the workers could train: no trial is charged with their start.
     assert request_times[0] - began >= measured - 0.01
 
 

@@ -136,7 +136,7 @@ def test_train_fraction_restricts_training_tokens(tiny: dict[str, object]) -> No
     few, many = run_trial(half), run_trial(whole)
     assert few.train_tokens == len(ready.batches.tokens) < many.train_tokens
     assert few.validation_loss != many.validation_loss
-    # The same held-out text judges both.
+    # The same validation text judges both.
     assert len(few.chunk_losses) == len(many.chunk_losses)
     # Left to its epochs, half the text is half the steps.
     by_epoch = prepare_trial(make_trial_spec(config_of(tiny), train_fraction=0.5)).steps
@@ -277,7 +277,7 @@ def test_evaluation_uses_the_same_bytes_for_every_tokenizer(tiny: dict[str, obje
         whole = evaluation_segments(ready.store, 10**6)
         assert len(whole) == 1
         assert len(whole[0]) == len(ready.store.validation)
-    # To within a token at either end of each stretch.
+    # To within a token at either end of each segment.
     assert evaluation_bytes["byte"] == pytest.approx(100 * BYTES_PER_TOKEN, abs=NUM_SEGMENTS)
     assert abs(evaluation_bytes["byte"] - evaluation_bytes["bpe"]) < 2 * 10 * NUM_SEGMENTS
 

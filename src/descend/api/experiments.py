@@ -127,7 +127,7 @@ def attribute(
 ) -> Attribution:
     """Which change from `a` to `b` (presets, files of keys or run folders) brought how much.
 
-    Told and kept as by `compare`; `DESCEND_LOG_LEVEL=warning` makes it quiet.
+    Reported and kept as by `compare`; `DESCEND_LOG_LEVEL=warning` makes it quiet.
     """
     folder = create_experiment_folder(None if save_dir is None else Path(save_dir))
     text = None if corpus_dir is None else str(corpus_dir)
@@ -174,7 +174,7 @@ def search(
 
     `search(corpus_dir="my/texts", minutes=30, over={"learning_rate": (0.0003, 0.01), "embed_dim":
     [128, 256]})`: a tuple is a range, a list are values. The study is kept in `save_dir`, or in
-    `searches/`; the same call goes on from there, and costs nothing once it is done. Told as by
+    `searches/`; the same call goes on from there, and costs nothing once it is done. Reported as by
     `compare`. Needs the extra `search`; see docs/hyperparameter_search.md.
     """
     base = resolve_call_config(config, keys).config

@@ -49,7 +49,7 @@ FIRST_FRACTION = 0.4
 the rest for the trials."""
 
 WORTH_SEARCHING = 0.005
-"""Share of the bits per byte that a shorter training may lose, by the plan, for a search to be
+"""Fraction of the bits per byte that a shorter training may lose, by the plan, for a search to be
 made: two seeds differ by as much. Else all the time goes into one training, as in `train`."""
 
 TEXT_KEYS = ("encoding", "text_column", "split", "sample_size", "normalize", "seed",
@@ -88,7 +88,7 @@ def improve(
 
     The planned recipe is trained first. Where its time is not what limits it, treatments of the
     likely causes are tried in short trials, and what gains is trained. The best of all models is
-    named, that of the run with them: each is judged on the same held-out bytes. All is kept in
+    named, that of the run with them: each is judged on the same validation bytes. All is kept in
     `save_dir`, or in `improvements/<unix time>`: a call with the same `save_dir` goes on from
     there.
     """
@@ -365,5 +365,5 @@ def _another_plan(final: CorpusPlan, base: TrainedModel) -> CorpusPlan | None:
 
 
 OTHER_MARGIN = 0.03
-"""Share of the bits per byte that another plan may be expected to end above the best: the law
+"""Fraction of the bits per byte that another plan may be expected to end above the best: the law
 strays as much from one run to the next (benchmarks/results/improve/law_errors.jsonl)."""

@@ -155,12 +155,12 @@ class Model:
 
     @cached_property
     def info(self) -> RunMetadata:
-        """What was asked for and what followed from it."""
+        """What was requested and what followed from it."""
         return read_info(self.folder)
 
     @property
     def summary(self) -> RunSummary:
-        """The outcome: epochs, best epoch, validation loss, what it had to beat."""
+        """The result: epochs, best epoch, validation loss, what it had to beat."""
         return read_summary(self.folder)
 
     @property
@@ -234,7 +234,7 @@ def train_with_config(
     resolved: ResolvedConfig, console: Console | None = None, *, watch: bool = False,
     began: float | None = None,
 ) -> Model:  # fmt: skip
-    """Train what `settings` ask for, drawing on `console`; `watch`: the doctor's signals too.
+    """Train what `settings` ask for, drawing on `console`; `watch`: the diagnostic metrics too.
 
     With `minutes` what is not set is planned for them; they count from `began` (by
     `time.perf_counter`), or from now.

@@ -1,4 +1,4 @@
-"""What train, continue and resume share: show the run, then hand over its outcome."""
+"""What train, continue and resume share: show the run, then hand over its result."""
 
 from __future__ import annotations
 

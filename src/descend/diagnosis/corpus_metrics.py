@@ -26,7 +26,7 @@ DISTANCES = [*range(1, 33), 48, 64, 96, 128, 192, 256, 384, 512]
 RARE = 20
 """Uses in training under which a token counts as rare (vocabulary scaling, arXiv 2407.13623)."""
 HIGHEST_ORDER = 4
-"""Of the n-gram ladder: above it, in a megabyte or less, nothing more is gained."""
+"""Of the n-gram baselines: above it, in a megabyte or less, nothing more is gained."""
 
 MAX_ORDER_TOKENS = 500_000
 """Tokens of training text whose order is measured."""
@@ -45,13 +45,13 @@ class CorpusCounts:
     copy_length: int | None
     """Tokens of a run that count as a copy; None: no run tells."""
     copies: ExactOverlap | None
-    """Of training text in held-out text, word for word."""
+    """Of training text in validation text, word for word."""
     near: FuzzyOverlap | None
     """The same with small changes or none; None: the text has too few words to tell."""
 
     @property
     def known(self) -> Mask | None:
-        """For each held-out token, whether it may be known by heart; None where nothing tells."""
+        """For each validation token, whether it may be memorized; None where nothing tells."""
         masks = [] if self.copies is None else [self.copies.covered]
         if self.near is not None and self.near.excess_fraction_lower_bound > 0:
             masks.append(self.near.covered)
@@ -91,14 +91,14 @@ def measure_corpus(store: TokenStore, counted: CorpusCounts, seq_len: int) -> It
     yield Measurement("best_ngram_loss", counted.loss, "nats per token")
     if counted.copies is not None and counted.copy_length is not None:
         yield Measurement(
-            "exact_contamination_fraction", counted.copies.fraction, "of held-out tokens"
+            "exact_contamination_fraction", counted.copies.fraction, "of validation tokens"
         )
         repeats = corpus_distribution.repeated_ngram_fraction(store.train, counted.copy_length)
         yield Measurement("duplicate_train_fraction", repeats, "of the training text")
     if counted.near is not None:
         word_for_word = counted.copies.fraction if counted.copies is not None else 0.0
         nearly = max(0.0, counted.near.excess_fraction_lower_bound - word_for_word)
-        yield Measurement("fuzzy_contamination_fraction", nearly, "of held-out passages")
+        yield Measurement("fuzzy_contamination_fraction", nearly, "of validation passages")
     higher = min(baselines.trigram, counted.fourgram_loss)
     yield Measurement("fourgram_loss_reduction", baselines.bigram - higher, "nats")
     beyond = [d for d in DISTANCES if d > seq_len]

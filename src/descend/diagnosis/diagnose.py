@@ -1,4 +1,4 @@
-"""A run examined from beginning to end: signals, suspects, race, verdict."""
+"""A run examined from beginning to end: signals, ranked causes, trial series, verdict."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ from descend.units import format_duration
 
 MAX_BUDGET = 100.0
 MAX_CANDIDATES = 9
-"""Causes raced at first; each more makes all trials shorter."""
+"""Causes tested at first; each more makes all trials shorter."""
 
 
 def diagnose_run(
@@ -111,7 +111,7 @@ def _diagnose(
     warnings = list(recorded_run.warnings)
     reason = no_trials_reason(recorded_run, measurements, proof)
     if proof and recorded_run.store is not None:
-        on_progress("learning by heart", 0.0)
+        on_progress("memorization", 0.0)
         with limit_threads_to_idle_cores():
             learned, said = check_memorization(recorded_run, MAX_TIME_FRACTION * allowed)
         measurements, warnings = measurements | learned, warnings + said
@@ -198,8 +198,8 @@ def _diagnose_diverged(
     on_progress: ProgressCallback,
 ) -> tuple[Verdict, list[str]]:
     """The verdict on a run whose numbers ran away: that first; then what else is wrong with it,
-    where it was rescued, came to its end and does not run away again, or what more there is to gain
-    with the change that comes past the bad step."""
+    where it was rolled back, came to its end and does not run away again, or what more there is to
+    gain with the change that comes past the bad step."""
     verdict, warnings, past = diagnose_divergence(
         recorded_run, ranked_causes, measurements, budget, on_progress
     )
@@ -233,8 +233,8 @@ def _combine_after_divergence(
     budget: TrialBudget,
     on_progress: ProgressCallback,
 ) -> list[Finding]:
-    """Further remedies of a run that ran away, on top of the mildest change with which it does not:
-    to stay finite is not yet to learn."""
+    """Further treatments of a run that ran away, on top of the mildest change with which it does
+    not: to stay finite is not yet to learn."""
     base = with_changes(control_config(recorded_run), treatment.change.keys)
     sequences = prioritize(treatment_sequences(recorded_run, base, ranked_causes, measurements))
     steps, count = choose_trial_length(recorded_run, base, sequences[:MAX_CANDIDATES], budget.total)
@@ -291,7 +291,7 @@ def _diagnose_by_trials(
         # Nothing is called healthy while there is time to try what was suspected least.
         run_trial_series(series, rest, "trying the rest")
         verdict = evaluate_series(series, ranked_causes, measurements, own)
-    if verdict.best_effect is not None:  # which of two proved remedies comes first is worth less
+    if verdict.best_effect is not None:  # which of two proved treatments comes first is worth less
         budget.limit_stage(FIRST_SERIES_FRACTION)  # than what is found on top of them
     verdict = add_seeds_until_decided(series, ranked_causes, measurements, own, verdict)
     budget.limit_stage(1.0)
@@ -307,7 +307,7 @@ def _describe_trials(series: TrialSeries) -> list[str]:
     tokens = series.steps * series.recorded_run.tokens_per_step
     warnings = [
         f"each trial: {tokens:,} tokens, {series.run_fraction:.0%} of the run, its schedule over "
-        "exactly these; the same seed, data order and held-out tokens on both sides"
+        "exactly these; the same seed, data order and validation tokens on both sides"
     ]
     if series.run_fraction < 1:
         warnings.append(
@@ -329,7 +329,7 @@ def _add_second_cause(
     if verdict.verdict == "unknown" or best is None:
         return verdict, (), []
     if series.remaining_seconds() <= 0:
-        return verdict, (), ["no second race after the best remedy: the time allowed was spent"]
+        return verdict, (), ["no second trial series: the time allowed was spent"]
     spared = {f.cause for f in verdict.findings if f.trial is None or not f.recommended_config}
     more = find_additional_causes(
         series, best, [best.treatment.cause], ranked_causes, measurements, own, spared

@@ -20,7 +20,7 @@ from descend.units import humanize_name
 def to_paired_trial(effect: TreatmentEffect, run_fraction: float) -> PairedTrial:
     """Return an effect as a diagnosis shows it."""
     return PairedTrial(
-        metric="held-out loss, nats per token"
+        metric="validation loss, nats per token"
         + (" (by bits per byte)" if "vocab_size" in effect.treatment.change.keys else ""),
         change=effect.treatment.change.label,
         control_loss=effect.control_loss,

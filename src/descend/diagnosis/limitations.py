@@ -20,8 +20,8 @@ from descend.trials.trial_spec import parent_weights_file
 from descend.units import quoted
 
 MIN_VALIDATION_TOKENS = 1000
-"""Held-out tokens under which no difference between two runs can be told from chance: 0.1 nat is
-one standard error there."""
+"""Validation tokens under which no difference between two runs can be distinguished from chance:
+0.1 nat is one standard error there."""
 
 
 def no_trials_reason(
@@ -61,10 +61,10 @@ def add_untested_causes(
     series: TrialSeries,
     tested_causes: Collection[str],
 ) -> Verdict:
-    """`verdict`, saying of what could have been raced and was not that it was not tried, and why.
+    """`verdict`, saying of what could have been tested and was not that it was not tried, and why.
 
     `treatment_sequences`: what could have been; `tested_causes`: causes tried on top of the best
-    remedy of `series`.
+    treatment of `series`.
     """
     weakest_changes = {sequence[0].cause: sequence[0].change for sequence in treatment_sequences}
     reasons = {treatment.cause: reason for treatment, reason in series.invalid_treatments.items()}
@@ -102,7 +102,7 @@ def describe_normal_run(
         )
     if untested_reason and falls >= STILL_FALLING:  # else twice the steps were tried
         lines.append(
-            f"the held-out loss still fell by {falls:.2f} nats in the last epoch, so more epochs "
+            f"the validation loss still fell by {falls:.2f} nats in the last epoch, so more epochs "
             f"may help: descend forecast {quoted(folder)}"
         )
     return lines

@@ -24,7 +24,7 @@ MAX_TOKENS = 32_768
 ENTROPY_WINDOW = 256
 """Tokens of the one passage that is followed head by head: memory grows with its square."""
 MIN_UNREAD_WINDOWS = 8
-"""Windows of training text not read yet, from which their loss is told."""
+"""Windows of training text not read yet, from which their loss is reported."""
 
 
 def load_trained_model(recorded_run: RunContext) -> Transformer | None:
@@ -79,7 +79,7 @@ def measure_model(
     )
     yield from _measure_layers(model, validation_losses.targets)
     rare = loss_breakdown.rare_token_loss_fraction(validation_losses, counted.uses, RARE)
-    yield Measurement("rare_token_loss_fraction", rare, "of the held-out loss")
+    yield Measurement("rare_token_loss_fraction", rare, "of the validation loss")
     covered = counted.known
     if covered is not None and 0 < covered.sum() < len(covered):
         # The same windows as `held`: the covered tokens and the rest, each by itself.

@@ -1,6 +1,6 @@
 """A search over the treatments of the causes that a run's measurements point to.
 
-The strength of a treatment is a range: each key moves from its value to the prescribed one, half
+The strength of a treatment is a range: each key moves from its value to the recommended one, half
 as far or further, by ratio. A trial has the seed, the data and the time of its control, and ends
 early once it is behind.
 """
@@ -30,13 +30,14 @@ from descend.trials.paired_stats import paired_interval
 from descend.trials.trial_spec import EvalPoint, TrialResult, make_trial_spec
 
 MIN_GAIN = 0.005
-"""Share of the bits per byte that a treatment must gain to be kept; two seeds differ by as much."""
+"""Fraction of the bits per byte that a treatment must gain to be kept; two seeds differ by as
+much."""
 
 PRUNE_MARGIN = 0.01
-"""Share of the control's bits per byte by which a trial may be behind before it is ended."""
+"""Fraction of the control's bits per byte by which a trial may be behind before it is ended."""
 
 PRUNE_FROM = 0.5
-"""Share of the steps before which no trial is ended: the rate is still at its peak."""
+"""Fraction of the steps before which no trial is ended: the rate is still at its peak."""
 
 EVALUATIONS = 4
 MAX_STRENGTH = 4.0

@@ -32,18 +32,18 @@ MAX_SEEDS = 12
 FINALISTS = 3
 """Causes that run with all seeds."""
 FOLLOW_UP_RELATIVE_EFFECT = 0.002
-"""Share of the loss that a remedy must gain on one seed to be followed up: below, it is lost in the
-noise."""
+"""Fraction of the loss that a treatment must gain on one seed to be followed up: below, it is lost
+in the noise."""
 NEARLY_FULL = 0.7
-"""Share of the run from which a trial counts as of full length."""
+"""Fraction of the run from which a trial counts as of full length."""
 OF_THE_CURVE = ""
-"""Stands for the cause of a lane that is no remedy: the control at another length, a point of the
-curve by length that gains of trials shorter than the run are carried along."""
+"""Stands for the cause of a trial that is no treatment: the control at another length, a point
+of the curve by length that gains of trials shorter than the run are carried along."""
 
 
 @dataclass
 class TrialSeries:
-    """All outcomes so far, by lane (None: the control) and seed; grows while it runs."""
+    """All results so far, by treatment (None: the control) and seed; grows while it runs."""
 
     recorded_run: RunContext
     base: RunConfig
@@ -54,11 +54,11 @@ class TrialSeries:
     progress: ProgressCallback
     results: dict[tuple[Treatment | None, int], TrialResult] = field(default_factory=dict)
     invalid_treatments: dict[Treatment, str] = field(default_factory=dict)
-    """Lanes that could not run, and why."""
+    """Treatments that could not run, and why."""
     full_length_factor: float = 1.0
     """Length of a full run of `base` over that of the run examined."""
     known_curve: InterpolatedCurve | None = None
-    """The curve by length of the run examined, where `base` has remedies that it had not."""
+    """The curve by length of the run examined, where `base` has treatments that it had not."""
     head_start: float = 1.0
     """Steps on `known` that one step of `base` is worth."""
     seconds: float = 0.0
@@ -103,7 +103,7 @@ def drop_too_short(
 
 
 def list_treatments(series: TrialSeries) -> list[Treatment]:
-    """Every remedy that ran."""
+    """Every treatment that ran."""
     ran = dict.fromkeys(treatment for treatment, _ in series.results)
     return [
         treatment for treatment in ran if treatment is not None and treatment.cause != OF_THE_CURVE
@@ -168,7 +168,7 @@ def run_series_trials(
 
 
 def _report_result(series: TrialSeries, treatment: Treatment | None, seed: int) -> None:
-    """Tell what a trial gained, as soon as it and its control are there."""
+    """Report what a trial gained, as soon as it and its control are there."""
     loss, control = trial_loss(series, treatment, seed), trial_loss(series, None, seed)
     if treatment is None or treatment.cause == OF_THE_CURVE or loss is None or control is None:
         return
@@ -179,7 +179,7 @@ def _report_result(series: TrialSeries, treatment: Treatment | None, seed: int) 
 
 
 def _charge(series: TrialSeries, arms: Mapping[TreatmentSeed, TrialSpec]) -> None:
-    """Take what `arms` were at work from the budget."""
+    """Take what `specs` worked from the budget."""
     store = series.recorded_run.store
     validation_tokens = len(store.validation) if store else 0
     seconds = [
@@ -223,7 +223,7 @@ def make_series_spec(
 
 
 def trial_loss(series: TrialSeries, treatment: Treatment | None, seed: int) -> float | None:
-    """Lowest held-out loss of that run, in nats per token of the run's own tokenizer."""
+    """Lowest validation loss of that run, in nats per token of the run's own tokenizer."""
     result, control = series.results.get((treatment, seed)), series.results.get((None, seed))
     if result is None or control is None:
         return None
@@ -254,7 +254,7 @@ def _reason(problem: DescendError) -> str:
 
 
 def best_validation_point(result: TrialResult) -> tuple[float, float]:
-    """Held-out loss and bits per byte where the loss was lowest: those weights are kept."""
+    """Validation loss and bits per byte where the loss was lowest: those weights are kept."""
     points = [(p.validation_loss, p.bits_per_byte) for p in result.curve]
     return min([*points, (result.validation_loss, result.bits_per_byte)])
 

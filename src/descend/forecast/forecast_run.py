@@ -33,7 +33,7 @@ DRAWS = 1000
 """Draws of the parameters: the ends of an 80 % interval are then known to 3 % of its width."""
 
 TAIL = 0.1
-"""Share of the draws left out at each end: an interval of 80 %."""
+"""Fraction of the draws left out at each end: an interval of 80 %."""
 
 MIN_STEPS = 16
 """Steps below which a curve says nothing yet."""
@@ -142,7 +142,7 @@ def _open_run(folder: Path) -> RecordedRun:
     if run.config.label_smoothing and not run.epochs:
         raise UndeterminedForecast(
             str(folder), "a run with label_smoothing in its first epoch",
-            "a loss on the scale of held-out text", "let it train to the end of an epoch",
+            "a loss on the scale of validation text", "let it train to the end of an epoch",
         )  # fmt: skip
     return run
 

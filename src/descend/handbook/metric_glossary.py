@@ -70,7 +70,7 @@ PAGE_METRICS: dict[str, tuple[str, ...]] = {
     "validation": ("validation_loss", "validation_tokens"),
     "warmup_steps": ("warmup_fraction",),
 }
-"""By page; each reading belongs to one."""
+"""By page; each metric belongs to one."""
 
 METRIC_DESCRIPTIONS = {
     "attention_entropy_fraction": "of the head that looks least evenly",
@@ -107,7 +107,7 @@ METRIC_DESCRIPTIONS = {
     "max_loss_increase": "of 50 steps in a row over the lowest before them",
     "mean_confidence": "that the model gives to its own first choice",
     "memorization_loss": "on four sequences of random tokens, after 200 updates at most",
-    "memorization_steps": "after which these are known by heart",
+    "memorization_steps": "after which these are memorized",
     "critical_step_multiplier_fresh": "so many would go on lowering the loss on fresh text",
     "loss_slope_per_context_doubling": "what the last doubling brought",
     "fuzzy_contamination_fraction": (
@@ -120,15 +120,15 @@ METRIC_DESCRIPTIONS = {
         "of the validation loss, from the best epoch to the last"
     ),
     "trained_text_loss": "on text that it trained on, judged in the same way",
-    "distribution_shift_nats": "between the held-out text and the training text",
+    "distribution_shift_nats": "between the validation text and the training text",
     "validation_minus_unread_train_nats": (
-        "the loss on held-out text, minus that on training text not read yet"
+        "the loss on validation text, minus that on training text not read yet"
     ),
     "residual_stream_rms": "of the largest block",
     "unread_text_loss": "on training text that it had not come to yet",
     "warmup_fraction": "before the rate was highest",
 }
-"""What a reading is, where its name and unit do not say it."""
+"""What a metric is, where its name and unit do not say it."""
 
 HEALTHY = "{healthy}"
 """Stands in a page for its `reference_range_text`."""
@@ -156,7 +156,7 @@ def expected_range_text(cause: Cause) -> str:
     """Return the expected metrics of `cause` beside the reference ranges."""
     signs = [_expected(e) for e in cause.expected_ranges if e.weight > 0]
     needed = [_expected(e) for e in cause.expected_ranges if e.weight == 0]
-    sentences = [f"A diagnosis suspects it by: {'; '.join(signs)}."] if signs else []
+    sentences = [f"Expected measurements: {'; '.join(signs)}."] if signs else []
     if needed:
         sentences.append(f"Only their lack counts, against it: {'; '.join(needed)}.")
     return " ".join(sentences)

@@ -15,7 +15,7 @@ from descend.loss_logs.normality import (
 EXPLODED = 1.5
 """Loss at the end over the loss at the start from which training has exploded, not just stalled."""
 TO_THE_END = 0.9
-"""Share of the run up to which validation must reach to say anything of its end."""
+"""Fraction of the run up to which validation must reach to say anything of its end."""
 BELOW_TRAINING = 0.1
 """Nats that validation lies under training without a word: dropout and averages that lag do so."""
 FLAT = 0.01
@@ -45,7 +45,7 @@ def ruled_out(shape: Shape) -> dict[str, str]:
         rise = curve.validation_end - curve.validation_best
         to_the_end = curve.validation_last_at >= TO_THE_END * curve.length
         if rise < OVERFIT_NATS and curve.validation_points > 2 and to_the_end:
-            out["too_little_data"] = f"held-out loss ends {rise:.2f} above its lowest: no turn"
+            out["too_little_data"] = f"validation loss ends {rise:.2f} above its lowest: no turn"
     slope, error = curve.slope_per_doubling, curve.slope_std_error
     # A rate that has decayed leaves a flat end whatever more steps would bring.
     if slope + 2 * error < FLAT * curve.end and not curve.rate_decayed and not is_flat(curve):
@@ -77,8 +77,8 @@ def curve_warnings(shape: Shape) -> list[str]:
         )
     if curve.gap is not None and curve.gap < -BELOW_TRAINING:
         warnings.append(
-            f"held-out loss lies {-curve.gap:.2f} below the training loss: usual with dropout and "
-            "with averages that lag, else a sign that held-out text stands in training"
+            f"validation loss lies {-curve.gap:.2f} below the training loss: usual with dropout "
+            "and with averages that lag, else a sign that validation text stands in training"
         )
     rate = curve.rate_highest
     if rate is not None and rate > FAR * ADAM_HIGHEST and not shape.log.adam:
@@ -94,5 +94,5 @@ def curve_warnings(shape: Shape) -> list[str]:
 
 
 def final_loss(curve: CurveFeatures) -> float:
-    """The held-out loss where there is one."""
+    """The validation loss where there is one."""
     return curve.end if curve.validation_end is None else curve.validation_end

@@ -35,20 +35,20 @@ from descend.loss_logs.normality import (
 )
 
 GONE_BACK = 0.5
-"""Share of its fall that a training loss must have risen again at the end to have diverged."""
+"""Fraction of its fall that a training loss must have risen again at the end to have diverged."""
 FEW_LOST = 0.05
-"""Share of losses that may be no numbers where training went on after them."""
+"""Fraction of losses that may be no numbers where training went on after them."""
 STILL_FALLING = 0.03
-"""Share of the loss that a doubling of the run gains, from which it was stopped too early."""
+"""Fraction of the loss that a doubling of the run gains, from which it was stopped too early."""
 HARDLY_FELL, HARDLY_FELL_MANY = 0.12, 0.2
-"""Share of the first loss: a network that learns anything at all about a text comes further down
+"""Fraction of the first loss: a network that learns anything at all about a text comes further down
 by the frequencies of its tokens alone. The second where tokens are pieces of words by the thousand:
 those are so unequal that their frequencies save a quarter and more. First guesses."""
 WAVE = 0.05
-"""Share of the loss by which the smoothed curve may rise again on its way down."""
+"""Fraction of the loss by which the smoothed curve may rise again on its way down."""
 WAVE_NOISE, WAVE_FALL = 8.0, 0.02
-"""The rise must also exceed so many standard errors of the smoothed loss, and such a share of the
-whole fall: on short runs of few entries chance alone makes waves."""
+"""The rise must also exceed so many standard errors of the smoothed loss, and such a fraction of
+the whole fall: on short runs of few entries chance alone makes waves."""
 TRAINED_START = 2.5
 """Nats under which no untrained network of more than a dozen tokens begins."""
 FEW_UPDATES = 100
@@ -68,7 +68,7 @@ FINETUNING_START = 5.0
 """Nats that a trained model hardly starts above, and one that begins from nothing with pieces of
 words does (a vocabulary of 1,000 costs 6.9)."""
 OFTEN_SPIKED = 0.005
-"""Share of the entries that are spikes."""
+"""Fraction of the entries that are spikes."""
 
 
 def apply_curve_rules(shape: Shape) -> LogVerdict:
@@ -159,7 +159,7 @@ def _overfitted(shape: Shape) -> LogVerdict | None:
     if fell is not None:
         facts.append(("training_fall_after_best", fell, "nats", (None, None),
                       "the training loss fell on meanwhile"))  # fmt: skip
-    reason = "the held-out loss turns upward while training goes on"
+    reason = "the validation loss turns upward while training goes on"
     advice = (
         f"keep the model of {curve.validation_best_at:g} {_unit(shape)}; to get lower, train on "
         "more text, or with dropout, more weight decay or a smaller model"
@@ -368,20 +368,20 @@ def _verdict_without_cause(shape: Shape) -> LogVerdict:
     if band.low is not None and loss < band.low:
         return LogVerdict("unknown", 0.5, "no",
                       f"it ends at {loss:.2f}, lower than such a model comes on unseen text "
-                      f"({band.low:.2f}): does held-out text stand in training too?")  # fmt: skip
+                      f"({band.low:.2f}): does validation text stand in training too?")  # fmt: skip
     if curve.slope_std_error == float("inf"):
         return LogVerdict(
             "unknown", 0.5, "cannot tell", "there are too few losses in its second half"
         )
     if curve.validation_best is None:
         return LogVerdict("unknown", 0.5, "yes", "it falls and levels off as training losses do; "
-                      "without held-out losses that is all that can be said")  # fmt: skip
+                      "without validation losses that is all that can be said")  # fmt: skip
     if _decay_hides(curve):
         return LogVerdict("unknown", 0.5, "yes",
                       "it falls to the end, as it should while the rate decays; "
                       "if more steps would help cannot be read off that")  # fmt: skip
     sure = 0.6 if band.high is not None else 0.45
-    return LogVerdict("healthy", sure, "yes", "it falls and levels off, and held-out text follows")
+    return LogVerdict("healthy", sure, "yes", "it falls and levels off, as on validation text")
 
 
 def _decay_hides(curve: CurveFeatures) -> bool:

@@ -129,7 +129,7 @@ REQUIRED_DATA: dict[str, str] = {
     "learning_rate_too_high": "a high rate may leave a smooth curve that ends too high; a trial at "
     "a lower rate would tell",
     "model_too_small": "needs the same training with a wider model",
-    "too_little_data": "needs losses on held-out text",
+    "too_little_data": "needs losses on validation text",
     "undertrained": "needs enough entries to see whether the loss still falls",
     "batch_too_small": "needs the gradients, or the same tokens in larger batches",
     "batch_too_large": "needs the same tokens in smaller batches",
@@ -138,7 +138,7 @@ REQUIRED_DATA: dict[str, str] = {
     "vocabulary_too_large": "needs the tokenizer: losses of different vocabularies do not compare",
     "vocabulary_too_small": "needs the tokenizer: losses of different vocabularies do not compare",
     "noise_floor": "needs the text: how far down any model could come is a property of it",
-    "data_leakage": "needs the text: held-out passages that stand in training as well",
+    "data_leakage": "needs the text: validation passages that stand in training as well",
     "duplicate_data": "needs the text: passages that are there twice",
     "distribution_shift": "needs the text: whether both sides are of one kind",
     "over_regularized": "needs the settings and the loss on training text in evaluation mode",

@@ -23,7 +23,7 @@ MAX_VOCABULARY = 10_000_000
 
 class ExpectedLoss(msgspec.Struct, frozen=True, kw_only=True):
     """Expected losses in nats per token; None where nothing is known. `low` and `high`: of
-    held-out text after a training that went well."""
+    validation text after a training that went well."""
 
     start_low: float | None = None
     start_high: float | None = None
@@ -73,7 +73,7 @@ def _of_text(corpus: str, vocab_size: int | None) -> ExpectedLoss:
         low=MIN_OF_COUNTING * baselines.trigram,
         high=baselines.bigram,
         unigram=baselines.unigram,
-        source=f"{info.corpus} in {info.vocab_size:,} tokens of our own tokenizer, on held-out "
+        source=f"{info.corpus} in {info.vocab_size:,} tokens of our own tokenizer, on validation "
         f"text: guessing {guess:.2f}, single tokens {baselines.unigram:.2f}, "
         f"pairs {baselines.bigram:.2f}, triples {baselines.trigram:.2f}; "
         "another tokenizer of the same size comes to about the same",

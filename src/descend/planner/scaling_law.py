@@ -12,7 +12,7 @@ being worth anything (Muennighoff et al. 2023), and when a step takes many at on
 T / (1 + batch / C) (the critical batch of McCandlish et al. 2018). The first three terms are those
 of Hoffmann et al. 2022; the rest came from where the trials of benchmarks/plan strayed from them:
 a larger batch ends with less noise; long tokens reach further back and need fewer guesses, which
-their rarity (h) costs at first; the last term is what is learned by heart in passes after the first
+their rarity (h) costs at first; the last term is what is memorized in passes after the first
 over a text of U tokens: more by a larger network, and of tokens that are rarer.
 """
 
@@ -73,7 +73,7 @@ class ScalingLaw(msgspec.Struct, frozen=True):
     parameters: list[float]
     covariance: list[list[float]]
     text_deviation: float
-    """One standard deviation, as a share of the loss, by which a whole corpus strays."""
+    """One standard deviation, as a fraction of the loss, by which a whole corpus strays."""
     run_deviation: float
     """The same for one run on a corpus."""
     fitted_on: str
@@ -121,7 +121,7 @@ MIN_FITTED_BYTES = 90_000
 """Training text of the smallest corpus that the law was fitted to."""
 
 EXTRAPOLATION_DEVIATION = 0.062
-"""Share of the loss by which runs stray more for each factor e that their text is shorter than
+"""Fraction of the loss by which runs stray more for each factor e that their text is shorter than
 that: three runs of 20 to 60 kB (benchmarks/results/improve/law_errors.jsonl, by
 benchmarks/improve/law_spread.py)."""
 

@@ -238,7 +238,7 @@ def model_card(
             }
         ),
         *(["## Training", _table(_training(info))] if info else []),
-        *(["## On held-out text", _table(_evaluation_values(summary))] if summary else []),
+        *(["## On validation text", _table(_evaluation_values(summary))] if summary else []),
         "## Use",
         "```python\n"
         "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"

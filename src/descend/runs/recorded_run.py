@@ -1,6 +1,6 @@
 """A run folder opened for reading: its metadata, its events, and small sums over them.
 
-Each part is read once, when it is first asked for. Nothing here judges, trains, or reads the text.
+Each part is read once, when it is first requested. Nothing here judges, trains, or reads the text.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ def open_recorded_run(folder: Path) -> RecordedRun:
     if not folder.is_dir():
         raise not_a_run_error(folder, RUN_FILE, model=False)
     run = RecordedRun(folder)
-    _ = run.config  # A damaged run.json is told now, not later.
+    _ = run.config  # A damaged run.json is reported now, not later.
     return run
 
 

@@ -26,7 +26,7 @@ DEFAULT_RATE = 0.001
 """The default of `learning_rate`: what a run that diverged at a far higher one should try."""
 FAR_ABOVE = 3.0
 """Times the default from which a rate is taken for a mistake; under it a third is suggested, the
-first change that the rollback of `training.rescue` makes to a rate."""
+first change that the rollback of `training.rollback` makes to a rate."""
 
 
 def has_diverged(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What a step minimises, and the two ways to compute it: as written, and compiled."""
+"""What a step minimises, and its two implementations: as written, and compiled."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def prefetch_compiler_info() -> None:
 
 
 def _pick_instructions(module: ModuleType) -> None:
-    with suppress(Exception):  # whoever compiles is told
+    with suppress(Exception):  # the one who compiles gets the message
         module.pick_vec_isa()
 
 

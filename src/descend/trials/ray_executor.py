@@ -1,7 +1,7 @@
-"""Arms on the machines of a Ray cluster, where `RAY_ADDRESS` names one.
+"""Trials on the machines of a Ray cluster, where `RAY_ADDRESS` names one.
 
-Each arm is a task with one processor core, or with a GPU where it computes on one; which machine
-takes it is Ray's business. A task trains as a local worker does, so that its outcome is the same.
+Each trial is a task with one processor core, or with a GPU where it computes on one; which machine
+takes it is Ray's business. A task trains as a local worker does, so that its result is the same.
 Ray itself is imported only here, and only when it is needed.
 """
 
@@ -32,10 +32,10 @@ PATIENCE = 5.0
 more than three minutes."""
 
 RETRIES = 1
-"""Times that Ray begins an arm again whose machine was lost; a second loss is told."""
+"""Times that Ray begins a trial again whose machine was lost; a second loss is an error."""
 
 PROGRESS_POLL_SECONDS = 3.0
-"""Seconds between two questions how far the arms are, of which each says it about as often."""
+"""Seconds between two questions how far the trials are, of which each says it about as often."""
 
 USE_LOCAL_HINT = f"unset {RAY_ADDRESS_VARIABLE} to train on this machine alone"
 
@@ -46,7 +46,7 @@ def ray_address() -> str | None:
 
 
 def cluster_slots(devices: set[str]) -> int:
-    """Arms that the cluster can train at a time on `devices`, as configurations name them.
+    """Trials that the cluster can train at a time on `devices`, as configurations name them.
 
     `ConfigError` where it cannot train any.
     """
@@ -162,8 +162,8 @@ def _whole(path: str) -> str:
 
 
 def _run_remote_trial(line: bytes, key: str, progress_actor: Any, name: str) -> bytes:
-    """What a machine of the cluster does: train the arm of `line`, which must be that of `key`
-    there as well; returns a `WorkerMessage`. `progress_actor` is told how far it is, by its
+    """What a machine of the cluster does: train the trial of `line`, which must be that of `key`
+    there as well; returns a `WorkerMessage`. `progress_actor` is reported how far it is, by its
     `name`."""
     from descend.trials.worker_main import run_trial_catching_errors
 

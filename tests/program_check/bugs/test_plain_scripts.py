@@ -35,7 +35,7 @@ CLEARED = {
 
 
 def said_of(finish: str) -> tuple[list[str], str]:
-    """The bugs of a script that ends its steps so, and what is told of it."""
+    """The bugs of a script that ends its steps so, and what is reported of it."""
     source = SCRIPT.replace("FINISH", finish).replace("PARTS", "4" if "% 4" in finish else "1")
     Path("script.py").write_text(source)
     report = check("script.py")

@@ -1,4 +1,4 @@
-"""A series is told while its runs are made: how far each is, and what is left."""
+"""A series is reported while its runs are made: how far each is, and what is left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way to compute is chosen by trying, remembered, and never against what was forced."""
+"""The execution is chosen by trying, remembered, and never against what was forced."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_autotuning_times_a_freshly_initialized_network(
 
 def test_short_run_autotuning_skips_slow_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 0.0)
-    # To try one way takes more than a quarter of the one step that is to be made.
+    # To try one execution takes more than a quarter of the one step that is to be made.
     short = choose(steps=1, batch_size=10)
     assert len(short.seconds_per_token) == 1
     assert choose(steps=1, batch_size=10) == short  # read back
@@ -181,7 +181,7 @@ def test_autotuning_retries_contended_timings_when_idle(
         (file,) = set((own_cache / "engine").iterdir()) - before
         saved_contents.append(file.read_bytes())
     first, second, soon, later, fifth, sixth = saved_contents
-    assert first == second == soon  # all runs of a series compute in the same way
+    assert first == second == soon  # all runs of a series compute alike
     assert soon != later
     assert later == fifth == sixth
 
@@ -199,7 +199,7 @@ def test_a_forced_precision_is_obeyed(precision: str) -> None:
 
 @pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="not x86")
 def test_candidates_exclude_bfloat16_without_cpu_support() -> None:
-    # oneDNN can be told to forget all instructions newer than AVX2, before it is loaded.
+    # oneDNN can be determined to forget all instructions newer than AVX2, before it is loaded.
     program = (
         "import torch, msgspec; from descend.training.execution import backends\n"
         "from descend.config import make_config\n"

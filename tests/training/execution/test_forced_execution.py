@@ -41,8 +41,8 @@ def choose(steps: int = 0, **keys: object) -> TuningResult:
 
 
 def timing(tried: list[Execution], compiled: float = 2e-6) -> Timing:
-    """A clock that gives every way a microsecond a token, compiled ones `compiled`; without it a
-    test would have to compile."""
+    """A clock that gives every execution a microsecond a token, compiled ones `compiled`; without
+    it a test would have to compile."""
 
     def time_step(way: Execution, *_: object, **__: object) -> tuple[float, float]:
         tried.append(way)
@@ -75,7 +75,7 @@ def test_requested_threads_are_respected_under_contention(
     at_rest: Path, monkeypatch: pytest.MonkeyPatch, busy: float
 ) -> None:
     monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: busy)
-    # Of a real clock two threads may be hopeless, where something really keeps a core.
+    # Of a real clock two threads may be of no use, where something really keeps a core.
     monkeypatch.setattr(
         "descend.training.execution.candidate_timing.time_training_step", timing([])
     )

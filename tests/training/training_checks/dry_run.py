@@ -58,7 +58,7 @@ SAME_LOSS, SAME_GRADIENT = 1e-3, 0.05
 """Shares by which loss and gradients may differ from those worked out: bfloat16 keeps 0.004."""
 
 SAME_STEP = 0.01
-"""Share of a step by which one after a resume may differ."""
+"""Fraction of a step by which one after a resume may differ."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ An analogy:
 
 In technical words:
     With the gradient G of all text and the covariance Σ of those of single tokens, the gradient
-    noise scale (told in batches of the run) is
+    noise scale (in batches of the run) is
 
         B_noise = tr(Σ) / |G|²
 

@@ -39,7 +39,7 @@ class ComparisonPlan:
     budget: float | None
     seeds: list[int]
     arms: list[list[TrialSpec]]
-    """Of each contestant, one a seed."""
+    """Of each arm, one a seed."""
 
     @property
     def all_arms(self) -> list[TrialSpec]:
@@ -240,8 +240,8 @@ def nats_per_unit(first: Sequence[TrialResult], in_bits: bool) -> float:
 def _verdict(difference: Interval, p: float, of: float) -> str:
     """`difference` and `of` in nats per token."""
     if p >= ALPHA:
-        return "not told apart"
+        return "not significant"
     loss_reduction = Interval(-difference.value, -difference.high, -difference.low)
     if is_significant(loss_reduction, of):
         return "better"
-    return "worse" if is_significant(difference, of) else "not told apart"
+    return "worse" if is_significant(difference, of) else "not significant"

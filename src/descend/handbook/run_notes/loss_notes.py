@@ -1,4 +1,4 @@
-"""What a run says of what it learned: losses, accuracy, epochs, held-out text."""
+"""What a run says of what it learned: losses, accuracy, epochs, validation text."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def loss(run: RecordedRun) -> str:
     """Return the losses of the run beside the n-gram baselines."""
     return (
         f"The first update had a training loss of {run.steps[0].loss:.3f} nats per token; the last"
-        f" twentieth of the last epoch {run.epochs[-1].loss_end:.3f}. On held-out text the best"
+        f" twentieth of the last epoch {run.epochs[-1].loss_end:.3f}. On validation text the best"
         f" epoch reached {run.summary.validation_loss:.3f}. {_format_baselines(run)} To bring it"
         f" down, {suggest_comparison(run, *alternative_learning_rates(run))}."
     )
 
 
 def describe_ngram_baselines(run: RecordedRun) -> str:
-    """Where the run stands between the rungs."""
+    """Where the run stands between the n-gram baselines."""
     return (
         f"{_format_baselines(run)} To climb further,"
         f" {suggest_flags(run, *alternative_learning_rates(run), _more_epochs(run))}."
@@ -52,8 +52,8 @@ def _format_baselines(run: RecordedRun) -> str:
     bigram = run.ngram_baselines["bigram"] - reached
     side = "below" if bigram >= 0 else "above"
     return (
-        f"The same held-out text costs without a network, in nats per token: {baseline_text}. Your"
-        f" model reached {reached:.3f}, which is {abs(bigram):.3f} {side} the pairs."
+        f"The same validation text costs without a network, in nats per token: {baseline_text}."
+        f" Your model reached {reached:.3f}, which is {abs(bigram):.3f} {side} the pairs."
     )
 
 
@@ -64,7 +64,7 @@ def perplexity(run: RecordedRun) -> str:
         key: words_of_perplexity(value) for key, value in run.ngram_baselines.items()
     }
     return (
-        f"On held-out text your model is as unsure as a fair choice among {reached} tokens."
+        f"On validation text your model is as unsure as a fair choice among {reached} tokens."
         f" Counting pairs comes to {baseline_perplexities['bigram']}, counting single tokens to"
         f" {baseline_perplexities['unigram']}, and blind guessing to"
         f" {baseline_perplexities['uniform']}. To lower it,"
@@ -76,7 +76,7 @@ def accuracy(run: RecordedRun) -> str:
     """Accuracies beside the losses they belong to."""
     last, right = run.epochs[-1], run.best_epoch.validation_accuracy
     return (
-        f"On held-out text your model's likeliest token was right {right:.1%} of the time, on the"
+        f"On validation text your model's likeliest token was right {right:.1%} of the time, on the"
         f" training batches at the end of the last epoch {last.accuracy_end:.1%}."
         f" {_format_baselines(run)} Accuracy follows the loss: to bring that down,"
         f" {suggest_flags(run, *alternative_learning_rates(run), _more_epochs(run))}."
@@ -105,7 +105,7 @@ def text_bits(run: RecordedRun) -> str:
         trials = [{"vocab_size": max(257, size // 2)}, {"vocab_size": 2 * size}]
     bits = run.summary.bits_per_byte
     return (
-        f"Your tokenizer (`{run.config.tokenizer}`, {size:,} tokens) cuts the held-out text into "
+        f"Your tokenizer (`{run.config.tokenizer}`, {size:,} tokens) cuts the validation text into "
         f"tokens of {run.bytes_per_token:.2f} bytes. The model needs {bits:.3f} bits per byte; "
         f"counting pairs of tokens needs {baseline_bits['bigram']:.3f}, counting single tokens "
         f"{baseline_bits['unigram']:.3f}. To see whether other tokens serve this text better, "
@@ -139,7 +139,7 @@ def epochs(run: RecordedRun) -> str:
 
 
 def explain_higher_train_loss(run: RecordedRun) -> str | None:
-    """Why the training loss stands above that on held-out text, where settings make it so."""
+    """Why the training loss stands above that on validation text, where settings make it so."""
     config, best = run.config, run.best_epoch
     what = [
         text for value, text in (
@@ -153,8 +153,8 @@ def explain_higher_train_loss(run: RecordedRun) -> str | None:
     if not what or best.loss_end <= best.validation_loss:
         return None
     return (
-        "The training loss stands above that on held-out text because training batches were made "
-        f"harder on purpose: {' and '.join(what)}. Held-out text is judged without that."
+        "The training loss stands above that on validation text because training batches were made "
+        f"harder on purpose: {' and '.join(what)}. Validation text is judged without that."
     )
 
 
@@ -175,12 +175,12 @@ def describe_validation_split(run: RecordedRun) -> str:
 
 
 def describe_contamination(run: RecordedRun) -> str:
-    """How much of the held-out text training has too."""
+    """How much of the validation text training has too."""
     corpus = run.metadata.corpus
     return (
         f"Of your text ({corpus['corpus']}, split by {corpus['split_by']}), "
         f"{_overlap(run)}, word for word. To see whether another part "
-        f"held out is harder, {suggest_comparison(run, {'seed': run.config.seed + 1})}."
+        f"of validation is harder, {suggest_comparison(run, {'seed': run.config.seed + 1})}."
     )
 
 

@@ -49,7 +49,7 @@ def memory(run: RecordedRun) -> str:
         f"Your model has {run.summary.parameters:,} parameters, which at {BITS_PER_PARAMETER:g}"
         f" bits each could hold {format_bytes(room)}. The training text has {format_bytes(text)};"
         f" at the {run.summary.bits_per_byte:.3f} bits per byte that it costs your model when it is"
-        f" new, that is {format_bytes(text_bytes)} to know by heart. It was seen"
+        f" new, that is {format_bytes(text_bytes)} to memorize. It was seen"
         f" {run.epochs[-1].epoch} times. To leave less room or less time for that,"
         f" {suggest_comparison(run, narrower, fewer)}."
     )
@@ -69,7 +69,7 @@ def heads(run: RecordedRun) -> str:
 
 
 def describe_embedding(run: RecordedRun) -> str:
-    """Return the share of the tables in the parameters."""
+    """Return the fraction of the tables in the parameters."""
     vocabulary, width = run.config.vocab_size or 0, run.config.embed_dim
     num_table_parameters, tokens = _tables(run), run.corpus_count("train_tokens")
     return (

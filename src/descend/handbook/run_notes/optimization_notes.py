@@ -19,7 +19,7 @@ MAX_LISTED_MATRICES = 24
 """Of a larger model, half as many from either end of the list are shown."""
 
 NEAR_PEAK = 0.9
-"""Share of the peak from which a rate is counted as being near it."""
+"""Fraction of the peak from which a rate is counted as being near it."""
 
 
 def learning_rate(run: RecordedRun) -> str:
@@ -210,7 +210,7 @@ def descent(run: RecordedRun) -> str:
     return (
         f"In {run.num_steps:,} updates the loss on training batches went from"
         f" {run.steps[0].loss:.3f} to {run.epochs[-1].loss_end:.3f} (mean of the last"
-        f" twentieth of the last epoch), and held-out text was predicted best after update"
+        f" twentieth of the last epoch), and validation text was predicted best after update"
         f" {best.step:,}. To see whether longer or shorter steps go down further,"
         f" {suggest_flags(run, *alternative_learning_rates(run))} {comparison_baseline_text(run)}."
     )

@@ -15,7 +15,7 @@ Proof:
     The rows of the first batches are found in the program's own text; their places must not form
     one rising line.
 
-How to mend:
+How to fix:
     `shuffle=True` in the DataLoader, or a new permutation of the windows each epoch.
 
 When it is not this:
@@ -57,7 +57,7 @@ MIN_ROWS = 12
 MIN_BATCHES = 6
 
 IN_ORDER = 0.95
-"""Share of rows that go on where the one before stood, or just after it."""
+"""Fraction of rows that go on where the one before stood, or just after it."""
 
 
 def look(program: Program) -> CheckResult:
@@ -84,7 +84,7 @@ def look(program: Program) -> CheckResult:
 
 
 def _goes_on(row_positions: RowPositions) -> tuple[int, int]:
-    """Rows that can stand after the row before, and rows of which that could be asked."""
+    """Rows that can stand after the row before, and rows of which that could be tested."""
     known = [(n, starts) for n, starts in enumerate(row_positions.starts) if starts]
     on = 0
     last, before = known[0]

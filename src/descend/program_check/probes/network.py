@@ -1,4 +1,4 @@
-"""The network asked by itself: ids in, logits out, in evaluation mode.
+"""The network called alone: ids in, logits out, in evaluation mode.
 
 Shapes: B batch, T position, V vocabulary.
 """
@@ -22,7 +22,7 @@ from descend.program_check.program import Program, format_exception
 from descend.program_check.results import UndeterminedError
 
 ROWS, POSITIONS = 4, 48
-"""At most so many of both are asked: the answer does not depend on more."""
+"""At most so many of both are used: the answer does not depend on more."""
 
 LENGTHS = (48, 32, 16, 8, 4)
 """Tried in turn where no batch shows a length."""

@@ -49,11 +49,11 @@ ROW, LETTER, MAX_NAME_LENGTH = 18, 7, 40
 STRONG, MUTED, PALE = "#14908a", "#8a98a8", "rgba(128,128,128,.3)"
 """Colours that can be seen on a light and on a dark page."""
 
-ARMS = ("configuration", "held-out loss", "bits/byte", "loss reduction (95 %)", "verdict",
+ARMS = ("configuration", "validation loss", "bits/byte", "loss reduction (95 %)", "verdict",
         "accuracy", "time", "memory")  # fmt: skip
 TRIALS = ("changed", "for the cause", "gain, nats", "95 %")
 CONTRIBUTION_COLUMNS = ("alone", "made last", "accuracy", "time")
-EPOCHS = ("epoch", "training loss", "held-out loss", "held-out accuracy", "time")
+EPOCHS = ("epoch", "training loss", "validation loss", "validation accuracy", "time")
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _by_epoch(curves: Sequence[Sequence[float]]) -> SvgChart | None:
     lines = polylines(curves)
     if not lines:
         return None
-    description = "Loss by epoch: grey on training batches, green on held-out text"
+    description = "Loss by epoch: grey on training batches, green on validation text"
     drawn = (Line(lines[0], MUTED), Line(lines[1], STRONG, 2))
     return SvgChart(description, WIDTH, HEIGHT, drawn)
 
@@ -131,7 +131,7 @@ def diagnosis_card(diagnosis: Diagnosis) -> str:
          f"{t.ci95[0]:+.3f} to {t.ci95[1]:+.3f}" if t.ci95 else "–")
         for cause, t in tested_causes
     ]  # fmt: skip
-    advice = [f"Remedy: {f.advice.rstrip('.')}." for f in diagnosis.causes]
+    advice = [f"Fix: {f.advice.rstrip('.')}." for f in diagnosis.causes]
     return _card(
         "Diagnosis", [headline(diagnosis), *advice], TRIALS, rows,
         foot=f"descend diagnose {quoted(diagnosis.run)} --verbose",
@@ -179,7 +179,7 @@ def _draw_comparison(comparison: Comparison) -> SvgChart:
                Label(WIDTH + 12, bottom + 12, "start", comparison.unit)]  # fmt: skip
     widest = max(len(label.text) for label in labels)
     return SvgChart(
-        f"Held-out loss, {comparison.unit}, a dot a seed: further left is better",
+        f"Validation loss, {comparison.unit}, a dot a seed: further left is better",
         WIDTH + 12 + LETTER * widest, bottom + ROW, lines, dots, labels,
     )  # fmt: skip
 
@@ -227,7 +227,7 @@ def search_card(result: SearchResult) -> str:
 
 
 def result_card(title: str, lines: Sequence[str]) -> str:
-    """A result that is told in sentences."""
+    """A result that is reported in sentences."""
     return _card(title, lines, (), ())
 
 

@@ -1,4 +1,4 @@
-"""A run as it goes, drawn on a terminal or told line by line; always on standard error."""
+"""A run as it goes, drawn on a terminal or printed line by line; always on standard error."""
 
 from __future__ import annotations
 

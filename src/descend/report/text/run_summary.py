@@ -180,7 +180,7 @@ def summarize_run(summary: RunSummary) -> str:
 
 
 def assess_run(summary: RunSummary) -> str:
-    """The outcome, held against counting, and how the curve ended."""
+    """The result, held against counting, and how the curve ended."""
     if has_failed(summary):
         return _failure(summary)
     return " ".join([

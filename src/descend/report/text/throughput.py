@@ -33,7 +33,7 @@ MAX_STORED_STEPS = 600
 step, so its cost must not grow with the run."""
 
 MIN_SETTLED, SLOW_START_RATIO = 6, 1.5
-"""Steps from which a slow start can be told, and times the median that makes a step slow."""
+"""Steps from which a slow start can be determined, and times the median that makes a step slow."""
 
 OUTLIER_RATIO = 5.0
 """A step that takes so many times the median, and is the only one, is an accident of the machine.
@@ -44,7 +44,7 @@ class RemainingTime:
     """Estimates the seconds that a run still needs.
 
     It adds up the steps that are left at the time of recent ones, the evaluations that are left at
-    the time of the last one, and the share of the time that samples and checkpoints have taken.
+    the time of the last one, and the fraction of the time that samples and checkpoints have taken.
     """
 
     def __init__(

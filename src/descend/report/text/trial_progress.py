@@ -1,4 +1,4 @@
-"""Series of runs told as they go: what they will cost, how far they are, how long they take yet."""
+"""Progress of a series of runs: what they will cost, how far they are, how long they take yet."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SECONDS_BETWEEN_LINES = 60.0
 """Where no line can be renewed in place: a run that takes hours leaves some hundred lines."""
 
 CONTENTION_WARNING_FACTOR = 1.2
-"""Times as long as alone from which it is told."""
+"""Times as long as alone from which it is reported."""
 
 PREPARING = "Preparing the text and timing a few steps…"
 
@@ -46,7 +46,7 @@ NO_TIME = "no time left for another trial"
 def show_trials(
     arms: Sequence[TrialSpec], workers: int | None, console: Console | None
 ) -> Iterator[TrialCallback]:
-    """Say what `arms` will cost; gives who is to be told of them: each that is done is a line, and
+    """Say what `arms` will cost; gives the callback for them: each that is done is a line, and
     how far the others are is renewed in place. Without a console nothing is said."""
     if console is None:
         yield ignore_progress
@@ -135,7 +135,8 @@ def _end_of(result: TrialResult) -> str:
 
 @contextmanager
 def line_on(console: Console) -> Iterator[Renew]:
-    """A line that is renewed in place until the end; where that cannot be, told once a minute."""
+    """A line that is renewed in place until the end; where that cannot be, printed once a
+    minute."""
     if console.is_jupyter:
         cell = display_cell("<p></p>")
         yield lambda line: update_cell(cell, f"<p>{escape(line)}</p>")
@@ -189,7 +190,7 @@ def print_search_cost(plan: SearchPlan, console: Console | None) -> None:
 def show_search_trials(
     console: Console | None,
 ) -> Iterator[Callable[[TrialEnded | TrialsRunning], None]]:
-    """Who is to be told of the trials of a search: each that has ended is a line, and how far the
+    """The callback for the trials of a search: each that has ended is a line, and how far the
     others are is renewed in place."""
     if console is None:
         yield lambda one: None

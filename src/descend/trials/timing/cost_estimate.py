@@ -1,4 +1,4 @@
-"""What a series of arms will cost here, before it is begun."""
+"""What a series of trials will cost here, before it is begun."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def estimate_trial_seconds(arms: Sequence[TrialSpec]) -> dict[str, float]:
-    """Seconds that each arm will take alone, by its key; those in the cache are left out.
+    """Seconds that each trial will take alone, by its key; those in the cache are left out.
 
     The text is prepared for it. A step of the lightest and of the heaviest network is timed, once
     and for all; what lies between costs in proportion to its floating-point operations.
@@ -64,7 +64,7 @@ def training_seconds(ready: PreparedTrial, speed: StepTime, steps: int) -> float
 
 
 def evaluation_seconds(ready: PreparedTrial, speed: StepTime) -> float:
-    """What one judgment on held-out text takes."""
+    """What one judgment on validation text takes."""
     from descend.trials.evaluation import BYTES_PER_TOKEN
 
     info = ready.store.info

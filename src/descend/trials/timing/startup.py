@@ -1,6 +1,7 @@
 """What it takes a worker to start, before it trains anything: Python and torch are read in.
 
-Measured at every start and kept, so that the next series is told right from its first line on.
+Measured at every start and kept, so that the next series is announced correctly from its first line
+on.
 """
 
 from __future__ import annotations

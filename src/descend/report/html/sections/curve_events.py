@@ -12,7 +12,7 @@ from descend.training.lr_schedule import schedule_phases
 
 
 def curve_events(run: RecordedRun) -> list[VerticalLine]:
-    """Phases of the schedule, and rescues by the number of their row in `rollback_blocks`."""
+    """Phases of the schedule, and rollbacks by the number of their row in `rollback_blocks`."""
     return [*_phases(run), *_rollback_marks(run)]
 
 
@@ -32,7 +32,7 @@ def _phases(run: RecordedRun) -> list[VerticalLine]:
 
 
 def _rollback_marks(run: RecordedRun) -> list[VerticalLine]:
-    """One mark for all rescues that went back to the same step: `1–3`."""
+    """One mark for all rollbacks that went back to the same step: `1–3`."""
     numbers_by_step: dict[int, list[int]] = {}
     for number, rollback in enumerate(run.summary.rollbacks, 1):
         numbers_by_step.setdefault(rollback.step, []).append(number)
@@ -61,7 +61,7 @@ def rollback_blocks(run: RecordedRun) -> list[ReportBlock]:
     return [
         Paragraph(
             "The numbered lines are where training went back to after the numbers ran away; what "
-            "was lost by it is not drawn. `descend explain rescue` says how that goes."
+            "was lost by it is not drawn. `descend explain divergence_rollback` says how that goes."
         ),
         ReportTable("Where the numbers ran away, and what was done", columns, rows),
     ]

@@ -100,7 +100,7 @@ def ngram_baselines_section(run: RecordedRun) -> Section:
     losses.sort(key=lambda pair: -pair[1])
     guess = float(baselines["uniform"])
     names = [name for name, _ in losses]
-    return Section("ladder", "What it had to beat", (
+    return Section("ngram_baselines", "What it had to beat", (
         Paragraph(
             "Programs that only count pairs or triples of tokens do this well on the same "
             "validation text. A model that has learned from more than that lies below them here, "
