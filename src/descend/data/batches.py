@@ -17,6 +17,16 @@ from descend.errors import CorpusError
 _ROUNDS = 6
 
 
+def max_grid_offset(num_tokens: int, seq_len: int) -> int:
+    """Return the largest offset of the window grid, in tokens."""
+    return min(seq_len - 1, num_tokens - 1 - seq_len)
+
+
+def count_sequences(num_tokens: int, seq_len: int) -> int:
+    """Return the windows of `seq_len` tokens in one epoch over `num_tokens`."""
+    return (num_tokens - 1 - max_grid_offset(num_tokens, seq_len)) // seq_len
+
+
 @dataclass(frozen=True)
 class BatchSampler:
     """Addresses the training tokens by global sequence number.
@@ -42,12 +52,12 @@ class BatchSampler:
     @property
     def max_grid_offset(self) -> int:
         """Largest offset of the window grid, in tokens."""
-        return min(self.seq_len - 1, len(self.tokens) - 1 - self.seq_len)
+        return max_grid_offset(len(self.tokens), self.seq_len)
 
     @property
     def sequences_per_epoch(self) -> int:
         """Windows in one pass over the text, the same for every shift of the grid."""
-        return (len(self.tokens) - 1 - self.max_grid_offset) // self.seq_len
+        return count_sequences(len(self.tokens), self.seq_len)
 
     @property
     def tokens_per_step(self) -> int:

@@ -29,6 +29,7 @@ from descend.runs.run_files import (
     read_info,
 )
 from descend.runs.run_folder import read_summary
+from descend.runs.run_length import announced_end_step, planned_steps
 from descend.runs.suggestions import suggest_fix
 
 
@@ -137,17 +138,11 @@ class RecordedRun:
 
     @property
     def total_steps(self) -> int:
-        """Return the steps of the whole run.
-
-        Of an unfinished run these are as many as its epochs so far lead to expect.
-        """
-        if not self.epochs:
+        """Return the steps of the whole run: made, announced by an event, or else planned."""
+        if self.finished and self.steps:
             return self.num_steps
-        last = self.epochs[-1]
-        if self.finished:
-            return last.step
-        steps = round(last.step / last.epoch * (self.config.epoch or 1))
-        return min(steps, self.config.max_steps or steps)
+        announced = [end for e in self.events if (end := announced_end_step(e)) is not None]
+        return announced[-1] if announced else planned_steps(self.metadata)
 
     @property
     def tokens_per_step(self) -> int:

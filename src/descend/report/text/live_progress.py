@@ -27,7 +27,6 @@ from descend.report.text.run_summary import (
 from descend.report.text.throughput import remaining_time
 from descend.report.text.wrapping import wrap_lines
 from descend.runs.events import (
-    EndStepChosen,
     Epoch,
     Event,
     Overfitting,
@@ -36,6 +35,7 @@ from descend.runs.events import (
     Step,
     TrainingStarted,
 )
+from descend.runs.run_length import announced_end_step
 from descend.training.assembly import PreparedCallback
 from descend.training.train_state import last_step
 from descend.training.training_run import TrainingRun
@@ -154,9 +154,7 @@ def _bar(records: Iterator[Event], run: TrainingRun, console: Console) -> Iterat
             curve.add(record)
             if isinstance(record, TrainingStarted | Rollback):
                 bar.update(task, completed=record.step)
-            elif (isinstance(record, Overfitting) and record.decay_steps) or isinstance(
-                record, EndStepChosen
-            ):
+            elif announced_end_step(record) is not None:
                 bar.update(task, total=remaining.total_steps)
             elif isinstance(record, Step):
                 bar.update(

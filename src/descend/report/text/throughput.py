@@ -9,15 +9,14 @@ from collections.abc import Callable
 
 from descend.runs.events import (
     CheckpointSaved,
-    EndStepChosen,
     Epoch,
     Event,
-    Overfitting,
     Rollback,
     Sample,
     Step,
     TrainingStarted,
 )
+from descend.runs.run_length import announced_end_step
 from descend.training.text_samples import PROMPTS
 from descend.training.time_limit import EVALUATION_STEP_RATIO
 from descend.training.training_run import MAX_VALIDATION_TOKENS, TrainingRun
@@ -93,10 +92,8 @@ class RemainingTime:
                 self._sample_seconds = spent
         elif isinstance(event, TrainingStarted | Rollback):
             self._step = event.step
-        elif isinstance(event, Overfitting) and event.decay_steps:
-            self.total_steps = event.step + event.decay_steps
-        elif isinstance(event, EndStepChosen):
-            self.total_steps = event.end_step
+        elif (end_step := announced_end_step(event)) is not None:
+            self.total_steps = end_step
 
     def step_seconds(self) -> float | None:
         """Return the mean seconds of recent steps, or None for the first few."""
