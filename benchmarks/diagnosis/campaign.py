@@ -43,7 +43,7 @@ DIVERGED_LOSS = 99.0
 """Bits per byte of a run that could not be made."""
 
 
-def arm(case: Case, texts: Path, seed: int) -> TrialSpec:
+def make_spec(case: Case, texts: Path, seed: int) -> TrialSpec:
     """The trial of a case; `seed` 0 is the case's own."""
     values = config_values(case, texts)
     values["seed"] += 7919 * seed
@@ -183,7 +183,7 @@ def main() -> None:
         if time.monotonic() - began > chosen.seconds:
             break
         try:
-            result = run_trial(arm(treated, chosen.texts, seed))
+            result = run_trial(make_spec(treated, chosen.texts, seed))
         except DescendError as problem:
             print(f"{case.name}, {treatment}: {problem}", file=sys.stderr, flush=True)
             rows.append(refused(case, treatment, seed))

@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from campaign import arm, complete, in_turn, named, row
+from campaign import complete, in_turn, make_spec, named, row
 from cases import Case, cases, config_values
 from record import read_record
 from table import Diagnosed, Trained, append, half_named, read
@@ -106,7 +106,7 @@ def follow(case: Case, recommended_config: dict[str, Any], texts: Path) -> Train
         return None
     treated = replace(case, values=case.values | recommended_config)
     try:
-        trial_result = run_trial(arm(treated, texts, 0))
+        trial_result = run_trial(make_spec(treated, texts, 0))
     except DescendError as problem:
         print(f"{case.name}: the advice {recommended_config} fails: {problem}", file=sys.stderr)
         return None

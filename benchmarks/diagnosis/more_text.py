@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 import msgspec
-from campaign import arm
+from campaign import make_spec
 from cases import Case, cases
 from diagnose_cases import run_folder
 from table import Trained, read
@@ -80,7 +80,7 @@ def chosen(rows: list[Trained]) -> list[Case]:
 def measured(case: Case, rows: list[Trained], texts: Path, folders: Path) -> Texts:
     """All of one case."""
     own = {r.treatment: r for r in rows if r.case == case.name and r.seed == 0}
-    as_it_is = arm(case, texts, 0)
+    as_it_is = make_spec(case, texts, 0)
     open_length = {"epoch": None, "max_steps": None}
     less = [
         best_validation_point(

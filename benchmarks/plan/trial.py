@@ -86,15 +86,15 @@ def trial(folder: Path, corpus: str, text: Path, values: dict[str, Any], seconds
 def run(config: RunConfig, shape: ModelShape, store: TokenStore, steps: int) -> list[Any]:
     """Judgments of a run of `steps`; a diverged one ends where it was last finite."""
     batches = BatchSampler(store.train, config.seq_len, config.batch_size, config.seed)
-    way = Execution("cpu", "bfloat16" if config.precision == "auto" else "float32", "matmul",
+    execution = Execution("cpu", "bfloat16" if config.precision == "auto" else "float32", "matmul",
                     torch.get_num_threads(), str(torch.__version__), cpu_name())  # fmt: skip
-    model = Transformer(shape, config.dropout_rate, way.attention)
+    model = Transformer(shape, config.dropout_rate, execution.attention)
     initialize(model, config.seed)
     model.token_dropout = config.token_dropout or 0.0
     model.train()
-    state = TrainState(model, make_optimizers(model, config), make_grad_scaler(way))
+    state = TrainState(model, make_optimizers(model, config), make_grad_scaler(execution))
     rate = make_lr_schedule(config, choose_warmup(config, steps), steps, batches.epoch_at_step)
-    inputs = StepInputs(config, way, batches)
+    inputs = StepInputs(config, execution, batches)
     ids = evaluation_tokens(store)
     epochs = batches.completed_epochs(steps)
     times = {steps} | {round(steps * (i + 1) / MAX_EVALUATIONS)

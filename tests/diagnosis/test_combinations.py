@@ -34,11 +34,11 @@ SECONDS = 20.0
 
 def make_two_cause_series(text: str) -> TrialSeries:
     """As long as the run, with nothing tested yet."""
-    case = load_run_context(run(FAULTY | {"corpus_dir": text, "save_dir": "faulty"}).folder)
+    context = load_run_context(run(FAULTY | {"corpus_dir": text, "save_dir": "faulty"}).folder)
     return TrialSeries(
-        case,
-        control_config(case),
-        case.total_steps,
+        context,
+        control_config(context),
+        context.total_steps,
         TrialBudget(SECONDS),
         ignore_progress,
     )

@@ -45,10 +45,12 @@ def make_result(loss: float) -> TrialResult:
 
 def make_series(steps: int, losses: dict[Treatment | None, list[float]]) -> TrialSeries:
     """A trial series that was run, with these losses by treatment and seed."""
-    case = SimpleNamespace(
+    context = SimpleNamespace(
         total_steps=FULL, config=SimpleNamespace(seed=0), epochs=(), steps=range(FULL)
     )
-    series = TrialSeries(cast(Any, case), make_config({}), steps, TrialBudget(0.0), ignore_progress)
+    series = TrialSeries(
+        cast(Any, context), make_config({}), steps, TrialBudget(0.0), ignore_progress
+    )
     for treatment, by_seed in losses.items():
         for seed, loss in enumerate(by_seed):
             series.results[treatment, seed] = make_result(loss)

@@ -103,9 +103,9 @@ def test_max_steps_scales_with_tokens_per_step(short: RunContext, key: str, fact
     keys = recommended_changes(short, base, change)
     assert keys["max_steps"] == STEPS / factor  # equal tokens
     assert keys["warmup_steps"] == round(3 / factor)
-    arm = make_treatment_spec(short, base, change, STEPS, 0)
+    spec = make_treatment_spec(short, base, change, STEPS, 0)
     # What is tried is what is recommended.
-    assert (arm.steps, arm.config["warmup_steps"]) == (keys["max_steps"], keys["warmup_steps"])
+    assert (spec.steps, spec.config["warmup_steps"]) == (keys["max_steps"], keys["warmup_steps"])
 
 
 def test_another_vocabulary_reads_the_same_text(short: RunContext) -> None:

@@ -195,7 +195,7 @@ def test_a_run_whose_model_is_lost_is_diagnosed_from_its_checkpoint(
     folder = own_folder / "run"
     shutil.copytree(trained, folder)
     (folder / "model.safetensors").unlink()
-    case = load_run_context(folder)
-    assert case.finished
+    context = load_run_context(folder)
+    assert context.finished
     diagnosis = diagnose_run(folder, proof=False)
     assert any(e.metric == "measured_validation_loss" for e in diagnosis.measurements)

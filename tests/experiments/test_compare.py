@@ -77,20 +77,20 @@ def test_a_comparison_is_its_pairs(tiny: dict[str, object]) -> None:
 def test_budget_unit_determines_steps_per_trial(tiny: dict[str, object]) -> None:
     arms = make_arms(base(tiny), parse_vary_flags(["batch_size=4,16"]))
     tokens = plan_comparison(arms, budget_unit="tokens", budget=6400, seeds=1)
-    assert [a.steps for a in tokens.all_arms] == [100, 25]
+    assert [a.steps for a in tokens.all_specs] == [100, 25]
     steps = plan_comparison(arms, budget_unit="steps", budget=50, seeds=1)
-    assert [a.steps for a in steps.all_arms] == [50, 50]
+    assert [a.steps for a in steps.all_specs] == [50, 50]
     seconds = plan_comparison(arms, budget_unit="seconds", budget=1.0, seeds=1)
-    for one in seconds.all_arms:
+    for one in seconds.all_specs:
         # How fast a network is here is remembered, so the same number comes back.
         speed, size = measure_step_time(one), one.config["batch_size"] * 16
         assert one.steps == round(1.0 / (size * speed.per_token + speed.per_update))
     own = plan_comparison(arms, budget_unit="epoch", seeds=1)
-    assert [a.steps for a in own.all_arms] == [None, None]
+    assert [a.steps for a in own.all_specs] == [None, None]
     # Left open, the budget is what the first one needs for its epoch.
     by_first = plan_comparison(arms, budget_unit="tokens", seeds=1)
-    assert by_first.budget == (by_first.all_arms[0].steps or 0) * 64
-    assert (by_first.all_arms[1].steps or 0) == pytest.approx(by_first.budget / 256, abs=0.5)
+    assert by_first.budget == (by_first.all_specs[0].steps or 0) * 64
+    assert (by_first.all_specs[1].steps or 0) == pytest.approx(by_first.budget / 256, abs=0.5)
 
 
 def test_where_vocabularies_differ_bytes_are_compared(tiny: dict[str, object]) -> None:

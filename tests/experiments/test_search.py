@@ -241,10 +241,10 @@ def test_equal_seconds_are_shared_out(tiny: dict[str, object]) -> None:
     tokens = planned(
         tiny, ["learning_rate=0.0001..0.01"], budget_unit="tokens", budget=None, minutes=2.0
     )
-    arm = tokens.make_spec({"learning_rate": 0.002})
-    assert tokens.budget == pytest.approx((arm.steps or 0) * 64, abs=64)
-    assert arm.config["seed"] == 42
-    assert load_cached_result(arm.key) is None
+    spec = tokens.make_spec({"learning_rate": 0.002})
+    assert tokens.budget == pytest.approx((spec.steps or 0) * 64, abs=64)
+    assert spec.config["seed"] == 42
+    assert load_cached_result(spec.key) is None
 
 
 def test_mistakes_get_one_clear_line(tiny: dict[str, object], tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from descend.diagnosis.run_context import load_run_context
@@ -36,9 +35,8 @@ def test_planned_steps_equal_those_of_training(trained: Path) -> None:
 
 def test_total_steps_of_interrupted_run_follow_its_last_announcement(trained: Path) -> None:
     run = open_recorded_run(trained)
-    summary = msgspec.structs.replace(run.summary, finished=False)
-    events = tuple(e for e in run.events if e.step <= run.num_steps // 2)
-    interrupted = run.with_parts(summary=summary, events=events)
+    events = [e for e in run.steps if e.step <= run.num_steps // 2]
+    interrupted = run.with_parts(finished=False, events=events)
     assert interrupted.total_steps == planned_steps(run.metadata) > interrupted.num_steps
-    announced = interrupted.with_parts(events=(*events, EndStepChosen(3, 7, 0.1)))
+    announced = interrupted.with_parts(events=[*events, EndStepChosen(3, 7, 0.1)])
     assert announced.total_steps == 7

@@ -32,8 +32,8 @@ def two(tiny: dict[str, object]) -> list[TrialSpec]:
     ]
 
 
-def announce(arms: list[TrialSpec], workers: int) -> None:
-    with show_trials(arms, workers, Console(stderr=True, width=400)):
+def announce(specs: list[TrialSpec], workers: int) -> None:
+    with show_trials(specs, workers, Console(stderr=True, width=400)):
         pass
 
 
@@ -42,11 +42,11 @@ def test_the_start_is_guessed_until_it_was_measured(tiny: dict[str, object]) -> 
     request_times: list[float] = []
 
     class Two:
-        arms = two(tiny)
+        specs = two(tiny)
 
         def next_trial(self) -> TrialSpec | None:
             request_times.append(time.monotonic())
-            return self.arms.pop() if self.arms else None
+            return self.specs.pop() if self.specs else None
 
         def on_evaluation(self, key: str, point: EvalPoint) -> bool:
             return False

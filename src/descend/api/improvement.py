@@ -270,13 +270,13 @@ class _Work:
         last_training = base.seconds + ROUND_SECONDS
         ends = time.perf_counter() + 60 * self._minutes_left() - last_training
         run = Path(base.run)
-        case = load_run_context(run)
-        seconds = max(case.seconds_per_step, 1e-6) * case.execution.threads  # a trial has one
+        context = load_run_context(run)
+        seconds = max(context.seconds_per_step, 1e-6) * context.execution.threads  # a trial has one
         left = (ends - time.perf_counter()) / seconds
-        steps = min(case.total_steps, max(MIN_STEPS, int(left / MIN_TRIALS)))
+        steps = min(context.total_steps, max(MIN_STEPS, int(left / MIN_TRIALS)))
         if left < MIN_SEARCH_TRIALS * steps:
             return {}
-        moves = moves_for(case, self._measure(case))
+        moves = moves_for(context, self._measure(context))
         info = read_info(run)
         requested = {k: v for k, v in info.requested_config.items() if k not in NOT_INHERITED}
         config = make_config(requested | {"epoch": None, "max_steps": None, "minutes": None})
@@ -293,9 +293,9 @@ class _Work:
         search = TreatmentSearch(config, vocab, planned.plan.rates, steps, ends, on_trial)
         return search.run(moves).changes
 
-    def _measure(self, case: RunContext) -> Any:
+    def _measure(self, context: RunContext) -> Any:
         """What the run's own numbers say, with what they say of the text kept."""
-        measurements = measure_run(case)
+        measurements = measure_run(context)
         self.judge.add_measurements(measurements)
         return measurements
 

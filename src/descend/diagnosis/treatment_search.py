@@ -79,17 +79,17 @@ class TreatmentSearchResult(msgspec.Struct, frozen=True):
 OnTrial = Callable[[TreatmentTrial], None]
 
 
-def moves_for(case: RunContext, measurements: Measurements) -> list[Move]:
-    """The sizes of the default recipe, then the treatments of the causes that `case` may have, the
+def moves_for(context: RunContext, measurements: Measurements) -> list[Move]:
+    """The sizes of the default recipe, then the treatments of the causes that `context` may have, the
     likeliest first."""
-    default = {k: v for k in SIZES if (v := getattr(RunConfig(), k)) != getattr(case.config, k)}
+    default = {k: v for k in SIZES if (v := getattr(RunConfig(), k)) != getattr(context.config, k)}
     moves = [Move("recipe: the default sizes", default)] if default else []
-    for ranked_cause in rank_causes(CAUSES, case.config, measurements):
+    for ranked_cause in rank_causes(CAUSES, context.config, measurements):
         if ranked_cause.exclusion_reason is None:
             moves += [
                 Move(ranked_cause.cause.name, keys)
-                for change in ranked_cause.cause.treatments(case.config, measurements)[:1]
-                if (keys := _keys_of(change, case.config))
+                for change in ranked_cause.cause.treatments(context.config, measurements)[:1]
+                if (keys := _keys_of(change, context.config))
             ]
     return moves + [Move(name, keys) for name, keys in ALWAYS_TRIED]
 
@@ -212,7 +212,7 @@ class TreatmentSearch:
     def _run(self, config: RunConfig, control: TrialResult | None) -> TrialResult:
         """A trial of `config`, as long in time as the control's steps."""
         steps = self.steps_for(config)
-        arm = make_trial_spec(
+        spec = make_trial_spec(
             config, steps=steps, evaluate_every=max(1, math.ceil(steps / EVALUATIONS))
         )
 
@@ -225,7 +225,7 @@ class TreatmentSearch:
                 beside[0].bits_per_byte
             )
 
-        return run_trial(arm, is_behind)
+        return run_trial(spec, is_behind)
 
     def steps_for(self, config: RunConfig) -> int:
         """Steps of `config` that take as long as those of the first control."""

@@ -76,8 +76,8 @@ def first_round_seconds(
 
 def seconds_for(series: TrialSeries, treatments: Sequence[Treatment | None]) -> float:
     """What running all of `treatments` once will take here, side by side."""
-    arms = (make_series_spec(series, treatment, series.seed) for treatment in treatments)
-    return sum(_trial_seconds(series.recorded_run, spec) for spec in arms) / num_parallel_trials(
+    specs = (make_series_spec(series, treatment, series.seed) for treatment in treatments)
+    return sum(_trial_seconds(series.recorded_run, spec) for spec in specs) / num_parallel_trials(
         series.base
     )
 

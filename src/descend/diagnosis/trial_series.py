@@ -134,19 +134,19 @@ def run_series_trials(
 
     On this machine alone, by whose speed their length was chosen, whatever cluster is named.
     """
-    arms: dict[TreatmentSeed, TrialSpec] = {}
+    specs: dict[TreatmentSeed, TrialSpec] = {}
     for treatment, seed in treatment_seeds:
         if (treatment, seed) not in series.results and treatment not in series.invalid_treatments:
             spec = make_series_spec(series, treatment, seed)
             if spec is not None:
-                arms[treatment, seed] = spec
-    if not arms:
+                specs[treatment, seed] = spec
+    if not specs:
         return
     began = time.monotonic()
 
     fractions: dict[str, float] = {}
-    pairs = {spec.key: pair for pair, spec in arms.items()}
-    untold = set(arms)
+    pairs = {spec.key: pair for pair, spec in specs.items()}
+    untold = set(specs)
 
     def report_progress(trial_progress: TrialProgress) -> None:
         fractions[trial_progress.key] = trial_progress.fraction_done
@@ -159,12 +159,12 @@ def run_series_trials(
 
     series.progress(stage, 0.0)
     try:
-        results = run_trials(list(arms.values()), on_progress=report_progress, here=True)
-        series.results.update(zip(arms, results, strict=True))
+        results = run_trials(list(specs.values()), on_progress=report_progress, here=True)
+        series.results.update(zip(specs, results, strict=True))
     except DescendError:
-        _run_one_by_one(series, arms)
+        _run_one_by_one(series, specs)
     series.seconds += time.monotonic() - began
-    _charge(series, arms)
+    _charge(series, specs)
 
 
 def _report_result(series: TrialSeries, treatment: Treatment | None, seed: int) -> None:
@@ -178,22 +178,22 @@ def _report_result(series: TrialSeries, treatment: Treatment | None, seed: int) 
     series.progress(f"  {treatment.change.label}{of_seed}: validation loss {change}", 1.0)
 
 
-def _charge(series: TrialSeries, arms: Mapping[TreatmentSeed, TrialSpec]) -> None:
+def _charge(series: TrialSeries, specs: Mapping[TreatmentSeed, TrialSpec]) -> None:
     """Take what `specs` worked from the budget."""
     store = series.recorded_run.store
     validation_tokens = len(store.validation) if store else 0
     seconds = [
         seconds_at_work(spec, series.results[key], validation_tokens)
-        for key, spec in arms.items()
+        for key, spec in specs.items()
         if key in series.results
     ]
     num_parallel = workers_for_devices({series.base.device})
     series.budget.spent += side_by_side_seconds(seconds, num_parallel)
 
 
-def _run_one_by_one(series: TrialSeries, arms: Mapping[TreatmentSeed, TrialSpec]) -> None:
+def _run_one_by_one(series: TrialSeries, specs: Mapping[TreatmentSeed, TrialSpec]) -> None:
     """The same runs after one of them failed: what does not fit or go together is left out."""
-    for (treatment, seed), spec in arms.items():
+    for (treatment, seed), spec in specs.items():
         try:
             series.results[treatment, seed] = run_trials([spec], here=True)[0]
         except DescendError as problem:

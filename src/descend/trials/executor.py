@@ -43,20 +43,20 @@ def ignore_progress(progress: TrialProgress) -> None:
 
 
 def run_trials(
-    arms: Sequence[TrialSpec],
+    specs: Sequence[TrialSpec],
     *,
     workers: int | None = None,
     on_progress: TrialCallback = ignore_progress,
     here: bool = False,
 ) -> list[TrialResult]:
-    """The results of `arms`, in that order.
+    """The results of `specs`, in that order.
 
     `workers` at a time with a thread each (left open: one a core, or one alone on a GPU; on a
     cluster as many as it takes). `here`: on this machine, also where a cluster is named.
     Raises the first error that a trial met; what was finished before stays in the cache.
     """
-    keys = [spec.key for spec in arms]
-    distinct = dict(zip(keys, arms, strict=True))
+    keys = [spec.key for spec in specs]
+    distinct = dict(zip(keys, specs, strict=True))
     results_by_key: dict[str, TrialResult] = {}
 
     def done(key: str, result: TrialResult) -> None:
@@ -88,25 +88,25 @@ def run_trials(
     return [results_by_key[key] for key in keys]
 
 
-def worker_count(arms: Sequence[TrialSpec], requested: int | None = None) -> int:
-    """How many of `arms` `run_trials` trains at a time: as many as there is room for, unless
+def worker_count(specs: Sequence[TrialSpec], requested: int | None = None) -> int:
+    """How many of `specs` `run_trials` trains at a time: as many as there is room for, unless
     requested; on a cluster by the room that it has in all."""
-    if not ray_address() or not arms:
-        return local_worker_count(arms, requested)
-    room = cluster_slots(_devices(arms))
-    return min(room, requested or room, len(arms))
+    if not ray_address() or not specs:
+        return local_worker_count(specs, requested)
+    room = cluster_slots(_devices(specs))
+    return min(room, requested or room, len(specs))
 
 
-def local_worker_count(arms: Sequence[TrialSpec], requested: int | None = None) -> int:
-    """Processes to train `arms` with on this machine: no more than there are trials; on a GPU one,
+def local_worker_count(specs: Sequence[TrialSpec], requested: int | None = None) -> int:
+    """Processes to train `specs` with on this machine: no more than there are trials; on a GPU one,
     unless requested."""
     return max(
-        1, min(workers_for_devices(_devices(arms)) if requested is None else requested, len(arms))
+        1, min(workers_for_devices(_devices(specs)) if requested is None else requested, len(specs))
     )
 
 
-def _devices(arms: Sequence[TrialSpec]) -> set[str]:
-    return {spec.config["device"] for spec in arms}
+def _devices(specs: Sequence[TrialSpec]) -> set[str]:
+    return {spec.config["device"] for spec in specs}
 
 
 def workers_for_devices(devices: set[str]) -> int:

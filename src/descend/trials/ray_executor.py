@@ -63,27 +63,27 @@ def cluster_slots(devices: set[str]) -> int:
 
 
 def run_on_ray(
-    arms: Mapping[str, TrialSpec],
+    specs: Mapping[str, TrialSpec],
     max_running: int | None,
     done: Callable[[str, TrialResult], None],
     on_fraction: Callable[[str, float], None],
 ) -> None:
-    """Carry `arms` out on the cluster, at `max_running` so many at a time; `done` is called here,
+    """Carry `specs` out on the cluster, at `max_running` so many at a time; `done` is called here,
     with each as it comes, and `on_fraction` on the way.
 
     Raises the first error met, and cancels the others; so does Ctrl-C.
     """
     cluster_slots(
-        {spec.config["device"] for spec in arms.values()}
+        {spec.config["device"] for spec in specs.values()}
     )  # or an error, where Ray would wait
     ray = _connected()
     task, progress_actor = ray.remote(_run_remote_trial), _progress_actor()
-    waiting = list(arms.items())
+    waiting = list(specs.items())
     running: dict[Any, str] = {}
     pending_progress = progress_actor.collect_fractions.remote()
     try:
         while waiting or running:
-            while waiting and len(running) < (max_running or len(arms)):
+            while waiting and len(running) < (max_running or len(specs)):
                 key, spec = waiting.pop(0)
                 running[_begin(task, _portable_spec(spec), progress_actor, key)] = key
             ready, _ = ray.wait([*running, pending_progress])

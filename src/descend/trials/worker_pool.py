@@ -69,18 +69,18 @@ class WorkerPool:
 
     def run(
         self,
-        arms: Mapping[str, TrialSpec],
+        specs: Mapping[str, TrialSpec],
         count: int,
         done: Callable[[str, TrialResult], None],
         on_fraction: Callable[[str, float], None],
     ) -> None:
-        """Carry `arms` out in `count` processes. `done` receives each result as it comes, and
+        """Carry `specs` out in `count` processes. `done` receives each result as it comes, and
         `on_fraction` how far each is.
 
         Raises the first error met, and ends the processes then, on Ctrl-C too.
         """
         waiting: queue.SimpleQueue[tuple[str, TrialSpec]] = queue.SimpleQueue()
-        for item in arms.items():
+        for item in specs.items():
             waiting.put(item)
         answers: Answers = queue.SimpleQueue()
         threads: list[threading.Thread] = []
@@ -90,7 +90,7 @@ class WorkerPool:
                 thread = threading.Thread(target=_feed, args=(process, waiting, answers))
                 thread.start()
                 threads.append(thread)
-            num_remaining = len(arms)
+            num_remaining = len(specs)
             while num_remaining:
                 answer = answers.get()
                 if isinstance(answer, BaseException):
@@ -141,17 +141,17 @@ def share_workers(count: int = 0) -> Iterator[None]:
 
 
 def run_in_worker_pool(
-    arms: Mapping[str, TrialSpec],
+    specs: Mapping[str, TrialSpec],
     count: int,
     done: Callable[[str, TrialResult], None],
     on_fraction: Callable[[str, float], None],
 ) -> None:
-    """Carry `arms` out as `WorkerPool.run` does, in processes of their own unless `share_workers`
+    """Carry `specs` out as `WorkerPool.run` does, in processes of their own unless `share_workers`
     holds some."""
     shared_pool = _shared_pool.get()
     pool = shared_pool or WorkerPool()
     try:
-        pool.run(arms, count, done, on_fraction)
+        pool.run(specs, count, done, on_fraction)
     finally:
         if shared_pool is None:
             pool.close()

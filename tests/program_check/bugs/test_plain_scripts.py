@@ -52,8 +52,8 @@ def test_check_detects_unzeroed_gradients_in_plain_script() -> None:
 
 
 @pytest.mark.parametrize("way", CLEARED)
-def test_check_accepts_every_form_of_gradient_zeroing(way: str) -> None:
-    bugs, text = said_of(CLEARED[way])
+def test_check_accepts_every_form_of_gradient_zeroing(form: str) -> None:
+    bugs, text = said_of(CLEARED[form])
     assert bugs == []
     assert "gradients_not_zeroed" in text.split("Not checked")[0]
 

@@ -74,9 +74,9 @@ def test_autotuning_under_contention_tries_fewer_threads_uncached(
     monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 1.5)
     tried = []
 
-    def noted(way: Execution, *rest: Any, **more: Any) -> tuple[float, float]:
-        tried.append((way.threads, more.get("sequences", 0)))
-        return honest(way, *rest, **more)
+    def noted(execution: Execution, *rest: Any, **more: Any) -> tuple[float, float]:
+        tried.append((execution.threads, more.get("sequences", 0)))
+        return honest(execution, *rest, **more)
 
     honest = candidate_timing.time_training_step
     monkeypatch.setattr(candidate_timing, "time_training_step", noted)
@@ -92,9 +92,9 @@ def test_slow_thread_counts_are_timed_briefly_under_contention(
 ) -> None:
     calls = []
 
-    def crowded(way: Execution, *rest: Any, **more: Any) -> tuple[float, float]:
-        calls.append((way.threads, more.get("sequences", 0)))
-        return (1e-4 if way.threads == 1 else 1e-2), 1e-4
+    def crowded(execution: Execution, *rest: Any, **more: Any) -> tuple[float, float]:
+        calls.append((execution.threads, more.get("sequences", 0)))
+        return (1e-4 if execution.threads == 1 else 1e-2), 1e-4
 
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
     monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 1.5)
@@ -111,8 +111,8 @@ def test_autotuning_times_a_freshly_initialized_network(
 ) -> None:
     losses: list[float] = []
 
-    def noted(way: Execution) -> LossFn:
-        compute = make_loss_fn(way)
+    def noted(execution: Execution) -> LossFn:
+        compute = make_loss_fn(execution)
 
         def computed(*given: Any) -> tuple[torch.Tensor, torch.Tensor]:
             loss, hits = compute(*given)

@@ -89,7 +89,7 @@ class AttributionDesign:
             config, train_fraction=self.train_fraction, evaluation_tokens=self.evaluation_tokens
         )
 
-    def arms(self) -> list[TrialSpec]:
+    def specs(self) -> list[TrialSpec]:
         """All that must be run, in the order of `needed`."""
         return [self.make_spec(*one) for one in self.required_runs()]
 
@@ -133,7 +133,7 @@ def run_attribution_trials(
 ) -> Attribution:
     """Carry the runs of `plan` out and share the difference among its changes."""
     needed = plan.required_runs()
-    results = run_trials(plan.arms(), workers=workers, on_progress=on_progress)
+    results = run_trials(plan.specs(), workers=workers, on_progress=on_progress)
     return compute_attribution(plan, dict(zip(needed, results, strict=True)))
 
 

@@ -44,20 +44,20 @@ NO_TIME = "no time left for another trial"
 
 @contextmanager
 def show_trials(
-    arms: Sequence[TrialSpec], workers: int | None, console: Console | None
+    specs: Sequence[TrialSpec], workers: int | None, console: Console | None
 ) -> Iterator[TrialCallback]:
-    """Say what `arms` will cost; gives the callback for them: each that is done is a line, and
+    """Say what `specs` will cost; gives the callback for them: each that is done is a line, and
     how far the others are is renewed in place. Without a console nothing is said."""
     if console is None:
         yield ignore_progress
         return
-    distinct = {spec.key: spec for spec in arms}
+    distinct = {spec.key: spec for spec in specs}
     # Before anything is timed: a cluster that cannot be had ends it here.
     count = worker_count(
         [a for key, a in distinct.items() if load_cached_result(key) is None], workers
     )
     print_line(PREPARING, console)
-    costs = estimate_trial_seconds(arms)
+    costs = estimate_trial_seconds(specs)
     start = worker_startup_seconds() if count > 1 and not ray_address() else 0.0
     print_line(_cost_line(len(distinct), costs, count, start), console)
     with line_on(console) as renew:

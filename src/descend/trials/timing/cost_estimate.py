@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from descend.trials.prepared_trial import PreparedTrial
 
 
-def estimate_trial_seconds(arms: Sequence[TrialSpec]) -> dict[str, float]:
+def estimate_trial_seconds(specs: Sequence[TrialSpec]) -> dict[str, float]:
     """Seconds that each trial will take alone, by its key; those in the cache are left out.
 
     The text is prepared for it. A step of the lightest and of the heaviest network is timed, once
@@ -22,7 +22,7 @@ def estimate_trial_seconds(arms: Sequence[TrialSpec]) -> dict[str, float]:
     """
     from descend.trials.prepared_trial import prepare_trial
 
-    missing = {key: spec for spec in arms if load_cached_result(key := spec.key) is None}
+    missing = {key: spec for spec in specs if load_cached_result(key := spec.key) is None}
     if not missing:
         return {}
     ready = {key: prepare_trial(spec) for key, spec in missing.items()}
