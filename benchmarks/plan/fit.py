@@ -33,7 +33,7 @@ BEFORE = {
     "size": (math.log(0.12), 0.7), "size_power": (math.log(0.34), 0.2),
     "text": (math.log(0.30), 0.7), "text_power": (math.log(0.30), 0.3),
     "passes": (math.log(4.0), 0.7), "batch": (0.0, 1.0), "vocabulary": (math.log(0.5), 1.0),
-    "rate_curve": (math.log(0.02), 1.0), "by_heart": (math.log(0.01), 1.0),
+    "rate_curve": (math.log(0.02), 1.0), "memorization": (math.log(0.01), 1.0),
     "best_rate": (math.log(0.001), 0.3), "rate_by_batch": (0.3, 0.3),
     "rate_by_width": (-0.3, 0.3), "context": (0.01, 0.02), "long_tokens": (0.0, 0.1),
     "less_noise": (0.0, 0.02),

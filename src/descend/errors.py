@@ -99,7 +99,7 @@ class RunLockedError(UserError):
 
 
 class MissingDependencyError(UserError):
-    """An optional package is needed for what was asked."""
+    """An optional package is needed for this request."""
 
 
 class DiskWriteError(DescendError):

@@ -112,8 +112,9 @@ def permute_indices(
     """Where a keyed random permutation of 0..size-1 sends `places`.
 
     A Feistel network over the next power of four, walked until the result is in range
-    (Black and Rogaway 2002, "Ciphers with arbitrary finite domains"): any place can be asked
-    for without holding the permutation, so a corpus of any size is shuffled in no memory.
+    (Black and Rogaway 2002, "Ciphers with arbitrary finite domains"): any
+    position can be computed without holding the permutation, so a corpus of any size is shuffled in
+    no memory.
     """
     half = max(1, (max(size - 1, 1).bit_length() + 1) // 2)
     mask = np.uint64((1 << half) - 1)

@@ -95,8 +95,8 @@ def best_additional_finding(
     ranked_causes: list[RankedCause],
     measurements: Measurements,
 ) -> tuple[Finding, TreatmentEffect] | None:
-    """The best that `series` proves by more than a pair of runs, told and measured; `causes`: those
-    whose treatments both sides have."""
+    """The best that `series` proves by more than a pair of runs, with its text and its
+    measurements; `causes`: those whose treatments both sides have."""
     verdict = add_seeds_until_decided(
         series,
         ranked_causes,

@@ -22,7 +22,7 @@ from descend.metrics.mutual_information import mutual_information
 from descend.metrics.order_information import measure_order
 
 DISTANCES = [*range(1, 33), 48, 64, 96, 128, 192, 256, 384, 512]
-"""Tokens apart, at which one is asked what it tells of another."""
+"""Tokens apart, at which the information of one about another is measured."""
 RARE = 20
 """Uses in training under which a token counts as rare (vocabulary scaling, arXiv 2407.13623)."""
 HIGHEST_ORDER = 4

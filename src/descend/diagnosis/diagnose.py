@@ -219,7 +219,7 @@ def _diagnose_diverged(
     out = [r for r in others.ruled_out if r.cause != "diverged"]
     proved = others.findings
     if others.verdict == "unknown":
-        doubtful = "it gained, but not significantly"
+        doubtful = "it lowers the loss, but not significantly"
         out += [OtherCause(cause=f.cause, reason=doubtful, trial=f.trial) for f in proved]
         proved = []
     return replace(verdict, findings=verdict.findings + proved, ruled_out=out), warnings + said

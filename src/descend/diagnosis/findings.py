@@ -115,7 +115,7 @@ def _beside_the_best(gain: TreatmentEffect, best: TreatmentEffect | None) -> str
         return ": it helps, but another change helps more"
     if gain.cost_adjusted_reduction < best.cost_adjusted_reduction:
         return f": it helps, and costs {gain.cost_factor:.1f} times the training time"
-    return ": it helps; which of the two helps more cannot be told"
+    return ": it helps; which of the two helps more cannot be determined"
 
 
 def _at_equal_time(loss_reduction: float) -> str:

@@ -64,12 +64,12 @@ def supporting_evidence(cause: Cause, measurements: Measurements) -> list[Eviden
     ]
 
 
-def is_usual(reading: Measurement) -> bool:
-    """Whether `reading` lies in its reference range; not where no value of it is unusual."""
-    low, high = reference_range(reading.metric, reading.optimizer)
+def is_usual(measurement: Measurement) -> bool:
+    """Whether `measurement` lies in its reference range; not where no value of it is unusual."""
+    low, high = reference_range(measurement.metric, measurement.optimizer)
     if low is None and high is None:
         return False
-    return (low is None or reading.value >= low) and (high is None or reading.value <= high)
+    return (low is None or measurement.value >= low) and (high is None or measurement.value <= high)
 
 
 def contrary_evidence(cause: Cause, measurements: Measurements) -> list[Evidence]:

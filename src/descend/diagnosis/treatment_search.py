@@ -80,8 +80,8 @@ OnTrial = Callable[[TreatmentTrial], None]
 
 
 def moves_for(context: RunContext, measurements: Measurements) -> list[Move]:
-    """The sizes of the default recipe, then the treatments of the causes that `context` may have, the
-    likeliest first."""
+    """The sizes of the default recipe, then the treatments of the causes that `context` may have,
+    the likeliest first."""
     default = {k: v for k in SIZES if (v := getattr(RunConfig(), k)) != getattr(context.config, k)}
     moves = [Move("recipe: the default sizes", default)] if default else []
     for ranked_cause in rank_causes(CAUSES, context.config, measurements):

@@ -101,7 +101,7 @@ def _point(fraction: float, result: TrialResult) -> FractionPoint:
 def more_text_gain(points: Sequence[FractionPoint]) -> MoreTextGain | None:
     """What `SCALE` times the text brings; None without the two ends.
 
-    More text is never told as a loss: a ratio is at most 1.
+    More text is never counted as a loss: a ratio is at most 1.
     """
     small = next((p for p in points if math.isclose(p.fraction, 1 / SCALE)), None)
     whole = next((p for p in points if p.fraction == 1.0), None)

@@ -25,9 +25,9 @@ from descend.loss_logs.normality import (
     flat_after_fall,
     is_above_frequencies,
     is_by_epoch,
-    known_by_heart,
     levels_after_first_epoch,
     levels_at_frequencies,
+    memorized_text,
     other_objective,
     rate_out_of_range,
     recurring_pattern,
@@ -352,7 +352,7 @@ def _stopped_early(shape: Shape) -> LogVerdict | None:
 
 RULES: tuple[Callable[[Shape], LogVerdict | None], ...] = (
     _diverged, other_objective, rate_out_of_range, _overfitted, _stuck, _rate_too_high,
-    levels_at_frequencies, unexpected_start, recurring_pattern, flat_after_fall, known_by_heart,
+    levels_at_frequencies, unexpected_start, recurring_pattern, flat_after_fall, memorized_text,
     _too_slow, _stopped_early,
 )  # fmt: skip
 

@@ -46,7 +46,7 @@ MIN_LEVEL_FALL = 0.05
 """Fraction of the first loss that must be lost before a level is one that was come down to."""
 LEVEL = 0.01
 """Fraction of the loss that a doubling of the run gains, below which it has leveled off."""
-BY_HEART = 0.7
+MAX_MEMORIZED_LOSS_NATS = 0.7
 """Nats under which a training loss that began above `FROM_NOTHING` is one of text memorized
 more often than one of text understood: half of what characters of English cost the best models.
 A first guess."""
@@ -234,11 +234,15 @@ def level_fact(curve: CurveFeatures) -> EvidenceFacts:
             "a curve that ends so high still falls where it is healthy")  # fmt: skip
 
 
-def known_by_heart(shape: Shape) -> LogVerdict | None:
+def memorized_text(shape: Shape) -> LogVerdict | None:
     """A training loss so low that only validation text can tell learning from memorizing."""
     curve = shape.curve
     assert curve is not None
-    if curve.validation_best is not None or curve.first < FROM_NOTHING or curve.end > BY_HEART:
+    if (
+        curve.validation_best is not None
+        or curve.first < FROM_NOTHING
+        or curve.end > MAX_MEMORIZED_LOSS_NATS
+    ):
         return None
     return LogVerdict(
         "unknown", 0.5, "cannot tell",

@@ -29,7 +29,7 @@ from descend.forecast.curve_model import Floats
 
 PARAMETERS = (
     "floor", "size", "size_power", "text", "text_power", "passes", "batch", "vocabulary",
-    "rate_curve", "by_heart", "best_rate", "rate_by_batch", "rate_by_width", "context",
+    "rate_curve", "memorization", "best_rate", "rate_by_batch", "rate_by_width", "context",
     "long_tokens", "less_noise",
 )  # fmt: skip
 """Logarithms, but for `best_rate` (already one), `rate_by_batch`, `rate_by_width`, `context`,

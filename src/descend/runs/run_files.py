@@ -2,7 +2,7 @@
 
 config.json model.safetensors tokenizer.json tokenizer_config.json generation_config.json
 README.md                 the model, as `transformers` loads it
-run.json                  what was asked, what followed from it, where it ran
+run.json                  the requested configuration, what followed from it, where it ran
 events.jsonl              what happened, append-only
 summary.json              the result so far, rewritten once an epoch
 checkpoints/step_<n>/     all that a resume needs

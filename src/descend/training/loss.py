@@ -142,7 +142,7 @@ def _pick_instructions(module: ModuleType) -> None:
 @functools.cache
 def _compiled() -> LossFn:
     enable_compile_cache()
-    # What its probing of the processor has to say is nothing that a user could mend.
+    # What its probing of the processor has to say is nothing that a user could fix.
     warnings.filterwarnings("ignore", module=r"torch\._(inductor|dynamo)")
     compiled: LossFn = torch.compile(next_token_loss, dynamic=False)
     return compiled

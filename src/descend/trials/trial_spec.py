@@ -20,7 +20,7 @@ from descend.machine import resolve_device
 from descend.runs.run_files import WEIGHTS
 
 # Raised whenever a trial of the same spec would come out otherwise, so that old ones are not met.
-# Since 5, seconds on a processor are those at work; before, they told how busy the machine was.
+# Since 5, seconds on a processor are those at work; before, they said how busy the machine was.
 _FORMAT = 5
 
 EVALUATION_TOKENS = 32_768

@@ -112,7 +112,7 @@ def min_significant_match_length(tokens: int, nats: float, bytes_per_token: floa
     a copy and no chance; None where no run is long enough to tell.
 
     A run of n tokens of a text of `nats` a token comes up by chance about `tokens` exp(-n `nats`)
-    times; asked for is less than one in `tokens`. Text of few words says the same again and again
+    times; required is less than one in `tokens`. Text of few words says the same again and again
     without having been copied.
     """
     length = MIN_MATCH_TOKENS
@@ -130,7 +130,7 @@ def _find_windows(train: Tokens, validation: Tokens, length: int) -> Mask:
     )
     is_match = np.zeros(len(query_hashes), dtype=np.bool_)
     # A table of one byte for each value of the hash's leading bits, eight times as many as
-    # are wanted, turns seven in eight windows away before the slow search in a sorted array.
+    # are needed, turns seven in eight windows away before the slow search in a sorted array.
     bits = max(10, int(len(query_hashes) * 8).bit_length())
     shift = np.uint64(64 - bits)
     maybe = np.zeros(1 << bits, dtype=np.bool_)

@@ -4,7 +4,7 @@ What it is:
     The first weights are so large, so small or so alike that training has to repair them first.
 
 An analogy:
-    A pupil who comes to the first lesson sure of a hundred wrong things. Before anything can be
+    A pupil who comes to the first class sure of a hundred wrong things. Before anything can be
     learned, they have to be unlearned.
 
 In technical words:

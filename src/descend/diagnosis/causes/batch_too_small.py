@@ -27,7 +27,7 @@ How it shows:
 
 Not to be confused:
     A rate that is too high gives the same picture, and a lower rate or a falling one is the
-    cheaper cure. At equal tokens a smaller batch is often better, since it makes more steps:
+    cheaper fix. At equal tokens a smaller batch is often better, since it makes more steps:
     the textbook is wrong as often as right.
 
 More and less:

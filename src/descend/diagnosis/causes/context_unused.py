@@ -118,7 +118,7 @@ CAUSE = Cause(
             None,
             NEEDED,
             0.8,
-            "after so much of it nothing is gained",
+            "after so much of it nothing improves",
             weight_outside=1.5,
         ),
     ),

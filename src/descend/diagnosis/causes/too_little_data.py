@@ -162,7 +162,7 @@ the gap. Origin: of the same 198 runs eleven turned so far, and of none is this 
 text gained (0.61 of it in the median, 0.23 to 0.95; half the text says 0.45)."""
 OF_THE_GAP, OF_THE_RISE = 0.15, 0.5
 """Origin: of 198 tiny runs with half and with more of their text, whether more gains 3 % is
-reported as often of real text with this bound as without, and nearly four times as often of tales
+reported as often of real text with this bound as without, and nearly four times as often of stories
 (benchmarks/results/diagnosis/more_text.jsonl)."""
 
 
@@ -259,7 +259,7 @@ CAUSE = Cause(
         ),
     ),
     treatments=trial,
-    advice="more text of the same kind is the cure; until then stop at the best epoch",
+    advice="more text of the same kind is the fix; until then stop at the best epoch",
     exclusion_reason=cannot_be,
     measured_harm_nats=measured,
     is_costly=True,

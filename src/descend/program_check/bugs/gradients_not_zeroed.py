@@ -52,7 +52,7 @@ def look(program: Program) -> CheckResult:
         ]
         where = program.source_location("step")
     if not old:
-        return Undetermined("no two steps of an optimizer whose gradients could be told apart")
+        return Undetermined("no two steps of an optimizer whose gradients could be distinguished")
     middle = sorted(old)[len(old) // 2]
     if middle < MIN_STALE_FRACTION:
         return BugAbsent(f"{len(old)} steps hold {abs(middle):.0%} of the gradient before")

@@ -77,7 +77,7 @@ def look(program: Program) -> CheckResult:
         )
     if _batch_by_batch(row_positions):
         return BugPresent(
-            "each batch covers the stretch of the text after the one before",
+            "each batch covers the segment of the text after the one before",
             program.source_location("batches"),
         )
     return BugAbsent(f"{on} of {of} rows go on where the row before stood")

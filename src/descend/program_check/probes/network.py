@@ -68,7 +68,7 @@ def make_network_handle(program: Program) -> NetworkHandle:
     problems: list[str] = []
     forward_calls = list(
         _find_forward_calls(program, problems)
-    )  # before `asked`, which changes the weights
+    )  # before the network is called, which changes the weights
     with evaluation_probe_mode(program.model):
         for ids, forward, own in forward_calls:
             try:
@@ -81,7 +81,7 @@ def make_network_handle(program: Program) -> NetworkHandle:
                 continue
             return NetworkHandle(ids, forward, _time(ids, forward), logits.shape[-1], own)
     raise UndeterminedError(
-        "the network cannot be asked: " + (problems[0] if problems else "no ids")
+        "the network cannot be called: " + (problems[0] if problems else "no ids")
     )
 
 

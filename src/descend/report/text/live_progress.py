@@ -83,7 +83,8 @@ def show_prepared(console: Console) -> PreparedCallback:
 
 def stage_progress(console: Console) -> ProgressCallback:
     """A progress callback for the work before training: a line a stage, each quarter of it, and
-    where those are far apart now and then. What is done when it is first heard of is a result."""
+    where those are far apart now and then. What is done when its first event arrives is a
+    result."""
     printed_quarters: set[tuple[str, int]] = set()
     said = time.monotonic()
 
@@ -92,7 +93,7 @@ def stage_progress(console: Console) -> ProgressCallback:
         quarter, now = int(fraction * 4), time.monotonic()
         anew = (stage, quarter) not in printed_quarters
         if quarter >= 4 and not any(known == stage for known, _ in printed_quarters):
-            printed_quarters.add((stage, quarter))  # over when it is first heard of: a result
+            printed_quarters.add((stage, quarter))  # over when its first event arrives: a result
             print_line(stage, console, "dim")
         elif quarter < 4 and (anew or now - said >= PROGRESS_INTERVAL_SECONDS):
             printed_quarters.add((stage, quarter))

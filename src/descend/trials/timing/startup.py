@@ -28,7 +28,7 @@ def worker_startup_seconds() -> float:
 
 
 def record_worker_startup(began: float) -> None:
-    """A worker asked for when `time.monotonic()` was `began` is ready now."""
+    """A worker requested when `time.monotonic()` was `began` is ready now."""
     with suppress(OSError):  # a cache that cannot be written is met again where it matters
         write_file_atomic(_file(), msgspec.json.encode(round(time.monotonic() - began, 2)))
 

@@ -58,7 +58,7 @@ def _finding(finding: Finding) -> list[ReportBlock]:
     tried = f"Proof: {format_trial(finding.trial)}. " if finding.trial else ""
     keys = f": {assignments(finding.recommended_config)}" if finding.recommended_config else ""
     blocks: list[ReportBlock] = [
-        Paragraph(f"{title}. {tried}Remedy: {finding.advice.rstrip('.')}{keys}.")
+        Paragraph(f"{title}. {tried}Fix: {finding.advice.rstrip('.')}{keys}.")
     ]
     if finding.evidence:
         blocks.append(_evidence_table("The evidence", finding.evidence, True))
