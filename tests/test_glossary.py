@@ -73,7 +73,8 @@ def read_banned_phrases() -> set[str]:
 
 def banned_phrases_in(source: str, phrases: set[str]) -> set[str]:
     """Phrases that the docstrings, comments, and other strings of `source` contain."""
-    kinds = (tokenize.STRING, tokenize.COMMENT)
+    # Python 3.12 cuts an f-string into tokens of its own.
+    kinds = (tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", -1))
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     texts = (re.sub(r"`[^`\n]*`", "", t.string) for t in tokens if t.type in kinds)
     words = " ".join("\n".join(texts).lower().split())

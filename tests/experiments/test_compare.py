@@ -34,10 +34,10 @@ from descend.experiments.experiment_folder import (
 from descend.experiments.named_config import NamedConfig, load_named_config
 from descend.report.text.experiment_summary import summarize_comparison
 from descend.report.text.experiments import comparison_text
+from descend.trials.cost_estimate import measure_step_time
 from descend.trials.executor import run_trials
 from descend.trials.paired_stats import Interval
 from descend.trials.prepared_trial import prepare_trial
-from descend.trials.timing.cost_estimate import measure_step_time
 from descend.trials.trial_spec import make_trial_spec
 
 

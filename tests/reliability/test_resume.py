@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from descend.config import make_config
-from descend.report.text.live_progress import show_progress
+from descend.report.run_progress import show_progress
 from descend.runs.event_log import read_events
 from descend.runs.events import (
     CheckpointSaved,

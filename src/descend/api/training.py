@@ -33,10 +33,10 @@ from descend.planner.make_plan import CorpusPlan, make_corpus_plan, plan_config
 from descend.planner.plan import TextTooShortError
 from descend.progress import ignore_progress
 from descend.report.notebook.cards import minimal_model_card, notebook_model_card
+from descend.report.run_progress import show_progress
 from descend.report.text.live_progress import (
     show_line,
     show_prepared,
-    show_progress,
     show_run_header,
     stage_progress,
 )

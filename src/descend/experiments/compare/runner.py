@@ -136,8 +136,8 @@ def run_comparison_trials(
 
 def _budget_of(arm: ComparisonArm, budget_unit: BudgetUnit) -> float:
     """What the first arm needs for its own epochs."""
+    from descend.trials.cost_estimate import measure_step_time
     from descend.trials.prepared_trial import prepare_trial
-    from descend.trials.timing.cost_estimate import measure_step_time
 
     spec = make_trial_spec(arm.config)
     ready = prepare_trial(spec)
@@ -168,7 +168,7 @@ def make_arm_spec(
     if budget_unit == "tokens":
         per_step = config.batch_size * config.seq_len
     if budget_unit == "seconds":
-        from descend.trials.timing.cost_estimate import measure_step_time
+        from descend.trials.cost_estimate import measure_step_time
 
         speed = measure_step_time(make_trial_spec(arm.config))
         per_step = config.batch_size * config.seq_len * speed.per_token + speed.per_update

@@ -88,12 +88,12 @@ def _folder_of(question: SearchKey) -> Path:
 
 def _costed(plan: SearchPlan, begun: bool) -> SearchPlan:
     """`plan` with a budget, and with what a run of the base costs."""
-    from descend.trials.prepared_trial import prepare_trial
-    from descend.trials.timing.cost_estimate import (
+    from descend.trials.cost_estimate import (
         evaluation_seconds,
         measure_step_time,
         training_seconds,
     )
+    from descend.trials.prepared_trial import prepare_trial
 
     spec = make_trial_spec(plan.base, evaluation_tokens=plan.terms.evaluation_tokens)
     ready, speed = prepare_trial(spec), measure_step_time(spec)

@@ -16,7 +16,7 @@ from descend.experiments.search.space import count_configs
 from descend.runs.lock import lock_run_folder
 from descend.trials.adaptive import run_adaptive_trials
 from descend.trials.cached_trial import load_cached_result
-from descend.trials.timing.cost_estimate import estimate_trial_seconds
+from descend.trials.cost_estimate import estimate_trial_seconds
 from descend.trials.trial_spec import EvalPoint, TrialResult, TrialSpec
 
 if TYPE_CHECKING:

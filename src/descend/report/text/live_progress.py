@@ -14,7 +14,6 @@ from descend.data.token_store import TokenStore
 from descend.guard import make_visible
 from descend.model.shape import ModelShape
 from descend.progress import ProgressCallback
-from descend.report.notebook.live_progress import show_in_notebook
 from descend.report.text.loss_curve import LossCurveRecorder, format_loss_curve
 from descend.report.text.run_header import run_header_lines, text_and_model_lines
 from descend.report.text.run_summary import (
@@ -108,10 +107,8 @@ def show_line(console: Console) -> Callable[[str], None]:
     return lambda line: print_line(line, console, "cyan")
 
 
-def show_progress(records: Iterator[Event], run: TrainingRun, console: Console) -> Iterator[Event]:
+def print_progress(records: Iterator[Event], run: TrainingRun, console: Console) -> Iterator[Event]:
     """Pass `records` on unchanged, drawing them on `console` on their way."""
-    if console.is_jupyter:
-        return show_in_notebook(records, run)
     return (_bar if console.is_terminal else _lines)(records, run, console)
 
 

@@ -15,13 +15,13 @@ from descend.experiments.search.runner import MIN_TRIALS
 from descend.experiments.search.search_loop import TrialEnded, TrialsRunning
 from descend.experiments.search.search_plan import SearchPlan
 from descend.machine import contention_factor
-from descend.report.notebook.live_progress import display_cell, update_cell
+from descend.report.notebook_cell import display_cell, update_cell
 from descend.report.text.experiment_summary import format_value
 from descend.report.text.live_progress import print_line
 from descend.trials.cached_trial import load_cached_result
+from descend.trials.cost_estimate import estimate_trial_seconds
 from descend.trials.executor import TrialCallback, TrialProgress, ignore_progress, worker_count
 from descend.trials.ray_executor import ray_address
-from descend.trials.timing.cost_estimate import estimate_trial_seconds
 from descend.trials.timing.startup import worker_startup_seconds
 from descend.trials.trial_spec import TrialResult, TrialSpec
 from descend.units import format_count, format_duration
