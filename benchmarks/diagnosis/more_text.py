@@ -4,7 +4,7 @@
 
 For development cases of plain text that is read at least twice: the run with a quarter, half and
 three quarters of its text (bits per byte, as many steps), the treatment `more text` from the table
-of runs, and the readings of the run folder that may tell beforehand. Appends to
+of runs, and the measurements of the run folder that may tell beforehand. Appends to
 RESULTS/more_text.jsonl, and says of all that stands there how often the diagnosis's estimate tells
 whether more text gains `WORTH_BUYING`, with its bound and without, and by the curve over
 fractions of the text; and of the runs that turned far upwards how much of what more text gained it

@@ -2,9 +2,9 @@
 
     python benchmarks/forecast/score.py CURVES OUT [FRESH]
 
-Each run of CURVES is forecast by a belief learned without it, its intervals widened as the runs of
+Each run of CURVES is forecast by a prior learned without it, its intervals widened as the runs of
 the other folds demanded. With FRESH, a second file of curves, its runs are forecast instead, by the
-belief learned from all of CURVES and widened as its folds demanded: they had no part in anything.
+prior learned from all of CURVES and widened as its folds demanded: they had no part in anything.
 Writes OUT/scores.json (a line a forecast) and OUT/summary.md: coverage of the 80 %
 interval and the error of the forecast beside that of two simpler ones, by share seen and by corpus,
 with 95 % intervals over runs.

@@ -44,9 +44,9 @@ GPT_CONTESTANTS = ("nanogpt", "gpt2_trainer")
 CONTESTANTS = (*DESCEND_CONTESTANTS, *SEARCH_CONTESTANTS, *GPT_CONTESTANTS)
 PART_KEYS = ("contestant", "text", "bytes", "seconds", "seed", "set")
 OVERTIME_FRACTION, OVERTIME_SECONDS = 0.05, 10.0
-"""Over the time asked for: more than 5 %, or 10 s, is too late."""
+"""Over the time requested: more than 5 %, or 10 s, is too late."""
 MAX_TIMES = 4
-"""Times the seconds asked for, and two minutes more, after which a part is ended."""
+"""Times the seconds requested, and two minutes more, after which a part is ended."""
 
 
 def child_command(part: dict[str, Any], text: Path, folder: Path) -> list[str]:

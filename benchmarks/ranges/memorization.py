@@ -3,7 +3,7 @@
     python benchmarks/ranges/memorization.py RESULTS
 
 Each is trained for some steps on the embedded corpus `python`, only so that there is a run, which
-the probe of `descend diagnose` is then asked of. Writes RESULTS/memorization.json; seconds are of
+the probe of `descend diagnose` is then run on. Writes RESULTS/memorization.json; seconds are of
 one thread of the machine it ran on, beside whatever else ran there.
 """
 

@@ -134,7 +134,7 @@ def test_too_little_data_counts_epochs_from_those_made_when_max_steps_is_set(
 
 
 def gain_of(treatment: Treatment) -> TreatmentEffect:
-    """A gain by `lane`; how large is of no account here."""
+    """A gain by `treatment`; how large is of no account here."""
     return TreatmentEffect(treatment, 4.0, 3.8, 0.2, 0.1, 0.3, 0.05, 0.001, 3, 1000, 1.0, 1.0)
 
 

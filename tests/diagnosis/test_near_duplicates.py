@@ -1,4 +1,5 @@
-"""A validation text that training has in another edition: told, though no run of it is the same."""
+"""A validation text that training has in another edition: reported, though no run of it is the
+same."""
 
 from __future__ import annotations
 

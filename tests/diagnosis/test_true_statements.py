@@ -43,7 +43,7 @@ def measurements_of(**values: float) -> Measurements:
     return {name: Measurement(name, value, "") for name, value in values.items()}
 
 
-def test_evidence_is_never_a_usual_reading() -> None:
+def test_evidence_is_never_a_usual_measurement() -> None:
     num_evidence = 0
     for cause in CAUSES:
         for expected in cause.expected_ranges:

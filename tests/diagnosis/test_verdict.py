@@ -251,7 +251,7 @@ def test_tiny_corpus_verdict_overrides_other_metrics() -> None:
             assert decision.verdict == expected_cause
             assert decision.probability > 0.8
             assert len([e for e in decision.findings[0].evidence if e.metric == "train_tokens"]) < 2
-    # By trial too: what gains most of so little text is no cure.
+    # By trial too: what gains most of so little text is no fix.
     gains = [gain("learning_rate_too_low", 0.9)]
     assert verdict(gains, train_tokens=900.0).verdict == "too_little_data"
     assert verdict(gains, train_tokens=1000.0).verdict == "learning_rate_too_low"

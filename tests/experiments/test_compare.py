@@ -261,7 +261,7 @@ def test_no_experiment_is_written_over_another(tmp_path: Path, name: str) -> Non
         create_experiment_folder(tmp_path)
 
 
-def test_contestants_are_plain(tiny: dict[str, object]) -> None:
+def test_arms_are_named_configs(tiny: dict[str, object]) -> None:
     one = make_arms(base(tiny), parse_vary_flags(["weight-decay=0,0.1"]))[0]
     assert one == ComparisonArm("weight_decay=0", one.config, ("weight_decay",))
 

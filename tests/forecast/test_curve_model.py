@@ -36,7 +36,7 @@ def trajectory(schedule: str = "wsd", steps: int = STEPS) -> Trajectory:
 
 
 def flat(prior: CurvePrior, deviation: float) -> CurvePrior:
-    """The same belief, so wide that it says nothing."""
+    """The same prior, so wide that it says nothing."""
     wide = np.eye(len(PARAMETERS)) * deviation**2
     return msgspec.structs.replace(prior, covariance=wide.tolist(), validation_error=0.003,
                                    training_error=0.003)  # fmt: skip
@@ -97,7 +97,7 @@ def test_prior_intervals_cover_sampled_curves() -> None:
         _, low, high = prediction_interval(draws, prior.validation_error, 1.0)
         truth = validation_loss(z, end, START, SCALE)[0]
         inside += int(low[0] <= truth <= high[0])
-    # 80 % are meant; the simulated curves have less noise than the belief allows for, so more.
+    # 80 % are meant; the simulated curves have less noise than the prior allows for, so more.
     assert 0.75 <= inside / runs <= 1.0
 
 

@@ -238,7 +238,7 @@ def test_trial_disables_rollback_and_preserves_key(tiny: Tiny) -> None:
     )
     assert prepare_trial(on).config.divergence_rollback == "off"
     assert on.key == off.key
-    del on.config["divergence_rollback"]  # as an arm was before the key came
+    del on.config["divergence_rollback"]  # as a trial was before the key came
     assert on.key == off.key
 
 

@@ -30,7 +30,7 @@ def ready(tiny: dict[str, object]) -> PreparedTrial:
 
 
 class Ticking:
-    """A clock on which a thousandth of a second passes with every look, told in whole ticks."""
+    """A clock on which a thousandth of a second passes with every look, given in whole ticks."""
 
     def __init__(self, tick: float) -> None:
         self.tick, self.looks = tick, 0

@@ -1,4 +1,4 @@
-"""What the configuration forces is obeyed, told, stored and taken again on resume."""
+"""What the configuration forces is obeyed, reported, stored and taken again on resume."""
 
 from __future__ import annotations
 

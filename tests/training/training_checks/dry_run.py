@@ -1,4 +1,4 @@
-"""The loop of training, rehearsed: a miniature of the network takes real steps.
+"""The loop of training as a dry run: a miniature of the network takes real steps.
 
 It is made as the network of the run is, with its kind, kernel, precision and optimizers, and trains
 on a text of its own: so what is found hangs on the code alone, not on sizes, settings or text. What
