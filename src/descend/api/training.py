@@ -234,7 +234,7 @@ def train_with_config(
     resolved: ResolvedConfig, console: Console | None = None, *, watch: bool = False,
     began: float | None = None,
 ) -> Model:  # fmt: skip
-    """Train what `settings` ask for, drawing on `console`; `watch`: the diagnostic metrics too.
+    """Train as `resolved` says, drawing on `console`; `watch`: the diagnostic metrics too.
 
     With `minutes` what is not set is planned for them; they count from `began` (by
     `time.perf_counter`), or from now.

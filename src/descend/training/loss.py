@@ -106,7 +106,7 @@ class _CrossEntropy(torch.autograd.Function):
 
 
 def make_loss_fn(execution: Execution) -> LossFn:
-    """`objective`, compiled or recorded if `execution` says so: at its first call, for seconds."""
+    """`next_token_loss`, compiled or as a CUDA graph: that takes seconds at its first call."""
     compute = _compiled() if execution.compiled else next_token_loss
     return CudaGraphLoss(compute, execution) if execution.cuda_graph else compute
 

@@ -18,7 +18,11 @@ from descend.report.html.rendering import render
 from descend.report.html.run_report import run_report
 from descend.report.html.sections.diagnosis import diagnosis_section
 from descend.report.html.write import write_report
-from descend.report.text.next_step import choose_next_step, choose_step_after_training
+from descend.report.text.next_step import (
+    choose_next_step,
+    choose_step_after_training,
+    format_next_step,
+)
 from descend.report.text.run_summary import MIN_LOSS_DIFFERENCE_NATS
 from descend.runs.recorded_run import open_recorded_run
 from descend.runs.run_files import REPORT
@@ -69,6 +73,8 @@ def test_next_step_follows_diagnosis(trained: Path) -> None:
     both = describe_next_step(choose_next_step(opened, diagnosis(LITTLE_TEXT, LARGE_VOCABULARY)))
     advice = "get more text; meanwhile apply the recommended change (vocab_size = 257) with `"
     assert both.startswith(advice + "descend train --from-run")
+    line = format_next_step(choose_next_step(opened, diagnosis(LARGE_VOCABULARY)))
+    assert line == f"next: descend train --from-run {trained} --apply-fix"
     assert "descend generate" in (choose_next_step(opened).command or "")
 
 
