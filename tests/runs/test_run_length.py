@@ -29,14 +29,15 @@ def test_announced_end_step_follows_event(
 
 def test_planned_steps_equal_those_of_training(trained: Path) -> None:
     context = load_run_context(trained)
-    assert planned_steps(context.metadata) == count_total_steps(context.config, context.batches)
-    assert planned_steps(context.metadata) == context.total_steps == context.num_steps
+    steps = planned_steps(context.config, context.corpus_count("train_tokens"))
+    assert steps == count_total_steps(context.config, context.batches)
+    assert steps == context.total_steps == context.num_steps
 
 
 def test_total_steps_of_interrupted_run_follow_its_last_announcement(trained: Path) -> None:
     run = open_recorded_run(trained)
     events = [e for e in run.steps if e.step <= run.num_steps // 2]
     interrupted = run.with_parts(finished=False, events=events)
-    assert interrupted.total_steps == planned_steps(run.metadata) > interrupted.num_steps
+    assert interrupted.total_steps == run.num_steps > interrupted.num_steps
     announced = interrupted.with_parts(events=[*events, EndStepChosen(3, 7, 0.1)])
     assert announced.total_steps == 7

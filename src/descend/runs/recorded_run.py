@@ -142,7 +142,9 @@ class RecordedRun:
         if self.finished and self.steps:
             return self.num_steps
         announced = [end for e in self.events if (end := announced_end_step(e)) is not None]
-        return announced[-1] if announced else planned_steps(self.metadata)
+        if announced:
+            return announced[-1]
+        return planned_steps(self.config, self.corpus_count("train_tokens"))
 
     @property
     def tokens_per_step(self) -> int:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from descend.config import RunConfig
 from descend.data.batches import count_sequences
 from descend.runs.events import EndStepChosen, Event, Overfitting
-from descend.runs.run_files import RunMetadata
 
 
-def planned_steps(metadata: RunMetadata) -> int:
-    """Return the steps that the resolved configuration asks for, as `count_total_steps` does."""
-    config = metadata.resolved_config
-    if config.get("max_steps"):
-        return int(config["max_steps"])
-    sequences = count_sequences(int(metadata.corpus["train_tokens"]), int(config["seq_len"]))
-    return -(-int(config.get("epoch") or 1) * sequences // int(config["batch_size"]))
+def planned_steps(config: RunConfig, train_tokens: int) -> int:
+    """Return the steps that the resolved `config` asks for, as `count_total_steps` does."""
+    if config.max_steps:
+        return config.max_steps
+    sequences = count_sequences(train_tokens, config.seq_len)
+    return -(-(config.epoch or 1) * sequences // config.batch_size)
 
 
 def announced_end_step(event: Event) -> int | None:

@@ -163,7 +163,7 @@ class RunViews:
         run = RecordedRun(folder)
         metadata = run.metadata
         summary = read_summary(folder) if has_summary(folder) else None
-        total = feed.end_step or planned_steps(metadata)
+        total = feed.end_step or planned_steps(run.config, run.corpus_count("train_tokens"))
         return fields | {
             "text": Path(str(metadata.corpus["corpus"])).name,
             "started_at": metadata.saved_at,
