@@ -16,7 +16,7 @@ GROUPS = 32
 
 OLD_PARTS_COUNT_LESS = 20.0
 """How much further the formula may be from the beginning of a run than from what was seen last, as
-a factor of the error: what is requested is the end."""
+a factor of the error: the end is what is forecast."""
 
 
 @dataclass(frozen=True)

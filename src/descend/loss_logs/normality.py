@@ -28,7 +28,7 @@ FLAT_SHARE = 0.5
 """Fraction of the run over which the smoothed loss stays where it ends, from which the segment is
 flat: a power law with any usual exponent still falls by more over half a run. A first guess."""
 MIN_FLAT_POINTS = 8
-"""Losses from which a flat segment can be determined."""
+"""Losses from which a flat segment can be detected."""
 FELL = 0.12
 """Fraction of the first loss that must have been lost before the flat segment."""
 MANY_TOKENS = 8.0

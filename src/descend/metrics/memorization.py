@@ -1,6 +1,6 @@
 """Whether a network can memorize at all: K sequences of random tokens, from fresh weights.
 
-Nothing can be determined ahead in random tokens, so what is learned is memory alone. A network that
+Nothing can be predicted in random tokens, so what is learned is memory alone. A network that
 cannot keep one sequence has a fault; one that keeps few has little room. Cost class: run; up to
 `MOST_STEPS` steps on K sequences, or what time is given.
 """

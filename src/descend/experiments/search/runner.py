@@ -162,7 +162,7 @@ def run_search_trials(
     """Carry `plan` out: the trials that time allows, then the confirmation.
 
     `on_progress` hears of each trial; `confirming` is given the runs of the confirmation, and gives
-    who is reported of them while they are made. `UserError` if no trial came to its end.
+    the callback for them. `UserError` if no trial came to its end.
     """
     study, used = run_search_loop(plan, on_progress)
     tried = studies.finished_trials(study, plan.space)

@@ -32,7 +32,7 @@ MAX_STORED_STEPS = 600
 step, so its cost must not grow with the run."""
 
 MIN_SETTLED, SLOW_START_RATIO = 6, 1.5
-"""Steps from which a slow start can be determined, and times the median that makes a step slow."""
+"""Steps from which a slow start can be detected, and times the median that makes a step slow."""
 
 OUTLIER_RATIO = 5.0
 """A step that takes so many times the median, and is the only one, is an accident of the machine.
