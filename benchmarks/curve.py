@@ -3,7 +3,7 @@
     python benchmarks/curve.py RESULTS NAME CORPUS [DESCEND FLAGS …] [--constant=PLACE=VALUE …]
 
 Trains with `descend train CORPUS FLAGS --json` and writes RESULTS/NAME.json: the command, the
-machine, the commit, and the whole outcome. The loss of a run does not depend on how busy the
+machine, the commit, and the whole result. The loss of a run does not depend on how busy the
 machine is; its seconds do. `--constant=training.schedule.WSD_DECAY_FRACTION=0.3` trains with
 another value of a constant.
 """

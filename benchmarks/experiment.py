@@ -3,7 +3,7 @@
     python benchmarks/experiment.py RESULTS NAME VERB ARGUMENTS …
 
 Runs `descend VERB ARGUMENTS --json` and writes RESULTS/NAME.json: the command, the machine, the
-commit, and the whole outcome. Runs made before come from the cache. Losses do not depend on how
+commit, and the whole result. Runs made before come from the cache. Losses do not depend on how
 busy the machine is; seconds do.
 """
 

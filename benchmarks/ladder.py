@@ -1,4 +1,5 @@
-"""What each rung of the recipe's ladder is worth: in bits per byte, and in time to the same loss.
+"""What each rung of the recipe's ablations is worth: in bits per byte, and in time to the same
+loss.
 
 Fewer bits at the end are turned into time by the recipe's own curve over its passes: a rung that
 ends where the recipe would after p passes of n needs n / p as many passes for the same loss, each
@@ -62,7 +63,7 @@ FURTHEST = 3.0
 
 def times_as_long(row: Row, points: list[tuple[float, float]]) -> tuple[float, float, float] | None:
     """Time to the recipe's loss over the recipe's own: least, middle and most (95 %); None where
-    more passes hardly come so low, so that no time could be told."""
+    more passes hardly come so low, so that no time could be determined."""
     _, gains, share = row
     mean = estimate_mean(gains)
     low, high = mean.ci95 or (mean.value, mean.value)

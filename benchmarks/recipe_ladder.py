@@ -6,7 +6,7 @@
 
 Each rung is the recipe with one change, on the first 200,000 bytes of each text, with a network and
 steps of a quarter of the guide's: small enough for three seeds on three texts. Seeds share initial
-weights, order of the data and held-out text, so differences are paired. `passes …` are the recipe
+weights, order of the data and validation text, so differences are paired. `passes …` are the recipe
 itself made shorter or longer: they tell how many passes a difference is worth. Each run adds a line
 to RESULTS/ladder.jsonl; what is there is not run again. The loss does not depend on how busy the
 machine is; the time of a step does, so it is the tenth percentile of a run, and compared between
@@ -60,7 +60,7 @@ class Variant:
     settings: dict[str, Any] = field(default_factory=dict)
     constants: dict[tuple[Any, str], Any] = field(default_factory=dict)
     averaged: float = 0.0
-    """Share of the run, at its end, over which the weights that are judged are averaged."""
+    """Fraction of the run, at its end, over which the weights that are judged are averaged."""
     begun: Callable[[TrainingRun], None] = lambda job: None
     """What is done before the first step."""
 
@@ -296,7 +296,7 @@ def trained(job: TrainingRun, averaged: float) -> tuple[list[Any], dict[str, Ten
 
 
 def run(ablation: Ablation, variant: Variant, text: Path, seed: int) -> dict[str, object]:
-    """The held-out bits per byte after each pass, and what a step took."""
+    """The validation bits per byte after each pass, and what a step took."""
     with changed(ablation.constants_of(variant)):
         job = begun(ablation, variant, text, seed)
         records, mean = trained(job, variant.averaged)

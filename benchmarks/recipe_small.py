@@ -30,7 +30,7 @@ SIZES = {
 
 
 def run(text: Path, name: str, arm: str, seed: int) -> dict[str, object]:
-    """The held-out bits per byte of each epoch of one run."""
+    """The validation bits per byte of each epoch of one run."""
     keys = dict(pair.split("=") for pair in arm.split(","))
     torch.set_num_threads(1)
     job = create_run(

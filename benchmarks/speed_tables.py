@@ -26,7 +26,7 @@ def by_machine(name: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def tokens() -> str:
-    """Tokens a second of each contestant."""
+    """Tokens a second of each arm."""
     rows = [
         [
             machine, r["size"], r["contestant"], str(r["rounds"]), f"{r['tokens_per_second']:,}",

@@ -141,7 +141,7 @@ def presets() -> str:
 
 
 def curves() -> str:
-    """Epoch by epoch, the guide's line and the held-out loss."""
+    """Epoch by epoch, the guide's line and the validation loss."""
     head = ["epoch", "training loss", "training accuracy", "validation loss", "validation accuracy",
             "bits per byte"]  # fmt: skip
     parts = []

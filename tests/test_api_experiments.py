@@ -1,4 +1,4 @@
-"""The experiments from Python: told, kept, and quiet where that is asked for, as the verbs are."""
+"""The experiments from Python: shown, kept, and quiet where that is requested, as the verbs are."""
 
 from __future__ import annotations
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,3 +62,39 @@ def test_no_name_is_banned_beyond_the_exceptions() -> None:
     names = banned_names()
     assert names - exceptions == set(), "rename these; docs/glossary.md has the word"
     assert exceptions - names == set(), "these are gone: take them off the list"
+
+
+def read_banned_phrases() -> set[str]:
+    """The first column of the table under "Banned in text"."""
+    page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    section = page.split("## Banned in text", 1)[1].split("\n## ", 1)[0]
+    return set(re.findall(r"^\| ([a-z -]+) \|", section, re.MULTILINE)) - {"phrase"}
+
+
+def banned_phrases_in(source: str, phrases: set[str]) -> set[str]:
+    """Phrases that the docstrings, comments, and other strings of `source` contain."""
+    # Python 3.12 cuts an f-string into tokens of its own.
+    kinds = (tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", -1))
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    texts = (re.sub(r"`[^`\n]*`", "", t.string) for t in tokens if t.type in kinds)
+    words = " ".join("\n".join(texts).lower().split())
+    pattern = r"(?<![\w./_-])(?:" + "|".join(map(re.escape, sorted(phrases))) + r")(?![\w_-])"
+    return set(re.findall(pattern, words))
+
+
+def test_text_check_notices_a_banned_phrase() -> None:
+    source = '"""Learned by\n    heart."""\nx = f"the remedy of {x}"  # not `rescue`: lanes'
+    phrases = {"by heart", "remedy", "rescue", "lanes"}
+    assert phrases <= read_banned_phrases()
+    assert banned_phrases_in(source, phrases) == {"by heart", "remedy", "lanes"}
+
+
+def test_no_text_in_the_code_has_a_banned_phrase() -> None:
+    phrases = read_banned_phrases()
+    texts = {p: p.read_text(encoding="utf-8") for p in sorted((ROOT / "src").rglob("*.py"))}
+    banned = {
+        path.relative_to(ROOT).as_posix(): words
+        for path, text in texts.items()
+        if (words := banned_phrases_in(text, phrases))
+    }
+    assert not banned, "write these as docs/glossary.md has them"

@@ -1,4 +1,4 @@
-"""The plan of the house, held against the code: light imports, layers, sizes, names."""
+"""The plan of the package, held against the code: light imports, layers, sizes, names."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_every_public_name_resolves() -> None:
     assert not modules & set(descend.__all__)
 
 
-def test_each_room_imports_only_from_rooms_below_it() -> None:
+def test_each_package_imports_only_from_packages_below_it() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()",
          "--no-cache"],
@@ -120,8 +120,8 @@ def test_architecture_page_table_matches_import_layers() -> None:
     assert re.findall(r"^\| *`(descend\.\w+)`", page, re.MULTILINE) == layers()
 
 
-def test_every_room_is_in_the_contract() -> None:
-    # The package itself, its version and `python -m descend` are no rooms.
+def test_every_package_is_in_the_contract() -> None:
+    # The package itself, its version and `python -m descend` are no layers.
     apart = {"__init__", "__main__", "version", "py", "__pycache__"}
     there = {p.stem for p in (ROOT / "src" / "descend").iterdir()} - apart
     assert there == {layer.removeprefix("descend.") for layer in layers()}

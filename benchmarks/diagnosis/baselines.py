@@ -1,8 +1,8 @@
 """Other ways to a verdict, re-expressed for language models and given the same record.
 
 Rules are those that the tools publish, their thresholds as published where they carry over, or
-tuned on development; accuracy becomes the share of the way from guessing (ln V) to nought that the
-loss has come. What a symptom means is mapped to the nearest of our causes, as each tool's own
+tuned on development; accuracy becomes the fraction of the way from guessing (ln V) to nought that
+the loss has come. What a symptom means is mapped to the nearest of our causes, as each tool's own
 advice words it.
 """
 

@@ -1,4 +1,4 @@
-"""How often verdicts are right that are stated with some confidence, and maps that would mend it.
+"""How often verdicts are right that are stated with some confidence, and maps that would fix it.
 
     python benchmarks/diagnosis/calibrate.py RESULTS
 

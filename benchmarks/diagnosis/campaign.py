@@ -37,13 +37,13 @@ BYTES_PER_PIECE = 2.0
 CONFIRMED = 3
 """Best treatments of a case that are given more seeds."""
 NEAR = 0.7
-"""Share of the best gain that a treatment must have shown to be given them."""
+"""Fraction of the best gain that a treatment must have shown to be given them."""
 SEEDS = 3
 DIVERGED_LOSS = 99.0
 """Bits per byte of a run that could not be made."""
 
 
-def arm(case: Case, texts: Path, seed: int) -> TrialSpec:
+def make_spec(case: Case, texts: Path, seed: int) -> TrialSpec:
     """The trial of a case; `seed` 0 is the case's own."""
     values = config_values(case, texts)
     values["seed"] += 7919 * seed
@@ -55,7 +55,7 @@ def arm(case: Case, texts: Path, seed: int) -> TrialSpec:
 
 
 def row(case: Case, treatment: Treatment | None, seed: int, result: TrialResult) -> Trained:
-    """What an outcome says, as a line of the table."""
+    """What a result says, as a line of the table."""
     best = min(result.curve, key=lambda p: p.bits_per_byte, default=None)
     return Trained(
         case=case.name, treatment=treatment.label if treatment else "",
@@ -102,7 +102,7 @@ Work = tuple[Case, Case, Treatment | None, int]
 def to_do(chosen: list[Case], rows: list[Trained], confirm: bool) -> Iterator[Work]:
     """Case, what is run, the treatment that made it, seed: all that `rows` lacks, in order.
 
-    `rows` may grow on the way: a stronger treatment is asked for once the weaker one has gained.
+    `rows` may grow on the way: a stronger treatment is requested once the weaker one has gained.
     """
     for case in chosen:
         for seed in range(1, SEEDS) if confirm else (0,):
@@ -119,12 +119,13 @@ def to_do(chosen: list[Case], rows: list[Trained], confirm: bool) -> Iterator[Wo
 
 
 def complete(case: Case, rows: list[Trained]) -> bool:
-    """Whether every treatment of `case` was tried that is asked for."""
+    """Whether every treatment of `case` was tried that is requested."""
     return next(to_do([case], rows, confirm=False), None) is None
 
 
 def gains_of(case: Case, rows: list[Trained]) -> dict[str, float]:
-    """Share of the control's loss that each treatment of `case` gained with the case's own seed."""
+    """Fraction of the control's loss that each treatment of `case` gained with the case's own
+    seed."""
     own = {r.treatment: r.best for r in rows if r.case == case.name and r.seed == 0}
     control = own.pop("", None)
     if control is None:
@@ -182,7 +183,7 @@ def main() -> None:
         if time.monotonic() - began > chosen.seconds:
             break
         try:
-            result = run_trial(arm(treated, chosen.texts, seed))
+            result = run_trial(make_spec(treated, chosen.texts, seed))
         except DescendError as problem:
             print(f"{case.name}, {treatment}: {problem}", file=sys.stderr, flush=True)
             rows.append(refused(case, treatment, seed))

@@ -1,9 +1,9 @@
 """The texts of the planted-fault benchmark: made here, or read from this Python's own library.
 
 A corpus is one file: its last block is held out, so that variants of it (less text, doubled text)
-can be judged on the same held-out bytes. Synthetic ones have a floor that is known exactly.
-`development` corpora may be looked at while the doctor is built; `sealed` ones only to report.
-All from `hidden` to `novel` were sealed until the doctor had been asked about them once.
+can be judged on the same validation bytes. Synthetic ones have a floor that is known exactly.
+`development` corpora may be looked at while the diagnosis is built; `sealed` ones only to report.
+All from `hidden` to `novel` were sealed until the diagnosis had been asked about them once.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ NOISE = {"chain": 0.05, "recall": 0.4, "words": 0.05, "hidden": 0.02, "lexicon":
          "markov": 0.05, "echo": 0.3, "triads": 0.05, "far": 0.3, "veiled": 0.02}  # fmt: skip
 HIGH_NOISE = {"chain": 0.8, "recall": 0.95, "words": 0.9, "hidden": 0.8, "lexicon": 1.0,
               "markov": 0.8, "echo": 0.95, "triads": 0.8, "far": 0.95, "veiled": 0.8}  # fmt: skip
-"""Share of symbols drawn at random, plainly and in the `noisy` variant."""
+"""Fraction of symbols drawn at random, plainly and in the `noisy` variant."""
 MILD, EXTREME = 0.75, 2.0
 """Times `HIGH_NOISE`, at most all, in the variants `noisy_mild` and `noisy_extreme`."""
 COPIES = {"doubled_mild": 2, "doubled": 8, "doubled_extreme": 32}
 """How often the text of a variant stands in it, part of another copy included."""
 SHIFTED = {"shifted_mild": 1 / 3, "shifted_half": 1 / 2, "shifted": 1.0}
-"""Share of the held-out text that is of the other corpus."""
+"""Fraction of the validation text that is of the other corpus."""
 LEAKING = {"leaking_mild": 1 / 5, "leaking": 1.0}
-"""Share of the held-out text that stands in training, word for word."""
+"""Fraction of the validation text that stands in training, word for word."""
 EDITED = 8
 """In the variant `leaking_edited` all of it stands there, with one word in so many changed."""
 
@@ -62,14 +62,14 @@ class Corpus:
     tokenizer: str
     train_bytes: int
     text: Callable[[float, Path], str]
-    """Of a share of noise and the folder where files of text lie."""
+    """Of a fraction of noise and the folder where files of text lie."""
     other: str
     """The corpus whose text is held out where a shift of distribution is planted."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One file made of a corpus. Held-out bytes are the same for every `share` and `kind` but
+    """One file made of a corpus. Validation bytes are the same for every `share` and `kind` but
     `shifted` and `noisy`."""
 
     corpus: str
@@ -228,7 +228,7 @@ def corpus(name: str) -> Corpus:
 
 
 def sizes(variant: Variant) -> tuple[int, int]:
-    """Bytes of training and held-out text."""
+    """Bytes of training and validation text."""
     train = round(corpus(variant.corpus).train_bytes * variant.share)
     return train, min(variant.validation_bytes or corpus(variant.corpus).train_bytes // 3, train)
 

@@ -3,10 +3,10 @@
     python benchmarks/diagnosis/diagnose_cases.py RESULTS TEXTS FOLDERS [--sealed] [--only WORD]
         [--proof SECONDS] [--seconds N]
 
-Appends to RESULTS/verdicts-development.jsonl (or -sealed). The doctor reads signals alone, or with
-`--proof` races trials for so many seconds a case; both are readers. The advice of the doctor with
-proof is followed (all that `descend train --from-run RUN --apply-fix` would change), and the
-outcome goes into the table of runs as the treatment `advice`. Trials that are kept from before cost
+Appends to RESULTS/verdicts-development.jsonl (or -sealed). The diagnosis reads signals alone, or
+with `--proof` runs trials for so many seconds a case; both are readers. The advice of the diagnosis
+with proof is followed (all that `descend train --from-run RUN --apply-fix` would change), and the
+result goes into the table of runs as the treatment `advice`. Trials that are kept from before cost
 it no time: ask with DESCEND_CACHE_DIR at an empty folder.
 """
 
@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from campaign import arm, complete, in_turn, named, row
+from campaign import complete, in_turn, make_spec, named, row
 from cases import Case, cases, config_values
 from record import read_record
 from table import Diagnosed, Trained, append, half_named, read
@@ -76,8 +76,8 @@ class _OwnTime:
 
 
 def diagnose_case(case: Case, folder: Path, proof: float) -> tuple[Diagnosed, Diagnosis]:
-    """The doctor's verdict; `proof`: seconds of trials, 0 for none."""
-    # Of this process: a machine that is stopped now and then must not cost the doctor its trials.
+    """The diagnosis's verdict; `proof`: seconds of trials, 0 for none."""
+    # Of this process: a machine that pauses must not cost the diagnosis its trials.
     # They run in this process where it may use one core only.
     for module in (consultation, trial_budget):
         module.time = _OwnTime  # type: ignore[attr-defined]
@@ -106,7 +106,7 @@ def follow(case: Case, recommended_config: dict[str, Any], texts: Path) -> Train
         return None
     treated = replace(case, values=case.values | recommended_config)
     try:
-        trial_result = run_trial(arm(treated, texts, 0))
+        trial_result = run_trial(make_spec(treated, texts, 0))
     except DescendError as problem:
         print(f"{case.name}: the advice {recommended_config} fails: {problem}", file=sys.stderr)
         return None

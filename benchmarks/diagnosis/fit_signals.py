@@ -1,11 +1,11 @@
-"""What each reading is worth as evidence: weights of expectations, by maximum likelihood.
+"""What each measurement is worth as evidence: weights of expectations, by maximum likelihood.
 
     python benchmarks/diagnosis/fit_signals.py RESULTS FOLDERS MEASUREMENTS
 
-Of every labelled development case the readings are taken (kept in the file MEASUREMENTS), and the
-log-odds of all causes turned into probabilities as `descend diagnose --no-trials` does. Weights are
-changed to make what is true likely, held near those that stand in `diagnosis/causes/`; how near is
-chosen by leaving out one corpus at a time. Prints that, and the weights.
+Of every labelled development case the measurements are taken (kept in the file MEASUREMENTS), and
+the log-odds of all causes turned into probabilities as `descend diagnose --no-trials` does. Weights
+are changed to make what is true likely, held near those that stand in `diagnosis/causes/`; how near
+is chosen by leaving out one corpus at a time. Prints that, and the weights.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The two log doctors that can be installed, asked about the same runs.
+"""The two log checkers that can be installed, asked about the same runs.
 
     python -m venv OTHER && OTHER/bin/pip install runmedic==0.1.1 trainproof==0.22.0
     python benchmarks/diagnosis/log_tools.py RESULTS FOLDERS OTHER/bin [--sealed]
 
-Each is given what it reads: a CSV of step, loss, held-out loss, rate and gradient norm. Its first
+Each is given what it reads: a CSV of step, loss, validation loss, rate and gradient norm. Its first
 finding above a remark is mapped to the nearest of our causes; no finding is `healthy`.
 """
 

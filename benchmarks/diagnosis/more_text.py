@@ -4,8 +4,8 @@
 
 For development cases of plain text that is read at least twice: the run with a quarter, half and
 three quarters of its text (bits per byte, as many steps), the treatment `more text` from the table
-of runs, and the readings of the run folder that may tell beforehand. Appends to
-RESULTS/more_text.jsonl, and says of all that stands there how often the doctor's estimate tells
+of runs, and the measurements of the run folder that may tell beforehand. Appends to
+RESULTS/more_text.jsonl, and says of all that stands there how often the diagnosis's estimate tells
 whether more text gains `WORTH_BUYING`, with its bound and without, and by the curve over
 fractions of the text; and of the runs that turned far upwards how much of what more text gained it
 foretells, by the least that these gain and without.
@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 import msgspec
-from campaign import arm
+from campaign import make_spec
 from cases import Case, cases
 from diagnose_cases import run_folder
 from table import Trained, read
@@ -80,7 +80,7 @@ def chosen(rows: list[Trained]) -> list[Case]:
 def measured(case: Case, rows: list[Trained], texts: Path, folders: Path) -> Texts:
     """All of one case."""
     own = {r.treatment: r for r in rows if r.case == case.name and r.seed == 0}
-    as_it_is = arm(case, texts, 0)
+    as_it_is = make_spec(case, texts, 0)
     open_length = {"epoch": None, "max_steps": None}
     less = [
         best_validation_point(
@@ -108,7 +108,8 @@ def measured(case: Case, rows: list[Trained], texts: Path, folders: Path) -> Tex
 
 
 def predict_gain(row: Texts, *, bounded: bool) -> float:
-    """Share of the loss that the doctor expects of more text, from the trial with half of it."""
+    """Fraction of the loss that the diagnosis expects of more text, from the trial with half of
+    it."""
     half = row.less[SHARES.index(0.5)] / row.control - 1
     max_gain = (
         max_inverse_effect_nats(_read_measurements(row)) or 0.0
@@ -118,15 +119,15 @@ def predict_gain(row: Texts, *, bounded: bool) -> float:
 
 
 def predict_gain_by_curve(row: Texts) -> float:
-    """Share of the loss expected by the curve over a quarter, half, and all of the text: a doubling
-    gains as much of the one before as that did."""
+    """Fraction of the loss expected by the curve over a quarter, half, and all of the text: a
+    doubling gains as much of the one before as that did."""
     quarter, half = row.less[SHARES.index(0.25)], row.less[SHARES.index(0.5)]
     last, before = half - row.control, quarter - half
     return last * min(max(last / before, 0.0), 1.0) / row.control if before > 0 else 0.0
 
 
 def predict_min_gain(row: Texts) -> float:
-    """Share of the loss that it expects at least."""
+    """Fraction of the loss that it expects at least."""
     return (
         min_inverse_effect_nats(row.epochs, _read_measurements(row)) / row.measured_validation_loss
     )

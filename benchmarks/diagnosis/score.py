@@ -32,7 +32,8 @@ REPAIRED = 0.02
 IN_THE_TEXT = {"too_little_data", "duplicate_data", "data_leakage", "distribution_shift"}
 """Causes of which no setting rids a run."""
 RANDOM_TRIES = 4
-"""Remedies that random search may try: about what the doctor's first race tries."""
+"""Treatments that random search may try: about what the first trial series of the diagnosis
+tries."""
 
 MORE_TEXT = "too_little_data"
 """Cause whose treatment is no setting."""
@@ -70,7 +71,7 @@ def label_of(truth: Truth) -> str:
 
 
 def false_alarms(pairs: Sequence[Scored]) -> float | None:
-    """Share of the healthy that were given a cause, other than one that may be true."""
+    """Fraction of the healthy that were given a cause, other than one that may be true."""
     healthy = [(truth, said) for truth, said in pairs if not truth.causes]
     none = {"healthy", "unknown", "noise_floor"}
     alarms = [s for t, s in healthy if s.verdict not in none | t.accepted]
@@ -163,7 +164,7 @@ def repair(
     try `RANDOM_TRIES` full runs; or as many as take so long, or all there are; or that without
     more text, which no advice can bring. A fault that got no advice counts as not repaired; one
     that ends within `REPAIRED` of its twin as it is has nothing to repair, and is left out.
-    `gap_closed`: median share of the way from the faulty run's loss to its twin's.
+    `gap_closed`: median fraction of the way from the faulty run's loss to its twin's.
     """
     advised = {r.case: r.best for r in rows if r.treatment == ADVICE}
     losses: dict[str, list[tuple[float, str]]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""How foreign the held-out text of every development corpus reads, by pieces and by bytes.
+"""How foreign the validation text of every development corpus reads, by pieces and by bytes.
 
     python benchmarks/diagnosis/shifts.py RESULTS TEXTS FOLDERS
 

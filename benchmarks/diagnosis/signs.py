@@ -38,17 +38,17 @@ class Signs(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     uphill: int
     """Of the tenths of the curve, how many lie above the one before."""
     progress: float
-    """Share of the way from guessing to nought that the held-out loss has come at its end."""
+    """Fraction of the way from guessing to nought that the validation loss has come at its end."""
     over_training: float
-    """Held-out loss over training loss at the end."""
+    """Validation loss over training loss at the end."""
     rise: float
-    """Held-out loss at the end above its lowest, as a share of it."""
+    """Validation loss at the end above its lowest, as a fraction of it."""
     turned: bool
-    """In the last epoch held-out loss rose while training loss fell."""
+    """In the last epoch validation loss rose while training loss fell."""
     over_unigram: float
-    """Held-out loss at the end over what token frequencies reach."""
+    """Validation loss at the end over what token frequencies reach."""
     jitter: float
-    """Spread of the loss around the means of the tenths, as a share of it."""
+    """Spread of the loss around the means of the tenths, as a fraction of it."""
     norm: float
     """Median norm of the gradient."""
     highest_norm: float

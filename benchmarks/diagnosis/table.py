@@ -26,7 +26,7 @@ MAX_RANKED = 3
 
 
 class Trained(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of a case, treated or not. Bits per byte of held-out text, so that runs with other
+    """One run of a case, treated or not. Bits per byte of validation text, so that runs with other
     tokenizers can be compared; `best` of the evaluations during the run, `end` at the last step.
     What has a default is in no compact table."""
 
@@ -41,7 +41,7 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
     diverged_step: int | None
     end: float | None = None
     best_at: float | None = None
-    """Share of the run at which the best evaluation was made."""
+    """Fraction of the run at which the best evaluation was made."""
     nats_per_token: float | None = None
     tokens: int | None = None
     seconds: float | None = None

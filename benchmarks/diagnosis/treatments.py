@@ -1,8 +1,8 @@
 """Every factor's treatment, to be tried on every case: what is really wrong with it.
 
 All at equal tokens (equal passes over equal text), but for more epochs; a larger model costs time.
-Two factors cannot be verified by a gain on held-out text, since what is wrong is that text itself:
-leakage and distribution shift. They are true by construction.
+Two factors cannot be verified by a gain on validation text, since what is wrong is that text
+itself: leakage and distribution shift. They are true by construction.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ BY_CONSTRUCTION = ("data_leakage", "distribution_shift", "duplicate_data", "dive
 
 @dataclass(frozen=True)
 class Treatment:
-    """A change that mends one cause. `buys`: it costs training time or text."""
+    """A change that addresses one cause. `buys`: it costs training time or text."""
 
     cause: str
     label: str

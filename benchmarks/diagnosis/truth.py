@@ -17,14 +17,14 @@ from table import Trained
 from treatments import BY_CONSTRUCTION, TREATMENTS
 
 WORTH = 0.01
-"""Share of the loss that a treatment must gain at equal tokens."""
+"""Fraction of the loss that a treatment must gain at equal tokens."""
 WORTH_BUYING = 0.03
 """The same where the treatment doubles training time or text: nearly every run gains a little
 then."""
 NOISE = 3.0
 """Standard deviations of paired differences between seeds that a gain must exceed."""
 AS_GOOD = 0.1
-"""Share of the best gain by which another may fall short and still be in the truth set."""
+"""Fraction of the best gain by which another may fall short and still be in the truth set."""
 PRICE = 0.8
 """What a gain that doubles training time or text is worth beside one that costs nothing. Whoever
 follows the free treatment first is right too, if it gains nearly that much."""
@@ -41,7 +41,7 @@ BUYS = {r.cause for r in TREATMENTS if r.buys}
 
 @dataclass(frozen=True)
 class Truth:
-    """`gains`: by cause the best treatment's share of the control's loss; no `causes`: healthy.
+    """`gains`: by cause the best treatment's fraction of the control's loss; no `causes`: healthy.
     `ambiguous`: what the trials do not tell from `causes`, by one standard error: causes whose gain
     is worth having but within noise, or `healthy` where the best gain only just is."""
 

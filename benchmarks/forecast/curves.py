@@ -42,12 +42,12 @@ def load(file: Path) -> list[dict[str, Any]]:
 
 def whole_case(record: dict[str, Any], training_error: float) -> Case:
     """A run of which everything was seen: for learning, not for forecasting."""
-    run, way = record["runs"][0], way_for(record, 0)
+    run, trajectory = record["runs"][0], trajectory_of(record, 0)
     spans = spans_of(run)
     return Case(
         number=record["number"], corpus=record["corpus"], features=build_features(record),
-        observed=_see(record, way, spans, run["epochs"], training_error),
-        ahead=way.points_at(np.array([float(run["steps"])])), truth=np.array([0.0]),
+        observed=_see(record, trajectory, spans, run["epochs"], training_error),
+        ahead=trajectory.points_at(np.array([float(run["steps"])])), truth=np.array([0.0]),
         accuracy=np.array([0.0]), observed_accuracy=None, spans=spans,
         validation_steps=np.array([]), steps=run["steps"], epochs=len(run["epochs"]),
     )  # fmt: skip
@@ -56,7 +56,7 @@ def whole_case(record: dict[str, Any], training_error: float) -> Case:
 def case_of(record: dict[str, Any], share: float, training_error: float) -> Case | None:
     """The first `share` of a run as seen; None if nothing comes after."""
     run = record["runs"][0]
-    way, features = way_for(record, 0), build_features(record)
+    trajectory, features = trajectory_of(record, 0), build_features(record)
     cut = int(run["steps"] * share)
     spans = spans_of(run).until(cut)
     done = [e for e in run["epochs"] if e["step"] <= cut]
@@ -65,8 +65,8 @@ def case_of(record: dict[str, Any], share: float, training_error: float) -> Case
         return None
     return Case(
         number=record["number"], corpus=record["corpus"], features=features,
-        observed=_see(record, way, spans, done, training_error),
-        ahead=way.points_at(np.array([float(e["step"]) for e in ahead])),
+        observed=_see(record, trajectory, spans, done, training_error),
+        ahead=trajectory.points_at(np.array([float(e["step"]) for e in ahead])),
         truth=np.array([e["validation_loss"] for e in ahead]),
         accuracy=np.array([e["validation_accuracy"] for e in ahead]),
         observed_accuracy=done[-1]["validation_accuracy"] if done else None,
@@ -80,14 +80,14 @@ def further_case(record: dict[str, Any], training_error: float) -> Case | None:
     if len(record["runs"]) < 2:
         return None
     run, more = record["runs"]
-    way = way_for(record, 0)
+    trajectory = trajectory_of(record, 0)
     best = min(run["epochs"], key=lambda e: e["validation_loss"])
-    at = way.points_at(np.array([float(best["step"])]))
-    on = way_for(record, 1, (float(at.trained[0]), float(at.epochs[0])))
+    at = trajectory.points_at(np.array([float(best["step"])]))
+    on = trajectory_of(record, 1, (float(at.trained[0]), float(at.epochs[0])))
     spans = spans_of(run)
     return Case(
         number=record["number"], corpus=record["corpus"], features=build_features(record),
-        observed=_see(record, way, spans, run["epochs"], training_error),
+        observed=_see(record, trajectory, spans, run["epochs"], training_error),
         ahead=on.points_at(np.array([float(e["step"]) for e in more["epochs"]])),
         truth=np.array([e["validation_loss"] for e in more["epochs"]]),
         accuracy=np.array([e["validation_accuracy"] for e in more["epochs"]]),
@@ -112,10 +112,10 @@ def build_features(record: dict[str, Any]) -> RunFeatures:
     )
 
 
-def way_for(
+def trajectory_of(
     record: dict[str, Any], index: int, before: tuple[float, float] = (0.0, 0.0)
 ) -> Trajectory:
-    """The way of the run, or (1) of its continuation."""
+    """The trajectory of the run, or (1) of its continuation."""
     run = record["runs"][index]
     config = make_config(record["config"] | {"epoch": run["epochs_planned"]})
     per_step = run["tokens_per_step"]
@@ -130,11 +130,11 @@ def spans_of(run: dict[str, Any]) -> LossSpans:
 
 
 def _see(
-    record: dict[str, Any], way: Trajectory, spans: LossSpans, epochs: list[dict[str, Any]],
+    record: dict[str, Any], trajectory: Trajectory, spans: LossSpans, epochs: list[dict[str, Any]],
     training_error: float,
 ) -> ObservedCurve:  # fmt: skip
     return observe(
-        way, spans, np.array([float(e["step"]) for e in epochs]),
+        trajectory, spans, np.array([float(e["step"]) for e in epochs]),
         np.array([e["validation_loss"] for e in epochs]),
         start=spans_of(record["runs"][0]).losses[0], scale=record["ngram_baselines"]["unigram"],
         training_error=training_error,

@@ -3,9 +3,9 @@
     python benchmarks/forecast/errors.py CURVES OUT
 
 The two errors that `fit.py` holds (of a validation loss, of a training loss) say how much each
-counts against the belief. Each pair is cross-validated within CURVES, in three divisions into
+counts against the prior. Each pair is cross-validated within CURVES, in three divisions into
 folds: the order of the file and two drawn. Writes OUT/errors.md: the median error of the forecast
-as a share of the loss, mean over the divisions, and how the error of a run (at most `MOST`)
+as a fraction of the loss, mean over the divisions, and how the error of a run (at most `MOST`)
 differs from that with the first pair, with a standard error over runs, in points.
 """
 

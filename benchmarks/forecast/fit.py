@@ -1,10 +1,10 @@
-"""Fits the belief that `descend forecast` begins with to recorded runs.
+"""Fits the prior that `descend forecast` begins with to recorded runs.
 
-    python benchmarks/forecast/fit.py CURVES BELIEF
+    python benchmarks/forecast/fit.py CURVES PRIOR
 
-An expectation-maximisation: each run is explained by the formula under the present belief, then the
-belief becomes what its explanations have in common. How far intervals must be widened comes from
-forecasts of each run by a belief learned without it (`cross`), which `score.py` scores.
+An expectation-maximisation: each run is explained by the formula under the present prior, then the
+prior becomes what its explanations have in common. How far intervals must be widened comes from
+forecasts of each run by a prior learned without it (`cross`), which `score.py` scores.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ WORTH_COUNTING = 0.02
 
 @dataclass(frozen=True)
 class Forecast:
-    """A forecast of the end of a case by a belief learned without it, not yet widened."""
+    """A forecast of the end of a case by a prior learned without it, not yet widened."""
 
     fold: int
     share: float
@@ -73,7 +73,7 @@ def make_first_prior() -> CurvePrior:
 
 
 def learn(records: list[dict[str, Any]]) -> CurvePrior:
-    """The belief that explains whole runs best."""
+    """The prior that explains whole runs best."""
     prior = make_first_prior()
     cases = [whole_case(r, TRAINING_ERROR) for r in records]
     X = np.stack([c.features.features() for c in cases])
@@ -113,7 +113,7 @@ def forecast(case: Case, prior: CurvePrior) -> tuple[float, float, float]:
 
 
 def cross(records: list[dict[str, Any]]) -> list[Forecast]:
-    """Forecasts of each run by a belief learned without it."""
+    """Forecasts of each run by a prior learned without it."""
     rows = []
     for fold in range(FOLDS):
         prior = learn([r for i, r in enumerate(records) if i % FOLDS != fold])
@@ -123,7 +123,7 @@ def cross(records: list[dict[str, Any]]) -> list[Forecast]:
 
 
 def forecasts_of(record: dict[str, Any], prior: CurvePrior, fold: int) -> list[Forecast]:
-    """What `belief` says of a run of which so much was seen, each of `SHARES` and all of it."""
+    """What `prior` says of a run of which so much was seen, each of `SHARES` and all of it."""
     cases = [(s, case_of(record, s, TRAINING_ERROR)) for s in SHARES]
     cases.append((1.0, further_case(record, TRAINING_ERROR)))
     return [Forecast(fold, s, c, *forecast(c, prior), prior) for s, c in cases if c]

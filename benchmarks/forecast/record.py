@@ -59,7 +59,7 @@ FIRST_SMALL, SMALL_FLOPS = 25, 1.2e10
 """The first runs were recorded with more time to do so; from this one on they are smaller."""
 
 FURTHER = 0.4
-"""Share of the runs that are trained further."""
+"""Fraction of the runs that are trained further."""
 
 MAX_STEPS, MIN_STEPS = 1200, 80
 
@@ -148,7 +148,7 @@ class Ready:
 
 
 def ready(drawn_config: RunConfig) -> Ready:
-    """As `training.job.new_job`, in one fixed way of computing: nothing is tried out."""
+    """As `training.job.new_job`, in one fixed execution: nothing is tried out."""
     store = tokenize_corpus(drawn_config)
     inputs = gather_step_inputs(drawn_config, store, choose_shape(drawn_config, store, None))
     execution = trial_execution(drawn_config)

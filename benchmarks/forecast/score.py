@@ -2,9 +2,9 @@
 
     python benchmarks/forecast/score.py CURVES OUT [FRESH]
 
-Each run of CURVES is forecast by a belief learned without it, its intervals widened as the runs of
+Each run of CURVES is forecast by a prior learned without it, its intervals widened as the runs of
 the other folds demanded. With FRESH, a second file of curves, its runs are forecast instead, by the
-belief learned from all of CURVES and widened as its folds demanded: they had no part in anything.
+prior learned from all of CURVES and widened as its folds demanded: they had no part in anything.
 Writes OUT/scores.json (a line a forecast) and OUT/summary.md: coverage of the 80 %
 interval and the error of the forecast beside that of two simpler ones, by share seen and by corpus,
 with 95 % intervals over runs.
@@ -34,14 +34,14 @@ points from running away."""
 
 
 def last_value(case: Case) -> float:
-    """The newest held-out loss, or before there is one the newest training loss."""
+    """The newest validation loss, or before there is one the newest training loss."""
     if len(case.observed.validation_losses):
         return float(case.observed.validation_losses[-1])
     return float(case.spans.losses[-max(1, len(case.spans.losses) // 20) :].mean())
 
 
 def power_law(case: Case, end: float) -> float:
-    """E + A t^-a through the held-out losses if there are three, else through the training losses
+    """E + A t^-a through the validation losses if there are three, else through the training losses
     after the first tenth."""
     if len(case.validation_steps) >= 3:
         steps, losses = case.validation_steps, case.observed.validation_losses

@@ -7,7 +7,7 @@
 A part is one contestant on one text for so many seconds with one seed. It starts singly and adds
 one line to `--results` (benchmarks/results/improve/contest.jsonl); a part that stands there is not
 run again. The seconds are those of a child process from its start to its end, with an empty cache.
-Afterwards every model is judged by one function on the same held-out bytes of the text.
+Afterwards every model is judged by one function on the same validation bytes of the text.
 
     train          `descend train TEXT`; it takes its own time, whatever `--seconds` says
     train_minutes  `descend train TEXT --minutes M`
@@ -44,9 +44,9 @@ GPT_CONTESTANTS = ("nanogpt", "gpt2_trainer")
 CONTESTANTS = (*DESCEND_CONTESTANTS, *SEARCH_CONTESTANTS, *GPT_CONTESTANTS)
 PART_KEYS = ("contestant", "text", "bytes", "seconds", "seed", "set")
 OVERTIME_FRACTION, OVERTIME_SECONDS = 0.05, 10.0
-"""Over the time asked for: more than 5 %, or 10 s, is too late."""
+"""Over the time requested: more than 5 %, or 10 s, is too late."""
 MAX_TIMES = 4
-"""Times the seconds asked for, and two minutes more, after which a part is ended."""
+"""Times the seconds requested, and two minutes more, after which a part is ended."""
 
 
 def child_command(part: dict[str, Any], text: Path, folder: Path) -> list[str]:
@@ -143,7 +143,7 @@ def is_too_late(line: dict[str, Any]) -> bool:
 
 
 def format_table(lines: Sequence[dict[str, Any]]) -> str:
-    """Markdown: a row for each text and time, a column for each contestant; mean over seeds.
+    """Markdown: a row for each text and time, a column for each arm; mean over seeds.
 
     Of `gpt2_trainer` the best of its grid. Parts that took too long are marked with their seconds.
     """

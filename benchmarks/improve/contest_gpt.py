@@ -85,7 +85,7 @@ def step_seconds(network: GPT2LMHeadModel, tokens: np.ndarray, settings: dict[st
 
 
 def nanogpt_rate(progress: float, warmup: float, peak: float) -> float:
-    """The learning rate at a share of the run: linear warmup, then cosine to a tenth."""
+    """The learning rate at a fraction of the run: linear warmup, then cosine to a tenth."""
     if progress < warmup:
         return peak * progress / warmup
     fallen = 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))

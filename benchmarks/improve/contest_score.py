@@ -1,4 +1,4 @@
-"""The one judge of the contest: bits per byte of any contestant on the same held-out bytes."""
+"""The one judge of the contest: bits per byte of any contestant on the same validation bytes."""
 
 from __future__ import annotations
 

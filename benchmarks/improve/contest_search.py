@@ -3,7 +3,7 @@
     python benchmarks/improve/contest_search.py NAME TEXT SECONDS SEED FOLDER
 
 NAME: `search` (the package's own), `random_search`, or `tpe` (Optuna's TPE with its median pruner).
-A trial runs like those of `improve`: one thread, as many steps as its share of the time holds by
+A trial runs like those of `improve`: one thread, as many steps as its fraction of the time holds by
 the measured rates of this machine. The best configuration is trained into FOLDER.
 """
 

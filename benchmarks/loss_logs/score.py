@@ -126,7 +126,7 @@ def compare_positions(
     faults = []
     last = training[-1][0]
     expected = [answer["last_step"], answer["total_steps"], *answer["steps_also_right"]]
-    # The answers give the total in other units: the last step is the same share of it.
+    # The answers give the total in other units: the last step is the same fraction of it.
     scale = answer["last_step"] / answer["total_steps"]
     expected += [scale * total for total in answer["steps_also_right"]]
     if not any(abs(last - step) < 0.5 for step in expected):

@@ -33,7 +33,7 @@ BEFORE = {
     "size": (math.log(0.12), 0.7), "size_power": (math.log(0.34), 0.2),
     "text": (math.log(0.30), 0.7), "text_power": (math.log(0.30), 0.3),
     "passes": (math.log(4.0), 0.7), "batch": (0.0, 1.0), "vocabulary": (math.log(0.5), 1.0),
-    "rate_curve": (math.log(0.02), 1.0), "by_heart": (math.log(0.002), 1.0),
+    "rate_curve": (math.log(0.02), 1.0), "memorization": (math.log(0.002), 1.0),
     "best_rate": (math.log(0.001), 0.3), "rate_by_batch": (0.3, 0.3),
     "rate_by_width": (-0.3, 0.3), "context": (0.01, 0.02), "long_tokens": (0.0, 0.1),
     "less_noise": (0.0, 0.02),
@@ -41,11 +41,12 @@ BEFORE = {
 """Mean and standard deviation of each parameter."""
 
 SCATTER = 0.04
-"""Share of the loss by which a run is first thought to stray from the formula."""
+"""Fraction of the loss by which a run is first thought to stray from the formula."""
 
 NEAR = 0.05
-"""Share of the loss behind the best trial of a text and limit, at which a trial counts half: a plan
-has to tell good configurations from better ones, and how bad a bad one is need not be known."""
+"""Fraction of the loss behind the best trial of a text and limit, at which a trial counts half: a
+plan has to tell good configurations from better ones, and how bad a bad one is need not be
+known."""
 
 UNRIVALLED = 0.1
 """The same for runs that had no rivals: those of the forecast benchmark and of full size."""
@@ -127,7 +128,7 @@ def run_row(file: Path, hardness: dict[str, float]) -> dict[str, Any]:
 
 
 def behind(rows: list[dict[str, Any]]) -> Any:
-    """Share of the loss by which each trial is behind the best of its text and limit."""
+    """Fraction of the loss by which each trial is behind the best of its text and limit."""
     best: dict[tuple[str, float], float] = {}
     for r in rows:
         key = (r["corpus"], r["seconds"])

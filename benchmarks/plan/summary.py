@@ -66,7 +66,7 @@ def _key(values: dict[str, Any]) -> str:
 
 
 def outside(made: list[dict[str, Any]]) -> list[str]:
-    """The plans that ended outside the interval that was told."""
+    """The plans that ended outside the interval that was reported."""
     return [called(r) for r in made if not r["interval"][0] <= r["plan"] <= r["interval"][1]]
 
 

@@ -37,10 +37,10 @@ from descend.training.train_state import TrainState
 
 HERE = Path(__file__).parent
 EVALUATED_BYTES = 100_000
-"""Held-out text that every trial on a corpus is judged on: the same bytes for each vocabulary."""
+"""Validation text that every trial on a corpus is judged on: the same bytes for each vocabulary."""
 
 SPREAD_FROM, NUM_SECTIONS = 4, 16
-"""Times as many held-out tokens as bytes that are judged, from which they are taken from so many
+"""Times as many validation tokens as bytes that are judged, from which they are taken from so many
 places."""
 
 MAX_EVALUATIONS = 10
@@ -86,15 +86,15 @@ def trial(folder: Path, corpus: str, text: Path, values: dict[str, Any], seconds
 def run(config: RunConfig, shape: ModelShape, store: TokenStore, steps: int) -> list[Any]:
     """Judgments of a run of `steps`; a diverged one ends where it was last finite."""
     batches = BatchSampler(store.train, config.seq_len, config.batch_size, config.seed)
-    way = Execution("cpu", "bfloat16" if config.precision == "auto" else "float32", "matmul",
+    execution = Execution("cpu", "bfloat16" if config.precision == "auto" else "float32", "matmul",
                     torch.get_num_threads(), str(torch.__version__), cpu_name())  # fmt: skip
-    model = Transformer(shape, config.dropout_rate, way.attention)
+    model = Transformer(shape, config.dropout_rate, execution.attention)
     initialize(model, config.seed)
     model.token_dropout = config.token_dropout or 0.0
     model.train()
-    state = TrainState(model, make_optimizers(model, config), make_grad_scaler(way))
+    state = TrainState(model, make_optimizers(model, config), make_grad_scaler(execution))
     rate = make_lr_schedule(config, choose_warmup(config, steps), steps, batches.epoch_at_step)
-    inputs = StepInputs(config, way, batches)
+    inputs = StepInputs(config, execution, batches)
     ids = evaluation_tokens(store)
     epochs = batches.completed_epochs(steps)
     times = {steps} | {round(steps * (i + 1) / MAX_EVALUATIONS)
@@ -131,7 +131,7 @@ def judge(model: Transformer, ids: Any, store: TokenStore, config: RunConfig) ->
 
 
 def evaluation_tokens(store: TokenStore) -> Any:
-    """Held-out tokens that make `JUDGED_BYTES`: the first ones, or, of much more text, stretches
+    """Validation tokens that make `JUDGED_BYTES`: the first ones, or, of much more text, segments
     evenly spread over it, since one place of twenty megabytes may be tables and the next prose."""
     validation_ids = store.validation
     if len(validation_ids) <= SPREAD_FROM * EVALUATED_BYTES:

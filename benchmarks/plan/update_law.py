@@ -26,7 +26,7 @@ from corpora import REPORT_ONLY
 from descend.forecast.least_squares import minimize_squared_residuals
 from descend.planner.scaling_law import PARAMETERS, ScalingLaw, ScalingLawInput, bits_per_byte
 
-WIDER = {"passes": 4.0, "by_heart": 10.0}
+WIDER = {"passes": 4.0, "memorization": 10.0}
 """Times the prior's standard deviation of the parameters that the recipe changes."""
 
 RECIPE_BPE_DROPOUT = (0.0, 0.1)

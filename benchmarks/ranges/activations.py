@@ -4,8 +4,8 @@
 
 Two layers, 64 wide, context 64, 300 steps of 1,024 tokens of the embedded corpus `stories`; both
 architectures and optimizers, their usual rates times a factor, without rollback; read on 32
-held-out passages, the entropies on the first. Writes RESULTS/activations.json. (The committed file
-holds the largest score, not the largest in size: it was made before `sharpness` took sizes.)
+validation passages, the entropies on the first. Writes RESULTS/activations.json. (The committed
+file holds the largest score, not the largest in size: it was made before `sharpness` took sizes.)
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ RATES = {"muon": 0.001, "adamw": 0.003}
 FACTORS = (1, 1 / 30, 10, 30, 100)
 PASSAGES = 32
 LAST = 20
-"""Steps whose mean training loss is told."""
+"""Steps whose mean training loss is reported."""
 
 
 def row(architecture: str, optimizer: str, factor: float, folder: Path) -> dict[str, Any]:

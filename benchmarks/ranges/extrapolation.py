@@ -4,7 +4,7 @@
 
 CURVES: files of recorded runs, as in benchmarks/results/forecast. Of each run whose rate stood at
 its peak for a while, half of that part is seen; the truth is the mean training loss of the last
-twentieth of it, where the law is asked for. Nothing is trained. Writes RESULTS/extrapolation.json:
+twentieth of it, where the law is requested. Nothing is trained. Writes RESULTS/extrapolation.json:
 a line a run, and before them how many truths lay in their 95 % interval, and the median error in
 nats of
 the law and of taking the newest loss for it.

@@ -1,9 +1,9 @@
-"""How soon the presets' networks, and a small one at three rates, know random tokens by heart.
+"""How soon the presets' networks, and a small one at three rates, memorize random tokens.
 
     python benchmarks/ranges/memorization.py RESULTS
 
 Each is trained for some steps on the embedded corpus `python`, only so that there is a run, which
-the probe of `descend diagnose` is then asked of. Writes RESULTS/memorization.json; seconds are of
+the probe of `descend diagnose` is then run on. Writes RESULTS/memorization.json; seconds are of
 one thread of the machine it ran on, beside whatever else ran there.
 """
 
@@ -39,13 +39,13 @@ SHORT = {"corpus_dir": "python", "max_steps": 20, "epoch": 1, "precision": "floa
 def row(name: str, folder: Path) -> dict[str, Any]:
     """One network: the loss it came to, in how many updates, in what time."""
     run(CASES[name] | SHORT | {"save_dir": str(folder)})
-    case = load_run_context(folder)
+    context = load_run_context(folder)
     began = time.monotonic()
-    measurements, notes = check_memorization(case, math.inf)
+    measurements, notes = check_memorization(context, math.inf)
     loss, steps = measurements.get("memorization_loss"), measurements.get("memorization_steps")
     return {
-        "case": name, "learning_rate": max(s.learning_rate for s in case.steps),
-        "vocab_size": case.shape.vocab_size, "seq_len": case.config.seq_len,
+        "case": name, "learning_rate": max(s.learning_rate for s in context.steps),
+        "vocab_size": context.shape.vocab_size, "seq_len": context.config.seq_len,
         "loss": loss and round(loss.value, 3), "steps": steps and int(steps.value),
         "notes": notes, "seconds": round(time.monotonic() - began, 1),
     }  # fmt: skip

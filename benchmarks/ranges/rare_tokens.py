@@ -32,7 +32,7 @@ WINDOWS = 200
 
 
 def row(size: int, folder: Path) -> dict[str, float]:
-    """One vocabulary: what was asked for, what the text gave, and how its run ended."""
+    """One vocabulary: what was requested, what the text gave, and how its run ended."""
     job = create_run(make_config(BASE | {"vocab_size": size}), folder / "run")
     for _ in train(job.state, job.plan):
         pass

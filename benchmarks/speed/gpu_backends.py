@@ -1,8 +1,8 @@
-"""Every way to compute a step on a GPU, timed at three sizes; and whether it gives the same bits.
+"""Every execution of a step on a GPU, timed at three sizes; and whether it gives the same bits.
 
     python benchmarks/speed/gpu_backends.py [SIZE,SIZE]
 
-Prints, for each way: the seconds before the sixth step (compiling and recording among them),
+Prints, for each execution: the seconds before the sixth step (compiling and recording among them),
 milliseconds of forward and backward, of the update, and of whole steps one after another, tokens a
 second of those, and megabytes at the most. Then the loss after fifty steps with dropout, of two
 runs alike, with torch's deterministic kernels and without.
@@ -47,13 +47,13 @@ BACKENDS: dict[str, dict[str, Any]] = {
 SECONDS = 1.0
 
 
-def make_plan(size: str, way: dict[str, Any], dropout: float = 0.0) -> TrainPlan:
+def make_plan(size: str, backend: dict[str, Any], dropout: float = 0.0) -> TrainPlan:
     """A run on random tokens."""
     config = make_config(SIZES[size] | {"dropout_rate": dropout, "warmup_steps": 0})
     tokens = np.random.default_rng(0).integers(0, VOCABULARY[size], 5_000_000).astype(np.uint16)
     batches = BatchSampler(tokens, config.seq_len, config.batch_size, 0)
     plain: dict[str, Any] = {"precision": "bfloat16", "attention": "fused"}
-    execution = Execution(**plain | way, device="cuda", threads=1, torch="", processor="")
+    execution = Execution(**plain | backend, device="cuda", threads=1, torch="", processor="")
     return TrainPlan(config, execution, batches, 1, batches.steps(1), lambda _: 1e-4, None)
 
 
@@ -64,10 +64,10 @@ def start(size: str, plan: TrainPlan) -> Any:
     return initial_train_state(inputs, plan.execution)
 
 
-def timed(size: str, way: dict[str, Any]) -> str:
+def timed(size: str, backend: dict[str, Any]) -> str:
     """A line of the table."""
     torch.cuda.reset_peak_memory_stats()
-    plan, began = make_plan(size, way), time.perf_counter()
+    plan, began = make_plan(size, backend), time.perf_counter()
     state = start(size, plan)
     marks: list[tuple[float, float]] = []
     for step in itertools.count():
@@ -98,10 +98,10 @@ def timed(size: str, way: dict[str, Any]) -> str:
     )
 
 
-def losses(size: str, way: dict[str, Any]) -> Iterator[float]:
+def losses(size: str, backend: dict[str, Any]) -> Iterator[float]:
     """After fifty steps, of two runs."""
     for _ in range(2):
-        plan = replace(make_plan(size, way, dropout=0.1), learning_rate=lambda _: 1e-3)
+        plan = replace(make_plan(size, backend, dropout=0.1), learning_rate=lambda _: 1e-3)
         steps = itertools.islice(train(start(size, plan), plan), 50)
         yield [r.loss for records in steps for r in records if isinstance(r, Step)][-1]
 
@@ -111,8 +111,8 @@ def main() -> None:
     print(f"python benchmarks/speed/gpu_backends.py {','.join(sizes)}")
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
     print(f"{'':38} start s  forward   update    whole     tokens/s       MB")
-    for size, (name, way) in itertools.product(sizes, BACKENDS.items()):
-        print(f"{size:6} {name:30} {timed(size, way)}", flush=True)
+    for size, (name, backend) in itertools.product(sizes, BACKENDS.items()):
+        print(f"{size:6} {name:30} {timed(size, backend)}", flush=True)
         torch.cuda.empty_cache()
     for size, exact, name in itertools.product(sizes, (False, True), list(BACKENDS)[3:]):
         torch.use_deterministic_algorithms(exact)

@@ -1,4 +1,5 @@
-"""What the records of a run cost: the share of its time that goes into watching and writing them.
+"""What the records of a run cost: the fraction of its time that goes into watching and writing
+them.
 
     python benchmarks/speed/recording.py RESULTS TEXT [--steps N]
 

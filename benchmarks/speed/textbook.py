@@ -1,7 +1,7 @@
 """The peer that a textbook would write: a GPT and a training loop in plain PyTorch.
 
 Learned positions, LayerNorm, GELU, tied head, torch's own attention kernel, fused AdamW, no dropout
-unless asked: the network of nanoGPT at the sizes given, without any trick of ours.
+unless requested: the network of nanoGPT at the sizes given, without any trick of ours.
 """
 
 from __future__ import annotations

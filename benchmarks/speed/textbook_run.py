@@ -1,4 +1,4 @@
-"""The textbook loop carried through, from the text to the held-out loss.
+"""The textbook loop carried through, from the text to the validation loss.
 
     python benchmarks/speed/textbook_run.py TEXT
     python benchmarks/speed/textbook_run.py TEXT --pieces VOCABULARY --passes N [--bfloat16]
@@ -7,7 +7,7 @@ By characters: nanoGPT's README for `shakespeare_char` on a CPU: 4 layers of 128
 batch 12, 2,000 steps. In pieces: the guide's sizes (4 layers of 256, context 128, batch 16) and a
 tokenizer learned from the training text. Both with AdamW 0.001 to 0.0001 by cosine, warmup 100,
 betas 0.9 and 0.99, clip 1, no dropout, not compiled, as nanoGPT's recipe has them. Prints the
-held-out loss (last tenth), bits per byte and the seconds as JSON.
+validation loss (last tenth), bits per byte and the seconds as JSON.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def trained(task: Task, bfloat16: bool) -> TextbookGPT:
 
 @torch.no_grad()
 def loss_on(model: nn.Module, task: Task) -> tuple[float, float]:
-    """Nats a token over all windows of the held-out side, and bits a byte; not timed."""
+    """Nats a token over all windows of the validation side, and bits a byte; not timed."""
     model.eval()
     ids, context = task.validation, task.context
     count = (len(ids) - 1) // context

@@ -1,4 +1,4 @@
-"""From the key press to a held-out loss: start-up, compiling, judging and saving all counted.
+"""From the key press to a validation loss: start-up, compiling, judging and saving all counted.
 
     python benchmarks/speed/time_to_loss.py RESULTS TEXT [--rounds N]
 

@@ -46,17 +46,18 @@ def main() -> None:
     for other in others:
         other.start()
     config = make_config({"embed_dim": 128, "num_heads": 4, "ff_dim": 512, "num_layers": 2})
-    shape, way = shape_from_run_config(config, 2048), trial_execution(config)
+    shape, execution = shape_from_run_config(config, 2048), trial_execution(config)
     tokens = np.random.default_rng(0).integers(0, 2048, 20_000).astype(np.uint16)
     batches = BatchSampler(tokens, config.seq_len, config.batch_size, config.seed)
     inputs = make_step_inputs(config, shape, batches)
-    torch.set_num_threads(way.threads)
+    torch.set_num_threads(execution.threads)
     print(
         f"{available_cores()} cores, {count_active_cores():.1f} of them busy, {len(others)} by us"
     )
     for name, clock in CLOCKS.items():
         timed = [
-            time_training_step(way, inputs, float("inf"), clock=clock)[0] for _ in range(TIMES)
+            time_training_step(execution, inputs, float("inf"), clock=clock)[0]
+            for _ in range(TIMES)
         ]
         middle = statistics.median(timed)
         print(

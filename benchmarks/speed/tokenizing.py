@@ -3,7 +3,7 @@
     python benchmarks/speed/tokenizing.py RESULTS TEXT... [--rounds N]
 
 The same vocabulary of 4,096 pieces of bytes for both, all cores, in turn; the text is in memory.
-The library is asked as its own documentation does: `train_from_iterator` over the lines, then
+The library is called as its own documentation does: `train_from_iterator` over the lines, then
 `encode_batch` of them. Writes RESULTS/tokenizing.json.
 """
 

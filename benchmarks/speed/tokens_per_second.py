@@ -3,7 +3,7 @@
     python benchmarks/speed/tokens_per_second.py RESULTS [--rounds N] [--seconds S] [--sizes A,B]
         [--contestants A;B]
 
-Each contestant runs in a process of its own; a round lets every contestant run once, so that a
+Each arm runs in a process of its own; a round lets every contestant run once, so that a
 machine that drifts drifts for all. Quoted are medians, and ratios taken within a round. Rounds are
 added to those that RESULTS already holds. Needs `--group bench`, for the Trainer.
 """

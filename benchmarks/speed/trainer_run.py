@@ -1,11 +1,11 @@
-"""GPT-2 of `transformers` under its own Trainer, from the text to the held-out loss.
+"""GPT-2 of `transformers` under its own Trainer, from the text to the validation loss.
 
     python benchmarks/speed/trainer_run.py TEXT --pieces VOCABULARY [--passes N] [--bfloat16]
                                            [--compiled]
 
 The task of `textbook_run.py` (the guide's sizes, no dropout) as the Trainer takes it: the text cut
 into blocks of the context, shuffled; AdamW 0.001 by cosine, warmup 100, betas 0.9 and 0.99, weight
-decay 0.1, clip 1. Prints the held-out loss (last tenth), bits per byte and the seconds as JSON.
+decay 0.1, clip 1. Prints the validation loss (last tenth), bits per byte and the seconds as JSON.
 """
 
 from __future__ import annotations

@@ -233,7 +233,7 @@ def new_point(page: Any, server: Server, folder: Path) -> dict[str, Any]:
 
 
 def watch_together(server: Server, folder: Path) -> float:
-    """Share of one core that the server takes while eight viewers watch a run of 20 steps/s."""
+    """Fraction of one core that the server takes while eight viewers watch a run of 20 steps/s."""
     run, end = folder / "models" / "run-2", threading.Event()
 
     def view() -> None:

@@ -1,4 +1,4 @@
-"""What a run is asked to be: `RunConfig`, one flat frozen record.
+"""The configuration of a run: `RunConfig`, one flat frozen record.
 
 Each key stands once, here, with default, bounds, unit and one sentence. Command-line
 flags, configuration files, error messages and the reference table are made from it.

@@ -34,7 +34,7 @@ class DescendError(Exception):
     """Base of all errors that descend raises on purpose.
 
     `exit_code` is what the command line ends with: 1 for a failure of the machine or the
-    run, 2 (see `UserError`) for a mistake that the user can mend.
+    run, 2 (see `UserError`) for a mistake that the user can fix.
     """
 
     exit_code = 1
@@ -61,7 +61,7 @@ class DescendError(Exception):
 
 
 class UserError(DescendError):
-    """A mistake that the user can mend; the command line ends with exit code 2."""
+    """A mistake that the user can fix; the command line ends with exit code 2."""
 
     exit_code = 2
 
@@ -99,7 +99,7 @@ class RunLockedError(UserError):
 
 
 class MissingDependencyError(UserError):
-    """An optional package is needed for what was asked."""
+    """An optional package is needed for this request."""
 
 
 class DiskWriteError(DescendError):

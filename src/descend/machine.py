@@ -45,7 +45,7 @@ LOAD_SAMPLE_SECONDS = 0.1
 
 RETUNE_AFTER_SECONDS = 600.0
 """Seconds for which a timing stands even if other programs disturbed it: all runs of a series that
-begins now have the same one, and compute in the same way to the last bit."""
+begins now have the same one, and compute alike to the last bit."""
 
 
 def count_active_cores() -> float:
@@ -91,7 +91,7 @@ much."""
 def count_idle_cores() -> int:
     """Cores that no other program keeps at work just now; at least one.
 
-    Asked again within `LOAD_SAMPLE_TTL_SECONDS` seconds it does not watch, but counts what others
+    Called again within `LOAD_SAMPLE_TTL_SECONDS` seconds it does not watch, but counts what others
     did since then.
     """
     now, times, own = time.monotonic(), _core_times(), _own_time()
@@ -176,7 +176,7 @@ def process_began() -> float:
 
 
 def resolve_device(device: str) -> str:
-    """The device to use; `ConfigError` if the one asked for is not there."""
+    """The device to use; `ConfigError` if the requested one is not there."""
     import torch
 
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()

@@ -215,7 +215,7 @@ def test_retrained_runs_reproduce_committed_labels(
     chosen = [c for c in bench["cases"].cases(sealed=False) if c.name in SUBSET]
     rows: list = []
     for case, treated, treatment, seed in campaign.to_do(chosen, rows, False):
-        result = run_trial(campaign.arm(treated, tmp_path, seed))
+        result = run_trial(campaign.make_spec(treated, tmp_path, seed))
         rows.append(campaign.row(case, treatment, seed, result))
     committed_losses = {(r.case, r.treatment, r.seed): r.best
             for r in table.read(RESULTS / "runs-development.jsonl", table.Trained)}  # fmt: skip
@@ -243,7 +243,7 @@ def test_low_learning_rate_is_true_cause_by_ablation(
 
     rows = []
     for treated, treatment in campaign.planned_runs(case):
-        result = run_trial(campaign.arm(treated, tmp_path, 0))
+        result = run_trial(campaign.make_spec(treated, tmp_path, 0))
         rows.append(campaign.row(case, treatment, 0, result))
     case_truth = bench["truth"].truths([case], rows)[0]
     assert "learning_rate_too_low" in case_truth.causes

@@ -141,7 +141,13 @@ def test_an_ambiguous_text_has_two_derivations() -> None:
     assert len(grammar.enumerate_derivations(made, "brave x x x")) == 2
     assert grammar.enumerate_derivations(made, "brave x") == []
     text, nats = grammar.sample_text(made, random.Random(0))
-    assert min(abs(nats - way) for way in grammar.enumerate_derivations(made, text)) < 1e-12
+    assert (
+        min(
+            abs(nats - nats_of_derivation)
+            for nats_of_derivation in grammar.enumerate_derivations(made, text)
+        )
+        < 1e-12
+    )
 
 
 def test_built_in_corpus_is_what_the_grammar_makes() -> None:

@@ -16,7 +16,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 @dataclass
 class PageSession:
-    """A page that is open, and what it said and asked for."""
+    """A page that is open, and what it said and requested."""
 
     page: Any
     errors: list[str] = field(default_factory=list)

@@ -56,7 +56,7 @@ def test_text_ends_with_a_model_in_time(varied_text: Path) -> None:
 
 
 def test_given_run_stays_the_best_where_it_is_better(trained: Path) -> None:
-    """A model is only replaced by one that is better on the same held-out bytes."""
+    """A model is only replaced by one that is better on the same validation bytes."""
     shutil.copytree(trained, "own")
     own_model = improve("own", 0.001, save_dir="better").candidates[0]
     corpus_dir = read_info(trained).requested_config["corpus_dir"]

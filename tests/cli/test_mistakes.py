@@ -246,7 +246,7 @@ def test_train_command_warns_when_sample_size_exceeds_corpus(descend: Descend, d
     done = descend(*TRAIN, "--epoch", "1", "--sample-size", "99", "--json")
     assert done.json["finished"]
     said = [line for line in done.err.splitlines() if "sample_size" in line]
-    assert said == ["sample_size: 99 documents asked for, the corpus has 1; all are used"]
+    assert said == ["sample_size: 99 documents requested, the corpus has 1; all are used"]
 
 
 def test_debug_shows_where_it_happened_and_only_debug(shell: Descend, own_folder: Path) -> None:

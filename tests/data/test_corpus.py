@@ -1,4 +1,4 @@
-"""What a corpus is found to be, what is read from it, and how mistakes are told."""
+"""What a corpus is found to be, what is read from it, and how mistakes are reported."""
 
 from __future__ import annotations
 

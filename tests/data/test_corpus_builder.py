@@ -1,4 +1,4 @@
-"""Gathering makes a corpus of just the files, pieces and originals that were asked for."""
+"""Gathering makes a corpus of just the files, pieces and originals that were requested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A spool holds exactly the documents, samples them by seed, and needs little memory."""
+"""A document store holds exactly the documents, samples them by seed, and needs little memory."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_document_store_pickles_by_path_and_replaces_atomically(tmp_path: Path) 
     assert [path.name for path in (tmp_path / "in").iterdir()] == ["s"]
 
 
-@pytest.mark.parametrize("part", ["text.bin", "offsets.npy", "hashes.npy", "spool.json"])
+@pytest.mark.parametrize("part", ["text.bin", "offsets.npy", "hashes.npy", "document_store.json"])
 def test_document_store_rejects_damaged_files(tmp_path: Path, part: str) -> None:
     folder = store_documents(tmp_path / "s", "one", "two").folder
     os.truncate(folder / part, 3)

@@ -113,7 +113,7 @@ def test_text_without_words_says_nothing() -> None:
 
 
 def test_reordered_phrases_are_not_fuzzy_overlap() -> None:
-    """Half of the held-out text is put together from lines that training is full of: each of them
+    """Half of the validation text is put together from lines that training is full of: each of them
     stands there, but never beside the others."""
     pick = random.Random(5)
     lines = [honest(12, 100 + n) for n in range(60)]

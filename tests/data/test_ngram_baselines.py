@@ -1,4 +1,4 @@
-"""The loss ladder against a slow count in dictionaries, and its laws."""
+"""The n-gram baselines against a slow count in dictionaries, and its laws."""
 
 from __future__ import annotations
 

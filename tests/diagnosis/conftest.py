@@ -1,4 +1,4 @@
-"""A text that tests of the doctor train on."""
+"""A text that tests of the diagnosis train on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def chain(tmp_path: Path) -> str:
     """60 kB of words, each followed by one of twelve: much to learn, and hardly a phrase twice. In
-    pieces: of a run that has hardly begun to learn letters, whole words would be the best remedy.
+    pieces: of a run that has hardly begun to learn letters, whole words would be the best
+    treatment.
     """
     pick = random.Random(3)
     words = ["".join(pick.choices("abcdefghij", k=pick.randrange(2, 7))) for _ in range(40)]

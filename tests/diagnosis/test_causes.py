@@ -124,7 +124,7 @@ def test_extrapolated_effect_of_more_data_grows_with_epochs() -> None:
     assert shares[0] == pytest.approx(0, abs=1e-9)
     assert shares == sorted(shares)
     assert shares[1] < 0.35  # 0.30: by hand, w(1) = 1, w(2) = 1.93, w(4) = 3.43
-    # Of what is known by heart each doubling gains as much as halving costs.
+    # Of what is memorized each doubling gains as much as halving costs.
     assert shares[-1] == pytest.approx(math.log2(MAX_MORE), abs=0.06)
 
 
@@ -136,7 +136,7 @@ def test_data_ablation_requires_a_minimum_run_fraction() -> None:
     config = RunConfig(vocab_size=2048, epoch=3)
     flat = too_little_data.trial(config, {})[0]
     assert (flat.is_ablation, flat.min_run_fraction) == (True, of_three)
-    # Where the held-out loss turned upwards, the run itself has shown it.
+    # Where the validation loss turned upwards, the run itself has shown it.
     turned = {
         "validation_loss_increase_after_best": Measurement(
             "validation_loss_increase_after_best", 0.3, "nats"

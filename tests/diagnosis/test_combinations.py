@@ -1,4 +1,4 @@
-"""Several faults in one real run: each remedy is found on top of those before it."""
+"""Several faults in one real run: each treatment is found on top of those before it."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ SECONDS = 20.0
 
 
 def make_two_cause_series(text: str) -> TrialSeries:
-    """As long as the run, with nothing raced yet."""
-    case = load_run_context(run(FAULTY | {"corpus_dir": text, "save_dir": "faulty"}).folder)
+    """As long as the run, with nothing tested yet."""
+    context = load_run_context(run(FAULTY | {"corpus_dir": text, "save_dir": "faulty"}).folder)
     return TrialSeries(
-        case,
-        control_config(case),
-        case.total_steps,
+        context,
+        control_config(context),
+        context.total_steps,
         TrialBudget(SECONDS),
         ignore_progress,
     )
@@ -95,5 +95,5 @@ def test_combination_reports_metric_and_config_of_base_treatment(chain: str) -> 
     back = TreatmentChange("", {"batch_size": 8, "num_heads": 2})
     assert (
         recommended_changes(series.recorded_run, on_top.base, back)["batch_size"] == 8
-    )  # as before the remedy
+    )  # as before the treatment
     assert "num_heads" not in recommended_changes(series.recorded_run, on_top.base, back)

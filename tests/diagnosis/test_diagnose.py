@@ -77,20 +77,20 @@ def test_combined_findings_follow_their_base_finding() -> None:
     assert verdict.findings == [first, *more]
     assert [r.cause for r in verdict.ruled_out] == ["data_leakage"]
     assert merge_findings(verdict, first.cause, []) is verdict
-    # The best remedy was too doubtful to be told beside what was counted: nothing comes on top.
+    # The best treatment was too doubtful to be reported: nothing comes on top of it.
     untold = Verdict("data_leakage", 0.95, [msgspec.structs.replace(first, trial=None)], out, gain)
     assert merge_findings(untold, first.cause, more) is untold
 
 
 def test_measurements_agree_with_training_events(trained: Path) -> None:
-    case = load_run_context(trained)
-    measurements = measure_run(case)
-    best = min(case.epochs, key=lambda e: e.validation_loss)
+    context = load_run_context(trained)
+    measurements = measure_run(context)
+    best = min(context.epochs, key=lambda e: e.validation_loss)
     assert measurements["measured_validation_loss"].value == pytest.approx(
         best.validation_loss, abs=0.01
     )
     assert measurements["initial_loss_ratio"].value == pytest.approx(1.0, abs=0.1)
-    assert measurements["steps"].value == case.total_steps == len(case.steps)
+    assert measurements["steps"].value == context.total_steps == len(context.steps)
     assert measurements["critical_step_multiplier_fresh"].value > 0
 
 
@@ -118,18 +118,18 @@ def test_measuring_leaves_the_run_as_it_was(trained: Path) -> None:
 def test_recommended_config_preserves_warmup_fraction(
     trained: Path,
 ) -> None:
-    case = load_run_context(trained)
-    base = control_config(case)
+    context = load_run_context(trained)
+    base = control_config(context)
     change = TreatmentChange("", {"batch_size": 1, "seq_len": 16})
-    keys = recommended_changes(case, base, change)
+    keys = recommended_changes(context, base, change)
     assert keys == {"batch_size": 1}  # of the rest the run's own, or what a run of it finds itself
     requested_info = msgspec.structs.replace(
-        case.metadata, requested_config=case.metadata.requested_config | {"warmup_steps": 1}
+        context.metadata, requested_config=context.metadata.requested_config | {"warmup_steps": 1}
     )
-    keys = recommended_changes(case.with_parts(metadata=requested_info), base, change)
-    assert keys["warmup_steps"] == pytest.approx(4 * (case.config.warmup_steps or 0), abs=4)
-    # What a remedy in place set it to is kept as well.
-    keys = recommended_changes(case, base.model_copy(update={"warmup_steps": 6}), change)
+    keys = recommended_changes(context.with_parts(metadata=requested_info), base, change)
+    assert keys["warmup_steps"] == pytest.approx(4 * (context.config.warmup_steps or 0), abs=4)
+    # What a treatment in place set it to is kept as well.
+    keys = recommended_changes(context, base.model_copy(update={"warmup_steps": 6}), change)
     assert keys["warmup_steps"] == pytest.approx(24, abs=4)
 
 
@@ -183,15 +183,15 @@ def test_measurement_uses_micro_batches_of_training(tiny: dict[str, Any]) -> Non
 def test_trial_time_estimate_accounts_for_parallel_workers(
     trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    case = load_run_context(trained)
-    base = control_config(case).model_copy(update={"device": "auto"})
-    ladders = [[Treatment("", TreatmentChange(str(n), {}))] for n in range(3)]
+    context = load_run_context(trained)
+    base = control_config(context).model_copy(update={"device": "auto"})
+    sequences = [[Treatment("", TreatmentChange(str(n), {}))] for n in range(3)]
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     seconds = []
     for gpu in (False, True):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=gpu: there)
-        seconds.append(first_round_seconds(case, base, ladders, 100))
+        seconds.append(first_round_seconds(context, base, sequences, 100))
     on_processor, on_gpu = seconds
     assert on_gpu == pytest.approx(4 * on_processor)
 
@@ -311,7 +311,7 @@ def test_diagnosis_rejects_budget_outside_zero_to_one(trained: Path) -> None:
 
 
 def test_diagnosis_reports_divergence_from_loss_without_rollback(tiny: dict[str, Any]) -> None:
-    """No rescue, and never a number that is not finite: the loss alone says it."""
+    """No rollback, and never a number that is not finite: the loss alone says it."""
     with pytest.raises(DivergedError, match="exploded"):
         learner(tiny, **EXPLODING | {"weight_decay": 0.0, "schedule": "constant"},
                 divergence_rollback="off")  # fmt: skip

@@ -1,4 +1,4 @@
-"""What is made of outcomes: intervals, and what a short trial is worth at full length."""
+"""What follows from results: intervals, and what a short trial is worth at full length."""
 
 from __future__ import annotations
 
@@ -44,11 +44,13 @@ def make_result(loss: float) -> TrialResult:
 
 
 def make_series(steps: int, losses: dict[Treatment | None, list[float]]) -> TrialSeries:
-    """A race that was run, with these losses by lane and seed."""
-    case = SimpleNamespace(
+    """A trial series that was run, with these losses by treatment and seed."""
+    context = SimpleNamespace(
         total_steps=FULL, config=SimpleNamespace(seed=0), epochs=(), steps=range(FULL)
     )
-    series = TrialSeries(cast(Any, case), make_config({}), steps, TrialBudget(0.0), ignore_progress)
+    series = TrialSeries(
+        cast(Any, context), make_config({}), steps, TrialBudget(0.0), ignore_progress
+    )
     for treatment, by_seed in losses.items():
         for seed, loss in enumerate(by_seed):
             series.results[treatment, seed] = make_result(loss)
@@ -76,7 +78,7 @@ def test_single_seed_effect_needs_correction_for_multiple_treatments() -> None:
 
 
 def test_effect_p_value_includes_variance_across_segments() -> None:
-    """Three seeds agree, but the gain stands in one of four stretches of the text."""
+    """Three seeds agree, but the gain stands in one of four segments of the text."""
     losses: dict[Treatment | None, list[float]] = {None: [4.0] * 3, HIGHER: [3.9] * 3}
     even, uneven = make_series(FULL, losses), make_series(FULL, losses)
     for series, treated in ((even, [3.9] * 4), (uneven, [3.6, 4.0, 4.0, 4.0])):

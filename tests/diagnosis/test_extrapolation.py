@@ -1,4 +1,4 @@
-"""Where a curve was going: read where the rate stood at its peak, told, never weighed."""
+"""Where a curve was going: read where the rate stood at its peak, reported, never weighed."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def peak_lr_run(tiny: dict[str, Any]) -> Path:
 
 
 def test_measure_extrapolates_loss_from_peak_learning_rate(peak_lr_run: Path) -> None:
-    case = load_run_context(peak_lr_run)
-    peak = max(s.learning_rate for s in case.steps)
-    steps = [s for s in case.steps if s.learning_rate >= 0.9 * peak]
-    assert 50 < len(steps) < 0.6 * len(case.steps)  # the rest is warmup and decay
+    context = load_run_context(peak_lr_run)
+    peak = max(s.learning_rate for s in context.steps)
+    steps = [s for s in context.steps if s.learning_rate >= 0.9 * peak]
+    assert 50 < len(steps) < 0.6 * len(context.steps)  # the rest is warmup and decay
     extrapolation = extrapolate_curve(
         np.array([float(s.step) for s in steps]), np.array([s.loss for s in steps])
     )
     assert extrapolation is not None
-    measurements = measure_run(case)
+    measurements = measure_run(context)
     ahead, last = measurements["extrapolated_loss"], measurements["loss_asymptote"]
     assert (ahead.value, ahead.ci95) == (extrapolation.loss, extrapolation.ci95)
     assert ahead.unit == f"nats per token at step {2 * steps[-1].step}"

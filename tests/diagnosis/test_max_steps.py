@@ -1,4 +1,4 @@
-"""What is tried and prescribed for a run that a number of steps ends, whatever its epochs say."""
+"""What is tried and recommended for a run that a number of steps ends, whatever its epochs say."""
 
 from __future__ import annotations
 
@@ -103,9 +103,9 @@ def test_max_steps_scales_with_tokens_per_step(short: RunContext, key: str, fact
     keys = recommended_changes(short, base, change)
     assert keys["max_steps"] == STEPS / factor  # equal tokens
     assert keys["warmup_steps"] == round(3 / factor)
-    arm = make_treatment_spec(short, base, change, STEPS, 0)
-    # What is tried is what is prescribed.
-    assert (arm.steps, arm.config["warmup_steps"]) == (keys["max_steps"], keys["warmup_steps"])
+    spec = make_treatment_spec(short, base, change, STEPS, 0)
+    # What is tried is what is recommended.
+    assert (spec.steps, spec.config["warmup_steps"]) == (keys["max_steps"], keys["warmup_steps"])
 
 
 def test_another_vocabulary_reads_the_same_text(short: RunContext) -> None:
@@ -134,7 +134,7 @@ def test_too_little_data_counts_epochs_from_those_made_when_max_steps_is_set(
 
 
 def gain_of(treatment: Treatment) -> TreatmentEffect:
-    """A gain by `lane`; how large is of no account here."""
+    """A gain by `treatment`; how large is of no account here."""
     return TreatmentEffect(treatment, 4.0, 3.8, 0.2, 0.1, 0.3, 0.05, 0.001, 3, 1000, 1.0, 1.0)
 
 

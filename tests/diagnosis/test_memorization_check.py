@@ -1,4 +1,4 @@
-"""The probe of a diagnosis: whether the network of a run can learn random tokens by heart."""
+"""The probe of a diagnosis: whether the network of a run can memorize random tokens."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from descend.report.text.diagnosis import format_diagnosis
 NAMES = {"memorization_loss", "memorization_steps"}
 
 
-def at_rate(case: RunContext, factor: float) -> RunContext:
-    """`case` as if it had trained at another rate."""
+def at_rate(context: RunContext, factor: float) -> RunContext:
+    """`context` as if it had trained at another rate."""
     steps = tuple(
-        msgspec.structs.replace(s, learning_rate=s.learning_rate * factor) for s in case.steps
+        msgspec.structs.replace(s, learning_rate=s.learning_rate * factor) for s in context.steps
     )
-    return case.with_parts(steps=steps)
+    return context.with_parts(steps=steps)
 
 
 def test_memorization_check_fails_at_tiny_learning_rate(trained: Path) -> None:
-    case = load_run_context(trained)
-    measurements, notes = check_memorization(case, math.inf)
+    context = load_run_context(trained)
+    measurements, notes = check_memorization(context, math.inf)
     assert notes == []
     assert measurements.keys() == NAMES
     assert measurements["memorization_loss"].value < MEMORIZED_LOSS
     assert 1 < measurements["memorization_steps"].value < 200
-    assert check_memorization(case, math.inf) == (measurements, [])
-    slow, notes = check_memorization(at_rate(case, 0.01), math.inf)
+    assert check_memorization(context, math.inf) == (measurements, [])
+    slow, notes = check_memorization(at_rate(context, 0.01), math.inf)
     assert notes == []
     assert slow.keys() == {"memorization_loss"}
     assert slow["memorization_loss"].value > 1
@@ -61,9 +61,9 @@ def test_diagnosis_skips_memorization_check_when_trials_are_disabled(
 ) -> None:
     given: list[float] = []
 
-    def noting(case: RunContext, seconds: float) -> object:
+    def noting(context: RunContext, seconds: float) -> object:
         given.append(seconds)
-        return check_memorization(case, seconds)
+        return check_memorization(context, seconds)
 
     monkeypatch.setattr(consulting, "check_memorization", noting)
     assert cli(["diagnose", str(trained), "--json"]) == 0  # too little text for trials

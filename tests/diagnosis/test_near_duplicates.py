@@ -1,4 +1,5 @@
-"""A held-out text that training has in another edition: told, though no run of it is the same."""
+"""A validation text that training has in another edition: reported, though no run of it is the
+same."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ def edition(text: str) -> str:
 def test_fuzzy_overlap_of_edited_text_is_data_leakage(tiny: dict[str, Any], leaks: bool) -> None:
     topics = [d.text for d in islice(builtin_corpora.read_builtin_corpus("python"), 40)]
     text = "\n".join(topics)[:60_000]
-    # The held-out text is the end of the file.
+    # The validation text is the end of the file.
     validation_text, rest = text[:15_000], text[15_000:]
     before = edition(validation_text) + "\n" + rest[:30_000] if leaks else rest
     Path("text.txt").write_text(before[:45_000] + "\n" + validation_text, encoding="utf-8")

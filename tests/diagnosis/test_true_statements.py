@@ -1,4 +1,4 @@
-"""A diagnosis names no cause on usual readings, and rules out nothing that helps more."""
+"""A diagnosis names no cause on usual measurements, and rules out nothing that helps more."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def measurements_of(**values: float) -> Measurements:
     return {name: Measurement(name, value, "") for name, value in values.items()}
 
 
-def test_evidence_is_never_a_usual_reading() -> None:
+def test_evidence_is_never_a_usual_measurement() -> None:
     num_evidence = 0
     for cause in CAUSES:
         for expected in cause.expected_ranges:
@@ -195,7 +195,7 @@ def test_a_run_whose_model_is_lost_is_diagnosed_from_its_checkpoint(
     folder = own_folder / "run"
     shutil.copytree(trained, folder)
     (folder / "model.safetensors").unlink()
-    case = load_run_context(folder)
-    assert case.finished
+    context = load_run_context(folder)
+    assert context.finished
     diagnosis = diagnose_run(folder, proof=False)
     assert any(e.metric == "measured_validation_loss" for e in diagnosis.measurements)

@@ -1,4 +1,4 @@
-"""Verdicts over gains and readings made up so that the answer is known."""
+"""Verdicts over effects and measurements made up so that the answer is known."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_insignificant_effect_gives_unknown_verdict() -> None:
     decision = verdict([gain("learning_rate_too_low", 0.09, 0.05)])
     assert decision.verdict == "unknown"
     assert decision.best_effect is None
-    # It is told as what may be, and not prescribed.
+    # It is reported as what may be, and not recommended.
     assert [f.cause for f in decision.findings] == ["learning_rate_too_low"]
     assert decision.findings[0].probability < 0.9
     assert decision.findings[0].recommended_config == {}
@@ -189,7 +189,7 @@ def test_too_little_data_verdict_also_recommends_best_config() -> None:
     assert min(first.probability, setting.probability) > 0.9
     assert decision.best_effect is not None
     assert decision.best_effect.treatment.cause == "vocabulary_too_large"
-    # Alone, it has what makeshifts it has; nothing can be raced on top of more text.
+    # Alone, it has what makeshifts it has; nothing can be tested on top of more text.
     alone = verdict([text])
     assert alone.findings[0].recommended_config == {"batch_size": 3}
     assert alone.best_effect is None
@@ -219,7 +219,7 @@ def test_invalid_evaluation_outranks_effects() -> None:
         "fuzzy_contamination_fraction",
         "uncontaminated_loss_increase",
     ]
-    # What gained on text that was trained on is neither told as proved nor prescribed.
+    # What gained on text that was trained on is neither told as proved nor recommended.
     assert [f.cause for f in decision.findings] == ["data_leakage"]
     assert decision.best_effect is None
     assert [r.cause for r in decision.ruled_out if r.also_improves] == ["learning_rate_too_low"]
@@ -235,7 +235,7 @@ def test_invalid_evaluation_outranks_effects() -> None:
 
 
 def test_tiny_corpus_verdict_overrides_other_metrics() -> None:
-    # Ten short sentences, one update: all the signs of a low rate, none of a text known by heart.
+    # Ten short sentences, one update: all the signs of a low rate, none of a text memorized.
     slow = {
         "critical_step_multiplier_fresh": 76.0,
         "update_to_weight_ratio": 0.0005,
@@ -251,7 +251,7 @@ def test_tiny_corpus_verdict_overrides_other_metrics() -> None:
             assert decision.verdict == expected_cause
             assert decision.probability > 0.8
             assert len([e for e in decision.findings[0].evidence if e.metric == "train_tokens"]) < 2
-    # By trial too: what gains most of so little text is no cure.
+    # By trial too: what gains most of so little text is no fix.
     gains = [gain("learning_rate_too_low", 0.9)]
     assert verdict(gains, train_tokens=900.0).verdict == "too_little_data"
     assert verdict(gains, train_tokens=1000.0).verdict == "learning_rate_too_low"
@@ -299,7 +299,7 @@ def test_verdict_without_trials_uses_metrics() -> None:
     both = (rank_causes(CAUSES, CONFIG, make_measurements(**calm | x)) for x in ({}, sound))
     one, other = ({s.cause.name: s.log_odds for s in ranked_causes} for ranked_causes in both)
     assert one == other, "that nothing is ruined says nothing"
-    # The default recipe on tiny Shakespeare, nine passes: much text, yet known by heart.
+    # The default recipe on tiny Shakespeare, nine passes: much text, yet memorized.
     much = known | {"generalization_gap_nats": 1.14, "epochs": 9.0, "train_tokens": 3.5e5}
     ranked_causes = rank_causes(CAUSES, CONFIG, make_measurements(**much))
     assert (

@@ -265,7 +265,7 @@ def test_attribution_rarely_claims_null_changes() -> None:
 def test_attribution_claims_are_corrected_but_intervals_are_not(
     tiny: dict[str, object],
 ) -> None:
-    # What a change brings with each of three seeds: the first is told apart, the second by itself.
+    # What a change brings with each of three seeds: the first is significant, the second by itself.
     brings = {"epoch": (-0.30, -0.31, -0.29), "batch_size": (0.10, 0.13, 0.06)}
 
     def attribute_changes(names: set[str]) -> Attribution:

@@ -34,10 +34,10 @@ from descend.experiments.experiment_folder import (
 from descend.experiments.named_config import NamedConfig, load_named_config
 from descend.report.text.experiment_summary import summarize_comparison
 from descend.report.text.experiments import comparison_text
+from descend.trials.cost_estimate import measure_step_time
 from descend.trials.executor import run_trials
 from descend.trials.paired_stats import Interval
 from descend.trials.prepared_trial import prepare_trial
-from descend.trials.timing.cost_estimate import measure_step_time
 from descend.trials.trial_spec import make_trial_spec
 
 
@@ -77,20 +77,20 @@ def test_a_comparison_is_its_pairs(tiny: dict[str, object]) -> None:
 def test_budget_unit_determines_steps_per_trial(tiny: dict[str, object]) -> None:
     arms = make_arms(base(tiny), parse_vary_flags(["batch_size=4,16"]))
     tokens = plan_comparison(arms, budget_unit="tokens", budget=6400, seeds=1)
-    assert [a.steps for a in tokens.all_arms] == [100, 25]
+    assert [a.steps for a in tokens.all_specs] == [100, 25]
     steps = plan_comparison(arms, budget_unit="steps", budget=50, seeds=1)
-    assert [a.steps for a in steps.all_arms] == [50, 50]
+    assert [a.steps for a in steps.all_specs] == [50, 50]
     seconds = plan_comparison(arms, budget_unit="seconds", budget=1.0, seeds=1)
-    for one in seconds.all_arms:
+    for one in seconds.all_specs:
         # How fast a network is here is remembered, so the same number comes back.
         speed, size = measure_step_time(one), one.config["batch_size"] * 16
         assert one.steps == round(1.0 / (size * speed.per_token + speed.per_update))
     own = plan_comparison(arms, budget_unit="epoch", seeds=1)
-    assert [a.steps for a in own.all_arms] == [None, None]
+    assert [a.steps for a in own.all_specs] == [None, None]
     # Left open, the budget is what the first one needs for its epoch.
     by_first = plan_comparison(arms, budget_unit="tokens", seeds=1)
-    assert by_first.budget == (by_first.all_arms[0].steps or 0) * 64
-    assert (by_first.all_arms[1].steps or 0) == pytest.approx(by_first.budget / 256, abs=0.5)
+    assert by_first.budget == (by_first.all_specs[0].steps or 0) * 64
+    assert (by_first.all_specs[1].steps or 0) == pytest.approx(by_first.budget / 256, abs=0.5)
 
 
 def test_where_vocabularies_differ_bytes_are_compared(tiny: dict[str, object]) -> None:
@@ -119,7 +119,7 @@ def test_bits_per_byte_effect_is_converted_to_nats(tiny: dict[str, object]) -> N
         verdict = _verdict(
             Interval(*(-x * unit_nats for x in (0.012, 0.013, 0.011))), 0.001, of=unit_nats
         )
-        assert verdict == ("better" if tokenizer == "bpe" else "not told apart")
+        assert verdict == ("better" if tokenizer == "bpe" else "not significant")
 
 
 def test_comparison_accepts_grid_or_named_configs(
@@ -155,8 +155,8 @@ def test_constant_learning_rate_replaces_per_epoch_schedule(tiny: dict[str, Any]
 def test_claims_need_certainty_and_size() -> None:
     assert _verdict(Interval(-0.1, -0.12, -0.08), 0.01, of=3.0) == "better"
     assert _verdict(Interval(0.1, 0.08, 0.12), 0.01, of=3.0) == "worse"
-    assert _verdict(Interval(-0.1, -0.12, -0.08), 0.06, of=3.0) == "not told apart"
-    assert _verdict(Interval(-0.005, -0.006, -0.004), 0.001, of=3.0) == "not told apart"
+    assert _verdict(Interval(-0.1, -0.12, -0.08), 0.06, of=3.0) == "not significant"
+    assert _verdict(Interval(-0.005, -0.006, -0.004), 0.001, of=3.0) == "not significant"
 
 
 def test_one_seed_claims_nothing(tiny: dict[str, object]) -> None:
@@ -164,7 +164,7 @@ def test_one_seed_claims_nothing(tiny: dict[str, object]) -> None:
     result = run_comparison_trials(plan_comparison(arms, seeds=1, budget=2000), workers=1)
     assert result.arms[1].difference is not None
     assert result.arms[1].difference.ci95 is None
-    assert result.arms[1].verdict == "not told apart"
+    assert result.arms[1].verdict == "not significant"
     assert "no significance test possible" in summarize_comparison(result)
 
 
@@ -261,7 +261,7 @@ def test_no_experiment_is_written_over_another(tmp_path: Path, name: str) -> Non
         create_experiment_folder(tmp_path)
 
 
-def test_contestants_are_plain(tiny: dict[str, object]) -> None:
+def test_arms_are_named_configs(tiny: dict[str, object]) -> None:
     one = make_arms(base(tiny), parse_vary_flags(["weight-decay=0,0.1"]))[0]
     assert one == ComparisonArm("weight_decay=0", one.config, ("weight_decay",))
 

@@ -95,7 +95,7 @@ def test_the_difference_comes_from_fresh_seeds(search_result: SearchResult) -> N
     sentence = summarize_search(search_result)
     assert f"loss reduction {reduction.value:+.3f} [95 % CI " in sentence
     claimed = {"better": "is significantly better than", "worse": "is significantly worse than",
-               "not told apart": "is not significantly different from"}  # fmt: skip
+               "not significant": "is not significantly different from"}  # fmt: skip
     assert f"{claimed[second.verdict]} the base" in sentence
     assert "2 new seeds" in sentence
 
@@ -152,8 +152,8 @@ def test_the_base_may_be_the_best(tiny: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("over", ["token_dropout=0.1..0.1000001", "learning_rate=0.002..0.0020001"])
 def test_search_excludes_control_outside_search_space(tiny: dict[str, object], over: str) -> None:
-    """A share of blanks that was left open, and a rate below the range; of such ranges one trial is
-    all there is."""
+    """A fraction of blanks that was left open, and a rate below the range; of such ranges one trial
+    is all there is."""
     result = run_search_trials(planned(tiny, [over]))
     assert len(result.trials) == 1
     assert result.base_number is None
@@ -241,10 +241,10 @@ def test_equal_seconds_are_shared_out(tiny: dict[str, object]) -> None:
     tokens = planned(
         tiny, ["learning_rate=0.0001..0.01"], budget_unit="tokens", budget=None, minutes=2.0
     )
-    arm = tokens.make_spec({"learning_rate": 0.002})
-    assert tokens.budget == pytest.approx((arm.steps or 0) * 64, abs=64)
-    assert arm.config["seed"] == 42
-    assert load_cached_result(arm.key) is None
+    spec = tokens.make_spec({"learning_rate": 0.002})
+    assert tokens.budget == pytest.approx((spec.steps or 0) * 64, abs=64)
+    assert spec.config["seed"] == 42
+    assert load_cached_result(spec.key) is None
 
 
 def test_mistakes_get_one_clear_line(tiny: dict[str, object], tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_derived_keys_follow_width_and_context() -> None:
     assert complete_config(base, {"embed_dim": 96, "num_heads": 1}).num_heads == 1
     # 50 cannot be divided into parts of 32: one head of 50 has an even size, two of 25 do not.
     assert complete_config(base, {"embed_dim": 50}).num_heads == 1
-    # Of narrow feed-forward layers no less is left than may be asked for.
+    # Of narrow feed-forward layers no less is left than may be requested.
     flat = make_config({"embed_dim": 256, "ff_dim": 64})
     assert complete_config(flat, {"embed_dim": 16}).ff_dim == 8
     assert complete_config(BASE, {"learning_rate": 0.002}) == BASE.model_copy(

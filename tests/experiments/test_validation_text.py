@@ -1,4 +1,4 @@
-"""All models of an improvement are judged on the same held-out bytes, and copies do not count."""
+"""All models of an improvement are judged on the same validation bytes, and copies do not count."""
 
 from __future__ import annotations
 

@@ -29,14 +29,14 @@ START, SCALE = float(np.log(1024)), 5.5
 STEPS = 400
 
 
-def way(schedule: str = "wsd", steps: int = STEPS) -> Trajectory:
+def trajectory(schedule: str = "wsd", steps: int = STEPS) -> Trajectory:
     """Four passes over the text."""
     config = make_config({"schedule": schedule, "seq_len": 64, "batch_size": 16, "max_seq_len": 64})
     return make_trajectory(config, 20, steps, 1024 * steps // 4)
 
 
 def flat(prior: CurvePrior, deviation: float) -> CurvePrior:
-    """The same belief, so wide that it says nothing."""
+    """The same prior, so wide that it says nothing."""
     wide = np.eye(len(PARAMETERS)) * deviation**2
     return msgspec.structs.replace(prior, covariance=wide.tolist(), validation_error=0.003,
                                    training_error=0.003)  # fmt: skip
@@ -69,15 +69,15 @@ def test_curve_fit_recovers_parameters_of_complete_run(
     mean = np.array(load_curve_prior().mean) @ RUN_FEATURES.features()
     z = np.concatenate([np.log([floor, pace, bend, noise]), mean[4:]])
     estimate = fit_posterior(
-        observe_curve(z, way(), STEPS), RUN_FEATURES, flat(load_curve_prior(), 2.0)
+        observe_curve(z, trajectory(), STEPS), RUN_FEATURES, flat(load_curve_prior(), 2.0)
     )
-    whole = way().points_at(np.arange(20.0, STEPS + 1))
+    whole = trajectory().points_at(np.arange(20.0, STEPS + 1))
     np.testing.assert_allclose(
         validation_loss(estimate.z, whole, START, SCALE),
         validation_loss(z, whole, START, SCALE),
         atol=0.03,
     )
-    # What the decay gives free is seen, so it is told from the power law.
+    # What the decay gives free is seen, so it is reported from the power law.
     assert np.exp(estimate.z[3]) == pytest.approx(noise, abs=0.08)
 
 
@@ -86,7 +86,7 @@ def test_prior_intervals_cover_sampled_curves() -> None:
     mean = np.array(prior.mean) @ RUN_FEATURES.features()
     root = np.linalg.cholesky(np.array(prior.covariance))
     pick = np.random.default_rng(3)
-    inside, path, runs = 0, way(), 60
+    inside, path, runs = 0, trajectory(), 60
     for number in range(runs):
         z = mean + root @ pick.standard_normal(len(mean))
         observed_curve = observe_curve(z, path, STEPS // 2, noise=0.05, seed=number)
@@ -97,12 +97,12 @@ def test_prior_intervals_cover_sampled_curves() -> None:
         _, low, high = prediction_interval(draws, prior.validation_error, 1.0)
         truth = validation_loss(z, end, START, SCALE)[0]
         inside += int(low[0] <= truth <= high[0])
-    # 80 % are meant; the simulated curves have less noise than the belief allows for, so more.
+    # 80 % are meant; the simulated curves have less noise than the prior allows for, so more.
     assert 0.75 <= inside / runs <= 1.0
 
 
 def test_forecast_interval_narrows_with_more_steps() -> None:
-    prior, path = load_curve_prior(), way()
+    prior, path = load_curve_prior(), trajectory()
     z = np.array(prior.mean) @ RUN_FEATURES.features()
     end = path.points_at(np.array([float(STEPS)]))
     widths = []
@@ -116,8 +116,8 @@ def test_forecast_interval_narrows_with_more_steps() -> None:
 
 
 def test_trajectory_weights_tokens_by_learning_rate() -> None:
-    constant = way("constant").points_at(np.array([0.0, 100.0, float(STEPS)]))
-    falling = way("linear").points_at(np.array([0.0, 100.0, float(STEPS)]))
+    constant = trajectory("constant").points_at(np.array([0.0, 100.0, float(STEPS)]))
+    falling = trajectory("linear").points_at(np.array([0.0, 100.0, float(STEPS)]))
     assert constant.trained[0] == falling.trained[0] == 0
     assert constant.trained[-1] > 1.9 * falling.trained[-1] > 0
     assert constant.epochs[-1] == falling.epochs[-1] == pytest.approx(4)
@@ -127,7 +127,7 @@ def test_trajectory_weights_tokens_by_learning_rate() -> None:
 def test_training_losses_are_grouped_and_their_noise_estimated() -> None:
     ends = np.arange(1.0, STEPS + 1)
     noisy = 3 + np.random.default_rng(0).standard_normal(STEPS)
-    observed_curve = observe(way(), LossSpans(ends, noisy), np.array([]), np.array([]),
+    observed_curve = observe(trajectory(), LossSpans(ends, noisy), np.array([]), np.array([]),
                start=START, scale=SCALE, training_error=0.0)  # fmt: skip
     assert len(observed_curve.train_losses) == GROUPS
     per_group = STEPS / GROUPS

@@ -192,7 +192,7 @@ def gain_of(takes_away: bool, mean: float, opposite: float = 1.0) -> TreatmentEf
         ("model size", "model_too_small", gain_of(False, 0.1), "yes"),
     ],
 )
-def test_the_doctors_own_judgement_is_the_answer(
+def test_checklist_answers_as_the_diagnosis_does(
     diagnosed: Path, question: str, cause: str, gain: TreatmentEffect, answer: str
 ) -> None:
     file = diagnosed / "diagnosis.json"

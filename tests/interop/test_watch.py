@@ -222,7 +222,7 @@ def test_diagnosis_reads_a_watched_run_as_a_curve(tmp_path: Path) -> None:
     assert diagnosis.features.validation_best is not None
     assert diagnosis.features.rate_highest == 0.01
     assert not [w for w in diagnosis.warnings if "no validation loss" in w]
-    # A loss near zero, where any noise is a large share of it, is no sign of a high rate.
+    # A loss near zero, where any noise is a large fraction of it, is no sign of a high rate.
     assert diagnosis.normal.answer == "yes"
 
 

@@ -243,7 +243,7 @@ def test_diagnose_log_is_undetermined_for_fine_tuning(tmp_path: Path, rate: floa
     diagnosis = diagnose_log(path)
     assert (diagnosis.verdict, diagnosis.normal.answer) == ("unknown", "cannot tell")
     assert "training a trained model further" in diagnosis.normal.reason
-    # Where the vocabulary says what guessing costs, a start from nothing is told.
+    # Where the vocabulary says what guessing costs, a start from nothing is reported.
     known = diagnose_log(path, vocab_size=30)
     assert known.verdict == "learning_rate_too_low"
 
@@ -276,7 +276,8 @@ def test_the_record_is_json() -> None:
 
 
 def falling(path: Path, steps: int, rate: Callable[[float], float]) -> LogDiagnosis:
-    """The verdict on a loss that falls to the end, at a rate as given by the share of the run."""
+    """The verdict on a loss that falls to the end, at a rate as given by the fraction of the
+    run."""
     rows = [f"{s},{2 + 4 * (1 + s / 9) ** -0.4},{rate(s / steps)}" for s in range(steps)]
     path.write_text("\n".join(["step,loss,lr", *rows]))
     return diagnose_log(path)

@@ -21,7 +21,7 @@ def diagnose_curve(
     rate: float | None = None,
     validation_gap: float | None = 0.05,
 ) -> LogDiagnosis:
-    """The diagnosis of a table of 200 noisy losses, `loss` by the share of the run."""
+    """The diagnosis of a table of 200 noisy losses, `loss` by the fraction of the run."""
     draw, path = random.Random(7), tmp_path / "run.csv"
     rows = ["step,train_loss,val_loss,lr"]
     for n in range(201):

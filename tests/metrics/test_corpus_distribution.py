@@ -1,4 +1,4 @@
-"""Repeats and shift on texts made with a known share of each."""
+"""Repeats and shift on texts made with a known fraction of each."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_distribution_shift_is_small_for_next_chapter() -> None:
 
 
 def test_text_of_another_vocabulary_is_a_shift() -> None:
-    # Known: half the held-out tokens never stand in training; the rest are as there.
+    # Known: half the validation tokens never stand in training; the rest are as there.
     train, other = words(1, 20_000), words(2, 4_000, 25, 75)
     shift_nats = distribution_shift_nats(train, other, 100)
     assert shift_nats is not None
@@ -49,7 +49,7 @@ def test_text_of_another_vocabulary_is_a_shift() -> None:
 
 
 def test_distribution_shift_detects_narrower_token_range() -> None:
-    # Training text of 7 equal letters; the held-out text has 4 of them. To the training text it is
+    # Training text of 7 equal letters; the validation text has 4. To the training text it is
     # as hard as any, but far easier by its own measure: ln 7 against ln 4.
     shift_nats = distribution_shift_nats(words(1, 20_000, 0, 7), words(2, 4_000, 0, 4), 8)
     assert shift_nats is not None

@@ -1,4 +1,4 @@
-"""How many steps it takes to know random sequences by heart."""
+"""How many steps it takes to memorize random sequences."""
 
 from __future__ import annotations
 

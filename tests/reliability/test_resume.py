@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from descend.config import make_config
-from descend.report.text.live_progress import show_progress
+from descend.report.run_progress import show_progress
 from descend.runs.event_log import read_events
 from descend.runs.events import (
     CheckpointSaved,
@@ -208,7 +208,7 @@ def test_killed_run_resumes_from_latest_checkpoint(
 
 
 def test_watching_does_not_change_the_weights(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Told on a terminal, or driven by the bare loop that nobody watches: the same weights."""
+    """Shown on a terminal, or driven by the bare loop that nobody watches: the same weights."""
     import torch
     from rich.console import Console
 

@@ -63,7 +63,7 @@ def test_recorded_run_reads_no_file_before_it_is_needed(copy: Path) -> None:
         _ = run.summary
 
 
-def test_total_steps_of_an_unfinished_run_follow_its_epochs(trained: Path) -> None:
+def test_total_steps_of_an_unfinished_run_follow_its_configuration(trained: Path) -> None:
     run = open_recorded_run(trained)
     first = run.with_parts(epochs=run.epochs[:1], finished=False)
     assert run.config.epoch is not None

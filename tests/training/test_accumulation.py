@@ -85,11 +85,11 @@ def test_gradient_accumulation_grows_after_out_of_memory(
 ) -> None:
     honest = candidate_timing.time_training_step
 
-    def small(way: Any, inputs: StepInputs, *rest: Any, **more: Any) -> tuple[float, float]:
+    def small(execution: Any, inputs: StepInputs, *rest: Any, **more: Any) -> tuple[float, float]:
         config = inputs.config
         if config.batch_size / (config.gradient_accumulation_steps or 1) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return honest(way, inputs, *rest, **more)
+        return honest(execution, inputs, *rest, **more)
 
     monkeypatch.setattr(candidate_timing, "time_training_step", small)
     job = create_run(make_config(tiny | {"batch_size": 7}), Path("run"))

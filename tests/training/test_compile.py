@@ -1,4 +1,4 @@
-"""Compiling is tried fairly, and what came of it is told, remembered only where it works."""
+"""Compiling is tried fairly, and what came of it is reported, remembered only where it works."""
 
 from __future__ import annotations
 

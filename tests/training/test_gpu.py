@@ -31,9 +31,9 @@ STEPS = 30
 
 def losses(job: TrainingRun, **how: object) -> list[float]:
     """Of the first `STEPS` steps of `job`, computed on the GPU as `how` says."""
-    way: dict[str, Any] = {"device": "cuda", "precision": "float32", "attention": "fused",
+    defaults: dict[str, Any] = {"device": "cuda", "precision": "float32", "attention": "fused",
                            "threads": 1, "torch": "", "processor": ""}  # fmt: skip
-    resolved, execution = job.plan.config, Execution(**(way | how))
+    resolved, execution = job.plan.config, Execution(**(defaults | how))
     inputs = make_step_inputs(resolved, job.shape, job.plan.batches)
     plan = TrainPlan(resolved, execution, job.plan.batches, job.plan.epochs,
                     job.plan.total_steps, job.plan.learning_rate, None)  # fmt: skip
@@ -76,7 +76,7 @@ def test_the_engine_tries_to_replay_where_it_may(tiny: Tiny) -> None:
     config = make_config(tiny | {"precision": "auto"})
     job = create_run(config, Path("run"))
     executions = list(candidate_backends(config, "cuda"))
-    assert {way.cuda_graph for way in executions} == {False, True}
+    assert {execution.cuda_graph for execution in executions} == {False, True}
     inputs = make_step_inputs(config, job.shape, job.plan.batches)
     choice = autotune_execution(inputs)
     assert choice.execution.device == "cuda"
@@ -95,10 +95,10 @@ def test_autotuning_skips_backend_exceeding_gpu_memory(
 
     honest = candidate_timing.time_training_step
 
-    def short(way: Execution, *rest: Any, **more: Any) -> tuple[float, float]:
-        if way.cuda_graph:
+    def short(execution: Execution, *rest: Any, **more: Any) -> tuple[float, float]:
+        if execution.cuda_graph:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return honest(way, *rest, **more)
+        return honest(execution, *rest, **more)
 
     monkeypatch.setattr(candidate_timing, "time_training_step", short)
     config = make_config(tiny | {"batch_size": 3})

@@ -1,4 +1,4 @@
-"""A loss that is not a number stops a run without rescue, says where, and spoils nothing."""
+"""A loss that is not a number stops a run without rollback, says where, and spoils nothing."""
 
 from __future__ import annotations
 

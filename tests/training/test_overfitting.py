@@ -1,4 +1,4 @@
-"""A run that learns its text by heart says so while it happens, ends, and keeps the best."""
+"""A run that memorizes its text says so while it happens, ends, and keeps the best."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from descend.training.training_run import TrainingRun, create_run, resume_run
 
 @pytest.fixture
 def noise(own_folder: Path) -> Path:
-    """Words at random: what is learned beyond their frequencies is learned by heart."""
+    """Words at random: what is learned beyond their frequencies is memorized."""
     pick = random.Random(5)
     words = ["".join(pick.choices("abcdefgh", k=3)) for _ in range(60)]
     path = own_folder / "noise.txt"

@@ -42,7 +42,7 @@ with restore_process_state():
     during = resident()
 print((during - resident()) / (PIECE * 4))
 """
-"""Prints how often the pages of a piece that is asked for ten times had to be handed out, and how
+"""Prints how often the pages of a piece that is requested ten times had to be handed out, and how
 many such pieces are given back at the end. In a process of its own, whose memory is not in pieces
 yet."""
 

@@ -144,7 +144,7 @@ def test_persistent_divergence_stops_after_max_rollbacks(tiny: Tiny) -> None:
 
 
 def interrupted(records: Iterator[Event], after: int) -> None:
-    """Press Ctrl-C once so many steps were told, those trained again counted."""
+    """Press Ctrl-C once so many steps were reported, those trained again counted."""
     steps = 0
     with pytest.raises(TrainingInterrupted):  # noqa: PT012
         for record in records:
@@ -159,7 +159,7 @@ def test_resume_during_rollbacks_is_bitwise_identical(tiny: Tiny) -> None:
         pass
     assert len(read_rollbacks("whole")) > 3
     parts = job_of(tiny, "parts")
-    # While the loss stands too high; right after the first rescue; within the next ones.
+    # While the loss stands too high; right after the first rollback; within the next ones.
     for after in (5, 6, 3, 14, 20):
         interrupted(run_training(parts), after)
         parts = resume_run(Path("parts"))
@@ -238,7 +238,7 @@ def test_trial_disables_rollback_and_preserves_key(tiny: Tiny) -> None:
     )
     assert prepare_trial(on).config.divergence_rollback == "off"
     assert on.key == off.key
-    del on.config["divergence_rollback"]  # as an arm was before the key came
+    del on.config["divergence_rollback"]  # as a trial was before the key came
     assert on.key == off.key
 
 

@@ -1,4 +1,4 @@
-"""A text shorter than the usual context is trained on all the same, if none was asked for."""
+"""A text shorter than the usual context is trained on all the same, if none was requested."""
 
 from __future__ import annotations
 

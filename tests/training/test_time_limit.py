@@ -137,7 +137,7 @@ def test_schedule_never_goes_back_after_an_interruption() -> None:
 
 
 def interrupted_at(tiny: Tiny, step: int, minutes: float) -> TrainingRun:
-    """A run with `minutes` whose first sitting ended, saved, after `step`."""
+    """A run with `minutes` whose first session ended, saved, after `step`."""
     config = make_config(tiny | {"minutes": minutes, "epoch": 500, "compile": "off"})
     # The first step is later than the start of the minutes, as after planning.
     job = create_run(config, Path("run"), ends=time.perf_counter() + 60 * minutes - 2)

@@ -30,7 +30,7 @@ def ready(tiny: dict[str, object]) -> PreparedTrial:
 
 
 class Ticking:
-    """A clock on which a thousandth of a second passes with every look, told in whole ticks."""
+    """A clock on which a thousandth of a second passes with every look, given in whole ticks."""
 
     def __init__(self, tick: float) -> None:
         self.tick, self.looks = tick, 0
@@ -71,19 +71,19 @@ def test_network_timing_supports_a_coarse_clock(
 @pytest.mark.skipif(os.name != "posix", reason="a process is stopped by a signal there")
 def test_a_trial_counts_the_time_at_work_alone(tiny: dict[str, object]) -> None:
     """A worker that is stopped in the middle of its steps waits, as one that has no core does."""
-    arm = make_trial_spec(
+    spec = make_trial_spec(
         make_config(tiny | {"learning_rate": 0.0077}),
         steps=200,
         evaluate_every=10,
         evaluation_tokens=100,
     )
-    prepare_trial(arm)
+    prepare_trial(spec)
     worker = start_worker(ADAPTIVE)
     assert worker.stdin
     assert worker.stdout
     try:
         wait_until_ready([worker])
-        worker.stdin.write(msgspec.json.encode(arm) + b"\n")
+        worker.stdin.write(msgspec.json.encode(spec) + b"\n")
         worker.stdin.flush()
         stops = 0
         while True:

@@ -1,4 +1,4 @@
-"""Arms on a Ray cluster: the same outcome as on a local worker, one error, nothing left running.
+"""Trials on a Ray cluster: the same result as on a local worker, one error, nothing left running.
 
 A real cluster of this machine, with its own processes: `make test-ray`.
 """
@@ -30,15 +30,15 @@ PORT = 26379
 """Not Ray's usual one, on which a cluster of the developer may run."""
 
 
-def arms_of(tiny: dict[str, object], *rates: float, **keys: Any) -> list[TrialSpec]:
+def make_specs(tiny: dict[str, object], *rates: float, **keys: Any) -> list[TrialSpec]:
     return [
         make_trial_spec(make_config(tiny | {"learning_rate": r} | keys), steps=6) for r in rates
     ]
 
 
-def forget(*arms: TrialSpec) -> None:
-    for arm in arms:
-        (cache_dir() / "trials" / f"{arm.key}.json").unlink(missing_ok=True)
+def forget(*specs: TrialSpec) -> None:
+    for spec in specs:
+        (cache_dir() / "trials" / f"{spec.key}.json").unlink(missing_ok=True)
 
 
 def but_time(result: TrialResult) -> TrialResult:
@@ -52,21 +52,21 @@ def test_without_ray_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setenv(RAY_ADDRESS_VARIABLE, "auto")
     with pytest.raises(MissingDependencyError, match=r"pip install 'descend\[ray\]', or unset"):
-        run_trials(arms_of(tiny, 0.0061))
+        run_trials(make_specs(tiny, 0.0061))
 
 
 def test_cached_trials_need_no_ray_cluster(
     tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arms = arms_of(tiny, 0.0062)
-    results = run_trials(arms, workers=1)
+    specs = make_specs(tiny, 0.0062)
+    results = run_trials(specs, workers=1)
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setenv(RAY_ADDRESS_VARIABLE, "auto")
-    assert run_trials(arms) == results
+    assert run_trials(specs) == results
     # Without the cache it does need one.
-    forget(*arms)
+    forget(*specs)
     with pytest.raises(MissingDependencyError):
-        run_trials(arms)
+        run_trials(specs)
 
 
 def test_local_trials_do_not_use_ray(
@@ -74,7 +74,7 @@ def test_local_trials_do_not_use_ray(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setenv(RAY_ADDRESS_VARIABLE, "auto")
-    assert run_trials(arms_of(tiny, 0.0063), here=True)[0].steps == 6
+    assert run_trials(make_specs(tiny, 0.0063), here=True)[0].steps == 6
 
 
 @pytest.mark.slow
@@ -88,7 +88,7 @@ def test_unreachable_ray_address_raises_config_error_quickly(
         with pytest.raises(
             ConfigError, match=f"{RAY_ADDRESS_VARIABLE}: .* found {address}, where no cluster"
         ):
-            run_trials(arms_of(tiny, 0.0064))
+            run_trials(make_specs(tiny, 0.0064))
     assert time.monotonic() - began < 30
 
 
@@ -138,17 +138,17 @@ def test_ray_trial_matches_local_worker_bitwise(
     tiny: dict[str, object], on_cluster: str, monkeypatch: pytest.MonkeyPatch, text_file: Path
 ) -> None:
     monkeypatch.chdir(text_file.parent)  # a path as it is typed, which a machine elsewhere lacks
-    arms = arms_of(tiny, 0.0065, 0.0066, 0.0067, corpus_dir=text_file.name)
-    assert worker_count(arms) == 2
+    specs = make_specs(tiny, 0.0065, 0.0066, 0.0067, corpus_dir=text_file.name)
+    assert worker_count(specs) == 2
     progress_counts: list[tuple[int, int]] = []
     there = run_trials(
-        [*arms, arms[0]], on_progress=lambda n: progress_counts.append((n.done, n.total))
+        [*specs, specs[0]], on_progress=lambda n: progress_counts.append((n.done, n.total))
     )
     assert progress_counts == [(1, 3), (2, 3), (3, 3)]
-    assert [load_cached_result(arm.key) for arm in arms] == there[:3]
-    forget(*arms)
+    assert [load_cached_result(spec.key) for spec in specs] == there[:3]
+    forget(*specs)
     monkeypatch.delenv(RAY_ADDRESS_VARIABLE)
-    here = run_trials(arms, workers=2)
+    here = run_trials(specs, workers=2)
     assert [but_time(one) for one in there[:3]] == [but_time(one) for one in here]
     assert there[0].chunk_losses != there[1].chunk_losses
 
@@ -170,8 +170,8 @@ def test_ray_executor_raises_first_error_and_cancels_others(
 @pytest.mark.slow
 def test_a_run_there_says_how_far_it_is(tiny: dict[str, object], on_cluster: str) -> None:
     shares: list[float] = []
-    arm = make_trial_spec(make_config(tiny | {"learning_rate": 0.0072}), steps=4000)
-    run_trials([arm], on_progress=lambda news: shares.append(news.fraction_done))
+    spec = make_trial_spec(make_config(tiny | {"learning_rate": 0.0072}), steps=4000)
+    run_trials([spec], on_progress=lambda news: shares.append(news.fraction_done))
     assert len(shares) > 1
     assert shares == sorted(shares)
     assert 0 < shares[0] < shares[-1] == 1.0
@@ -186,8 +186,8 @@ def test_another_text_there_is_noticed(
 
     text = tmp_path / "text.txt"
     text.write_bytes(text_file.read_bytes())
-    arm = arms_of(tiny, 0.0069, corpus_dir=str(text))[0]
-    line, key = msgspec.json.encode(arm), arm.key
+    spec = make_specs(tiny, 0.0069, corpus_dir=str(text))[0]
+    line, key = msgspec.json.encode(spec), spec.key
     import ray
 
     def answer() -> WorkerMessage:
@@ -245,10 +245,10 @@ def test_a_cluster_of_its_own_is_one_word(
     ray = pytest.importorskip("ray")
     monkeypatch.setenv(RAY_ADDRESS_VARIABLE, "local")
     try:
-        arm = arms_of(tiny, 0.0071)[0]
-        there = run_trials([arm])[0]
-        forget(arm)
+        spec = make_specs(tiny, 0.0071)[0]
+        there = run_trials([spec])[0]
+        forget(spec)
         monkeypatch.delenv(RAY_ADDRESS_VARIABLE)
-        assert but_time(there) == but_time(run_trials([arm])[0])
+        assert but_time(there) == but_time(run_trials([spec])[0])
     finally:
         ray.shutdown()

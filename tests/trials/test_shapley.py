@@ -88,8 +88,8 @@ def test_pair_interaction_is_the_deviation_from_additivity() -> None:
 def test_full_interaction_equals_grabisch_roubens_index(
     given: tuple[int, int],
 ) -> None:
-    """By their recursion: the share of the two as one player, less those of each without the other
-    there to join."""
+    """By their recursion: the fraction of the two as one player, less those of each without the
+    other there to join."""
     players, seed = given
     game = game_of(players, seed)
     others = range(2, players)

@@ -1,4 +1,4 @@
-"""What a worker's start takes is measured, and told apart from its trials."""
+"""What a worker's start takes is measured, and distinguished from its trials."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def two(tiny: dict[str, object]) -> list[TrialSpec]:
     ]
 
 
-def announce(arms: list[TrialSpec], workers: int) -> None:
-    with show_trials(arms, workers, Console(stderr=True, width=400)):
+def announce(specs: list[TrialSpec], workers: int) -> None:
+    with show_trials(specs, workers, Console(stderr=True, width=400)):
         pass
 
 
@@ -42,11 +42,11 @@ def test_the_start_is_guessed_until_it_was_measured(tiny: dict[str, object]) -> 
     request_times: list[float] = []
 
     class Two:
-        arms = two(tiny)
+        specs = two(tiny)
 
         def next_trial(self) -> TrialSpec | None:
             request_times.append(time.monotonic())
-            return self.arms.pop() if self.arms else None
+            return self.specs.pop() if self.specs else None
 
         def on_evaluation(self, key: str, point: EvalPoint) -> bool:
             return False
@@ -61,7 +61,7 @@ def test_the_start_is_guessed_until_it_was_measured(tiny: dict[str, object]) -> 
     run_adaptive_trials(Two(), 2)
     measured = worker_startup_seconds()
     assert measured != DEFAULT_STARTUP_SECONDS
-    # Nothing was asked for before the workers could train: no trial is charged with their start.
+    # Nothing was requested before the workers could train: no trial is charged with their start.
     assert request_times[0] - began >= measured - 0.01
 
 

@@ -23,6 +23,7 @@ from descend.training.train_state import TrainState
 from descend.training.training_run import initial_train_state
 from descend.trials import trial
 from descend.trials.cached_trial import load_cached_result, run_trial
+from descend.trials.cost_estimate import estimate_trial_seconds, evaluation_seconds
 from descend.trials.evaluation import (
     BYTES_PER_TOKEN,
     NUM_SEGMENTS,
@@ -32,7 +33,6 @@ from descend.trials.evaluation import (
 from descend.trials.executor import run_trials
 from descend.trials.prepared_trial import prepare_trial
 from descend.trials.subsample import subsample_tokens
-from descend.trials.timing.cost_estimate import estimate_trial_seconds, evaluation_seconds
 from descend.trials.timing.step_timing import StepTime
 from descend.trials.trial import train_trial
 from descend.trials.trial_spec import TrialResult, TrialSpec, make_trial_spec
@@ -42,9 +42,9 @@ def config_of(tiny: dict[str, object], **keys: Any) -> RunConfig:
     return make_config(tiny | keys)
 
 
-def forget(*arms: TrialSpec) -> None:
-    for arm in arms:
-        (cache_dir() / "trials" / f"{arm.key}.json").unlink(missing_ok=True)
+def forget(*specs: TrialSpec) -> None:
+    for spec in specs:
+        (cache_dir() / "trials" / f"{spec.key}.json").unlink(missing_ok=True)
 
 
 def test_full_trial_reproduces_training_run_loss(tiny: dict[str, object]) -> None:
@@ -62,8 +62,8 @@ def test_full_trial_reproduces_training_run_loss(tiny: dict[str, object]) -> Non
 
 
 def test_trial_is_bitwise_deterministic_for_a_seed(tiny: dict[str, object]) -> None:
-    arm = make_trial_spec(config_of(tiny), steps=8)
-    first, second = train_trial(arm), train_trial(arm)
+    spec = make_trial_spec(config_of(tiny), steps=8)
+    first, second = train_trial(spec), train_trial(spec)
     assert first.validation_loss == second.validation_loss
     assert first.chunk_losses == second.chunk_losses
     assert (
@@ -75,50 +75,50 @@ def test_trial_is_bitwise_deterministic_for_a_seed(tiny: dict[str, object]) -> N
 def test_cached_trial_is_not_retrained(
     tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arm = make_trial_spec(config_of(tiny, learning_rate=0.0021), steps=5)
-    result = run_trial(arm)
+    spec = make_trial_spec(config_of(tiny, learning_rate=0.0021), steps=5)
+    result = run_trial(spec)
     assert result.steps == 5
 
     def refuse(*_: object) -> TrialResult:
         raise AssertionError("trained again")
 
     monkeypatch.setattr(trial, "train_trial", refuse)
-    assert run_trials([arm, arm], workers=1) == [result, result]
-    forget(arm)
+    assert run_trials([spec, spec], workers=1) == [result, result]
+    forget(spec)
     with pytest.raises(AssertionError, match="trained again"):
-        run_trials([arm], workers=1)
+        run_trials([spec], workers=1)
 
 
 def test_damaged_cache_file_is_retrained(tiny: dict[str, object]) -> None:
-    arm = make_trial_spec(config_of(tiny, learning_rate=0.0022), steps=5)
-    result = run_trial(arm)
-    (cache_dir() / "trials" / f"{arm.key}.json").write_text('{"key": 3')
-    assert load_cached_result(arm.key) is None
-    assert run_trial(arm).chunk_losses == result.chunk_losses
+    spec = make_trial_spec(config_of(tiny, learning_rate=0.0022), steps=5)
+    result = run_trial(spec)
+    (cache_dir() / "trials" / f"{spec.key}.json").write_text('{"key": 3')
+    assert load_cached_result(spec.key) is None
+    assert run_trial(spec).chunk_losses == result.chunk_losses
 
 
 def test_identical_trials_run_once_and_preserve_order(tiny: dict[str, object]) -> None:
-    arms = [
+    specs = [
         make_trial_spec(config_of(tiny, learning_rate=rate), steps=4) for rate in (0.003, 0.004)
     ]
-    forget(*arms)
+    forget(*specs)
     progress_counts: list[tuple[int, int]] = []
     results = run_trials(
-        [arms[1], arms[0], arms[1]],
+        [specs[1], specs[0], specs[1]],
         workers=1,
         on_progress=lambda news: progress_counts.append((news.done, news.total)),
     )
-    assert [o.key for o in results] == [arms[1].key, arms[0].key, arms[1].key]
+    assert [o.key for o in results] == [specs[1].key, specs[0].key, specs[1].key]
     assert progress_counts == [(1, 2), (2, 2)]
 
 
 def test_worker_processes_return_identical_results_and_errors(tiny: dict[str, object]) -> None:
-    arms = [make_trial_spec(config_of(tiny, seed=seed), steps=6) for seed in (5, 6)]
-    expected = [train_trial(arm) for arm in arms]
-    forget(*arms)
-    results = run_trials(arms, workers=2)
+    specs = [make_trial_spec(config_of(tiny, seed=seed), steps=6) for seed in (5, 6)]
+    expected = [train_trial(spec) for spec in specs]
+    forget(*specs)
+    results = run_trials(specs, workers=2)
     assert [o.chunk_losses for o in results] == [o.chunk_losses for o in expected]
-    assert load_cached_result(arms[0].key) == results[0]
+    assert load_cached_result(specs[0].key) == results[0]
 
     too_little = [
         make_trial_spec(config_of(tiny, seed=s), steps=2, train_fraction=0.001) for s in (5, 6)
@@ -136,7 +136,7 @@ def test_train_fraction_restricts_training_tokens(tiny: dict[str, object]) -> No
     few, many = run_trial(half), run_trial(whole)
     assert few.train_tokens == len(ready.batches.tokens) < many.train_tokens
     assert few.validation_loss != many.validation_loss
-    # The same held-out text judges both.
+    # The same validation text judges both.
     assert len(few.chunk_losses) == len(many.chunk_losses)
     # Left to its epochs, half the text is half the steps.
     by_epoch = prepare_trial(make_trial_spec(config_of(tiny), train_fraction=0.5)).steps
@@ -182,39 +182,39 @@ def test_trial_key_depends_on_resolved_device(
     """Seconds of one are not those of another."""
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    arm = make_trial_spec(config_of(tiny, device="auto"), steps=9)
-    here = arm.key
+    spec = make_trial_spec(config_of(tiny, device="auto"), steps=9)
+    here = spec.key
     assert here == make_trial_spec(config_of(tiny, device="cpu"), steps=9).key
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert arm.key != here
+    assert spec.key != here
 
 
 def test_trial_respects_attention_kernel_but_not_compile_setting(
     tiny: dict[str, object],
 ) -> None:
-    arm = make_trial_spec(config_of(tiny), steps=9)
-    assert prepare_trial(arm).execution.attention == "fused"
+    spec = make_trial_spec(config_of(tiny), steps=9)
+    assert prepare_trial(spec).execution.attention == "fused"
     for attention in ("matmul", "fused"):
         requested_config = config_of(
             tiny, attention=attention, compile="on", threads=2, device="cpu"
         )
         ready = prepare_trial(make_trial_spec(requested_config))
-        way = ready.execution
-        assert (way.attention, way.threads, way.compiled) == (attention, 1, False)
+        execution = ready.execution
+        assert (execution.attention, execution.threads, execution.compiled) == (attention, 1, False)
     # Seconds of one kernel are not those of another; the rest no trial heeds.
-    assert make_trial_spec(config_of(tiny, attention="matmul"), steps=9).key != arm.key
-    assert make_trial_spec(config_of(tiny, compile="on", threads=2), steps=9).key == arm.key
+    assert make_trial_spec(config_of(tiny, attention="matmul"), steps=9).key != spec.key
+    assert make_trial_spec(config_of(tiny, compile="on", threads=2), steps=9).key == spec.key
 
 
 def test_the_key_follows_content_and_not_names(tiny: dict[str, object], tmp_path: Path) -> None:
-    arm = make_trial_spec(config_of(tiny), steps=9)
-    assert make_trial_spec(config_of(tiny, save_dir=str(tmp_path)), steps=9).key == arm.key
-    assert make_trial_spec(config_of(tiny, weight_decay=0.2), steps=9).key != arm.key
+    spec = make_trial_spec(config_of(tiny), steps=9)
+    assert make_trial_spec(config_of(tiny, save_dir=str(tmp_path)), steps=9).key == spec.key
+    assert make_trial_spec(config_of(tiny, weight_decay=0.2), steps=9).key != spec.key
     text = tmp_path / "own.txt"
     text.write_text("one text " * 500)
     mine = make_trial_spec(config_of(tiny, corpus_dir=str(text)), steps=9)
     before = mine.key
-    assert before != arm.key
+    assert before != spec.key
     text.write_text("two texts " * 500)
     assert mine.key != before
 
@@ -250,10 +250,10 @@ def test_diverged_trial_has_a_finite_result(
             next(state.model.parameters())[:] = torch.inf
         return state
 
-    arm = make_trial_spec(config_of(tiny), steps=4)
-    assert train_trial(arm).diverged_step is None
+    spec = make_trial_spec(config_of(tiny), steps=4)
+    assert train_trial(spec).diverged_step is None
     monkeypatch.setattr(trial, "initial_train_state", spoiled)
-    result = train_trial(arm)
+    result = train_trial(spec)
     assert result.diverged_step == 1
     assert result.steps == 0
     assert result.validation_loss == pytest.approx(math.log(result.vocab_size))
@@ -277,7 +277,7 @@ def test_evaluation_uses_the_same_bytes_for_every_tokenizer(tiny: dict[str, obje
         whole = evaluation_segments(ready.store, 10**6)
         assert len(whole) == 1
         assert len(whole[0]) == len(ready.store.validation)
-    # To within a token at either end of each stretch.
+    # To within a token at either end of each segment.
     assert evaluation_bytes["byte"] == pytest.approx(100 * BYTES_PER_TOKEN, abs=NUM_SEGMENTS)
     assert abs(evaluation_bytes["byte"] - evaluation_bytes["bpe"]) < 2 * 10 * NUM_SEGMENTS
 

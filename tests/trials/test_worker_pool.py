@@ -29,7 +29,7 @@ def processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[subproces
     return workers
 
 
-def arms(tiny: dict[str, Any], first_seed: int) -> list[TrialSpec]:
+def make_specs(tiny: dict[str, Any], first_seed: int) -> list[TrialSpec]:
     return [
         make_trial_spec(make_config(tiny | {"seed": first_seed + n}), steps=3) for n in range(3)
     ]
@@ -41,7 +41,7 @@ def test_reused_workers_train_series_after_series(
     with worker_pool.share_workers(2):
         assert len(processes) == 2  # they read torch in before they are needed
         results = [
-            r for seed in (0, 10) for r in run_trials(arms(tiny, seed), workers=2, here=True)
+            r for seed in (0, 10) for r in run_trials(make_specs(tiny, seed), workers=2, here=True)
         ]
         assert len(processes) == 2
         assert all(process.poll() is None for process in processes)
@@ -56,6 +56,6 @@ def test_error_in_reused_worker_is_raised_and_next_series_runs(
         processes[0].kill()
         processes[1].kill()
         with pytest.raises(Exception, match="ended in the middle"):
-            run_trials(arms(tiny, 0), workers=2, here=True)
-        assert len(run_trials(arms(tiny, 0), workers=2, here=True)) == 3
+            run_trials(make_specs(tiny, 0), workers=2, here=True)
+        assert len(run_trials(make_specs(tiny, 0), workers=2, here=True)) == 3
         assert len(processes) == 4

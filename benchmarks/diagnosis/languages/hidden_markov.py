@@ -24,7 +24,7 @@ class HiddenMarkovModel:
 def random_hidden_markov_model(
     states: int, symbols: int, seed: int, concentration: float = 0.3, noise: float = 0.0
 ) -> HiddenMarkovModel:
-    """A random model with Dirichlet rows; `noise`: share of symbols shown at random."""
+    """A random model with Dirichlet rows; `noise`: fraction of symbols shown at random."""
     source = np.random.default_rng(seed)
     return HiddenMarkovModel(
         start=np.full(states, 1.0 / states),

@@ -33,7 +33,7 @@ def random_markov_chain(
 ) -> MarkovChain:
     """A random chain: each row from a symmetric Dirichlet distribution.
 
-    `concentration` low: few likely successors. `noise`, 0 to 1: share of symbols that are
+    `concentration` low: few likely successors. `noise`, 0 to 1: fraction of symbols that are
     drawn uniformly instead; noisy symbols count as context, so the chain stays of order k.
     `ValueError` for more than 2^24 probabilities, or noise outside 0 to 1.
     """
@@ -62,7 +62,7 @@ def sample_chain(chain: MarkovChain, count: int, seed: int) -> Ids:
 
 
 def stationary_distribution(chain: MarkovChain) -> Floats:
-    """The long-run share of each context (row of the table), by repeated application."""
+    """The long-run fraction of each context (row of the table), by repeated application."""
     rows, symbols = chain.table.shape
     probabilities: Floats = np.full(rows, 1.0 / rows)
     if chain.order == 0:

@@ -30,7 +30,7 @@ def make_zipf_lexicon(
 ) -> Lexicon:
     """Random spellings, shorter for frequent ones, with p(rank) proportional to rank^-exponent.
 
-    `noise`, 0 to 1: share of stems and endings drawn uniformly instead.
+    `noise`, 0 to 1: fraction of stems and endings drawn uniformly instead.
     """
     source = np.random.default_rng(seed)
     if not 0 <= noise <= 1:

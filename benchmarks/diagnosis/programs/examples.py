@@ -30,8 +30,8 @@ class Case:
 def planted() -> Iterator[Case]:
     """One bug each."""
     for bug, variants in PLANTED.items():
-        for way, pieces in variants.items():
-            yield Case(f"{bug}: {way}", bug, "planted", pieces)
+        for variant, pieces in variants.items():
+            yield Case(f"{bug}: {variant}", bug, "planted", pieces)
 
 
 def healthy() -> Iterator[Case]:
@@ -50,8 +50,8 @@ def healthy() -> Iterator[Case]:
 def alike() -> Iterator[Case]:
     """Healthy, with what a careless check would take for a bug."""
     for bug, variants in ALIKE.items():
-        for way, pieces in variants.items():
-            yield Case(f"like {bug}: {way}", None, "alike", pieces)
+        for variant, pieces in variants.items():
+            yield Case(f"like {bug}: {variant}", None, "alike", pieces)
 
 
 def all_cases() -> list[Case]:

@@ -27,7 +27,7 @@ from descend.program_check.run_checks import Checked, check_module
 
 
 def check(case: Case, folder: Path) -> tuple[Checked, float]:
-    """The preflight of one program, and its seconds of processor time, import included."""
+    """The check of one program, and its seconds of processor time, import included."""
     path = folder / "program.py"
     path.write_text(case.source, encoding="utf-8")
     began = time.process_time()

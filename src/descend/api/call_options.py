@@ -1,4 +1,4 @@
-"""What the calls of the library share: how they are asked, and where they tell of what they do."""
+"""What the calls of the library share: how they are called, and where they report."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def run_comparison(
 ) -> Comparison:
     """Carry `plan` out, shown on `console`; the result, which `command` repeats, is written into
     `folder`."""
-    with show_trials(plan.all_arms, workers, console) as on_progress:
+    with show_trials(plan.all_specs, workers, console) as on_progress:
         comparison = set_against(plan, workers=workers, on_progress=on_progress)
     sentence = summarize_comparison(comparison)
     return _save_result(comparison, sentence, command, folder / COMPARISON_FILE)
@@ -127,7 +127,7 @@ def attribute(
 ) -> Attribution:
     """Which change from `a` to `b` (presets, files of keys or run folders) brought how much.
 
-    Told and kept as by `compare`; `DESCEND_LOG_LEVEL=warning` makes it quiet.
+    Reported and kept as by `compare`; `DESCEND_LOG_LEVEL=warning` makes it quiet.
     """
     folder = create_experiment_folder(None if save_dir is None else Path(save_dir))
     text = None if corpus_dir is None else str(corpus_dir)
@@ -152,7 +152,7 @@ def run_attribution(
     console: Console | None,
 ) -> Attribution:
     """As `run_comparison`."""
-    with show_trials(plan.arms(), workers, console) as on_progress:
+    with show_trials(plan.specs(), workers, console) as on_progress:
         attribution = share_out(plan, workers=workers, on_progress=on_progress)
     sentence = summarize_attribution(attribution)
     return _save_result(attribution, sentence, command, folder / ATTRIBUTION_FILE)
@@ -174,7 +174,7 @@ def search(
 
     `search(corpus_dir="my/texts", minutes=30, over={"learning_rate": (0.0003, 0.01), "embed_dim":
     [128, 256]})`: a tuple is a range, a list are values. The study is kept in `save_dir`, or in
-    `searches/`; the same call goes on from there, and costs nothing once it is done. Told as by
+    `searches/`; the same call goes on from there, and costs nothing once it is done. Reported as by
     `compare`. Needs the extra `search`; see docs/hyperparameter_search.md.
     """
     base = resolve_call_config(config, keys).config
@@ -200,9 +200,9 @@ def run_search(plan: SearchPlan, *, command: str, console: Console | None) -> Se
     print_search_cost(plan, console)
     with ExitStack() as trials:
 
-        def confirming(arms: list[TrialSpec]) -> AbstractContextManager[TrialCallback]:
+        def confirming(specs: list[TrialSpec]) -> AbstractContextManager[TrialCallback]:
             trials.close()  # the line of the trials gives way to that of the confirmation
-            return show_trials(arms, plan.workers, console)
+            return show_trials(specs, plan.workers, console)
 
         on_progress = trials.enter_context(show_search_trials(console))
         result = find_best(plan, on_progress=on_progress, confirming=confirming)

@@ -49,7 +49,7 @@ FIRST_FRACTION = 0.4
 the rest for the trials."""
 
 WORTH_SEARCHING = 0.005
-"""Share of the bits per byte that a shorter training may lose, by the plan, for a search to be
+"""Fraction of the bits per byte that a shorter training may lose, by the plan, for a search to be
 made: two seeds differ by as much. Else all the time goes into one training, as in `train`."""
 
 TEXT_KEYS = ("encoding", "text_column", "split", "sample_size", "normalize", "seed",
@@ -88,7 +88,7 @@ def improve(
 
     The planned recipe is trained first. Where its time is not what limits it, treatments of the
     likely causes are tried in short trials, and what gains is trained. The best of all models is
-    named, that of the run with them: each is judged on the same held-out bytes. All is kept in
+    named, that of the run with them: each is judged on the same validation bytes. All is kept in
     `save_dir`, or in `improvements/<unix time>`: a call with the same `save_dir` goes on from
     there.
     """
@@ -270,13 +270,13 @@ class _Work:
         last_training = base.seconds + ROUND_SECONDS
         ends = time.perf_counter() + 60 * self._minutes_left() - last_training
         run = Path(base.run)
-        case = load_run_context(run)
-        seconds = max(case.seconds_per_step, 1e-6) * case.execution.threads  # a trial has one
+        context = load_run_context(run)
+        seconds = max(context.seconds_per_step, 1e-6) * context.execution.threads  # a trial has one
         left = (ends - time.perf_counter()) / seconds
-        steps = min(case.total_steps, max(MIN_STEPS, int(left / MIN_TRIALS)))
+        steps = min(context.total_steps, max(MIN_STEPS, int(left / MIN_TRIALS)))
         if left < MIN_SEARCH_TRIALS * steps:
             return {}
-        moves = moves_for(case, self._measure(case))
+        moves = moves_for(context, self._measure(context))
         info = read_info(run)
         requested = {k: v for k, v in info.requested_config.items() if k not in NOT_INHERITED}
         config = make_config(requested | {"epoch": None, "max_steps": None, "minutes": None})
@@ -293,9 +293,9 @@ class _Work:
         search = TreatmentSearch(config, vocab, planned.plan.rates, steps, ends, on_trial)
         return search.run(moves).changes
 
-    def _measure(self, case: RunContext) -> Any:
+    def _measure(self, context: RunContext) -> Any:
         """What the run's own numbers say, with what they say of the text kept."""
-        measurements = measure_run(case)
+        measurements = measure_run(context)
         self.judge.add_measurements(measurements)
         return measurements
 
@@ -365,5 +365,5 @@ def _another_plan(final: CorpusPlan, base: TrainedModel) -> CorpusPlan | None:
 
 
 OTHER_MARGIN = 0.03
-"""Share of the bits per byte that another plan may be expected to end above the best: the law
+"""Fraction of the bits per byte that another plan may be expected to end above the best: the law
 strays as much from one run to the next (benchmarks/results/improve/law_errors.jsonl)."""

@@ -35,10 +35,10 @@ COMPARED_KEYS = (
     "weight_decay", "dropout_rate", "token_dropout", "bpe_dropout", "label_smoothing",
     "gradient_clip", "epoch", "max_steps",
 )  # fmt: skip
-"""Settings that are told where two models differ in them."""
+"""Settings that are shown where two models differ in them."""
 
 MAX_SHIFT_TOKENS = 100_000
-"""Training tokens up to which a shift of the held-out text is looked for: about a second."""
+"""Training tokens up to which a shift of the validation text is looked for: about a second."""
 
 FIRST_BYTES_PER_SECOND = 40_000
 """Bytes that are judged in a second until one model was timed: about those of a network of 3
@@ -56,7 +56,7 @@ def model_folders(folder: Path) -> list[Path]:
 
 
 class ModelJudge:
-    """Judges models on the held-out bytes that are the same for all of them."""
+    """Judges models on the validation bytes that are the same for all of them."""
 
     def __init__(self, treatment: TextTreatment) -> None:
         self.text = treatment.validation
@@ -121,7 +121,7 @@ class ModelJudge:
 
 
 def _shift_of(store: TokenStore) -> float | None:
-    """The shift of the held-out text in nats; None for a text that would take seconds."""
+    """The shift of the validation text in nats; None for a text that would take seconds."""
     return validation_shift(store) if len(store.train) <= MAX_SHIFT_TOKENS else None
 
 

@@ -33,10 +33,10 @@ from descend.planner.make_plan import CorpusPlan, make_corpus_plan, plan_config
 from descend.planner.plan import TextTooShortError
 from descend.progress import ignore_progress
 from descend.report.notebook.cards import minimal_model_card, notebook_model_card
+from descend.report.run_progress import show_progress
 from descend.report.text.live_progress import (
     show_line,
     show_prepared,
-    show_progress,
     show_run_header,
     stage_progress,
 )
@@ -155,12 +155,12 @@ class Model:
 
     @cached_property
     def info(self) -> RunMetadata:
-        """What was asked for and what followed from it."""
+        """What was requested and what followed from it."""
         return read_info(self.folder)
 
     @property
     def summary(self) -> RunSummary:
-        """The outcome: epochs, best epoch, validation loss, what it had to beat."""
+        """The result: epochs, best epoch, validation loss, what it had to beat."""
         return read_summary(self.folder)
 
     @property
@@ -234,7 +234,7 @@ def train_with_config(
     resolved: ResolvedConfig, console: Console | None = None, *, watch: bool = False,
     began: float | None = None,
 ) -> Model:  # fmt: skip
-    """Train what `settings` ask for, drawing on `console`; `watch`: the doctor's signals too.
+    """Train as `resolved` says, drawing on `console`; `watch`: the diagnostic metrics too.
 
     With `minutes` what is not set is planned for them; they count from `began` (by
     `time.perf_counter`), or from now.

@@ -71,7 +71,7 @@ def list_devices() -> list[Device]:
 
 
 def shorten_path(path: Path) -> str:
-    """Return `path` from `~` on; of a path outside of the home folder nothing is told."""
+    """Return `path` from `~` on; of a path outside of the home folder nothing is reported."""
     try:
         return str(Path("~") / path.absolute().relative_to(Path.home()))
     except ValueError:

@@ -96,8 +96,9 @@ def _show(planned: CorpusPlan, write_line: Callable[[str], None]) -> None:
 
 def _train(planned: CorpusPlan, config: RunConfig, preset: str, began: float | None) -> RunSummary:
     from descend.api import train_planned
-    from descend.report.text.run_summary import next_commands
+    from descend.report.text.next_step import choose_step_after_training, format_next_step
 
     summary = train_planned(planned, config, preset, stderr_console(), began).summary
-    print_status(f"saved in {summary.model_dir}\n{next_commands(summary)}")
+    step = choose_step_after_training(summary.model_dir, summary)
+    print_status(f"saved in {summary.model_dir}\n{format_next_step(step)}")
     return summary

@@ -1,4 +1,4 @@
-"""What train, continue and resume share: show the run, then hand over its outcome."""
+"""What train, continue and resume share: show the run, then hand over its result."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def run_and_report(
     verbose: bool = False,
 ) -> None:
     """Do `action` while drawing on standard error, then print what came of it."""
-    from descend.report.text.run_summary import format_run_details, format_run_end, next_commands
+    from descend.report.text.next_step import choose_step_after_training, format_next_step
+    from descend.report.text.run_summary import format_run_details, format_run_end
 
     set_up_logging(log_level)
     model = action(stderr_console())
@@ -36,4 +37,5 @@ def run_and_report(
         if verbose:
             print_result(format_run_details(model.summary) + "\n")
         print_result(format_run_end(model.summary))
-        print_status(next_commands(model.summary))
+        step = choose_step_after_training(model.summary.model_dir, model.summary)
+        print_status(format_next_step(step))

@@ -18,6 +18,16 @@ from descend.errors import CorpusError
 _ROUNDS = 6
 
 
+def max_grid_offset(num_tokens: int, seq_len: int) -> int:
+    """Return the largest offset of the window grid, in tokens."""
+    return min(seq_len - 1, num_tokens - 1 - seq_len)
+
+
+def count_sequences(num_tokens: int, seq_len: int) -> int:
+    """Return the windows of `seq_len` tokens in one epoch over `num_tokens`."""
+    return (num_tokens - 1 - max_grid_offset(num_tokens, seq_len)) // seq_len
+
+
 @dataclass(frozen=True)
 class BatchSampler:
     """Addresses the training tokens by global sequence number.
@@ -47,12 +57,12 @@ class BatchSampler:
     @property
     def max_grid_offset(self) -> int:
         """Largest offset of the window grid, in tokens."""
-        return min(self.seq_len - 1, len(self.tokens) - 1 - self.seq_len)
+        return max_grid_offset(len(self.tokens), self.seq_len)
 
     @property
     def sequences_per_epoch(self) -> int:
         """Windows in one pass over the text, the same for every shift of the grid."""
-        return (len(self.tokens) - 1 - self.max_grid_offset) // self.seq_len
+        return count_sequences(len(self.tokens), self.seq_len)
 
     @property
     def tokens_per_step(self) -> int:
@@ -112,8 +122,9 @@ def permute_indices(
     """Where a keyed random permutation of 0..size-1 sends `places`.
 
     A Feistel network over the next power of four, walked until the result is in range
-    (Black and Rogaway 2002, "Ciphers with arbitrary finite domains"): any place can be asked
-    for without holding the permutation, so a corpus of any size is shuffled in no memory.
+    (Black and Rogaway 2002, "Ciphers with arbitrary finite domains"): any
+    position can be computed without holding the permutation, so a corpus of any size is shuffled in
+    no memory.
     """
     half = max(1, (max(size - 1, 1).bit_length() + 1) // 2)
     mask = np.uint64((1 << half) - 1)

@@ -1,9 +1,9 @@
 """Much text to ids: a word that was met before is looked up, not tokenized again.
 
 Byte-level BPE as descend trains it cuts the text at white space before it merges anything, so that
-ids of a stretch without white space do not depend on what stands around it. Text repeats its words:
+ids of a segment without white space do not depend on what stands around it. Text repeats its words:
 looking them up is several times as fast as tokenizing them, and no more than `MAX_CACHED_SEGMENTS`
-are held in memory. Other tokenizers are asked for all of the text.
+are held in memory. Other tokenizers encode all of the text.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from descend.data.readers.chats import MARKERS
 from descend.data.tokenizer import Tokenizer
 
 MAX_CACHED_SEGMENTS = 2**17
-"""Different stretches held at a time, some 200 bytes each: then it begins again with none."""
+"""Different segments held at a time, some 200 bytes each: then it begins again with none."""
 
 MAX_CACHED_WORD_CHARS = 32
-"""Characters of a stretch that is worth holding: longer ones hardly come again."""
+"""Characters of a segment that is worth holding: longer ones hardly come again."""
 
-# What GPT-2's pattern makes of white space; it cuts further within a stretch. Python alone counts
+# What GPT-2's pattern makes of white space; it cuts further within a segment. Python alone counts
 # the four separators from 0x1c on as white space.
 _SEGMENTS = re.compile(
     r" ?[\S\x1c-\x1f]+|[^\S\x1c-\x1f]+(?![\S\x1c-\x1f])|[^\S\x1c-\x1f]+"

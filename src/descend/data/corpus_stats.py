@@ -53,10 +53,10 @@ class CorpusStats:
     near_duplicate_fraction: float | None
     """Documents that nearly repeat an earlier one; None above `MAX_DOCUMENTS_COMPARED`."""
     contamination_fraction: float
-    """Held-out tokens inside a run of 32 that stands in the training text too."""
+    """Validation tokens inside a run of 32 that stands in the training text too."""
     frequent_tokens: list[TokenFrequency]
     rare_vocabulary_fraction: float
-    """Share of the vocabulary with fewer than 20 uses in the training text."""
+    """Fraction of the vocabulary with fewer than 20 uses in the training text."""
     frequency_octaves: list[int]
     """How many tokens of the vocabulary are used 0, 1, 2-3, 4-7, 8-15, … times in training."""
     split_by: str

@@ -1,4 +1,4 @@
-"""Data sets in splits: which files are of the one that is asked for."""
+"""Data sets in splits: which files are of the one that is requested."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The text of a corpus once on disk, so that every later pass is cheap.
 
-A spool is a folder: `text.bin` (all documents in UTF-8, back to back), `offsets.npy`
+A document store is a folder: `text.bin` (all documents in UTF-8, back to back), `offsets.npy`
 (int64, documents + 1: where each begins, and the end of the last), `hashes.npy` (uint64, a
-content hash a document) and `spool.json`, written last, without which it is not whole.
+content hash a document) and `document_store.json`, written last, without which it is not whole.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def build_document_store(
         if sample_size is not None:
             if sample_size > len(hashes):
                 logging.getLogger("descend").warning(
-                    "sample_size: %d documents asked for, the corpus has %d; all are used",
+                    "sample_size: %d documents requested, the corpus has %d; all are used",
                     sample_size, len(hashes),
                 )  # fmt: skip
             elif sample_size < len(hashes):
@@ -104,7 +104,8 @@ def build_document_store(
             np.save(aside / "offsets.npy", offsets)
             np.save(aside / "hashes.npy", hashes)
             facts = {"format": _FORMAT, "documents": len(hashes), "bytes": int(offsets[-1])}
-            (aside / "spool.json").write_text(json.dumps(facts | {"sha256": sha256}), "utf-8")
+            text = json.dumps(facts | {"sha256": sha256})
+            (aside / "document_store.json").write_text(text, "utf-8")
             _replace(aside, folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -114,7 +115,7 @@ def build_document_store(
 def open_document_store(folder: Path) -> DocumentStore:
     """Open a stored text. Raises `CorpusError` if it is missing, partial or damaged."""
     try:
-        facts: dict[str, Any] = json.loads((folder / "spool.json").read_text("utf-8"))
+        facts: dict[str, Any] = json.loads((folder / "document_store.json").read_text("utf-8"))
         offsets = np.load(folder / "offsets.npy", mmap_mode="r", allow_pickle=False)
         hashes = np.load(folder / "hashes.npy", mmap_mode="r", allow_pickle=False)
         text = np.memmap(folder / "text.bin", dtype=np.uint8, mode="r")

@@ -12,9 +12,10 @@ from descend.artifacts import RUN_FILE, is_artifact_folder
 from descend.data.dataset_splits import is_in_split, no_such_split, splits_of
 from descend.data.readers import ARCHIVES, SUFFIXES, foreign_kind, has_known_suffix
 from descend.data.readers.decompression import read_error
+from descend.data.unread_files import MAX_LISTED_KINDS, describe_unread
 from descend.errors import CorpusError
 
-_MAX_LISTED_KINDS, _MAX_LISTED_FOLDERS = 8, 3
+_MAX_LISTED_FOLDERS = 3
 # What `save_to_disk` of the library datasets writes beside the data.
 _DATA_SET_FILES = (
     frozenset(("dataset_info.json", "state.json")),
@@ -102,27 +103,6 @@ def _of_split(
     return of_split, notes
 
 
-def describe_unread(counts: Counter[str], sizes: Counter[str], total: int) -> list[str]:
-    """Return a sentence on files that are not read: how many of each kind, and of `total` bytes."""
-    if not counts:
-        return []
-    kinds = sorted(counts.items(), key=lambda kind: (-sizes[kind[0]], -kind[1], kind[0]))
-    listing = ", ".join(
-        f"{count} {kind}{_share(sizes[kind], total)}" for kind, count in kinds[:_MAX_LISTED_KINDS]
-    )
-    rest = sum(sizes[kind] for kind, _ in kinds[_MAX_LISTED_KINDS:])
-    return [
-        f"not read: {listing}" + (f", …{_share(rest, total)}" if kinds[_MAX_LISTED_KINDS:] else "")
-    ]
-
-
-def _share(part: int, total: int) -> str:
-    if not part:
-        return ""
-    percent = 100 * part / total
-    return f" ({percent:.0f} % of the bytes)" if percent >= 1 else " (under 1 % of the bytes)"
-
-
 def safe_stat(path: Path) -> os.stat_result | None:
     """What the system says of a file; None for one that vanished or is forbidden."""
     try:
@@ -183,7 +163,7 @@ def _no_text_files(root: Path, other: Counter[str], outputs: list[str]) -> Corpu
         actual = "nothing but what descend wrote" if outputs else "an empty folder"
         return CorpusError(str(root), actual, "text", "put text there or name another corpus")
     kinds = sorted(other)
-    listing = ", ".join(kinds[:_MAX_LISTED_KINDS]) + (", …" if kinds[_MAX_LISTED_KINDS:] else "")
+    listing = ", ".join(kinds[:MAX_LISTED_KINDS]) + (", …" if kinds[MAX_LISTED_KINDS:] else "")
     return CorpusError(
         str(root), f"no text files among {other.total()} (only {listing})",
         f"files such as {', '.join(SUFFIXES[:2])}, .html, .jsonl, .csv, .pdf, .docx or .epub",

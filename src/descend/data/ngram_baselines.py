@@ -207,7 +207,7 @@ def _kneser_ney(grams: Sequence[_NgramTable], validation: Ids, vocab_size: int) 
 
 
 def _find(keys: Ids, queries: Ids) -> Ids:
-    """Index of each wanted key among the sorted keys; -1 where it is not."""
+    """Index of each requested key among the sorted keys; -1 where it is not."""
     index = np.minimum(np.searchsorted(keys, queries), len(keys) - 1)
     return np.where(keys[index] == queries, index, -1)
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from descend.data.document_store import DocumentStore, shuffled_indices
 from descend.errors import CorpusError
 
-# How far from the wanted share the held-out part may be, as factors of it.
+# How far from the requested share the validation part may be, as factors of it.
 MIN_SIZE_RATIO, MAX_SIZE_RATIO = 0.5, 1.5
 # A cut is moved to a newline at most this far, in bytes, and by at most a quarter of the
-# held-out part, so that it stays within the factors above.
+# validation part, so that it stays within the factors above.
 _NEAR_BYTES = 1 << 16
 
 
@@ -50,9 +50,9 @@ def split_documents(documents: DocumentStore, fraction: float, seed: int) -> Spl
     """Hold out about `fraction` (0 to 0.5) of the bytes, the same for the same seed.
 
     Whole documents if a choice of them comes to between `MIN_SIZE_RATIO` and `MAX_SIZE_RATIO` of
-    the wanted share, documents of equal text always on the same side; else (one document, or one
-    that outweighs the rest) the last block of the text. Raises `CorpusError` if there is too little
-    text for two sides, `ValueError` if `fraction` is out of range.
+    the requested fraction, documents of equal text always on the same side; else (one document, or
+    one that outweighs the rest) the last block of the text. Raises `CorpusError` if there is too
+    little text for two sides, `ValueError` if `fraction` is out of range.
     """
     if not 0 < fraction <= 0.5:
         raise ValueError(f"fraction {fraction}: expected above 0 and at most 0.5")
@@ -73,9 +73,9 @@ def choose_validation_documents(
     """Which documents to hold out: bool (documents); None if no fair choice exists.
 
     Groups of equal documents are gone through in an order decided by `seed`; each that
-    does not lift the sum over `MAX_SIZE_RATIO` of the wanted share is taken until the share is
-    reached. If that ends below `MIN_SIZE_RATIO` of it, all smaller groups together are too small,
-    and one group of fitting size alone is taken, if there is one.
+    does not lift the sum over `MAX_SIZE_RATIO` of the requested fraction is taken until the share
+    is reached. If that ends below `MIN_SIZE_RATIO` of it, all smaller groups together are too
+    small, and one group of fitting size alone is taken, if there is one.
     """
     _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
     sizes = np.bincount(group, weights=nbytes).astype(np.int64)

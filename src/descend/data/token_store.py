@@ -38,7 +38,7 @@ class TokenStoreInfo(msgspec.Struct, frozen=True):
     validation_tokens: int
     vocab_size: int
     contamination_fraction: float
-    """Share of validation tokens inside a run of 32 tokens that stands in training too."""
+    """Fraction of validation tokens inside a run of 32 tokens that stands in training too."""
     ngram_baselines: NgramBaselines
     train_sha256: str = ""
     """SHA-256 (hex) of the training tokens as they stand on disk; empty in older records."""
@@ -93,7 +93,7 @@ def encode_corpus(
 
 
 def encode_validation(text: PreparedCorpus, tokenizer: Tokenizer) -> NDArray[np.unsignedinteger]:
-    """Return the held-out side of `text` as one stream of ids, as `prepare_tokens` makes it."""
+    """Return the validation side of `text` as one stream of ids, as `prepare_tokens` makes it."""
     ids = b"".join(ids for ids, _ in _encoded(text.documents, text.split.validation, tokenizer))
     return np.frombuffer(ids, token_id_dtype(tokenizer))
 
@@ -136,7 +136,7 @@ def _encoded(
     documents: DocumentStore, spans: Spans, tokenizer: Tokenizer
 ) -> Iterator[tuple[bytes, int]]:
     """The ids of `spans` in order, an end-of-text token before and after each, and the bytes of
-    text that they stand for; a stretch at a time."""
+    text that they stand for; a segment at a time."""
     end = np.array([tokenizer.eos_token_id], dtype=token_id_dtype(tokenizer)).tobytes()
     encode = make_encoder(tokenizer)
     # None marks the end of a document.

@@ -1,4 +1,4 @@
-"""What a cause is: expectations, a ladder of remedies to try, and when it cannot be.
+"""What a cause is: expectations, a sequence of treatments to try, and when it cannot be.
 
 Each cause is a file in `causes/` that ends by building one `Cause`. Causes never name each other:
 what tells two apart is computed from what each expects and from what its trial gains.
@@ -39,7 +39,7 @@ class ExpectedRange(msgspec.Struct, frozen=True):
     low: float | None
     high: float | None
     weight: float
-    """How many nats of log-odds a reading inside is worth; outside it costs as many. Fitted
+    """How many nats of log-odds a measurement inside is worth; outside it costs as many. Fitted
     (benchmarks/diagnosis/fit_signals.py), but for signs that are rare by nature."""
     reason: str
     weight_outside: float | None = None
@@ -47,7 +47,7 @@ class ExpectedRange(msgspec.Struct, frozen=True):
 
     @property
     def penalty(self) -> float:
-        """Nats of log-odds that a reading outside costs."""
+        """Nats of log-odds that a measurement outside costs."""
         return self.weight if self.weight_outside is None else self.weight_outside
 
 
@@ -63,17 +63,17 @@ class TreatmentChange(msgspec.Struct, frozen=True):
     steps: float = 1.0
     """Length in units of the control's."""
     train_fraction: float = 1.0
-    """Share of the training text it may use."""
+    """Fraction of the training text it may use."""
     is_ablation: bool = False
     """The change makes it worse on purpose: what it costs says what doing the opposite gains."""
     inverse_effect_fraction: float = 1.0
-    """Share of that cost which the opposite is expected to gain."""
+    """Fraction of that cost which the opposite is expected to gain."""
     max_inverse_effect_nats: float | None = None
     """Nats that the opposite can gain at most, where that is known from the run itself."""
     min_inverse_effect_nats: float = 0.0
     """Nats that it gains at least, where the run itself says so and its trial costs something."""
     min_run_fraction: float = 0.0
-    """Share of the run from which a trial of it can show anything."""
+    """Fraction of the run from which a trial of it can show anything."""
 
     @property
     def changes_vocabulary(self) -> bool:
@@ -101,7 +101,7 @@ class Cause:
     page: str
     expected_ranges: tuple[ExpectedRange, ...]
     treatments: Callable[[RunConfig, Measurements], tuple[TreatmentChange, ...]]
-    """Remedies of growing strength; the next is tried where the one before gained."""
+    """Treatments of growing strength; the next is tried where the one before gained."""
     advice: str
     """What to do, in words; the numbers come from the change that won."""
     exclusion_reason: Callable[[RunConfig, Measurements], str | None] = no_exclusion
@@ -110,14 +110,14 @@ class Cause:
     """Log-odds (nats) before anything is read: how common the cause is among runs that people ask
     about. Fitted with the weights of what it expects."""
     is_costly: bool = False
-    """The remedy costs training time or text, and more of it helps nearly every run a little."""
+    """The treatment costs training time or text, and more of it helps nearly every run a little."""
     always_try: bool = False
     """The well-known guide asks for it of every run, so it is tried wherever time allows, suspected
     or not: size, rate, batch, context, epochs."""
     measured_harm_nats: Callable[[Measurements], float] = no_measured_harm
     """Nats by which the result is off because of it, for what is counted and not tried; 0: not."""
     invalidates_evaluation: bool = False
-    """Where it holds, no loss on the held-out text is to be believed, nor what a trial gained."""
+    """Where it holds, no loss on the validation text is to be believed, nor what a trial gained."""
 
 
 def cause_name(module: str) -> str:

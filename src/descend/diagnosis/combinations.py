@@ -1,4 +1,4 @@
-"""What more there is to gain once the best remedy is in place: raced again on top of it."""
+"""What more there is to gain once the best treatment is in place: tested again on top of it."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from descend.metrics.measurement import Measurements
 from descend.metrics.power_law import InterpolatedCurve
 
 MAX_COMBINED = 4
-"""Causes raced on top of a remedy."""
+"""Causes tested on top of a treatment."""
 MIN_SEEDS = 2
-"""Pairs of runs under which no further cause is told: what the time left is enough for differs from
-one diagnosis to the next, and a pair alone would then decide what is prescribed."""
+"""Pairs of runs under which no further cause is reported: what the time left is enough for differs
+from one diagnosis to the next, and a pair alone would then decide what is recommended."""
 
 
 @dataclass(frozen=True)
 class AdditionalFindings:
-    """Remedies on top of the first, each found with all before it in place, and all that was tried
-    there."""
+    """Treatments on top of the first, each found with all before it in place, and all that was
+    tried there."""
 
     findings: tuple[Finding, ...] = ()
     tested_causes: frozenset[str] = frozenset()
@@ -53,10 +53,10 @@ def find_additional_causes(
     own: float | None,
     spared: Collection[str] = (),
 ) -> AdditionalFindings:
-    """The best further remedy, and on top of that the next, until none gains or time is spent.
+    """The best further treatment, and on top of that the next, until none gains or time is spent.
 
     `effect`: the best of `series`, whose budget holds for all that follows; `causes`: those whose
-    remedies are in place then, the last one that of `effect`; `own`: as in `estimate_effects`;
+    treatments are in place then, the last one that of `effect`; `own`: as in `estimate_effects`;
     `spared`: others that are not to be tried.
     """
     findings: list[Finding] = []
@@ -70,7 +70,7 @@ def find_additional_causes(
             treatment_sequences(series.recorded_run, series.base, ranked_causes, measurements),
         )
         others = [x for x in sequences if x[0].cause not in {*names, *spared}]
-        # Those that gained most before, and those not yet raced, in order of suspicion.
+        # Those that gained most before, and those not yet tested, in order of the ranking.
         others.sort(key=lambda x: -best_reductions.get(x[0].cause, 0.0))
         others = limit_to_budget(series, others[:MAX_COMBINED])
         if not others:
@@ -95,8 +95,8 @@ def best_additional_finding(
     ranked_causes: list[RankedCause],
     measurements: Measurements,
 ) -> tuple[Finding, TreatmentEffect] | None:
-    """The best that `series` proves by more than a pair of runs, told and measured; `causes`: those
-    whose remedies both sides have."""
+    """The best that `series` proves by more than a pair of runs, with its text and its
+    measurements; `causes`: those whose treatments both sides have."""
     verdict = add_seeds_until_decided(
         series,
         ranked_causes,
@@ -108,14 +108,14 @@ def best_additional_finding(
     if finding is None or finding.trial is None:
         return None
     trial = msgspec.structs.replace(finding.trial, applied_causes=list(causes))
-    if series.base.vocab_path is None:  # the very tokenizer of the run, until another is prescribed
+    if series.base.vocab_path is None:  # the tokenizer of the run, until another is recommended
         trial = msgspec.structs.replace(trial, metric=NEW_VOCABULARY_METRIC)
     return msgspec.structs.replace(finding, trial=trial), verdict.best[finding.cause]
 
 
 def confirmed_finding(findings: list[Finding]) -> Finding | None:
-    """The first of `findings` that is no chance by more than a pair of runs: of a race on top that
-    leaves its verdict in doubt, what may gain is not told."""
+    """The first of `findings` that is no chance by more than a pair of runs: of a trial series on
+    top that leaves its verdict in doubt, what may gain is not reported."""
     trials = ((f, f.trial) for f in findings if f.trial)
     return next((f for f, t in trials if t.is_significant and t.seeds >= MIN_SEEDS), None)
 
@@ -123,11 +123,12 @@ def confirmed_finding(findings: list[Finding]) -> Finding | None:
 def combined_trial_series(
     series: TrialSeries, effect: TreatmentEffect, curve: InterpolatedCurve | None
 ) -> TrialSeries:
-    """A race in which both sides have the remedy of `effect`, until the same time: where it is more
-    steps, both make them. Runs of `series` that are the same here are in the cache of trials.
+    """A trial series in which both sides have the treatment of `effect`, until the same time: where
+    it is more steps, both make them. Runs of `series` that are the same here are in the cache of
+    trials.
 
-    `curve`: of the run examined, by length; None where trials are as long as it is. With a remedy
-    that is worth so many times the steps, a trial stands so much further on it.
+    `curve`: of the run examined, by length; None where trials are as long as it is. With a
+    treatment that is worth so many times the steps, a trial stands so much further on it.
     """
     change = effect.treatment.change
     return TrialSeries(
@@ -144,7 +145,8 @@ def combined_trial_series(
 
 def merge_findings(verdict: Verdict, first: str, more: Sequence[Finding]) -> Verdict:
     """Each further cause right after the one that it comes on top of, beginning with `first`; one
-    found before gives way to it. `verdict` as it is where `first` was not likely enough to be told.
+    found before gives way to it. `verdict` as it is where `first` was not likely enough to be
+    reported.
     """
     first_finding = next((f for f in verdict.findings if f.cause == first and f.trial), None)
     if first_finding is None or not more:

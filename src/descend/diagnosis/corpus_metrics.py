@@ -22,11 +22,11 @@ from descend.metrics.mutual_information import mutual_information
 from descend.metrics.order_information import measure_order
 
 DISTANCES = [*range(1, 33), 48, 64, 96, 128, 192, 256, 384, 512]
-"""Tokens apart, at which one is asked what it tells of another."""
+"""Tokens apart, at which the information of one about another is measured."""
 RARE = 20
 """Uses in training under which a token counts as rare (vocabulary scaling, arXiv 2407.13623)."""
 HIGHEST_ORDER = 4
-"""Of the n-gram ladder: above it, in a megabyte or less, nothing more is gained."""
+"""Of the n-gram baselines: above it, in a megabyte or less, nothing more is gained."""
 
 MAX_ORDER_TOKENS = 500_000
 """Tokens of training text whose order is measured."""
@@ -45,13 +45,13 @@ class CorpusCounts:
     copy_length: int | None
     """Tokens of a run that count as a copy; None: no run tells."""
     copies: ExactOverlap | None
-    """Of training text in held-out text, word for word."""
+    """Of training text in validation text, word for word."""
     near: FuzzyOverlap | None
     """The same with small changes or none; None: the text has too few words to tell."""
 
     @property
     def known(self) -> Mask | None:
-        """For each held-out token, whether it may be known by heart; None where nothing tells."""
+        """For each validation token, whether it may be memorized; None where nothing tells."""
         masks = [] if self.copies is None else [self.copies.covered]
         if self.near is not None and self.near.excess_fraction_lower_bound > 0:
             masks.append(self.near.covered)

@@ -1,4 +1,4 @@
-"""A run examined from beginning to end: signals, suspects, race, verdict."""
+"""A run examined from beginning to end: signals, ranked causes, trial series, verdict."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ from descend.units import format_duration
 
 MAX_BUDGET = 100.0
 MAX_CANDIDATES = 9
-"""Causes raced at first; each more makes all trials shorter."""
+"""Causes tested at first; each more makes all trials shorter."""
 
 
 def diagnose_run(
@@ -198,8 +198,8 @@ def _diagnose_diverged(
     on_progress: ProgressCallback,
 ) -> tuple[Verdict, list[str]]:
     """The verdict on a run whose numbers ran away: that first; then what else is wrong with it,
-    where it was rescued, came to its end and does not run away again, or what more there is to gain
-    with the change that comes past the bad step."""
+    where it was rolled back, came to its end and does not run away again, or what more there is to
+    gain with the change that comes past the bad step."""
     verdict, warnings, past = diagnose_divergence(
         recorded_run, ranked_causes, measurements, budget, on_progress
     )
@@ -219,7 +219,7 @@ def _diagnose_diverged(
     out = [r for r in others.ruled_out if r.cause != "diverged"]
     proved = others.findings
     if others.verdict == "unknown":
-        doubtful = "it gained, but not significantly"
+        doubtful = "it lowers the loss, but not significantly"
         out += [OtherCause(cause=f.cause, reason=doubtful, trial=f.trial) for f in proved]
         proved = []
     return replace(verdict, findings=verdict.findings + proved, ruled_out=out), warnings + said
@@ -233,8 +233,8 @@ def _combine_after_divergence(
     budget: TrialBudget,
     on_progress: ProgressCallback,
 ) -> list[Finding]:
-    """Further remedies of a run that ran away, on top of the mildest change with which it does not:
-    to stay finite is not yet to learn."""
+    """Further treatments of a run that ran away, on top of the mildest change with which it does
+    not: to stay finite is not yet to learn."""
     base = with_changes(control_config(recorded_run), treatment.change.keys)
     sequences = prioritize(treatment_sequences(recorded_run, base, ranked_causes, measurements))
     steps, count = choose_trial_length(recorded_run, base, sequences[:MAX_CANDIDATES], budget.total)
@@ -291,7 +291,7 @@ def _diagnose_by_trials(
         # Nothing is called healthy while there is time to try what was suspected least.
         run_trial_series(series, rest, "trying the rest")
         verdict = evaluate_series(series, ranked_causes, measurements, own)
-    if verdict.best_effect is not None:  # which of two proved remedies comes first is worth less
+    if verdict.best_effect is not None:  # which of two proved treatments comes first is worth less
         budget.limit_stage(FIRST_SERIES_FRACTION)  # than what is found on top of them
     verdict = add_seeds_until_decided(series, ranked_causes, measurements, own, verdict)
     budget.limit_stage(1.0)

@@ -1,4 +1,4 @@
-"""A run whose numbers ran away, rescued or not: what comes past the bad step."""
+"""A run whose numbers ran away, rolled back or not: what comes past the bad step."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from descend.trials.trial_spec import TrialResult
 from descend.units import format_duration
 
 LENGTH_PAST_FAILURE = 2.0
-"""A remedy must come to twice the step at which the run diverged (diagnosis notes, 3b)."""
+"""A treatment must reach twice the step at which the run diverged (diagnosis notes, 3b)."""
 MIN_STEPS = 100
 WHOLE_RUNS = 0.5
-"""Share of the time allowed for which all changes are tried in runs of full length: which of them
-learns best shows there."""
+"""Fraction of the time allowed for which all changes are tried in runs of full length: which of
+them learns best shows there."""
 LOSS_TOLERANCE_NATS = 0.02
-"""Of the loss, that a milder remedy may end higher than the best and still be preferred."""
+"""Of the loss, that a milder treatment may end higher than the best and still be preferred."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def diagnose_divergence(
     ranked_cause = next(s for s in ranked_causes if s.cause.name == "diverged")
     warnings = []
     if recorded_run.diverged:
-        times = f" and {len(recorded_run.rollbacks)} rescues" if recorded_run.rollbacks else ""
+        times = f" and {len(recorded_run.rollbacks)} rollbacks" if recorded_run.rollbacks else ""
         warnings = [f"training stopped after {len(recorded_run.steps)} steps{times}"]
     past = (
         _try(recorded_run, ranked_cause, measurements, budget, on_progress)
@@ -113,7 +113,7 @@ def _first_bad(recorded_run: RunContext) -> Evidence:
 
 
 def _rollback_evidence(recorded_run: RunContext) -> list[Evidence]:
-    """How often the run was rescued, and what it took in the end."""
+    """How often the run was rolled back, and what it took in the end."""
     if not recorded_run.rollbacks:
         return []
     last = recorded_run.rollbacks[-1]

@@ -10,7 +10,7 @@ import numpy as np
 from descend.diagnosis.effects import TreatmentEffect
 
 NUM_MONTE_CARLO_DRAWS = 4000
-"""Of the gains within their errors, to see how often which remedy is best: error under 0.01."""
+"""Of the gains within their errors, to see how often which treatment is best: error under 0.01."""
 UNTESTED_PROBABILITY = 0.07
 """Probability left for what was not tried. Origin: of 101 verdicts of the benchmark's development
 half that trials made all but certain, 95 are right. Fitted so on the other corpora, it halves the
@@ -34,13 +34,14 @@ def probability_best(effects: Sequence[TreatmentEffect]) -> dict[str, float]:
     """Return how often each treatment is the best, and `healthy` none, in `NUM_MONTE_CARLO_DRAWS`.
 
     Each gain is drawn from a normal distribution of its mean and standard error, both shrunk by how
-    much gains of this race are spread beyond their errors (the empirical Bayes rule of James and
-    Stein): of many the least certain would else be the best most often. `UNTESTED_PROBABILITY` is
-    set aside for causes that no trial stands for. A gain that was measured too small to be worth
-    having is not drawn: of ten neutral remedies chance alone would lift one or another over the
-    mark, and every healthy run would be left in doubt; nor is one that may be chance and is under
-    `MIN_RELATIVE_EFFECT_AGAINST_HEALTHY` of the loss. Where all are too small, one that is surely
-    above zero and may yet be large enough takes from `healthy` what chance it has.
+    much gains of this trial series are spread beyond their errors (the empirical Bayes rule of
+    James and Stein): of many the least certain would else be the best most often.
+    `UNTESTED_PROBABILITY` is set aside for causes that no trial stands for. A gain that was
+    measured too small to be worth having is not drawn: of ten neutral treatments chance alone would
+    lift one or another over the mark, and every healthy run would be left in doubt; nor is one that
+    may be chance and is under `MIN_RELATIVE_EFFECT_AGAINST_HEALTHY` of the loss. Where all are too
+    small, one that is surely above zero and may yet be large enough takes from `healthy` what
+    chance it has.
     """
     counts = dict.fromkeys([*(g.treatment.cause for g in effects), "healthy"], 0.0)
     own = [

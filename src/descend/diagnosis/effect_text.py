@@ -10,7 +10,7 @@ def describe_effect(
 
     `loss_reduction` and its interval in nats per token, above 0: the loss fell. With `is_ablation`
     the gain is what the run loses by a change that made it worse on purpose, such as half the text.
-    The interval is told in the direction of the word before it.
+    The interval is reported in the direction of the word before it.
     """
     sign = 1.0 if is_ablation or loss_reduction >= 0 else -1.0
     nats = f"{sign * loss_reduction:.3f} nats"

@@ -1,4 +1,4 @@
-"""What the race says of each remedy: its gain, how sure that is, what it is worth."""
+"""What the trial series says of each treatment: its gain, how sure that is, what it is worth."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from descend.trials.paired_stats import (
 )
 
 PRIOR_FRACTION = 0.006
-"""Spread of the paired difference between a control and a change that does nothing, as a share of
-the loss, before this race has shown its own: a text of 0.3 nat a token (letters, few words) spreads
-less in nats than one of 4. Origin: 0.001 to 0.014 on nine of ten corpora of tiny runs
-(benchmarks/results/diagnosis), 0.002 on larger ones."""
+"""Spread of the paired difference between a control and a change that does nothing, as a fraction
+of the loss, before this trial series has shown its own: a text of 0.3 nat a token (letters, few
+words) spreads less in nats than one of 4. Origin: 0.001 to 0.014 on nine of ten corpora of tiny
+runs (benchmarks/results/diagnosis), 0.002 on larger ones."""
 PRIOR_DF = 4
 """How many degrees of freedom that guess is worth."""
 
@@ -46,7 +46,7 @@ FLAT = 0.1
 
 @dataclass(frozen=True)
 class TreatmentEffect:
-    """What a lane gained over the control, in nats per token of the run's own tokenizer."""
+    """What a treatment gained over the control, in nats per token of the run's own tokenizer."""
 
     treatment: Treatment
     control_loss: float
@@ -131,7 +131,8 @@ class TreatmentEffect:
 
 
 def estimate_effects(series: TrialSeries, own_loss: float | None) -> list[TreatmentEffect]:
-    """A `TreatmentEffect` for every lane that ran; p-values corrected over all of them by Holm.
+    """A `TreatmentEffect` for every treatment that ran; p-values corrected over all of them by
+    Holm.
 
     `own_loss`: of the run itself, on the text that trials are judged on; None where the trials do
     not have the run's own settings, or it has no model.
@@ -148,8 +149,9 @@ def estimate_effects(series: TrialSeries, own_loss: float | None) -> list[Treatm
 
 
 def _pooled_std(series: TrialSeries, treatments: Sequence[Treatment]) -> float:
-    """Spread of a paired difference in this race: the lower median over the lanes that ran with
-    several seeds, since one that swings by itself says nothing of the others; or the prior."""
+    """Spread of a paired difference in this trial series: the lower median over the treatments that
+    ran with several seeds, since one that swings by itself says nothing of the others; or the
+    prior."""
     own = [
         sample_std(reductions)
         for treatment in treatments
@@ -195,8 +197,8 @@ def _estimate_effect(series: TrialSeries, treatment: Treatment, spread: float) -
 
 
 def _one_sided_p(mean: float, error: float, df: int) -> float:
-    """One-sided p-value: only a remedy that gains is ever claimed, and those that hurt, which most
-    do in a race of ten, must not make it harder to believe the one that helps."""
+    """One-sided p-value: only a treatment that gains is ever claimed, and those that hurt, which
+    most do in a trial series of ten, must not make it harder to believe the one that helps."""
     from scipy.stats import t
 
     return float(t.sf(mean / error, df)) if error else float(mean <= 0)
@@ -211,7 +213,7 @@ def _text_error(series: TrialSeries, treatment: Treatment) -> float:
     if not a or not b or len(a) != len(b) or len(a) < 2:
         return 0.0
     if "vocab_size" in treatment.change.keys:
-        return 0.0  # blocks of another tokenizer are other stretches of text
+        return 0.0  # blocks of another tokenizer are other segments of text
     differences = np.array(b) - np.array(a)
     return float(differences.std(ddof=1) / math.sqrt(len(differences)))
 
@@ -235,7 +237,7 @@ def _extrapolate_effect(
 ) -> TreatmentEffect:
     """`gain` with what is expected of it at the run's full length, and at equal time.
 
-    A remedy that reaches in h steps what the control reaches in m h is taken to be worth m times
+    A treatment that reaches in h steps what the control reaches in m h is taken to be worth m times
     the steps at the end as well: L(N) - L(m N) by the control's own curve. What lies beyond all
     that a control reaches which hardly falls any more is expected to last.
     """

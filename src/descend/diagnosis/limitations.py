@@ -20,8 +20,8 @@ from descend.trials.trial_spec import parent_weights_file
 from descend.units import quoted
 
 MIN_VALIDATION_TOKENS = 1000
-"""Held-out tokens under which no difference between two runs can be told from chance: 0.1 nat is
-one standard error there."""
+"""Validation tokens under which no difference between two runs can be distinguished from chance:
+0.1 nat is one standard error there."""
 
 
 def no_trials_reason(
@@ -61,10 +61,10 @@ def add_untested_causes(
     series: TrialSeries,
     tested_causes: Collection[str],
 ) -> Verdict:
-    """`verdict`, saying of what could have been raced and was not that it was not tried, and why.
+    """`verdict`, saying of what could have been tested and was not that it was not tried, and why.
 
     `treatment_sequences`: what could have been; `tested_causes`: causes tried on top of the best
-    remedy of `series`.
+    treatment of `series`.
     """
     weakest_changes = {sequence[0].cause: sequence[0].change for sequence in treatment_sequences}
     reasons = {treatment.cause: reason for treatment, reason in series.invalid_treatments.items()}

@@ -1,8 +1,8 @@
-"""Whether the network of a run can learn a few random sequences by heart, as the run learned.
+"""Whether the network of a run can memorize a few random sequences, as the run learned.
 
-The only signal that trains, so it is taken of a diagnosis that may try things, and for a share of
-the time that it may take. What it reads is told, and weighed in no verdict: a low rate leaves the
-same trace as a fault, and rates are tried by trial.
+The only signal that trains, so it is taken of a diagnosis that may try things, and for a fraction
+of the time that it may take. What it reads is reported, and weighed in no verdict: a low rate
+leaves the same trace as a fault, and rates are tried by trial.
 """
 
 from __future__ import annotations
@@ -31,10 +31,12 @@ def check_memorization(
     recorded_run: RunContext, seconds: float
 ) -> tuple[dict[str, Measurement], list[str]]:
     """Measure `memorization_loss` and, where the sequences were learned, `memorization_steps`; and
-    what there is to note. No readings where it took more than `seconds`, or the numbers ran away.
+    what there is to note. No measurements where it took more than `seconds`, or the numbers ran
+    away.
 
     Fresh weights of the run's shape and seed, on the CPU in float32, with the run's optimizer at
-    the peak of its rate from the first step on. Without dropout: whether the network can is asked.
+    the peak of its rate from the first step on. Without dropout: whether the question is whether
+    the network can.
     """
     if not recorded_run.steps:
         return {}, []

@@ -24,7 +24,7 @@ MAX_TOKENS = 32_768
 ENTROPY_WINDOW = 256
 """Tokens of the one passage that is followed head by head: memory grows with its square."""
 MIN_UNREAD_WINDOWS = 8
-"""Windows of training text not read yet, from which their loss is told."""
+"""Windows of training text not read yet, from which their loss is reported."""
 
 
 def load_trained_model(recorded_run: RunContext) -> Transformer | None:

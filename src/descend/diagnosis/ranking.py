@@ -1,4 +1,5 @@
-"""From readings to suspects: how much each cause is to be suspected before anything is tried."""
+"""From measurements to ranked causes: how much each cause is to be expected before anything is
+tried."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ class RankedCause(msgspec.Struct, frozen=True):
 def rank_causes(
     causes: Sequence[Cause], config: RunConfig, measurements: Measurements
 ) -> list[RankedCause]:
-    """All causes, the most suspected first; those out of the question last."""
+    """All causes, the most probable first; those out of the question last."""
     ranked_causes = [
         RankedCause(c, cause_log_odds(c, measurements), c.exclusion_reason(config, measurements))
         for c in causes
@@ -34,7 +35,8 @@ def rank_causes(
 
 
 def cause_log_odds(cause: Cause, measurements: Measurements) -> float:
-    """Its prior and the weights of what it expects: for a reading inside, against one outside."""
+    """Its prior and the weights of what it expects: for a measurement inside, against one
+    outside."""
     return cause.prior_log_odds + sum(
         e.weight if in_expected_range(e, measurements[e.metric]) else -e.penalty
         for e in cause.expected_ranges
@@ -51,7 +53,7 @@ def softmax_probabilities(scores: Sequence[float], healthy: float) -> list[float
 
 
 def supporting_evidence(cause: Cause, measurements: Measurements) -> list[Evidence]:
-    """The readings that speak for `cause`. One that is usual is no evidence, though it may have
+    """The measurements that speak for `cause`. One that is usual is no evidence, though it may have
     made a cause a little more likely."""
     return [
         evidence_of(measurements[e.metric], e.reason)
@@ -62,16 +64,16 @@ def supporting_evidence(cause: Cause, measurements: Measurements) -> list[Eviden
     ]
 
 
-def is_usual(reading: Measurement) -> bool:
-    """Whether `reading` lies in its reference range; not where no value of it is unusual."""
-    low, high = reference_range(reading.metric, reading.optimizer)
+def is_usual(measurement: Measurement) -> bool:
+    """Whether `measurement` lies in its reference range; not where no value of it is unusual."""
+    low, high = reference_range(measurement.metric, measurement.optimizer)
     if low is None and high is None:
         return False
-    return (low is None or reading.value >= low) and (high is None or reading.value <= high)
+    return (low is None or measurement.value >= low) and (high is None or measurement.value <= high)
 
 
 def contrary_evidence(cause: Cause, measurements: Measurements) -> list[Evidence]:
-    """The readings that speak against `cause`."""
+    """The measurements that speak against `cause`."""
     return [
         evidence_of(measurements[e.metric], e.reason)
         for e in cause.expected_ranges
@@ -80,7 +82,7 @@ def contrary_evidence(cause: Cause, measurements: Measurements) -> list[Evidence
 
 
 def evidence_of(measurement: Measurement, why: str) -> Evidence:
-    """A reading with its healthy range and what it means."""
+    """A measurement with its healthy range and what it means."""
     normal_range = reference_range(measurement.metric, measurement.optimizer)
     return Evidence(
         measurement.metric, measurement.value, measurement.unit, normal_range, why, measurement.ci95

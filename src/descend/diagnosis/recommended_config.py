@@ -1,4 +1,4 @@
-"""What a diagnosis prescribes, as settings for the next run. Needs no torch."""
+"""What a diagnosis recommends, as settings for the next run. Needs no torch."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def load_diagnosis(run: Path) -> Diagnosis:
 
 
 def merge_recommendations(diagnosis: Diagnosis) -> dict[str, Any]:
-    """The settings of all remedies that hold together: the first cause's and what came on top."""
+    """The settings of all treatments that hold together: the first cause's and what came on top."""
     keys: dict[str, Any] = {}
     for finding in compatible_causes(diagnosis):
         keys |= finding.recommended_config
@@ -45,7 +45,7 @@ def merge_recommendations(diagnosis: Diagnosis) -> dict[str, Any]:
 
 
 def compatible_causes(diagnosis: Diagnosis) -> list[Finding]:
-    """The causes whose remedies hold together."""
+    """The causes whose treatments hold together."""
     findings: list[Finding] = []
     for finding in diagnosis.causes:
         if not finding.recommended_config or finding.trial is None:
@@ -57,7 +57,7 @@ def compatible_causes(diagnosis: Diagnosis) -> list[Finding]:
 
 
 def requested_run_config(run: Path) -> dict[str, Any]:
-    """The settings that `run` was asked for; what was left open stays open."""
+    """The requested settings of `run`; what was left open stays open."""
     info = read_info(run)
     requested_config = {
         k: v for k, v in info.requested_config.items() if v is not None and k not in NOT_INHERITED
@@ -68,7 +68,7 @@ def requested_run_config(run: Path) -> dict[str, Any]:
 
 
 def make_changed_config(run: Path, changes: dict[str, Any]) -> dict[str, Any]:
-    """The settings that `run` was asked for, with `changes`."""
+    """The requested settings of `run`, with `changes`."""
     config = requested_run_config(run) | changes
     if "vocab_size" in changes:  # a tokenizer that was given has a size of its own
         config.pop("vocab_path", None)
@@ -78,7 +78,7 @@ def make_changed_config(run: Path, changes: dict[str, Any]) -> dict[str, Any]:
 def recommended_run_config(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The settings for a new run after the diagnosis of `run`, and which of them it changes.
 
-    Raises `RunFolderError` where nothing was prescribed.
+    Raises `RunFolderError` where nothing was recommended.
     """
     diagnosis = load_diagnosis(run)
     changes = merge_recommendations(diagnosis)

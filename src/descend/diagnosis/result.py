@@ -8,7 +8,7 @@ import msgspec
 
 SCHEMA = 1
 DEFAULT_BUDGET = 0.15
-"""Share of the run's own training time that its trials may take, unless told otherwise."""
+"""Fraction of the run's own training time that its trials may take, by default."""
 
 MIN_DIAGNOSIS_SECONDS, MAX_MIN_DIAGNOSIS_SECONDS, MIN_DIAGNOSIS_RUN_MULTIPLE = 60.0, 180.0, 4.0
 """Seconds that a diagnosis may always take, since a run of seconds would otherwise allow no trial
@@ -37,7 +37,7 @@ def trial_budget_seconds(
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """A number and why it speaks for (or is told beside) a cause."""
+    """A number and why it speaks for (or is reported beside) a cause."""
 
     metric: str
     value: float
@@ -54,7 +54,7 @@ than those of the first trial."""
 
 
 class PairedTrial(msgspec.Struct, frozen=True, kw_only=True):
-    """A cause's remedy against the run's own settings: equal seed, data order and evaluation.
+    """A cause's treatment against the run's own settings: equal seed, data order and evaluation.
 
     `loss_reduction` is control minus treated in `metric` (of what was taken away on purpose, such
     as half the text, treated minus control: what that costs), `ci95` its 95 % interval. Both are
@@ -69,25 +69,25 @@ class PairedTrial(msgspec.Struct, frozen=True, kw_only=True):
     loss_reduction: float
     ci95: tuple[float, float] | None
     p_holm: float
-    """Chance of such a gain if the change did nothing, after Holm's correction over all raced."""
+    """Chance of such a gain if the change did nothing, after Holm's correction over all tested."""
     seeds: int
     tokens: int
     run_fraction: float
-    """The control's length as a share of the run that is diagnosed (1: as long)."""
+    """The control's length as a fraction of the run that is diagnosed (1: as long)."""
     seconds: float
     cost_factor: float
     """Training time of the treated run over the control's."""
     loss_reduction_at_equal_time: float | None = None
-    """Where the remedy costs time: the gain over a control that trains as long in seconds."""
+    """Where the treatment costs time: the gain over a control that trains as long in seconds."""
     extrapolated_loss_reduction: float | None = None
     """Where the trial is shorter than the run: the gain expected at its full length (nats)."""
     is_significant: bool | None = None
-    """Whether the gain is no chance and large enough in a run of full length, as the doctor judges
-    it; None where that was not judged."""
+    """Whether the gain is no chance and large enough in a run of full length, as the diagnosis
+    judges it; None where that was not judged."""
     is_inconclusive: bool = False
     """The gain is as large as would count in a run of full length, and may be chance."""
     applied_causes: list[str] = []
-    """Causes whose remedies both sides already had (for the second fault of a double one)."""
+    """Causes whose treatments both sides already had (for the second fault of a double one)."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,11 +95,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     cause: str
     probability: float
-    """That its remedy is the best worth having; beside text that is short, the best setting."""
+    """That its treatment is the best worth having; beside text that is short, the best setting."""
     evidence: list[Evidence]
     recommended_config: dict[str, Any]
     advice: str
-    """What to do, as a sentence; some remedies are no setting."""
+    """What to do, as a sentence; some treatments are no setting."""
     trial: PairedTrial | None = None
 
 
@@ -110,17 +110,17 @@ class OtherCause(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     trial: PairedTrial | None = None
     is_untested: bool = False
-    """Others were raced and it was not: less spoke for it, or no trial so short could show it."""
+    """Others were tested and it was not: less spoke for it, or no trial so short could show it."""
 
     @property
     def is_inconclusive(self) -> bool:
-        """Whether its trial left it undecided."""
+        """Whether its trial left it inconclusive."""
         return self.trial is not None and self.trial.is_inconclusive
 
     @property
     def also_improves(self) -> bool:
-        """Whether its remedy gained as well, and would count by itself: less than that of the cause
-        found, so it is not known what is left of that gain once this one is mended."""
+        """Whether its treatment gained as well, and would count by itself: less than that of the
+        cause found, so it is not known what is left of that gain once this one is fixed."""
         return self.trial is not None and bool(self.trial.is_significant)
 
 

@@ -15,7 +15,6 @@ from descend.runs.run_files import RunMetadata
 from descend.runs.run_text import open_run_text
 from descend.runs.suggestions import suggest_fix
 from descend.training.explosion import loss_of_explosion
-from descend.training.recipe import count_total_steps
 from descend.training.rollback import SPIKE_PATIENCE_STEPS
 
 
@@ -42,17 +41,6 @@ class RunContext(RecordedRun):
         if not self.steps or any(s.loss <= limit for s in self.steps[-SPIKE_PATIENCE_STEPS:]):
             return None
         return next(s.step for s in self.steps if not s.loss <= limit)
-
-    @property
-    def total_steps(self) -> int:
-        """Return the steps that the run was to make.
-
-        These are the steps it made where the text is gone, or where it overfitted and stopped.
-        """
-        if self.store is None or self.config.epoch is None:
-            return len(self.steps)
-        planned = count_total_steps(self.config, self.batches)
-        return min(self.num_steps, planned) if self.finished and self.steps else planned
 
     @property
     def num_epochs(self) -> float:

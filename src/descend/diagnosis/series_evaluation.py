@@ -1,4 +1,4 @@
-"""One round of the race: who enters, and what it says."""
+"""One round of the trial series: its treatments and its verdict."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from descend.metrics.measurement import Measurements
 FIXED_BY_PARENT = ("embed_dim", "max_seq_len", "vocab_size")
 """What a run that went on from another model cannot change."""
 NUM_FINALISTS = 2
-"""Remedies that are given more seeds where three leave the verdict in doubt."""
+"""Treatments that are given more seeds where three leave the verdict in doubt."""
 CONFIDENT_PROBABILITY = 0.8
 """Probability of a verdict from which it is in no doubt."""
 NUM_TOP_CAUSES = 4
-"""Of them by suspicion alone; then those that the guide asks for, then the rest."""
+"""Of them by the ranking alone; then those that the guide asks for, then the rest."""
 
 
 def treatment_sequences(
@@ -32,7 +32,7 @@ def treatment_sequences(
     ranked_causes: list[RankedCause],
     measurements: Measurements,
 ) -> list[list[Treatment]]:
-    """The remedies to race, a ladder a cause, the most suspected first."""
+    """The treatments to test, a sequence a cause, the most probable first."""
     fixed = set(FIXED_BY_PARENT) if recorded_run.metadata.parent else set()
     sequences = []
     for ranked_cause in ranked_causes:
@@ -50,7 +50,7 @@ def treatment_sequences(
 
 
 def prioritize(sequences: list[list[Treatment]]) -> list[list[Treatment]]:
-    """Whom to race first: the most suspected few, then what the guide asks for, then the others."""
+    """Which to test first: the most probable few, then what the guide asks for, then the others."""
     always_tried_causes = {c.name for c in CAUSES if c.always_try}
     first, rest = sequences[:NUM_TOP_CAUSES], sequences[NUM_TOP_CAUSES:]
     return first + sorted(rest, key=lambda sequence: sequence[0].cause not in always_tried_causes)
@@ -72,7 +72,7 @@ def evaluate_series(
     measurements: Measurements,
     own: float | None,
 ) -> Verdict:
-    """The verdict by all that was raced so far; `own` as in `estimate_effects`."""
+    """The verdict by all that was tested so far; `own` as in `estimate_effects`."""
     effects = estimate_effects(series, own)
     prescriptions = _prescriptions(series, effects)
     return decide_verdict(ranked_causes, measurements, effects, prescriptions, series.run_fraction)
@@ -81,7 +81,7 @@ def evaluate_series(
 def _prescriptions(
     series: TrialSeries, effects: list[TreatmentEffect]
 ) -> dict[str, dict[str, Any]]:
-    """The settings of each cause's best remedy; what only takes away is no remedy."""
+    """The settings of each cause's best treatment; what only takes away is no treatment."""
     direct_effects = [g for g in effects if not g.treatment.change.is_ablation]
     return {
         name: recommended_changes(
@@ -101,8 +101,8 @@ def add_seeds_until_decided(
 ) -> Verdict:
     """`verdict` after more seeds for its contenders, while it is in doubt and time is left.
 
-    A cause that is sure enough is in no doubt; that a run is healthy is, as long as a remedy that
-    may be chance gained as much as would count.
+    A cause that is sure enough is in no doubt; that a run is healthy is, as long as a treatment
+    that may be chance gained as much as would count.
     """
     for seed in series.seeds[SEEDS:]:
         treatments = [None, *(effect.treatment for effect in verdict.finalists[:NUM_FINALISTS])]

@@ -1,6 +1,6 @@
 """A search over the treatments of the causes that a run's measurements point to.
 
-The strength of a treatment is a range: each key moves from its value to the prescribed one, half
+The strength of a treatment is a range: each key moves from its value to the recommended one, half
 as far or further, by ratio. A trial has the seed, the data and the time of its control, and ends
 early once it is behind.
 """
@@ -30,13 +30,14 @@ from descend.trials.paired_stats import paired_interval
 from descend.trials.trial_spec import EvalPoint, TrialResult, make_trial_spec
 
 MIN_GAIN = 0.005
-"""Share of the bits per byte that a treatment must gain to be kept; two seeds differ by as much."""
+"""Fraction of the bits per byte that a treatment must gain to be kept; two seeds differ by as
+much."""
 
 PRUNE_MARGIN = 0.01
-"""Share of the control's bits per byte by which a trial may be behind before it is ended."""
+"""Fraction of the control's bits per byte by which a trial may be behind before it is ended."""
 
 PRUNE_FROM = 0.5
-"""Share of the steps before which no trial is ended: the rate is still at its peak."""
+"""Fraction of the steps before which no trial is ended: the rate is still at its peak."""
 
 EVALUATIONS = 4
 MAX_STRENGTH = 4.0
@@ -79,17 +80,17 @@ class TreatmentSearchResult(msgspec.Struct, frozen=True):
 OnTrial = Callable[[TreatmentTrial], None]
 
 
-def moves_for(case: RunContext, measurements: Measurements) -> list[Move]:
-    """The sizes of the default recipe, then the treatments of the causes that `case` may have, the
-    likeliest first."""
-    default = {k: v for k in SIZES if (v := getattr(RunConfig(), k)) != getattr(case.config, k)}
+def moves_for(context: RunContext, measurements: Measurements) -> list[Move]:
+    """The sizes of the default recipe, then the treatments of the causes that `context` may have,
+    the likeliest first."""
+    default = {k: v for k in SIZES if (v := getattr(RunConfig(), k)) != getattr(context.config, k)}
     moves = [Move("recipe: the default sizes", default)] if default else []
-    for ranked_cause in rank_causes(CAUSES, case.config, measurements):
+    for ranked_cause in rank_causes(CAUSES, context.config, measurements):
         if ranked_cause.exclusion_reason is None:
             moves += [
                 Move(ranked_cause.cause.name, keys)
-                for change in ranked_cause.cause.treatments(case.config, measurements)[:1]
-                if (keys := _keys_of(change, case.config))
+                for change in ranked_cause.cause.treatments(context.config, measurements)[:1]
+                if (keys := _keys_of(change, context.config))
             ]
     return moves + [Move(name, keys) for name, keys in ALWAYS_TRIED]
 
@@ -212,7 +213,7 @@ class TreatmentSearch:
     def _run(self, config: RunConfig, control: TrialResult | None) -> TrialResult:
         """A trial of `config`, as long in time as the control's steps."""
         steps = self.steps_for(config)
-        arm = make_trial_spec(
+        spec = make_trial_spec(
             config, steps=steps, evaluate_every=max(1, math.ceil(steps / EVALUATIONS))
         )
 
@@ -225,7 +226,7 @@ class TreatmentSearch:
                 beside[0].bits_per_byte
             )
 
-        return run_trial(arm, is_behind)
+        return run_trial(spec, is_behind)
 
     def steps_for(self, config: RunConfig) -> int:
         """Steps of `config` that take as long as those of the first control."""

@@ -17,12 +17,12 @@ from descend.trials.paired_stats import MIN_EFFECT_NATS, MIN_RELATIVE_EFFECT
 from descend.trials.trial_spec import EVALUATION_TOKENS, TrialSpec, make_trial_spec
 
 NUM_EVALUATIONS = 6
-"""Looks at the held-out text where the run makes several passes: the best is what is kept."""
+"""Looks at the validation text where the run makes several passes: the best is what is kept."""
 
 SEVERAL_EPOCHS = 2.0
 """Passes over the text within a trial from which it may be past its best before its end."""
 MIN_EVALUATION_TOKENS, EVALUATION_TOKEN_FRACTION = 8_192, 0.25
-"""Held-out tokens that a trial is judged on: a quarter of those it trains on, between these and
+"""Validation tokens that a trial is judged on: a quarter of those it trains on, between these and
 `EVALUATION_TOKENS`. Both sides are judged on the same, so fewer will do for a difference."""
 
 RESIZING = {"batch_size", "seq_len", "epoch", "max_steps"}
@@ -31,7 +31,7 @@ RESIZING = {"batch_size", "seq_len", "epoch", "max_steps"}
 
 @dataclass(frozen=True)
 class Treatment:
-    """A change of one cause: one runner of a race, known by its label."""
+    """A change of one cause: one treatment of a trial series, known by its label."""
 
     cause: str
     change: TreatmentChange
@@ -61,7 +61,7 @@ MIN_RELATIVE_EFFECT_AT_LOW_LOSS = 0.01
 """Of the loss, in place of `LEAST_NATS` where a token carries under a nat: a hundredth of a nat
 would be a large part of it there."""
 MIN_RELATIVE_COSTLY_EFFECT = 0.03
-"""Of the loss, that a remedy must gain which costs as much time or text again: nearly every run
+"""Of the loss, that a treatment must gain which costs as much time or text again: nearly every run
 gains a little by more. Origin: healthy tiny runs gain up to 3 % by twice the passes
 (benchmarks/results/diagnosis); that of the benchmark's labels too."""
 
@@ -82,7 +82,7 @@ def control_config(recorded_run: RunContext) -> RunConfig:
         "device": recorded_run.execution.device
         if recorded_run.execution.device == "cpu"
         else "auto",
-        # How attention was computed stays as asked: what was quickest that day rounds otherwise,
+        # How attention was computed stays as requested: the fastest of that day rounds otherwise,
         # and a trial is to come out the same for the same run made again.
         "compile": "auto",
         "threads": None,
@@ -101,7 +101,7 @@ def make_treatment_spec(
     """The run that tries `change` on `base`, as long as `steps` steps of the run examined.
 
     Equal tokens: a step of another size changes the number of steps. Where the vocabulary
-    changes, equal bytes. Warmup keeps its share of the run.
+    changes, equal bytes. Warmup keeps its fraction of the run.
     """
     config = with_changes(base, change.keys if change else {})
     tokens = steps * recorded_run.tokens_per_step * (change.steps if change else 1.0)
@@ -130,7 +130,7 @@ def _as_long(recorded_run: RunContext, config: RunConfig, steps: int) -> RunConf
 
 
 def _warmup_fraction(recorded_run: RunContext, config: RunConfig) -> float:
-    """Share of a run of `config` that its rate rises: as of the run examined, whose steps
+    """Fraction of a run of `config` that its rate rises: as of the run examined, whose steps
     `warmup_steps` counts; the usual share where it is left open."""
     if config.warmup_steps is None:
         return WARMUP_FRACTION
@@ -159,7 +159,7 @@ def recommended_changes(
         tokens *= _tokens_for_the_same_bytes(recorded_run, treatment_config)
     steps = max(1, round(tokens / (treatment_config.batch_size * treatment_config.seq_len)))
     own = recorded_run.config.model_dump()
-    before = base.model_dump()  # where a remedy in place set it, back to the run's own is a change
+    before = base.model_dump()  # a key that a treatment set, back to the run's own, is a change
     keys = {
         k: v for k, v in change.keys.items()
         if k != "vocab_path" and (own[k] != v or before[k] != v)
@@ -171,15 +171,15 @@ def recommended_changes(
     if "warmup_steps" in keys and keys["warmup_steps"] is None:
         keys["warmup_steps"] = round(WARMUP_FRACTION * steps)
     elif RESIZING & keys.keys() and not _adapts_warmup(recorded_run, base):
-        # Warmup keeps its share of a run that now has another number of steps: that of `base`,
-        # whose remedy may have been another warmup.
+        # Warmup keeps its fraction of a run that now has another number of steps: that of `base`,
+        # whose treatment may have been another warmup.
         keys["warmup_steps"] = round(_warmup_fraction(recorded_run, base) * steps)
     return keys
 
 
 def _adapts_warmup(recorded_run: RunContext, base: RunConfig) -> bool:
     """Whether a run of another length finds its warmup by itself: none, or the usual share where
-    the run examined did not say and no remedy does."""
+    the run examined did not say and no treatment does."""
     if base.warmup_steps != recorded_run.config.warmup_steps:
         return False
     return (

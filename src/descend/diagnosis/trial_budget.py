@@ -1,7 +1,7 @@
 """The time that the trials of a diagnosis may take, and how it is counted.
 
-A trial counts by the seconds it was at work, also when its result comes from the cache. So the same
-diagnosis asked twice makes the same trials and gives the same verdict. The clock only bounds it.
+A trial counts by the seconds it was at work, also when its result comes from the cache. So the
+same diagnosis run twice makes the same trials and gives the same verdict. The clock only bounds it.
 """
 
 from __future__ import annotations

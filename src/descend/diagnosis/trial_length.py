@@ -20,16 +20,16 @@ from descend.trials.executor import workers_for_devices
 from descend.trials.trial_spec import TrialSpec
 
 MIN_STEPS = 60
-"""Shortest trial, where no longer one fits: warmup and decay keep their share of it, and what a run
-lacks shows in its first steps already. First guess."""
+"""Shortest trial, where no longer one fits: warmup and decay keep their fraction of it, and what a
+run lacks shows in its first steps already. First guess."""
 RUN_FRACTIONS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.125, 0.09, 0.06, 0.045, 0.03, 0.02, 0.015, 0.01)
 """Lengths of a trial as shares of the run, longest first."""
 PREFERRED_RUN_FRACTION = 0.1
 """Of the run: shorter trials say little of how it ends."""
 MIN_TESTED_CAUSES = 8
-"""Causes raced even where that makes the trials shorter than they should be."""
+"""Causes tested even where that makes the trials shorter than they should be."""
 MIN_CAUSES_OVER_BUDGET = 6
-"""Causes raced where even the shortest trials take longer than is allowed."""
+"""Causes tested where even the shortest trials take longer than is allowed."""
 STEP_SECONDS = 0.005
 """Of a step of any size, for all that is not arithmetic. Measured: networks 32 wide of one layer,
 where twice the width took 1.6 times as long."""
@@ -41,11 +41,11 @@ def choose_trial_length(
     treatment_sequences: Sequence[Sequence[Treatment]],
     seconds: float,
 ) -> tuple[int, int]:
-    """Length of the control in steps, and how many of `treatment_sequences` to race, within
+    """Length of the control in steps, and how many of `treatment_sequences` to test, within
     `seconds`.
 
     Worked out from the run's own speed alone, so that the same diagnosis asks for the same trials
-    again and takes up those that are kept. Fewer suspects before trials under
+    again and takes up those that are kept. Fewer causes before trials under
     `PREFERRED_RUN_FRACTION`.
     """
     total = max(recorded_run.total_steps, 1)
@@ -76,8 +76,8 @@ def first_round_seconds(
 
 def seconds_for(series: TrialSeries, treatments: Sequence[Treatment | None]) -> float:
     """What running all of `treatments` once will take here, side by side."""
-    arms = (make_series_spec(series, treatment, series.seed) for treatment in treatments)
-    return sum(_trial_seconds(series.recorded_run, spec) for spec in arms) / num_parallel_trials(
+    specs = (make_series_spec(series, treatment, series.seed) for treatment in treatments)
+    return sum(_trial_seconds(series.recorded_run, spec) for spec in specs) / num_parallel_trials(
         series.base
     )
 
@@ -93,7 +93,8 @@ def _series_seconds(
     treatment_sequences: Sequence[Sequence[Treatment]],
     steps: int,
 ) -> float:
-    """What a race will take here: all first remedies, two stronger ones, more seeds of the best."""
+    """What a trial series will take here: all first treatments, two stronger ones, more seeds of
+    the best."""
     control = make_treatment_spec(recorded_run, base, None, steps, recorded_run.config.seed)
     more = (2 + (SEEDS - 1) * (FINALISTS + 1)) * _trial_seconds(recorded_run, control)
     return first_round_seconds(

@@ -25,10 +25,10 @@ from descend.diagnosis.trial_series import (
 )
 
 FIRST_SERIES_FRACTION = 0.65
-"""Share of the time allowed for the first race; the rest is for a second fault."""
+"""Fraction of the time allowed for the first trial series; the rest is for a second fault."""
 CLOSE = 0.5
-"""Share of the best gain that a remedy must have shown to run with more seeds: what gained not half
-as much will not be the best after all."""
+"""Fraction of the best gain that a treatment must have shown to run with more seeds: what gained
+not half as much will not be the best after all."""
 POSSIBLE = 0.7
 """Of what a gain must reach to count, that one seed must have shown to run with more."""
 HALF_STEPS = Treatment(OF_THE_CURVE, TreatmentChange("half the steps", {}, steps=0.5))
@@ -37,7 +37,7 @@ HALF_STEPS = Treatment(OF_THE_CURVE, TreatmentChange("half the steps", {}, steps
 def run_trial_series(
     series: TrialSeries, treatment_sequences: Sequence[Sequence[Treatment]], stage: str
 ) -> None:
-    """Race the `treatment_sequences`, strongest suspicion first, until all is known or time is
+    """Test the `treatment_sequences`, most probable first, until all is known or time is
     spent."""
     draws_curve = not series.is_full_length and series.known_curve is None
     first = [
@@ -74,7 +74,7 @@ def run_trial_series(
 
 
 def _twice_the_run(series: TrialSeries) -> Treatment:
-    """Where a remedy seems to be worth more steps, what those are worth where the run ended."""
+    """Where a treatment seems to be worth more steps, what those are worth where the run ended."""
     longer = TreatmentChange(
         "twice the run",
         {"epoch": 2 * (series.base.epoch or 1)},
@@ -86,7 +86,7 @@ def _twice_the_run(series: TrialSeries) -> Treatment:
 def _finalists(
     series: TrialSeries, treatment_sequences: Sequence[Sequence[Treatment]]
 ) -> list[Treatment]:
-    """The remedies that run with more seeds: those that may turn out to count, the best first."""
+    """The treatments that run with more seeds: those that may turn out to count, the best first."""
     control = trial_loss(series, None, series.seed) or 0.0
     promise = {
         treatment: paired_reductions(series, treatment)[0]
@@ -122,7 +122,7 @@ def _count_affordable(series: TrialSeries, treatments: Sequence[Treatment]) -> i
 
 
 def _improves_at_level(series: TrialSeries, sequence: Sequence[Treatment], level: int) -> bool:
-    """Whether the remedy below `level` was worth no less than those below it, and more than
+    """Whether the treatment below `level` was worth no less than those below it, and more than
     none."""
     reductions = [
         g[0] * treatment.cost_weight
@@ -137,7 +137,7 @@ def _improves_at_level(series: TrialSeries, sequence: Sequence[Treatment], level
 
 
 def best_treatment(series: TrialSeries, sequence: Sequence[Treatment]) -> Treatment | None:
-    """The remedy of a ladder whose gain on the run's own seed is worth most."""
+    """The treatment of a sequence whose gain on the run's own seed is worth most."""
     ran = [treatment for treatment in sequence if paired_reductions(series, treatment)]
     return (
         max(

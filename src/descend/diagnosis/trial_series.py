@@ -32,18 +32,18 @@ MAX_SEEDS = 12
 FINALISTS = 3
 """Causes that run with all seeds."""
 FOLLOW_UP_RELATIVE_EFFECT = 0.002
-"""Share of the loss that a remedy must gain on one seed to be followed up: below, it is lost in the
-noise."""
+"""Fraction of the loss that a treatment must gain on one seed to be followed up: below, it is lost
+in the noise."""
 NEARLY_FULL = 0.7
-"""Share of the run from which a trial counts as of full length."""
+"""Fraction of the run from which a trial counts as of full length."""
 OF_THE_CURVE = ""
-"""Stands for the cause of a lane that is no remedy: the control at another length, a point of the
-curve by length that gains of trials shorter than the run are carried along."""
+"""Stands for the cause of a trial that is no treatment: the control at another length, a point
+of the curve by length that gains of trials shorter than the run are carried along."""
 
 
 @dataclass
 class TrialSeries:
-    """All outcomes so far, by lane (None: the control) and seed; grows while it runs."""
+    """All results so far, by treatment (None: the control) and seed; grows while it runs."""
 
     recorded_run: RunContext
     base: RunConfig
@@ -54,11 +54,11 @@ class TrialSeries:
     progress: ProgressCallback
     results: dict[tuple[Treatment | None, int], TrialResult] = field(default_factory=dict)
     invalid_treatments: dict[Treatment, str] = field(default_factory=dict)
-    """Lanes that could not run, and why."""
+    """Treatments that could not run, and why."""
     full_length_factor: float = 1.0
     """Length of a full run of `base` over that of the run examined."""
     known_curve: InterpolatedCurve | None = None
-    """The curve by length of the run examined, where `base` has remedies that it had not."""
+    """The curve by length of the run examined, where `base` has treatments that it had not."""
     head_start: float = 1.0
     """Steps on `known` that one step of `base` is worth."""
     seconds: float = 0.0
@@ -103,7 +103,7 @@ def drop_too_short(
 
 
 def list_treatments(series: TrialSeries) -> list[Treatment]:
-    """Every remedy that ran."""
+    """Every treatment that ran."""
     ran = dict.fromkeys(treatment for treatment, _ in series.results)
     return [
         treatment for treatment in ran if treatment is not None and treatment.cause != OF_THE_CURVE
@@ -134,19 +134,19 @@ def run_series_trials(
 
     On this machine alone, by whose speed their length was chosen, whatever cluster is named.
     """
-    arms: dict[TreatmentSeed, TrialSpec] = {}
+    specs: dict[TreatmentSeed, TrialSpec] = {}
     for treatment, seed in treatment_seeds:
         if (treatment, seed) not in series.results and treatment not in series.invalid_treatments:
             spec = make_series_spec(series, treatment, seed)
             if spec is not None:
-                arms[treatment, seed] = spec
-    if not arms:
+                specs[treatment, seed] = spec
+    if not specs:
         return
     began = time.monotonic()
 
     fractions: dict[str, float] = {}
-    pairs = {spec.key: pair for pair, spec in arms.items()}
-    untold = set(arms)
+    pairs = {spec.key: pair for pair, spec in specs.items()}
+    untold = set(specs)
 
     def report_progress(trial_progress: TrialProgress) -> None:
         fractions[trial_progress.key] = trial_progress.fraction_done
@@ -159,16 +159,16 @@ def run_series_trials(
 
     series.progress(stage, 0.0)
     try:
-        results = run_trials(list(arms.values()), on_progress=report_progress, here=True)
-        series.results.update(zip(arms, results, strict=True))
+        results = run_trials(list(specs.values()), on_progress=report_progress, here=True)
+        series.results.update(zip(specs, results, strict=True))
     except DescendError:
-        _run_one_by_one(series, arms)
+        _run_one_by_one(series, specs)
     series.seconds += time.monotonic() - began
-    _charge(series, arms)
+    _charge(series, specs)
 
 
 def _report_result(series: TrialSeries, treatment: Treatment | None, seed: int) -> None:
-    """Tell what a trial gained, as soon as it and its control are there."""
+    """Report what a trial gained, as soon as it and its control are there."""
     loss, control = trial_loss(series, treatment, seed), trial_loss(series, None, seed)
     if treatment is None or treatment.cause == OF_THE_CURVE or loss is None or control is None:
         return
@@ -178,22 +178,22 @@ def _report_result(series: TrialSeries, treatment: Treatment | None, seed: int) 
     series.progress(f"  {treatment.change.label}{of_seed}: validation loss {change}", 1.0)
 
 
-def _charge(series: TrialSeries, arms: Mapping[TreatmentSeed, TrialSpec]) -> None:
-    """Take what `arms` were at work from the budget."""
+def _charge(series: TrialSeries, specs: Mapping[TreatmentSeed, TrialSpec]) -> None:
+    """Take what `specs` worked from the budget."""
     store = series.recorded_run.store
     validation_tokens = len(store.validation) if store else 0
     seconds = [
         seconds_at_work(spec, series.results[key], validation_tokens)
-        for key, spec in arms.items()
+        for key, spec in specs.items()
         if key in series.results
     ]
     num_parallel = workers_for_devices({series.base.device})
     series.budget.spent += side_by_side_seconds(seconds, num_parallel)
 
 
-def _run_one_by_one(series: TrialSeries, arms: Mapping[TreatmentSeed, TrialSpec]) -> None:
+def _run_one_by_one(series: TrialSeries, specs: Mapping[TreatmentSeed, TrialSpec]) -> None:
     """The same runs after one of them failed: what does not fit or go together is left out."""
-    for (treatment, seed), spec in arms.items():
+    for (treatment, seed), spec in specs.items():
         try:
             series.results[treatment, seed] = run_trials([spec], here=True)[0]
         except DescendError as problem:
@@ -223,7 +223,7 @@ def make_series_spec(
 
 
 def trial_loss(series: TrialSeries, treatment: Treatment | None, seed: int) -> float | None:
-    """Lowest held-out loss of that run, in nats per token of the run's own tokenizer."""
+    """Lowest validation loss of that run, in nats per token of the run's own tokenizer."""
     result, control = series.results.get((treatment, seed)), series.results.get((None, seed))
     if result is None or control is None:
         return None
@@ -254,7 +254,7 @@ def _reason(problem: DescendError) -> str:
 
 
 def best_validation_point(result: TrialResult) -> tuple[float, float]:
-    """Held-out loss and bits per byte where the loss was lowest: those weights are kept."""
+    """Validation loss and bits per byte where the loss was lowest: those weights are kept."""
     points = [(p.validation_loss, p.bits_per_byte) for p in result.curve]
     return min([*points, (result.validation_loss, result.bits_per_byte)])
 

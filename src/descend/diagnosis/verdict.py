@@ -43,11 +43,12 @@ development half of the benchmark half of what stands first between 0.3 and 0.5 
 HEALTHY_SCORE = 1.0
 """Log-odds (nats) of a healthy run, before anything is tried; first guess."""
 MIN_LISTED_PROBABILITY = 0.05
-"""Probability from which a cause is told beside the first; under it, it is told as less."""
+"""Probability from which a cause is reported beside the first; under it, it is reported as less."""
 MAX_UNCERTAIN_CAUSES = 3
-"""Remedies that are told where the verdict is `unknown`: those that gained, and may by chance."""
+"""Treatments that are reported where the verdict is `unknown`: those that gained, and may by
+chance."""
 MEASURED_FROM = 0.05
-"""Nats from which a counted cause is told."""
+"""Nats from which a counted cause is reported."""
 FLOOR_GAP, FLOOR_NGRAM_REDUCTION = 0.05, 0.02
 """Nats above the best that counting reaches, and that longer counted contexts bring, under which
 a run that nothing improves is at the floor of its text; first guesses."""
@@ -69,7 +70,7 @@ class Verdict:
     findings: list[Finding]
     ruled_out: list[OtherCause]
     best_effect: TreatmentEffect | None
-    """The best claimed gain that a setting brings: what a race on top starts from."""
+    """The best claimed gain that a setting brings: what a trial series on top starts from."""
     finalists: tuple[TreatmentEffect, ...] = ()
     """The gains that would speak against a run being healthy if they were no chance, first those of
     which more seeds would tell most for their cost."""
@@ -84,7 +85,7 @@ def decide_verdict(
     prescriptions: Mapping[str, dict[str, Any]],
     run_fraction: float,
 ) -> Verdict:
-    """The verdict over all causes; `prescriptions` by cause for the best lane of each."""
+    """The verdict over all causes; `prescriptions` by cause for the best treatment of each."""
     best = best_effect_per_cause(effects)
     chances = probability_best(list(best.values()))
     counted = _rank_by_harm(ranked_causes, measurements)
@@ -195,8 +196,8 @@ def _claims(
 
 
 NEARLY_AS_LIKELY = 0.5
-"""Of the highest chance to be the best: of two proved remedies that chance hardly tells apart, the
-one with the larger effect comes first; first guess."""
+"""Of the highest chance to be the best: of two proved treatments that chance hardly distinguishes,
+the one with the larger effect comes first; first guess."""
 
 
 def _likeliest(
@@ -236,7 +237,7 @@ def _perhaps(
     chances: Mapping[str, float],
     run_fraction: float,
 ) -> list[Finding]:
-    """What may be wrong where nothing is proved; nothing is prescribed on that ground."""
+    """What may be wrong where nothing is proved; nothing is recommended on that ground."""
     likely = sorted(large, key=lambda g: -chances[g.treatment.cause])[:MAX_UNCERTAIN_CAUSES]
     return [
         make_finding(
@@ -262,7 +263,7 @@ def decide_without_trials(
     likely = [
         (p, s)
         for p, s in ranked
-        # Without a trial, a cause is named on a reading that is out of the usual, or on none.
+        # Without a trial, a cause is named on a measurement that is out of the usual, or on none.
         if p > max(healthy, 0.1)
         and (measured[s.cause.name] or supporting_evidence(s.cause, measurements))
     ][:3]

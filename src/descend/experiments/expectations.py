@@ -17,7 +17,7 @@ def expectations(improvement: Improvement, planned: CorpusPlan) -> list[Expectat
     """What more time and more text would bring, by the scaling law, or by trials on fractions of
     the text where they were made.
 
-    The ratio is applied to what was reached. Where no gain is expected, that is told as 1.
+    The ratio is applied to what was reached. Where no gain is expected, that is reported as 1.
     """
     plan, best = planned.plan, improvement.best
     if best is None:

@@ -42,7 +42,7 @@ class TreatmentTrial(msgspec.Struct, frozen=True, kw_only=True):
 
     cause: str
     strength: float
-    """1: the change as the cause prescribes it; 2: twice as far, by ratio; 0.5: half as far."""
+    """1: the change as the cause recommends it; 2: twice as far, by ratio; 0.5: half as far."""
     changes: dict[str, Any]
     control: float
     """Bits per byte without the change."""
@@ -85,16 +85,16 @@ class TextNotes(msgspec.Struct, frozen=True, kw_only=True):
     """What was found in the text, and what was done about it."""
 
     duplicate_fraction: float
-    """Share of bytes in documents that stand in the text before."""
+    """Fraction of bytes in documents that stand in the text before."""
     duplicates_removed: bool
     contaminated_fraction: float
-    """Share of held-out bytes that stand in the training text too."""
+    """Fraction of validation bytes that stand in the training text too."""
     contamination_removed: bool
     """Whether they are left out of every figure."""
     text_changed: bool = False
     """Whether the given run was trained on another text than there is now."""
     shift_nats: float | None = None
-    """By how much the held-out text is less like the training text than its own parts are."""
+    """By how much the validation text is less like the training text than its own parts are."""
 
 
 class Improvement(msgspec.Struct, frozen=True, kw_only=True):

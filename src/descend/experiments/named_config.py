@@ -20,7 +20,7 @@ KEYS_WITHOUT_EFFECT_ON_LOSS = (
     "seed", "device", "attention", "compile", "threads", "divergence_rollback", *NON_SEMANTIC_KEYS,
 )  # fmt: skip
 """Keys of a run that an experiment sets itself, or that change a loss by rounding alone. No trial
-is rescued or compiled, and each takes a thread."""
+is rolled back or compiled, and each takes a thread."""
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,13 @@ from descend.trials.paired_stats import paired_interval
 from descend.trials.trial_spec import TrialResult, TrialSpec, make_trial_spec
 
 SCALE = 10
-"""Ten times the text is asked for, so a tenth of it is measured."""
+"""Ten times the text is requested, so a tenth of it is measured."""
 
 FRACTIONS = (1.0, 0.1, 0.3)
 """Of the training text, in the order of the trials: the ends first."""
 
 SEED_DEVIATION = 0.005
-"""Share of the bits per byte by which two seeds of a small run differ (docs/recipe.md)."""
+"""Fraction of the bits per byte by which two seeds of a small run differ (docs/recipe.md)."""
 
 MIN_TRIAL_STEPS = 40
 """Steps of a trial below which its loss says little of the text."""
@@ -101,7 +101,7 @@ def _point(fraction: float, result: TrialResult) -> FractionPoint:
 def more_text_gain(points: Sequence[FractionPoint]) -> MoreTextGain | None:
     """What `SCALE` times the text brings; None without the two ends.
 
-    More text is never told as a loss: a ratio is at most 1.
+    More text is never counted as a loss: a ratio is at most 1.
     """
     small = next((p for p in points if math.isclose(p.fraction, 1 / SCALE)), None)
     whole = next((p for p in points if p.fraction == 1.0), None)

@@ -21,11 +21,11 @@ from descend.experiments.validation_text import ValidationText
 from descend.runs.atomic_write import write_file_atomic
 
 MIN_DUPLICATE_FRACTION = 0.05
-"""Share of bytes in documents that stand in the text before, from which they are left out
+"""Fraction of bytes in documents that stand in the text before, from which they are left out
 (`reference_ranges`)."""
 
 MIN_SHARED_FRACTION = 0.5
-"""Share of the held-out text that must stay held out once the copies are gone."""
+"""Fraction of the validation text that must stay held out once the copies are gone."""
 
 TEXT_FILE = "text_without_copies.jsonl"
 
@@ -35,13 +35,13 @@ READING_KEYS = ("encoding", "text_column", "split", "sample_size", "normalize")
 
 @dataclass(frozen=True, eq=False)
 class TextTreatment:
-    """What was done to a text, and how the held-out text is read since."""
+    """What was done to a text, and how the validation text is read since."""
 
     keys: dict[str, Any]
     """Of the configuration: where the text is now."""
     validation: ValidationText
     duplicate_fraction: float
-    """Share of bytes in documents that stand in the text before."""
+    """Fraction of bytes in documents that stand in the text before."""
     is_applied: bool
 
 

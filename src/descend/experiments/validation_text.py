@@ -1,4 +1,4 @@
-"""The held-out text that all models of an improvement are compared on, the same bytes for each.
+"""The validation text that all models of an improvement are compared on, the same bytes for each.
 
 A run is judged on its own: a sample of tokens where the text is large, all of it with its copies
 else. Here every model is judged on the same bytes, whatever its tokenizer and context. Bytes that
@@ -34,10 +34,10 @@ NUM_PIECES = 32
 """Parts of the text whose bits per byte are kept: an interval rests on their differences."""
 
 MIN_CONTAMINATED_FRACTION = 0.02
-"""Share of copies from which they are left out: less is chance (`reference_ranges`)."""
+"""Fraction of copies from which they are left out: less is chance (`reference_ranges`)."""
 
 MAX_CONTAMINATED_FRACTION = 0.9
-"""Share of copies above which too little would be left to judge on."""
+"""Fraction of copies above which too little would be left to judge on."""
 
 Bytes = NDArray[np.bool_]
 
@@ -52,18 +52,18 @@ class ModelScore(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, eq=False)
 class ValidationText:
-    """The held-out side of a corpus, and which of its bytes count."""
+    """The validation side of a corpus, and which of its bytes count."""
 
     corpus: PreparedCorpus
     counted: Bytes
     contaminated_fraction: float = 0.0
-    """Share of bytes that stand in the training text too."""
+    """Fraction of bytes that stand in the training text too."""
 
     leaves_out_contamination: bool = False
 
 
 def validation_text(corpus: PreparedCorpus) -> ValidationText:
-    """The whole held-out side of `corpus`."""
+    """The whole validation side of `corpus`."""
     return ValidationText(corpus, np.ones(corpus.split.validation_bytes, dtype=np.bool_))
 
 

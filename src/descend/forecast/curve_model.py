@@ -1,6 +1,6 @@
 """The formula of a learning curve.
 
-With S the tokens trained on, each counted at its share of the peak rate, eta that share now, p
+With S the tokens trained on, each counted at its fraction of the peak rate, eta that share now, p
 the passes over the text that are complete and r the passes counted continuously:
 
     learned(S) = E + (L0 - E) (1 + S / k)^-a
@@ -10,10 +10,10 @@ the passes over the text that are complete and r the passes counted continuously
 
 The first line is the power law of learning curves, begun at the loss before the first step. The
 second is what a high rate holds back and the decay of the schedule gives free (Tissue et al. 2024,
-arXiv 2408.11029, where the area under the decay plays this part). M is what the model knows of a
-text by heart after seeing it, and H what that costs on other text, both the more as the rate falls:
-Muennighoff et al. 2023 describe the same as data that is worth less each time. All losses are in
-nats per token.
+arXiv 2408.11029, where the area under the decay plays this part). M is what the model has
+memorized of a text after seeing it, and H what that costs on other text, both the more as the rate
+falls: Muennighoff et al. 2023 describe the same as data that is worth less each time. All losses
+are in nats per token.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class TrajectoryPoints:
     """Points of a run, as arrays of one length."""
 
     trained: Floats
-    """Tokens so far, each at its share of the peak rate."""
+    """Tokens so far, each at its fraction of the peak rate."""
     rate: Floats
-    """Share of the peak rate, 0 to 1."""
+    """Fraction of the peak rate, 0 to 1."""
     epochs: Floats
     """Passes over the text, counted continuously."""
 

@@ -95,7 +95,8 @@ class ObservedCurve:
     start: float
     """Loss before the first step."""
     scale: float
-    """Loss of a model that knows only how frequent each token is: what the floor is a share of."""
+    """Loss of a model that knows only how frequent each token is: what the floor is a fraction
+    of."""
 
 
 @dataclass(frozen=True)

@@ -26,14 +26,14 @@ from descend.runs.recorded_run import RecordedRun
 from descend.runs.suggestions import lacks_model, retrain_command, suggest_fix
 from descend.training.continuation import inherited_config
 from descend.training.explosion import loss_of_explosion
-from descend.training.recipe import choose_warmup, count_total_steps
+from descend.training.recipe import choose_warmup
 from descend.units import quoted
 
 DRAWS = 1000
 """Draws of the parameters: the ends of an 80 % interval are then known to 3 % of its width."""
 
 TAIL = 0.1
-"""Share of the draws left out at each end: an interval of 80 %."""
+"""Fraction of the draws left out at each end: an interval of 80 %."""
 
 MIN_STEPS = 16
 """Steps below which a curve says nothing yet."""
@@ -160,10 +160,7 @@ def _trajectory(recorded_run: RecordedRun) -> Trajectory:
     config, batches = recorded_run.config, _batches(recorded_run)
     assert config.epoch is not None
     assert config.warmup_steps is not None
-    planned = count_total_steps(config, batches)
-    now = recorded_run.steps[-1].step
-    # A finished run may have been given fewer steps than its epochs take.
-    steps = now if recorded_run.finished else max(planned, now)
+    steps = max(recorded_run.total_steps, recorded_run.num_steps)
     return make_trajectory(
         config, config.warmup_steps, steps, batches.sequences_per_epoch * config.seq_len
     )

@@ -16,7 +16,7 @@ GROUPS = 32
 
 OLD_PARTS_COUNT_LESS = 20.0
 """How much further the formula may be from the beginning of a run than from what was seen last, as
-a factor of the error: what is asked for is the end."""
+a factor of the error: the end is what is forecast."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Trajectory:
     """Steps under one schedule, possibly after earlier training."""
 
     learning_rates: Floats
-    """Share of the peak rate at each step."""
+    """Fraction of the peak rate at each step."""
     tokens_per_step: int
     tokens_per_epoch: int
     trained_before: float = 0.0
@@ -32,11 +32,11 @@ class Trajectory:
 
     @property
     def steps(self) -> int:
-        """Steps of the whole way."""
+        """Steps of the whole trajectory."""
         return len(self.learning_rates)
 
     def points_at(self, steps: Floats) -> TrajectoryPoints:
-        """Return the places after so many steps of this way (fractions allowed)."""
+        """Return the places after so many steps of this trajectory (fractions allowed)."""
         sums = np.concatenate([[0.0], np.cumsum(self.learning_rates)]) * self.tokens_per_step
         trained = np.interp(steps, np.arange(self.steps + 1), sums)
         last = np.clip(np.ceil(steps).astype(np.int64) - 1, 0, self.steps - 1)
@@ -50,7 +50,8 @@ def make_trajectory(
     config: RunConfig, warmup_steps: int, steps: int, tokens_per_pass: int,
     before: tuple[float, float] = (0.0, 0.0),
 ) -> Trajectory:  # fmt: skip
-    """The way of `steps` steps that `config` asks for, after `before` (tokens trained on, passes).
+    """The trajectory of `steps` steps that `config` asks for, after `before` (tokens trained on,
+    passes).
 
     `tokens_per_pass` are the tokens that one pass over the text predicts.
     """

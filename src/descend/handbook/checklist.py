@@ -1,4 +1,4 @@
-"""The golden rules, asked of a run: each answered by what was tried on it, or not answered.
+"""The golden rules for a run: each answered by what was tried on it, or not answered.
 
 The guide's checklist for a model that does not learn asks five questions. A number alone answers
 none of them: a model is too small if a larger one does better, on this text, for its time. So the
@@ -69,7 +69,7 @@ class ChecklistItem:
 
 
 def answer_checklist(folder: Path) -> Checklist:
-    """Return the five questions asked of the run in `folder`; `RunFolderError` if it is none."""
+    """Return the five questions about the run in `folder`; `RunFolderError` if it is none."""
     run = open_recorded_run(folder)
     if not run.epochs:
         return _before_the_first_epoch(folder)
@@ -84,7 +84,7 @@ def answer_checklist(folder: Path) -> Checklist:
 
 
 def _before_the_first_epoch(folder: Path) -> Checklist:
-    """Return all questions open, since the run was never judged on held-out text."""
+    """Return all questions open, since the run was never judged on validation text."""
     reason = "No epoch has ended yet, so there is no validation loss."
     answers = [
         ChecklistAnswer(
@@ -128,7 +128,7 @@ def _from_diagnosis(
     if any(r.trial is not None and r.trial.is_significant is None for r in out):
         return "open", False, "The diagnosis is older than this version of descend."
     gaining = [r for r in out if r.trial is not None and _is_beneficial(r.trial)]
-    if gaining:  # real, though another remedy gains more
+    if gaining:  # real, though another treatment gains more
         return "no", True, _reasons(gaining)
     if len(out) < len(rule.causes):
         return None

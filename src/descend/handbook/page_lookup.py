@@ -37,7 +37,7 @@ def find_page(what: str) -> Page:
 @cache
 def _names() -> dict[str, str]:
     """The name of a page by each of its spellings; a name comes before titles and aliases, these
-    before the readings that it is about."""
+    before the measurements that it is about."""
     pages = load_all_pages().values()
     other = {_plain(word): page for page, metrics in PAGE_METRICS.items() for word in metrics}
     other |= {_plain(word): page.name for page in pages for word in (page.title, *page.aliases)}

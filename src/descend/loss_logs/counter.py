@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 RUN_BEGINS = 0.5
-"""Share of the fall so far that a loss must have gone back for another run to begin there."""
+"""Fraction of the fall so far that a loss must have gone back for another run to begin there."""
 MIN_FALL_FRACTION = 0.5
-"""Nats that must have been gained before that can be told."""
+"""Nats that must have been gained before that can be determined."""
 
 
 @dataclass

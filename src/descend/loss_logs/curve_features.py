@@ -20,7 +20,7 @@ from descend.metrics.power_law import CurveExtrapolation, extrapolate_curve
 Floats = NDArray[np.float64]
 
 EDGE = 0.05
-"""Share of the entries averaged at the start and at the end: single batches jump."""
+"""Fraction of the entries averaged at the start and at the end: single batches jump."""
 LATE = 0.5
 """From here on, the slope says whether the loss still falls: this part is one doubling."""
 MIN_FOR_SLOPE = 4
@@ -29,7 +29,7 @@ DECAYED = 0.5
 MIN_TRAINING_POINTS = 3
 """Training losses from which they are the curve read, however many validation losses there are."""
 SAME_LEVEL = 0.01
-"""Share of the loss within which a smoothed curve counts as flat."""
+"""Fraction of the loss within which a smoothed curve counts as flat."""
 
 
 class CurveFeatures(msgspec.Struct, frozen=True, kw_only=True):

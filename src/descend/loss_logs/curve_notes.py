@@ -15,7 +15,7 @@ from descend.loss_logs.normality import (
 EXPLODED = 1.5
 """Loss at the end over the loss at the start from which training has exploded, not just stalled."""
 TO_THE_END = 0.9
-"""Share of the run up to which validation must reach to say anything of its end."""
+"""Fraction of the run up to which validation must reach to say anything of its end."""
 BELOW_TRAINING = 0.1
 """Nats that validation lies under training without a word: dropout and averages that lag do so."""
 FLAT = 0.01
@@ -92,5 +92,5 @@ def curve_warnings(shape: Shape) -> list[str]:
 
 
 def final_loss(curve: CurveFeatures) -> float:
-    """The held-out loss where there is one."""
+    """The validation loss where there is one."""
     return curve.end if curve.validation_end is None else curve.validation_end

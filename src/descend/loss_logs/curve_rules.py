@@ -25,9 +25,9 @@ from descend.loss_logs.normality import (
     flat_after_fall,
     is_above_frequencies,
     is_by_epoch,
-    known_by_heart,
     levels_after_first_epoch,
     levels_at_frequencies,
+    memorized_text,
     other_objective,
     rate_out_of_range,
     recurring_pattern,
@@ -35,20 +35,20 @@ from descend.loss_logs.normality import (
 )
 
 GONE_BACK = 0.5
-"""Share of its fall that a training loss must have risen again at the end to have diverged."""
+"""Fraction of its fall that a training loss must have risen again at the end to have diverged."""
 FEW_LOST = 0.05
-"""Share of losses that may be no numbers where training went on after them."""
+"""Fraction of losses that may be no numbers where training went on after them."""
 STILL_FALLING = 0.03
-"""Share of the loss that a doubling of the run gains, from which it was stopped too early."""
+"""Fraction of the loss that a doubling of the run gains, from which it was stopped too early."""
 HARDLY_FELL, HARDLY_FELL_MANY = 0.12, 0.2
-"""Share of the first loss: a network that learns anything at all about a text comes further down
+"""Fraction of the first loss: a network that learns anything at all about a text comes further down
 by the frequencies of its tokens alone. The second where tokens are pieces of words by the thousand:
 those are so unequal that their frequencies save a quarter and more. First guesses."""
 WAVE = 0.05
-"""Share of the loss by which the smoothed curve may rise again on its way down."""
+"""Fraction of the loss by which the smoothed curve may rise again on its way down."""
 WAVE_NOISE, WAVE_FALL = 8.0, 0.02
-"""The rise must also exceed so many standard errors of the smoothed loss, and such a share of the
-whole fall: on short runs of few entries chance alone makes waves."""
+"""The rise must also exceed so many standard errors of the smoothed loss, and such a fraction of
+the whole fall: on short runs of few entries chance alone makes waves."""
 TRAINED_START = 2.5
 """Nats under which no untrained network of more than a dozen tokens begins."""
 FEW_UPDATES = 100
@@ -68,7 +68,7 @@ FINETUNING_START = 5.0
 """Nats that a trained model hardly starts above, and one that begins from nothing with pieces of
 words does (a vocabulary of 1,000 costs 6.9)."""
 OFTEN_SPIKED = 0.005
-"""Share of the entries that are spikes."""
+"""Fraction of the entries that are spikes."""
 
 
 def apply_curve_rules(shape: Shape) -> LogVerdict:
@@ -352,7 +352,7 @@ def _stopped_early(shape: Shape) -> LogVerdict | None:
 
 RULES: tuple[Callable[[Shape], LogVerdict | None], ...] = (
     _diverged, other_objective, rate_out_of_range, _overfitted, _stuck, _rate_too_high,
-    levels_at_frequencies, unexpected_start, recurring_pattern, flat_after_fall, known_by_heart,
+    levels_at_frequencies, unexpected_start, recurring_pattern, flat_after_fall, memorized_text,
     _too_slow, _stopped_early,
 )  # fmt: skip
 
@@ -368,7 +368,7 @@ def _verdict_without_cause(shape: Shape) -> LogVerdict:
     if band.low is not None and loss < band.low:
         return LogVerdict("unknown", 0.5, "no",
                       f"it ends at {loss:.2f}, lower than such a model comes on unseen text "
-                      f"({band.low:.2f}): does held-out text stand in training too?")  # fmt: skip
+                      f"({band.low:.2f}): does validation text stand in training too?")  # fmt: skip
     if curve.slope_std_error == float("inf"):
         return LogVerdict(
             "unknown", 0.5, "cannot tell", "there are too few losses in its second half"

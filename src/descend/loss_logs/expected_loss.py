@@ -15,7 +15,7 @@ START = (0.95, 1.15)
 Karpathy's recipe; the width of the band is a first guess."""
 
 MIN_OF_COUNTING = 0.5
-"""A small model's loss over what counting triples of tokens reaches: lower is suspect. A first
+"""A small model's loss over what counting triples of tokens reaches: lower is suspicious. A first
 guess: networks pass counting by a third or so on little text, and by far only on what repeats."""
 
 MAX_VOCABULARY = 10_000_000
@@ -23,7 +23,7 @@ MAX_VOCABULARY = 10_000_000
 
 class ExpectedLoss(msgspec.Struct, frozen=True, kw_only=True):
     """Expected losses in nats per token; None where nothing is known. `low` and `high`: of
-    held-out text after a training that went well."""
+    validation text after a training that went well."""
 
     start_low: float | None = None
     start_high: float | None = None

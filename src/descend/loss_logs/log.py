@@ -37,7 +37,7 @@ class LossLog(msgspec.Struct, frozen=True, kw_only=True):
     """Of another loss than a language model's; None where nothing speaks for one."""
     objective_evidence: str = ""
     adam: bool = False
-    """Whether the format is of a program that trains with AdamW unless told otherwise."""
+    """Whether the format is of a program that trains with AdamW by default."""
     bits: bool = False
     """Whether losses are in bits: the logged perplexity is 2 to their power, as in fairseq."""
     epoch_starts: list[float] = msgspec.field(default_factory=list)

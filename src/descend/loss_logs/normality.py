@@ -2,7 +2,7 @@
 
 A curve is normal only where nothing in the log speaks against it: another kind of loss, a rate far
 outside what its optimizer is used at, a first loss that no guess costs, a pattern that recurs, a
-stretch so flat that a model which learned nothing but frequencies would leave it too.
+segment so flat that a model which learned nothing but frequencies would leave it too.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ NO_RATE = 100.0
 """Peak rate above which no optimizer is used: the word language model of PyTorch's examples trains
 with SGD at 20, by clipping gradients to 0.25."""
 USUAL_RATE = 1e-3
-"""What is prescribed instead: the middle of what small models are trained at."""
+"""What is recommended instead: the middle of what small models are trained at."""
 FLAT_SHARE = 0.5
-"""Share of the run over which the smoothed loss stays where it ends, from which the stretch is
+"""Fraction of the run over which the smoothed loss stays where it ends, from which the segment is
 flat: a power law with any usual exponent still falls by more over half a run. A first guess."""
 MIN_FLAT_POINTS = 8
-"""Losses from which a flat stretch can be told."""
+"""Losses from which a flat segment can be detected."""
 FELL = 0.12
-"""Share of the first loss that must have been lost before the flat stretch."""
+"""Fraction of the first loss that must have been lost before the flat segment."""
 MANY_TOKENS = 8.0
 """Nats of a first loss from which the tokens are pieces of words by the thousand (ln 3,000)."""
 FREQUENCY_NATS = 6.0
@@ -38,16 +38,16 @@ FREQUENCY_NATS = 6.0
 of single words and pieces of words of English text is 6.5 to 8 nats, whatever the vocabulary. A
 first guess."""
 FEW_TOKENS, FREQUENCY_FRACTION = 4.0, 0.68
-"""Nats of a first loss of characters and bytes, and the share of it above which such a model knows
-frequencies and little else: 65 characters start at 4.17, and their frequencies cost 3.3."""
+"""Nats of a first loss of characters and bytes, and the fraction of it above which such a model
+knows frequencies and little else: 65 characters start at 4.17, and their frequencies cost 3.3."""
 PAIR_FRACTION = 0.5
-"""Share of such a first loss that counting pairs of tokens costs, about. A first guess."""
+"""Fraction of such a first loss that counting pairs of tokens costs, about. A first guess."""
 MIN_LEVEL_FALL = 0.05
-"""Share of the first loss that must be lost before a level is one that was come down to."""
+"""Fraction of the first loss that must be lost before a level is one that was come down to."""
 LEVEL = 0.01
-"""Share of the loss that a doubling of the run gains, below which it has leveled off."""
-BY_HEART = 0.7
-"""Nats under which a training loss that began above `FROM_NOTHING` is one of text known by heart
+"""Fraction of the loss that a doubling of the run gains, below which it has leveled off."""
+MAX_MEMORIZED_LOSS_NATS = 0.7
+"""Nats under which a training loss that began above `FROM_NOTHING` is one of text memorized
 more often than one of text understood: half of what characters of English cost the best models.
 A first guess."""
 FROM_NOTHING = 3.0
@@ -144,7 +144,7 @@ def recurring_pattern(shape: Shape) -> LogVerdict | None:
 
 
 def flat_after_fall(shape: Shape) -> LogVerdict | None:
-    """A flat stretch after a fast fall, which only baselines can tell apart."""
+    """A flat segment after a fast fall, which only baselines can tell apart."""
     curve = shape.curve
     assert curve is not None
     if shape.band.unigram is not None or not is_flat(curve):
@@ -235,11 +235,15 @@ def level_fact(curve: CurveFeatures) -> EvidenceFacts:
             "a normal curve still falls at so high a loss")  # fmt: skip
 
 
-def known_by_heart(shape: Shape) -> LogVerdict | None:
-    """A training loss so low that only held-out text can tell learning from memorizing."""
+def memorized_text(shape: Shape) -> LogVerdict | None:
+    """A training loss so low that only validation text can tell learning from memorizing."""
     curve = shape.curve
     assert curve is not None
-    if curve.validation_best is not None or curve.first < FROM_NOTHING or curve.end > BY_HEART:
+    if (
+        curve.validation_best is not None
+        or curve.first < FROM_NOTHING
+        or curve.end > MAX_MEMORIZED_LOSS_NATS
+    ):
         return None
     return LogVerdict(
         "unknown", 0.5, "cannot tell",
@@ -258,7 +262,7 @@ def is_flat(curve: CurveFeatures) -> bool:
 
 
 NEAR_START_STEPS, NEAR_START_FRACTION = 10, 0.02
-"""Steps, or share of the log, within which a first entry is of the beginning."""
+"""Steps, or fraction of the log, within which a first entry is of the beginning."""
 
 
 def from_the_start(curve: CurveFeatures) -> bool:

@@ -51,7 +51,7 @@ def new_measures(points: list[Point]) -> list[Point]:
 
 
 def mark_lost_losses(training: list[Point], lost: list[Point]) -> list[Point]:
-    """The training loss with what is no number told as such: lines whose loss has disappeared
+    """The training loss with what is no number marked as such: lines whose loss has disappeared
     beside a gradient that is none, and a loss that falls to exactly 0."""
     if training is not lost and lost and training:
         end = training[-1].order

@@ -1,4 +1,4 @@
-"""From a file or a folder to a log: which format it is, told by what stands in it."""
+"""From a file or a folder to a log: which format it is, by what stands in it."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class BlockActivationStats(msgspec.Struct, frozen=True):
     rms: float
     """Root mean square of what leaves the block (embeddings of deviation 1 come in)."""
     dead_unit_fraction: float
-    """Share of the feed-forward units that stay silent at every position (0 to 1)."""
+    """Fraction of the feed-forward units that stay silent at every position (0 to 1)."""
     effective_rank: float
     """Directions that what leaves the block uses: 1 to D."""
 
@@ -85,8 +85,8 @@ def block_activation_stats(
 
 
 def dead_unit_fraction(units_NM: Tensor) -> float:
-    """Share of the M units that at none of N positions exceed `DEAD_UNIT_THRESHOLD` times the root
-    mean square of all (0 to 1); 1 where all are 0."""
+    """Fraction of the M units that at none of N positions exceed `DEAD_UNIT_THRESHOLD` times the
+    root mean square of all (0 to 1); 1 where all are 0."""
     max_activation_M = units_NM.abs().amax(0)
     return float((max_activation_M <= DEAD_UNIT_THRESHOLD * _rms(units_NM)).float().mean())
 

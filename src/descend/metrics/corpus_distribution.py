@@ -1,4 +1,4 @@
-"""What counting alone says of a text: is the held-out text another kind of text, how much of the
+"""What counting alone says of a text: is the validation text another kind of text, how much of the
 training text is there twice. Cost class: counting, seconds for a megabyte; needs no torch."""
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ ORDER = 2
 MAX_TOKENS = 5_000_000
 """Training tokens that repeats are looked for in: bounds memory to about 0.1 GB."""
 NUM_SEGMENTS = 8
-"""Stretches of training text that are set aside in turn, evenly spread, each to stand for more of
+"""Segments of training text that are set aside in turn, evenly spread, each to stand for more of
 the same."""
 MIN_SEGMENT_TOKENS = 128
-"""Tokens of a stretch, half of which are counted and half judged: of fewer the loss is mostly
+"""Tokens of a segment, half of which are counted and half judged: of fewer the loss is mostly
 chance."""
 MAX_COMPARED = 1_000_000
-"""Training tokens that stretches are taken from and counted on: about a second for each of them."""
+"""Training tokens that segments are taken from and counted on: about a second for each of them."""
 
 
 def distribution_shift_nats(train: Tokens, validation: Tokens, vocab_size: int) -> float | None:
-    """How much more foreign the held-out text is to the training text than any stretch of that is
+    """How much more foreign the validation text is to the training text than any segment of that is
     to the rest (nats a token); None where the text is too short for it.
 
-    Foreign: what a bigram model loses on the second half of a stretch by having counted the
-    training text (without the stretch) and not the stretch's own first half. So text that is only
+    Foreign: what a bigram model loses on the second half of a segment by having counted the
+    training text (without the segment) and not the segment's own first half. So text that is only
     harder or easier is not foreign, since it is that for its own kind too. Up to 0: the same kind
     of text. A book changes its subject from chapter to chapter, and program text its names from
     file to file: what is held out at the end may differ as much as the most different of them.
@@ -56,7 +56,7 @@ def _excess_loss(train: Tokens, segment: Tokens, vocab_size: int) -> float:
 
 
 def repeated_ngram_fraction(train: Tokens, length: int = 32) -> float:
-    """Share of the runs of `length` tokens (a power of two) of `train` that stood there before
+    """Fraction of the runs of `length` tokens (a power of two) of `train` that stood there before
     (0 to 1).
 
     0 for a text without copies, 1/2 for one that is there twice. By a 64-bit hash: two different

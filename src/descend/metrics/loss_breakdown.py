@@ -137,7 +137,7 @@ def context_benefit_nats(token_losses: TokenLosses) -> float:
 
 
 FLAT_LOSS_NATS = 0.01
-"""Share of the loss by which tokens further on must be foretold better to count."""
+"""Fraction of the loss by which tokens further on must be foretold better to count."""
 
 
 def effective_context_length(token_losses: TokenLosses) -> int:
@@ -167,7 +167,7 @@ def effective_context_length(token_losses: TokenLosses) -> int:
 def rare_token_loss_fraction(
     token_losses: TokenLosses, counts: NDArray[np.int64], rare: int
 ) -> float:
-    """Share of all the loss that falls on targets used under `rare` times in training (0 to 1);
+    """Fraction of all the loss that falls on targets used under `rare` times in training (0 to 1);
     `counts` (V,).
 
     Source: rare-token starvation of large vocabularies, arXiv 2407.13623.

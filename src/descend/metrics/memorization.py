@@ -1,6 +1,6 @@
-"""Whether a network can learn by heart at all: K sequences of random tokens, from fresh weights.
+"""Whether a network can memorize at all: K sequences of random tokens, from fresh weights.
 
-Nothing can be told ahead in random tokens, so what is learned is memory alone. A network that
+Nothing can be predicted in random tokens, so what is learned is memory alone. A network that
 cannot keep one sequence has a fault; one that keeps few has little room. Cost class: run; up to
 `MOST_STEPS` steps on K sequences, or what time is given.
 """
@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 from descend.model.transformer import Transformer
 
 MEMORIZED_LOSS = 0.1
-"""Nats per token from which a sequence counts as known by heart (diagnosis notes, S10)."""
+"""Nats per token from which a sequence counts as memorized (diagnosis notes, S10)."""
 MAX_STEPS = 200
 """In which a sound network knows one batch (the same)."""
 

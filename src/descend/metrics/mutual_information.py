@@ -14,9 +14,9 @@ Tokens = npt.NDArray[np.integer[Any]]
 
 MAX_SYMBOLS = 64
 PAIRS_TO_A_CELL = 25
-"""Kinds of tokens told apart: the most frequent ones, and the rest together; so many that pairs of
-kinds come up so often on average, or chance alone would seem to tell something. What is told is a
-lower bound."""
+"""Kinds of tokens distinguished: the most frequent ones, and the rest together; so many that pairs
+of kinds come up so often on average, or chance alone would seem to tell something. What is reported
+is a lower bound."""
 MAX_TOKENS = 500_000
 """Tokens looked at, from the beginning."""
 

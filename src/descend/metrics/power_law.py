@@ -40,8 +40,9 @@ numbers are fitted to them, and three blocks are the least to draw from."""
 MIN_VALUES_PER_BIN = 4
 """Losses in a point: single batches are too unlike each other for a law to be seen in them."""
 IGNORED_EARLY_FRACTION = 0.2
-"""Share of the last time before which a curve is left out: it has not yet come to its law. Origin:
-of 0.1, 0.2 and 0.3 the best that leaves most runs of benchmarks/results/forecast/curves.jsonl."""
+"""Fraction of the last time before which a curve is left out: it has not yet come to its law.
+Origin: of 0.1, 0.2 and 0.3 the best that leaves most runs of
+benchmarks/results/forecast/curves.jsonl."""
 
 
 @dataclass(frozen=True)

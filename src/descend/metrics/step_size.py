@@ -76,7 +76,7 @@ def gradient_noise_scale(
     |G|² = (b_b q_b - b_s q_s) / (b_b - b_s), tr Σ = (q_s - q_b) / (1/b_s - 1/b_b).
     Source: McCandlish et al. 2018, appendix A. Cost class: backward, one a micro-batch. Screens
     only: whether another batch size helps is for a trial to say. Gradients are set to None.
-    inf where no signal can be told from the noise with so few micro-batches.
+    inf where no signal can be distinguished from the noise with so few micro-batches.
     """
     weights = [p for p in model.parameters() if p.requires_grad]
     total = [torch.zeros_like(w) for w in weights]

@@ -38,7 +38,7 @@ def update_to_weight_ratio(matrices: Sequence[WeightUpdateStats]) -> float | Non
 
 
 def clipped_step_fraction(steps: Sequence[Step]) -> float | None:
-    """Share of steps whose gradient was cut down to `gradient_clip` (0 to 1)."""
+    """Fraction of steps whose gradient was cut down to `gradient_clip` (0 to 1)."""
     return float(np.mean([s.clipped for s in steps])) if steps else None
 
 
@@ -85,7 +85,7 @@ def final_lr_fraction(steps: Sequence[Step]) -> float | None:
 
 
 def warmup_fraction(steps: Sequence[Step]) -> float | None:
-    """Share of the recorded steps before the rate first reached its highest (0 to 1)."""
+    """Fraction of the recorded steps before the rate first reached its highest (0 to 1)."""
     if not steps:
         return None
     highest = max(s.learning_rate for s in steps)
@@ -93,7 +93,7 @@ def warmup_fraction(steps: Sequence[Step]) -> float | None:
 
 
 def near_zero_lr_fraction(steps: Sequence[Step]) -> float | None:
-    """Share of steps whose rate was under a hundredth of the highest (0 to 1): nearly wasted."""
+    """Fraction of steps whose rate was under a hundredth of the highest (0 to 1): nearly wasted."""
     if not steps:
         return None
     highest = max(s.learning_rate for s in steps)

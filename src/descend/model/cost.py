@@ -68,7 +68,7 @@ class TrainingMemory(msgspec.Struct, frozen=True):
     best_weights: int
     """The best weights so far, which become the model at the end."""
     rollback_snapshot: int
-    """Weights and optimizer state that a rescue would go back to."""
+    """Weights and optimizer state that a rollback would go back to."""
 
     @property
     def total(self) -> int:

@@ -1,9 +1,9 @@
 """Small operations between the large products, with gradients written by hand.
 
 Each is what torch would make of the plain line beside it. Torch goes over the numbers once for
-every operation and once or twice more for its gradient; here both ways take as few rounds as they
-can. That counts on a processor in float32, uncompiled (docs/speed.md); elsewhere the plain line is
-used.
+every operation and once or twice more for its gradient; here both directions take as few rounds as
+they can. That counts on a processor in float32, uncompiled (docs/speed.md); elsewhere the plain
+line is used.
 """
 
 from __future__ import annotations

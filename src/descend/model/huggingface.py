@@ -305,7 +305,7 @@ def _unfit(actual: str, expected: str) -> RunFolderError:
 
 def weights_to_bytes(state: Mapping[str, Tensor]) -> bytes:
     """Return the content of model.safetensors."""
-    return save(dict(state), metadata={"format": "pt"})  # transformers 4 wants to be told
+    return save(dict(state), metadata={"format": "pt"})  # transformers 4 expects it
 
 
 def weights_from_bytes(content: bytes) -> dict[str, Tensor]:

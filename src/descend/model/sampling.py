@@ -30,7 +30,7 @@ class SamplingOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Only the likeliest tokens that together reach this probability stay; 1 keeps all
     (Holtzman et al. 2020)."""
     min_p: float = 0.0
-    """Only tokens at least this probable, as a share of the likeliest one's probability, stay;
+    """Only tokens at least this probable, as a fraction of the likeliest one's probability, stay;
     0 keeps all (Nguyen et al. 2024)."""
     repetition_penalty: float = 1.3
     """Tokens of the text so far have positive logits divided and negative ones multiplied by

@@ -76,7 +76,7 @@ class Transformer(nn.Module):
         positions_T = torch.arange(start, start + ids_BT.shape[1], device=ids_BT.device)
         x_BTD = self.token_embedding(ids_BT)
         if self.training and self.token_dropout:
-            # Blank noising (Xie et al. 2017): some tokens must be told from the others.
+            # Blank noising (Xie et al. 2017): some tokens must be distinguished from the others.
             keep_mask_BT = torch.rand(ids_BT.shape, device=ids_BT.device) >= self.token_dropout
             x_BTD = x_BTD * keep_mask_BT[..., None]
         if self.position_embedding is not None:

@@ -26,7 +26,7 @@ SAMPLE_BYTES = 1_000_000
 """Training text on which tokenizers are tried: a second or two."""
 
 COUNTED_BYTES = 100_000
-"""Training text that the n-gram ladder counts, and held-out text it is scored on: the same for
+"""Training text that the n-gram baselines counts, and validation text it is scored on: the same for
 every corpus, so that its losses compare the texts and not how much of them there is."""
 
 SLICES = 16
@@ -42,7 +42,7 @@ class CorpusProfile(msgspec.Struct, frozen=True):
     validation_bytes: int
     documents: int
     bytes_per_token: dict[int, float]
-    """By size of vocabulary, on held-out text."""
+    """By size of vocabulary, on validation text."""
     train_bytes_per_token: dict[int, float]
     """The same on training text, where the tokenizer knows the phrases: more, on a small text."""
     unigram: float
@@ -52,7 +52,7 @@ class CorpusProfile(msgspec.Struct, frozen=True):
     trigram: float
     """Of knowing the two tokens before."""
     overlap_fraction: float
-    """Held-out tokens that are copied from the sample of training text."""
+    """Validation tokens that are copied from the sample of training text."""
     seconds_to_prepare: float
     """Estimate for tokenizing all of the text, once."""
 

@@ -34,7 +34,7 @@ class MachineBenchmark(msgspec.Struct, frozen=True):
 
 
 def benchmark_machine(device: str = "auto") -> MachineBenchmark:
-    """Time the probes in the way that is fastest here."""
+    """Time the probes with the fastest execution here."""
     execution: Execution | None = None
     timed = []
     for width, layers, vocab in sorted(BENCHMARK_SHAPES, key=lambda p: p[0] != MIDDLE_WIDTH):
@@ -69,7 +69,7 @@ def calibrate_to_config(
 
 
 MIDDLE_WIDTH = 128
-"""The probe on which the way of computing is chosen."""
+"""The probe on which the execution is chosen."""
 
 
 def _config(width: int, layers: int, device: str) -> RunConfig:

@@ -27,13 +27,13 @@ MIN_WIDTH_PER_LAYER, MAX_WIDTH_PER_LAYER = 16, 96
 2020, figure 5, finds the loss within 2 % over this range)."""
 
 MIN_RATE, MAX_RATE = 2e-4, 4e-3
-"""Rates between which the outlook was fitted; beyond them it knows nothing."""
+"""Rates between which the scaling law was fitted; beyond them it knows nothing."""
 
 MIN_STEPS = 20
 """Fewer updates are no training."""
 
 MAX_EVALUATION_TOKENS = 2**17
-"""Held-out tokens judged after each pass, as training does (`training.job`)."""
+"""Validation tokens judged after each pass, as training does (`training.job`)."""
 
 JUDGING_FRACTION = 1 / 3
 """Time of judging a token, of training on it: the way ahead of ahead and back (`model.cost`)."""
@@ -50,14 +50,14 @@ then. A run of ten epochs (tiny Shakespeare) was best after the eighth."""
 
 MAX_PARAMETERS_PER_TOKEN = 10
 """Numbers in the matrices of the blocks for each token of training text: as many as any run had
-that the outlook was fitted to. Larger networks learn by heart, which the outlook does not see."""
+that the scaling law was fitted to. Larger networks memorize, which the scaling law does not see."""
 
 
 class Prediction(msgspec.Struct, frozen=True):
     """What a planned run is expected to come to; intervals are of 80 %."""
 
     validation_loss: float
-    """Nats per token of held-out text."""
+    """Nats per token of validation text."""
     interval: tuple[float, float]
     bits_per_byte: float
     bits_per_byte_interval: tuple[float, float]
@@ -123,7 +123,7 @@ class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NEARLY_ALL = 0.95
-"""Share of the minutes from which a plan is limited by them: whole steps seldom fill them."""
+"""Fraction of the minutes from which a plan is limited by them: whole steps seldom fill them."""
 
 
 FREE = Axes({})
@@ -298,12 +298,12 @@ def _shapes(sample: CorpusProfile, axes: Axes) -> Iterator[tuple[ModelShape, int
 
 
 def _evaluation_tokens(sample: CorpusProfile, vocab_size: int) -> float:
-    """Held-out tokens that are judged after each pass."""
+    """Validation tokens that are judged after each pass."""
     return min(sample.validation_bytes / sample.bytes_per_token[vocab_size], MAX_EVALUATION_TOKENS)
 
 
 def _long_enough(max_candidate: Candidate, outlook: ScalingLaw) -> Candidate:
-    """`max_candidate`, or fewer steps of it where more would only be learned by heart."""
+    """`max_candidate`, or fewer steps of it where more would only be memorized."""
     best = max_candidate
     while (steps := int(best.steps * SHORTER)) >= MIN_STEPS:
         setting = msgspec.structs.replace(best.setting, tokens=steps * best.setting.batch_tokens)

@@ -31,7 +31,7 @@ from descend.forecast.curve_model import Floats
 
 PARAMETERS = (
     "floor", "size", "size_power", "text", "text_power", "passes", "batch", "vocabulary",
-    "rate_curve", "by_heart", "best_rate", "rate_by_batch", "rate_by_width", "context",
+    "rate_curve", "memorization", "best_rate", "rate_by_batch", "rate_by_width", "context",
     "long_tokens", "less_noise",
 )  # fmt: skip
 """Logarithms, but for `best_rate` (already one), `rate_by_batch`, `rate_by_width`, `context`,
@@ -75,7 +75,7 @@ class ScalingLaw(msgspec.Struct, frozen=True):
     parameters: list[float]
     covariance: list[list[float]]
     text_deviation: float
-    """One standard deviation, as a share of the loss, by which a whole corpus strays."""
+    """One standard deviation, as a fraction of the loss, by which a whole corpus strays."""
     run_deviation: float
     """The same for one run on a corpus."""
     fitted_on: str
@@ -123,7 +123,7 @@ MIN_FITTED_BYTES = 90_000
 """Training text of the smallest corpus that the law was fitted to."""
 
 EXTRAPOLATION_DEVIATION = 0.062
-"""Share of the loss by which runs stray more for each factor e that their text is shorter than
+"""Fraction of the loss by which runs stray more for each factor e that their text is shorter than
 that: three runs of 20 to 60 kB (benchmarks/results/improve/law_errors.jsonl, by
 benchmarks/improve/law_spread.py)."""
 

@@ -26,7 +26,7 @@ over their 12 D^2 numbers."""
 
 
 class StepWorkload(msgspec.Struct, frozen=True):
-    """What one step is asked to do."""
+    """The work of one step."""
 
     shape: ModelShape
     batch_size: int

@@ -11,7 +11,7 @@ from descend.program_check.results import CheckResult
 
 @dataclass(frozen=True)
 class Bug:
-    """A bug as the list of bugs knows it: its name, how to look for it, how to mend it."""
+    """A bug as the list of bugs knows it: its name, how to look for it, how to fix it."""
 
     name: str
     detect: Callable[[Program], CheckResult]

@@ -11,7 +11,7 @@ from importlib.resources import files
 import msgspec
 
 HEADINGS = (
-    "What it is", "How it shows", "Not to be confused", "Proof", "How to mend",
+    "What it is", "How it shows", "Not to be confused", "Proof", "How to fix",
     "When it is not this", "Source",
 )  # fmt: skip
 """Of the docstring of every bug, in this order."""

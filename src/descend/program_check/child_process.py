@@ -33,7 +33,7 @@ from descend.program_check.scratch_copy import copy_to_scratch, path_in_scratch
 
 TIMEOUT_SECONDS = 300.0
 MEMORY_FRACTION = 0.75
-"""Of the memory that is free: what a program may take where nothing else is asked for."""
+"""Of the memory that is free: what a program may take where nothing else is requested."""
 
 MIN_MEMORY_BYTES = 2**31
 POLL_SECONDS = 0.05
@@ -45,7 +45,7 @@ NOT_REACHED = "the check ended before it was looked for"
 
 
 class ChildRequest(msgspec.Struct, frozen=True):
-    """What the child is asked to do."""
+    """The request to the child process."""
 
     spec: str
     arguments: list[str]

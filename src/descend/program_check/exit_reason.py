@@ -1,4 +1,4 @@
-"""The token that ends each text: whether it is ever asked for.
+"""The token that ends each text: whether it is ever requested.
 
 Shapes: B batch, T position.
 """

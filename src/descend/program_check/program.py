@@ -1,7 +1,7 @@
 """Somebody's training program: what it is made of, and how its parts are called.
 
 A program is a Python module with a `model` and, where it has them, the parts of `PARTS`. Nothing
-is asked of it that such programs do not have anyway; docs/check.md lists the conventions.
+is required of it that such programs do not have anyway; docs/check.md lists the conventions.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class NotChecked(msgspec.Struct, frozen=True):
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """What a preflight came to: every bug stands in one of the four lists."""
+    """The result of a check: every bug stands in one of the four lists."""
 
     program: str
     bugs: list[BugReport]

@@ -1,4 +1,4 @@
-"""What looking for a bug comes to: found, not found, or not to be told, and why."""
+"""What looking for a bug comes to: found, not found, or undetermined, and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The preflight of a training program: every bug looked for, found or not, or not to be told."""
+"""The check of a training program: every bug looked for, found or not, or undetermined."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def check_program(program: Program, report: Report | None = None) -> Checked:
 
 
 def _result(program: Program, results: list[tuple[Bug, CheckResult]]) -> Checked:
-    """What `results` come to; a bug without an outcome was not reached."""
+    """What `results` come to; a bug without a result was not reached."""
     return Checked(
         program=program.name,
         bugs=[_entry(b, o) for b, o in results if isinstance(o, BugPresent)],
@@ -121,7 +121,7 @@ def _arguments(spec: str, arguments: Sequence[str]) -> Iterator[None]:
 
 @contextmanager
 def _suppress_output() -> Iterator[None]:
-    """What the program prints and warns of is not asked for; nothing is compiled.
+    """What the program prints and warns of is not requested; nothing is compiled.
 
     The fast path of torch's encoder is off: its nested tensors have no shape to look at.
     """

@@ -93,7 +93,7 @@ def read_events(folder: Path, until: int | None = None) -> list[Event]:
     step `until`. `RunFolderError` if a newer descend wrote them, or if it is no regular file.
 
     A run that was interrupted after its last checkpoint trains those steps again, as does one that
-    was rescued; of the two accounts the later one stands. A line that is not as it was written
+    was rolled back; of the two accounts the later one stands. A line that is not as it was written
     is left out, with a warning.
     """
     records, problems = _read(folder, until)
@@ -193,8 +193,8 @@ def _check_schema(folder: Path, schema: int) -> None:
 def _before_checkpoint(records: list[Event], step: int) -> list[Event]:
     """Those of `records` that count once training goes on from the checkpoint of `step`.
 
-    A rescue goes back to lower steps, so whether it came before that checkpoint was saved is told
-    by the place of its record, not by its step.
+    A rollback goes back to lower steps, so whether it came before that checkpoint was saved is
+    reported by the place of its record, not by its step.
     """
     saves = [n for n, r in enumerate(records) if isinstance(r, CheckpointSaved) and r.step == step]
     place = saves[-1] + 1 if saves else len(records)
@@ -203,7 +203,7 @@ def _before_checkpoint(records: list[Event], step: int) -> list[Event]:
 
 
 def _without_undone(records: list[Event]) -> list[Event]:
-    """`records` without those of steps that a rescue after them went back before."""
+    """`records` without those of steps that a rollback after them went back before."""
     events: list[Event] = []
     lowest = math.inf
     for record in reversed(records):

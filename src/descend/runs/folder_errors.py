@@ -1,4 +1,4 @@
-"""What a folder is that is not what was asked for, and what to do about it."""
+"""What a folder is that is not what was requested, and what to do about it."""
 
 from __future__ import annotations
 

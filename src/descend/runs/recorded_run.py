@@ -1,6 +1,6 @@
 """A run folder opened for reading: its metadata, its events, and small sums over them.
 
-Each part is read once, when it is first asked for. Nothing here judges, trains, or reads the text.
+Each part is read once, when it is first requested. Nothing here judges, trains, or reads the text.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from descend.runs.run_files import (
     read_info,
 )
 from descend.runs.run_folder import read_summary
+from descend.runs.run_length import announced_end_step, planned_steps
 from descend.runs.suggestions import suggest_fix
 
 
@@ -137,17 +138,13 @@ class RecordedRun:
 
     @property
     def total_steps(self) -> int:
-        """Return the steps of the whole run.
-
-        Of an unfinished run these are as many as its epochs so far lead to expect.
-        """
-        if not self.epochs:
+        """Return the steps of the whole run: made, announced by an event, or else planned."""
+        if self.finished and self.steps:
             return self.num_steps
-        last = self.epochs[-1]
-        if self.finished:
-            return last.step
-        steps = round(last.step / last.epoch * (self.config.epoch or 1))
-        return min(steps, self.config.max_steps or steps)
+        announced = [end for e in self.events if (end := announced_end_step(e)) is not None]
+        if announced:
+            return announced[-1]
+        return planned_steps(self.config, self.corpus_count("train_tokens"))
 
     @property
     def tokens_per_step(self) -> int:
@@ -214,7 +211,7 @@ def open_recorded_run(folder: Path) -> RecordedRun:
     if not folder.is_dir():
         raise not_a_run_error(folder, RUN_FILE, model=False)
     run = RecordedRun(folder)
-    _ = run.config  # A damaged run.json is told now, not later.
+    _ = run.config  # A damaged run.json is reported now, not later.
     return run
 
 

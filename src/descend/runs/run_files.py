@@ -2,11 +2,11 @@
 
 config.json model.safetensors tokenizer.json tokenizer_config.json generation_config.json
 README.md                 the model, as `transformers` loads it
-run.json                  what was asked, what followed from it, where it ran
+run.json                  the requested configuration, what followed from it, where it ran
 events.jsonl              what happened, append-only
-summary.json              the outcome so far, rewritten once an epoch
+summary.json              the result so far, rewritten once an epoch
 checkpoints/step_<n>/     all that a resume needs
-diagnosis.json            why it does not learn better, once that was asked
+diagnosis.json            why it does not learn better, if it was requested
 report.html               the report, once that was written
 """
 
@@ -83,7 +83,7 @@ class RunMetadata(msgspec.Struct, frozen=True):
     saved_at: str
     preset: str
     requested_config: dict[str, Any]
-    """The RunConfig as asked for, before anything left open was chosen."""
+    """The RunConfig as requested, before anything left open was chosen."""
     resolved_config: dict[str, Any]
     """RunConfig with every open key chosen, and what followed: steps, parameters, …"""
     execution: dict[str, Any]
@@ -99,7 +99,7 @@ class RunMetadata(msgspec.Struct, frozen=True):
 
 
 class RunSummary(msgspec.Struct, frozen=True):
-    """summary.json and `train --json`: the outcome in one object."""
+    """summary.json and `train --json`: the result in one object."""
 
     model_dir: str
     parameters: int
@@ -113,7 +113,7 @@ class RunSummary(msgspec.Struct, frozen=True):
     ngram_baselines: dict[str, float]
     finished: bool
     samples: list[Sample]
-    """What the kept model writes after prompts from held-out text; empty before the end."""
+    """What the kept model writes after prompts from validation text; empty before the end."""
     rollbacks: list[Rollback] = []
     """Each time that the numbers ran away and training went back."""
     continued: bool = False

@@ -7,6 +7,7 @@ types each suggestion in the state that makes it (tests/cli/test_states.py).
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ DEFAULT_RATE = 0.001
 """The default of `learning_rate`: what a run that diverged at a far higher one should try."""
 FAR_ABOVE = 3.0
 """Times the default from which a rate is taken for a mistake; under it a third is suggested, the
-first change that the rollback of `training.rescue` makes to a rate."""
+first change that the rollback of `training.rollback` makes to a rate."""
 
 
 def has_diverged(folder: Path) -> bool:
@@ -41,18 +42,36 @@ def lacks_model(folder: Path) -> bool:
     return not all((folder / name).is_file() for name in MODEL_FILES)
 
 
+@dataclass(frozen=True)
+class NextStep:
+    """What to do next, and the command that does it, where there is one."""
+
+    action: str
+    command: str | None = None
+
+
 def suggest_fix(folder: Path) -> str:
     """What to do about a run in `folder` that cannot be used as it is, with the command."""
+    return describe_next_step(choose_fix(folder))
+
+
+def describe_next_step(step: NextStep) -> str:
+    """Return `step` as the rest of a sentence, with its command in backticks."""
+    return f"{step.action} with `{step.command}`" if step.command else step.action
+
+
+def choose_fix(folder: Path) -> NextStep:
+    """Return what to do about a run in `folder` that cannot be used as it is."""
     name = shlex.quote(str(folder))
     if not is_run_folder(folder):
-        return "restore the file from a copy"
+        return NextStep("restore the file from a copy")
     if has_diverged(folder):
-        return f"train again at a lower rate with `{retrain_command(folder)}`"
+        return NextStep("train again at a lower rate", retrain_command(folder))
     if (folder / TOKENIZER).is_file() and latest_checkpoint(folder) is not None:
         finished = has_summary(folder) and is_finished(folder)
         what = "write the model again from its checkpoint" if finished else "finish the run"
-        return f"{what} with `descend resume {name}`"
-    return f"train it again with `descend train --from-run {name}`"
+        return NextStep(what, f"descend resume {name}")
+    return NextStep("train it again", f"descend train --from-run {name}")
 
 
 def retrain_command(folder: Path) -> str:

@@ -56,7 +56,7 @@ class RunAssembly(StepInputs):
     """All that the training of a configuration needs; `config` has every open key filled in."""
 
     requested: RunConfig
-    """As asked for, before anything left open was chosen but a context that fits the text."""
+    """As requested, before anything left open was chosen but a context that fits the text."""
     store: TokenStore
     """The text as tokens, with its tokenizer."""
     execution: Execution
@@ -200,7 +200,7 @@ def _load_requested_tokenizer(config: RunConfig) -> Tokenizer:
 
 
 def check_has_validation(store: TokenStore) -> None:
-    """`CorpusError` if there is no held-out text to judge a model on."""
+    """`CorpusError` if there is no validation text to judge a model on."""
     if len(store.validation) < 2:
         raise CorpusError(
             "corpus_dir", "less than two tokens of validation text", "enough to evaluate the model",

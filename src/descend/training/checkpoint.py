@@ -20,7 +20,7 @@ from descend.training.state_snapshot import restore_snapshot, snapshot_view
 from descend.training.train_state import BestWeights, Snapshot, StateScalars, TrainState
 
 ROLLBACK_PREFIX = "good_"
-"""Begins the names of the files of the state that a rescue would go back to."""
+"""Begins the names of the files of the state that a rollback would go back to."""
 
 
 CHECKPOINT_COUNT = 2
@@ -33,7 +33,7 @@ MAX_BYTES = 2**40
 def save_checkpoint(folder: Path, state: TrainState) -> None:
     """Write `checkpoints/step_<n>`; others go only after it was read back.
 
-    The newest before it stays. Those of later steps go: a rescue went back before them, or they
+    The newest before it stays. Those of later steps go: a rollback went back before them, or they
     were found damaged. `state` must hold finite numbers only (`bad_number`).
     """
     others = checkpoints(folder)  # refuses a link before anything is written

@@ -13,8 +13,8 @@ from descend.units import format_bytes
 logger = logging.getLogger(__name__)
 
 OVERLAP_WORTH_A_WORD = 0.02
-"""Share of held-out tokens found in training from which the user is told: below it the effect on
-the loss is under about 0.05 nat, since a passage known by heart costs nearly nothing of 3."""
+"""Fraction of validation tokens found in training from which the user is warned: below it the
+effect on the loss is under about 0.05 nat, since a passage memorized costs nearly nothing of 3."""
 
 
 def describe_choices(assembly: RunAssembly) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ def continuation_config(
     info = read_parent_info(parent)
     resolved = resolve_config(changes, file=file, run=(parent, inherited_config(info)))
     for key in fixed:
-        # A small text may yield fewer tokens than were asked for: either number means the same.
+        # A small text may yield fewer tokens than were requested: either number means the same.
         same = (info.resolved_config[key], info.requested_config[key])
         value = getattr(resolved.config, key)
         if value not in same:

@@ -11,20 +11,21 @@ import math
 import msgspec
 
 FIRST_CHOICE_FRACTION = 0.1
-"""Share of the time after which the end step is chosen: what a step takes is measured by then."""
+"""Fraction of the time after which the end step is chosen: what a step takes is measured by
+then."""
 
 CHOICE_INTERVAL_FRACTION = 0.05
-"""Share of the time from one look at the end step to the next."""
+"""Fraction of the time from one look at the end step to the next."""
 
 MIN_MEASURED_STEPS = 5
 """Steps that must have been measured: the first ones take longer."""
 
 SAFETY_FRACTION = 0.02
-"""Share of the time left that is not planned for: steps take longer now and then."""
+"""Fraction of the time left that is not planned for: steps take longer now and then."""
 
 MAX_LAG = 0.03
-"""Share of the schedule ahead by which it may be behind the clock: from there it follows the clock,
-so the rate falls in time even where single steps take long."""
+"""Fraction of the schedule ahead by which it may be behind the clock: from there it follows the
+clock, so the rate falls in time even where single steps take long."""
 
 EARLY_FRACTION, LATE_FRACTION = 0.03, 0.005
 """Shares of the whole time by which the end may be early or late before it is chosen again."""
@@ -35,21 +36,22 @@ class ScheduleSegment(msgspec.Struct, frozen=True):
 
     begin_step: int
     begin_progress: float
-    """Share of the schedule at `begin_step`, 0 to 1."""
+    """Fraction of the schedule at `begin_step`, 0 to 1."""
     end_step: int
     """Steps of the whole run."""
     begin_seconds: float
     """Of training, at `begin_step`."""
 
     def progress_at(self, step: int) -> float:
-        """Share of the schedule at `step` (from 0); 1 from the end step on."""
+        """Fraction of the schedule at `step` (from 0); 1 from the end step on."""
         if step >= self.end_step:
             return 1.0
         done = max(step - self.begin_step, 0) / max(self.end_step - self.begin_step, 1)
         return self.begin_progress + (1.0 - self.begin_progress) * done
 
     def min_progress_at(self, seconds: float, end_seconds: float) -> float:
-        """Least share of the schedule after `seconds` of training, which ends at `end_seconds`."""
+        """Least fraction of the schedule after `seconds` of training, which ends at
+        `end_seconds`."""
         done = (seconds - self.begin_seconds) / max(end_seconds - self.begin_seconds, 1e-3)
         clock = self.begin_progress + (1.0 - self.begin_progress) * done
         return clock - MAX_LAG * (1.0 - clock)

@@ -1,4 +1,4 @@
-"""A loss that exploded and stayed finite: seen at the end of an epoch, with or without rescue.
+"""A loss that exploded and stayed finite: seen at the end of an epoch, with or without rollback.
 
 A model that predicts worse than guessing by a nat, at the end of its run or for many steps on end,
 has not learned little: its training failed.

@@ -46,7 +46,7 @@ def train(state: TrainState, plan: TrainPlan) -> Iterator[StepEvents]:
     After a `Rollback` it is an earlier one.
 
     Raises `DivergedError` before an update that would put a number that is not finite into
-    the weights, and where no rescue is left.
+    the weights, and where no rollback is left.
     """
     watch, limit = WeightUpdateRecorder(), plan.time_limit
     if limit:
@@ -170,7 +170,7 @@ def optimizer_step(state: TrainState, finite: bool) -> None:
 def finish_epoch(
     state: TrainState, plan: TrainPlan, evaluate: Callable[[Transformer], Evaluation], epoch: int
 ) -> Epoch:
-    """Judge the model on held-out text, remember it if it is the best, begin a new tally."""
+    """Judge the model on validation text, remember it if it is the best, begin a new tally."""
     began = time.perf_counter()
     result = evaluate(state.model)
     spent = time.perf_counter() - began
@@ -185,7 +185,7 @@ def finish_epoch(
             "a finite number",
             "lower learning_rate and train again",
         )  # fmt: skip
-    check_numbers(state, epoch)  # of weights that the held-out text does not touch, too
+    check_numbers(state, epoch)  # of weights that the validation text does not touch, too
     if has_exploded(state, plan, result.loss):
         raise describe_explosion(state, result.loss, epoch)
     if state.best is None or result.loss < state.best.validation_loss:

@@ -1,4 +1,4 @@
-"""What a step minimises, and the two ways to compute it: as written, and compiled."""
+"""What a step minimises, and its two implementations: as written, and compiled."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class _CrossEntropy(torch.autograd.Function):
 
 
 def make_loss_fn(execution: Execution) -> LossFn:
-    """`objective`, compiled or recorded if `execution` says so: at its first call, for seconds."""
+    """`next_token_loss`, compiled or as a CUDA graph: that takes seconds at its first call."""
     compute = _compiled() if execution.compiled else next_token_loss
     return CudaGraphLoss(compute, execution) if execution.cuda_graph else compute
 
@@ -135,14 +135,14 @@ def prefetch_compiler_info() -> None:
 
 
 def _pick_instructions(module: ModuleType) -> None:
-    with suppress(Exception):  # whoever compiles is told
+    with suppress(Exception):  # the one who compiles gets the message
         module.pick_vec_isa()
 
 
 @functools.cache
 def _compiled() -> LossFn:
     enable_compile_cache()
-    # What its probing of the processor has to say is nothing that a user could mend.
+    # What its probing of the processor has to say is nothing that a user could fix.
     warnings.filterwarnings("ignore", module=r"torch\._(inductor|dynamo)")
     compiled: LossFn = torch.compile(next_token_loss, dynamic=False)
     return compiled

@@ -1,4 +1,4 @@
-"""The learning rate as a share of its peak, at each step of a run."""
+"""The learning rate as a fraction of its peak, at each step of a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Callable
 from descend.config import RunConfig
 
 WSD_DECAY_FRACTION = 0.5
-"""Share of the run in which warmup-stable-decay falls to zero (the ladder in docs/recipe.md)."""
+"""Fraction of the run in which warmup-stable-decay falls to zero (the ablations in
+docs/recipe.md)."""
 
 
 def make_lr_schedule(
@@ -42,7 +43,7 @@ def make_lr_schedule(
 
 
 def decay_factor(schedule: str, remaining_fraction: float) -> float:
-    """Share of the peak when `left` (1 to 0) of the run after warmup remains."""
+    """Fraction of the peak when `left` (1 to 0) of the run after warmup remains."""
     if schedule == "linear":
         return remaining_fraction
     if schedule == "cosine":

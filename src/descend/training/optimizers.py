@@ -13,7 +13,7 @@ from descend.training.muon import Muon
 
 MUON_LR_MULTIPLIER = 20.0
 """Muon's rate for the matrices of the blocks, in units of `learning_rate`: with it, 0.001 is
-near the best for either optimizer (the ladder in docs/recipe.md)."""
+near the best for either optimizer (the ablations in docs/recipe.md)."""
 
 MUON_ADAMW_LR_MULTIPLIER = 10.0
 """AdamW's rate for embeddings, head and vectors beside Muon, in units of `learning_rate`."""
@@ -66,7 +66,7 @@ def _group(params: list[nn.Parameter], scale: float, weight_decay: float) -> dic
 
 
 def set_learning_rate(optimizers: list[Optimizer], rate: float) -> None:
-    """Give every group its share of `rate`."""
+    """Give every group its fraction of `rate`."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = rate * group["scale"]

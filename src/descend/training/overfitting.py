@@ -1,6 +1,6 @@
-"""A run that learns its text by heart: when that shows, and how it ends then.
+"""A run that memorizes its text: when that shows, and how it ends then.
 
-The held-out validation loss rises while the training loss falls. More steps at that rate make it
+The validation loss rises while the training loss falls. More steps at that rate make it
 worse, but the weights of the best epoch have not been decayed yet: with the rate let fall to zero
 from there, they gain once more (benchmarks/results/recipe/overfitting.txt). So the run goes back to
 them and ends.
@@ -55,8 +55,8 @@ def begin_decay(state: TrainState, plan: TrainPlan, best: Epoch, steps: int) -> 
 def react_to_overfitting(
     state: TrainState, plan: TrainPlan, epochs: Sequence[Epoch], free: bool
 ) -> Overfitting | None:
-    """What is to be told after the last of `epochs`; with `free`, the number of epochs is not the
-    user's and the run goes into its last decay, or ends if it is in it."""
+    """What is to be said after the last of `epochs`; with `free`, the number of epochs is not
+    the user's and the run goes into its last decay, or ends if it is in it."""
     best, last = find_overfitting(epochs), epochs[-1]
     if best is None or state.decay or state.step >= plan.total_steps:
         return None

@@ -1,6 +1,6 @@
 """What the recipe chooses where the user left a key open, by the size of the text.
 
-The rules come from paired runs; docs/recipe.md shows the ladder they were read from.
+The rules come from paired runs; docs/recipe.md shows the ablations they were read from.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def choose_vocabulary(config: RunConfig, train_bytes: int) -> int:
 
 
 def shorten_context_for(config: RunConfig, train_tokens: int) -> RunConfig:
-    """`config`; where its `seq_len` was not asked for and is longer than `train_tokens` of text,
+    """`config`; where its `seq_len` was not requested and is longer than `train_tokens` of text,
     with the longest power of two that goes twice into them, if that makes a context."""
     if "seq_len" in config.model_fields_set or train_tokens > config.seq_len:
         return config

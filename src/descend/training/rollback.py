@@ -48,7 +48,8 @@ LR_FACTORS = (1 / 3, 1 / 10, 1 / 100, 1 / 1000)
 SKIP, CLIPPED = 0, 1
 """Place in the order of changes; after them come rates."""
 MAX_ROLLBACKS = 8
-"""Rescues of a run. Six are a whole order of changes; more than that is no accident any more."""
+"""Maximum number of rollbacks of a run. Six are a whole order of changes; more than that is no
+accident any more."""
 
 
 def check_for_loss_spike(state: TrainState, loss: float, epoch: int) -> None:
@@ -81,7 +82,7 @@ def roll_back(
     """Put `state`, which met `trouble` in step `noticed` (from 1), back to its last good one, with
     one thing changed.
 
-    Raises `trouble` where rescues are off or used up, or before anything was good.
+    Raises `trouble` where rollbacks are off or used up, or before anything was good.
     """
     snapshot, first_bad = state.rollback_snapshot, noticed - state.recent.num_high
     if (

@@ -25,7 +25,7 @@ MAX_RELATIVE_ERROR = 0.05
 whose scores are not divided is off by half."""
 
 SEQ_LEN, EMBED_DIM, NUM_HEADS = 8, 16, 2
-"""Sizes of what is asked: a few milliseconds."""
+"""Sizes of the checks: a few milliseconds."""
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""A run between two steps as plain data: what a checkpoint holds, and a rescue goes back to."""
+"""A run between two steps as plain data: what a checkpoint holds, and a rollback goes back to."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def copy_snapshot(state: TrainState) -> Snapshot:
 def restore_snapshot(snapshot: Snapshot, state: TrainState) -> None:
     """Make `state`, built for the same configuration, what it was; the snapshot stays whole.
 
-    What it knows of rescues, of its end and of the clock stays: going back would undo what was
+    What it knows of rollbacks, of its end and of the clock stays: going back would undo what was
     changed.
     """
     scalars = snapshot.scalars

@@ -14,7 +14,7 @@ from descend.units import quoted
 
 @dataclass
 class StopRequest:
-    """The signal that asked training to stop, or None."""
+    """The signal that stops training, or None."""
 
     signal_number: int | None = None
 

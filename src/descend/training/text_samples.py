@@ -1,4 +1,4 @@
-"""Text that the model writes while it trains, after prompts from held-out text."""
+"""Text that the model writes while it trains, after prompts from validation text."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ PROMPTS = 3
 PROMPT_TOKENS = 16
 SAMPLE_TOKENS = 80
 WINDOW = 4 * PROMPT_TOKENS
-"""Tokens of held-out text in which a prompt is looked for."""
+"""Tokens of validation text in which a prompt is looked for."""
 
 
 def validation_prompts(store: TokenStore) -> list[str]:
-    """`PROMPTS` beginnings, evenly spread over the held-out text, each of one document and
+    """`PROMPTS` beginnings, evenly spread over the validation text, each of one document and
     starting at a word."""
     tokens = store.validation
     starts = np.linspace(0, max(0, len(tokens) - WINDOW), PROMPTS).astype(int)

@@ -63,7 +63,7 @@ class TimeLimit:
     is_over: bool = False
     """Whether the last evaluation was made."""
     progress: float = 0.0
-    """Share of the schedule that was reached: it never goes back."""
+    """Fraction of the schedule that was reached: it never goes back."""
     segment: ScheduleSegment | None = None
     """How the schedule goes on; None until an end step was chosen."""
     _began: float | None = None
@@ -72,11 +72,11 @@ class TimeLimit:
     _next_choice: float = 0.0
     """Seconds of training from which the end step is looked at again."""
     _num_steps: int = 0
-    """Steps made in this sitting. Those that a rollback undid took time too, so they count."""
+    """Steps made in this session. Those that a rollback undid took time too, so they count."""
     _mark: tuple[int, float] | None = None
     """`_num_steps` and seconds, without evaluations, from which the pace is measured."""
     _evaluated: float = 0.0
-    """Seconds of all evaluations so far, in this sitting."""
+    """Seconds of all evaluations so far, in this session."""
     _recent: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=RECENT_STEPS))
 
     def start(self) -> None:

@@ -13,7 +13,7 @@ from descend.training.assembly import tokenize_corpus
 
 
 class TrainedTokenizerInfo(msgspec.Struct, frozen=True):
-    """A tokenizer that was written, and how many bytes of held-out text a token stands for."""
+    """A tokenizer that was written, and how many bytes of validation text a token stands for."""
 
     vocab_size: int
     bytes_per_token: float

@@ -65,7 +65,7 @@ class RecentLosses(msgspec.Struct):
 
 
 class RollbackState(msgspec.Struct, frozen=True):
-    """What rescues changed: going back does not undo it."""
+    """What rollbacks changed: going back does not undo it."""
 
     num_rollbacks: int = 0
     num_adjustments: int = 0
@@ -106,7 +106,7 @@ class ClockState(msgspec.Struct, frozen=True, kw_only=True):
     """From the first step to the saved model."""
     elapsed: float
     progress: float = 0.0
-    """Share of the schedule at the step that was made last."""
+    """Fraction of the schedule at the step that was made last."""
     segment: ScheduleSegment | None = None
     """How the schedule goes on to its end step; None until one was chosen."""
     next_choice: float = 0.0
@@ -157,7 +157,7 @@ class TrainState:
     tally: EpochAccumulator = field(default_factory=EpochAccumulator)
     best: BestWeights | None = None
     elapsed_seconds: float = 0.0
-    """Time spent in training steps and evaluation, over all sittings."""
+    """Time spent in training steps and evaluation, over all sessions."""
     skipped: int = 0
     """Steps in a row without an update, because float16 gradients overflowed."""
     recent: RecentLosses = field(default_factory=RecentLosses)
@@ -167,7 +167,7 @@ class TrainState:
     clock: ClockState | None = None
     """What the clock decided, of a run with `minutes`."""
     rollback_snapshot: Snapshot | None = None
-    """The last state whose next loss was found to be as usual: what a rescue goes back to."""
+    """The last state whose next loss was found to be as usual: what a rollback goes back to."""
 
 
 def last_step(state: TrainState, total_steps: int) -> int:

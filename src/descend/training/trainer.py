@@ -59,7 +59,7 @@ from descend.training.train_state import last_step, load_weights
 from descend.training.training_run import TrainingRun
 
 MAX_CHECKPOINT_FRACTION = 0.02
-"""Most that saving may cost, as a share of training time: the next save waits until then."""
+"""Most that saving may cost, as a fraction of training time: the next save waits until then."""
 
 SAMPLING_FRACTION = 0.02
 """The same for the sample written after an epoch."""
@@ -69,7 +69,7 @@ FIRST_SAMPLE_SECONDS, SAMPLE_INTERVAL_SECONDS = 10.0, 20.0
 """
 
 MAX_SAMPLING_FRACTION = 0.05
-"""Share of the time that these samples may take: those of a slow network come less often."""
+"""Fraction of the time that these samples may take: those of a slow network come less often."""
 
 
 @dataclass
@@ -279,7 +279,7 @@ def build_run_summary(
     overfitting: Overfitting | None = None,
     finished: bool = False,
 ) -> RunSummary:
-    """The outcome of `run` so far."""
+    """The result of `run` so far."""
     best = min(epochs, key=lambda e: e.validation_loss)
     batches = run.plan.batches
     baselines = run.store.info.ngram_baselines

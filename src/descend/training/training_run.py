@@ -45,7 +45,7 @@ from descend.training.train_state import TrainState
 from descend.version import __version__
 
 MAX_VALIDATION_TOKENS = 2**17
-"""Held-out tokens that each epoch is judged on: enough for a standard error near 0.01 nat."""
+"""Validation tokens that each epoch is judged on: enough for a standard error near 0.01 nat."""
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,16 @@ class TrainingRun:
     state: TrainState
     tuning: TuningResult | None
     previous_epochs: tuple[Epoch, ...]
-    """Epochs of earlier sittings, where the run is resumed."""
+    """Epochs of earlier sessions, where the run is resumed."""
     previous_rollbacks: tuple[Rollback, ...]
     warnings: tuple[str, ...]
     """Sentences for the user: what was chosen, what was found, what will differ."""
     overfitting_before: Overfitting | None = None
-    """What was told of it in earlier sittings."""
+    """What was reported of it in earlier sessions."""
     checkpoint: Path | None = None
     """Where a run is resumed from; None for a new one."""
     estimated_step_seconds: float | None = None
-    """What the middle step of the earlier sittings took, where the run is resumed."""
+    """What the middle step of the earlier sessions took, where the run is resumed."""
 
     @property
     def free_length(self) -> bool:
@@ -165,7 +165,7 @@ def make_train_plan(
     resumed: TrainState | None = None,
     continued: bool = False,
 ) -> TrainPlan:
-    """The way of a run to its end, or to that of `steps`; each epoch is judged.
+    """The trajectory of a run to its end, or to that of `steps`; each epoch is judged.
 
     `ends` and `resumed`: see `make_time_limit`. `continued`: it trains a finished model further.
     """

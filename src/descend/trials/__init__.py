@@ -1,1 +1,1 @@
-"""Paired runs: arms, how they are carried out and cached, and what their differences are worth."""
+"""Paired runs: trials, how they are run and cached, and what their differences are worth."""

@@ -1,4 +1,5 @@
-"""Trials one after the other, each chosen when there is room for it, and ended when it is hopeless.
+"""Trials one after the other, each chosen when there is room for it, and pruned when it is
+unpromising.
 
 Who steers is called in the thread that called us, one call at a time, however many processes work.
 """
@@ -31,25 +32,26 @@ _CONTINUE = b"go on\n"
 
 
 class TrialScheduler(Protocol):
-    """Chooses the next arm, and judges those that are under way by their keys."""
+    """Chooses the next trial, and judges those that are under way by their keys."""
 
     def next_trial(self) -> TrialSpec | None:
         """What to train next; None when there is nothing more."""
 
     def on_evaluation(self, key: str, point: EvalPoint) -> bool:
-        """Told each judgment of an arm; True ends it there."""
+        """Called with each evaluation of a trial; True prunes it there."""
 
     def on_progress(self, key: str, fraction: float) -> None:
-        """Told every few seconds what share of an arm is made."""
+        """Called every few seconds with the fraction of a trial that is done."""
 
     def on_result(self, key: str, result: TrialResult | DescendError) -> None:
-        """Told what came of an arm: of one that was ended, up to there."""
+        """Called with the result of a trial; of a pruned one, up to there."""
 
 
 def run_adaptive_trials(scheduler: TrialScheduler, workers: int) -> None:
     """Train what `scheduler` asks for until it asks for nothing more, `workers` at a time.
 
-    An arm that fails is told to it; any other fault is raised. Ctrl-C ends the processes at once.
+    A trial that fails is reported to it; any other error is raised. Ctrl-C ends the processes at
+    once.
     """
     if workers == 1:
         while (spec := scheduler.next_trial()) is not None:
@@ -80,7 +82,7 @@ def _run_in_workers(scheduler: TrialScheduler, count: int) -> None:
     running: dict[subprocess.Popen[bytes], str] = {}
 
     def start(number: int) -> list[subprocess.Popen[bytes]]:
-        # Nothing is asked for before they can train: it would be charged with their start.
+        # Nothing is requested before they can train: it would be charged with their start.
         started = [start_worker(ADAPTIVE) for _ in range(number)]
         processes.extend(started)
         wait_until_ready(started)

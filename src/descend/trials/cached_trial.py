@@ -21,10 +21,10 @@ def run_trial(
     on_evaluation: EvalCallback | None = None,
     on_fraction: FractionCallback | None = None,
 ) -> TrialResult:
-    """The outcome of `spec`: from the cache, or trained in this process and kept there.
+    """The result of `spec`: from the cache, or trained in this process and kept there.
 
-    `on_fraction` is told how far it is, and `on_evaluation` may end it early (`trials.trial`); what
-    came of it is then kept as what it is, the outcome of an arm that stops there.
+    `on_fraction` is reported how far it is, and `on_evaluation` may end it early (`trials.trial`);
+    what came of it is then kept as what it is, the result of a trial that stops there.
     """
     from descend.trials.trial import ignore_progress, never_stop, train_trial
 
@@ -41,7 +41,7 @@ def cache_result(result: TrialResult) -> None:
 
 
 def load_cached_result(key: str) -> TrialResult | None:
-    """The outcome kept under `key`; None if there is none, or none that can be read."""
+    """The result kept under `key`; None if there is none, or none that can be read."""
     with suppress(OSError, msgspec.DecodeError):
         return msgspec.json.decode(_file(key).read_bytes(), type=TrialResult)
     return None

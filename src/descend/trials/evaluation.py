@@ -1,6 +1,6 @@
-"""How a trial is judged: on the same held-out bytes, whatever its tokenizer and context.
+"""How a trial is judged: on the same validation bytes, whatever its tokenizer and context.
 
-Text longer than asked for is sampled as `NUM_SEGMENTS` segments of equal length in bytes, evenly
+Text longer than requested is sampled as `NUM_SEGMENTS` segments of equal length in bytes, evenly
 spread; each is read in windows of `seq_len` side by side, as `metrics.evaluation` reads all of it.
 """
 
@@ -42,7 +42,7 @@ class TrialEvaluation(msgspec.Struct, frozen=True):
 
 
 def evaluation_segments(store: TokenStore, evaluation_tokens: int) -> list[Tokens]:
-    """What to judge on: the whole held-out text, or `NUM_SEGMENTS` of it.
+    """What to judge on: the whole validation text, or `NUM_SEGMENTS` of it.
 
     In each, every token but the first is predicted.
     """

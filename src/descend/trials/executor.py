@@ -1,6 +1,6 @@
-"""A series of arms carried out: equal ones once, finished ones from the cache, several at a time.
+"""A series of trials: equal ones once, finished ones from the cache, several at a time.
 
-They are made on this machine, or on the cluster that `RAY_ADDRESS` names. Each outcome is kept as
+They are made on this machine, or on the cluster that `RAY_ADDRESS` names. Each result is kept as
 soon as it is there, so a series that was stopped is taken up by asking for it again.
 """
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 class TrialProgress(msgspec.Struct, frozen=True):
-    """What is heard of a series: that an arm is done, or every few seconds how far it is."""
+    """Progress of a series: a trial is done, or every few seconds how far it is."""
 
     done: int
-    """Arms by now."""
+    """Trials done by now."""
     total: int
     key: str
-    """Of the arm that this is of."""
+    """Key of the trial that this is about."""
     fraction_done: float
     """Of its steps."""
     result: TrialResult | None
@@ -43,20 +43,20 @@ def ignore_progress(progress: TrialProgress) -> None:
 
 
 def run_trials(
-    arms: Sequence[TrialSpec],
+    specs: Sequence[TrialSpec],
     *,
     workers: int | None = None,
     on_progress: TrialCallback = ignore_progress,
     here: bool = False,
 ) -> list[TrialResult]:
-    """The outcomes of `arms`, in that order.
+    """The results of `specs`, in that order.
 
     `workers` at a time with a thread each (left open: one a core, or one alone on a GPU; on a
     cluster as many as it takes). `here`: on this machine, also where a cluster is named.
-    Raises the first error that an arm met; what was finished before stays in the cache.
+    Raises the first error that a trial met; what was finished before stays in the cache.
     """
-    keys = [spec.key for spec in arms]
-    distinct = dict(zip(keys, arms, strict=True))
+    keys = [spec.key for spec in specs]
+    distinct = dict(zip(keys, specs, strict=True))
     results_by_key: dict[str, TrialResult] = {}
 
     def done(key: str, result: TrialResult) -> None:
@@ -88,25 +88,25 @@ def run_trials(
     return [results_by_key[key] for key in keys]
 
 
-def worker_count(arms: Sequence[TrialSpec], requested: int | None = None) -> int:
-    """How many of `arms` `run_trials` trains at a time: as many as there is room for, unless asked;
-    on a cluster by the room that it has in all."""
-    if not ray_address() or not arms:
-        return local_worker_count(arms, requested)
-    room = cluster_slots(_devices(arms))
-    return min(room, requested or room, len(arms))
+def worker_count(specs: Sequence[TrialSpec], requested: int | None = None) -> int:
+    """How many of `specs` `run_trials` trains at a time: as many as there is room for, unless
+    requested; on a cluster by the room that it has in all."""
+    if not ray_address() or not specs:
+        return local_worker_count(specs, requested)
+    room = cluster_slots(_devices(specs))
+    return min(room, requested or room, len(specs))
 
 
-def local_worker_count(arms: Sequence[TrialSpec], requested: int | None = None) -> int:
-    """Processes to train `arms` with on this machine: no more than there are arms; on a GPU one,
-    unless asked."""
+def local_worker_count(specs: Sequence[TrialSpec], requested: int | None = None) -> int:
+    """Processes to train `specs` with on this machine: no more than there are trials; on a GPU one,
+    unless requested."""
     return max(
-        1, min(workers_for_devices(_devices(arms)) if requested is None else requested, len(arms))
+        1, min(workers_for_devices(_devices(specs)) if requested is None else requested, len(specs))
     )
 
 
-def _devices(arms: Sequence[TrialSpec]) -> set[str]:
-    return {spec.config["device"] for spec in arms}
+def _devices(specs: Sequence[TrialSpec]) -> set[str]:
+    return {spec.config["device"] for spec in specs}
 
 
 def workers_for_devices(devices: set[str]) -> int:

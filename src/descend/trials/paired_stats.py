@@ -11,18 +11,18 @@ import numpy as np
 CONFIDENCE_LEVEL = 0.95
 
 ALPHA = 0.05
-"""p-value, corrected for all that was asked at once (`holm`), below which an experiment says that
+"""p-value, corrected for all tests made at once (`holm`), below which an experiment says that
 there is an effect: what `LEVEL` leaves."""
 
 MIN_RELATIVE_EFFECT = 0.005
-"""A gain below this share of the loss is not worth a word, however certain it is."""
+"""A gain below this fraction of the loss is not worth a word, however certain it is."""
 
 MIN_EFFECT_NATS = 0.01
 """The same in nats a token: about the difference between two seeds of a small run."""
 
 
 class Interval(msgspec.Struct, frozen=True):
-    """A mean and where it lies with 95 % confidence, unless another level is told.
+    """A mean and where it lies with 95 % confidence, unless another level is given.
 
     `low` and `high` are infinite where one measurement alone says nothing of its spread.
     """

@@ -26,7 +26,7 @@ from descend.trials.trial_spec import TrialSpec
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedTrial(RunAssembly):
-    """An arm with its text and its network, ready for the first step."""
+    """A trial with its text and its network, ready for the first step."""
 
     spec: TrialSpec
 

@@ -1,7 +1,7 @@
-"""Arms on the machines of a Ray cluster, where `RAY_ADDRESS` names one.
+"""Trials on the machines of a Ray cluster, where `RAY_ADDRESS` names one.
 
-Each arm is a task with one processor core, or with a GPU where it computes on one; which machine
-takes it is Ray's business. A task trains as a local worker does, so that its outcome is the same.
+Each trial is a task with one processor core, or with a GPU where it computes on one; which machine
+takes it is Ray's business. A task trains as a local worker does, so that its result is the same.
 Ray itself is imported only here, and only when it is needed.
 """
 
@@ -32,10 +32,10 @@ PATIENCE = 5.0
 more than three minutes."""
 
 RETRIES = 1
-"""Times that Ray begins an arm again whose machine was lost; a second loss is told."""
+"""Times that Ray begins a trial again whose machine was lost; a second loss is an error."""
 
 PROGRESS_POLL_SECONDS = 3.0
-"""Seconds between two questions how far the arms are, of which each says it about as often."""
+"""Seconds between two questions how far the trials are, of which each says it about as often."""
 
 USE_LOCAL_HINT = f"unset {RAY_ADDRESS_VARIABLE} to train on this machine alone"
 
@@ -46,7 +46,7 @@ def ray_address() -> str | None:
 
 
 def cluster_slots(devices: set[str]) -> int:
-    """Arms that the cluster can train at a time on `devices`, as configurations name them.
+    """Trials that the cluster can train at a time on `devices`, as configurations name them.
 
     `ConfigError` where it cannot train any.
     """
@@ -63,27 +63,27 @@ def cluster_slots(devices: set[str]) -> int:
 
 
 def run_on_ray(
-    arms: Mapping[str, TrialSpec],
+    specs: Mapping[str, TrialSpec],
     max_running: int | None,
     done: Callable[[str, TrialResult], None],
     on_fraction: Callable[[str, float], None],
 ) -> None:
-    """Carry `arms` out on the cluster, at `max_running` so many at a time; `done` is called here,
+    """Carry `specs` out on the cluster, at `max_running` so many at a time; `done` is called here,
     with each as it comes, and `on_fraction` on the way.
 
     Raises the first error met, and cancels the others; so does Ctrl-C.
     """
     cluster_slots(
-        {spec.config["device"] for spec in arms.values()}
+        {spec.config["device"] for spec in specs.values()}
     )  # or an error, where Ray would wait
     ray = _connected()
     task, progress_actor = ray.remote(_run_remote_trial), _progress_actor()
-    waiting = list(arms.items())
+    waiting = list(specs.items())
     running: dict[Any, str] = {}
     pending_progress = progress_actor.collect_fractions.remote()
     try:
         while waiting or running:
-            while waiting and len(running) < (max_running or len(arms)):
+            while waiting and len(running) < (max_running or len(specs)):
                 key, spec = waiting.pop(0)
                 running[_begin(task, _portable_spec(spec), progress_actor, key)] = key
             ready, _ = ray.wait([*running, pending_progress])
@@ -162,8 +162,8 @@ def _whole(path: str) -> str:
 
 
 def _run_remote_trial(line: bytes, key: str, progress_actor: Any, name: str) -> bytes:
-    """What a machine of the cluster does: train the arm of `line`, which must be that of `key`
-    there as well; returns a `WorkerMessage`. `progress_actor` is told how far it is, by its
+    """What a machine of the cluster does: train the trial of `line`, which must be that of `key`
+    there as well; returns a `WorkerMessage`. `progress_actor` is reported how far it is, by its
     `name`."""
     from descend.trials.worker_main import run_trial_catching_errors
 

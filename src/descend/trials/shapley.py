@@ -1,6 +1,6 @@
 """Sharing a difference among the changes that made it, by the Shapley value.
 
-A game of k players gives every coalition (a set of the numbers 0 … k-1) a value. The share of a
+A game of k players gives every coalition (a set of the numbers 0 … k-1) a value. The fraction of a
 player is its marginal contribution, averaged over all orders in which the players may join
 (Shapley 1953). Shares add up to value(all) - value(none), whatever the game.
 """

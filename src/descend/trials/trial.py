@@ -1,4 +1,4 @@
-"""One arm carried out in this process, on a state in memory: no run folder is made."""
+"""One trial run in this process, on a state in memory: no run folder is made."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from descend.trials.timing.step_timing import choose_clock
 from descend.trials.trial_spec import EvalPoint, TrialResult, TrialSpec
 
 EvalCallback = Callable[[EvalPoint], bool]
-"""Told each judgment on the way as it is made; True ends the trial there."""
+"""Receives each evaluation as it is made; True ends the trial there."""
 
 
 def never_stop(point: EvalPoint) -> bool:
@@ -33,14 +33,14 @@ def never_stop(point: EvalPoint) -> bool:
 
 
 FractionCallback = Callable[[float], None]
-"""Told now and then what share of its steps a trial has made."""
+"""Receives now and then the fraction of its steps that a trial has made."""
 
 PROGRESS_EVERY_SECONDS = 3.0
 """Seconds between two such words: enough for a person, and nothing beside the steps between."""
 
 
 def ignore_progress(fraction: float) -> None:
-    """Nobody is told how far a trial is."""
+    """Ignore the progress of a trial."""
 
 
 def train_trial(
@@ -50,7 +50,7 @@ def train_trial(
 ) -> TrialResult:
     """Carry `spec` out. The thread count of torch is left as it was found.
 
-    One that `on_evaluation` ended has the outcome, and the key, of the arm that stops there.
+    One that `on_evaluation` ended has the result, and the key, of the trial that stops there.
     """
     with restore_process_state():
         ready = prepare_trial(spec)
@@ -76,7 +76,7 @@ def _train(
     last = curve[-1] if curve else None
     tokens = ready.store.tokenizer
     guess = math.log(tokens.vocab_size)
-    # Bits per byte of guessing follow from the mean length of a token in held-out text.
+    # Bits per byte of guessing follow from the mean length of a token in validation text.
     mean_bytes = tokens.byte_lengths[ready.store.validation].mean()
     return TrialResult(
         key=spec.key,

@@ -1,7 +1,7 @@
-"""A trial as it is asked for (`TrialSpec`), and its result (`TrialResult`): plain data, no torch.
+"""A trial as it is requested (`TrialSpec`), and its result (`TrialResult`): plain data, no torch.
 
-Two arms with the same seed and text share their initial weights (where the shapes agree), the
-order of their data and the held-out text they are judged on: pairs are made by seed.
+Two trials with the same seed and text share their initial weights (where the shapes agree), the
+order of their data and the validation text they are judged on: pairs are made by seed.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from descend.errors import ConfigError
 from descend.machine import resolve_device
 from descend.runs.run_files import WEIGHTS
 
-# Raised whenever a trial of the same arm would come out otherwise, so that old ones are not met.
-# Since 5, seconds on a processor are those at work; before, they told how busy the machine was.
+# Raised whenever a trial of the same spec would come out otherwise, so that old ones are not met.
+# Since 5, seconds on a processor are those at work; before, they said how busy the machine was.
 _FORMAT = 5
 
 EVALUATION_TOKENS = 32_768
 
 SEARCH_EVALUATION_TOKENS = EVALUATION_TOKENS // 2
-"""For trials that are judged several times along their way."""
+"""For trials that are evaluated several times while they run."""
 
 _KEYS_NOT_HASHED = (*NON_SEMANTIC_KEYS, "divergence_rollback", "compile", "threads", "minutes")
-"""A trial is as long as its steps, whatever the minutes of a run. None is rescued: what diverges
-must be seen to diverge. None is compiled, and on a processor each takes a thread, however a run
-computes."""
+"""A trial is as long as its steps, whatever the minutes of a run. None is rolled back: what
+diverges must be seen to diverge. None is compiled, and on a processor each takes a thread, however
+a run computes."""
 
 
 class TrialSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,15 +46,15 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True):
     train_fraction: float = 1.0
     """Fraction of the training tokens to use, spread evenly: see `trials/subsample.py`."""
     evaluate_every: int | None = None
-    """Steps between judgments on held-out text; there is always one at the end."""
+    """Steps between judgments on validation text; there is always one at the end."""
     evaluation_tokens: int = EVALUATION_TOKENS
-    """Held-out text to judge on, counted at four bytes a token: see `trials/evaluation.py`."""
+    """Validation text to judge on, counted at four bytes a token: see `trials/evaluation.py`."""
     parent: str | None = None
     """Folder of a finished model whose weights it starts from; its tokenizer and shape are kept."""
 
     @property
     def key(self) -> str:
-        """SHA-256 of all that decides the outcome: equal arms have equal outcomes.
+        """SHA-256 of all that decides the result: equal specs have equal results.
 
         Seconds and memory are part of it, so the device is, as `auto` is understood here. Raises
         `CorpusError` for missing text, `ConfigError` for a missing parent, vocabulary or device.
@@ -88,7 +88,7 @@ class EvalPoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrialResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of an arm. Losses in nats per token of held-out text."""
+    """The result of a trial. Losses in nats per token of validation text."""
 
     key: str
     steps: int
@@ -101,7 +101,7 @@ class TrialResult(msgspec.Struct, frozen=True, kw_only=True):
     parameters: int
     seconds: float
     """Of training, judgments and preparation left out: on a processor the time at work of the one
-    thread, so that outcomes of a quiet and of a busy hour can be compared; on a GPU by the clock of
+    thread, so that results of a quiet and of a busy hour can be compared; on a GPU by the clock of
     the wall."""
     peak_bytes: int | None
     """Most memory of the device that was held; None on a processor, where it is not measured."""
@@ -113,8 +113,8 @@ class TrialResult(msgspec.Struct, frozen=True, kw_only=True):
     diverged_step: int | None
     """Step whose loss, gradient or judgment was not a finite number any more."""
     chunk_losses: list[float]
-    """Mean losses of pieces of the held-out text: the same pieces for the same tokenizer and seed.
-    Empty if the trial diverged before its first judgment."""
+    """Mean losses of pieces of the validation text: the same pieces for the same tokenizer and
+    seed. Empty if the trial diverged before its first judgment."""
 
 
 def make_trial_spec(
@@ -126,10 +126,10 @@ def make_trial_spec(
     evaluation_tokens: int = EVALUATION_TOKENS,
     parent: Path | str | None = None,
 ) -> TrialSpec:
-    """The arm that trains `config`; `ConfigError` for a budget that is none.
+    """The trial that trains `config`; `ConfigError` for a budget that is none.
 
     With `steps` neither the epochs nor `max_steps` count any more; they are left out, so that
-    equal work is one arm.
+    equal work is one trial.
     """
     limits = {"steps": steps, "evaluate_every": evaluate_every,
               "evaluation_tokens": evaluation_tokens}  # fmt: skip

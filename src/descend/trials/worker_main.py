@@ -1,8 +1,8 @@
 """`python -m descend.trials.worker_main`: prints `READY`, reads one trial a line, prints messages.
 
-The last message of an arm says what came of it, those before how far it is. With `steered` behind
-it, each judgment on the way is a message too, and answered by a line: `STOP` ends the arm there,
-any other lets it go on.
+The last message of a trial says what came of it, those before how far it is. With `steered` behind
+it, each evaluation during a trial is a message too, and answered by a line: `STOP` ends the trial
+there, any other lets it go on.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from descend.trials.worker_pool import ADAPTIVE, READY, STOP, RemoteError, Worke
 
 
 def main() -> None:
-    """Work until standard input ends; then stop at once, in the middle of an arm if need be."""
+    """Work until standard input ends; then stop at once, in the middle of a trial if need be."""
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(lines,), daemon=True).start()
     # Whatever a library prints must not end up between our messages.
@@ -55,7 +55,7 @@ def main() -> None:
 def _listen(lines: queue.SimpleQueue[bytes]) -> None:
     for line in sys.stdin.buffer:
         lines.put(line)
-    os._exit(0)  # whoever asked is gone
+    os._exit(0)  # the parent process is gone
 
 
 def run_trial_catching_errors(

@@ -1,4 +1,4 @@
-"""Arms in processes of their own, spoken to in lines of JSON.
+"""Trials in worker processes, spoken to in lines of JSON.
 
 A process is started as `python -m descend.trials.worker_main`, not forked or spawned: torch
 does not survive a fork, and spawning would run the main file of whoever called us once more.
@@ -26,7 +26,7 @@ from descend.trials.timing.startup import record_worker_startup
 from descend.trials.trial_spec import EvalPoint, TrialResult, TrialSpec
 
 ADAPTIVE, STOP = "steered", b"stop\n"
-"""How a worker is told to say how its arm goes, and to end it."""
+"""Flag that makes a worker report its progress and accept a stop."""
 
 READY = b"ready\n"
 """The first line of every worker: it can train."""
@@ -41,16 +41,16 @@ class RemoteError(msgspec.Struct, frozen=True):
 
 
 Answers = queue.SimpleQueue[tuple[str, TrialResult | float] | BaseException]
-"""Of an arm by its key: what came of it, or the share of it that is made."""
+"""Of a trial by its key: its result, or the fraction done."""
 
 
 class WorkerMessage(msgspec.Struct, frozen=True):
-    """What a worker says of one arm: exactly one of the four."""
+    """What a worker says of one trial: exactly one of the four."""
 
     result: TrialResult | None = None
     fault: RemoteError | None = None
     point: EvalPoint | None = None
-    """A judgment on the way, from a worker that is steered."""
+    """An evaluation during the trial, from a worker that is steered."""
     fraction_done: float | None = None
     """Of its steps, every few seconds."""
 
@@ -69,18 +69,18 @@ class WorkerPool:
 
     def run(
         self,
-        arms: Mapping[str, TrialSpec],
+        specs: Mapping[str, TrialSpec],
         count: int,
         done: Callable[[str, TrialResult], None],
         on_fraction: Callable[[str, float], None],
     ) -> None:
-        """Carry `arms` out in `count` processes. `done` receives each result as it comes, and
+        """Carry `specs` out in `count` processes. `done` receives each result as it comes, and
         `on_fraction` how far each is.
 
         Raises the first error met, and ends the processes then, on Ctrl-C too.
         """
         waiting: queue.SimpleQueue[tuple[str, TrialSpec]] = queue.SimpleQueue()
-        for item in arms.items():
+        for item in specs.items():
             waiting.put(item)
         answers: Answers = queue.SimpleQueue()
         threads: list[threading.Thread] = []
@@ -90,7 +90,7 @@ class WorkerPool:
                 thread = threading.Thread(target=_feed, args=(process, waiting, answers))
                 thread.start()
                 threads.append(thread)
-            num_remaining = len(arms)
+            num_remaining = len(specs)
             while num_remaining:
                 answer = answers.get()
                 if isinstance(answer, BaseException):
@@ -141,24 +141,24 @@ def share_workers(count: int = 0) -> Iterator[None]:
 
 
 def run_in_worker_pool(
-    arms: Mapping[str, TrialSpec],
+    specs: Mapping[str, TrialSpec],
     count: int,
     done: Callable[[str, TrialResult], None],
     on_fraction: Callable[[str, float], None],
 ) -> None:
-    """Carry `arms` out as `WorkerPool.run` does, in processes of their own unless `share_workers`
+    """Carry `specs` out as `WorkerPool.run` does, in processes of their own unless `share_workers`
     holds some."""
     shared_pool = _shared_pool.get()
     pool = shared_pool or WorkerPool()
     try:
-        pool.run(arms, count, done, on_fraction)
+        pool.run(specs, count, done, on_fraction)
     finally:
         if shared_pool is None:
             pool.close()
 
 
 def start_worker(*arguments: str) -> subprocess.Popen[bytes]:
-    """A process that waits for arms; `arguments` stand behind its name."""
+    """A process that waits for trials; `arguments` stand behind its name."""
     # Where the package was found without PYTHONPATH, a child in the same Python finds it as well,
     # unless the caller changed sys.path; with this it finds the same one in any case.
     path = [str(Path(errors.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
@@ -214,7 +214,7 @@ def _feed(
     waiting: queue.SimpleQueue[tuple[str, TrialSpec]],
     answers: Answers,
 ) -> None:
-    """Hand one arm after the other to `process`, in a thread of our own."""
+    """Hand one trial after the other to `process`, in a thread of our own."""
     assert process.stdin
     assert process.stdout
     while True:
@@ -242,7 +242,7 @@ def _next_message(lines: IO[bytes]) -> WorkerMessage:
 
 
 def worker_died_error() -> DescendError:
-    """What is said of a process that was gone before its arm was done."""
+    """What is said of a process that was gone before its trial was done."""
     return OutOfMemoryError(
         "trials", "a process that ended in the middle of a run",
         "a process that reports its result",

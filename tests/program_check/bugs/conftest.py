@@ -18,7 +18,7 @@ Check = Callable[[str], Checked]
 
 @pytest.fixture
 def check(tmp_path: Path) -> Check:
-    """The preflight of a program, given as source."""
+    """The check of a program, given as source."""
 
     def run(source: str) -> Checked:
         path = tmp_path / "program.py"

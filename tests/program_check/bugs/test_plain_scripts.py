@@ -35,7 +35,7 @@ CLEARED = {
 
 
 def said_of(finish: str) -> tuple[list[str], str]:
-    """The bugs of a script that ends its steps so, and what is told of it."""
+    """The bugs of a script that ends its steps so, and what is reported of it."""
     source = SCRIPT.replace("FINISH", finish).replace("PARTS", "4" if "% 4" in finish else "1")
     Path("script.py").write_text(source)
     report = check("script.py")
@@ -52,8 +52,8 @@ def test_check_detects_unzeroed_gradients_in_plain_script() -> None:
 
 
 @pytest.mark.parametrize("way", CLEARED)
-def test_check_accepts_every_form_of_gradient_zeroing(way: str) -> None:
-    bugs, text = said_of(CLEARED[way])
+def test_check_accepts_every_form_of_gradient_zeroing(form: str) -> None:
+    bugs, text = said_of(CLEARED[form])
     assert bugs == []
     assert "gradients_not_zeroed" in text.split("Not checked")[0]
 

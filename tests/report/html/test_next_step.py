@@ -17,11 +17,16 @@ from descend.report.html.page import Figure, ReportTable, TableColumn
 from descend.report.html.rendering import render
 from descend.report.html.run_report import run_report
 from descend.report.html.sections.diagnosis import diagnosis_section
-from descend.report.html.sections.summary import next_step
 from descend.report.html.write import write_report
-from descend.report.text.run_summary import MIN_LOSS_DIFFERENCE_NATS, next_commands
+from descend.report.text.next_step import (
+    choose_next_step,
+    choose_step_after_training,
+    format_next_step,
+)
+from descend.report.text.run_summary import MIN_LOSS_DIFFERENCE_NATS
 from descend.runs.recorded_run import open_recorded_run
 from descend.runs.run_files import REPORT
+from descend.runs.suggestions import describe_next_step
 
 
 def trial(change: str, control: float, treated: float, reduction: float) -> PairedTrial:
@@ -64,18 +69,22 @@ def test_gain_of_half_the_text_is_a_loss() -> None:
 
 def test_next_step_follows_diagnosis(trained: Path) -> None:
     opened = open_recorded_run(trained)
-    assert next_step(opened, diagnosis(LITTLE_TEXT)) == "get more text"
-    both = next_step(opened, diagnosis(LITTLE_TEXT, LARGE_VOCABULARY))
-    assert both.startswith("get more text; meanwhile train again with vocab_size = 257, `descend")
-    assert "descend generate" in next_step(opened)
+    assert choose_next_step(opened, diagnosis(LITTLE_TEXT)).action == "get more text"
+    both = describe_next_step(choose_next_step(opened, diagnosis(LITTLE_TEXT, LARGE_VOCABULARY)))
+    advice = "get more text; meanwhile apply the recommended change (vocab_size = 257) with `"
+    assert both.startswith(advice + "descend train --from-run")
+    line = format_next_step(choose_next_step(opened, diagnosis(LARGE_VOCABULARY)))
+    assert line == f"next: descend train --from-run {trained} --apply-fix"
+    assert "descend generate" in (choose_next_step(opened).command or "")
 
 
 def test_next_step_after_little_learning_is_that_of_the_terminal(trained: Path) -> None:
     opened = open_recorded_run(trained)
     loss = opened.ngram_baselines["unigram"] - 0.5 * MIN_LOSS_DIFFERENCE_NATS
     summary = msgspec.structs.replace(opened.summary, validation_loss=loss)
-    assert next_commands(summary).startswith("next: descend diagnose")
-    assert next_step(opened.with_parts(summary=summary)).startswith("find out why")
+    step = choose_step_after_training(trained, summary)
+    assert step.command == f"descend diagnose {trained}"
+    assert choose_next_step(opened.with_parts(summary=summary)) == step
 
 
 def test_diverged_report_suggests_no_command_that_needs_a_model(tiny: dict[str, Any]) -> None:

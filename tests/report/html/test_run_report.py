@@ -41,8 +41,8 @@ def blocks(page: ReportPage, kind: type[Any]) -> list[Any]:
 
 def test_all_sections_stand_there_in_order(page: ReportPage) -> None:
     assert [s.name for s in page.sections] == [
-        "writing", "ladder", "learning", "surprise", "attention", "rules", "text", "inside",
-        "settings", "again",
+        "writing", "ngram_baselines", "learning", "surprise", "attention", "rules", "text",
+        "inside", "settings", "again",
     ]  # fmt: skip
     assert page.warnings == ()
 

@@ -1,4 +1,4 @@
-"""Causes whose remedies gain too, but less than that of the cause found, are not ruled out."""
+"""Causes whose treatments gain too, but less than that of the cause found, are not ruled out."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_second_cause_requires_two_seeds() -> None:
 
 
 def test_second_cause_requires_significance() -> None:
-    """As of a second race whose verdict is `unknown`: what it finds are guesses."""
+    """As of a second trial series whose verdict is `unknown`: what it finds are guesses."""
     sure = finding("undertrained", 3)
     assert sure.trial is not None
     doubtful = msgspec.structs.replace(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from descend.report.text.next_step import choose_step_after_training, format_next_step
 from descend.report.text.run_summary import (
     format_epoch,
     format_run_end,
     how_good,
-    next_commands,
     overfitting_line,
     summarize_run,
     what_it_means,
@@ -89,7 +89,8 @@ def test_an_exploded_run_is_called_failed() -> None:
         "Training diverged: the validation loss is 1159 (random guess: 8.0)."
     )
     assert "learned nothing" in what_it_means(failed)
-    assert next_commands(failed) == "next: descend diagnose models/x"
+    step = choose_step_after_training("models/x", failed)
+    assert format_next_step(step) == "next: descend diagnose models/x"
     assert "the validation loss is 4" not in summarize_run(failed)
 
 
@@ -133,7 +134,8 @@ def test_summary_compares_continued_run_with_initial_loss(before: float, said: s
 )
 def test_suggested_prompt_matches_corpus_language(prompt: str, command: str) -> None:
     done = msgspec.structs.replace(summary(4.0), samples=[Sample(1, prompt, "…")])
-    assert next_commands(done) == f"next: descend generate models/x {command}"
+    step = choose_step_after_training("models/x", done)
+    assert format_next_step(step) == f"next: descend generate models/x {command}"
 
 
 def test_the_line_of_an_epoch_has_both_losses() -> None:

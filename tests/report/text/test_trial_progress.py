@@ -1,4 +1,4 @@
-"""A series is told while its runs are made: how far each is, and what is left."""
+"""A series is reported while its runs are made: how far each is, and what is left."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def test_local_trials_report_progress(
 ) -> None:
     monkeypatch.setattr(trial, "PROGRESS_EVERY_SECONDS", 0.0)
     progress_updates: list[TrialProgress] = []
-    arms = [
+    specs = [
         make_trial_spec(make_config(tiny | {"learning_rate": r}), steps=5) for r in (0.0081, 0.0082)
     ]
-    run_trials(arms, workers=1, on_progress=progress_updates.append)
+    run_trials(specs, workers=1, on_progress=progress_updates.append)
     shares = [
-        [news.fraction_done for news in progress_updates if news.key == arm.key] for arm in arms
+        [news.fraction_done for news in progress_updates if news.key == spec.key] for spec in specs
     ]
     assert shares == [[0.2, 0.4, 0.6, 0.8, 1.0, 1.0]] * 2
     assert [(n.done, n.total) for n in progress_updates if n.result] == [(1, 2), (2, 2)]
@@ -75,10 +75,10 @@ def test_stage_progress_prints_each_quarter_once(
 
 def test_progress_is_redrawn_and_removed_on_terminal(tiny: dict[str, object]) -> None:
     console = Console(file=io.StringIO(), width=60, force_terminal=True, _environ={"TERM": "xterm"})
-    arm = make_trial_spec(make_config(tiny | {"learning_rate": 0.0083}), steps=5)
-    with show_trials([arm], 1, console) as on_progress:
+    spec = make_trial_spec(make_config(tiny | {"learning_rate": 0.0083}), steps=5)
+    with show_trials([spec], 1, console) as on_progress:
         for share in (0.25, 0.5):
-            on_progress(TrialProgress(0, 1, arm.key, share, None))
+            on_progress(TrialProgress(0, 1, spec.key, share, None))
     output = console.file.getvalue()  # type: ignore[attr-defined]
     lines = output[output.index("Ctrl-C") :]
     assert "25% of the running ones done" in lines

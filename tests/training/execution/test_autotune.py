@@ -1,4 +1,4 @@
-"""The way to compute is chosen by trying, remembered, and never against what was forced."""
+"""The execution is chosen by trying, remembered, and never against what was forced."""
 
 from __future__ import annotations
 
@@ -75,9 +75,9 @@ def test_autotuning_under_contention_tries_fewer_threads_uncached(
     monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 1.5)
     tried = []
 
-    def noted(way: Execution, *rest: Any, **more: Any) -> tuple[float, float]:
-        tried.append((way.threads, more.get("sequences", 0)))
-        return honest(way, *rest, **more)
+    def noted(execution: Execution, *rest: Any, **more: Any) -> tuple[float, float]:
+        tried.append((execution.threads, more.get("sequences", 0)))
+        return honest(execution, *rest, **more)
 
     honest = candidate_timing.time_training_step
     monkeypatch.setattr(candidate_timing, "time_training_step", noted)
@@ -93,9 +93,9 @@ def test_slow_thread_counts_are_timed_briefly_under_contention(
 ) -> None:
     calls = []
 
-    def crowded(way: Execution, *rest: Any, **more: Any) -> tuple[float, float]:
-        calls.append((way.threads, more.get("sequences", 0)))
-        return (1e-4 if way.threads == 1 else 1e-2), 1e-4
+    def crowded(execution: Execution, *rest: Any, **more: Any) -> tuple[float, float]:
+        calls.append((execution.threads, more.get("sequences", 0)))
+        return (1e-4 if execution.threads == 1 else 1e-2), 1e-4
 
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
     monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 1.5)
@@ -112,8 +112,8 @@ def test_autotuning_times_a_freshly_initialized_network(
 ) -> None:
     losses: list[float] = []
 
-    def noted(way: Execution) -> LossFn:
-        compute = make_loss_fn(way)
+    def noted(execution: Execution) -> LossFn:
+        compute = make_loss_fn(execution)
 
         def computed(*given: Any) -> tuple[torch.Tensor, torch.Tensor]:
             loss, hits = compute(*given)
@@ -131,7 +131,7 @@ def test_autotuning_times_a_freshly_initialized_network(
 
 def test_short_run_autotuning_skips_slow_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 0.0)
-    # To try one way takes more than a quarter of the one step that is to be made.
+    # To try one execution takes more than a quarter of the one step that is to be made.
     short = choose(steps=1, batch_size=10)
     assert len(short.seconds_per_token) == 1
     assert choose(steps=1, batch_size=10) == short  # read back
@@ -182,7 +182,7 @@ def test_autotuning_retries_contended_timings_when_idle(
         (file,) = set((own_cache / "engine").iterdir()) - before
         saved_contents.append(file.read_bytes())
     first, second, soon, later, fifth, sixth = saved_contents
-    assert first == second == soon  # all runs of a series compute in the same way
+    assert first == second == soon  # all runs of a series compute alike
     assert soon != later
     assert later == fifth == sixth
 
@@ -200,7 +200,7 @@ def test_a_forced_precision_is_obeyed(precision: str) -> None:
 
 @pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="not x86")
 def test_candidates_exclude_bfloat16_without_cpu_support() -> None:
-    # oneDNN can be told to forget all instructions newer than AVX2, before it is loaded.
+    # oneDNN can be determined to forget all instructions newer than AVX2, before it is loaded.
     program = (
         "import torch, msgspec; from descend.training.execution import backends\n"
         "from descend.config import make_config\n"

@@ -1,4 +1,4 @@
-"""What the configuration forces is obeyed, told, stored and taken again on resume."""
+"""What the configuration forces is obeyed, reported, stored and taken again on resume."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def choose(steps: int = 0, **keys: object) -> TuningResult:
 
 
 def timing(tried: list[Execution], compiled: float = 2e-6) -> Timing:
-    """A clock that gives every way a microsecond a token, compiled ones `compiled`; without it a
-    test would have to compile."""
+    """A clock that gives every execution a microsecond a token, compiled ones `compiled`; without
+    it a test would have to compile."""
 
-    def time_step(way: Execution, *_: object, **__: object) -> tuple[float, float]:
-        tried.append(way)
-        return compiled if way.compiled else 1e-6, 1e-6
+    def time_step(execution: Execution, *_: object, **__: object) -> tuple[float, float]:
+        tried.append(execution)
+        return compiled if execution.compiled else 1e-6, 1e-6
 
     return time_step
 
@@ -75,7 +75,7 @@ def test_requested_threads_are_respected_under_contention(
     at_rest: Path, monkeypatch: pytest.MonkeyPatch, busy: float
 ) -> None:
     monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: busy)
-    # Of a real clock two threads may be hopeless, where something really keeps a core.
+    # Of a real clock two threads may be of no use, where something really keeps a core.
     monkeypatch.setattr(
         "descend.training.execution.candidate_timing.time_training_step", timing([])
     )
@@ -106,16 +106,16 @@ def test_autotuning_caches_requested_and_automatic_choices_separately(
         {"attention": free.execution.attention}, {"threads": free.execution.threads},
         {"compile": "off"}, {"compile": "on"}, {"precision": "float32", "attention": "fused"},
     ]  # fmt: skip
-    for number, way in enumerate(forced_configs):
+    for number, execution in enumerate(forced_configs):
         before, files = len(tried), set(at_rest.iterdir())
-        choose(10**9, **way)
-        assert len(tried) > before, way  # not read back from another's
-        assert set(at_rest.iterdir()) > files, way
+        choose(10**9, **execution)
+        assert len(tried) > before, execution  # not read back from another's
+        assert set(at_rest.iterdir()) > files, execution
         again = len(tried)
         for known in forced_configs[: number + 1]:
             choose(10**9, **known)
         assert choose(10**9).execution == free.execution
-        assert len(tried) == again, way
+        assert len(tried) == again, execution
 
 
 def test_compile_on_compiles_short_and_slow_runs(
@@ -127,7 +127,7 @@ def test_compile_on_compiles_short_and_slow_runs(
     )
     choice = choose(1, compile="on", attention="fused", precision="float32")
     assert choice.execution.compiled
-    assert [way.compiled for way in tried] == [False, True]
+    assert [execution.compiled for execution in tried] == [False, True]
     assert choice.seconds_per_token[describe_execution(choice.execution)] == 2e-6
     assert choose(1, compile="on", attention="fused", precision="float32") == choice
     assert not choose(1).execution.compiled
@@ -141,7 +141,7 @@ def test_compile_off_never_compiles(at_rest: Path, monkeypatch: pytest.MonkeyPat
         timing(tried, compiled=1e-9),
     )
     assert not choose(10**9, compile="off").execution.compiled
-    assert not any(way.compiled for way in tried)
+    assert not any(execution.compiled for execution in tried)
     assert choose(10**9).execution.compiled
 
 
@@ -189,10 +189,10 @@ def test_compiler_failure_is_an_error_only_when_requested(
 ) -> None:
     honest = timing([])
 
-    def failing(way: Execution, *_: object, **__: object) -> tuple[float, float]:
-        if way.compiled:
+    def failing(execution: Execution, *_: object, **__: object) -> tuple[float, float]:
+        if execution.compiled:
             raise RuntimeError("ld: cannot find\nanything")
-        return honest(way)
+        return honest(execution)
 
     monkeypatch.setattr("descend.training.execution.candidate_timing.time_training_step", failing)
     assert "compiling fails (RuntimeError)" in refusal(compile="on")
@@ -247,7 +247,7 @@ def test_requested_execution_is_stored_and_used_on_resume(
 ) -> None:
     folder, before = Path("run"), torch.get_num_threads()
     requested_config = FORCED | {"attention": kernel, "threads": before + 1}
-    way = stopped_at_once(tiny | requested_config, folder)
+    execution = stopped_at_once(tiny | requested_config, folder)
     info = read_info(folder)
     assert {key: info.requested_config[key] for key in requested_config} == requested_config
     assert {key: info.resolved_config[key] for key in requested_config} == requested_config
@@ -259,7 +259,7 @@ def test_requested_execution_is_stored_and_used_on_resume(
     monkeypatch.setenv("DESCEND_THREADS", "7")
     monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 1.5)
     job = resume_run(folder)
-    assert job.plan.execution == way
+    assert job.plan.execution == execution
     assert {block.attention.kernel for block in job.state.model.blocks} == {kernel}
     during = {torch.get_num_threads() for _ in run_training(job)}
     assert during == {before + 1}

@@ -38,18 +38,18 @@ def computing(
     job: TrainingRun, precision: str, attention: str, compiled: bool = False
 ) -> tuple[TrainState, TrainPlan]:
     """The run of `job` as it would start in this precision with this kernel."""
-    way = Execution(
+    execution = Execution(
         device="cpu", precision=precision, attention=attention, threads=1, torch="", processor="",  # type: ignore[arg-type]
         compiled=compiled,
     )  # fmt: skip
     config = job.plan.config
-    model = Transformer(job.shape, config.dropout_rate, way.attention)
+    model = Transformer(job.shape, config.dropout_rate, execution.attention)
     initialize(model, config.seed)
     model.train()
-    plan = TrainPlan(config, way, job.plan.batches, job.plan.epochs, job.plan.total_steps,
+    plan = TrainPlan(config, execution, job.plan.batches, job.plan.epochs, job.plan.total_steps,
                     job.plan.learning_rate, job.plan.evaluate)  # fmt: skip
-    optimizers = make_optimizers(model, config, way)
-    return TrainState(model, optimizers, make_grad_scaler(way)), plan
+    optimizers = make_optimizers(model, config, execution)
+    return TrainState(model, optimizers, make_grad_scaler(execution)), plan
 
 
 def learned(
@@ -122,14 +122,14 @@ def exact_run(text_file: Path, architecture: str, optimizer: str) -> Exact:
 
 def check(exact: Exact, precision: str, attention: str, compiled: bool = False) -> None:
     """`AssertionError` if this path is not within rounding of `exact`."""
-    way = (precision, attention, compiled)
+    execution = (precision, attention, compiled)
     for expected, weights in (
         (exact.gradient_before, None), (exact.gradient_after, exact.weights)
     ):  # fmt: skip
-        actual = gradient(exact.job, *way, weights=weights)
+        actual = gradient(exact.job, *execution, weights=weights)
         assert cosine(actual, expected) > COSINES[precision]
         assert actual.norm().item() == pytest.approx(expected.norm().item(), rel=0.01)
-    losses, _ = learned(exact.job, *way)
+    losses, _ = learned(exact.job, *execution)
     assert exact.losses[-1] < exact.losses[0] - 1.5
     assert losses != exact.losses  # they were computed in another way
     assert losses == pytest.approx(exact.losses, rel=0.01)

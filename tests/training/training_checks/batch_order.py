@@ -1,7 +1,7 @@
 """What the run will read, and at which rates.
 
 Whether batches repeat or follow the text cannot be seen in their tokens: a text may be one letter
-over and over. So the plan of the run is asked for the batches of a text whose tokens are their own
+over and over. So the plan of the run is requested the batches of a text whose tokens are their own
 places.
 """
 
@@ -47,7 +47,7 @@ def check_tokens(batch: NDArray[np.int64], vocab_size: int, model: Transformer) 
 
 
 def check_batch_order(batches: BatchSampler) -> None:
-    """Stretches of the text, none of them twice in a pass, and not in their order."""
+    """Segments of the text, none of them twice in a pass, and not in their order."""
     max_tokens = max(MAX_TOKENS, batches.seq_len + 1)
     plan = replace(batches, tokens=np.arange(min(len(batches.tokens), max_tokens), dtype=np.uint32))
     count = max(2, -(-ENOUGH // plan.batch_size))
@@ -62,7 +62,7 @@ def check_batch_order(batches: BatchSampler) -> None:
 
 
 def check_lr_schedule(plan: TrainPlan) -> None:
-    """The rate rises to the peak that was asked for, and falls with the end of the run."""
+    """The rate rises to the peak that was requested, and falls with the end of the run."""
     config, steps, warmup = plan.config, plan.total_steps, plan.config.warmup_steps or 0
     peak = config.peak_learning_rate
     steps_to_check = np.linspace(0, steps - 1, min(RATES, steps)).astype(np.int64)

@@ -1,4 +1,4 @@
-"""The loop of training, rehearsed: a miniature of the network takes real steps.
+"""The loop of training as a dry run: a miniature of the network takes real steps.
 
 It is made as the network of the run is, with its kind, kernel, precision and optimizers, and trains
 on a text of its own: so what is found hangs on the code alone, not on sizes, settings or text. What
@@ -58,7 +58,7 @@ SAME_LOSS, SAME_GRADIENT = 1e-3, 0.05
 """Shares by which loss and gradients may differ from those worked out: bfloat16 keeps 0.004."""
 
 SAME_STEP = 0.01
-"""Share of a step by which one after a resume may differ."""
+"""Fraction of a step by which one after a resume may differ."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The network asked in evaluation mode: what moves its logits, and how likely it finds its text.
+"""The network called in evaluation mode: what moves its logits, and how likely it finds its text.
 
 The same signals as `descend check` uses on other people's programs.
 """

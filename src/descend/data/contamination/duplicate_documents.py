@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Similarity is the share of common runs of this many words (Jaccard).
+# Similarity is the fraction of common runs of this many words (Jaccard).
 _SHINGLE_SIZE = 3
 # 128 hashes estimate a similarity of 0.8 with a standard error of 0.035; 16 bands of 8 let
 # 0.8 pass as a candidate with 95 %, 0.5 with 6 % (1 - (1 - s^8)^16).

@@ -53,11 +53,11 @@ class ExactOverlap:
 
     @property
     def fraction(self) -> float:
-        """Share of validation tokens covered, 0 to 1; 0 where there are none."""
+        """Fraction of validation tokens covered, 0 to 1; 0 where there are none."""
         return float(self.covered.mean()) if self.covered.size else 0.0
 
     def spans(self, max_spans: int | None = None) -> list[tuple[int, int]]:
-        """Return the covered stretches as (first token, one past the last), longest first."""
+        """Return the covered segments as (first token, one past the last), longest first."""
         edges = np.flatnonzero(np.diff(np.concatenate(([False], self.covered, [False]))))
         token_spans = [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
         return sorted(token_spans, key=lambda span: (span[0] - span[1], span[0]))[:max_spans]
@@ -89,7 +89,7 @@ def find_exact_overlap(train: Tokens, validation: Tokens, length: int = 32) -> E
 def exact_overlap_fraction(
     train: Tokens, validation: Tokens, nats: float, bytes_per_token: float
 ) -> float:
-    """Return the share of held-out tokens that are copies of training text, of any
+    """Return the fraction of validation tokens that are copies of training text, of any
     `min_significant_match_length`.
 
     `nats` per token of the text, as counting finds them. Of more than `MAX_CHECKED_TOKENS`
@@ -112,7 +112,7 @@ def min_significant_match_length(tokens: int, nats: float, bytes_per_token: floa
     a copy and no chance; None where no run is long enough to tell.
 
     A run of n tokens of a text of `nats` a token comes up by chance about `tokens` exp(-n `nats`)
-    times; asked for is less than one in `tokens`. Text of few words says the same again and again
+    times; required is less than one in `tokens`. Text of few words says the same again and again
     without having been copied.
     """
     length = MIN_MATCH_TOKENS
@@ -130,7 +130,7 @@ def _find_windows(train: Tokens, validation: Tokens, length: int) -> Mask:
     )
     is_match = np.zeros(len(query_hashes), dtype=np.bool_)
     # A table of one byte for each value of the hash's leading bits, eight times as many as
-    # are wanted, turns seven in eight windows away before the slow search in a sorted array.
+    # are needed, turns seven in eight windows away before the slow search in a sorted array.
     bits = max(10, int(len(query_hashes) * 8).bit_length())
     shift = np.uint64(64 - bits)
     maybe = np.zeros(1 << bits, dtype=np.bool_)

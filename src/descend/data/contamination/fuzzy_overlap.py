@@ -1,5 +1,6 @@
-"""How much of the held-out text stands in the training text with small changes: another edition, a
-quotation, the same page with another date. `overlap` finds only what is the same word for word."""
+"""How much of the validation text stands in the training text with small changes: another edition,
+a quotation, the same page with another date. `overlap` finds only what is the same word for
+word."""
 
 from __future__ import annotations
 
@@ -27,9 +28,9 @@ SEGMENT_SIZE = 48
 """Words, about, of a passage that is judged as a whole: some lines of a page. Where each character
 counts as a word (`duplicates.words`), so many characters."""
 MIN_MATCH_FRACTION = 0.4
-"""Share of a passage's runs that stand in one place of the other text, in their order, from which
-it is a near copy. In four books no honest passage in a hundred reaches it, and of those with one
-word in six changed three quarters do (the same file)."""
+"""Fraction of a passage's runs that stand in one place of the other text, in their order, from
+which it is a near copy. In four books no honest passage in a hundred reaches it, and of those with
+one word in six changed three quarters do (the same file)."""
 MAX_ALIGNMENT_DRIFT = 12
 """Words by which they may stand nearer or further apart there, since words come and go. A text of
 set phrases has each of them somewhere, but not at the same distances."""
@@ -46,25 +47,25 @@ MAX_FUZZY_TRAIN_TOKENS = 20_000_000
 """Training tokens that are looked at, the first: under a minute. A near copy of a later passage is
 not found."""
 MAX_FUZZY_VALIDATION_TOKENS = 5_000_000
-"""Held-out tokens that are looked for, the first."""
+"""Validation tokens that are looked for, the first."""
 CHUNK = 1 << 18
 """Training tokens whose words are compared at a time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FuzzyOverlap:
-    """Passages of held-out text that stand in the training text, or nearly."""
+    """Passages of validation text that stand in the training text, or nearly."""
 
     covered: Mask
-    """For each held-out token, whether its passage does."""
+    """For each validation token, whether its passage does."""
     fraction: float
-    """Of held-out passages."""
+    """Of validation passages."""
     train_repeat_fraction: float
-    """Share of the training text's passages that stand in it a second time, or nearly: text of few
-    words says the same again and again without having been copied."""
+    """Fraction of the training text's passages that stand in it a second time, or nearly: text of
+    few words says the same again and again without having been copied."""
     excess_fraction_lower_bound: float
     """By how much, at the least, `share` is above `repeats`: the lower end of the 95 % interval of
-    the difference, 0 to 1. That much of the held-out text was copied."""
+    the difference, 0 to 1. That much of the validation text was copied."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +92,7 @@ class _ShingleIndex:
 
 
 def find_fuzzy_overlap(train: Tokens, validation: Tokens, decode: Decode) -> FuzzyOverlap | None:
-    """Which held-out passages have `MIN_MATCH_FRACTION` of their runs of words together in the
+    """Which validation passages have `MIN_MATCH_FRACTION` of their runs of words together in the
     training text.
 
     Case and punctuation do not count. None where the text has too few words to tell.
@@ -130,7 +131,7 @@ def find_fuzzy_overlap(train: Tokens, validation: Tokens, decode: Decode) -> Fuz
 
 def _stands(runs: Hashes, shingle_index: _ShingleIndex, times: int) -> bool | None:
     """Whether so many places of the training text hold `MIN_MATCH_FRACTION` of `runs`; None where
-    too few runs are asked for."""
+    too few runs are requested."""
     if len(runs) < MIN_SHINGLES:
         return None
     begins, numbers = shingle_index.of(runs)
@@ -164,7 +165,8 @@ def _together(begins: Positions, numbers: Positions, min_runs: float) -> int | N
 
 
 def _variance(fraction: float, num_segments: int) -> float:
-    """Of a share of so many; half a passage is added to each side: none and all are not certain."""
+    """Of a fraction of so many; half a passage is added to each side: none and all are not
+    certain."""
     p = (fraction * num_segments + 0.5) / (num_segments + 1)
     return p * (1 - p) / num_segments
 

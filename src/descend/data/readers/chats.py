@@ -34,7 +34,7 @@ _CHAT_KEYS = (
     "chat", "thread", "history", "items",
 )  # fmt: skip
 _SYSTEM_KEYS = ("system", "system_prompt", "system_message")
-# What is asked, what is added to it, and what is answered, the most usual names first.
+# What the user asks, what is added to it, and what is answered, the most usual names first.
 _PAIRS = (
     (("instruction",), ("input", "context"), ("output", "response", "answer", "completion")),
     (("prompt",), ("input", "context"), ("completion", "response", "chosen", "answer", "output")),
@@ -241,7 +241,7 @@ def _export(keys: Mapping[str, Any]) -> list[Turn] | None:
 
 
 def _preference(keys: Mapping[str, Any]) -> list[Turn] | None:
-    """What was asked and the answer that was preferred, as lists of turns."""
+    """The question and the answer that was preferred, as lists of turns."""
     chosen = keys.get("chosen", keys.get("completion"))
     turns = _listed_turns(chosen) if isinstance(chosen, list) else None
     if turns is None:

@@ -130,7 +130,7 @@ def _scanned(page: str) -> Iterator[str]:
 
 def _text_chunks(root: LexborNode) -> Iterator[str]:
     """Texts and line ends in the order of the page; with no recursion, pages nest deeply."""
-    # Nodes are told apart by mem_id: `==` compares them by their whole HTML.
+    # Nodes are distinguished by mem_id: `==` compares them by their whole HTML.
     node: LexborNode | None = root
     pre = 0
     while node is not None:

@@ -19,10 +19,10 @@ from typing import BinaryIO, cast
 
 from descend.data.dataset_splits import is_in_split, named_split
 from descend.data.document import Document
-from descend.data.file_discovery import describe_unread
 from descend.data.readers import ARCHIVES, foreign_kind, has_known_suffix, read_member
 from descend.data.readers.options import ReadOptions, Source
 from descend.data.readers.zip_archive import MAX_ENTRY_BYTES, archive_error
+from descend.data.unread_files import describe_unread
 from descend.errors import CorpusError
 
 # Members, and bytes unpacked for each packed one, beyond which an archive is a bomb: text packs to

@@ -79,7 +79,7 @@ def read_arrow(path: Source, name: str, options: ReadOptions) -> Iterator[Docume
 
 
 def _columns(schema: Any, look: list[dict[str, Any]], name: str, options: ReadOptions) -> list[str]:
-    """Columns that hold the text: those asked for, those of a conversation, else of strings."""
+    """Columns that hold the text: those requested, those of a conversation, else of strings."""
     titles = _readable(schema)
     if options.columns:
         requested = [t for t in titles if t in {c.partition(".")[0] for c in options.columns}

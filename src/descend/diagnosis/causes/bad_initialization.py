@@ -4,7 +4,7 @@ What it is:
     The first weights are so large, so small or so alike that training has to repair them first.
 
 An analogy:
-    A pupil who comes to the first lesson sure of a hundred wrong things. Before anything can be
+    A pupil who comes to the first class sure of a hundred wrong things. Before anything can be
     learned, they have to be unlearned.
 
 In technical words:
@@ -69,7 +69,7 @@ def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChang
 
 
 MOSTLY_DEAD = 0.5
-"""Share of a block's feed-forward units that are silent whatever it reads; none are in a sound
+"""Fraction of a block's feed-forward units that are silent whatever it reads; none are in a sound
 network (benchmarks/results/ranges/activations.json)."""
 FAR_OFF = 1.3
 """First loss over ln V; first guess: normal starts read 1.0, a head ten times too large over 2."""

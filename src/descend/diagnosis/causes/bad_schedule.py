@@ -38,7 +38,7 @@ Typical values:
 
     These are first guesses. Real runs (benchmarks/results/ranges/): final lr fraction 0.0041 in
     `fast_tinyshakespeare.json`, the default, 1 in `old_tinyshakespeare.json`, a constant rate. In
-    the recipe's ladder a rate that never falls cost as much as a whole pass of three
+    the recipe's ablations a rate that never falls cost as much as a whole pass of three
     (benchmarks/results/recipe/ladder.jsonl). The default warms up over a twentieth of the run.
 
 Proof:
@@ -66,7 +66,7 @@ from descend.metrics.measurement import Measurements, measurement_value
 HIGH_END = 0.3
 """Rate of the last step over the peak; first guess: a run that cools down ends under 0.1."""
 WASTED = 0.1
-"""Share of steps under a hundredth of the peak; first guess."""
+"""Fraction of steps under a hundredth of the peak; first guess."""
 LONG_WARMUP = 0.3
 
 
@@ -86,7 +86,7 @@ def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
 
 
 MIN_WARMUP = 0.005
-"""Share of the run; less is as good as none in runs of some hundred steps."""
+"""Fraction of the run; less is as good as none in runs of some hundred steps."""
 
 CAUSE = Cause(
     name=cause_name(__name__),

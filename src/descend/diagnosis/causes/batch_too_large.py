@@ -18,7 +18,7 @@ In technical words:
         tokens ≈ E · (1 + B / B_noise),   B_noise = tr(Σ) / |G|²
 
     where E is what the smallest batches would need (McCandlish and others). Far above the
-    gradient noise scale B_noise (told in batches of the run), twice the batch costs twice the
+    gradient noise scale B_noise (in batches of the run), twice the batch costs twice the
     tokens and saves hardly a step.
 
 How it shows:

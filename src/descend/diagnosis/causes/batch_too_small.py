@@ -10,7 +10,7 @@ An analogy:
 
 In technical words:
     With the gradient G of all text and the covariance Σ of those of single tokens, the gradient
-    noise scale (told in batches of the run) is
+    noise scale (in batches of the run) is
 
         B_noise = tr(Σ) / |G|²
 
@@ -27,7 +27,7 @@ How it shows:
 
 Not to be confused:
     A rate that is too high gives the same picture, and a lower rate or a falling one is the
-    cheaper cure. At equal tokens a smaller batch is often better, since it makes more steps:
+    cheaper fix. At equal tokens a smaller batch is often better, since it makes more steps:
     the textbook is wrong as often as right.
 
 More and less:

@@ -8,7 +8,7 @@ An analogy:
     line above, and the line is out of sight.
 
 In technical words:
-    The loss of the token at place t of a window, over held-out text:
+    The loss of the token at place t of a window, over validation text:
 
         loss(t) = −mean ln p(xₜ | x₁ … xₜ₋₁)
 
@@ -42,7 +42,7 @@ Typical values:
 
 Proof:
     Four times the context and a quarter of the batch, so that a step has as many tokens, judged
-    on the same held-out tokens. Then sixteen times, while that ends lower still.
+    on the same validation tokens. Then sixteen times, while that ends lower still.
 
 What to try:
     The longer context: four times `seq_len` (and `max_seq_len`), a quarter of `batch_size`. A

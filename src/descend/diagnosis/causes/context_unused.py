@@ -12,10 +12,10 @@ In technical words:
 
         context gain = loss(1) − mean of loss(t) over t > T/2
 
-    and the context needed is the share of T after which the loss falls no further (by 1 % and two
-    standard errors). A model that looks at the last token only stands on the bigram rung of the
-    loss ladder, −mean ln p(xₜ | xₜ₋₁). Such rungs are nearly stationary: the gradient is almost
-    nothing there, and training may rest on one for long.
+    and the context needed is the fraction of T after which the loss falls no further (by 1 % and
+    two standard errors). A model that looks at the last token only stands on the bigram baseline,
+    −mean ln p(xₜ | xₜ₋₁). Such plateaus are nearly stationary: the gradient is almost nothing
+    there, and training may rest on one for long.
 
 How it shows:
     The loss does not fall with the number of tokens read, or no further after the first quarter
@@ -96,7 +96,7 @@ def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
 
 
 NEEDED = 0.25
-"""Share of the context; a quarter of it is what is tried."""
+"""Fraction of the context; a quarter of it is what is tried."""
 USED = 0.2
 """Nats from which the context is clearly used; first guess."""
 

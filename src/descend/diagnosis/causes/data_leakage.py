@@ -1,4 +1,4 @@
-"""Held-out text stands in the training text.
+"""Validation text stands in the training text.
 
 What it is:
     Passages that should judge the model were trained on; its score says how well it remembers.
@@ -8,49 +8,48 @@ An analogy:
     knows what the pupils can do.
 
 In technical words:
-    A held-out token is covered if it lies in a run of n tokens that is in the training text too;
+    A validation token is covered if it lies in a run of n tokens that is in the training text too;
     n is 32, and longer where so short a run comes up by chance or is under 160 bytes:
 
-        overlap = covered held-out tokens / all held-out tokens
-        clean rise = loss(tokens not covered) − loss(all held-out tokens)
+        overlap = covered validation tokens / all validation tokens
+        clean rise = loss(tokens not covered) − loss(all validation tokens)
 
     The loss on honest text is higher by the clean rise. Copies that stand all over the text
-    explain as much of it as their share, r, so what is told is
+    explain as much of it as their share, r, so what is reported is
 
         max(clean rise, overlap · 1 nat) · (1 − r)
 
     A passage of some 48 words is nearly a copy if 40 % of its runs of four words stand in one
-    place of training, in their order. The near overlap is the share of such passages, at the
+    place of training, in their order. The near overlap is the fraction of such passages, at the
     least, beyond what the training text has of itself and beyond the overlap; where it is 0.05
-    or more, told is
-
-        max(clean rise, (overlap · (1 − r) + near overlap) · 1 nat)
+    or
+more, the value is max(clean rise, (overlap · (1 − r) + near overlap) · 1 nat)
 
 How it shows:
-    Passages of the held-out text stand in training, word for word or with small changes; on the
+    Passages of the validation text stand in training, word for word or with small changes; on the
     rest the loss is much higher.
 
 Not to be confused:
     Common phrases and licence headers overlap in honest splits as well, by a few percent.
 
 More and less:
-    The more overlap, the more the held-out loss flatters, and the more so the larger the model
+    The more overlap, the more the validation loss flatters, and the more so the larger the model
     and the more passes it made. It also hides overfitting: the best epoch is chosen by what is
     remembered. Removing too much, such as every stock phrase, makes the text less like itself.
 
 Typical values:
     {expected}
 
-    From 0.05 on it is told as a leak. These are first guesses. A real run
+    From 0.05 on it is reported as a leak. These are first guesses. A real run
     (benchmarks/results/ranges/): exact contamination fraction 0 in `fast_tinyshakespeare.json`. Lee
     and others found that it touches over 4 % of the held-out part of standard datasets.
 
 Proof:
-    The same model judged on the held-out tokens that do not stand in training.
+    The same model judged on the validation tokens that do not stand in training.
 
 What to try:
     Remove the copies (`descend corpus add FROM TO --deduplicate near`) and train again. Expect
-    the held-out loss to rise: to what it should have been.
+    the validation loss to rise: to what it should have been.
 
 When it is not this:
     The loss without the copied passages is the same.
@@ -73,15 +72,15 @@ def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChang
 
 
 MIN_OVERLAP_FRACTION = 0.05
-"""Share of held-out tokens that stand in training, from which it is a leak: honest splits of the
-embedded corpora and of four books show under 2 %. First guess."""
+"""Fraction of validation tokens that stand in training, from which it is a leak: honest splits of
+the embedded corpora and of four books show under 2 %. First guess."""
 MEMORIZATION_NATS = 1.0
-"""Nats that a token known by heart costs less, where no token is left to compare with. First
+"""Nats that a token memorized costs less, where no token is left to compare with. First
 guess."""
 
 
 def measured(measurements: Measurements) -> float:
-    """What the loss would be higher on held-out text that is not in training.
+    """What the loss would be higher on validation text that is not in training.
 
     Copies that stand all over the text explain as much of it as their share.
     """

@@ -1,4 +1,4 @@
-"""The held-out text is of another kind.
+"""The validation text is of another kind.
 
 What it is:
     The model is judged on text unlike what it was trained on, such as another language, author
@@ -15,21 +15,21 @@ In technical words:
 
     H(q) is the uncertainty of that text itself, the divergence KL the price of having learned
     another. descend measures it without a model, by counting pairs of tokens, on the second half
-    of a stretch of text:
+    of a segment of text:
 
         foreign = loss(by the training text) − loss(by its own first half)
-        shift   = foreign(held-out) − largest foreign(stretch of the training text)
+        shift   = foreign(held-out) − largest foreign(segment of the training text)
 
-    The same is counted in bytes, and the smaller of the two is told: pieces of a vocabulary that
-    is too large occur so seldom that any text looks foreign in them.
+    The same is counted in bytes, and the smaller of the two is reported: pieces of a vocabulary
+    that is too large occur so seldom that any text looks foreign in them.
 
 How it shows:
-    A counting model foretells the held-out text far better from a piece of that text than from all
-    of the training text, which is not so of any stretch of the training text itself; the gap
-    between known and held-out text is there from the start.
+    A counting model foretells the validation text far better from a piece of that text than from
+    all of the training text, which is not so of any segment of the training text itself; the gap
+    between known and validation text is there from the start.
 
 Not to be confused:
-    Learning by heart opens the same gap, but later, and counting models do not show it.
+    Memorization opens the same gap, but later, and counting models do not show it.
 
 More and less:
     Text mixed before the split: an honest number for text like this, and none for other text.
@@ -45,8 +45,8 @@ Typical values:
     without a shift.
 
 Proof:
-    The same comparison for eight stretches of the training text as long, each left out of what
-    is counted: the held-out text must be more foreign than the most foreign of them.
+    The same comparison for eight segments of the training text as long, each left out of what
+    is counted: the validation text must be more foreign than the most foreign of them.
 
 What to try:
     Mix the text before it is split (many documents instead of one), or train on text of the kind
@@ -54,7 +54,7 @@ What to try:
     other documents.
 
 When it is not this:
-    Some stretch of the training text is about as foreign to the rest of it.
+    Some segment of the training text is about as foreign to the rest of it.
 
 Further reading:
     Quiñonero-Candela et al. (2009), "Dataset Shift in Machine Learning". Gururangan et al.
@@ -74,18 +74,18 @@ def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChang
 
 
 MIN_SHIFT_NATS = 0.3
-"""Nats by which the held-out text is more foreign than any stretch of the training text. Origin:
+"""Nats by which the validation text is more foreign than any segment of the training text. Origin:
 0.53 to 3.8 in ten planted shifts, 0.17 at most where there is none
 (benchmarks/results/diagnosis/shifts.jsonl)."""
 
 
 MAX_COPIES = 0.15
-"""Share of the training text that is copies, from which nothing is said: a stretch set aside is
+"""Fraction of the training text that is copies, from which nothing is said: a segment set aside is
 easy then, since it stands elsewhere too."""
 
 
 def measured(measurements: Measurements) -> float:
-    """How much more foreign the held-out text is than what differs within the training text."""
+    """How much more foreign the validation text is than what differs within the training text."""
     shift_nats = measurement_value(measurements, "distribution_shift_nats")
     return (
         shift_nats

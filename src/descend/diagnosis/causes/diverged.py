@@ -22,7 +22,7 @@ In technical words:
         loss > m + max(7 σ, (ln V − m) / 2, 1 nat)
 
 How it shows:
-    The records hold rescues or end with `diverged`, with the first bad step and place; before it
+    The records hold rollbacks or end with `diverged`, with the first bad step and place; before it
     the gradient norm rises by orders of magnitude, or clipping works at every step.
 
 Not to be confused:
@@ -44,7 +44,7 @@ Typical values:
 Proof:
     The run again from the start with one thing changed at a time: a third of the rate, clipping
     at 1, warmup; then, where more than one of them is off, all as they are by default. The mildest
-    that comes past the bad step with about the lowest loss is the remedy; what time is left goes
+    that comes past the bad step with about the lowest loss is the treatment; what time is left goes
     into what more there is to gain on top of it, since to stay finite is not yet to learn.
 
 What to try:
@@ -53,7 +53,7 @@ What to try:
     `divergence_rollback` on a run goes back by itself.
 
 When it is not this:
-    The records hold no rescue and say that training ended otherwise.
+    The records hold no rollback and say that training ended otherwise.
 
 Further reading:
     Huang et al. (2025), "SPAM: Spike-Aware Adam with Momentum Reset for Stable LLM Training".

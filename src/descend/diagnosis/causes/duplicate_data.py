@@ -18,17 +18,17 @@ In technical words:
 
         P / (1 − r)
 
-    on average: what is copied most often is seen most often, and known by heart first.
+    on average: what is copied most often is seen most often, and memorized first.
 
 How it shows:
-    A good share of all runs of 32 tokens stood in the text before; learning by heart sets in
+    A good fraction of all runs of 32 tokens stood in the text before; memorization sets in
     after fewer passes than planned.
 
 Not to be confused:
     Poems, logs and source code repeat themselves by nature, by some percent.
 
 More and less:
-    More copies: a lower training loss, a higher held-out loss, and copied passages in what the
+    More copies: a lower training loss, a higher validation loss, and copied passages in what the
     model writes. Removing near copies as well as exact ones takes more of it away, and with it
     some text that was merely alike. A good text is sometimes repeated on purpose, up to about
     four times.
@@ -42,7 +42,7 @@ Typical values:
     repeating a thousandth of the text a hundred times.
 
 Proof:
-    Counted, not tried: the share of the text that is copies. How much text matters here, the
+    Counted, not tried: the fraction of the text that is copies. How much text matters here, the
     trial with half of it says.
 
 What to try:
@@ -69,7 +69,7 @@ def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChang
 
 
 MIN_DUPLICATE_FRACTION = 0.15
-"""Share of the text that is copies, from which it is worth a word; first guess."""
+"""Fraction of the text that is copies, from which it is worth a word; first guess."""
 BY_COPIES = 2.0
 """Nats that the loss is off for a text of copies only; first guess: the trial with half the text
 says more."""

@@ -22,7 +22,7 @@ In technical words:
 
 How it shows:
     The loss levels off well above what counting or a larger model reaches, on training text as
-    on held-out text: there is no gap between the two.
+    on validation text: there is no gap between the two.
 
 Not to be confused:
     A low rate ends high as well. And a larger model helps nearly every run a little: it also
@@ -30,7 +30,7 @@ Not to be confused:
 
 More and less:
     Wider or deeper: a lower loss for the same text; but each step takes longer, memory grows, and
-    little text is sooner known by heart. Smaller: quick steps, the better choice where time is
+    little text is sooner memorized. Smaller: quick steps, the better choice where time is
     short.
 
 Typical values:
@@ -43,7 +43,7 @@ Typical values:
 
 Proof:
     The same run at two, four, eight and sixteen times the width, equal tokens, each while it ends
-    lower. The gain at equal time is told beside it: the control's own curve says what the extra
+    lower. The gain at equal time is reported beside it: the control's own curve says what the extra
     seconds would have brought it.
 
 What to try:
@@ -51,7 +51,7 @@ What to try:
     Look for the rate again, since a wider model usually wants a lower one.
 
 When it is not this:
-    Twice the width ends no lower, or the training loss is far below the held-out loss already.
+    Twice the width ends no lower, or the training loss is far below the validation loss already.
 
 Further reading:
     Kaplan et al. (2020), "Scaling Laws for Neural Language Models". Hoffmann et al. (2022),
@@ -65,7 +65,7 @@ from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause
 from descend.metrics.measurement import Measurements, measurement_value
 
 NO_GAP = 0.15
-"""Nats between seen and held-out text up to which nothing is known by heart; first guess."""
+"""Nats between seen and validation text up to which nothing is memorized; first guess."""
 MUCH_TEXT = 20.0
 """Training tokens for each parameter from which size is the usual limit (Hoffmann et al. 2022)."""
 FACTORS = (2, 4, 8, 16)
@@ -90,7 +90,7 @@ def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChang
 
 
 def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
-    """A model that knows its training text by heart is large enough."""
+    """A model that has memorized its training text is large enough."""
     gap, train_loss = (
         measurement_value(measurements, "generalization_gap_nats"),
         measurement_value(measurements, "trained_text_loss", 1.0),
@@ -104,7 +104,7 @@ def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
 
 
 MEMORIZED_GAP_RATIO = 0.5
-"""Gap over training loss from which more room would only hold more by heart; first guess."""
+"""Gap over training loss from which more room would only memorize more; first guess."""
 
 WORSE = 0.3
 """Nats above what counting reaches; first guess. A model 8 wide read 0.96 on 200 kB

@@ -79,8 +79,8 @@ TELLING = 0.02
 noise, random words and words in random order of 100 kB; 0.064 and more on four books, program text
 and made-up languages of that length (tests/metrics/test_order_information.py)."""
 NEAR = 0.03
-"""Distance from the loss of who knows frequencies alone, as a share of it: what is left to gain is
-worth no cost."""
+"""Distance from the loss of who knows frequencies alone, as a fraction of it: what is left to gain
+is worth no cost."""
 COUNTED_GAP = 0.05
 """Nats above the best that counting reaches, where words are spelled in several tokens and a small
 model is still learning the last of them; first guess."""

@@ -1,7 +1,7 @@
 """It is held back by too much regularisation.
 
 What it is:
-    Dropout, weight decay or label smoothing, meant against learning by heart, keep the model
+    Dropout, weight decay or label smoothing, meant against memorization, keep the model
     from learning at all.
 
 An analogy:
@@ -28,7 +28,7 @@ In technical words:
 
 How it shows:
     With dropout on, the training loss is far above that of the same text in evaluation mode;
-    there is no gap between known and held-out text.
+    there is no gap between known and validation text.
 
 Not to be confused:
     A model that is too small shows no gap either. With dropout on, a training loss above the
@@ -73,8 +73,8 @@ from descend.metrics.measurement import Measurements
 DEAR = 0.15
 """Nats that dropout costs in training mode; first guess."""
 MUCH_DROPOUT = 0.25
-"""Share of the units; 0.1 to 0.2 is usual. Of 0.7 on 200 kB the training loss told nothing: it was
-lower than that of the whole network, which had learned as little."""
+"""Fraction of the units; 0.1 to 0.2 is usual. Of 0.7 on 200 kB the training loss said nothing: it
+was lower than that of the whole network, which had learned as little."""
 LITTLE_DECAY = 0.1
 """AdamW's and Muon's usual value; not counted as much."""
 

@@ -1,4 +1,4 @@
-"""There is too little text: the model learns it by heart.
+"""There is too little text: the model memorizes it.
 
 What it is:
     The text is so short, for the model and the number of passes, that going over it again
@@ -11,7 +11,7 @@ An analogy:
 In technical words:
     What is memory and not skill is the generalisation gap, both parts in evaluation mode:
 
-        gap = loss(held-out text) − loss(training text)
+        gap = loss(validation text) − loss(training text)
 
     A further pass is worth less than fresh text. P passes over U tokens count like
 
@@ -21,18 +21,18 @@ In technical words:
     (benchmarks/results/plan/fit.txt: 4.3).
 
 How it shows:
-    Training loss far below held-out loss, both in evaluation mode; the held-out loss reached
+    Training loss far below validation loss, both in evaluation mode; the validation loss reached
     its lowest and rose again.
 
 Not to be confused:
-    Held-out text of another kind shows the same gap without any learning by heart; dropout
+    Validation text of another kind shows the same gap without any memorization; dropout
     makes the training loss look high and hides the gap until both are measured in evaluation
     mode.
 
 More and less:
-    More text: a smaller gap and a lower held-out loss, for as much more training. More passes, a
+    More text: a smaller gap and a lower validation loss, for as much more training. More passes, a
     wider model or less dropout over the same text: a lower training loss, and from some pass on a
-    higher held-out loss.
+    higher validation loss.
 
 Typical values:
     {expected}
@@ -73,11 +73,11 @@ from descend.metrics.measurement import Measurements, measurement_value
 from descend.runs.events import OVERFITTING_RISE
 
 GAP = 0.3
-"""Nats between seen and held-out text; first guess."""
+"""Nats between seen and validation text; first guess."""
 MANY_EPOCHS = 4.0
 """Passes up to which repeated text is about as good as fresh (Muennighoff et al. 2023)."""
 FEW_TOKENS = 20_000.0
-"""Tokens of text that even the smallest network here knows by heart; first guess."""
+"""Tokens of text that even the smallest network here memorizes; first guess."""
 MIN_TOKENS = 1_000.0
 """Tokens of text under which nothing else is to blame: fewer than four uses of each of the smallest
 vocabulary there is (257), so that most of what is to be predicted was hardly ever seen; first
@@ -136,7 +136,7 @@ def adding_over_halving(num_epochs: float) -> float:
 
 
 def max_inverse_effect_nats(measurements: Measurements) -> float | None:
-    """Nats that more text can gain at most: a share of what text it trained on is easier, and of
+    """Nats that more text can gain at most: a fraction of what text it trained on is easier, and of
     what was lost past the best epoch. What is known no better than new text lacks none of it,
     whatever half of it would cost: there may be a cliff just below what there is."""
     gap = measurements.get("generalization_gap_nats")
@@ -147,8 +147,8 @@ def max_inverse_effect_nats(measurements: Measurements) -> float | None:
 
 
 def min_inverse_effect_nats(num_epochs: float, measurements: Measurements) -> float:
-    """Nats that more text gains at least where the held-out loss rose much past the best epoch, 0
-    where it did not: half of so little text is known by heart as well, and costs little."""
+    """Nats that more text gains at least where the validation loss rose much past the best epoch, 0
+    where it did not: half of so little text is memorized as well, and costs little."""
     rise = measurement_value(measurements, "validation_loss_increase_after_best")
     if rise < TURNED * measurement_value(measurements, "measured_validation_loss", math.inf):
         return 0.0
@@ -157,25 +157,26 @@ def min_inverse_effect_nats(num_epochs: float, measurements: Measurements) -> fl
 
 
 TURNED, OF_THE_GAP_A_DOUBLING = 0.03, 0.05
-"""Share of the loss that a large rise has at least, and what each doubling of the text gains of the
-gap. Origin: of the same 198 runs eleven turned so far, and of none is this more than what more text
-gained (0.61 of it in the median, 0.23 to 0.95; half the text says 0.45)."""
+"""Fraction of the loss that a large rise has at least, and what each doubling of the text gains of
+the gap. Origin: of the same 198 runs eleven turned so far, and of none is this more than what more
+text gained (0.61 of it in the median, 0.23 to 0.95; half the text says 0.45)."""
 OF_THE_GAP, OF_THE_RISE = 0.15, 0.5
-"""Origin: of 198 tiny runs with half and with more of their text, whether more gains 3 % is told as
-often of real text with this bound as without, and nearly four times as often of tales
+"""Origin: of 198 tiny runs with half and with more of their text, whether more gains 3 % is
+reported as often of real text with this bound as without, and nearly four times as often of stories
 (benchmarks/results/diagnosis/more_text.jsonl)."""
 
 
 def min_run_fraction(num_epochs: float) -> float:
-    """Share of a run of so many passes from which half the text costs `MIN_COST_FRACTION` of what
-    it does in all of it: in less than a pass over half the text none of it comes twice."""
+    """Fraction of a run of so many passes from which half the text costs `MIN_COST_FRACTION` of
+    what it does in all of it: in less than a pass over half the text none of it comes twice."""
     fractions = [n / 100 for n in range(1, 101)]
     whole = MIN_COST_FRACTION * _cost_of_halving(num_epochs)
     return next(s for s in fractions if _cost_of_halving(s * num_epochs) >= whole)
 
 
 MIN_COST_FRACTION = 0.5
-"""First guess: what is left of the cost in a shorter trial, to be told from chance at all."""
+"""First guess: what is left of the cost in a shorter trial, to be distinguished from chance at
+all."""
 
 
 def _log_effective_epochs(num_epochs: float) -> float:
@@ -194,14 +195,14 @@ def _cost_of_halving(num_epochs: float) -> float:
 
 
 MAX_MORE = 8.0
-"""Times the text that may be asked for."""
+"""Times the text that may be requested."""
 MAX_EFFECTIVE_REPETITIONS = 6.8
 """R: passes that repeated text is worth at most. Origin: an early fit to trials of small
 networks; the last one gives 4.3 (benchmarks/results/plan/fit.txt). Large ones: 15 in the paper."""
 
 
 def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
-    """Text that is read at most once cannot be known by heart."""
+    """Text that is read at most once cannot be memorized."""
     gap = measurement_value(measurements, "generalization_gap_nats", 1.0)
     if (config.epoch or 1) == 1 and gap < GAP / 2 and not hardly_any(measurements):
         return f"the validation text is only {gap:.2f} nats harder than the training text"

@@ -17,7 +17,7 @@ In technical words:
     lengths may be compared only if each has its own full schedule.
 
 How it shows:
-    The held-out loss falls in the last epoch as it did before, on known text and on held-out
+    The validation loss falls in the last epoch as it did before, on known text and on validation
     text alike.
 
 Not to be confused:
@@ -25,7 +25,7 @@ Not to be confused:
     rate that fell to zero flattens any curve: flat is not finished.
 
 More and less:
-    Longer: a lower loss at a price that doubles for each gain, until the text is known by heart
+    Longer: a lower loss at a price that doubles for each gain, until the text is memorized
     (`too_little_data`). Shorter: more tries in the same time, which is worth more while the rate
     and the size are not settled.
 
@@ -49,7 +49,7 @@ What to try:
     with an interval.
 
 When it is not this:
-    The held-out loss had risen after its best epoch, or known text is far easier than held-out
+    The validation loss had risen after its best epoch, or known text is far easier than validation
     text already, or twice the steps end no lower.
 
 Further reading:
@@ -70,8 +70,8 @@ STILL_FALLING = 0.03
 TIMES = {2: "twice", 4: "four times", 8: "eight times"}
 """Lengths to try: the next where the one before was worth its time, which doubles with each."""
 WHOLE = 0.7
-"""Share of the run from which a trial tells of more than twice its steps: a short one is steep, and
-would ask for eight times whatever run it is cut from."""
+"""Fraction of the run from which a trial tells of more than twice its steps: a short one is steep,
+and would ask for eight times whatever run it is cut from."""
 
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:

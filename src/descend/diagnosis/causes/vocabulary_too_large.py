@@ -14,11 +14,11 @@ In technical words:
         uses(r) ≈ N / (r · ln V)
 
     so that those beyond rank N / (20 · ln V) have fewer than 20 uses. The tables hold V · D
-    numbers, twice that where input and output have one each: their share of all is the embedding
+    numbers, twice that where input and output have one each: their fraction of all is the embedding
     share.
 
 How it shows:
-    A large share of the vocabulary has fewer than twenty uses; embeddings hold most of the
+    A large fraction of the vocabulary has fewer than twenty uses; embeddings hold most of the
     parameters; most of the loss falls on rare tokens.
 
 Not to be confused:
@@ -33,14 +33,14 @@ More and less:
 Typical values:
     {expected}
 
-    First guesses, but for the share of the loss, which three runs on one text stand behind: it
+    First guesses, but for the fraction of the loss, which three runs on one text stand behind: it
     was 0.01 at 512 tokens, 0.39 at 2,048, as good in bits per byte, and 0.72 at 6,221, which was
     much worse; rare vocabulary read 0.38, 0.84 and 0.97
     (benchmarks/results/ranges/rare_tokens.json).
 
 Proof:
     A quarter of the vocabulary over the same bytes of text, compared in bits per byte on the
-    same held-out text.
+    same validation text.
 
 What to try:
     The smaller vocabulary: a quarter of `vocab_size`, or leave it open: it is then chosen by the
@@ -61,11 +61,11 @@ from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause
 from descend.metrics.measurement import Measurements
 
 MANY_RARE = 0.3
-"""Share of the vocabulary with under 20 uses; first guess."""
+"""Fraction of the vocabulary with under 20 uses; first guess."""
 MOSTLY_RARE = 0.5
-"""Share of the held-out loss on tokens used under 20 times. Origin: benchmarks/results/ranges/
+"""Fraction of the validation loss on tokens used under 20 times. Origin: benchmarks/results/ranges/
 rare_tokens.json: 0.01 at 512 tokens and 0.39 at 2,048, as good in bits per byte; 0.72 at 6,221,
-which was 0.8 worse, while the share of the vocabulary that is rare reads 0.38 at 512 already."""
+which was 0.8 worse, while the fraction of the vocabulary that is rare reads 0.38 at 512 already."""
 MOSTLY_TABLES = 0.5
 FACTORS = (4, 16)
 MIN_VOCAB_SIZE = 257

@@ -41,7 +41,7 @@ Typical values:
 
 Proof:
     Four times the vocabulary over the same bytes of text, compared in bits per byte on the same
-    held-out text.
+    validation text.
 
 What to try:
     The larger vocabulary: four times `vocab_size`; instead of `char` or `byte`,

@@ -76,9 +76,9 @@ class Attribution(msgspec.Struct, frozen=True, kw_only=True):
     """Orders followed for each seed; 0 when exact."""
     train_fraction: float
     evaluation_tokens: int
-    """Held-out text judged on, counted at four bytes a token."""
+    """Validation text judged on, counted at four bytes a token."""
     base: dict[str, Any]
-    """The configuration of A, as asked."""
+    """The requested configuration of A."""
     total_difference: Estimate
     total_accuracy: Estimate
     total_seconds: Estimate

@@ -3,7 +3,7 @@
 Every set of changes is a configuration that can be trained; what a change brings depends on which
 others are made already. Its share is what it brings, averaged over all orders of making them: the
 Shapley value (`trials/shapley.py`). Few changes are tried in all their sets, more along a number
-of random orders. Runs of one seed share initial weights, data order and held-out text.
+of random orders. Runs of one seed share initial weights, data order and validation text.
 
 Each change has its own interval of 95 %. Of seven changes that all do nothing, three tables in ten
 would hold an interval without zero, so what is said in words goes by p-values corrected for
@@ -89,7 +89,7 @@ class AttributionDesign:
             config, train_fraction=self.train_fraction, evaluation_tokens=self.evaluation_tokens
         )
 
-    def arms(self) -> list[TrialSpec]:
+    def specs(self) -> list[TrialSpec]:
         """All that must be run, in the order of `needed`."""
         return [self.make_spec(*one) for one in self.required_runs()]
 
@@ -133,14 +133,14 @@ def run_attribution_trials(
 ) -> Attribution:
     """Carry the runs of `plan` out and share the difference among its changes."""
     needed = plan.required_runs()
-    results = run_trials(plan.arms(), workers=workers, on_progress=on_progress)
+    results = run_trials(plan.specs(), workers=workers, on_progress=on_progress)
     return compute_attribution(plan, dict(zip(needed, results, strict=True)))
 
 
 def compute_attribution(
     plan: AttributionDesign, results: dict[tuple[int, Coalition], TrialResult]
 ) -> Attribution:
-    """The attribution that follows from these outcomes."""
+    """The attribution that follows from these results."""
     in_bits = len({result.vocab_size for result in results.values()}) > 1
 
     def loss(result: TrialResult) -> float:

@@ -1,4 +1,4 @@
-"""The contestants of a comparison: named configurations, and a grid of varied keys over each."""
+"""The arms of a comparison: named configurations, and a grid of varied keys over each."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class ArmResult(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     config: dict[str, Any]
-    """As asked; the seed is that of the first run."""
+    """As requested; the seed is that of the first run."""
     steps: int
     tokens: int
     """Trained on, repeats counted."""
@@ -48,7 +48,7 @@ class ArmResult(msgspec.Struct, frozen=True, kw_only=True):
     p: float | None
     """That there is no difference; corrected by Holm for the number of arms."""
     verdict: str
-    """`first`, `better`, `worse` or `not told apart`."""
+    """`first`, `better`, `worse` or `not significant`."""
     seeds: list[SeedResult]
 
 

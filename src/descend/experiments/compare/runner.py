@@ -38,13 +38,13 @@ class ComparisonPlan:
     budget_unit: BudgetUnit
     budget: float | None
     seeds: list[int]
-    arms: list[list[TrialSpec]]
-    """Of each contestant, one a seed."""
+    specs: list[list[TrialSpec]]
+    """Of each arm, one a seed."""
 
     @property
-    def all_arms(self) -> list[TrialSpec]:
+    def all_specs(self) -> list[TrialSpec]:
         """The runs, seed by seed: a series that is stopped has whole pairs."""
-        return [arms[n] for n in range(len(self.seeds)) for arms in self.arms]
+        return [of_arm[n] for n in range(len(self.seeds)) for of_arm in self.specs]
 
 
 def plan_comparison(
@@ -79,8 +79,8 @@ def plan_comparison(
         points=points,
         evaluation_tokens=evaluation_tokens,
     )
-    arms = [[each(c, seed) for seed in numbers] for c in comparison_arms]
-    return ComparisonPlan(comparison_arms, budget_unit, budget, numbers, arms)
+    specs = [[each(c, seed) for seed in numbers] for c in comparison_arms]
+    return ComparisonPlan(comparison_arms, budget_unit, budget, numbers, specs)
 
 
 def check_budget(budget: float | None, budget_unit: str) -> None:
@@ -105,9 +105,9 @@ def run_comparison_trials(
     on_progress: TrialCallback = ignore_progress,
 ) -> Comparison:
     """Carry the runs of `plan` out and set each arm against the first."""
-    results = run_trials(plan.all_arms, workers=workers, on_progress=on_progress)
-    by_key = dict(zip((spec.key for spec in plan.all_arms), results, strict=True))
-    table = [[by_key[spec.key] for spec in arms] for arms in plan.arms]
+    results = run_trials(plan.all_specs, workers=workers, on_progress=on_progress)
+    by_key = dict(zip((spec.key for spec in plan.all_specs), results, strict=True))
+    table = [[by_key[spec.key] for spec in of_arm] for of_arm in plan.specs]
     in_bits = len({o.vocab_size for row in table for o in row}) > 1
     losses = [[o.bits_per_byte if in_bits else o.validation_loss for o in row] for row in table]
     differences = [[x - y for x, y in zip(row, losses[0], strict=True)] for row in losses]
@@ -136,8 +136,8 @@ def run_comparison_trials(
 
 def _budget_of(arm: ComparisonArm, budget_unit: BudgetUnit) -> float:
     """What the first arm needs for its own epochs."""
+    from descend.trials.cost_estimate import measure_step_time
     from descend.trials.prepared_trial import prepare_trial
-    from descend.trials.timing.cost_estimate import measure_step_time
 
     spec = make_trial_spec(arm.config)
     ready = prepare_trial(spec)
@@ -168,7 +168,7 @@ def make_arm_spec(
     if budget_unit == "tokens":
         per_step = config.batch_size * config.seq_len
     if budget_unit == "seconds":
-        from descend.trials.timing.cost_estimate import measure_step_time
+        from descend.trials.cost_estimate import measure_step_time
 
         speed = measure_step_time(make_trial_spec(arm.config))
         per_step = config.batch_size * config.seq_len * speed.per_token + speed.per_update
@@ -240,8 +240,8 @@ def nats_per_unit(first: Sequence[TrialResult], in_bits: bool) -> float:
 def _verdict(difference: Interval, p: float, of: float) -> str:
     """`difference` and `of` in nats per token."""
     if p >= ALPHA:
-        return "not told apart"
+        return "not significant"
     loss_reduction = Interval(-difference.value, -difference.high, -difference.low)
     if is_significant(loss_reduction, of):
         return "better"
-    return "worse" if is_significant(difference, of) else "not told apart"
+    return "worse" if is_significant(difference, of) else "not significant"

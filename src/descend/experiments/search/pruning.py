@@ -28,7 +28,7 @@ MIN_PRUNE_PROGRESS = FULL_BUDGET * 3 // 10
 """Judgments in the first third, of which the warmup is a part, say little."""
 
 PRUNE_MARGIN = 0.02
-"""Share of the loss by which it must be behind at the end: more than the seed decides."""
+"""Fraction of the loss by which it must be behind at the end: more than the seed decides."""
 
 
 class MaxGainPruner(BasePruner):

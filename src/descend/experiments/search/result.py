@@ -1,4 +1,4 @@
-"""What a search is asked and what it found: plain records, as they are written, read and shown."""
+"""The request and the result of a search: plain records, as they are written, read and shown."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class SearchTrial(msgspec.Struct, frozen=True, kw_only=True):
     values: dict[str, Any]
     """Of the keys that were searched."""
     state: Literal["finished", "stopped", "failed"]
-    """`stopped`: hopeless beside the others; `failed`: could not be trained."""
+    """`stopped`: unpromising beside the others; `failed`: could not be trained."""
     bits_per_byte: float | None
     validation_loss: float | None
     accuracy: float | None
@@ -58,11 +58,11 @@ class SearchTrial(msgspec.Struct, frozen=True, kw_only=True):
     failure_reason: str | None
     """It failed."""
     evaluations: list[tuple[float, float]]
-    """Share of its budget, and bits per byte of held-out text."""
+    """Fraction of its budget, and bits per byte of validation text."""
 
 
 class KeyImportance(msgspec.Struct, frozen=True):
-    """How much a key decided about being among the best, as a share of all keys."""
+    """How much a key decided about being among the best, as a fraction of all keys."""
 
     key: str
     fraction: float
@@ -76,7 +76,7 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
     budget: float | None
     """Seconds, tokens or steps that each trial had; None when each had its own epochs."""
     minutes: float
-    """Asked for."""
+    """Requested."""
     minutes_used: float
     """By the trials; the confirmation comes on top."""
     space: list[Param]

@@ -36,9 +36,8 @@ from descend.experiments.search.search_plan import SearchBudget, SearchPlan
 from descend.experiments.search.space import Param, complete_config
 from descend.planner.plan import MIN_STEPS
 from descend.runs.run_folder import ensure_writable
-from descend.trials.executor import TrialCallback as ToldOfRun
+from descend.trials.executor import TrialCallback, workers_for_devices
 from descend.trials.executor import ignore_progress as silent_of_runs
-from descend.trials.executor import workers_for_devices
 from descend.trials.trial_spec import TrialSpec, make_trial_spec
 from descend.units import format_duration
 
@@ -89,12 +88,12 @@ def _folder_of(question: SearchKey) -> Path:
 
 def _costed(plan: SearchPlan, begun: bool) -> SearchPlan:
     """`plan` with a budget, and with what a run of the base costs."""
-    from descend.trials.prepared_trial import prepare_trial
-    from descend.trials.timing.cost_estimate import (
+    from descend.trials.cost_estimate import (
         evaluation_seconds,
         measure_step_time,
         training_seconds,
     )
+    from descend.trials.prepared_trial import prepare_trial
 
     spec = make_trial_spec(plan.base, evaluation_tokens=plan.terms.evaluation_tokens)
     ready, speed = prepare_trial(spec), measure_step_time(spec)
@@ -151,19 +150,19 @@ def _budget(match: BudgetUnit, seconds: float, per_step: float, config: RunConfi
     return float(round(seconds / per_step * _of_a_step(match, config)))
 
 
-def nobody(arms: list[TrialSpec]) -> AbstractContextManager[ToldOfRun]:
+def show_nothing(specs: list[TrialSpec]) -> AbstractContextManager[TrialCallback]:
     """The confirmation is not watched."""
     return nullcontext(silent_of_runs)
 
 
 def run_search_trials(
     plan: SearchPlan, *, command: str = "", on_progress: SearchCallback = ignore_progress,
-    confirming: Callable[[list[TrialSpec]], AbstractContextManager[ToldOfRun]] = nobody,
+    confirming: Callable[[list[TrialSpec]], AbstractContextManager[TrialCallback]] = show_nothing,
 ) -> SearchResult:  # fmt: skip
     """Carry `plan` out: the trials that time allows, then the confirmation.
 
     `on_progress` hears of each trial; `confirming` is given the runs of the confirmation, and gives
-    who is told of them while they are made. `UserError` if no trial came to its end.
+    the callback for them. `UserError` if no trial came to its end.
     """
     study, used = run_search_loop(plan, on_progress)
     tried = studies.finished_trials(study, plan.space)
@@ -181,7 +180,7 @@ def run_search_trials(
     confirmation = None
     if best.values != own:
         runs = _confirmation(plan, config)
-        with confirming(runs.all_arms) as on_trial_progress:
+        with confirming(runs.all_specs) as on_trial_progress:
             confirmation = run_comparison_trials(
                 runs, workers=plan.workers, on_progress=on_trial_progress
             )

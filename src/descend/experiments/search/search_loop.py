@@ -1,4 +1,4 @@
-"""A search under way: which trial is next, which is hopeless, and when the time is over."""
+"""A search under way: which trial is next, which is unpromising, and when the time is over."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from descend.experiments.search.space import count_configs
 from descend.runs.lock import lock_run_folder
 from descend.trials.adaptive import run_adaptive_trials
 from descend.trials.cached_trial import load_cached_result
-from descend.trials.timing.cost_estimate import estimate_trial_seconds
+from descend.trials.cost_estimate import estimate_trial_seconds
 from descend.trials.trial_spec import EvalPoint, TrialResult, TrialSpec
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class TrialsRunning(msgspec.Struct, frozen=True, kw_only=True):
     best: float | None
     """Bits per byte."""
     remaining_seconds: float
-    """As in `Heard`."""
+    """As in `TrialProgress`."""
 
 
 SearchCallback = Callable[[TrialEnded | TrialsRunning], None]
@@ -93,7 +93,7 @@ class _Running(NamedTuple):
 
 
 class _SearchLoop:
-    """The state of it, told by `run_steered` of all that happens."""
+    """The state of it, updated by `run_steered`."""
 
     def __init__(self, plan: SearchPlan, report_progress: SearchCallback) -> None:
         self.plan, self.report_progress = plan, report_progress
@@ -101,7 +101,7 @@ class _SearchLoop:
         self.progress = studies.progress_of(self.study, plan.file)
         self.began = time.monotonic()
         self.running: dict[str, _Running] = {}
-        """By the key of the arm."""
+        """By the key of the trial."""
         self.fractions_done: dict[str, float] = {}
         """Of the steps of those that have said it."""
         self.stopped: set[str] = set()

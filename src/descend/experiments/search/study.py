@@ -1,5 +1,5 @@
-"""The study of a search: Optuna chooses what is tried next, ends what is hopeless, and keeps it all
-in one SQLite file, which other tools of Optuna read as well.
+"""The study of a search: Optuna chooses what is tried next, ends what is unpromising, and keeps it
+all in one SQLite file, which other tools of Optuna read as well.
 
 Sampler: the tree-structured Parzen estimator (Bergstra et al. 2011, NeurIPS), over all keys
 together. What is ended early is decided by `pruning`; Hyperband (Li et al. 2018) divides its
@@ -152,7 +152,7 @@ def record_result(
     reported_values = study.get_trials(deepcopy=False)[trial.number].intermediate_values
     for point in result.curve:
         budget_step = _budget_step(point, steps)
-        if budget_step not in reported_values:  # all of them, when the outcome came from the cache
+        if budget_step not in reported_values:  # all of them, when the result came from the cache
             trial.report(point.bits_per_byte, budget_step)
     field_names = ("bits_per_byte", "validation_loss", "accuracy", "seconds", "steps", "parameters",
             "diverged_step", "key")  # fmt: skip
@@ -172,7 +172,7 @@ def record_failure(study: Study, trial: Trial, failure_reason: str) -> None:
 
 
 def reuse_duplicate_result(study: Study, trial: Trial, space: list[Param]) -> bool:
-    """Whether the values of `trial` were tried already; it is then told what came of them."""
+    """Whether the values of `trial` were tried already; it is then given what came of them."""
     from optuna.trial import TrialState
 
     for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
@@ -190,7 +190,7 @@ def reuse_duplicate_result(study: Study, trial: Trial, space: list[Param]) -> bo
 
 
 def discard_trial(study: Study, trial: Trial) -> None:
-    """Leave `trial` as if it had not been asked for."""
+    """Leave `trial` as if it had not been requested."""
     from optuna.trial import TrialState
 
     study.tell(trial, state=TrialState.FAIL)

@@ -39,7 +39,7 @@ def _holds(cause: str, diagnosis: Diagnosis) -> str | None:
                 f"The diagnosis of this run found it ({finding.probability:.0%} sure)."
                 + (f" Evidence: {evidence}." if evidence else "")
                 + _tried(finding.trial)
-                + f" Remedy: {finding.advice.rstrip('.')}."
+                + f" Fix: {finding.advice.rstrip('.')}."
                 + (f" Try {keys}." if keys else "")
             )
     return None
@@ -50,7 +50,7 @@ def _ruled_out(cause: str, diagnosis: Diagnosis) -> str | None:
         if other.cause == cause:
             said = (
                 "found that mending it gains too, but less" if other.also_improves
-                else "leaves it undecided" if other.is_inconclusive
+                else "leaves it inconclusive" if other.is_inconclusive
                 else "did not try it" if other.is_untested
                 else "ruled it out"
             )  # fmt: skip

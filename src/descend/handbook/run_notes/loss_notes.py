@@ -1,4 +1,4 @@
-"""What a run says of what it learned: losses, accuracy, epochs, held-out text."""
+"""What a run says of what it learned: losses, accuracy, epochs, validation text."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def loss(run: RecordedRun) -> str:
 
 
 def describe_ngram_baselines(run: RecordedRun) -> str:
-    """Where the run stands between the rungs."""
+    """Where the run stands between the n-gram baselines."""
     return (
         f"{_format_baselines(run)} To lower the loss further,"
         f" {suggest_flags(run, *alternative_learning_rates(run), _more_epochs(run))}."
@@ -139,7 +139,7 @@ def epochs(run: RecordedRun) -> str:
 
 
 def explain_higher_train_loss(run: RecordedRun) -> str | None:
-    """Why the training loss stands above that on held-out text, where settings make it so."""
+    """Why the training loss stands above that on validation text, where settings make it so."""
     config, best = run.config, run.best_epoch
     what = [
         text for value, text in (
@@ -177,7 +177,7 @@ def describe_validation_split(run: RecordedRun) -> str:
 
 
 def describe_contamination(run: RecordedRun) -> str:
-    """How much of the held-out text training has too."""
+    """How much of the validation text training has too."""
     corpus = run.metadata.corpus
     return (
         f"Of your text ({corpus['corpus']}, split by {corpus['split_by']}), "

@@ -18,7 +18,8 @@ IN_THE_RECORDS = {
 
 
 def describe_metrics(page: str, run: RecordedRun) -> str | None:
-    """The readings, a line each; None where the diagnosis took none of them or there is none."""
+    """The measurements, a line each; None where the diagnosis took none of them or there is
+    none."""
     diagnosis = load_saved_diagnosis(run.folder) if page in PAGE_METRICS else None
     if diagnosis is None:
         return None

@@ -69,7 +69,7 @@ def heads(run: RecordedRun) -> str:
 
 
 def describe_embedding(run: RecordedRun) -> str:
-    """Return the share of the tables in the parameters."""
+    """Return the fraction of the tables in the parameters."""
     vocabulary, width = run.config.vocab_size or 0, run.config.embed_dim
     num_table_parameters, tokens = _tables(run), run.corpus_count("train_tokens")
     return (

@@ -19,7 +19,7 @@ MAX_LISTED_MATRICES = 24
 """Of a larger model, half as many from either end of the list are shown."""
 
 NEAR_PEAK = 0.9
-"""Share of the peak from which a rate is counted as being near it."""
+"""Fraction of the peak from which a rate is counted as being near it."""
 
 
 def learning_rate(run: RecordedRun) -> str:

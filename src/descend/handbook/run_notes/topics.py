@@ -89,7 +89,7 @@ TOPICS: dict[str, Callable[[RecordedRun], str]] = {
 
 
 def describe_run_key(key: str, run: RecordedRun) -> str:
-    """Return the value that the run used, and whether it was asked for or left open."""
+    """Return the value that the run used, and whether it was requested or left open."""
     used = getattr(run.config, key)
     if used is None:
         return f"Your run left `{key}` open."

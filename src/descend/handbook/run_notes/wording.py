@@ -57,12 +57,12 @@ def suggest_flags(run: RecordedRun, *changes: Change) -> str:
 
 
 def suggest_comparison(run: RecordedRun, *changes: Change) -> str:
-    """`trial` with what its outcome is to be held against."""
+    """`trial` with what its result is to be held against."""
     return f"{suggest_flags(run, *changes)} {comparison_baseline_text(run)}"
 
 
 def comparison_baseline_text(run: RecordedRun) -> str:
-    """What the outcome of a trial is to be held against."""
+    """What the result of a trial is to be held against."""
     loss = run.summary.validation_loss
     return f"and compare with the validation loss of {loss:.3f} that this run reached"
 

@@ -62,7 +62,7 @@ _FASTAI_FIT = re.compile(
     r"(?:\w+\s*=\s*)?(?:slice\((?:[^,()]*,)?\s*)?([\d.]+(?:e[-+]?\d+)?)",
     re.IGNORECASE,
 )
-"""fastai's call with the epochs and the peak rate; its optimizer is Adam unless told otherwise."""
+"""fastai's call with the epochs and the peak rate; its optimizer is Adam by default."""
 _TENSOR = re.compile(r"\b(?:tensor|Array)\(")
 _ESTIMATOR = "Saving dict for global step"
 """What TensorFlow's estimators write in front of an evaluation."""

@@ -15,7 +15,7 @@ Proof:
     The weight of every token, read from the gradients at the logits of all forwards between two
     steps of the optimizer: they must add up to 1, and be the same for each part.
 
-How to mend:
+How to fix:
     Divide each part's summed loss by the number of tokens of all parts.
 
 When it is not this:

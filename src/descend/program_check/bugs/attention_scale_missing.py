@@ -15,7 +15,7 @@ Proof:
     One forward is followed operation by operation: by what was each table of scores multiplied
     between the weights of query and key and the softmax?
 
-How to mend:
+How to fix:
     q @ k.transpose(-2, -1) / math.sqrt(head size), or `scaled_dot_product_attention`.
 
 When it is not this:

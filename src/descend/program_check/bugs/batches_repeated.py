@@ -13,12 +13,12 @@ Not to be confused:
 Proof:
     The first batches are compared token by token, and so are those that the network really gets.
 
-How to mend:
+How to fix:
     Draw inside the loop; seed each worker differently (`worker_init_fn`), and do not reseed before
     every draw.
 
 When it is not this:
-    One batch is learned by heart on purpose, as a test; the whole text fits into one batch.
+    One batch is memorized on purpose, as a test; the whole text fits into one batch.
 
 Source:
     PyTorch and numpy random seeds in workers: T. Bekman, tanelp.github.io (2021).
@@ -44,10 +44,10 @@ MIN_BATCHES = 4
 """Batches below which a repetition says nothing."""
 
 REPEATED = 0.25
-"""Share of batches that stood before, from which it is no chance."""
+"""Fraction of batches that stood before, from which it is no chance."""
 
 COVERED = 0.5
-"""Share of the text that must have been seen before it may begin anew."""
+"""Fraction of the text that must have been seen before it may begin anew."""
 
 
 def look(program: Program) -> CheckResult:

@@ -16,7 +16,7 @@ Proof:
     One token at a time is changed, in evaluation mode. Logits before it must not move by more
     than rounding explains.
 
-How to mend:
+How to fix:
     `torch.triu(torch.ones(T, T), diagonal=1)` is what must be hidden: the diagonal is the
     position itself. Use -inf. Pad convolutions on the left only, norm over features only.
 

@@ -15,7 +15,7 @@ Proof:
     One token at a time is changed, in evaluation mode. Logits before it must not move by more
     than rounding explains.
 
-How to mend:
+How to fix:
     Add -inf to the attention scores where the key comes after the query, before the softmax;
     `is_causal=True` in `scaled_dot_product_attention`; a recurrent network must run one way.
 

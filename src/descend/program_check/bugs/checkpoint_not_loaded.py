@@ -14,7 +14,7 @@ Proof:
     Loading is watched while the program is imported, and the weights are compared with what was
     read.
 
-How to mend:
+How to fix:
     `strict=True`; take off prefixes such as `module.` or `_orig_mod.`; load after the network is
     complete.
 
@@ -42,7 +42,7 @@ from descend.program_check.results import (
 )
 
 FEW = 0.1
-"""Share of the network's weights below which nothing was loaded."""
+"""Fraction of the network's weights below which nothing was loaded."""
 
 
 def look(program: Program) -> CheckResult:

@@ -14,7 +14,7 @@ Proof:
     and the norms are not in them, or if the decay is strong; a remark for a weak decay of
     everything, such as AdamW's own default of 0.01.
 
-How to mend:
+How to fix:
     Two groups: weights of two and more dimensions with decay, all others with none.
 
 When it is not this:

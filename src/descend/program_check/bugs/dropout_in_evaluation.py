@@ -14,7 +14,7 @@ Proof:
     Two forwards of one batch in evaluation mode, with different random numbers, must agree. Where
     there is a function that evaluates, the mode is noted in which it calls the network.
 
-How to mend:
+How to fix:
     `F.dropout(x, p, training=self.training)`, `dropout_p=p if self.training else 0.0` in attention,
     and `model.eval()` before judging.
 
@@ -22,7 +22,7 @@ When it is not this:
     Networks that draw numbers on purpose (Monte-Carlo dropout).
 
 Source:
-    torch.nn.functional.dropout: `training` is True unless told otherwise.
+    torch.nn.functional.dropout: `training` is True by default.
 """
 
 from __future__ import annotations

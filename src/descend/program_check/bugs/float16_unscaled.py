@@ -11,10 +11,10 @@ Not to be confused:
     bfloat16 has the range of float32 and needs no scaling.
 
 Proof:
-    Seen while the program steps: float16 is asked for, no gradient scaler takes part, and the
+    Seen while the program steps: float16 is requested, no gradient scaler takes part, and the
     weight of the tokens at the logits is not enlarged.
 
-How to mend:
+How to fix:
     `torch.amp.GradScaler`: scale, backward, unscale_, clip, step, update. Or bfloat16.
 
 When it is not this:
@@ -33,7 +33,7 @@ from descend.program_check.program import Program
 from descend.program_check.results import BugAbsent, BugPresent, CheckResult
 
 MAX_CLIPPED_FRACTION = 1e-3
-"""Share of the gradients that is left if they were clipped to about 1 before they were unscaled:
+"""Fraction of the gradients that is left if they were clipped to about 1 before they were unscaled:
 1 over a scale of 65536 or so, times a norm of at most a hundred."""
 
 

@@ -14,11 +14,11 @@ Proof:
     Gradients are added up as they arrive. What the optimizer is given, less that sum, must not hold
     what it was given the time before.
 
-How to mend:
+How to fix:
     `optimizer.zero_grad()` after each `optimizer.step()`, or before `backward()`.
 
 When it is not this:
-    A share of the old gradient is kept on purpose, as momentum by hand.
+    A fraction of the old gradient is kept on purpose, as momentum by hand.
 
 Source:
     Karpathy, the most common neural net mistakes (2018), number 3.
@@ -32,7 +32,7 @@ from descend.program_check.program import Program
 from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Undetermined
 
 MIN_STALE_FRACTION = 0.5
-"""Share of the old gradient that counts as forgotten: 1 if nothing was zeroed, 0 if all was."""
+"""Fraction of the old gradient that counts as forgotten: 1 if nothing was zeroed, 0 if all was."""
 
 
 def look(program: Program) -> CheckResult:
@@ -52,7 +52,7 @@ def look(program: Program) -> CheckResult:
         ]
         where = program.source_location("step")
     if not old:
-        return Undetermined("no two steps of an optimizer whose gradients could be told apart")
+        return Undetermined("no two steps of an optimizer whose gradients could be distinguished")
     middle = sorted(old)[len(old) // 2]
     if middle < MIN_STALE_FRACTION:
         return BugAbsent(f"{len(old)} steps hold {abs(middle):.0%} of the gradient before")

@@ -9,13 +9,13 @@ How it shows:
 Not to be confused:
     A summed loss, which is as many times too large as there are tokens. A token embedding of
     deviation 1 that is also the head, torch's own default: the first loss is high, and training
-    mends it; that is a remark.
+    fixes it; that is a remark.
 
 Proof:
     Mean loss of the untouched network on the first batch against ln(vocabulary), and the root mean
     square of what each part puts out.
 
-How to mend:
+How to fix:
     Deviations of 0.02, or 1 / sqrt(inputs); 0.02 / sqrt(2 layers) where a block writes its result.
 
 When it is not this:

@@ -15,7 +15,7 @@ Proof:
     The rows of each matrix are compared before the first step; matrices of zeros are looked at
     again after some steps.
 
-How to mend:
+How to fix:
     Draw weights at random (torch does so by itself).
 
 When it is not this:

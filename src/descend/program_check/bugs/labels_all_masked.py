@@ -16,7 +16,7 @@ Proof:
     finite, in more than half of the first batches. Of rows that are padded: the last token is one
     and the same, the token before it is a target, and it is a target in none of them.
 
-How to mend:
+How to fix:
     Look at one batch: which labels are kept? Often the mask is upside down, or the answer was cut
     off. Mask padding by the attention mask, not by its token.
 

@@ -14,7 +14,7 @@ Proof:
     The mode is noted each time that a gradient comes back: after the program's own evaluation,
     where it has one, and for many steps. A remark only if the mode makes no difference.
 
-How to mend:
+How to fix:
     `model.train()` at the start of every step, or after every evaluation.
 
 When it is not this:
@@ -51,7 +51,7 @@ def interval(program: Program) -> int | None:
 
 
 def past_interval(program: Program) -> DryRun:
-    """A rehearsal that is long enough to see the step after an evaluation."""
+    """A dry run that is long enough to see the step after an evaluation."""
     calls = program.run_probe_once(dry_run).calls
     return run_steps(program, max(calls, min(MAX_CALLS, (interval(program) or 0) + 3)))
 

@@ -14,7 +14,7 @@ Proof:
     The weights of all tokens, read from the gradient at the logits, add up to the number of tokens
     (or of rows, or of positions) instead of 1, and the optimizer is given them so.
 
-How to mend:
+How to fix:
     `reduction="mean"`, or divide by the number of tokens that count.
 
 When it is not this:
@@ -73,7 +73,7 @@ def _summed_head(program: Program, probe: LossProbe) -> BugPresent | None:
 
 
 EXPLAINED = 0.02
-"""Share of the gradient that a cross-entropy may leave unexplained."""
+"""Fraction of the gradient that a cross-entropy may leave unexplained."""
 
 
 def _stated(probe: LossProbe) -> str:

@@ -15,7 +15,7 @@ Proof:
     The rows of the first batches are found in the program's own text; their places must not form
     one rising line.
 
-How to mend:
+How to fix:
     `shuffle=True` in the DataLoader, or a new permutation of the windows each epoch.
 
 When it is not this:
@@ -57,7 +57,7 @@ MIN_ROWS = 12
 MIN_BATCHES = 6
 
 IN_ORDER = 0.95
-"""Share of rows that go on where the one before stood, or just after it."""
+"""Fraction of rows that go on where the one before stood, or just after it."""
 
 
 def look(program: Program) -> CheckResult:
@@ -77,14 +77,14 @@ def look(program: Program) -> CheckResult:
         )
     if _batch_by_batch(row_positions):
         return BugPresent(
-            "each batch covers the stretch of the text after the one before",
+            "each batch covers the segment of the text after the one before",
             program.source_location("batches"),
         )
     return BugAbsent(f"{on} of {of} rows go on where the row before stood")
 
 
 def _goes_on(row_positions: RowPositions) -> tuple[int, int]:
-    """Rows that can stand after the row before, and rows of which that could be asked."""
+    """Rows that can stand after the row before, and rows of which that could be tested."""
     known = [(n, starts) for n, starts in enumerate(row_positions.starts) if starts]
     on = 0
     last, before = known[0]

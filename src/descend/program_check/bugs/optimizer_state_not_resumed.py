@@ -14,7 +14,7 @@ Proof:
     nobody took; or the program's own `save(path)` and `resume(path)` are tried in a folder of
     their own, and what optimizers and schedules know is compared.
 
-How to mend:
+How to fix:
     Save and load the state_dict of model, optimizer, schedule and scaler, and the place in the
     data.
 

@@ -1,7 +1,7 @@
 """Padding is counted in the loss.
 
 What it is:
-    Texts are filled up to one length, and the network is asked to predict the filling.
+    Texts are filled up to one length, and the network is trained to predict the filling.
 
 How it shows:
     A loss that is far too low from early on, and a model that loves to stop.
@@ -14,7 +14,7 @@ Proof:
     The gradient at the logits is nothing where a position is left out. The weight of padded
     targets is added up.
 
-How to mend:
+How to fix:
     `ignore_index=pad_id` in the cross-entropy, or -100 in labels where the attention mask is 0.
 
 When it is not this:
@@ -33,7 +33,7 @@ from descend.program_check.program import Program
 from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Undetermined
 
 COUNTED = 0.5
-"""Share of padded targets with weight from which padding counts: all or none, as a rule."""
+"""Fraction of padded targets with weight from which padding counts: all or none, as a rule."""
 
 MIN_PADDED_TOKENS = 4
 

@@ -15,7 +15,7 @@ Proof:
     The first part that mixes positions is given equal vectors at all places; and its output at the
     last place does not change when earlier places are swapped.
 
-How to mend:
+How to fix:
     Add learned or rotary positions.
 
 When it is not this:
@@ -89,7 +89,7 @@ def _distinguishes_positions(program: Program, net: NetworkHandle, first: Mixing
 
 
 def _positions_in_logits(net: NetworkHandle) -> str:
-    """The same asked of the whole network, of which no part could be asked."""
+    """The same test for the whole network, of which no part could be tested."""
     same = net.ids_BT.clone()
     same[:] = net.ids_BT[0, 0]
     logits = net.by_position(net.forward(same).float())

@@ -16,7 +16,7 @@ Proof:
     The schedule's own count before and after each step of the optimizer, and the rates that the
     optimizer really used.
 
-How to mend:
+How to fix:
     `scheduler.step()` exactly once after each `optimizer.step()`, with a length counted in steps.
 
 When it is not this:

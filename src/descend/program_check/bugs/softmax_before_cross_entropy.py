@@ -15,7 +15,7 @@ Proof:
     millionths, and not that of a cross-entropy of the outputs; or the outputs themselves are
     probabilities and the loss treats them as logits.
 
-How to mend:
+How to fix:
     Give `cross_entropy` the logits.
 
 When it is not this:
@@ -34,10 +34,10 @@ from descend.program_check.program import Program
 from descend.program_check.results import BugAbsent, BugPresent, CheckResult
 
 EXPLAINED = 0.02
-"""Share of the gradient that may be left unexplained."""
+"""Fraction of the gradient that may be left unexplained."""
 
 BETTER = 0.2
-"""The right explanation leaves at most this share of what the wrong one leaves."""
+"""The right explanation leaves at most this fraction of what the wrong one leaves."""
 
 
 def look(program: Program) -> CheckResult:

@@ -14,11 +14,11 @@ Not to be confused:
 Proof:
     All weights are compared before and after a number of calls of `step`.
 
-How to mend:
+How to fix:
     zero_grad, backward, step: in this order, each once.
 
 When it is not this:
-    Less than one whole accumulation was rehearsed.
+    Less than one whole accumulation of gradients was run.
 
 Source:
     TrainCheck (OSDI 2025): silent errors of missing updates.

@@ -1,8 +1,8 @@
 """The targets are shifted twice.
 
 What it is:
-    The network is asked for the token after the next: the batch is shifted already, and the loss
-    (or a model of transformers, which shifts by itself) does it again.
+    The network is trained to predict the token after the next: the batch is shifted already, and
+    the loss (or a model of transformers, which shifts by itself) does it again.
 
 How it shows:
     The loss falls slowly and stops high; what the network writes leaves out every other word.
@@ -14,7 +14,7 @@ Proof:
     The gradient at the logits is lowest at the target of each position. Laid beside the ids, the
     targets are the tokens two places on.
 
-How to mend:
+How to fix:
     Shift in one place. Models of transformers want labels equal to the ids.
 
 When it is not this:

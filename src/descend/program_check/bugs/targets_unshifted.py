@@ -1,7 +1,7 @@
 """The targets are not shifted.
 
 What it is:
-    The network is asked for the token that it is given, not for the one after it.
+    The network is trained to predict the token that it is given, not for the one after it.
 
 How it shows:
     The loss falls to nearly nothing within some hundred steps, and the network repeats the last
@@ -15,7 +15,7 @@ Proof:
     The gradient at the logits is lowest at the target of each position. Laid beside the ids, the
     targets are the same tokens, not the next ones.
 
-How to mend:
+How to fix:
     x = ids[:, :-1], y = ids[:, 1:]. Models of transformers shift by themselves: give them labels
     equal to the ids.
 

@@ -14,7 +14,7 @@ Proof:
     The size of the vocabulary against the rows of the network; ids of the batches, decoded, against
     the text that the program holds, or encoded again.
 
-How to mend:
+How to fix:
     Save the tokenizer with the model, and use the same one everywhere.
 
 When it is not this:
@@ -46,7 +46,7 @@ LONG_ENOUGH = 64
 """Tokens of a row that are decoded."""
 
 MIN_MATCH_FRACTION = 0.2
-"""Share of rows found in the text up to which the tokenizer is another one."""
+"""Fraction of rows found in the text up to which the tokenizer is another one."""
 
 MAX_LETTERS = 20_000
 
@@ -55,7 +55,7 @@ ANOTHER = 0.4
 tokenizer made them: about 0.05 to 0.2 for parts of one text."""
 
 SAME_AGAIN = 0.5
-"""Share of ids that come back from decoding and encoding: at the edges a word may be cut."""
+"""Fraction of ids that come back from decoding and encoding: at the edges a word may be cut."""
 
 SPECIAL = 4
 """Ids beyond the tokenizer's that may be padding, beginning and end of a text."""

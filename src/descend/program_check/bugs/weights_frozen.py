@@ -16,7 +16,7 @@ Proof:
     whose `requires_grad` is off, matrices count that look as they were drawn, since what was
     trained before, or has adapters trained beside it, is frozen on purpose.
 
-How to mend:
+How to fix:
     `requires_grad_(True)` before the optimizer is made; no `detach()` in the forward.
 
 When it is not this:

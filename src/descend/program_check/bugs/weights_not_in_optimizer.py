@@ -14,7 +14,7 @@ Proof:
     The weights of the network, by identity, against those of every optimizer that the program has
     or uses; and whether they moved.
 
-How to mend:
+How to fix:
     Make the optimizer from `model.parameters()` after the network is complete and in its place.
 
 When it is not this:

@@ -16,7 +16,7 @@ from torch.amp.autocast_mode import autocast
 from torch.amp.grad_scaler import GradScaler
 
 REQUESTED_DTYPE_ATTRIBUTE = "_wished_by_program"
-"""Attribute under which an autocast remembers that it was asked for, available or not."""
+"""Attribute under which an autocast remembers that it was requested, available or not."""
 
 
 @dataclass

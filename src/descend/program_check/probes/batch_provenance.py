@@ -29,10 +29,10 @@ MAX_TOKENS = 2**24
 MAX_ROWS = 512
 
 MAX_POSITIONS_PER_ROW = 16
-"""Places of a row up to which its order can be told: a text repeats itself."""
+"""Places of a row up to which its order can be determined: a text repeats itself."""
 
 MIN_LOCATED_FRACTION = 0.5
-"""Share of rows that must have so few places, for the others not to matter."""
+"""Fraction of rows that must have so few places, for the others not to matter."""
 
 
 def first_batch_rows(program: Program) -> list[Tensor]:

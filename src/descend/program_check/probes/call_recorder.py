@@ -43,7 +43,7 @@ class ModelCall:
     weights_BT: Tensor | None = None
     """How much each position counts; 0 where it is left out. Sums to 1 for a plain mean."""
     misfit: float = 1.0
-    """Share of the gradient that no cross-entropy of the logits explains."""
+    """Fraction of the gradient that no cross-entropy of the logits explains."""
     misfit_of_two: float = 1.0
     """The same for a cross-entropy of the softmax of the logits."""
     is_nonfinite: bool = False

@@ -38,7 +38,7 @@ MIN_CALLS, MAX_CALLS = 6, 48
 """Calls of `step`; as many as `FLOPS` pay for."""
 
 FLOPS = 4e9
-"""Floating-point operations that a rehearsal may take: about a second on one core."""
+"""Floating-point operations that a dry run may take: about a second on one core."""
 
 
 @dataclass
@@ -53,9 +53,11 @@ class OptimizerStepRecord:
     cleared: bool
     """Whether gradients had arrived and all of them were gone or zero."""
     stale_gradient_fraction: float | None
-    """Share of the gradients of the step before that are still in it; None: cannot be told."""
+    """Fraction of the gradients of the step before that are still in it; None: cannot be
+    determined."""
     new: float | None
-    """By how much the new gradients were scaled (clipping, unscaling); None: cannot be told."""
+    """By how much the new gradients were scaled (clipping, unscaling); None: cannot be
+    determined."""
     schedules: tuple[int, ...]
 
 

@@ -13,7 +13,7 @@ MAX_WATCHED = 2**18
 """So many weights, none larger than this, have their gradients added up beside torch."""
 
 WELL_EXPLAINED = 0.05
-"""Share of a gradient that may be left unexplained when it is split into old and new."""
+"""Fraction of a gradient that may be left unexplained when it is split into old and new."""
 
 APART = 0.995
 """Cosine of old and new gradient above which no split can tell them apart."""
@@ -76,7 +76,7 @@ class GradientTracker:
 def _parts(
     gradient: Tensor, came: Tensor, stale_gradient: Tensor | None
 ) -> tuple[float | None, float | None]:
-    """`gradient` as new x came + old x left, by least squares: (new, old); None: not to be told."""
+    """`gradient` as new x came + old x left, by least squares: (new, old); None: undetermined."""
     g, s = gradient.detach().double().flatten(), came.double().flatten()
     if not (torch.isfinite(g).all() and torch.isfinite(s).all()) or not s.any():
         return None, None
@@ -92,7 +92,7 @@ def _parts(
     b = float((ss * (g @ o) - so * (g @ s)) / det)
     if _rest(g, a * s + b * o) > WELL_EXPLAINED:
         return None, None
-    # Clipping scales both alike: old is told in units of new.
+    # Clipping scales both alike: old is reported in units of new.
     return a, b / a if abs(a) > 1e-12 else None
 
 

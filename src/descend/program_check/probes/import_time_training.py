@@ -31,7 +31,8 @@ class ImportTimeTraining:
 
     steps: int = 0
     stale_gradient_fractions: list[float] = field(default_factory=list)
-    """Of each that could be told: the share of the gradients of the step before still in it."""
+    """Of each that could be determined: the fraction of the gradients of the step before still in
+    it."""
     line: int | None = None
     """Of the program's file: where an optimizer was stepped first."""
 

@@ -31,7 +31,7 @@ class LossProbe:
 
 
 def probe_losses(program: Program) -> tuple[LossProbe, ...]:
-    """One lesson for each part of the program that computes a loss; `UndeterminedError` without
+    """One probe for each part of the program that computes a loss; `UndeterminedError` without
     any."""
     probes: list[LossProbe] = []
     reasons: list[str] = []
@@ -90,7 +90,7 @@ def _try(program: Program, part: str, forward: Any) -> LossProbe:
 
 
 def probe_training_step(program: Program) -> LossProbe:
-    """`step(batch)`, as rehearsed."""
+    """`step(batch)`, as in the dry run."""
     dry_run_result = program.run_probe_once(dry_run)
     model_calls = dry_run_result.learned()
     if not model_calls:

@@ -1,4 +1,4 @@
-"""The network asked by itself: ids in, logits out, in evaluation mode.
+"""The network called alone: ids in, logits out, in evaluation mode.
 
 Shapes: B batch, T position, V vocabulary.
 """
@@ -22,7 +22,7 @@ from descend.program_check.program import Program, format_exception
 from descend.program_check.results import UndeterminedError
 
 ROWS, POSITIONS = 4, 48
-"""At most so many of both are asked: the answer does not depend on more."""
+"""At most so many of both are used: the answer does not depend on more."""
 
 LENGTHS = (48, 32, 16, 8, 4)
 """Tried in turn where no batch shows a length."""
@@ -68,7 +68,7 @@ def make_network_handle(program: Program) -> NetworkHandle:
     problems: list[str] = []
     forward_calls = list(
         _find_forward_calls(program, problems)
-    )  # before `asked`, which changes the weights
+    )  # before the network is called, which changes the weights
     with evaluation_probe_mode(program.model):
         for ids, forward, own in forward_calls:
             try:
@@ -81,7 +81,7 @@ def make_network_handle(program: Program) -> NetworkHandle:
                 continue
             return NetworkHandle(ids, forward, _time(ids, forward), logits.shape[-1], own)
     raise UndeterminedError(
-        "the network cannot be asked: " + (problems[0] if problems else "no ids")
+        "the network cannot be called: " + (problems[0] if problems else "no ids")
     )
 
 

@@ -29,7 +29,7 @@ LONG_TAIL = 2
 """Equal tokens at the end of a row from which it may be padding."""
 
 PADDED_ROWS = 0.25
-"""Share of rows that end so, from which a token that stands nowhere else is the padding."""
+"""Fraction of rows that end so, from which a token that stands nowhere else is the padding."""
 
 
 def detect_pad_token(program: Program) -> tuple[int | None, str]:

@@ -16,15 +16,15 @@ MIN_TARGETS = 16
 """Targets below which a match says nothing."""
 
 AGREE = 0.98
-"""Share of targets that must be the token at an offset: all, but for what a program masks."""
+"""Fraction of targets that must be the token at an offset: all, but for what a program masks."""
 DISAGREE = 0.9
 """Share up to which they are not the next token: in repetitive text many tokens equal their
-neighbour, so less than all is asked for."""
+neighbour, so less than all is requested."""
 
 
 @dataclass(frozen=True)
 class TargetShift:
-    """Share of the targets that are the token so many positions on."""
+    """Fraction of the targets that are the token so many positions on."""
 
     part: str
     agreement: dict[int, float]
@@ -48,7 +48,7 @@ def target_shifts(program: Program) -> tuple[TargetShift, ...]:
 def has_another_task(program: Program) -> bool:
     """Whether the loss asks for something else than the next token: hidden or corrupted tokens.
 
-    A network for such a task is meant to see both sides. False where that cannot be told.
+    A network for such a task is meant to see both sides. False where that cannot be determined.
     """
     try:
         shifts = target_shifts(program)
@@ -64,7 +64,7 @@ def _is_masked_language_model(program: Program) -> bool:
 
 
 def has_next_token_head(probe: LossProbe) -> bool:
-    """Whether a further head of the network is asked for the next token."""
+    """Whether a further head of the network predicts the next token."""
     for index in range(max((len(s.heads) for s in probe.model_calls), default=0)):
         heads = tuple(s.heads[index] for s in probe.model_calls if len(s.heads) > index)
         shift = target_shift(LossProbe(probe.part, heads, None))
@@ -74,7 +74,7 @@ def has_next_token_head(probe: LossProbe) -> bool:
 
 
 def target_shift(probe: LossProbe) -> TargetShift | None:
-    """How far the targets of a lesson are from its tokens; None where that cannot be told."""
+    """How far the targets of a probe are from its tokens; None where that cannot be determined."""
     candidates = [s for s in (_along(probe, 1), _along(probe, 0)) if s is not None]
     return max(candidates, key=lambda s: max(s.agreement.values()), default=None)
 

@@ -35,7 +35,7 @@ class FutureInfluence:
     nearest: tuple[int, int] | None
     """The felt pair that is least far apart."""
     max_relative_change: float
-    """Largest move, as a share of the root mean square of the logits."""
+    """Largest move, as a fraction of the root mean square of the logits."""
     balance: float
     """What a token in the middle does to those before it, over what it does to those after it."""
     open_parts: tuple[str, ...]

@@ -18,7 +18,7 @@ TRIES = 3
 
 
 def nondeterminism_in_eval(program: Program) -> float:
-    """Largest difference of logits between forwards in evaluation mode, share of their size."""
+    """Largest difference of logits between forwards in evaluation mode, fraction of their size."""
     net = program.run_probe_once(make_network_handle)
     with evaluation_probe_mode(program.model):
         outputs = _outputs(net.forward, net.ids_BT)

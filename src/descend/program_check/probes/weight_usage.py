@@ -27,7 +27,7 @@ MAX_PERTURBED = 64
 
 
 def try_dry_run(program: Program) -> DryRun | None:
-    """The rehearsal, where the program has steps that can be rehearsed."""
+    """The dry run, where the program has steps to run."""
     try:
         return program.run_probe_once(dry_run)
     except UndeterminedError:
@@ -53,7 +53,7 @@ def looks_untrained(model: nn.Module) -> bool:
 
 
 def weights_affecting_logits(program: Program, names: list[str]) -> list[str]:
-    """Those of `names` that the logits depend on; `UndeterminedError` where it cannot be asked."""
+    """Those of `names` that the logits depend on; `UndeterminedError` where it cannot be tested."""
     net = program.run_probe_once(make_network_handle)
     weights = dict(program.model.named_parameters())
     affecting_names = []

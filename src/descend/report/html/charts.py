@@ -23,7 +23,7 @@ SERIES = ("@accent", "@second", "@calm", "@fourth", "@fifth", "@sixth")
 """Colours of lines that have no meaning of their own."""
 
 DARKEST = 0.5
-"""Share of attention from which a square is as dark as it gets: few heads ever give more."""
+"""Fraction of attention from which a square is as dark as it gets: few heads ever give more."""
 
 NAMES = 150
 """Pixels for long names beside a figure, broken into lines: on a telephone more than half is left

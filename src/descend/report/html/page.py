@@ -111,7 +111,7 @@ class ShadedToken:
 
 
 LEVELS = 7
-"""Shades of surprise: as many as can be told apart beside each other."""
+"""Shades of surprise: as many as can be distinguished beside each other."""
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,12 @@ from descend.report.html.page import (
 )
 from descend.report.html.sections.config import config_section, repeat_section
 from descend.report.html.sections.diagnosis import diagnosis_section
-from descend.report.html.sections.summary import next_step, subtitle
+from descend.report.html.sections.summary import subtitle
 from descend.report.text.diagnosis import headline
+from descend.report.text.next_step import choose_next_step
 from descend.runs.events import Step
 from descend.runs.recorded_run import RecordedRun
-from descend.runs.suggestions import suggest_fix
+from descend.runs.suggestions import describe_next_step, suggest_fix
 from descend.units import format_count
 
 LAST = 12
@@ -63,7 +64,7 @@ def unfinished_run_report(run: RecordedRun) -> ReportPage:
         lead=(
             _how_it_ended(run),
             *((headline(diagnosed),) if diagnosed else ()),
-            f"Next: {next_step(run, diagnosed)}.",
+            f"Next: {describe_next_step(choose_next_step(run, diagnosed))}.",
         ),
         figure=_loss_figure(steps),
         facts=Facts((

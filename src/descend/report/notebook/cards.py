@@ -131,7 +131,7 @@ def diagnosis_card(diagnosis: Diagnosis) -> str:
          f"{t.ci95[0]:+.3f} to {t.ci95[1]:+.3f}" if t.ci95 else "–")
         for cause, t in tested_causes
     ]  # fmt: skip
-    advice = [f"Remedy: {f.advice.rstrip('.')}." for f in diagnosis.causes]
+    advice = [f"Fix: {f.advice.rstrip('.')}." for f in diagnosis.causes]
     return _card(
         "Diagnosis", [headline(diagnosis), *advice], TRIALS, rows,
         foot=f"descend diagnose {quoted(diagnosis.run)} --verbose",
@@ -227,7 +227,7 @@ def search_card(result: SearchResult) -> str:
 
 
 def result_card(title: str, lines: Sequence[str]) -> str:
-    """A result that is told in sentences."""
+    """A result that is reported in sentences."""
     return _card(title, lines, (), ())
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from descend.report.notebook.cards import progress_card
+from descend.report.notebook_cell import display_cell, update_cell
 from descend.report.text.run_summary import format_rollback
 from descend.report.text.throughput import remaining_time
 from descend.runs.events import Epoch, Event, Rollback, Sample, Step
@@ -55,21 +56,3 @@ def show_in_notebook(records: Iterator[Event], run: TrainingRun) -> Iterator[Eve
         yield record
     status = f"{step:,} steps in {format_duration(time.perf_counter() - began)}"
     update_cell(handle, progress_card(step / total, status, epochs, of, sample))
-
-
-def display_cell(html: str) -> Any:
-    """Show `html` in the cell; what comes back can put other HTML in its place."""
-    from IPython.display import display
-
-    return display(_html(html), display_id=True)  # type: ignore[no-untyped-call]
-
-
-def update_cell(handle: Any, html: str) -> None:
-    """Put `html` in the place of what was shown."""
-    handle.update(_html(html))
-
-
-def _html(html: str) -> Any:
-    from IPython.display import HTML
-
-    return HTML(html)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""A preflight in words."""
+"""A program check as text."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from descend.units import format_count, format_duration, humanize_name, quoted
 
 _HEADLINE = {cause.name: cause.headline for cause in CAUSES}
 _LISTED = 4
-"""Trials that came to nothing, told in the short form."""
+"""Trials without effect, in the short form."""
 
 
 def format_diagnosis(diagnosis: Diagnosis, explain: bool = False) -> str:
@@ -73,8 +73,9 @@ NOTHING_TRIED = "Other causes"
 
 
 def group_other_causes(diagnosis: Diagnosis) -> list[tuple[str, list[OtherCause]]]:
-    """The causes that are not told, by what is known of them, with a title: whose remedies gain as
-    well, whose trials left it open, those that are out of question, and those that nobody tried."""
+    """The causes that are not reported, by what is known of them, with a title: whose treatments
+    gain as well, whose trials left it open, those that are out of question, and those that nobody
+    tried."""
     others = diagnosis.ruled_out
     named = [f.trial.loss_reduction for f in diagnosis.causes if f.trial and f.trial.ci95]
     best = named[0] if named else math.inf
@@ -236,7 +237,7 @@ def _extrapolation_lines(diagnosis: Diagnosis) -> list[str]:
 def describe_extrapolation(
     ahead: Evidence | Measurement, last: Evidence | Measurement, curve: str = "training loss"
 ) -> str:
-    """Where a curve was going, from the readings `extrapolated_loss` and `loss_asymptote`."""
+    """Where a curve was going, from the measurements `extrapolated_loss` and `loss_asymptote`."""
     low, high = last.ci95 or (last.value, last.value)
     is_known = high - low <= MAX_RELATIVE_INTERVAL * ahead.value
     asymptote = (
@@ -250,7 +251,7 @@ def describe_extrapolation(
 
 
 MAX_RELATIVE_INTERVAL = 0.5
-"""Width of the interval of a curve's floor, over its loss, from which the floor is not told."""
+"""Width of the interval of a curve's floor, over its loss, from which the floor is not reported."""
 
 
 def _neutral(diagnosis: Diagnosis) -> list[str]:

@@ -18,8 +18,9 @@ MIN_TRIED = 3
 """Trials under which nothing was searched: the base and another are a comparison."""
 
 MIN_GAIN_BITS = 0.01
-"""Bits per byte under which two single runs are not told apart: three times the standard deviation
-across seeds of a small run (0.006 nats per token, tiny Shakespeare, of about 2 bytes a token)."""
+"""Bits per byte under which two single runs are not distinguished: three times the standard
+deviation across seeds of a small run (0.006 nats per token, tiny Shakespeare, of about 2 bytes a
+token)."""
 
 _BUDGET_WORDS = {"tokens": "tokens", "seconds": "s of training", "steps": "steps"}
 
@@ -46,7 +47,7 @@ def summarize_comparison(comparison: Comparison) -> str:
         if arms:
             named = ", ".join(f"{a.name} ({_reduction(a):+.3f})" for a in arms)
             parts.append(f"{words} {first.name}: {named}")
-    unsure = [a.name for a in others if a.verdict == "not told apart"]
+    unsure = [a.name for a in others if a.verdict == "not significant"]
     if unsure:
         parts.append(f"no significant difference from {first.name}: {', '.join(unsure)}")
     return (
@@ -56,7 +57,7 @@ def summarize_comparison(comparison: Comparison) -> str:
 
 
 def summarize_finished_runs(comparison: FinishedComparison) -> str:
-    """Say which of the finished runs is better, where that can be told."""
+    """Say which of the finished runs is better, where that can be determined."""
     if not comparison.same_validation:
         return (
             "The runs have different validation texts, so their losses cannot be compared. Use "

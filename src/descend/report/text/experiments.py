@@ -17,7 +17,7 @@ BAR = 20
 """Characters of the longest bar."""
 
 VERDICTS = {"first": "", "better": "significantly better", "worse": "significantly worse",
-            "not told apart": "not significant"}  # fmt: skip
+            "not significant": "not significant"}  # fmt: skip
 
 MIN_P = 0.001
 """Smaller p-values are not distinguished: they rest on the far tail of a distribution."""

@@ -9,7 +9,7 @@ from descend.runs.suggestions import lacks_model, suggest_fix
 from descend.units import format_duration, quoted
 
 WIDE = 0.05
-"""Width of the interval, as a share of the loss, from which it is called wide."""
+"""Width of the interval, as a fraction of the loss, from which it is called wide."""
 
 FEW_EPOCHS = 3
 

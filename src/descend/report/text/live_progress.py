@@ -1,4 +1,4 @@
-"""A run as it goes, drawn on a terminal or told line by line; always on standard error."""
+"""A run as it goes, drawn on a terminal or printed line by line; always on standard error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from descend.data.token_store import TokenStore
 from descend.guard import make_visible
 from descend.model.shape import ModelShape
 from descend.progress import ProgressCallback
-from descend.report.notebook.live_progress import show_in_notebook
 from descend.report.text.loss_curve import LossCurveRecorder, format_loss_curve
 from descend.report.text.run_header import run_header_lines, text_and_model_lines
 from descend.report.text.run_summary import (
@@ -27,7 +26,6 @@ from descend.report.text.run_summary import (
 from descend.report.text.throughput import remaining_time
 from descend.report.text.wrapping import wrap_lines
 from descend.runs.events import (
-    EndStepChosen,
     Epoch,
     Event,
     Overfitting,
@@ -36,6 +34,7 @@ from descend.runs.events import (
     Step,
     TrainingStarted,
 )
+from descend.runs.run_length import announced_end_step
 from descend.training.assembly import PreparedCallback
 from descend.training.train_state import last_step
 from descend.training.training_run import TrainingRun
@@ -83,7 +82,8 @@ def show_prepared(console: Console) -> PreparedCallback:
 
 def stage_progress(console: Console) -> ProgressCallback:
     """A progress callback for the work before training: a line a stage, each quarter of it, and
-    where those are far apart now and then. What is done when it is first heard of is a result."""
+    where those are far apart now and then. What is done when its first event arrives is a
+    result."""
     printed_quarters: set[tuple[str, int]] = set()
     said = time.monotonic()
 
@@ -92,7 +92,7 @@ def stage_progress(console: Console) -> ProgressCallback:
         quarter, now = int(fraction * 4), time.monotonic()
         anew = (stage, quarter) not in printed_quarters
         if quarter >= 4 and not any(known == stage for known, _ in printed_quarters):
-            printed_quarters.add((stage, quarter))  # over when it is first heard of: a result
+            printed_quarters.add((stage, quarter))  # over when its first event arrives: a result
             print_line(stage, console, "dim")
         elif quarter < 4 and (anew or now - said >= PROGRESS_INTERVAL_SECONDS):
             printed_quarters.add((stage, quarter))
@@ -107,10 +107,8 @@ def show_line(console: Console) -> Callable[[str], None]:
     return lambda line: print_line(line, console, "cyan")
 
 
-def show_progress(records: Iterator[Event], run: TrainingRun, console: Console) -> Iterator[Event]:
+def print_progress(records: Iterator[Event], run: TrainingRun, console: Console) -> Iterator[Event]:
     """Pass `records` on unchanged, drawing them on `console` on their way."""
-    if console.is_jupyter:
-        return show_in_notebook(records, run)
     return (_bar if console.is_terminal else _lines)(records, run, console)
 
 
@@ -154,9 +152,7 @@ def _bar(records: Iterator[Event], run: TrainingRun, console: Console) -> Iterat
             curve.add(record)
             if isinstance(record, TrainingStarted | Rollback):
                 bar.update(task, completed=record.step)
-            elif (isinstance(record, Overfitting) and record.decay_steps) or isinstance(
-                record, EndStepChosen
-            ):
+            elif announced_end_step(record) is not None:
                 bar.update(task, total=remaining.total_steps)
             elif isinstance(record, Step):
                 bar.update(

@@ -33,7 +33,7 @@ class LossCurveRecorder:
     """Collects the losses of a run from its events."""
 
     def __init__(self, epochs: Iterable[Epoch] = ()) -> None:
-        """Start with the epochs of earlier sittings."""
+        """Start with the epochs of earlier sessions."""
         self._training: list[tuple[int, float]] = []
         self._validation = [(e.step, e.validation_loss) for e in epochs]
 

@@ -9,7 +9,7 @@ from descend.metrics import training_history
 from descend.runs.events import Epoch, Event, Rollback, Step, WeightUpdateStats
 
 LINES_PER_EPOCH = 4
-"""Times an epoch that the signals are told, at most."""
+"""Times an epoch that the signals are reported, at most."""
 MIN_STEPS = 100
 """Between two looks: over fewer steps the signals are noise."""
 

@@ -35,7 +35,7 @@ def run_header_lines(run: TrainingRun) -> list[str]:
     batches = run.plan.batches
     steps = run.plan.total_steps - run.state.step
     num_epochs = batches.epochs_at_step(run.plan.total_steps)
-    # Where `max_steps` ends the last one early, the part is told: a plan counts passes so too.
+    # Where `max_steps` ends the last one early, the part is reported: a plan counts passes so too.
     epochs = format_epochs(num_epochs, run.plan.epochs)
     lines = [*run.warnings]
     plan = f"{epochs}, {format_count(steps, 'step')} of {batches.tokens_per_step:,} tokens"

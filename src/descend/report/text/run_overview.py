@@ -1,15 +1,12 @@
-"""One recorded run on a screen: its state, its curve, its result and what to do next."""
+"""One recorded run on a screen: its state, its curve, and its result."""
 
 from __future__ import annotations
 
-import msgspec
-
 from descend.report.text.loss_curve import format_loss_curve, loss_curve_from_events
-from descend.report.text.run_summary import format_run_end, next_commands
+from descend.report.text.run_summary import format_run_end
 from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import has_summary
 from descend.runs.run_list import ListedRun
-from descend.runs.suggestions import retrain_command, suggest_fix
 from descend.units import format_count
 
 
@@ -41,15 +38,3 @@ def _result(listed: ListedRun, run: RecordedRun) -> list[str]:
     if not has_summary(run.folder):
         return ["No epoch has ended yet, so there is no validation loss."]
     return [format_run_end(run.summary)]
-
-
-def next_step(listed: ListedRun, run: RecordedRun) -> str:
-    """Return the line that says what to type next."""
-    if listed.state == "finished":
-        # The summary names the folder in which the run was made, which may have been moved.
-        return next_commands(msgspec.structs.replace(run.summary, model_dir=str(run.folder)))
-    if listed.state == "diverged":
-        return f"next: {retrain_command(run.folder)}"
-    fix = suggest_fix(run.folder)
-    command = fix.partition("`")[2].partition("`")[0]
-    return f"next: {command}" if command else f"next: {fix}"

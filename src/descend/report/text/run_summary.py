@@ -7,7 +7,6 @@ from typing import Any
 
 from descend.data.corpus_stats import CorpusStats
 from descend.handbook.checklist import Checklist
-from descend.handbook.run_notes.wording import generate_command
 from descend.runs.events import Epoch, Overfitting, Rollback, Sample, Step
 from descend.runs.run_files import RunSummary
 from descend.units import format_bytes, format_count, format_duration, format_epochs, quoted
@@ -88,8 +87,7 @@ def samples_text(samples: list[Sample]) -> str:
 
 
 def format_run_end(summary: RunSummary) -> str:
-    """The end of a run in two lines, how good it is and what that means; `next_commands` is the
-    third."""
+    """The end of a run in two lines, how good it is and what that means."""
     return "\n".join([how_good(summary), what_it_means(summary)])
 
 
@@ -166,21 +164,13 @@ def _failure(summary: RunSummary) -> str:
     )
 
 
-def next_commands(summary: RunSummary) -> str:
-    """What to type next, with a prompt in the language of the text."""
-    folder = summary.model_dir
-    if has_learned_little(summary):
-        return f"next: descend diagnose {quoted(folder)}"
-    return f"next: {generate_command(folder, summary.samples)}"
-
-
 def summarize_run(summary: RunSummary) -> str:
     """How a finished run went, in plain words, honest about validation."""
     return assess_run(summary)
 
 
 def assess_run(summary: RunSummary) -> str:
-    """The outcome, held against counting, and how the curve ended."""
+    """The result, held against counting, and how the curve ended."""
     if has_failed(summary):
         return _failure(summary)
     return " ".join([

@@ -9,15 +9,14 @@ from collections.abc import Callable
 
 from descend.runs.events import (
     CheckpointSaved,
-    EndStepChosen,
     Epoch,
     Event,
-    Overfitting,
     Rollback,
     Sample,
     Step,
     TrainingStarted,
 )
+from descend.runs.run_length import announced_end_step
 from descend.training.text_samples import PROMPTS
 from descend.training.time_limit import EVALUATION_STEP_RATIO
 from descend.training.training_run import MAX_VALIDATION_TOKENS, TrainingRun
@@ -33,7 +32,7 @@ MAX_STORED_STEPS = 600
 step, so its cost must not grow with the run."""
 
 MIN_SETTLED, SLOW_START_RATIO = 6, 1.5
-"""Steps from which a slow start can be told, and times the median that makes a step slow."""
+"""Steps from which a slow start can be detected, and times the median that makes a step slow."""
 
 OUTLIER_RATIO = 5.0
 """A step that takes so many times the median, and is the only one, is an accident of the machine.
@@ -44,7 +43,7 @@ class RemainingTime:
     """Estimates the seconds that a run still needs.
 
     It adds up the steps that are left at the time of recent ones, the evaluations that are left at
-    the time of the last one, and the share of the time that samples and checkpoints have taken.
+    the time of the last one, and the fraction of the time that samples and checkpoints have taken.
     """
 
     def __init__(
@@ -93,10 +92,8 @@ class RemainingTime:
                 self._sample_seconds = spent
         elif isinstance(event, TrainingStarted | Rollback):
             self._step = event.step
-        elif isinstance(event, Overfitting) and event.decay_steps:
-            self.total_steps = event.step + event.decay_steps
-        elif isinstance(event, EndStepChosen):
-            self.total_steps = event.end_step
+        elif (end_step := announced_end_step(event)) is not None:
+            self.total_steps = end_step
 
     def step_seconds(self) -> float | None:
         """Return the mean seconds of recent steps, or None for the first few."""

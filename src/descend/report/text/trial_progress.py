@@ -1,4 +1,4 @@
-"""Series of runs told as they go: what they will cost, how far they are, how long they take yet."""
+"""Progress of a series of runs: what they will cost, how far they are, how long they take yet."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from descend.experiments.search.runner import MIN_TRIALS
 from descend.experiments.search.search_loop import TrialEnded, TrialsRunning
 from descend.experiments.search.search_plan import SearchPlan
 from descend.machine import contention_factor
-from descend.report.notebook.live_progress import display_cell, update_cell
+from descend.report.notebook_cell import display_cell, update_cell
 from descend.report.text.experiment_summary import format_value
 from descend.report.text.live_progress import print_line
 from descend.trials.cached_trial import load_cached_result
+from descend.trials.cost_estimate import estimate_trial_seconds
 from descend.trials.executor import TrialCallback, TrialProgress, ignore_progress, worker_count
 from descend.trials.ray_executor import ray_address
-from descend.trials.timing.cost_estimate import estimate_trial_seconds
 from descend.trials.timing.startup import worker_startup_seconds
 from descend.trials.trial_spec import TrialResult, TrialSpec
 from descend.units import format_count, format_duration
@@ -32,7 +32,7 @@ SECONDS_BETWEEN_LINES = 60.0
 """Where no line can be renewed in place: a run that takes hours leaves some hundred lines."""
 
 CONTENTION_WARNING_FACTOR = 1.2
-"""Times as long as alone from which it is told."""
+"""Times as long as alone from which it is reported."""
 
 PREPARING = "Preparing the text and timing a few steps…"
 
@@ -44,20 +44,20 @@ NO_TIME = "no time left for another trial"
 
 @contextmanager
 def show_trials(
-    arms: Sequence[TrialSpec], workers: int | None, console: Console | None
+    specs: Sequence[TrialSpec], workers: int | None, console: Console | None
 ) -> Iterator[TrialCallback]:
-    """Say what `arms` will cost; gives who is to be told of them: each that is done is a line, and
+    """Say what `specs` will cost; gives the callback for them: each that is done is a line, and
     how far the others are is renewed in place. Without a console nothing is said."""
     if console is None:
         yield ignore_progress
         return
-    distinct = {spec.key: spec for spec in arms}
+    distinct = {spec.key: spec for spec in specs}
     # Before anything is timed: a cluster that cannot be had ends it here.
     count = worker_count(
         [a for key, a in distinct.items() if load_cached_result(key) is None], workers
     )
     print_line(PREPARING, console)
-    costs = estimate_trial_seconds(arms)
+    costs = estimate_trial_seconds(specs)
     start = worker_startup_seconds() if count > 1 and not ray_address() else 0.0
     print_line(_cost_line(len(distinct), costs, count, start), console)
     with line_on(console) as renew:
@@ -135,7 +135,8 @@ def _end_of(result: TrialResult) -> str:
 
 @contextmanager
 def line_on(console: Console) -> Iterator[Renew]:
-    """A line that is renewed in place until the end; where that cannot be, told once a minute."""
+    """A line that is renewed in place until the end; where that cannot be, printed once a
+    minute."""
     if console.is_jupyter:
         cell = display_cell("<p></p>")
         yield lambda line: update_cell(cell, f"<p>{escape(line)}</p>")
@@ -189,7 +190,7 @@ def print_search_cost(plan: SearchPlan, console: Console | None) -> None:
 def show_search_trials(
     console: Console | None,
 ) -> Iterator[Callable[[TrialEnded | TrialsRunning], None]]:
-    """Who is to be told of the trials of a search: each that has ended is a line, and how far the
+    """The callback for the trials of a search: each that has ended is a line, and how far the
     others are is renewed in place."""
     if console is None:
         yield lambda one: None

@@ -1,6 +1,6 @@
 """How to compute on this machine, decided by trying: the choice is one line in the log.
 
-A step of the real network on a real batch is timed in each candidate way (`executions`), for two or
+A step of the real network on a real batch is timed with each candidate (`executions`), for two or
 three seconds in all at the guide's size; the weights are not moved. What was forced by the
 configuration is not tried against anything else. Compiling takes seconds by itself, so where it is
 left open it is tried only if the run is long enough to earn them.
@@ -58,18 +58,18 @@ CACHED_COMPILE_SECONDS = 6.0
 """The same when the compiled code is still in the cache."""
 
 EXPECTED_COMPILE_SPEEDUP = 0.25
-"""Share of the time that compiling is thought to save before it was tried."""
+"""Fraction of the time that compiling is thought to save before it was tried."""
 
 
 @restore_process_state()
 def autotune_execution(
     inputs: StepInputs, steps: int = 0, seconds: float = float("inf")
 ) -> TuningResult:
-    """Time the candidate ways on this machine and take the fastest; remembered in the cache.
+    """Time the candidate executions on this machine and take the fastest; remembered in the cache.
 
     A run that may take `seconds` makes no more steps than fit into them.
     `steps` is how long the run will be (0: as long as can be): what costs a start must be earned
-    back in them. `ConfigError` for a way that is forced and is not here.
+    back in them. `ConfigError` for an execution that is forced and is not available.
     """
     config, batches = inputs.config, inputs.batches
     device = resolve_training_device(config)
@@ -135,7 +135,7 @@ def _maybe_compile(
         if is_automatic and choice.seconds(tokens, steps) * EXPECTED_COMPILE_SPEEDUP < cost:
             return choice
         tried = _try_compiled(execution, inputs)
-        # Where it failed the reason may be mended: that is not remembered for long.
+        # Where it failed the reason may be fixed: that is not remembered for long.
         _remember(
             file,
             tried,

@@ -1,4 +1,4 @@
-"""The ways to compute that there are on this machine, less those that were ruled out by force."""
+"""The executions available on this machine, less those that were ruled out by force."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NUM_PILOT_RUNS = 10
 """Such products of each kind: the quickest counts, whatever else the cores do meanwhile."""
 
 PRUNE_RATIO = 2.0
-"""A way whose first step takes this many times the best so far is not timed further."""
+"""An execution whose first step takes this many times the best so far is not timed further."""
 
 EXECUTION_KEYS = ("device", "precision", "attention", "compile", "threads")
 """Keys by which a part of the choice is taken from the engine."""
@@ -35,7 +35,8 @@ def forced_keys(config: RunConfig) -> list[str]:
 
 
 def resolve_training_device(config: RunConfig) -> str:
-    """The device to compute on; `ConfigError` for a way that is asked for and is not here."""
+    """The device to compute on; `ConfigError` for an execution that is requested and is not
+    available."""
     device = resolve_device(config.device)
     if device == "mps" and config.precision == "float16":
         raise ConfigError("precision", "float16 on mps", "float32 or bfloat16 there",
@@ -62,8 +63,8 @@ def supports_cuda_graphs(config: RunConfig, device: str) -> bool:
 
 
 def candidate_backends(config: RunConfig, device: str) -> Iterator[Execution]:
-    """Every way but compiled ones; of what is forced, only that. For a GPU the one first that is
-    likely the best: a short run tries no more than that."""
+    """Every execution but compiled ones; of what is forced, only that. For a GPU the one first that
+    is likely the best: a short run tries no more than that."""
     requested_precision = config.precision
     gpu = device.startswith("cuda")
     precisions: list[Literal["float32", "bfloat16", "float16"]]
@@ -99,7 +100,7 @@ def _has_fast_bfloat16() -> bool:
     """Whether a small product in bfloat16 is worth comparing with one in float32.
 
     Without instructions for it, one is hundreds of times slower, and a whole step would take
-    minutes to try. Asked once: what is remembered is found again by the ways that there are.
+    minutes to try. Called once: what is remembered is matched with the executions available.
     """
     exact = torch.ones(PROBE_SIZE, PROBE_SIZE)
     limit = PRUNE_RATIO * min(_product_seconds(exact) for _ in range(NUM_PILOT_RUNS))
@@ -114,7 +115,7 @@ def _product_seconds(matrix: torch.Tensor) -> float:
 
 
 def describe_execution(execution: Execution) -> str:
-    """A way in words."""
+    """Describe an execution."""
     description = f"{execution.precision}, {execution.attention} attention"
     if execution.compiled:
         description += ", compiled"

@@ -1,4 +1,4 @@
-"""Time training steps: how long the real network takes in each way to compute.
+"""Time training steps: how long the real network takes with each execution.
 
 A step on a real batch is timed, with a learning rate of zero: the weights are not moved.
 """
@@ -22,7 +22,7 @@ PROBE_TOKENS = 1024
 """Tokens in a probing step: enough to keep all cores busy, few enough to be quick."""
 
 PILOT_TOKENS = 256
-"""Tokens in a step that only shows whether more threads are hopeless: beside a busy program each
+"""Tokens in a step that only shows whether more threads are of no use: beside a busy program each
 of their steps may take seconds."""
 
 PROBE_REPEATS = 2
@@ -31,21 +31,22 @@ GPU_PROBE_SECONDS = 0.05
 """Least time that steps on a GPU are timed for: one takes a few milliseconds, and is uneven."""
 
 MAX_TUNING_FRACTION = 0.25
-"""Of the time that training is thought to take: once trying took so long, no further way is tried.
-The ways of one device differ by about as much, so that more could not be earned back."""
+"""Of the time that training is thought to take: once trying took so long, no further execution is
+tried. The executions of one device differ by about as much, so that more could not be earned
+back."""
 
 
 class TuningResult(msgspec.Struct, frozen=True):
-    """The way chosen, what each way tried took, and what an update of the weights adds."""
+    """The execution chosen, what each one tried took, and what an update of the weights adds."""
 
     execution: Execution
     seconds_per_token: dict[str, float]
-    """Forward and backward, by the name of the way."""
+    """Forward and backward, by the name of the execution."""
     seconds_per_update: float
     timed_under_load: bool = False
     """Other programs kept the cores busy while it was tried."""
     truncated_tuning_seconds: float = 0.0
-    """Seconds that trying took where it was ended early; 0: all ways were tried."""
+    """Seconds that trying took where it was ended early; 0: all executions were tried."""
 
     def seconds(self, tokens_per_step: int, steps: int) -> float:
         """Time that `steps` will take, validation and saving left out."""
@@ -86,11 +87,11 @@ def time_candidates(
 
 def _time_or_pass(execution: Execution, inputs: StepInputs, limit: float) -> tuple[float, float]:
     """`time_training_step`; on a GPU with the whole batch, as its time does not follow the tokens,
-    and infinite for a way that its memory is too small for."""
+    and infinite for an execution that its memory is too small for."""
     if execution.device == "cpu":
         return time_training_step(execution, inputs, limit)
     try:
-        # A GPU's first step is slow whatever the way, and so tells nothing.
+        # A GPU's first step is slow whatever the execution, and so tells nothing.
         return time_whole_batch(execution, inputs)
     except torch.OutOfMemoryError:
         return float("inf"), float("inf")
@@ -167,7 +168,7 @@ def _with_fewer_threads(execution: Execution) -> list[Execution]:
     """`execution` as it is, and on fewer threads: each step waits for the slowest of them, so with
     one core taken by another program all but one thread may wait for the last one's turn."""
     counts = dict.fromkeys((execution.threads // 2, execution.threads - 1, execution.threads))
-    # The fewest first: where they are enough, more of them are hopeless, and seen to be so sooner.
+    # The fewest first: where they are enough, more of them are of no use, and seen to be so sooner.
     return [msgspec.structs.replace(execution, threads=n) for n in counts if n >= 1]
 
 
@@ -200,10 +201,10 @@ def time_under_load(
 
 def with_all_threads(choice: TuningResult, by_threads: TuningResult, threads: int) -> TuningResult:
     """`choice` on all `threads`, as it is remembered: how many are best is tried again each time.
-    Of ways that were not timed on all of them, the time of the one that was is taken."""
+    Of executions that were not timed on all of them, the time of the one that was is taken."""
     execution = msgspec.structs.replace(choice.execution, threads=threads)
     own = by_threads.seconds_per_token
     on_all = describe_execution(msgspec.structs.replace(by_threads.execution, threads=threads))
-    full = own.get(on_all, min(own.values()))  # where so many threads were hopeless
+    full = own.get(on_all, min(own.values()))  # where so many threads were of no use
     known = {describe_execution(execution): full} | choice.seconds_per_token
     return msgspec.structs.replace(choice, execution=execution, seconds_per_token=known)

@@ -53,7 +53,7 @@ class CudaGraphLoss:
         weights = tuple(model.parameters())
 
         def forward(inputs: Tensor, targets: Tensor, *_weights: Tensor) -> tuple[Tensor, Tensor]:
-            # The model holds the weights; torch asks for them to know whose gradients are wanted.
+            # The model holds the weights; torch asks for them to know whose gradients are needed.
             return self.compute(model, inputs, targets, label_smoothing)
 
         device = torch.device(self.execution.device)

@@ -1,6 +1,7 @@
 """What it takes a worker to start, before it trains anything: Python and torch are read in.
 
-Measured at every start and kept, so that the next series is told right from its first line on.
+Measured at every start and kept, so that the next series is announced correctly from its first line
+on.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def worker_startup_seconds() -> float:
 
 
 def record_worker_startup(began: float) -> None:
-    """A worker asked for when `time.monotonic()` was `began` is ready now."""
+    """A worker requested when `time.monotonic()` was `began` is ready now."""
     with suppress(OSError):  # a cache that cannot be written is met again where it matters
         write_file_atomic(_file(), msgspec.json.encode(round(time.monotonic() - began, 2)))
 

@@ -46,7 +46,7 @@ def after_run_routes(services: Services) -> APIRouter:
 
     @router.get("/runs/{name}/diagnosis")
     def diagnosis(name: str) -> Response:
-        """Show why the run does not learn better, once that was asked."""
+        """Show why the run does not learn better, if it was requested."""
         from descend.web.studio.diagnosis_view import diagnosis_fields  # its causes load torch
 
         return as_json(diagnosis_fields(workspace.run_folder(name)))

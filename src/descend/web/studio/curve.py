@@ -1,4 +1,4 @@
-"""Curves small enough to draw: the lowest and the highest point of each stretch stay."""
+"""Curves small enough to draw: the lowest and the highest point of each segment stay."""
 
 from __future__ import annotations
 

@@ -12,7 +12,6 @@ from descend.report.text.run_summary import format_rollback, overfitting_line
 from descend.runs.event_tail import EventTail
 from descend.runs.events import (
     CheckpointSaved,
-    EndStepChosen,
     Epoch,
     Event,
     Overfitting,
@@ -22,6 +21,7 @@ from descend.runs.events import (
     TrainingStarted,
     TrainingStopped,
 )
+from descend.runs.run_length import announced_end_step
 from descend.web.studio.curve import MAX_POINTS, Point, smooth, thin
 
 MAX_LIVE_POINTS = 200
@@ -76,6 +76,7 @@ class RunFeed:
             self.generation += 1
         for event in events:
             self._take(event)
+            self.end_step = announced_end_step(event) or self.end_step
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Step):
@@ -99,10 +100,6 @@ class RunFeed:
             self.messages.append((event.step, format_rollback(event)))
         elif isinstance(event, Overfitting):
             self.messages.append((event.step, overfitting_line(event)))
-            if event.decay_steps:
-                self.end_step = event.step + event.decay_steps
-        elif isinstance(event, EndStepChosen):
-            self.end_step = event.end_step
 
     def _drop_after(self, step: int) -> None:
         if not self.points or self.points[-1][0] <= step:

@@ -10,15 +10,15 @@ class NoSuchItemError(UserError):
 
 
 class NotNowError(UserError):
-    """What was asked for does not go together with what a run is doing."""
+    """What was requested does not go together with what a run is doing."""
 
 
 class TooManyRequestsError(UserError):
-    """More is asked for at once than a small machine can do."""
+    """More is requested at once than a small machine can do."""
 
 
 def http_status(error: DescendError) -> int:
-    """The HTTP status of `error`: 4xx for what the user can mend, 500 for the rest."""
+    """The HTTP status of `error`: 4xx for what the user can fix, 500 for the rest."""
     for kind, status in (
         (NoSuchItemError, 404), (NotNowError, 409), (RunLockedError, 409),
         (TooManyRequestsError, 429), (UserError, 422),

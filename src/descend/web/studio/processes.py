@@ -41,7 +41,7 @@ def child_environment() -> dict[str, str]:
 def process_birth(pid: int) -> str | None:
     """When the process began, as the system counts it: with the number it names one process.
 
-    None where that cannot be told (other systems than Linux).
+    None where that cannot be determined (other systems than Linux).
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ from descend.runs.run_files import (
     run_stamp,
 )
 from descend.runs.run_folder import read_summary
+from descend.runs.run_length import planned_steps
 from descend.runs.suggestions import lacks_model
 from descend.web.studio.feed import RunFeed
 from descend.web.studio.jobs import Job, Jobs
@@ -163,7 +163,7 @@ class RunViews:
         run = RecordedRun(folder)
         metadata = run.metadata
         summary = read_summary(folder) if has_summary(folder) else None
-        total = feed.end_step or total_steps(metadata)
+        total = feed.end_step or planned_steps(run.config, run.corpus_count("train_tokens"))
         return fields | {
             "text": Path(str(metadata.corpus["corpus"])).name,
             "started_at": metadata.saved_at,
@@ -239,15 +239,6 @@ def compare_configs(metadata: Sequence[RunMetadata]) -> list[dict[str, Any]]:
                 value != values[0] for value in values
             )})  # fmt: skip
     return rows
-
-
-def total_steps(metadata: RunMetadata) -> int:
-    """The steps that a run is to make, by its settings."""
-    config = metadata.resolved_config
-    tokens = int(config["batch_size"]) * int(config["seq_len"])
-    epochs = int(config.get("epoch") or 1)
-    steps = math.ceil(epochs * int(metadata.corpus["train_tokens"]) / tokens)
-    return max(1, min(steps, int(config.get("max_steps") or steps)))
 
 
 def _read_row(folder: Path) -> RunRow:

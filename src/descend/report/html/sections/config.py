@@ -1,4 +1,4 @@
-"""What was asked for, what was chosen, and the command that does it again."""
+"""What was requested, what was chosen, and the command that does it again."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from descend.training.lr_schedule import schedule_phases
 
 
 def curve_events(run: RecordedRun) -> list[VerticalLine]:
-    """Phases of the schedule, and rescues by the number of their row in `rollback_blocks`."""
+    """Phases of the schedule, and rollbacks by the number of their row in `rollback_blocks`."""
     return [*_phases(run), *_rollback_marks(run)]
 
 
@@ -32,7 +32,7 @@ def _phases(run: RecordedRun) -> list[VerticalLine]:
 
 
 def _rollback_marks(run: RecordedRun) -> list[VerticalLine]:
-    """One mark for all rescues that went back to the same step: `1–3`."""
+    """One mark for all rollbacks that went back to the same step: `1–3`."""
     numbers_by_step: dict[int, list[int]] = {}
     for number, rollback in enumerate(run.summary.rollbacks, 1):
         numbers_by_step.setdefault(rollback.step, []).append(number)

@@ -1,4 +1,4 @@
-"""Why it does not learn better: evidence, trials and remedy, where the run was diagnosed."""
+"""Why it does not learn better: evidence, trials and treatment, where the run was diagnosed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from descend.units import humanize_name, quoted
 
 
 def diagnosis_section(diagnosis: Diagnosis) -> Section:
-    """Verdict, evidence, proof, remedy, and how the other causes were ruled out."""
+    """Verdict, evidence, proof, treatment, and how the other causes were ruled out."""
     blocks: list[ReportBlock] = []
     for finding in diagnosis.causes:
         blocks += _finding(finding)
@@ -39,7 +39,7 @@ def diagnosis_section(diagnosis: Diagnosis) -> Section:
     keys = merge_recommendations(diagnosis)
     if keys:
         blocks += [
-            Paragraph(f"To apply what it prescribes ({assignments(keys)}):"),
+            Paragraph(f"To apply what it recommends ({assignments(keys)}):"),
             Command(f"descend train --from-run {quoted(diagnosis.run)} --apply-fix"),
         ]
     for caption, causes in group_other_causes(diagnosis):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from descend.diagnosis.recommended_config import merge_recommendations
 from descend.diagnosis.result import Diagnosis
-from descend.handbook.run_notes.wording import generate_command
 from descend.report.html.charts import BETTER, Axis, bars
 from descend.report.html.page import Fact, Facts, Figure, Paragraph, Section
-from descend.report.text.diagnosis import assignments, headline
-from descend.report.text.run_summary import has_learned_little, how_good, what_it_means
+from descend.report.text.diagnosis import headline
+from descend.report.text.next_step import choose_next_step
+from descend.report.text.run_summary import how_good, what_it_means
 from descend.runs.recorded_run import RecordedRun
-from descend.runs.suggestions import lacks_model, suggest_fix
-from descend.units import format_bytes, format_duration, perplexity, quoted
+from descend.runs.suggestions import describe_next_step
+from descend.units import format_bytes, format_duration, perplexity
 
 BASELINE_NAMES = {
     "unigram": "single tokens",
@@ -44,29 +43,7 @@ def lead_paragraphs(run: RecordedRun, diagnosed: Diagnosis | None = None) -> tup
     paragraphs.append(f"{how_good(run.summary)} {what_it_means(run.summary)}")
     if diagnosed:
         paragraphs.append(headline(diagnosed))
-    return (*paragraphs, f"Next: {next_step(run, diagnosed)}.")
-
-
-def next_step(run: RecordedRun, diagnosed: Diagnosis | None = None) -> str:
-    """The one thing to do after reading, with its command where there is one."""
-    name = quoted(run.folder)
-    if diagnosed and (keys := merge_recommendations(diagnosed)):
-        first = diagnosed.causes[0]
-        advice = "" if first.recommended_config else f"{first.advice.rstrip('.')}; meanwhile "
-        return (
-            f"{advice}train again with {assignments(keys)}, "
-            f"`descend train --from-run {name} --apply-fix`"
-        )
-    if run.diverged or not run.finished or lacks_model(run.folder):
-        return suggest_fix(run.folder)
-    if diagnosed and diagnosed.causes:
-        return diagnosed.causes[0].advice.rstrip(".")
-    if not diagnosed and has_learned_little(run.summary):
-        return f"find out why with `descend diagnose {name}`"
-    generate = generate_command(run.folder, run.summary.samples)
-    if diagnosed:
-        return f"let it write with `{generate}`"
-    return f"let it write with `{generate}`, or find what would help with `descend diagnose {name}`"
+    return (*paragraphs, f"Next: {describe_next_step(choose_next_step(run, diagnosed))}.")
 
 
 def facts(run: RecordedRun) -> Facts:
@@ -100,7 +77,7 @@ def ngram_baselines_section(run: RecordedRun) -> Section:
     losses.sort(key=lambda pair: -pair[1])
     guess = float(baselines["uniform"])
     names = [name for name, _ in losses]
-    return Section("ladder", "What it had to beat", (
+    return Section("ngram_baselines", "What it had to beat", (
         Paragraph(
             "Programs that only count pairs or triples of tokens do this well on the same "
             "validation text. A model that has learned from more than that lies below them here, "

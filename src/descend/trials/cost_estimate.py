@@ -1,4 +1,4 @@
-"""What a series of arms will cost here, before it is begun."""
+"""What a series of trials will cost here, before it is begun."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from descend.trials.prepared_trial import PreparedTrial
 
 
-def estimate_trial_seconds(arms: Sequence[TrialSpec]) -> dict[str, float]:
-    """Seconds that each arm will take alone, by its key; those in the cache are left out.
+def estimate_trial_seconds(specs: Sequence[TrialSpec]) -> dict[str, float]:
+    """Seconds that each trial will take alone, by its key; those in the cache are left out.
 
     The text is prepared for it. A step of the lightest and of the heaviest network is timed, once
     and for all; what lies between costs in proportion to its floating-point operations.
     """
     from descend.trials.prepared_trial import prepare_trial
 
-    missing = {key: spec for spec in arms if load_cached_result(key := spec.key) is None}
+    missing = {key: spec for spec in specs if load_cached_result(key := spec.key) is None}
     if not missing:
         return {}
     ready = {key: prepare_trial(spec) for key, spec in missing.items()}
@@ -64,7 +64,7 @@ def training_seconds(ready: PreparedTrial, speed: StepTime, steps: int) -> float
 
 
 def evaluation_seconds(ready: PreparedTrial, speed: StepTime) -> float:
-    """What one judgment on held-out text takes."""
+    """What one judgment on validation text takes."""
     from descend.trials.evaluation import BYTES_PER_TOKEN
 
     info = ready.store.info

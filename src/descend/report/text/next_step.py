@@ -1,0 +1,49 @@
+"""What to do after a run, for the terminal and the report alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from descend.diagnosis.recommended_config import merge_recommendations
+from descend.diagnosis.result import Diagnosis
+from descend.handbook.run_notes.wording import generate_command
+from descend.report.text.diagnosis import assignments
+from descend.report.text.run_summary import has_learned_little
+from descend.runs.recorded_run import RecordedRun
+from descend.runs.run_files import RunSummary
+from descend.runs.suggestions import NextStep, choose_fix, lacks_model
+from descend.units import quoted
+
+
+def choose_next_step(run: RecordedRun, diagnosis: Diagnosis | None = None) -> NextStep:
+    """Return the one thing to do after `run`; `diagnosis` is that of the run, if it has one."""
+    if diagnosis and (keys := merge_recommendations(diagnosis)):
+        first = diagnosis.causes[0]
+        advice = "" if first.recommended_config else f"{first.advice.rstrip('.')}; meanwhile "
+        return NextStep(
+            f"{advice}apply the recommended change ({assignments(keys)})",
+            f"descend train --from-run {quoted(run.folder)} --apply-fix",
+        )
+    if run.diverged or not run.finished or lacks_model(run.folder):
+        return choose_fix(run.folder)
+    if diagnosis is None:
+        return choose_step_after_training(run.folder, run.summary)
+    if diagnosis.causes:
+        return NextStep(diagnosis.causes[0].advice.rstrip("."))
+    return _write_text(run.folder, run.summary)
+
+
+def choose_step_after_training(folder: Path | str, summary: RunSummary) -> NextStep:
+    """Return what to do after a finished run in `folder` without a diagnosis."""
+    if has_learned_little(summary):
+        return NextStep("find out why", f"descend diagnose {quoted(folder)}")
+    return _write_text(folder, summary)
+
+
+def _write_text(folder: Path | str, summary: RunSummary) -> NextStep:
+    return NextStep("let it write", generate_command(folder, summary.samples))
+
+
+def format_next_step(step: NextStep) -> str:
+    """Return the line that ends the output of a command: `next: descend …`."""
+    return f"next: {step.command or step.action}"
