@@ -24,8 +24,9 @@ from trial import HERE, trial
 from trial_args import parse_trial_args
 
 from descend.config import make_config
+from descend.planner.candidates import SAVING_FRACTION
 from descend.planner.corpus_profile import CorpusProfile
-from descend.planner.plan import SAVING_FRACTION, TrainingPlan, choose_config
+from descend.planner.plan import TrainingPlan, choose_config
 from descend.planner.scaling_law import load_scaling_law
 from descend.planner.step_time import StepTimeModel
 from descend.presets import PRESETS

@@ -17,6 +17,7 @@ from descend.data.tokenizer import load_tokenizer
 from descend.errors import ConfigError, UserError
 from descend.machine import available_memory_bytes
 from descend.planner.axes import axes_for
+from descend.planner.candidates import MAX_USEFUL_EPOCH_FACTOR, SHORTER
 from descend.planner.corpus_profile import CorpusProfile, profile_corpus
 from descend.planner.machine_benchmark import (
     MachineBenchmark,
@@ -24,9 +25,7 @@ from descend.planner.machine_benchmark import (
     calibrate_to_config,
 )
 from descend.planner.plan import (
-    MAX_USEFUL_EPOCH_FACTOR,
     MIN_MINUTES,
-    SHORTER,
     Prediction,
     TrainingPlan,
     choose_config,

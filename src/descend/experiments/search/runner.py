@@ -34,7 +34,7 @@ from descend.experiments.search.search_loop import (
 )
 from descend.experiments.search.search_plan import SearchBudget, SearchPlan
 from descend.experiments.search.space import Param, complete_config
-from descend.planner.plan import MIN_STEPS
+from descend.planner.candidates import MIN_STEPS
 from descend.runs.run_folder import ensure_writable
 from descend.trials.executor import TrialCallback, workers_for_devices
 from descend.trials.executor import ignore_progress as silent_of_runs

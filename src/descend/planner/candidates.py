@@ -1,0 +1,195 @@
+"""The configurations that a plan is chosen from, each with the steps that fit into the time."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from descend.config import RunConfig
+from descend.model.cost import block_matrix_parameters
+from descend.model.shape import ModelShape, shape_from_run_config
+from descend.planner.axes import Axes
+from descend.planner.corpus_profile import CorpusProfile
+from descend.planner.scaling_law import ScalingLaw, ScalingLawInput
+from descend.planner.step_time import StepTimeModel, StepWorkload
+from descend.training.recipe import choose_epochs, choose_vocabulary
+
+MIN_WIDTH_PER_LAYER, MAX_WIDTH_PER_LAYER = 16, 96
+"""Width over layers: outside it networks are known to learn less for their size (Kaplan et al.
+2020, figure 5, finds the loss within 2 % over this range)."""
+
+MIN_STEPS = 20
+"""Fewer updates are no training."""
+
+MAX_EVALUATION_TOKENS = 2**17
+"""Validation tokens judged after each pass, as training does (`training.job`)."""
+
+JUDGING_FRACTION = 1 / 3
+"""Time of judging a token, of training on it: the way ahead of ahead and back (`model.cost`)."""
+
+SAVING_FRACTION = 0.04
+"""Most that checkpoints and samples take of a run (`training.work`)."""
+
+MAX_USEFUL_EPOCH_FACTOR = 3.0
+"""Epochs after the first, in units of those that are worth anything: 95 % of their worth is had by
+then. A run of ten epochs (tiny Shakespeare) was best after the eighth."""
+
+MAX_PARAMETERS_PER_TOKEN = 10
+"""Numbers in the matrices of the blocks for each token of training text: as many as any run had
+that the scaling law was fitted to. Larger networks memorize, which the scaling law does not see."""
+
+
+@dataclass(frozen=True)
+class PlanInputs:
+    """What a plan rests on."""
+
+    sample: CorpusProfile
+    rates: StepTimeModel
+    law: ScalingLaw
+    seconds: float
+    """Of training, evaluation, and saving."""
+    axes: Axes
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """A configuration that was weighed."""
+
+    shape: ModelShape
+    batch_size: int
+    seq_len: int
+    steps: int
+    seconds_per_step: float
+    setting: ScalingLawInput
+    bits_per_byte: float
+
+    def config(self, rate: float, fixed: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """As keys of `RunConfig`; those of `fixed` as they are."""
+        return {
+            "vocab_size": self.shape.vocab_size,
+            "embed_dim": self.shape.embed_dim,
+            "num_heads": self.shape.num_heads,
+            "num_layers": self.shape.num_layers,
+            "ff_dim": self.shape.ff_dim,
+            "max_seq_len": self.shape.max_seq_len,
+            "batch_size": self.batch_size,
+            "seq_len": self.seq_len,
+            "learning_rate": rate,
+            "schedule": "wsd",
+            "optimizer": "muon",
+            "architecture": "modern",
+            "max_steps": self.steps,
+        } | dict(fixed or {})
+
+
+def sound_candidates(inputs: PlanInputs) -> Iterator[Candidate]:
+    """Every sound combination of sizes, with as many steps as fit into the time."""
+    for shape, context, bytes_per_token in _shapes(inputs):
+        train_tokens = inputs.sample.train_bytes / bytes_per_token
+        for batch_size in inputs.axes.batch_sizes(context):
+            if batch_size * context > train_tokens and "batch_size" not in inputs.axes.fixed:
+                continue
+            candidate = longest_run(inputs, shape, batch_size, context)
+            if candidate:
+                yield candidate
+
+
+RECIPE_KEYS = {"vocab_size", "embed_dim", "num_heads", "num_layers", "ff_dim", "max_seq_len",
+               "seq_len", "batch_size", "architecture", "optimizer"}  # fmt: skip
+"""Keys of the default network. If the user set one of them, it is not planned as a whole."""
+
+
+def default_candidate(inputs: PlanInputs) -> Candidate | None:
+    """The network and the batch of the default recipe, for at most as many epochs as it takes.
+
+    None if the user set a part of it, if the text is too short for a network of that size, or if
+    the time is.
+    """
+    config, sample = RunConfig(), inputs.sample
+    vocab_size = choose_vocabulary(config, sample.train_bytes)
+    if RECIPE_KEYS & inputs.axes.fixed.keys() or vocab_size not in sample.train_bytes_per_token:
+        return None
+    train_tokens = sample.train_bytes / sample.train_bytes_per_token[vocab_size]
+    shape = shape_from_run_config(config, vocab_size)
+    if shape.num_layers * block_matrix_parameters(shape) > MAX_PARAMETERS_PER_TOKEN * train_tokens:
+        return None
+    max_epochs = choose_epochs(config, int(train_tokens))
+    return longest_run(inputs, shape, config.batch_size, config.seq_len, max_epochs)
+
+
+def longest_run(
+    inputs: PlanInputs,
+    shape: ModelShape,
+    batch_size: int,
+    context: int,
+    max_epochs: int | None = None,
+) -> Candidate | None:
+    """The run of `shape` that fits into the time, or a shorter one where more would overfit: by
+    the law, or of more than `max_epochs`. None if fewer than `MIN_STEPS` fit.
+    """
+    sample, axes = inputs.sample, inputs.axes
+    bytes_per_token = sample.train_bytes_per_token[shape.vocab_size]
+    train_tokens, batch_tokens = sample.train_bytes / bytes_per_token, batch_size * context
+    muon = axes.fixed.get("optimizer", "muon") == "muon"
+    each = inputs.rates.seconds(StepWorkload(shape, batch_size, context, muon))
+    judging = JUDGING_FRACTION * evaluation_tokens(sample, shape.vocab_size) * each / batch_tokens
+    steps_per_epoch = train_tokens / batch_tokens
+    useful_epochs = max_epochs or 1 + MAX_USEFUL_EPOCH_FACTOR * math.exp(inputs.law.parameters[5])
+    usable = inputs.seconds * (1 - SAVING_FRACTION) - judging
+    max_steps = (
+        axes.max_epochs(steps_per_epoch) if axes.sets_length else steps_per_epoch * useful_epochs
+    )
+    steps = int(min(usable / (each + judging / steps_per_epoch), max_steps))
+    if steps < min(MIN_STEPS, axes.max_epochs(steps_per_epoch)):
+        return None
+    setting = ScalingLawInput(
+        text_difficulty=sample.difficulty,
+        block_parameters=shape.num_layers * block_matrix_parameters(shape),
+        width=shape.embed_dim, vocab_size=shape.vocab_size, bytes_per_token=bytes_per_token,
+        train_tokens=train_tokens, tokens=steps * batch_tokens,
+        batch_tokens=batch_tokens, context=context,
+    )  # fmt: skip
+    expected = inputs.law.bits_per_byte(setting)
+    longest = Candidate(shape, batch_size, context, steps, each, setting, expected)
+    is_fixed = axes.sets_length or max_epochs is not None
+    return longest if is_fixed else _long_enough(longest, inputs.law)
+
+
+def _shapes(inputs: PlanInputs) -> Iterator[tuple[ModelShape, int, float]]:
+    """Networks that are sound for the text, with their context and bytes per token."""
+    sample, axes = inputs.sample, inputs.axes
+    for vocab, ratio in sample.train_bytes_per_token.items():
+        train_tokens = sample.train_bytes / ratio
+        for width, layers, context in itertools.product(axes.widths, axes.layers, axes.contexts):
+            shape = axes.shape(vocab, width, layers, context)
+            if shape is None or (context >= train_tokens and "seq_len" not in axes.fixed):
+                continue
+            numbers = layers * block_matrix_parameters(shape)
+            sound = MIN_WIDTH_PER_LAYER <= width / layers <= MAX_WIDTH_PER_LAYER
+            if axes.sets_size or (sound and numbers <= MAX_PARAMETERS_PER_TOKEN * train_tokens):
+                yield shape, context, ratio
+
+
+def evaluation_tokens(sample: CorpusProfile, vocab_size: int) -> float:
+    """Validation tokens that are judged after each pass."""
+    return min(sample.validation_bytes / sample.bytes_per_token[vocab_size], MAX_EVALUATION_TOKENS)
+
+
+def _long_enough(max_candidate: Candidate, outlook: ScalingLaw) -> Candidate:
+    """`max_candidate`, or fewer steps of it where more would only be memorized."""
+    best = max_candidate
+    while (steps := int(best.steps * SHORTER)) >= MIN_STEPS:
+        setting = msgspec.structs.replace(best.setting, tokens=steps * best.setting.batch_tokens)
+        expected = outlook.bits_per_byte(setting)
+        if expected >= best.bits_per_byte:
+            break
+        best = msgspec.structs.replace(best, steps=steps, setting=setting, bits_per_byte=expected)
+    return best
+
+
+SHORTER = 0.9
+"""Lengths that are weighed, of the next longer one."""
