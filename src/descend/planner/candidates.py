@@ -17,7 +17,7 @@ from descend.planner.axes import Axes
 from descend.planner.corpus_profile import CorpusProfile
 from descend.planner.scaling_law import ScalingLaw, ScalingLawInput
 from descend.planner.step_time import StepTimeModel, StepWorkload
-from descend.training.recipe import choose_epochs, choose_vocabulary
+from descend.training.recipe import choose_vocabulary, max_useful_epochs
 
 MIN_WIDTH_PER_LAYER, MAX_WIDTH_PER_LAYER = 16, 96
 """Width over layers: outside it networks are known to learn less for their size (Kaplan et al.
@@ -117,7 +117,7 @@ def default_candidate(inputs: PlanInputs) -> Candidate | None:
     shape = shape_from_run_config(config, vocab_size)
     if shape.num_layers * block_matrix_parameters(shape) > MAX_PARAMETERS_PER_TOKEN * train_tokens:
         return None
-    max_epochs = choose_epochs(config, int(train_tokens))
+    max_epochs = max_useful_epochs(int(train_tokens))
     return longest_run(inputs, shape, config.batch_size, config.seq_len, max_epochs)
 
 

@@ -78,6 +78,13 @@ def choose_epochs(config: RunConfig, train_tokens: int) -> int:
     return max(1, *fitting)
 
 
+def max_useful_epochs(train_tokens: int) -> int:
+    """Epochs from which the default network would only overfit, whatever the time."""
+    if train_tokens >= _MIN_TOKENS_WITH_MORE_EPOCHS:
+        return _MAX_EPOCHS
+    return _MAX_EPOCHS_BY_TARGET_TOKENS[0][0]
+
+
 def choose_token_dropout(config: RunConfig, epochs: int) -> float:
     """`token_dropout`, or the more the more often the text is repeated.
 
