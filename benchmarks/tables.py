@@ -134,7 +134,7 @@ def presets() -> str:
             f"**{result['validation_loss']:.3f}**, {result['validation_accuracy']:.1%}",
             f"{result['ngram_baselines']['bigram']:.2f}", f"**{result['bits_per_byte']:.3f}**",
         ])  # fmt: skip
-    head = ["text", "preset", "epochs", "vocabulary", "updates",
+    head = ["text", "preset", "epochs", "vocabulary", "steps",
             "training: loss, accuracy at the end", "validation: loss, accuracy (best epoch)",
             "bigram baseline", "bits per byte"]  # fmt: skip
     return markdown(head, rows)

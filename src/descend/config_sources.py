@@ -173,7 +173,7 @@ def _preset(name: str) -> dict[str, Any]:
     if not isinstance(name, str) or name not in PRESETS:
         guess = closest_match(str(name), list(PRESETS))
         raise ConfigError(
-            "preset", str(name), " or ".join(PRESETS),
+            "preset", str(name), f"one of {', '.join(PRESETS)}",
             f"did you mean {guess}" if guess else "choose one of those",
         )  # fmt: skip
     return PRESETS[name]

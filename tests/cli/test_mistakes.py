@@ -71,6 +71,8 @@ MISTAKES: list[tuple[tuple[str, ...], list[str]]] = [
     (("corpus", "add", "--split"), ["descend corpus add: option", "`descend corpus add --help`"]),
     ((*TRAIN, "other.txt"), ["other.txt", "descend train --help"]),
     ((*TRAIN, "--corpus-dir", "short.txt"), ["corpus_dir", "short.txt", "text.txt", "one corpus"]),
+    ((*TRAIN, "--lerning-rate", "1"),
+     ["no such option: --lerning-rate. Did you mean --learning-rate? See `descend train --help`."]),
     # Configuration.
     ((*TRAIN, "--embed-dim", "wide"),
      ["embed_dim: expected a whole number, but found 'wide'. Fix: Choose another value; "

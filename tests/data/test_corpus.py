@@ -36,6 +36,16 @@ def refusal(corpus_dir: Path | str) -> CorpusError:
     return caught.value
 
 
+def test_find_corpus_reads_text_whose_suffix_is_a_number(tmp_path: Path) -> None:
+    (tmp_path / "Apache-2.0").write_text("a license")
+    (tmp_path / "log.1").write_text("an older log")
+    (tmp_path / "libc.so.6").write_bytes(b"\x7fELF\0\0")
+    (tmp_path / "old.doc1").write_text("another format")
+    source = resolve_corpus(str(tmp_path))
+    assert [d.source for d in read_documents(source)] == ["Apache-2.0", "log.1"]
+    assert source.warnings == ("not read: 1 .doc1 (34 % of the bytes), 1 .6 (15 % of the bytes)",)
+
+
 def test_find_corpus_reads_supported_files_in_sorted_order(tmp_path: Path) -> None:
     make(tmp_path, b_txt="B", a__z_md="Z", c_exe="no", _hidden__d_txt="no")
     make(tmp_path, d_txt=" \n\t ", e_txt="")

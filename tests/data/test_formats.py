@@ -132,6 +132,14 @@ MEMBERS = {
 GIVEN = {"hello there", "one", "two", "three\n", "four", "él está aquí", "five"}
 
 
+def test_archive_gives_text_members_whose_suffix_is_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("Apache-2.0", "a license")
+        archive.writestr("libc.so.6", b"\x7fELF\0\0")
+    assert texts(path) == ["a license"]
+
+
 @pytest.mark.parametrize("suffix", [".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz"])
 def test_archives_give_their_members(
     suffix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -77,7 +77,7 @@ def test_derived_keys_follow_width_and_context() -> None:
 @pytest.mark.parametrize(
     ("over", "words"),
     [(["learning_rte=1..2"], "Did you mean learning_rate"), (["learning_rate"], "a range such as"),
-     (["learning_rate=0.1..0.01"], "upside down.* Write learning_rate=0.01..0.1"),
+     (["learning_rate=0.1..0.01"], "bounds reversed.* Write learning_rate=0.01..0.1"),
      (["learning_rate=0.1..0.1"], "an empty range"), (["learning_rate=x..y"], "two numbers"),
      (["learning_rate=1..20"], "10 or less"), (["optimizer=a..b"], "Give values"),
      (["optimizer=adam"], "'adamw' or 'muon'"), (["embed_dim=a,b"], "a whole number"),

@@ -86,6 +86,6 @@ def test_tokenize_corpus_reports_stages_and_fractions(
     )
     stages = list(dict.fromkeys(stage for stage, _ in calls))
     assert stages == [
-        "reading text", "training the tokenizer", "tokenizing", "measuring the corpus",
+        "reading text", "training the tokenizer", "tokenizing", "computing corpus statistics",
     ]  # fmt: skip
     assert all(0 <= fraction <= 1 for _, fraction in calls)

@@ -24,6 +24,8 @@ def print_error(kind: str, message: str, exit_code: int, error: DescendError | N
 
 
 _USAGE = (
+    (r"No such option: (\S+) \(Possible options: ([^)]+)\)",
+     r"no such option: \1. Did you mean \2?"),
     (r"Input should be a valid integer, unable to parse string as an integer",
      "expected a whole number"),
     (r"Input should be a valid number, unable to parse string as a number", "expected a number"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from descend.artifacts import RUN_FILE, is_artifact_folder
 from descend.data.dataset_splits import is_in_split, no_such_split, splits_of
-from descend.data.readers import ARCHIVES, SUFFIXES, foreign_kind, has_known_suffix
+from descend.data.readers import ARCHIVES, SUFFIXES, foreign_kind, has_known_suffix, has_suffix
 from descend.data.readers.decompression import read_error
 from descend.data.unread_files import MAX_LISTED_KINDS, describe_unread
 from descend.errors import CorpusError
@@ -33,7 +33,7 @@ class FileListing:
 
 def is_text_file(path: Path) -> bool:
     """Return whether a file in a folder is taken: a known suffix, or none and text at its start."""
-    return has_known_suffix(path) or (not path.suffix and _begins_with_text(path))
+    return has_known_suffix(path) or (not has_suffix(path) and _begins_with_text(path))
 
 
 def find_text_files(

@@ -118,7 +118,7 @@ def prepare_tokens(
         write_tokens(text.documents, text.split.validation, tokenizer, aside / "validation.bin",
                 lambda n: progress("tokenizing", (done + n) / total))  # fmt: skip
         train, validation = open_token_files(aside, tokenizer)
-        progress("measuring the corpus", 0.0)
+        progress("computing corpus statistics", 0.0)
         baselines = compute_ngram_baselines(train, validation, tokenizer.vocab_size)
         bytes_per_token = text.train_bytes / max(len(train), 1)
         overlap_fraction = exact_overlap_fraction(

@@ -29,7 +29,7 @@ def no_trials_reason(
 ) -> str | None:
     """Why nothing can be tried, or None."""
     if recorded_run.store is None:
-        return "no trials were made: the text is missing; put it back where the run read it"
+        return "no trials were made: they need the text as the run read it, in its old place"
     if (
         recorded_run.metadata.parent
         and not parent_weights_file(recorded_run.metadata.parent).is_file()

@@ -80,11 +80,11 @@ def _load_text(
         return open_run_text(folder, metadata, progress), ()
     except TextChangedError:
         return None, (
-            f"the text at {config.corpus_dir} changed since the run trained on it, so no trials "
-            "are possible: only recorded metrics are used",
+            f"the text at {config.corpus_dir} changed since the run trained on it, so only "
+            "recorded metrics are used",
         )
     except DescendError as problem:
         return None, (
-            f"the text that the run trained on cannot be read ({problem}), so no trials are "
-            "possible: only recorded metrics are used",
+            f"the text that the run trained on cannot be read ({problem}), so only "
+            "recorded metrics are used",
         )

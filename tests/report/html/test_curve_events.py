@@ -60,7 +60,7 @@ def test_every_rollback_is_in_table_and_curves(rolled_back_run: Path) -> None:
     assert section(rolled_back_run, "learning").teaser == ""  # open: its marks are explained
     learning, inside = section(rolled_back_run, "learning"), section(rolled_back_run, "inside")
     table = next(
-        b for b in learning.blocks if isinstance(b, ReportTable) and "ran away" in b.caption
+        b for b in learning.blocks if isinstance(b, ReportTable) and "diverged" in b.caption
     )
     assert [row[0] for row in table.rows] == [str(n) for n in range(1, len(rollbacks) + 1)]
     for row, rollback in zip(table.rows, rollbacks, strict=True):
@@ -73,7 +73,7 @@ def test_every_rollback_is_in_table_and_curves(rolled_back_run: Path) -> None:
 
 def test_stable_run_shows_schedule_phases_without_rollback_table(trained: Path) -> None:
     learning = section(trained, "learning")
-    assert not any("ran away" in b.caption for b in learning.blocks if isinstance(b, ReportTable))
+    assert not any("diverged" in b.caption for b in learning.blocks if isinstance(b, ReportTable))
     named: dict[str, Any] = dict(marks(loss_figure(trained)))
     assert list(named)[:2] == ["warmup ends", "rate falls"]
     assert 0 < named["warmup ends"] < 0.2

@@ -84,9 +84,7 @@ def test_search_report_shows_importance_confirmation_and_commands(
         "best", "confirmed", "curves", "decided", "trials", "again",
     ]  # fmt: skip
     assert [c.text for c in blocks_of(page, Command)] == [searched.train_command, searched.command]
-    weights = next(
-        t for t in blocks_of(page, ReportTable) if t.caption == "The part of each key in it"
-    )
+    weights = next(t for t in blocks_of(page, ReportTable) if t.caption == "Importance of each key")
     assert weights.rows == (("learning_rate", "70%"), ("embed_dim", "30%"))
     by_key = next(f for f in blocks_of(page, Figure) if f.choices)
     assert list(by_key.choices) == ["learning_rate", "embed_dim"]

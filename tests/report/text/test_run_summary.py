@@ -83,6 +83,15 @@ def test_the_end_is_a_quality_and_its_meaning() -> None:
     )
 
 
+def test_a_run_that_learned_nothing_is_not_called_converged() -> None:
+    means = format_run_end(summary(7.908, 7.9)).splitlines()[1]
+    assert means == (
+        "It has learned almost nothing yet. Its loss hardly changed in the last epoch."
+    )
+    means = format_run_end(summary(4.002, 4.0)).splitlines()[1]
+    assert means.endswith("The validation loss had leveled off.")
+
+
 def test_an_exploded_run_is_called_failed() -> None:
     failed = summary(1158.96)
     assert how_good(failed) == (

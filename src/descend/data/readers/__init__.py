@@ -76,6 +76,12 @@ def has_known_suffix(path: PurePath) -> bool:
     return (inner + outer).lower() in SUFFIXES or outer.lower() in SUFFIXES
 
 
+def has_suffix(path: PurePath) -> bool:
+    """Whether the name has a suffix that says what the file is. A number says nothing, as in
+    `Apache-2.0` and `notes.1`."""
+    return bool(path.suffix) and not path.suffix[1:].isdigit()
+
+
 def foreign_kind(path: PurePath) -> str | None:
     """The format of a file that a child process parses; None for text."""
     *_, inner, outer = ["", "", *(suffix.lower() for suffix in path.suffixes)]

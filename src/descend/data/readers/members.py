@@ -19,7 +19,7 @@ from typing import BinaryIO, cast
 
 from descend.data.dataset_splits import is_in_split, named_split
 from descend.data.document import Document
-from descend.data.readers import ARCHIVES, foreign_kind, has_known_suffix, read_member
+from descend.data.readers import ARCHIVES, foreign_kind, has_known_suffix, has_suffix, read_member
 from descend.data.readers.options import ReadOptions, Source
 from descend.data.readers.zip_archive import MAX_ENTRY_BYTES, archive_error
 from descend.data.unread_files import describe_unread
@@ -126,5 +126,5 @@ def _documents(
 def _is_text(path: PurePosixPath, opener: Callable[[], BinaryIO]) -> bool:
     if has_known_suffix(path):
         return True
-    head = b"\0" if path.suffix else opener().read(4096)
+    head = b"\0" if has_suffix(path) else opener().read(4096)
     return b"\0" not in head and "\ufffd" not in head.decode("utf-8", "replace")[:-3]

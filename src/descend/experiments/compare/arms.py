@@ -88,7 +88,7 @@ def make_arms(
             made.setdefault(config.model_dump_json(), ComparisonArm(name, config, tuple(vary)))
     if len(made) < 2:
         raise ConfigError(
-            "compare", "one configuration", "at least two to compare",
+            "compare", "one configuration", "at least two configurations",
             "add --vary embed_dim=128,256, or --arm with a preset, a file or a run folder",
         )  # fmt: skip
     return list(made.values())

@@ -206,9 +206,9 @@ def _range(key: str, low: object, high: object) -> RangeParam:
             "space", f"{key}={low}..{high}", "two numbers", "write it as 0.001..0.01"
         ) from None
     if not ends[0] < ends[1] < float("inf"):
-        what = "an empty range" if ends[0] == ends[1] else "a range upside down"
+        what = "an empty range" if ends[0] == ends[1] else "a range with its bounds reversed"
         raise ConfigError(
-            "space", f"{key}={low}..{high}, {what}", "the lower end first, the higher one second",
+            "space", f"{key}={low}..{high}, {what}", "LOW..HIGH",
             f"write {key}={high}..{low}" if ends[0] > ends[1] else "widen it or leave it out",
         )  # fmt: skip
     whole = float not in kinds

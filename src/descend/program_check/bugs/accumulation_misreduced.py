@@ -45,7 +45,7 @@ def look(program: Program) -> CheckResult:
     """Add up the weights of all tokens between two steps."""
     updates = [u for u in program.run_probe_once(dry_run).updates if len(u.model_calls) > 1]
     if not updates:
-        return Undetermined("no step takes its batch in more than one part")
+        return Undetermined("no step splits its batch into micro-batches")
     scale = loss_scale(program)
     totals = sorted(effective_token_weight(u, scale) for u in updates)
     total = totals[len(totals) // 2]
@@ -80,5 +80,5 @@ def _mean_weight(call: ModelCall) -> float:
 
 BUG = Bug(
     name_of(__name__), look,
-    "divide each part's summed loss by the number of tokens of all parts",
+    "divide the summed loss of each micro-batch by the number of tokens of the whole batch",
 )  # fmt: skip

@@ -62,13 +62,13 @@ def look(program: Program) -> CheckResult:
     alike = sum(len({_key(row) for row in batch}) == 1 for batch in batches if len(batch) > 1)
     where = program.source_location("batches")
     if again >= REPEATED * len(keys) and not _new_epoch(program, batches, keys):
-        return BugPresent(f"{again} of the first {len(keys)} batches stood before", where)
+        return BugPresent(f"{again} of the first {len(keys)} batches repeat an earlier one", where)
     if alike >= REPEATED * len(keys):
         return BugPresent(
             f"{alike} of the first {len(keys)} batches hold one row many times", where
         )
     return _check_network_inputs(program) or BugAbsent(
-        f"{again} of the first {len(keys)} batches stood before"
+        f"{again} of the first {len(keys)} batches repeat an earlier one"
     )
 
 

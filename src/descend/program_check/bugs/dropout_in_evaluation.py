@@ -57,5 +57,5 @@ def look(program: Program) -> CheckResult:
 
 BUG = Bug(
     name_of(__name__), look,
-    "let dropout follow `self.training`, and call `model.eval()` before judging",
+    "let dropout follow `self.training`, and call `model.eval()` before an evaluation",
 )  # fmt: skip

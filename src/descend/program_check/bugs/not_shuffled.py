@@ -71,16 +71,16 @@ def look(program: Program) -> CheckResult:
     on, of = _goes_on(row_positions)
     if on >= IN_ORDER * of:
         return BugPresent(
-            f"{on} of {of} rows go on where the row before stood, from token "
+            f"{on} of {of} rows continue where the row before ended, from token "
             f"{min(row_positions.starts[0] or [0]):,} on",
             program.source_location("batches"),
         )
     if _batch_by_batch(row_positions):
         return BugPresent(
-            "each batch covers the segment of the text after the one before",
+            "each batch covers the text right after that of the one before",
             program.source_location("batches"),
         )
-    return BugAbsent(f"{on} of {of} rows go on where the row before stood")
+    return BugAbsent(f"{on} of {of} rows continue where the row before ended")
 
 
 def _goes_on(row_positions: RowPositions) -> tuple[int, int]:

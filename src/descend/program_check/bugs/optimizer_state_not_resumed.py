@@ -58,7 +58,7 @@ def look(program: Program) -> CheckResult:
         )
     if trip.schedules != trip.schedules_back:
         return BugPresent(
-            f"the schedule stood at step {trip.schedules[0]} and came back at "
+            f"the schedule was at step {trip.schedules[0]} and came back at "
             f"{trip.schedules_back[0]}",
             where,
         )

@@ -47,7 +47,7 @@ def look(program: Program) -> CheckResult:
     if knows:
         return BugAbsent(knows)
     return Remark(
-        "equal tokens give equal vectors at every place, and attention does not see their order",
+        "equal tokens give equal vectors at every position, and attention does not see their order",
         program.source_location("model"),
     )
 
@@ -62,7 +62,7 @@ def knows_positions(program: Program) -> str:
         if first is None:  # attention called as a function, in the network itself
             return _positions_in_logits(net)
         if _distinguishes_positions(program, net, first):
-            return "equal tokens give different vectors at different places"
+            return "equal tokens give different vectors at different positions"
         if _by_order(net, first):
             return "attention sees the order of what it is given"
     return ""
@@ -94,7 +94,7 @@ def _positions_in_logits(net: NetworkHandle) -> str:
     same[:] = net.ids_BT[0, 0]
     logits = net.by_position(net.forward(same).float())
     if float((logits - logits[:1]).abs().max()) > MIN_LOGIT_CHANGE * _size(logits):
-        return "equal tokens give different logits at different places"
+        return "equal tokens give different logits at different positions"
     base = net.by_position(net.forward(net.ids_BT).float())[-1]
     swapped = net.ids_BT.clone()
     view = swapped if net.time == 1 else swapped.T

@@ -48,7 +48,7 @@ def look(program: Program) -> CheckResult:
             )
     if all(max(s.agreement.values()) < AGREE for s in shifts):
         return Undetermined(
-            "the targets are no tokens of the input: another task than the next token"
+            "the targets are no tokens of the input, so this is not next-token prediction"
         )
     return BugAbsent(f"{shifts[0].agreement[1]:.0%} of the targets are the next token")
 

@@ -71,7 +71,7 @@ def look(program: Program) -> CheckResult:
             f"the tokenizer has {kit.size} tokens, the network rows for {rows_of_network}", where
         )
     if not program.has("batches"):
-        return Undetermined("no batches to lay beside the tokenizer")
+        return Undetermined("no batches to compare with the tokenizer")
     batches = program.run_probe_once(first_batch_rows)
     used = {int(i) for batch in batches for i in batch.unique()}  # type: ignore[no-untyped-call]
     beyond = [i for i in used if kit.size is not None and i >= kit.size]
@@ -107,14 +107,14 @@ def _against_text(
     whole = [p for p in ("".join(row_text.split()).lower() for row_text in row_texts) if p]
     num_matches = sum(row_text in plain for row_text in whole)
     if whole and num_matches > MIN_MATCH_FRACTION * len(whole):
-        return BugAbsent(f"{num_matches} of {len(whole)} rows, decoded, stand in the text")
+        return BugAbsent(f"{num_matches} of {len(whole)} decoded rows occur in the text")
     # Texts may be changed on the way (turned around, repeated), which keeps their frequencies.
     own = Counter(kit.encode(joined[:MAX_LETTERS]))
     theirs = Counter(int(i) for batch in batches for i in batch.flatten())
     if whole and own and _apart(own, theirs) > ANOTHER:
         sample = row_texts[0][:30]
         return BugPresent(
-            f"{num_matches} of {len(whole)} rows, decoded, stand in the text; one reads {sample!r}",
+            f"{num_matches} of {len(whole)} decoded rows occur in the text; one reads {sample!r}",
             where,
         )
     return None

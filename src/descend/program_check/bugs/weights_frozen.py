@@ -42,7 +42,7 @@ from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Un
 
 
 def look(program: Program) -> CheckResult:
-    """Find weights that count and cannot learn: cut off, or frozen as they were drawn."""
+    """Find weights that affect the loss and cannot learn: cut off, or frozen as they were drawn."""
     named = dict(program.model.named_parameters())
     trainable = [n for n, p in named.items() if p.requires_grad]
     dry_run_result = try_dry_run(program)
@@ -65,7 +65,7 @@ def look(program: Program) -> CheckResult:
     if not frozen:
         return BugAbsent(f"{len(trainable)} of {len(named)} weights can learn")
     return BugPresent(
-        f"{len(frozen)} random matrices count and cannot learn (`requires_grad` is off): "
+        f"{len(frozen)} random matrices affect the loss and cannot learn (`requires_grad` is off): "
         f"{', '.join(frozen[:4])}",
         program.where_is_weight(frozen[0]),
     )

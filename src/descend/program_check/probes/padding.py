@@ -76,7 +76,7 @@ def _by_tails(batches: list[Tensor]) -> tuple[int | None, str]:
         token = long[0][0]
         inside = sum(int((r == token).sum()) for b in batches[:8] for r in b)
         if inside == sum(n for t, n in tails if t == token) and len({n for _, n in long}) > 1:
-            return token, "it fills the ends of rows and stands nowhere else"
+            return token, "it fills the ends of rows and occurs nowhere else"
     return None, "no padding was found in the first batches"
 
 

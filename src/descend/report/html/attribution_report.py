@@ -88,7 +88,7 @@ def _contributions_section(attribution: Attribution) -> Section:
     description = "; ".join(f"{s.name} {s.value:+.3f}" for s in spans)
     return Section(
         "contributions",
-        "Which change brought how much",
+        "Contribution of each change",
         (
             Paragraph(
                 "What a change brings depends on which others are made already. Its part is what"
@@ -188,7 +188,7 @@ def _runs(attribution: Attribution) -> Section:
     if base:
         blocks.append(
             ReportTable(
-                f"The settings of {attribution.a} that are not the default",
+                f"Settings of {attribution.a} that are not the default",
                 (
                     TableColumn("setting", False),
                     TableColumn("value", False),
@@ -223,13 +223,13 @@ def _interactions(attribution: Attribution) -> Sequence[Section]:
     return (
         Section(
             "together",
-            "What two changes do together",
+            "Interactions of two changes",
             (
                 Paragraph(
                     "Beyond what each brings alone: above zero they help each other. In "
-                    f"{pairs_method(attribution)}; what is seen beside few sets may be chance."
+                    f"{pairs_method(attribution)}; an estimate from few sets may be chance."
                 ),
-                ReportTable("Pairs of changes, the strongest first", columns, rows),
+                ReportTable("Pairs of changes, strongest first", columns, rows),
             ),
         ),
     )

@@ -80,7 +80,7 @@ def differences(comparison: Comparison) -> Section:
     description = "; ".join(f"{s.name} {s.value:+.3f}" for s in spans)
     blocks: list[ReportBlock] = [
         Paragraph(
-            f"Each is set against {first}, seed by seed: same initial weights where the shape "
+            f"Each is compared with {first}, seed by seed: same initial weights where the shape "
             "allows, same order of the text, same validation text."
         ),
         Figure(
@@ -142,7 +142,7 @@ def _sizes(comparison: Comparison) -> ReportTable:
         )
         for a in comparison.arms
     )
-    return ReportTable("How large each is, and what it was given", columns, rows, folded=True)
+    return ReportTable("Size and training budget of each configuration", columns, rows, folded=True)
 
 
 def _seeds(comparison: Comparison) -> ReportTable:
@@ -212,7 +212,7 @@ def _config_section(comparison: Comparison) -> Section:
     if shared:
         blocks.append(
             ReportTable(
-                "What all share that is not the default",
+                "Settings of all configurations that are not the default",
                 (
                     TableColumn("setting", False),
                     TableColumn("value", False),

@@ -19,8 +19,7 @@ def repeat_section(command: str) -> Section | None:
         "Repeat this experiment",
         (
             Paragraph(
-                "As it was typed or called, on the same text. Runs that are still in the cache "
-                "cost nothing."
+                "The command as it was typed. Runs that are still in the cache take no time."
             ),
             Command(command),
         ),

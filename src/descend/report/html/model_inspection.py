@@ -57,7 +57,7 @@ def open_text(run: RecordedRun) -> TokenStore | str:
     try:
         return open_run_text(run.folder, run.metadata)
     except TextChangedError:
-        return "the text changed since the run began, so nothing is said of its tokens"
+        return "the text changed since the run began, so its tokens cannot be shown"
     except DescendError as problem:
         return f"the text cannot be read again ({problem.location}: {problem.actual})"
 
@@ -65,7 +65,7 @@ def open_text(run: RecordedRun) -> TokenStore | str:
 def look(run: RecordedRun, store: TokenStore) -> ModelInspection | str:
     """The model of `run` on validation text, or why it cannot be looked at."""
     if not run.summary.finished:
-        return "the run is not finished, so there is no model to look into"
+        return "the run is not finished, so there is no model to inspect"
     try:
         model = load_model(Path(run.folder)).model
     except DescendError as problem:

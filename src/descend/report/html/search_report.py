@@ -72,7 +72,7 @@ def _best(result: SearchResult) -> Section:
     keys = [span.key for span in result.space]
     best_trials = result.ranking[:MAX_LISTED_TRIALS]
     return Section("best", "The best", (
-        ReportTable(f"The best {len(best_trials)}, as they came out in the search",
+        ReportTable(f"The best {len(best_trials)}, by their result in the search",
               tuple(TableColumn(name) for name in ("rank", *keys, *NUMBERS)),
               tuple(search_row(n, t, keys) for n, t in enumerate(best_trials, 1)), frozenset({0})),
         Paragraph("To train the best one:"),
@@ -138,11 +138,11 @@ def _decided(result: SearchResult) -> Section:
     if result.importance:
         blocks += [
             Paragraph(
-                "How much each key decided about being among the best quarter of the trials "
-                "(PED-ANOVA). Of so few trials it is rough."
+                "How much each key matters for being among the best quarter of the trials "
+                "(PED-ANOVA). With so few trials this is rough."
             ),
             ReportTable(
-                "The part of each key in it",
+                "Importance of each key",
                 (TableColumn("key", False), TableColumn("share")),
                 tuple((w.key, f"{w.fraction:.0%}") for w in result.importance),
             ),
@@ -169,8 +169,8 @@ def _trials(result: SearchResult) -> Section:
             f"The best of {format_count(len(gains), 'trial')} is {max(gains):+.3f} {UNIT} better.",
             curves(lines, Axis("trial", whole=True), Axis(f"gain, {UNIT}")), height=260,
         ),
-        ReportTable("All trials; of those ended early the numbers of their last evaluation",
-              (*map(TableColumn, ("trial", *keys, *NUMBERS)), TableColumn("result", False)),
+        ReportTable("All trials. Pruned trials show their last evaluation",
+              (*map(TableColumn, ("trial", *keys, *NUMBERS)), TableColumn("outcome", False)),
               rows, frozenset(n for n, t in enumerate(result.trials)
                               if t.number == result.best_number), folded=True),
     ))  # fmt: skip

@@ -76,7 +76,7 @@ def unfinished_run_report(run: RecordedRun) -> ReportPage:
         sections=tuple(s for s in sections if s is not None),
         made_by=f"Report of a training run · descend {run.metadata.version}",
         warnings=(
-            "There is no validation loss yet, and so no model to look into.", *run.event_problems,
+            "There is no validation loss yet, and no model to inspect.", *run.event_problems,
         ),
     )  # fmt: skip
 

@@ -143,7 +143,9 @@ def _state_of_curve(summary: RunSummary) -> str:
         before = summary.epochs[-2].validation_loss
         if before - last.validation_loss > MIN_LOSS_DIFFERENCE_NATS:
             return "It was still improving at the end."
-        return "It had stopped improving."
+        if has_learned_little(summary):
+            return "Its loss hardly changed in the last epoch."
+        return "The validation loss had leveled off."
     return "One epoch is not enough to judge whether more would help."
 
 

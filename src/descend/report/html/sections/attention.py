@@ -54,7 +54,7 @@ def attention_section(look: ModelInspection) -> Section | None:
             for g in patterns
         ), columns=min(heads, 8)),
         Figure("One head, with its words", "The attention of one head as a square of shades; the "
-               "table below says of every head where it looks.",
+               "table below says where each head attends.",
                next(iter(choices.values())), choices, height=420, square=True),
         attention_pattern_table(patterns, layers * heads),
     ), teaser="a picture of each attention head")  # fmt: skip

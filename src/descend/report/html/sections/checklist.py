@@ -26,6 +26,6 @@ def checklist_section(checklist: Checklist) -> Section:
     counts = Counter(a.answer for a in checklist.answers)
     return Section("rules", "Checklist", (
         Paragraph(checklist.sentence),
-        ReportTable("Five questions that every guide asks", columns, rows,
+        ReportTable("Five standard checks", columns, rows,
               strong=frozenset(n for n, a in enumerate(checklist.answers) if a.answer == "no")),
     ), teaser=", ".join(f"{count} {answer}" for answer, count in counts.items()))  # fmt: skip

@@ -49,8 +49,8 @@ def config_section(info: RunMetadata, folder: Path) -> Section:
         "Settings",
         (
             Paragraph(
-                f"Preset {info.preset}. `descend explain SETTING --run {quoted(folder)}` tells what"
-                " each setting did here."
+                f"Preset {info.preset}. `descend explain SETTING --run {quoted(folder)}` explains"
+                " what each setting did in this run."
             ),
             ReportTable(
                 "Settings that are not the default",
@@ -79,16 +79,16 @@ def repeat_section(run: RecordedRun, samples: Sequence[Sample] = ()) -> Section:
     model = quoted(run.folder)
     blocks: list[ReportBlock] = [
         Paragraph(
-            "The same settings and seed on the same text; equal to the last bit where "
-            "torch, threads and number format are the same."
+            "The same settings and seed on the same text. The result is equal to the last bit if "
+            "torch, threads, and precision are the same."
         ),
         Command(repeat_command(run.metadata)),
     ]
     if run.diverged or not run.finished or lacks_model(run.folder):
-        blocks.append(Paragraph(f"It has no model to use yet: {suggest_fix(run.folder)}."))
+        blocks.append(Paragraph(f"There is no model to use yet: {suggest_fix(run.folder)}."))
     else:
         blocks += [
-            Paragraph("Train it further, ask what is wrong, or let it write:"),
+            Paragraph("Train it further, find out what holds it back, or generate text:"),
             Command(
                 f"descend continue {model}\ndescend diagnose {model}\n"
                 f"{generate_command(run.folder, samples)}"

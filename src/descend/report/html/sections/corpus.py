@@ -66,10 +66,10 @@ def corpus_section(run: RecordedRun, store: TokenStore | None) -> Section:
 def _contamination(fraction: float) -> str:
     """What of the validation text is known from training."""
     if fraction == 0.0:
-        return "No passage of the validation text is in the training text too."
+        return "No passage of the validation text also occurs in the training text."
     return (
-        f"{fraction:.1%} of the validation tokens are part of a passage of 32 that is in the "
-        "training text too."
+        f"{fraction:.1%} of the validation tokens are part of a passage of 32 that also occurs "
+        "in the training text."
     )
 
 
@@ -81,7 +81,7 @@ def _ranks(counts: NDArray[np.int64]) -> Figure:
     return Figure(
         "How often each token is used, from the most frequent to the rarest",
         f"Frequency by rank, both logarithmic: the most frequent of {len(used):,} tokens in use "
-        f"stands {used[0]:,.0f} times in the training text, the middle one "
+        f"occurs {used[0]:,.0f} times in the training text, the middle one "
         f"{used[len(used) // 2]:,.0f} times.",
         curves(
             [
@@ -134,7 +134,7 @@ def _frequent(store: TokenStore, counts: NDArray[np.int64]) -> ReportTable:
     columns = (
         TableColumn("token", False),
         TableColumn("times"),
-        TableColumn("share of the training text"),
+        TableColumn("part of the training text"),
     )
     return ReportTable(
         "The most frequent tokens (␣ a space, ↵ a line's end)", columns, rows, folded=True

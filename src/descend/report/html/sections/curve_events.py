@@ -55,15 +55,15 @@ def rollback_blocks(run: RecordedRun) -> list[ReportBlock]:
         for n, r in enumerate(rollbacks, 1)
     )
     columns = (
-        TableColumn("mark"), TableColumn("went wrong in update"), TableColumn("found", False),
+        TableColumn("mark"), TableColumn("diverged at step"), TableColumn("found", False),
         TableColumn("back to the state after"), TableColumn("then", False),
     )  # fmt: skip
     return [
         Paragraph(
-            "The numbered lines are where training went back to after the numbers ran away; what "
-            "was lost by it is not drawn. `descend explain divergence_rollback` says how that goes."
+            "The numbered lines show where training continued after it diverged. The discarded "
+            "steps are not drawn. `descend explain divergence_rollback` explains rollbacks."
         ),
-        ReportTable("Where the numbers ran away, and what was done", columns, rows),
+        ReportTable("Rollbacks: where training diverged, and what was changed", columns, rows),
     ]
 
 

@@ -39,7 +39,7 @@ def diagnosis_section(diagnosis: Diagnosis) -> Section:
     keys = merge_recommendations(diagnosis)
     if keys:
         blocks += [
-            Paragraph(f"To apply what it recommends ({assignments(keys)}):"),
+            Paragraph(f"To apply the recommended change ({assignments(keys)}):"),
             Command(f"descend train --from-run {quoted(diagnosis.run)} --apply-fix"),
         ]
     for caption, causes in group_other_causes(diagnosis):
@@ -47,9 +47,7 @@ def diagnosis_section(diagnosis: Diagnosis) -> Section:
         columns = (TableColumn("cause", False), TableColumn("because", False))
         blocks.append(ReportTable(caption, columns, rows, folded=True))
     if diagnosis.measurements:
-        blocks.append(
-            _evidence_table("All that was read off the run", diagnosis.measurements, True)
-        )
+        blocks.append(_evidence_table("All metrics of the run", diagnosis.measurements, True))
     blocks += [
         Paragraph(f"{warning[:1].upper()}{warning[1:].rstrip('.')}.", is_secondary=True)
         for warning in diagnosis.warnings
@@ -103,12 +101,12 @@ def _trials(diagnosis: Diagnosis) -> list[ReportBlock]:
     return [
         Figure(
             "Gain of each change in validation loss, with 95 % intervals",
-            f"Gain of each trial: {description}.",
+            f"Effect of each trial: {description}.",
             intervals(spans, Axis(f"nats per token · {BETTER}")),
             height=70 + 34 * len(spans),
         ),
         ReportTable(
-            "The same run again with one thing changed: same seed, data order and evaluation",
+            "The same run with one change: same seed, data order, and evaluation",
             (
                 TableColumn("changed", False),
                 TableColumn("for the cause", False),

@@ -97,6 +97,6 @@ def epoch_table(run: RecordedRun) -> ReportTable:
     )  # fmt: skip
     best_row = next(n for n, e in enumerate(run.epochs) if e.epoch == run.summary.best_epoch)
     return ReportTable(
-        f"Each epoch; the weights of epoch {run.summary.best_epoch} are the ones kept",
+        f"Each epoch; the weights of epoch {run.summary.best_epoch} were kept",
         EPOCH_COLUMNS, rows, strong=frozenset({best_row}),
     )  # fmt: skip

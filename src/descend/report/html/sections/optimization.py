@@ -33,11 +33,11 @@ def optimization_section(run: RecordedRun) -> Section | None:
         blocks += _ratios(run)
     return Section("inside", "Inside the training", (
         Paragraph(
-            "These curves show trouble before the loss does: a gradient that grows or spikes, "
+            "These curves show problems before the loss does: a gradient that grows or spikes, "
             "weights that hardly move or move wildly."
         ),
         *blocks,
-    ), teaser="learning rate, gradients, size of the updates")  # fmt: skip
+    ), teaser="learning rate, gradients, size of the steps")  # fmt: skip
 
 
 def _rate(run: RecordedRun) -> Figure:
@@ -76,9 +76,9 @@ def _norm(run: RecordedRun) -> list[Figure | Paragraph]:
     median, max_norm = statistics.median(norms), max(norms)
     description = (
         f"The median was {format_significant(median)}, the largest {format_significant(max_norm)}"
-        f" at update {made[norms.index(max_norm)].step:,}"
+        f" at step {made[norms.index(max_norm)].step:,}"
         + (
-            f"; {format_percent(run.clipped_step_fraction)} of the updates were clipped."
+            f"; {format_percent(run.clipped_step_fraction)} of the steps were clipped."
             if clip
             else "."
         )
@@ -117,7 +117,7 @@ def _ratios(run: RecordedRun) -> list[Figure | ReportTable]:
     last = float(run.epochs[-1].epoch)
     rows = sorted(run.update_ratios.items(), key=lambda item: -item[1])[:MAX_MATRICES]
     figure = Figure(
-        "How far one update moves the weights, as a share of their size",
+        "How far one step moves the weights, relative to their size",
         "Median update-to-weight ratio by epoch;"
         f" {format_significant(statistics.median(run.update_ratios.values()))} over the run. The"
         " table below has every matrix.",

@@ -46,7 +46,7 @@ def samples_section(run: RecordedRun) -> Section | None:
         block(open_samples),
     ]
     if rest:
-        blocks.append(Details("More samples, and how it wrote earlier", (
+        blocks.append(Details("More samples, also from earlier steps", (
             block(_some(rest, MAX_SAMPLES)),
         )))  # fmt: skip
     return Section("writing", "What it wrote", tuple(blocks))

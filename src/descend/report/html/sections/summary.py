@@ -39,7 +39,7 @@ def lead_paragraphs(run: RecordedRun, diagnosed: Diagnosis | None = None) -> tup
     if run.diverged:
         paragraphs.append("This run diverged: its loss was not finite or exploded.")
     elif not run.summary.finished:
-        paragraphs.append("This run has not come to its end: all below is the state so far.")
+        paragraphs.append("This run is not finished. Everything below is the state so far.")
     paragraphs.append(f"{how_good(run.summary)} {what_it_means(run.summary)}")
     if diagnosed:
         paragraphs.append(headline(diagnosed))
@@ -53,7 +53,11 @@ def facts(run: RecordedRun) -> Facts:
         (
             Fact("next token correct", f"{summary.validation_accuracy:.1%}", "of validation text"),
             Fact("validation loss", f"{summary.validation_loss:.3f}", "nats per token"),
-            Fact("perplexity", perplexity(summary.validation_loss), "like choosing among so many"),
+            Fact(
+                "perplexity",
+                perplexity(summary.validation_loss),
+                "like choosing among so many tokens",
+            ),
             Fact("bits per byte", f"{summary.bits_per_byte:.3f}", "for any vocabulary"),
             Fact("parameters", _millions(summary.parameters), run.config.architecture),
             Fact(
@@ -77,14 +81,13 @@ def ngram_baselines_section(run: RecordedRun) -> Section:
     losses.sort(key=lambda pair: -pair[1])
     guess = float(baselines["uniform"])
     names = [name for name, _ in losses]
-    return Section("ngram_baselines", "What it had to beat", (
+    return Section("ngram_baselines", "Baselines", (
         Paragraph(
-            "Programs that only count pairs or triples of tokens do this well on the same "
-            "validation text. A model that has learned from more than that lies below them here, "
-            "with the longest bar."
+            "Bigram and trigram counts reach these losses on the same validation text. A model "
+            "that uses more context is below them here, with the longest bar."
         ),
         Figure(
-            f"How much better than guessing blindly ({guess:.2f} nats per token)",
+            f"How much better than random guessing ({guess:.2f} nats per token)",
             "Validation loss: " + "; ".join(f"{name} {loss:.2f}" for name, loss in losses) + ".",
             bars(names, [guess - loss for _, loss in losses],
                  Axis(f"nats per token · {BETTER}"), lying=True,

@@ -38,7 +38,7 @@ def token_loss_section(look: ModelInspection) -> Section:
     blocks: list[ReportBlock] = [
         Paragraph(
             "Validation text. The stronger the color behind a token, the less the model expected "
-            "it after what came before; where there is none, it knew."
+            "it. Tokens without color were predicted well."
         )
     ]
     count = max(1, round(SEGMENT_TOKENS / look.token_losses.losses.shape[1]))
@@ -122,7 +122,7 @@ def _frequency_figure(look: ModelInspection) -> Figure:
     names = [_span(b.low, b.high) for b in bands]
     description = "; ".join(f"{n} times {b.loss:.2f}" for n, b in zip(names, bands, strict=True))
     return Figure(
-        "Loss by how often the token stands in the training text, nats per token",
+        "Loss by how often the token occurs in the training text, nats per token",
         f"Bars: {description}.",
         bars(
             names,
@@ -161,5 +161,5 @@ def highest_loss_tokens_table(look: ModelInspection) -> ReportTable:
         TableColumn("times evaluated"),
     )
     return ReportTable(
-        "The tokens that cost the most (␣ a space, ↵ a line's end)", columns, rows, folded=True
+        "The tokens with the highest loss (␣ a space, ↵ a line's end)", columns, rows, folded=True
     )
