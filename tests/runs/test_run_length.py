@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from descend.diagnosis.run_context import load_run_context
-from descend.runs.events import EndStepChosen, Overfitting
+from descend.runs.events import EndStepChosen, Event, Overfitting
 from descend.runs.recorded_run import open_recorded_run
 from descend.runs.run_length import announced_end_step, planned_steps
 from descend.training.recipe import count_total_steps
@@ -36,8 +36,9 @@ def test_planned_steps_equal_those_of_training(trained: Path) -> None:
 
 def test_total_steps_of_interrupted_run_follow_its_last_announcement(trained: Path) -> None:
     run = open_recorded_run(trained)
-    events = [e for e in run.steps if e.step <= run.num_steps // 2]
+    events: list[Event] = [e for e in run.steps if e.step <= run.num_steps // 2]
     interrupted = run.with_parts(finished=False, events=events)
     assert interrupted.total_steps == run.num_steps > interrupted.num_steps
-    announced = interrupted.with_parts(events=[*events, EndStepChosen(3, 7, 0.1)])
+    events = [*events, EndStepChosen(3, 7, 0.1)]
+    announced = run.with_parts(finished=False, events=events)
     assert announced.total_steps == 7
