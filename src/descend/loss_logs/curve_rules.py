@@ -379,7 +379,7 @@ def _verdict_without_cause(shape: Shape) -> LogVerdict:
     if _decay_hides(curve):
         return LogVerdict("unknown", 0.5, "yes",
                       "it falls to the end, as it should while the rate decays; "
-                      "whether more steps would help cannot be told")  # fmt: skip
+                      "whether more steps would help cannot be determined")  # fmt: skip
     sure = 0.6 if band.high is not None else 0.45
     return LogVerdict(
         "healthy", sure, "yes", "the loss falls and levels off, and the validation loss follows"

@@ -93,7 +93,7 @@ def sound_candidates(inputs: PlanInputs) -> Iterator[Candidate]:
         for batch_size in inputs.axes.batch_sizes(context):
             if batch_size * context > train_tokens and "batch_size" not in inputs.axes.fixed:
                 continue
-            candidate = longest_run(inputs, shape, batch_size, context)
+            candidate = fit_steps_to_time(inputs, shape, batch_size, context)
             if candidate:
                 yield candidate
 
@@ -118,10 +118,10 @@ def default_candidate(inputs: PlanInputs) -> Candidate | None:
     if shape.num_layers * block_matrix_parameters(shape) > MAX_PARAMETERS_PER_TOKEN * train_tokens:
         return None
     max_epochs = max_useful_epochs(int(train_tokens))
-    return longest_run(inputs, shape, config.batch_size, config.seq_len, max_epochs)
+    return fit_steps_to_time(inputs, shape, config.batch_size, config.seq_len, max_epochs)
 
 
-def longest_run(
+def fit_steps_to_time(
     inputs: PlanInputs,
     shape: ModelShape,
     batch_size: int,
@@ -154,9 +154,9 @@ def longest_run(
         batch_tokens=batch_tokens, context=context,
     )  # fmt: skip
     expected = inputs.law.bits_per_byte(setting)
-    longest = Candidate(shape, batch_size, context, steps, each, setting, expected)
+    fitted = Candidate(shape, batch_size, context, steps, each, setting, expected)
     is_fixed = axes.sets_length or max_epochs is not None
-    return longest if is_fixed else _long_enough(longest, inputs.law)
+    return fitted if is_fixed else _long_enough(fitted, inputs.law)
 
 
 def _shapes(inputs: PlanInputs) -> Iterator[tuple[ModelShape, int, float]]:
