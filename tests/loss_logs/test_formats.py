@@ -109,7 +109,7 @@ def test_the_curve_decides_in_each_format(
         assert (over.verdict, over.normal.answer) == ("too_little_data", "no")
     falling = diagnose_log(_written(tmp_path, write(FALLING)))
     assert (falling.verdict, falling.normal.answer) == ("undertrained", "yes")
-    unseen = "overfitting cannot be seen" in falling.normal.reason
+    unseen = "overfitting cannot be detected" in falling.normal.reason
     assert unseen == (not validated)
 
 

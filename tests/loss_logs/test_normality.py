@@ -140,7 +140,7 @@ def test_diagnose_log_cannot_tell_overfitting_when_validation_is_missing(tmp_pat
     losses = [0.02 + 6 * (1 + n / 4) ** -1.0 for n in range(200)]
     diagnosis = lines(tmp_path, losses)
     assert diagnosis.normal.answer == "cannot tell"
-    assert "overfitting cannot be seen" in diagnosis.normal.reason
+    assert "overfitting cannot be detected" in diagnosis.normal.reason
 
 
 def test_a_loss_that_falls_to_zero_in_small_steps_has_not_diverged(tmp_path: Path) -> None:

@@ -242,7 +242,7 @@ def test_diagnose_log_is_undetermined_for_fine_tuning(tmp_path: Path, rate: floa
     path.write_text(json.dumps({"log_history": history}))
     diagnosis = diagnose_log(path)
     assert (diagnosis.verdict, diagnosis.normal.answer) == ("unknown", "cannot tell")
-    assert "training a trained model further" in diagnosis.normal.reason
+    assert "fine-tuning" in diagnosis.normal.reason
     # Where the vocabulary says what guessing costs, a start from nothing is reported.
     known = diagnose_log(path, vocab_size=30)
     assert known.verdict == "learning_rate_too_low"

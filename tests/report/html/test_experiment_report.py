@@ -161,7 +161,7 @@ def test_comparison_report_shows_intervals(compared: Comparison) -> None:
     assert whiskers == [[[0.4, 0], [0.6, 0]], [[0.6, 1], [0.6, 1]]]
     assert curves.option["series"][1]["data"] == [[100, 5.5], [200, 4.5], [300, 3.5]]
     assert table(page, "settings that differ").rows[1] == ("embed_dim=32", "32")
-    assert ("epoch", "2", "not set") in table(page, "What all share").rows
+    assert ("epoch", "2", "not set") in table(page, "Settings of all configurations").rows
 
 
 def test_a_notebook_shows_a_comparison(compared: Comparison) -> None:

@@ -23,7 +23,7 @@ def test_usual_update_size_is_that_of_the_optimizer(tiny: dict[str, Any], optimi
     section = optimization_section(open_run_with_epoch(Path("run")))
     assert section is not None
     figure = next(
-        b for b in section.blocks if isinstance(b, Figure) and "one update moves" in b.title
+        b for b in section.blocks if isinstance(b, Figure) and "one step moves" in b.title
     )
     low, high = reference_range("update_to_weight_ratio", optimizer)
     assert low is not None
