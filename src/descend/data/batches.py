@@ -13,19 +13,10 @@ from numpy.typing import NDArray
 
 from descend.data.bpe_dropout import BpeDropout, undo_merges
 from descend.data.splitmix import mix_bits
+from descend.data.window_grid import count_sequences, max_grid_offset
 from descend.errors import CorpusError
 
 _ROUNDS = 6
-
-
-def max_grid_offset(num_tokens: int, seq_len: int) -> int:
-    """Return the largest offset of the window grid, in tokens."""
-    return min(seq_len - 1, num_tokens - 1 - seq_len)
-
-
-def count_sequences(num_tokens: int, seq_len: int) -> int:
-    """Return the windows of `seq_len` tokens in one epoch over `num_tokens`."""
-    return (num_tokens - 1 - max_grid_offset(num_tokens, seq_len)) // seq_len
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from descend.config import RunConfig
-from descend.data.batches import count_sequences
+from descend.data.window_grid import count_sequences
 from descend.runs.events import EndStepChosen, Event, Overfitting
 
 
