@@ -108,7 +108,8 @@ def test_cause_page_lists_expected_metrics(cause: causes.Cause) -> None:
     assert "{" not in text
     for sign in cause.expected_ranges:
         expected = format_metric_range(sign.metric, (sign.low, sign.high))
-        words = f"{metric_label(sign.metric)} {expected}"
+        unit = " nats" if sign.metric.endswith("_nats") else ""
+        words = f"{metric_label(sign.metric)} {expected}{unit}"
         healthy = format_metric_range(sign.metric, reference_range(sign.metric))
         assert (f"{words} (normal: {healthy})" if healthy else words) in text
 
@@ -148,7 +149,7 @@ def smoothing_floor(share: float, vocabulary: int) -> float:
         ("distribution_shift", f"for {({8: 'eight'})[corpus_distribution.NUM_SEGMENTS]} segments"),
         (
             "distribution_shift",
-            f"distribution shift nats over {distribution_shift.MIN_SHIFT_NATS:g}",
+            f"distribution shift over {distribution_shift.MIN_SHIFT_NATS:g} nats",
         ),
         ("diverged", f"for {rollback.SPIKE_PATIENCE_STEPS} steps in a row"),
         (

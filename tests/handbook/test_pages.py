@@ -14,6 +14,7 @@ from rich.markdown import Markdown
 import descend
 from descend.config import RunConfig, make_config
 from descend.diagnosis.causes import CAUSES
+from descend.diagnosis.metric_text import is_percentage
 from descend.diagnosis.reference_ranges import FIRST_GUESS, RANGE_SOURCES, range_source
 from descend.diagnosis.reference_ranges import REFERENCE_RANGES as HEALTHY_RANGES
 from descend.errors import ConfigError, UserError
@@ -160,12 +161,13 @@ def test_page_reference_ranges_match_diagnosis() -> None:
     assert len(named) == len(set(named))
     assert set(HEALTHY_RANGES) <= set(named)
     for name, page in PAGES.items():
-        ranges = [HEALTHY_RANGES[r] for r in PAGE_METRICS.get(name, ()) if r in HEALTHY_RANGES]
+        ranges = {r: HEALTHY_RANGES[r] for r in PAGE_METRICS.get(name, ()) if r in HEALTHY_RANGES}
         text = " ".join(page.sections["Typical values"].split())
         assert content(name).count(HEALTHY) == int(bool(ranges) and page.group == "Signals")
-        for low, high in ranges if page.group == "Signals" else ():
-            assert all(re.search(rf"(?<![\d.]){bound:g}(?![\d.]\d)", text)
-                       for bound in (low, high) if bound is not None)  # fmt: skip
+        for metric, bounds in ranges.items() if page.group == "Signals" else ():
+            scale = 100 if is_percentage(metric) else 1
+            for bound in (scale * b for b in bounds if b is not None):
+                assert re.search(rf"(?<![\d.]){bound:g}(?![\d.]\d)", text)
 
 
 def test_page_states_origin_of_reference_range() -> None:

@@ -140,6 +140,7 @@ def reference_range_text(page: str) -> str:
     for metric in PAGE_METRICS[page]:
         text = format_reference_range(metric)
         if text:
+            text += _unit_suffix(metric)
             texts_by_source.setdefault(range_source(metric), []).append(
                 f"{metric_label(metric)} {text}"
             )
@@ -159,7 +160,13 @@ def expected_range_text(cause: Cause) -> str:
 
 def _expected(expectation: ExpectedRange) -> str:
     metric = expectation.metric
-    text = format_metric_range(metric, (expectation.low, expectation.high))
+    expected = (expectation.low, expectation.high)
+    text = format_metric_range(metric, expected) + _unit_suffix(metric)
     healthy = format_metric_range(metric, reference_range(metric))
     suffix = f" (normal: {healthy})" if healthy else ""
     return f"{metric_label(metric)} {text}{suffix}"
+
+
+def _unit_suffix(metric: str) -> str:
+    """` nats` for a metric in nats: here no value stands beside the range to say so."""
+    return " nats" if metric.endswith("_nats") else ""

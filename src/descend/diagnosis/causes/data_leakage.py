@@ -22,8 +22,9 @@ In technical words:
     A passage of some 48 words is nearly a copy if 40 % of its runs of four words stand in one
     place of training, in their order. The near overlap is the fraction of such passages, at the
     least, beyond what the training text has of itself and beyond the overlap; where it is 0.05
-    or
-more, the value is max(clean rise, (overlap · (1 − r) + near overlap) · 1 nat)
+    or more, the value is
+
+        max(clean rise, (overlap · (1 − r) + near overlap) · 1 nat)
 
 How it shows:
     Passages of the validation text stand in training, word for word or with small changes; on the

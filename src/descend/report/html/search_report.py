@@ -170,7 +170,7 @@ def _trials(result: SearchResult) -> Section:
             curves(lines, Axis("trial", whole=True), Axis(f"gain, {UNIT}")), height=260,
         ),
         ReportTable("All trials. Pruned trials show their last evaluation",
-              (*map(TableColumn, ("trial", *keys, *NUMBERS)), TableColumn("outcome", False)),
+              (*map(TableColumn, ("trial", *keys, *NUMBERS)), TableColumn("result", False)),
               rows, frozenset(n for n, t in enumerate(result.trials)
                               if t.number == result.best_number), folded=True),
     ))  # fmt: skip
