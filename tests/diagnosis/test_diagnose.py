@@ -323,4 +323,4 @@ def test_diagnosis_reports_divergence_from_loss_without_rollback(tiny: dict[str,
     first = diagnosis.causes[0].evidence[0]
     assert first.metric == "first_bad_step"
     assert 1 < first.value < 30
-    assert "far above that of guessing" in first.reason
+    assert "far above random guessing" in first.reason

@@ -53,7 +53,7 @@ def test_memorization_check_warns_when_undetermined(trained: Path) -> None:
     assert "--trial-budget" in notes[0]
     measurements, notes = check_memorization(at_rate(load_run_context(trained), 1e30), math.inf)
     assert measurements == {}
-    assert "ran away" in notes[0]
+    assert "diverged" in notes[0]
 
 
 def test_diagnosis_skips_memorization_check_when_trials_are_disabled(

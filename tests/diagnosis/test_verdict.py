@@ -55,7 +55,7 @@ def test_insignificant_large_effect_is_inconclusive() -> None:
     reasons = {
         r.cause: r.reason for r in verdict([gain("context_too_short", 0.9), chance]).ruled_out
     }
-    assert reasons["batch_too_large"].endswith("by chance once in 8 where so much is tried")
+    assert reasons["batch_too_large"].endswith("not significant (Holm-adjusted p = 0.12)")
 
 
 def test_similar_effects_split_the_probability() -> None:

@@ -92,7 +92,7 @@ def test_token_dropout_explains_higher_training_loss(
         return " ".join(getattr(b, "text", "") for b in section(folder, "learning").blocks)
 
     run(tiny | {"save_dir": "hidden", "token_dropout": 0.5})
-    assert "50% of their tokens were hidden (`token_dropout`)" in words(Path("hidden"))
+    assert "50% of their tokens were dropped (`token_dropout`)" in words(Path("hidden"))
     assert "made harder on purpose" not in words(trained)
 
 
