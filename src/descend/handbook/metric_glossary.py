@@ -5,6 +5,7 @@ from __future__ import annotations
 from descend.diagnosis.cause import Cause, ExpectedRange
 from descend.diagnosis.metric_text import (
     format_metric_range,
+    format_range_with_unit,
     format_reference_range,
     metric_label,
 )
@@ -159,7 +160,7 @@ def expected_range_text(cause: Cause) -> str:
 
 def _expected(expectation: ExpectedRange) -> str:
     metric = expectation.metric
-    text = format_metric_range(metric, (expectation.low, expectation.high))
+    text = format_range_with_unit(metric, (expectation.low, expectation.high))
     healthy = format_metric_range(metric, reference_range(metric))
     suffix = f" (normal: {healthy})" if healthy else ""
     return f"{metric_label(metric)} {text}{suffix}"
