@@ -9,6 +9,7 @@ from descend.diagnosis.metric_text import (
     METRIC_LABELS,
     format_metric,
     format_metric_range,
+    format_range_with_unit,
     format_reference_range,
     metric_label,
 )
@@ -39,6 +40,9 @@ def test_format_metric_range_is_in_percent_when_the_value_is() -> None:
     assert format_metric_range("gradient_noise_scale", (0.3, 30.0)) == "0.3 to 30"
     assert format_metric_range("steps", (None, None)) == ""
     assert format_metric_range("warmup_fraction", (None, None)) == ""
+    assert format_range_with_unit("distribution_shift_nats", (0.3, None)) == "over 0.3 nats"
+    assert format_range_with_unit("rare_token_fraction", (None, 0.3)) == "under 30%"
+    assert format_range_with_unit("distribution_shift_nats", (None, None)) == ""
 
 
 def test_format_reference_range_names_the_range_of_adamw() -> None:

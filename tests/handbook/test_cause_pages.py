@@ -29,7 +29,11 @@ from descend.diagnosis.causes import (
     over_regularized,
     too_little_data,
 )
-from descend.diagnosis.metric_text import format_metric_range, metric_label
+from descend.diagnosis.metric_text import (
+    format_metric_range,
+    format_range_with_unit,
+    metric_label,
+)
 from descend.diagnosis.reference_ranges import reference_range
 from descend.handbook.cause_pages import GROUPS, cause_and_bug_pages, parse_cause_page
 from descend.handbook.explain import explain_page
@@ -107,9 +111,8 @@ def test_cause_page_lists_expected_metrics(cause: causes.Cause) -> None:
     text = " ".join(PAGES[cause.name].sections["Typical values"].split())
     assert "{" not in text
     for sign in cause.expected_ranges:
-        expected = format_metric_range(sign.metric, (sign.low, sign.high))
-        unit = " nats" if sign.metric.endswith("_nats") else ""
-        words = f"{metric_label(sign.metric)} {expected}{unit}"
+        expected = format_range_with_unit(sign.metric, (sign.low, sign.high))
+        words = f"{metric_label(sign.metric)} {expected}"
         healthy = format_metric_range(sign.metric, reference_range(sign.metric))
         assert (f"{words} (normal: {healthy})" if healthy else words) in text
 
@@ -146,7 +149,7 @@ def smoothing_floor(share: float, vocabulary: int) -> float:
             "context_unused",
             f"falls no further (by {loss_breakdown.FLAT_LOSS_NATS:.0%}".replace("%", " %"),
         ),
-        ("distribution_shift", f"for {({8: 'eight'})[corpus_distribution.NUM_SEGMENTS]} segments"),
+        ("distribution_shift", f"for {({8: 'eight'})[corpus_distribution.NUM_SEGMENTS]} stretches"),
         (
             "distribution_shift",
             f"distribution shift over {distribution_shift.MIN_SHIFT_NATS:g} nats",

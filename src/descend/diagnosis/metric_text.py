@@ -80,9 +80,15 @@ def format_metric_range(metric: str, value_range: Range) -> str:
     return f"{text}%" if text else ""
 
 
+def format_range_with_unit(metric: str, value_range: Range) -> str:
+    """Format a range that no value stands beside: `over 0.3 nats`, `under 30%`."""
+    text = format_metric_range(metric, value_range)
+    return f"{text} nats" if text and metric.endswith(_NATS) else text
+
+
 def format_reference_range(metric: str) -> str:
     """Return the reference range of `metric` as text, with that of AdamW where it differs."""
-    text = format_metric_range(metric, reference_range(metric))
+    text = format_range_with_unit(metric, reference_range(metric))
     if (metric, "adamw") in OPTIMIZER_RANGES:
         text += f" (AdamW: {format_metric_range(metric, reference_range(metric, 'adamw'))})"
     return text

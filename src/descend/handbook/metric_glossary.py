@@ -5,6 +5,7 @@ from __future__ import annotations
 from descend.diagnosis.cause import Cause, ExpectedRange
 from descend.diagnosis.metric_text import (
     format_metric_range,
+    format_range_with_unit,
     format_reference_range,
     metric_label,
 )
@@ -140,7 +141,6 @@ def reference_range_text(page: str) -> str:
     for metric in PAGE_METRICS[page]:
         text = format_reference_range(metric)
         if text:
-            text += _unit_suffix(metric)
             texts_by_source.setdefault(range_source(metric), []).append(
                 f"{metric_label(metric)} {text}"
             )
@@ -160,13 +160,7 @@ def expected_range_text(cause: Cause) -> str:
 
 def _expected(expectation: ExpectedRange) -> str:
     metric = expectation.metric
-    expected = (expectation.low, expectation.high)
-    text = format_metric_range(metric, expected) + _unit_suffix(metric)
+    text = format_range_with_unit(metric, (expectation.low, expectation.high))
     healthy = format_metric_range(metric, reference_range(metric))
     suffix = f" (normal: {healthy})" if healthy else ""
     return f"{metric_label(metric)} {text}{suffix}"
-
-
-def _unit_suffix(metric: str) -> str:
-    """` nats` for a metric in nats: here no value stands beside the range to say so."""
-    return " nats" if metric.endswith("_nats") else ""
