@@ -149,7 +149,7 @@ def smoothing_floor(share: float, vocabulary: int) -> float:
             "context_unused",
             f"falls no further (by {loss_breakdown.FLAT_LOSS_NATS:.0%}".replace("%", " %"),
         ),
-        ("distribution_shift", f"for {({8: 'eight'})[corpus_distribution.NUM_SEGMENTS]} stretches"),
+        ("distribution_shift", f"for {({8: 'eight'})[corpus_distribution.NUM_SEGMENTS]} segments"),
         (
             "distribution_shift",
             f"distribution shift over {distribution_shift.MIN_SHIFT_NATS:g} nats",
