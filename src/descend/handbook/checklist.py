@@ -25,13 +25,10 @@ from descend.diagnosis.result import (
     has_trials,
 )
 from descend.handbook.run_notes.diagnosis_notes import describe_trial, load_saved_diagnosis
-from descend.handbook.run_notes.wording import (
-    format_percent,
-    format_significant,
-)
+from descend.handbook.run_notes.wording import format_percent
 from descend.runs.recorded_run import RecordedRun, open_recorded_run
 from descend.runs.suggestions import has_diverged, suggest_fix
-from descend.units import format_count, format_duration, humanize_name, quoted
+from descend.units import format_count, format_duration, format_significant, humanize_name, quoted
 
 Answer = Literal["yes", "no", "open"]
 

@@ -6,14 +6,13 @@ from descend.handbook.run_notes.wording import (
     Change,
     comparison_baseline_text,
     format_percent,
-    format_significant,
     generate_command,
     suggest_comparison,
     suggest_flags,
 )
 from descend.model.cost import FLOAT32
 from descend.runs.recorded_run import RecordedRun
-from descend.units import format_bytes, format_count
+from descend.units import format_bytes, format_count, format_significant
 
 BITS_PER_PARAMETER = 2.0
 """That a trained transformer can hold. Source: Allen-Zhu and Li 2024, "Physics of Language Models:

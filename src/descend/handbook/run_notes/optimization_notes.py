@@ -8,12 +8,11 @@ from descend.handbook.run_notes.wording import (
     alternative_learning_rates,
     comparison_baseline_text,
     format_percent,
-    format_significant,
     suggest_comparison,
     suggest_flags,
 )
 from descend.runs.recorded_run import RecordedRun
-from descend.units import format_count
+from descend.units import format_count, format_significant
 
 MAX_LISTED_MATRICES = 24
 """Of a larger model, half as many from either end of the list are shown."""

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from descend.errors import RunFolderError
 from descend.handbook.run_notes.diagnosis_notes import load_saved_diagnosis
-from descend.handbook.run_notes.wording import format_significant
 from descend.report.html.chart_points import smooth
 from descend.report.html.charts import Axis, Curve, HorizontalLine, curves
 from descend.report.html.page import (
@@ -27,7 +26,7 @@ from descend.report.text.next_step import choose_next_step
 from descend.runs.events import Step
 from descend.runs.recorded_run import RecordedRun
 from descend.runs.suggestions import describe_next_step, suggest_fix
-from descend.units import format_count
+from descend.units import format_count, format_significant
 
 LAST = 12
 """Steps shown as a table: the ones before the end."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from descend.handbook.run_notes.wording import format_significant
 from descend.report.html.charts import VerticalLine
 from descend.report.html.page import Paragraph, ReportBlock, ReportTable, TableColumn
 from descend.report.html.sections.epoch_axis import steps_to_epochs
 from descend.runs.events import Rollback
 from descend.runs.recorded_run import RecordedRun
 from descend.training.lr_schedule import schedule_phases
+from descend.units import format_significant
 
 
 def curve_events(run: RecordedRun) -> list[VerticalLine]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 
 from descend.diagnosis.reference_ranges import reference_range
-from descend.handbook.run_notes.wording import format_percent, format_significant
+from descend.handbook.run_notes.wording import format_percent
 from descend.report.html.chart_points import smooth
 from descend.report.html.charts import Area, Axis, Curve, HorizontalLine, curves
 from descend.report.html.page import (
@@ -19,6 +19,7 @@ from descend.report.html.page import (
 from descend.report.html.sections.curve_events import curve_events
 from descend.report.html.sections.epoch_axis import steps_to_epochs
 from descend.runs.recorded_run import RecordedRun
+from descend.units import format_significant
 
 MAX_MATRICES = 60
 """Rows of the table of matrices."""
