@@ -274,10 +274,10 @@ def _diagnose_by_trials(
     first_round = first_round_seconds(recorded_run, base, sequences, steps)
     max_seconds = max(budget.total, first_round * contention_factor(num_parallel_trials(base)))
     on_progress(
-        f"trying {len(sequences)} changes, each on {run_fraction:.0%} of the run, for about "
+        f"testing {len(sequences)} changes, each on {run_fraction:.0%} of the run, for about "
         f"{format_duration(max_seconds)}", 0.0,
     )  # fmt: skip
-    run_trial_series(series, sequences, "trying")
+    run_trial_series(series, sequences, "testing changes")
     control = make_series_spec(series, None, series.seed)
     own = (
         run_validation_loss(recorded_run, control.evaluation_tokens)
@@ -289,7 +289,7 @@ def _diagnose_by_trials(
     rest = limit_to_budget(series, tested[count:])
     if verdict.best_effect is None and rest:
         # Nothing is called healthy while there is time to try what was suspected least.
-        run_trial_series(series, rest, "trying the rest")
+        run_trial_series(series, rest, "testing the other changes")
         verdict = evaluate_series(series, ranked_causes, measurements, own)
     if verdict.best_effect is not None:  # which of two proved treatments comes first is worth less
         budget.limit_stage(FIRST_SERIES_FRACTION)  # than what is found on top of them

@@ -186,14 +186,14 @@ def _run_trials(
     candidates: list[Treatment | None] = [None, *treatments]
     seconds = seconds_for(series, candidates[:together])
     on_progress(
-        f"trying up to {len(treatments)} changes, the first for about {format_duration(seconds)}",
+        f"testing up to {len(treatments)} changes, the first for about {format_duration(seconds)}",
         0.0,
     )
     for index in range(0, len(candidates), together):
         some = candidates[index : index + together]
         if index and not fits_in_budget(series, some):
             break
-        run_series_trials(series, [(treatment, series.seed) for treatment in some], "trying")
+        run_series_trials(series, [(treatment, series.seed) for treatment in some], "testing")
     return series
 
 

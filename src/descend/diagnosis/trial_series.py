@@ -174,7 +174,10 @@ def _report_result(series: TrialSeries, treatment: Treatment | None, seed: int) 
         return
     nth = series.seeds.index(seed) + 1
     of_seed = f" (seed {nth})" if nth > 1 else ""
-    change = f"{abs(control - loss):.2f} nats {'lower' if loss < control else 'higher'}"
+    difference = f"{abs(control - loss):.2f}"
+    change = f"{difference} nats {'lower' if loss < control else 'higher'}"
+    if float(difference) == 0:
+        change = "unchanged"
     series.progress(f"  {treatment.change.label}{of_seed}: validation loss {change}", 1.0)
 
 
