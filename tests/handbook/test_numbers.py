@@ -15,9 +15,8 @@ import pytest
 from descend.handbook.page import load_markdown_pages
 from descend.handbook.run_notes import describe_run
 from descend.handbook.run_notes.topics import TOPICS
-from descend.handbook.run_notes.wording import format_significant
 from descend.runs.recorded_run import open_run_with_epoch
-from descend.units import format_bytes
+from descend.units import format_bytes, format_significant
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from descend.handbook.run_notes import describe_run
 from descend.handbook.run_notes.loss_notes import MAX_LISTED_EPOCHS
 from descend.handbook.run_notes.optimization_notes import MAX_LISTED_MATRICES
 from descend.handbook.run_notes.topics import TOPICS
-from descend.handbook.run_notes.wording import format_significant, suggest_flags
+from descend.handbook.run_notes.wording import suggest_flags
 from descend.runs.events import WeightUpdateStats
 from descend.runs.recorded_run import open_run_with_epoch
+from descend.units import format_significant
 
 
 def test_fixture_runs_differ_in_overfitting(trained: Path, astray: Path) -> None:
