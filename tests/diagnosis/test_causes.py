@@ -11,7 +11,7 @@ import pytest
 from descend.config import RunConfig, make_config
 from descend.diagnosis import causes
 from descend.diagnosis.cause import HEADINGS, Cause
-from descend.diagnosis.causes import CAUSES, too_little_data
+from descend.diagnosis.causes import CAUSES, over_regularized, too_little_data
 from descend.diagnosis.causes.too_little_data import MAX_MORE, adding_over_halving
 from descend.diagnosis.reference_ranges import REFERENCE_RANGES
 from descend.metrics.measurement import Measurement
@@ -101,6 +101,19 @@ def test_causes_expect_only_measured_metrics() -> None:
     source = "".join(file.read_text(encoding="utf-8") for file in files)
     used = {e.metric for c in CAUSES for e in c.expected_ranges} | set(REFERENCE_RANGES)
     assert {s for s in used if f'"{s}"' not in source} == set()
+
+
+def test_over_regularized_keeps_what_the_recipe_sets_against_repetition() -> None:
+    usual = make_config({"epoch": 6, "bpe_dropout": 0.1, "token_dropout": 0.0})
+    assert over_regularized.trial(usual, {}) == ()
+    assert over_regularized.CAUSE.exclusion_reason is not None
+    assert over_regularized.CAUSE.exclusion_reason(usual, {}) is not None
+    much = make_config({"epoch": 6, "bpe_dropout": 0.4, "token_dropout": 0.3, "dropout_rate": 0.2})
+    assert over_regularized.trial(much, {})[0].keys == {
+        "bpe_dropout": 0.1, "token_dropout": 0.0, "dropout_rate": 0.0,
+    }  # fmt: skip
+    brief = make_config({"epoch": 1, "bpe_dropout": 0.1})
+    assert over_regularized.trial(brief, {})[0].keys == {"bpe_dropout": 0.0}
 
 
 def test_too_little_data_treatment_reduces_epochs_after_best() -> None:

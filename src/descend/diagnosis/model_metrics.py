@@ -61,7 +61,8 @@ def measure_model(
             math.hypot(error, spread),
         )
     yield Measurement("mean_confidence", float(validation_losses.confidence.mean()), "probability")
-    if recorded_run.epochs and not config.label_smoothing:
+    # A smoothed loss, or one per token of a text in other tokens, cannot be compared.
+    if recorded_run.epochs and not (config.label_smoothing or config.bpe_dropout):
         yield Measurement("dropout_gap_nats", recorded_run.epochs[-1].loss_end - train_loss, "nats")
     slope = loss_breakdown.loss_slope_per_context_doubling(validation_losses)
     yield Measurement(

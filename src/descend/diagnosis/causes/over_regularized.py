@@ -48,8 +48,8 @@ Typical values:
     dropout of 0.1 did harm (benchmarks/results/recipe/ladder.jsonl).
 
 Proof:
-    The same run with dropout, blanked tokens and label smoothing off and a weight decay of at
-    most 0.1.
+    The same run with dropout and label smoothing off and a weight decay of at most 0.1. Token
+    dropout and BPE-dropout are lowered to what the recipe takes for as many epochs.
 
 What to try:
     Regularisation off, or as low as the trial says: `dropout_rate = 0`, `label_smoothing = 0`,
@@ -66,9 +66,12 @@ Further reading:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
 from descend.metrics.measurement import Measurements
+from descend.training.recipe import choose_bpe_dropout, choose_token_dropout
 
 DEAR = 0.15
 """Nats that dropout costs in training mode; first guess."""
@@ -80,14 +83,10 @@ LITTLE_DECAY = 0.1
 
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
-    """All of it off."""
-    keys: dict[str, float] = {}
+    """All of it off, but for what the recipe sets against repetition."""
+    keys: dict[str, float] = dict(_above_recipe(config))
     if config.dropout_rate:
         keys["dropout_rate"] = 0.0
-    if config.token_dropout:
-        keys["token_dropout"] = 0.0
-    if config.bpe_dropout:
-        keys["bpe_dropout"] = 0.0
     if config.label_smoothing:
         keys["label_smoothing"] = 0.0
     if config.weight_decay > LITTLE_DECAY:
@@ -95,11 +94,30 @@ def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChang
     return (TreatmentChange("no regularisation", keys),) if keys else ()
 
 
+def _above_recipe(config: RunConfig) -> Iterator[tuple[str, float]]:
+    """Values of the recipe for settings that are above them.
+
+    Token dropout and BPE-dropout pay when the text is read often. A trial reads less of it, so it
+    would find them harmful in every run.
+    """
+    plain = config.model_copy(update={"token_dropout": None, "bpe_dropout": None})
+    epochs = config.epoch or 1
+    usual_bpe_dropout = choose_bpe_dropout(plain, epochs)
+    usual_token_dropout = choose_token_dropout(plain, epochs)
+    if (config.bpe_dropout or 0.0) > usual_bpe_dropout:
+        yield "bpe_dropout", usual_bpe_dropout
+    if (config.token_dropout or 0.0) > usual_token_dropout:
+        yield "token_dropout", usual_token_dropout
+
+
 def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     """None on."""
     if not trial(config, measurements):
         decay = f"weight decay {config.weight_decay:g}"
-        return f"there is none: no dropout of activations, tokens or merges, no smoothing, {decay}"
+        return (
+            "there is no more than the recipe has: no dropout of activations, no label smoothing, "
+            + decay
+        )
     return None
 
 
