@@ -6,6 +6,7 @@ run.json                  what was asked, what followed from it, where it ran
 events.jsonl              what happened, append-only
 summary.json              the outcome so far, rewritten once an epoch
 checkpoints/step_<n>/     all that a resume needs
+snapshots/step_<n>/       weights of earlier steps, to look at (`saved_weights`)
 diagnosis.json            why it does not learn better, once that was asked
 report.html               the report, once that was written
 """
@@ -58,6 +59,9 @@ MODEL_FILES = {
 
 
 CHECKPOINTS = "checkpoints"
+
+
+SNAPSHOTS = "snapshots"
 
 
 OWN_FILES = frozenset({
