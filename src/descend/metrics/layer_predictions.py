@@ -56,9 +56,7 @@ def next_token_losses(logits_TV: Tensor, ids_T: Ids) -> NDArray[np.float32]:
     It is minus the log of the probability that was given to the token: 0 if it was certain.
     """
     targets = torch.from_numpy(ids_T[1:])
-    losses: NDArray[np.float32] = F.cross_entropy(
-        logits_TV[:-1], targets, reduction="none"
-    ).numpy()
+    losses: NDArray[np.float32] = F.cross_entropy(logits_TV[:-1], targets, reduction="none").numpy()
     return losses
 
 

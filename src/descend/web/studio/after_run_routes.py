@@ -71,7 +71,7 @@ def after_run_routes(services: Services) -> APIRouter:
         new = workspace.new_run_name(text, {job.run for job in jobs.all()})
         arguments = ["train", "--from-run", str(folder), "--apply-fix", "--save-dir",
                      str(workspace.run_path(new))]  # fmt: skip
-        jobs.add(Job(run=new, kind="train", arguments=arguments, text=text))
+        jobs.add(Job(run=new, kind="train", arguments=arguments, text=text, origin=name))
         return {"run": new, "state": views.state(new)}
 
     return router

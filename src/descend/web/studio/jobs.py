@@ -51,6 +51,8 @@ class Job(msgspec.Struct, kw_only=True):
     ended_at: float | None = None
     exit_code: int | None = None
     """None too where another server's process ended."""
+    origin: str | None = None
+    """The run that this one began from: its model, or its settings with a fix."""
     pid: int | None = None
     birth: str | None = None
 

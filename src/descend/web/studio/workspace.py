@@ -69,16 +69,17 @@ class Workspace:
             raise _no_such("run", name)
         return folder
 
-    def text_file(self, name: str) -> Path:
-        """The file of the text `name`, which exists and is no link."""
-        file = self.texts / check_name(name, "text")
-        if self.texts.is_symlink() or file.is_symlink() or not file.is_file():
+    def text_path(self, name: str) -> Path:
+        """The file or folder of the text `name`, which exists and is no link."""
+        place = self.texts / check_name(name, "text")
+        is_there = place.is_file() or place.is_dir()
+        if self.texts.is_symlink() or place.is_symlink() or not is_there:
             raise _no_such("text", name)
-        return file
+        return place
 
     def corpus(self, name: str) -> str:
         """What `corpus_dir` has to be for the text `name`: a built-in one, or a path."""
-        return name if name in BUILTIN_CORPORA else str(self.text_file(name))
+        return name if name in BUILTIN_CORPORA else str(self.text_path(name))
 
     def new_run_name(self, text: str, taken: set[str]) -> str:
         """A name for a run on `text` that none has yet, such as `stories-2`."""

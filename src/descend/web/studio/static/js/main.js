@@ -3,14 +3,15 @@
 import { html, render, signal, useEffect } from "/static/vendor/preact.min.js";
 import { ApiError, get } from "./api.js";
 import { Diagnosis } from "./diagnosis.js";
+import { Inside } from "./inside.js";
 import { Live } from "./live.js";
 import { Runs } from "./runs.js";
 import { Start } from "./start.js";
 import { Talk } from "./talk.js";
 import { HandbookDialog, Toasts } from "./ui.js";
 
-const SCREENS = { start: Start, run: Live, runs: Runs, talk: Talk, diagnosis: Diagnosis };
-const TITLES = { start: "Start", run: "Run", runs: "Runs", talk: "Talk", diagnosis: "Diagnosis" };
+const SCREENS = { start: Start, run: Live, runs: Runs, talk: Talk, inside: Inside, diagnosis: Diagnosis };
+const TITLES = { start: "Start", run: "Run", runs: "Runs", talk: "Talk", inside: "Look inside", diagnosis: "Diagnosis" };
 const LOOK_MILLISECONDS = 3000;
 
 /** Screen and what it is about: `#/run/stories-1`. */
@@ -59,6 +60,7 @@ function App() {
         <a href="#/start" aria-current=${current("start")}>Start</a>
         <a href="#/runs" aria-current=${current("runs", "run", "diagnosis")}>Runs</a>
         <a href="#/talk" aria-current=${current("talk")}>Talk</a>
+        <a href="#/inside" aria-current=${current("inside")}>Inside</a>
       </nav>
       ${job && html`<a class="working" href=${`#/${job.kind === "diagnose" ? "diagnosis" : "run"}/${encodeURIComponent(job.run)}`}>
         <span class="dot"></span><span class="name">${job.run}</span></a>`}
