@@ -9,7 +9,7 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 
 export const SERIES = () => [color("accent"), color("second"), color("warm"), "#b3478f", "#7a8a1e", "#2c8cc4", "#8a6a55", "#77808a"];
 
-/** What all charts share: quiet axes, text in the color of the page. @param {string} xName @param {string} yName */
+/** What all charts share: quiet axes, text in the color of the page. @param {string} xName @param {string} yName @returns {any} an option of ECharts */
 export function base(xName, yName) {
   const soft = color("soft"), line = color("line");
   const axis = { axisLine: { lineStyle: { color: line } }, axisLabel: { color: soft }, nameTextStyle: { color: soft }, splitLine: { lineStyle: { color: line } } };

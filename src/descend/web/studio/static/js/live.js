@@ -1,6 +1,6 @@
 // One run: how it goes, its curve, the text that it writes.
 
-import { html, useEffect, useRef, useState } from "/static/vendor/preact.min.js";
+import { html, useEffect, useState } from "/static/vendor/preact.min.js";
 import { follow, get, post, quoted, request } from "./api.js";
 import { Annotation } from "./annotation.js";
 import { base, Chart, color } from "./chart.js";
