@@ -27,7 +27,7 @@ from descend.web.studio.processes import (
 from descend.web.studio.signing import load_key, open_signed, sign
 from descend.web.studio.workspace import Workspace
 
-Kind = Literal["train", "resume", "diagnose", "improve"]
+Kind = Literal["train", "resume", "diagnose", "improve", "lesson"]
 
 JOB_SUFFIX = ".job"
 MAX_QUEUED = 50
@@ -150,6 +150,10 @@ class Jobs:
     def config_file(self, run: str) -> Path:
         """Where the settings of the job of `run` stand."""
         return self._workspace.jobs / f"{run}.config.json"
+
+    def trials_file(self, run: str) -> Path:
+        """Where the trials of the diagnosis of `run` stand."""
+        return self._workspace.jobs / f"{run}.trials.jsonl"
 
     def log(self, run: str) -> list[str]:
         """The last lines that the job of `run` printed, control characters made visible."""

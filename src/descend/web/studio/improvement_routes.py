@@ -1,0 +1,76 @@
+"""Routes that make a model better: trials of a diagnosis, improvement, and its best model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from descend.web.studio.http_errors import NotNowError
+from descend.web.studio.jobs import Job
+from descend.web.studio.requests import ImproveRequest
+from descend.web.studio.run_routes import as_json
+from descend.web.studio.services import Services
+
+
+def improvement_routes(services: Services) -> APIRouter:
+    """The routes, over the parts of `services`."""
+    router = APIRouter(tags=["improve"])
+    workspace, jobs, views = services.workspace, services.jobs, services.views
+
+    @router.get("/runs/{name}/diagnosis/trials")
+    def diagnosis_trials(name: str) -> Response:
+        """Show the trials of the latest diagnosis as they end, the newest effect of each change."""
+        from descend.web.studio.diagnosis_view import trial_fields  # its causes load torch
+
+        workspace.run_folder(name)
+        return as_json({"job": _job(name, "diagnose"), **trial_fields(jobs.trials_file(name))})
+
+    @router.get("/runs/{name}/improvement")
+    def improvement(name: str) -> Response:
+        """Show the improvement of a run so far: models over time, forecast, trials, changes."""
+        from descend.web.studio.improvement_view import improvement_fields
+
+        workspace.run_folder(name)
+        fields = improvement_fields(workspace, name)
+        return as_json({"job": _job(name, "improve"), "log": _log(name), **fields})
+
+    @router.post("/runs/{name}/improvement", status_code=202)
+    def improve(name: str, body: ImproveRequest) -> dict[str, Any]:
+        """Look for a better model for so many minutes, in a process of its own.
+
+        An earlier improvement of the run goes on. `POST /runs/{name}/stop` ends it. The best model
+        so far stays.
+        """
+        folder = workspace.run_folder(name)
+        if views.state(name) != "finished":
+            raise NotNowError(name, f"a run that is {views.state(name)}", "a finished run",
+                              "let it train to its end")  # fmt: skip
+        target = workspace.improvement_path(name)
+        arguments = ["improve", str(folder), "--minutes", f"{body.minutes:g}", "--save-dir",
+                     str(target)]  # fmt: skip
+        jobs.add(Job(run=name, kind="improve", arguments=arguments, minutes=body.minutes))
+        return {"run": name}
+
+    @router.post("/runs/{name}/improvement/keep", status_code=201)
+    def keep(name: str) -> dict[str, Any]:
+        """Put the best model of the improvement among the runs."""
+        from descend.web.studio.improvement_view import keep_best_model
+
+        workspace.run_folder(name)
+        if jobs.is_active(name):
+            raise NotNowError(name, "an improvement that is not done", "one that is",
+                              "wait, or stop it")  # fmt: skip
+        return {"run": keep_best_model(workspace, name, {job.run for job in jobs.all()})}
+
+    def _job(name: str, kind: str) -> dict[str, Any] | None:
+        job = jobs.get(name)
+        return None if job is None or job.kind != kind else dict(msgspec.to_builtins(job))
+
+    def _log(name: str) -> list[str]:
+        job = jobs.get(name)
+        return jobs.log(name) if job is not None and job.kind == "improve" else []
+
+    return router
