@@ -28,7 +28,7 @@ def after_run_routes(services: Services) -> APIRouter:
     @router.delete("/runs/{name}")
     def delete(name: str) -> dict[str, Any]:
         """Move a run to the trash; `POST /trash/restore` takes it back."""
-        if views.state(name) in BUSY:
+        if views.state(name) in BUSY or _has_begun(name):
             raise NotNowError(name, "a run that is busy", "one that does nothing", "stop it first")
         if not workspace.run_path(name).exists() and jobs.forget(name) is not None:
             return {"id": None, "run": name}
@@ -93,5 +93,9 @@ def after_run_routes(services: Services) -> APIRouter:
             arguments = ["train", "--config", str(file)]
         jobs.add(Job(run=new, kind="train", arguments=arguments, text=text))
         return {"run": new, "state": views.state(new)}
+
+    def _has_begun(name: str) -> bool:
+        """Whether a diagnosis or an improvement of the run is at work."""
+        return any(job.run == name and job.began_at is not None for job in jobs.active())
 
     return router

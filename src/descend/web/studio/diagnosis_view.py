@@ -50,6 +50,9 @@ def diagnosis_fields(folder: Path) -> dict[str, Any]:
             for title, others in group_other_causes(diagnosis)
         ],
         "recommended_config": merge_recommendations(diagnosis),
+        "measurements": [
+            _evidence(e) for e in diagnosis.measurements if e.healthy_range != (None, None)
+        ],
         "warnings": diagnosis.warnings,
         "seconds": diagnosis.cost.seconds,
     }  # fmt: skip

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import msgspec
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from descend.diagnosis.result import diagnosis_seconds
+from descend.runs.run_files import has_summary
+from descend.runs.run_folder import read_summary
 from descend.web.studio.http_errors import NotNowError
 from descend.web.studio.jobs import Job
 from descend.web.studio.requests import ImproveRequest
@@ -25,8 +29,13 @@ def improvement_routes(services: Services) -> APIRouter:
         """Show the trials of the latest diagnosis as they end, the newest effect of each change."""
         from descend.web.studio.diagnosis_view import trial_fields  # its causes load torch
 
-        workspace.run_folder(name)
-        return as_json({"job": _job(name, "diagnose"), **trial_fields(jobs.trials_file(name))})
+        folder = workspace.run_folder(name)
+        seconds = read_summary(folder).seconds if has_summary(folder) else 0.0
+        return as_json({
+            "job": _job(name, "diagnose"), "log": _log(name, "diagnose"),
+            "expected_seconds": diagnosis_seconds(seconds),
+            **trial_fields(jobs.trials_file(name)),
+        })  # fmt: skip
 
     @router.get("/runs/{name}/improvement")
     def improvement(name: str) -> Response:
@@ -35,7 +44,7 @@ def improvement_routes(services: Services) -> APIRouter:
 
         workspace.run_folder(name)
         fields = improvement_fields(workspace, name)
-        return as_json({"job": _job(name, "improve"), "log": _log(name), **fields})
+        return as_json({"job": _job(name, "improve"), "log": _log(name, "improve"), **fields})
 
     @router.post("/runs/{name}/improvement", status_code=202)
     def improve(name: str, body: ImproveRequest) -> dict[str, Any]:
@@ -67,10 +76,14 @@ def improvement_routes(services: Services) -> APIRouter:
 
     def _job(name: str, kind: str) -> dict[str, Any] | None:
         job = jobs.get(name)
-        return None if job is None or job.kind != kind else dict(msgspec.to_builtins(job))
+        if job is None or job.kind != kind:
+            return None
+        end = job.ended_at or time.time()
+        elapsed = 0.0 if job.began_at is None else end - job.began_at
+        return {**msgspec.to_builtins(job), "elapsed_seconds": round(elapsed, 1)}
 
-    def _log(name: str) -> list[str]:
+    def _log(name: str, kind: str) -> list[str]:
         job = jobs.get(name)
-        return jobs.log(name) if job is not None and job.kind == "improve" else []
+        return jobs.log(name) if job is not None and job.kind == kind else []
 
     return router
