@@ -12,7 +12,6 @@ from rich.console import Console
 
 from descend.api.training import train_with_config
 from descend.artifacts import LESSON
-from descend.config import make_config
 from descend.config_sources import resolve_config
 from descend.data.corpus import read_documents, resolve_corpus
 from descend.handbook.lesson import Lesson, LessonArm, arm_settings, load_lesson
@@ -66,7 +65,7 @@ def _train_arm(
     keys = arm_settings(arm) | {"corpus_dir": str(excerpt), "save_dir": str(folder)}
     if console is not None:
         console.print(f"{lesson.title}: {arm.label}")
-    train_with_config(resolve_config(make_config(keys).model_dump(exclude_unset=True)), console)
+    train_with_config(resolve_config(keys), console)
     summary = read_summary(folder)
     first = next(event for event in read_events(folder) if isinstance(event, Step))
     steps = sum(isinstance(event, Step) for event in read_events(folder))

@@ -142,7 +142,8 @@ def _trial_writer(file: Path) -> Callable[[TrialReport], None]:
         except OSError as problem:
             raise disk_error(file, problem) from None
 
-    write("wb", b"")
+    file.unlink(missing_ok=True)  # a link that stands there would be followed
+    write("xb", b"")
     return lambda report: write("ab", msgspec.json.encode(report) + b"\n")
 
 

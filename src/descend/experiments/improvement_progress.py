@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -60,11 +60,20 @@ def forecast_over_time(
     return points
 
 
-def progress_points(improvement: Improvement, folder: Path) -> list[ProgressPoint]:
+def recorded_epochs(run: Path) -> list[Epoch]:
+    """The epochs in the event log of `run`."""
+    return [event for event in read_events(run) if isinstance(event, Epoch)]
+
+
+def progress_points(
+    improvement: Improvement,
+    folder: Path,
+    read_epochs: Callable[[Path], Sequence[Epoch]] = recorded_epochs,
+) -> list[ProgressPoint]:
     """Every evaluation of a model below `folder`, in order of time, with the best one so far.
 
     Evaluations after an epoch count for `best` only until the model is finished and evaluated on
-    the common bytes.
+    the common bytes. `read_epochs` gives the epochs of a run folder.
     """
     finished = {model.run for model in improvement.candidates}
     moments = [
@@ -74,7 +83,7 @@ def progress_points(improvement: Improvement, folder: Path) -> list[ProgressPoin
     moments += [
         (seconds, run, value, False)
         for run, began in improvement.trainings.items()
-        for seconds, value in _epoch_results(folder / Path(run).name, began)
+        for seconds, value in _epoch_results(folder / Path(run).name, began, read_epochs)
     ]
     points: list[ProgressPoint] = []
     best: float | None = None
@@ -88,15 +97,16 @@ def progress_points(improvement: Improvement, folder: Path) -> list[ProgressPoin
     return points
 
 
-def _epoch_results(run: Path, began: float) -> list[tuple[float, float]]:
+def _epoch_results(
+    run: Path, began: float, read_epochs: Callable[[Path], Sequence[Epoch]]
+) -> list[tuple[float, float]]:
     """Seconds and bits per byte after each epoch of `run`, which began at `began`."""
     if run.is_symlink() or not is_run_folder(run):
         return []
     results, seconds = [], began
-    for event in read_events(run):
-        if isinstance(event, Epoch):
-            seconds += event.seconds
-            results.append((round(seconds, 1), event.bits_per_byte))
+    for epoch in read_epochs(run):
+        seconds += epoch.seconds
+        results.append((round(seconds, 1), epoch.bits_per_byte))
     return results
 
 

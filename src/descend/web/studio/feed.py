@@ -161,6 +161,23 @@ class RunFeed:
         return news
 
 
+class FeedCache:
+    """Feeds of run folders, the latest `max_feeds` of them: each is read on where it stopped."""
+
+    def __init__(self, max_feeds: int) -> None:
+        self._max_feeds = max_feeds
+        self._feeds: dict[Path, RunFeed] = {}
+
+    def feed(self, folder: Path) -> RunFeed:
+        """The events of the run in `folder` so far; none where no run is."""
+        if folder not in self._feeds:
+            while len(self._feeds) >= self._max_feeds:
+                del self._feeds[next(iter(self._feeds))]
+            self._feeds[folder] = RunFeed(folder)
+        self._feeds[folder].poll()
+        return self._feeds[folder]
+
+
 def epoch_fields(epoch: Epoch) -> dict[str, Any]:
     """What the page draws of an epoch."""
     return {

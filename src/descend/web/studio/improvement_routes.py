@@ -12,17 +12,22 @@ from fastapi.responses import Response
 from descend.diagnosis.result import diagnosis_seconds
 from descend.runs.run_files import has_summary
 from descend.runs.run_folder import read_summary
+from descend.web.studio.feed import FeedCache
 from descend.web.studio.http_errors import NotNowError
 from descend.web.studio.jobs import Job
 from descend.web.studio.requests import ImproveRequest
 from descend.web.studio.run_routes import as_json
 from descend.web.studio.services import Services
 
+MAX_FEEDS = 20
+"""Trainings of improvements whose events are in memory."""
+
 
 def improvement_routes(services: Services) -> APIRouter:
     """The routes, over the parts of `services`."""
     router = APIRouter(tags=["improve"])
     workspace, jobs, views = services.workspace, services.jobs, services.views
+    feeds = FeedCache(MAX_FEEDS)
 
     @router.get("/runs/{name}/diagnosis/trials")
     def diagnosis_trials(name: str) -> Response:
@@ -43,7 +48,7 @@ def improvement_routes(services: Services) -> APIRouter:
         from descend.web.studio.improvement_view import improvement_fields
 
         workspace.run_folder(name)
-        fields = improvement_fields(workspace, name)
+        fields = improvement_fields(workspace, name, feeds)
         return as_json({"job": _job(name, "improve"), "log": _log(name, "improve"), **fields})
 
     @router.post("/runs/{name}/improvement", status_code=202)

@@ -14,7 +14,9 @@ from descend.experiments.improvement import Contribution, Improvement
 from descend.experiments.improvement_progress import progress_points, waterfall_steps
 from descend.report.text.diagnosis import assignments
 from descend.report.text.improvement import text_lines
+from descend.runs.atomic_write import disk_error
 from descend.units import humanize_name
+from descend.web.studio.feed import FeedCache
 from descend.web.studio.http_errors import NoSuchItemError, NotNowError
 from descend.web.studio.workspace import Workspace
 
@@ -27,8 +29,8 @@ def load_improvement(workspace: Workspace, name: str) -> Improvement | None:
     return read_record(folder, IMPROVEMENT, Improvement)
 
 
-def improvement_fields(workspace: Workspace, name: str) -> dict[str, Any]:
-    """What is known of the improvement of the run `name`."""
+def improvement_fields(workspace: Workspace, name: str, feeds: FeedCache) -> dict[str, Any]:
+    """What is known of the improvement of the run `name`; `feeds` read its trainings."""
     improvement = load_improvement(workspace, name)
     if improvement is None:
         return {"exists": False}
@@ -44,9 +46,9 @@ def improvement_fields(workspace: Workspace, name: str) -> dict[str, Any]:
             "is_new": best.origin != "your run",
         },
         "forecast": msgspec.to_builtins(improvement.forecast),
-        "points": msgspec.to_builtins(
-            progress_points(improvement, workspace.improvement_path(name))
-        ),
+        "points": msgspec.to_builtins(progress_points(
+            improvement, workspace.improvement_path(name), lambda run: feeds.feed(run).epochs
+        )),
         "trials": [
             {
                 "title": humanize_name(trial.cause), "change": assignments(trial.changes),
@@ -97,7 +99,11 @@ def keep_best_model(workspace: Workspace, name: str, taken: set[str]) -> str:
     target = workspace.runs / workspace.new_run_name(f"{name}-better", taken)
     aside = workspace.hidden / f"{target.name}.partial"
     shutil.rmtree(aside, ignore_errors=True)
-    shutil.copytree(source, aside, symlinks=True)
-    target.parent.mkdir(exist_ok=True)
-    aside.rename(target)
+    try:
+        shutil.copytree(source, aside, symlinks=True)
+        target.parent.mkdir(exist_ok=True)
+        aside.rename(target)
+    except (OSError, shutil.Error) as problem:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise disk_error(target, OSError(*problem.args)) from None
     return target.name

@@ -14,7 +14,7 @@ from descend.guard import decode_json, read_regular
 from descend.handbook.lesson import Lesson, load_lesson, load_lessons
 from descend.handbook.lesson_results import LessonResult
 from descend.runs.atomic_write import PRIVATE, make_folder, write_file_atomic
-from descend.web.studio.feed import RunFeed
+from descend.web.studio.feed import FeedCache
 from descend.web.studio.jobs import Job, Jobs
 from descend.web.studio.workspace import Workspace, check_name
 
@@ -39,7 +39,7 @@ class Course:
 
     def __init__(self, workspace: Workspace, jobs: Jobs) -> None:
         self._workspace, self._jobs = workspace, jobs
-        self._feeds: dict[Path, RunFeed] = {}
+        self._feeds = FeedCache(MAX_FEEDS)
 
     def overview(self) -> list[dict[str, Any]]:
         """Each lesson with whether it is done, and whether the prediction was right."""
@@ -129,21 +129,13 @@ class Course:
         folder = self._attempt_folder(known)
         arms = []
         for number, arm in enumerate(lesson.arms, 1):
-            feed = self._feed(folder / f"arm_{number}")
+            feed = self._feeds.feed(folder / f"arm_{number}")
             sample = feed.samples[-1] if feed.samples else None
             arms.append({
                 "label": arm.label, **feed.curve(CURVE_POINTS),
                 "sample": None if sample is None else msgspec.to_builtins(sample),
             })  # fmt: skip
         return arms
-
-    def _feed(self, folder: Path) -> RunFeed:
-        if folder not in self._feeds:
-            while len(self._feeds) >= MAX_FEEDS:
-                del self._feeds[next(iter(self._feeds))]
-            self._feeds[folder] = RunFeed(folder)
-        self._feeds[folder].poll()
-        return self._feeds[folder]
 
     def _attempt_folder(self, known: LessonProgress) -> Path:
         return self._workspace.lessons / check_name(known.attempt, "lesson")
