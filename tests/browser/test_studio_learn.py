@@ -1,6 +1,6 @@
 """Diagnosis, improve and the course in a real browser, with real trials and trainings.
 
-With DESCEND_SCREENSHOTS set to a folder, the slow tests write pictures of each screen there.
+With STUDIO_SCREENSHOTS set to a folder, the slow tests write pictures of each screen there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .conftest import Visitor
 
 pytest.importorskip("fastapi", reason="the extra `studio` is not installed")
 
-SHOTS = os.environ.get("DESCEND_SCREENSHOTS")
+SHOTS = os.environ.get("STUDIO_SCREENSHOTS")
 SIZES = {"desktop": 1280, "phone": 390, "projector": 1920}
 
 

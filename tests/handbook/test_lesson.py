@@ -64,7 +64,7 @@ def test_arms_of_a_lesson_differ_in_one_thing() -> None:
 
 
 def test_unknown_lesson_is_refused_with_the_names() -> None:
-    with pytest.raises(ConfigError, match="did you mean rate"):
+    with pytest.raises(ConfigError, match="Did you mean rate"):
         load_lesson("rat")
 
 
