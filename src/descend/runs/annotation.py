@@ -23,6 +23,8 @@ class RunAnnotation(msgspec.Struct, frozen=True):
 
     tags: list[str] = []
     note: str = ""
+    origin: str | None = None
+    """Name of the run that this one improved."""
 
 
 def read_annotation(folder: Path) -> RunAnnotation:
@@ -44,7 +46,7 @@ def write_annotation(folder: Path, annotation: RunAnnotation) -> RunAnnotation:
     An empty one removes the file.
     """
     tags = list(dict.fromkeys(tag for text in annotation.tags if (tag := " ".join(text.split()))))
-    clean = RunAnnotation(tags, annotation.note.strip())
+    clean = RunAnnotation(tags, annotation.note.strip(), annotation.origin)
     if clean != _within_limits(clean):
         raise RunFolderError(
             str(folder / ANNOTATION), "more than fits",
@@ -60,4 +62,4 @@ def write_annotation(folder: Path, annotation: RunAnnotation) -> RunAnnotation:
 
 def _within_limits(annotation: RunAnnotation) -> RunAnnotation:
     tags = [tag[:MAX_TAG] for tag in annotation.tags[:MAX_TAGS]]
-    return RunAnnotation(tags, annotation.note[:MAX_NOTE])
+    return RunAnnotation(tags, annotation.note[:MAX_NOTE], annotation.origin)

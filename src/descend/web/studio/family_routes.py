@@ -12,6 +12,7 @@ from descend.runs.annotation import (
     MAX_NOTE,
     MAX_TAGS,
     RunAnnotation,
+    read_annotation,
     write_annotation,
 )
 from descend.runs.recorded_run import RecordedRun
@@ -39,7 +40,8 @@ def family_routes(services: Services) -> APIRouter:
     def annotate(name: str, body: AnnotationRequest) -> Response:
         """Write tags and a note about a run; they change nothing about it."""
         folder = workspace.run_folder(name)
-        return as_json(write_annotation(folder, RunAnnotation(body.tags, body.note)))
+        origin = read_annotation(folder).origin
+        return as_json(write_annotation(folder, RunAnnotation(body.tags, body.note, origin)))
 
     @router.post("/runs/{name}/continue", status_code=201)
     def continue_run(name: str) -> dict[str, Any]:

@@ -28,7 +28,10 @@ def text_routes(services: Services) -> APIRouter:
         """Show the folder, the version, and what runs or waits."""
         jobs = [{"run": j.run, "kind": j.kind, "waits": j.began_at is None, "text": j.text}
                 for j in services.jobs.active()]  # fmt: skip
-        return {"folder": workspace.root.name, "version": __version__, "jobs": jobs}
+        return {
+            "folder": workspace.root.name, "version": __version__, "jobs": jobs,
+            "runs_at_a_time": services.jobs.max_running,
+        }  # fmt: skip
 
     @router.get("/texts")
     def texts() -> dict[str, Any]:

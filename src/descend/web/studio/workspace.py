@@ -2,6 +2,7 @@
 
 models/          runs, as the command line makes them
 texts/           files that were dropped into the page
+improvements/    what was tried to make a run better
 .studio/         what the studio itself keeps: jobs, logs, the queue, the trash
 """
 
@@ -38,6 +39,7 @@ class Workspace:
         holds_runs = any(self.root.glob(f"*/{RUN_FILE}"))
         self.runs = self.root if holds_runs else self.root / MODELS
         self.texts = self.root / "texts"
+        self.improvements = self.root / "improvements"
         self.hidden = self.root / ".studio"
 
     def make(self) -> None:
@@ -68,6 +70,18 @@ class Workspace:
         if folder.is_symlink():
             raise _no_such("run", name)
         return folder
+
+    def improvement_path(self, name: str) -> Path:
+        """Where the improvement of the run `name` is, or will be; no link stands there."""
+        folder = self.improvements / check_name(name, "run")
+        if self.improvements.is_symlink() or folder.is_symlink():
+            raise _no_such("improvement", name)
+        return folder
+
+    @property
+    def lessons(self) -> Path:
+        """Where experiments of lessons are, and the progress of the course."""
+        return self.hidden / "lessons"
 
     def text_path(self, name: str) -> Path:
         """The file or folder of the text `name`, which exists and is no link."""

@@ -24,10 +24,10 @@ export function base(xName, yName) {
 }
 
 /**
- * @param {{option: () => object, description: string, low?: boolean, stamp: any}} props
+ * @param {{option: () => object, description: string, low?: boolean, height?: string, stamp: any}} props
  * `option` is called again when `stamp` changes, and when light turns dark.
  */
-export function Chart({ option, description, low, stamp }) {
+export function Chart({ option, description, low, height, stamp }) {
   const ref = useRef(null);
   const chart = useRef(null);
   const draw = useRef(option);
@@ -46,5 +46,5 @@ export function Chart({ option, description, low, stamp }) {
     };
   }, []);
   useEffect(() => chart.current.setOption(draw.current(), { notMerge: true }), [stamp]);
-  return html`<div class=${low ? "chart low" : "chart"} ref=${ref} role="img" aria-label=${description}></div>`;
+  return html`<div class=${low ? "chart low" : "chart"} ref=${ref} style=${height ? { height } : {}} role="img" aria-label=${description}></div>`;
 }

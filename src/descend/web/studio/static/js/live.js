@@ -5,6 +5,7 @@ import { follow, get, post, quoted, request } from "./api.js";
 import { Annotation } from "./annotation.js";
 import { base, Chart, color } from "./chart.js";
 import { duration, fixed, moment, percent, short, whole } from "./format.js";
+import { Health } from "./health.js";
 import { Figures, say, sayError, State } from "./ui.js";
 
 const MAX_POINTS = 4000;
@@ -61,7 +62,7 @@ export function Live({ name }) {
         ${details.can_talk && html`<a class="button main" href=${`#/talk/${quoted(name)}`}>Talk to it</a>`}
         ${(curve.points.length > 0 || details.can_talk) && html`<a class="button" href=${`#/inside/${quoted(name)}`}>Look inside</a>`}
         ${state === "finished" && details.can_talk && html`<${TrainOn} name=${name}/>`}
-        ${["finished", "stopped", "diverged"].includes(state) && html`<a class="button" href=${`#/diagnosis/${quoted(name)}`}>Why not better?</a>`}
+        ${["finished", "stopped", "diverged"].includes(state) && html`<a class="button" href=${`#/diagnosis/${quoted(name)}`}>Why not better? Improve it</a>`}
         ${!BUSY.includes(state) && html`<${Delete} name=${name}/>`}
       </div>
     </div>
@@ -72,6 +73,7 @@ export function Live({ name }) {
       ${curve.points.length > 0 && html`<${Facts} details=${details} curve=${curve}/>`}
       ${curve.messages.map((one, index) => html`<p class="note warn" key=${index}>${one.text}</p>`)}
     </section>
+    <${Health} name=${name} state=${state}/>
     <div class="cols two">
       <section class="card" aria-labelledby="curve-title"><h2 id="curve-title">Loss, step by step</h2>
         ${curve.points.length ? html`<${LossChart} curve=${curve} details=${details}/>` : html`<p class="soft">The curve begins with the first step.</p>`}
