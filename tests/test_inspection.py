@@ -44,7 +44,9 @@ def test_inspect_text_tells_one_consistent_story(model: Model) -> None:
         chances = [guess.probability for guess in top]
         assert chances == sorted(chances, reverse=True)
     # The last layer is the output: where its first guess is the next token, chances agree.
-    hits = [n for n in range(count - 1) if result.layers[-1][n][0].text == result.tokens[n + 1].text]
+    hits = [
+        n for n in range(count - 1) if result.layers[-1][n][0].text == result.tokens[n + 1].text
+    ]
     assert hits
     for n in hits:
         assert result.layers[-1][n][0].probability == pytest.approx(

@@ -33,7 +33,8 @@ def test_layer_logits_end_with_the_output_of_the_model(architecture: str) -> Non
     logits = layer_logits(model, IDS)
     assert logits.shape == (4, 10, 50)
     assert model.training
-    output = model.eval()(torch.from_numpy(IDS)[None])[0]
+    with torch.no_grad():
+        output = model.eval()(torch.from_numpy(IDS)[None])[0]
     assert torch.equal(logits[-1], output)
     assert not torch.allclose(logits[0], output)
     assert not model.blocks[0]._forward_pre_hooks

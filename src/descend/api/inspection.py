@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 
@@ -122,12 +123,22 @@ def measure_ablations(model: Model, text: str) -> list[AblationEffect]:
 
 
 def find_neighbors(model: Model, token_id: int) -> list[Neighbor]:
-    """The tokens that `model` takes for most similar to one; `UserError` for an unknown id."""
+    """The readable tokens that `model` takes for most similar to one.
+
+    `UserError` for an unknown id.
+    """
     try:
-        nearest = nearest_tokens(model.network, token_id, NUM_NEIGHBORS)
+        nearest = nearest_tokens(model.network, token_id, model.network.shape.vocab_size - 1)
     except IndexError as problem:
         raise UserError("token", str(problem), "a token of the model", "choose another") from None
-    return [Neighbor(model.tokenizer.decode([other]), cosine) for other, cosine in nearest]
+    named = ((model.tokenizer.decode([other]), cosine) for other, cosine in nearest)
+    # Bytes that are no characters by themselves say nothing to a reader.
+    readable = (Neighbor(text, cosine) for text, cosine in named if _is_readable(text))
+    return list(itertools.islice(readable, NUM_NEIGHBORS))
+
+
+def _is_readable(text: str) -> bool:
+    return bool(text) and all(c.isprintable() or c in "\n\t" for c in text) and "\ufffd" not in text
 
 
 def _encode(model: Model, text: str) -> tuple[NDArray[np.int64], bool]:

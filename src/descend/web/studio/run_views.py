@@ -263,7 +263,8 @@ def _read_row(folder: Path) -> RunRow:
         annotation = read_annotation(folder)
         row = RunRow(
             name=folder.name, state="stopped", text=Path(str(info.corpus["corpus"])).name,
-            started_at=info.saved_at, parent=Path(info.parent).name if info.parent else annotation.origin,
+            started_at=info.saved_at,
+            parent=Path(info.parent).name if info.parent else annotation.origin,
             can_talk=not lacks_model(folder), has_diagnosis=has_diagnosis(folder),
             tags=annotation.tags, note=annotation.note,
         )  # fmt: skip

@@ -47,10 +47,10 @@ function Looking({ name }) {
   const shared = { name, kept, text, token, onToken: setToken };
   return html`
     <section class="card stack" aria-label="Sentence">
-      <div><label for="sentence">Your sentence</label>
+      <div class="ask"><div><label for="sentence">Your sentence</label>
         <input id="sentence" value=${text} maxlength="2000" autocomplete="off" onInput=${(event) => setText(event.target.value)}/></div>
+        <button aria-pressed=${isTwo ? "true" : "false"} class=${isTwo ? "main" : ""} onClick=${() => setTwo(!isTwo)}>Two moments side by side</button></div>
       <p class="soft small">The model reads it token by token. Below you see what it makes of it.</p>
-      <div class="row"><button aria-pressed=${isTwo ? "true" : "false"} class=${isTwo ? "main" : ""} onClick=${() => setTwo(!isTwo)}>Two moments side by side</button></div>
     </section>
     <div class=${isTwo ? "cols half moments" : "moments"}>
       ${isTwo && html`<${Moment} key="early" ...${shared} side="Earlier" first=${Math.min(2, last)} isNarrow=${true}/>`}
@@ -116,7 +116,7 @@ function Off({ part, before, now, onBack }) {
   const change = before ? now.mean_loss - before.mean_loss : null;
   const size = change == null ? "" : Math.abs(change) < 0.005 ? "That hardly matters for this sentence." : `Its mean surprise goes from ${before.mean_loss.toFixed(2)} to ${now.mean_loss.toFixed(2)}.`;
   return html`<div class="note warn" role="status"><p>Switched off: <strong>${words}</strong>. ${size}</p>
-    ${before && html`<p>With it the model would write: <q class="serif">${before.continuation}</q></p>`}
+    ${before && html`<p>With it the model would write: <q class="serif">${before.continuation.trim()}</q></p>`}
     <p><button onClick=${onBack}>Switch it on again</button></p></div>`;
 }
 

@@ -11,6 +11,9 @@ const BAR_NATS = 1;
 /** A token as it can be read: what is only white space is named. @param {string} text */
 export const readable = (text) => (text === " " ? "space" : text === "\n" ? "new line" : text.trim() ? text : JSON.stringify(text));
 
+/** White space that can be seen where nothing else stands. @param {string} text */
+const visible = (text) => (text === " " ? "␣" : text.replace(/\n/g, "↵"));
+
 /** How surprised, in five classes. @param {number | null} loss */
 const surprise = (loss) => (loss == null ? "" : loss < 0.5 ? "s0" : loss < 1.5 ? "s1" : loss < 3 ? "s2" : loss < 5 ? "s3" : "s4");
 
@@ -21,12 +24,12 @@ export function Sentence({ inspection, chosen, onChoose }) {
     <div class="tokens" role="group" aria-label="Tokens of the sentence" onKeyDown=${(event) => walk(event, "button")}>
       ${inspection.tokens.map((token, index) => html`<button key=${index} type="button" class=${`piece ${surprise(token.loss)}`} tabindex=${index === chosen ? 0 : -1}
         aria-pressed=${index === chosen ? "true" : "false"} aria-label=${`${readable(token.text)}, ${token.loss == null ? "the first token" : `surprise ${token.loss.toFixed(1)}`}`}
-        onClick=${() => onChoose(index)} onFocus=${() => onChoose(index)}>${token.text.replace(/\n/g, "↵")}</button>`)}</div>
+        onClick=${() => onChoose(index)} onFocus=${() => onChoose(index)}>${visible(token.text)}</button>`)}</div>
     <p>${one.loss == null
       ? html`<strong>${readable(one.text)}</strong> comes first. Nothing stands before it, so it cannot be guessed.`
       : html`The model gave <strong>${readable(one.text)}</strong> a chance of <strong>${likely(one.probability)}</strong>: a surprise of ${one.loss.toFixed(1)}.`}</p>
-    <p class="soft small legend">Surprise: <span class="piece s0">none</span> <span class="piece s1">little</span> <span class="piece s2">some</span> <span class="piece s3">much</span> <span class="piece s4">very much</span>
-      The mean of this sentence is <strong>${inspection.mean_loss.toFixed(2)}</strong>. That is its loss.${inspection.is_cut ? " Only the beginning of your text is read here." : ""}</p></div>`;
+    <p class="soft small legend">Surprise: <span class="piece s0">none</span> <span class="piece s1">little</span> <span class="piece s2">some</span> <span class="piece s3">much</span> <span class="piece s4">very much</span></p>
+    <p class="soft small legend">The mean of this sentence is <strong>${inspection.mean_loss.toFixed(2)}</strong>. That is its loss.${inspection.is_cut ? " Only the beginning of your text is read here." : ""}</p></div>`;
 }
 
 /** What it would say after each layer. @param {{inspection: any, chosen: number}} props */
@@ -87,7 +90,7 @@ export function Heads({ inspection, chosen, effects, picked, onPick, part, onPar
       <div class="stack">
         <h3>Layer ${layer}, head ${head}</h3>
         <div class="looks" role="img" aria-label=${describe(tokens, weights, chosen)}>${tokens.map((token, index) => html`<span key=${index} class=${index === chosen ? "piece from" : index > chosen ? "piece later" : "piece"}
-          style=${index <= chosen ? { "--share": `${Math.round((100 * weights[chosen][index]) / UNITS)}%` } : {}}>${token.text.replace(/\n/g, "↵")}</span>`)}</div>
+          style=${index <= chosen ? { "--share": `${Math.round((100 * weights[chosen][index]) / UNITS)}%` } : {}}>${visible(token.text)}</span>`)}</div>
         <p class="soft small">${describe(tokens, weights, chosen)} Choose another token above to see where that one looks.</p>
         <${Heat} rows=${square(weights)} className="large" mark=${chosen} stamp=${`${stamp} ${layer} ${head}`} description=${`All of head ${head} in layer ${layer}: a row for each token, from the first down to the last, and how much it takes from each token before it.`}/>
         <div class="row"><button class=${isOff ? "main" : ""} aria-pressed=${isOff && part.head != null ? "true" : "false"} onClick=${() => onPart(isOff ? null : { layer, head })}>${isOff ? "Switch it on" : "Switch this head off"}</button>
