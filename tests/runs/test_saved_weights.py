@@ -19,6 +19,7 @@ from descend.runs.saved_weights import (
     remove_snapshots_after,
     save_snapshot,
 )
+from descend.training.weight_snapshots import MAX_SNAPSHOTS
 
 
 @pytest.fixture
@@ -36,6 +37,11 @@ def test_list_saved_weights_orders_them_by_step_and_ends_with_the_model(trained:
     ]  # fmt: skip
     assert ("checkpoint", last) in [(s.kind, s.step) for s in saved]
     assert all(s.bytes > 0 for s in saved)
+    # As many as a run can have take less than the two checkpoints that it keeps.
+    snapshot = next(s for s in saved if s.kind == "snapshot")
+    checkpoints = [s.bytes for s in saved if s.kind == "checkpoint"]
+    assert len(checkpoints) == 2
+    assert MAX_SNAPSHOTS * snapshot.bytes < sum(checkpoints)
 
 
 def test_load_saved_weights_gives_the_model_and_its_rounded_past(trained: Path) -> None:

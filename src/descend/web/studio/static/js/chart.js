@@ -36,7 +36,14 @@ export function Chart({ option, description, low, height, stamp }) {
     const element = ref.current;
     chart.current = window.echarts.init(element, null, { renderer: "svg" });
     const redraw = () => chart.current.setOption(draw.current(), { notMerge: true });
-    const observer = new ResizeObserver(() => chart.current.resize());
+    let width = element.clientWidth, high = element.clientHeight;
+    // An observer calls once at the start too: the chart would be drawn twice.
+    const observer = new ResizeObserver(() => {
+      if (element.clientWidth === width && element.clientHeight === high) return;
+      width = element.clientWidth;
+      high = element.clientHeight;
+      chart.current.resize();
+    });
     observer.observe(element);
     dark.addEventListener("change", redraw);
     return () => {

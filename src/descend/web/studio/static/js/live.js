@@ -9,6 +9,7 @@ import { Health } from "./health.js";
 import { Figures, say, sayError, State } from "./ui.js";
 
 const MAX_POINTS = 4000;
+const MAX_AVERAGES = 400;
 const FORECASTS = 10;
 const FORECAST_FROM = 50;
 const BUSY = ["waiting", "starting", "running"];
@@ -140,10 +141,10 @@ function LossChart({ curve, details }) {
       legend: { top: 0, right: 0, textStyle: { color: color("ink") }, itemHeight: 8, data: ["each step", "average", "unseen text", ...(end ? ["forecast"] : [])] },
       tooltip: { ...chart.tooltip, valueFormatter: (value) => Number(value).toFixed(3) },
       series: [
-        { name: "each step", type: "line", showSymbol: false, lineStyle: { width: 1, opacity: .7 }, data: curve.points.map((p) => [p[0], p[1]]),
+        { name: "each step", ...LINE, lineStyle: { width: 1, opacity: .7 }, data: curve.points.map((p) => [p[0], p[1]]),
           markLine: { silent: true, symbol: "none", lineStyle: { color: soft, type: "dashed", opacity: .7 }, label: { position: "insideEndTop", color: soft, formatter: "{b}" },
             data: rules.filter(([, value]) => value != null).map(([label, value]) => ({ name: label, yAxis: value })) } },
-        { name: "average", type: "line", showSymbol: false, lineStyle: { width: 2.5 }, data: curve.points.map((p) => [p[0], p[2]]) },
+        { name: "average", ...LINE, lineStyle: { width: 2.5 }, data: every(curve.points, MAX_AVERAGES).map((p) => [p[0], p[2]]) },
         { name: "unseen text", type: "line", symbol: "circle", symbolSize: 9, lineStyle: { width: 2 }, data: curve.epochs.map((e) => [e.step, e.validation_loss]) },
         ...(end ? forecastSeries(band) : []),
       ],
@@ -152,6 +153,15 @@ function LossChart({ curve, details }) {
   const words = `Loss over ${last[0]} steps, from ${fixed(curve.points[0][1], 2)} to ${fixed(last[2], 2)}.${end ? ` It is expected to end between ${fixed(end.low, 2)} and ${fixed(end.high, 2)}.` : ""}`;
   return html`<${Chart} option=${option} description=${words} stamp=${`${curve.points.length} ${last[0]} ${curve.epochs.length} ${beat.uniform} ${band.length} ${end && end.high}`}/>
     ${end && html`<p class="soft small" data-forecast>The shaded band is the forecast: with 80 % certainty the loss on unseen text ends between <strong>${fixed(end.low, 2)}</strong> and <strong>${fixed(end.high, 2)}</strong>.</p>`}`;
+}
+
+/** What is the same for all long lines: the pointer restyles none of them. */
+const LINE = { type: "line", showSymbol: false, emphasis: { disabled: true } };
+
+/** About `count` of the points, the last among them: a smooth line needs no more. @param {any[]} points @param {number} count */
+function every(points, count) {
+  const stride = Math.max(1, Math.floor(points.length / count));
+  return points.filter((_, index) => (points.length - 1 - index) % stride === 0);
 }
 
 /** Ends of the epochs to come, of a run that trains or is stopped; asked again as it goes on. @param {any} details @param {number} step */
