@@ -9,6 +9,7 @@ import { sayError } from "./ui.js";
 
 const WAIT_MILLISECONDS = 250;
 const PLAY_MILLISECONDS = 700;
+const LOOK_MILLISECONDS = 15_000;
 const MAX_KNOWN = 80;
 const FIRST_TEXT = "Once upon a time there was a little girl named Lily.";
 
@@ -38,7 +39,10 @@ function Looking({ name }) {
   const [isTwo, setTwo] = useState(false);
   const [token, setToken] = useState(1);
   useEffect(() => {
-    get(`/runs/${quoted(name)}/weights`).then(setKept, (error) => setProblem(error.message));
+    const load = () => get(`/runs/${quoted(name)}/weights`).then(setKept, (error) => setProblem(error.message));
+    load();
+    const timer = setInterval(load, LOOK_MILLISECONDS); // a run that trains keeps more
+    return () => clearInterval(timer);
   }, []);
   if (problem) return html`<p class="note bad" role="alert">${problem}</p>`;
   if (!kept) return html`<p class="soft" role="status"><span class="spin"></span>Opening ${name} …</p>`;
@@ -100,7 +104,7 @@ function Moment({ name, kept, text, token, onToken, side, first, isNarrow }) {
       ${data && html`<div class=${isBusy ? "stack stale" : "stack"} aria-busy=${isBusy ? "true" : "false"}>
         <${Sentence} inspection=${data} chosen=${chosen} onChoose=${onToken}/>
         <${Off} part=${part} before=${intact.data} now=${data} onBack=${() => setPart(null)}/>
-        <div><h3>It would go on like this</h3><p class="sample"><span class="prompt">${data.tokens.slice(-6).map((one) => one.text).join("")}</span>${data.continuation}</p></div></div>`}
+        <div><h2>It would go on like this</h2><p class="sample"><span class="prompt">${data.tokens.slice(-6).map((one) => one.text).join("")}</span>${data.continuation}</p></div></div>`}
     </div>
     ${data && html`<div class=${isNarrow ? "stack" : "cols half"}>
       <div class="card"><${Lens} inspection=${data} chosen=${chosen}/></div>

@@ -20,7 +20,7 @@ const surprise = (loss) => (loss == null ? "" : loss < 0.5 ? "s0" : loss < 1.5 ?
 /** @param {{inspection: any, chosen: number, onChoose: (index: number) => void}} props */
 export function Sentence({ inspection, chosen, onChoose }) {
   const one = inspection.tokens[chosen];
-  return html`<div><h3>What surprises it</h3>
+  return html`<div><h2>What surprises it</h2>
     <div class="tokens" role="group" aria-label="Tokens of the sentence" onKeyDown=${(event) => walk(event, "button")}>
       ${inspection.tokens.map((token, index) => html`<button key=${index} type="button" class=${`piece ${surprise(token.loss)}`} tabindex=${index === chosen ? 0 : -1}
         aria-pressed=${index === chosen ? "true" : "false"} aria-label=${`${readable(token.text)}, ${token.loss == null ? "the first token" : `surprise ${token.loss.toFixed(1)}`}`}

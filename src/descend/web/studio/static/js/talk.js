@@ -39,7 +39,7 @@ export function Talk({ name }) {
     <div class="row between"><h1>Talk to a model</h1>
       <div class="row"><label for="model">Model</label><div><select id="model" value=${model} onChange=${(event) => setModel(event.target.value)}>
         ${runs.map((run) => html`<option key=${run.name} value=${run.name}>${run.name}</option>`)}</select></div>
-        ${runs.length > 1 && html`<label for="other">and</label><div><select id="other" value=${other} onChange=${(event) => setOther(event.target.value)}>
+        ${runs.length > 1 && html`<label for="other">beside</label><div><select id="other" value=${other} onChange=${(event) => setOther(event.target.value)}>
           <option value="">nobody else</option>${runs.filter((run) => run.name !== model).map((run) => html`<option key=${run.name} value=${run.name}>${run.name}</option>`)}</select></div>`}</div></div>
     <div class="row" role="group" aria-label="Kind of talk">
       <button class=${isChat ? "" : "main"} aria-pressed=${isChat ? "false" : "true"} onClick=${() => setChat(false)}>Go on with my text</button>
