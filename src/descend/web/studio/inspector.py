@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 MAX_MODELS = 4
 """Models in memory at once: two side by side, and the two that the slider left last."""
 
-MAX_WAITING = 8
-"""Questions under way or waiting."""
+MAX_WAITING = 16
+"""Questions under way or waiting: a page with two models has six at most."""
 
 MAX_GRADIENT_STEPS = 120
 """Columns of the picture of the gradients."""

@@ -1,16 +1,15 @@
 // Look inside: what goes on in a model while it reads a sentence, at any time of its training.
 
-import { html, useEffect, useRef, useState } from "/static/vendor/preact.min.js";
-import { get, post, quoted } from "./api.js";
+import { html, useEffect, useState } from "/static/vendor/preact.min.js";
+import { useAnswer } from "./answers.js";
+import { get, quoted } from "./api.js";
 import { bytes, whole } from "./format.js";
 import { Gradients } from "./inside_gradients.js";
 import { Heads, Lens, Neighbors, Sentence } from "./inside_parts.js";
 import { sayError } from "./ui.js";
 
-const WAIT_MILLISECONDS = 250;
 const PLAY_MILLISECONDS = 700;
 const LOOK_MILLISECONDS = 15_000;
-const MAX_KNOWN = 80;
 const FIRST_TEXT = "Once upon a time there was a little girl named Lily.";
 
 /** @param {{name: string}} props */
@@ -123,30 +122,3 @@ function Off({ part, before, now, onBack }) {
     ${before && html`<p>With it the model would write: <q class="serif">${before.continuation.trim()}</q></p>`}
     <p><button onClick=${onBack}>Switch it on again</button></p></div>`;
 }
-
-/** Answers that came, by question: a slider goes back and forth. @type {Map<string, any>} */
-const known = new Map();
-
-/**
- * The answer to a question, asked a moment after its last change; the one before stays until then.
- * @param {string} path @param {any} body @param {boolean} [isOff]
- */
-export function useAnswer(path, body, isOff = false) {
-  const key = path + JSON.stringify(body);
-  const [state, setState] = useState({ key: "", data: null, problem: "" });
-  const newest = useRef(key);
-  newest.current = key;
-  useEffect(() => {
-    if (isOff) return undefined;
-    const finish = (data, problem) => newest.current === key && setState((old) => ({ key, data: problem ? old.data : data, problem }));
-    if (known.has(key)) { finish(known.get(key), ""); return undefined; }
-    const timer = setTimeout(() => post(path, body).then((data) => {
-      known.set(key, data);
-      if (known.size > MAX_KNOWN) known.delete(known.keys().next().value);
-      finish(data, "");
-    }, (error) => finish(null, error.message)), WAIT_MILLISECONDS);
-    return () => clearTimeout(timer);
-  }, [key, isOff]);
-  return { data: isOff && state.key !== key ? null : state.data, problem: state.key === key ? state.problem : "", isBusy: state.key !== key };
-}
-

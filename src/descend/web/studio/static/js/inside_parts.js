@@ -1,7 +1,8 @@
 // The parts of a look inside: sentence, layers, neighbors, heads.
 
-import { html, useEffect, useState } from "/static/vendor/preact.min.js";
-import { post, quoted } from "./api.js";
+import { html } from "/static/vendor/preact.min.js";
+import { useAnswer } from "./answers.js";
+import { quoted } from "./api.js";
 import { likely, percent } from "./format.js";
 import { Heat, walk } from "./heat.js";
 
@@ -48,12 +49,8 @@ export function Lens({ inspection, chosen }) {
 
 /** Tokens with a similar embedding. @param {{name: string, weights: string, token: any}} props */
 export function Neighbors({ name, weights, token }) {
-  const [near, setNear] = useState(null);
-  useEffect(() => {
-    let isCurrent = true;
-    post(`/runs/${quoted(name)}/neighbors`, { weights, token: token.id }).then((answer) => isCurrent && setNear(answer.neighbors), () => isCurrent && setNear(null));
-    return () => { isCurrent = false; };
-  }, [weights, token.id]);
+  const { data } = useAnswer(`/runs/${quoted(name)}/neighbors`, { weights, token: token.id });
+  const near = data && data.neighbors;
   return html`<h2>Tokens like this one</h2>
     <p class="soft small">The model turns each token into a list of numbers. These tokens have the most similar lists to <strong>${readable(token.text)}</strong>. Before training they are chance.</p>
     ${near && html`<ol class="near plain">${near.map((one, index) => html`<li key=${index}><span class="mono">${readable(one.text)}</span>
