@@ -12,7 +12,7 @@ export const SERIES = () => [color("accent"), color("second"), color("warm"), "#
 /** What all charts share: quiet axes, text in the color of the page. @param {string} xName @param {string} yName @returns {any} an option of ECharts */
 export function base(xName, yName) {
   const soft = color("soft"), line = color("line");
-  const axis = { axisLine: { lineStyle: { color: line } }, axisLabel: { color: soft }, nameTextStyle: { color: soft }, splitLine: { lineStyle: { color: line } } };
+  const axis = { axisLine: { lineStyle: { color: line } }, axisLabel: { color: soft, hideOverlap: true }, nameTextStyle: { color: soft }, splitLine: { lineStyle: { color: line } } };
   return {
     animation: false,
     textStyle: { fontFamily: "system-ui, sans-serif" },

@@ -56,10 +56,10 @@ export function Runs() {
       ${!sorted.length && html`<p class="soft">No run matches.</p>`}
       ${sorted.length > shown.length && html`<p><button onClick=${() => setAll(true)}>Show all ${sorted.length}</button></p>`}
     </section>
-    <${Family} runs=${runs}/>
     ${chosen.length === 0
       ? runs.filter((run) => run.epochs).length > 1 && html`<p class="soft">Tick two or more runs to compare them.</p>`
       : html`<${Overlay} key=${chosen.join("/")} names=${chosen} onDelete=${async () => { await removeAll(chosen, load); setSelected([]); }}/>`}
+    <${Family} runs=${runs}/>
   </div>`;
 }
 
