@@ -67,7 +67,7 @@ def send_to(operation: Any, headers: dict[str, str], count: int) -> None:
         route = (operation.method.upper(), operation.path)
         if sent % 2 and "name" in (case.path_parameters or {}) and route not in STARTS_WORK:
             case.path_parameters["name"] = "first"
-        response = case.call(headers=headers, timeout=120)
+        response = case.call(headers=headers, timeout=900)
         assert response.status_code < 500, (route, response.status_code, response.text[:300])
 
     send()
