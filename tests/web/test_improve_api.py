@@ -26,7 +26,7 @@ def copy_run(trained: Path, folder: Path, name: str = "first") -> None:
     shutil.copytree(trained, folder / "models" / name)
 
 
-def wait_for(look: Callable[[], Any], seconds: float = 600) -> Any:
+def wait_for(look: Callable[[], Any], seconds: float = 1500) -> Any:
     """What `look` gives once it is something."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

@@ -47,7 +47,7 @@ class Course:
         return [
             {
                 "name": lesson.name, "number": lesson.number, "title": lesson.title,
-                "question": lesson.question, **self._standing(lesson, progress.get(lesson.name)),
+                "summary": lesson.summary, **self._standing(lesson, progress.get(lesson.name)),
             }
             for lesson in load_lessons().values()
         ]  # fmt: skip

@@ -25,7 +25,7 @@ function Course() {
       <p class="soft">${done === 0 ? "You need to know nothing before." : done === lessons.length ? "You have done them all." : `${done} of ${lessons.length} done.`}</p></div>
     <ol class="lessons plain">${lessons.map((lesson) => html`<li key=${lesson.name}><a class=${`card lesson ${lesson === next ? "next" : ""}`} href=${`#/learn/${lesson.name}`}>
       <span class="rank" aria-hidden="true">${lesson.is_done ? "✓" : lesson.number}</span>
-      <span><strong>${lesson.title}</strong><span class="soft small">${lesson.is_right == null ? lesson.is_done ? "Done" : "Not done yet" : lesson.is_right ? "Done. You predicted it right." : "Done. It came out otherwise than you thought."}</span></span></a></li>`)}</ol>
+      <span><strong>${lesson.title}</strong><span class="soft small">${lesson.summary}</span>${lesson.is_done && html`<span class="small done">${lesson.is_right == null ? "Done" : lesson.is_right ? "Done: you were right" : "Done: it came out otherwise"}</span>`}</span></a></li>`)}</ol>
   </div>`;
 }
 
