@@ -2,7 +2,7 @@
 
 import { html, useEffect, useRef, useState } from "/static/vendor/preact.min.js";
 import { get, poll, post } from "./api.js";
-import { base, Chart, color, SERIES } from "./chart.js";
+import { base, Chart, color, scale, SERIES } from "./chart.js";
 import { duration, fixed, percent, short, whole } from "./format.js";
 import { Explain, sayError } from "./ui.js";
 
@@ -109,8 +109,8 @@ function Curves({ arms }) {
     const colors = SERIES();
     return {
       ...chart,
-      yAxis: { ...chart.yAxis, name: "loss", min: 0, nameTextStyle: { color: color("soft") } },
-      legend: { top: 0, right: 0, textStyle: { color: color("ink"), fontSize: 14 }, itemHeight: 8, data: arms.filter((arm) => arm.points.length).map((arm) => arm.label) },
+      yAxis: { ...chart.yAxis, name: "loss", min: 0 },
+      legend: { top: 0, right: 0, textStyle: { color: color("ink"), fontSize: 14 * scale() }, itemHeight: 8, data: arms.filter((arm) => arm.points.length).map((arm) => arm.label) },
       tooltip: { ...chart.tooltip, valueFormatter: (value) => Number(value).toFixed(2) },
       series: arms.flatMap((arm, index) => [
         { name: arm.label, type: "line", showSymbol: false, lineStyle: { width: 3, color: colors[index] }, itemStyle: { color: colors[index] }, data: arm.points.map((point) => [point[0], point[2]]) },
