@@ -53,11 +53,13 @@ class Course:
         ]  # fmt: skip
 
     def lesson(self, name: str) -> dict[str, Any]:
-        """What to read and to choose in the lesson `name`."""
-        fields: dict[str, Any] = msgspec.to_builtins(load_lesson(name))
+        """What to read and to choose in the lesson `name`, and the name of the next one."""
+        lesson, names = load_lesson(name), list(load_lessons())
+        fields: dict[str, Any] = msgspec.to_builtins(lesson)
         return {key: value for key, value in fields.items() if key not in ("answer", "arms")} | {
-            "arms": [arm.label for arm in load_lesson(name).arms]
-        }
+            "arms": [arm.label for arm in lesson.arms], "num_lessons": len(names),
+            "next": names[lesson.number] if lesson.number < len(names) else None,
+        }  # fmt: skip
 
     def start(self, name: str, text: str, corpus: str, prediction: int) -> None:
         """Put the experiment of the lesson `name` into the queue."""

@@ -69,7 +69,7 @@ function Lesson({ name }) {
   const isOpen = !isBusy && (asksAgain || state !== "finished");
   const chosen = isOpen ? choice : experiment.prediction;
   return html`<article class="stack lesson-page">
-    <div class="row between"><div><p class="soft">Lesson ${lesson.number} of 8</p><h1>${lesson.title}</h1></div><a class="button" href="#/learn">All lessons</a></div>
+    <div class="row between"><div><p class="soft">Lesson ${lesson.number} of ${lesson.num_lessons}</p><h1>${lesson.title}</h1></div><a class="button" href="#/learn">All lessons</a></div>
     ${problem && html`<p class="note warn" role="status">${problem}</p>`}
     <section class="card reading" aria-label="The idea">${lesson.idea.map((part, index) => html`<p key=${index}>${part}</p>`)}
       <p class="row soft">More in the handbook: ${lesson.pages.map((page) => html`<${Explain} key=${page} name=${page} title=${page.replace(/_/g, " ")} label=${page.replace(/_/g, " ")}/>`)}</p></section>
@@ -127,13 +127,12 @@ function Curves({ arms }) {
 function Measured({ experiment, lesson, onAgain }) {
   const { result, prediction } = experiment;
   const isRight = result.answer === prediction;
-  const next = lesson.number < 8;
   return html`<section class=${`card stack measured ${isRight ? "right" : ""}`} aria-labelledby="measured"><h2 id="measured">${isRight ? "You were right" : "It came out otherwise"}</h2>
     <dl class="versus"><div><dt class="soft">You predicted</dt><dd>${lesson.choices[prediction]}</dd></div><div><dt class="soft">Measured</dt><dd><strong>${lesson.choices[result.answer]}</strong></dd></div></dl>
     <p>${result.measured}</p>
     <div class="scroll" tabindex="0" role="group" aria-label="All numbers"><table><thead><tr><th>Model</th><th class="number">Loss on unseen text</th><th class="number">Guessed right</th><th class="number">Bits per byte</th><th class="number">Parameters</th><th class="number">Time</th></tr></thead>
       <tbody>${result.arms.map((arm, index) => html`<tr key=${arm.label}><td><span class=${`swatch c${index}`}></span>${arm.label}</td><td class="number">${fixed(arm.validation_loss, 2)}</td><td class="number">${percent(arm.accuracy)}</td><td class="number">${fixed(arm.bits_per_byte, 2)}</td><td class="number">${short(arm.parameters)}</td><td class="number">${duration(arm.seconds)}</td></tr>`)}</tbody></table></div>
     <p class="reading">${lesson.explanation}</p>
-    <p class="row">${next ? html`<a class="button main" href="#/learn">Next lesson</a>` : html`<a class="button main" href="#/start">Train your own model</a>`}<button onClick=${onAgain}>Predict and run again</button></p>
+    <p class="row">${lesson.next ? html`<a class="button main" href=${`#/learn/${lesson.next}`}>Next lesson</a>` : html`<a class="button main" href="#/start">Train your own model</a>`}<button onClick=${onAgain}>Predict and run again</button></p>
   </section>`;
 }
