@@ -9,6 +9,7 @@ import msgspec
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from descend.artifacts import IMPROVEMENT
 from descend.diagnosis.result import diagnosis_seconds
 from descend.runs.run_files import has_summary
 from descend.runs.run_folder import read_summary
@@ -32,24 +33,24 @@ def improvement_routes(services: Services) -> APIRouter:
     @router.get("/runs/{name}/diagnosis/trials")
     def diagnosis_trials(name: str) -> Response:
         """Show the trials of the latest diagnosis as they end, the newest effect of each change."""
-        from descend.web.studio.diagnosis_view import trial_fields  # its causes load torch
-
         folder = workspace.run_folder(name)
         seconds = read_summary(folder).seconds if has_summary(folder) else 0.0
         return as_json({
             "job": _job(name, "diagnose"), "log": _log(name, "diagnose"),
             "expected_seconds": diagnosis_seconds(seconds),
-            **trial_fields(jobs.trials_file(name)),
+            "trials": _trials(name),
         })  # fmt: skip
 
     @router.get("/runs/{name}/improvement")
     def improvement(name: str) -> Response:
         """Show the improvement of a run so far: models over time, forecast, trials, changes."""
-        from descend.web.studio.improvement_view import improvement_fields
-
         workspace.run_folder(name)
-        fields = improvement_fields(workspace, name, feeds)
-        return as_json({"job": _job(name, "improve"), "log": _log(name, "improve"), **fields})
+        job = {"job": _job(name, "improve"), "log": _log(name, "improve")}
+        if not (workspace.improvement_path(name) / IMPROVEMENT).is_file():
+            return as_json(job | {"exists": False})
+        from descend.web.studio.improvement_view import improvement_fields  # loads torch
+
+        return as_json(job | improvement_fields(workspace, name, feeds))
 
     @router.post("/runs/{name}/improvement", status_code=202)
     def improve(name: str, body: ImproveRequest) -> dict[str, Any]:
@@ -78,6 +79,14 @@ def improvement_routes(services: Services) -> APIRouter:
             raise NotNowError(name, "an improvement that is not done", "one that is",
                               "wait, or stop it")  # fmt: skip
         return {"run": keep_best_model(workspace, name, {job.run for job in jobs.all()})}
+
+    def _trials(name: str) -> list[dict[str, Any]]:
+        file = jobs.trials_file(name)
+        if not file.is_file() or not file.stat().st_size:
+            return []
+        from descend.web.studio.diagnosis_view import trial_fields  # its causes load torch
+
+        return trial_fields(file)
 
     def _job(name: str, kind: str) -> dict[str, Any] | None:
         job = jobs.get(name)
