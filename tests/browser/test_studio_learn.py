@@ -182,7 +182,7 @@ def test_diagnosis_and_improve_from_the_page(enter: Any, studios: Studios, tmp_p
     studio = studios.start(folder)
     settings = TINY_SETTINGS | {"epoch": 2, "learning_rate": 0.00003, "sample_size": 60}
     studio.ask("POST", "/runs", {"text": "stories", "settings": settings})
-    studio.wait_for_state("stories-1", "finished", seconds=900)
+    studio.wait_for_state("stories-1", "finished", seconds=1500)
     visitor = enter(studio)
     page = visitor.page
     page.set_default_timeout(1_500_000)
