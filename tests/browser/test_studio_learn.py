@@ -44,6 +44,7 @@ def take_pictures(visitor: Visitor, name: str) -> None:
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             page.set_viewport_size({"width": width, "height": 900 if width > 400 else 844})
+            page.evaluate("scrollTo(0, 0)")
             page.wait_for_timeout(400)
             target = Path(SHOTS) / f"{name}-{size}-{scheme}.png"
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -97,18 +97,19 @@ function Experiment({ experiment, lesson, onStop }) {
   const current = begun[begun.length - 1];
   return html`<section class="card stack" aria-labelledby="experiment"><div class="row between"><h2 id="experiment">The experiment</h2>${isBusy && html`<button onClick=${onStop}>${state === "waiting" ? "Cancel" : "Stop"}</button>`}</div>
     ${isBusy && html`<p role="status"><span class="spin"></span>${state === "waiting" ? "Another run is training. The experiment begins when it has ended." : current ? `Training ${begun.length} of ${lesson.arms.length}: ${current.label}, step ${whole(current.num_steps)}` : "Getting ready. The first curve begins in a few seconds."}</p>`}
-    ${begun.length > 0 && html`<${Curves} arms=${arms}/>`}
+    ${begun.length > 0 && html`<${Curves} arms=${arms} maxSteps=${lesson.max_steps}/>`}
     ${current && current.sample && html`<figure class="sample-box"><figcaption class="soft small">${current.label} writes, after step ${whole(current.sample.step)}:</figcaption><p class="sample"><span class="prompt">${current.sample.prompt}</span>${current.sample.text}</p></figure>`}
   </section>`;
 }
 
-/** @param {{arms: any[]}} props */
-function Curves({ arms }) {
+/** @param {{arms: any[], maxSteps: number | null}} props */
+function Curves({ arms, maxSteps }) {
   const option = () => {
     const chart = base("step", "");
     const colors = SERIES();
     return {
       ...chart,
+      xAxis: { ...chart.xAxis, max: maxSteps || "dataMax" },
       yAxis: { ...chart.yAxis, name: "loss", min: 0 },
       legend: { top: 0, right: 0, textStyle: { color: color("ink"), fontSize: 14 * scale() }, itemHeight: 8, data: arms.filter((arm) => arm.points.length).map((arm) => arm.label) },
       tooltip: { ...chart.tooltip, valueFormatter: (value) => Number(value).toFixed(2) },
@@ -128,10 +129,10 @@ function Measured({ experiment, lesson, onAgain }) {
   const { result, prediction } = experiment;
   const isRight = result.answer === prediction;
   return html`<section class=${`card stack measured ${isRight ? "right" : ""}`} aria-labelledby="measured"><h2 id="measured">${isRight ? "You were right" : "It came out otherwise"}</h2>
-    <dl class="versus"><div><dt class="soft">You predicted</dt><dd>${lesson.choices[prediction]}</dd></div><div><dt class="soft">Measured</dt><dd><strong>${lesson.choices[result.answer]}</strong></dd></div></dl>
+    <dl class="versus"><div><dt class="soft">You predicted</dt><dd>${lesson.choices[prediction]}</dd></div><div><dt class="soft">Measured</dt><dd><strong>${isRight ? "✓ " : ""}${lesson.choices[result.answer]}</strong></dd></div></dl>
     <p>${result.measured}</p>
-    <div class="scroll" tabindex="0" role="group" aria-label="All numbers"><table><thead><tr><th>Model</th><th class="number">Loss on unseen text</th><th class="number">Guessed right</th><th class="number">Bits per byte</th><th class="number">Parameters</th><th class="number">Time</th></tr></thead>
-      <tbody>${result.arms.map((arm, index) => html`<tr key=${arm.label}><td><span class=${`swatch c${index}`}></span>${arm.label}</td><td class="number">${fixed(arm.validation_loss, 2)}</td><td class="number">${percent(arm.accuracy)}</td><td class="number">${fixed(arm.bits_per_byte, 2)}</td><td class="number">${short(arm.parameters)}</td><td class="number">${duration(arm.seconds)}</td></tr>`)}</tbody></table></div>
+    <div class="scroll" tabindex="0" role="group" aria-label="All numbers"><table class="cards"><thead><tr><th>Model</th><th class="number">Loss on unseen text</th><th class="number">Guessed right</th><th class="number">Bits per byte</th><th class="number">Parameters</th><th class="number">Time</th></tr></thead>
+      <tbody>${result.arms.map((arm, index) => html`<tr key=${arm.label}><td class="name"><span class=${`swatch c${index}`}></span>${arm.label}</td><td class="number" data-label="Loss on unseen text">${fixed(arm.validation_loss, 2)}</td><td class="number" data-label="Guessed right">${percent(arm.accuracy)}</td><td class="number" data-label="Bits per byte">${fixed(arm.bits_per_byte, 2)}</td><td class="number" data-label="Parameters">${short(arm.parameters)}</td><td class="number" data-label="Time">${duration(arm.seconds)}</td></tr>`)}</tbody></table></div>
     <p class="reading">${lesson.explanation}</p>
     <p class="row">${lesson.next ? html`<a class="button main" href=${`#/learn/${lesson.next}`}>Next lesson</a>` : html`<a class="button main" href="#/start">Train your own model</a>`}<button onClick=${onAgain}>Predict and run again</button></p>
   </section>`;
