@@ -44,6 +44,7 @@ def take_pictures(visitor: Visitor, name: str) -> None:
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             page.set_viewport_size({"width": width, "height": 900 if width > 400 else 844})
+            page.evaluate("scrollTo(0, 0)")
             page.wait_for_timeout(400)
             target = Path(SHOTS) / f"{name}-{size}-{scheme}.png"
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -167,6 +168,8 @@ def test_lesson_one_runs_and_shows_again_after_a_reload(
     assert broken_rules(visitor) == []
     take_pictures(visitor, "learn-done")
     page.get_by_role("link", name="Next lesson").click()
+    page.get_by_role("heading", name="Tokens").wait_for()
+    page.get_by_role("link", name="All lessons").click()
     page.get_by_text("1 of 8 done").wait_for()
     take_pictures(visitor, "learn-course")
     assert visitor.errors == []
@@ -180,7 +183,7 @@ def test_diagnosis_and_improve_from_the_page(enter: Any, studios: Studios, tmp_p
     studio = studios.start(folder)
     settings = TINY_SETTINGS | {"epoch": 2, "learning_rate": 0.00003, "sample_size": 60}
     studio.ask("POST", "/runs", {"text": "stories", "settings": settings})
-    studio.wait_for_state("stories-1", "finished", seconds=900)
+    studio.wait_for_state("stories-1", "finished", seconds=1500)
     visitor = enter(studio)
     page = visitor.page
     page.set_default_timeout(1_500_000)

@@ -26,7 +26,7 @@ def copy_run(trained: Path, folder: Path, name: str = "first") -> None:
     shutil.copytree(trained, folder / "models" / name)
 
 
-def wait_for(look: Callable[[], Any], seconds: float = 600) -> Any:
+def wait_for(look: Callable[[], Any], seconds: float = 1500) -> Any:
     """What `look` gives once it is something."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -139,7 +139,7 @@ def test_diagnosis_by_trial_shows_trials_as_they_end(studio: Any, text_file: Pat
         "settings": TINY_SETTINGS | {"epoch": 8, "learning_rate": 0.00002},
     }
     studio.ask("POST", "/runs", body)
-    studio.wait_for_state("animals-1", "finished", seconds=600)
+    studio.wait_for_state("animals-1", "finished", seconds=1500)
     assert studio.ask("POST", "/runs/animals-1/diagnosis")[0] == 202
     assert studio.ask("DELETE", "/runs/animals-1")[0] == 409
     counts = []
@@ -160,7 +160,7 @@ def test_diagnosis_by_trial_shows_trials_as_they_end(studio: Any, text_file: Pat
     health = studio.ask("GET", "/runs/animals-1/health")[1]
     assert (health["basis"], health["cause"]) == ("trials", "learning_rate_too_low")
     fixed = studio.ask("POST", "/runs/animals-1/fix")[1]["run"]
-    details = studio.wait_for_state(fixed, "finished", seconds=600)
+    details = studio.wait_for_state(fixed, "finished", seconds=1500)
     assert (
         details["summary"]["validation_loss"]
         < 0.9 * (studio.ask("GET", "/runs/animals-1")[1]["summary"]["validation_loss"])
@@ -174,7 +174,7 @@ def test_improvement_survives_the_server_and_stop_keeps_the_best(
 ) -> None:
     studio.ask("PUT", "/texts/words.txt", varied_text.read_bytes())
     studio.ask("POST", "/runs", {"text": "words.txt", "settings": TINY_SETTINGS | {"epoch": 1}})
-    studio.wait_for_state("words-1", "finished", seconds=600)
+    studio.wait_for_state("words-1", "finished", seconds=1500)
     assert studio.ask("POST", "/runs/words-1/improvement", {"minutes": 3})[0] == 202
 
     def has_epoch(server: Any) -> Any:

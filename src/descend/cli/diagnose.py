@@ -25,6 +25,15 @@ RunFolder = Annotated[
     ),
 ]
 
+TrialsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--trials-file",
+        metavar="FILE",
+        help="Write each trial to this file as it ends, as one JSON object a line.",
+    ),
+]
+
 
 def diagnose(
     run: RunFolder,
@@ -48,14 +57,7 @@ def diagnose(
         list[str] | None,
         typer.Option(metavar="CAUSE", help="Exit with code 1 if this cause is found."),
     ] = None,
-    trials_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--trials-file",
-            metavar="FILE",
-            help="Write each trial to this file as it ends, as one JSON object a line.",
-        ),
-    ] = None,
+    trials_file: TrialsFile = None,
     corpus: Annotated[
         str | None,
         typer.Option(metavar="CORPUS", help="For a loss log: the text of its run."),

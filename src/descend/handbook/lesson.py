@@ -52,6 +52,8 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A lesson as data."""
 
     title: str
+    summary: str
+    """A few words for the list."""
     idea: list[str]
     """Paragraphs to read before."""
     question: str

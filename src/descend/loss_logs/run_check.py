@@ -16,16 +16,22 @@ from descend.loss_logs.expected_loss import ExpectedLoss, expected_loss_range
 from descend.loss_logs.judgment import Shape
 from descend.loss_logs.log import LogEntry, LossLog
 
-ALARMS = ("diverged", "learning_rate_too_high", "learning_rate_too_low", "too_little_data")
-"""Verdicts that are told of a run that still trains. Others, such as `undertrained`, are no fault
-of a run on its way."""
-
 MIN_STEPS, MIN_FRACTION = 100, 0.15
 """Steps, and fraction of the run, before which nothing is told: until then the rate still rises,
 and a good run has hardly begun. The warmup is 0.05 of a run."""
 
 MAX_ENTRIES = 2000
 """Steps that are read: every n-th of a longer run, which leaves the noise as it is."""
+
+
+ADVICE = {
+    "diverged": "lower the learning rate",
+    "learning_rate_too_high": "lower the learning rate",
+    "learning_rate_too_low": "raise the learning rate",
+    "too_little_data": "add more text of the same kind, or stop at the best epoch",
+}
+"""By verdict that is told of a run that still trains. Others, such as `undertrained`, are no fault
+of a run on its way. The advice of the rules is for logs of other programs."""
 
 
 class CurveStep(msgspec.Struct, frozen=True):
@@ -75,12 +81,12 @@ def check_curve(
         source="the n-gram baselines of the run",
     )  # fmt: skip
     verdict = apply_curve_rules(Shape(log, extract_curve_features(log), band))
-    if verdict.cause not in ALARMS:
+    if verdict.cause is None or verdict.cause not in ADVICE:
         return RunCheck(
             cause=None, probability=verdict.probability, reason="", advice="",
             recommended_config={},
         )  # fmt: skip
     return RunCheck(
         cause=verdict.cause, probability=verdict.probability, reason=verdict.reason,
-        advice=verdict.advice, recommended_config=verdict.recommended_config,
+        advice=ADVICE[verdict.cause], recommended_config=verdict.recommended_config,
     )  # fmt: skip

@@ -11,7 +11,10 @@ from descend.handbook.lesson_results import LessonResult
 def lesson_list(lessons: Sequence[Lesson]) -> str:
     """Return the lessons, a line for each."""
     width = max(len(lesson.name) for lesson in lessons)
-    lines = [f"  {lesson.number}  {lesson.name:{width}}  {lesson.title}" for lesson in lessons]
+    lines = [
+        f"  {lesson.number}  {lesson.name:{width}}  {lesson.title}: {lesson.summary}"
+        for lesson in lessons
+    ]
     return "\n".join(["Lessons:", *lines, "", "Begin with: descend learn model"])
 
 

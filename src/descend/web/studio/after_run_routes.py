@@ -47,6 +47,18 @@ def after_run_routes(services: Services) -> APIRouter:
         """Take a deleted run back."""
         return {"run": restore_run(workspace, body.id)}
 
+    def _has_begun(name: str) -> bool:
+        """Whether a diagnosis or an improvement of the run is at work."""
+        return any(job.run == name and job.began_at is not None for job in jobs.active())
+
+    return router
+
+
+def diagnosis_routes(services: Services) -> APIRouter:
+    """The routes that find out what is wrong and try its fix, over the parts of `services`."""
+    router = APIRouter(tags=["diagnosis"])
+    workspace, jobs, views = services.workspace, services.jobs, services.views
+
     @router.get("/runs/{name}/diagnosis")
     def diagnosis(name: str) -> Response:
         """Show why the run does not learn better, once that was asked."""
@@ -93,9 +105,5 @@ def after_run_routes(services: Services) -> APIRouter:
             arguments = ["train", "--config", str(file)]
         jobs.add(Job(run=new, kind="train", arguments=arguments, text=text, origin=name))
         return {"run": new, "state": views.state(new)}
-
-    def _has_begun(name: str) -> bool:
-        """Whether a diagnosis or an improvement of the run is at work."""
-        return any(job.run == name and job.began_at is not None for job in jobs.active())
 
     return router

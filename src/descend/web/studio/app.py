@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from descend.errors import DescendError
 from descend.version import __version__
 from descend.web.gate import Gate, GateRules
-from descend.web.studio.after_run_routes import after_run_routes
+from descend.web.studio.after_run_routes import after_run_routes, diagnosis_routes
 from descend.web.studio.family_routes import family_routes
 from descend.web.studio.forecast_routes import forecast_routes
 from descend.web.studio.http_errors import error_fields, http_status
@@ -63,6 +63,7 @@ def make_app(services: Services, cookie: str) -> FastAPI:
     app.include_router(run_routes(services), prefix=API)
     app.include_router(control_routes(services), prefix=API)
     app.include_router(after_run_routes(services), prefix=API)
+    app.include_router(diagnosis_routes(services), prefix=API)
     app.include_router(family_routes(services), prefix=API)
     app.include_router(forecast_routes(services), prefix=API)
     app.include_router(improvement_routes(services), prefix=API)

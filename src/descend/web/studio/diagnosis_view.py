@@ -58,7 +58,7 @@ def diagnosis_fields(folder: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def trial_fields(file: Path) -> dict[str, Any]:
+def trial_fields(file: Path) -> list[dict[str, Any]]:
     """The trials that the diagnosis wrote into `file` so far, the largest effect first."""
     reports: dict[tuple[str, str], TrialReport] = {}
     try:
@@ -70,7 +70,7 @@ def trial_fields(file: Path) -> dict[str, Any]:
             report = decode_json(line, TrialReport)
             reports[report.cause, report.trial.change] = report
     trials = [_trial(report.cause, report.trial) for report in reports.values()]
-    return {"trials": sorted(trials, key=lambda trial: -trial["effect"])}
+    return sorted(trials, key=lambda trial: -trial["effect"])
 
 
 def _evidence(evidence: Evidence) -> dict[str, Any]:

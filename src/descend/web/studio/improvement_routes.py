@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from descend.artifacts import IMPROVEMENT
 from descend.diagnosis.result import diagnosis_seconds
 from descend.runs.run_files import has_summary
 from descend.runs.run_folder import read_summary
 from descend.web.studio.feed import FeedCache
 from descend.web.studio.http_errors import NotNowError
-from descend.web.studio.jobs import Job
+from descend.web.studio.jobs import Job, Jobs
 from descend.web.studio.requests import ImproveRequest
 from descend.web.studio.run_routes import as_json
 from descend.web.studio.services import Services
@@ -32,24 +34,24 @@ def improvement_routes(services: Services) -> APIRouter:
     @router.get("/runs/{name}/diagnosis/trials")
     def diagnosis_trials(name: str) -> Response:
         """Show the trials of the latest diagnosis as they end, the newest effect of each change."""
-        from descend.web.studio.diagnosis_view import trial_fields  # its causes load torch
-
         folder = workspace.run_folder(name)
         seconds = read_summary(folder).seconds if has_summary(folder) else 0.0
         return as_json({
-            "job": _job(name, "diagnose"), "log": _log(name, "diagnose"),
+            "job": _job(jobs, name, "diagnose"), "log": _log(jobs, name, "diagnose"),
             "expected_seconds": diagnosis_seconds(seconds),
-            **trial_fields(jobs.trials_file(name)),
+            "trials": _trials(jobs.trials_file(name)),
         })  # fmt: skip
 
     @router.get("/runs/{name}/improvement")
     def improvement(name: str) -> Response:
         """Show the improvement of a run so far: models over time, forecast, trials, changes."""
-        from descend.web.studio.improvement_view import improvement_fields
-
         workspace.run_folder(name)
-        fields = improvement_fields(workspace, name, feeds)
-        return as_json({"job": _job(name, "improve"), "log": _log(name, "improve"), **fields})
+        job = {"job": _job(jobs, name, "improve"), "log": _log(jobs, name, "improve")}
+        if not (workspace.improvement_path(name) / IMPROVEMENT).is_file():
+            return as_json(job | {"exists": False})
+        from descend.web.studio.improvement_view import improvement_fields  # loads torch
+
+        return as_json(job | improvement_fields(workspace, name, feeds))
 
     @router.post("/runs/{name}/improvement", status_code=202)
     def improve(name: str, body: ImproveRequest) -> dict[str, Any]:
@@ -79,16 +81,26 @@ def improvement_routes(services: Services) -> APIRouter:
                               "wait, or stop it")  # fmt: skip
         return {"run": keep_best_model(workspace, name, {job.run for job in jobs.all()})}
 
-    def _job(name: str, kind: str) -> dict[str, Any] | None:
-        job = jobs.get(name)
-        if job is None or job.kind != kind:
-            return None
-        end = job.ended_at or time.time()
-        elapsed = 0.0 if job.began_at is None else end - job.began_at
-        return {**msgspec.to_builtins(job), "elapsed_seconds": round(elapsed, 1)}
-
-    def _log(name: str, kind: str) -> list[str]:
-        job = jobs.get(name)
-        return jobs.log(name) if job is not None and job.kind == kind else []
-
     return router
+
+
+def _trials(file: Path) -> list[dict[str, Any]]:
+    if not file.is_file() or not file.stat().st_size:
+        return []
+    from descend.web.studio.diagnosis_view import trial_fields  # its causes load torch
+
+    return trial_fields(file)
+
+
+def _job(jobs: Jobs, name: str, kind: str) -> dict[str, Any] | None:
+    job = jobs.get(name)
+    if job is None or job.kind != kind:
+        return None
+    end = job.ended_at or time.time()
+    elapsed = 0.0 if job.began_at is None else end - job.began_at
+    return {**msgspec.to_builtins(job), "elapsed_seconds": round(elapsed, 1)}
+
+
+def _log(jobs: Jobs, name: str, kind: str) -> list[str]:
+    job = jobs.get(name)
+    return jobs.log(name) if job is not None and job.kind == kind else []

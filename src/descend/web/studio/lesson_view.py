@@ -11,7 +11,7 @@ import msgspec
 
 from descend.artifacts import LESSON
 from descend.guard import decode_json, read_regular
-from descend.handbook.lesson import Lesson, load_lesson, load_lessons
+from descend.handbook.lesson import Lesson, arm_settings, load_lesson, load_lessons
 from descend.handbook.lesson_results import LessonResult
 from descend.runs.atomic_write import PRIVATE, make_folder, write_file_atomic
 from descend.web.studio.feed import FeedCache
@@ -47,17 +47,20 @@ class Course:
         return [
             {
                 "name": lesson.name, "number": lesson.number, "title": lesson.title,
-                "question": lesson.question, **self._standing(lesson, progress.get(lesson.name)),
+                "summary": lesson.summary, **self._standing(lesson, progress.get(lesson.name)),
             }
             for lesson in load_lessons().values()
         ]  # fmt: skip
 
     def lesson(self, name: str) -> dict[str, Any]:
-        """What to read and to choose in the lesson `name`."""
-        fields: dict[str, Any] = msgspec.to_builtins(load_lesson(name))
+        """What to read and to choose in the lesson `name`, and the name of the next one."""
+        lesson, names = load_lesson(name), list(load_lessons())
+        fields: dict[str, Any] = msgspec.to_builtins(lesson)
         return {key: value for key, value in fields.items() if key not in ("answer", "arms")} | {
-            "arms": [arm.label for arm in load_lesson(name).arms]
-        }
+            "arms": [arm.label for arm in lesson.arms],
+            "max_steps": arm_settings(lesson.arms[0]).get("max_steps"), "num_lessons": len(names),
+            "next": names[lesson.number] if lesson.number < len(names) else None,
+        }  # fmt: skip
 
     def start(self, name: str, text: str, corpus: str, prediction: int) -> None:
         """Put the experiment of the lesson `name` into the queue."""

@@ -9,16 +9,19 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 
 export const SERIES = () => [color("accent"), color("second"), color("warm"), "#b3478f", "#7a8a1e", "#2c8cc4", "#8a6a55", "#77808a"];
 
+/** How much larger than usual the page is set, as on a projector. */
+export const scale = () => Math.max(1, parseFloat(getComputedStyle(document.documentElement).fontSize) / 16);
+
 /** What all charts share: quiet axes, text in the color of the page. @param {string} xName @param {string} yName @returns {any} an option of ECharts */
 export function base(xName, yName) {
-  const soft = color("soft"), line = color("line");
-  const axis = { axisLine: { lineStyle: { color: line } }, axisLabel: { color: soft, hideOverlap: true }, nameTextStyle: { color: soft }, splitLine: { lineStyle: { color: line } } };
+  const soft = color("soft"), line = color("line"), size = scale();
+  const axis = { axisLine: { lineStyle: { color: line } }, axisLabel: { color: soft, fontSize: 12 * size, hideOverlap: true }, nameTextStyle: { color: soft, fontSize: 12 * size }, splitLine: { lineStyle: { color: line } } };
   return {
     animation: false,
     textStyle: { fontFamily: "system-ui, sans-serif" },
-    grid: { left: 46, right: 16, top: 30, bottom: 42 },
-    tooltip: { trigger: "axis", renderMode: "richText", confine: true, backgroundColor: color("card"), borderColor: line, textStyle: { color: color("ink"), fontSize: 13 } },
-    xAxis: { type: "value", name: xName, nameLocation: "middle", nameGap: 26, min: 0, ...axis, splitLine: { show: false } },
+    grid: { left: 46 * size, right: 16, top: 30 * size, bottom: 42 * size },
+    tooltip: { trigger: "axis", renderMode: "richText", confine: true, backgroundColor: color("card"), borderColor: line, textStyle: { color: color("ink"), fontSize: 13 * size } },
+    xAxis: { type: "value", name: xName, nameLocation: "middle", nameGap: 26 * size, min: 0, ...axis, splitLine: { show: false } },
     yAxis: { type: "value", name: yName, nameLocation: "end", scale: true, ...axis },
   };
 }

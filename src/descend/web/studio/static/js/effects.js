@@ -1,7 +1,7 @@
 // Pictures of measured effects: ranges of evidence, intervals of trials, a waterfall, a forecast.
 
 import { html } from "/static/vendor/preact.min.js";
-import { base, Chart, color } from "./chart.js";
+import { base, Chart, color, scale } from "./chart.js";
 import { duration } from "./format.js";
 
 /** A number in at most three digits. @param {number} value */
@@ -45,16 +45,16 @@ export function Evidence({ rows }) {
 /** Effects with 95 % intervals, those right of zero help. @param {{rows: any[], unit: string}} props */
 export function Effects({ rows, unit }) {
   const names = rows.map((row) => row.change || row.title);
-  const height = `${Math.max(120, 70 + 34 * rows.length)}px`;
+  const height = `${(70 + 34 * Math.max(2, rows.length)) / 16}rem`;
   const option = () => {
     const chart = base(`loss lower by (${unit})`, "");
     delete chart.xAxis.min;
     const narrow = innerWidth < 700;
     return {
       ...chart,
-      grid: { left: 12, right: 24, top: 8, bottom: 44, containLabel: true },
+      grid: { left: 12, right: 24, top: 8, bottom: 44 * scale(), containLabel: true },
       tooltip: { show: false },
-      yAxis: { type: "category", data: names, inverse: true, axisLabel: { color: color("ink"), width: narrow ? 120 : 260, overflow: "truncate", fontSize: narrow ? 12 : 14 }, axisLine: { show: false }, axisTick: { show: false } },
+      yAxis: { type: "category", data: names, inverse: true, axisLabel: { color: color("ink"), width: narrow ? 120 : 260 * scale(), overflow: "truncate", fontSize: (narrow ? 12 : 14) * scale() }, axisLine: { show: false }, axisTick: { show: false } },
       series: [
         ...rows.filter((row) => row.ci95).map((row) => ({ type: "line", symbol: "none", silent: true, lineStyle: { width: 4, opacity: .55, color: row.is_significant ? color("accent") : color("soft") }, data: [[row.ci95[0], rows.indexOf(row)], [row.ci95[1], rows.indexOf(row)]] })),
         { type: "scatter", symbolSize: 13, data: rows.map((row, index) => ({ value: [row.effect, index], itemStyle: { color: row.is_significant ? color("accent") : color("soft") } })),
@@ -80,19 +80,19 @@ export function Waterfall({ steps, first, best, unit }) {
     const paint = { end: color("soft"), gain: color("accent") };
     return {
       ...chart,
-      grid: { left: 12, right: 60, top: 8, bottom: 44, containLabel: true },
+      grid: { left: 12, right: 64 * scale(), top: 8, bottom: 44 * scale(), containLabel: true },
       tooltip: { show: false },
       xAxis: { ...chart.xAxis, min },
-      yAxis: { type: "category", inverse: true, data: rows.map((row) => row.name), axisLine: { show: false }, axisTick: { show: false }, axisLabel: { color: color("ink"), fontSize: 14, width: innerWidth < 700 ? 110 : 280, overflow: "break" } },
+      yAxis: { type: "category", inverse: true, data: rows.map((row) => row.name), axisLine: { show: false }, axisTick: { show: false }, axisLabel: { color: color("ink"), fontSize: 14 * scale(), width: innerWidth < 700 ? 110 : 280, overflow: "break" } },
       series: [
         { type: "bar", stack: "all", silent: true, itemStyle: { color: "transparent" }, data: rows.map((row) => (row.low)) },
         { type: "bar", stack: "all", silent: true, barWidth: "60%", data: rows.map((row) => ({ value: row.bar, itemStyle: { color: paint[row.kind], borderRadius: 4 } })),
-          label: { show: true, position: "right", color: color("ink"), fontSize: 14, formatter: ({ dataIndex }) => (rows[dataIndex].kind === "gain" ? `−${rows[dataIndex].bar.toFixed(3)}` : rows[dataIndex].bar.toFixed(3)) } },
+          label: { show: true, position: "right", color: color("ink"), fontSize: 14 * scale(), formatter: ({ dataIndex }) => (rows[dataIndex].kind === "gain" ? `−${rows[dataIndex].bar.toFixed(3)}` : rows[dataIndex].bar.toFixed(3)) } },
       ],
     };
   };
   const words = `From ${first.toFixed(3)} to ${best.toFixed(3)} ${unit}: ${steps.map((step) => `${step.reason} ${step.gain.toFixed(3)} lower`).join(", ")}.`;
-  return html`<${Chart} option=${option} height=${`${90 + 48 * rows.length}px`} description=${words} stamp=${words}/>`;
+  return html`<${Chart} option=${option} height=${`${(90 + 48 * rows.length) / 16}rem`} description=${words} stamp=${words}/>`;
 }
 
 /** The best model over time, over what was expected. @param {{improvement: any, end: number}} props */
@@ -108,7 +108,7 @@ export function BestOverTime({ improvement, end }) {
     return {
       ...chart,
       xAxis: { ...chart.xAxis, max: x(end) },
-      legend: { top: 0, right: 0, textStyle: { color: color("ink") }, itemHeight: 8, data: ["expected", "best so far", "each model"] },
+      legend: { top: 0, right: 0, textStyle: { color: color("ink"), fontSize: 13 * scale() }, itemHeight: 8, data: ["expected", "best so far", "each model"] },
       tooltip: { ...chart.tooltip, valueFormatter: (value) => (Array.isArray(value) ? value[1] : Number(value)).toFixed(3) },
       series: [
         { name: "low", type: "line", stack: "band", symbol: "none", silent: true, lineStyle: { opacity: 0 }, tooltip: { show: false }, data: forecast.map((one) => [x(one.seconds), one.interval[0]]) },

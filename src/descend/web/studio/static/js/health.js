@@ -27,7 +27,7 @@ export function Health({ name, state }) {
     say(waits ? `${run} is in the queue. It starts when ${name} has ended.` : `${run} trains with the fix.`, { label: "Show it", action: () => { location.hash = `#/run/${quoted(run)}`; }, seconds: 20 });
   }, sayError);
   return html`<section class="card stack warn-card" aria-labelledby="health-title">
-    <div class="row"><h2 id="health-title">Something seems wrong: ${health.title}</h2><span class="state waiting">${percent(health.probability)} sure</span><${Explain} name=${health.cause} title=${health.title}/></div>
+    <div class="row"><h2 id="health-title">Something seems wrong: ${health.title}</h2><span class="state">${percent(health.probability)} sure</span><${Explain} name=${health.cause} title=${health.title}/></div>
     <p>${health.basis === "curve" ? `The curve says so: ${health.reason}. Only a trial can prove it.` : "Trials have shown it."}</p>
     <p>What to do: ${health.advice}.</p>
     <p class="row">${keys.length > 0 && html`<button class="main" onClick=${fix}>Try the fix ${waits ? "after this run" : isRunning ? "beside this run" : "in a new run"}</button><code>${keys.map(([key, value]) => `${key} = ${value}`).join(", ")}</code>`}

@@ -2,7 +2,7 @@
 
 import { html, useEffect, useRef, useState } from "/static/vendor/preact.min.js";
 import { get, poll, post } from "./api.js";
-import { base, Chart, color, SERIES } from "./chart.js";
+import { base, Chart, color, scale, SERIES } from "./chart.js";
 import { duration, fixed, percent, short, whole } from "./format.js";
 import { Explain, sayError } from "./ui.js";
 
@@ -25,7 +25,7 @@ function Course() {
       <p class="soft">${done === 0 ? "You need to know nothing before." : done === lessons.length ? "You have done them all." : `${done} of ${lessons.length} done.`}</p></div>
     <ol class="lessons plain">${lessons.map((lesson) => html`<li key=${lesson.name}><a class=${`card lesson ${lesson === next ? "next" : ""}`} href=${`#/learn/${lesson.name}`}>
       <span class="rank" aria-hidden="true">${lesson.is_done ? "✓" : lesson.number}</span>
-      <span><strong>${lesson.title}</strong><span class="soft small">${lesson.is_right == null ? lesson.is_done ? "Done" : "Not done yet" : lesson.is_right ? "Done. You predicted it right." : "Done. It came out otherwise than you thought."}</span></span></a></li>`)}</ol>
+      <span><strong>${lesson.title}</strong><span class="soft small">${lesson.summary}</span>${lesson.is_done && html`<span class="small done">${lesson.is_right == null ? "Done" : lesson.is_right ? "Done: you were right" : "Done: it came out otherwise"}</span>`}</span></a></li>`)}</ol>
   </div>`;
 }
 
@@ -69,7 +69,7 @@ function Lesson({ name }) {
   const isOpen = !isBusy && (asksAgain || state !== "finished");
   const chosen = isOpen ? choice : experiment.prediction;
   return html`<article class="stack lesson-page">
-    <div class="row between"><div><p class="soft">Lesson ${lesson.number} of 8</p><h1>${lesson.title}</h1></div><a class="button" href="#/learn">All lessons</a></div>
+    <div class="row between"><div><p class="soft">Lesson ${lesson.number} of ${lesson.num_lessons}</p><h1>${lesson.title}</h1></div><a class="button" href="#/learn">All lessons</a></div>
     ${problem && html`<p class="note warn" role="status">${problem}</p>`}
     <section class="card reading" aria-label="The idea">${lesson.idea.map((part, index) => html`<p key=${index}>${part}</p>`)}
       <p class="row soft">More in the handbook: ${lesson.pages.map((page) => html`<${Explain} key=${page} name=${page} title=${page.replace(/_/g, " ")} label=${page.replace(/_/g, " ")}/>`)}</p></section>
@@ -97,20 +97,21 @@ function Experiment({ experiment, lesson, onStop }) {
   const current = begun[begun.length - 1];
   return html`<section class="card stack" aria-labelledby="experiment"><div class="row between"><h2 id="experiment">The experiment</h2>${isBusy && html`<button onClick=${onStop}>${state === "waiting" ? "Cancel" : "Stop"}</button>`}</div>
     ${isBusy && html`<p role="status"><span class="spin"></span>${state === "waiting" ? "Another run is training. The experiment begins when it has ended." : current ? `Training ${begun.length} of ${lesson.arms.length}: ${current.label}, step ${whole(current.num_steps)}` : "Getting ready. The first curve begins in a few seconds."}</p>`}
-    ${begun.length > 0 && html`<${Curves} arms=${arms}/>`}
+    ${begun.length > 0 && html`<${Curves} arms=${arms} maxSteps=${lesson.max_steps}/>`}
     ${current && current.sample && html`<figure class="sample-box"><figcaption class="soft small">${current.label} writes, after step ${whole(current.sample.step)}:</figcaption><p class="sample"><span class="prompt">${current.sample.prompt}</span>${current.sample.text}</p></figure>`}
   </section>`;
 }
 
-/** @param {{arms: any[]}} props */
-function Curves({ arms }) {
+/** @param {{arms: any[], maxSteps: number | null}} props */
+function Curves({ arms, maxSteps }) {
   const option = () => {
     const chart = base("step", "");
     const colors = SERIES();
     return {
       ...chart,
-      yAxis: { ...chart.yAxis, name: "loss", min: 0, nameTextStyle: { color: color("soft") } },
-      legend: { top: 0, right: 0, textStyle: { color: color("ink"), fontSize: 14 }, itemHeight: 8, data: arms.filter((arm) => arm.points.length).map((arm) => arm.label) },
+      xAxis: { ...chart.xAxis, max: maxSteps || "dataMax" },
+      yAxis: { ...chart.yAxis, name: "loss", min: 0 },
+      legend: { top: 0, right: 0, textStyle: { color: color("ink"), fontSize: 14 * scale() }, itemHeight: 8, data: arms.filter((arm) => arm.points.length).map((arm) => arm.label) },
       tooltip: { ...chart.tooltip, valueFormatter: (value) => Number(value).toFixed(2) },
       series: arms.flatMap((arm, index) => [
         { name: arm.label, type: "line", showSymbol: false, lineStyle: { width: 3, color: colors[index] }, itemStyle: { color: colors[index] }, data: arm.points.map((point) => [point[0], point[2]]) },
@@ -127,13 +128,12 @@ function Curves({ arms }) {
 function Measured({ experiment, lesson, onAgain }) {
   const { result, prediction } = experiment;
   const isRight = result.answer === prediction;
-  const next = lesson.number < 8;
   return html`<section class=${`card stack measured ${isRight ? "right" : ""}`} aria-labelledby="measured"><h2 id="measured">${isRight ? "You were right" : "It came out otherwise"}</h2>
-    <dl class="versus"><div><dt class="soft">You predicted</dt><dd>${lesson.choices[prediction]}</dd></div><div><dt class="soft">Measured</dt><dd><strong>${lesson.choices[result.answer]}</strong></dd></div></dl>
+    <dl class="versus"><div><dt class="soft">You predicted</dt><dd>${lesson.choices[prediction]}</dd></div><div><dt class="soft">Measured</dt><dd><strong>${isRight ? "✓ " : ""}${lesson.choices[result.answer]}</strong></dd></div></dl>
     <p>${result.measured}</p>
-    <div class="scroll" tabindex="0" role="group" aria-label="All numbers"><table><thead><tr><th>Model</th><th class="number">Loss on unseen text</th><th class="number">Guessed right</th><th class="number">Bits per byte</th><th class="number">Parameters</th><th class="number">Time</th></tr></thead>
-      <tbody>${result.arms.map((arm, index) => html`<tr key=${arm.label}><td><span class=${`swatch c${index}`}></span>${arm.label}</td><td class="number">${fixed(arm.validation_loss, 2)}</td><td class="number">${percent(arm.accuracy)}</td><td class="number">${fixed(arm.bits_per_byte, 2)}</td><td class="number">${short(arm.parameters)}</td><td class="number">${duration(arm.seconds)}</td></tr>`)}</tbody></table></div>
+    <div class="scroll" tabindex="0" role="group" aria-label="All numbers"><table class="cards"><thead><tr><th>Model</th><th class="number">Loss on unseen text</th><th class="number">Guessed right</th><th class="number">Bits per byte</th><th class="number">Parameters</th><th class="number">Time</th></tr></thead>
+      <tbody>${result.arms.map((arm, index) => html`<tr key=${arm.label}><td class="name"><span class=${`swatch c${index}`}></span>${arm.label}</td><td class="number" data-label="Loss on unseen text">${fixed(arm.validation_loss, 2)}</td><td class="number" data-label="Guessed right">${percent(arm.accuracy)}</td><td class="number" data-label="Bits per byte">${fixed(arm.bits_per_byte, 2)}</td><td class="number" data-label="Parameters">${short(arm.parameters)}</td><td class="number" data-label="Time">${duration(arm.seconds)}</td></tr>`)}</tbody></table></div>
     <p class="reading">${lesson.explanation}</p>
-    <p class="row">${next ? html`<a class="button main" href="#/learn">Next lesson</a>` : html`<a class="button main" href="#/start">Train your own model</a>`}<button onClick=${onAgain}>Predict and run again</button></p>
+    <p class="row">${lesson.next ? html`<a class="button main" href=${`#/learn/${lesson.next}`}>Next lesson</a>` : html`<a class="button main" href="#/start">Train your own model</a>`}<button onClick=${onAgain}>Predict and run again</button></p>
   </section>`;
 }

@@ -3,7 +3,7 @@
 import { html, useEffect, useState } from "/static/vendor/preact.min.js";
 import { follow, get, post, quoted, request } from "./api.js";
 import { Annotation } from "./annotation.js";
-import { base, Chart, color } from "./chart.js";
+import { base, Chart, color, scale } from "./chart.js";
 import { duration, fixed, moment, percent, short, whole } from "./format.js";
 import { Health } from "./health.js";
 import { Figures, say, sayError, State } from "./ui.js";
@@ -138,7 +138,7 @@ function LossChart({ curve, details }) {
     return {
       ...chart,
       color: [color("raw"), color("accent"), color("second")],
-      legend: { top: 0, right: 0, textStyle: { color: color("ink") }, itemHeight: 8, data: ["each step", "average", "unseen text", ...(end ? ["forecast"] : [])] },
+      legend: { top: 0, right: 0, textStyle: { color: color("ink"), fontSize: 12 * scale() }, itemHeight: 8, data: ["each step", "average", "unseen text", ...(end ? ["forecast"] : [])] },
       tooltip: { ...chart.tooltip, valueFormatter: (value) => Number(value).toFixed(3) },
       series: [
         { name: "each step", ...LINE, lineStyle: { width: 1, opacity: .7 }, data: curve.points.map((p) => [p[0], p[1]]),
