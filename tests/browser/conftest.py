@@ -66,6 +66,9 @@ def visit(browser: Any) -> Iterator[Any]:
 
 SECONDS = 1000
 
+PATIENCE = float(os.environ.get("BROWSER_PATIENCE", "150"))
+"""Seconds that a page may take, on a busy machine."""
+
 
 @dataclass
 class Visitor:
@@ -107,7 +110,7 @@ def enter(browser: Any) -> Iterator[Any]:
             viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light",
             reduced_motion="reduce",
         )  # fmt: skip
-        context.set_default_timeout(150 * SECONDS)  # on a busy machine
+        context.set_default_timeout(PATIENCE * SECONDS)
         contexts.append(context)
         visitor = Visitor(studio, context.new_page(), context)
         page = visitor.page

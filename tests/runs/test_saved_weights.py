@@ -27,15 +27,19 @@ def copied(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "copied"))
 
 
+def snapshot_steps(folder: Path) -> set[int]:
+    return {int(path.name.removeprefix("step_")) for path in (folder / "snapshots").iterdir()}
+
+
 def test_list_saved_weights_orders_them_by_step_and_ends_with_the_model(trained: Path) -> None:
     saved = list_saved_weights(trained)
     last = RecordedRun(trained).num_steps
     assert last == 82
-    assert [(s.kind, s.step) for s in saved if s.kind != "checkpoint"] == [
-        ("snapshot", 0), ("snapshot", 8), ("snapshot", 16), ("snapshot", 32), ("snapshot", 64),
-        ("model", 82),
-    ]  # fmt: skip
-    assert ("checkpoint", last) in [(s.kind, s.step) for s in saved]
+    assert [s.id for s in saved][-2:] == [f"checkpoint-{last}", "model"]
+    steps = [s.step for s in saved if s.kind != "model"]
+    assert steps == sorted(set(steps))
+    assert {0, 8, 16, 32, 64, last} <= set(steps)
+    assert snapshot_steps(trained) == {0, 8, 16, 32, 64}
     assert all(s.bytes > 0 for s in saved)
     # As many as a run can have take less than the two checkpoints that it keeps.
     snapshot = next(s for s in saved if s.kind == "snapshot")
@@ -78,8 +82,7 @@ def test_save_snapshot_writes_nothing_that_is_not_finite(copied: Path) -> None:
 
 def test_remove_snapshots_after_keeps_the_earlier_ones(copied: Path) -> None:
     remove_snapshots_after(copied, 16)
-    kept = [s.step for s in list_saved_weights(copied) if s.kind == "snapshot"]
-    assert kept == [0, 8, 16]
+    assert snapshot_steps(copied) == {0, 8, 16}
 
 
 def test_list_saved_weights_leaves_out_steps_beyond_the_last(copied: Path) -> None:

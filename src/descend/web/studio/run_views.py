@@ -104,7 +104,7 @@ class RunViews:
         rows += [
             RunRow(
                 name=job.run, state=self._job_state(job), text=job.text,
-                started_at=_iso(job.began_at or job.queued_at),
+                started_at=_iso(job.began_at or job.queued_at), parent=job.origin,
             )
             for job in self._jobs.all()
             if job.run not in known and job.kind in TRAINS
