@@ -70,7 +70,7 @@ export function Heads({ inspection, chosen, effects, picked, onPick, part, onPar
   const stamp = `${tokens.map((one) => one.id).join(" ")} ${inspection.mean_loss}`;
   const columns = attention[0].length;
   return html`<h2>Where it looks</h2>
-    <p class="soft small">To understand a token, a layer gathers from the tokens before it. Each of its heads chooses where to look. Dark is much. Pick a head.</p>
+    <p class="soft small">To understand a token, a layer gathers from the tokens before it. Each of its heads chooses where to look. The stronger the color, the more it takes. Pick a head.</p>
     <div class=${isNarrow ? "stack" : "cols half"}>
       <div class="headgrid" role="group" aria-label="Heads" style=${`--heads: ${columns}`} onKeyDown=${(event) => walk(event, ".headbutton", columns)}>
         ${attention.map((heads, l) => html`<div key=${l} class="headrow"><span class="soft small">Layer ${l + 1}</span>${heads.map((rows, h) => {
