@@ -38,6 +38,13 @@ function Looking({ name }) {
   const [isTwo, setTwo] = useState(false);
   const [token, setToken] = useState(1);
   useEffect(() => {
+    // A beginning from the text that the run is judged by, until one is typed.
+    get(`/runs/${quoted(name)}`).then(({ summary }) => {
+      const prompt = summary && summary.samples.length ? summary.samples[0].prompt.trim() : "";
+      if (prompt) setText((now) => (now === FIRST_TEXT ? prompt : now));
+    }, sayError);
+  }, []);
+  useEffect(() => {
     const load = () => get(`/runs/${quoted(name)}/weights`).then(setKept, (error) => setProblem(error.message));
     load();
     const timer = setInterval(load, LOOK_MILLISECONDS); // a run that trains keeps more
