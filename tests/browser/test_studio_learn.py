@@ -55,13 +55,13 @@ def take_pictures(visitor: Visitor, name: str) -> None:
 
 def broken_rules(visitor: Visitor) -> list[tuple[str, str]]:
     """What axe finds wrong, light and dark."""
-    found = []
+    violations = []
     for scheme in ("light", "dark"):
         visitor.page.emulate_media(color_scheme=scheme)
         visitor.page.wait_for_timeout(200)
-        found += visitor.violations()
+        violations += visitor.violations()
     visitor.page.emulate_media(color_scheme="light")
-    return found
+    return violations
 
 
 @pytest.mark.parametrize("width", [390, 1280, 1920, 3840])
