@@ -20,6 +20,7 @@ from descend.runs.lock import lock_run_folder
 
 from ..web.studio_server import TINY_SETTINGS, RunningStudio, Studios
 from .conftest import Visitor
+from .made_records import write_made_diagnosis, write_made_improvement
 
 pytest.importorskip("fastapi", reason="the extra `studio` is not installed")
 
@@ -55,13 +56,13 @@ def take_pictures(visitor: Visitor, name: str) -> None:
 
 def broken_rules(visitor: Visitor) -> list[tuple[str, str]]:
     """What axe finds wrong, light and dark."""
-    found = []
+    violations = []
     for scheme in ("light", "dark"):
         visitor.page.emulate_media(color_scheme=scheme)
         visitor.page.wait_for_timeout(200)
-        found += visitor.violations()
+        violations += visitor.violations()
     visitor.page.emulate_media(color_scheme="light")
-    return found
+    return violations
 
 
 @pytest.mark.parametrize("width", [390, 1280, 1920, 3840])
@@ -146,6 +147,32 @@ def test_live_card_names_what_is_wrong_and_queues_the_fix(
         log.close()
     config = next((with_run.folder / ".studio" / "jobs").glob("*.config.json")).read_text()
     assert '"learning_rate":' in config
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_answers_are_accessible_at_every_width(
+    enter: Any, with_run: RunningStudio, width: int
+) -> None:
+    run = with_run.folder / "models" / "first"
+    write_made_diagnosis(run)
+    write_made_improvement(with_run.folder / "improvements" / "first", str(run))
+    visitor = enter(with_run, width=width)
+    page = visitor.page
+    visitor.go("diagnosis/first")
+    page.get_by_role("region", name="Answer").wait_for()
+    page.get_by_text("Where the gain comes from").wait_for()
+    said = page.locator("main").inner_text()
+    assert "97 % sure" in said
+    assert "0.360 bits per byte less" in said
+    assert page.locator(".range").count() >= 2
+    page.get_by_text("Other measurements").click()
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert broken_rules(visitor) == []
+    take_pictures(visitor, "made-answers")
+    visitor.go("run/first")
+    page.locator(".warn-card").wait_for()
+    assert "Trials have shown it" in page.locator(".warn-card").inner_text()
+    assert visitor.errors == []
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ def arm_result(label: str = "A", **values: float) -> LessonArmResult:
     return msgspec.convert(fields | {"label": label, "run": "x"}, LessonArmResult, strict=False)
 
 
-def test_course_has_the_eight_lessons_in_order() -> None:
+def test_lessons_are_eight_in_order() -> None:
     assert list(LESSONS) == [
         "model", "tokens", "loss", "rate", "size", "batch", "overfitting", "diagnosis",
     ]  # fmt: skip

@@ -45,7 +45,7 @@ def test_run_without_alarm_has_no_cause(studio: Any, trained: Path) -> None:
     assert "Fix: " in answer["error"]["message"]
 
 
-def test_nothing_is_improved_before_it_was_asked(studio: Any, trained: Path) -> None:
+def test_run_has_no_improvement_before_the_first(studio: Any, trained: Path) -> None:
     copy_run(trained, studio.folder)
     assert studio.ask("GET", "/runs/first/improvement")[1] == {
         "job": None, "log": [], "exists": False
@@ -132,20 +132,20 @@ def finished_experiment(studio: Any, lesson: str) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
-def test_diagnosis_by_trial_shows_trials_as_they_end(studio: Any, text_file: Path) -> None:
-    studio.ask("PUT", "/texts/animals.txt", text_file.read_bytes())
+def test_diagnosis_by_trial_shows_trials_as_they_end(studio: Any, varied_text: Path) -> None:
+    studio.ask("PUT", "/texts/words.txt", varied_text.read_bytes())
     body = {
-        "text": "animals.txt",
-        "settings": TINY_SETTINGS | {"epoch": 8, "learning_rate": 0.00002},
+        "text": "words.txt",
+        "settings": TINY_SETTINGS | {"epoch": 1, "learning_rate": 0.00002},
     }
     studio.ask("POST", "/runs", body)
-    studio.wait_for_state("animals-1", "finished", seconds=1500)
-    assert studio.ask("POST", "/runs/animals-1/diagnosis")[0] == 202
-    assert studio.ask("DELETE", "/runs/animals-1")[0] == 409
+    studio.wait_for_state("words-1", "finished", seconds=1500)
+    assert studio.ask("POST", "/runs/words-1/diagnosis")[0] == 202
+    assert studio.ask("DELETE", "/runs/words-1")[0] == 409
     counts = []
 
     def look() -> Any:
-        answer = studio.ask("GET", "/runs/animals-1/diagnosis/trials")[1]
+        answer = studio.ask("GET", "/runs/words-1/diagnosis/trials")[1]
         counts.append(len(answer["trials"]))
         return answer if answer["job"]["ended_at"] is not None else None
 
@@ -155,15 +155,15 @@ def test_diagnosis_by_trial_shows_trials_as_they_end(studio: Any, text_file: Pat
     assert len(set(counts)) > 1  # not all at once
     for trial in answer["trials"]:
         assert trial["ci95"][0] <= trial["effect"] <= trial["ci95"][1]
-    diagnosis = studio.ask("GET", "/runs/animals-1/diagnosis")[1]
+    diagnosis = studio.ask("GET", "/runs/words-1/diagnosis")[1]
     assert diagnosis["causes"][0]["cause"] == "learning_rate_too_low"
-    health = studio.ask("GET", "/runs/animals-1/health")[1]
+    health = studio.ask("GET", "/runs/words-1/health")[1]
     assert (health["basis"], health["cause"]) == ("trials", "learning_rate_too_low")
-    fixed = studio.ask("POST", "/runs/animals-1/fix")[1]["run"]
+    fixed = studio.ask("POST", "/runs/words-1/fix")[1]["run"]
     details = studio.wait_for_state(fixed, "finished", seconds=1500)
     assert (
         details["summary"]["validation_loss"]
-        < 0.9 * (studio.ask("GET", "/runs/animals-1")[1]["summary"]["validation_loss"])
+        < 0.9 * (studio.ask("GET", "/runs/words-1")[1]["summary"]["validation_loss"])
     )
 
 
@@ -188,14 +188,14 @@ def test_improvement_survives_the_server_and_stop_keeps_the_best(
     studio.kill()
     assert is_alive(pid)
     again = studios.start(studio.folder)
-    shown = again.ask("GET", "/runs/words-1/improvement")[1]
-    assert len(shown["points"]) >= len(before["points"])
-    if shown["job"]["ended_at"] is None:
+    again_answer = again.ask("GET", "/runs/words-1/improvement")[1]
+    assert len(again_answer["points"]) >= len(before["points"])
+    if again_answer["job"]["ended_at"] is None:
         again.ask("POST", "/runs/words-1/stop")
     wait_for(lambda: again.ask("GET", "/runs/words-1/improvement")[1]["job"]["ended_at"])
-    kept = again.ask("GET", "/runs/words-1/improvement")[1]
-    assert kept["best"]["is_new"]
-    assert kept["best"]["bits_per_byte"] < kept["first"]
+    after = again.ask("GET", "/runs/words-1/improvement")[1]
+    assert after["best"]["is_new"]
+    assert after["best"]["bits_per_byte"] < after["first"]
     new = again.ask("POST", "/runs/words-1/improvement/keep")[1]["run"]
     assert again.ask("GET", f"/runs/{new}")[1]["can_talk"]
     with pytest.raises(ProcessLookupError):

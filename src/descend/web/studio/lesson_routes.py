@@ -19,22 +19,22 @@ from descend.web.studio.services import Services
 def lesson_routes(services: Services) -> APIRouter:
     """The routes, over the parts of `services`."""
     router = APIRouter(tags=["lessons"])
-    workspace, jobs, course = services.workspace, services.jobs, services.course
+    workspace, jobs, views = services.workspace, services.jobs, services.lessons
 
     @router.get("/lessons")
     def lessons() -> dict[str, Any]:
         """List the lessons, with which are done."""
-        return {"lessons": course.overview()}
+        return {"lessons": views.overview()}
 
     @router.get("/lessons/{lesson}")
     def lesson(lesson: str) -> dict[str, Any]:
         """Show a lesson: what to read, its question and its choices."""
-        return course.lesson(known(lesson))
+        return views.lesson(known(lesson))
 
     @router.get("/lessons/{lesson}/experiment")
     def experiment(lesson: str) -> Response:
         """Show the latest experiment of a lesson: curves so far, and the measured answer."""
-        return as_json(course.experiment(known(lesson)))
+        return as_json(views.experiment(known(lesson)))
 
     @router.post("/lessons/{lesson}/experiment", status_code=202)
     def start_experiment(lesson: str, body: LessonRequest) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def lesson_routes(services: Services) -> APIRouter:
                 "prediction", str(body.prediction), f"0 to {len(choices) - 1}",
                 "name the position of a choice",
             )  # fmt: skip
-        course.start(lesson, body.text, workspace.corpus(body.text), body.prediction)
+        views.start(lesson, body.text, workspace.corpus(body.text), body.prediction)
         return {"lesson": lesson}
 
     @router.post("/lessons/{lesson}/experiment/stop")

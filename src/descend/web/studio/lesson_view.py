@@ -34,7 +34,7 @@ class LessonProgress(msgspec.Struct, kw_only=True):
     """Whether any experiment of it was measured to its end."""
 
 
-class Course:
+class LessonViews:
     """Lessons of a workspace. Raises `ConfigError` for an unknown lesson."""
 
     def __init__(self, workspace: Workspace, jobs: Jobs) -> None:

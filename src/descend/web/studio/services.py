@@ -8,7 +8,7 @@ from descend.web.credentials import Credentials
 from descend.web.studio.children import Children
 from descend.web.studio.health import HealthChecks
 from descend.web.studio.jobs import Jobs
-from descend.web.studio.lesson_view import Course
+from descend.web.studio.lesson_view import LessonViews
 from descend.web.studio.run_views import RunViews
 from descend.web.studio.talk import Talk
 from descend.web.studio.workspace import Workspace
@@ -24,7 +24,7 @@ class Services:
     views: RunViews
     children: Children
     talk: Talk
-    course: Course
+    lessons: LessonViews
     health: HealthChecks
 
 
@@ -35,6 +35,6 @@ def make_services(workspace: Workspace, credentials: Credentials) -> Services:
     views = RunViews(workspace, jobs)
     return Services(
         workspace=workspace, credentials=credentials, jobs=jobs, views=views,
-        children=Children(workspace), talk=Talk(workspace), course=Course(workspace, jobs),
+        children=Children(workspace), talk=Talk(workspace), lessons=LessonViews(workspace, jobs),
         health=HealthChecks(workspace, views),
     )  # fmt: skip
