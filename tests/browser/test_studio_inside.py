@@ -29,9 +29,9 @@ def with_family(studios: Studios, tmp_path: Path, trained: Path) -> RunningStudi
     """A studio over a run, one that improved it, and a third that nobody is related to."""
     models = tmp_path / "work" / "models"
     models.mkdir(parents=True)
-    shown = Path(os.environ.get("STUDIO_SHOWN_RUN") or trained)
+    source = Path(os.environ.get("STUDIO_SHOWN_RUN") or trained)
     for name in ("stories-1", "stories-2", "stories-3"):
-        shutil.copytree(shown, models / name)
+        shutil.copytree(source, models / name)
     write_annotation(models / "stories-1", RunAnnotation(["class 9b", "first try"], "Our first."))
     write_annotation(models / "stories-2", RunAnnotation(["class 9b"], "", "stories-1"))
     return studios.start(tmp_path / "work")
@@ -116,7 +116,7 @@ def test_two_moments_stand_side_by_side(enter: Any, with_family: RunningStudio) 
     assert chosen[0] == chosen[1]
 
 
-def test_run_of_another_time_shows_what_it_kept(enter: Any, with_family: RunningStudio) -> None:
+def test_run_without_snapshots_says_so(enter: Any, with_family: RunningStudio) -> None:
     shutil.rmtree(with_family.folder / "models" / "stories-3" / "snapshots")
     page = open_inside(enter(with_family), "stories-3")
     page.get_by_text("This run kept only its newest checkpoints.").wait_for()
@@ -127,8 +127,8 @@ def test_hostile_sentence_appears_as_text(enter: Any, with_family: RunningStudio
     hostile = '<img src=x onerror="window.hacked=1">'
     page.fill("#sentence", hostile)
     page.locator(".tokens button", has_text="img").first.wait_for()
-    shown = "".join(page.locator(".tokens button").all_inner_texts())
-    assert "<img" in shown.replace(" ", "")
+    text = "".join(page.locator(".tokens button").all_inner_texts())
+    assert "<img" in text.replace(" ", "")
     assert page.evaluate("window.hacked") is None
 
 
@@ -202,7 +202,7 @@ def test_two_models_answer_side_by_side(enter: Any, with_family: RunningStudio) 
     assert page.locator(".turn:not(.mine)").count() == 2
 
 
-def test_tags_are_saved_and_found(enter: Any, with_family: RunningStudio) -> None:
+def test_tags_are_saved_and_searched(enter: Any, with_family: RunningStudio) -> None:
     page = enter(with_family).page
     page.goto(f"{with_family.address}/#/run/stories-3")
     page.get_by_text("Tags and note").click()

@@ -57,8 +57,8 @@ def test_load_saved_weights_gives_the_model_and_its_rounded_past(trained: Path) 
     last = load_saved_weights(trained, "snapshot-64")
     assert not last.model.training
     assert last.tokenizer.vocab_size == last.model.shape.vocab_size
-    moved = (first.model.head.weight - last.model.head.weight).abs().max()
-    assert moved > 0.01
+    change = (first.model.head.weight - last.model.head.weight).abs().max()
+    assert change > 0.01
     checkpoint = load_saved_weights(trained, "checkpoint-82")
     ids = torch.arange(10)[None]
     assert torch.allclose(checkpoint.model(ids), expected(ids), atol=1e-4)

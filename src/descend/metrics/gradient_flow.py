@@ -34,15 +34,15 @@ def gradient_flow(records: Sequence[WeightUpdateStats], max_steps: int) -> Gradi
     if not records:
         return GradientFlow([], [], [])
     stride = math.ceil(len(records) / max_steps)
-    shown = list(records[::-stride])[::-1]  # the last one stays
-    groups = _layers(list(shown[0].gradient_rms))
+    selected = list(records[::-stride])[::-1]  # the last one stays
+    groups = _layers(list(selected[0].gradient_rms))
     return GradientFlow(
-        steps=[record.step for record in shown],
+        steps=[record.step for record in selected],
         layers=list(groups),
         gradient_rms=[
             [
                 math.sqrt(sum(record.gradient_rms[name] ** 2 for name in names) / len(names))
-                for record in shown
+                for record in selected
             ]
             for names in groups.values()
         ],

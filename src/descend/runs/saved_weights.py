@@ -64,12 +64,12 @@ def list_saved_weights(folder: Path) -> list[SavedWeights]:
     rollback undid are left out. Nothing is verified.
     """
     run = RecordedRun(folder)
-    found = {step: _describe("checkpoint", step, path) for step, path in checkpoints(folder)}
-    last = max(run.num_steps, *found, 0)
+    by_step = {step: _describe("checkpoint", step, path) for step, path in checkpoints(folder)}
+    last = max(run.num_steps, *by_step, 0)
     for step, path in _snapshots(folder):
-        if step <= last and step not in found:
-            found[step] = _describe("snapshot", step, path)
-    saved = [found[step] for step in sorted(found)]
+        if step <= last and step not in by_step:
+            by_step[step] = _describe("snapshot", step, path)
+    saved = [by_step[step] for step in sorted(by_step)]
     if not lacks_model(folder) and has_summary(folder):
         summary = run.summary
         best = next(e for e in summary.epochs if e.epoch == summary.best_epoch)
