@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from descend.experiments.improvement import Improvement, Origin, TrainedModel, contributions
-from descend.experiments.improvement_progress import progress_points, waterfall_steps
+from descend.experiments.improvement_progress import (
+    forecast_over_time,
+    progress_points,
+    waterfall_steps,
+)
+from descend.planner.corpus_profile import CorpusProfile
+from descend.planner.machine_benchmark import MachineBenchmark
+from descend.planner.make_plan import CorpusPlan
+from descend.planner.plan import choose_config
+from descend.planner.scaling_law import load_scaling_law
+from descend.planner.step_time import StepTimeModel
 
 
 def model(name: str, origin: Origin, value: float, seconds: float) -> TrainedModel:
@@ -73,3 +83,27 @@ def test_waterfall_leads_from_the_first_model_to_the_best() -> None:
 def test_waterfall_is_empty_when_nothing_is_better() -> None:
     assert waterfall_steps(improvement(THREE[0])) == []
     assert waterfall_steps(Improvement(source="run", corpus="text")) == []
+
+
+RATES = StepTimeModel(0.0011, 0.0055, 0.41, 0.0024, 0.005, 0.0022)
+RATIOS = {512: 1.9, 1024: 2.3, 2048: 2.8, 4096: 3.2}
+SAMPLE = CorpusProfile(
+    train_bytes=900_000, validation_bytes=100_000, documents=1, bytes_per_token=RATIOS,
+    train_bytes_per_token={v: 1.05 * ratio for v, ratio in RATIOS.items()},
+    unigram=3.9, bigram=3.1, trigram=2.9, overlap_fraction=0.0, seconds_to_prepare=1.0,
+)  # fmt: skip
+
+
+def test_forecast_falls_over_time_and_ends_with_the_plan() -> None:
+    plan = choose_config(SAMPLE, RATES, load_scaling_law(), 8.0)
+    planned = CorpusPlan("text", MachineBenchmark(RATES, "cpu", []), plan, minutes=9.0)
+    points = forecast_over_time(planned, began_seconds=10.0, end_seconds=600.0)
+    seconds = [point.seconds for point in points]
+    losses = [point.bits_per_byte for point in points]
+    assert len(points) >= 5
+    assert seconds == sorted(seconds)
+    assert losses == sorted(losses, reverse=True)
+    assert points[-1].seconds == pytest.approx(600)
+    assert points[-1].bits_per_byte == pytest.approx(plan.predicted.bits_per_byte)
+    for point in points:
+        assert point.interval[0] < point.bits_per_byte < point.interval[1]

@@ -17,6 +17,9 @@ MAX_GROWTH = 100 * 2**20
 
 IDLE_SOCKETS = 300
 
+ANSWER_SECONDS = 10
+"""Seconds to wait for an answer: a body that never comes gets none."""
+
 
 def address_of(studio: Any) -> tuple[str, int]:
     host, port = studio.address.removeprefix("http://").split(":")
@@ -30,12 +33,12 @@ def memory(studio: Any) -> int:
 
 
 def send_raw(studio: Any, content: bytes) -> bytes:
-    """What the server answers to these bytes, or nothing where it closes the connection."""
-    with socket.create_connection(address_of(studio), timeout=60) as connection:
+    """What the server answers to these bytes; nothing where it closes, or waits for more."""
+    with socket.create_connection(address_of(studio), timeout=ANSWER_SECONDS) as connection:
         try:
             connection.sendall(content)
             return connection.recv(65_536)
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, TimeoutError):
             return b""
 
 

@@ -59,7 +59,7 @@ function Running({ progress, onStop }) {
     <div class="row between"><h2 id="trying">${isWaiting ? "It waits" : "Trying the likely causes"}</h2><button onClick=${onStop}>${isWaiting ? "Cancel" : "Stop"}</button></div>
     ${isWaiting ? html`<p role="status">Another run is training. The trials begin when it has ended.</p>` : html`
       <div class="progress" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="100" aria-valuenow=${done}><div style=${{ width: `${done}%` }}></div></div>
-      <p class="soft" role="status"><span class="spin"></span>${trials.length ? `${trials.length} ${trials.length === 1 ? "change has" : "changes have"} been tried.` : "First the run is measured. Then the trials begin."} ${duration(job.elapsed_seconds)} of about ${duration(expected)}.</p>`}
+      <p class="soft" role="status"><span class="spin"></span>${trials.length ? `${trials.length} ${trials.length === 1 ? "change has" : "changes have"} been tried.` : "First the run is measured. Then the trials begin."} ${duration(job.elapsed_seconds)} of about ${duration(expected)}.${job.elapsed_seconds > 1.2 * expected ? " Other programs use this computer, so it takes longer." : ""}</p>`}
     ${trials.length > 0 && html`<div><h3>What each change does, so far</h3><${Effects} rows=${trials} unit="nats per token"/><${HowToRead}/></div>`}
     <details><summary>Output</summary><pre class="log" tabindex="0" aria-label="Output">${log.slice(-12).join("\n")}</pre></details>
   </section>`;

@@ -49,6 +49,7 @@ export function Effects({ rows, unit }) {
   const option = () => {
     const chart = base(`loss lower by (${unit})`, "");
     delete chart.xAxis.min;
+    chart.xAxis.splitNumber = innerWidth < 700 ? 3 : 6;
     const narrow = innerWidth < 700;
     return {
       ...chart,
@@ -82,8 +83,8 @@ export function Waterfall({ steps, first, best, unit }) {
       ...chart,
       grid: { left: 12, right: 64 * scale(), top: 8, bottom: 44 * scale(), containLabel: true },
       tooltip: { show: false },
-      xAxis: { ...chart.xAxis, min },
-      yAxis: { type: "category", inverse: true, data: rows.map((row) => row.name), axisLine: { show: false }, axisTick: { show: false }, axisLabel: { color: color("ink"), fontSize: 14 * scale(), width: innerWidth < 700 ? 110 : 280, overflow: "break" } },
+      xAxis: { ...chart.xAxis, min, splitNumber: innerWidth < 700 ? 3 : 6 },
+      yAxis: { type: "category", inverse: true, data: rows.map((row) => row.name), axisLine: { show: false }, axisTick: { show: false }, axisLabel: { color: color("ink"), fontSize: 14 * scale(), lineHeight: 17 * scale(), width: innerWidth < 700 ? 110 : 280, overflow: "break" } },
       series: [
         { type: "bar", stack: "all", silent: true, itemStyle: { color: "transparent" }, data: rows.map((row) => (row.low)) },
         { type: "bar", stack: "all", silent: true, barWidth: "60%", data: rows.map((row) => ({ value: row.bar, itemStyle: { color: paint[row.kind], borderRadius: 4 } })),
@@ -92,7 +93,7 @@ export function Waterfall({ steps, first, best, unit }) {
     };
   };
   const words = `From ${first.toFixed(3)} to ${best.toFixed(3)} ${unit}: ${steps.map((step) => `${step.reason} ${step.gain.toFixed(3)} lower`).join(", ")}.`;
-  return html`<${Chart} option=${option} height=${`${(90 + 48 * rows.length) / 16}rem`} description=${words} stamp=${words}/>`;
+  return html`<p class="soft small">The gray bars are whole models. They begin at ${min}, not at zero.</p><${Chart} option=${option} height=${`${(90 + 48 * rows.length) / 16}rem`} description=${words} stamp=${words}/>`;
 }
 
 /** The best model over time, over what was expected. @param {{improvement: any, end: number}} props */
