@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: install run test test-slow test-ray lint types check docs coverage
+.PHONY: install run test test-slow test-ray lint lint-js types check docs coverage
 
 install: $(VENV)/installed
 
@@ -34,6 +34,13 @@ lint: install
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(VENV)/bin/lint-imports
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory lint-js; \
+	else echo "npm is not here: the scripts of the studio are not checked"; fi
+
+# The studio's scripts: types by tsc, and ESLint, both at the versions of tools/js/package-lock.json.
+lint-js:
+	@if npm --prefix tools/js ci --silent; then npm --prefix tools/js run --silent check; \
+	else echo "npm cannot reach its registry: the scripts of the studio are not checked"; fi
 
 types: install
 	$(PY) -m mypy

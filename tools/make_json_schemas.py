@@ -36,6 +36,8 @@ from descend.experiments.improvement import Improvement  # noqa: E402
 from descend.experiments.search.result import SearchResult  # noqa: E402
 from descend.forecast.forecast_run import Forecast  # noqa: E402
 from descend.handbook.checklist import Checklist  # noqa: E402
+from descend.handbook.lesson import Lesson  # noqa: E402
+from descend.handbook.lesson_results import LessonResult  # noqa: E402
 from descend.loss_logs.diagnose_log import LogDiagnosis  # noqa: E402
 from descend.metrics.evaluation import Evaluation  # noqa: E402
 from descend.planner.machine_benchmark import MachineBenchmark  # noqa: E402
@@ -96,6 +98,10 @@ OUTPUT_TYPES: dict[str, tuple[Any, ...]] = {
     ),
     "generate": (outputs.GeneratedText, outputs.GeneratedTexts),
     "improve": (Improvement,),
+    "learn": (
+        extend("CourseOutput", None,
+               [("lessons", list[Lesson]), ("result", LessonResult | None, None)]),
+    ),
     "list": (extend("RunList", None, [("folder", str), ("runs", list[ListedRun])]),),
     "plan": (
         extend("PlanOutput", TrainingPlan, [

@@ -17,6 +17,7 @@ COMPARISON_FILE = "comparison.json"
 ATTRIBUTION_FILE = "attribution.json"
 SEARCH_FILE = "search.json"
 IMPROVEMENT = "improvement.json"
+LESSON = "lesson.json"
 PLAN = "plan.json"
 """Beside the run.json of a run that was planned for a time."""
 
@@ -27,6 +28,7 @@ _KEYS = {
     ATTRIBUTION_FILE: "contributions",
     SEARCH_FILE: "study",
     IMPROVEMENT: "candidates",
+    LESSON: "lesson",
 }
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from ..web.studio_server import RunningStudio, Studios
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -56,6 +58,68 @@ def visit(browser: Any) -> Iterator[Any]:
         session.page.on("request", lambda request: session.requests.append(request.url))
         session.page.goto(file.as_uri())
         return session
+
+    yield go
+    for context in contexts:
+        context.close()
+
+
+SECONDS = 1000
+
+PATIENCE = float(os.environ.get("BROWSER_PATIENCE", "150"))
+"""Seconds that a page may take, on a busy machine."""
+
+
+@dataclass
+class Visitor:
+    """A browser that has opened the link of a studio."""
+
+    studio: RunningStudio
+    page: Any
+    context: Any
+    errors: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def go(self, screen: str) -> None:
+        """Open a screen, and wait for its heading."""
+        self.page.goto(f"{self.studio.address}/#/{screen}")
+        self.page.locator("main h1").wait_for()
+
+    def violations(self) -> list[tuple[str, str]]:
+        """What axe finds wrong: the rule, and the first place."""
+        axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+        broken_rules = axe.run(self.page).response["violations"]
+        return [(v["id"], v["nodes"][0]["html"]) for v in broken_rules]
+
+
+@pytest.fixture
+def studios() -> Iterator[Studios]:
+    """Starts real servers, which end with the test."""
+    all_studios = Studios()
+    yield all_studios
+    all_studios.end()
+
+
+@pytest.fixture
+def enter(browser: Any) -> Iterator[Any]:
+    """`enter(studio, width=…, dark=…)`: a browser of its own that opened the link."""
+    contexts = []
+
+    def go(studio: RunningStudio, *, width: int = 1280, dark: bool = False) -> Visitor:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light",
+            reduced_motion="reduce",
+        )  # fmt: skip
+        context.set_default_timeout(PATIENCE * SECONDS)
+        contexts.append(context)
+        visitor = Visitor(studio, context.new_page(), context)
+        page = visitor.page
+        page.on("console", lambda said: visitor.errors.append(f"{said.type}: {said.text}"))
+        page.on("pageerror", lambda problem: visitor.errors.append(str(problem)))
+        page.on("request", lambda request: visitor.requests.append(request.url))
+        page.goto(studio.link)
+        page.locator("main h1").wait_for()
+        return visitor
 
     yield go
     for context in contexts:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,64 +18,6 @@ from ..web.studio_server import TINY_SETTINGS, RunningStudio, Studios
 pytest.importorskip("fastapi", reason="the extra `studio` is not installed")
 
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
-
-SECONDS = 1000
-
-
-@dataclass
-class Visitor:
-    """A browser that has opened the link of a studio."""
-
-    studio: RunningStudio
-    page: Any
-    context: Any
-    errors: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-
-    def go(self, screen: str) -> None:
-        """Open a screen, and wait for its heading."""
-        self.page.goto(f"{self.studio.address}/#/{screen}")
-        self.page.locator("main h1").wait_for()
-
-    def violations(self) -> list[tuple[str, str]]:
-        """What axe finds wrong: the rule, and the first place."""
-        axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-        broken_rules = axe.run(self.page).response["violations"]
-        return [(v["id"], v["nodes"][0]["html"]) for v in broken_rules]
-
-
-@pytest.fixture
-def studios() -> Iterator[Studios]:
-    """Starts real servers, which end with the test."""
-    all_studios = Studios()
-    yield all_studios
-    all_studios.end()
-
-
-@pytest.fixture
-def enter(browser: Any) -> Iterator[Any]:
-    """`enter(studio, width=…, dark=…)`: a browser of its own that opened the link."""
-    contexts = []
-
-    def go(studio: RunningStudio, *, width: int = 1280, dark: bool = False) -> Visitor:
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light",
-            reduced_motion="reduce",
-        )  # fmt: skip
-        context.set_default_timeout(150 * SECONDS)  # on a busy machine
-        contexts.append(context)
-        visitor = Visitor(studio, context.new_page(), context)
-        page = visitor.page
-        page.on("console", lambda said: visitor.errors.append(f"{said.type}: {said.text}"))
-        page.on("pageerror", lambda problem: visitor.errors.append(str(problem)))
-        page.on("request", lambda request: visitor.requests.append(request.url))
-        page.goto(studio.link)
-        page.locator("main h1").wait_for()
-        return visitor
-
-    yield go
-    for context in contexts:
-        context.close()
 
 
 @pytest.fixture

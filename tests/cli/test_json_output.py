@@ -95,6 +95,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "forecast": ("forecast", "MODEL", "--epochs", "2"),
     "generate": ("generate", "MODEL", "The cat", "--max-new-tokens", "3"),
     "generate twice": ("generate", "MODEL", "The cat", "A dog", "--max-new-tokens", "3"),
+    "learn": ("learn",),
     "list": ("list", "MODELS"),
     "report": ("report", "MODEL"),
     "tokenizer train": ("tokenizer", "train", "TEXT", "tokens.json", "--vocab-size", "300"),

@@ -122,6 +122,16 @@ def test_checkpoints_that_lead_elsewhere_are_neither_read_nor_written(
 
 
 @posix
+def test_snapshots_that_lead_elsewhere_are_never_written(tmp_path: Path, own_folder: Path) -> None:
+    Path("run").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    Path("run/snapshots").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DescendError, match="a link"), lock_run_folder(Path("run")):
+        pass
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@posix
 def test_a_lock_that_leads_elsewhere_is_refused(own_folder: Path, canary: Path) -> None:
     before = canary.read_bytes()
     Path("run").mkdir()

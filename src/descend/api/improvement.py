@@ -34,6 +34,7 @@ from descend.experiments.improvement import (
     save,
     without_interrupted,
 )
+from descend.experiments.improvement_progress import forecast_over_time
 from descend.experiments.text_treatment import treat_text
 from descend.experiments.validation_text import validation_text
 from descend.planner.axes import axes_for
@@ -107,12 +108,12 @@ def improve(
     folder = _new_folder() if save_dir is None else Path(save_dir)
     improvement = open_improvement(folder, str(what), str(keys["corpus_dir"]))
     ends = began + 60 * minutes
-    work = _Work(folder, improvement, keys, ends, console, on_model, on_trial)
+    work = _Work(folder, improvement, keys, (began, ends), console, on_model, on_trial)
     work.ends -= reserved_seconds(minutes)
     if run is not None and not improvement.candidates:
         work.keep(run, "your run", {}, None)
     work.resume_interrupted()
-    return work.carry_out(began)
+    return work.carry_out()
 
 
 def _keys_of(run: Path) -> dict[str, Any]:
@@ -132,11 +133,14 @@ class _Work:
     """An improvement under way."""
 
     def __init__(
-        self, folder: Path, improvement: Improvement, keys: dict[str, Any], ends: float,
-        console: Console | None, on_model: OnModel, on_trial: OnTrial,
+        self, folder: Path, improvement: Improvement, keys: dict[str, Any],
+        period: tuple[float, float], console: Console | None, on_model: OnModel,
+        on_trial: OnTrial,
     ) -> None:  # fmt: skip
-        self.folder, self.improvement = folder, improvement
-        self.ends, self.last_moment = ends, ends  # of the trainings, and of all
+        began, self.ends = period
+        self.folder, self.last_moment = folder, self.ends  # of the trainings, and of all
+        self.improvement = msgspec.structs.replace(improvement, stopped=None)
+        self._began = began - improvement.seconds  # as if the earlier calls had just ended
         self.console, self.on_model, self.on_trial = console, on_model, on_trial
         self._planned_at = time.perf_counter()
         text = validation_text(prepare_documents(make_config(keys), anew=True))
@@ -144,32 +148,44 @@ class _Work:
         self.keys = treatment.keys
         self.judge = ModelJudge(treatment)
 
-    def carry_out(self, began: float) -> Improvement:
+    def _elapsed(self) -> float:
+        """Seconds of all calls together."""
+        return round(time.perf_counter() - self._began, 1)
+
+    def _save(self) -> None:
+        self.improvement = msgspec.structs.replace(self.improvement, seconds=self._elapsed())
+        save(self.improvement, self.folder)
+
+    def carry_out(self) -> Improvement:
         """Plan, train, search and train again, as far as the time goes."""
         settings = resolve_config(self.keys)
         planned = self._plan(settings)
         if planned is None:
-            return self._end("the time is up", None, began)
+            return self._end("the time is up", None)
+        end = self.last_moment - self._began
+        forecast = forecast_over_time(planned, self._planned_at - self._began, end)
+        self.improvement = msgspec.structs.replace(self.improvement, forecast=forecast)
+        self._save()
         base = self._first_training(planned)
         if base is None:
             why = TEXT_ENDS if planned.plan.ends_for_text else TIME_ENDS
-            return self._end(why, planned, began)
+            return self._end(why, planned)
         changes = self._search(base, planned)
-        return self._end(self._last_training(base, changes, settings), planned, began)
+        return self._end(self._last_training(base, changes, settings), planned)
 
     def keep(
         self, run: Path, origin: Origin, changes: dict[str, Any], predicted: float | None
     ) -> TrainedModel:
         """Judge a model, add it, and write down what is known so far."""
-        model = self.judge.judge(run, origin, changes, predicted)
-        self._add(model)
-        return model
+        self._add(self.judge.judge(run, origin, changes, predicted))
+        return self.improvement.candidates[-1]
 
     def _add(self, model: TrainedModel) -> None:
+        model = msgspec.structs.replace(model, elapsed_seconds=self._elapsed())
         self.improvement = msgspec.structs.replace(
             add(self.improvement, candidate=model), text_notes=self.judge.notes
         )
-        save(self.improvement, self.folder)
+        self._save()
         self.on_model(model)
 
     def resume_interrupted(self) -> None:
@@ -249,6 +265,9 @@ class _Work:
         if base is not None:
             config = as_long_as(with_changes(make_config(base), changes or {}), config, planned)
         config = make_config(config.model_dump() | {"save_dir": str(path)})
+        began = self.improvement.trainings | {str(path): self._elapsed()}
+        self.improvement = msgspec.structs.replace(self.improvement, trainings=began)
+        self._save()
         try:
             trained: Model = train_planned(planned, config, "fast", self.console, self._planned_at)
         except TrainingInterrupted:
@@ -286,7 +305,7 @@ class _Work:
                 earlier_trials = [t for t in self.improvement.trials if t.changes != trial.changes]
                 self.improvement = msgspec.structs.replace(self.improvement, trials=earlier_trials)
             self.improvement = add(self.improvement, trial=trial)
-            save(self.improvement, self.folder)
+            self._save()
             self.on_trial(trial)
 
         vocab = int(info.resolved_config["vocab_size"])
@@ -321,17 +340,17 @@ class _Work:
         self._train(other, "another plan")
         return "the time is up"
 
-    def _end(self, why: str, planned: CorpusPlan | None, began: float) -> Improvement:
+    def _end(self, why: str, planned: CorpusPlan | None) -> Improvement:
         known = self.improvement
         if planned is not None:
             known = measure_effects(known, planned.plan.rates, self.last_moment)
         improvement = msgspec.structs.replace(
             known, stopped=why, contributions=contributions(known), text_notes=self.judge.notes,
             expectations=[] if planned is None else expectations(known, planned),
-            seconds=round(self.improvement.seconds + time.perf_counter() - began, 1),
         )  # fmt: skip
-        save(improvement, self.folder)
-        return improvement
+        self.improvement = improvement
+        self._save()
+        return self.improvement
 
 
 def _another_plan(final: CorpusPlan, base: TrainedModel) -> CorpusPlan | None:

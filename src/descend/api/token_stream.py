@@ -12,7 +12,7 @@ from torch import Tensor
 
 from descend.api.training import Model
 from descend.data.tokenizer import Tokenizer
-from descend.model.generation import FinishReason, generate_text
+from descend.model.generation import FinishReason, TextChunk, generate_text
 from descend.model.sampling import make_sampling_options
 from descend.model.transformer import Transformer
 from descend.training.process_settings import limit_threads_to_idle_cores
@@ -68,14 +68,19 @@ def stream_tokens(
         make_sampling_options(sampling_options), max_new_tokens=max_length, stop_strings=stop,
         context=model.trained_context, seed=secrets.randbits(32) if seed is None else seed,
     )  # fmt: skip
+    while chunk := _next_chunk(chunks):
+        assert recorder.logits is not None
+        probabilities = torch.softmax(recorder.logits[0].float(), -1)
+        yield StreamedToken(
+            chunk.text, float(probabilities[chunk.id]),
+            _alternatives(probabilities, model.tokenizer), chunk.finish,
+        )  # fmt: skip
+
+
+def _next_chunk(chunks: Iterator[TextChunk]) -> TextChunk | None:
+    """The threads are limited token by token: two answers may take turns, and end in any order."""
     with limit_threads_to_idle_cores():
-        for chunk in chunks:
-            assert recorder.logits is not None
-            probabilities = torch.softmax(recorder.logits[0].float(), -1)
-            yield StreamedToken(
-                chunk.text, float(probabilities[chunk.id]),
-                _alternatives(probabilities, model.tokenizer), chunk.finish,
-            )  # fmt: skip
+        return next(chunks, None)
 
 
 def _alternatives(probabilities_V: Tensor, tokenizer: Tokenizer) -> list[Alternative]:

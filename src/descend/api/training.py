@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from descend.data.token_store import encode_corpus
 from descend.data.tokenizer import Tokenizer
 from descend.diagnosis.diagnose import diagnose_run, save_diagnosis
 from descend.diagnosis.result import DEFAULT_BUDGET, Diagnosis
+from descend.diagnosis.trial_reports import TrialReport, TrialReporter
 from descend.errors import RunFolderError
 from descend.metrics.evaluation import Evaluation, evaluate
 from descend.model.generation import Completion, TextChunk, collect_completions, generate_text
@@ -31,7 +32,7 @@ from descend.model.sampling import make_sampling_options
 from descend.model.transformer import Transformer
 from descend.planner.make_plan import CorpusPlan, make_corpus_plan, plan_config
 from descend.planner.plan import TextTooShortError
-from descend.progress import ignore_progress
+from descend.progress import ProgressCallback, ignore_progress
 from descend.report.notebook.cards import minimal_model_card, notebook_model_card
 from descend.report.run_progress import show_progress
 from descend.report.text.live_progress import (
@@ -335,14 +336,18 @@ def diagnose(
     budget: float = DEFAULT_BUDGET,
     min_seconds: float | None = None,
     proof: bool = True,
+    on_trial: Callable[[TrialReport], None] | None = None,
     console: Console | None = None,
 ) -> Diagnosis:
     """Why the run in folder `path` does not learn better, proved by trial; kept in its folder.
 
     Trials take at most `budget` of the run's own time, but always `min_seconds`. Without it the
-    diagnosis may take one to three minutes in all: one for a run under 15 seconds.
+    diagnosis may take one to three minutes in all: one for a run under 15 seconds. `on_trial` is
+    called with each treatment whose trial ended, and its effect so far.
     """
-    progress = stage_progress(console) if console else ignore_progress
+    progress: ProgressCallback = stage_progress(console) if console else ignore_progress
+    if on_trial is not None:
+        progress = TrialReporter(progress, on_trial)
     diagnosis = diagnose_run(
         Path(path), budget=budget, min_seconds=min_seconds, proof=proof, on_progress=progress
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,12 +13,24 @@ from descend.cli.output import print_json, print_result, print_status, stderr_co
 from descend.diagnosis.result import DEFAULT_BUDGET, Diagnosis
 from descend.errors import ConfigError
 
+if TYPE_CHECKING:
+    from descend.diagnosis.trial_reports import TrialReport
+
 RunFolder = Annotated[
     Path,
     typer.Argument(
         metavar="RUN_OR_LOG",
         help="A run folder (finished or not), or a loss log from another program.",
         callback=named_run,
+    ),
+]
+
+TrialsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--trials-file",
+        metavar="FILE",
+        help="Write each trial to this file as it ends, as one JSON object a line.",
     ),
 ]
 
@@ -44,6 +57,7 @@ def diagnose(
         list[str] | None,
         typer.Option(metavar="CAUSE", help="Exit with code 1 if this cause is found."),
     ] = None,
+    trials_file: TrialsFile = None,
     corpus: Annotated[
         str | None,
         typer.Option(metavar="CORPUS", help="For a loss log: the text of its run."),
@@ -72,7 +86,7 @@ def diagnose(
         from descend.report.text.diagnosis import format_diagnosis
 
         _reject_log_options(corpus=corpus, vocab_size=vocab_size)
-        diagnosis = _diagnose(run, budget, proof=not no_trials)
+        diagnosis = _diagnose(run, budget, not no_trials, trials_file)
         _print_result(diagnosis, format_diagnosis(diagnosis, verbose), as_json)
         diagnosed_names = {diagnosis.verdict}
         if diagnosis.verdict != "unknown":  # what may be is no failure
@@ -105,15 +119,34 @@ def _holds_our_results(folder: Path) -> bool:
     return any(is_run_folder(child) for child in folder.iterdir() if child.is_dir())
 
 
-def _diagnose(run: Path, budget: float, *, proof: bool) -> Diagnosis:
+def _diagnose(run: Path, budget: float, proof: bool, trials_file: Path | None) -> Diagnosis:
     from descend.api import diagnose as examine
 
+    on_trial = None if trials_file is None else _trial_writer(trials_file)
     try:
-        return examine(run, budget=budget, proof=proof, console=stderr_console())
+        return examine(run, budget=budget, proof=proof, on_trial=on_trial, console=stderr_console())
     except KeyboardInterrupt:
         if proof:
             print_status("Finished trials are cached. Run the same command again to continue.")
         raise
+
+
+def _trial_writer(file: Path) -> Callable[[TrialReport], None]:
+    """Empty `file`, and return what writes a trial to it."""
+    import msgspec
+
+    from descend.runs.atomic_write import disk_error
+
+    def write(mode: str, content: bytes) -> None:
+        try:
+            with file.open(mode) as trials:
+                trials.write(content)
+        except OSError as problem:
+            raise disk_error(file, problem) from None
+
+    file.unlink(missing_ok=True)  # a link that stands there would be followed
+    write("xb", b"")
+    return lambda report: write("ab", msgspec.json.encode(report) + b"\n")
 
 
 def _print_result(result: object, text: str, as_json: bool) -> None:

@@ -76,6 +76,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "descend search my/texts --minutes 30",
         "descend search my/texts --space learning_rate=0.0003..0.01",
     ),
+    "learn": ("descend learn", "descend learn rate --text my/texts --prediction 2"),
     "explain": ("descend explain learning_rate", "descend explain overfitting --run latest"),
     "config": ("descend config show --preset guide", "descend config presets"),
     "config show": (

@@ -28,6 +28,7 @@ SCHEMA_VERSIONS = {
     "forecast": 1,
     "generate": 1,
     "improve": 1,
+    "learn": 1,
     "list": 1,
     "plan": 1,
     "report": 1,

@@ -30,6 +30,7 @@ from descend.cli.generate import generate
 from descend.cli.help_format import HelpCommand, HelpGroup
 from descend.cli.improve import improve
 from descend.cli.json_error import print_error, translate_usage
+from descend.cli.learn import learn
 from descend.cli.list import list_all
 from descend.cli.plan import plan
 from descend.cli.report import report
@@ -112,6 +113,7 @@ _add("check", "Diagnose", check)
 _add("compare", "Experiment", with_config_flags(compare, _LEFT_OUT))
 _add("attribute", "Experiment", attribute)
 _add("search", "Experiment", with_config_flags(search, _LEFT_OUT))
+_add("learn", "Learn", learn)
 _add("explain", "Learn", explain)
 app.add_typer(config_app, name="config", rich_help_panel="Learn")
 _add("env", "Learn", env)

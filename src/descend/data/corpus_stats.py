@@ -28,6 +28,9 @@ RARE_TOKEN_COUNT = 20
 
 FREQUENT = 20
 
+EXCERPT_TOKENS = 150
+"""Tokens of the beginning: about a paragraph."""
+
 
 @dataclass(frozen=True)
 class TokenFrequency:
@@ -65,6 +68,8 @@ class CorpusStats:
     ngram_baselines: NgramBaselines
     boilerplate: Boilerplate | None = None
     """Passages that recur across documents; None where there are too few documents to tell."""
+    excerpt_tokens: tuple[str, ...] = ()
+    """The first tokens of the training text, one by one as text."""
 
 
 def compute_corpus_stats(store: TokenStore) -> CorpusStats:
@@ -99,6 +104,7 @@ def compute_corpus_stats(store: TokenStore) -> CorpusStats:
         validation_tokens=info.validation_tokens,
         ngram_baselines=info.ngram_baselines,
         boilerplate=find_boilerplate(lambda: _sampled_texts(text)),
+        excerpt_tokens=_first_tokens(store),
     )
 
 
@@ -112,6 +118,12 @@ def _sampled_texts(text: PreparedCorpus) -> Iterator[str]:
         if documents.nbytes > MAX_CHARS:
             end = min(end, start + length)
         yield documents.bytes(start, end).decode("utf-8", "ignore")
+
+
+def _first_tokens(store: TokenStore) -> tuple[str, ...]:
+    """The beginning of the training text; the ends of documents are left out."""
+    ids = [int(i) for i in store.train[: 2 * EXCERPT_TOKENS] if i != store.tokenizer.eos_token_id]
+    return tuple(store.tokenizer.decode([i]) for i in ids[:EXCERPT_TOKENS])
 
 
 def _display_token(store: TokenStore, index: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import TreatmentChange
@@ -39,6 +40,14 @@ NEARLY_FULL = 0.7
 OF_THE_CURVE = ""
 """Stands for the cause of a trial that is no treatment: the control at another length, a point
 of the curve by length that gains of trials shorter than the run are carried along."""
+
+
+@runtime_checkable
+class TrialCallback(ProgressCallback, Protocol):
+    """A progress callback that is called with each treatment whose trial ended, too."""
+
+    def on_trial(self, series: TrialSeries, treatment: Treatment, /) -> None:
+        """Take note that a trial of `treatment` and its control are in `series`."""
 
 
 @dataclass
@@ -179,6 +188,8 @@ def _report_result(series: TrialSeries, treatment: Treatment | None, seed: int) 
     if float(difference) == 0:
         change = "unchanged"
     series.progress(f"  {treatment.change.label}{of_seed}: validation loss {change}", 1.0)
+    if isinstance(series.progress, TrialCallback):
+        series.progress.on_trial(series, treatment)
 
 
 def _charge(series: TrialSeries, specs: Mapping[TreatmentSeed, TrialSpec]) -> None:

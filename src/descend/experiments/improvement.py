@@ -35,6 +35,8 @@ class TrainedModel(msgspec.Struct, frozen=True, kw_only=True):
     """Bits per byte of pieces of the validation set, the same for every model."""
     settings: dict[str, Any] = {}
     """Those that decide the result, as they were resolved."""
+    elapsed_seconds: float = 0.0
+    """From the beginning of the improvement to the evaluation of this model."""
 
 
 class TreatmentTrial(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +83,16 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True):
     measured_by: Literal["scaling law", "text fractions"] = "scaling law"
 
 
+class ExpectedResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What one planned training is expected to reach by a moment, by the scaling law."""
+
+    seconds: float
+    """From the beginning of the improvement."""
+    bits_per_byte: float
+    interval: tuple[float, float]
+    """80 %."""
+
+
 class TextNotes(msgspec.Struct, frozen=True, kw_only=True):
     """What was found in the text, and what was done about it."""
 
@@ -112,9 +124,14 @@ class Improvement(msgspec.Struct, frozen=True, kw_only=True):
     text_fractions: list[FractionPoint] = []
     """Loss against fractions of the text, by trials."""
     expectations: list[Expectation] = []
+    forecast: list[ExpectedResult] = []
+    """Made before the first training of the latest call."""
+    trainings: dict[str, float] = {}
+    """Seconds from the beginning to the start of each training, by its run folder."""
     stopped: str | None = None
     """Why it ended; None: it was interrupted, and the same command goes on."""
     seconds: float = 0.0
+    """Of all calls together, up to the latest result."""
 
     @property
     def best(self) -> TrainedModel | None:

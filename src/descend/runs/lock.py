@@ -19,7 +19,7 @@ from descend.runs.atomic_write import (
     make_folder,
     recover_partial_writes,
 )
-from descend.runs.run_files import CHECKPOINTS, OWN_FILES
+from descend.runs.run_files import CHECKPOINTS, OWN_FILES, SNAPSHOTS
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,14 @@ def lock_run_folder(folder: Path) -> Iterator[LockedRunFolder]:
     first.
 
     The lock is the operating system's: it goes with the process, however that ends. A new
-    folder is private, and synced into its parent. A link as checkpoints/ or .lock is refused.
+    folder is private, and synced into its parent. A link as checkpoints/, snapshots/
+    or .lock is refused.
     """
     lock = FileLock(folder / ".lock")
     try:
         make_folder(folder, PRIVATE)
-        check_real_folder(folder / CHECKPOINTS)
+        for name in (CHECKPOINTS, SNAPSHOTS):
+            check_real_folder(folder / name)
         _check_lock(folder / ".lock")
         lock.acquire(timeout=0)
     except Timeout:
@@ -72,6 +74,7 @@ def lock_run_folder(folder: Path) -> Iterator[LockedRunFolder]:
         raise disk_error(folder, problem) from None
     try:
         recover_partial_writes(folder / CHECKPOINTS)
+        recover_partial_writes(folder / SNAPSHOTS)
         recover_partial_writes(
             folder, OWN_FILES
         )  # records beside the model may be written without the lock

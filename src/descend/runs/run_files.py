@@ -6,8 +6,10 @@ run.json                  the requested configuration, what followed from it, wh
 events.jsonl              what happened, append-only
 summary.json              the result so far, rewritten once an epoch
 checkpoints/step_<n>/     all that a resume needs
+snapshots/step_<n>/       weights of earlier steps, to look at (`saved_weights`)
 diagnosis.json            why it does not learn better, if it was requested
 report.html               the report, once that was written
+annotation.json           tags and a note that a person wrote
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from descend.artifacts import RUN_FILE
 from descend.data.cache_dir import remember_run
 from descend.errors import RunFolderError
 from descend.guard import decode_json, read_regular
+from descend.runs.annotation import ANNOTATION
 from descend.runs.atomic_write import (
     MANIFEST_FILE,
     check_real_folder,
@@ -58,6 +61,9 @@ MODEL_FILES = {
 
 
 CHECKPOINTS = "checkpoints"
+
+
+SNAPSHOTS = "snapshots"
 
 
 OWN_FILES = frozenset({
@@ -277,7 +283,9 @@ def damaged_checkpoint_files(folder: Path, after: Path | None) -> list[Path]:
 
 def run_stamp(folder: Path) -> tuple[tuple[int, int] | None, ...]:
     """Return time and size of the records of a run: equal where none was written since."""
-    return tuple(_file_stamp(folder / name) for name in (RUN_FILE, _SUMMARY, _DIAGNOSIS, EVENTS))
+    return tuple(
+        _file_stamp(folder / name) for name in (RUN_FILE, _SUMMARY, _DIAGNOSIS, EVENTS, ANNOTATION)
+    )
 
 
 def _file_stamp(path: Path) -> tuple[int, int] | None:

@@ -43,6 +43,7 @@ from descend.runs.run_files import (
     write_info,
     write_summary,
 )
+from descend.runs.saved_weights import remove_snapshots_after
 from descend.runs.suggestions import lacks_model, retrain_command
 from descend.training.checkpoint import save_checkpoint
 from descend.training.explosion import name_probable_cause
@@ -57,6 +58,7 @@ from descend.training.stop_signals import TrainingInterrupted, defer_stop_signal
 from descend.training.text_samples import generate_sample, validation_prompts
 from descend.training.train_state import last_step, load_weights
 from descend.training.training_run import TrainingRun
+from descend.training.weight_snapshots import keep_snapshot
 
 MAX_CHECKPOINT_FRACTION = 0.02
 """Most that saving may cost, as a fraction of training time: the next save waits until then."""
@@ -174,11 +176,15 @@ def _records(run: TrainingRun, locked_folder: LockedRunFolder) -> Iterator[Event
     overfitting = run.overfitting_before
     saved = state.step > 0  # a resumed run stands where its checkpoint does
     yield TrainingStarted(state.step, current_time())
+    if state.step == 0:
+        keep_snapshot(locked_folder, 0, state.model)
     with defer_stop_signals() as stop_request, translate_memory_errors(run.plan.config, run.shape):
         for records in train(state, run.plan):
             yield from records
             record = records[-1]
+            keep_snapshot(locked_folder, state.step, state.model)
             if isinstance(record, Rollback):
+                remove_snapshots_after(folder, record.step)
                 rollbacks.append(record)
                 epochs = [e for e in epochs if e.step <= record.step]
             if isinstance(record, Epoch):

@@ -8,7 +8,10 @@ import msgspec
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from descend.diagnosis.recommended_config import load_diagnosis
+from descend.runs.atomic_write import write_file_atomic
 from descend.runs.recorded_run import RecordedRun
+from descend.runs.run_files import has_diagnosis
 from descend.web.studio.http_errors import NotNowError
 from descend.web.studio.jobs import Job
 from descend.web.studio.requests import RestoreRequest
@@ -25,7 +28,7 @@ def after_run_routes(services: Services) -> APIRouter:
     @router.delete("/runs/{name}")
     def delete(name: str) -> dict[str, Any]:
         """Move a run to the trash; `POST /trash/restore` takes it back."""
-        if views.state(name) in BUSY:
+        if views.state(name) in BUSY or _has_begun(name):
             raise NotNowError(name, "a run that is busy", "one that does nothing", "stop it first")
         if not workspace.run_path(name).exists() and jobs.forget(name) is not None:
             return {"id": None, "run": name}
@@ -44,6 +47,18 @@ def after_run_routes(services: Services) -> APIRouter:
         """Take a deleted run back."""
         return {"run": restore_run(workspace, body.id)}
 
+    def _has_begun(name: str) -> bool:
+        """Whether a diagnosis or an improvement of the run is at work."""
+        return any(job.run == name and job.began_at is not None for job in jobs.active())
+
+    return router
+
+
+def diagnosis_routes(services: Services) -> APIRouter:
+    """The routes that find out what is wrong and try its fix, over the parts of `services`."""
+    router = APIRouter(tags=["diagnosis"])
+    workspace, jobs, views = services.workspace, services.jobs, services.views
+
     @router.get("/runs/{name}/diagnosis")
     def diagnosis(name: str) -> Response:
         """Show why the run does not learn better, if it was requested."""
@@ -57,21 +72,38 @@ def after_run_routes(services: Services) -> APIRouter:
         folder = workspace.run_folder(name)
         if views.state(name) in BUSY:
             raise NotNowError(name, "a run that trains", "one that does not", "stop it first")
-        jobs.add(Job(run=name, kind="diagnose", arguments=["diagnose", str(folder)]))
+        trials = jobs.trials_file(name)
+        arguments = ["diagnose", str(folder), "--trials-file", str(trials)]
+        jobs.add(Job(run=name, kind="diagnose", arguments=arguments))
         return {"run": name}
+
+    @router.get("/runs/{name}/health")
+    def run_health(name: str) -> Response:
+        """Show what is wrong with a run, how sure that is, and what would fix it.
+
+        Before a diagnosis the curve alone is read, which costs the training nothing.
+        """
+        return as_json(services.health.health(name))
 
     @router.post("/runs/{name}/fix", status_code=201)
     def apply_fix(name: str) -> dict[str, Any]:
-        """Start a new run with what the diagnosis of this one recommends."""
-        from descend.web.studio.diagnosis_view import diagnosis_fields
+        """Start a new run with what the diagnosis or the curve of this one recommends.
 
+        It is trained beside this one, or waits in the queue where one run trains at a time.
+        """
         folder = workspace.run_folder(name)
-        diagnosis_fields(folder)  # 422 where there is none
         text = str(RecordedRun(folder).metadata.corpus["corpus"])
         new = workspace.new_run_name(text, {job.run for job in jobs.all()})
-        arguments = ["train", "--from-run", str(folder), "--apply-fix", "--save-dir",
-                     str(workspace.run_path(new))]  # fmt: skip
-        jobs.add(Job(run=new, kind="train", arguments=arguments, text=text))
+        target = str(workspace.run_path(new))
+        if has_diagnosis(folder):
+            load_diagnosis(folder)  # 422 where it is damaged
+            arguments = ["train", "--from-run", str(folder), "--apply-fix", "--save-dir", target]
+        else:
+            config, _ = services.health.fixed_config(name)
+            file = jobs.config_file(new)
+            write_file_atomic(file, msgspec.json.encode(config | {"save_dir": target}))
+            arguments = ["train", "--config", str(file)]
+        jobs.add(Job(run=new, kind="train", arguments=arguments, text=text, origin=name))
         return {"run": new, "state": views.state(new)}
 
     return router

@@ -14,8 +14,13 @@ from starlette.exceptions import HTTPException
 from descend.errors import DescendError
 from descend.version import __version__
 from descend.web.gate import Gate, GateRules
-from descend.web.studio.after_run_routes import after_run_routes
+from descend.web.studio.after_run_routes import after_run_routes, diagnosis_routes
+from descend.web.studio.family_routes import family_routes
+from descend.web.studio.forecast_routes import forecast_routes
 from descend.web.studio.http_errors import error_fields, http_status
+from descend.web.studio.improvement_routes import improvement_routes
+from descend.web.studio.inspect_routes import inspect_routes
+from descend.web.studio.lesson_routes import lesson_routes
 from descend.web.studio.pages import page_routes
 from descend.web.studio.run_routes import control_routes, run_routes
 from descend.web.studio.services import Services
@@ -58,8 +63,14 @@ def make_app(services: Services, cookie: str) -> FastAPI:
     app.include_router(run_routes(services), prefix=API)
     app.include_router(control_routes(services), prefix=API)
     app.include_router(after_run_routes(services), prefix=API)
+    app.include_router(diagnosis_routes(services), prefix=API)
+    app.include_router(family_routes(services), prefix=API)
+    app.include_router(forecast_routes(services), prefix=API)
+    app.include_router(improvement_routes(services), prefix=API)
+    app.include_router(lesson_routes(services), prefix=API)
     app.include_router(text_routes(services), prefix=API)
     app.include_router(talk_routes(services), prefix=API)
+    app.include_router(inspect_routes(services), prefix=API)
     app.add_exception_handler(DescendError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_error)

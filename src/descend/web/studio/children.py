@@ -31,18 +31,23 @@ class Children:
         self._workspace = workspace
         self._free = asyncio.Semaphore(MAX_CHILDREN)
         self._answers: dict[tuple[str, ...], asyncio.Task[dict[str, Any]]] = {}
+        self._stamps: dict[tuple[str, ...], object] = {}
 
-    async def ask(self, *arguments: str) -> dict[str, Any]:
-        """The object that `descend ARGUMENTS --json` prints; `ChildError` with its sentence."""
+    async def ask(self, *arguments: str, stamp: object = None) -> dict[str, Any]:
+        """The object that `descend ARGUMENTS --json` prints; `ChildError` with its sentence.
+
+        An earlier answer to the same question holds while `stamp` is the same.
+        """
         task = self._answers.get(arguments)
-        if task is None or (task.done() and (task.cancelled() or task.exception())):
+        is_old = task is not None and task.done() and self._stamps.get(arguments) != stamp
+        if task is None or is_old or (task.done() and (task.cancelled() or task.exception())):
             waiting = sum(not t.done() for t in self._answers.values())
             if waiting >= MAX_WAITING:
                 raise TooManyRequestsError(
                     "requests", f"{waiting} at once", "fewer", "wait a little and try again"
                 )
             task = asyncio.create_task(self._run(arguments))
-            self._answers[arguments] = task
+            self._answers[arguments], self._stamps[arguments] = task, stamp
         return await asyncio.shield(task)
 
     def forget(self) -> None:

@@ -10,8 +10,13 @@ import msgspec
 from descend.diagnosis.metric_text import format_metric_range, metric_label
 from descend.diagnosis.recommended_config import load_diagnosis, merge_recommendations
 from descend.diagnosis.result import Evidence, Finding, OtherCause, PairedTrial
+from descend.diagnosis.trial_reports import TrialReport
+from descend.guard import decode_json, read_regular
 from descend.report.text.diagnosis import describe_change, group_other_causes, headline
 from descend.units import humanize_name
+
+MAX_TRIAL_BYTES = 2**20
+"""Of the file of trials: a thousand of them."""
 
 
 def diagnosis_fields(folder: Path) -> dict[str, Any]:
@@ -45,9 +50,27 @@ def diagnosis_fields(folder: Path) -> dict[str, Any]:
             for title, others in group_other_causes(diagnosis)
         ],
         "recommended_config": merge_recommendations(diagnosis),
+        "measurements": [
+            _evidence(e) for e in diagnosis.measurements if e.healthy_range != (None, None)
+        ],
         "warnings": diagnosis.warnings,
         "seconds": diagnosis.cost.seconds,
     }  # fmt: skip
+
+
+def trial_fields(file: Path) -> list[dict[str, Any]]:
+    """The trials that the diagnosis wrote into `file` so far, the largest effect first."""
+    reports: dict[tuple[str, str], TrialReport] = {}
+    try:
+        lines = read_regular(file, MAX_TRIAL_BYTES).splitlines(keepends=True)
+    except OSError:
+        lines = []
+    for line in lines:
+        if line.endswith(b"\n"):  # the last one may be on its way
+            report = decode_json(line, TrialReport)
+            reports[report.cause, report.trial.change] = report
+    trials = [_trial(report.cause, report.trial) for report in reports.values()]
+    return sorted(trials, key=lambda trial: -trial["effect"])
 
 
 def _evidence(evidence: Evidence) -> dict[str, Any]:
@@ -62,5 +85,5 @@ def _trial(cause: str, trial: PairedTrial) -> dict[str, Any]:
     return {
         "cause": cause, "title": humanize_name(cause), "change": describe_change(trial),
         "effect": trial.loss_reduction, "ci95": trial.ci95,
-        "is_significant": bool(trial.is_significant),
+        "is_significant": bool(trial.is_significant), "seeds": trial.seeds,
     }  # fmt: skip

@@ -53,6 +53,7 @@ class RunFeed:
     def _clear(self) -> None:
         self.points: list[Point] = []
         self.seconds: list[float] = []
+        self.learning_rates: list[float] = []
         self.epochs: list[Epoch] = []
         self.samples: list[Sample] = []
         self.messages: list[tuple[int, str]] = []
@@ -84,6 +85,7 @@ class RunFeed:
             mean = smooth(before, event.loss, len(self.points))
             self.points.append((event.step, event.loss, mean, event.accuracy))
             self.seconds.append(event.seconds)
+            self.learning_rates.append(event.learning_rate)
         elif isinstance(event, Epoch):
             self.epochs.append(event)
         elif isinstance(event, Sample):
@@ -105,7 +107,7 @@ class RunFeed:
         if not self.points or self.points[-1][0] <= step:
             return
         count = sum(point[0] <= step for point in self.points)
-        del self.points[count:], self.seconds[count:]
+        del self.points[count:], self.seconds[count:], self.learning_rates[count:]
         self.epochs = [e for e in self.epochs if e.step <= step]
         self.samples = [s for s in self.samples if s.step <= step]
         self.generation += 1
@@ -154,6 +156,23 @@ class RunFeed:
         cursor.steps, cursor.epochs = len(self.points), len(self.epochs)
         cursor.samples, cursor.messages = len(self.samples), len(self.messages)
         return news
+
+
+class FeedCache:
+    """Feeds of run folders, the latest `max_feeds` of them: each is read on where it stopped."""
+
+    def __init__(self, max_feeds: int) -> None:
+        self._max_feeds = max_feeds
+        self._feeds: dict[Path, RunFeed] = {}
+
+    def feed(self, folder: Path) -> RunFeed:
+        """The events of the run in `folder` so far; none where no run is."""
+        if folder not in self._feeds:
+            while len(self._feeds) >= self._max_feeds:
+                del self._feeds[next(iter(self._feeds))]
+            self._feeds[folder] = RunFeed(folder)
+        self._feeds[folder].poll()
+        return self._feeds[folder]
 
 
 def epoch_fields(epoch: Epoch) -> dict[str, Any]:

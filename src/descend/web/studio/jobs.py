@@ -1,4 +1,4 @@
-"""What runs in a process of its own: training, diagnosis, improvement. One at a time, in a queue.
+"""What runs in a process of its own: training, diagnosis, improvement, lessons, in a queue.
 
 A job is a signed file in .studio/jobs/. A server that starts anew reads them, and finds by process
 number and time of birth which still run.
@@ -6,6 +6,7 @@ number and time of birth which still run.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 import time
@@ -27,7 +28,13 @@ from descend.web.studio.processes import (
 from descend.web.studio.signing import load_key, open_signed, sign
 from descend.web.studio.workspace import Workspace
 
-Kind = Literal["train", "resume", "diagnose", "improve"]
+Kind = Literal["train", "resume", "diagnose", "improve", "lesson"]
+
+TRAINING: tuple[Kind, ...] = ("train", "resume", "lesson")
+"""Kinds that may run beside each other on a large machine. The others time what they try."""
+
+MIN_CORES_FOR_TWO = 8
+"""Cores from which two runs train at a time: each then has as many as a small machine."""
 
 JOB_SUFFIX = ".job"
 MAX_QUEUED = 50
@@ -51,6 +58,8 @@ class Job(msgspec.Struct, kw_only=True):
     ended_at: float | None = None
     exit_code: int | None = None
     """None too where another server's process ended."""
+    origin: str | None = None
+    """The run that this one began from: its model, or its settings with a fix."""
     pid: int | None = None
     birth: str | None = None
 
@@ -58,8 +67,10 @@ class Job(msgspec.Struct, kw_only=True):
 class Jobs:
     """The jobs of a workspace; `on_change` is called after each change."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, max_running: int | None = None) -> None:
         self._workspace = workspace
+        enough = (os.cpu_count() or 1) >= MIN_CORES_FOR_TWO
+        self.max_running = (2 if enough else 1) if max_running is None else max_running
         self._lock = threading.RLock()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._key = load_key()
@@ -104,12 +115,19 @@ class Jobs:
         """Note which processes ended, and start the next of the queue."""
         with self._lock:
             changed = [self._note_end(job) for job in self._jobs.values() if self._is_begun(job)]
-            waiting = self.queue
-            if waiting and not any(self._is_begun(job) for job in self._jobs.values()):
+            while (waiting := self.queue) and self._has_room(waiting[0]):
                 self._start(waiting[0])
                 changed.append(True)
         if any(changed):
             self.on_change()
+
+    def _has_room(self, job: Job) -> bool:
+        """Whether `job` can begin now."""
+        running = [other for other in self._jobs.values() if self._is_begun(other)]
+        if not running:
+            return True
+        is_training = all(other.kind in TRAINING for other in [job, *running])
+        return is_training and len(running) < self.max_running
 
     @staticmethod
     def _is_begun(job: Job) -> bool:
@@ -150,6 +168,10 @@ class Jobs:
     def config_file(self, run: str) -> Path:
         """Where the settings of the job of `run` stand."""
         return self._workspace.jobs / f"{run}.config.json"
+
+    def trials_file(self, run: str) -> Path:
+        """Where the trials of the diagnosis of `run` stand."""
+        return self._workspace.jobs / f"{run}.trials.jsonl"
 
     def log(self, run: str) -> list[str]:
         """The last lines that the job of `run` printed, control characters made visible."""

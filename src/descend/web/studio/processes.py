@@ -21,7 +21,8 @@ def start_detached(arguments: list[str], folder: Path, log: Path) -> subprocess.
     if os.name == "nt":
         flags = ("DETACHED_PROCESS", "CREATE_NEW_PROCESS_GROUP")
         options = {"creationflags": sum(getattr(subprocess, flag, 0) for flag in flags)}
-    with log.open("wb") as output:
+    log.unlink(missing_ok=True)  # a link that stands there would be followed
+    with log.open("xb") as output:
         child: subprocess.Popen[bytes] = subprocess.Popen(
             [*COMMAND, *arguments], cwd=folder, stdin=subprocess.DEVNULL, stdout=output,
             stderr=subprocess.STDOUT, env=child_environment(), **options,

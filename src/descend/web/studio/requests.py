@@ -53,3 +53,17 @@ class RestoreRequest(Body):
     """A run to be taken back from the trash."""
 
     id: str = Field(max_length=40)
+
+
+class ImproveRequest(Body):
+    """An improvement, for so many minutes."""
+
+    minutes: float = Field(gt=0, le=MAX_MINUTES)
+
+
+class LessonRequest(Body):
+    """An experiment of a lesson, and what is expected of it."""
+
+    text: str = Field("stories", max_length=100)
+    prediction: int = Field(ge=0, le=20)
+    """Position of a choice, from 0."""

@@ -14,6 +14,7 @@ from descend.errors import RunFolderError
 from descend.model.cost import parameter_count
 from descend.report.text.live_sentence import describe_learning, describe_trend
 from descend.report.text.run_summary import what_it_means
+from descend.runs.annotation import read_annotation
 from descend.runs.event_tail import last_start_or_stop
 from descend.runs.events import TrainingStopped
 from descend.runs.lock import is_run_locked
@@ -63,6 +64,9 @@ class RunRow(msgspec.Struct, kw_only=True):
     accuracy: float | None = None
     seconds: float | None = None
     parent: str | None = None
+    """The run whose model this one trained further, or whose settings it began from."""
+    tags: list[str] = []
+    note: str = ""
     can_talk: bool = False
     has_diagnosis: bool = False
 
@@ -100,7 +104,7 @@ class RunViews:
         rows += [
             RunRow(
                 name=job.run, state=self._job_state(job), text=job.text,
-                started_at=_iso(job.began_at or job.queued_at),
+                started_at=_iso(job.began_at or job.queued_at), parent=job.origin,
             )
             for job in self._jobs.all()
             if job.run not in known and job.kind in TRAINS
@@ -119,6 +123,7 @@ class RunViews:
         row = known[1]
         if row.state != "unreadable" and not is_old:
             row.state = self.state(name)
+        row.parent = row.parent or (job.origin if job else None)
         self._rows[name] = known
         return row
 
@@ -173,7 +178,7 @@ class RunViews:
             "execution": metadata.execution,
             "corpus": metadata.corpus,
             "baselines": metadata.corpus.get("ngram_baselines"),
-            "parent": Path(metadata.parent).name if metadata.parent else None,
+            "parent": Path(metadata.parent).name if metadata.parent else job and job.origin,
             "parameters": parameter_count(run.shape),
             "total_steps": total,
             "progress": self._progress(name, feed, state, metadata, total),
@@ -181,6 +186,7 @@ class RunViews:
             "sentence": self._sentence(name, state, feed, metadata, summary),
             "can_talk": not lacks_model(folder),
             "has_diagnosis": has_diagnosis(folder),
+            "annotation": read_annotation(folder),
         }
 
     def _progress(
@@ -245,10 +251,13 @@ def _read_row(folder: Path) -> RunRow:
     try:
         info = read_info(folder)
         summary = read_summary(folder) if has_summary(folder) else None
+        annotation = read_annotation(folder)
         row = RunRow(
             name=folder.name, state="stopped", text=Path(str(info.corpus["corpus"])).name,
-            started_at=info.saved_at, parent=Path(info.parent).name if info.parent else None,
+            started_at=info.saved_at,
+            parent=Path(info.parent).name if info.parent else annotation.origin,
             can_talk=not lacks_model(folder), has_diagnosis=has_diagnosis(folder),
+            tags=annotation.tags, note=annotation.note,
         )  # fmt: skip
     except (RunFolderError, KeyError, TypeError, ValueError):
         return RunRow(name=folder.name, state="unreadable")

@@ -85,13 +85,17 @@ class Talk:
     async def _lines(self, tokens: Iterator[StreamedToken]) -> AsyncIterator[bytes]:
         self._waiting += 1
         try:
-            async with self._busy:
-                while batch := await asyncio.to_thread(_take, tokens):
-                    yield msgspec.json.encode({"tokens": batch}) + b"\n"
+            while batch := await self._next(tokens):
+                yield msgspec.json.encode({"tokens": batch}) + b"\n"
         except DescendError as problem:
             yield msgspec.json.encode(error_fields(problem)) + b"\n"
         finally:
             self._waiting -= 1
+
+    async def _next(self, tokens: Iterator[StreamedToken]) -> list[StreamedToken]:
+        """The next tokens of an answer: one computes at a time, and they take turns."""
+        async with self._busy:
+            return await asyncio.to_thread(_take, tokens)
 
 
 def _tokens(

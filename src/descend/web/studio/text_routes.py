@@ -12,7 +12,7 @@ from descend.web.studio.planning import plan
 from descend.web.studio.requests import GenerateRequest, PlanRequest
 from descend.web.studio.services import Services
 from descend.web.studio.settings import setting_fields
-from descend.web.studio.texts import list_texts, save_text
+from descend.web.studio.texts import list_texts, save_text, save_text_file
 
 SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "no_repeat_ngram_size",
             "greedy")  # fmt: skip
@@ -28,7 +28,10 @@ def text_routes(services: Services) -> APIRouter:
         """Show the folder, the version, and what runs or waits."""
         jobs = [{"run": j.run, "kind": j.kind, "waits": j.began_at is None, "text": j.text}
                 for j in services.jobs.active()]  # fmt: skip
-        return {"folder": workspace.root.name, "version": __version__, "jobs": jobs}
+        return {
+            "folder": workspace.root.name, "version": __version__, "jobs": jobs,
+            "runs_at_a_time": services.jobs.max_running,
+        }  # fmt: skip
 
     @router.get("/texts")
     def texts() -> dict[str, Any]:
@@ -41,6 +44,13 @@ def text_routes(services: Services) -> APIRouter:
         size = await save_text(workspace, name, request.stream())
         children.forget()
         return {"name": name, "bytes": size}
+
+    @router.put("/texts/{name}/files/{file}", status_code=201)
+    async def upload_file(name: str, file: str, request: Request) -> dict[str, Any]:
+        """Store the body as a file of the text `name`, which is a folder."""
+        size = await save_text_file(workspace, name, file, request.stream())
+        children.forget()
+        return {"name": name, "file": file, "bytes": size}
 
     @router.get("/texts/{name}/statistics")
     async def statistics(name: str) -> dict[str, Any]:

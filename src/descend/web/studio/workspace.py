@@ -2,6 +2,7 @@
 
 models/          runs, as the command line makes them
 texts/           files that were dropped into the page
+improvements/    what was tried to make a run better
 .studio/         what the studio itself keeps: jobs, logs, the queue, the trash
 """
 
@@ -38,6 +39,7 @@ class Workspace:
         holds_runs = any(self.root.glob(f"*/{RUN_FILE}"))
         self.runs = self.root if holds_runs else self.root / MODELS
         self.texts = self.root / "texts"
+        self.improvements = self.root / "improvements"
         self.hidden = self.root / ".studio"
 
     def make(self) -> None:
@@ -69,16 +71,29 @@ class Workspace:
             raise _no_such("run", name)
         return folder
 
-    def text_file(self, name: str) -> Path:
-        """The file of the text `name`, which exists and is no link."""
-        file = self.texts / check_name(name, "text")
-        if self.texts.is_symlink() or file.is_symlink() or not file.is_file():
+    def improvement_path(self, name: str) -> Path:
+        """Where the improvement of the run `name` is, or will be; no link stands there."""
+        folder = self.improvements / check_name(name, "run")
+        if self.improvements.is_symlink() or folder.is_symlink():
+            raise _no_such("improvement", name)
+        return folder
+
+    @property
+    def lessons(self) -> Path:
+        """Where experiments of lessons are, and the progress of the course."""
+        return self.hidden / "lessons"
+
+    def text_path(self, name: str) -> Path:
+        """The file or folder of the text `name`, which exists and is no link."""
+        place = self.texts / check_name(name, "text")
+        is_there = place.is_file() or place.is_dir()
+        if self.texts.is_symlink() or place.is_symlink() or not is_there:
             raise _no_such("text", name)
-        return file
+        return place
 
     def corpus(self, name: str) -> str:
         """What `corpus_dir` has to be for the text `name`: a built-in one, or a path."""
-        return name if name in BUILTIN_CORPORA else str(self.text_file(name))
+        return name if name in BUILTIN_CORPORA else str(self.text_path(name))
 
     def new_run_name(self, text: str, taken: set[str]) -> str:
         """A name for a run on `text` that none has yet, such as `stories-2`."""

@@ -48,6 +48,28 @@ export const get = (path) => request("GET", path);
 export const post = (path, body = {}) => request("POST", path, body);
 
 /**
+ * Ask again and again. A server that does not answer is asked on, so that what it does shows again
+ * once it is back.
+ * @param {string} path @param {number} milliseconds @param {(answer: any) => void} onAnswer
+ * @param {(problem: ApiError) => void} onProblem @returns {() => void} ends it
+ */
+export function poll(path, milliseconds, onAnswer, onProblem) {
+  let isCurrent = true;
+  let timer = 0;
+  const look = async () => {
+    try {
+      const answer = await get(path);
+      if (isCurrent) onAnswer(answer);
+    } catch (problem) {
+      if (isCurrent) onProblem(problem);
+    }
+    if (isCurrent) timer = setTimeout(look, milliseconds);
+  };
+  look();
+  return () => { isCurrent = false; clearTimeout(timer); };
+}
+
+/**
  * Follow a run. `handlers` has a function for each event: news, state, end, lost.
  * @param {string} name @param {Record<string, (data: any) => void>} handlers
  * @returns {() => void} closes it

@@ -1,12 +1,17 @@
 // One run: how it goes, its curve, the text that it writes.
 
-import { html, useEffect, useRef, useState } from "/static/vendor/preact.min.js";
+import { html, useEffect, useState } from "/static/vendor/preact.min.js";
 import { follow, get, post, quoted, request } from "./api.js";
-import { base, Chart, color } from "./chart.js";
+import { Annotation } from "./annotation.js";
+import { base, Chart, color, scale } from "./chart.js";
 import { duration, fixed, moment, percent, short, whole } from "./format.js";
+import { Health } from "./health.js";
 import { Figures, say, sayError, State } from "./ui.js";
 
 const MAX_POINTS = 4000;
+const MAX_AVERAGES = 400;
+const FORECASTS = 10;
+const FORECAST_FROM = 50;
 const BUSY = ["waiting", "starting", "running"];
 
 /** @param {{name: string}} props */
@@ -56,7 +61,9 @@ export function Live({ name }) {
         ${(state === "running" || state === "starting" || state === "waiting") && html`<button onClick=${() => act("stop", "It saves and stops.")}>${state === "waiting" ? "Cancel" : "Stop"}</button>`}
         ${state === "stopped" && html`<button class="main" onClick=${() => act("resume", "It goes on where it stopped.")}>Resume</button>`}
         ${details.can_talk && html`<a class="button main" href=${`#/talk/${quoted(name)}`}>Talk to it</a>`}
-        ${["finished", "stopped", "diverged"].includes(state) && html`<a class="button" href=${`#/diagnosis/${quoted(name)}`}>Why not better?</a>`}
+        ${(curve.points.length > 0 || details.can_talk) && html`<a class="button" href=${`#/inside/${quoted(name)}`}>Look inside</a>`}
+        ${state === "finished" && details.can_talk && html`<${TrainOn} name=${name}/>`}
+        ${["finished", "stopped", "diverged"].includes(state) && html`<a class="button" href=${`#/diagnosis/${quoted(name)}`}>Why not better? Improve it</a>`}
         ${!BUSY.includes(state) && html`<${Delete} name=${name}/>`}
       </div>
     </div>
@@ -67,6 +74,7 @@ export function Live({ name }) {
       ${curve.points.length > 0 && html`<${Facts} details=${details} curve=${curve}/>`}
       ${curve.messages.map((one, index) => html`<p class="note warn" key=${index}>${one.text}</p>`)}
     </section>
+    <${Health} name=${name} state=${state}/>
     <div class="cols two">
       <section class="card" aria-labelledby="curve-title"><h2 id="curve-title">Loss, step by step</h2>
         ${curve.points.length ? html`<${LossChart} curve=${curve} details=${details}/>` : html`<p class="soft">The curve begins with the first step.</p>`}
@@ -74,6 +82,7 @@ export function Live({ name }) {
       <section class="card" aria-labelledby="text-title"><h2 id="text-title">What it writes</h2>
         <${Samples} samples=${curve.samples} state=${state}/></section>
     </div>
+    ${details.annotation && html`<${Annotation} key=${name} name=${name} annotation=${details.annotation}/>`}
     <${More} details=${details}/>
   </div>`;
 }
@@ -118,28 +127,64 @@ function LossChart({ curve, details }) {
   const beat = details.baselines || {};
   const rules = [["random guess", beat.uniform], ["frequent tokens", beat.unigram], ["last token", beat.bigram]];
   const last = curve.points[curve.points.length - 1];
+  const ahead = useForecast(details, last[0]);
+  const band = ahead.length ? [{ step: last[0], loss: last[2], low: last[2], high: last[2] }, ...ahead] : [];
+  const end = band.length ? band[band.length - 1] : null;
   const option = () => {
     const chart = base("step", "");
     const soft = color("soft");
-    chart.xAxis.max = Math.max(last[0], 1);
+    chart.xAxis.max = Math.max(last[0], end ? end.step : 0, 1);
     chart.yAxis.min = 0;
     return {
       ...chart,
       color: [color("raw"), color("accent"), color("second")],
-      legend: { top: 0, right: 0, textStyle: { color: color("ink") }, itemHeight: 8, data: ["each step", "average", "unseen text"] },
+      legend: { top: 0, right: 0, textStyle: { color: color("ink"), fontSize: 12 * scale() }, itemHeight: 8, data: ["each step", "average", "unseen text", ...(end ? ["forecast"] : [])] },
       tooltip: { ...chart.tooltip, valueFormatter: (value) => Number(value).toFixed(3) },
       series: [
-        { name: "each step", type: "line", showSymbol: false, lineStyle: { width: 1, opacity: .7 }, data: curve.points.map((p) => [p[0], p[1]]),
+        { name: "each step", ...LINE, lineStyle: { width: 1, opacity: .7 }, data: curve.points.map((p) => [p[0], p[1]]),
           markLine: { silent: true, symbol: "none", lineStyle: { color: soft, type: "dashed", opacity: .7 }, label: { position: "insideEndTop", color: soft, formatter: "{b}" },
             data: rules.filter(([, value]) => value != null).map(([label, value]) => ({ name: label, yAxis: value })) } },
-        { name: "average", type: "line", showSymbol: false, lineStyle: { width: 2.5 }, data: curve.points.map((p) => [p[0], p[2]]) },
+        { name: "average", ...LINE, lineStyle: { width: 2.5 }, data: every(curve.points, MAX_AVERAGES).map((p) => [p[0], p[2]]) },
         { name: "unseen text", type: "line", symbol: "circle", symbolSize: 9, lineStyle: { width: 2 }, data: curve.epochs.map((e) => [e.step, e.validation_loss]) },
+        ...(end ? forecastSeries(band) : []),
       ],
     };
   };
-  const words = `Loss over ${last[0]} steps, from ${fixed(curve.points[0][1], 2)} to ${fixed(last[2], 2)}.`;
-  return html`<${Chart} option=${option} description=${words} stamp=${`${curve.points.length} ${last[0]} ${curve.epochs.length} ${beat.uniform}`}/>`;
+  const words = `Loss over ${last[0]} steps, from ${fixed(curve.points[0][1], 2)} to ${fixed(last[2], 2)}.${end ? ` It is expected to end between ${fixed(end.low, 2)} and ${fixed(end.high, 2)}.` : ""}`;
+  return html`<${Chart} option=${option} description=${words} stamp=${`${curve.points.length} ${last[0]} ${curve.epochs.length} ${beat.uniform} ${band.length} ${end && end.high}`}/>
+    ${end && html`<p class="soft small" data-forecast>The shaded band is the forecast: with 80 % certainty the loss on unseen text ends between <strong>${fixed(end.low, 2)}</strong> and <strong>${fixed(end.high, 2)}</strong>.</p>`}`;
 }
+
+/** What is the same for all long lines: the pointer restyles none of them. */
+const LINE = { type: "line", showSymbol: false, emphasis: { disabled: true } };
+
+/** About `count` of the points, the last among them: a smooth line needs no more. @param {any[]} points @param {number} count */
+function every(points, count) {
+  const stride = Math.max(1, Math.floor(points.length / count));
+  return points.filter((_, index) => (points.length - 1 - index) % stride === 0);
+}
+
+/** Ends of the epochs to come, of a run that trains or is stopped; asked again as it goes on. @param {any} details @param {number} step */
+function useForecast(details, step) {
+  const [points, setPoints] = useState([]);
+  const total = details.total_steps || 0;
+  const part = total ? Math.floor((FORECASTS * step) / total) : 0;
+  const isOn = step >= FORECAST_FROM && ["running", "stopped"].includes(details.state);
+  useEffect(() => {
+    let isCurrent = true;
+    if (!isOn) { setPoints([]); return undefined; }
+    get(`/runs/${quoted(details.name)}/forecast`).then((answer) => isCurrent && setPoints(answer.points), () => isCurrent && setPoints([]));
+    return () => { isCurrent = false; };
+  }, [details.name, isOn, part]);
+  return points.filter((point) => point.step > step);
+}
+
+/** The band between the low and the high end, and the line in its midst. @param {any[]} band */
+const forecastSeries = (band) => [
+  { name: "forecast low", type: "line", stack: "forecast", silent: true, symbol: "none", lineStyle: { opacity: 0 }, tooltip: { show: false }, data: band.map((p) => [p.step, p.low]) },
+  { name: "forecast width", type: "line", stack: "forecast", silent: true, symbol: "none", lineStyle: { opacity: 0 }, areaStyle: { color: color("second"), opacity: .18 }, tooltip: { show: false }, data: band.map((p) => [p.step, p.high - p.low]) },
+  { name: "forecast", type: "line", symbol: "none", lineStyle: { width: 2, type: "dashed", color: color("second") }, itemStyle: { color: color("second") }, data: band.map((p) => [p.step, p.loss]) },
+];
 
 /** @param {{samples: any[], state: string}} props */
 function Samples({ samples, state }) {
@@ -148,6 +193,12 @@ function Samples({ samples, state }) {
   return html`<ol class="samples plain" tabindex="0" aria-label="Texts that it wrote, the newest first">${newestFirst.map((one, index) => html`<li key=${samples.length - index}>
     <p class="soft small">after step ${whole(one.step)}</p>
     <p class="sample"><span class="prompt">${one.prompt}</span>${one.text}</p></li>`)}</ol>`;
+}
+
+/** A new run that begins with this one's model. @param {{name: string}} props */
+function TrainOn({ name }) {
+  const start = () => post(`/runs/${quoted(name)}/continue`).then(({ run }) => { location.hash = `#/run/${quoted(run)}`; }, sayError);
+  return html`<button onClick=${start}>Train it further</button>`;
 }
 
 /** @param {{name: string}} props */

@@ -3,14 +3,16 @@
 import { html, render, signal, useEffect } from "/static/vendor/preact.min.js";
 import { ApiError, get } from "./api.js";
 import { Diagnosis } from "./diagnosis.js";
+import { Inside } from "./inside.js";
+import { Learn } from "./learn.js";
 import { Live } from "./live.js";
 import { Runs } from "./runs.js";
 import { Start } from "./start.js";
 import { Talk } from "./talk.js";
 import { HandbookDialog, Toasts } from "./ui.js";
 
-const SCREENS = { start: Start, run: Live, runs: Runs, talk: Talk, diagnosis: Diagnosis };
-const TITLES = { start: "Start", run: "Run", runs: "Runs", talk: "Talk", diagnosis: "Diagnosis" };
+const SCREENS = { start: Start, run: Live, runs: Runs, talk: Talk, inside: Inside, diagnosis: Diagnosis, learn: Learn };
+const TITLES = { start: "Start", run: "Run", runs: "Runs", talk: "Talk", inside: "Look inside", diagnosis: "Diagnosis", learn: "Learn" };
 const LOOK_MILLISECONDS = 3000;
 
 /** Screen and what it is about: `#/run/stories-1`. */
@@ -21,6 +23,12 @@ const isLost = signal("");
 function readPlace() {
   const [, screen, name] = location.hash.split("/");
   return SCREENS[screen] ? { screen, name: name ? decodeURIComponent(name) : "" } : { screen: "start", name: "" };
+}
+
+/** Where a job can be watched. @param {any} job */
+function jobPlace({ kind, run }) {
+  if (kind === "lesson") return `#/learn/${run.replace("lesson+", "")}`;
+  return `#/${kind === "diagnose" || kind === "improve" ? "diagnosis" : "run"}/${encodeURIComponent(run)}`;
 }
 
 async function look() {
@@ -59,9 +67,11 @@ function App() {
         <a href="#/start" aria-current=${current("start")}>Start</a>
         <a href="#/runs" aria-current=${current("runs", "run", "diagnosis")}>Runs</a>
         <a href="#/talk" aria-current=${current("talk")}>Talk</a>
+        <a href="#/inside" aria-current=${current("inside")}>Inside</a>
+        <a href="#/learn" aria-current=${current("learn")}>Learn</a>
       </nav>
-      ${job && html`<a class="working" href=${`#/${job.kind === "diagnose" ? "diagnosis" : "run"}/${encodeURIComponent(job.run)}`}>
-        <span class="dot"></span><span class="name">${job.run}</span></a>`}
+      ${job && html`<a class="working" href=${jobPlace(job)}>
+        <span class="dot"></span><span class="name">${job.run.replace("lesson+", "lesson: ")}</span></a>`}
     </div></header>
     <main tabindex="-1">
       ${isLost.value && html`<p class="note bad" role="alert">${isLost.value}</p>`}

@@ -3,6 +3,8 @@
 import { html, useEffect, useState } from "/static/vendor/preact.min.js";
 import { get, post, quoted, request } from "./api.js";
 import { base, Chart, color, SERIES } from "./chart.js";
+import { Tags } from "./annotation.js";
+import { Family } from "./family.js";
 import { duration, fixed, moment, percent, short } from "./format.js";
 import { say, sayError, State } from "./ui.js";
 
@@ -29,7 +31,7 @@ export function Runs() {
   }
   const toggle = (name) => setSelected(selected.includes(name) ? selected.filter((one) => one !== name) : [...selected, name].slice(-MAX_SELECTED));
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-  const matching = runs.filter((run) => words.every((word) => `${run.name} ${run.text} ${run.state}`.toLowerCase().includes(word)));
+  const matching = runs.filter((run) => words.every((word) => `${run.name} ${run.text} ${run.state} ${run.tags.join(" ")} ${run.note}`.toLowerCase().includes(word)));
   const sorted = [...matching].sort((a, b) => compare(a, b, order));
   const shown = isAll ? sorted : sorted.slice(0, MAX_SHOWN);
   const chosen = selected.filter((name) => runs.some((run) => run.name === name));
@@ -37,7 +39,7 @@ export function Runs() {
     <div class="row between"><h1>Runs</h1><p class="soft">${runs.length === 1 ? "1 run" : `${runs.length} runs`}</p></div>
     <section class="card" aria-label="List of runs">
       <div class="row">
-        <div class="grow"><label class="hidden-label" for="search">Search</label><input id="search" type="search" placeholder="Search by name, text, or state" value=${query} onInput=${(event) => setQuery(event.target.value)}/></div>
+        <div class="grow"><label class="hidden-label" for="search">Search</label><input id="search" type="search" placeholder="Search by name, text, state, tag, or note" value=${query} onInput=${(event) => setQuery(event.target.value)}/></div>
         <div><label class="hidden-label" for="order">Order</label><select id="order" value=${order} onChange=${(event) => setOrder(event.target.value)}>
           <option value="started_at">newest first</option><option value="bits_per_byte">best first</option><option value="name">by name</option></select></div>
       </div>
@@ -45,7 +47,7 @@ export function Runs() {
         <thead><tr><th><span class="hidden-label">Compare</span></th><th>Name</th><th>State</th><th>Text</th><th class="number">Guessed right</th><th class="number">Bits per byte</th><th class="number">Parameters</th><th class="number">Time</th><th>Started</th></tr></thead>
         <tbody>${shown.map((run) => html`<tr key=${run.name}>
           <td class="tick"><input type="checkbox" aria-label=${`Compare ${run.name}`} disabled=${!run.epochs} checked=${chosen.includes(run.name)} onChange=${() => toggle(run.name)}/></td>
-          <td class="name">${chosen.includes(run.name) && html`<span class=${`swatch c${chosen.indexOf(run.name)}`}></span>`}<a href=${`#/run/${quoted(run.name)}`}>${run.name}</a>${run.parent && html` <span class="soft small">from ${run.parent}</span>`}</td>
+          <td class="name">${chosen.includes(run.name) && html`<span class=${`swatch c${chosen.indexOf(run.name)}`}></span>`}<a href=${`#/run/${quoted(run.name)}`}>${run.name}</a>${run.parent && html` <span class="soft small">from ${run.parent}</span>`}<${Tags} tags=${run.tags}/>${run.note && html`<span class="soft small notes">${run.note}</span>`}</td>
           <td><${State} state=${run.state}/></td><td data-label="Text">${run.text}</td>
           <td class="number" data-label="Guessed right">${percent(run.accuracy)}</td><td class="number" data-label="Bits per byte">${fixed(run.bits_per_byte)}</td>
           <td class="number" data-label="Parameters">${short(run.parameters)}</td><td class="number" data-label="Time">${duration(run.seconds)}</td>
@@ -57,6 +59,7 @@ export function Runs() {
     ${chosen.length === 0
       ? runs.filter((run) => run.epochs).length > 1 && html`<p class="soft">Tick two or more runs to compare them.</p>`
       : html`<${Overlay} key=${chosen.join("/")} names=${chosen} onDelete=${async () => { await removeAll(chosen, load); setSelected([]); }}/>`}
+    <${Family} runs=${runs}/>
   </div>`;
 }
 

@@ -1,13 +1,13 @@
 // Start: a text, a time, and Train.
 
-import { html, useEffect, useRef, useState } from "/static/vendor/preact.min.js";
-import { get, post, quoted, request } from "./api.js";
+import { html, useEffect, useState } from "/static/vendor/preact.min.js";
+import { get, post, quoted } from "./api.js";
 import { bytes, duration, fixed, short, whole } from "./format.js";
-import { Figures, handbook, Meter, say, sayError } from "./ui.js";
+import { DropZone } from "./drop.js";
+import { Figures, handbook, Meter, sayError } from "./ui.js";
 
 const MINUTES = [1, 2, 3, 5, 8, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 480, 720, 1440];
 const ASK_AFTER = 250;
-const MAX_FILE_BYTES = 2 ** 29;
 
 export function Start() {
   const [texts, setTexts] = useState(null);
@@ -34,7 +34,7 @@ export function Start() {
     <section class="card" aria-labelledby="choose-text"><h2 id="choose-text">Choose a text</h2>
       <div class="texts">
         ${(texts || []).map((one) => html`<button key=${one.name} class="choice" aria-pressed=${one.name === text ? "true" : "false"} onClick=${() => setText(one.name)}>
-          <strong>${one.name}</strong><span class="soft small">${one.description || bytes(one.bytes)}</span></button>`)}
+          <strong>${one.name}</strong><span class="soft small">${one.description || (one.files == null ? bytes(one.bytes) : `${whole(one.files)} ${one.files === 1 ? "file" : "files"}, ${bytes(one.bytes)}`)}</span></button>`)}
         <${DropZone} onText=${(name) => { load(); setText(name); }}/>
       </div>
       ${text && html`<${Statistics} key=${text} name=${text}/>`}
@@ -54,39 +54,6 @@ export function Start() {
       <p class="soft small">Training goes on when you close this page. You can stop it at any time and go on later.</p>
     </section>
   </div>`;
-}
-
-/** A name that the server takes: letters, digits, and a few signs. @param {string} name */
-const plainName = (name) => name.normalize("NFC").replace(/[^\p{L}\p{N}_ .,()+-]/gu, "_").replace(/^[^\p{L}\p{N}]+/u, "").replace(/\.{2,}/g, ".").slice(-90) || "text.txt";
-
-/** @param {{onText: (name: string) => void}} props */
-function DropZone({ onText }) {
-  const [isOver, setOver] = useState(false);
-  const [sending, setSending] = useState("");
-  const input = useRef(null);
-  const send = async (files) => {
-    for (const file of files) {
-      if (file.size > MAX_FILE_BYTES) {
-        say(`${file.name} has ${bytes(file.size)}. At most 536 MB can be dropped here. Train it with descend train in a terminal.`);
-        continue;
-      }
-      setSending(file.name);
-      try {
-        const answer = await request("PUT", `/texts/${quoted(plainName(file.name))}`, file);
-        onText(answer.name);
-      } catch (problem) {
-        sayError(problem);
-      }
-    }
-    setSending("");
-  };
-  const stop = (event) => { event.preventDefault(); setOver(event.type === "dragover"); };
-  return html`<label class=${isOver ? "drop over" : "drop"} onDragOver=${stop} onDragLeave=${stop}
-      onDrop=${(event) => { stop(event); send([...event.dataTransfer.files]); }}>
-    <strong>${sending ? `Reading ${sending} …` : "Drop a file here"}</strong>
-    <span class="soft small">or click: text, PDF, e-book, Word, web page, code …</span>
-    <input ref=${input} class="hidden-label" type="file" multiple onChange=${(event) => { send([...event.target.files]); event.target.value = ""; }}/>
-  </label>`;
 }
 
 /** @param {{name: string}} props */
@@ -115,7 +82,15 @@ function Statistics({ name }) {
       ${facts.frequent_tokens.slice(0, 12).map((one) => html` <code key=${one.token}>${one.token.trim() ? one.token : JSON.stringify(one.token)}</code>`)}</p>
     ${facts.duplicate_fraction > 0.05 && html`<p class="note warn">${Math.round(100 * facts.duplicate_fraction)} % of the text stands in it more than once.</p>`}</div>
     <div><h3>What the model has to beat</h3><p class="soft small">Loss of simple rules. Lower is better.</p><${Meter} rows=${rows} max=${beat.uniform}/></div>
-  </div>`;
+  </div>
+  <${Excerpt} tokens=${facts.excerpt_tokens}/>`;
+}
+
+/** The beginning of the text, token by token. @param {{tokens: string[]}} props */
+function Excerpt({ tokens }) {
+  if (!tokens.length) return null;
+  return html`<h3>How the model sees it</h3><p class="soft small">The text is cut into tokens. Each color is one.</p>
+    <p class="excerpt" tabindex="0" role="group" aria-label="Beginning of the text">${tokens.map((token, index) => html`<span key=${index} class=${`t t${index % 4}`}>${token}</span>`)} …</p>`;
 }
 
 /** @param {{text: string, minutes: number, settings: object}} props */

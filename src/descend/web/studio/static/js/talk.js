@@ -19,6 +19,7 @@ const DEFAULTS = Object.fromEntries(SLIDERS.map((one) => [one.key, one.value]));
 export function Talk({ name }) {
   const [runs, setRuns] = useState(null);
   const [model, setModel] = useState(name);
+  const [other, setOther] = useState("");
   const [isChat, setChat] = useState(false);
   const [settings, setSettings] = useState(DEFAULTS);
   useEffect(() => {
@@ -29,31 +30,38 @@ export function Talk({ name }) {
     }).catch(sayError);
   }, []);
   useEffect(() => {
-    if (model && runs) get(`/runs/${quoted(model)}/model`).catch(sayError);
-  }, [model, runs]);
+    for (const one of [model, other]) if (one && runs) get(`/runs/${quoted(one)}/model`).catch(sayError);
+  }, [model, other, runs]);
+  const models = other && other !== model ? [model, other] : [model];
   if (!runs) return html`<p class="soft" role="status"><span class="spin"></span>Looking for models …</p>`;
   if (!runs.length) return html`<div class="card stack"><h1>Nobody to talk to yet</h1><p>A model can write once its run is finished. <a href="#/start">Train one.</a></p></div>`;
   return html`<div class="stack">
     <div class="row between"><h1>Talk to a model</h1>
       <div class="row"><label for="model">Model</label><div><select id="model" value=${model} onChange=${(event) => setModel(event.target.value)}>
-        ${runs.map((run) => html`<option key=${run.name} value=${run.name}>${run.name}</option>`)}</select></div></div></div>
+        ${runs.map((run) => html`<option key=${run.name} value=${run.name}>${run.name}</option>`)}</select></div>
+        ${runs.length > 1 && html`<label for="other">beside</label><div><select id="other" value=${other} onChange=${(event) => setOther(event.target.value)}>
+          <option value="">nobody else</option>${runs.filter((run) => run.name !== model).map((run) => html`<option key=${run.name} value=${run.name}>${run.name}</option>`)}</select></div>`}</div></div>
     <div class="row" role="group" aria-label="Kind of talk">
       <button class=${isChat ? "" : "main"} aria-pressed=${isChat ? "false" : "true"} onClick=${() => setChat(false)}>Go on with my text</button>
       <button class=${isChat ? "main" : ""} aria-pressed=${isChat ? "true" : "false"} onClick=${() => setChat(true)}>Take turns</button></div>
     <div class="cols two">
-      ${isChat ? html`<${Turns} key=${`chat ${model}`} model=${model} settings=${settings}/>` : html`<${GoOn} key=${`text ${model}`} model=${model} settings=${settings}/>`}
+      ${isChat ? html`<${Turns} key=${`chat ${models.join("/")}`} models=${models} settings=${settings}/>` : html`<${GoOn} key=${`text ${models.join("/")}`} models=${models} settings=${settings}/>`}
       <${Sampling} settings=${settings} onChange=${setSettings}/>
     </div>
   </div>`;
 }
 
-/** Text and tokens of one answer, and what stops it. @param {string} model @param {object} settings */
+/**
+ * What one model writes, and what stops it.
+ * @param {string} model @param {object} settings
+ */
 function useAnswer(model, settings) {
   const [tokens, setTokens] = useState([]);
   const [isBusy, setBusy] = useState(false);
   const control = useRef(null);
   useEffect(() => () => control.current && control.current.abort(), []);
   const write = async (prompt, first = []) => {
+    if (!model) return [];
     if (control.current) control.current.abort();
     const own = new AbortController();
     control.current = own;
@@ -71,51 +79,72 @@ function useAnswer(model, settings) {
     if (control.current === own) setBusy(false);
     return all;
   };
-  return { tokens, setTokens, isBusy, write, stop: () => control.current && control.current.abort() };
+  return { model, tokens, setTokens, isBusy, write, stop: () => control.current && control.current.abort() };
 }
 
-/** @param {{model: string, settings: object}} props */
-function GoOn({ model, settings }) {
+/** The answers of one model, or of two side by side. @param {string[]} models @param {object} settings */
+function useAnswers(models, settings) {
+  const first = useAnswer(models[0], settings), second = useAnswer(models[1] || "", settings);
+  return models.length > 1 ? [first, second] : [first];
+}
+
+/** @param {{models: string[], settings: object}} props */
+function GoOn({ models, settings }) {
   const [prompt, setPrompt] = useState("Once upon a time");
   const [given, setGiven] = useState("");
-  const answer = useAnswer(model, settings);
-  const start = () => { setGiven(prompt); answer.write(prompt); };
-  const another = (index, alternative) => answer.write(given, [...answer.tokens.slice(0, index), { ...answer.tokens[index], text: alternative.text, probability: alternative.probability }]);
+  const answers = useAnswers(models, settings);
+  const isBusy = answers.some((answer) => answer.isBusy);
+  const start = () => { setGiven(prompt); for (const answer of answers) answer.write(prompt); };
+  const stop = () => { for (const answer of answers) answer.stop(); };
+  const another = (answer) => (index, alternative) => answer.write(given, [...answer.tokens.slice(0, index), { ...answer.tokens[index], text: alternative.text, probability: alternative.probability }]);
   return html`<section class="card stack" aria-label="Go on with my text">
     <div><label for="prompt">Your beginning</label>
       <textarea id="prompt" rows="3" maxlength="20000" value=${prompt} onInput=${(event) => setPrompt(event.target.value)}
         onKeyDown=${(event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) start(); }}></textarea></div>
-    <div class="row">${answer.isBusy ? html`<button onClick=${answer.stop}>Stop</button>` : html`<button class="main" onClick=${start}>Write on</button>`}
-      <span class="soft small">It only knows its own text, and goes on in the same manner.</span></div>
-    <${Answer} given=${given} tokens=${answer.tokens} isBusy=${answer.isBusy} onChoose=${another}/>
+    <div class="row">${isBusy ? html`<button onClick=${stop}>Stop</button>` : html`<button class="main" onClick=${start}>Write on</button>`}
+      <span class="soft small">${models.length > 1 ? "Each only knows its own text." : "It only knows its own text, and goes on in the same manner."}</span></div>
+    <div class=${answers.length > 1 ? "cols half" : ""}>${answers.map((answer) => html`<div key=${answer.model} class=${answers.length > 1 ? "beside" : ""} role=${answers.length > 1 ? "group" : undefined} aria-label=${answers.length > 1 ? answer.model : undefined}>
+      ${answers.length > 1 && html`<h2>${answer.model}</h2>`}
+      <${Answer} given=${given} tokens=${answer.tokens} isBusy=${answer.isBusy} onChoose=${another(answer)}/>
+      ${answers.length > 1 && answer.tokens.length > 0 && html`<${MeanChance} tokens=${answer.tokens}/>`}</div>`)}</div>
   </section>`;
 }
 
-/** @param {{model: string, settings: object}} props */
-function Turns({ model, settings }) {
+/** How sure it was, all in all. @param {{tokens: any[]}} props */
+function MeanChance({ tokens }) {
+  const mean = Math.exp(tokens.reduce((sum, token) => sum + Math.log(Math.max(token.probability, 1e-9)), 0) / tokens.length);
+  return html`<p class="soft small">It wrote ${tokens.length} tokens. On average it gave each a chance of ${likely(mean)}.</p>`;
+}
+
+/** @param {{models: string[], settings: object}} props */
+function Turns({ models, settings }) {
   const [turns, setTurns] = useState([]);
   const [line, setLine] = useState("");
-  const answer = useAnswer(model, settings);
+  const answers = useAnswers(models, settings);
+  const isBusy = answers.some((answer) => answer.isBusy);
+  /** What a model has read: my lines and its own. */
+  const past = (all, index) => all.map((turn) => (turn.who === "me" ? turn.text : turn.answers[index].map((t) => t.text).join(""))).join("\n");
   const send = async (event) => {
     event.preventDefault();
-    if (!line.trim() || answer.isBusy) return;
-    const past = [...turns, { who: "me", text: line, tokens: [] }];
-    setTurns(past);
+    if (!line.trim() || isBusy) return;
+    const all = [...turns, { who: "me", text: line }];
+    setTurns(all);
     setLine("");
-    const tokens = await answer.write(past.map((turn) => turn.text).join("\n"));
-    setTurns([...past, { who: "model", text: tokens.map((t) => t.text).join(""), tokens }]);
-    answer.setTokens([]);
+    const written = await Promise.all(answers.map((answer, index) => answer.write(past(all, index))));
+    setTurns([...all, { who: "model", answers: written }]);
+    for (const answer of answers) answer.setTokens([]);
   };
+  const beside = (lists, busy) => html`<div class=${lists.length > 1 ? "cols half" : "stack"}>${lists.map((tokens, index) => html`<div key=${index} class="turn">
+    ${lists.length > 1 && html`<p class="soft small">${models[index]}</p>`}<${Answer} given="" tokens=${tokens} isBusy=${busy && answers[index].isBusy}/></div>`)}</div>`;
   return html`<section class="card stack" aria-label="Take turns">
-    <p class="soft small">It was never taught to answer. It writes what might come next in its text.</p>
+    <p class="soft small">${models.length > 1 ? "They were never taught to answer. Each writes what might come next in its text." : "It was never taught to answer. It writes what might come next in its text."}</p>
     <div class="stack" aria-live="polite">
-      ${turns.map((turn, index) => html`<div key=${index} class=${`turn ${turn.who === "me" ? "mine" : ""}`}>
-        ${turn.who === "me" ? html`<p>${turn.text}</p>` : html`<${Answer} given="" tokens=${turn.tokens}/>`}</div>`)}
-      ${answer.tokens.length > 0 && html`<div class="turn"><${Answer} given="" tokens=${answer.tokens} isBusy=${answer.isBusy}/></div>`}
+      ${turns.map((turn, index) => (turn.who === "me" ? html`<div key=${index} class="turn mine"><p>${turn.text}</p></div>` : html`<div key=${index}>${beside(turn.answers, false)}</div>`))}
+      ${answers.some((answer) => answer.tokens.length) && beside(answers.map((answer) => answer.tokens), true)}
     </div>
     <form class="row" onSubmit=${send}><div class="grow"><label class="hidden-label" for="line">Your turn</label>
       <input id="line" value=${line} maxlength="2000" placeholder="Write something" autocomplete="off" onInput=${(event) => setLine(event.target.value)}/></div>
-      ${answer.isBusy ? html`<button type="button" onClick=${answer.stop}>Stop</button>` : html`<button class="main">Send</button>`}
+      ${isBusy ? html`<button type="button" onClick=${() => { for (const answer of answers) answer.stop(); }}>Stop</button>` : html`<button class="main">Send</button>`}
       ${turns.length > 0 && html`<button type="button" onClick=${() => setTurns([])}>New talk</button>`}</form>
   </section>`;
 }

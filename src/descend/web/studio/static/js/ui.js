@@ -1,7 +1,7 @@
 // Small parts of every screen.
 
 import { html, signal, useEffect, useRef } from "/static/vendor/preact.min.js";
-import { ApiError } from "./api.js";
+import { ApiError, get, quoted } from "./api.js";
 import { STATES } from "./format.js";
 
 /** Short messages at the edge: { id, text, action, label }. */
@@ -55,6 +55,12 @@ export function Meter({ rows, max, digits = 2 }) {
 
 /** The page of the handbook that is open, or null. */
 export const handbook = signal(null);
+
+/** Opens a page of the handbook. @param {{name: string, title: string, label?: string}} props */
+export function Explain({ name, title, label = "What is this?" }) {
+  const open = () => get(`/pages/${quoted(name)}`).then((page) => { handbook.value = page; }, sayError);
+  return html`<button class="link" type="button" aria-label=${`About ${title}`} onClick=${open}>${label}</button>`;
+}
 
 /** A dialog with a page of the handbook; its Markdown is shown as text. */
 export function HandbookDialog() {

@@ -1,0 +1,69 @@
+"""`descend learn`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from descend.cli.config_flags import JsonOption
+from descend.cli.output import (
+    print_json,
+    print_result,
+    print_status,
+    set_up_logging,
+    stderr_console,
+)
+from descend.errors import ConfigError
+
+
+def learn(
+    lesson: Annotated[
+        str | None,
+        typer.Argument(metavar="[LESSON]", help="Name of a lesson. Without it: list all lessons."),
+    ] = None,
+    text: Annotated[
+        str,
+        typer.Option(
+            "--text", metavar="CORPUS", help="Text of the experiment, as in `descend train`."
+        ),
+    ] = "stories",
+    prediction: Annotated[
+        int | None,
+        typer.Option(metavar="INT", help="Your prediction: the number of a choice, from 1."),
+    ] = None,
+    save_dir: Annotated[
+        Path | None,
+        typer.Option("--save-dir", metavar="DIR", help="Output folder. Default: lessons/LESSON."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn how training works: eight short lessons, each with an experiment to predict."""
+    from descend.handbook.lesson import load_lesson, load_lessons
+    from descend.report.text.lesson import lesson_list, lesson_result_text, lesson_text
+
+    if lesson is None:
+        lessons = list(load_lessons().values())
+        if as_json:
+            print_json("learn", {"lessons": lessons})
+        else:
+            print_result(lesson_list(lessons))
+        return
+    chosen = load_lesson(lesson)
+    if prediction is not None and not 1 <= prediction <= len(chosen.choices):
+        raise ConfigError(
+            "--prediction", str(prediction), f"1 to {len(chosen.choices)}",
+            "name the number of a choice",
+        )  # fmt: skip
+    print_status(lesson_text(chosen))
+
+    from descend.api.lessons import run_lesson
+
+    set_up_logging("info")
+    folder = Path("lessons") / lesson if save_dir is None else save_dir
+    result = run_lesson(lesson, text, folder, console=stderr_console())
+    if as_json:
+        print_json("learn", {"lessons": [chosen], "result": result})
+    else:
+        print_result(lesson_result_text(chosen, result, prediction))

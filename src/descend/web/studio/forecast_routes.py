@@ -1,0 +1,51 @@
+"""A route with the forecast of a run: where its curve is likely to go."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from descend.runs.recorded_run import RecordedRun
+from descend.web.studio.run_routes import as_json
+from descend.web.studio.run_views import total_steps
+from descend.web.studio.services import Services
+
+NEW_AFTER = 0.1
+"""Part of the run after which a new forecast is made: at most ten processes for one run."""
+
+
+def forecast_routes(services: Services) -> APIRouter:
+    """The routes, over the parts of `services`."""
+    router = APIRouter(tags=["runs"])
+    workspace, views, children = services.workspace, services.views, services.children
+
+    @router.get("/runs/{name}/forecast")
+    async def forecast(name: str) -> Response:
+        """Continue the curve of a run: expected loss on unseen text, with 80 % intervals."""
+        folder = workspace.run_folder(name)
+        feed, metadata = views.feed(name), RecordedRun(folder).metadata
+        total = feed.end_step or total_steps(metadata)
+        stamp = (len(feed.epochs), int(feed.step / total / NEW_AFTER), feed.stopped is None)
+        answer = await children.ask("forecast", str(folder), stamp=stamp)
+        return as_json({"points": points_ahead(answer, metadata.resolved_config, metadata.corpus,
+                                               total), "from_step": feed.step})  # fmt: skip
+
+    return router
+
+
+def points_ahead(
+    forecast: dict[str, Any], config: dict[str, Any], corpus: dict[str, Any], total: int
+) -> list[dict[str, float]]:
+    """The ends of the epochs ahead by their steps, no later than `total`, with their intervals."""
+    each = int(corpus["train_tokens"]) / (int(config["batch_size"]) * int(config["seq_len"]))
+    points = [
+        {
+            "step": min(math.ceil(each * ahead["epoch"]), total),
+            "loss": ahead["validation_loss"], "low": ahead["low"], "high": ahead["high"],
+        }
+        for ahead in forecast["epochs"]
+    ]  # fmt: skip
+    return [p for n, p in enumerate(points) if not n or p["step"] > points[n - 1]["step"]]
