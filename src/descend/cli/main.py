@@ -122,12 +122,14 @@ def main() -> None:
 
     0 done, 1 failure, 2 the user's mistake, 129 the terminal closed, 130 Ctrl-C, 143 SIGTERM.
     """
-    from descend.cli.output import protect_streams
+    from descend.cli.output import protect_streams, silence_output
 
     gc.set_threshold(GC_THRESHOLD)
     protect_streams()
     start_with_process()
     arguments = sys.argv[1:]
+    if os.environ.get("RANK", "0") != "0":  # rank 0 prints for all processes
+        silence_output()
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     debug = "--debug" in own or bool(os.environ.get("DESCEND_DEBUG"))
     sys.exit(run([a for a in own if a != "--debug"] + arguments[len(own) :], debug))

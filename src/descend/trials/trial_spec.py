@@ -28,7 +28,9 @@ EVALUATION_TOKENS = 32_768
 SEARCH_EVALUATION_TOKENS = EVALUATION_TOKENS // 2
 """For trials that are judged several times along their way."""
 
-_KEYS_NOT_HASHED = (*NON_SEMANTIC_KEYS, "divergence_rollback", "compile", "threads", "minutes")
+_KEYS_NOT_HASHED = (
+    *NON_SEMANTIC_KEYS, "divergence_rollback", "compile", "threads", "num_processes", "minutes",
+)  # fmt: skip
 """A trial is as long as its steps, whatever the minutes of a run. None is rescued: what diverges
 must be seen to diverge. None is compiled, and on a processor each takes a thread, however a run
 computes."""
