@@ -15,7 +15,10 @@ from descend.errors import ConfigError
 RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE = (
     "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE",
 )  # fmt: skip
-RESTARTS = "TORCHELASTIC_RESTART_COUNT"
+RESTARTS, MAX_RESTARTS = "TORCHELASTIC_RESTART_COUNT", "TORCHELASTIC_MAX_RESTARTS"
+
+TRAINING_VERBS = ("train", "continue", "resume")
+"""Commands that several processes can work on together."""
 
 
 class LaunchEnvironment(NamedTuple):
@@ -29,6 +32,7 @@ class LaunchEnvironment(NamedTuple):
     """Processes on this machine."""
     num_restarts: int
     """Times that torchrun started all processes again after one was lost."""
+    max_restarts: int
 
 
 def read_launch_environment(
@@ -47,8 +51,21 @@ def read_launch_environment(
     local_rank = _number(
         variables, LOCAL_RANK, 0, default=rank % local_world_size, below=local_world_size
     )
-    restarts = _number(variables, RESTARTS, 0, default=0)
-    return LaunchEnvironment(rank, world_size, local_rank, local_world_size, restarts)
+    return LaunchEnvironment(
+        rank, world_size, local_rank, local_world_size,
+        _number(variables, RESTARTS, 0, default=0), _number(variables, MAX_RESTARTS, 0, default=0),
+    )  # fmt: skip
+
+
+def check_verb(verb: str) -> None:
+    """Raise `ConfigError` for a command that several processes cannot share."""
+    is_launched = RANK in os.environ and read_launch_environment() is not None
+    if is_launched and verb not in (*TRAINING_VERBS, "") and not verb.startswith("-"):
+        raise ConfigError(
+            "torchrun", f"descend {verb}",
+            " or ".join(f"descend {name}" for name in TRAINING_VERBS),
+            "start other commands without torchrun",
+        )  # fmt: skip
 
 
 def is_follower() -> bool:

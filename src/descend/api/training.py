@@ -54,6 +54,7 @@ from descend.training.assembly import tokenize_corpus
 from descend.training.continuation import continuation_config
 from descend.training.follower import follow_run
 from descend.training.foreign_model import read_parent_info
+from descend.training.num_processes import find_lost_run
 from descend.training.process_settings import limit_threads_to_idle_cores
 from descend.training.trainer import run_training
 from descend.training.training_run import (
@@ -244,6 +245,8 @@ def train_with_config(
     if is_follower():
         return load(follow_run())
     console = select_console(console, resolved.config)
+    if lost_run := find_lost_run(resolved.config.save_dir):
+        return resume(lost_run, console)
     if resolved.config.minutes is not None:
         return _train_within(resolved, console, began or time.perf_counter(), watch)
     folder = create_run_folder(resolved.config.save_dir)
@@ -313,8 +316,10 @@ def continue_run(
         return load(follow_run())
     check_model_folder(parent)
     config = continuation_config(parent, changes, file)
-    folder = create_run_folder(config.save_dir)
     console = select_console(console, config)
+    if lost_run := find_lost_run(config.save_dir):
+        return resume(lost_run, console)
+    folder = create_run_folder(config.save_dir)
     progress = stage_progress(console) if console else ignore_progress
     preset = read_parent_info(parent).preset
     run = create_run(

@@ -40,6 +40,7 @@ from descend.cli.studio import studio
 from descend.cli.tokenizer import tokenizer_app
 from descend.cli.train import TRAIN_COMMON, continue_training, train
 from descend.errors import DescendError, shorten
+from descend.launch_environment import check_verb
 from descend.version import __version__
 
 HELP = """Train small language models on your own text, and find out why one does not learn.
@@ -139,6 +140,7 @@ def run(arguments: list[str], debug: bool = False) -> int:
     """Run the command line `arguments`; returns the exit code."""
     with_json = "--json" in arguments
     try:
+        check_verb(arguments[0] if arguments else "")
         # What was typed goes along, for the verbs that write down how to repeat them.
         exit_code = app(arguments, prog_name="descend", standalone_mode=False, obj=arguments)
         if exit_code == CTRL_C:  # the parser makes an exit code of it, without a word

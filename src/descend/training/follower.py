@@ -17,10 +17,9 @@ import torch.distributed as dist
 from descend.config import make_config
 from descend.data.batches import BatchSampler
 from descend.data.tokenizer import parse_tokenizer
-from descend.errors import DescendError, DivergedError
+from descend.errors import DescendError, DivergedError, ProcessLostError
 from descend.launch_environment import read_launch_environment
 from descend.training.assembly import RunAssembly, tokenize_corpus
-from descend.training.checkpoint import decode_state
 from descend.training.processes import (
     DESCRIPTION,
     PROBLEM,
@@ -54,6 +53,10 @@ def follow_run() -> Path:
     store = connect(launch)
     parent = os.getppid()
     wait_until(lambda: store.check([DESCRIPTION]), lambda: os.getppid() == parent)
+    if not store.check([DESCRIPTION]):
+        raise ProcessLostError(
+            "rank 0", "a process that ended", "a run to train along with", "start all of them again"
+        )
     description = msgspec.msgpack.decode(store.get(DESCRIPTION), type=RunDescription)
     try:
         assembly = _rebuild_assembly(description)
@@ -64,7 +67,7 @@ def follow_run() -> Path:
     store.set(f"{READY}/{launch.rank}", "")
     device = assembly.execution.device
     with join_group(store, launch.rank, launch.world_size, device) as group:
-        decode_state(receive_state(group).get, state)
+        receive_state(state, group)
         plan = make_train_plan(
             assembly, resumed=state, continued=description.info.parent is not None
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import msgspec
 import torch
@@ -11,6 +12,7 @@ from descend.config import RunConfig
 from descend.errors import ConfigError
 from descend.launch_environment import read_launch_environment
 from descend.machine import Execution, resolve_device
+from descend.runs.run_files import latest_checkpoint
 
 
 def choose_num_processes(config: RunConfig) -> int:
@@ -57,6 +59,23 @@ def _check_device(config: RunConfig, local_world_size: int) -> None:
             f"at most one for each of its {torch.cuda.device_count()} graphics cards",
             "start fewer processes, or set device to cpu",
         )  # fmt: skip
+
+
+def find_lost_run(save_dir: str | None) -> Path | None:
+    """Return the run in `save_dir` that a restart by torchrun takes up; None at the first start.
+
+    Raises `ConfigError` where torchrun may restart and would not find the run again.
+    """
+    launch = read_launch_environment()
+    if launch is None or not launch.max_restarts:
+        return None
+    if save_dir is None:
+        raise ConfigError(
+            "save_dir", "none, with --max-restarts of torchrun",
+            "a folder in which a restart finds the run", "set save_dir",
+        )  # fmt: skip
+    folder = Path(save_dir)
+    return folder if launch.num_restarts and latest_checkpoint(folder) else None
 
 
 def local_world_size(config: RunConfig) -> int:

@@ -35,9 +35,14 @@ from descend.machine import Execution
 from descend.model.shape import ModelShape
 from descend.runs.events import Epoch
 from descend.runs.run_files import RunMetadata
-from descend.training.checkpoint import encode_state
+from descend.training.checkpoint import decode_state, encode_state
 from descend.training.muon import Muon
-from descend.training.process_group import ProcessGroup, share_orthogonalization
+from descend.training.process_group import (
+    ProcessGroup,
+    share_orthogonalization,
+    translate_lost_processes,
+)
+from descend.training.train_state import TrainState
 from descend.training.training_run import TrainingRun
 
 MEETING_FOLDER = "DESCEND_MEETING_FOLDER"
@@ -49,7 +54,7 @@ TIMEOUT = timedelta(hours=1)
 POLL_SECONDS = 0.05
 
 STOP_SECONDS = 10.0
-"""How long a process may take to end once the run has ended."""
+"""How long a process may take to end before it is killed."""
 
 DESCRIPTION, PROBLEM, READY = "run", "problem", "ready"
 """Keys of what the processes tell each other before they train."""
@@ -84,9 +89,7 @@ def lead_processes(run: TrainingRun) -> Iterator[TrainingRun]:
         store.set(DESCRIPTION, msgspec.msgpack.encode(_describe(run)))
         _wait_until_ready(store, count, children)
         group = stack.enter_context(join_group(store, 0, count, run.plan.execution.device))
-        for name, content in [*encode_state(run.state).items(), ("", b"")]:
-            group.broadcast_bytes(name.encode())
-            group.broadcast_bytes(content)
+        send_state(run.state, group)
         yield share_work(run, group)
 
 
@@ -100,13 +103,21 @@ def share_work(run: TrainingRun, group: ProcessGroup) -> TrainingRun:
     return replace(run, plan=replace(run.plan, group=group))
 
 
-def receive_state(group: ProcessGroup) -> dict[str, bytes]:
-    """Return the state of rank 0, as the files of a checkpoint."""
+def send_state(state: TrainState, group: ProcessGroup) -> None:
+    """Send `state` of rank 0 to the others, as the files of a checkpoint; an empty name ends it."""
+    with translate_lost_processes(group):
+        for name, content in encode_state(state).items():
+            group.broadcast_bytes(name.encode())
+            group.broadcast_bytes(content)
+        group.broadcast_bytes(b"")
+
+
+def receive_state(state: TrainState, group: ProcessGroup) -> None:
+    """Fill `state` with that of rank 0."""
     files = {}
     while name := group.broadcast_bytes(b"").decode():
         files[name] = group.broadcast_bytes(b"")
-    group.broadcast_bytes(b"")
-    return files
+    decode_state(files.get, state)
 
 
 def _describe(run: TrainingRun) -> RunDescription:
@@ -214,7 +225,7 @@ def _loopback_only() -> Iterator[None]:
 
 
 def _stop(children: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Let `children` end by themselves, as they do once rank 0 is gone; else end them."""
+    """End `children`, who have nothing left to do: rank 0 holds all that they computed."""
     ends = time.monotonic() + STOP_SECONDS
     for child in children:
         child.terminate()
