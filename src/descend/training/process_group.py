@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ class ProcessGroup:
 
     def agree_on_signal(self, number: int | None) -> int | None:
         """Return the number of a signal that any process received, or None."""
-        return int(self._all_reduce(float(number or 0), dist.ReduceOp.MAX)) or None
+        return int(self._all_reduce(float(number or 0), "MAX")) or None
 
     def mean_loss(self, loss: Tensor, hits: Tensor) -> tuple[float, float]:
         """Return the mean of a loss, and the mean of hits, over all processes."""
@@ -81,8 +81,8 @@ class ProcessGroup:
         for parameter in model.parameters():
             digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy())
         own = float(int.from_bytes(digest.digest(), "big"))
-        high = self._all_reduce(own, dist.ReduceOp.MAX)
-        low = self._all_reduce(own, dist.ReduceOp.MIN)
+        high = self._all_reduce(own, "MAX")
+        low = self._all_reduce(own, "MIN")
         if low != high:
             raise ProcessLostError(
                 "weights", "weights that differ between processes", "the same bits in all of them",
@@ -90,11 +90,11 @@ class ProcessGroup:
                 "resume from the last checkpoint",
             )  # fmt: skip
 
-    def _all_reduce(self, value: float, operation: Any = dist.ReduceOp.SUM) -> float:
+    def _all_reduce(self, value: float, operation: Literal["SUM", "MAX", "MIN"] = "SUM") -> float:
         if self.world_size == 1:
             return value
         tensor = torch.tensor(value, dtype=torch.float64)
-        dist.all_reduce(tensor, operation)
+        dist.all_reduce(tensor, getattr(dist.ReduceOp, operation))
         return tensor.item()
 
 

@@ -45,7 +45,7 @@ from descend.training.process_group import (
 from descend.training.train_state import TrainState
 from descend.training.training_run import TrainingRun
 
-MEETING_FOLDER = "DESCEND_MEETING_FOLDER"
+MEETING_FOLDER = "_DESCEND_MEETING_FOLDER"
 """Environment variable: where the processes of one machine meet."""
 
 TIMEOUT = timedelta(hours=1)
