@@ -32,8 +32,8 @@ from descend.report.text.experiments import format_estimate
 PAGES = (
     *(
         ROOT / "docs" / name
-        for name in ("presets.md", "scaling.md", "speed.md", "recipe.md", "diagnosis_benchmark.md", "plan.md",
-                     "compare.md", "attribute.md", "hyperparameter_search.md")
+        for name in ("presets.md", "speed.md", "recipe.md", "diagnosis_benchmark.md", "plan.md",
+                     "scaling.md", "compare.md", "attribute.md", "hyperparameter_search.md")
     ),
     RESULTS / "tables.md",
 )  # fmt: skip

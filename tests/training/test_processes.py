@@ -160,7 +160,7 @@ def children_of(process: int) -> list[int]:
 
 def followers_of(process: int) -> list[int]:
     """Return the processes below `process` that train along."""
-    everyone = [child for child in children_of(process)]
+    everyone = children_of(process)
     for child in list(everyone):
         everyone += children_of(child)
     return [p for p in everyone if b"RANK=1\0" in Path(f"/proc/{p}/environ").read_bytes()]
@@ -298,16 +298,14 @@ def test_world_size_that_does_not_match_is_refused(no_launcher: pytest.MonkeyPat
     no_launcher.setenv("RANK", "0")
     no_launcher.setenv("WORLD_SIZE", "2")
     assert choose_num_processes(make_config()) == 2
-    with pytest.raises(ConfigError, match="num_processes: expected 2.*found 4"):
+    with pytest.raises(ConfigError, match=r"num_processes: expected 2.*found 4"):
         choose_num_processes(make_config({"num_processes": 4}))
 
 
 def test_micro_batches_beyond_the_part_of_a_process_are_refused(
     no_launcher: pytest.MonkeyPatch,
 ) -> None:
-    config = make_config(
-        {"batch_size": 8, "num_processes": 4, "gradient_accumulation_steps": 4}
-    )
+    config = make_config({"batch_size": 8, "num_processes": 4, "gradient_accumulation_steps": 4})
     with pytest.raises(ConfigError, match="at most the 2 sequences of each process"):
         choose_num_processes(config)
 
@@ -338,7 +336,7 @@ def test_only_training_commands_are_shared(no_launcher: pytest.MonkeyPatch) -> N
     no_launcher.setenv("WORLD_SIZE", "2")
     check_verb("train")
     assert is_follower()
-    with pytest.raises(ConfigError, match="torchrun: expected descend train or .*compare"):
+    with pytest.raises(ConfigError, match=r"torchrun: expected descend train or .*compare"):
         check_verb("compare")
 
 
@@ -398,8 +396,9 @@ def test_single_process_exchanges_nothing() -> None:
 
 
 def test_other_runtime_errors_are_not_lost_processes() -> None:
-    with pytest.raises(RuntimeError, match="shape mismatch"), translate_lost_processes(
-        ProcessGroup(0, 2)
+    with (
+        pytest.raises(RuntimeError, match="shape mismatch"),
+        translate_lost_processes(ProcessGroup(0, 2)),
     ):
         raise RuntimeError("shape mismatch")
     with pytest.raises(ProcessLostError), translate_lost_processes(ProcessGroup(0, 2)):

@@ -18,7 +18,7 @@ from descend.config import make_config
 from descend.data.batches import BatchSampler
 from descend.data.tokenizer import parse_tokenizer
 from descend.errors import DescendError, DivergedError, ProcessLostError
-from descend.launch_environment import read_launch_environment
+from descend.launch_environment import RANK, read_launch_environment
 from descend.training.assembly import RunAssembly, tokenize_corpus
 from descend.training.processes import (
     DESCRIPTION,
@@ -109,10 +109,11 @@ def main() -> int:
     """Follow a run; returns the exit code."""
     try:
         follow_run()
-    except DescendError as problem:
-        return problem.exit_code
-    except (KeyboardInterrupt, RuntimeError):  # rank 0 was stopped or is gone
+    except KeyboardInterrupt:  # which rank 0 received too
         return 1
+    except DescendError as problem:
+        print(f"process {os.environ.get(RANK)}: {problem}", file=sys.stderr)
+        return problem.exit_code
     return 0
 
 
