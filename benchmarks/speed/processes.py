@@ -40,7 +40,7 @@ PLAIN = [sys.executable, "-m", "descend"]
 NOT_SHARED = [sys.executable, __file__, "--not-shared"]
 
 
-def contestants(cores: int) -> dict[str, dict[str, Any]]:
+def programs(cores: int) -> dict[str, dict[str, Any]]:
     """Return arguments of `descend train`, steps and sequences a step, by name."""
     many = ("--processes", str(cores))
     return {
@@ -54,12 +54,12 @@ def contestants(cores: int) -> dict[str, dict[str, Any]]:
     }  # fmt: skip
 
 
-def train_once(name: str, contestant: dict[str, Any], text: str, steps: int) -> dict[str, Any]:
+def train_once(name: str, program: dict[str, Any], text: str, steps: int) -> dict[str, Any]:
     """Run one contestant; returns seconds of the program and of a step, and the last losses."""
     with tempfile.TemporaryDirectory() as folder:
         command = [
             "train", text, "--save-dir", f"{folder}/run", "--max-steps", str(steps), *COMMON,
-            "--batch-size", str(contestant["batch"]), *contestant["arguments"],
+            "--batch-size", str(program["batch"]), *program["arguments"],
         ]  # fmt: skip
         began = time.perf_counter()
         if name == "processes, each all of Muon":
@@ -72,7 +72,7 @@ def train_once(name: str, contestant: dict[str, Any], text: str, steps: int) -> 
     return {
         "program_seconds": round(seconds, 3),
         "step_seconds": round(statistics.median(e["seconds"] for e in taken[5:]), 5),
-        "tokens_per_step": contestant["batch"] * 128,
+        "tokens_per_step": program["batch"] * 128,
         "steps": steps,
         "last_loss": taken[-1]["loss"],
     }
@@ -145,14 +145,14 @@ def exchange_seconds() -> dict[str, Any]:
         other = subprocess.Popen([*command, "1"])
         done = subprocess.run([*command, "0"], capture_output=True, text=True, check=True)
         other.wait()
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    seconds: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return seconds
 
 
 def muon_seconds() -> dict[str, float]:
     """Return seconds to make the default network's matrices orthogonal, all and half of them."""
     torch.set_num_threads(1)
-    found = {}
+    seconds = {}
     for name, layers in (("all", 4), ("half", 2)):
         shapes = ((4 * layers, 256, 256), (layers, 1024, 256), (layers, 256, 1024))
         stacks = [torch.randn(shape) for shape in shapes]
@@ -162,8 +162,8 @@ def muon_seconds() -> dict[str, float]:
             for stack in stacks:
                 orthogonalize(stack)
             taken.append(time.perf_counter() - began)
-        found[name] = round(statistics.median(taken), 5)
-    return found
+        seconds[name] = round(statistics.median(taken), 5)
+    return seconds
 
 
 def spread(ratios: list[float]) -> dict[str, float]:
@@ -209,7 +209,7 @@ def main() -> None:
     file = args.results / "processes.json"
     raw = json.loads(file.read_text())["raw"] if file.exists() else []
     first = 1 + max((r["round"] for r in raw), default=-1)
-    runs = contestants(available_cores())
+    runs = programs(available_cores())
     record = {
         "command": "python benchmarks/speed/processes.py RESULTS",
         "machine": describe_hardware("cpu"),
@@ -221,8 +221,8 @@ def main() -> None:
         train_once(name, runs[name], args.text, 2)
     for number in range(first, first + args.rounds):
         order = list(runs.items())
-        for name, contestant in order if number % 2 == 0 else reversed(order):
-            result = train_once(name, contestant, args.text, contestant["steps"])
+        for name, program in order if number % 2 == 0 else reversed(order):
+            result = train_once(name, program, args.text, program["steps"])
             raw.append({"round": number, "contestant": name} | result)
             print(number, name, result, flush=True)
             content = record | {"raw": raw, "summary": summarize(raw)}

@@ -115,10 +115,10 @@ def _read(read: ReadFile, prefix: str, best: BestWeights | None) -> Snapshot:
     """The snapshot in the files that begin with `prefix`; `best` if it has none of its own."""
 
     def content(name: str) -> bytes:
-        found = read(f"{prefix}{name}")
-        if found is None:
+        file_content = read(f"{prefix}{name}")
+        if file_content is None:
             raise ValueError(f"{prefix}{name} is missing")
-        return found
+        return file_content
 
     scalars: StateScalars = decode_json(content("state.json"), StateScalars)
     best_file = read(f"{prefix}best.safetensors")
