@@ -72,17 +72,22 @@ def test_shards_encode_to_the_ids_of_the_whole(
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_processes_write_the_same_file(
-    documents: DocumentStore, tokenizer: Tokenizer, tmp_path: Path, count: int
-) -> None:
+    documents: DocumentStore, tokenizer: Tokenizer, own_folder: Path, count: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def fail(*arguments: object) -> None:
+        raise AssertionError("a process failed, and its part was encoded again")
+
+    monkeypatch.setattr("descend.data.span_encoding._write_shard", fail)
     progress: list[int] = []
-    path = tmp_path / "train.bin"
+    path = own_folder / "train.bin"
     spans = spans_of(documents)
     nbytes = write_tokens(documents, spans, tokenizer, path, progress.append, count)
     assert nbytes == documents.nbytes
     assert path.read_bytes() == whole(documents, tokenizer)
     assert progress == sorted(progress)
     assert progress[-1] <= nbytes
-    assert [p.name for p in tmp_path.iterdir()] == ["train.bin"]
+    assert [p.name for p in own_folder.iterdir()] == ["train.bin"]
 
 
 def test_failed_process_changes_no_byte(
