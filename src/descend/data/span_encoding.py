@@ -88,8 +88,9 @@ def write_tokens(
     `num_processes`: None, as many as there are idle cores and text for.
     """
     nbytes = int((spans[:, 1] - spans[:, 0]).sum())
-    if num_processes is None:
-        num_processes = min(nbytes // MIN_SHARD_BYTES, count_idle_cores()) if nbytes else 1
+    if num_processes is None:  # to look for idle cores takes a moment
+        max_processes = nbytes // MIN_SHARD_BYTES
+        num_processes = min(max_processes, count_idle_cores()) if max_processes > 1 else 1
     first, *others = divide_spans(documents, spans, max(1, num_processes))
     children = [_start(documents, shard, tokenizer, _beside(path, n)) for n, shard in
                 enumerate(others, 1)]  # fmt: skip
