@@ -39,7 +39,11 @@ class ProcessGroup:
 
     def clock(self) -> float:
         """Return `time.perf_counter` of rank 0, the same number in all processes."""
-        return self._all_reduce(time.perf_counter() if self.rank == 0 else 0.0)
+        return self.share(time.perf_counter())
+
+    def share(self, value: float) -> float:
+        """Return the `value` of rank 0."""
+        return self._all_reduce(value if self.rank == 0 else 0.0)
 
     def agree_on_signal(self, number: int | None) -> int | None:
         """Return the number of a signal that any process received, or None."""
@@ -62,7 +66,7 @@ class ProcessGroup:
 
     def broadcast_bytes(self, content: bytes) -> bytes:
         """Return the `content` of rank 0; that of other ranks does not matter."""
-        size = int(self._all_reduce(float(len(content)) if self.rank == 0 else 0.0))
+        size = int(self.share(float(len(content))))
         buffer = torch.empty(size, dtype=torch.uint8)
         if self.rank == 0 and size:
             buffer.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))

@@ -96,7 +96,7 @@ def lead_processes(run: TrainingRun) -> Iterator[TrainingRun]:
 def share_work(run: TrainingRun, group: ProcessGroup) -> TrainingRun:
     """Return `run` as one process of `group` trains it: by the clock of rank 0."""
     if run.plan.time_limit:
-        run.plan.time_limit.clock = group.clock
+        run.plan.time_limit.share = group.share
     for optimizer in run.state.optimizers:
         if isinstance(optimizer, Muon):
             optimizer.orthogonal = share_orthogonalization(optimizer.orthogonal, group)

@@ -245,7 +245,7 @@ def _may_sample(run: TrainingRun, sampling: TimeBudget, ends_epoch: bool) -> boo
         return False  # the finished model writes its own
     limit = run.plan.time_limit
     if limit is not None and (
-        limit.is_over or limit.training_seconds - limit.elapsed() < FIRST_SAMPLE_SECONDS
+        limit.is_over or limit.training_seconds - limit.shared_elapsed() < FIRST_SAMPLE_SECONDS
     ):
         return ends_epoch and not limit.is_over and sampling.is_due()
     return sampling.is_overdue() or (ends_epoch and sampling.is_due())
