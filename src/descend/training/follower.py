@@ -71,9 +71,8 @@ def follow_run() -> Path:
         plan = make_train_plan(
             assembly, resumed=state, continued=description.info.parent is not None
         )
-        if plan.time_limit and description.limit_seconds is not None:
-            plan.time_limit.seconds = description.limit_seconds
-            plan.time_limit.seconds_before = description.seconds_before
+        if plan.time_limit and description.clock:
+            plan.time_limit.follow(description.clock, description.seconds_before)
         run = TrainingRun(
             Path(description.folder), description.info, assembly.shape, assembly.store, plan,
             state, None, description.previous_epochs, (), (),

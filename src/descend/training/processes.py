@@ -42,7 +42,7 @@ from descend.training.process_group import (
     share_orthogonalization,
     translate_lost_processes,
 )
-from descend.training.train_state import TrainState
+from descend.training.train_state import ClockState, TrainState
 from descend.training.training_run import TrainingRun
 
 MEETING_FOLDER = "_DESCEND_MEETING_FOLDER"
@@ -69,8 +69,10 @@ class RunDescription(msgspec.Struct, frozen=True):
     shape: ModelShape
     tokenizer: bytes
     previous_epochs: tuple[Epoch, ...]
-    limit_seconds: float | None
+    clock: ClockState | None
+    """Of a run with `minutes`, at its start."""
     seconds_before: float
+    """Seconds of training before an interruption."""
 
 
 @contextmanager
@@ -131,7 +133,7 @@ def _describe(run: TrainingRun) -> RunDescription:
         shape=run.shape,
         tokenizer=run.store.tokenizer.to_bytes(),
         previous_epochs=run.previous_epochs,
-        limit_seconds=limit.seconds if limit else None,
+        clock=limit.state() if limit else None,
         seconds_before=limit.seconds_before if limit else 0.0,
     )
 

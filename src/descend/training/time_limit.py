@@ -174,6 +174,11 @@ class TimeLimit:
         self._evaluation_seconds = state.evaluation_seconds
         self._recent.extend(state.recent)
 
+    def follow(self, leader: ClockState, seconds_before: float) -> None:
+        """Take the limit of rank 0, which may have less time than the run had before."""
+        self.seconds, self.seconds_before = leader.seconds, seconds_before
+        self._next_choice = leader.next_choice
+
     def is_last(self, state: TrainState, ends_epoch: bool) -> bool:
         """Whether the step just made is the last: it is the end step, or time is up.
 
