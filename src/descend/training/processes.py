@@ -161,7 +161,8 @@ def connect(launch: LaunchEnvironment) -> dist.Store:
             f"{address}, {'which another program uses' if used else 'where nobody answers'}",
             expected, "choose another port" if used else fix,
         ) from None  # fmt: skip
-    return store
+    # torchrun keeps its store through a restart: what was said before must not be heard again.
+    return dist.PrefixStore(f"attempt_{launch.num_restarts}", store)
 
 
 @contextmanager
