@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
@@ -43,7 +44,8 @@ class BatchScore(NamedTuple):
     """UTF-8 bytes of the predicted tokens."""
 
 
-class EvaluationPart(NamedTuple):
+@dataclass(frozen=True)
+class EvaluationPart:
     """Every `count`-th batch of windows from batch `index` on."""
 
     index: int
