@@ -83,7 +83,7 @@ class ProcessGroup:
             return
         digest = hashlib.blake2b(digest_size=6)  # 48 bits: a float64 holds them exactly
         for parameter in model.parameters():
-            digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy())
+            digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().data)
         own = float(int.from_bytes(digest.digest(), "big"))
         high = self._all_reduce(own, "MAX")
         low = self._all_reduce(own, "MIN")
