@@ -32,6 +32,7 @@ from descend.training.num_processes import (
     find_lost_run,
 )
 from descend.training.process_group import SINGLE_PROCESS, ProcessGroup, translate_lost_processes
+from descend.training.time_limit import TimeLimit
 
 MAX_LOSS_DIFFERENCE = 1e-3
 """Nats by which a step of the same run may differ between numbers of processes, in float32."""
@@ -393,6 +394,22 @@ def test_single_process_exchanges_nothing() -> None:
     assert SINGLE_PROCESS.mean_loss(torch.tensor(0.5), torch.tensor(3)) == (0.5, 3)
     assert SINGLE_PROCESS.agree_on_signal(None) is None
     assert SINGLE_PROCESS.agree_on_signal(signal.SIGINT) == signal.SIGINT
+
+
+def test_reading_the_clock_of_a_run_exchanges_nothing() -> None:
+    exchanged: list[float] = []
+
+    def share(seconds: float) -> float:
+        exchanged.append(seconds)
+        return 5.0
+
+    limit = TimeLimit(60.0, 1.0, 10, share=share)
+    limit.start()
+    assert limit.elapsed() < 5  # what the display of rank 0 reads alone
+    assert not exchanged
+    assert limit.shared_elapsed() == 5.0
+    assert limit.state().elapsed == 5.0
+    assert len(exchanged) == 2
 
 
 def test_other_runtime_errors_are_not_lost_processes() -> None:
