@@ -19,6 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 import diagnosis_tables
+import scaling_model
 import speed_tables
 from experiment_tables import ATTRIBUTIONS, attributed, rates, searched
 from ladder import RECIPE, curve, times_as_long
@@ -32,7 +33,7 @@ PAGES = (
     *(
         ROOT / "docs" / name
         for name in ("presets.md", "speed.md", "recipe.md", "diagnosis_benchmark.md", "plan.md",
-                     "compare.md", "attribute.md", "hyperparameter_search.md")
+                     "scaling.md", "compare.md", "attribute.md", "hyperparameter_search.md")
     ),
     RESULTS / "tables.md",
 )  # fmt: skip
@@ -207,6 +208,8 @@ TABLES: dict[str, Callable[[], str]] = (
             recipe_short,
             speed_tables.tokens_guide,
             speed_tables.corpora_short,
+            scaling_model.processes,
+            scaling_model.scaling,
             diagnosis_tables.scores,
             diagnosis_tables.scores_sealed,
             diagnosis_tables.confusion,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPTS = {
     "own_text.py", "compare_widths.py", "own_loop.py", "search_rates.py", "several_gpus.py",
-    "notebook.ipynb", "watch_own_loop.py", "watch_trainer.py",
+    "notebook.ipynb", "watch_own_loop.py", "watch_trainer.py", "torchrun.sh", "slurm.sh",
 }  # fmt: skip
 
 
@@ -70,6 +71,44 @@ def test_notebook_example_runs(
     outputs = "".join(str(cell.get("outputs", "")) for cell in book.cells)
     assert "the validation loss is" in outputs
     assert "learning rate" in outputs
+
+
+TINY_FLAGS = (
+    "--embed-dim", "16", "--num-layers", "1", "--num-heads", "2", "--ff-dim", "32",
+    "--seq-len", "16", "--max-steps", "5", "--batch-size", "4", "--vocab-size", "300",
+    "--compile", "off", "--device", "cpu",
+)  # fmt: skip
+
+
+def stand_in(folder: Path, name: str, script: str) -> None:
+    """Make `name` a command in `folder` that runs the shell `script`."""
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
+@pytest.mark.parametrize("script", ["torchrun.sh", "slurm.sh"])
+def test_shell_example_trains_one_model_on_two_processes(
+    script: str, tmp_path: Path, tiny_text: Path
+) -> None:
+    commands = tmp_path / "bin"
+    stand_in(commands, "python", f'exec "{sys.executable}" "$@"')
+    stand_in(commands, "scontrol", "echo localhost")  # what Slurm has, for one machine
+    stand_in(commands, "srun", 'exec "$@"')
+    environment = os.environ | {
+        "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}", "SLURM_JOB_ID": str(os.getpid()),
+        "SLURM_JOB_NODELIST": "localhost", "SLURM_JOB_NUM_NODES": "1", "SLURM_GPUS_ON_NODE": "2",
+    }  # fmt: skip
+    count = ["2"] if script == "torchrun.sh" else []
+    done = subprocess.run(
+        ["bash", str(EXAMPLES / script), str(tiny_text), "model", *count, *TINY_FLAGS],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "2 processes" in done.stderr
+    assert (tmp_path / "model" / "model.safetensors").exists()
 
 
 @pytest.mark.slow

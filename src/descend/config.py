@@ -29,6 +29,10 @@ MAX_THREADS = 1024
 """Of a number beyond what the system can start, OpenMP ends the process without a word of ours."""
 
 
+MAX_PROCESSES = 65536
+"""The largest batch size: each process computes at least one sequence."""
+
+
 DEFAULT_GRADIENT_CLIP = 1.0
 """The usual maximum gradient norm (Pascanu et al. 2013 and every recipe since)."""
 
@@ -264,6 +268,14 @@ class RunConfig(BaseModel):
         ge=1,
         le=MAX_THREADS,
     )
+    num_processes: int | None = Field(
+        None,
+        description="Processes that share each batch. Default: one, or those of torchrun.",
+        json_schema_extra={"group": "Hardware"},
+        ge=1,
+        le=MAX_PROCESSES,
+        validation_alias=AliasChoices("num_processes", "processes"),
+    )
     save_dir: str | None = _config_field(
         None, "Output folder. Default: models/transformer_<unix time>.", group="Output"
     )
@@ -348,8 +360,8 @@ class RunConfig(BaseModel):
 
     @property
     def micro_batch_size(self) -> int:
-        """Of a batch, that go through the network together at most."""
-        return -(-self.batch_size // self.num_micro_batches)
+        """Of a batch, that go through the network of one process together at most."""
+        return -(-self.batch_size // ((self.num_processes or 1) * self.num_micro_batches))
 
 
 def make_config(values: Mapping[str, Any] | None = None) -> RunConfig:

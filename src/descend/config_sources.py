@@ -24,6 +24,8 @@ ENVIRONMENT_PREFIX = "DESCEND_"
 # What else is read from the environment, by `text.cache` and the command line.
 _OTHER_VARIABLES = ("CACHE_DIR", "DEBUG", "STUDIO_PASSWORD")
 DEFAULT_PRESET = "fast"
+KEY_ALIASES = {"epochs": "epoch", "processes": "num_processes"}
+"""Other names of a key, and its own."""
 
 # Possessive, and only from the start of a word: a text without dots is read once.
 _DOTTED = re.compile(r"""(?<![\w"'-])(?:[\w"'-]++\s*+\.\s*+){65}""")
@@ -136,8 +138,8 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def normalize_key(key: str) -> str:
-    """The name of a key that was written with dashes, or as `epochs`."""
-    return "epoch" if key == "epochs" else key.replace("-", "_")
+    """The name of a key that was written with dashes, as `epochs`, or as `processes`."""
+    return KEY_ALIASES.get(key, key.replace("-", "_"))
 
 
 def _is_per_epoch(rate: object) -> bool:

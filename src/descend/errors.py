@@ -110,6 +110,10 @@ class OutOfMemoryError(DescendError):
     """The model or batch does not fit into memory."""
 
 
+class ProcessLostError(DescendError):
+    """One of the processes that train together ended, or computes something else."""
+
+
 class DivergedError(DescendError):
     """The loss is not a finite number any more."""
 

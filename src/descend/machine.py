@@ -31,6 +31,8 @@ class Execution(msgspec.Struct, frozen=True):
     """Whether the network is compiled for this machine and these sizes."""
     cuda_graph: bool = False
     """Whether what a step has the GPU do is recorded once and replayed (a CUDA graph)."""
+    processes: int = 1
+    """Processes that compute each step together; `threads` are those of one of them."""
 
 
 def available_cores() -> int:

@@ -366,6 +366,15 @@ def threads(raw: Raw) -> list[str]:
     return [*machine(raw), f"`--threads {count // 2 if count > 1 else 2}`"]
 
 
+def processes(raw: Raw) -> list[str]:
+    batch = raw.config["batch_size"]
+    smallest = next(n for n in range(2, batch + 1) if batch % n == 0)
+    return [
+        *machine(raw), f"used 1 process for batches of {batch} sequences.",
+        f"`--num-processes {smallest}`",
+    ]  # fmt: skip
+
+
 def parts(raw: Raw) -> list[str]:
     return [
         (
@@ -426,6 +435,7 @@ EXPECTED: dict[str, Expected] = {
     "attention": attention,
     "compile": compiling,
     "threads": threads,
+    "num_processes": processes,
     "learning_rate": rates,
     "warmup_steps": warmup,
     "weight_decay": weights,

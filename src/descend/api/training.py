@@ -26,6 +26,7 @@ from descend.diagnosis.diagnose import diagnose_run, save_diagnosis
 from descend.diagnosis.result import DEFAULT_BUDGET, Diagnosis
 from descend.diagnosis.trial_reports import TrialReport, TrialReporter
 from descend.errors import RunFolderError
+from descend.launch_environment import is_follower
 from descend.metrics.evaluation import Evaluation, evaluate
 from descend.model.generation import Completion, TextChunk, collect_completions, generate_text
 from descend.model.sampling import make_sampling_options
@@ -52,7 +53,9 @@ from descend.runs.run_files import RunMetadata, RunSummary, has_summary, is_run_
 from descend.runs.run_folder import check_model_folder, create_run_folder, read_summary
 from descend.training.assembly import tokenize_corpus
 from descend.training.continuation import continuation_config
+from descend.training.follower import follow_run
 from descend.training.foreign_model import read_parent_info
+from descend.training.num_processes import find_lost_run
 from descend.training.process_settings import limit_threads_to_idle_cores
 from descend.training.trainer import run_training
 from descend.training.training_run import (
@@ -240,7 +243,11 @@ def train_with_config(
     With `minutes` what is not set is planned for them; they count from `began` (by
     `time.perf_counter`), or from now.
     """
+    if is_follower():
+        return load(follow_run())
     console = select_console(console, resolved.config)
+    if lost_run := find_lost_run(resolved.config.save_dir):
+        return resume(lost_run, console)
     if resolved.config.minutes is not None:
         return _train_within(resolved, console, began or time.perf_counter(), watch)
     folder = create_run_folder(resolved.config.save_dir)
@@ -306,10 +313,14 @@ def continue_run(
     parent: Path, changes: dict[str, Any], console: Console | None = None, file: Path | None = None
 ) -> Model:
     """Train the model in `parent` further with `changes`, and those in `file`, to its settings."""
+    if is_follower():
+        return load(follow_run())
     check_model_folder(parent)
     config = continuation_config(parent, changes, file)
-    folder = create_run_folder(config.save_dir)
     console = select_console(console, config)
+    if lost_run := find_lost_run(config.save_dir):
+        return resume(lost_run, console)
+    folder = create_run_folder(config.save_dir)
     progress = stage_progress(console) if console else ignore_progress
     preset = read_parent_info(parent).preset
     run = create_run(
@@ -320,14 +331,18 @@ def continue_run(
 
 
 def resume(
-    path: str | PathLike[str], console: Console | None = None, *, ends: float | None = None
-) -> Model:
+    path: str | PathLike[str], console: Console | None = None, *, ends: float | None = None,
+    num_processes: int | None = None,
+) -> Model:  # fmt: skip
     """Take the interrupted run in folder `path` up where it stopped.
 
     `ends`: when a run with `minutes` has to be saved, by `time.perf_counter`, if sooner than those.
+    `num_processes`: None, those of torchrun or as many as before.
     """
+    if is_follower():
+        return load(follow_run())
     progress = stage_progress(console) if console else ignore_progress
-    return _run_and_load(resume_run(Path(path), progress, ends), console)
+    return _run_and_load(resume_run(Path(path), progress, ends, num_processes), console)
 
 
 def diagnose(

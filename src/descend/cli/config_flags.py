@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 
 from descend.cli.help_format import format_range, join_facts
 from descend.config import RunConfig
-from descend.config_sources import ResolvedConfig, resolve_config
+from descend.config_sources import KEY_ALIASES, ResolvedConfig, resolve_config
 from descend.presets import PRESETS
 
 
@@ -116,7 +116,7 @@ def _annotation(name: str, field: FieldInfo, *, is_common: bool) -> Any:
     if field.annotation is bool:
         switch = typer.Option(f"--{dashed}/--no-{dashed}", help=help_text, rich_help_panel=panel)
         return Annotated[bool | None, switch]
-    flags = [f"--{dashed}", "--epochs"] if name == "epoch" else [f"--{dashed}"]
+    flags = [f"--{dashed}", *(f"--{alias}" for alias, key in KEY_ALIASES.items() if key == name)]
     valued = typer.Option(*flags, help=help_text, metavar=_metavar(field), rich_help_panel=panel)
     return Annotated[str | None, valued]
 

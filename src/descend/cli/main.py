@@ -41,6 +41,7 @@ from descend.cli.studio import studio
 from descend.cli.tokenizer import tokenizer_app
 from descend.cli.train import TRAIN_COMMON, continue_training, train
 from descend.errors import DescendError, shorten
+from descend.launch_environment import check_verb
 from descend.version import __version__
 
 HELP = """Train small language models on your own text, and find out why one does not learn.
@@ -124,12 +125,14 @@ def main() -> None:
 
     0 done, 1 failure, 2 the user's mistake, 129 the terminal closed, 130 Ctrl-C, 143 SIGTERM.
     """
-    from descend.cli.output import protect_streams
+    from descend.cli.output import protect_streams, silence_output
 
     gc.set_threshold(GC_THRESHOLD)
     protect_streams()
     start_with_process()
     arguments = sys.argv[1:]
+    if os.environ.get("RANK", "0") != "0":  # rank 0 prints for all processes
+        silence_output()
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     debug = "--debug" in own or bool(os.environ.get("DESCEND_DEBUG"))
     sys.exit(run([a for a in own if a != "--debug"] + arguments[len(own) :], debug))
@@ -139,6 +142,7 @@ def run(arguments: list[str], debug: bool = False) -> int:
     """Run the command line `arguments`; returns the exit code."""
     with_json = "--json" in arguments
     try:
+        check_verb(arguments[0] if arguments else "")
         # What was typed goes along, for the verbs that write down how to repeat them.
         exit_code = app(arguments, prog_name="descend", standalone_mode=False, obj=arguments)
         if exit_code == CTRL_C:  # the parser makes an exit code of it, without a word

@@ -46,6 +46,13 @@ def protect_streams() -> None:
     sys.stderr = cast(TextIO, LossyStream(sys.stderr))
 
 
+def silence_output() -> None:
+    """Print nothing from now on, but a traceback that `DESCEND_DEBUG` asks for."""
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if not os.environ.get("DESCEND_DEBUG"):
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
 def stderr_console() -> Console:
     """The console on standard error; honours NO_COLOR and TERM=dumb."""
     return Console(stderr=True, highlight=False)

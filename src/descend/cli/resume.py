@@ -19,6 +19,15 @@ def resume(
             callback=named_run,
         ),
     ],
+    num_processes: Annotated[
+        int | None,
+        typer.Option(
+            "--num-processes",
+            "--processes",
+            min=1,
+            help="Processes that share each batch. Default: as many as before.",
+        ),
+    ] = None,
     verbose: Verbose = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -29,4 +38,8 @@ def resume(
     from descend.api import resume as take_up
     from descend.cli.run_and_report import run_and_report
 
-    run_and_report(lambda console: take_up(model, console), as_json, verbose=verbose)
+    run_and_report(
+        lambda console: take_up(model, console, num_processes=num_processes),
+        as_json,
+        verbose=verbose,
+    )

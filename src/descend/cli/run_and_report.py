@@ -12,6 +12,7 @@ from descend.cli.output import (
     set_up_logging,
     stderr_console,
 )
+from descend.launch_environment import is_follower
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +26,15 @@ def run_and_report(
     log_level: str = "info",
     verbose: bool = False,
 ) -> None:
-    """Do `action` while drawing on standard error, then print what came of it."""
+    """Do `action` while drawing on standard error, then print what came of it.
+
+    A process that torchrun started for another one only trains along.
+    """
+    if is_follower():
+        from descend.training.follower import follow_run
+
+        follow_run()
+        return
     from descend.report.text.next_step import choose_step_after_training, format_next_step
     from descend.report.text.run_summary import format_run_details, format_run_end
 

@@ -16,13 +16,13 @@ from descend.data.corpus_warnings import collect_warnings, log_warnings
 from descend.data.document_store import build_document_store, open_document_store
 from descend.data.ngram_baselines import compute_ngram_baselines
 from descend.data.readers.options import ReadOptions
+from descend.data.span_encoding import write_tokens
 from descend.data.split import split_documents
 from descend.data.token_store import (
     PreparedCorpus,
     TokenStore,
     TokenStoreInfo,
     open_token_files,
-    write_tokens,
 )
 from descend.data.tokenizer import Tokenizer, TokenizerKind, load_tokenizer, train_tokenizer
 from descend.guard import hash_file

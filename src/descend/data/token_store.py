@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,18 +10,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from descend.data.cached_encoder import make_encoder, token_id_dtype
+from descend.data.cached_encoder import token_id_dtype
 from descend.data.corpus import CorpusSource
 from descend.data.document_store import DocumentStore
-from descend.data.line_chunks import run_pieces, split_at_newlines
 from descend.data.ngram_baselines import NgramBaselines
-from descend.data.split import Spans, Split
+from descend.data.span_encoding import encode_spans, iter_texts
+from descend.data.split import Split
 from descend.data.tokenizer import Tokenizer
-
-_CHUNK_CHARACTERS = 2**16
-_CHARACTERS_AT_ONCE = 2**20
-"""Encoded together, on all cores: the tokenizer holds some 130 bytes a token until they are copied,
-so this bounds memory to about 50 MB, whatever the size of the corpus."""
 
 
 class TokenStoreInfo(msgspec.Struct, frozen=True):
@@ -61,7 +55,7 @@ class PreparedCorpus:
 
     def train_texts(self) -> Iterator[str]:
         """The training text, span by span, in pieces small enough to hold."""
-        return _texts(self.documents, self.split.train)
+        return iter_texts(self.documents, self.split.train)
 
 
 @dataclass(frozen=True)
@@ -88,81 +82,14 @@ def encode_corpus(
     offsets = text.documents.offsets
     # By document, not by the spans of the split: a document that it cut has no end there.
     documents = np.stack((offsets[:-1], offsets[1:]), axis=1)
-    ids = b"".join(ids for ids, _ in _encoded(text.documents, documents, tokenizer))
+    ids = b"".join(ids for ids, _ in encode_spans(text.documents, documents, tokenizer))
     return np.frombuffer(ids, token_id_dtype(tokenizer)), text.documents.nbytes
 
 
 def encode_validation(text: PreparedCorpus, tokenizer: Tokenizer) -> NDArray[np.unsignedinteger]:
     """Return the validation side of `text` as one stream of ids, as `prepare_tokens` makes it."""
-    ids = b"".join(ids for ids, _ in _encoded(text.documents, text.split.validation, tokenizer))
+    ids = b"".join(ids for ids, _ in encode_spans(text.documents, text.split.validation, tokenizer))
     return np.frombuffer(ids, token_id_dtype(tokenizer))
-
-
-def _texts(documents: DocumentStore, spans: Spans) -> Iterator[str]:
-    """The text of `spans` in pieces of about `_CHUNK_CHARACTERS`; none crosses a span."""
-    for start, end in spans:
-        while start < end:
-            stop = min(end, start + 4 * _CHUNK_CHARACTERS)
-            raw = documents.bytes(start, stop)
-            if stop < end:  # not inside a character, and after a newline where there is one
-                cut = raw.rfind(b"\n") + 1
-                while not cut and raw and (documents.bytes(stop, stop + 1)[0] & 0xC0) == 0x80:
-                    stop -= 1
-                    raw = raw[:-1]
-                raw = raw[:cut] if cut else raw
-            start += len(raw)
-            for piece in split_at_newlines(raw.decode(), _CHUNK_CHARACTERS):
-                yield from run_pieces(piece)
-
-
-def write_tokens(
-    documents: DocumentStore,
-    spans: Spans,
-    tokenizer: Tokenizer,
-    path: Path,
-    on_progress: Callable[[int], None],
-) -> int:
-    """Write the ids of `spans` to `path` in fixed memory; returns the bytes of text encoded."""
-    done = 0
-    with path.open("wb") as file:
-        for ids, nbytes in _encoded(documents, spans, tokenizer):
-            file.write(ids)
-            done += nbytes
-            on_progress(done)
-    return done
-
-
-def _encoded(
-    documents: DocumentStore, spans: Spans, tokenizer: Tokenizer
-) -> Iterator[tuple[bytes, int]]:
-    """The ids of `spans` in order, an end-of-text token before and after each, and the bytes of
-    text that they stand for; a segment at a time."""
-    end = np.array([tokenizer.eos_token_id], dtype=token_id_dtype(tokenizer)).tobytes()
-    encode = make_encoder(tokenizer)
-    # None marks the end of a document.
-    chunks = itertools.chain.from_iterable(
-        itertools.chain(_texts(documents, spans[i : i + 1]), [None]) for i in range(len(spans))
-    )
-    yield end, 0
-    for group in _groups(chunks):
-        texts = [chunk for chunk in group if chunk is not None]
-        encoded = iter(encode(texts))
-        ids = b"".join(end if chunk is None else next(encoded) for chunk in group)
-        yield ids, sum(len(text.encode()) for text in texts)
-
-
-def _groups(chunks: Iterable[str | None]) -> Iterator[list[str | None]]:
-    """`pieces` in order, in lists of about `_CHARACTERS_AT_ONCE` characters."""
-    group: list[str | None] = []
-    num_characters = 0
-    for chunk in chunks:
-        group.append(chunk)
-        num_characters += len(chunk or "") + 1
-        if num_characters >= _CHARACTERS_AT_ONCE:
-            yield group
-            group, num_characters = [], 0
-    if group:
-        yield group
 
 
 def open_token_files(

@@ -141,20 +141,29 @@ def load_tokenizer(path: Path) -> Tokenizer:
             "check the path, or train one with `descend tokenizer train`",
         )  # fmt: skip
     try:
-        content = check_tokenizer(read_regular(file, MAX_BYTES))
-        with _no_panic(str(file)):
-            fast = FastTokenizer.from_str(content)
+        content = read_regular(file, MAX_BYTES)
+    except OSError as problem:
+        raise _damaged(str(file), problem) from None
+    return parse_tokenizer(content, str(file))
+
+
+def parse_tokenizer(content: bytes, source: str) -> Tokenizer:
+    """Make a tokenizer of the content of a `tokenizer.json`; `TokenizerError` names `source`."""
+    try:
+        checked = check_tokenizer(content)
+        with _no_panic(source):
+            fast = FastTokenizer.from_str(checked)
     except TokenizerError:
         raise
     except Exception as problem:  # the library raises bare Exception from Rust
-        raise _damaged(str(file), problem) from None
+        raise _damaged(source, problem) from None
     fast.encode_special_tokens = True
     tokenizer = Tokenizer(fast)
     _ = tokenizer.eos_token_id
     highest = max(fast.get_vocab(with_added_tokens=True).values())
     if highest >= tokenizer.vocab_size:
         raise _damaged(
-            str(file), ValueError(f"id {highest} in a vocabulary of {tokenizer.vocab_size}")
+            source, ValueError(f"id {highest} in a vocabulary of {tokenizer.vocab_size}")
         )
     return tokenizer
 

@@ -17,7 +17,8 @@ from descend.runs.run_files import is_run_folder, read_info
 from descend.runs.run_list import find_run
 
 KEYS_WITHOUT_EFFECT_ON_LOSS = (
-    "seed", "device", "attention", "compile", "threads", "divergence_rollback", *NON_SEMANTIC_KEYS,
+    "seed", "device", "attention", "compile", "threads", "num_processes", "divergence_rollback",
+    *NON_SEMANTIC_KEYS,
 )  # fmt: skip
 """Keys of a run that an experiment sets itself, or that change a loss by rounding alone. No trial
 is rolled back or compiled, and each takes a thread."""

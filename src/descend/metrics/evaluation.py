@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
@@ -42,6 +44,19 @@ class BatchScore(NamedTuple):
     """UTF-8 bytes of the predicted tokens."""
 
 
+@dataclass(frozen=True)
+class EvaluationPart:
+    """Every `count`-th batch of windows from batch `index` on."""
+
+    index: int
+    count: int
+    sum_totals: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    """Adds up an array over all parts."""
+
+
+WHOLE_EVALUATION = EvaluationPart(0, 1, lambda totals: totals)
+
+
 def evaluate(
     model: Transformer,
     tokens: Tokens,
@@ -50,32 +65,33 @@ def evaluate(
     *,
     batch_size: int = 32,
     max_windows: int | None = None,
+    part: EvaluationPart = WHOLE_EVALUATION,
 ) -> Evaluation:
     """Judge `model` on `tokens` (N,), N >= 2, read in windows of `seq_len` side by side.
 
     Every token but the first is predicted exactly once, from those before it in its window.
     With more than `max_windows` windows, that many are taken, evenly spread. In evaluation
     mode; the mode of the model is left as it was found. Cost: one forward pass over the text.
+    `part`: what this process does of it; the result is of the whole.
     """
-    total_loss, num_correct, count, num_bytes = 0.0, 0, 0, 0
+    totals = np.zeros(4)
     windows = iter_windows(tokens, seq_len, batch_size, max_windows)
-    for score in score_batches(model, windows, byte_lengths):
-        total_loss += float(score.losses.sum())
-        num_correct += score.num_correct
-        count += len(score.losses)
-        num_bytes += score.num_bytes
+    own = itertools.islice(windows, part.index, None, part.count)
+    for score in score_batches(model, own, byte_lengths):
+        totals += (score.losses.sum(), score.num_correct, len(score.losses), score.num_bytes)
+    total_loss, num_correct, count, num_bytes = part.sum_totals(totals).tolist()
     loss_mean = total_loss / count
     return Evaluation(
         loss=loss_mean,
         accuracy=num_correct / count,
         perplexity=math.exp(min(loss_mean, 700.0)),
         bits_per_byte=bits_per_byte(total_loss, num_bytes),
-        tokens=count,
-        bytes=num_bytes,
+        tokens=int(count),
+        bytes=int(num_bytes),
     )
 
 
-def bits_per_byte(total_nats: float, num_bytes: int) -> float:
+def bits_per_byte(total_nats: float, num_bytes: float) -> float:
     """Total loss in bits over the bytes predicted."""
     return total_nats / math.log(2) / max(num_bytes, 1)
 

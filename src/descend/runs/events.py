@@ -157,13 +157,16 @@ class ProgramWarning(msgspec.Struct, frozen=True, tag="program_warning", tag_fie
     text: str
 
 
+StopReason = Literal["finished", "interrupted", "diverged", "failed"]
+
+
 class TrainingStopped(
     msgspec.Struct, frozen=True, tag="training_stopped", tag_field="kind", omit_defaults=True
 ):
     """Training ended."""
 
     step: int
-    reason: Literal["finished", "interrupted", "diverged", "failed"]
+    reason: StopReason
     time: str
     problem: str = ""
     """Of a run that diverged: what was not as it should be, and where it began."""

@@ -35,6 +35,7 @@ from descend.training.memory import (
     translate_memory_errors,
     with_smaller_micro_batches,
 )
+from descend.training.num_processes import choose_num_processes
 from descend.training.recipe import (
     choose_bpe_dropout,
     choose_epochs,
@@ -87,13 +88,15 @@ def assemble_run(
     `ends`: when a run with `minutes` has to be saved, by `time.perf_counter`.
     """
     device = resolve_training_device(config)  # refused before a large text is read
+    num_processes = choose_num_processes(config)
     loaded = load_model(parent, "cpu") if parent else None
     tokenizer = loaded.tokenizer if loaded else None
     store = tokenize_corpus(config, tokenizer, begin=True, progress=progress)
     short = shorten_context_for(config, len(store.train))
     check_has_validation(store)
     shape = choose_shape(short, store, loaded)
-    fitted = fit_micro_batches_to_memory(short, shape, device)
+    shared = short.model_copy(update={"num_processes": num_processes})
+    fitted = fit_micro_batches_to_memory(shared, shape, device)
     check_memory(fitted, shape, device)
     if on_prepared:
         on_prepared(fitted, store, shape)

@@ -5,6 +5,7 @@ Tensors go to safetensors, numbers to JSON: nothing that could be executed is st
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -29,6 +30,9 @@ CHECKPOINT_COUNT = 2
 MAX_BYTES = 2**40
 """Largest file of a checkpoint that is read: far beyond any machine's memory."""
 
+ReadFile = Callable[[str], bytes | None]
+"""The content of a file of a checkpoint, by name; None where there is none."""
+
 
 def save_checkpoint(folder: Path, state: TrainState) -> None:
     """Write `checkpoints/step_<n>`; others go only after it was read back.
@@ -37,6 +41,17 @@ def save_checkpoint(folder: Path, state: TrainState) -> None:
     were found damaged. `state` must hold finite numbers only (`bad_number`).
     """
     others = checkpoints(folder)  # refuses a link before anything is written
+    files = encode_state(state)
+    new = checkpoint_folder(folder, state.step)
+    write_folder_atomic(new, files)
+    older = [path for step, path in others if step < state.step]
+    for _, path in others:
+        if path != new and path not in older[1 - CHECKPOINT_COUNT :]:
+            remove_folder(path)
+
+
+def encode_state(state: TrainState) -> dict[str, bytes]:
+    """Return all of `state` as the files of a checkpoint, by name."""
     now = snapshot_view(state)
     files = _files(now) | {"best.safetensors": _best_file(now)}
     if state.rollback_snapshot is not None:
@@ -46,25 +61,29 @@ def save_checkpoint(folder: Path, state: TrainState) -> None:
         }
         if state.rollback_snapshot.best is not state.best:  # an epoch ended since: the rare case
             files[ROLLBACK_PREFIX + "best.safetensors"] = _best_file(state.rollback_snapshot)
-    new = checkpoint_folder(folder, state.step)
-    write_folder_atomic(new, files)
-    older = [path for step, path in others if step < state.step]
-    for _, path in others:
-        if path != new and path not in older[1 - CHECKPOINT_COUNT :]:
-            remove_folder(path)
+    return files
+
+
+def decode_state(read: ReadFile, state: TrainState) -> None:
+    """Fill `state`, built for the same configuration, from the files of a checkpoint."""
+    now = _read(read, "", None)
+    restore_snapshot(now, state)
+    state.rollback_state, state.decay = now.scalars.rollback_state, now.scalars.decay
+    state.clock = now.scalars.clock
+    if read(f"{ROLLBACK_PREFIX}state.json") is not None:
+        state.rollback_snapshot = _read(read, ROLLBACK_PREFIX, state.best)
 
 
 def load_checkpoint(path: Path, state: TrainState) -> None:
     """Fill `state`, built for the same configuration, from the checkpoint at `path`."""
+
+    def read(name: str) -> bytes | None:
+        return read_regular(path / name, MAX_BYTES) if (path / name).exists() else None
+
     try:
-        now = _read(path, "", None)
-        if path.name != f"step_{now.scalars.step}":
-            raise ValueError(f"it is of step {now.scalars.step}")
-        restore_snapshot(now, state)
-        state.rollback_state, state.decay = now.scalars.rollback_state, now.scalars.decay
-        state.clock = now.scalars.clock
-        if (path / f"{ROLLBACK_PREFIX}state.json").exists():
-            state.rollback_snapshot = _read(path, ROLLBACK_PREFIX, state.best)
+        decode_state(read, state)
+        if path.name != f"step_{state.step}":
+            raise ValueError(f"it is of step {state.step}")
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as e:
         raise RunFolderError(
             str(path), f"a checkpoint that does not fit ({str(e).splitlines()[0]})",
@@ -92,15 +111,19 @@ def _saved(tensors: dict[str, Tensor]) -> bytes:
     return save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
 
 
-def _read(path: Path, prefix: str, best: BestWeights | None) -> Snapshot:
+def _read(read: ReadFile, prefix: str, best: BestWeights | None) -> Snapshot:
     """The snapshot in the files that begin with `prefix`; `best` if it has none of its own."""
 
     def content(name: str) -> bytes:
-        return read_regular(path / f"{prefix}{name}", MAX_BYTES)
+        file_content = read(f"{prefix}{name}")
+        if file_content is None:
+            raise ValueError(f"{prefix}{name} is missing")
+        return file_content
 
     scalars: StateScalars = decode_json(content("state.json"), StateScalars)
-    if (path / f"{prefix}best.safetensors").exists():
-        weights = load(content("best.safetensors"))
+    best_file = read(f"{prefix}best.safetensors")
+    if best_file is not None:
+        weights = load(best_file)
         epoch, loss = scalars.best_epoch, scalars.best_validation_loss
         best = None if epoch is None or loss is None else BestWeights(epoch, loss, weights)
     return Snapshot(

@@ -69,7 +69,8 @@ def _describe_speed(assembly: RunAssembly) -> str:
     keys = forced_keys(assembly.requested)
     suffix = f" ({', '.join(keys)} set by you)" if keys else ""
     speed = 1 / choice.seconds_per_token[name] if name in choice.seconds_per_token else None
-    about = "" if speed is None else f": about {speed:,.0f} tokens/s"
+    each = " each" if choice.execution.processes > 1 else ""
+    about = "" if speed is None else f": about {speed:,.0f} tokens/s{each}"
     return f"computing in {name}{about}{suffix}"
 
 

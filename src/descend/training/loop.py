@@ -6,24 +6,21 @@ Nothing is handed in that watches; nothing here writes, prints or knows a folder
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from descend.errors import DivergedError
-from descend.metrics.evaluation import Evaluation
 from descend.metrics.weight_updates import RECORD_EVERY_STEPS, WeightUpdateRecorder
-from descend.model.transformer import Transformer
 from descend.runs.events import EndStepChosen, Epoch, Rollback, Step, WeightUpdateStats
 from descend.training.execution.precision import autocast_precision
 from descend.training.explosion import describe_explosion, has_exploded, note_explosion
 from descend.training.nonfinite import check_numbers, find_first_nonfinite, nonfinite_loss_error
 from descend.training.optimizers import clip_grad_norm, set_learning_rate
 from descend.training.rollback import check_for_loss_spike, effective_gradient_clip, roll_back
-from descend.training.train_plan import TrainPlan
+from descend.training.train_plan import Evaluate, TrainPlan
 from descend.training.train_state import (
     BestWeights,
     EpochAccumulator,
@@ -62,7 +59,7 @@ def train(state: TrainState, plan: TrainPlan) -> Iterator[StepEvents]:
 
 def train_step(state: TrainState, plan: TrainPlan, watch: WeightUpdateRecorder) -> StepEvents:
     """One update, and what is due after it; `DivergedError` as for `train`."""
-    began = time.perf_counter()
+    began = plan.group.clock()
     step, epoch = state.step, plan.batches.epoch_at_step(state.step)
     limit = plan.time_limit
     scheduled = limit.schedule_step(step, plan.total_steps) if limit else step
@@ -70,7 +67,7 @@ def train_step(state: TrainState, plan: TrainPlan, watch: WeightUpdateRecorder) 
     rate = planned * state.rollback_state.rate_factor
     set_learning_rate(state.optimizers, rate)
     # Dropout at step n follows from the seed and n alone, so nothing must be saved for it.
-    torch.manual_seed((plan.config.seed * 1_000_003 + step) % 2**63)
+    torch.manual_seed((plan.config.seed * 1_000_003 + step + plan.group.rank * 2**40) % 2**63)
     loss, accuracy = accumulate_gradients(state, plan, step)
     norm = gradient_norm(state, plan)
     finite = math.isfinite(loss) and math.isfinite(norm)
@@ -86,7 +83,7 @@ def train_step(state: TrainState, plan: TrainPlan, watch: WeightUpdateRecorder) 
     optimizer_step(state, finite)
     state.step += 1
     state.skipped = 0 if finite else state.skipped + 1
-    seconds = time.perf_counter() - began
+    seconds = plan.group.clock() - began
     state.elapsed_seconds += seconds
     epoch_ends = min(plan.batches.steps(epoch), last_step(state, plan.total_steps))
     epoch_steps = epoch_ends - plan.batches.steps(epoch - 1)
@@ -124,20 +121,28 @@ def get_batch(state: TrainState, plan: TrainPlan, step: int) -> NDArray[np.int64
 
 
 def accumulate_gradients(state: TrainState, plan: TrainPlan, step: int) -> tuple[float, float]:
-    """Add the gradients of the batch of `step`; returns its mean loss (nats) and accuracy."""
-    batch = torch.from_numpy(get_batch(state, plan, step)).to(plan.execution.device)
+    """Add the gradients of the batch of `step`; returns its mean loss (nats) and accuracy.
+
+    Of several processes each computes its own rows; both results and gradients are of all rows.
+    """
+    rows = plan.group.select_rows(get_batch(state, plan, step))
+    batch = torch.from_numpy(rows).to(plan.execution.device)
     parts = batch.tensor_split(plan.config.num_micro_batches)
     loss_sum = torch.zeros((), device=batch.device)
     hits = torch.zeros((), device=batch.device, dtype=torch.long)
-    for part in parts:
+    for number, part in enumerate(parts, 1):
         inputs, targets = part[:, :-1], part[:, 1:]
-        with autocast_precision(plan.execution):
-            loss, right = plan.loss_fn(state.model, inputs, targets, plan.config.label_smoothing)
         fraction = len(part) / len(batch)
-        state.scaler.scale(loss * fraction).backward()  # type: ignore[no-untyped-call]
+        with plan.sync_gradients(state.model, is_last=number == len(parts)):
+            with autocast_precision(plan.execution):
+                loss, right = plan.loss_fn(
+                    state.model, inputs, targets, plan.config.label_smoothing
+                )
+            state.scaler.scale(loss * fraction).backward()  # type: ignore[no-untyped-call]
         loss_sum += loss.detach() * fraction
         hits += right
-    return loss_sum.item(), hits.item() / batch[:, 1:].numel()
+    loss_mean, hits_mean = plan.group.mean_loss(loss_sum, hits)
+    return loss_mean, hits_mean / batch[:, 1:].numel()
 
 
 def gradient_norm(state: TrainState, plan: TrainPlan) -> float:
@@ -167,13 +172,11 @@ def optimizer_step(state: TrainState, finite: bool) -> None:
     state.scaler.update()
 
 
-def finish_epoch(
-    state: TrainState, plan: TrainPlan, evaluate: Callable[[Transformer], Evaluation], epoch: int
-) -> Epoch:
+def finish_epoch(state: TrainState, plan: TrainPlan, evaluate: Evaluate, epoch: int) -> Epoch:
     """Judge the model on validation text, remember it if it is the best, begin a new tally."""
-    began = time.perf_counter()
-    result = evaluate(state.model)
-    spent = time.perf_counter() - began
+    began = plan.group.clock()
+    result = evaluate(state.model, plan.group)
+    spent = plan.group.clock() - began
     state.elapsed_seconds += spent
     if plan.time_limit:
         plan.time_limit.add_evaluation(spent)

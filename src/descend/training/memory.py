@@ -12,6 +12,7 @@ from descend.errors import OutOfMemoryError
 from descend.machine import available_memory_bytes
 from descend.model.cost import training_memory
 from descend.model.shape import ModelShape
+from descend.training.num_processes import local_world_size
 from descend.units import format_bytes
 
 
@@ -22,7 +23,7 @@ def check_memory(config: RunConfig, shape: ModelShape, device: str) -> None:
     promises memory it does not have and then kills the process without a word.
     """
     available = available_memory_bytes()
-    needed = training_memory(config, shape)
+    needed = local_world_size(config) * training_memory(config, shape)
     if device == "cpu" and available is not None and needed > available:
         raise _error(config, shape, f"a need of about {format_bytes(needed)}", available)
 
@@ -37,9 +38,9 @@ def fit_micro_batches_to_memory(config: RunConfig, shape: ModelShape, device: st
     if available is None:
         return whole
     candidates = (whole, *_in_more_parts(whole))
+    room = available // local_world_size(config)
     return next(
-        (candidate for candidate in candidates if training_memory(candidate, shape) <= available),
-        whole,
+        (candidate for candidate in candidates if training_memory(candidate, shape) <= room), whole
     )
 
 
@@ -50,9 +51,9 @@ def with_smaller_micro_batches(config: RunConfig) -> RunConfig | None:
 
 def _in_more_parts(config: RunConfig) -> Iterator[RunConfig]:
     """`config` with the batch in more and more parts, until each is one sequence."""
-    parts = config.num_micro_batches
-    while parts < config.batch_size:
-        parts = min(2 * parts, config.batch_size)
+    parts, max_parts = config.num_micro_batches, config.batch_size // (config.num_processes or 1)
+    while parts < max_parts:
+        parts = min(2 * parts, max_parts)
         yield config.model_copy(update={"gradient_accumulation_steps": parts})
 
 

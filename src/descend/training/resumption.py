@@ -100,11 +100,13 @@ def check_tokens(folder: Path, info: RunMetadata, store: TokenStore) -> None:
             )  # fmt: skip
 
 
-def list_differences(then: Execution) -> list[str]:
+def list_differences(then: Execution, num_processes: int) -> list[str]:
     """What is not as it was when the run began, and so may round differently."""
     compiler = "missing" if then.compiled and not can_compile(then.device) else "here"
-    now = {"torch": str(torch.__version__), "processor": cpu_name(), "C++ compiler": compiler}
-    before = {"torch": then.torch, "processor": then.processor, "C++ compiler": "here"}
+    now = {"torch": str(torch.__version__), "processor": cpu_name(), "C++ compiler": compiler,
+           "number of processes": str(num_processes)}  # fmt: skip
+    before = {"torch": then.torch, "processor": then.processor, "C++ compiler": "here",
+              "number of processes": str(then.processes)}  # fmt: skip
     causes = [f"{k} was {before[k]} and is {now[k]}" for k in now if now[k] != before[k]]
     if not causes and then.device != "cpu":
         causes = ["a GPU may add up in another order each time"]

@@ -60,6 +60,8 @@ class TimeLimit:
     seconds_before: float = 0.0
     """Seconds of training before an interruption."""
     clock: Callable[[], float] = time.perf_counter
+    share: Callable[[float], float] = float
+    """Returns the number of rank 0; all processes of a run call it together."""
     is_over: bool = False
     """Whether the last evaluation was made."""
     progress: float = 0.0
@@ -89,6 +91,10 @@ class TimeLimit:
         now = 0.0 if self._began is None else self.clock() - self._began
         return self.seconds_before + now
 
+    def shared_elapsed(self) -> float:
+        """Seconds of training so far, the same number in all processes: for what they decide."""
+        return self.share(self.elapsed())
+
     def add_step(self, seconds: float, loss: float, accuracy: float) -> None:
         """Take note of how long a step took, and of its loss and accuracy."""
         self._num_steps += 1
@@ -115,7 +121,7 @@ class TimeLimit:
 
     def schedule_step(self, step: int, total_steps: int) -> int:
         """The step of the schedule (from 0) at step `step` of at most `total_steps`."""
-        elapsed, ends = self.elapsed(), self.training_seconds
+        elapsed, ends = self.shared_elapsed(), self.training_seconds
         if self.segment is None:
             progress = max(step / total_steps, elapsed / ends)
         else:
@@ -126,7 +132,7 @@ class TimeLimit:
 
     def choose_end(self, step: int, max_steps: int) -> EndStepChosen | None:
         """Choose the end step after `step` steps, where it is time to and it changes."""
-        elapsed = self.elapsed()
+        elapsed = self.shared_elapsed()
         stepped = elapsed - self._evaluated
         if self._mark is None:
             self._mark = (self._num_steps, stepped)  # the step before may have been slower
@@ -152,7 +158,7 @@ class TimeLimit:
     def state(self) -> ClockState:
         """What was decided so far."""
         return ClockState(
-            seconds=self.seconds, elapsed=self.elapsed(), progress=self.progress,
+            seconds=self.seconds, elapsed=self.shared_elapsed(), progress=self.progress,
             segment=self.segment, next_choice=self._next_choice,
             step_seconds=self._step_seconds, evaluation_seconds=self._evaluation_seconds,
             recent=list(self._recent), is_over=self.is_over,
@@ -168,6 +174,11 @@ class TimeLimit:
         self._evaluation_seconds = state.evaluation_seconds
         self._recent.extend(state.recent)
 
+    def follow(self, leader: ClockState, seconds_before: float) -> None:
+        """Take the limit of rank 0, which may have less time than the run had before."""
+        self.seconds, self.seconds_before = leader.seconds, seconds_before
+        self._next_choice = leader.next_choice
+
     def is_last(self, state: TrainState, ends_epoch: bool) -> bool:
         """Whether the step just made is the last: it is the end step, or time is up.
 
@@ -179,7 +190,7 @@ class TimeLimit:
 
     def must_stop(self, ends_epoch: bool) -> bool:
         """Whether the step just made is the last: another, or an evaluation more, has no time."""
-        left = self.training_seconds - self.elapsed() - self._step_seconds
+        left = self.training_seconds - self.shared_elapsed() - self._step_seconds
         return left < (self.evaluation_seconds if ends_epoch else 0.0)
 
     def close_tally(self, tally: EpochAccumulator, epoch_steps: int) -> None:

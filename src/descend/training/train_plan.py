@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +15,11 @@ from descend.metrics.evaluation import Evaluation
 from descend.model.transformer import Transformer
 from descend.training.execution.cuda_graphs import LossFn
 from descend.training.loss import make_loss_fn
+from descend.training.process_group import SINGLE_PROCESS, DistributedLoss, ProcessGroup
 from descend.training.time_limit import TimeLimit
+
+Evaluate = Callable[[Transformer, ProcessGroup], Evaluation]
+"""Judges a model on the validation set; the processes of a group share the work."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +33,24 @@ class TrainPlan:
     total_steps: int
     """Steps of the whole run: `batches.steps(epochs)`, or fewer where a budget ends it sooner."""
     learning_rate: Callable[[int], float]
-    evaluate: Callable[[Transformer], Evaluation] | None
+    evaluate: Evaluate | None
     """Judges the model at the end of an epoch; None: epochs pass without judgment or record."""
     diverged_above: float = math.inf
     """Loss (nats per token) above which numbers have exploded, though they are finite."""
     time_limit: TimeLimit | None = None
     """Ends the run sooner, with its schedule; the steps are then at most so many."""
+    group: ProcessGroup = SINGLE_PROCESS
+    """The processes that share the work of each step."""
 
     @cached_property
     def loss_fn(self) -> LossFn:
         """Loss and hits of a batch; what is recorded for a GPU lives as long as the plan."""
-        return make_loss_fn(self.execution)
+        compute = make_loss_fn(self.execution)
+        return compute if self.group.world_size == 1 else DistributedLoss(compute)
+
+    def sync_gradients(self, model: Transformer, is_last: bool) -> AbstractContextManager[object]:
+        """Context of a micro-batch: the gradients are exchanged once a step, in the last one."""
+        loss_fn = self.loss_fn
+        if isinstance(loss_fn, DistributedLoss):
+            return loss_fn.sync_gradients(model, is_last)
+        return nullcontext()

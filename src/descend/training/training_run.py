@@ -11,7 +11,7 @@ import msgspec
 from descend.config import RunConfig
 from descend.data.token_store import TokenStore
 from descend.machine import Execution, describe_hardware, resolve_device
-from descend.metrics.evaluation import Evaluation, evaluate
+from descend.metrics.evaluation import Evaluation, EvaluationPart, evaluate
 from descend.model.shape import ModelShape
 from descend.model.transformer import Transformer
 from descend.progress import ProgressCallback, ignore_progress
@@ -28,7 +28,9 @@ from descend.training.execution.precision import autocast_precision, make_grad_s
 from descend.training.explosion import loss_of_explosion
 from descend.training.loss import can_compile, prefetch_compiler_info
 from descend.training.lr_schedule import make_lr_schedule
+from descend.training.num_processes import choose_num_processes_again, divide_execution
 from descend.training.optimizers import make_optimizers
+from descend.training.process_group import SINGLE_PROCESS, ProcessGroup
 from descend.training.recipe import count_total_steps
 from descend.training.resumption import (
     check_is_unfinished,
@@ -124,15 +126,26 @@ def _make_metadata(
 
 
 def resume_run(
-    folder: Path, progress: ProgressCallback = ignore_progress, ends: float | None = None
+    folder: Path,
+    progress: ProgressCallback = ignore_progress,
+    ends: float | None = None,
+    num_processes: int | None = None,
 ) -> TrainingRun:
-    """The interrupted run in `folder`, to be taken up after its newest whole checkpoint."""
+    """The interrupted run in `folder`, to be taken up after its newest whole checkpoint.
+
+    `num_processes`: None, those of torchrun or as many as before.
+    """
     recorded_run = RecordedRun(folder)
     info, execution = recorded_run.metadata, recorded_run.execution
     check_is_unfinished(folder)
     checkpoint, damage = choose_checkpoint(folder)
     resolve_device(execution.device)
-    differences = list_differences(execution) + describe_resumed_clock(recorded_run.config)
+    count = choose_num_processes_again(recorded_run.config, execution, num_processes)
+    differences = list_differences(execution, count) + describe_resumed_clock(recorded_run.config)
+    execution = divide_execution(execution, count)
+    info = msgspec.structs.replace(
+        info, resolved_config=info.resolved_config | {"num_processes": count}
+    )
     if execution.compiled and not can_compile(execution.device):
         execution = msgspec.structs.replace(execution, compiled=False)
     assembly = reassemble_run(folder, info, execution, progress)
@@ -174,7 +187,8 @@ def make_train_plan(
     assert resolved.epoch is not None
     assert resolved.warmup_steps is not None
 
-    def evaluate_epoch(model: Transformer) -> Evaluation:
+    def evaluate_epoch(model: Transformer, group: ProcessGroup = SINGLE_PROCESS) -> Evaluation:
+        part = EvaluationPart(group.rank, group.world_size, group.sum_totals)
         with autocast_precision(execution):
             return evaluate(
                 model,
@@ -182,6 +196,7 @@ def make_train_plan(
                 store.tokenizer.byte_lengths,
                 resolved.seq_len,
                 max_windows=max(1, MAX_VALIDATION_TOKENS // resolved.seq_len),
+                part=part,
             )
 
     steps = steps or count_total_steps(resolved, batches)

@@ -17,9 +17,9 @@ the step, so equal factors show equal progress."""
 MAX_SNAPSHOTS = 16
 """Of a run: the start and 15 doublings, to step 131,072."""
 
-MAX_SNAPSHOT_BYTES = 2**27
-"""Bytes of all snapshots of a run: 128 MiB. A network whose snapshots could take more keeps none:
-that is one of more than 4.2 million parameters."""
+MAX_SNAPSHOT_BYTES = 160 * 2**20
+"""Bytes of all snapshots of a run: 160 MiB. A network whose snapshots could take more keeps none:
+that is one of more than 5.2 million parameters. The default network has 4.2 million."""
 
 MIN_FREE_FACTOR = 8
 """Free bytes that the disk must have, in sizes of all snapshots: they are never what fills it."""

@@ -28,10 +28,12 @@ EVALUATION_TOKENS = 32_768
 SEARCH_EVALUATION_TOKENS = EVALUATION_TOKENS // 2
 """For trials that are evaluated several times while they run."""
 
-_KEYS_NOT_HASHED = (*NON_SEMANTIC_KEYS, "divergence_rollback", "compile", "threads", "minutes")
+_KEYS_NOT_HASHED = (
+    *NON_SEMANTIC_KEYS, "divergence_rollback", "compile", "threads", "num_processes", "minutes",
+)  # fmt: skip
 """A trial is as long as its steps, whatever the minutes of a run. None is rolled back: what
-diverges must be seen to diverge. None is compiled, and on a processor each takes a thread, however
-a run computes."""
+diverges must be seen to diverge. None is compiled, and on a processor each takes a thread, however a run
+computes."""
 
 
 class TrialSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -134,6 +134,16 @@ def threads(run: RecordedRun) -> str:
     return _computed(run, "their number", {"threads": count // 2 if count > 1 else 2})
 
 
+def describe_processes(run: RecordedRun) -> str:
+    """On how many processes it was computed, and how fast."""
+    count = run.metadata.execution.get("processes", 1)
+    batch = run.config.batch_size
+    other = 1 if count > 1 else next((n for n in range(2, batch + 1) if batch % n == 0), 1)
+    word = "process" if count == 1 else "processes"
+    note = f"Your run used {count} {word} for batches of {batch} sequences."
+    return f"{note}\n\n{_computed(run, 'their number', {'num_processes': other})}"
+
+
 def _computed(run: RecordedRun, what: str, change: Change) -> str:
     """How the run was computed and how fast; `change` to see what `what` is worth."""
     how = run.metadata.execution

@@ -48,6 +48,7 @@ TOPICS: dict[str, Callable[[RecordedRun], str]] = {
     "attention": model_notes.attention,
     "compile": model_notes.compiling,
     "threads": model_notes.threads,
+    "num_processes": model_notes.describe_processes,
     # Choices.
     "gpt": model_notes.architecture,
     "modern": model_notes.architecture,

@@ -14,6 +14,7 @@ from descend.config import RunConfig
 from descend.errors import ConfigError
 from descend.machine import Execution, available_cores, cpu_name, resolve_device
 from descend.training.loss import can_compile
+from descend.training.num_processes import divide_threads
 from descend.units import format_count
 
 PROBE_SIZE = 256
@@ -25,7 +26,7 @@ NUM_PILOT_RUNS = 10
 PRUNE_RATIO = 2.0
 """An execution whose first step takes this many times the best so far is not timed further."""
 
-EXECUTION_KEYS = ("device", "precision", "attention", "compile", "threads")
+EXECUTION_KEYS = ("device", "precision", "attention", "compile", "threads", "num_processes")
 """Keys by which a part of the choice is taken from the engine."""
 
 
@@ -59,6 +60,7 @@ def supports_cuda_graphs(config: RunConfig, device: str) -> bool:
     """Whether a step of `config` can be recorded and replayed (`replay`); where nothing may be
     compiled, nothing is recorded either."""
     in_one = config.num_micro_batches == 1 and not config.activation_checkpointing
+    in_one = in_one and config.num_processes in (None, 1)
     return device.startswith("cuda") and in_one and config.compile != "off"
 
 
@@ -81,7 +83,9 @@ def candidate_backends(config: RunConfig, device: str) -> Iterator[Execution]:
     if config.attention != "auto":
         kernels = [config.attention]
     # Less than all cores where the user says so to torch.
-    threads = config.threads or (torch.get_num_threads() if device == "cpu" else available_cores())
+    num_processes = config.num_processes or 1
+    all_threads = torch.get_num_threads() if device == "cpu" else available_cores()
+    threads = config.threads or divide_threads(all_threads, num_processes)
     replays = [True, False] if supports_cuda_graphs(config, device) else [False]
     for precision, attention, uses_cuda_graph in itertools.product(precisions, kernels, replays):
         yield Execution(
@@ -92,6 +96,7 @@ def candidate_backends(config: RunConfig, device: str) -> Iterator[Execution]:
             torch=str(torch.__version__),
             processor=cpu_name(),
             cuda_graph=uses_cuda_graph,
+            processes=num_processes,
         )
 
 
@@ -121,6 +126,8 @@ def describe_execution(execution: Execution) -> str:
         description += ", compiled"
     if execution.cuda_graph:
         description += ", CUDA graph"
-    if execution.device != "cpu":
-        return description
-    return f"{description}, {format_count(execution.threads, 'thread')}"
+    if execution.device == "cpu":
+        description += f", {format_count(execution.threads, 'thread')}"
+    if execution.processes > 1:
+        description += f", {execution.processes} processes"
+    return description

@@ -49,8 +49,12 @@ class TuningResult(msgspec.Struct, frozen=True):
     """Seconds that trying took where it was ended early; 0: all executions were tried."""
 
     def seconds(self, tokens_per_step: int, steps: int) -> float:
-        """Time that `steps` will take, validation and saving left out."""
+        """Time that `steps` will take, validation and saving left out.
+
+        That processes wait for each other and exchange gradients is not counted.
+        """
         per_token = self.seconds_per_token[describe_execution(self.execution)]
+        per_token /= self.execution.processes
         return steps * (tokens_per_step * per_token + self.seconds_per_update)
 
 

@@ -1,0 +1,144 @@
+"""Who writes the run folder: rank 0, under its lock. Other processes write nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from descend.errors import RunLockedError
+from descend.runs.atomic_write import write_file_atomic
+from descend.runs.event_log import EVENTS, EventLog
+from descend.runs.events import Event, Sample
+from descend.runs.lock import LockedRunFolder, lock_run_folder
+from descend.runs.model_files import save_model
+from descend.runs.run_files import (
+    CHECKPOINTS,
+    TOKENIZER,
+    WEIGHTS,
+    RunMetadata,
+    RunSummary,
+    has_summary,
+    is_finished,
+    is_run_folder,
+    latest_checkpoint,
+    write_info,
+    write_summary,
+)
+from descend.runs.saved_weights import remove_snapshots_after
+from descend.runs.suggestions import lacks_model
+from descend.training.checkpoint import save_checkpoint
+from descend.training.text_samples import generate_sample
+from descend.training.training_run import TrainingRun
+from descend.training.weight_snapshots import keep_snapshot
+
+
+class RunWriter:
+    """What a process does with the results of a run; this one does nothing."""
+
+    def check(self) -> None:
+        """Raise `DiskWriteError` if the run folder is gone."""
+
+    def append(self, event: Event) -> None:
+        """Write an event into the log."""
+
+    def write_summary(self, summary: RunSummary) -> None:
+        """Write summary.json."""
+
+    def save_checkpoint(self) -> None:
+        """Write the state of the run."""
+
+    def keep_snapshot(self) -> None:
+        """Keep a small copy of the weights, if one is due."""
+
+    def remove_snapshots_after(self, step: int) -> None:
+        """Remove the copies of steps that a rollback undid."""
+
+    def generate_sample(self, prompt: str) -> list[Sample]:
+        """Let the model continue `prompt`; none where nobody would read it."""
+        return []
+
+    def save_model(self, info: RunMetadata, summary: RunSummary) -> None:
+        """Write the finished model with its summary."""
+
+
+class FolderWriter(RunWriter):
+    """Writes into a run folder that this process has locked."""
+
+    def __init__(self, run: TrainingRun, locked_folder: LockedRunFolder, log: EventLog) -> None:
+        self._run, self._locked_folder, self._log = run, locked_folder, log
+
+    def begin(self) -> None:
+        """Write what is known before the first step of a new run."""
+        run = self._run
+        if run.state.step == 0:
+            write_info(run.folder, run.info)
+            write_file_atomic(run.folder / TOKENIZER, run.store.tokenizer.to_bytes())
+
+    def check(self) -> None:
+        """Raise `DiskWriteError` if the run folder is gone."""
+        self._locked_folder.check()
+
+    def append(self, event: Event) -> None:
+        """Write an event into the log."""
+        self._log.append(event)
+
+    def write_summary(self, summary: RunSummary) -> None:
+        """Write summary.json."""
+        write_summary(self._run.folder, summary)
+
+    def save_checkpoint(self) -> None:
+        """Write the state of the run into checkpoints/."""
+        save_checkpoint(self._run.folder, self._run.state)
+
+    def keep_snapshot(self) -> None:
+        """Keep a small copy of the weights in snapshots/, if one is due."""
+        keep_snapshot(self._locked_folder, self._run.state.step, self._run.state.model)
+
+    def remove_snapshots_after(self, step: int) -> None:
+        """Remove the copies of steps that a rollback undid."""
+        remove_snapshots_after(self._run.folder, step)
+
+    def generate_sample(self, prompt: str) -> list[Sample]:
+        """Let the model continue `prompt`."""
+        run, config = self._run, self._run.plan.config
+        sample = generate_sample(
+            run.state.model, run.store, prompt,
+            step=run.state.step, context=config.seq_len, seed=config.seed,
+        )  # fmt: skip
+        return [sample]
+
+    def save_model(self, info: RunMetadata, summary: RunSummary) -> None:
+        """Write the finished model with its summary."""
+        run = self._run
+        if info != run.info:
+            write_info(run.folder, info)
+        save_model(run.folder, run.state.model, run.store.tokenizer, info, summary)
+        write_summary(run.folder, summary)
+
+
+@contextmanager
+def open_run_writer(run: TrainingRun) -> Iterator[FolderWriter]:
+    """Lock the folder of `run` and open its log.
+
+    Raises `RunLockedError` if another process wrote to the folder since `run` was made.
+    """
+    with lock_run_folder(run.folder) as locked_folder:
+        _check_unchanged(run)  # under the lock: before it, another run may still begin
+        with closing(EventLog(run.folder)) as log:
+            yield FolderWriter(run, locked_folder, log)
+
+
+def _check_unchanged(run: TrainingRun) -> None:
+    """Raise `RunLockedError` if another process wrote to the folder of `run` since it was made."""
+    folder: Path = run.folder
+    if run.checkpoint is None:
+        places = [folder / name for name in (EVENTS, CHECKPOINTS, WEIGHTS)]
+        changed = is_run_folder(folder) or has_summary(folder) or any(p.exists() for p in places)
+        problem, what_to_do = "a run that another process began", "choose another save_dir"
+    else:
+        finished = is_finished(folder) and not lacks_model(folder)
+        changed = finished or latest_checkpoint(folder) != run.checkpoint
+        problem, what_to_do = "a run that another process took up meanwhile", "resume it again"
+    if changed:
+        raise RunLockedError(str(folder), problem, "the folder as it was at the start", what_to_do)
