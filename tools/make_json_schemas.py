@@ -36,6 +36,7 @@ from descend.experiments.improvement import Improvement  # noqa: E402
 from descend.experiments.search.result import SearchResult  # noqa: E402
 from descend.forecast.forecast_run import Forecast  # noqa: E402
 from descend.handbook.checklist import Checklist  # noqa: E402
+from descend.interop.export.exported_model import ExportedModel  # noqa: E402
 from descend.loss_logs.diagnose_log import LogDiagnosis  # noqa: E402
 from descend.metrics.evaluation import Evaluation  # noqa: E402
 from descend.planner.machine_benchmark import MachineBenchmark  # noqa: E402
@@ -89,6 +90,7 @@ OUTPUT_TYPES: dict[str, tuple[Any, ...]] = {
         ]),
         extend("PageList", None, [("pages", list[PageInList])]),
     ),
+    "export": (ExportedModel,),
     "forecast": (
         extend("ForecastOutput", Forecast, [("sentence", str)]),
         extend("UndeterminedForecastOutput", None,

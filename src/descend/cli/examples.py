@@ -46,6 +46,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "descend evaluate latest other/texts",
         "descend evaluate models/first stories --json",
     ),
+    "export": (
+        "descend export latest --to gguf",
+        "descend export models/first --to gguf --type q8_0 --output first-gguf",
+    ),
     "show": ("descend show latest", "descend show models/first --json"),
     "list": ("descend list", "descend list experiments/"),
     "studio": ("descend studio", "descend studio my/project --port 8800"),

@@ -25,6 +25,7 @@ SCHEMA_VERSIONS = {
     "error": 1,
     "evaluate": 1,
     "explain": 1,
+    "export": 1,
     "forecast": 1,
     "generate": 1,
     "improve": 1,

@@ -25,6 +25,7 @@ from descend.cli.diagnose import diagnose
 from descend.cli.env import env
 from descend.cli.evaluate import evaluate
 from descend.cli.explain import explain
+from descend.cli.export import export
 from descend.cli.forecast import forecast
 from descend.cli.generate import generate
 from descend.cli.help_format import HelpCommand, HelpGroup
@@ -100,6 +101,7 @@ app.add_typer(tokenizer_app, name="tokenizer", rich_help_panel="Train")
 _add("generate", "Use", generate)
 _add("chat", "Use", chat)
 _add("evaluate", "Use", evaluate)
+_add("export", "Use", export)
 _add("list", "Use", list_all)
 _add("show", "Use", show)
 _add("studio", "Use", studio)
