@@ -50,6 +50,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "descend export latest --to gguf",
         "descend export models/first --to gguf --type q8_0 --output first-gguf",
     ),
+    "serve": ("descend serve latest", "descend serve models/first --port 8080"),
     "show": ("descend show latest", "descend show models/first --json"),
     "list": ("descend list", "descend list experiments/"),
     "studio": ("descend studio", "descend studio my/project --port 8800"),

@@ -36,6 +36,7 @@ from descend.cli.plan import plan
 from descend.cli.report import report
 from descend.cli.resume import resume
 from descend.cli.search import search
+from descend.cli.serve import serve
 from descend.cli.show import show
 from descend.cli.studio import studio
 from descend.cli.tokenizer import tokenizer_app
@@ -102,6 +103,7 @@ _add("generate", "Use", generate)
 _add("chat", "Use", chat)
 _add("evaluate", "Use", evaluate)
 _add("export", "Use", export)
+_add("serve", "Use", serve)
 _add("list", "Use", list_all)
 _add("show", "Use", show)
 _add("studio", "Use", studio)
