@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from descend.cli.config_flags import JsonOption, Verbose, named_run
+from descend.cli.train import Track
 
 
 def resume(
@@ -19,6 +20,7 @@ def resume(
             callback=named_run,
         ),
     ],
+    track: Track = None,
     verbose: Verbose = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -29,4 +31,6 @@ def resume(
     from descend.api import resume as take_up
     from descend.cli.run_and_report import run_and_report
 
-    run_and_report(lambda console: take_up(model, console), as_json, verbose=verbose)
+    run_and_report(
+        lambda console: take_up(model, console, track=track or ()), as_json, verbose=verbose
+    )
