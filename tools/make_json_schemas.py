@@ -28,6 +28,7 @@ from descend.cli import json_outputs as outputs  # noqa: E402
 from descend.cli.json_outputs import SAME_OUTPUT, SCHEMA_VERSIONS  # noqa: E402
 from descend.data.corpus_builder import CorpusBuildSummary  # noqa: E402
 from descend.data.corpus_stats import CorpusStats  # noqa: E402
+from descend.data_check.report import DataCheck  # noqa: E402
 from descend.diagnosis.result import Diagnosis  # noqa: E402
 from descend.experiments.attribute.result import Attribution  # noqa: E402
 from descend.experiments.compare.finished_runs import FinishedComparison  # noqa: E402
@@ -72,7 +73,7 @@ PageInList = extend("PageInList", None, [("name", str), ("title", str), ("group"
 OUTPUT_TYPES: dict[str, tuple[Any, ...]] = {
     "attribute": (Attribution,),
     "chat": (outputs.ChatTurns,),
-    "check": (Checked,),
+    "check": (Checked, DataCheck),
     "checklist": (Checklist,),
     "compare": (Comparison, FinishedComparison),
     "config presets": (outputs.PresetValues,),

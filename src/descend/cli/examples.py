@@ -66,7 +66,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "checklist": ("descend checklist latest", "descend checklist models/first --json"),
     "check": (
         "descend check my_training.py",
-        "descend check my_training.py -- --lr 1e-3",
+        "descend check chats.jsonl --tokenizer my-model",
     ),
     "forecast": ("descend forecast latest", "descend forecast latest --epochs 5"),
     "compare": (

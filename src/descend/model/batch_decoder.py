@@ -94,6 +94,7 @@ class BatchDecoder:
             ids = ids[-context_after_slide(self._context) :]
         self._waiting[key] = _Row(key, request, ids, random.Random(request.seed))
 
+    @torch.inference_mode()
     def remove(self, key: Hashable) -> None:
         """Forget a text, which may have ended already."""
         if self._waiting.pop(key, None) is not None:
