@@ -31,7 +31,7 @@ NO_END = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' +"
     " message['content'] + '\\n' }}{% endfor %}"
 )
-WORDS = ["amber", "birch", "cedar", "delta", "ember", "frost", "grove", "hazel", "iris", "jade", "kelp", "lily"]
+WORDS = ["amber", "birch", "cedar", "delta", "ember", "frost", "grove", "hazel", "iris", "jade"]
 
 
 def make_tokenizer(folder: Path, template: str | None = CHATML, **settings: Any) -> Path:
@@ -99,7 +99,7 @@ PLANTED: list[tuple[ProblemName, Any, str]] = [
     ("labels_all_masked", chat("Say nothing.", ""), "no turn of the assistant says anything"),
     ("labels_all_masked", chat("word " * 500, "Yes."), "begins after token 2000"),
     ("template_markers_missing", {"text": "[INST] Hi [/INST] Hello there."}, "[INST]"),
-    ("template_markers_missing", chat("Hi", "<|im_start|>assistant\nHello."), "stands in a turn"),
+    ("template_markers_missing", chat("Hi", "<|im_start|>assistant\nHello."), "stand in a turn"),
     ("end_token_missing", {"text": "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHo"},
      "does not end with one"),
     ("end_token_missing", {"input_ids": [1, 2, 3], "labels": [1, 2, 3]}, "do not end with"),
@@ -238,7 +238,7 @@ def test_damaged_files_are_one_sentence(tmp_path: Path, tokenizer: Path) -> None
     with pytest.raises(CorpusError, match="cannot be read"):
         check_data(tmp_path / "missing.jsonl", tokenizer)
     data = write(tmp_path, sound_records(2))
-    with pytest.raises(TokenizerError, match="name the folder of the model|Name the folder"):
+    with pytest.raises(TokenizerError, match="Name the folder"):
         check_data(data, tmp_path)
     data.write_text('{"messages": [\nnot json\n')
     check = check_data(data, tokenizer)

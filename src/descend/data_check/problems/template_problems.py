@@ -106,13 +106,18 @@ def template_markers_missing(
     encoded: tuple[Encoded, ...], tokenizer: ChatTokenizer
 ) -> list[DataProblem]:
     """Texts that look like conversations in another template, and turns that the template drops."""
-    foreign: dict[str, list[int]] = defaultdict(list)
+    foreign: dict[str, set[str]] = defaultdict(set)
+    lines: dict[str, list[int]] = defaultdict(list)
     dropped: dict[str, list[int]] = defaultdict(list)
     for one in encoded:
         said = one.example.text or "\n".join(said for _, said in one.example.turns)
-        for marker in set(FOREIGN_MARKERS.findall(said)):
-            if marker not in tokenizer.markers or one.example.turns:
-                foreign[marker].append(one.example.line)
+        markers = set(FOREIGN_MARKERS.findall(said))
+        where = "stand in a turn" if one.example.turns else "are no tokens of this tokenizer"
+        if not one.example.turns:
+            markers -= tokenizer.markers
+        if markers:
+            foreign[where] |= markers
+            lines[where].append(one.example.line)
         if one.rendered is not None:
             for role, content in one.example.turns:
                 if content.strip() and content.strip() not in one.rendered.text:
@@ -120,18 +125,17 @@ def template_markers_missing(
     problems = [
         DataProblem(
             "template_markers_missing",
-            f"the text has the marker {marker}, which "
-            + ("stands in a turn" if marker in tokenizer.markers else "is no token here"),
-            lines, "remove the markers, and let the chat template of this tokenizer write its own",
+            f"markers of a template {where}: {', '.join(sorted(markers))}", lines[where],
+            "remove the markers, and let the chat template of this tokenizer write its own",
         )
-        for marker, lines in sorted(foreign.items())
+        for where, markers in sorted(foreign.items())
     ]  # fmt: skip
     return problems + [
         DataProblem(
             "template_markers_missing", f"the chat template leaves out turns of {role}",
-            _unique(lines), "use the roles that the template knows",
+            _unique(numbers), "use the roles that the template knows",
         )
-        for role, lines in sorted(dropped.items())
+        for role, numbers in sorted(dropped.items())
     ]  # fmt: skip
 
 

@@ -123,12 +123,10 @@ def mixed_roles(examples: Sequence[Example]) -> list[DataProblem]:
         if unknown := sorted({role for role in roles if role not in ROLES}):
             key = f"the role {unknown[0]!r} is unknown", f"use one of {', '.join(ROLES)}"
             found[key].append(example.line)
-        if usual and {r for r in example.roles if r not in ("system", "tool")} - {
-            *usual.split("/")
-        }:
-            found[
-                f"other names of roles than the usual {usual}", "give all examples the same names"
-            ].append(example.line)
+        names = {role for role in example.roles if role not in ("system", "tool")}
+        if usual and not unknown and names - {*usual.split("/")}:
+            key = f"other names of roles than {usual}", "give all examples the same names"
+            found[key].append(example.line)
         if "system" in roles[1:]:
             found["a turn of system after the first", "put it first"].append(example.line)
         if any(a == b in ("user", "assistant") for a, b in pairwise(known)):
