@@ -38,6 +38,7 @@ from descend.experiments.search.result import SearchResult  # noqa: E402
 from descend.forecast.forecast_run import Forecast  # noqa: E402
 from descend.handbook.checklist import Checklist  # noqa: E402
 from descend.interop.export.exported_model import ExportedModel  # noqa: E402
+from descend.interop.hub import PushedModel  # noqa: E402
 from descend.loss_logs.diagnose_log import LogDiagnosis  # noqa: E402
 from descend.metrics.evaluation import Evaluation  # noqa: E402
 from descend.planner.machine_benchmark import MachineBenchmark  # noqa: E402
@@ -105,6 +106,7 @@ OUTPUT_TYPES: dict[str, tuple[Any, ...]] = {
             ("corpus", str), ("machine", MachineBenchmark), ("measured", RunSummary | None, None),
         ]),
     ),
+    "push": (PushedModel,),
     "report": (WrittenReport,),
     "search": (SearchResult,),
     "show": (

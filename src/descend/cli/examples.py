@@ -50,6 +50,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "descend export latest --to gguf",
         "descend export models/first --to gguf --type q8_0 --output first-gguf",
     ),
+    "push": (
+        "descend push latest my-name/my-model",
+        "descend push models/first-gguf my-name/my-model-gguf --public",
+    ),
     "serve": ("descend serve latest", "descend serve models/first --port 8080"),
     "show": ("descend show latest", "descend show models/first --json"),
     "list": ("descend list", "descend list experiments/"),

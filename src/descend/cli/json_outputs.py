@@ -31,6 +31,7 @@ SCHEMA_VERSIONS = {
     "improve": 1,
     "list": 1,
     "plan": 1,
+    "push": 1,
     "report": 1,
     "search": 1,
     "show": 1,

@@ -33,6 +33,7 @@ from descend.cli.improve import improve
 from descend.cli.json_error import print_error, translate_usage
 from descend.cli.list import list_all
 from descend.cli.plan import plan
+from descend.cli.push import push
 from descend.cli.report import report
 from descend.cli.resume import resume
 from descend.cli.search import search
@@ -103,6 +104,7 @@ _add("generate", "Use", generate)
 _add("chat", "Use", chat)
 _add("evaluate", "Use", evaluate)
 _add("export", "Use", export)
+_add("push", "Use", push)
 _add("serve", "Use", serve)
 _add("list", "Use", list_all)
 _add("show", "Use", show)

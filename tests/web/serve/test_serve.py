@@ -20,6 +20,7 @@ import pytest
 
 import descend
 from descend.cli.main import run as run_command
+from descend.data.readers.chats import MARKERS
 
 pytest.importorskip("starlette", reason="the extra `serve` is not installed")
 openai: Any = pytest.importorskip("openai", reason="the client of OpenAI is not installed")
@@ -28,8 +29,8 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("default"),  # the client's own
 ]
+CHAT_STOPS = [*(f"\n{marker}" for marker in MARKERS), *MARKERS]
 PLAIN = {"greedy": True, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0}
-TALK = "<|user|>\nwho {0}\n<|assistant|>\nthe {0} cat\n"
 
 
 @dataclass
@@ -187,7 +188,7 @@ def test_chat_answers_and_ends_at_the_next_turn(talker: Server) -> None:
     assert choice.message.role == "assistant"
     assert "<|" not in choice.message.content
     prompt = "<|user|>\nwho red\n<|assistant|>\n"
-    (expected,) = talker.model.complete([prompt], 60, stop=["\n<|user|>", "<|user|>"], **PLAIN)
+    (expected,) = talker.model.complete([prompt], 60, stop=CHAT_STOPS, **PLAIN)
     assert choice.message.content == expected.text
     first = choice.logprobs.content[0]
     assert bytes(first.bytes).decode() == first.token
