@@ -52,7 +52,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     ),
     "push": (
         "descend push latest my-name/my-model",
-        "descend push models/first-gguf my-name/my-model-gguf --public",
+        "descend push models/first my-name/my-model --public",
     ),
     "serve": ("descend serve latest", "descend serve models/first --port 8080"),
     "show": ("descend show latest", "descend show models/first --json"),

@@ -26,6 +26,7 @@ def export(
         Literal["float32", "float16", "bfloat16", "q8_0", "q4_0"] | None,
         typer.Option(
             "--type",
+            metavar="NAME",
             help="Type of the weights. gguf: float32, float16, q8_0, or q4_0. safetensors: "
             "float32, float16, or bfloat16. Default: float16 for gguf, float32 for others.",
         ),
