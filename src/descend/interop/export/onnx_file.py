@@ -30,9 +30,7 @@ def write_onnx(source: ExportSource, path: Path) -> None:
             raise missing_export_extra(package)
     model = copy.deepcopy(source.model).float().cpu().eval().requires_grad_(False)
     # Two texts of a few tokens: a size of 1 would be taken for a constant.
-    example = torch.zeros((2, min(4, source.context)), dtype=torch.long)
-    batch = torch.export.Dim("batch", min=1)
-    tokens = torch.export.Dim("tokens", min=1, max=source.model.shape.max_seq_len)
+    example = torch.zeros((2, min(4, source.model.shape.max_seq_len)), dtype=torch.long)
     quiet = io.StringIO()
     logger = logging.getLogger("torch.onnx")
     level = logger.level
@@ -42,7 +40,7 @@ def write_onnx(source: ExportSource, path: Path) -> None:
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 model, (example,), path, input_names=[INPUT], output_names=[OUTPUT],
-                opset_version=OPSET, dynamo=True, dynamic_shapes=[{0: batch, 1: tokens}],
+                opset_version=OPSET, dynamo=True, dynamic_shapes=[{0: "batch", 1: "tokens"}],
                 external_data=False, verbose=False,
             )  # fmt: skip
     finally:
