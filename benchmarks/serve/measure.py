@@ -63,10 +63,10 @@ class Server:
             stderr=subprocess.PIPE, text=True, env=os.environ | {"DESCEND_API_KEY": KEY},
         )  # fmt: skip
         assert self.process.stderr is not None
-        seen = ""
-        while "OPENAI_API_KEY=" not in seen:
-            seen += self.process.stderr.readline()
-        self.port = int(re.findall(r"OPENAI_BASE_URL=http://[\d.]+:(\d+)", seen)[0])
+        output = ""
+        while "OPENAI_API_KEY=" not in output:
+            output += self.process.stderr.readline()
+        self.port = int(re.findall(r"OPENAI_BASE_URL=http://[\d.]+:(\d+)", output)[0])
 
     def ask(self, model: str, n: int, stream: bool) -> int:
         """Tokens of one answer; an error for one that was dropped."""

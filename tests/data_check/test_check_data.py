@@ -85,7 +85,7 @@ def lines_of(check: DataCheck, name: ProblemName) -> list[int]:
     return sorted({line for p in check.problems if p.problem == name for line in p.lines})
 
 
-def test_sound_data_passes_all_checks(tmp_path: Path, tokenizer: Path) -> None:
+def test_sound_data_has_no_problem(tmp_path: Path, tokenizer: Path) -> None:
     train = write(tmp_path, sound_records())
     validation = write(tmp_path, sound_records(10, seed=2), "validation.jsonl")
     check = check_data(train, tokenizer, validation)
@@ -119,7 +119,7 @@ PLANTED: list[tuple[ProblemName, Any, str]] = [
 
 
 @pytest.mark.parametrize(("problem", "record", "evidence"), PLANTED)
-def test_planted_problem_is_found_on_its_line(
+def test_check_names_the_line_of_a_planted_problem(
     problem: ProblemName, record: Any, evidence: str, tmp_path: Path, tokenizer: Path
 ) -> None:
     records = sound_records()
@@ -139,16 +139,14 @@ def test_duplicates_name_the_later_line(tmp_path: Path, tokenizer: Path) -> None
     assert "line 41 is line 4" in check.problems[0].evidence
 
 
-def test_train_in_validation_is_found_by_example_and_by_prompt(
-    tmp_path: Path, tokenizer: Path
-) -> None:
+def test_train_in_validation_compares_examples_and_prompts(tmp_path: Path, tokenizer: Path) -> None:
     records, other = sound_records(), sound_records(10, seed=2)
     same, same_prompt = records[5], chat(records[8]["messages"][0]["content"], "Another answer.")
     validation = write(tmp_path, [*other, same, same_prompt], "validation.jsonl")
     check = check_data(write(tmp_path, records), tokenizer, validation)
-    found = [(p.lines, p.evidence) for p in check.problems if p.problem == "train_in_validation"]
-    assert [lines for lines, _ in found] == [[6], [9]]
-    assert "line 6 is line 11 there" in found[0][1]
+    matches = [(p.lines, p.evidence) for p in check.problems if p.problem == "train_in_validation"]
+    assert [lines for lines, _ in matches] == [[6], [9]]
+    assert "line 6 is line 11 there" in matches[0][1]
 
 
 def test_template_without_an_end_concerns_all_lines(tmp_path: Path) -> None:
@@ -166,7 +164,7 @@ def test_template_that_refuses_roles_is_quoted(tmp_path: Path) -> None:
     assert "must alternate" in check.problems[0].evidence
 
 
-def test_template_that_drops_a_role_is_found(tmp_path: Path) -> None:
+def test_check_names_turns_that_the_template_drops(tmp_path: Path) -> None:
     template = CHATML.replace(
         "{% for message in messages %}",
         "{% for message in messages if message['role'] != 'system' %}",

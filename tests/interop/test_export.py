@@ -139,8 +139,8 @@ def test_gguf_keeps_float16_where_rows_are_no_blocks(tmp_path: Path) -> None:
     pytest.importorskip("gguf", reason="the extra `export` is not installed")
     folder = make_model(tmp_path / "model", "modern", embed_dim=48)
     exported = export_model(folder, "gguf", "q8_0")
-    assert "blk.0.attn_q.weight" in exported.kept_tensors
-    assert "blk.0.ffn_down.weight" not in exported.kept_tensors  # rows of 96
+    assert "blk.0.attn_q.weight" in exported.float16_tensors
+    assert "blk.0.ffn_down.weight" not in exported.float16_tensors  # rows of 96
 
 
 def test_gguf_states_the_trained_context(trained: Path, tmp_path: Path) -> None:

@@ -14,6 +14,30 @@ from descend.errors import ConfigError
 DATA_SUFFIXES = (".jsonl", ".ndjson", ".json")
 """Names of files that are data and no program."""
 
+TokenizerFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--tokenizer",
+        metavar="FOLDER",
+        help="Data: the folder of the tokenizer, with its chat template.",
+    ),
+]
+ValidationFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--validation", metavar="FILE", help="Data: the validation data, which must be other data."
+    ),
+]
+MaxLength = Annotated[
+    int | None,
+    typer.Option(
+        "--max-length",
+        metavar="INT",
+        min=1,
+        help="Data: where training cuts, in tokens. Default: the limit of the tokenizer.",
+    ),
+]
+
 
 def check(
     module: Annotated[
@@ -42,23 +66,9 @@ def check(
         bool,
         typer.Option("--in-place", help="Run in the folder itself, not in a temporary copy."),
     ] = False,
-    tokenizer: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER", help="Data: the folder of the tokenizer, with its chat template."
-        ),
-    ] = None,
-    validation: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Data: the validation data, which must be other data."),
-    ] = None,
-    max_length: Annotated[
-        int | None,
-        typer.Option(
-            "--max-length", metavar="INT", min=1,
-            help="Data: where training cuts, in tokens. Default: the limit of the tokenizer.",
-        ),
-    ] = None,
+    tokenizer: TokenizerFolder = None,
+    validation: ValidationFile = None,
+    max_length: MaxLength = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Check a PyTorch training program for 27 common bugs by running it briefly, or check data.

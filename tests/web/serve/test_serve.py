@@ -52,13 +52,13 @@ def start(folder: Path, *arguments: str) -> Server:
         stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert process.stderr is not None
-    seen = ""
-    while "OPENAI_API_KEY=" not in seen:
+    output = ""
+    while "OPENAI_API_KEY=" not in output:
         line = process.stderr.readline()
-        assert line, seen
-        seen += line
-    url = re.findall(r"OPENAI_BASE_URL=(\S+)", seen)[0]
-    key = re.findall(r"OPENAI_API_KEY=(\S+)", seen)[0]
+        assert line, output
+        output += line
+    url = re.findall(r"OPENAI_BASE_URL=(\S+)", output)[0]
+    key = re.findall(r"OPENAI_API_KEY=(\S+)", output)[0]
     client = openai.OpenAI(base_url=url, api_key=key, max_retries=0, timeout=300)
     return Server(process, client, url, key, folder.name, descend.load(folder))
 
@@ -227,7 +227,7 @@ def test_bad_request_names_the_field(server: Server, fields: dict[str, Any], par
         server.client.completions.create(**options)
 
 
-def test_unknown_model_is_not_found(server: Server) -> None:
+def test_unknown_model_is_refused(server: Server) -> None:
     with pytest.raises(openai.NotFoundError, match="expected finished, but found gpt-4"):
         server.client.completions.create(model="gpt-4", prompt="The")
 

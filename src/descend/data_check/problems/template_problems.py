@@ -180,10 +180,10 @@ def length_outliers(encoded: tuple[Encoded, ...], max_length: int | None) -> lis
     lengths = {one.example.line: max(1, len(one.ids)) for one in encoded}
     problems = []
     if max_length and (over := [line for line, n in lengths.items() if n > max_length]):
-        longest = max(lengths.values())
+        max_tokens = max(lengths.values())
         problems.append(DataProblem(
             "length_outliers",
-            f"over {max_length:,} tokens, where training cuts; the longest has {longest:,}", over,
+            f"over {max_length:,} tokens, where training cuts; the longest has {max_tokens:,}", over,
             "shorten or split these examples, or raise the maximum length",
         ))  # fmt: skip
     if len(lengths) < MIN_EXAMPLES:

@@ -108,7 +108,7 @@ def train_in_validation(train: ExampleFile, validation: ExampleFile) -> list[Dat
 
 def mixed_roles(examples: Sequence[Example]) -> list[DataProblem]:
     """Roles of several spellings, unknown ones, and turns in an order that cannot be learned."""
-    found: dict[tuple[str, str], list[int]] = defaultdict(list)
+    by_kind: dict[tuple[str, str], list[int]] = defaultdict(list)
     spellings = Counter(
         "/".join(sorted({r for r in e.roles if r not in ("system", "tool")}))
         for e in examples
@@ -122,24 +122,24 @@ def mixed_roles(examples: Sequence[Example]) -> list[DataProblem]:
         known = [role for role in roles if role != "system"]
         if unknown := sorted({role for role in roles if role not in ROLES}):
             key = f"the role {unknown[0]!r} is unknown", f"use one of {', '.join(ROLES)}"
-            found[key].append(example.line)
+            by_kind[key].append(example.line)
         names = {role for role in example.roles if role not in ("system", "tool")}
         if usual and not unknown and names - {*usual.split("/")}:
             key = f"other names of roles than {usual}", "give all examples the same names"
-            found[key].append(example.line)
+            by_kind[key].append(example.line)
         if "system" in roles[1:]:
-            found["a turn of system after the first", "put it first"].append(example.line)
+            by_kind["a turn of system after the first", "put it first"].append(example.line)
         if any(a == b in ("user", "assistant") for a, b in pairwise(known)):
-            found["two turns of the same role in a row", "join these turns"].append(example.line)
+            by_kind["two turns of the same role in a row", "join these turns"].append(example.line)
         if known and known[0] == "assistant":
-            found["the assistant speaks first", "begin with a turn of the user"].append(
+            by_kind["the assistant speaks first", "begin with a turn of the user"].append(
                 example.line
             )
         if known and known[-1] == "user":
-            found["the last turn is of the user", "remove it: nothing answers it"].append(
+            by_kind["the last turn is of the user", "remove it: nothing answers it"].append(
                 example.line
             )
-    return [DataProblem("mixed_roles", what, lines, fix) for (what, fix), lines in found.items()]
+    return [DataProblem("mixed_roles", what, lines, fix) for (what, fix), lines in by_kind.items()]
 
 
 def unreadable_lines(file: ExampleFile) -> list[DataProblem]:

@@ -53,12 +53,12 @@ def export_model(
     source = _open_source(folder)
     base = folder.resolve()
     target = output or base.with_name(f"{base.name}-{export_format}")
-    kept: list[str] = []
+    float16_tensors: list[str] = []
     if export_format == "safetensors":
         files = _write_safetensors(source, target, kind)
     elif export_format == "gguf":
         name = f"{source.name}-{kind}.gguf"
-        kept = _write_aside(target / name, lambda path: write_gguf(source, path, kind))
+        float16_tensors = _write_aside(target / name, lambda path: write_gguf(source, path, kind))
         files = [name, *_write_card(source, target, name, export_format)]
     else:
         _write_aside(target / "model.onnx", lambda path: write_onnx(source, path))
@@ -66,7 +66,7 @@ def export_model(
         write_file_atomic(target / "tokenizer.json", source.tokenizer.to_bytes())
         files.append("tokenizer.json")
     sizes = [ExportedFile(str(target / f), (target / f).stat().st_size) for f in files]
-    return ExportedModel(str(target), export_format, kind, sizes, source.context, kept)
+    return ExportedModel(str(target), export_format, kind, sizes, source.context, float16_tensors)
 
 
 def _check_type(export_format: ExportFormat, weight_type: WeightType | None) -> WeightType:

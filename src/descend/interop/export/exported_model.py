@@ -59,7 +59,7 @@ class ExportedModel(msgspec.Struct, frozen=True):
     files: list[ExportedFile]
     context: int
     """Tokens of context that the exported model states."""
-    kept_tensors: list[str]
+    float16_tensors: list[str]
     """Weight matrices stored as float16, because their rows do not divide into blocks of 32."""
 
 

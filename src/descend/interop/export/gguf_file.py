@@ -61,7 +61,7 @@ def write_gguf(source: ExportSource, path: Path, weight_type: WeightType) -> lis
     try:
         _add_sizes(writer, source)
         _add_tokenizer(writer, source)
-        kept = [
+        float16_tensors = [
             name
             for name, array in _tensors(source)
             if not _add_tensor(writer, name, array, weight_type)
@@ -72,7 +72,7 @@ def write_gguf(source: ExportSource, path: Path, weight_type: WeightType) -> lis
         writer.write_tensors_to_file()
     finally:
         writer.close()
-    return kept
+    return float16_tensors
 
 
 def _add_sizes(writer: GGUFWriter, source: ExportSource) -> None:

@@ -17,7 +17,7 @@ STATUS = {"finished": "FINISHED", "interrupted": "KILLED"}
 
 
 class MlflowTracker:
-    """A run of MLflow, found again by a tag when the run is resumed."""
+    """A run of MLflow, earlier again by a tag when the run is resumed."""
 
     def __init__(self, run: TrackedRun) -> None:
         from mlflow.entities import Param
@@ -25,9 +25,9 @@ class MlflowTracker:
 
         self._client = MlflowClient()
         experiment = self._experiment_id(os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT))
-        found = self._client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{run.run_id}'")
-        if found:
-            self._run_id = found[0].info.run_id
+        earlier = self._client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{run.run_id}'")
+        if earlier:
+            self._run_id = earlier[0].info.run_id
             self._client.update_run(self._run_id, status="RUNNING")
             return
         made = self._client.create_run(experiment, tags={RUN_TAG: run.run_id}, run_name=run.name)

@@ -11,8 +11,8 @@ MAX_LINES = 10
 
 def format_data_check(check: DataCheck) -> str:
     """Problems first, then what was and what could not be looked for."""
-    found = format_count(len(check.problems), "problem") if check.problems else "no problem"
-    lines = [f"{check.file}: {format_count(check.num_examples, 'example')}, {found} found"]
+    num_problems = format_count(len(check.problems), "problem") if check.problems else "no problem"
+    lines = [f"{check.file}: {format_count(check.num_examples, 'example')}, {num_problems} found"]
     for problem in check.problems:
         lines += [
             "", problem.problem, f"  {problem.evidence}", f"  {format_lines(problem.lines)}",

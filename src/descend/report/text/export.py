@@ -9,9 +9,9 @@ from descend.units import format_bytes
 def describe_export(exported: ExportedModel) -> str:
     """The files with their sizes, and what was kept in another type."""
     lines = [f"{file.path}  {format_bytes(file.size_bytes)}" for file in exported.files]
-    if exported.kept_tensors:
+    if exported.float16_tensors:
         lines.append(
-            f"{len(exported.kept_tensors)} matrices are float16: {exported.type} needs rows that "
+            f"{len(exported.float16_tensors)} matrices are float16: {exported.type} needs rows that "
             "divide into blocks of 32."
         )
     return "\n".join(lines)

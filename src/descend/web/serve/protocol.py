@@ -156,8 +156,10 @@ def completion_job(request: CompletionRequest, tokenizer: Tokenizer, context: in
     texts = _texts(request, ids, request.max_tokens or COMPLETION_TOKENS, num_logprobs)
     _check_prompts(ids, tokenizer, context)
     n = request.n or 1
-    shown = [p if isinstance(p, str) else tokenizer.decode(p) for p in prompts for _ in range(n)]
-    return _job(request, texts, shown, sum(map(len, ids)), num_logprobs, is_chat=False)
+    prompt_texts = [
+        p if isinstance(p, str) else tokenizer.decode(p) for p in prompts for _ in range(n)
+    ]
+    return _job(request, texts, prompt_texts, sum(map(len, ids)), num_logprobs, is_chat=False)
 
 
 def chat_job(request: ChatRequest, tokenizer: Tokenizer, context: int) -> Job:
