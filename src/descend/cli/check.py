@@ -43,8 +43,7 @@ def check(
     module: Annotated[
         str,
         typer.Argument(
-            metavar="MODULE",
-            help="A module name, the path of a .py file, or fine-tuning data (.jsonl, .json).",
+            metavar="MODULE", help="A module name, a .py file, or fine-tuning data (.jsonl, .json)."
         ),
     ],
     arguments: Annotated[
@@ -78,11 +77,10 @@ def check(
 
     Exit codes: 0 nothing found, 1 a bug or problem, 2 a mistake in the command, 3 not checked.
     """
-    data_flags = [tokenizer, validation, max_length]
     if Path(module).suffix.lower() in DATA_SUFFIXES:
         _check_data(Path(module), tokenizer, validation, max_length, as_json=as_json)
         return
-    if any(flag is not None for flag in data_flags):
+    if (tokenizer, validation, max_length) != (None, None, None):
         raise ConfigError(
             "check", f"a flag for data together with {module}",
             f"data ({', '.join(DATA_SUFFIXES)})", "name the file with the data",

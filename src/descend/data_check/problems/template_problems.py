@@ -183,7 +183,7 @@ def length_outliers(encoded: tuple[Encoded, ...], max_length: int | None) -> lis
         max_tokens = max(lengths.values())
         problems.append(DataProblem(
             "length_outliers",
-            f"over {max_length:,} tokens, where training cuts; the longest has {max_tokens:,}", over,
+            f"over {max_length:,} tokens, where training cuts, and up to {max_tokens:,}", over,
             "shorten or split these examples, or raise the maximum length",
         ))  # fmt: skip
     if len(lengths) < MIN_EXAMPLES:

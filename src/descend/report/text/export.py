@@ -11,7 +11,7 @@ def describe_export(exported: ExportedModel) -> str:
     lines = [f"{file.path}  {format_bytes(file.size_bytes)}" for file in exported.files]
     if exported.float16_tensors:
         lines.append(
-            f"{len(exported.float16_tensors)} matrices are float16: {exported.type} needs rows that "
-            "divide into blocks of 32."
+            f"{len(exported.float16_tensors)} matrices are float16: {exported.type} needs rows "
+            "that divide into blocks of 32."
         )
     return "\n".join(lines)
