@@ -19,7 +19,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
 from descend.data.readers.chats import Turn
-from descend.data.tokenizer_check import MAX_BYTES
+from descend.data.tokenizer_check import MAX_BYTES, check_tokenizer
 from descend.errors import TokenizerError
 from descend.guard import read_regular
 
@@ -100,9 +100,11 @@ def load_chat_tokenizer(folder: Path) -> ChatTokenizer:
     """
     file = folder / "tokenizer.json"
     try:
-        backend = Tokenizer.from_str(read_regular(file, MAX_BYTES).decode())
-    except Exception as problem:  # the library raises bare Exception from Rust
-        reason = str(problem).splitlines()[0][:80]
+        backend = Tokenizer.from_str(check_tokenizer(read_regular(file, MAX_BYTES)))
+    except BaseException as problem:  # the library raises bare Exception, and panics, from Rust
+        if not isinstance(problem, Exception) and type(problem).__name__ != "PanicException":
+            raise
+        reason = (str(problem).splitlines() or [type(problem).__name__])[0][:80]
         raise TokenizerError(
             str(file), f"no tokenizer ({reason})", "the tokenizer.json of a Hugging Face model",
             "name the folder of the model that is to be fine-tuned",
