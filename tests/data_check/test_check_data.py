@@ -105,6 +105,8 @@ PLANTED: list[tuple[ProblemName, Any, str]] = [
     ("end_token_missing", {"input_ids": [1, 2, 3], "labels": [1, 2, 3]}, "do not end with"),
     ("truncated_answers", chat("Why?", "It is so since the wind blew hard all night and the"),
      "stop within a sentence"),
+    ("truncated_answers", chat("Why?", "In short, to put a model into use on a server involves"),
+     "stop within a sentence"),
     ("truncated_answers", chat("How?", "Run this:\n```python\nfor n in range(3):\n print(n) # n"),
      "block of code"),
     ("length_outliers", chat("Why?", "Since it is amber and birch. " * 60), "the median is"),
@@ -129,6 +131,19 @@ def test_check_names_the_line_of_a_planted_problem(
     (text,) = [p.evidence for p in check.problems if p.problem == problem]
     assert evidence in text
     assert check.exit_code == 1
+
+
+@pytest.mark.parametrize("answer", [
+    "Buy these:\n1. Bread or rice or oats, as you like\n2. Some nuts, seeds, or dried fruits",
+    "The radius is 10, so that the length around it is C = 62.8 cm",
+    "Here is a random password of ten characters for you: gsL2E#n*9X",
+    "It is so, as you know.\n\nWith kind regards from all of us here,\nThe Team",
+])  # fmt: skip
+def test_whole_answer_without_a_full_stop_is_not_truncated(
+    answer: str, tmp_path: Path, tokenizer: Path
+) -> None:
+    check = check_data(write(tmp_path, [*sound_records(), chat("Why?", answer)]), tokenizer)
+    assert lines_of(check, "truncated_answers") == []
 
 
 def test_duplicates_name_the_later_line(tmp_path: Path, tokenizer: Path) -> None:

@@ -22,6 +22,8 @@ _OPEN_END = re.compile(
     re.IGNORECASE,
 )
 """Ends after which a sentence goes on."""
+_LIST_ITEM = re.compile(r"\s*(?:\d+[.)]|[-*•]|[A-Za-z][.)])\s")
+"""The items of a list and of an outline end without a mark."""
 _SENTENCE_END = re.compile(r"[.!?…。！？:;)\]}\"'”’»`*|>=\d]$")
 
 
@@ -40,7 +42,7 @@ def truncated_answers(examples: Sequence[Example]) -> list[DataProblem]:
     if long and complete >= MIN_COMPLETE_FRACTION * len(long):
         cut = [
             (line, answer) for line, answer in long
-            if line not in fenced_lines and _OPEN_END.search(answer)
+            if line not in fenced_lines and _stops_within_sentence(answer)
         ]  # fmt: skip
     fix = "make these answers again with a higher limit of tokens, or remove them"
     problems = []
@@ -56,6 +58,18 @@ def truncated_answers(examples: Sequence[Example]) -> list[DataProblem]:
             fix,
         ))  # fmt: skip
     return problems
+
+
+def _stops_within_sentence(answer: str) -> bool:
+    """Whether a sentence cannot end so, or the last line is prose without a mark at its end."""
+    if _OPEN_END.search(answer):
+        return True
+    line = answer.rsplit("\n", 1)[-1]
+    words = line.split()
+    if len(words) < MIN_WORDS or _LIST_ITEM.match(line) or _SENTENCE_END.search(answer):
+        return False
+    has_unit = words[-2][-1].isdigit()  # "62.8 cm"
+    return words[-1].isalpha() and words[-1].islower() and not has_unit
 
 
 def duplicates(examples: Sequence[Example]) -> list[DataProblem]:
