@@ -63,6 +63,16 @@ def start(folder: Path, *arguments: str) -> Server:
     return Server(process, client, url, key, folder.name, descend.load(folder))
 
 
+def end(server: Server) -> int:
+    """Stop it as Ctrl-C does; its exit code."""
+    server.client.close()
+    server.process.send_signal(signal.SIGINT)
+    exit_code = server.process.wait(280)
+    assert server.process.stderr is not None
+    server.process.stderr.close()
+    return exit_code
+
+
 def free_port() -> int:
     with socket.socket() as any_port:
         any_port.bind(("127.0.0.1", 0))
@@ -73,8 +83,7 @@ def free_port() -> int:
 def server(trained: Path) -> Iterator[Server]:
     running = start(trained)
     yield running
-    running.process.send_signal(signal.SIGINT)
-    running.process.wait(60)
+    assert end(running) in (0, 130)
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +104,7 @@ def talker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     )  # fmt: skip
     running = start(folder / "talker")
     yield running
-    running.process.send_signal(signal.SIGINT)
-    running.process.wait(60)
+    assert end(running) in (0, 130)
 
 
 def test_models_lists_the_model(server: Server) -> None:
@@ -281,8 +289,7 @@ def test_client_that_leaves_frees_its_place(trained: Path) -> None:
         )
         assert answer.usage.completion_tokens <= 3
     finally:
-        running.process.send_signal(signal.SIGINT)
-        assert running.process.wait(60) in (0, 130)
+        assert end(running) in (0, 130)
 
 
 def test_port_in_use_is_one_sentence(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
