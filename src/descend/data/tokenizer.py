@@ -36,7 +36,7 @@ RUN_BYTES = 2**18
 
 def _byte_characters() -> dict[str, int]:
     """The character by which byte-level BPE writes each byte: visible ones stand for themselves,
-    the others for those from U+0100 on, in order (GPT-2's `bytes_to_unicode`)."""
+    the others for those from U+0100 on, in order, as in GPT-2's own code."""
     visible = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in visible]
     codes = [*visible, *range(256, 256 + len(others))]
