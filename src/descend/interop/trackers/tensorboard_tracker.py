@@ -1,4 +1,4 @@
-"""TensorBoard: event files in the run folder, for `tensorboard --logdir models`."""
+"""TensorBoard: event files in the run folder, in `tensorboard`."""
 
 from __future__ import annotations
 
