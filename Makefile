@@ -23,7 +23,7 @@ test: install
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not slow" --numprocesses logical --dist loadfile
 
 test-slow: install
-	$(PY) -m pip install --quiet --constraint constraints.txt --group trainers
+	$(PY) -m pip install --quiet --constraint constraints.txt --group trainers --group export --group serve --group trackers
 	$(PY) -m pytest -m slow
 
 test-ray: install

@@ -13,6 +13,8 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPTS = {
     "own_text.py", "compare_widths.py", "own_loop.py", "search_rates.py", "several_gpus.py",
     "notebook.ipynb", "watch_own_loop.py", "watch_trainer.py", "torchrun.sh", "slurm.sh",
+    "export_and_serve.py",
+    "track_run.py", "check_chats.py",
 }  # fmt: skip
 
 
@@ -131,3 +133,31 @@ def test_watched_example_leaves_a_run_that_diagnose_reads(
     answer = run_python(tmp_path, "-m", "descend", *command)
     assert answer.returncode == 0, (answer.stdout, answer.stderr)
     assert "steps, loss" in answer.stdout
+
+
+@pytest.mark.slow
+def test_export_and_serve_example_answers(trained: Path, tmp_path: Path) -> None:
+    for package in ("gguf", "openai", "starlette"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    done = run_python(tmp_path, EXAMPLES / "export_and_serve.py", trained)
+    assert done.returncode == 0, done.stderr
+    file, answer = done.stdout.split("\n", 1)
+    assert Path(file.removeprefix("For llama.cpp: ")).is_file()
+    assert answer.startswith("The")
+
+
+@pytest.mark.slow
+def test_track_run_example_writes_event_files(tmp_path: Path, tiny_text: Path) -> None:
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    done = run_python(tmp_path, EXAMPLES / "track_run.py", tiny_text)
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "models" / "tracked" / "tensorboard").glob("events.*"))
+
+
+@pytest.mark.slow
+def test_check_chats_example_lists_lines(tmp_path: Path) -> None:
+    data = tmp_path / "chats.jsonl"
+    record = '{"messages": [{"role": "user", "content": "Hi"}]}\n'
+    data.write_text(record)
+    done = run_python(tmp_path, EXAMPLES / "check_chats.py", data)
+    assert "mixed_roles in lines [1]" in done.stdout, done.stderr

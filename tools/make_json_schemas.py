@@ -28,6 +28,7 @@ from descend.cli import json_outputs as outputs  # noqa: E402
 from descend.cli.json_outputs import SAME_OUTPUT, SCHEMA_VERSIONS  # noqa: E402
 from descend.data.corpus_builder import CorpusBuildSummary  # noqa: E402
 from descend.data.corpus_stats import CorpusStats  # noqa: E402
+from descend.data_check.report import DataCheck  # noqa: E402
 from descend.diagnosis.result import Diagnosis  # noqa: E402
 from descend.experiments.attribute.result import Attribution  # noqa: E402
 from descend.experiments.compare.finished_runs import FinishedComparison  # noqa: E402
@@ -38,6 +39,8 @@ from descend.forecast.forecast_run import Forecast  # noqa: E402
 from descend.handbook.checklist import Checklist  # noqa: E402
 from descend.handbook.lesson import Lesson  # noqa: E402
 from descend.handbook.lesson_results import LessonResult  # noqa: E402
+from descend.interop.export.exported_model import ExportedModel  # noqa: E402
+from descend.interop.hub import PushedModel  # noqa: E402
 from descend.loss_logs.diagnose_log import LogDiagnosis  # noqa: E402
 from descend.metrics.evaluation import Evaluation  # noqa: E402
 from descend.planner.machine_benchmark import MachineBenchmark  # noqa: E402
@@ -73,7 +76,7 @@ PageInList = extend("PageInList", None, [("name", str), ("title", str), ("group"
 OUTPUT_TYPES: dict[str, tuple[Any, ...]] = {
     "attribute": (Attribution,),
     "chat": (outputs.ChatTurns,),
-    "check": (Checked,),
+    "check": (Checked, DataCheck),
     "checklist": (Checklist,),
     "compare": (Comparison, FinishedComparison),
     "config presets": (outputs.PresetValues,),
@@ -91,6 +94,7 @@ OUTPUT_TYPES: dict[str, tuple[Any, ...]] = {
         ]),
         extend("PageList", None, [("pages", list[PageInList])]),
     ),
+    "export": (ExportedModel,),
     "forecast": (
         extend("ForecastOutput", Forecast, [("sentence", str)]),
         extend("UndeterminedForecastOutput", None,
@@ -108,6 +112,7 @@ OUTPUT_TYPES: dict[str, tuple[Any, ...]] = {
             ("corpus", str), ("machine", MachineBenchmark), ("measured", RunSummary | None, None),
         ]),
     ),
+    "push": (PushedModel,),
     "report": (WrittenReport,),
     "search": (SearchResult,),
     "show": (

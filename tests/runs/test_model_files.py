@@ -21,7 +21,8 @@ from descend.model.shape import Architecture, ModelShape
 from descend.model.transformer import Transformer
 from descend.runs.atomic_write import MANIFEST_FILE, verify_folder
 from descend.runs.events import Sample
-from descend.runs.model_files import load_model, model_card, render_model_files, save_model
+from descend.runs.model_card import model_card
+from descend.runs.model_files import load_model, render_model_files, save_model
 from descend.runs.run_files import RunMetadata, RunSummary
 
 ARCHITECTURES: list[Architecture] = ["gpt", "modern"]

@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from descend.errors import UserError
+from descend.web.address import is_loopback
 from descend.web.studio.curve import thin
 from descend.web.studio.feed import Cursor, RunFeed
-from descend.web.studio.server import check_host, is_loopback
+from descend.web.studio.server import check_host
 from descend.web.studio.settings import check_settings, setting_fields
 
 from .studio_server import TINY_SETTINGS

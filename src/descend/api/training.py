@@ -26,6 +26,7 @@ from descend.diagnosis.diagnose import diagnose_run, save_diagnosis
 from descend.diagnosis.result import DEFAULT_BUDGET, Diagnosis
 from descend.diagnosis.trial_reports import TrialReport, TrialReporter
 from descend.errors import RunFolderError
+from descend.interop.trackers.track_run import check_trackers, track_run
 from descend.launch_environment import is_follower
 from descend.metrics.evaluation import Evaluation, evaluate
 from descend.model.generation import Completion, TextChunk, collect_completions, generate_text
@@ -236,32 +237,34 @@ def check(program: str | ModuleType | Mapping[str, Any]) -> Checked:
 
 def train_with_config(
     resolved: ResolvedConfig, console: Console | None = None, *, watch: bool = False,
-    began: float | None = None,
+    began: float | None = None, track: Sequence[str] = (),
 ) -> Model:  # fmt: skip
     """Train as `resolved` says, drawing on `console`; `watch`: the diagnostic metrics too.
 
     With `minutes` what is not set is planned for them; they count from `began` (by
-    `time.perf_counter`), or from now.
+    `time.perf_counter`), or from now. `track`: names of `TRACKERS` that the metrics go to.
     """
+    check_trackers(track)
     if is_follower():
         return load(follow_run())
     console = select_console(console, resolved.config)
     if lost_run := find_lost_run(resolved.config.save_dir):
         return resume(lost_run, console)
     if resolved.config.minutes is not None:
-        return _train_within(resolved, console, began or time.perf_counter(), watch)
+        return _train_within(resolved, console, began or time.perf_counter(), watch, track)
     folder = create_run_folder(resolved.config.save_dir)
     progress = stage_progress(console) if console else ignore_progress
     training_run = create_run(
         resolved.config, folder, preset=resolved.preset, progress=progress,
         on_prepared=show_prepared(console) if console else None,
     )  # fmt: skip
-    return _run_and_load(training_run, console, watch=watch, has_prepared_lines=True)
+    return _run_and_load(training_run, console, watch=watch, has_prepared_lines=True, track=track)
 
 
 def _train_within(
-    settings: ResolvedConfig, console: Console | None, began: float, watch: bool
-) -> Model:
+    settings: ResolvedConfig, console: Console | None, began: float, watch: bool,
+    track: Sequence[str],
+) -> Model:  # fmt: skip
     """Plan what `settings` leave open for their minutes, and train it."""
     config = settings.config
     assert config.minutes is not None
@@ -275,17 +278,19 @@ def _train_within(
     except TextTooShortError:
         if console:
             show_line(console)("the text is too short to plan for: this is the default recipe")
-        return train_planned(None, config, settings.preset, console, began, watch=watch)
+        return train_planned(
+            None, config, settings.preset, console, began, watch=watch, track=track
+        )
     if console:
         for line in time_plan_lines(planned):
             show_line(console)(line)
     chosen = plan_config(planned)
-    return train_planned(planned, chosen, settings.preset, console, began, watch=watch)
+    return train_planned(planned, chosen, settings.preset, console, began, watch=watch, track=track)
 
 
 def train_planned(
     planned: CorpusPlan | None, config: RunConfig, preset: str, console: Console | None,
-    began: float | None, *, watch: bool = False,
+    began: float | None, *, watch: bool = False, track: Sequence[str] = (),
 ) -> Model:  # fmt: skip
     """Train `config`, which was `planned`; its minutes count from `began`."""
     folder = create_run_folder(config.save_dir)
@@ -295,7 +300,7 @@ def train_planned(
         config, folder, preset=preset, progress=progress, ends=ends,
         on_prepared=show_prepared(console) if console else None,
     )  # fmt: skip
-    model = _run_and_load(job, console, watch=watch, has_prepared_lines=True)
+    model = _run_and_load(job, console, watch=watch, has_prepared_lines=True, track=track)
     if planned is not None:
         write_file_atomic(
             folder / PLAN, msgspec.json.format(msgspec.json.encode(planned.as_json()))
@@ -310,9 +315,11 @@ def train_planned(
 
 
 def continue_run(
-    parent: Path, changes: dict[str, Any], console: Console | None = None, file: Path | None = None
-) -> Model:
+    parent: Path, changes: dict[str, Any], console: Console | None = None,
+    file: Path | None = None, *, track: Sequence[str] = (),
+) -> Model:  # fmt: skip
     """Train the model in `parent` further with `changes`, and those in `file`, to its settings."""
+    check_trackers(track)
     if is_follower():
         return load(follow_run())
     check_model_folder(parent)
@@ -327,22 +334,25 @@ def continue_run(
         config, folder, preset=preset, parent=parent, progress=progress,
         on_prepared=show_prepared(console) if console else None,
     )  # fmt: skip
-    return _run_and_load(run, console, has_prepared_lines=True)
+    return _run_and_load(run, console, has_prepared_lines=True, track=track)
 
 
 def resume(
     path: str | PathLike[str], console: Console | None = None, *, ends: float | None = None,
     num_processes: int | None = None,
+    track: Sequence[str] = (),
 ) -> Model:  # fmt: skip
     """Take the interrupted run in folder `path` up where it stopped.
 
     `ends`: when a run with `minutes` has to be saved, by `time.perf_counter`, if sooner than those.
     `num_processes`: None, those of torchrun or as many as before.
     """
+    check_trackers(track)
     if is_follower():
         return load(follow_run())
     progress = stage_progress(console) if console else ignore_progress
-    return _run_and_load(resume_run(Path(path), progress, ends, num_processes), console)
+    run = resume_run(Path(path), progress, ends, num_processes)
+    return _run_and_load(run, console, track=track)
 
 
 def diagnose(
@@ -371,7 +381,7 @@ def diagnose(
 
 def _run_and_load(
     training_run: TrainingRun, console: Console | None, *, watch: bool = False,
-    has_prepared_lines: bool = False,
+    has_prepared_lines: bool = False, track: Sequence[str] = (),
 ) -> Model:  # fmt: skip
     if console:
         show_run_header(training_run, console, has_prepared_lines=has_prepared_lines)
@@ -385,7 +395,8 @@ def _run_and_load(
             show_line(console),
             training_run.plan.config.optimizer,
         )
-    for _ in show_progress(records, training_run, console) if console else records:
-        pass
+    with track_run(training_run.folder, track):
+        for _ in show_progress(records, training_run, console) if console else records:
+            pass
     training_run.state.model.eval()
     return Model(training_run.folder, training_run.state.model, training_run.store.tokenizer)

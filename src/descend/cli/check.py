@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from descend.cli.config_flags import JsonOption
 from descend.cli.output import print_json, print_result
+from descend.errors import ConfigError
+
+DATA_SUFFIXES = (".jsonl", ".ndjson", ".json")
+"""Names of files that are data and no program."""
+
+TokenizerFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--tokenizer",
+        metavar="FOLDER",
+        help="Data: the folder of the tokenizer, with its chat template.",
+    ),
+]
+ValidationFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--validation", metavar="FILE", help="Data: the validation data, which must be other data."
+    ),
+]
+MaxLength = Annotated[
+    int | None,
+    typer.Option(
+        "--max-length",
+        metavar="INT",
+        min=1,
+        help="Data: where training cuts, in tokens. Default: the limit of the tokenizer.",
+    ),
+]
 
 
 def check(
     module: Annotated[
         str,
-        typer.Argument(metavar="MODULE", help="A module name, or the path of a .py file."),
+        typer.Argument(
+            metavar="MODULE", help="A module name, a .py file, or fine-tuning data (.jsonl, .json)."
+        ),
     ],
     arguments: Annotated[
         list[str] | None,
@@ -34,14 +65,26 @@ def check(
         bool,
         typer.Option("--in-place", help="Run in the folder itself, not in a temporary copy."),
     ] = False,
+    tokenizer: TokenizerFolder = None,
+    validation: ValidationFile = None,
+    max_length: MaxLength = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Check a PyTorch training program for 27 common bugs by running it briefly.
+    """Check a PyTorch training program for 27 common bugs by running it briefly, or check data.
 
-    The program runs in a separate process, in a copy of its folder. See docs/check.md.
+    The program runs in a separate process, in a copy of its folder. See docs/check.md. Nothing is
+    run or trained for data.
 
-    Exit codes: 0 no bug found, 1 a bug, 2 a mistake in the command, 3 not checked.
+    Exit codes: 0 nothing found, 1 a bug or problem, 2 a mistake in the command, 3 not checked.
     """
+    if Path(module).suffix.lower() in DATA_SUFFIXES:
+        _check_data(Path(module), tokenizer, validation, max_length, as_json=as_json)
+        return
+    if (tokenizer, validation, max_length) != (None, None, None):
+        raise ConfigError(
+            "check", f"a flag for data together with {module}",
+            f"data ({', '.join(DATA_SUFFIXES)})", "name the file with the data",
+        )  # fmt: skip
     from descend.program_check.child_process import CheckLimits, check_in_child
     from descend.report.text.check import format_check_report
 
@@ -53,5 +96,21 @@ def check(
         print_json("check", checked)
     else:
         print_result(format_check_report(checked))
+    if checked.exit_code:
+        raise typer.Exit(checked.exit_code)
+
+
+def _check_data(
+    file: Path, tokenizer: Path | None, validation: Path | None, max_length: int | None,
+    *, as_json: bool,
+) -> None:  # fmt: skip
+    from descend.data_check.check_data import check_data
+    from descend.report.text.data_check import format_data_check
+
+    checked = check_data(file, tokenizer, validation, max_length)
+    if as_json:
+        print_json("check", checked)
+    else:
+        print_result(format_data_check(checked))
     if checked.exit_code:
         raise typer.Exit(checked.exit_code)

@@ -46,6 +46,15 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "descend evaluate latest other/texts",
         "descend evaluate models/first stories --json",
     ),
+    "export": (
+        "descend export latest --to gguf",
+        "descend export models/first --to gguf --type q8_0 --output first-gguf",
+    ),
+    "push": (
+        "descend push latest my-name/my-model",
+        "descend push models/first my-name/my-model --public",
+    ),
+    "serve": ("descend serve latest", "descend serve models/first --port 8080"),
     "show": ("descend show latest", "descend show models/first --json"),
     "list": ("descend list", "descend list experiments/"),
     "studio": ("descend studio", "descend studio my/project --port 8800"),
@@ -61,7 +70,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "checklist": ("descend checklist latest", "descend checklist models/first --json"),
     "check": (
         "descend check my_training.py",
-        "descend check my_training.py -- --lr 1e-3",
+        "descend check chats.jsonl --tokenizer my-model",
     ),
     "forecast": ("descend forecast latest", "descend forecast latest --epochs 5"),
     "compare": (

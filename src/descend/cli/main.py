@@ -25,6 +25,7 @@ from descend.cli.diagnose import diagnose
 from descend.cli.env import env
 from descend.cli.evaluate import evaluate
 from descend.cli.explain import explain
+from descend.cli.export import export
 from descend.cli.forecast import forecast
 from descend.cli.generate import generate
 from descend.cli.help_format import HelpCommand, HelpGroup
@@ -33,9 +34,11 @@ from descend.cli.json_error import print_error, translate_usage
 from descend.cli.learn import learn
 from descend.cli.list import list_all
 from descend.cli.plan import plan
+from descend.cli.push import push
 from descend.cli.report import report
 from descend.cli.resume import resume
 from descend.cli.search import search
+from descend.cli.serve import serve
 from descend.cli.show import show
 from descend.cli.studio import studio
 from descend.cli.tokenizer import tokenizer_app
@@ -102,6 +105,9 @@ app.add_typer(tokenizer_app, name="tokenizer", rich_help_panel="Train")
 _add("generate", "Use", generate)
 _add("chat", "Use", chat)
 _add("evaluate", "Use", evaluate)
+_add("export", "Use", export)
+_add("push", "Use", push)
+_add("serve", "Use", serve)
 _add("list", "Use", list_all)
 _add("show", "Use", show)
 _add("studio", "Use", studio)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from descend.cli.config_flags import JsonOption, Verbose, named_run
+from descend.cli.train import Track
 
 
 def resume(
@@ -28,6 +29,7 @@ def resume(
             help="Processes that share each batch. Default: as many as before.",
         ),
     ] = None,
+    track: Track = None,
     verbose: Verbose = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -39,7 +41,7 @@ def resume(
     from descend.cli.run_and_report import run_and_report
 
     run_and_report(
-        lambda console: take_up(model, console, num_processes=num_processes),
+        lambda console: take_up(model, console, num_processes=num_processes, track=track or ()),
         as_json,
         verbose=verbose,
     )

@@ -48,7 +48,8 @@ def studio(
             "studio", "no FastAPI or uvicorn", "the packages of the extra `studio`",
             "run `pip install 'descend[studio]'`",
         ) from None  # fmt: skip
-    from descend.web.studio.server import is_loopback, serve_studio
+    from descend.web.address import is_loopback
+    from descend.web.studio.server import serve_studio
 
     password = os.environ.get(PASSWORD_VARIABLE)
     if password is None and not is_loopback(host) and sys.stdin.isatty():

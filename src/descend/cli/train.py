@@ -69,6 +69,16 @@ ShowMetrics = Annotated[
         help="Show diagnostic metrics while training.",
     ),
 ]
+Track = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--track",
+        metavar="NAME",
+        rich_help_panel="Output",
+        help="Send the metrics to a tracker: tensorboard, wandb, mlflow, or trackio. May be "
+        "repeated.",
+    ),
+]
 
 
 def train(
@@ -80,6 +90,7 @@ def train(
     from_run: FromRun = None,
     apply_fix: ApplyFix = False,
     show_metrics: ShowMetrics = False,
+    track: Track = None,
     verbose: Verbose = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -107,7 +118,9 @@ def train(
         resolved = resolve_flags(requested_config, config, preset)
     level = resolved.config.log_level
     run_and_report(
-        lambda console: train_with_config(resolved, console, watch=show_metrics, began=began),
+        lambda console: train_with_config(
+            resolved, console, watch=show_metrics, began=began, track=track or ()
+        ),
         as_json,
         level,
         verbose,
@@ -127,6 +140,7 @@ def continue_training(
     corpus: NextCorpus = None,
     corpus_dir: CorpusDir = None,
     config: ConfigFile = None,
+    track: Track = None,
     verbose: Verbose = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -143,7 +157,9 @@ def continue_training(
 
     changes = values | _resolve_corpus_argument(corpus, corpus_dir)
     run_and_report(
-        lambda console: continue_run(model, changes, console, config), as_json, verbose=verbose
+        lambda console: continue_run(model, changes, console, config, track=track or ()),
+        as_json,
+        verbose=verbose,
     )
 
 

@@ -34,6 +34,18 @@ RUN_BYTES = 2**18
 """Of those, in runs of `MAX_UNBROKEN_CHARS` characters without white space."""
 
 
+def _byte_characters() -> dict[str, int]:
+    """The character by which byte-level BPE writes each byte: visible ones stand for themselves,
+    the others for those from U+0100 on, in order, as in GPT-2's own code."""
+    visible = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in visible]
+    codes = [*visible, *range(256, 256 + len(others))]
+    return {chr(code): byte for code, byte in zip(codes, [*visible, *others], strict=True)}
+
+
+_BYTE_OF = _byte_characters()
+
+
 @dataclass(frozen=True)
 class Tokenizer:
     """A trained tokenizer; `decode(encode(text)) == text` for every text without lone surrogates.
@@ -64,17 +76,38 @@ class Tokenizer:
     def byte_lengths(self) -> NDArray[np.int64]:
         """Bytes of UTF-8 text that each id stands for, (V,); 0 for the end-of-text token."""
         lengths = np.zeros(self.vocab_size, dtype=np.int64)
-        spelled_by_byte = "ByteLevel" in json.dumps(
-            json.loads(self.backend.to_str())["pre_tokenizer"]
-        )
         for token, index in self.backend.get_vocab(with_added_tokens=True).items():
             if token == END_OF_TEXT:
                 continue
-            if spelled_by_byte:  # each byte is written as one character
+            if self._is_byte_level:  # each byte is written as one character
                 lengths[index] = len(token)
             else:  # a character, or a byte for characters never seen, written <0x41>
                 lengths[index] = 1 if len(token) == len("<0x41>") else len(token.encode())
         return lengths
+
+    @cached_property
+    def _is_byte_level(self) -> bool:
+        """Return whether a token is spelled with one character for each byte."""
+        return "ByteLevel" in json.dumps(json.loads(self.backend.to_str())["pre_tokenizer"])
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """UTF-8 bytes that `token_id` stands for, which may be half a character; b"" for the end
+        token."""
+        if token_id == self.eos_token_id:
+            return b""
+        token = self.backend.id_to_token(token_id)
+        if token is None:
+            return b""
+        if token in self._added_tokens:
+            return token.encode()
+        if self._is_byte_level:
+            return bytes(_BYTE_OF[character] for character in token)
+        is_byte = len(token) == len("<0x41>")
+        return bytes([int(token[3:5], 16)]) if is_byte else token.encode()
+
+    @cached_property
+    def _added_tokens(self) -> frozenset[str]:
+        return frozenset(t.content for t in self.backend.get_added_tokens_decoder().values())
 
     @cached_property
     def knows_roles(self) -> bool:

@@ -144,7 +144,7 @@ class _Batch:
     def slide(self) -> None:
         """Continue with the last part of each row; all rows are full, since prompts fit."""
         window = self.ids_BS.shape[1] - 1
-        num_context_tokens = _context_after_slide(window)
+        num_context_tokens = context_after_slide(window)
         self.ids_BS[:, :num_context_tokens] = self.ids_BS[
             :, window + 1 - num_context_tokens :
         ].clone()
@@ -152,7 +152,7 @@ class _Batch:
         self.cache.length = 0
 
 
-def _context_after_slide(window: int) -> int:
+def context_after_slide(window: int) -> int:
     """Return how many tokens of a full context remain when it slides."""
     return max(1, window * 3 // 4)
 
@@ -165,7 +165,7 @@ def _start(
     for b, prompt in enumerate(prompts):
         ids = list(prompt) or [end_id]
         if len(ids) > window:  # as if written here: what a slide would have left
-            ids = ids[-_context_after_slide(window) :]
+            ids = ids[-context_after_slide(window) :]
         ids_BS[b, : len(ids)] = torch.tensor(ids)
         lengths.append(len(ids))
     weight = model.token_embedding.weight

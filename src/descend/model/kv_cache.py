@@ -11,7 +11,7 @@ from descend.model.shape import ModelShape
 class KeyValueCache:
     """Stores up to `shape.max_seq_len` positions of `batch` texts, from the front.
 
-    `length` counts the positions that are complete in all layers; the model moves it on once
+    `length` counts the positions that are complete in all layers; the model advances it once
     at the end of a forward pass, and setting it back forgets the positions after it.
     """
 
@@ -27,6 +27,22 @@ class KeyValueCache:
         the weights must stay as they are as long as the cache is used."""
         self.rotation: tuple[Tensor, Tensor] | None = None
         """`rotary` of all positions."""
+        self.mask_B11S: Tensor | None = None
+        """Which positions each text attends to; None: all of them, as far as they precede it."""
+
+    def next_positions(self, count: int, device: torch.device) -> Tensor:
+        """Return the positions of the next `count` tokens: (T), or (B, T) where texts differ."""
+        return torch.arange(self.length, self.length + count, device=device)
+
+    def select_rotation(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Return cosine and sine of `next_positions`, from those of all positions."""
+        assert self.rotation is not None
+        here = slice(self.length, self.length + len(positions))
+        return self.rotation[0][here], self.rotation[1][here]
+
+    def advance(self, count: int) -> None:
+        """Count `count` positions as complete in all layers."""
+        self.length += count
 
     def append(self, layer: int, k_BHTK: Tensor, v_BHTK: Tensor) -> tuple[Tensor, Tensor]:
         """Add T positions to `layer`; returns all of its keys and values, (B, H, S, K) each."""

@@ -72,39 +72,40 @@ class Transformer(nn.Module):
 
         `last_only` gives (B, 1, V): who generates needs no logits of the positions before.
         """
-        start = 0 if cache is None else cache.length
-        positions_T = torch.arange(start, start + ids_BT.shape[1], device=ids_BT.device)
+        if cache is None:
+            positions = torch.arange(0, ids_BT.shape[1], device=ids_BT.device)
+        else:
+            positions = cache.next_positions(ids_BT.shape[1], ids_BT.device)
         x_BTD = self.token_embedding(ids_BT)
         if self.training and self.token_dropout:
             # Blank noising (Xie et al. 2017): some tokens must be distinguished from the others.
             keep_mask_BT = torch.rand(ids_BT.shape, device=ids_BT.device) >= self.token_dropout
             x_BTD = x_BTD * keep_mask_BT[..., None]
         if self.position_embedding is not None:
-            x_BTD = x_BTD + self.position_embedding(positions_T)
+            x_BTD = x_BTD + self.position_embedding(positions)
         x_BTD = self.dropout(x_BTD)
-        rotation = self._rotation(positions_T, cache) if self.position_embedding is None else None
+        rotation = self._rotation(positions, cache) if self.position_embedding is None else None
         for layer, block in enumerate(self.blocks):
             if self.checkpoint_activations and self.training:
                 x_BTD = checkpoint(block, x_BTD, rotation, layer, cache, use_reentrant=False)
             else:
                 x_BTD = block(x_BTD, rotation, layer, cache)
         if cache is not None:
-            cache.length += ids_BT.shape[1]
+            cache.advance(ids_BT.shape[1])
         if last_only:
             x_BTD = x_BTD[:, -1:]
         logits_BTV: Tensor = self.head(self.final_norm(x_BTD))
         return logits_BTV
 
-    def _rotation(self, positions_T: Tensor, cache: KeyValueCache | None) -> tuple[Tensor, Tensor]:
+    def _rotation(self, positions: Tensor, cache: KeyValueCache | None) -> tuple[Tensor, Tensor]:
         """`rotary_angles` of the positions; with a `cache`, looked up in what it holds for all of
         them."""
         if cache is None:
-            return rotary_angles(positions_T, self.shape)
+            return rotary_angles(positions, self.shape)
         if cache.rotation is None:
-            everywhere_S = torch.arange(self.shape.max_seq_len, device=positions_T.device)
+            everywhere_S = torch.arange(self.shape.max_seq_len, device=positions.device)
             cache.rotation = rotary_angles(everywhere_S, self.shape)
-        here = slice(cache.length, cache.length + len(positions_T))
-        return cache.rotation[0][here], cache.rotation[1][here]
+        return cache.select_rotation(positions)
 
 
 class Block(nn.Module):
@@ -164,7 +165,12 @@ class SelfAttention(nn.Module):
         # For a single position torch's kernel is the faster one at every size.
         fused = self.kernel == "fused" or (cache is not None and T == 1)
         attend = _fused_attention if fused else _matmul_attention
-        mixed_BHTK = attend(q_BHTK, k_BHTK, v_BHTK, dropout_rate)
+        if cache is not None and cache.mask_B11S is not None:
+            mixed_BHTK = F.scaled_dot_product_attention(
+                q_BHTK, k_BHTK, v_BHTK, attn_mask=cache.mask_B11S
+            )
+        else:
+            mixed_BHTK = attend(q_BHTK, k_BHTK, v_BHTK, dropout_rate)
         gathered: Tensor = self.output(mixed_BHTK.transpose(1, 2).reshape(B, T, D))
         return gathered
 

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from descend.data.builtin_corpora import BUILTIN_CORPORA as EMBEDDED_CORPORA
 from descend.data.readers.chats import CHAT_TEMPLATE
 from descend.data.tokenizer import Tokenizer, load_tokenizer
 from descend.data.tokenizer_check import MAX_BYTES as TOKENIZER_BYTES
@@ -26,6 +25,7 @@ from descend.errors import RunFolderError, TokenizerError
 from descend.guard import decode_json, read_regular
 from descend.machine import resolve_device
 from descend.runs.atomic_write import MANIFEST_FILE, disk_error, sync_folder, write_file_atomic
+from descend.runs.model_card import model_card
 from descend.runs.run_files import MODEL_FILES, TOKENIZER, WEIGHTS, RunMetadata, RunSummary
 from descend.runs.run_folder import check_model_folder
 
@@ -213,84 +213,3 @@ def _check_vocabulary(where: str, vocab_size: int, tokenizer: Tokenizer) -> None
 
 def _pretty(values: Mapping[str, Any]) -> bytes:
     return (json.dumps(values, indent=2) + "\n").encode()
-
-
-def model_card(
-    shape: ModelShape, parameters: int, info: RunMetadata | None, summary: RunSummary | None
-) -> str:
-    """README.md: what the model is, how it was trained, how well it does, how to use it.
-
-    Never names or quotes the text it was trained on, unless that text came with descend.
-    """
-    sections = [
-        "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- descend\n---",
-        "# A small language model, trained with descend",
-        _table(
-            {
-                "parameters": f"{parameters:,}",
-                "architecture": shape.architecture,
-                "layers": shape.num_layers,
-                "width": shape.embed_dim,
-                "heads": shape.num_heads,
-                "feed-forward width": shape.ff_dim,
-                "longest context": f"{shape.max_seq_len:,} tokens",
-                "vocabulary": f"{shape.vocab_size:,} tokens",
-            }
-        ),
-        *(["## Training", _table(_training(info))] if info else []),
-        *(["## On validation text", _table(_evaluation_values(summary))] if summary else []),
-        "## Use",
-        "```python\n"
-        "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
-        'folder = "."  # where this file lies\n'
-        "tokenizer = AutoTokenizer.from_pretrained(folder)\n"
-        "model = AutoModelForCausalLM.from_pretrained(folder)\n"
-        'ids = tokenizer("Once upon a time", return_tensors="pt")\n'
-        "print(tokenizer.decode(model.generate(**ids, max_new_tokens=50)[0]))\n"
-        "```",
-        'or `descend generate FOLDER "Once upon a time"`.',
-        "## Limits",
-        "It knows the text it was trained on and nothing else, states falsehoods as fluently as "
-        "facts, and may repeat passages of its training text word for word.",
-    ]
-    return "\n\n".join(sections) + "\n"
-
-
-def _training(info: RunMetadata) -> dict[str, object]:
-    config, corpus = info.resolved_config, info.corpus
-    # Only names that came with descend: any other may be private.
-    name = corpus.get("corpus")
-    own = f"the corpus `{name}` of descend" if name in EMBEDDED_CORPORA else "a text of the user"
-    values: dict[str, object] = {"text": own}
-    for label, source, key in [
-        ("training tokens", corpus, "train_tokens"),
-        ("epochs", config, "epoch"),
-        ("sequences a step", config, "batch_size"),
-        ("tokens a sequence", config, "seq_len"),
-        ("optimizer", config, "optimizer"),
-        ("schedule", config, "schedule"),
-        ("learning rate", config, "learning_rate"),
-        ("weight decay", config, "weight_decay"),
-        ("dropout", config, "dropout_rate"),
-        ("precision", info.execution, "precision"),
-        ("seed", config, "seed"),
-    ]:
-        if source.get(key) is not None:
-            values[label] = f"{source[key]:,}" if key == "train_tokens" else source[key]
-    return values | {"descend": info.version}
-
-
-def _evaluation_values(summary: RunSummary) -> dict[str, object]:
-    values: dict[str, object] = {
-        "loss": f"{summary.validation_loss:.4f} nats per token",
-        "accuracy": f"{summary.validation_accuracy:.1%} of next tokens",
-        "bits per byte": f"{summary.bits_per_byte:.4f}",
-        "best epoch": f"{summary.best_epoch} of {len(summary.epochs)}",
-    }
-    for name, loss in summary.ngram_baselines.items():
-        values[f"loss of the {name} model"] = f"{loss:.4f} nats per token"
-    return values
-
-
-def _table(values: Mapping[str, object]) -> str:
-    return "\n".join(["| | |", "|---|---|", *(f"| {key} | {v} |" for key, v in values.items())])

@@ -32,8 +32,8 @@ _KEYS_NOT_HASHED = (
     *NON_SEMANTIC_KEYS, "divergence_rollback", "compile", "threads", "num_processes", "minutes",
 )  # fmt: skip
 """A trial is as long as its steps, whatever the minutes of a run. None is rolled back: what
-diverges must be seen to diverge. None is compiled, and on a processor each takes a thread, however a run
-computes."""
+diverges must be seen to diverge. None is compiled, and on a processor each takes a thread, however
+a run computes."""
 
 
 class TrialSpec(msgspec.Struct, frozen=True, kw_only=True):

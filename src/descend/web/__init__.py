@@ -1,4 +1,5 @@
-"""What is shown in a browser: `gate` stands in front of every route, `studio/` is the application.
+"""What answers over HTTP: `gate` stands in front of every route of `studio/` and `serve/`.
 
-FastAPI and uvicorn are imported inside `studio` alone; they come with the extra `studio`.
+FastAPI, Starlette and uvicorn come with the extras `studio` and `serve`, and are imported only
+there.
 """

@@ -21,10 +21,13 @@ MAX_SESSIONS = 200
 
 
 class Credentials:
-    """What opens this start of a server; `on_redeem` is called with the next one-time token."""
+    """What opens this start of a server; `on_redeem` is called with the next one-time token.
 
-    def __init__(self, password: str | None = None) -> None:
-        self.key = secrets.token_urlsafe(TOKEN_BYTES)
+    Without a `key` there is a new one.
+    """
+
+    def __init__(self, password: str | None = None, key: str | None = None) -> None:
+        self.key = secrets.token_urlsafe(TOKEN_BYTES) if key is None else key
         """For scripts: `Authorization: Bearer <key>`."""
         self.token = secrets.token_urlsafe(TOKEN_BYTES)
         """Exchanged once; then there is another."""

@@ -56,14 +56,16 @@ class GateRules:
     hosts: frozenset[str]
     """Values of the Host header, with the port."""
     credentials: Credentials
-    cookie: str
-    """Name of the session cookie."""
+    cookie: str | None
+    """Name of the session cookie; None where only the key of `credentials` opens."""
     public: frozenset[tuple[str, str]]
     """Methods and paths that need no credential."""
-    door: str
+    door: str | None
     """Path, among `public`, that who has no session is sent to from `/`."""
     max_body_bytes: Callable[[str, str], int]
     """Bytes that a request of this method and path may carry."""
+    sign_in: str = "Open the link that the terminal shows."
+    """What to do without a credential."""
 
     @property
     def origins(self) -> frozenset[str]:
@@ -112,7 +114,7 @@ class Gate:
     def _check_address(self, scope: Scope) -> None:
         hosts = _values(scope, b"host")
         if len(hosts) != 1 or hosts[0] not in self.rules.hosts:
-            raise RequestRefusedError(421, "This address is not one of the studio.")
+            raise RequestRefusedError(421, "This address is not one of this server.")
         if scope["method"] not in METHODS:
             raise RequestRefusedError(405, "This method is not used here.")
         raw = scope.get("raw_path") or scope["path"].encode()
@@ -130,6 +132,8 @@ class Gate:
                 403, "This request comes from another page. Copy the link into the address bar."
             )
         changes = scope["method"] not in SAFE_METHODS
+        if self.rules.cookie is None:
+            return  # a browser adds no key by itself, and without one nothing is answered
         if changes and not origins and not self._has_key(scope):
             raise RequestRefusedError(403, "This request names no origin.")
 
@@ -142,12 +146,14 @@ class Gate:
             return
         if self._has_key(scope) or self.has_session(scope):
             return
-        if scope["path"] == "/":
+        if scope["path"] == "/" and self.rules.door is not None:
             raise RequestRefusedError(303, self.rules.door)
-        raise RequestRefusedError(401, "Open the link that the terminal shows.")
+        raise RequestRefusedError(401, self.rules.sign_in)
 
     def has_session(self, scope: Scope) -> bool:
         """Whether the request carries the cookie of a session."""
+        if self.rules.cookie is None:
+            return False
         cookies = [part.strip() for value in _values(scope, b"cookie") for part in value.split(";")]
         start = f"{self.rules.cookie}="
         sessions = [c.removeprefix(start) for c in cookies if c.startswith(start)]
@@ -155,7 +161,8 @@ class Gate:
 
     async def _redeem(self, scope: Scope, send: Send) -> bool:
         """Exchange the token in `/?token=…` for a cookie; whether there was one."""
-        if scope["path"] != "/" or scope["method"] != "GET":
+        cookie = self.rules.cookie
+        if cookie is None or scope["path"] != "/" or scope["method"] != "GET":
             return False
         tokens = parse_qs(scope["query_string"].decode("latin-1")).get("token")
         if tokens is None:
@@ -167,7 +174,7 @@ class Gate:
             )
         headers = [(b"location", b"/"), (b"cache-control", b"no-store")]
         if session is not None:
-            headers.append((b"set-cookie", session_cookie(self.rules.cookie, session)))
+            headers.append((b"set-cookie", session_cookie(cookie, session)))
         await send({"type": "http.response.start", "status": 303, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
         return True

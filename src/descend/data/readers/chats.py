@@ -61,6 +61,25 @@ def conversation_text(record: object) -> str | None:
     return None if turns is None else format_turns(turns)
 
 
+def conversation_turns(record: object) -> list[Turn] | None:
+    """The turns of the conversation in a record, with roles of `ROLES` where they are known; None
+    if the record is none."""
+    return _turns(record)
+
+
+def written_roles(record: object) -> list[str]:
+    """The roles of a list of turns in a record, as they are spelled there."""
+    lists = [record] if isinstance(record, list) else []
+    if isinstance(record, dict):
+        lists = [record[key] for key in record if str(key).lower() in _CHAT_KEYS]
+    turns = next((listed for listed in lists if isinstance(listed, list)), [])
+    return [
+        next((turn[key] for key in _ROLE_KEYS if isinstance(turn.get(key), str)), "")
+        for turn in turns
+        if isinstance(turn, dict)
+    ]
+
+
 def format_turns(turns: Iterable[Turn]) -> str:
     """Turns in the template; markers that stand in what was said lose their bars."""
     lines = []

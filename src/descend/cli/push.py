@@ -1,0 +1,34 @@
+"""`descend push`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from descend.cli.config_flags import JsonOption
+from descend.cli.generate import ModelFolder
+from descend.cli.output import print_json, print_result
+
+
+def push(
+    model: ModelFolder,
+    repository: Annotated[
+        str, typer.Argument(metavar="NAME/MODEL", help="The repository on the hub.")
+    ],
+    public: Annotated[
+        bool, typer.Option("--public", help="Make a new repository that all can see.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Upload a model to the Hugging Face hub, from a run or an exported folder.
+
+    Only the model, its tokenizer, and its card are uploaded. A new repository is private.
+    """
+    from descend.interop.hub import push_model
+
+    pushed = push_model(model, repository, private=not public)
+    if as_json:
+        print_json("push", pushed)
+    else:
+        print_result(f"{len(pushed.files)} files are at {pushed.url}")

@@ -1,0 +1,111 @@
+"""Checking a file of fine-tuning data: every problem is looked for, or the reason is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+from descend.data_check.chat_tokenizer import ChatTokenizer, load_chat_tokenizer
+from descend.data_check.examples import ExampleFile, read_examples
+from descend.data_check.problems.template_problems import (
+    EncodedExamples,
+    encode_examples,
+    end_token_missing,
+    labels_all_masked,
+    length_outliers,
+    refused_by_template,
+    template_markers_missing,
+)
+from descend.data_check.problems.text_problems import (
+    duplicates,
+    mixed_roles,
+    train_in_validation,
+    truncated_answers,
+    unreadable_lines,
+)
+from descend.data_check.report import DataCheck, DataProblem, ProblemName, ProblemNotChecked
+
+NO_TOKENIZER = "no tokenizer was given (--tokenizer FOLDER)"
+NO_TEMPLATE = "the tokenizer has no chat template"
+NO_CONVERSATION = "there is no conversation"
+
+
+def check_data(
+    path: Path, tokenizer_folder: Path | None = None, validation: Path | None = None,
+    max_length: int | None = None,
+) -> DataCheck:  # fmt: skip
+    """Check the examples in `path`.
+
+    `max_length` is where training cuts, in tokens (left out: what the tokenizer states). Raises
+    `CorpusError` for a file and `TokenizerError` for a tokenizer that cannot be read.
+    """
+    tokenizer = None if tokenizer_folder is None else load_chat_tokenizer(tokenizer_folder)
+    file = read_examples(path)
+    other = None if validation is None else read_examples(validation)
+    results = _look_for_problems(file, tokenizer, other, max_length)
+    problems = [p for result in results.values() if isinstance(result, list) for p in result]
+    return DataCheck(
+        str(path), len(file.examples), problems,
+        [name for name, result in results.items() if result == []],
+        [ProblemNotChecked(name, why) for name, why in results.items() if isinstance(why, str)],
+    )  # fmt: skip
+
+
+def _look_for_problems(
+    file: ExampleFile, tokenizer: ChatTokenizer | None, validation: ExampleFile | None,
+    max_length: int | None,
+) -> dict[ProblemName, list[DataProblem] | str]:  # fmt: skip
+    """What was found of each problem, or why it was not looked for."""
+    results: dict[ProblemName, list[DataProblem] | str] = {}
+    unreadable = unreadable_lines(file)
+    if not file.examples:
+        for name in get_args(ProblemName):
+            results[name] = "there is no example in the file"
+        return results if not unreadable else results | {"unreadable_lines": unreadable}
+    results["unreadable_lines"] = unreadable
+    has_turns = any(example.turns for example in file.examples)
+    if tokenizer is None:
+        for name in ("labels_all_masked", "template_markers_missing", "end_token_missing",
+                     "length_outliers"):  # fmt: skip
+            results[name] = NO_TOKENIZER  # type: ignore[index]
+        refused = []
+    else:
+        encoded = encode_examples(file.examples, tokenizer)
+        refused = refused_by_template(encoded.refused)
+        limit = max_length or tokenizer.max_length
+        results |= _look_at_tokens(encoded, tokenizer, limit, has_turns)
+    results["truncated_answers"] = (
+        truncated_answers(file.examples) if has_turns else NO_CONVERSATION
+    )
+    results["duplicates"] = duplicates(file.examples)
+    results["train_in_validation"] = (
+        "no validation file was given (--validation FILE)"
+        if validation is None
+        else train_in_validation(file, validation)
+    )
+    results["mixed_roles"] = mixed_roles(file.examples) + refused if has_turns else NO_CONVERSATION
+    return results
+
+
+def _look_at_tokens(
+    encoded: EncodedExamples, tokenizer: ChatTokenizer, limit: int | None, has_turns: bool
+) -> dict[ProblemName, list[DataProblem] | str]:
+    rows = encoded.encoded
+    has_labels = any(one.example.labels is not None for one in rows)
+    looks: dict[ProblemName, tuple[bool, str, Callable[[], list[DataProblem]]]] = {
+        "labels_all_masked": (
+            has_turns or has_labels, "there are neither conversations nor labels",
+            lambda: labels_all_masked(rows, tokenizer, limit),
+        ),
+        "template_markers_missing": (
+            any(one.example.turns or one.example.text for one in rows), "there is no text",
+            lambda: template_markers_missing(rows, tokenizer),
+        ),
+        "end_token_missing": (
+            not has_turns or tokenizer.template is not None, NO_TEMPLATE,
+            lambda: end_token_missing(rows, tokenizer),
+        ),
+        "length_outliers": (bool(rows), "there is no text", lambda: length_outliers(rows, limit)),
+    }  # fmt: skip
+    return {name: look() if can_tell else why for name, (can_tell, why, look) in looks.items()}

@@ -1,0 +1,113 @@
+"""The examples of a file for fine-tuning: conversations, texts, or token ids with labels."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from descend.data.readers.chats import Turn, conversation_turns, written_roles
+from descend.errors import CorpusError
+
+TEXT_KEYS = ("text", "content", "document")
+MAX_FILE_BYTES = 2**31
+
+
+@dataclass(frozen=True)
+class Example:
+    """One example; of `turns`, `text` and `input_ids` at least one is there."""
+
+    line: int
+    turns: tuple[Turn, ...] = ()
+    roles: tuple[str, ...] = ()
+    """The roles as they are spelled in the file; empty for pairs of prompt and answer."""
+    text: str | None = None
+    input_ids: tuple[int, ...] | None = None
+    labels: tuple[int, ...] | None = None
+
+    @property
+    def answers(self) -> list[str]:
+        """What the assistant says."""
+        return [said for role, said in self.turns if role == "assistant"]
+
+
+@dataclass(frozen=True)
+class ExampleFile:
+    """The examples of a file and the lines that are none."""
+
+    path: Path
+    examples: tuple[Example, ...]
+    unreadable: tuple[tuple[int, str], ...]
+    """Line and reason."""
+
+
+def read_examples(path: Path) -> ExampleFile:
+    """Read a JSON Lines file, or a JSON file with a list; `CorpusError` if it is neither."""
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise CorpusError(
+                str(path), f"{path.stat().st_size:,} bytes", f"at most {MAX_FILE_BYTES:,} bytes",
+                "split the file",
+            )  # fmt: skip
+        content = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = getattr(problem, "strerror", None) or "it is not UTF-8 text"
+        raise CorpusError(
+            str(path), f"a file that cannot be read ({reason})", "a JSON or JSON Lines file",
+            "check the path, or save the file as UTF-8",
+        ) from None  # fmt: skip
+    examples: list[Example] = []
+    unreadable: list[tuple[int, str]] = []
+    for line, record, reason in _records(content):
+        example = None if reason else _example(line, record)
+        if example is None:
+            unreadable.append(
+                (line, reason or "no messages, prompt and answer, text, or input_ids")
+            )
+        else:
+            examples.append(example)
+    return ExampleFile(path, tuple(examples), tuple(unreadable))
+
+
+def _records(content: str) -> list[tuple[int, Any, str]]:
+    """Line, record, and why there is none."""
+    if content.lstrip().startswith("["):
+        try:
+            whole = json.loads(content)
+        except (ValueError, RecursionError):
+            whole = None
+        if isinstance(whole, list):
+            return [(n, record, "") for n, record in enumerate(whole, 1)]
+    records: list[tuple[int, Any, str]] = []
+    for number, line in enumerate(content.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            records.append((number, json.loads(line), ""))
+        except ValueError as problem:
+            records.append((number, None, str(problem).split(":")[0]))
+        except RecursionError:
+            records.append((number, None, "nested too deeply"))
+    return records
+
+
+def _example(line: int, record: Any) -> Example | None:
+    if not isinstance(record, dict | list):
+        return None
+    fields = record if isinstance(record, dict) else {}
+    ids, labels = _numbers(fields.get("input_ids")), _numbers(fields.get("labels"))
+    turns = conversation_turns(record)
+    text = next((fields[key] for key in TEXT_KEYS if isinstance(fields.get(key), str)), None)
+    if turns is None and text is None and ids is None:
+        return None
+    roles = written_roles(record)
+    return Example(
+        line, tuple(turns or ()), tuple(roles), None if turns else text, ids, labels
+    )  # fmt: skip
+
+
+def _numbers(value: Any) -> tuple[int, ...] | None:
+    if isinstance(value, list) and value and all(type(item) is int for item in value):
+        return tuple(value)
+    return None

@@ -1,0 +1,1 @@
+"""The problems of fine-tuning data: functions from examples to `DataProblem`."""

@@ -1,0 +1,180 @@
+"""Problems of what is said: cut answers, duplicates, and roles."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
+
+from descend.data.readers.chats import ROLES
+from descend.data_check.examples import Example, ExampleFile
+from descend.data_check.report import DataProblem
+
+MIN_WORDS = 8
+"""Shorter answers need no end of a sentence."""
+MIN_COMPLETE_FRACTION = 0.8
+"""Where fewer long answers end as sentences do, an open end says nothing."""
+
+_OPEN_END = re.compile(
+    r"(?:[,(\[{–—-]|\b(?:a|an|and|as|at|but|by|for|from|if|in|is|of|on|or|that|the|to|which|with))$",
+    re.IGNORECASE,
+)
+"""Ends after which a sentence goes on."""
+_LIST_ITEM = re.compile(r"\s*(?:\d+[.)]|[-*•]|[A-Za-z][.)])\s")
+"""The items of a list and of an outline end without a mark."""
+_SENTENCE_END = re.compile(r"[.!?…。！？:;)\]}\"'”’»`*|>=\d]$")
+
+
+def truncated_answers(examples: Sequence[Example]) -> list[DataProblem]:
+    """Answers that stop within a sentence or a block of code."""
+    long = [
+        (example.line, answer.strip())
+        for example in examples
+        for answer in example.answers
+        if len(answer.split()) >= MIN_WORDS
+    ]
+    fenced = [line for line, answer in long if answer.count("```") % 2]
+    fenced_lines = set(fenced)
+    complete = sum(bool(_SENTENCE_END.search(answer)) for _, answer in long)
+    cut = []
+    if long and complete >= MIN_COMPLETE_FRACTION * len(long):
+        cut = [
+            (line, answer) for line, answer in long
+            if line not in fenced_lines and _stops_within_sentence(answer)
+        ]  # fmt: skip
+    fix = "make these answers again with a higher limit of tokens, or remove them"
+    problems = []
+    if cut:
+        ending = cut[0][1][-40:].replace("\n", " ")
+        problems.append(DataProblem(
+            "truncated_answers", f"answers stop within a sentence, as in “…{ending}”",
+            _unique(line for line, _ in cut), fix,
+        ))  # fmt: skip
+    if fenced:
+        problems.append(DataProblem(
+            "truncated_answers", "a block of code (```) is opened and not closed", _unique(fenced),
+            fix,
+        ))  # fmt: skip
+    return problems
+
+
+def _stops_within_sentence(answer: str) -> bool:
+    """Whether a sentence cannot end so, or the last line is prose without a mark at its end."""
+    if _OPEN_END.search(answer):
+        return True
+    line = answer.rsplit("\n", 1)[-1]
+    words = line.split()
+    if len(words) < MIN_WORDS or _LIST_ITEM.match(line) or _SENTENCE_END.search(answer):
+        return False
+    has_unit = words[-2][-1].isdigit()  # "62.8 cm"
+    return words[-1].isalpha() and words[-1].islower() and not has_unit
+
+
+def duplicates(examples: Sequence[Example]) -> list[DataProblem]:
+    """Examples that occur before, apart from case and white space."""
+    first: dict[bytes, int] = {}
+    again: list[int] = []
+    of = 0
+    for example in examples:
+        key = _fingerprint(example, prompt_only=False)
+        if key in first:
+            again.append(example.line)
+            of = of or first[key]
+        else:
+            first[key] = example.line
+    if not again:
+        return []
+    return [DataProblem(
+        "duplicates", f"the same example as before: line {again[0]} is line {of}", again,
+        "remove these lines",
+    )]  # fmt: skip
+
+
+def train_in_validation(train: ExampleFile, validation: ExampleFile) -> list[DataProblem]:
+    """Examples of the training data whose prompt is in the validation data."""
+    problems = []
+    taken: set[int] = set()
+    for prompt_only, what in (
+        (False, "the same example"),
+        (True, "an example with the same prompt"),
+    ):
+        there: dict[bytes, int] = {}
+        for example in validation.examples:
+            if not prompt_only or example.turns:
+                there.setdefault(_fingerprint(example, prompt_only), example.line)
+        lines = [
+            (example.line, there[key]) for example in train.examples
+            if example.line not in taken and (not prompt_only or example.turns)
+            and (key := _fingerprint(example, prompt_only)) in there
+        ]  # fmt: skip
+        taken |= {line for line, _ in lines}
+        if lines:
+            here, other = lines[0]
+            problems.append(DataProblem(
+                "train_in_validation",
+                f"{what} is in {validation.path.name}: line {here} is line {other} there",
+                [line for line, _ in lines], "remove these lines from one of the two files",
+            ))  # fmt: skip
+    return problems
+
+
+def mixed_roles(examples: Sequence[Example]) -> list[DataProblem]:
+    """Roles of several spellings, unknown ones, and turns in an order that cannot be learned."""
+    by_kind: dict[tuple[str, str], list[int]] = defaultdict(list)
+    spellings = Counter(
+        "/".join(sorted({r for r in e.roles if r not in ("system", "tool")}))
+        for e in examples
+        if len(set(e.roles) - {"system", "tool"}) > 1
+    )
+    usual = spellings.most_common(1)[0][0] if spellings else ""
+    for example in examples:
+        if not example.turns:
+            continue
+        roles = [role for role, _ in example.turns]
+        known = [role for role in roles if role != "system"]
+        if unknown := sorted({role for role in roles if role not in ROLES}):
+            key = f"the role {unknown[0]!r} is unknown", f"use one of {', '.join(ROLES)}"
+            by_kind[key].append(example.line)
+        names = {role for role in example.roles if role not in ("system", "tool")}
+        if usual and not unknown and names - {*usual.split("/")}:
+            key = f"other names of roles than {usual}", "give all examples the same names"
+            by_kind[key].append(example.line)
+        if "system" in roles[1:]:
+            by_kind["a turn of system after the first", "put it first"].append(example.line)
+        if any(a == b in ("user", "assistant") for a, b in pairwise(known)):
+            by_kind["two turns of the same role in a row", "join these turns"].append(example.line)
+        if known and known[0] == "assistant":
+            by_kind["the assistant speaks first", "begin with a turn of the user"].append(
+                example.line
+            )
+        if known and known[-1] == "user":
+            by_kind["the last turn is of the user", "remove it: nothing answers it"].append(
+                example.line
+            )
+    return [DataProblem("mixed_roles", what, lines, fix) for (what, fix), lines in by_kind.items()]
+
+
+def unreadable_lines(file: ExampleFile) -> list[DataProblem]:
+    """Lines that are no example."""
+    by_reason: dict[str, list[int]] = defaultdict(list)
+    for line, reason in file.unreadable:
+        by_reason[reason].append(line)
+    return [
+        DataProblem("unreadable_lines", reason, lines, "correct or remove these lines")
+        for reason, lines in by_reason.items()
+    ]
+
+
+def _fingerprint(example: Example, prompt_only: bool) -> bytes:
+    turns = example.turns
+    if prompt_only:
+        turns = tuple(turn for turn in turns if turn[0] != "assistant")
+    parts = [f"{role}\n{said}" for role, said in turns] or [example.text or str(example.input_ids)]
+    text = " ".join("\n\n".join(parts).casefold().split())
+    return hashlib.sha256(text.encode(errors="surrogatepass")).digest()
+
+
+def _unique(lines: object) -> list[int]:
+    return sorted(set(lines))  # type: ignore[call-overload]

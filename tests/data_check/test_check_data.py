@@ -1,0 +1,275 @@
+"""Planted problems of fine-tuning data are found with their lines, and sound data passes."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+from descend.cli.main import run as run_command
+from descend.data_check.chat_tokenizer import load_chat_tokenizer
+from descend.data_check.check_data import check_data
+from descend.data_check.report import DataCheck, ProblemName
+from descend.errors import CorpusError, TokenizerError
+
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content']"
+    " + '<|im_end|>\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+ALTERNATING = (
+    "{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Conversation roles must alternate user/assistant') }}{% endif %}"
+    "{% if message['role'] == 'user' %}{{ '[INST] ' + message['content'] + ' [/INST]' }}"
+    "{% else %}{{ message['content'] + '</s>' }}{% endif %}{% endfor %}"
+)
+NO_END = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' +"
+    " message['content'] + '\\n' }}{% endfor %}"
+)
+WORDS = ["amber", "birch", "cedar", "delta", "ember", "frost", "grove", "hazel", "iris", "jade"]
+
+
+def make_tokenizer(folder: Path, template: str | None = CHATML, **settings: Any) -> Path:
+    """A byte-level tokenizer with the markers of ChatML."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    fast = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
+    fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # type: ignore[assignment]
+    fast.decoder = decoders.ByteLevel()  # type: ignore[assignment]
+    markers = ["<|im_start|>", "<|im_end|>", "</s>"]
+    fast.add_special_tokens([AddedToken(marker, special=True) for marker in markers])
+    folder.mkdir()
+    fast.save(str(folder / "tokenizer.json"))
+    config = {"eos_token": "<|im_end|>", "model_max_length": 2000, **settings}
+    if template is not None:
+        config["chat_template"] = template
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.fixture
+def tokenizer(tmp_path: Path) -> Path:
+    return make_tokenizer(tmp_path / "tokenizer")
+
+
+def chat(*said: str, roles: tuple[str, ...] = ("user", "assistant")) -> dict[str, Any]:
+    return {
+        "messages": [
+            {"role": roles[n % len(roles)], "content": text} for n, text in enumerate(said)
+        ]
+    }
+
+
+def sound_records(count: int = 40, seed: int = 1) -> list[dict[str, Any]]:
+    pick = random.Random(seed)
+    return [
+        chat(
+            f"Tell me about {' '.join(pick.choices(WORDS, k=4))} number {n}.",
+            f"It is a fine {' '.join(pick.choices(WORDS, k=pick.randint(9, 14)))} of kind {n}.",
+        )
+        for n in range(count)
+    ]
+
+
+def write(folder: Path, records: list[Any], name: str = "data.jsonl") -> Path:
+    path = folder / name
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def lines_of(check: DataCheck, name: ProblemName) -> list[int]:
+    return sorted({line for p in check.problems if p.problem == name for line in p.lines})
+
+
+def test_sound_data_has_no_problem(tmp_path: Path, tokenizer: Path) -> None:
+    train = write(tmp_path, sound_records())
+    validation = write(tmp_path, sound_records(10, seed=2), "validation.jsonl")
+    check = check_data(train, tokenizer, validation)
+    assert check.problems == []
+    assert check.not_checked == []
+    assert (len(check.checked), check.num_examples, check.exit_code) == (9, 40, 0)
+
+
+PLANTED: list[tuple[ProblemName, Any, str]] = [
+    ("labels_all_masked", {"input_ids": [1, 2, 257], "labels": [-100] * 3}, "all labels are -100"),
+    ("labels_all_masked", chat("Say nothing.", ""), "no turn of the assistant says anything"),
+    ("labels_all_masked", chat("word " * 500, "Yes."), "begins after token 2000"),
+    ("template_markers_missing", {"text": "[INST] Hi [/INST] Hello there."}, "[INST]"),
+    ("template_markers_missing", chat("Hi", "<|im_start|>assistant\nHello."), "stand in a turn"),
+    ("end_token_missing", {"text": "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHo"},
+     "does not end with one"),
+    ("end_token_missing", {"input_ids": [1, 2, 3], "labels": [1, 2, 3]}, "do not end with"),
+    ("truncated_answers", chat("Why?", "It is so since the wind blew hard all night and the"),
+     "stop within a sentence"),
+    ("truncated_answers", chat("Why?", "In short, to put a model into use on a server involves"),
+     "stop within a sentence"),
+    ("truncated_answers", chat("How?", "Run this:\n```python\nfor n in range(3):\n print(n) # n"),
+     "block of code"),
+    ("length_outliers", chat("Why?", "Since it is amber and birch. " * 60), "the median is"),
+    ("length_outliers", chat("Why?", "Since it is amber and birch. " * 90), "over 2,000 tokens"),
+    ("mixed_roles", chat("Why?", "So it is.", "Why not?"), "the last turn is of the user"),
+    ("mixed_roles", chat("Why?", "So it is.", roles=("human", "gpt")), "other names of roles"),
+    ("mixed_roles", chat("Why?", "And?", "So it is.", roles=("user", "user", "assistant")),
+     "same role in a row"),
+    ("mixed_roles", chat("Hi.", "It is.", roles=("user", "narrator")), "'narrator' is unknown"),
+    ("unreadable_lines", {"id": 7}, "no messages"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("problem", "record", "evidence"), PLANTED)
+def test_check_names_the_line_of_a_planted_problem(
+    problem: ProblemName, record: Any, evidence: str, tmp_path: Path, tokenizer: Path
+) -> None:
+    records = sound_records()
+    records.insert(12, record)
+    check = check_data(write(tmp_path, records), tokenizer)
+    assert lines_of(check, problem) == [13]
+    (text,) = [p.evidence for p in check.problems if p.problem == problem]
+    assert evidence in text
+    assert check.exit_code == 1
+
+
+@pytest.mark.parametrize("answer", [
+    "Buy these:\n1. Bread or rice or oats, as you like\n2. Some nuts, seeds, or dried fruits",
+    "The radius is 10, so that the length around it is C = 62.8 cm",
+    "Here is a random password of ten characters for you: gsL2E#n*9X",
+    "It is so, as you know.\n\nWith kind regards from all of us here,\nThe Team",
+])  # fmt: skip
+def test_whole_answer_without_a_full_stop_is_not_truncated(
+    answer: str, tmp_path: Path, tokenizer: Path
+) -> None:
+    check = check_data(write(tmp_path, [*sound_records(), chat("Why?", answer)]), tokenizer)
+    assert lines_of(check, "truncated_answers") == []
+
+
+def test_duplicates_name_the_later_line(tmp_path: Path, tokenizer: Path) -> None:
+    records = sound_records()
+    again = json.loads(json.dumps(records[3]).replace("Tell me", "  tell  ME"))
+    check = check_data(write(tmp_path, [*records, again]), tokenizer)
+    assert lines_of(check, "duplicates") == [41]
+    assert "line 41 is line 4" in check.problems[0].evidence
+
+
+def test_train_in_validation_compares_examples_and_prompts(tmp_path: Path, tokenizer: Path) -> None:
+    records, other = sound_records(), sound_records(10, seed=2)
+    same, same_prompt = records[5], chat(records[8]["messages"][0]["content"], "Another answer.")
+    validation = write(tmp_path, [*other, same, same_prompt], "validation.jsonl")
+    check = check_data(write(tmp_path, records), tokenizer, validation)
+    matches = [(p.lines, p.evidence) for p in check.problems if p.problem == "train_in_validation"]
+    assert [lines for lines, _ in matches] == [[6], [9]]
+    assert "line 6 is line 11 there" in matches[0][1]
+
+
+def test_template_without_an_end_concerns_all_lines(tmp_path: Path) -> None:
+    folder = make_tokenizer(tmp_path / "no_end", NO_END)
+    check = check_data(write(tmp_path, sound_records()), folder)
+    assert lines_of(check, "end_token_missing") == list(range(1, 41))
+
+
+def test_template_that_refuses_roles_is_quoted(tmp_path: Path) -> None:
+    folder = make_tokenizer(tmp_path / "alternating", ALTERNATING, eos_token="</s>")
+    records = sound_records()
+    records.insert(2, chat("Be kind.", "Why?", "So.", roles=("system", "user", "assistant")))
+    check = check_data(write(tmp_path, records), folder)
+    assert lines_of(check, "mixed_roles") == [3]
+    assert "must alternate" in check.problems[0].evidence
+
+
+def test_check_names_turns_that_the_template_drops(tmp_path: Path) -> None:
+    template = CHATML.replace(
+        "{% for message in messages %}",
+        "{% for message in messages if message['role'] != 'system' %}",
+    )
+    folder = make_tokenizer(tmp_path / "dropping", template)
+    records = sound_records()
+    records.insert(4, chat("Be kind.", "Why?", "So.", roles=("system", "user", "assistant")))
+    check = check_data(write(tmp_path, records), folder)
+    assert lines_of(check, "template_markers_missing") == [5]
+
+
+def test_render_is_what_transformers_renders(tokenizer: Path) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    theirs = PreTrainedTokenizerFast.from_pretrained(tokenizer)
+    record = chat("Why?", "So it is.", "And then?", "No more.")
+    text = theirs.apply_chat_template(record["messages"], tokenize=False)
+    turns = tuple((m["role"], m["content"]) for m in record["messages"])
+    ours = load_chat_tokenizer(tokenizer)
+    rendered = ours.render(turns)
+    assert rendered.text == text
+    assert [rendered.text[a:b] for a, b in rendered.answers] == [
+        "So it is.<|im_end|>\n", "No more.<|im_end|>\n"
+    ]  # fmt: skip
+    assert ours.encode(text) == theirs.encode(text, add_special_tokens=False)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"instruction": "Name a tree.", "input": "", "output": "Birch."},
+        {"prompt": "Name a tree.", "completion": "Birch."},
+        {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello."}]},
+    ],
+)
+def test_usual_layouts_are_read(record: Any, tmp_path: Path, tokenizer: Path) -> None:
+    check = check_data(write(tmp_path, [record]), tokenizer)
+    assert check.num_examples == 1
+    assert check.problems == []
+
+
+def test_list_in_a_json_file_is_read(tmp_path: Path, tokenizer: Path) -> None:
+    path = tmp_path / "data.json"
+    path.write_text(json.dumps(sound_records(), indent=1))
+    assert check_data(path, tokenizer).num_examples == 40
+
+
+def test_checks_without_a_tokenizer_say_so(tmp_path: Path) -> None:
+    check = check_data(write(tmp_path, sound_records()))
+    assert {one.problem for one in check.not_checked} == {
+        "labels_all_masked", "template_markers_missing", "end_token_missing", "length_outliers",
+        "train_in_validation",
+    }  # fmt: skip
+    assert check.exit_code == 3  # most checks did not run
+    assert len(check.checked) == 4
+
+
+def test_hostile_template_changes_nothing(tmp_path: Path) -> None:
+    for n, attack in enumerate((
+        "{{ messages.__class__.__mro__ }}", "{% for i in range(10**9) %}x{% endfor %}",
+        "{{ ''.__class__.__base__.__subclasses__() }}",
+    )):  # fmt: skip
+        folder = make_tokenizer(tmp_path / f"hostile{n}", attack)
+        check = check_data(write(tmp_path, sound_records(2)), folder)
+        assert lines_of(check, "mixed_roles") == [1, 2]
+
+
+def test_damaged_files_are_one_sentence(tmp_path: Path, tokenizer: Path) -> None:
+    with pytest.raises(CorpusError, match="cannot be read"):
+        check_data(tmp_path / "missing.jsonl", tokenizer)
+    data = write(tmp_path, sound_records(2))
+    with pytest.raises(TokenizerError, match="Name the folder"):
+        check_data(data, tmp_path)
+    data.write_text('{"messages": [\nnot json\n')
+    check = check_data(data, tokenizer)
+    assert lines_of(check, "unreadable_lines") == [1, 2]
+
+
+def test_check_command_ends_with_the_exit_code(
+    tmp_path: Path, tokenizer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound = write(tmp_path, sound_records())
+    assert run_command(["check", str(sound), "--tokenizer", str(tokenizer)]) == 0
+    assert "no problem found" in capsys.readouterr().out
+    bad = write(tmp_path, [*sound_records(), chat("Why?", "")], "bad.jsonl")
+    assert run_command(["check", str(bad), "--tokenizer", str(tokenizer), "--json"]) == 1
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["problems"][0]["lines"] == [41]
+    assert run_command(["check", str(tmp_path / "none.jsonl")]) == 2
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("")
+    assert run_command(["check", str(empty)]) == 3
+    assert run_command(["check", "my_program.py", "--max-length", "3"]) == 2

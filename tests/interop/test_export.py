@@ -1,0 +1,259 @@
+"""Exported models, read by the programs that they are for."""
+
+from __future__ import annotations
+
+import builtins
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import descend
+from descend.cli.main import run as run_command
+from descend.data.readers.chats import MARKERS
+from descend.data.tokenizer import TokenizerKind, train_tokenizer
+from descend.errors import MissingDependencyError, TokenizerError
+from descend.interop.export.export_model import export_model
+from descend.interop.export.gguf_file import _interleave_pairs
+from descend.interop.export.gguf_vocabulary import gguf_vocabulary
+from descend.model.shape import Architecture, ModelShape
+from descend.model.transformer import Transformer
+from descend.runs.model_files import save_model
+
+TEXT = "The cat sat on the mat, didn't it?  é ü 漢字 🙂\n\tand the dog sat on 12 logs. " * 9
+CHAT = "<|user|>\nWho sat?\n<|assistant|>\nThe cat.\n" * 20
+PROMPTS = ["the cat", " dog  é🙂\n", "On the log, 漢 ñ", "a <|endoftext|> b"]
+WINDOW = 64
+ARCHITECTURES: list[Architecture] = ["gpt", "modern"]
+SAME_TOKENS = {"greedy": True, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0}
+
+
+def make_model(
+    folder: Path, architecture: Architecture, kind: TokenizerKind = "bpe", embed_dim: int = 64,
+    text: str = TEXT,
+) -> Path:  # fmt: skip
+    """A model folder with weights far from their start, so that no two tensors are alike."""
+    tokenizer = train_tokenizer(kind, 290, lambda: iter([text]))
+    shape = ModelShape(architecture, tokenizer.vocab_size, embed_dim, 2, 2, 96, WINDOW)
+    model = Transformer(shape).eval()
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.copy_(0.2 * torch.randn(weight.shape, generator=generator) + 0.05)
+    save_model(folder, model, tokenizer)
+    return folder
+
+
+def forget_module(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have `import name` fail, as where the package is not installed."""
+    real = builtins.__import__
+
+    def refuse(module: str, *rest: Any) -> Any:
+        if module.split(".")[0] == name:
+            raise ImportError(name)
+        return real(module, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["bpe", "char", "byte"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_llama_cpp_writes_the_same_greedy_text(
+    tmp_path: Path, architecture: Architecture, kind: TokenizerKind
+) -> None:
+    llama_cpp = pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
+    pytest.importorskip("gguf", reason="the extra `export` is not installed")
+    folder = make_model(tmp_path / "model", architecture, kind)
+    exported = export_model(folder, "gguf", "float32")
+    model = descend.load(folder)
+    reader = llama_cpp.Llama(
+        exported.files[0].path, n_ctx=WINDOW, verbose=False, n_threads=1,
+        type_k=llama_cpp.GGML_TYPE_F32, type_v=llama_cpp.GGML_TYPE_F32,
+    )  # fmt: skip
+    answers = model.complete(PROMPTS, 20, **SAME_TOKENS)
+    assert len({tuple(a.token_ids) for a in answers}) > 1
+    for prompt, answer in zip(PROMPTS, answers, strict=True):
+        ids = reader.tokenize(prompt.encode(), add_bos=False, special=False)
+        assert ids == model.tokenizer.encode(prompt)
+        tokens = reader.generate(ids, temp=0.0, repeat_penalty=1.0, reset=True)
+        written = [token for token, _ in zip(tokens, answer.token_ids, strict=False)]
+        assert written == answer.token_ids
+        text = reader.detokenize(answer.token_ids, special=False).decode(errors="replace")
+        assert text == model.tokenizer.decode(answer.token_ids)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weight_type", ["float16", "q8_0", "q4_0"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_llama_cpp_reads_smaller_types(
+    tmp_path: Path, architecture: Architecture, weight_type: Any
+) -> None:
+    llama_cpp = pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
+    pytest.importorskip("gguf", reason="the extra `export` is not installed")
+    folder = make_model(tmp_path / "model", architecture)
+    exported = export_model(folder, "gguf", weight_type)
+    reader = llama_cpp.Llama(
+        exported.files[0].path, n_ctx=WINDOW, verbose=False, n_threads=1, logits_all=True
+    )
+    model = descend.load(folder)
+    ids = model.tokenizer.encode("the cat sat on the mat")
+    reader.eval(ids)
+    theirs = torch.from_numpy(np.array(reader.scores[: len(ids)]))
+    with torch.no_grad():
+        ours = model.network(torch.tensor([ids]))[0]
+    error = (theirs - ours).norm() / ours.norm()
+    # Relative size of the rounding: 2^-11 of float16, 1/254 of 8 bits, 1/16 of 4 bits, times a few.
+    assert 0 < error < {"float16": 0.005, "q8_0": 0.03, "q4_0": 0.3}[weight_type]
+
+
+@pytest.mark.parametrize("weight_type", ["float32", "float16", "q8_0", "q4_0"])
+def test_gguf_holds_the_weights(tmp_path: Path, weight_type: Any) -> None:
+    gguf = pytest.importorskip("gguf", reason="the extra `export` is not installed")
+    folder = make_model(tmp_path / "model", "gpt")
+    exported = export_model(folder, "gguf", weight_type)
+    reader = gguf.GGUFReader(exported.files[0].path)
+    tensors = {t.name: gguf.quants.dequantize(t.data, t.tensor_type) for t in reader.tensors}
+    state = descend.load(folder).network.state_dict()
+    pairs = {
+        "token_embd.weight": "token_embedding.weight",
+        "position_embd.weight": "position_embedding.weight",
+        "blk.1.ffn_down.weight": "blocks.1.ff.down.weight",
+        "blk.0.attn_output.bias": "blocks.0.attention.output.bias",
+        "output_norm.weight": "final_norm.weight",
+    }
+    limit = {"float32": 0.0, "float16": 1e-3, "q8_0": 0.01, "q4_0": 0.15}[weight_type]
+    for theirs, ours in pairs.items():
+        stored = torch.from_numpy(tensors[theirs].astype(np.float32))
+        error = (stored - state[ours]).norm() / state[ours].norm()
+        assert error <= limit, theirs
+    assert len(tensors) == 4 + 2 * 12
+    sizes = reader.fields["gpt2.context_length"]
+    assert int(sizes.parts[sizes.data[0]][0]) == WINDOW
+
+
+def test_gguf_keeps_float16_where_rows_are_no_blocks(tmp_path: Path) -> None:
+    pytest.importorskip("gguf", reason="the extra `export` is not installed")
+    folder = make_model(tmp_path / "model", "modern", embed_dim=48)
+    exported = export_model(folder, "gguf", "q8_0")
+    assert "blk.0.attn_q.weight" in exported.float16_tensors
+    assert "blk.0.ffn_down.weight" not in exported.float16_tensors  # rows of 96
+
+
+def test_gguf_states_the_trained_context(trained: Path, tmp_path: Path) -> None:
+    gguf = pytest.importorskip("gguf", reason="the extra `export` is not installed")
+    exported = export_model(trained, "gguf", output=tmp_path / "out")
+    assert exported.context == 16
+    reader = gguf.GGUFReader(exported.files[0].path)
+    field = next(f for name, f in reader.fields.items() if name.endswith(".context_length"))
+    assert int(field.parts[field.data[0]][0]) == 16
+
+
+def test_interleave_pairs_puts_rotated_rows_side_by_side() -> None:
+    weight = np.arange(8, dtype=np.float32)[:, None]
+    order = _interleave_pairs(weight, num_heads=2)[:, 0].tolist()
+    assert order == [0, 2, 1, 3, 4, 6, 5, 7]
+
+
+def test_gguf_vocabulary_marks_special_tokens() -> None:
+    tokenizer = train_tokenizer("bpe", 300, lambda: iter([CHAT]))
+    vocabulary = gguf_vocabulary(tokenizer)
+    assert len(vocabulary.tokens) == len(set(vocabulary.tokens)) == tokenizer.vocab_size
+    by_type = {kind: vocabulary.tokens[i] for i, kind in enumerate(vocabulary.types) if kind == 3}
+    assert by_type == {3: "<|endoftext|>"}
+    defined = {t for t, kind in zip(vocabulary.tokens, vocabulary.types, strict=True) if kind == 4}
+    assert defined == {MARKERS[1], MARKERS[2]}
+
+
+def test_gguf_vocabulary_refuses_a_character_that_means_a_space() -> None:
+    tokenizer = train_tokenizer("char", 0, lambda: iter(["a \u2581 b"]))
+    with pytest.raises(TokenizerError, match="means a space"):
+        gguf_vocabulary(tokenizer)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # onnxscript's own
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_onnxruntime_gives_the_same_logits(tmp_path: Path, architecture: Architecture) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    pytest.importorskip("onnxscript", reason="the extra `export` is not installed")
+    folder = make_model(tmp_path / "model", architecture)
+    exported = export_model(folder, "onnx")
+    session = onnxruntime.InferenceSession(exported.files[0].path)
+    model = descend.load(folder)
+    generator = torch.Generator().manual_seed(1)
+    for size in [(1, 1), (1, WINDOW), (3, 17)]:
+        ids = torch.randint(model.tokenizer.vocab_size, size, generator=generator)
+        (theirs,) = session.run(["logits"], {"input_ids": ids.numpy()})
+        with torch.no_grad():
+            ours = model.network(ids)
+        assert ours.std() > 0.1
+        torch.testing.assert_close(torch.from_numpy(theirs), ours, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(("weight_type", "tolerance"), [("float32", 1e-4), ("float16", 0.05)])
+def test_transformers_loads_exported_safetensors(
+    trained: Path, tmp_path: Path, weight_type: Any, tolerance: float
+) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    exported = export_model(trained, "safetensors", weight_type, tmp_path / "out")
+    assert not (tmp_path / "out" / "run.json").exists()
+    theirs = AutoModelForCausalLM.from_pretrained(exported.folder)
+    assert str(theirs.dtype) == f"torch.{weight_type}"
+    ids = AutoTokenizer.from_pretrained(exported.folder)("The cat", return_tensors="pt").input_ids
+    with torch.no_grad():
+        ours = descend.load(trained).network(ids)
+        torch.testing.assert_close(theirs.float()(ids).logits, ours, atol=tolerance, rtol=0.01)
+
+
+def test_export_writes_a_model_card(trained: Path, tmp_path: Path) -> None:
+    pytest.importorskip("gguf", reason="the extra `export` is not installed")
+    from huggingface_hub import ModelCard
+
+    export_model(trained, "gguf", "q8_0", tmp_path / "out")
+    content = (tmp_path / "out" / "README.md").read_text()
+    card = ModelCard(content)
+    assert card.data.tags == ["descend", "gguf"]
+    assert card.data.pipeline_tag == "text-generation"
+    for part in ("## Training", "## On held-out text", "## Files", "## Use", "## Limits"):
+        assert part in content
+    assert "finished-q8_0.gguf" in content
+
+
+@pytest.mark.parametrize(
+    ("export_format", "package"), [("gguf", "gguf"), ("onnx", "onnx"), ("onnx", "onnxscript")]
+)
+def test_missing_extra_names_the_command(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, export_format: Any, package: str
+) -> None:
+    forget_module(package, monkeypatch)
+    find_spec = __import__("importlib.util").util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec",
+        lambda name, *rest: object() if name != package and "onnx" in name
+        else None if name == package else find_spec(name, *rest),
+    )  # fmt: skip
+    with pytest.raises(MissingDependencyError, match=r"pip install 'descend\[export\]'"):
+        export_model(trained, export_format, output=tmp_path / "out")
+
+
+def test_export_command_refuses_a_type_of_another_format(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["export", str(trained), "--to", "onnx", "--type", "q8_0"]) == 2
+    assert "--type: expected float32 for onnx, but found q8_0." in capsys.readouterr().err
+
+
+def test_export_command_prints_files(
+    trained: Path, own_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["export", str(trained), "--to", "safetensors", "--output", "out", "--json"]
+    assert run_command(line) == 0
+    printed = json.loads(capsys.readouterr().out)
+    names = {Path(file["path"]).name for file in printed["files"]}
+    assert {"model.safetensors", "tokenizer.json", "README.md"} <= names
+    assert all(Path(file["path"]).stat().st_size == file["size_bytes"] for file in printed["files"])
