@@ -248,6 +248,45 @@ def test_labels_all_masked_is_reported_when_the_end_is_never_a_target(
     assert list(bugs_of(source)) == (["labels_all_masked"] if is_buggy else [])
 
 
+ANSWERS = """
+model = Net()
+EOS, SEP = 2, 3
+
+def batches():
+    while True:
+        yield torch.tensor([
+            [*torch.randint(4, V, (7,)).tolist(), END, *torch.randint(4, V, (7,)).tolist(), EOS]
+            for _ in range(8)
+        ])
+
+def loss(model, ids):
+    labels = ids.clone()
+    labels[:, :BEGIN] = -100
+    MASKING
+    return F.cross_entropy(model(ids)[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
+"""
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "masking", "bugs", "words"),
+    [
+        ("8", "SEP", "pass", [], None),
+        ("9", "SEP", "pass", [], "first token of each answer may be left out"),
+        ("7", "SEP", "pass", [], "end of the prompt may be a target"),
+        ("9", "5 + _", "pass", [], None),
+        ("0", "SEP", "pass", [], None),
+        ("8", "SEP", "labels[:, -1] = -100", ["labels_all_masked"], None),
+    ],
+)
+def test_labels_are_remarked_when_they_begin_or_end_one_token_off(
+    begin: str, end: str, masking: str, bugs: list[str], words: str | None
+) -> None:
+    source = ANSWERS.replace("BEGIN", begin).replace("END", end).replace("MASKING", masking)
+    assert list(bugs_of(NETWORK + source + STEP)) == bugs
+    remarks = [r.evidence for r in check_module("program.py").remarks if "labels" in r.bug]
+    assert (words in remarks[0]) if words else not remarks
+
+
 def test_functions_that_no_check_ran_are_listed() -> None:
     source = NETWORK + "model = Net()\n" + NEXT_TOKEN + STEP + "\ndef generate():\n    return 1\n"
     Path("program.py").write_text(source.replace("RUN", "block(x)").replace("CAUSAL", "True"))
