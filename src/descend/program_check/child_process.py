@@ -210,6 +210,6 @@ def _result_of(spec: str, reply: ChildReply, ending: str, output: list[str]) -> 
         )  # fmt: skip
     raise ProgramEndedError(
         spec, f"one that does not ({ended}{last})", "a program that runs up to its first training "
-        "step, and whose steps return", "put what trains for long under `if __name__ == \"__main__\":`, and "
-        "see --timeout and --memory",
+        "step, and whose steps return", "put what trains for long under "
+        "`if __name__ == \"__main__\":`, and see --timeout and --memory",
     )  # fmt: skip

@@ -13,9 +13,7 @@ from types import CodeType
 
 Loop = ast.For | ast.While
 
-EVALUATES = re.compile(
-    r"\.eval\(|\w*(eval|valid|estimate)\w*\(|(?<![a-z])test\w*\(", re.IGNORECASE
-)
+EVALUATES = re.compile(r"\.eval\(|\w*(eval|valid|estimate)\w*\(|(?<![a-z])test\w*\(", re.IGNORECASE)
 """Calls that evaluate a network."""
 WITHOUT_GRADIENT = re.compile(r"no_grad|inference_mode")
 

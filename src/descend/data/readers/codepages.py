@@ -11,6 +11,7 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass
+from string import ascii_lowercase
 
 # Bytes of the upper half in a row, on average, up to which a text is in Latin letters: 1.0 to 1.2
 # in languages of accents (1.2 in Finnish, which doubles its), 4 and more in Cyrillic words.
@@ -107,7 +108,10 @@ _TRADITIONAL = frozenset(
     "進好小部其些主樣理心她本前開但因只從想實"
 )
 # And of Korean, half of what is written.
-_KOREAN = frozenset("이다는을의에가고하로지은한사를기도어리서시인자그대아해나있과수전정일부만들제여것스상라장와니으보")
+_KOREAN = frozenset(
+    "이다는을의에가고하로지은한사를기도어리서시인자그대아해나있과수전정일부만들제여것스상라장"
+    "와니으보"
+)
 _FREQUENT_IN_CHINESE, _FREQUENT_IN_KOREAN = 0.25, 0.5
 _MIN_FREQUENT, _MIN_KANA, _MIN_HANGUL = 0.1, 0.15, 0.9
 _MAX_BROKEN = 0.01
@@ -147,9 +151,8 @@ def rank_code_pages(sample: bytes) -> CodePages:
     is_dense = len(runs) > 8 and sum(map(len, runs)) > letters
     if mean_run <= _MAX_LATIN_RUN and not is_dense:
         return _rank_latin(sample)
-    if not is_dense and mean_run <= _MAX_ACCENTED_RUN and len(_TOUCHING.findall(sample)) >= _MIN_TOUCHING * len(
-        runs
-    ):
+    touching = len(_TOUCHING.findall(sample))
+    if not is_dense and mean_run <= _MAX_ACCENTED_RUN and touching >= _MIN_TOUCHING * len(runs):
         latin = _rank_latin(sample, strict=True)
         if latin.nats:
             return latin
@@ -196,7 +199,7 @@ def _misfit(window: str, letters: frozenset[str], rare: frozenset[str]) -> float
     if before.isalpha() and after.isalpha():
         return float(sign not in _IN_WORDS)
     if sign in _EXPONENTS:
-        return float(before.isalpha() and before.lower() not in _UNITS or after.isalpha())
+        return float((before.isalpha() and before.lower() not in _UNITS) or after.isalpha())
     if sign in _SYMBOLS:
         return float(before.isalpha() or (after.isalpha() and sign != "µ"))
     if sign not in _QUOTES or (sign in _OPENING and before.isalpha()):
@@ -210,7 +213,9 @@ def _rank_languages(sample: bytes) -> dict[str, float]:
     nats = {}
     for language, order in _FREQUENT.items():
         ranks = {letter: rank for rank, letter in enumerate(order)}
-        weights = {c: math.exp(-ranks.get(c, _RANK_OF_OTHERS) / _LETTERS_PER_NAT) for c in "abcdefghijklmnopqrstuvwxyz"}
+        weights = {
+            c: math.exp(-ranks.get(c, _RANK_OF_OTHERS) / _LETTERS_PER_NAT) for c in ascii_lowercase
+        }
         log_sum = math.log(sum(weights.values()))
         nats[language] = sum(n * (math.log(weights[c]) - log_sum)
                              for c, n in counts.items() if c in weights)  # fmt: skip

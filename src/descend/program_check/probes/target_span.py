@@ -78,7 +78,7 @@ def shifted_begin(probe: LossProbe) -> ShiftedBegin | None:
                 around.append(ids[row, first - 1 : first + 3].tolist())
     if len(around) < MIN_PROMPTS:
         return None
-    before_last, last, begin, second = (_most_frequent(column) for column in zip(*around, strict=True))
+    before_last, last, begin, second = map(_most_frequent, zip(*around, strict=True))
     varied, fixed = MAX_FRACTION_VARIED, MIN_FRACTION
     if before_last[1] >= fixed and last[1] <= varied and begin[1] <= varied:
         return ShiftedBegin(before_last[0], len(around), is_late=True)
@@ -127,7 +127,7 @@ def end_tokens(program: Program) -> set[int]:
 
 
 def _ends(model_call: ModelCall, pad: int | None, known: set[int]) -> list[tuple[int, bool, bool]]:
-    """Of each row with an end: its last token, whether the one before is a target, whether it is."""
+    """Of each row with an end: its last token, and whether the one before, and it, are targets."""
     w, ids = model_call.weights_BT, model_call.ids_BT
     if w is None or w.shape != ids.shape or ids.ndim != 2:
         return []
