@@ -154,9 +154,9 @@ SENTENCES = {
         "O João não quis ir à praia porque estava a chover; ficou em casa com a avó.",
         "La población creció un 3 % según el último censo.",
         "Größere Änderungen wären nötig, heißt es in Köln.",
-        "Það var einu sinni kóngur og drottning í ríki sínu.",
         "De coördinatie van het comité was uitstekend; één voor één kwamen ze binnen.",
     ),
+    ("cp1252", "cp850"): ("Það var einu sinni kóngur og drottning í ríki sínu.",),
     ("cp1251", "koi8-u", "mac-cyrillic"): (
         "Вчора я ходив до крамниці й купив хліб, масло та свіжі яблука.",
     ),
