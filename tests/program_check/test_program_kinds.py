@@ -80,6 +80,39 @@ def _in_folder(own_folder: Path) -> None:
     """A folder of its own."""
 
 
+NOISED = """
+class Denoiser(Net):
+    def forward(self, ids):
+        x = self.tok(ids) + self.pos(torch.arange(ids.shape[1]))
+        x = x + NOISE
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm(x))
+
+model = Denoiser()
+
+def batches():
+    while True:
+        starts = torch.randint(len(data) - T, (8,)).tolist()
+        yield torch.stack([data[i : i + T] for i in starts])
+
+def loss(model, batch):
+    return F.cross_entropy(model(batch).flatten(0, 1), batch.flatten())
+"""
+
+
+@pytest.mark.parametrize(
+    ("noise", "bugs"),
+    [
+        ("torch.randn_like(x)", set()),
+        ("F.dropout(x, 0.1)", {"dropout_in_evaluation", "targets_unshifted"}),
+    ],
+)
+def test_a_network_that_adds_noise_restores_its_input(noise: str, bugs: set[str]) -> None:
+    found = set(bugs_of(NETWORK + NOISED.replace("NOISE", noise) + STEP, causal=False))
+    assert found - {"causal_mask_missing"} == bugs
+
+
 LOW_RANK = """
 class Beside(nn.Module):
     def __init__(self, base):
@@ -95,6 +128,7 @@ for block in model.blocks:
     block.q, block.v = Beside(block.q), Beside(block.v)
 model.head.requires_grad_(True)
 """
+SCALED = LOW_RANK.replace("DETACH", " * 3.0")
 BOTTLENECK = """
 class Narrow(nn.Module):
     def __init__(self, inner):
@@ -117,6 +151,13 @@ REENTRANT, PLAIN = ("checkpoint(block, x, use_reentrant=True)",
     [
         (LOW_RANK.replace("DETACH", ""), REENTRANT, True),
         (LOW_RANK.replace("DETACH", ""), PLAIN, False),
+        (
+            SCALED.replace("block.q, block.v =", "block.q, block.k =").replace(
+                "Beside(block.v)", "Beside(block.k)"
+            ),
+            "block(x)",
+            False,
+        ),
         (LOW_RANK.replace("DETACH", ".detach()"), "block(x)", True),
         (BOTTLENECK, REENTRANT, True),
         (BOTTLENECK, "block(x)", False),
