@@ -65,11 +65,11 @@ def test_fault_22_names_the_banner_that_every_page_of_a_site_holds(tmp_path: Pat
         path.write_text(PAGE.format(n=n, text=own))
         pages += texts_of(path)
     assert all("Home" not in page and "Terms" not in page for page in pages)
-    found = find_boilerplate(lambda: pages)
-    assert found is not None
-    assert found.passages[0].documents == 20
-    assert found.passages[0].beginning.startswith("We use cookies")
-    assert 0.1 < found.fraction < 0.4
+    result = find_boilerplate(lambda: pages)
+    assert result is not None
+    assert result.passages[0].documents == 20
+    assert result.passages[0].beginning.startswith("We use cookies")
+    assert 0.1 < result.fraction < 0.4
 
 
 LATIN = "He said “I don’t know” – the café in Curaçao was closed, and the fiancée left.\n"

@@ -109,8 +109,8 @@ def loss(model, batch):
     ],
 )
 def test_a_network_that_adds_noise_restores_its_input(noise: str, bugs: set[str]) -> None:
-    found = set(bugs_of(NETWORK + NOISED.replace("NOISE", noise) + STEP, causal=False))
-    assert found - {"causal_mask_missing"} == bugs
+    named = set(bugs_of(NETWORK + NOISED.replace("NOISE", noise) + STEP, causal=False))
+    assert named - {"causal_mask_missing"} == bugs
 
 
 LOW_RANK = """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from descend.program_check.probes.loss_probe import LossProbe, probe_losses
-from descend.program_check.probes.train_eval_mode import draws_noise
+from descend.program_check.probes.train_eval_mode import draws_noise_in_training
 from descend.program_check.program import Program
 from descend.program_check.results import UndeterminedError
 
@@ -61,9 +61,12 @@ def has_another_task(program: Program) -> bool:
 
 
 def restores_noised_tokens(program: Program) -> bool:
-    """Whether the network adds noise to its input itself. False where that cannot be told."""
+    """Whether the network adds noise to what it restores: of a diffusion, of an autoencoder.
+
+    False where that cannot be told.
+    """
     try:
-        return program.run_probe_once(draws_noise)
+        return program.run_probe_once(draws_noise_in_training)
     except UndeterminedError:
         return False
 

@@ -78,7 +78,7 @@ def shifted_begin(probe: LossProbe) -> ShiftedBegin | None:
                 around.append(ids[row, first - 1 : first + 3].tolist())
     if len(around) < MIN_PROMPTS:
         return None
-    before_last, last, begin, second = map(_most_frequent, zip(*around, strict=True))
+    before_last, last, begin, second = map(_frequent_token, zip(*around, strict=True))
     varied, fixed = MAX_FRACTION_VARIED, MIN_FRACTION
     if before_last[1] >= fixed and last[1] <= varied and begin[1] <= varied:
         return ShiftedBegin(before_last[0], len(around), is_late=True)
@@ -87,7 +87,7 @@ def shifted_begin(probe: LossProbe) -> ShiftedBegin | None:
     return None
 
 
-def _most_frequent(tokens: Sequence[int]) -> tuple[int, float]:
+def _frequent_token(tokens: Sequence[int]) -> tuple[int, float]:
     """The most frequent token, and its fraction."""
     token, count = Counter(tokens).most_common(1)[0]
     return token, count / len(tokens)

@@ -54,6 +54,16 @@ def draws_noise(program: Program) -> bool:
     return bool(drawn.names) and drawn.names <= NOISE
 
 
+def draws_noise_in_training(program: Program) -> bool:
+    """Whether the network draws normal noise in training mode: a denoiser, or an autoencoder."""
+    net = program.run_probe_once(make_network_handle)
+    with evaluation_probe_mode(program.model), _RandomOps() as drawn:
+        for module in program.model.modules():
+            module.training = True
+        net.forward(net.ids_BT)
+    return bool(drawn.names & NOISE)
+
+
 def modes_matter(program: Program) -> bool:
     """Whether training mode changes what the network returns, given the same random numbers."""
     net = program.run_probe_once(make_network_handle)
