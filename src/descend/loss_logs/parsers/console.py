@@ -29,6 +29,7 @@ _TOKEN = re.compile(
 )
 _SPECIAL = frozenset({"nan", "inf", "infinity", "-inf", "-nan"})
 _NULL = frozenset({"null", "none"})
+_NO_NUMBER = _SPECIAL | _NULL
 _STEP = Meaning("step", None, 9, "bare")
 _BAR = re.compile(r"\d+/\d+ ?\[\d+:\d|%\|")
 _BAR_COUNT = re.compile(r"(\d+)/(\d+) ?\[\d+:\d")
@@ -65,6 +66,8 @@ _FASTAI_FIT = re.compile(
 """fastai's call with the epochs and the peak rate; its optimizer is Adam unless told otherwise."""
 _TENSOR = re.compile(r"\b(?:tensor|Array)\(")
 _LEVELS = frozenset({"debug", "info", "warning", "warn", "error"})
+_BEFORE_COUNTER = TRAIN | VALIDATION | {"epoch"}
+_BEFORE_FRACTION = _BEFORE_COUNTER | STEPS.keys() | _LEVELS
 _LOSS_NAME = re.compile(r"(?:(?:train|training|val|valid|validation|test|eval)[ _])?loss\b", re.I)
 _ESTIMATOR = "Saving dict for global step"
 """What TensorFlow's estimators write in front of an evaluation."""
@@ -250,8 +253,7 @@ def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
         if token.lastgroup == "word":
             word = value.rstrip(".-/")
             low = trim_special(word.lower())
-            special = low in _SPECIAL or low in _NULL
-            if special and (meaning := meaning_of(tuple(words))) is not None:
+            if low in _NO_NUMBER and (meaning := meaning_of(tuple(words))) is not None:
                 if token.start() >= begin and not (low in _NULL and meaning.role != "loss"):
                     pairs.append(
                         (meaning, float("nan") if low in _NULL else float(low), None, split)
@@ -278,9 +280,7 @@ def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
                     if parsed is not None:
                         pairs.append((meaning, parsed, number(end) if end else None, split))
                         named_step = named_step or meaning.role == "step"
-                elif _counts(words, begin, bare, pairs, token.lastgroup) and _is_counter(
-                    token, text, opened
-                ):
+                elif _counts(words, begin, bare, pairs, token) and _is_counter(token, text, opened):
                     whole, _, end = value.partition("/")
                     bare = (_STEP, float(whole), number(end) if end else None, "")
             if words:
@@ -303,13 +303,13 @@ def _glued(text: str) -> list[Pair]:
 
 
 def _counts(
-    words: list[str], begin: int, bare: Pair | None, pairs: list[Pair], kind: str | None
+    words: list[str], begin: int, bare: Pair | None, pairs: list[Pair], token: re.Match[str]
 ) -> bool:
     """Whether a counter without a name is still looked for: the last one before the loss counts,
     or the first one behind it. Before `10/500` a logger's name may stand."""
-    named = TRAIN | VALIDATION | {"epoch"}
-    if kind == "fraction":
-        words, named = words[-2:], named | STEPS.keys() | _LEVELS
+    named = _BEFORE_COUNTER
+    if token.lastgroup == "fraction":
+        words, named = words[-2:], _BEFORE_FRACTION
     if begin or any(w.lower() not in named for w in words):
         return False
     return bare is None or all(meaning.role != "loss" for meaning, _, _, _ in pairs)
