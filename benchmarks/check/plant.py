@@ -1,7 +1,8 @@
 """Mechanical edits that plant a bug in a sound training program.
 
 Each bug has rules: a pattern and what stands in its place. The first rule that changes the source
-makes the buggy program. `{model}` in a rule is the name of the program's network.
+makes the buggy program. Every bug that `descend check` looks for has rules. `{model}` in a rule is
+the name of the program's network.
 """
 
 from __future__ import annotations
@@ -90,6 +91,10 @@ RULES: dict[str, list[Rule]] = {
         (STATEMENT + r"(?:scheduler|sched|sch)\.step\(\)\n", PASS),
         (r'"interval": "step"', '"interval": "epoch"'),
     ],
+    "tokenizer_mismatch": [
+        (r"(Config\([^\n]*vocab_size=)(len\((?:vocab|tokenizer)\)|tokenizer\.vocab_size)",
+         r"\1\2 - 3"),
+    ],
     "padding_in_loss": [
         (r"non_pad_mask = gold\.ne\(pad_idx\)", "non_pad_mask = gold.ne(-5)"),
         (r'b\["labels"\] \+ \[IGNORE\] \* gap', 'b["labels"] + [PAD] * gap'),
@@ -115,7 +120,8 @@ RULES: dict[str, list[Rule]] = {
     ],
     "loss_not_averaged": [
         (LOSS_CALL, r'\1, reduction="sum")'),
-        (r"CrossEntropyLoss\((\w*=?[\w-]*)\)", r'CrossEntropyLoss(\1, reduction="sum")'),
+        (r"CrossEntropyLoss\(\)", 'CrossEntropyLoss(reduction="sum")'),
+        (r"CrossEntropyLoss\((\w+=?[\w-]*)\)", r'CrossEntropyLoss(\1, reduction="sum")'),
         (r"masked_select\(non_pad_mask\)\.sum\(\) / non_pad_mask\.sum\(\)",
          "masked_select(non_pad_mask).sum()"),
         (r"nn\.NLLLoss\(\)", 'nn.NLLLoss(reduction="sum")'),

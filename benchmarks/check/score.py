@@ -107,6 +107,7 @@ def main() -> None:
     parser.add_argument("--half", choices=("first", "second"), required=True)
     parser.add_argument("--only", default="", help="a bug or the start of a program's name")
     parser.add_argument("--per-bug", type=int, default=4, help="programs for each bug")
+    parser.add_argument("--part", default="1/1", help="2/3: the second of three processes")
     parser.add_argument("--write", type=Path, required=True)
     options = parser.parse_args()
     raw = (options.write / "styles_raw.csv").resolve()
@@ -114,7 +115,8 @@ def main() -> None:
         raw.write_text(",".join(HEADER) + "\n", encoding="utf-8")
     rows = list(csv.DictReader(raw.open(encoding="utf-8")))
     done = {(r["program"], r["bug"]) for r in rows}
-    for case in cases(options.half, options.per_bug):
+    number, _, parts = options.part.partition("/")
+    for case in cases(options.half, options.per_bug)[int(number) - 1 :: int(parts)]:
         requested = options.only in ("", case[2]) or (
             bool(options.only) and case[1].startswith(options.only)
         )
@@ -124,8 +126,7 @@ def main() -> None:
         print(*row.values(), sep="  ", flush=True)
         with raw.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, HEADER).writerow(row)
-        rows.append(row)
-    summary = summarize(rows)
+    summary = summarize(list(csv.DictReader(raw.open(encoding="utf-8"))))
     raw.with_name("styles_summary.json").write_text(json.dumps(summary, indent=1) + "\n")
 
 

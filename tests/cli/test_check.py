@@ -100,4 +100,5 @@ def test_check_command_reports_non_python_file(
 
 def test_an_error_without_words_is_named_alone(descend: Descend, own_folder: Path) -> None:
     (own_folder / "odd.py").write_text("assert False\n")
-    assert "fails on import (AssertionError). Fix:" in descend("check", "odd.py").err
+    error = descend("check", "odd.py").err
+    assert "one that fails before (AssertionError at line 1). Fix:" in error

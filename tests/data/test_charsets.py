@@ -131,3 +131,53 @@ def test_read_file_warns_when_valid_utf8_holds_mojibake(
 def test_western_pages_are_preferred_where_evidence_is_thin() -> None:
     for word in ("café", "naïve", "señor", "Müller", "garçon", "£5", "voilà"):
         assert rank_code_pages(word.encode("cp1252")).best == "cp1252"
+
+
+SENTENCES = {
+    ("cp1250", "iso8859-2"): (
+        "Gdzie jest najbliższa stacja? Proszę iść prosto, później w lewo.",
+        "Nie wiem, co się stało z tą książką.",
+        "Właściciel mieszkania żąda czynszu za trzy miesiące z góry.",
+        "Včera jsem šel do obchodu a koupil chléb, máslo a čerstvá jablka.",
+        "Kde je nejbližší nádraží? Jděte rovně a pak doleva.",
+        "Kde je najbližšia stanica? Choďte rovno a potom doľava.",
+        "Hol van a legközelebbi állomás? Menjen egyenesen, aztán balra. Később jövök.",
+        "Unde este cea mai apropiată gară? Mergeţi drept înainte, apoi la stânga.",
+        "Gdje je najbliža postaja? Idite ravno pa lijevo. Čekat ću vas.",
+    ),
+    ("cp1254", "iso8859-9"): (
+        "Dün markete gittim ve ekmek, tereyağı ile taze elma aldım.",
+        "Yardımınız için teşekkür ederim, yarın akşam sizi ararım.",
+    ),
+    ("cp1252", "mac-roman", "cp850"): (
+        "L'estate scorsa il mare era così limpido. Là, più a sud, c'è l'Africa.",
+        "O João não quis ir à praia porque estava a chover; ficou em casa com a avó.",
+        "La población creció un 3 % según el último censo.",
+        "Größere Änderungen wären nötig, heißt es in Köln.",
+        "De coördinatie van het comité was uitstekend; één voor één kwamen ze binnen.",
+    ),
+    ("cp1252", "cp850"): ("Það var einu sinni kóngur og drottning í ríki sínu.",),
+    ("cp1251", "koi8-u", "mac-cyrillic"): (
+        "Вчора я ходив до крамниці й купив хліб, масло та свіжі яблука.",
+    ),
+    ("cp1253", "iso8859-7", "cp737"): (
+        "Πού είναι ο πλησιέστερος σταθμός; Πηγαίνετε ευθεία και μετά αριστερά.",
+        "Άνδρα μοι έννεπε, Μούσα, πολύτροπον",
+    ),
+    ("cp1256", "iso8859-6"): ("ذهبت أمس إلى المتجر واشتريت خبزا وزبدة وتفاحا طازجا.",),
+    ("gb18030",): ("道可道，非常道。名可名，非常名。", "最近的车站在哪里？请一直走，然后向左转。"),
+    ("big5hkscs",): (
+        "道可道，非常道。名可名，非常名。",
+        "最近的車站在哪裡？請一直走，然後向左轉。",
+    ),
+}
+SINGLE = [(text, codec) for codecs, texts in SENTENCES.items() for text in texts
+          for codec in codecs]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "codec"), SINGLE)
+def test_rank_code_pages_reads_the_text_when_it_is_a_single_sentence(text: str, codec: str) -> None:
+    data = text.encode(codec)
+    best = rank_code_pages(data).best
+    assert best is not None
+    assert data.decode(best) == text

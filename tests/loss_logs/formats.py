@@ -643,10 +643,39 @@ def _ppl(loss: float) -> float:
     return math.exp(loss) if math.isfinite(loss) and loss < 50 else loss
 
 
+def levanter(curve: Curve) -> str:
+    at = "2024-06-01T10:00:00 - 0 - levanter"
+    lines = [f"{at}.main - train_lm.py:90 - INFO :: starting"]
+    for s, t, v in curve.steps():
+        lines.append(
+            f"{at}.callbacks - callbacks.py:100 - INFO :: train: {s}/{STEPS} | loss: {t:.4f} | "
+            "rate: 1.2it/s"
+        )
+        if v is not None:
+            lines.append(f"{at}.eval - eval.py:180 - INFO :: validation loss: {v:.4f}")
+    return "\n".join(lines)
+
+
+def number_in_front(curve: Curve) -> str:
+    lines = []
+    for s, t, v in curve.steps():
+        lines.append(f"{s} train loss {t:.4f}" + ("" if v is None else f" test loss {v:.4f}"))
+    return "\n".join(lines)
+
+
+def mmengine(curve: Curve) -> str:
+    at = "05/01 12:00:00 - mmengine - INFO -"
+    return "\n".join(
+        f"{at} Iter(train) [{s:4d}/{STEPS}]  lr: 2.0000e-05  eta: 1:02:03  time: 1.2345  "
+        f"data_time: 0.0123  memory: 12345  loss: {t:.4f}"
+        for s, t, _ in curve.steps()
+    )
+
+
 STEP_FORMATS: dict[str, Callable[[Curve], str]] = {
     f.__name__: f for f in (
         nanogpt, llmc_stdout, llmc_main, litgpt, torchtitan, olmo, composer, megatron, deepspeed, fairseq_old, fairseq_new, fairseq_json,
-        estimator, llama2c, printed_tensors, llama_factory,
+        estimator, llama2c, printed_tensors, llama_factory, levanter, number_in_front,
         opennmt, trainer_state, notebook_table, mlx_lm, json_lines, json_lines_split, wandb_csv, mlflow_csv, lightning_csv, glog_transformer_xl,
     )
 }  # fmt: skip
@@ -657,7 +686,7 @@ EPOCH_VALIDATION: dict[str, Callable[[Curve], str]] = {
 """Counters that restart, validation once an epoch."""
 SAMPLE_COUNTERS = {f.__name__: f for f in (mnist_style, quickstart)}
 """Counters of samples, 64 a step."""
-NO_VALIDATION = {f.__name__: f for f in (torchtune_disk, torchtune_bar)}
+NO_VALIDATION = {f.__name__: f for f in (torchtune_disk, torchtune_bar, mmengine)}
 EPOCHS = {f.__name__: f for f in (transfer_tutorial, keras, fastai)}
 """One point an epoch, forty of them."""
 BASE_TWO = {"fairseq_old", "fairseq_new", "fairseq_json"}

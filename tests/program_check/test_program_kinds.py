@@ -80,6 +80,39 @@ def _in_folder(own_folder: Path) -> None:
     """A folder of its own."""
 
 
+NOISED = """
+class Denoiser(Net):
+    def forward(self, ids):
+        x = self.tok(ids) + self.pos(torch.arange(ids.shape[1]))
+        x = x + NOISE
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm(x))
+
+model = Denoiser()
+
+def batches():
+    while True:
+        starts = torch.randint(len(data) - T, (8,)).tolist()
+        yield torch.stack([data[i : i + T] for i in starts])
+
+def loss(model, batch):
+    return F.cross_entropy(model(batch).flatten(0, 1), batch.flatten())
+"""
+
+
+@pytest.mark.parametrize(
+    ("noise", "bugs"),
+    [
+        ("torch.randn_like(x)", set()),
+        ("F.dropout(x, 0.1)", {"dropout_in_evaluation", "targets_unshifted"}),
+    ],
+)
+def test_a_network_that_adds_noise_restores_its_input(noise: str, bugs: set[str]) -> None:
+    named = set(bugs_of(NETWORK + NOISED.replace("NOISE", noise) + STEP, causal=False))
+    assert named - {"causal_mask_missing"} == bugs
+
+
 LOW_RANK = """
 class Beside(nn.Module):
     def __init__(self, base):
@@ -95,6 +128,7 @@ for block in model.blocks:
     block.q, block.v = Beside(block.q), Beside(block.v)
 model.head.requires_grad_(True)
 """
+SCALED = LOW_RANK.replace("DETACH", " * 3.0")
 BOTTLENECK = """
 class Narrow(nn.Module):
     def __init__(self, inner):
@@ -117,6 +151,13 @@ REENTRANT, PLAIN = ("checkpoint(block, x, use_reentrant=True)",
     [
         (LOW_RANK.replace("DETACH", ""), REENTRANT, True),
         (LOW_RANK.replace("DETACH", ""), PLAIN, False),
+        (
+            SCALED.replace("block.q, block.v =", "block.q, block.k =").replace(
+                "Beside(block.v)", "Beside(block.k)"
+            ),
+            "block(x)",
+            False,
+        ),
         (LOW_RANK.replace("DETACH", ".detach()"), "block(x)", True),
         (BOTTLENECK, REENTRANT, True),
         (BOTTLENECK, "block(x)", False),
@@ -246,6 +287,45 @@ def test_labels_all_masked_is_reported_when_the_end_is_never_a_target(
 ) -> None:
     source = NETWORK + ENDS.replace("PADDING", pad).replace("MASKING", masking) + STEP
     assert list(bugs_of(source)) == (["labels_all_masked"] if is_buggy else [])
+
+
+ANSWERS = """
+model = Net()
+EOS, SEP = 2, 3
+
+def batches():
+    while True:
+        yield torch.tensor([
+            [*torch.randint(4, V, (7,)).tolist(), END, *torch.randint(4, V, (7,)).tolist(), EOS]
+            for _ in range(8)
+        ])
+
+def loss(model, ids):
+    labels = ids.clone()
+    labels[:, :BEGIN] = -100
+    MASKING
+    return F.cross_entropy(model(ids)[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
+"""
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "masking", "bugs", "words"),
+    [
+        ("8", "SEP", "pass", [], None),
+        ("9", "SEP", "pass", [], "first token of each answer may be left out"),
+        ("7", "SEP", "pass", [], "end of the prompt may be a target"),
+        ("9", "5 + _", "pass", [], None),
+        ("0", "SEP", "pass", [], None),
+        ("8", "SEP", "labels[:, -1] = -100", ["labels_all_masked"], None),
+    ],
+)
+def test_labels_are_remarked_when_they_begin_or_end_one_token_off(
+    begin: str, end: str, masking: str, bugs: list[str], words: str | None
+) -> None:
+    source = ANSWERS.replace("BEGIN", begin).replace("END", end).replace("MASKING", masking)
+    assert list(bugs_of(NETWORK + source + STEP)) == bugs
+    remarks = [r.evidence for r in check_module("program.py").remarks if "labels" in r.bug]
+    assert (words in remarks[0]) if words else not remarks
 
 
 def test_functions_that_no_check_ran_are_listed() -> None:

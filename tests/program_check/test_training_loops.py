@@ -221,6 +221,52 @@ def test_modes_follow_from_what_stands_between_steps(
     assert named == (["left_in_evaluation_mode"] if is_bug else [])
 
 
+PHASES = """
+class Engine:
+    def __init__(self, net, loader):
+        self.net, self.loader = net, loader
+        self.optim = torch.optim.Adam(net.parameters(), lr=1e-3)
+    def train(self, epoch):
+        self.net.train()
+        return self.go(epoch)
+    def test(self, epoch):
+        self.net.eval()
+        with torch.no_grad():
+            return self.go(epoch, learn=False)
+    def go(self, epoch, learn=True):
+        items = enumerate(self.loader)
+        for i, (batch,) in items:
+            logits = self.net(batch[:, :-1])
+            loss = F.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+            if learn:
+                self.optim.zero_grad()
+                loss.backward()
+                self.optim.step()
+        return loss.item()
+
+engine = Engine(Net(), DataLoader(TensorDataset(rows(80)), batch_size=8, shuffle=True))
+for epoch in range(2):
+    trained = engine.train(epoch)
+    print(trained + engine.test(epoch))
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "bug"),
+    [
+        ("", None),
+        ("self.net.eval()", "dropout_in_evaluation"),
+        ("self.net.train()", "left_in_evaluation_mode"),
+        ("self.optim.step()", "step_never_called"),
+    ],
+)
+def test_check_finds_the_evaluation_when_a_caller_of_the_loop_makes_it(
+    line: str, bug: str | None
+) -> None:
+    report = check(PHASES.replace(line, "pass") if line else PHASES)
+    assert [b.bug for b in report.bugs] == ([bug] if bug else [])
+
+
 def test_a_program_that_trains_nothing_is_no_program_with_a_loop() -> None:
     report = check("model = Net()\nif __name__ == '__main__':\n    print(model(rows(2)[:, :-1]))\n")
     assert not report.bugs

@@ -209,7 +209,7 @@ def _result_of(spec: str, reply: ChildReply, ending: str, output: list[str]) -> 
                          for n in reply.checked.not_checked],
         )  # fmt: skip
     raise ProgramEndedError(
-        spec, f"a program that was not checked ({ended}{last})", "one that can be imported and "
-        "whose steps return", "put what trains for long under `if __name__ == \"__main__\":`, and "
-        "see --timeout and --memory",
+        spec, f"one that does not ({ended}{last})", "a program that runs up to its first training "
+        "step, and whose steps return", "put what trains for long under "
+        "`if __name__ == \"__main__\":`, and see --timeout and --memory",
     )  # fmt: skip

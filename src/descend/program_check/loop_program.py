@@ -22,6 +22,7 @@ from descend.program_check.loop_source import (
     calls_training_mode,
     global_names,
     loops_around,
+    statements_before,
 )
 from descend.program_check.probes.call_recorder import record_calls
 from descend.program_check.probes.token_ids import tokens_of
@@ -178,7 +179,7 @@ def _step_of(
 ) -> Any:  # fmt: skip
     loop = start.loop
     assert loop is not None
-    run = _runner(start, loop.body_code(), names)
+    run = _runner(start.scopes[0], loop, loop.body_code(), names)
     bind = None
     if isinstance(loop.loop, ast.For):
         target = loop.loop.target
@@ -187,7 +188,8 @@ def _step_of(
             target = target.elts[1]
         assign = ast.Assign([target], ast.Name("__item__", ast.Load()))
         bind = loop.compile_statements([ast.copy_location(assign, loop.loop)])
-    modes = {m: m.training for m in network.modules()} if network is not None else {}
+    modules = list(network.modules()) if network is not None else []
+    modes = {m: start.modes.get(m, m.training) for m in modules}
     resets = _mode_is_reset(start, recognized)
     first_count = names.get(items.counter, -1)
     names[COUNTER] = first_count if isinstance(first_count, int) else -1
@@ -208,11 +210,11 @@ def _step_of(
     return (lambda batch: once(batch)) if items.are_batches else (lambda: once())
 
 
-def _runner(start: LoopStart, code: CodeType, names: dict[str, Any]) -> Callable[[], None]:
+def _runner(
+    scope: ScopeFrame, loop: LoopSource, code: CodeType, names: dict[str, Any]
+) -> Callable[[], None]:
     """Run code among the program's names, and carry over what it changes to globals and cells."""
-    scope = start.scopes[0]
-    assert start.loop is not None
-    outside = set() if scope.is_module else global_names(start.loop.scope)
+    outside = set() if scope.is_module else global_names(loop.scope)
     cells = {} if scope.is_module else _cells(names, set(scope.code.co_cellvars))
 
     def run() -> None:
@@ -257,11 +259,16 @@ def _mode_is_reset(start: LoopStart, recognized: Mapping[str, Sequence[str]]) ->
     if loop.outer is not None and _evaluates(loop.outer.body, evaluations):
         return calls_training_mode(_before(loop, loop.loop.lineno, inside=True))
     between, before = list[Loop](), _before(loop, loop.loop.lineno)
+    called = list[ast.stmt]()
     for scope in start.scopes[1:]:
         around = loops_around(scope.code.co_filename, scope.line)
         if around:
             between.append(around[-1].loop)
+            before += called
             before += [s for s in around[0].loop.body if s.lineno < scope.line]
+            called = []
+        else:  # run in each pass of a loop further out, if there is one
+            called += statements_before(scope.code.co_filename, scope.line)
     if not any(_evaluates(outer.body, evaluations) for outer in between):
         return True
     return calls_training_mode(before)
@@ -301,14 +308,26 @@ def _evaluation_of(
             expression = compile(ast.Expression(call), loop.file, "eval")
             return _called_as_in_source(expression, names, function)
     code = loop.rest_code()
-    if code is None:
-        return None
-    run = _runner(start, code, names)
+    if code is not None:
+        return _evaluation(start.scopes[0], loop, code, names, (loop.loop.end_lineno or 0) + 1)
+    for number, scope in enumerate(start.scopes[1:], 1):
+        for around in loops_around(scope.code.co_filename, scope.line):
+            code = around.code_after(scope.line)
+            if code is not None:
+                own = visible_names(start.scopes[number:], recognized)
+                return _evaluation(scope, around, code, own, scope.line + 1)
+    return None
+
+
+def _evaluation(
+    scope: ScopeFrame, loop: LoopSource, code: CodeType, names: dict[str, Any], line: int
+) -> Any:
+    run = _runner(scope, loop, code, names)
 
     def evaluate() -> None:
         run()
 
-    evaluate.stands_at = (loop.file, (loop.loop.end_lineno or 0) + 1)  # type: ignore[attr-defined]
+    evaluate.stands_at = (loop.file, line)  # type: ignore[attr-defined]
     return evaluate
 
 

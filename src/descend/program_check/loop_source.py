@@ -13,7 +13,7 @@ from types import CodeType
 
 Loop = ast.For | ast.While
 
-EVALUATES = re.compile(r"\.eval\(|\w*(eval|valid|estimate)\w*\(", re.IGNORECASE)
+EVALUATES = re.compile(r"\.eval\(|\w*(eval|valid|estimate)\w*\(|(?<![a-z])test\w*\(", re.IGNORECASE)
 """Calls that evaluate a network."""
 WITHOUT_GRADIENT = re.compile(r"no_grad|inference_mode")
 
@@ -62,13 +62,26 @@ class LoopSource:
     def rest_code(self) -> CodeType | None:
         """What follows in the loop around it, where that evaluates; None where nothing does."""
         outer = self.outer
-        if outer is None:
-            return None
-        rest = [s for s in outer.body if s.lineno > (self.loop.end_lineno or 0)]
+        return None if outer is None else self._evaluation_after(outer, self.loop.end_lineno or 0)
+
+    def code_after(self, line: int) -> CodeType | None:
+        """What follows a line of the loop's body, where that evaluates.
+
+        What the statement of that line would have set is 0: it is not carried out.
+        """
+        return self._evaluation_after(self.loop, line)
+
+    def _evaluation_after(self, loop: Loop, line: int) -> CodeType | None:
+        rest = [s for s in loop.body if s.lineno > line]
         text = "\n".join(map(ast.unparse, rest))
         if not (EVALUATES.search(text) or WITHOUT_GRADIENT.search(text)):
             return None
-        return self.compile_statements([_once(rest, outer)])
+        unset = {n.id for s in loop.body if s.lineno <= line <= (s.end_lineno or 0)
+                 and isinstance(s, ast.Assign) for t in s.targets for n in ast.walk(t)
+                 if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # fmt: skip
+        zeros = [ast.copy_location(s, loop) for s in ast.parse(
+            "\n".join(f"{name} = 0.0" for name in sorted(unset))).body]  # fmt: skip
+        return self.compile_statements([*zeros, _once(rest, loop)])
 
     def first_call(self, name: str) -> ast.expr | None:
         """The first call of a function in the loop's scope, without lambdas' own names."""
@@ -81,7 +94,7 @@ class LoopSource:
         `enumerate(tqdm(loader))` gives `loader` and the counter's name.
         """
         assert isinstance(self.loop, ast.For)
-        expression, counter = self.loop.iter, ""
+        expression, counter = self._assigned(self.loop.iter), ""
         while isinstance(expression, ast.Call) and expression.args:
             name = ast.unparse(expression.func).rpartition(".")[2]
             if name == "enumerate" and not counter:
@@ -92,8 +105,21 @@ class LoopSource:
                 counter = target.elts[0].id
             elif name not in (*PROGRESS, "iter"):
                 break
-            expression = expression.args[0]
+            expression = self._assigned(expression.args[0])
         return expression, counter
+
+    def _assigned(self, expression: ast.expr) -> ast.expr:
+        """What a name stands for that only hands items through, such as `bar = tqdm(loader)`."""
+        if not isinstance(expression, ast.Name):
+            return expression
+        names = [n for n in ast.walk(self.scope) if isinstance(n, ast.Name)
+                 and n.id == expression.id and isinstance(n.ctx, ast.Store)]  # fmt: skip
+        values = [n.value for n in ast.walk(self.scope) if isinstance(n, ast.Assign)
+                  and [ast.unparse(t) for t in n.targets] == [expression.id]]  # fmt: skip
+        if len(names) != 1 or len(values) != 1 or not isinstance(values[0], ast.Call):
+            return expression
+        called = ast.unparse(values[0].func).rpartition(".")[2]
+        return values[0] if called in ("enumerate", "iter", *PROGRESS) else expression
 
 
 def _first_parameter(scope: ast.AST) -> str:
@@ -180,6 +206,16 @@ def loops_around(file: str, line: int) -> list[LoopSource]:
         for index, node in enumerate(path) if index > start and isinstance(node, Loop)
     ]  # fmt: skip
     return [loop for loop in reversed(loops) if loop.contains(line)]
+
+
+def statements_before(file: str, line: int) -> list[ast.stmt]:
+    """The statements of the innermost function around a line that come before it."""
+    try:
+        path = list(_path_to(_parse(Path(file).read_text(encoding="utf-8")), line))
+    except (OSError, SyntaxError, ValueError):
+        return []
+    functions = [n for n in path if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [s for s in functions[-1].body if s.lineno < line] if functions else []
 
 
 def _path_to(node: ast.AST, line: int) -> Iterator[ast.AST]:

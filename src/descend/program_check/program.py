@@ -11,6 +11,7 @@ import importlib.util
 import inspect
 import random
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -303,19 +304,29 @@ def _run_main(file: Path, module: ModuleType) -> None:
 
 
 def import_error(spec: str, problem: BaseException) -> ProgramError:
-    """What to say of a program that `problem` ended while it was imported."""
-    words = format_exception(problem)
+    """What to say of a program that `problem` ended before its first training step."""
+    line = _line_of(spec, problem)
+    words = format_exception(problem) + (f" at line {line}" if line else "")
+    expected = "a program that runs up to its first training step"
     if isinstance(problem, ENDINGS):
         return ProgramEndedError(
-            spec, f"a program that ended itself while it was imported ({words})",
-            "a program that can be imported",
+            spec, f"one that ends itself before ({words})", expected,
             "give it the arguments that it needs after `--`, and put what trains and exits under "
             '`if __name__ == "__main__":`',
         )  # fmt: skip
-    facts = (f"a module that fails on import ({words})", "a program that can be imported")
+    facts = (f"one that fails before ({words})", expected)
     if isinstance(problem, ImportError | SyntaxError | OSError):
         return ProgramError(spec, *facts, _fix_of(problem))
     return ProgramEndedError(spec, *facts, _fix_of(problem))
+
+
+def _line_of(spec: str, problem: BaseException) -> int | None:
+    """The line of the program that was running, or that is no Python."""
+    if isinstance(problem, SyntaxError):
+        return problem.lineno
+    frames = traceback.extract_tb(problem.__traceback__)
+    own = Path(spec).resolve()
+    return next((f.lineno for f in reversed(frames) if Path(f.filename).resolve() == own), None)
 
 
 def _fix_of(problem: BaseException) -> str:

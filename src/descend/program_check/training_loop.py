@@ -61,6 +61,8 @@ class LoopStart:
     """Outermost networks that were called, in order."""
     backward_calls: int = 0
     last_backward: tuple[ScopeFrame, ...] = ()
+    modes: dict[nn.Module, bool] = field(default_factory=dict)
+    """Whether each module was in training mode at the last `backward`."""
 
     def close(self) -> None:
         """Where no optimizer was stepped, take the loop around the last `backward`."""
@@ -97,6 +99,7 @@ def stopped_at_loop() -> Iterator[LoopStart]:
     def backward(*args: Any, **kwargs: Any) -> Any:
         start.backward_calls += 1
         start.last_backward = running_scopes()
+        start.modes = {m: m.training for network in start.networks for m in network.modules()}
         if start.backward_calls > MAX_BACKWARD_CALLS and start._set_loop(start.last_backward):
             raise TrainingReachedError
         return inner(*args, **kwargs)

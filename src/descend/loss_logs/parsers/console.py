@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from descend.loss_logs.assembly import Assembly
-from descend.loss_logs.column_names import TRAIN, VALIDATION, Meaning, meaning_of
+from descend.loss_logs.column_names import STEPS, TRAIN, VALIDATION, Meaning, meaning_of
 from descend.loss_logs.log_lines import Line
 from descend.loss_logs.log_row import Pair, Row, row_of
 from descend.loss_logs.number_parsing import number, trim_special
@@ -29,6 +29,7 @@ _TOKEN = re.compile(
 )
 _SPECIAL = frozenset({"nan", "inf", "infinity", "-inf", "-nan"})
 _NULL = frozenset({"null", "none"})
+_NO_NUMBER = _SPECIAL | _NULL
 _STEP = Meaning("step", None, 9, "bare")
 _BAR = re.compile(r"\d+/\d+ ?\[\d+:\d|%\|")
 _BAR_COUNT = re.compile(r"(\d+)/(\d+) ?\[\d+:\d")
@@ -64,6 +65,10 @@ _FASTAI_FIT = re.compile(
 )
 """fastai's call with the epochs and the peak rate; its optimizer is Adam by default."""
 _TENSOR = re.compile(r"\b(?:tensor|Array)\(")
+_LEVELS = frozenset({"debug", "info", "warning", "warn", "error"})
+_BEFORE_COUNTER = TRAIN | VALIDATION | {"epoch"}
+_BEFORE_FRACTION = _BEFORE_COUNTER | STEPS.keys() | _LEVELS
+_LOSS_NAME = re.compile(r"(?:(?:train|training|val|valid|validation|test|eval)[ _])?loss\b", re.I)
 _ESTIMATOR = "Saving dict for global step"
 """What TensorFlow's estimators write in front of an evaluation."""
 _MAX_NAME_WORDS = 6
@@ -248,8 +253,7 @@ def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
         if token.lastgroup == "word":
             word = value.rstrip(".-/")
             low = trim_special(word.lower())
-            special = low in _SPECIAL or low in _NULL
-            if special and (meaning := meaning_of(tuple(words))) is not None:
+            if low in _NO_NUMBER and (meaning := meaning_of(tuple(words))) is not None:
                 if token.start() >= begin and not (low in _NULL and meaning.role != "loss"):
                     pairs.append(
                         (meaning, float("nan") if low in _NULL else float(low), None, split)
@@ -276,7 +280,7 @@ def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
                     if parsed is not None:
                         pairs.append((meaning, parsed, number(end) if end else None, split))
                         named_step = named_step or meaning.role == "step"
-                elif _counts(words, begin, bare, pairs) and _is_counter(token, text, opened):
+                elif _counts(words, begin, bare, pairs, token) and _is_counter(token, text, opened):
                     whole, _, end = value.partition("/")
                     bare = (_STEP, float(whole), number(end) if end else None, "")
             if words:
@@ -298,21 +302,30 @@ def _glued(text: str) -> list[Pair]:
     return pairs
 
 
-def _counts(words: list[str], begin: int, bare: Pair | None, pairs: list[Pair]) -> bool:
+def _counts(
+    words: list[str], begin: int, bare: Pair | None, pairs: list[Pair], token: re.Match[str]
+) -> bool:
     """Whether a counter without a name is still looked for: the last one before the loss counts,
-    or the first one behind it."""
-    if begin or any(w.lower() not in TRAIN | VALIDATION | {"epoch"} for w in words):
+    or the first one behind it. Before `10/500` a logger's name may stand."""
+    named = _BEFORE_COUNTER
+    if token.lastgroup == "fraction":
+        words, named = words[-2:], _BEFORE_FRACTION
+    if begin or any(w.lower() not in named for w in words):
         return False
     return bare is None or all(meaning.role != "loss" for meaning, _, _, _ in pairs)
 
 
 def _is_counter(token: re.Match[str], text: str, opened: bool) -> bool:
-    """Whether a number without a name counts steps: `10/500`, `[10]`, or `10 |` in front."""
+    """Whether a number without a name counts steps: `10/500`, `[10]`, or `10 |` or `10 loss` in
+    front."""
     if token.lastgroup == "fraction":
         done, total = token[0].split("/")
         return float(done) <= float(total)
     behind = text[token.end() :].lstrip()
-    in_front = token.start() == 0 and behind[:1] in ("|", ":") and behind[1:2] == " "
+    in_front = token.start() == 0 and (
+        (behind[:1] in ("|", ":") and behind[1:2] == " ")
+        or (text[token.end() :][:1] == " " and _LOSS_NAME.match(behind) is not None)
+    )
     return token[0].isdigit() and (in_front or (opened and behind[:1] == "]"))
 
 

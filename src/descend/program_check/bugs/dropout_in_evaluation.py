@@ -19,7 +19,7 @@ How to fix:
     and `model.eval()` before judging.
 
 When it is not this:
-    Networks that draw numbers on purpose (Monte-Carlo dropout).
+    Networks that draw numbers on purpose: normal noise, as of a diffusion, is no dropout.
 
 Source:
     torch.nn.functional.dropout: `training` is True by default.
@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.train_eval_mode import (
+    draws_noise,
     evaluates_in_training_mode,
     modes_matter,
     nondeterminism_in_eval,
@@ -40,7 +41,7 @@ from descend.program_check.results import BugAbsent, BugPresent, CheckResult
 def look(program: Program) -> CheckResult:
     """Ask twice; look at the mode in which the program judges."""
     difference = program.run_probe_once(nondeterminism_in_eval)
-    if difference > 0:
+    if difference > 0 and not program.run_probe_once(draws_noise):
         return BugPresent(
             f"two forwards of one batch in evaluation mode differ by {difference:.2g} of the "
             "logits' size",

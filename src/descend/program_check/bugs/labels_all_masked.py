@@ -13,8 +13,9 @@ Not to be confused:
 
 Proof:
     The gradient at the logits is nothing at every position, or not a number though the logits are
-    finite, in more than half of the first batches. Of rows that are padded: the last token is one
-    and the same, the token before it is a target, and it is a target in none of them.
+    finite, in more than half of the first batches. Of rows that end: the last token is one and the
+    same, the token before it is a target, and it is a target in none of them. A remark only: all
+    prompts end with one token, and the first target is that token, or the one after next.
 
 How to fix:
     Look at one batch: which labels are kept? Often the mask is upside down, or the answer was cut
@@ -30,11 +31,11 @@ Source:
 from __future__ import annotations
 
 from descend.program_check.bug import Bug, name_of
-from descend.program_check.exit_reason import masked_end
 from descend.program_check.probes.call_recorder import ModelCall
-from descend.program_check.probes.loss_probe import probe_losses
+from descend.program_check.probes.loss_probe import LossProbe, probe_losses
+from descend.program_check.probes.target_span import masked_end, shifted_begin
 from descend.program_check.program import Program
-from descend.program_check.results import BugAbsent, BugPresent, CheckResult
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Remark
 
 
 def look(program: Program) -> CheckResult:
@@ -55,13 +56,32 @@ def look(program: Program) -> CheckResult:
         end = masked_end(program, probe)
         if end is not None:
             return BugPresent(
-                f"token {end.token} ends {end.rows} of {end.padded} padded rows and is a target in "
-                f"none of them, while the tokens before it are{end.is_padding}",
+                f"token {end.token} ends {end.rows} of {end.num_ended} rows that end and is a "
+                f"target in none of them, while the tokens before it are{end.is_padding}",
                 program.source_location(probe.part),
                 "mask padding by the attention mask, not by its token, or give it a token of its "
                 "own: else the end is never learned and generation does not stop",
             )
+    for probe in probe_losses(program):
+        remark = _shifted_begin(program, probe)
+        if remark is not None:
+            return remark
     return BugAbsent(f"{num_targets} targets count")
+
+
+def _shifted_begin(program: Program, probe: LossProbe) -> Remark | None:
+    begin = shifted_begin(probe)
+    if begin is None:
+        return None
+    words = (
+        f"the targets begin two tokens after {begin.token}, which ends the prompt, and the token "
+        "between differs: the first token of each answer may be left out"
+        if begin.is_late
+        else f"the first target is {begin.token}, and the tokens around it differ: the end of the "
+        "prompt may be a target"
+    )
+    where = program.source_location(probe.part)
+    return Remark(f"in {begin.rows} rows with a prompt, {words}", where)
 
 
 def _is_empty(call: ModelCall) -> bool:

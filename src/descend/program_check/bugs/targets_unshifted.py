@@ -20,7 +20,8 @@ How to fix:
     equal to the ids.
 
 When it is not this:
-    Text in which every token equals the next; networks that restore hidden tokens, as BERT's.
+    Text in which every token equals the next; networks that restore hidden tokens, as BERT's, or
+    tokens that they add noise to, as a diffusion's.
 
 Source:
     Karpathy, A Recipe for Training Neural Networks (2019); nanoGPT, get_batch.
@@ -29,7 +30,11 @@ Source:
 from __future__ import annotations
 
 from descend.program_check.bug import Bug, name_of
-from descend.program_check.probes.target_shift import AGREE, target_shifts
+from descend.program_check.probes.target_shift import (
+    AGREE,
+    restores_noised_tokens,
+    target_shifts,
+)
 from descend.program_check.program import Program
 from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Undetermined
 
@@ -39,6 +44,8 @@ def look(program: Program) -> CheckResult:
     shifts = target_shifts(program)
     for shift in shifts:
         offset = shift.only_at(0, -1)
+        if offset == 0 and restores_noised_tokens(program):
+            return Undetermined("the network adds noise to its input, and restores the input")
         if offset is not None:
             which = "the input token" if offset == 0 else "the token before it"
             return BugPresent(

@@ -53,6 +53,8 @@ KEEPS = {
 }  # fmt: skip
 """Operations whose result has the factor of the first marked tensor that went in."""
 
+SUMS = {"add", "add_", "sub"}
+
 NORMS = {"rsqrt", "native_layer_norm", "linalg_vector_norm", "_fused_rms_norm", "norm", "rms_norm"}
 FUSED = "_scaled_dot_product"
 
@@ -101,10 +103,19 @@ class ScaleTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._mark(one, TensorProvenance(one, normed=True, free=True))
         elif name in KEEPS and marked:
             best = next((m for m in marked if m.head_size), marked[0])
+            factor = self._factor_of_sum(tensors, out) if name in SUMS else None
+            if factor is None or best.head_size:
+                factor = best.factor
             for one in out if isinstance(out, list | tuple) else (out,):
                 self._mark(
-                    one, TensorProvenance(one, best.factor, best.head_size, best.free, best.normed)
+                    one, TensorProvenance(one, factor, best.head_size, best.free, best.normed)
                 )
+
+    def _factor_of_sum(self, tensors: list[Tensor], out: Any) -> float | None:
+        """1 for parts that are scaled apart, as a low-rank adapter beside its base; else None."""
+        parts = [t for t in tensors if isinstance(out, Tensor) and t.shape == out.shape]
+        factors = {self.marks[id(t)].factor if id(t) in self.marks else 1.0 for t in parts}
+        return 1.0 if len(factors) > 1 else None
 
     def _scaled(
         self, name: str, args: tuple[Any, ...], marked: list[TensorProvenance], out: Tensor

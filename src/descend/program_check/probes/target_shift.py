@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from descend.program_check.probes.loss_probe import LossProbe, probe_losses
+from descend.program_check.probes.train_eval_mode import draws_noise_in_training
 from descend.program_check.program import Program
 from descend.program_check.results import UndeterminedError
 
@@ -50,11 +51,24 @@ def has_another_task(program: Program) -> bool:
 
     A network for such a task is meant to see both sides. False where that cannot be determined.
     """
+    if restores_noised_tokens(program):
+        return True
     try:
         shifts = target_shifts(program)
     except UndeterminedError:
         return _is_masked_language_model(program)
     return all(max(s.agreement.values()) < AGREE for s in shifts)
+
+
+def restores_noised_tokens(program: Program) -> bool:
+    """Whether the network adds noise to what it restores: of a diffusion, of an autoencoder.
+
+    False where that cannot be told.
+    """
+    try:
+        return program.run_probe_once(draws_noise_in_training)
+    except UndeterminedError:
+        return False
 
 
 def _is_masked_language_model(program: Program) -> bool:

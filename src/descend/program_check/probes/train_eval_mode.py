@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from descend.metrics.token_influence import MIN_LOGIT_CHANGE
 from descend.program_check.probes.call_program import call_part
@@ -16,6 +19,10 @@ from descend.program_check.results import UndeterminedError
 TRIES = 3
 """Forwards with other random numbers: a dropout of 1 % leaves 192 places alone once in 7 times."""
 
+NOISE = frozenset({"randn", "randn_like", "normal", "normal_functional", "randint", "randint_like"})
+MASKS = frozenset({"bernoulli", "native_dropout", "rand", "rand_like", "uniform"})
+"""Operations of torch that draw noise and steps of a diffusion, and those that drop numbers."""
+
 
 def nondeterminism_in_eval(program: Program) -> float:
     """Largest difference of logits between forwards in evaluation mode, fraction of their size."""
@@ -25,15 +32,47 @@ def nondeterminism_in_eval(program: Program) -> float:
     return _spread(outputs)
 
 
+class _RandomOps(TorchDispatchMode):
+    """Note the names of the operations that draw numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = str(getattr(func, "overloadpacket", func)).rpartition(".")[2].rstrip("_")
+        if name in NOISE | MASKS:
+            self.names.add(name)
+        return func(*args, **(kwargs or {}))
+
+
+def draws_noise(program: Program) -> bool:
+    """Whether the network adds normal noise in evaluation mode and drops nothing: a denoiser."""
+    net = program.run_probe_once(make_network_handle)
+    with evaluation_probe_mode(program.model), _RandomOps() as drawn:
+        net.forward(net.ids_BT)
+    return bool(drawn.names) and drawn.names <= NOISE
+
+
+def draws_noise_in_training(program: Program) -> bool:
+    """Whether the network draws normal noise in training mode: a denoiser, or an autoencoder."""
+    net = program.run_probe_once(make_network_handle)
+    with evaluation_probe_mode(program.model), _RandomOps() as drawn:
+        for module in program.model.modules():
+            module.training = True
+        net.forward(net.ids_BT)
+    return bool(drawn.names & NOISE)
+
+
 def modes_matter(program: Program) -> bool:
-    """Whether training mode changes what the network returns."""
+    """Whether training mode changes what the network returns, given the same random numbers."""
     net = program.run_probe_once(make_network_handle)
     with evaluation_probe_mode(program.model):
-        (eval_logits, *_) = _outputs(net.forward, net.ids_BT)
+        evaluated = _outputs(net.forward, net.ids_BT)
         for module in program.model.modules():
             module.training = True
         trained = _outputs(net.forward, net.ids_BT)
-    return _spread([eval_logits, *trained]) > MIN_LOGIT_CHANGE
+    return any(_spread([e, t]) > MIN_LOGIT_CHANGE for e, t in zip(evaluated, trained, strict=True))
 
 
 def _outputs(forward: object, ids: Tensor) -> list[Tensor]:

@@ -1,10 +1,12 @@
-"""The token that ends each text: whether it is ever requested.
+"""Where the targets of a text begin and end: whether its ends are ever requested.
 
 Shapes: B batch, T position.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +20,30 @@ from descend.program_check.probes.target_shift import AGREE, target_shift
 from descend.program_check.program import Program
 
 MIN_ROWS = 4
-"""Padded rows from which their common last token is no chance."""
+"""Rows with an end from which their common last token is no chance."""
 
 MIN_FRACTION = 0.9
-"""Of the padded rows that end with one token, and whose token before it counts."""
+"""Of the rows with an end: those that end with one token, and whose token before it counts."""
+
+MIN_PROMPTS = 8
+"""Rows with a prompt that is left out, from which their tokens are compared."""
+
+MAX_FRACTION_VARIED = 0.5
+"""Of the rows, those with the most frequent token of a position at which rows differ."""
 
 NAMES = ("eos_token_id", "eos_id", "eos", "EOS", "EOS_ID", "EOS_TOKEN_ID", "eos_idx", "EOT",
          "eot_id", "end_id", "END", "eot_token_id")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ShiftedBegin:
+    """Answers whose targets seem to begin one token away from the end of the prompt."""
+
+    token: int
+    """What ends the prompts."""
+    rows: int
+    is_late: bool
+    """Whether the first token of the answers is left out; else the prompt's last one is not."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +52,49 @@ class MaskedEnd:
 
     token: int
     rows: int
-    padded: int
+    num_ended: int
     is_padding: str
     """What to add where the token fills rows up as well; else empty."""
 
 
+def shifted_begin(probe: LossProbe) -> ShiftedBegin | None:
+    """Compare the tokens around the first target of each row that has a prompt left out.
+
+    A prompt ends with one token in all rows, and what follows differs. None where the first target
+    is what follows, or where that cannot be told.
+    """
+    shift = target_shift(probe)
+    if shift is None or shift.agreement[1] < AGREE:
+        return None
+    around: list[list[int]] = []
+    for model_call in probe.model_calls:
+        w, ids = model_call.weights_BT, model_call.ids_BT
+        if w is None or w.shape != ids.shape or ids.ndim != 2:
+            continue
+        for row in range(ids.shape[0]):
+            live = torch.nonzero(w[row] > 0)
+            first = int(live[0]) if len(live) else 0  # asks for the token after it
+            if 2 <= first < ids.shape[1] - 2:
+                around.append(ids[row, first - 1 : first + 3].tolist())
+    if len(around) < MIN_PROMPTS:
+        return None
+    before_last, last, begin, second = map(_frequent_token, zip(*around, strict=True))
+    varied, fixed = MAX_FRACTION_VARIED, MIN_FRACTION
+    if before_last[1] >= fixed and last[1] <= varied and begin[1] <= varied:
+        return ShiftedBegin(before_last[0], len(around), is_late=True)
+    if begin[1] >= fixed and last[1] <= varied and second[1] <= varied:
+        return ShiftedBegin(begin[0], len(around), is_late=False)
+    return None
+
+
+def _frequent_token(tokens: Sequence[int]) -> tuple[int, float]:
+    """The most frequent token, and its fraction."""
+    token, count = Counter(tokens).most_common(1)[0]
+    return token, count / len(tokens)
+
+
 def masked_end(program: Program, probe: LossProbe) -> MaskedEnd | None:
-    """Find the token that ends padded rows; None unless it is left out of the loss in all."""
+    """Find the token that ends rows; None unless it is left out of the loss in all."""
     shift = target_shift(probe)
     if shift is None or shift.agreement[1] < AGREE:
         return None
@@ -72,7 +127,7 @@ def end_tokens(program: Program) -> set[int]:
 
 
 def _ends(model_call: ModelCall, pad: int | None, known: set[int]) -> list[tuple[int, bool, bool]]:
-    """Of each padded row: its last token, whether the one before is a target, whether it is."""
+    """Of each row with an end: its last token, and whether the one before, and it, are targets."""
     w, ids = model_call.weights_BT, model_call.ids_BT
     if w is None or w.shape != ids.shape or ids.ndim != 2:
         return []
@@ -89,8 +144,11 @@ def _ends(model_call: ModelCall, pad: int | None, known: set[int]) -> list[tuple
 
 
 def _last(ids: Tensor, mask: Tensor | None, pad: int | None, known: set[int]) -> int | None:
-    """Place of the last token of a row that is padded at its end; None where it is not."""
+    """Place of the last token of a row that ends within the window; None where it does not."""
     length = ids.numel()
+    whole = mask is None or bool((mask != 0).all())
+    if length > 1 and whole and int(ids[-1]) in known and int(ids[-2]) != int(ids[-1]):
+        return length - 1  # without padding: it ends if it says so
     if mask is not None and bool(mask[0] != 0) and bool(mask[-1] == 0):
         live = int((mask != 0).sum())
         return live - 1 if bool((mask[:live] != 0).all()) else None
