@@ -31,6 +31,9 @@ class Execution(msgspec.Struct, frozen=True):
     """Whether the network is compiled for this machine and these sizes."""
     cuda_graph: bool = False
     """Whether what a step has the GPU do is recorded once and replayed (a CUDA graph)."""
+    instructions: str = ""
+    """Instruction set that torch's kernels use, as AVX2 or AVX512; empty in runs of an older
+    descend. `ATEN_CPU_CAPABILITY` changes it on the same processor."""
 
 
 def available_cores() -> int:
@@ -148,6 +151,13 @@ def cpu_name() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def cpu_instructions() -> str:
+    """The instruction set that torch's kernels use here."""
+    import torch
+
+    return str(torch.backends.cpu.get_cpu_capability())
 
 
 def available_memory_bytes() -> int | None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from descend.errors import RunFolderError
 from descend.guard import decode_json, read_regular
 from descend.runs.atomic_write import remove_folder, write_folder_atomic
+from descend.runs.event_log import sync_events
 from descend.runs.run_files import checkpoint_folder, checkpoints
 from descend.training.state_snapshot import restore_snapshot, snapshot_view
 from descend.training.train_state import BestWeights, Snapshot, StateScalars, TrainState
@@ -34,7 +35,9 @@ def save_checkpoint(folder: Path, state: TrainState) -> None:
     """Write `checkpoints/step_<n>`; others go only after it was read back.
 
     The newest before it stays. Those of later steps go: a rescue went back before them, or they
-    were found damaged. `state` must hold finite numbers only (`bad_number`).
+    were found damaged. If none is older, the first of them stays, so that two always stand.
+    The events so far are synced first: a checkpoint on the disk counts on them. `state` must hold
+    finite numbers only (`bad_number`).
     """
     others = checkpoints(folder)  # refuses a link before anything is written
     now = snapshot_view(state)
@@ -47,10 +50,13 @@ def save_checkpoint(folder: Path, state: TrainState) -> None:
         if state.rollback_snapshot.best is not state.best:  # an epoch ended since: the rare case
             files[ROLLBACK_PREFIX + "best.safetensors"] = _best_file(state.rollback_snapshot)
     new = checkpoint_folder(folder, state.step)
+    sync_events(folder)
     write_folder_atomic(new, files)
     older = [path for step, path in others if step < state.step]
+    later = [path for step, path in others if step > state.step]
+    kept = older[1 - CHECKPOINT_COUNT :] or later[: CHECKPOINT_COUNT - 1]
     for _, path in others:
-        if path != new and path not in older[1 - CHECKPOINT_COUNT :]:
+        if path != new and path not in kept:
             remove_folder(path)
 
 

@@ -12,7 +12,7 @@ import torch
 
 from descend.config import RunConfig
 from descend.errors import ConfigError
-from descend.machine import Execution, available_cores, cpu_name, resolve_device
+from descend.machine import Execution, available_cores, cpu_instructions, cpu_name, resolve_device
 from descend.training.loss import can_compile
 from descend.units import format_count
 
@@ -91,6 +91,7 @@ def candidate_backends(config: RunConfig, device: str) -> Iterator[Execution]:
             torch=str(torch.__version__),
             processor=cpu_name(),
             cuda_graph=uses_cuda_graph,
+            instructions=cpu_instructions(),
         )
 
 
