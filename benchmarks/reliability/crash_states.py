@@ -2,11 +2,11 @@
 
     python benchmarks/reliability/crash_states.py [--out FILE] [--operation NAME]
 
-A real ext4 hides missing syncs: its journal commits more than was asked for. So the calls of a save
-are recorded and played again on a model of a disk. After each call the power is cut. Of what was not
-synced, every folder and all files independently keep the old or the new state, as in ALICE (Pillai
-et al. 2014, "All File Systems Are Not Created Equal", OSDI). Each state is then laid on a real disk,
-and what `saves.check_folder` asks must hold. The exit code is 1 if it does not.
+A real ext4 hides missing syncs: its journal commits more than was asked for. So the calls of a
+save are recorded and played again on a model of a disk. After each call the power is cut. Of what
+was not synced, every folder and all files independently keep the old or the new state, as in ALICE
+(Pillai et al. 2014, "All File Systems Are Not Created Equal", OSDI). Each state is then laid on a
+real disk, and what `saves.check_folder` asks must hold. The exit code is 1 if it does not.
 
 It needs no root and no loop device.
 """
@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import fault_injection
-from fault_injection import Call, MissingToolError, read_calls
+from fault_injection import Call, MissingToolError
 
 MAX_FREE_FOLDERS = 4
 """Folders with unsynced changes up to which every combination is tried; beyond, one at a time."""
@@ -47,8 +47,11 @@ class Folder:
     durable: dict[str, File | Folder] = field(default_factory=dict)
 
     def views(self) -> list[dict[str, File | Folder]]:
-        """The states that the folder may have on the disk: new, old, old with what left it gone."""
-        removed = {n: c for n, c in self.durable.items() if self.entries.get(n) is c}
+        """The states that the folder may have on the disk: new, old, old with what was removed gone.
+
+        A rename within a folder is one change: both names, or none."""
+        names, nodes = self.entries.keys(), [id(c) for c in self.entries.values()]
+        removed = {n: c for n, c in self.durable.items() if n in names or id(c) in nodes}
         views = [self.entries]
         for view in (self.durable, removed):
             if view not in views:
@@ -115,7 +118,9 @@ class Disk:
             choices = itertools.product(*(f.views() for f in free))
         else:
             old = [f.durable for f in free]
-            single = [[*old[:n], view, *old[n + 1 :]] for n, f in enumerate(free) for view in f.views()]
+            single = [
+                [*old[:n], view, *old[n + 1 :]] for n, f in enumerate(free) for view in f.views()
+            ]
             choices = iter([tuple(f.entries for f in free), *map(tuple, single)])
         for choice in choices:
             views = {id(f): view for f, view in zip(free, choice, strict=True)}

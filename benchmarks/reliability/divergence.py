@@ -136,8 +136,12 @@ def is_bad(folder: Path) -> list[str]:
     """Files of checkpoints with a number that is not finite."""
     from safetensors.torch import load
 
-    return [str(path.relative_to(folder)) for path in folder.rglob("*.safetensors")
-            if any(not torch.isfinite(t).all() for t in load(path.read_bytes()).values())]  # fmt: skip
+    bad = []
+    for path in folder.rglob("*.safetensors"):
+        tensors = load(path.read_bytes())
+        if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
+            bad.append(str(path.relative_to(folder)))
+    return bad
 
 
 def run_case(run: Any, plant: Callable[[Any], object] | None, at: int) -> dict[str, Any]:

@@ -15,8 +15,18 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-KINDS = ("watch", "kill before", "kill after", "error", "errors from there on", "short write",
-         "short write, then errors", "flipped bit", "power cut before", "power cut after")  # fmt: skip
+KINDS = (
+    "watch",
+    "kill before",
+    "kill after",
+    "error",
+    "errors from there on",
+    "short write",
+    "short write, then errors",
+    "flipped bit",
+    "power cut before",
+    "power cut after",
+)
 """In the order of the enum of the library."""
 
 WRITES = ("write", "writev")

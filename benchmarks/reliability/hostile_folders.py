@@ -20,6 +20,7 @@ Change = Callable[[Path, Path], None]
 
 RECORDS = ("run.json", "summary.json", "events.jsonl")
 MODEL = ("config.json", "model.safetensors", "tokenizer.json", "manifest.json")
+JSON_FILES = (*RECORDS, "config.json", "tokenizer.json", "manifest.json")
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp.exe\r<script>alert(1)</script>"
 
 
@@ -175,9 +176,17 @@ def escapes_in_events(folder: Path, own: Path) -> None:
 
 def modules(folder: Path, own: Path) -> None:
     """Python modules of well-known names, and a compiled cache: none may be imported."""
-    for name in ("json", "torch", "numpy", "tokenizers", "modeling_descend", "conftest", "sitecustomize"):
+    for name in (
+        "json",
+        "torch",
+        "numpy",
+        "tokenizers",
+        "modeling_descend",
+        "conftest",
+        "sitecustomize",
+    ):
         (folder / f"{name}.py").write_text("raise SystemExit('owned')\n")
-    (folder / "pytorch_model.bin").write_bytes(b"\x80\x04cos\nsystem\n\x8c\x05owned\x85R.")
+    (folder / "pytorch_model.bin").write_bytes(PICKLE)
 
 
 def odd_names(folder: Path, own: Path) -> None:
@@ -230,14 +239,16 @@ PADDING = {"strategy": {"Fixed": 10**10}, "direction": "Right", "pad_to_multiple
 DEEP = {"lists": b"[" * 200_000, "objects": b'{"a":' * 200_000}
 SIZES = {"n_layer": 10**9, "num_hidden_layers": 10**9}
 
+PICKLE = b"\x80\x04cos\nsystem\n\x8c\x05owned\x85R."
+CONFIGS = ("requested_config", "resolved_config")
+
 FOLDERS: dict[str, Change] = {
     **{f"{n} is a link to a file of the user": link_to("{}/mine.txt")(n) for n in RECORDS + MODEL},
     **{f"{n} is a link to /dev/zero": link_to("/dev/zero")(n) for n in RECORDS + MODEL},
     **{f"{n} is a pipe": pipe(n) for n in RECORDS + MODEL},
     **{f"{n} is a folder": directory(n) for n in RECORDS + MODEL},
     **{f"{n} has 64 GB": huge(n) for n in RECORDS + MODEL},
-    **{f"{n} of deep {kind}": content(n, deep) for n in RECORDS + ("config.json", "tokenizer.json",
-       "manifest.json") for kind, deep in DEEP.items()},
+    **{f"{n} of deep {kind}": content(n, deep) for n in JSON_FILES for kind, deep in DEEP.items()},
     "report.html is a link to a file of the user": link_to("{}/mine.txt")("report.html"),
     "report.html is a pipe": pipe("report.html"),
     "diagnosis.json is a link to a file of the user": link_to("{}/mine.txt")("diagnosis.json"),
@@ -265,7 +276,7 @@ FOLDERS: dict[str, Change] = {
     "a weight named twice": content("model.safetensors", header(
         b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},'
         b'"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', bytes(4))),
-    "a pickle for weights": content("model.safetensors", b"\x80\x04cos\nsystem\n\x8c\x05owned\x85R."),
+    "a pickle for weights": content("model.safetensors", PICKLE),
     "10^9 blocks": edit_json("config.json", lambda c: c.update(
         {k: v for k, v in SIZES.items() if k in c})),
     "a width of 2^31": edit_json("config.json", lambda c: c.update(
@@ -299,7 +310,7 @@ FOLDERS: dict[str, Change] = {
     "a text of the user": corpus_path("../own/mine.txt"),
     "a text from standard input": corpus_path("-"),
     "a vocabulary of the user": edit_json("run.json", lambda r: [
-        r[c].update(vocab_path="../own/mine.txt") for c in ("requested_config", "resolved_config")]),
+        r[config].update(vocab_path="../own/mine.txt") for config in CONFIGS]),
     "a working folder above": edit_json("run.json", lambda r: r.update(
         working_dir="../" * 40 + "etc", parent="passwd")),
     "a configuration out of range": edit_json("run.json", lambda r: r["resolved_config"].update(

@@ -22,6 +22,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 CPU_SECONDS = 20
 MORE_BYTES = 2**30
 OUTPUT_BYTES = 2**20
@@ -45,6 +47,7 @@ def make_bases(place: Path) -> dict[str, Path]:
 
     from descend.config import make_config
     from descend.runs.events import Step
+    from descend.runs.run_files import load_summary, write_summary
     from descend.training.checkpoint import save_checkpoint
     from descend.training.trainer import run_training
     from descend.training.training_run import create_run
@@ -54,7 +57,8 @@ def make_bases(place: Path) -> dict[str, Path]:
     bases = {}
     for name, steps in (("finished", None), ("stopped", 12)):
         run = create_run(
-            make_config(saves.TINY | {"corpus_dir": str(text), "epoch": 2}), place / name
+            make_config(saves.TINY | {"corpus_dir": str(text), "epoch": 6 if steps else 2}),
+            place / name,
         )
         records = run_training(run)
         for record in records:
@@ -64,6 +68,11 @@ def make_bases(place: Path) -> dict[str, Path]:
                 break
         records.close()  # type: ignore[attr-defined]
         bases[name] = run.folder
+    for file in bases["finished"].iterdir():  # so that each file is there to be made hostile
+        if file.is_file() and not (bases["stopped"] / file.name).exists():
+            shutil.copy(file, bases["stopped"])
+    summary = msgspec.structs.replace(load_summary(bases["finished"]), finished=False)
+    write_summary(bases["stopped"], summary)
     return bases
 
 
@@ -82,7 +91,9 @@ class Watch:
             flags = arguments[2] if isinstance(arguments[2], int) else 0
             if path.startswith(self.own):
                 problem = f"opened {path}"
-            elif flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and not path.startswith(self.allowed):
+            elif flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and not path.startswith(
+                self.allowed
+            ):
                 problem = f"wrote {path}"
         elif event in ("socket.connect", "socket.getaddrinfo", "os.system", "pickle.find_class",
                        "os.exec", "os.posix_spawn", "ctypes.dlopen"):  # fmt: skip

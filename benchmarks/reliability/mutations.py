@@ -10,6 +10,7 @@ fails.
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib
 import os
 import sys
@@ -23,91 +24,92 @@ from fault_injection import MissingToolError
 
 
 class Mutation(NamedTuple):
-    """A line of a module, what stands there instead, and the operation that must fail then."""
+    """A line of a function, what stands there instead, and the operation that must fail then."""
 
     name: str
-    module: str
+    place: str
+    """Module, and function or class in it."""
     line: str
     instead: str
     operation: str
     fault: str = "crash states"
 
 
-def without_sync(module: str, line: str, operation: str) -> Mutation:
+def without_sync(place: str, line: str, operation: str) -> Mutation:
     """A sync taken out."""
-    return Mutation(f"without `{line}` in {module}", f"descend.{module}", line, "pass", operation)
+    return Mutation(f"no `{line}` in `{place}`", place, line, "pass", operation)
 
 
-ATOMIC, CHECKPOINT, CACHE = "runs.atomic_write", "training.checkpoint", "data.cache_build"
-CORPUS = "data.corpus_builder"
-WRITTEN_FILE = "aside.replace(path)\n        finally:\n            aside.unlink(missing_ok=True)\n        "
-RENAMED = "aside.rename(folder)\n            "
+ATOMIC, CACHE, CORPUS = "runs.atomic_write", "data.cache_build", "data.corpus_builder"
 
 SYNCS = (
-    without_sync("guard", "os.fsync(descriptor)\n    finally:\n        os.close(descriptor)\n\n\ndef sync_folder",
-                 "cache")._replace(instead="pass\n    finally:\n        os.close(descriptor)\n\n\ndef sync_folder",
-                                   name="without os.fsync in guard.sync_file"),
-    without_sync("guard", "os.fsync(descriptor)\n    finally:\n        os.close(descriptor)\n\n\nSTALE",
-                 "checkpoint")._replace(instead="pass\n    finally:\n        os.close(descriptor)\n\n\nSTALE",
-                                        name="without os.fsync in guard.sync_folder"),
-    without_sync(ATOMIC, "os.fsync(file.fileno())", "checkpoint"),
-    without_sync(ATOMIC, "sync_folder(aside)", "checkpoint"),
-    without_sync(ATOMIC, f"{RENAMED}sync_folder(folder.parent)", "checkpoint")._replace(
-        instead=f"{RENAMED}pass", name="without sync_folder(folder.parent) in write_folder_atomic"),
-    without_sync(ATOMIC, f"{WRITTEN_FILE}sync_folder(path.parent)", "records")._replace(
-        instead=f"{WRITTEN_FILE}pass", name="without sync_folder(path.parent) in write_file_atomic"),
-    without_sync(ATOMIC, "sync_folder(new.parent)", "new run"),
-    without_sync("runs.model_files", "sync_folder(folder)", "model"),
-    without_sync("runs.event_log", "os.fsync(file.fileno())", "checkpoint"),
-    without_sync(CACHE, "sync_file(path)", "cache"),
-    without_sync(CACHE, "sync_file(folder / MANIFEST)", "cache"),
-    without_sync(CACHE, "    sync_folder(folder)\n", "cache")._replace(
-        instead="    pass\n", name="without sync_folder(folder) in cache_build"),
-    without_sync(CACHE, "sync_folder(folder.parent)", "cache"),
-    without_sync(CORPUS, "os.fsync(file.fileno())", "corpus"),
-    without_sync(CORPUS, "sync_file(aside)", "corpus"),
-    without_sync(CORPUS, "sync_folder(dest)", "corpus"),
-    without_sync(CORPUS, "sync_folder(dest.resolve().parent)", "corpus"),
-)  # fmt: skip
+    without_sync("guard:sync_file", "os.fsync(descriptor)", "cache"),
+    without_sync("guard:sync_folder", "os.fsync(descriptor)", "checkpoint"),
+    without_sync(f"{ATOMIC}:_write_synced", "os.fsync(file.fileno())", "checkpoint"),
+    without_sync(f"{ATOMIC}:write_folder_atomic", "sync_folder(aside)", "checkpoint"),
+    without_sync(f"{ATOMIC}:write_folder_atomic", "sync_folder(folder.parent)", "checkpoint"),
+    without_sync(f"{ATOMIC}:write_file_atomic", "sync_folder(path.parent)", "records"),
+    without_sync(f"{ATOMIC}:make_folder", "sync_folder(new.parent)", "new run"),
+    without_sync("runs.model_files:save_model", "sync_folder(folder)", "model"),
+    without_sync("runs.event_log:sync_events", "os.fsync(file.fileno())", "checkpoint"),
+    without_sync("training.checkpoint:save_checkpoint", "sync_events(folder)", "checkpoint"),
+    without_sync(f"{CACHE}:_seal", "sync_file(path)", "cache"),
+    without_sync(f"{CACHE}:_seal", "sync_file(folder / MANIFEST)", "cache"),
+    without_sync(f"{CACHE}:_seal", "sync_folder(folder)", "cache"),
+    without_sync(f"{CACHE}:build_once", "sync_folder(folder.parent)", "cache"),
+    without_sync(f"{CORPUS}:_gather", "os.fsync(file.fileno())", "corpus"),
+    without_sync(f"{CORPUS}:_publish", "sync_file(aside)", "corpus"),
+    without_sync(f"{CORPUS}:_publish", "sync_folder(dest)", "corpus"),
+    without_sync(f"{CORPUS}:_publish", "sync_folder(dest.resolve().parent)", "corpus"),
+)
 
 CHECKS = (
-    Mutation("checkpoints are not read back", f"descend.{ATOMIC}", "if not verify_folder(aside):",
-             "if False:", "checkpoint", "flipped bit"),
-    Mutation("one checkpoint is kept", f"descend.{CHECKPOINT}", "CHECKPOINT_COUNT = 2",
+    Mutation("a checkpoint is not read back", f"{ATOMIC}:write_folder_atomic",
+             "if not verify_folder(aside):", "if False:", "checkpoint", "flipped bit"),
+    Mutation("one checkpoint is kept", "training.checkpoint", "CHECKPOINT_COUNT = 2",
              "CHECKPOINT_COUNT = 1", "checkpoint", "killed after"),
-    Mutation("no later checkpoint is kept", f"descend.{CHECKPOINT}",
+    Mutation("no later checkpoint is kept", "training.checkpoint:save_checkpoint",
              " or later[: CHECKPOINT_COUNT - 1]", "", "earlier step", "killed after"),
-    Mutation("events are not synced before a checkpoint", f"descend.{CHECKPOINT}",
-             "sync_events(folder)", "pass", "checkpoint"),
-    Mutation("what was moved away does not come back", f"descend.{ATOMIC}", "aside.rename(target)",
-             "pass", "same step", "killed after"),
-    Mutation("half of a line passes for one", f"descend.runs.event_log",
+    Mutation("what was moved away does not come back", f"{ATOMIC}:recover_partial_writes",
+             "aside.rename(target)", "pass", "same step", "killed after"),
+    Mutation("half of a line passes for one", "runs.event_log:EventLog",
              "if self._file.write(line) != len(line):", "if self._file.write(line) < 0:",
              "checkpoint", "short write"),
-    Mutation("the old manifest stays beside a new model", "descend.runs.model_files",
+    Mutation("the old manifest stays beside a new model", "runs.model_files:save_model",
              "manifest.unlink(missing_ok=True)", "pass", "model", "killed after"),
-    Mutation("partial files stay", f"descend.{ATOMIC}", "remove_folder(aside)", "pass",
-             "checkpoint", "killed before"),
-    Mutation("a file is written in its place", f"descend.{ATOMIC}",
+    Mutation("partial files stay", f"{ATOMIC}:recover_partial_writes", "remove_folder(aside)",
+             "pass", "checkpoint", "killed before"),
+    Mutation("a file is written in its place", f"{ATOMIC}:write_file_atomic",
              'aside = path.with_name(f".{path.name}.{os.getpid()}.partial")', "aside = path",
              "records", "killed after"),
-    Mutation("an error of the disk is no sentence", f"descend.{ATOMIC}",
-             "raise disk_error(path, problem) from None\n\n\ndef", "raise\n\n\ndef", "checkpoint",
-             "EIO"),
+    Mutation("an error of the disk is no sentence", f"{ATOMIC}:_disk_errors",
+             "raise disk_error(path, problem) from None", "raise", "checkpoint", "EIO"),
 )  # fmt: skip
+
+
+def change_source(mutation: Mutation) -> tuple[types.ModuleType, str]:
+    """The module of a mutation, and its source with the one line changed."""
+    name, _, function = mutation.place.partition(":")
+    module = importlib.import_module(f"descend.{name}")
+    assert module.__file__ is not None
+    lines = Path(module.__file__).read_text(encoding="utf-8").splitlines(keepends=True)
+    first, last = 0, len(lines)
+    if function:
+        node = next(n for n in ast.parse("".join(lines)).body if getattr(n, "name", "") == function)
+        first, last = node.lineno - 1, node.end_lineno or len(lines)
+    part = "".join(lines[first:last])
+    if part.count(mutation.line) != 1:
+        raise ValueError(f"{mutation.line} stands {part.count(mutation.line)} times in {name}")
+    part = part.replace(mutation.line, mutation.instead)
+    return module, "".join(lines[:first]) + part + "".join(lines[last:])
 
 
 def mutate(mutation: Mutation) -> None:
-    """Put the code of the changed module into the functions of the one that is loaded."""
-    module = importlib.import_module(mutation.module)
-    assert module.__file__ is not None
-    source = Path(module.__file__).read_text(encoding="utf-8")
-    if source.count(mutation.line) != 1:
-        raise ValueError(f"{mutation.name}: its line stands there {source.count(mutation.line)} times")
-    changed = source.replace(mutation.line, mutation.instead)
+    """Put the changed code into the functions of the module that is loaded."""
+    module, source = change_source(mutation)
     scratch = types.ModuleType(module.__name__)
     scratch.__file__ = module.__file__
-    exec(compile(changed, module.__file__, "exec"), scratch.__dict__)
+    exec(compile(source, str(module.__file__), "exec"), scratch.__dict__)
     for name, value in vars(scratch).items():
         if isinstance(value, int) and getattr(module, name, None) != value:
             setattr(module, name, value)
@@ -127,7 +129,9 @@ def _exchange(old: Any, new: Any, module: str) -> None:
                 _exchange(vars(old).get(name), method, module)
 
 
-def count_problems(bench, place: Path, mutation: Mutation | None, operation: str, fault: str) -> int:
+def count_problems(
+    bench, place: Path, mutation: Mutation | None, operation: str, fault: str
+) -> int:
     """In a child: problems that the test of `operation` meets; -1 if it cannot run."""
     import crash_states
     import save_faults

@@ -295,9 +295,7 @@ def _check_corpus(folder: Path, finished: bool | None) -> list[str]:
     return ["a file of a corpus is not whole"]
 
 
-def _check_records(
-    bench: Bench, folder: Path, operation: str, finished: bool | None
-) -> list[str]:
+def _check_records(bench: Bench, folder: Path, operation: str, finished: bool | None) -> list[str]:
     problems = []
     try:
         written = read_info(folder).saved_at == "later", load_summary(folder).finished
@@ -312,9 +310,9 @@ def _check_records(
             if lacking and operation == "checkpoint":
                 problems.append(f"events of {len(lacking)} steps before the checkpoint are lost")
             epochs = [r for r in events if isinstance(r, Epoch)]
-            if operation == "checkpoint" and _step(latest) == bench.saved_steps[2]:
-                if len(epochs) != len(bench.epochs) + 1:
-                    problems.append("the epoch before the checkpoint is lost")
+            is_new = operation == "checkpoint" and _step(latest) == bench.saved_steps[2]
+            if is_new and len(epochs) != len(bench.epochs) + 1:
+                problems.append("the epoch before the checkpoint is lost")
     except DescendError as problem:
         problems.append(f"a record cannot be read: {problem}")
     if operation == "model":

@@ -32,7 +32,9 @@ def read_facts(content: bytes) -> TokenizerFacts:
     except (KeyboardInterrupt, MemoryError):
         raise
     except BaseException as problem:  # a panic of Rust is no Exception
-        return TokenizerFacts(problem=(str(problem).splitlines() or [type(problem).__name__])[0][:80])
+        return TokenizerFacts(
+            problem=(str(problem).splitlines() or [type(problem).__name__])[0][:80]
+        )
 
 
 def main() -> None:

@@ -183,7 +183,7 @@ def _refused(name: str, kind: str, actual: str) -> CorpusError:
 
 
 def main() -> None:
-    """The child: `FORMAT PATH NAME MEGABYTES SECONDS OPTIONS`; documents as JSON lines to stdout."""
+    """The child: `FORMAT PATH NAME MEGABYTES SECONDS OPTIONS`; documents as JSON lines."""
     kind, path, name, megabytes, seconds, options = sys.argv[1:]
     limit_process(ProcessLimits(int(megabytes), cpu_seconds=int(seconds)))
     out = sys.stdout
