@@ -47,7 +47,7 @@ class Folder:
     durable: dict[str, File | Folder] = field(default_factory=dict)
 
     def views(self) -> list[dict[str, File | Folder]]:
-        """The states that the folder may have on the disk: new, old, old with what was removed gone.
+        """The states that the folder may have on the disk: new, old, old without what was removed.
 
         A rename within a folder is one change: both names, or none."""
         names, nodes = self.entries.keys(), [id(c) for c in self.entries.values()]

@@ -71,6 +71,8 @@ class Bench:
     saved_steps: tuple[int, int, int]
     known: dict[int, set[str]]
     """Digests of each checkpoint that was ever saved, by step."""
+    old_weight: float
+    """First weight of the model in `base`."""
 
     def note(self, folder: Path) -> None:
         """Count the checkpoints that stand in `folder` as good ones."""
@@ -120,9 +122,10 @@ def make_bench(folder: Path) -> Bench:
     log.close()
     _drop_last_step(base)
     save_model(base, run.state.model, run.store.tokenizer)
+    old_weight = first_weight(run.state.model)
     with torch.no_grad():  # what replaces that model is another one
         next(run.state.model.parameters())[0, 0] += 0.5
-    bench = Bench(run, base, records, epochs, (saved[0], saved[1], saved[2]), {})
+    bench = Bench(run, base, records, epochs, (saved[0], saved[1], saved[2]), {}, old_weight)
     bench.note(base)
     scratch = folder / "scratch"
     shutil.copytree(base, scratch)
@@ -135,6 +138,11 @@ def make_bench(folder: Path) -> Bench:
     run.state.step = saved[2]
     shutil.rmtree(scratch)
     return bench
+
+
+def first_weight(model: torch.nn.Module) -> float:
+    """The first number of the first weight."""
+    return next(model.parameters()).detach().view(-1)[0].item()
 
 
 def _drop_last_step(folder: Path) -> None:
@@ -325,11 +333,11 @@ def _check_model(bench: Bench, folder: Path, finished: bool | None) -> list[str]
     from descend.runs.model_files import load_model
 
     try:
-        weight = next(load_model(folder).model.parameters())[0, 0]
+        weight = first_weight(load_model(folder).model)
     except DescendError as problem:
         return [f"the model does not load: {problem}"]
-    new = next(bench.run.state.model.parameters())[0, 0]
-    if weight not in (new, new - 0.5):
+    new = first_weight(bench.run.state.model)
+    if weight not in (new, bench.old_weight):
         return ["the model is neither the old nor the new one"]
     if finished and (weight != new or not (folder / MANIFEST_FILE).exists()):
         return ["the model that was saved is not there"]
