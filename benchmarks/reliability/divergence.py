@@ -101,7 +101,7 @@ def random_jump(run: Any) -> None:
             weight.add_(torch.randn(weight.shape, generator=draw))
 
 
-def with_seen_nan(run: Any) -> None:
+def in_final_norm(run: Any) -> None:
     """NaN in a weight that every loss touches."""
     run.state.model.final_norm.weight.detach()[0] = float("nan")
 
@@ -109,7 +109,7 @@ def with_seen_nan(run: Any) -> None:
 PLANTS: dict[str, Callable[[Any], object]] = {
     "NaN in a gradient": in_gradient(float("nan")),
     "infinity in a gradient": in_gradient(float("inf")),
-    "NaN in a weight": with_seen_nan,
+    "NaN in a weight": in_final_norm,
     "NaN in a weight that the loss does not touch": lambda r: unused_row(r).fill_(float("nan")),
     "infinity there": lambda r: unused_row(r)[:1].fill_(float("inf")),
     "NaN in a moment": lambda r: moment(r)[:1].fill_(float("nan")),

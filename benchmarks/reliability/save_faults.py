@@ -86,8 +86,8 @@ def judge(bench, folder: Path, operation: str, fault: Fault, said: str) -> list[
         finished = None  # a record may be damaged: it must be noticed, and a checkpoint be whole
         if operation not in ("checkpoint", "same step", "earlier step"):
             return problems
-        found = saves.check_folder(bench, folder, operation, finished)
-        return problems + [p for p in found if "checkpoint" in p and "events" not in p]
+        wrong = saves.check_folder(bench, folder, operation, finished)
+        return problems + [p for p in wrong if "checkpoint" in p and "events" not in p]
     return problems + saves.check_folder(bench, folder, operation, finished)
 
 

@@ -34,8 +34,8 @@ def store(name: str, values: dict[str, Any], out: Path | None) -> None:
     path = out or RESULTS / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(facts | values, indent=1) + "\n", encoding="utf-8")
-    shown = {k: v for k, v in values.items() if not isinstance(v, list)}
-    print(json.dumps(shown, indent=1))
+    summary = {k: v for k, v in values.items() if not isinstance(v, list)}
+    print(json.dumps(summary, indent=1))
 
 
 def _commit() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import itertools
 import re
 import subprocess
 import sys
@@ -52,15 +53,15 @@ def test_disk_model_keeps_only_what_was_synced(scripts: Any, own_folder: Path) -
     module = scripts("crash_states")
     call = scripts("fault_injection").Call
     (own_folder / "old").write_bytes(b"old")
-    disk = module.Disk(own_folder)
+    disk, numbers = module.Disk(own_folder), itertools.count()
 
     def apply(name: str, path: str, other: str = "", data: bytes = b"") -> None:
         disk.apply(call(0, name, False, len(data), f"{own_folder}/{path}", other, data))
 
     def states() -> set[tuple[tuple[str, bytes], ...]]:
         laid = set()
-        for number, (views, new) in enumerate(disk.states()):
-            target = own_folder.parent / f"state_{len(laid)}_{number}"
+        for views, new in disk.states():
+            target = own_folder.parent / f"state_{next(numbers)}"
             disk.write(views, new, target)
             laid.add(tuple(sorted((p.name, p.read_bytes()) for p in target.iterdir())))
         return laid

@@ -54,9 +54,9 @@ def save_checkpoint(folder: Path, state: TrainState) -> None:
     write_folder_atomic(new, files)
     older = [path for step, path in others if step < state.step]
     later = [path for step, path in others if step > state.step]
-    kept = older[1 - CHECKPOINT_COUNT :] or later[: CHECKPOINT_COUNT - 1]
+    standing = older[1 - CHECKPOINT_COUNT :] or later[: CHECKPOINT_COUNT - 1]
     for _, path in others:
-        if path != new and path not in kept:
+        if path != new and path not in standing:
             remove_folder(path)
 
 
