@@ -67,6 +67,7 @@ def restart_preloaded() -> None:
     if "DESCEND_FAULTS" in os.environ:
         folder = Path(os.environ["DESCEND_FAULTS"]).parent
         shutil.rmtree(folder, ignore_errors=True)  # it is loaded
+        os.environ.pop("LD_PRELOAD", None)  # no other program needs it
         return
     library = compile_library(Path(tempfile.mkdtemp(prefix="descend-faults-")))
     environment = os.environ | {"LD_PRELOAD": str(library), "DESCEND_FAULTS": str(library),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -22,6 +23,7 @@ import torch
 from descend.config import make_config
 from descend.data import cache_build
 from descend.data.cache_build import build_once, is_whole
+from descend.data.corpus_builder import MANIFEST as CORPUS_MANIFEST
 from descend.data.corpus_builder import build_corpus
 from descend.errors import DescendError
 from descend.runs.atomic_write import MANIFEST_FILE, verify_folder
@@ -90,6 +92,7 @@ def digest(folder: Path) -> str:
 
 def make_bench(folder: Path) -> Bench:
     """Train to the second epoch, with saves of three steps; the third one is still to be done."""
+    logging.getLogger("descend").setLevel(logging.ERROR)  # damage is what is made here
     text = folder / "text.txt"
     write_text(text)
     base = folder / "base"
@@ -290,7 +293,7 @@ def check_folder(bench: Bench, folder: Path, operation: str, finished: bool | No
 
 def _check_corpus(folder: Path, finished: bool | None) -> list[str]:
     """Each file that the manifest names is whole; a finished build is there with its manifest."""
-    manifest = folder / "manifest.json"
+    manifest = folder / CORPUS_MANIFEST
     if not manifest.exists():
         return ["the corpus that was added is not there"] if finished else []
     try:

@@ -51,7 +51,7 @@ def test_child_answers_when_all_is_well(own_folder: Path, monkeypatch: pytest.Mo
     ("return 'not a number'", "no answer"),
     ("sys.stdout.write('[' * 100_000)", "no answer"),
 ])  # fmt: skip
-def test_child_gives_an_error_when_it_passes_a_limit(
+def test_child_gives_an_error_when_it_exceeds_a_limit(
     body: str, reason: str, own_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = write_parser(own_folder, body, monkeypatch)
