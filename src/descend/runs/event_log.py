@@ -15,7 +15,7 @@ import msgspec
 from descend.errors import RunFolderError
 from descend.guard import open_regular, read_exactly
 from descend.runs.atomic_write import PRIVATE, disk_error, make_folder
-from descend.runs.checksums import START, Chain, checksum_of, read_lines, seal_line
+from descend.runs.checksums import MAX_LINE_BYTES, START, Chain, checksum_of, read_lines, seal_line
 from descend.runs.events import (
     SCHEMA,
     CheckpointSaved,
@@ -57,7 +57,9 @@ class EventLog:
             tail = b""
             # Back to the last line end, and on to the one before it.
             while whole and tail.count(b"\n") < 2:
-                start = max(0, whole - _BLOCK)
+                if len(tail) > 2 * MAX_LINE_BYTES:
+                    raise OSError(errno.EFBIG, "lines that are longer than any of a run")
+                start = max(0, whole - max(_BLOCK, len(tail)))
                 file.seek(start)
                 tail = read_exactly(file, whole - start) + tail
                 whole = start
