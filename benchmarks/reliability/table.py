@@ -47,7 +47,8 @@ ROWS = (
     Row("The same on a real ext4", "power_cuts",
         lambda r: f"{of_total(r)} cuts at {r['points']} points", "`os.fsync` of a file"),
     Row("A test notices each sync, and each check of a save, that is taken out", "mutations",
-        lambda r: f"{r['noticed']} of {len(r['mutations'])} noticed ({r['syncs']} syncs)", ""),
+        lambda r: f"{r['noticed']} of {len(r['mutations'])} noticed ({r['syncs']} syncs, "
+        f"{r['checks']} checks)", ""),
     Row("A resume is exact to the last bit", "exact_resume",
         lambda r: f"{r['failures']} differences in {r['resumes']} resumes of {r['rows']} rows that "
         f"hold all pairs of {len(r['factors'])} settings", "any field left out of `Snapshot`"),

@@ -320,6 +320,8 @@ def test_weights_that_give_no_finite_loss_are_no_result(stranger: Path, text_fil
     save_file(state, stranger / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(RunFolderError, match="a finite loss"):
         descend.load(stranger).evaluate(text_file)
+    assert run(["generate", str(stranger), "The cat"]) == 2
+    assert run(["generate", str(stranger), "The cat", "--greedy"]) == 2
 
 
 # ------------------------------------------------------------------------ configuration files
