@@ -199,6 +199,7 @@ def main() -> None:
             off = None if result["loss"] is None else round(result["loss"] - clean[optimizer], 4)
             cases.append({"plant": name, "optimizer": optimizer, "step": at, "off_nats": off} | {
                 k: result[k] for k in ("bad", "rollbacks", "fired", "ended")})  # fmt: skip
+            print(cases[-1], file=sys.stderr, flush=True)
     close = sum(c["off_nats"] is not None and c["off_nats"] <= TOLERANCE_NATS for c in cases)
     bad = sum(bool(c["bad"]) for c in cases)
     not_fired = sum(not c["fired"] for c in cases)
@@ -207,9 +208,6 @@ def main() -> None:
         "not_fired": not_fired, "within_tolerance": close, "share": round(close / len(cases), 3),
         "clean_losses": {k: round(v, 4) for k, v in clean.items()}, "cases": cases,
     }, arguments.out)  # fmt: skip
-    for case in cases:
-        if case["bad"] or case["off_nats"] is None or case["off_nats"] > TOLERANCE_NATS:
-            print(case, file=sys.stderr)
     sys.exit(1 if bad or not_fired or close < MIN_SHARE * len(cases) else 0)
 
 

@@ -184,7 +184,9 @@ def main() -> None:
             folder = place / str(number)
             folder.mkdir()
             name = ", ".join(map(str, row.values()))
-            problems += [f"{name}: {p}" for p in check_row(row, folder, sources, counts)]
+            wrong = check_row(row, folder, sources, counts)
+            print(f"{name}: {wrong or 'exact'}", file=sys.stderr, flush=True)
+            problems += [f"{name}: {p}" for p in wrong]
             resumes += sum(counts)
     name = "exact_resume_compiled" if arguments.compile else "exact_resume"
     store(name, {
@@ -192,8 +194,6 @@ def main() -> None:
         "compiled_rows": sum(row["compile"] == "on" for row in rows), "resumes": resumes,
         "failures": len(problems), "problems": problems,
     }, arguments.out)  # fmt: skip
-    for problem in problems[:20]:
-        print(problem, file=sys.stderr)
     sys.exit(1 if problems else 0)
 
 
