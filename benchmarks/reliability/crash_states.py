@@ -47,13 +47,16 @@ class Folder:
     durable: dict[str, File | Folder] = field(default_factory=dict)
 
     def views(self) -> list[dict[str, File | Folder]]:
-        """The states that the folder may have on the disk: new, old, old without what was removed.
+        """The states that the folder may have on the disk: new, old, and either with what was
+        removed as in the other.
 
         A rename within a folder is one change: both names, or none."""
         names, nodes = self.entries.keys(), [id(c) for c in self.entries.values()]
-        removed = {n: c for n, c in self.durable.items() if n in names or id(c) in nodes}
+        gone = {n for n, c in self.durable.items() if n not in names and id(c) not in nodes}
+        without_removed = {n: c for n, c in self.durable.items() if n not in gone}
+        with_removed = self.entries | {n: self.durable[n] for n in gone}
         views = [self.entries]
-        for view in (self.durable, removed):
+        for view in (self.durable, without_removed, with_removed):
             if view not in views:
                 views.append(view)
         return views
