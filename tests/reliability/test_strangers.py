@@ -324,6 +324,17 @@ def test_weights_that_give_no_finite_loss_are_no_result(stranger: Path, text_fil
     assert run(["generate", str(stranger), "The cat", "--greedy"]) == 2
 
 
+@pytest.mark.parametrize("length", [-1, 0, 10**12, 1.5, None, "x" * 10_000])
+def test_context_out_of_range_gives_an_error(stranger: Path, length: object) -> None:
+    info = json.loads((stranger / "run.json").read_bytes())
+    info.pop("sha256")
+    info["resolved_config"]["seq_len"] = length
+    (stranger / "run.json").write_bytes(seal_json(json.dumps(info).encode()))
+    with pytest.raises(RunFolderError, match=r"run\.json.*a seq_len of") as caught:
+        _ = descend.load(stranger).trained_context
+    assert len(str(caught.value)) < 500
+
+
 # ------------------------------------------------------------------------ configuration files
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
