@@ -26,6 +26,7 @@ from descend.runs.event_log import EventLog, read_events
 from descend.runs.event_tail import EventTail
 from descend.runs.events import TrainingStopped
 from descend.runs.lock import lock_run_folder
+from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import read_info
 from descend.training.training_run import resume_run
 
@@ -333,6 +334,18 @@ def test_context_out_of_range_gives_an_error(stranger: Path, length: object) -> 
     with pytest.raises(RunFolderError, match=r"run\.json.*a seq_len of") as caught:
         _ = descend.load(stranger).trained_context
     assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("change", [
+    {"precision": "float8"}, {"threads": 10**9}, {"threads": 0}, {"device": 3}, {"threads": None},
+])  # fmt: skip
+def test_execution_out_of_range_gives_an_error(stranger: Path, change: dict[str, Any]) -> None:
+    info = json.loads((stranger / "run.json").read_bytes())
+    info.pop("sha256")
+    info["execution"] |= change
+    (stranger / "run.json").write_bytes(seal_json(json.dumps(info).encode()))
+    with pytest.raises(RunFolderError, match=r"run\.json.*an execution that cannot be"):
+        _ = RecordedRun(stranger).execution
 
 
 # ------------------------------------------------------------------------ configuration files
