@@ -45,7 +45,7 @@ ROWS = (
         "crash_states", lambda r: f"{of_total(r)} states after {sum(r['calls'].values())} calls",
         "each sync"),
     Row("The same on a real ext4", "power_cuts",
-        lambda r: f"{of_total(r)} cuts at {r['points']} points", "`os.fsync` of a file"),
+        lambda r: f"{of_total(r)} cuts, spread over {r['points']} points", "`os.fsync` of a file"),
     Row("A test notices each sync, and each check of a save, that is taken out", "mutations",
         lambda r: f"{r['noticed']} of {len(r['mutations'])} noticed ({r['syncs']} syncs, "
         f"{r['checks']} checks)", ""),
@@ -77,7 +77,8 @@ def make_table() -> str:
         if path.exists():
             result = json.loads(path.read_text(encoding="utf-8"))
             figure = row.figure(result)
-            command = f"`{result['command']}`"
+            command = result["command"]
+            command = f"`` {command} ``" if "`" in command else f"`{command}`"
         lines.append(f"| {row.promise} | {figure} | {command} | {row.mutation} |")
     return "\n".join(lines) + "\n"
 
