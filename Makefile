@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: install run test test-slow test-ray lint lint-js types check docs coverage
+.PHONY: install run test test-slow test-ray campaign lint lint-js types check docs coverage
 
 install: $(VENV)/installed
 
@@ -29,6 +29,13 @@ test-slow: install
 test-ray: install
 	$(PY) -m pip install --quiet --constraint constraints.txt --group ray
 	$(PY) -m pytest tests/trials/test_ray_executor.py
+
+# The long form of docs/reliability.md. One part: `make campaign PART=power_cuts` (that one as root).
+PARTS := save_faults crash_states mutations power_cuts exact_resume hostile_verbs divergence
+PART ?= $(PARTS)
+campaign: install
+	status=0; for part in $(PART); do $(PY) benchmarks/reliability/$$part.py || status=1; done; \
+	$(PY) benchmarks/reliability/table.py; exit $$status
 
 lint: install
 	$(PY) -m ruff check .

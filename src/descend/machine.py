@@ -33,6 +33,9 @@ class Execution(msgspec.Struct, frozen=True):
     """Whether what a step has the GPU do is recorded once and replayed (a CUDA graph)."""
     processes: int = 1
     """Processes that compute each step together; `threads` are those of one of them."""
+    instructions: str = ""
+    """Instruction set that torch's kernels use, as AVX2 or AVX512; empty in runs of an older
+    descend. `ATEN_CPU_CAPABILITY` changes it on the same processor."""
 
 
 def available_cores() -> int:
@@ -150,6 +153,13 @@ def cpu_name() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def cpu_instructions() -> str:
+    """The instruction set that torch's kernels use here."""
+    import torch
+
+    return str(torch.backends.cpu.get_cpu_capability())
 
 
 def available_memory_bytes() -> int | None:

@@ -18,6 +18,7 @@ from descend.runs.atomic_write import damaged_files, verify_folder
 from descend.runs.event_log import read_events
 from descend.runs.events import Rollback, Step
 from descend.runs.run_files import checkpoints, latest_checkpoint
+from descend.training.checkpoint import save_checkpoint
 from descend.training.trainer import run_training
 from descend.training.training_run import create_run, resume_run
 
@@ -184,3 +185,33 @@ def test_training_names_the_folder_when_it_goes_in_mid_run(
         carry()
     assert caught.value.exit_code == 1
     assert not Path("run/model.safetensors").exists()
+
+
+def test_two_checkpoints_stand_when_a_run_went_back_before_both(stopped: Any) -> None:
+    job = stopped(step=8, steps=(7,))
+    assert steps_of() == [7, 8]
+    for step, expected in ((3, [3, 7]), (4, [3, 4]), (5, [4, 5])):
+        job.state.step = step
+        save_checkpoint(Path("run"), job.state)
+        assert steps_of() == expected
+        assert all(verify_folder(path) for _, path in checkpoints(Path("run")))
+
+
+def test_events_are_durable_before_a_checkpoint_is(
+    stopped: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("no /proc here")
+    job = stopped()
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    job.state.step = 9
+    save_checkpoint(Path("run"), job.state)
+    assert synced[0] == "events.jsonl"
+    assert "manifest.json" in synced[1:]

@@ -23,8 +23,10 @@ from descend.data.tokenizer import load_tokenizer
 from descend.errors import ConfigError, DescendError, RunFolderError, TokenizerError
 from descend.runs.checksums import seal_json
 from descend.runs.event_log import EventLog, read_events
+from descend.runs.event_tail import EventTail
 from descend.runs.events import TrainingStopped
 from descend.runs.lock import lock_run_folder
+from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import read_info
 from descend.training.training_run import resume_run
 
@@ -77,8 +79,6 @@ def test_only_regular_files_of_sane_size_are_read(stranger: Path, name: str, kin
         os.mkfifo(path)
     elif kind == "folder":
         path.mkdir()
-    elif name == "events.jsonl":
-        return  # read line by line, of bounded length
     else:
         shutil.copy(elsewhere, path)
         os.truncate(path, 2**36)
@@ -331,6 +331,31 @@ def test_weights_that_give_no_finite_loss_are_no_result(stranger: Path, text_fil
     save_file(state, stranger / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(RunFolderError, match="a finite loss"):
         descend.load(stranger).evaluate(text_file)
+    assert run(["generate", str(stranger), "The cat"]) == 2
+    assert run(["generate", str(stranger), "The cat", "--greedy"]) == 2
+
+
+@pytest.mark.parametrize("length", [-1, 0, 10**12, 1.5, None, "x" * 10_000])
+def test_context_out_of_range_gives_an_error(stranger: Path, length: object) -> None:
+    info = json.loads((stranger / "run.json").read_bytes())
+    info.pop("sha256")
+    info["resolved_config"]["seq_len"] = length
+    (stranger / "run.json").write_bytes(seal_json(json.dumps(info).encode()))
+    with pytest.raises(RunFolderError, match=r"run\.json.*a seq_len of") as caught:
+        _ = descend.load(stranger).trained_context
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("change", [
+    {"precision": "float8"}, {"threads": 10**9}, {"threads": 0}, {"device": 3}, {"threads": None},
+])  # fmt: skip
+def test_execution_out_of_range_gives_an_error(stranger: Path, change: dict[str, Any]) -> None:
+    info = json.loads((stranger / "run.json").read_bytes())
+    info.pop("sha256")
+    info["execution"] |= change
+    (stranger / "run.json").write_bytes(seal_json(json.dumps(info).encode()))
+    with pytest.raises(RunFolderError, match=r"run\.json.*an execution that cannot be"):
+        _ = RecordedRun(stranger).execution
 
 
 # ------------------------------------------------------------------------ configuration files
@@ -385,3 +410,34 @@ def test_a_line_without_end_costs_no_memory(own_folder: Path) -> None:
     began = time.process_time()
     assert [r.step for r in read_events(folder)] == [1]
     assert time.process_time() - began < 20
+
+
+def test_append_refuses_a_log_when_its_last_line_has_no_end(own_folder: Path) -> None:
+    """To mend its end it is read backwards: that must not take all of it into memory."""
+    folder = own_folder / "run"
+    log = EventLog(folder)
+    log.append(TrainingStopped(1, "failed", "now"))
+    log.close()
+    file = folder / "events.jsonl"
+    os.truncate(file, 2**31)  # sparse
+    began = time.process_time()
+    with pytest.raises(DescendError, match="longer than any of a run"):
+        EventLog(folder)
+    assert time.process_time() - began < 10
+    assert file.stat().st_size == 2**31, "nothing is cut off"
+
+
+def test_event_tail_comes_to_an_end_when_a_line_has_none(own_folder: Path) -> None:
+    folder = own_folder / "run"
+    log = EventLog(folder)
+    log.append(TrainingStopped(1, "failed", "now"))
+    os.truncate(folder / "events.jsonl", 2**26)
+    tail, looks, events = EventTail(folder), 0, []
+    while True:
+        events += tail.read()
+        looks += 1
+        assert looks < 10
+        if not tail.has_more:
+            break
+    assert [event.step for event in events] == [1]
+    log.close()

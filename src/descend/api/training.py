@@ -14,7 +14,7 @@ import msgspec
 from rich.console import Console
 
 from descend.api.call_options import Config, default_console, resolve_call_config, select_console
-from descend.artifacts import PLAN
+from descend.artifacts import PLAN, RUN_FILE
 from descend.config import RunConfig
 from descend.config_sources import ResolvedConfig, explicit_keys
 from descend.data.corpus_stats import CorpusStats, compute_corpus_stats
@@ -25,7 +25,7 @@ from descend.data.tokenizer import Tokenizer
 from descend.diagnosis.diagnose import diagnose_run, save_diagnosis
 from descend.diagnosis.result import DEFAULT_BUDGET, Diagnosis
 from descend.diagnosis.trial_reports import TrialReport, TrialReporter
-from descend.errors import RunFolderError
+from descend.errors import RunFolderError, shorten
 from descend.interop.trackers.track_run import check_trackers, track_run
 from descend.launch_environment import is_follower
 from descend.metrics.evaluation import Evaluation, evaluate
@@ -126,11 +126,20 @@ class Model:
     @property
     def trained_context(self) -> int:
         """Tokens of context that the model was trained with: it never saw later positions."""
-        return int(self._run_setting("seq_len", self.network.shape.max_seq_len))
+        longest = self.network.shape.max_seq_len
+        length = self._run_setting("seq_len", longest)
+        if not isinstance(length, int) or not 1 <= length <= longest:
+            raise RunFolderError(
+                str(self.folder / RUN_FILE), f"a seq_len of {shorten(str(length), 40)}",
+                f"a whole number from 1 to {longest}", "restore it from a copy or train again",
+            )  # fmt: skip
+        return length
 
     def _run_setting(self, key: str, otherwise: Any) -> Any:
         """What its run used for `key`; `otherwise` for a model that descend did not train."""
-        return self.info.resolved_config[key] if is_run_folder(self.folder) else otherwise
+        if not is_run_folder(self.folder):
+            return otherwise
+        return self.info.resolved_config.get(key, otherwise)
 
     def evaluate(self, corpus_dir: str | PathLike[str] | None) -> Evaluation:
         """How well the model predicts all of a text; see `Evaluation`.
@@ -143,7 +152,7 @@ class Model:
         ), anew=True)  # fmt: skip
         if (
             is_run_folder(self.folder)
-            and self.info.corpus["corpus_sha256"] == text.documents.sha256
+            and self.info.corpus.get("corpus_sha256") == text.documents.sha256
         ):
             log_warnings([trained_on_warning(self.info.corpus)])
         ids, _ = encode_corpus(text, self.tokenizer)

@@ -47,6 +47,16 @@ def remember_run(content: bytes) -> None:
     _make_mark(_run_mark(content))
 
 
+def remember_checked(kind: str, content: bytes) -> None:
+    """Note that `content` passed its check in a child process, so that it is done once."""
+    _make_mark(_checked_mark(kind, content))
+
+
+def is_checked(kind: str, content: bytes) -> bool:
+    """Return whether `remember_checked` was called for it on this machine."""
+    return _checked_mark(kind, content).exists()
+
+
 def _make_mark(mark: Path) -> None:
     with suppress(OSError):
         if not mark.exists():
@@ -90,3 +100,7 @@ def _path_mark(path: str) -> Path:
 
 def _run_mark(content: bytes) -> Path:
     return cache_dir() / _NAMED / f"run-{hashlib.sha256(content).hexdigest()}"
+
+
+def _checked_mark(kind: str, content: bytes) -> Path:
+    return cache_dir() / _NAMED / f"{kind}-{hashlib.sha256(content).hexdigest()}"

@@ -39,6 +39,7 @@ from descend.data.readers import read_file
 from descend.data.readers.chunking import split_into_lines
 from descend.data.readers.options import DEFAULT_OPTIONS, ReadOptions
 from descend.errors import ConfigError, CorpusError, DiskWriteError
+from descend.guard import sync_file, sync_folder
 
 MANIFEST = ".gathered.json"
 # A document beyond this many characters becomes several records, so that reading a record
@@ -345,7 +346,10 @@ def _publish(whole: Path, dest: Path, sources: list[CorpusSource], recipe: _Buil
     os.replace(whole, dest / name)
     aside = whole.with_name("manifest.json")
     aside.write_text(json.dumps(manifest | {name: origin}, indent=1), encoding="utf-8")
+    sync_file(aside)
     os.replace(aside, dest / MANIFEST)
+    sync_folder(dest)
+    sync_folder(dest.resolve().parent)
     return dest / name
 
 

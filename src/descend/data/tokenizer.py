@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as FastTokenizer
 
+from descend.data.cache_dir import is_checked, remember_checked
 from descend.data.line_chunks import MAX_UNBROKEN_CHARS, run_pieces, split_at_newlines
 from descend.data.readers.chats import MARKERS, ROLES
 from descend.data.tokenizer_check import MAX_BYTES, check_tokenizer
 from descend.errors import TokenizerError
 from descend.guard import read_regular
+from descend.limited_process import LimitError, ProcessLimits, run_limited
 
 TokenizerKind = Literal["bpe", "char", "byte"]
 
@@ -184,6 +186,7 @@ def parse_tokenizer(content: bytes, source: str) -> Tokenizer:
     """Make a tokenizer of the content of a `tokenizer.json`; `TokenizerError` names `source`."""
     try:
         checked = check_tokenizer(content)
+        _try_in_child(checked)
         with _no_panic(source):
             fast = FastTokenizer.from_str(checked)
     except TokenizerError:
@@ -199,6 +202,27 @@ def parse_tokenizer(content: bytes, source: str) -> Tokenizer:
             source, ValueError(f"id {highest} in a vocabulary of {tokenizer.vocab_size}")
         )
     return tokenizer
+
+
+def _try_in_child(content: str) -> None:
+    """Raise `ValueError` if loading `content`, or using it once, fails in a child with limits.
+
+    Done once for a content on this machine.
+    """
+    encoded = content.encode()
+    if is_checked("tokenizer", encoded):
+        return
+    from descend.data.tokenizer_child import TokenizerFacts
+
+    try:
+        facts = run_limited(
+            "descend.data.tokenizer_child", encoded, TokenizerFacts, ProcessLimits()
+        )
+    except LimitError as problem:
+        raise ValueError(str(problem)) from None
+    if facts.problem is not None:
+        raise ValueError(facts.problem)
+    remember_checked("tokenizer", encoded)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from descend.data.tokenizer import Tokenizer
-from descend.errors import ConfigError
+from descend.errors import ConfigError, RunFolderError
 from descend.model.kv_cache import KeyValueCache
 from descend.model.sampling import (
     SamplingOptions,
@@ -200,9 +200,14 @@ def _read(model: Transformer, batch: _Batch, length: int) -> Tensor:
 def _choose(
     logits_BV: Tensor, batch: _Batch, free: list[int], sampling_options: SamplingOptions
 ) -> list[int]:
-    """Choose the next token of each row in `free`."""
+    """Choose the next token of each row in `free`; `RunFolderError` if a logit is not finite."""
     length = batch.lengths[free[0]]
     so_far_BT = batch.ids_BS[free, :length].to(logits_BV.device)
+    if not torch.isfinite(logits_BV).all():  # finite weights may be too large
+        raise RunFolderError(
+            "the model", "weights that give logits that are not finite", "finite logits",
+            "train again with a lower learning_rate, or restore the folder from a copy",
+        )  # fmt: skip
     processed_BV = apply_logits_processors(logits_BV[free], so_far_BT, sampling_options)
     if sampling_options.greedy:
         return greedy_tokens(processed_BV)

@@ -5,8 +5,10 @@ They tell damage, not forgery: whoever can change a file can change its checksum
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
+import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -19,6 +21,9 @@ from descend.guard import open_regular
 
 MAX_LINE_BYTES = 2**24
 """Longest line of events.jsonl: 16 MiB. The longest that descend writes is about 100 kB."""
+
+MAX_LOG_BYTES = 2**32
+"""Largest events.jsonl that is read: 4 GiB, about 16 million steps."""
 
 _SEAL = re.compile(rb',\n  "sha256": "([0-9a-f]{64})"\n\}\s*\Z')
 _LINE_SEAL = re.compile(rb',"after":"([0-9a-f]{8})","crc32":"([0-9a-f]{8})"\}\Z')
@@ -101,13 +106,19 @@ class Chain:
 def read_lines(path: Path) -> Iterator[bytes]:
     """The lines of a log with their ends, none if it is missing; `OSError` if it is no file.
 
-    A line longer than `MAX_LINE_BYTES` comes as an empty one: it is read in pieces and let go.
+    `OSError` also if it is larger than `MAX_LOG_BYTES`: a sparse file of any size costs nothing to
+    send. A line longer than `MAX_LINE_BYTES` comes as an empty one, read in pieces and let go.
     """
     try:
         file = io.BufferedReader(open_regular(path))
     except (FileNotFoundError, NotADirectoryError):
         return
     with file:
+        size = os.fstat(file.fileno()).st_size
+        if size > MAX_LOG_BYTES:
+            raise OSError(
+                errno.EFBIG, f"{size:,} bytes, more than the {MAX_LOG_BYTES:,} expected", str(path)
+            )
         too_long = False
         while line := file.readline(MAX_LINE_BYTES):
             ends = line.endswith(b"\n")

@@ -15,11 +15,10 @@ import msgspec
 from descend.errors import RunFolderError
 from descend.guard import open_regular, read_exactly
 from descend.runs.atomic_write import PRIVATE, disk_error, make_folder
-from descend.runs.checksums import START, Chain, checksum_of, read_lines, seal_line
+from descend.runs.checksums import MAX_LINE_BYTES, START, Chain, checksum_of, read_lines, seal_line
 from descend.runs.events import (
     SCHEMA,
     CheckpointSaved,
-    Epoch,
     Event,
     ProgramWarning,
     Rollback,
@@ -58,7 +57,9 @@ class EventLog:
             tail = b""
             # Back to the last line end, and on to the one before it.
             while whole and tail.count(b"\n") < 2:
-                start = max(0, whole - _BLOCK)
+                if len(tail) > 2 * MAX_LINE_BYTES:
+                    raise OSError(errno.EFBIG, "lines that are longer than any of a run")
+                start = max(0, whole - max(_BLOCK, len(tail)))
                 file.seek(start)
                 tail = read_exactly(file, whole - start) + tail
                 whole = start
@@ -71,21 +72,31 @@ class EventLog:
     def append(self, record: Event) -> None:
         """Write one record; `DiskWriteError` if the disk refuses.
 
-        An epoch is synced: a checkpoint that reaches the disk after it counts on its line.
+        It is durable once `sync_events` was called.
         """
         sealed, self._last = seal_line(self._encoder.encode(record), self._last)
         try:
             line = sealed + b"\n"
             if self._file.write(line) != len(line):  # a disk that just got full takes a part
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            if isinstance(record, Epoch):
-                os.fsync(self._file.fileno())
         except OSError as problem:
             raise disk_error(self._path, problem) from None
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def sync_events(folder: Path) -> None:
+    """Make the records so far durable, if there are any; `DiskWriteError` if the disk refuses."""
+    path = folder / EVENTS
+    try:
+        with open_regular(path, os.O_RDWR) as file:
+            os.fsync(file.fileno())
+    except FileNotFoundError:
+        return
+    except OSError as problem:
+        raise disk_error(path, problem) from None
 
 
 def read_events(folder: Path, until: int | None = None) -> list[Event]:

@@ -58,6 +58,8 @@ class EventTail:
         except OSError:
             return []
         end = content.rfind(b"\n") + 1
+        if not end and self.has_more:  # no record is as long: what was read is let go
+            end = len(content)
         self._offset += end
         return [event for line in content[:end].splitlines() if (event := self._decode(line))]
 

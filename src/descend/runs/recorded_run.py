@@ -32,6 +32,9 @@ from descend.runs.run_folder import read_summary
 from descend.runs.run_length import announced_end_step, planned_steps
 from descend.runs.suggestions import suggest_fix
 
+MAX_THREADS = 4096
+"""Most threads that a run of a folder may ask for: more than any machine has."""
+
 
 @dataclass(frozen=True)
 class RecordedRun:
@@ -83,7 +86,16 @@ class RecordedRun:
     @cached_property
     def execution(self) -> Execution:
         """Return how the run computed."""
-        return msgspec.convert(self.metadata.execution, Execution)
+        try:
+            execution = msgspec.convert(self.metadata.execution, Execution)
+            if not 1 <= execution.threads <= MAX_THREADS:
+                raise msgspec.ValidationError(f"{execution.threads} threads")
+            return execution
+        except msgspec.ValidationError as problem:
+            raise RunFolderError(
+                str(self.folder / RUN_FILE), f"an execution that cannot be ({problem})",
+                "what descend wrote there", "restore it from a copy or train again",
+            ) from None  # fmt: skip
 
     @cached_property
     def vocab_size(self) -> int:

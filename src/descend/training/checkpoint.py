@@ -16,6 +16,7 @@ from torch import Tensor
 from descend.errors import RunFolderError
 from descend.guard import decode_json, read_regular
 from descend.runs.atomic_write import remove_folder, write_folder_atomic
+from descend.runs.event_log import sync_events
 from descend.runs.run_files import checkpoint_folder, checkpoints
 from descend.training.state_snapshot import restore_snapshot, snapshot_view
 from descend.training.train_state import BestWeights, Snapshot, StateScalars, TrainState
@@ -38,15 +39,20 @@ def save_checkpoint(folder: Path, state: TrainState) -> None:
     """Write `checkpoints/step_<n>`; others go only after it was read back.
 
     The newest before it stays. Those of later steps go: a rollback went back before them, or they
-    were found damaged. `state` must hold finite numbers only (`bad_number`).
+    were found damaged. If none is older, the first of them stays, so that two always stand.
+    The events so far are synced first: a checkpoint on the disk counts on them. `state` must hold
+    finite numbers only (`bad_number`).
     """
     others = checkpoints(folder)  # refuses a link before anything is written
     files = encode_state(state)
     new = checkpoint_folder(folder, state.step)
+    sync_events(folder)
     write_folder_atomic(new, files)
     older = [path for step, path in others if step < state.step]
+    later = [path for step, path in others if step > state.step]
+    standing = older[1 - CHECKPOINT_COUNT :] or later[: CHECKPOINT_COUNT - 1]
     for _, path in others:
-        if path != new and path not in older[1 - CHECKPOINT_COUNT :]:
+        if path != new and path not in standing:
             remove_folder(path)
 
 

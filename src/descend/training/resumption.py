@@ -11,7 +11,7 @@ from descend.data.batches import BatchSampler
 from descend.data.bpe_dropout import make_bpe_dropout
 from descend.data.token_store import TokenStore
 from descend.errors import CorpusError, RunFolderError
-from descend.machine import Execution, cpu_name
+from descend.machine import Execution, cpu_instructions, cpu_name
 from descend.progress import ProgressCallback
 from descend.runs.lock import lock_run_folder
 from descend.runs.run_files import (
@@ -103,10 +103,12 @@ def check_tokens(folder: Path, info: RunMetadata, store: TokenStore) -> None:
 def list_differences(then: Execution, num_processes: int) -> list[str]:
     """What is not as it was when the run began, and so may round differently."""
     compiler = "missing" if then.compiled and not can_compile(then.device) else "here"
+    instructions = cpu_instructions()
     now = {"torch": str(torch.__version__), "processor": cpu_name(), "C++ compiler": compiler,
-           "number of processes": str(num_processes)}  # fmt: skip
+           "number of processes": str(num_processes), "instruction set": instructions}  # fmt: skip
     before = {"torch": then.torch, "processor": then.processor, "C++ compiler": "here",
-              "number of processes": str(then.processes)}  # fmt: skip
+              "number of processes": str(then.processes),
+              "instruction set": then.instructions or instructions}  # fmt: skip
     causes = [f"{k} was {before[k]} and is {now[k]}" for k in now if now[k] != before[k]]
     if not causes and then.device != "cpu":
         causes = ["a GPU may add up in another order each time"]

@@ -9,7 +9,7 @@ import torch
 
 from descend.config import RunConfig, make_config
 from descend.errors import ConfigError
-from descend.machine import Execution, available_cores, cpu_name, resolve_device
+from descend.machine import Execution, available_cores, cpu_instructions, cpu_name, resolve_device
 from descend.runs.model_files import load_model
 from descend.training.assembly import (
     RunAssembly,
@@ -76,4 +76,5 @@ def trial_execution(config: RunConfig) -> Execution:
         torch=str(torch.__version__),
         processor=cpu_name(),
         cuda_graph=supports_cuda_graphs(config, device),
+        instructions=cpu_instructions(),
     )

@@ -27,6 +27,7 @@ from descend.data.document import Document
 from descend.data.readers.decompression import read_error
 from descend.data.readers.options import DEFAULT_OPTIONS, ReadOptions, Source
 from descend.errors import CorpusError
+from descend.limited_process import ProcessLimits, import_path, limit_process
 
 SandboxedReader = Callable[[Source, str, ReadOptions], Iterator[Document]]
 
@@ -65,18 +66,21 @@ class SandboxLimits:
 
     `seconds_idle`: without a new piece of text; `seconds`: waited for it altogether (time in
     which the consumer works does not count); `megabytes`: memory of the child;
-    `characters`: of text.
+    `cpu_seconds`: its processor time, should the parent no longer watch; `characters`: of text.
     """
 
     idle_timeout_seconds: float = 60.0
     timeout_seconds: float = 600.0
     max_megabytes: int = 2048
+    cpu_seconds: int = 900
     characters: int = 1 << 30
 
 
 # These may be data sets of many gigabytes: only their speed is watched.
 _DATA_SETS = ("parquet", "arrow", "mbox", "zip", "tar")
-_UNLIMITED = SandboxLimits(timeout_seconds=float("inf"), max_megabytes=4096, characters=1 << 62)
+_UNLIMITED = SandboxLimits(
+    timeout_seconds=float("inf"), max_megabytes=4096, cpu_seconds=10**7, characters=1 << 62
+)
 
 
 def read_sandboxed(
@@ -94,9 +98,9 @@ def read_sandboxed(
     limits = limits or (_UNLIMITED if kind in _DATA_SETS else SandboxLimits())
     child = subprocess.Popen(  # -P: a json.py in the folder of the user must not be imported
         [sys.executable, "-P", "-c", _MAIN, kind, str(path.absolute()), name,
-         str(limits.max_megabytes), json.dumps(asdict(options))],
+         str(limits.max_megabytes), str(limits.cpu_seconds), json.dumps(asdict(options))],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        env=os.environ | _FEW_THREADS | {"PYTHONPATH": _import_path()},
+        env=os.environ | _FEW_THREADS | {"PYTHONPATH": import_path()},
     )  # fmt: skip
     assert child.stdout is not None
     lines: queue.Queue[bytes] = queue.Queue(maxsize=8)
@@ -178,16 +182,10 @@ def _refused(name: str, kind: str, actual: str) -> CorpusError:
     )
 
 
-def _import_path() -> str:
-    """`PYTHONPATH` by which the child finds this very package, installed or not."""
-    root = str(Path(__file__).resolve().parents[3])
-    return os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-
-
 def main() -> None:
-    """The child: `FORMAT PATH NAME MEGABYTES OPTIONS`; documents as JSON lines to stdout."""
-    kind, path, name, megabytes, options = sys.argv[1:]
-    _limit_memory(int(megabytes))
+    """The child: `FORMAT PATH NAME MEGABYTES SECONDS OPTIONS`; documents as JSON lines."""
+    kind, path, name, megabytes, seconds, options = sys.argv[1:]
+    limit_process(ProcessLimits(int(megabytes), cpu_seconds=int(seconds)))
     out = sys.stdout
 
     def say(**message: object) -> None:
@@ -223,17 +221,3 @@ def foreign_reader(kind: str) -> SandboxedReader:
     module, function = _READERS[kind]
     reader: SandboxedReader = getattr(import_module(module), function)
     return reader
-
-
-def _limit_memory(megabytes: int) -> None:
-    """Let memory beyond this fail to be had, where the system can do that."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    try:
-        resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # a parser has nothing to write
-    except (ValueError, OSError):  # a lower limit is set already, or none can be (macOS)
-        return

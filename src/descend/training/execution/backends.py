@@ -12,7 +12,7 @@ import torch
 
 from descend.config import RunConfig
 from descend.errors import ConfigError
-from descend.machine import Execution, available_cores, cpu_name, resolve_device
+from descend.machine import Execution, available_cores, cpu_instructions, cpu_name, resolve_device
 from descend.training.loss import can_compile
 from descend.training.num_processes import divide_threads
 from descend.units import format_count
@@ -97,6 +97,7 @@ def candidate_backends(config: RunConfig, device: str) -> Iterator[Execution]:
             processor=cpu_name(),
             cuda_graph=uses_cuda_graph,
             processes=num_processes,
+            instructions=cpu_instructions(),
         )
 
 

@@ -1,0 +1,44 @@
+"""Stores what a part of the campaign measured, with its command, machine and commit."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results" / "reliability"
+
+
+def bound_of_zero(count: int) -> float | None:
+    """Upper 95 % bound of a rate of which 0 of `count` was observed: the rule of three."""
+    return None if count == 0 else round(min(1.0, 3 / count), 5)
+
+
+def store(name: str, values: dict[str, Any], out: Path | None) -> None:
+    """Write `values` to `out`, or to the stored results, and print them."""
+    import torch
+
+    facts = {
+        "command": " ".join(["python", *sys.argv]).replace(f"{ROOT}/", ""),
+        "machine": f"{platform.system()} {platform.release()}, {platform.machine()}",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "commit": _commit(),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+    path = out or RESULTS / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(facts | values, indent=1) + "\n", encoding="utf-8")
+    summary = {k: v for k, v in values.items() if not isinstance(v, list)}
+    print(json.dumps(summary, indent=1))
+
+
+def _commit() -> str:
+    done = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"],
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    return done.stdout.strip()

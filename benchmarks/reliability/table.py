@@ -1,0 +1,97 @@
+"""The table of the campaign in docs/reliability.md, from the stored results alone.
+
+python benchmarks/reliability/table.py           write it
+python benchmarks/reliability/table.py --check   exit 1 if the page says something else
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results" / "reliability"
+PAGE = ROOT / "docs" / "reliability.md"
+BEGIN, END = "<!-- campaign: begin -->\n", "<!-- campaign: end -->\n"
+
+Result = dict[str, Any]
+
+
+class Row(NamedTuple):
+    """A promise, its part of the campaign, its figure, and the mutation that the part notices."""
+
+    promise: str
+    part: str
+    figure: Callable[[Result], str]
+    mutation: str
+
+
+def of_total(result: Result, failures: str = "failures") -> str:
+    """`0 of n`, with the bound that this leaves."""
+    text = f"{result[failures]} of {result['total']:,}"
+    bound = result.get("bound")
+    return text if result[failures] or bound is None else f"{text} (< {bound:.2%})"
+
+
+ROWS = (
+    Row("A save is all or nothing at every call, and two good checkpoints always stand",
+        "save_faults", lambda r: f"{of_total(r)} faults at {sum(r['calls'].values())} calls of "
+        f"{len(r['calls'])} operations; {r['not_fired']} did not fire",
+        "a checkpoint is not read back"),
+    Row("Lost power loses nothing that was saved, on a disk that keeps only what was synced",
+        "crash_states", lambda r: f"{of_total(r)} states after {sum(r['calls'].values())} calls",
+        "each sync"),
+    Row("The same on a real ext4", "power_cuts",
+        lambda r: f"{of_total(r)} cuts, spread over {r['points']} points", "`os.fsync` of a file"),
+    Row("A test notices each sync, and each check of a save, that is taken out", "mutations",
+        lambda r: f"{r['noticed']} of {len(r['mutations'])} noticed ({r['syncs']} syncs, "
+        f"{r['checks']} checks)", ""),
+    Row("A resume is exact to the last bit", "exact_resume",
+        lambda r: f"{r['failures']} differences in {r['resumes']} resumes of {r['rows']} rows that "
+        f"hold all pairs of {len(r['factors'])} settings", "any field left out of `Snapshot`"),
+    Row("The same, compiled", "exact_resume_compiled",
+        lambda r: f"{r['failures']} differences in {r['resumes']} resumes of {r['rows']} rows",
+        "any field left out of `Snapshot`"),
+    Row("A hostile folder ends in a sentence, and nothing outside is touched", "hostile_verbs",
+        lambda r: f"{of_total(r)} problems with {r['folders']} folders; slowest "
+        f"{r['slowest_cpu_seconds']} s of processor time", "`S_ISREG` in `open_regular`"),
+    Row("A number that is not finite enters no checkpoint", "divergence",
+        lambda r: f"{of_total(r, 'bad_checkpoints')} planted cases", "`_go_back` before a save"),
+    Row("A run with a planted divergence ends within 0.05 nat of its clean twin", "divergence",
+        lambda r: f"{r['within_tolerance']} of {r['total']}", "`roll_back`"),
+)  # fmt: skip
+
+
+def make_table() -> str:
+    """The rows in Markdown."""
+    lines = ["| promise | figure (95 % bound) | command | mutation that it notices |",
+             "| --- | --- | --- | --- |"]  # fmt: skip
+    for row in ROWS:
+        path = RESULTS / f"{row.part}.json"
+        script = row.part.removesuffix("_compiled")
+        command = f"`make campaign PART={script}`"
+        figure = "*not run*"
+        if path.exists():
+            result = json.loads(path.read_text(encoding="utf-8"))
+            figure = row.figure(result)
+            command = result["command"]
+            command = f"`` {command} ``" if "`" in command else f"`{command}`"
+        lines.append(f"| {row.promise} | {figure} | {command} | {row.mutation} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    before, rest = page.split(BEGIN)
+    _, after = rest.split(END)
+    new = before + BEGIN + make_table() + END + after
+    if "--check" in sys.argv:
+        sys.exit(0 if new == page else "docs/reliability.md is not what the results say")
+    PAGE.write_text(new, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""The child process in which a tokenizer of a stranger is loaded and tried first."""
+
+from __future__ import annotations
+
+import msgspec
+from tokenizers import Tokenizer as FastTokenizer
+
+from descend.limited_process import answer_limited
+
+SAMPLE_TEXT = "The cat, 12 o'clock\n\t  naïve 日本 \u202f\u0301 <|endoftext|>" * 8
+"""Letters, digits, spaces, accents, two scripts, and the text of a special token."""
+
+
+class TokenizerFacts(msgspec.Struct, frozen=True):
+    """What the child says of a tokenizer; `problem` where it cannot be loaded."""
+
+    vocab_size: int = 0
+    highest_id: int = 0
+    sample_tokens: int = 0
+    problem: str | None = None
+
+
+def read_facts(content: bytes) -> TokenizerFacts:
+    """Load a tokenizer.json, encode and decode a sample, and return what it is."""
+    try:
+        fast = FastTokenizer.from_str(content.decode())
+        fast.encode_special_tokens = True
+        ids = fast.encode(SAMPLE_TEXT, add_special_tokens=False).ids
+        fast.decode(ids, skip_special_tokens=False)
+        vocabulary = fast.get_vocab(with_added_tokens=True)
+        return TokenizerFacts(len(vocabulary), max(vocabulary.values(), default=-1), len(ids))
+    except (KeyboardInterrupt, MemoryError):
+        raise
+    except BaseException as problem:  # a panic of Rust is no Exception
+        return TokenizerFacts(
+            problem=(str(problem).splitlines() or [type(problem).__name__])[0][:80]
+        )
+
+
+def main() -> None:
+    """Answer for the tokenizer.json on standard input."""
+    answer_limited(read_facts)

@@ -1,0 +1,79 @@
+"""The campaign in its short form: each part is a script, which exits with 1 if a promise fails.
+
+A part that needs a tool which is not here says so: it is skipped, never passed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "benchmarks" / "reliability"
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
+
+
+def run_part(script: str, *options: str) -> dict[str, Any]:
+    """Run a part of the campaign; its result."""
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / script), *options, "--out", "result.json"],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    if done.stderr.startswith("not run"):
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stderr[-4000:]
+    result: dict[str, Any] = json.loads(Path("result.json").read_text())
+    return result
+
+
+def test_no_fault_at_any_call_of_a_save_loses_anything(own_folder: Path) -> None:
+    result = run_part("save_faults.py", "--short")
+    assert result["failures"] == 0
+    assert result["not_fired"] == 0
+    assert result["total"] > 200
+    assert min(result["tried"].values()) > 10
+
+
+def test_no_crash_state_of_a_save_loses_anything(own_folder: Path) -> None:
+    result = run_part("crash_states.py")
+    assert result["failures"] == 0
+    assert result["total"] > 200
+
+
+def test_each_sync_and_check_that_is_taken_out_is_noticed(own_folder: Path) -> None:
+    result = run_part("mutations.py")
+    assert result["missed"] == []
+    assert result["noticed"] == len(result["mutations"]) > 20
+
+
+def test_no_power_cut_on_a_real_disk_loses_anything(own_folder: Path) -> None:
+    result = run_part("power_cuts.py", "--cuts", "200")
+    assert result["failures"] == 0
+    assert result["total"] == 200
+
+
+def test_a_resume_is_exact_for_all_pairs_of_settings(own_folder: Path) -> None:
+    result = run_part("exact_resume.py", "--short")
+    assert result["failures"] == 0
+    assert result["rows"] >= 12
+
+
+def test_a_hostile_folder_ends_in_a_sentence(own_folder: Path) -> None:
+    result = run_part("hostile_verbs.py", "--short")
+    assert result["failures"] == 0
+    assert result["folders"] >= 80
+
+
+def test_a_planted_divergence_is_contained(own_folder: Path) -> None:
+    result = run_part("divergence.py", "--short")
+    assert result["bad_checkpoints"] == 0
+    assert result["not_fired"] == 0
+    assert result["share"] >= 0.8
