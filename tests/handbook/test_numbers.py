@@ -368,10 +368,10 @@ def threads(raw: Raw) -> list[str]:
 
 def processes(raw: Raw) -> list[str]:
     batch = raw.config["batch_size"]
-    smallest = next(n for n in range(2, batch + 1) if batch % n == 0)
+    min_divisor = next(n for n in range(2, batch + 1) if batch % n == 0)
     return [
         *machine(raw), f"used 1 process for batches of {batch} sequences.",
-        f"`--num-processes {smallest}`",
+        f"`--num-processes {min_divisor}`",
     ]  # fmt: skip
 
 

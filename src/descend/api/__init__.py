@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from descend.api.check_program import check
 from descend.api.experiments import (
     attribute,
     compare,
@@ -13,7 +14,6 @@ from descend.api.experiments import (
 from descend.api.improvement import improve
 from descend.api.training import (
     Model,
-    check,
     continue_run,
     diagnose,
     load,

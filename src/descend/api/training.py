@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,9 +67,6 @@ from descend.training.training_run import (
 
 if TYPE_CHECKING:
     from os import PathLike
-    from types import ModuleType
-
-    from descend.program_check.report import Checked
 
 
 class Model:
@@ -126,12 +123,12 @@ class Model:
     @property
     def trained_context(self) -> int:
         """Tokens of context that the model was trained with: it never saw later positions."""
-        longest = self.network.shape.max_seq_len
-        length = self._run_setting("seq_len", longest)
-        if not isinstance(length, int) or not 1 <= length <= longest:
+        max_length = self.network.shape.max_seq_len
+        length = self._run_setting("seq_len", max_length)
+        if not isinstance(length, int) or not 1 <= length <= max_length:
             raise RunFolderError(
                 str(self.folder / RUN_FILE), f"a seq_len of {shorten(str(length), 40)}",
-                f"a whole number from 1 to {longest}", "restore it from a copy or train again",
+                f"a whole number from 1 to {max_length}", "restore it from a copy or train again",
             )  # fmt: skip
         return length
 
@@ -230,18 +227,6 @@ def load(path: str | PathLike[str], device: str = "cpu") -> Model:
 def measure_corpus(config: RunConfig) -> CorpusStats:
     """The corpus of `config` in numbers."""
     return compute_corpus_stats(tokenize_corpus(config, begin=True))
-
-
-def check(program: str | ModuleType | Mapping[str, Any]) -> Checked:
-    """Look for bugs in a PyTorch training program: a module, its names, or where to import it.
-
-    The conventions are those of docs/check.md. What is given as a module or a mapping is left as
-    it was found. Raises `ProgramError` (a `UserError`) without a model or when an import fails.
-    """
-    from descend.program_check.run_checks import check_module, check_namespace
-
-    with limit_threads_to_idle_cores():
-        return check_module(program) if isinstance(program, str) else check_namespace(program)
 
 
 def train_with_config(

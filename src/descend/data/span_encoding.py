@@ -1,4 +1,4 @@
-"""Spans of a stored text as token ids, a stretch at a time; also in several processes at once.
+"""Spans of a stored text as token ids, a segment at a time; also in several processes at once.
 
 The ids of a span depend on it alone, so spans can be divided among processes without changing a
 byte of the result.

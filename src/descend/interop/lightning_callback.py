@@ -17,7 +17,7 @@ VALIDATION_NAMES = ("val_loss", "valid_loss", "validation_loss", "val/loss", "lo
 """Names under which modules log a validation loss; the first that is there is recorded."""
 
 
-class WatchCallback(Callback):  # type: ignore[misc]
+class WatchCallback(Callback):  # type: ignore[misc,unused-ignore]
     """Records the loss of each training batch, and the updates of the optimizers.
 
     `folder`: as for `descend.watch`; by default `descend` below the Trainer's log folder.

@@ -17,8 +17,8 @@ from descend.loss_logs.judgment import Shape
 from descend.loss_logs.log import LogEntry, LossLog
 
 MIN_STEPS, MIN_FRACTION = 100, 0.15
-"""Steps, and fraction of the run, before which nothing is told: until then the rate still rises,
-and a good run has hardly begun. The warmup is 0.05 of a run."""
+"""Steps, and fraction of the run, before which there is no verdict: the rate still rises until
+then, and a good run has hardly begun. The warmup is 0.05 of a run."""
 
 MAX_ENTRIES = 2000
 """Steps that are read: every n-th of a longer run, which leaves the noise as it is."""
@@ -30,8 +30,8 @@ ADVICE = {
     "learning_rate_too_low": "raise the learning rate",
     "too_little_data": "add more text of the same kind, or stop at the best epoch",
 }
-"""By verdict that is told of a run that still trains. Others, such as `undertrained`, are no fault
-of a run on its way. The advice of the rules is for logs of other programs."""
+"""By verdict that is reported of a run that still trains. Others, such as `undertrained`, are no
+fault of a run on its way. The advice of the rules is for logs of other programs."""
 
 
 class CurveStep(msgspec.Struct, frozen=True):

@@ -46,7 +46,7 @@ from descend.training.training_run import (
 def follow_run() -> Path:
     """Train along with rank 0 until its run ends; returns the folder of the run.
 
-    A problem of this process is told to rank 0, which prints it.
+    A problem of this process is sent to rank 0, which prints it.
     """
     launch = read_launch_environment()
     assert launch is not None

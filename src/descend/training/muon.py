@@ -45,7 +45,9 @@ class Muon(Optimizer):
         recorded: bool = False,
     ) -> None:  # fmt: skip
         self.dtype = dtype
-        self.orthogonal = CudaGraphFunction(orthogonalize) if recorded else orthogonalize
+        self.orthogonal: Callable[[Tensor], Tensor] = (
+            CudaGraphFunction(orthogonalize) if recorded else orthogonalize
+        )
         super().__init__(groups, {"lr": lr, "momentum": momentum, "weight_decay": 0.0})
 
     @torch.no_grad()

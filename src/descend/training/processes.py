@@ -21,6 +21,8 @@ from pathlib import Path
 import msgspec
 import torch
 import torch.distributed as dist
+from torch.distributed.distributed_c10d import FileStore, PrefixStore, Store  # type: ignore[attr-defined]
+from torch.distributed.rendezvous import rendezvous
 
 from descend.errors import ConfigError, ProcessLostError
 from descend.launch_environment import (
@@ -138,22 +140,20 @@ def _describe(run: TrainingRun) -> RunDescription:
     )
 
 
-def connect(launch: LaunchEnvironment) -> dist.Store:
+def connect(launch: LaunchEnvironment) -> Store:
     """Return the store in which the processes of `launch` meet.
 
     Raises `ConfigError` where the address is missing or its port is in use.
     """
     folder = os.environ.get(MEETING_FOLDER)
     if folder:
-        return dist.FileStore(str(Path(folder) / "store"), launch.world_size)
+        return FileStore(str(Path(folder) / "store"), launch.world_size)
     address = ":".join(os.environ.get(name, "") for name in ("MASTER_ADDR", "MASTER_PORT"))
     expected, fix = "HOST:PORT of rank 0, with a free port", "set both as torchrun does"
     if not all(address.split(":", 1)):
         raise ConfigError("MASTER_ADDR:MASTER_PORT", address, expected, fix)
     try:
-        store, _, _ = next(
-            dist.rendezvous("env://", launch.rank, launch.world_size, timeout=TIMEOUT)
-        )
+        store, _, _ = next(rendezvous("env://", launch.rank, launch.world_size, timeout=TIMEOUT))
     except (dist.DistError, ValueError, RuntimeError) as problem:
         used = "EADDRINUSE" in str(problem)
         raise ConfigError(
@@ -162,13 +162,11 @@ def connect(launch: LaunchEnvironment) -> dist.Store:
             expected, "choose another port" if used else fix,
         ) from None  # fmt: skip
     # torchrun keeps its store through a restart: what was said before must not be heard again.
-    return dist.PrefixStore(f"attempt_{launch.num_restarts}", store)
+    return PrefixStore(f"attempt_{launch.num_restarts}", store)
 
 
 @contextmanager
-def join_group(
-    store: dist.Store, rank: int, world_size: int, device: str
-) -> Iterator[ProcessGroup]:
+def join_group(store: Store, rank: int, world_size: int, device: str) -> Iterator[ProcessGroup]:
     """Within it, this process is one of a group: gloo for the CPU, NCCL for graphics cards."""
     backend = "gloo"
     launch = read_launch_environment()
@@ -181,7 +179,7 @@ def join_group(
             "call torch.distributed.destroy_process_group() before",
         )  # fmt: skip
     dist.init_process_group(
-        backend, store=dist.PrefixStore("descend", store), rank=rank, world_size=world_size,
+        backend, store=PrefixStore("descend", store), rank=rank, world_size=world_size,
         timeout=TIMEOUT,
     )  # fmt: skip
     try:
@@ -194,13 +192,13 @@ def join_group(
 @contextmanager
 def _start_processes(
     count: int,
-) -> Iterator[tuple[dist.Store, Sequence[subprocess.Popen[bytes]]]]:
+) -> Iterator[tuple[Store, Sequence[subprocess.Popen[bytes]]]]:
     """Start the other processes of a run on this machine; none outlives the block."""
     children: list[subprocess.Popen[bytes]] = []
     with tempfile.TemporaryDirectory(prefix="descend-") as folder:
         shared = {MEETING_FOLDER: folder, WORLD_SIZE: str(count), LOCAL_WORLD_SIZE: str(count),
                   "PYTHONPATH": os.pathsep.join(sys.path)}  # fmt: skip
-        store = dist.FileStore(str(Path(folder) / "store"), count)
+        store = FileStore(str(Path(folder) / "store"), count)
         try:
             with _loopback_only():
                 for rank in range(1, count):
@@ -241,7 +239,7 @@ def _stop(children: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 def _wait_until_ready(
-    store: dist.Store, count: int, children: Sequence[subprocess.Popen[bytes]]
+    store: Store, count: int, children: Sequence[subprocess.Popen[bytes]]
 ) -> None:
     """Wait until the other processes have prepared the run too.
 
@@ -250,7 +248,7 @@ def _wait_until_ready(
     ready = [f"{READY}/{rank}" for rank in range(1, count)]
 
     def is_done() -> bool:
-        return store.check(ready) or store.check([PROBLEM])
+        return bool(store.check(ready) or store.check([PROBLEM]))
 
     wait_until(is_done, lambda: all(child.poll() is None for child in children))
     if store.check([PROBLEM]):

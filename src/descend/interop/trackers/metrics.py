@@ -28,7 +28,7 @@ class MetricRow(NamedTuple):
 
 
 class TrackedRun(msgspec.Struct, frozen=True):
-    """What a tracker is told of a run at its start."""
+    """What a tracker gets of a run at its start."""
 
     folder: str
     name: str

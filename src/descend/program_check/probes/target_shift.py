@@ -63,7 +63,7 @@ def has_another_task(program: Program) -> bool:
 def restores_noised_tokens(program: Program) -> bool:
     """Whether the network adds noise to what it restores: of a diffusion, of an autoencoder.
 
-    False where that cannot be told.
+    False where that cannot be determined.
     """
     try:
         return program.run_probe_once(draws_noise_in_training)

@@ -61,7 +61,7 @@ def shifted_begin(probe: LossProbe) -> ShiftedBegin | None:
     """Compare the tokens around the first target of each row that has a prompt left out.
 
     A prompt ends with one token in all rows, and what follows differs. None where the first target
-    is what follows, or where that cannot be told.
+    is what follows, or where that cannot be determined.
     """
     shift = target_shift(probe)
     if shift is None or shift.agreement[1] < AGREE:

@@ -9,8 +9,8 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from descend.runs.recorded_run import RecordedRun
+from descend.runs.run_length import planned_steps
 from descend.web.studio.run_routes import as_json
-from descend.web.studio.run_views import total_steps
 from descend.web.studio.services import Services
 
 NEW_AFTER = 0.1
@@ -26,8 +26,9 @@ def forecast_routes(services: Services) -> APIRouter:
     async def forecast(name: str) -> Response:
         """Continue the curve of a run: expected loss on unseen text, with 80 % intervals."""
         folder = workspace.run_folder(name)
-        feed, metadata = views.feed(name), RecordedRun(folder).metadata
-        total = feed.end_step or total_steps(metadata)
+        feed, run = views.feed(name), RecordedRun(folder)
+        metadata = run.metadata
+        total = feed.end_step or planned_steps(run.config, run.corpus_count("train_tokens"))
         stamp = (len(feed.epochs), int(feed.step / total / NEW_AFTER), feed.stopped is None)
         answer = await children.ask("forecast", str(folder), stamp=stamp)
         return as_json({"points": points_ahead(answer, metadata.resolved_config, metadata.corpus,

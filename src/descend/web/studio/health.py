@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from descend.config import make_config
 from descend.diagnosis.recommended_config import (
     load_diagnosis,
     make_changed_config,
@@ -12,9 +13,10 @@ from descend.diagnosis.recommended_config import (
 from descend.errors import RunFolderError
 from descend.loss_logs.run_check import CurveStep, RunCheck, check_curve
 from descend.runs.run_files import RunMetadata, has_diagnosis, read_info
+from descend.runs.run_length import planned_steps
 from descend.units import humanize_name
 from descend.web.studio.feed import RunFeed
-from descend.web.studio.run_views import RunViews, total_steps
+from descend.web.studio.run_views import RunViews
 from descend.web.studio.workspace import Workspace
 
 MIN_GROWTH = 1.1
@@ -33,8 +35,8 @@ class HealthChecks:
     def health(self, name: str) -> dict[str, Any]:
         """What is wrong with the run `name`, how sure that is, and which settings would fix it.
 
-        `basis` is `trials` for a diagnosis, `curve` for the curve alone, None where nothing can be
-        told yet.
+        `basis` is `trials` for a diagnosis, `curve` for the curve alone, None where nothing is
+        known yet.
         """
         folder = self._workspace.run_folder(name)
         if has_diagnosis(folder):
@@ -78,13 +80,14 @@ class HealthChecks:
 
 def _check_feed(feed: RunFeed, metadata: RunMetadata) -> RunCheck | None:
     config = metadata.resolved_config
+    planned = planned_steps(make_config(config), int(metadata.corpus["train_tokens"]))
     steps = [
         CurveStep(point[0], point[1], rate)
         for point, rate in zip(feed.points, feed.learning_rates, strict=False)
     ]
     return check_curve(
         steps, [(epoch.step, epoch.validation_loss) for epoch in feed.epochs],
-        total_steps=feed.end_step or total_steps(metadata),
+        total_steps=feed.end_step or planned,
         optimizer=str(config["optimizer"]), vocab_size=int(config["vocab_size"]),
         baselines=metadata.corpus["ngram_baselines"],
     )  # fmt: skip
