@@ -80,7 +80,9 @@ def scores_sealed() -> str:
     lines = select_columns(score_rows("sealed"), columns).splitlines()
     names = [line.split(" | ")[0].strip("| ") for line in lines]
     untuned = {name.removesuffix(", tuned") for name in names if name.endswith(", tuned")}
-    selected = [x for x, name in zip(lines, names, strict=True) if name not in untuned | EARLIER_USES]
+    selected = [
+        x for x, name in zip(lines, names, strict=True) if name not in untuned | EARLIER_USES
+    ]
     return "\n".join(selected) + "\n"
 
 
