@@ -50,7 +50,6 @@ SYNCS = (
     without_sync(f"{ATOMIC}:write_folder_atomic", "sync_folder(folder.parent)", "checkpoint"),
     without_sync(f"{ATOMIC}:write_file_atomic", "sync_folder(path.parent)", "records"),
     without_sync(f"{ATOMIC}:make_folder", "sync_folder(new.parent)", "new run"),
-    without_sync("runs.model_files:save_model", "sync_folder(folder)", "model"),
     without_sync("runs.event_log:sync_events", "os.fsync(file.fileno())", "checkpoint"),
     without_sync("training.checkpoint:save_checkpoint", "sync_events(folder)", "checkpoint"),
     without_sync(f"{CACHE}:_seal", "sync_file(path)", "cache"),

@@ -24,7 +24,7 @@ from descend.data.tokenizer_check import MAX_BYTES as TOKENIZER_BYTES
 from descend.errors import RunFolderError, TokenizerError
 from descend.guard import decode_json, read_regular
 from descend.machine import resolve_device
-from descend.runs.atomic_write import MANIFEST_FILE, disk_error, sync_folder, write_file_atomic
+from descend.runs.atomic_write import MANIFEST_FILE, disk_error, write_file_atomic
 from descend.runs.model_card import model_card
 from descend.runs.run_files import MODEL_FILES, TOKENIZER, WEIGHTS, RunMetadata, RunSummary
 from descend.runs.run_folder import check_model_folder
@@ -60,9 +60,7 @@ def save_model(
     files = render_model_files(model, tokenizer, info, summary)
     manifest = folder / MANIFEST_FILE
     try:
-        manifest.unlink(missing_ok=True)
-        if folder.is_dir():
-            sync_folder(folder)
+        manifest.unlink(missing_ok=True)  # durable with the first file below
     except OSError as problem:
         raise disk_error(manifest, problem) from None
     for name, content in files.items():
