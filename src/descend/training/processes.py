@@ -90,7 +90,8 @@ def lead_processes(run: TrainingRun) -> Iterator[TrainingRun]:
             store, children = stack.enter_context(_start_processes(count))
         else:
             store, children = connect(launch), ()
-        store.set(DESCRIPTION, msgspec.msgpack.encode(_describe(run)))
+        # The stub wants str; the store takes bytes, and follower.py reads them.
+        store.set(DESCRIPTION, msgspec.msgpack.encode(_describe(run)))  # type: ignore[arg-type]
         _wait_until_ready(store, count, children)
         group = stack.enter_context(join_group(store, 0, count, run.plan.execution.device))
         send_state(run.state, group)
@@ -147,7 +148,8 @@ def connect(launch: LaunchEnvironment) -> Store:
     """
     folder = os.environ.get(MEETING_FOLDER)
     if folder:
-        return FileStore(str(Path(folder) / "store"), launch.world_size)
+        file_store: Store = FileStore(str(Path(folder) / "store"), launch.world_size)
+        return file_store
     address = ":".join(os.environ.get(name, "") for name in ("MASTER_ADDR", "MASTER_PORT"))
     expected, fix = "HOST:PORT of rank 0, with a free port", "set both as torchrun does"
     if not all(address.split(":", 1)):

@@ -103,9 +103,8 @@ class ScaleTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._mark(one, TensorProvenance(one, normed=True, free=True))
         elif name in KEEPS and marked:
             best = next((m for m in marked if m.head_size), marked[0])
-            factor = self._factor_of_sum(tensors, out) if name in SUMS else None
-            if factor is None or best.head_size:
-                factor = best.factor
+            of_sum = self._factor_of_sum(tensors, out) if name in SUMS else None
+            factor = best.factor if of_sum is None or best.head_size else of_sum
             for one in out if isinstance(out, list | tuple) else (out,):
                 self._mark(
                     one, TensorProvenance(one, factor, best.head_size, best.free, best.normed)

@@ -32,11 +32,11 @@ def nondeterminism_in_eval(program: Program) -> float:
     return _spread(outputs)
 
 
-class _RandomOps(TorchDispatchMode):
+class _RandomOps(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Note the names of the operations that draw numbers."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.names: set[str] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
