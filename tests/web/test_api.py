@@ -55,7 +55,7 @@ def test_events_of_a_finished_run_end(studio: Any, trained: Path) -> None:
         f"{studio.address}/api/v1/runs/first/events",
         headers={"Authorization": f"Bearer {studio.key}"},
     )
-    with urllib.request.urlopen(request, timeout=30) as response:
+    with urllib.request.urlopen(request, timeout=600) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         text = response.read().decode()
     kinds = [line.removeprefix("event: ") for line in text.splitlines() if line[:6] == "event:"]
@@ -73,7 +73,7 @@ def test_text_comes_token_by_token_with_probabilities(studio: Any, trained: Path
         f"{studio.address}/api/v1/runs/first/generate", json.dumps(body).encode(),
         headers={"Authorization": f"Bearer {studio.key}", "Content-Type": "application/json"},
     )  # fmt: skip
-    with urllib.request.urlopen(request, timeout=60) as response:
+    with urllib.request.urlopen(request, timeout=600) as response:
         tokens = [t for line in response for t in json.loads(line)["tokens"]]
     from descend import load
 

@@ -156,14 +156,15 @@ def test_diagnosis_by_trial_shows_trials_as_they_end(studio: Any, varied_text: P
     for trial in answer["trials"]:
         assert trial["ci95"][0] <= trial["effect"] <= trial["ci95"][1]
     diagnosis = studio.ask("GET", "/runs/words-1/diagnosis")[1]
-    assert diagnosis["causes"][0]["cause"] == "learning_rate_too_low"
+    cause = diagnosis["causes"][0]["cause"]
+    assert cause in ("learning_rate_too_low", "vocabulary_too_small")  # both are, on purpose
     health = studio.ask("GET", "/runs/words-1/health")[1]
-    assert (health["basis"], health["cause"]) == ("trials", "learning_rate_too_low")
+    assert (health["basis"], health["cause"]) == ("trials", cause)
     fixed = studio.ask("POST", "/runs/words-1/fix")[1]["run"]
     details = studio.wait_for_state(fixed, "finished", seconds=1500)
     assert (
-        details["summary"]["validation_loss"]
-        < 0.9 * (studio.ask("GET", "/runs/words-1")[1]["summary"]["validation_loss"])
+        details["summary"]["bits_per_byte"]
+        < 0.9 * (studio.ask("GET", "/runs/words-1")[1]["summary"]["bits_per_byte"])
     )
 
 
