@@ -121,12 +121,12 @@ class Model:
     @property
     def trained_context(self) -> int:
         """Tokens of context that the model was trained with: it never saw later positions."""
-        longest = self.network.shape.max_seq_len
-        length = self._run_setting("seq_len", longest)
-        if not isinstance(length, int) or not 1 <= length <= longest:
+        max_length = self.network.shape.max_seq_len
+        length = self._run_setting("seq_len", max_length)
+        if not isinstance(length, int) or not 1 <= length <= max_length:
             raise RunFolderError(
                 str(self.folder / RUN_FILE), f"a seq_len of {shorten(str(length), 40)}",
-                f"a whole number from 1 to {longest}", "restore it from a copy or train again",
+                f"a whole number from 1 to {max_length}", "restore it from a copy or train again",
             )  # fmt: skip
         return length
 
