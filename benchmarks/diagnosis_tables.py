@@ -80,8 +80,10 @@ def scores_sealed() -> str:
     lines = select_columns(score_rows("sealed"), columns).splitlines()
     names = [line.split(" | ")[0].strip("| ") for line in lines]
     untuned = {name.removesuffix(", tuned") for name in names if name.endswith(", tuned")}
-    rows = [x for x, name in zip(lines, names, strict=True) if name not in untuned | EARLIER_USES]
-    return "\n".join(rows) + "\n"
+    selected = [
+        x for x, name in zip(lines, names, strict=True) if name not in untuned | EARLIER_USES
+    ]
+    return "\n".join(selected) + "\n"
 
 
 def confusion_rows(split: str) -> str:
