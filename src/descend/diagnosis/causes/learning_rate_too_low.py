@@ -104,7 +104,7 @@ CAUSE = Cause(
             LONG_STEP,
             None,
             2.8,
-            "times as long a step would still lower the loss on new text",
+            "a much longer step would still lower the loss on new text",
             weight_outside=2.7,
         ),
         ExpectedRange(
