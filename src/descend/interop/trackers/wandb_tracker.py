@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any, cast
 
 from descend.interop.trackers.metrics import MetricRow, TrackedRun
 
@@ -15,9 +16,10 @@ class WandbTracker:
     def __init__(self, run: TrackedRun) -> None:
         import wandb
 
+        mode = cast(Any, os.environ.get("WANDB_MODE", "offline"))
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", PROJECT), name=run.name, id=run.run_id,
-            resume="allow", config=dict(run.config), mode=os.environ.get("WANDB_MODE", "offline"),
+            resume="allow", config=dict(run.config), mode=mode,
             settings=wandb.Settings(silent=True, console="off"),
         )  # fmt: skip
         # Its own step may only rise, and the steps of a rollback come twice.
