@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 import torch
 import torch.distributed as dist
-from torch.distributed.distributed_c10d import FileStore, PrefixStore, Store  # type: ignore[attr-defined]
+from torch.distributed import FileStore, PrefixStore, Store  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
 from descend.errors import ConfigError, ProcessLostError
