@@ -29,7 +29,9 @@ Descend = Callable[..., Any]
 
 ROOT = Path(__file__).parents[2]
 
-FOREIGN_FLAGS = {"--head", "--generate", "--sealed", "--times"}
+FOREIGN_FLAGS = {
+    "--head", "--generate", "--sealed", "--times", "--nproc-per-node", "--max-restarts"
+}
 """Of Ray, and of the benchmarks' own scripts."""
 
 

@@ -106,7 +106,10 @@ class LoopSource:
             elif name not in (*PROGRESS, "iter"):
                 break
             expression = self._assigned(expression.args[0])
-        return expression, counter
+        # A private name, such as `self.__loader`, has another outside its class.
+        mover = _AtModuleLevel(self.class_name, _first_parameter(self.scope))
+        moved: ast.expr = mover.visit(deepcopy(expression))
+        return moved, counter
 
     def _assigned(self, expression: ast.expr) -> ast.expr:
         """What a name stands for that only hands items through, such as `bar = tqdm(loader)`."""
