@@ -67,8 +67,6 @@ CHECKS = (
              "if not verify_folder(aside):", "if False:", "checkpoint", "flipped bit"),
     Mutation("one checkpoint is kept", "training.checkpoint", "CHECKPOINT_COUNT = 2",
              "CHECKPOINT_COUNT = 1", "checkpoint", "killed after"),
-    Mutation("no later checkpoint is kept", "training.checkpoint:save_checkpoint",
-             " or later[: CHECKPOINT_COUNT - 1]", "", "earlier step", "killed after"),
     Mutation("what was moved away does not come back", f"{ATOMIC}:recover_partial_writes",
              "aside.rename(target)", "pass", "same step", "killed after"),
     Mutation("half of a line passes for one", "runs.event_log:EventLog",

@@ -30,7 +30,12 @@ Descend = Callable[..., Any]
 ROOT = Path(__file__).parents[2]
 
 FOREIGN_FLAGS = {
-    "--head", "--generate", "--sealed", "--times", "--nproc-per-node", "--max-restarts"
+    "--head",
+    "--generate",
+    "--sealed",
+    "--times",
+    "--nproc-per-node",
+    "--max-restarts",
 }
 """Of Ray, and of the benchmarks' own scripts."""
 

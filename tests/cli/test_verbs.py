@@ -285,7 +285,7 @@ def test_resume_command_finishes_run_after_termination(
     assert out == ""
     last = err.splitlines()[-1]
     assert last.startswith("stopped after step ")
-    assert last.endswith("go on with `descend resume stopped`")
+    assert last.endswith("continue with `descend resume stopped`")
     assert "Traceback" not in err
 
     make_it_short(Path("stopped"))

@@ -65,7 +65,7 @@ def test_divergence_names_first_bad_parameter_and_preserves_checkpoints(
     error = until_it_breaks(job, spoil_at=4, where=name)
     assert error.location == "step 5 (epoch 1)"
     assert f"beginning in the weights of {name}" in error.actual
-    assert "saved before is untouched" in error.fix
+    assert "earlier checkpoints are unchanged" in error.fix
     assert checkpoints(Path("run"))
     assert all(verify_folder(path) for _, path in checkpoints(Path("run")))
 

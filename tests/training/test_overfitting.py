@@ -38,7 +38,8 @@ def overfits(noise: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return {
         "corpus_dir": str(noise), "embed_dim": 64, "num_heads": 2, "num_layers": 2, "ff_dim": 128,
         "max_seq_len": 32, "seq_len": 32, "batch_size": 2, "vocab_size": 320,
-        "learning_rate": 0.01, "token_dropout": 0.0, "precision": "float32", "attention": "matmul",
+        "learning_rate": 0.01, "token_dropout": 0.0, "bpe_dropout": 0.0, "precision": "float32",
+        "attention": "matmul",
     }  # fmt: skip
 
 

@@ -108,8 +108,8 @@ class LoopSource:
             expression = self._assigned(expression.args[0])
         # A private name, such as `self.__loader`, has another outside its class.
         mover = _AtModuleLevel(self.class_name, _first_parameter(self.scope))
-        moved: ast.expr = mover.visit(deepcopy(expression))
-        return moved, counter
+        outside: ast.expr = mover.visit(deepcopy(expression))
+        return outside, counter
 
     def _assigned(self, expression: ast.expr) -> ast.expr:
         """What a name stands for that only hands items through, such as `bar = tqdm(loader)`."""

@@ -39,7 +39,7 @@ def save_checkpoint(folder: Path, state: TrainState) -> None:
     """Write `checkpoints/step_<n>`; others go only after it was read back.
 
     The newest before it stays. Those of later steps go: a rollback went back before them, or they
-    were found damaged. If none is older, the first of them stays, so that two always stand.
+    were found damaged. A resume takes the one of the latest step, so none of them may stay.
     The events so far are synced first: a checkpoint on the disk counts on them. `state` must hold
     finite numbers only (`bad_number`).
     """
@@ -49,10 +49,8 @@ def save_checkpoint(folder: Path, state: TrainState) -> None:
     sync_events(folder)
     write_folder_atomic(new, files)
     older = [path for step, path in others if step < state.step]
-    later = [path for step, path in others if step > state.step]
-    standing = older[1 - CHECKPOINT_COUNT :] or later[: CHECKPOINT_COUNT - 1]
     for _, path in others:
-        if path != new and path not in standing:
+        if path != new and path not in older[1 - CHECKPOINT_COUNT :]:
             remove_folder(path)
 
 

@@ -5,10 +5,12 @@ The rules come from paired runs; docs/recipe.md shows the ablations they were re
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from descend.config import RunConfig
-from descend.data.batches import BatchSampler
+
+if TYPE_CHECKING:  # explaining a page of a cause loads no numpy
+    from descend.data.batches import BatchSampler
 
 # Vocabulary by bytes of training text: a larger one shortens the text but spreads it thinner
 # over the tokens.

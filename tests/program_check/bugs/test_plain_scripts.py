@@ -51,7 +51,7 @@ def test_check_detects_unzeroed_gradients_in_plain_script() -> None:
     assert said_of("nn.utils.clip_grad_norm_(model.parameters(), 0.1); optimizer.step()")[0] == bugs
 
 
-@pytest.mark.parametrize("way", CLEARED)
+@pytest.mark.parametrize("form", CLEARED)
 def test_check_accepts_every_form_of_gradient_zeroing(form: str) -> None:
     bugs, text = said_of(CLEARED[form])
     assert bugs == []
