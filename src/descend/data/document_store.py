@@ -129,7 +129,7 @@ def open_document_store(folder: Path) -> DocumentStore:
         whole = False
     if not whole:
         raise CorpusError(
-            str(folder), "no complete document store", "what build_spool has written",
+            str(folder), "no complete document store", "all of its files",
             "delete this folder and run again",
         )  # fmt: skip
     return DocumentStore(folder, text, offsets, hashes, sha256)
