@@ -163,6 +163,12 @@ def gather_step_inputs(
     return make_step_inputs(resolved, shape, replace(plain, bpe_dropout=bpe_dropout))
 
 
+def plan_batches(config: RunConfig, store: TokenStore) -> BatchSampler:
+    """Plan the batches of the resolved `config`, as `gather_step_inputs` does."""
+    bpe_dropout = make_bpe_dropout(store.tokenizer, config.bpe_dropout)
+    return BatchSampler(store.train, config.seq_len, config.batch_size, config.seed, bpe_dropout)
+
+
 def _tune_within_memory(
     inputs: StepInputs, is_automatic: bool, seconds: float
 ) -> tuple[StepInputs, TuningResult]:

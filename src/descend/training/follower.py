@@ -15,11 +15,10 @@ import msgspec
 import torch.distributed as dist
 
 from descend.config import make_config
-from descend.data.batches import BatchSampler
 from descend.data.tokenizer import parse_tokenizer
 from descend.errors import DescendError, DivergedError, ProcessLostError
 from descend.launch_environment import RANK, read_launch_environment
-from descend.training.assembly import RunAssembly, tokenize_corpus
+from descend.training.assembly import RunAssembly, plan_batches, tokenize_corpus
 from descend.training.processes import (
     DESCRIPTION,
     PROBLEM,
@@ -95,7 +94,7 @@ def _rebuild_assembly(description: RunDescription) -> RunAssembly:
     config = make_config(description.info.resolved_config)
     store = tokenize_corpus(config, parse_tokenizer(description.tokenizer, "rank 0"))
     check_tokens(Path(description.folder), description.info, store)
-    batches = BatchSampler(store.train, config.seq_len, config.batch_size, config.seed)
+    batches = plan_batches(config, store)
     inputs = make_step_inputs(config, description.shape, batches)
     return RunAssembly(
         config, description.shape, batches, inputs.build_model,

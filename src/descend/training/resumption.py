@@ -7,8 +7,6 @@ from pathlib import Path
 import torch
 
 from descend.config import make_config
-from descend.data.batches import BatchSampler
-from descend.data.bpe_dropout import make_bpe_dropout
 from descend.data.token_store import TokenStore
 from descend.errors import CorpusError, RunFolderError
 from descend.machine import Execution, cpu_instructions, cpu_name
@@ -23,7 +21,7 @@ from descend.runs.run_files import (
 )
 from descend.runs.run_text import open_run_text
 from descend.runs.suggestions import has_diverged, lacks_model, suggest_fix
-from descend.training.assembly import RunAssembly, choose_shape
+from descend.training.assembly import RunAssembly, choose_shape, plan_batches
 from descend.training.loss import can_compile
 from descend.training.step_inputs import make_step_inputs
 from descend.units import quoted
@@ -49,8 +47,7 @@ def reassemble_run(
     """Assemble the run in `folder` again as it was begun, to compute as `execution`."""
     config = make_config(info.resolved_config)
     store = open_run_text(folder, info, progress)
-    bpe_dropout = make_bpe_dropout(store.tokenizer, config.bpe_dropout)
-    batches = BatchSampler(store.train, config.seq_len, config.batch_size, config.seed, bpe_dropout)
+    batches = plan_batches(config, store)
     shape = choose_shape(config, store, None)
     inputs = make_step_inputs(config, shape, batches)
     return RunAssembly(
