@@ -190,7 +190,7 @@ def test_lost_worker_ends_the_run_with_a_whole_checkpoint(
     _, error = long_run.communicate(timeout=WAIT_SECONDS)
     assert long_run.returncode == 1
     assert "expected all processes until the end of the run" in error
-    assert "Fix: resume from the last checkpoint" in error.replace("\n", " ")
+    assert "Fix: Resume from the last checkpoint" in error.replace("\n", " ")
     checkpoint = latest_checkpoint(Path("run"))
     assert checkpoint is not None
     step = int(checkpoint.name.removeprefix("step_"))
