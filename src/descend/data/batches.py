@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from descend.data.bpe_dropout import BpeDropout, undo_merges
 from descend.data.splitmix import mix_bits
-from descend.data.window_grid import count_sequences, max_grid_offset
+from descend.data.window_grid import count_sequences, count_steps, max_grid_offset
 from descend.errors import CorpusError
 
 _ROUNDS = 6
@@ -62,7 +62,7 @@ class BatchSampler:
 
     def steps(self, epochs: int) -> int:
         """Steps that finish `epochs` passes; the last batch may reach into the next pass."""
-        return -(-epochs * self.sequences_per_epoch // self.batch_size)
+        return count_steps(epochs, self.sequences_per_epoch, self.batch_size)
 
     def epoch_at_step(self, step: int) -> int:
         """The pass, from 1, that step `step` (from 0) counts for: it ends at `steps(pass)`."""

@@ -11,3 +11,8 @@ def max_grid_offset(num_tokens: int, seq_len: int) -> int:
 def count_sequences(num_tokens: int, seq_len: int) -> int:
     """Return the windows of `seq_len` tokens in one epoch over `num_tokens`."""
     return (num_tokens - 1 - max_grid_offset(num_tokens, seq_len)) // seq_len
+
+
+def count_steps(epochs: int, sequences_per_epoch: int, batch_size: int) -> int:
+    """Return the steps that finish `epochs`; the last batch may reach into the next epoch."""
+    return -(-epochs * sequences_per_epoch // batch_size)

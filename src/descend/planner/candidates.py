@@ -44,6 +44,11 @@ MAX_PARAMETERS_PER_TOKEN = 10
 that the scaling law was fitted to. Larger networks memorize, which the scaling law does not see."""
 
 
+def useful_epochs(law: ScalingLaw) -> float:
+    """Epochs over a text from which `law` expects next to nothing of another."""
+    return 1 + MAX_USEFUL_EPOCH_FACTOR * math.exp(law.parameters[5])
+
+
 @dataclass(frozen=True)
 class PlanInputs:
     """What a plan rests on."""
@@ -138,11 +143,9 @@ def fit_steps_to_time(
     each = inputs.rates.seconds(StepWorkload(shape, batch_size, context, muon))
     judging = JUDGING_FRACTION * evaluation_tokens(sample, shape.vocab_size) * each / batch_tokens
     steps_per_epoch = train_tokens / batch_tokens
-    useful_epochs = max_epochs or 1 + MAX_USEFUL_EPOCH_FACTOR * math.exp(inputs.law.parameters[5])
+    epochs = max_epochs or useful_epochs(inputs.law)
     usable = inputs.seconds * (1 - SAVING_FRACTION) - judging
-    max_steps = (
-        axes.max_epochs(steps_per_epoch) if axes.sets_length else steps_per_epoch * useful_epochs
-    )
+    max_steps = axes.max_epochs(steps_per_epoch) if axes.sets_length else steps_per_epoch * epochs
     steps = int(min(usable / (each + judging / steps_per_epoch), max_steps))
     if steps < min(MIN_STEPS, axes.max_epochs(steps_per_epoch)):
         return None

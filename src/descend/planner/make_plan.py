@@ -17,7 +17,7 @@ from descend.data.tokenizer import load_tokenizer
 from descend.errors import ConfigError, UserError
 from descend.machine import available_memory_bytes
 from descend.planner.axes import axes_for
-from descend.planner.candidates import MAX_USEFUL_EPOCH_FACTOR, SHORTER
+from descend.planner.candidates import SHORTER, useful_epochs
 from descend.planner.corpus_profile import CorpusProfile, profile_corpus
 from descend.planner.machine_benchmark import (
     MachineBenchmark,
@@ -35,7 +35,7 @@ from descend.planner.plan import (
 from descend.planner.scaling_law import ScalingLaw, load_scaling_law
 from descend.planner.step_time import StepTimeModel
 from descend.training.execution.autotune import COMPILE_SECONDS, EXPECTED_COMPILE_SPEEDUP
-from descend.training.recipe import choose_bpe_dropout, choose_token_dropout
+from descend.training.recipe import choose_dropouts
 
 BYTES_PER_GB = 1e9
 
@@ -169,11 +169,7 @@ def _resolved(plan: TrainingPlan) -> RunConfig:
     """The configuration of the planned run as training resolves it, so far as it bears on time."""
     config = make_config(plan.config)
     num_epochs = math.ceil(plan.predicted.num_epochs)
-    open_keys = {
-        "token_dropout": choose_token_dropout(config, num_epochs),
-        "bpe_dropout": choose_bpe_dropout(config, num_epochs),
-        "gradient_accumulation_steps": 1,
-    }
+    open_keys = choose_dropouts(config, num_epochs) | {"gradient_accumulation_steps": 1}
     return make_config(plan.config | open_keys)
 
 
@@ -200,8 +196,7 @@ run itself chooses its end step (`training.end_step`)."""
 def count_useful_steps(plan: TrainingPlan, law: ScalingLaw) -> int:
     """Steps of the planned network from which more passes over the text would only overfit."""
     setting = law_input(plan)
-    useful_epochs = 1 + MAX_USEFUL_EPOCH_FACTOR * math.exp(law.parameters[5])
-    steps = int(useful_epochs * setting.train_tokens / setting.batch_tokens)
+    steps = int(useful_epochs(law) * setting.train_tokens / setting.batch_tokens)
     best = math.inf
     while steps > plan.predicted.steps:
         tokens = steps * setting.batch_tokens
@@ -224,8 +219,4 @@ def plan_config(planned: CorpusPlan, save_dir: str | None = None) -> RunConfig:
             keys["max_steps"] = min(math.ceil(SPARE_STEPS * plan.predicted.steps), useful_steps)
         keys["minutes"] = planned.minutes
     config, num_epochs = make_config(keys), max(1, math.ceil(plan.predicted.num_epochs))
-    chosen = {
-        "token_dropout": choose_token_dropout(config, num_epochs),
-        "bpe_dropout": choose_bpe_dropout(config, num_epochs),
-    }
-    return make_config(keys | chosen)
+    return make_config(keys | choose_dropouts(config, num_epochs))

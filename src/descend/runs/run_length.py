@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from descend.config import RunConfig
-from descend.data.window_grid import count_sequences
+from descend.data.window_grid import count_sequences, count_steps
 from descend.runs.events import EndStepChosen, Event, Overfitting
 
 
@@ -12,7 +12,7 @@ def planned_steps(config: RunConfig, train_tokens: int) -> int:
     if config.max_steps:
         return config.max_steps
     sequences = count_sequences(train_tokens, config.seq_len)
-    return -(-(config.epoch or 1) * sequences // config.batch_size)
+    return count_steps(config.epoch or 1, sequences, config.batch_size)
 
 
 def announced_end_step(event: Event) -> int | None:

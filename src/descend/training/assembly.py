@@ -26,6 +26,7 @@ from descend.model.shape import ModelShape, shape_from_run_config
 from descend.model.transformer import Transformer
 from descend.progress import ProgressCallback, ignore_progress
 from descend.runs.model_files import LoadedModel, load_model
+from descend.runs.run_files import RunMetadata
 from descend.training.execution.autotune import autotune_execution
 from descend.training.execution.backends import resolve_training_device
 from descend.training.execution.candidate_timing import TuningResult
@@ -37,9 +38,8 @@ from descend.training.memory import (
 )
 from descend.training.num_processes import choose_num_processes
 from descend.training.recipe import (
-    choose_bpe_dropout,
+    choose_dropouts,
     choose_epochs,
-    choose_token_dropout,
     choose_vocabulary,
     choose_warmup,
     count_total_steps,
@@ -159,14 +159,29 @@ def gather_step_inputs(
     train = store.train if tokens is None else tokens
     plain = BatchSampler(train, config.seq_len, config.batch_size, config.seed)
     resolved = fill_open_keys(config, store, plain, steps)
-    bpe_dropout = make_bpe_dropout(store.tokenizer, resolved.bpe_dropout)
-    return make_step_inputs(resolved, shape, replace(plain, bpe_dropout=bpe_dropout))
+    return make_step_inputs(resolved, shape, plan_batches(resolved, store, train))
 
 
-def plan_batches(config: RunConfig, store: TokenStore) -> BatchSampler:
-    """Plan the batches of the resolved `config`, as `gather_step_inputs` does."""
+def plan_batches(
+    config: RunConfig, store: TokenStore, tokens: NDArray[np.unsignedinteger] | None = None
+) -> BatchSampler:
+    """Plan the batches of the resolved `config`; `tokens`: as for `gather_step_inputs`."""
+    train = store.train if tokens is None else tokens
     bpe_dropout = make_bpe_dropout(store.tokenizer, config.bpe_dropout)
-    return BatchSampler(store.train, config.seq_len, config.batch_size, config.seed, bpe_dropout)
+    return BatchSampler(train, config.seq_len, config.batch_size, config.seed, bpe_dropout)
+
+
+def restore_assembly(
+    info: RunMetadata, store: TokenStore, shape: ModelShape, execution: Execution
+) -> RunAssembly:
+    """Assemble the run of `info` again from its text: nothing of it is chosen anew."""
+    config = make_config(info.resolved_config)
+    batches = plan_batches(config, store)
+    inputs = make_step_inputs(config, shape, batches)
+    return RunAssembly(
+        config, shape, batches, inputs.build_model,
+        requested=make_config(info.requested_config), store=store, execution=execution,
+    )  # fmt: skip
 
 
 def _tune_within_memory(
@@ -239,8 +254,6 @@ def fill_open_keys(
         "vocab_size": store.tokenizer.vocab_size,
         "epoch": epochs,
         "warmup_steps": choose_warmup(config, steps),
-        "token_dropout": choose_token_dropout(config, epochs),
-        "bpe_dropout": choose_bpe_dropout(config, epochs),
         "gradient_accumulation_steps": config.num_micro_batches,
-    }
+    } | choose_dropouts(config, epochs)
     return make_config(config.model_dump() | filled)

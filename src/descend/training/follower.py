@@ -18,7 +18,7 @@ from descend.config import make_config
 from descend.data.tokenizer import parse_tokenizer
 from descend.errors import DescendError, DivergedError, ProcessLostError
 from descend.launch_environment import RANK, read_launch_environment
-from descend.training.assembly import RunAssembly, plan_batches, tokenize_corpus
+from descend.training.assembly import RunAssembly, restore_assembly, tokenize_corpus
 from descend.training.processes import (
     DESCRIPTION,
     PROBLEM,
@@ -32,7 +32,6 @@ from descend.training.processes import (
 )
 from descend.training.resumption import check_tokens
 from descend.training.run_writer import RunWriter
-from descend.training.step_inputs import make_step_inputs
 from descend.training.stop_signals import TrainingInterrupted
 from descend.training.trainer import train_and_save
 from descend.training.training_run import (
@@ -94,13 +93,7 @@ def _rebuild_assembly(description: RunDescription) -> RunAssembly:
     config = make_config(description.info.resolved_config)
     store = tokenize_corpus(config, parse_tokenizer(description.tokenizer, "rank 0"))
     check_tokens(Path(description.folder), description.info, store)
-    batches = plan_batches(config, store)
-    inputs = make_step_inputs(config, description.shape, batches)
-    return RunAssembly(
-        config, description.shape, batches, inputs.build_model,
-        requested=make_config(description.info.requested_config), store=store,
-        execution=description.execution,
-    )  # fmt: skip
+    return restore_assembly(description.info, store, description.shape, description.execution)
 
 
 def main() -> int:

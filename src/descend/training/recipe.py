@@ -111,6 +111,14 @@ def choose_bpe_dropout(config: RunConfig, epochs: int) -> float:
     return min(_MAX_BPE_DROPOUT, round(_BPE_DROPOUT_PER_EPOCH * beyond, 2))
 
 
+def choose_dropouts(config: RunConfig, epochs: int) -> dict[str, float]:
+    """Both dropouts against repetition, by key, for `epochs` over the text."""
+    return {
+        "token_dropout": choose_token_dropout(config, epochs),
+        "bpe_dropout": choose_bpe_dropout(config, epochs),
+    }
+
+
 def choose_warmup(config: RunConfig, total_steps: int) -> int:
     """`warmup_steps`, or a twentieth of the run."""
     if config.warmup_steps is not None:

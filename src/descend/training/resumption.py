@@ -21,9 +21,8 @@ from descend.runs.run_files import (
 )
 from descend.runs.run_text import open_run_text
 from descend.runs.suggestions import has_diverged, lacks_model, suggest_fix
-from descend.training.assembly import RunAssembly, choose_shape, plan_batches
+from descend.training.assembly import RunAssembly, choose_shape, restore_assembly
 from descend.training.loss import can_compile
-from descend.training.step_inputs import make_step_inputs
 from descend.units import quoted
 
 
@@ -45,15 +44,9 @@ def reassemble_run(
     folder: Path, info: RunMetadata, execution: Execution, progress: ProgressCallback
 ) -> RunAssembly:
     """Assemble the run in `folder` again as it was begun, to compute as `execution`."""
-    config = make_config(info.resolved_config)
     store = open_run_text(folder, info, progress)
-    batches = plan_batches(config, store)
-    shape = choose_shape(config, store, None)
-    inputs = make_step_inputs(config, shape, batches)
-    return RunAssembly(
-        config, shape, batches, inputs.build_model,
-        requested=make_config(info.requested_config), store=store, execution=execution,
-    )  # fmt: skip
+    shape = choose_shape(make_config(info.resolved_config), store, None)
+    return restore_assembly(info, store, shape, execution)
 
 
 def choose_checkpoint(folder: Path) -> tuple[Path, tuple[str, ...]]:
