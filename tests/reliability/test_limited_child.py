@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from descend.data import child_check
 from descend.data import tokenizer as tokenizer_module
 from descend.data.tokenizer import load_tokenizer
 from descend.data.tokenizer_child import TokenizerFacts
 from descend.errors import TokenizerError
 from descend.limited_process import LimitError, ProcessLimits, run_limited
-from descend.model import header as header_module
 from descend.model.header import check_header
 from descend.model.header_child import HeaderFacts
 
@@ -125,7 +125,7 @@ def test_header_is_checked_in_a_child(fresh_cache: Path, monkeypatch: pytest.Mon
         called.append(header)
         return run_limited(module, header, *rest)
 
-    monkeypatch.setattr(header_module, "run_limited", note)
+    monkeypatch.setattr(child_check, "run_limited", note)
     check_header(content)
     check_header(content)
     assert called == [text]

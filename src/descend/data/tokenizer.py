@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as FastTokenizer
 
-from descend.data.cache_dir import is_checked, remember_checked
+from descend.data.child_check import check_in_child
 from descend.data.line_chunks import MAX_UNBROKEN_CHARS, run_pieces, split_at_newlines
 from descend.data.readers.chats import MARKERS, ROLES
 from descend.data.tokenizer_check import MAX_BYTES, check_tokenizer
 from descend.errors import TokenizerError
 from descend.guard import read_regular
-from descend.limited_process import LimitError, ProcessLimits, run_limited
+from descend.limited_process import ProcessLimits
 
 TokenizerKind = Literal["bpe", "char", "byte"]
 
@@ -209,20 +209,12 @@ def _try_in_child(content: str) -> None:
 
     Done once for a content on this machine.
     """
-    encoded = content.encode()
-    if is_checked("tokenizer", encoded):
-        return
     from descend.data.tokenizer_child import TokenizerFacts
 
-    try:
-        facts = run_limited(
-            "descend.data.tokenizer_child", encoded, TokenizerFacts, ProcessLimits()
-        )
-    except LimitError as problem:
-        raise ValueError(str(problem)) from None
-    if facts.problem is not None:
-        raise ValueError(facts.problem)
-    remember_checked("tokenizer", encoded)
+    check_in_child(
+        "tokenizer", "descend.data.tokenizer_child", content.encode(), TokenizerFacts,
+        ProcessLimits(),
+    )  # fmt: skip
 
 
 @contextmanager

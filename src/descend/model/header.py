@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from descend.data.cache_dir import is_checked, remember_checked
-from descend.limited_process import LimitError, ProcessLimits, run_limited
+from descend.data.child_check import check_in_child
+from descend.limited_process import ProcessLimits
 from descend.model.header_child import MAX_TENSORS, HeaderFacts
 
 MAX_HEADER = 10 * 2**20
@@ -25,12 +25,4 @@ def check_header(content: bytes) -> None:
     header = content[8 : 8 + size]
     if header.count(b"{") > MAX_TENSORS + 2:  # before anything is decoded
         raise ValueError(f"a header of other than at most {MAX_TENSORS:,} tensors")
-    if is_checked("header", header):
-        return
-    try:
-        facts = run_limited("descend.model.header_child", header, HeaderFacts, _LIMITS)
-    except LimitError as problem:
-        raise ValueError(str(problem)) from None
-    if facts.problem is not None:
-        raise ValueError(facts.problem)
-    remember_checked("header", header)
+    check_in_child("header", "descend.model.header_child", header, HeaderFacts, _LIMITS)
