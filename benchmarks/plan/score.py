@@ -30,7 +30,7 @@ from descend.planner.plan import TrainingPlan, choose_config
 from descend.planner.scaling_law import load_scaling_law
 from descend.planner.step_time import StepTimeModel
 from descend.presets import PRESETS
-from descend.training.recipe import choose_token_dropout
+from descend.training.recipe import choose_dropouts
 
 NANOGPT = {
     "architecture": "gpt", "optimizer": "adamw", "embed_dim": 128, "num_heads": 4, "num_layers": 4,
@@ -57,9 +57,9 @@ def configurations(corpus: str, limit: float) -> dict[str, dict[str, Any]]:
     guide = {k: v for k, v in PRESETS["guide"].items() if k not in ("epoch", "precision")}
     plan = plan_of(corpus, limit)
     epochs = math.ceil(plan.predicted.num_epochs)
-    open_key = {"token_dropout": choose_token_dropout(make_config(plan.config), epochs)}
+    open_keys = choose_dropouts(make_config(plan.config), epochs)
     return {
-        "plan": plan.config | open_key | {"seed": 1},
+        "plan": plan.config | open_keys | {"seed": 1},
         "guide": guide | {"seed": 1},
         "nanogpt": NANOGPT,
     }

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,25 +27,28 @@ from descend.model.initialization import initialize
 from descend.model.shape import ModelShape, shape_from_run_config
 from descend.model.transformer import Transformer
 from descend.planner.step_time import StepTimeModel, StepWorkload
-from descend.training.assembly import tokenize_corpus
+from descend.training.assembly import plan_batches, tokenize_corpus
 from descend.training.execution.precision import make_grad_scaler
 from descend.training.loop import accumulate_gradients, gradient_norm, optimizer_step
 from descend.training.loss import make_loss_fn
 from descend.training.lr_schedule import make_lr_schedule
 from descend.training.optimizers import make_optimizers, set_learning_rate
+from descend.training.process_group import SINGLE_PROCESS
 from descend.training.recipe import choose_warmup
 from descend.training.train_state import TrainState
 
 HERE = Path(__file__).parent
 EVALUATED_BYTES = 100_000
-"""Validation text that every trial on a corpus is judged on: the same bytes for each vocabulary."""
+"""Validation text that every trial on a corpus is evaluated on: the same bytes for each
+vocabulary."""
 
 SPREAD_FROM, NUM_SECTIONS = 4, 16
-"""Times as many validation tokens as bytes that are judged, from which they are taken from so many
-places."""
+"""Times as many validation tokens as bytes that are evaluated, from which they are taken from so
+many places."""
 
 MAX_EVALUATIONS = 10
-"""Times a run of several passes is judged, evenly spread; the best counts, as its model is kept."""
+"""Times a run of several epochs is evaluated, evenly spread; the best counts, as its model is
+saved."""
 
 
 def seconds_per_step(config: RunConfig, vocab_size: int) -> float:
@@ -85,7 +89,7 @@ def trial(folder: Path, corpus: str, text: Path, values: dict[str, Any], seconds
 
 def run(config: RunConfig, shape: ModelShape, store: TokenStore, steps: int) -> list[Any]:
     """Judgments of a run of `steps`; a diverged one ends where it was last finite."""
-    batches = BatchSampler(store.train, config.seq_len, config.batch_size, config.seed)
+    batches = plan_batches(config, store)
     execution = Execution("cpu", "bfloat16" if config.precision == "auto" else "float32", "matmul",
                     torch.get_num_threads(), str(torch.__version__), cpu_name())  # fmt: skip
     model = Transformer(shape, config.dropout_rate, execution.attention)
@@ -122,7 +126,11 @@ class StepInputs:
 
     def __init__(self, config: RunConfig, execution: Execution, batches: BatchSampler) -> None:
         self.config, self.execution, self.batches = config, execution, batches
-        self.compute = make_loss_fn(execution)
+        self.loss_fn, self.group = make_loss_fn(execution), SINGLE_PROCESS
+
+    def sync_gradients(self, model: Transformer, is_last: bool) -> AbstractContextManager[object]:
+        """Nothing is exchanged: there is one process."""
+        return nullcontext()
 
 
 def judge(model: Transformer, ids: Any, store: TokenStore, config: RunConfig) -> Evaluation:

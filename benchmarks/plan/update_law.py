@@ -5,7 +5,8 @@
 PRIOR is a law as `fit.py` made it, RUNS the file of `recipe_runs.py`, LAW the law that is written.
 The prior is a normal distribution with the parameters and the covariance of PRIOR. What repeated
 text is worth depends on the recipe, which undoes merges in it since the prior was fitted
-(`bpe_dropout`). So the prior of those two parameters is widened. Texts kept for reporting are left
+(`bpe_dropout`). So the prior of those two parameters is widened. Texts reserved for reporting
+are left
 out. Every epoch at whose end the learning rate had fallen is the end of a run: only the last.
 """
 
