@@ -2,7 +2,7 @@
 
     python benchmarks/reliability/crash_states.py [--out FILE] [--operation NAME]
 
-A real ext4 hides missing syncs: its journal commits more than was asked for. So the calls of a
+A real ext4 hides missing syncs: its journal commits more than was requested. So the calls of a
 save are recorded and played again on a model of a disk. After each call the power is cut. Of what
 was not synced, every folder and all files independently keep the old or the new state, as in ALICE
 (Pillai et al. 2014, "All File Systems Are Not Created Equal", OSDI). Each state is then laid on a
@@ -19,13 +19,13 @@ import itertools
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import fault_injection
-from fault_injection import Call, MissingToolError
+from fault_injection import Call
+from stored import bound_of_zero, scratch_folder, store
 
 MAX_FREE_FOLDERS = 4
 """Folders with unsynced changes up to which every combination is tried; beyond, one at a time."""
@@ -221,11 +221,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--operation", action="append")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        place = Path(temporary).resolve()
-        os.environ["DESCEND_CACHE_DIR"] = str(place / "cache")
+    with scratch_folder() as place:
         import saves
-        from stored import bound_of_zero, store
 
         bench = saves.make_bench(place)
         calls, states, problems = {}, {}, []
@@ -243,8 +240,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        fault_injection.restart_preloaded()
-    except MissingToolError as missing:
-        sys.exit(f"not run: it needs {missing}")
-    main()
+    fault_injection.run_preloaded(main)

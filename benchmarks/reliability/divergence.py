@@ -13,13 +13,13 @@ import argparse
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from stored import bound_of_zero, scratch_folder, store
 
 STEPS = (9, 40, 120)
 TOLERANCE_NATS = 0.05
@@ -177,11 +177,8 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     cases: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as temporary:
-        place = Path(temporary).resolve()
-        os.environ["DESCEND_CACHE_DIR"] = str(place / "cache")
+    with scratch_folder() as place:
         import saves
-        from stored import bound_of_zero, store
 
         from descend.training import trainer
 

@@ -15,9 +15,10 @@ import itertools
 import os
 import signal
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from stored import scratch_folder, store
 
 FACTORS: dict[str, tuple[Any, ...]] = {
     "optimizer": ("adamw", "muon"),
@@ -173,11 +174,7 @@ def main() -> None:
     elif arguments.compile:
         rows = [row for row in rows if row["compile"] == "on"]
     problems, resumes, number = [], 0, 0
-    with tempfile.TemporaryDirectory() as temporary:
-        place = Path(temporary).resolve()
-        os.environ["DESCEND_CACHE_DIR"] = str(place / "cache")
-        from stored import store
-
+    with scratch_folder() as place:
         sources = make_sources(place)
         for number, row in enumerate(rows):
             counts = (STOPS[number % 3],) if arguments.short else STOPS

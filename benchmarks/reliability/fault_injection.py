@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +74,15 @@ def restart_preloaded() -> None:
     environment = os.environ | {"LD_PRELOAD": str(library), "DESCEND_FAULTS": str(library),
                                 "OMP_NUM_THREADS": "1"}  # fmt: skip
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+
+
+def run_preloaded(main: Callable[[], None]) -> None:
+    """Run `main` with the library preloaded; exit with what is missing where it cannot be."""
+    try:
+        restart_preloaded()
+    except MissingToolError as missing:
+        sys.exit(f"not run: it needs {missing}")
+    main()
 
 
 def arm(folder: Path, log: Path, kind: str, at: int = 0, error: int = 0, mount: int = -1) -> None:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from stored import bound_of_zero, scratch_folder, store
 
 CPU_SECONDS = 20
 MORE_BYTES = 2**30
@@ -234,11 +235,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    with tempfile.TemporaryDirectory() as temporary:
-        place = Path(temporary).resolve()
-        os.environ["DESCEND_CACHE_DIR"] = str(place / "cache")
-        from stored import bound_of_zero, store
-
+    with scratch_folder() as place:
         result = try_all(place, arguments.short)
     result["bound"] = bound_of_zero(result["total"])
     store("hostile_verbs", result, arguments.out)

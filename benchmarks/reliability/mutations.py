@@ -14,13 +14,12 @@ import ast
 import importlib
 import os
 import sys
-import tempfile
 import types
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import fault_injection
-from fault_injection import MissingToolError
+from stored import scratch_folder, store
 
 
 class Mutation(NamedTuple):
@@ -165,11 +164,8 @@ def main() -> None:
     parser.add_argument("--only", default="")
     arguments = parser.parse_args()
     rows, missed = [], []
-    with tempfile.TemporaryDirectory() as temporary:
-        place = Path(temporary).resolve()
-        os.environ["DESCEND_CACHE_DIR"] = str(place / "cache")
+    with scratch_folder() as place:
         import saves
-        from stored import store
 
         bench = saves.make_bench(place)
         chosen = [m for m in (*SYNCS, *CHECKS) if arguments.only in m.name]
@@ -192,8 +188,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        fault_injection.restart_preloaded()
-    except MissingToolError as missing:
-        sys.exit(f"not run: it needs {missing}")
-    main()
+    fault_injection.run_preloaded(main)

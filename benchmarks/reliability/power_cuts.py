@@ -16,13 +16,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import fault_injection
 from fault_injection import MissingToolError, read_calls
+from stored import bound_of_zero, scratch_folder, store
 
 IMAGE_BYTES = 24 * 2**20
 OPTIONS = "loop,noauto_da_alloc,commit=300"
@@ -153,11 +153,8 @@ def main() -> None:
     parser.add_argument("--cuts", type=int, default=1000)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        place = Path(temporary).resolve()
-        os.environ["DESCEND_CACHE_DIR"] = str(place / "cache")
+    with scratch_folder() as place:
         import saves
-        from stored import bound_of_zero, store
 
         result = run_cuts(saves.make_bench(place), place, arguments.cuts)
     result["bound"] = bound_of_zero(result["total"])

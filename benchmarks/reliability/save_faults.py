@@ -13,14 +13,14 @@ import errno
 import os
 import signal
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import fault_injection
-from fault_injection import WRITES, Call, MissingToolError, read_calls
+from fault_injection import WRITES, Call, read_calls
+from stored import bound_of_zero, scratch_folder, store
 
 ERRORS = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC, "EDQUOT": errno.EDQUOT}
 
@@ -138,11 +138,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--operation", action="append")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        place = Path(temporary).resolve()
-        os.environ["DESCEND_CACHE_DIR"] = str(place / "cache")
+    with scratch_folder() as place:
         import saves
-        from stored import bound_of_zero, store
 
         bench = saves.make_bench(place)
         result = sweep(bench, place, arguments.operation or list(saves.OPERATIONS), arguments.short)
@@ -154,8 +151,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        fault_injection.restart_preloaded()
-    except MissingToolError as missing:
-        sys.exit(f"not run: it needs {missing}")
-    main()
+    fault_injection.run_preloaded(main)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +21,15 @@ RESULTS = ROOT / "benchmarks" / "results" / "reliability"
 def bound_of_zero(count: int) -> float | None:
     """Upper 95 % bound of a rate of which 0 of `count` was observed: the rule of three."""
     return None if count == 0 else round(min(1.0, 3 / count), 5)
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder for all that a script writes, with the cache of descend in it."""
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(temporary).resolve()
+        os.environ["DESCEND_CACHE_DIR"] = str(place / "cache")
+        yield place
 
 
 def store(name: str, values: dict[str, Any], out: Path | None) -> None:

@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import re
 import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.request
@@ -26,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import sync_playwright
+from stored_figures import store_figures
 
-from descend.machine import cpu_name, package_versions
 from descend.runs.event_log import EventLog
 from descend.runs.events import Step, TrainingStarted
 from descend.runs.lock import lock_run_folder
@@ -86,22 +84,7 @@ class Server:
 
 
 def main() -> None:
-    target = Path(sys.argv[1])
-    with tempfile.TemporaryDirectory() as name:
-        figures = measure(Path(name))
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], check=True, capture_output=True, text=True
-    ).stdout.strip()
-    record = {
-        "command": "python benchmarks/studio/measure.py RESULT.json",
-        "machine": {"system": platform.system(), "processor": cpu_name(),
-                    "cores": os.cpu_count(), "versions": package_versions()},
-        "load_average": os.getloadavg(),
-        "commit": commit,
-        "figures": figures,
-    }  # fmt: skip
-    target.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(figures, indent=1))
+    store_figures(measure)
 
 
 def measure(folder: Path) -> dict[str, Any]:

@@ -6,26 +6,25 @@ It needs the extra `studio`. A server is open all the time. Runs of equal settin
 trained in pairs: one alone, and one with `VIEWERS` readers of its events, in alternating order.
 What is compared is the training time of a step: processor time of the training process, and wall
 time. Wall time is of use only on idle cores. Processor time is not changed by other programs that
-take the cores, except through caches.
+use the cores, except through caches.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import platform
 import re
 import resource
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.request
 from pathlib import Path
 from typing import Any
 
-from descend.machine import cpu_name, package_versions
+from stored_figures import store_figures
+
 from descend.trials.paired_stats import paired_interval
 
 PAIRS = int(os.environ.get("PAIRS", "8"))
@@ -41,23 +40,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def main() -> None:
-    target = Path(sys.argv[1])
-    with tempfile.TemporaryDirectory() as name:
-        figures = measure(Path(name))
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], check=True, capture_output=True, text=True
-    ).stdout.strip()
-    record = {
-        "command": "python benchmarks/studio/watching.py RESULT.json",
-        "machine": {"system": platform.system(), "processor": cpu_name(),
-                    "cores": os.cpu_count(), "versions": package_versions()},
-        "load_average": os.getloadavg(),
-        "commit": commit,
-        "pairs": PAIRS, "viewers": VIEWERS, "steps": STEPS,
-        "figures": figures,
-    }  # fmt: skip
-    target.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(figures, indent=1))
+    store_figures(measure, pairs=PAIRS, viewers=VIEWERS, steps=STEPS)
 
 
 def measure(folder: Path) -> dict[str, Any]:
