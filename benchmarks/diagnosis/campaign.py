@@ -102,7 +102,7 @@ Work = tuple[Case, Case, Treatment | None, int]
 def to_do(chosen: list[Case], rows: list[Trained], confirm: bool) -> Iterator[Work]:
     """Case, what is run, the treatment that made it, seed: all that `rows` lacks, in order.
 
-    `rows` may grow on the way: a stronger treatment is requested once the weaker one has gained.
+    `rows` may grow meanwhile: a stronger treatment is requested once the weaker one has gained.
     """
     for case in chosen:
         for seed in range(1, SEEDS) if confirm else (0,):

@@ -1,9 +1,9 @@
 """The texts of the planted-fault benchmark: made here, or read from this Python's own library.
 
 A corpus is one file: its last block is held out, so that variants of it (less text, doubled text)
-can be judged on the same validation bytes. Synthetic ones have a floor that is known exactly.
+can be evaluated on the same validation bytes. Synthetic ones have a floor that is known exactly.
 `development` corpora may be looked at while the diagnosis is built; `sealed` ones only to report.
-All from `hidden` to `novel` were sealed until the diagnosis had been asked about them once.
+All from `hidden` to `novel` were sealed until the diagnosis had been run on them once.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@
 Appends to RESULTS/verdicts-development.jsonl (or -sealed). The diagnosis reads signals alone, or
 with `--proof` runs trials for so many seconds a case; both are readers. The advice of the diagnosis
 with proof is followed (all that `descend train --from-run RUN --apply-fix` would change), and the
-result goes into the table of runs as the treatment `advice`. Trials that are kept from before cost
-it no time: ask with DESCEND_CACHE_DIR at an empty folder.
+result goes into the table of runs as the treatment `advice`. Trials that are stored from before
+cost it no time: ask with DESCEND_CACHE_DIR at an empty folder.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
     python benchmarks/diagnosis/fit_signals.py RESULTS FOLDERS MEASUREMENTS
 
-Of every labelled development case the measurements are taken (kept in the file MEASUREMENTS), and
+Of every labelled development case the measurements are taken (stored in the file MEASUREMENTS), and
 the log-odds of all causes turned into probabilities as `descend diagnose --no-trials` does. Weights
-are changed to make what is true likely, held near those that stand in `diagnosis/causes/`; how near
-is chosen by leaving out one corpus at a time. Prints that, and the weights.
+are changed to make what is true likely, constrained near those that stand in `diagnosis/causes/`;
+how near is chosen by leaving out one corpus at a time. Prints that, and the weights.
 """
 
 from __future__ import annotations

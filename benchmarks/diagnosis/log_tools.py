@@ -1,4 +1,4 @@
-"""The two log checkers that can be installed, asked about the same runs.
+"""The two log checkers that can be installed, run on the same runs.
 
     python -m venv OTHER && OTHER/bin/pip install runmedic==0.1.1 trainproof==0.22.0
     python benchmarks/diagnosis/log_tools.py RESULTS FOLDERS OTHER/bin [--sealed]

@@ -7,7 +7,7 @@
 A part is one contestant on one text for so many seconds with one seed. It starts singly and adds
 one line to `--results` (benchmarks/results/improve/contest.jsonl); a part that stands there is not
 run again. The seconds are those of a child process from its start to its end, with an empty cache.
-Afterwards every model is judged by one function on the same validation bytes of the text.
+Afterwards every model is evaluated by one function on the same validation bytes of the text.
 
     train          `descend train TEXT`; it takes its own time, whatever `--seconds` says
     train_minutes  `descend train TEXT --minutes M`

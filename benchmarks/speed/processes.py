@@ -5,7 +5,7 @@
 Each contestant is `descend train` with the default recipe (Muon) in programs of its own, from the
 key press to the saved model. A round lets every contestant run once, in an order that turns around
 from round to round. Ratios are taken within a round. Rounds are added to RESULTS/processes.json.
-Two rounds take about four minutes on two idle cores; stop other programs first.
+Two rounds last about four minutes on two idle cores; stop other programs first.
 
 Also measured, for docs/scaling.md: the seconds of an exchange between two processes by its size,
 and of Muon's matrix products on one thread.

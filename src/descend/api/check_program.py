@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def check(program: str | ModuleType | Mapping[str, Any]) -> Checked:
     """Look for bugs in a PyTorch training program: a module, its names, or where to import it.
 
-    The conventions are those of docs/check.md. What is given as a module or a mapping is left as
-    it was found. Raises `ProgramError` (a `UserError`) without a model or when an import fails.
+    The conventions are those of docs/check.md. What is given as a module or a mapping is left
+    unchanged. Raises `ProgramError` (a `UserError`) without a model or when an import fails.
     """
     from descend.program_check.run_checks import check_module, check_namespace
 

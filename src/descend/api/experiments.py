@@ -127,7 +127,7 @@ def attribute(
 ) -> Attribution:
     """Which change from `a` to `b` (presets, files of keys or run folders) brought how much.
 
-    Reported and kept as by `compare`; `DESCEND_LOG_LEVEL=warning` makes it quiet.
+    Reported and stored as by `compare`; `DESCEND_LOG_LEVEL=warning` makes it quiet.
     """
     folder = create_experiment_folder(None if save_dir is None else Path(save_dir))
     text = None if corpus_dir is None else str(corpus_dir)

@@ -89,8 +89,8 @@ def improve(
 
     The planned recipe is trained first. Where its time is not what limits it, treatments of the
     likely causes are tried in short trials, and what gains is trained. The best of all models is
-    named, that of the run with them: each is judged on the same validation bytes. All is kept in
-    `save_dir`, or in `improvements/<unix time>`: a call with the same `save_dir` goes on from
+    named, that of the run with them: each is evaluated on the same validation bytes. All is stored
+    in `save_dir`, or in `improvements/<unix time>`: a call with the same `save_dir` goes on from
     there.
     """
     began = time.perf_counter() if began is None else began
