@@ -29,7 +29,7 @@ from treatments import Treatment
 
 from descend import run
 from descend.diagnosis import diagnose as consultation
-from descend.diagnosis import trial_budget
+from descend.diagnosis import trial_budget, trial_series
 from descend.diagnosis.recommended_config import merge_recommendations
 from descend.diagnosis.result import Diagnosis
 from descend.errors import DescendError, DivergedError
@@ -79,7 +79,7 @@ def diagnose_case(case: Case, folder: Path, proof: float) -> tuple[Diagnosed, Di
     """The diagnosis's verdict; `proof`: seconds of trials, 0 for none."""
     # Of this process: a machine that pauses must not cost the diagnosis its trials.
     # They run in this process where it may use one core only.
-    for module in (consultation, trial_budget):
+    for module in (consultation, trial_budget, trial_series):
         module.time = _OwnTime  # type: ignore[attr-defined]
     advice = consultation.diagnose_run(folder, budget=0.0, min_seconds=proof, proof=proof > 0)
     said = Diagnosed(

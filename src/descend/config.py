@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from descend.config_errors import config_conflict, translate_validation_error
+from descend.config_values import parse_learning_rate, parse_on_off, parse_teachers
 
 LearningRate = Annotated[float, Field(gt=0, le=10)]
 
@@ -35,23 +36,6 @@ MAX_PROCESSES = 65536
 
 DEFAULT_GRADIENT_CLIP = 1.0
 """The usual maximum gradient norm (Pascanu et al. 2013 and every recipe since)."""
-
-
-def _parse_learning_rate(value: object) -> object:
-    """Accept `1:1e-4,2:1e-3` (a flag) and string keys or numbers (TOML, JSON, YAML)."""
-    if isinstance(value, str) and ":" in value:
-        try:
-            return {int(k): float(v) for k, v in (part.split(":") for part in value.split(","))}
-        except ValueError:
-            return value
-    if isinstance(value, Mapping):
-        return {int(k) if isinstance(k, str) and k.isdigit() else k: v for k, v in value.items()}
-    return value
-
-
-def _parse_on_off(value: object) -> object:
-    """Accept what YAML makes of the words `on` and `off`, and TOML's and JSON's own for them."""
-    return ("off", "on")[value] if isinstance(value, bool) else value
 
 
 def _config_field(default: Any, sentence: str, *, group: str, **bounds: Any) -> Any:
@@ -183,7 +167,7 @@ class RunConfig(BaseModel):
     )
     learning_rate: Annotated[
         LearningRate | dict[Annotated[int, Field(ge=1)], LearningRate],
-        BeforeValidator(_parse_learning_rate),
+        BeforeValidator(parse_learning_rate),
     ] = _config_field(
         0.001,
         "Peak learning rate, a number such as 0.001. One rate per epoch: 1:1e-4,2:1e-3.",
@@ -215,6 +199,12 @@ class RunConfig(BaseModel):
         ge=0,
         lt=1,
     )
+    teachers: Annotated[str | None, BeforeValidator(parse_teachers)] = _config_field(
+        None,
+        "Folders of models, separated by commas, whose predictions are learned as well. "
+        "Default: none.",
+        group="Optimization",
+    )
     gradient_accumulation_steps: int | None = _config_field(
         None,
         "Micro-batches per step. Default: as few as fit into memory.",
@@ -224,7 +214,7 @@ class RunConfig(BaseModel):
     activation_checkpointing: bool = _config_field(
         False, "Recompute activations in the backward pass to save memory.", group="Hardware"
     )
-    divergence_rollback: Annotated[Literal["on", "off"], BeforeValidator(_parse_on_off)] = (
+    divergence_rollback: Annotated[Literal["on", "off"], BeforeValidator(parse_on_off)] = (
         _config_field(
             "on",
             "If the loss diverges, roll back to the last good state and retry with one change.",
@@ -235,6 +225,14 @@ class RunConfig(BaseModel):
         42,
         "Seed of the initial weights, the validation split, and the data order.",
         group="Optimization",
+        ge=0,
+        le=2**63 - 1,
+    )
+
+    split_seed: int | None = _config_field(
+        None,
+        "Seed of the validation split and of the sampled documents. Default: seed.",
+        group="Data",
         ge=0,
         le=2**63 - 1,
     )
@@ -256,7 +254,7 @@ class RunConfig(BaseModel):
         "Attention implementation: matmul or fused (SDPA). auto: fastest on this machine.",
         group="Hardware",
     )
-    compile: Annotated[Literal["auto", "on", "off"], BeforeValidator(_parse_on_off)] = (
+    compile: Annotated[Literal["auto", "on", "off"], BeforeValidator(parse_on_off)] = (
         _config_field(
             "auto", "Use torch.compile. auto: if the run is long enough.", group="Hardware"
         )
@@ -287,7 +285,7 @@ class RunConfig(BaseModel):
     @classmethod
     def _a_dict_of_rates_is_piecewise(cls, values: Any) -> Any:
         if isinstance(values, dict) and isinstance(
-            _parse_learning_rate(values.get("learning_rate")), dict
+            parse_learning_rate(values.get("learning_rate")), dict
         ):
             return {"schedule": "piecewise"} | values
         return values
@@ -338,6 +336,11 @@ class RunConfig(BaseModel):
                 f"at most batch_size {self.batch_size}",
                 "lower it or raise batch_size",
             )
+        if self.compile == "on" and self.teachers:
+            raise config_conflict(
+                "compile", "on together with teachers", "one of the two",
+                "set compile to auto or leave teachers out",
+            )  # fmt: skip
         if self.compile == "on" and self.activation_checkpointing:
             raise config_conflict(
                 "compile",
@@ -346,6 +349,16 @@ class RunConfig(BaseModel):
                 "set compile to auto or activation_checkpointing to false",
             )
         return self
+
+    @property
+    def data_seed(self) -> int:
+        """Seed that decides which text is trained on and which is the validation set."""
+        return self.seed if self.split_seed is None else self.split_seed
+
+    @property
+    def teacher_folders(self) -> tuple[str, ...]:
+        """The folders in `teachers`."""
+        return tuple(part.strip() for part in (self.teachers or "").split(",") if part.strip())
 
     @property
     def peak_learning_rate(self) -> float:

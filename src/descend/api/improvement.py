@@ -13,8 +13,16 @@ from rich.console import Console
 
 from descend.api.improvement_effects import measure_effects, reserved_seconds
 from descend.api.improvement_models import ModelJudge, as_long_as, model_folders
+from descend.api.improvement_plans import find_another_plan
+from descend.api.improvement_teachers import (
+    count_teachers,
+    find_origin,
+    list_teachers,
+    seed_config,
+    student_config,
+)
 from descend.api.training import Model, resume, train_planned
-from descend.config import make_config
+from descend.config import RunConfig, make_config
 from descend.config_sources import ResolvedConfig, resolve_config, with_changes
 from descend.data.prepare import prepare_documents
 from descend.diagnosis.measure import measure_run
@@ -39,7 +47,7 @@ from descend.experiments.text_treatment import treat_text
 from descend.experiments.validation_text import validation_text
 from descend.planner.axes import axes_for
 from descend.planner.make_plan import CorpusPlan, make_corpus_plan, plan_config
-from descend.planner.plan import MIN_MINUTES, TrainingPlan, choose_config
+from descend.planner.plan import MIN_MINUTES, choose_config
 from descend.planner.scaling_law import load_scaling_law
 from descend.runs.run_files import is_finished, is_run_folder, latest_checkpoint, read_info
 from descend.training.stop_signals import TrainingInterrupted
@@ -54,7 +62,7 @@ WORTH_SEARCHING = 0.005
 made: two seeds differ by as much. Else all the time goes into one training, as in `train`."""
 
 TEXT_KEYS = ("encoding", "text_column", "split", "sample_size", "normalize", "seed",
-             "validation_fraction")  # fmt: skip
+             "split_seed", "validation_fraction")  # fmt: skip
 """Keys that decide which text a model is trained and judged on: those of the run stay."""
 
 MIN_SEARCH_TRIALS = 3
@@ -75,6 +83,8 @@ TEXT_ENDS = (
     "more epochs on this text would overfit, and the time left is too short for another training"
 )
 """Why an improvement ends after one training."""
+
+DISTILLED = "more epochs on this text would overfit, so a model learned from several others"
 
 OnModel = Callable[[TrainedModel], None]
 OnTrial = Callable[[TreatmentTrial], None]
@@ -170,6 +180,8 @@ class _Work:
         if base is None:
             why = TEXT_ENDS if planned.plan.ends_for_text else TIME_ENDS
             return self._end(why, planned)
+        if planned.plan.ends_for_text and self._distill(base):
+            return self._end(DISTILLED, planned)
         changes = self._search(base, planned)
         return self._end(self._last_training(base, changes, settings), planned)
 
@@ -202,7 +214,7 @@ class _Work:
                     raise
             if is_finished(path):
                 self.improvement = without_interrupted(self.improvement)
-                self.keep(path, "planned", {}, None)
+                self.keep(path, find_origin(path, self.improvement), {}, None)
 
     def _minutes_left(self) -> float:
         return (self.ends - time.perf_counter() - self.judge.seconds) / 60
@@ -260,21 +272,50 @@ class _Work:
         base: dict[str, Any] | None = None,
     ) -> TrainedModel:  # fmt: skip
         """Train the plan, or with `base` that configuration with `changes`, for the plan's time."""
-        path = self.folder / f"model_{len(model_folders(self.folder)) + 1}"
+        path = self._next_folder()
         config = plan_config(planned)
         if base is not None:
             config = as_long_as(with_changes(make_config(base), changes or {}), config, planned)
         config = make_config(config.model_dump() | {"save_dir": str(path)})
-        began = self.improvement.trainings | {str(path): self._elapsed()}
-        self.improvement = msgspec.structs.replace(self.improvement, trainings=began)
+        folder = self._train_config(config, planned, self._planned_at)
+        predicted = planned.plan.predicted.bits_per_byte if base is None else None
+        return self.keep(folder, origin, changes or {}, predicted)
+
+    def _next_folder(self) -> Path:
+        return self.folder / f"model_{len(model_folders(self.folder)) + 1}"
+
+    def _train_config(self, config: RunConfig, planned: CorpusPlan | None, began: float) -> Path:
+        """Train `config`, whose minutes count from `began`; its folder."""
+        path = Path(str(config.save_dir))
+        starts = self.improvement.trainings | {str(path): self._elapsed()}
+        self.improvement = msgspec.structs.replace(self.improvement, trainings=starts)
         self._save()
         try:
-            trained: Model = train_planned(planned, config, "fast", self.console, self._planned_at)
+            trained: Model = train_planned(planned, config, "fast", self.console, began)
         except TrainingInterrupted:
             self._keep_interrupted(path)
             raise
-        predicted = planned.plan.predicted.bits_per_byte if base is None else None
-        return self.keep(trained.folder, origin, changes or {}, predicted)
+        return trained.folder
+
+    def _distill(self, base: TrainedModel) -> bool:
+        """Train the recipe of `base` with other seeds, and a student of all of them.
+
+        False where the time is too short for that: nothing is trained then.
+        """
+        folder = Path(base.run)
+        known = len(list_teachers(self.improvement, base))
+        count = count_teachers(60 * self._minutes_left(), base.seconds, known)
+        for number in range(known, count):
+            config = seed_config(folder, number, self._minutes_left(), self._next_folder())
+            run = self._train_config(config, None, time.perf_counter())
+            self.keep(run, "another seed", {}, None)
+        if count:
+            teachers = list_teachers(self.improvement, base)
+            minutes = self._minutes_left()
+            config = student_config(folder, teachers, minutes, self._next_folder())
+            run = self._train_config(config, None, time.perf_counter())
+            self.keep(run, "distilled", {}, None)
+        return count > 0
 
     def _keep_interrupted(self, run: Path) -> None:
         """Make a model of the checkpoint that the interrupted `run` left."""
@@ -334,7 +375,7 @@ class _Work:
         if changes:
             self._train(final, "treated", changes, read_info(Path(base.run)).requested_config)
             return "the time is up"
-        other = _another_plan(final, base)
+        other = find_another_plan(final, base)
         if other is None:
             return "no tested change lowers the loss, and no other plan is expected to be as good"
         self._train(other, "another plan")
@@ -351,38 +392,3 @@ class _Work:
         self.improvement = improvement
         self._save()
         return self.improvement
-
-
-def _another_plan(final: CorpusPlan, base: TrainedModel) -> CorpusPlan | None:
-    """The best plan for a vocabulary or a size that `base` has not, if it is expected to come
-    within `WORTH_SEARCHING` of the best: what the law cannot tell apart is worth a try."""
-    size = ("vocab_size", "embed_dim", "num_layers")
-
-    def differs(plan: TrainingPlan) -> bool:
-        return any(plan.config[k] != base.settings.get(k) for k in size)
-
-    if differs(final.plan):
-        return final
-    plan, fixed = final.plan, final.fixed
-    best = plan.predicted.bits_per_byte
-    others: list[TrainingPlan] = []
-    for vocab in plan.sample.bytes_per_token:
-        if vocab == base.settings.get("vocab_size") or "vocab_size" in fixed:
-            continue
-        try:
-            axes = axes_for(fixed | {"vocab_size": vocab})
-            others.append(choose_config(
-                plan.sample, plan.rates, load_scaling_law(), plan.minutes, None, axes
-            ))  # fmt: skip
-        except UserError:
-            continue
-    within = [o for o in others if o.predicted.bits_per_byte <= (1 + OTHER_MARGIN) * best]
-    if not within:
-        return None
-    other = min(within, key=lambda o: o.predicted.bits_per_byte)
-    return msgspec.structs.replace(final, plan=other)
-
-
-OTHER_MARGIN = 0.03
-"""Fraction of the bits per byte that another plan may be expected to end above the best: the law
-strays as much from one run to the next (benchmarks/results/improve/law_errors.jsonl)."""

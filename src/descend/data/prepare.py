@@ -50,7 +50,7 @@ def prepare_documents(
         remember_path(config.corpus_dir)
     made_from = (
         _FORMAT, source.fingerprint, config.normalize, config.sample_size,
-        config.sample_size and config.seed,
+        config.sample_size and config.data_seed,
     )  # fmt: skip
     key = hashlib.sha256(repr(made_from).encode()).hexdigest()[:24]
     folder = cache_dir() / "text" / key
@@ -60,7 +60,9 @@ def prepare_documents(
         skipped: list[str] = []
         documents = read_documents(source, normalize=config.normalize, skipped=skipped)
         with collect_warnings() as warnings:
-            build_document_store(documents, aside, sample_size=config.sample_size, seed=config.seed)
+            build_document_store(
+                documents, aside, sample_size=config.sample_size, seed=config.data_seed
+            )
         for name, names in ((_SKIPPED, skipped), (_WARNINGS, warnings)):
             if names:
                 (aside / name).write_bytes(msgspec.json.encode(names))
@@ -73,11 +75,11 @@ def prepare_documents(
     if anew and not needs_rebuild:
         log_warnings(_listed(folder / _WARNINGS))
     documents = open_document_store(folder)
-    split = split_documents(documents, config.validation_fraction, config.seed)
+    split = split_documents(documents, config.validation_fraction, config.data_seed)
     if _listed(folder / _SKIPPED):  # the same files may come to another text the next time
         key += f"-{documents.sha256[:24]}"
     return PreparedCorpus(
-        source, documents, split, f"{key}-{config.validation_fraction}-{config.seed}"
+        source, documents, split, f"{key}-{config.validation_fraction}-{config.data_seed}"
     )
 
 

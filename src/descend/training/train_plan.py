@@ -13,6 +13,7 @@ from descend.data.batches import BatchSampler
 from descend.machine import Execution
 from descend.metrics.evaluation import Evaluation
 from descend.model.transformer import Transformer
+from descend.training.distillation import make_distillation_loss
 from descend.training.execution.cuda_graphs import LossFn
 from descend.training.loss import make_loss_fn
 from descend.training.process_group import SINGLE_PROCESS, DistributedLoss, ProcessGroup
@@ -41,11 +42,15 @@ class TrainPlan:
     """Ends the run sooner, with its schedule; the steps are then at most so many."""
     group: ProcessGroup = SINGLE_PROCESS
     """The processes that share the work of each step."""
+    teachers: tuple[Transformer, ...] = ()
+    """Models whose predictions are learned as well."""
 
     @cached_property
     def loss_fn(self) -> LossFn:
         """Loss and hits of a batch; what is recorded for a GPU lives as long as the plan."""
-        compute = make_loss_fn(self.execution)
+        compute = (
+            make_distillation_loss(self.teachers) if self.teachers else make_loss_fn(self.execution)
+        )
         return compute if self.group.world_size == 1 else DistributedLoss(compute)
 
     def sync_gradients(self, model: Transformer, is_last: bool) -> AbstractContextManager[object]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from descend.config import RunConfig
+from descend.config import RunConfig, make_config
 from descend.data.token_store import TokenStore
 from descend.machine import Execution, describe_hardware, resolve_device
 from descend.metrics.evaluation import Evaluation, EvaluationPart, evaluate
@@ -23,6 +23,7 @@ from descend.runs.run_folder import read_summary
 from descend.training.assembly import PreparedCallback, RunAssembly, assemble_run
 from descend.training.checkpoint import load_checkpoint
 from descend.training.choices import describe_choices
+from descend.training.distillation import load_teachers
 from descend.training.execution.candidate_timing import TuningResult
 from descend.training.execution.precision import autocast_precision, make_grad_scaler
 from descend.training.explosion import loss_of_explosion
@@ -206,7 +207,7 @@ def make_train_plan(
     limit = make_time_limit(resolved, tokens, max(1, batches.steps(1)), ends, resumed)
     return TrainPlan(
         resolved, execution, batches, resolved.epoch, steps, rate, evaluate_epoch, diverged_above,
-        limit,
+        limit, teachers=load_teachers(resolved, store.tokenizer, execution.device),
     )  # fmt: skip
 
 
@@ -225,9 +226,8 @@ def _loss_of(parent: Path, assembly: RunAssembly) -> float | None:
         return None
     info = read_info(parent)
     same_text = info.corpus["corpus_sha256"] == assembly.store.info.corpus_sha256
-    evaluation_keys = ("seed", "validation_fraction", "seq_len")
-    if not same_text or any(
-        info.resolved_config[k] != getattr(assembly.config, k) for k in evaluation_keys
-    ):
+    before, now = make_config(info.resolved_config), assembly.config
+    evaluation_keys = ("data_seed", "validation_fraction", "seq_len")
+    if not same_text or any(getattr(before, k) != getattr(now, k) for k in evaluation_keys):
         return None
     return read_summary(parent).validation_loss

@@ -97,7 +97,9 @@ def _train(
 
 
 def _make_trial_plan(ready: PreparedTrial) -> TrainPlan:
-    plan = make_train_plan(ready, ready.steps)
+    """Without teachers: those of another vocabulary could not be asked."""
+    alone = replace(ready, config=ready.config.model_copy(update={"teachers": None}))
+    plan = make_train_plan(alone, ready.steps)
     return replace(plan, evaluate=None)
 
 

@@ -84,8 +84,10 @@ def compare_finished(folders: Sequence[Path]) -> FinishedComparison:
 
 def _validation_of(info: RunMetadata) -> tuple[object, ...]:
     """What decides the text that a run is judged on."""
-    keys = ("seed", "validation_fraction", "sample_size", "normalize")
-    return (info.corpus["corpus_sha256"], *(info.resolved_config[key] for key in keys))
+    config = info.resolved_config
+    seed = config["seed"] if config.get("split_seed") is None else config["split_seed"]
+    keys = ("validation_fraction", "sample_size", "normalize")
+    return (info.corpus["corpus_sha256"], seed, *(config[key] for key in keys))
 
 
 def _differences(infos: Sequence[RunMetadata]) -> dict[str, list[str]]:

@@ -1,0 +1,78 @@
+"""Knowledge distillation (Hinton et al. 2015): learn what finished models predict as well.
+
+A token of a text tells one right answer. The mean prediction of several teachers tells how likely
+every token is there, so the same text teaches more before a model overfits.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from descend.config import RunConfig
+from descend.data.tokenizer import Tokenizer
+from descend.errors import ConfigError
+from descend.model.transformer import Transformer
+from descend.runs.model_files import load_model
+from descend.training.execution.cuda_graphs import LossFn
+
+TEACHER_WEIGHT = 0.7
+"""Fraction of the gradient that follows the teachers; the rest follows the text. Measured in
+docs/recipe.md."""
+
+
+def load_teachers(config: RunConfig, tokenizer: Tokenizer, device: str) -> tuple[Transformer, ...]:
+    """Load the models in `config.teachers`, in evaluation mode on `device`.
+
+    Raises `ConfigError` for a model of another tokenizer or of a shorter context, and what
+    `load_model` raises.
+    """
+    teachers = []
+    for folder in config.teacher_folders:
+        loaded = load_model(Path(folder), device)
+        if loaded.tokenizer.fingerprint != tokenizer.fingerprint:
+            raise ConfigError(
+                "teachers", f"{folder} with another tokenizer", "models with this run's tokenizer",
+                f"set vocab_path to {Path(folder) / 'tokenizer.json'}, or leave the model out",
+            )  # fmt: skip
+        if loaded.model.shape.max_seq_len < config.seq_len:
+            raise ConfigError(
+                "teachers", f"{folder} with a context of {loaded.model.shape.max_seq_len} tokens",
+                f"models with at least seq_len {config.seq_len}", "lower seq_len",
+            )  # fmt: skip
+        teachers.append(loaded.model.requires_grad_(False).eval())
+    return tuple(teachers)
+
+
+def make_distillation_loss(teachers: tuple[Transformer, ...]) -> LossFn:
+    """Make the loss of a batch that follows the text and the mean prediction of `teachers`.
+
+    Its value is the cross-entropy of the text alone, so that it compares with runs without
+    teachers. Its gradient is that of the weighted sum (`TEACHER_WEIGHT`).
+    """
+
+    def compute(
+        model: Transformer, inputs_BT: Tensor, targets_BT: Tensor, label_smoothing: float
+    ) -> tuple[Tensor, Tensor]:
+        expected_NV = predict_mean(teachers, inputs_BT).flatten(0, 1)
+        logits_NV = model(inputs_BT).float().flatten(0, 1)
+        targets_N = targets_BT.flatten()
+        hits = (logits_NV.detach().argmax(-1) == targets_N).sum()
+        text_loss = F.cross_entropy(logits_NV, targets_N, label_smoothing=label_smoothing)
+        teacher_loss = F.cross_entropy(logits_NV, expected_NV)
+        mixed = (1 - TEACHER_WEIGHT) * text_loss + TEACHER_WEIGHT * teacher_loss
+        return mixed + (text_loss - mixed).detach(), hits
+
+    return compute
+
+
+@torch.no_grad()
+def predict_mean(teachers: tuple[Transformer, ...], inputs_BT: Tensor) -> Tensor:
+    """Mean probability of each token by `teachers`: float32, (batch, time, vocabulary)."""
+    total_BTV = teachers[0](inputs_BT).float().softmax(-1)
+    for teacher in teachers[1:]:
+        total_BTV += teacher(inputs_BT).float().softmax(-1)
+    return total_BTV.div_(len(teachers))
