@@ -254,10 +254,8 @@ class RunConfig(BaseModel):
         "Attention implementation: matmul or fused (SDPA). auto: fastest on this machine.",
         group="Hardware",
     )
-    compile: Annotated[Literal["auto", "on", "off"], BeforeValidator(parse_on_off)] = (
-        _config_field(
-            "auto", "Use torch.compile. auto: if the run is long enough.", group="Hardware"
-        )
+    compile: Annotated[Literal["auto", "on", "off"], BeforeValidator(parse_on_off)] = _config_field(
+        "auto", "Use torch.compile. auto: if the run is long enough.", group="Hardware"
     )
     threads: int | None = _config_field(
         None,

@@ -55,6 +55,24 @@ def test_text_ends_with_a_model_in_time(varied_text: Path) -> None:
     assert improvement.expectations
 
 
+@pytest.mark.slow
+def test_later_models_learn_from_earlier_ones_where_the_text_is_the_limit(
+    varied_text: Path,
+) -> None:
+    improvement = improve(str(varied_text), 2.0, save_dir="better")
+    planned, *later = improvement.candidates
+    assert planned.origin == "planned"
+    assert later
+    assert {c.origin for c in later} == {"distilled"}
+    configs = [read_info(Path(c.run)).resolved_config for c in (planned, *later)]
+    assert configs[1]["teachers"] == planned.run
+    assert len({c["seed"] for c in configs}) == len(configs)
+    assert improvement.best is not None
+    assert improvement.best.bits_per_byte < planned.bits_per_byte
+    assert improvement.contributions[-1].ci95 is not None
+    assert improvement.seconds <= 2.1 * 60
+
+
 def test_given_run_stays_the_best_where_it_is_better(trained: Path) -> None:
     """A model is only replaced by one that is better on the same validation bytes."""
     shutil.copytree(trained, "own")

@@ -12,15 +12,14 @@ import msgspec
 from rich.console import Console
 
 from descend.api.improvement_effects import measure_effects, reserved_seconds
+from descend.api.improvement_generations import (
+    choose_teachers,
+    find_origin,
+    generation_config,
+    generation_seconds,
+)
 from descend.api.improvement_models import ModelJudge, as_long_as, model_folders
 from descend.api.improvement_plans import find_another_plan
-from descend.api.improvement_teachers import (
-    count_teachers,
-    find_origin,
-    list_teachers,
-    seed_config,
-    student_config,
-)
 from descend.api.training import Model, resume, train_planned
 from descend.config import RunConfig, make_config
 from descend.config_sources import ResolvedConfig, resolve_config, with_changes
@@ -84,7 +83,7 @@ TEXT_ENDS = (
 )
 """Why an improvement ends after one training."""
 
-DISTILLED = "more epochs on this text would overfit, so a model learned from several others"
+DISTILLED = "more epochs on this text would overfit, so later models learned from earlier ones"
 
 OnModel = Callable[[TrainedModel], None]
 OnTrial = Callable[[TreatmentTrial], None]
@@ -180,7 +179,7 @@ class _Work:
         if base is None:
             why = TEXT_ENDS if planned.plan.ends_for_text else TIME_ENDS
             return self._end(why, planned)
-        if planned.plan.ends_for_text and self._distill(base):
+        if planned.plan.ends_for_text and self._train_generations(base):
             return self._end(DISTILLED, planned)
         changes = self._search(base, planned)
         return self._end(self._last_training(base, changes, settings), planned)
@@ -214,7 +213,7 @@ class _Work:
                     raise
             if is_finished(path):
                 self.improvement = without_interrupted(self.improvement)
-                self.keep(path, find_origin(path, self.improvement), {}, None)
+                self.keep(path, find_origin(path), {}, None)
 
     def _minutes_left(self) -> float:
         return (self.ends - time.perf_counter() - self.judge.seconds) / 60
@@ -297,25 +296,25 @@ class _Work:
             raise
         return trained.folder
 
-    def _distill(self, base: TrainedModel) -> bool:
-        """Train the recipe of `base` with other seeds, and a student of all of them.
+    def _train_generations(self, base: TrainedModel) -> bool:
+        """Train the recipe of `base` again, learning from the models before, while that gains.
 
-        False where the time is too short for that: nothing is trained then.
+        False where the time is too short for one: nothing is trained then.
         """
-        folder = Path(base.run)
-        known = len(list_teachers(self.improvement, base))
-        count = count_teachers(60 * self._minutes_left(), base.seconds, known)
-        for number in range(known, count):
-            config = seed_config(folder, number, self._minutes_left(), self._next_folder())
-            run = self._train_config(config, None, time.perf_counter())
-            self.keep(run, "another seed", {}, None)
-        if count:
-            teachers = list_teachers(self.improvement, base)
+        number = 0
+        while True:
+            teachers = choose_teachers(self.improvement, base)
             minutes = self._minutes_left()
-            config = student_config(folder, teachers, minutes, self._next_folder())
+            if 60 * minutes < generation_seconds(base, len(teachers)):
+                return number > 0
+            number += 1
+            path = self._next_folder()
+            numbered = len(model_folders(self.folder))
+            config = generation_config(Path(base.run), teachers, numbered, minutes, path)
             run = self._train_config(config, None, time.perf_counter())
-            self.keep(run, "distilled", {}, None)
-        return count > 0
+            model = self.keep(run, "distilled", {}, None)
+            if model is not self.improvement.best:
+                return True
 
     def _keep_interrupted(self, run: Path) -> None:
         """Make a model of the checkpoint that the interrupted `run` left."""

@@ -14,12 +14,9 @@ from descend.experiments.experiment_folder import read_record, write_record
 from descend.experiments.text_fractions import FractionPoint
 from descend.trials.paired_stats import paired_interval
 
-Origin = Literal[
-    "your run", "planned", "treated", "another plan", "another seed", "distilled", "interrupted"
-]
-"""`another seed`: the planned recipe once more, as a teacher. `distilled`: trained on the
-predictions of the teachers as well. `interrupted`: out of the checkpoint of a training that is not
-finished yet."""
+Origin = Literal["your run", "planned", "treated", "another plan", "distilled", "interrupted"]
+"""`distilled`: trained on the predictions of earlier models as well. `interrupted`: out of the
+checkpoint of a training that is not finished yet."""
 
 
 class TrainedModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,8 +179,7 @@ REASONS: dict[Origin, str] = {
     "planned": "the planned recipe instead of yours",
     "treated": "all of these in a full run",
     "another plan": "another plan",
-    "another seed": "another seed of the same recipe",
-    "distilled": "learning from several models of the same recipe",
+    "distilled": "learning from the predictions of the earlier models",
 }
 """What a model has that the best one before it has not."""
 
@@ -194,8 +190,6 @@ def contributions(improvement: Improvement) -> list[Contribution]:
     best = improvement.best
     before: TrainedModel | None = None
     for model in improvement.candidates:
-        if model.origin == "another seed" and model is not best:
-            continue  # made to teach another
         if before is not None:
             if model.origin == "treated":
                 parts += [
