@@ -104,7 +104,8 @@ def _unused(plan: TrainingPlan) -> list[str]:
     unused = plan.minutes * 60 - plan.predicted.seconds
     return [
         f"{format_duration(unused)} of the time limit is unused. More epochs or a"
-        " larger model would only overfit this short text. Add text to use the time."
+        " larger model would only overfit this short text. Add text to use the time, or use"
+        " `descend improve`."
     ]
 
 
@@ -118,6 +119,7 @@ def time_used_line(plan: TrainingPlan | None, seconds: float, minutes: float | N
         return line
     return (
         f"{line}. {format_duration(left)} are left, because more epochs on this text would overfit"
+        " (`descend improve` can use more time)"
     )
 
 
