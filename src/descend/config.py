@@ -334,11 +334,6 @@ class RunConfig(BaseModel):
                 f"at most batch_size {self.batch_size}",
                 "lower it or raise batch_size",
             )
-        if self.compile == "on" and self.teachers:
-            raise config_conflict(
-                "compile", "on together with teachers", "one of the two",
-                "set compile to auto or leave teachers out",
-            )  # fmt: skip
         if self.compile == "on" and self.activation_checkpointing:
             raise config_conflict(
                 "compile",

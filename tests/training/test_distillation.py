@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from descend.training.distillation import (
     TEACHER_WEIGHT,
     load_teachers,
     make_distillation_loss,
-    predict_mean,
 )
+from descend.training.loss import can_compile
 
 
 @pytest.fixture
@@ -40,7 +41,9 @@ def test_loss_value_is_that_of_the_text_and_the_gradient_follows_both(
     torch.manual_seed(1)
     ids = torch.randint(0, student.shape.vocab_size, (2, 9))
     inputs, targets = ids[:, :-1], ids[:, 1:]
-    loss, hits = make_distillation_loss((teacher,))(student, inputs, targets, 0.0)
+    loss, hits = make_distillation_loss((teacher,), is_compiled=False)(
+        student, inputs, targets, 0.0
+    )
     loss.backward()
     gradient = [w.grad.clone() for w in student.parameters() if w.grad is not None]
     student.zero_grad(set_to_none=True)
@@ -57,15 +60,41 @@ def test_loss_value_is_that_of_the_text_and_the_gradient_follows_both(
         assert torch.allclose(mine, weight.grad, atol=1e-6)
 
 
-def test_mean_prediction_is_that_of_all_teachers(
+def test_mean_prediction_of_all_teachers_is_learned(
     networks: tuple[Transformer, Transformer],
 ) -> None:
-    ids = torch.arange(8).reshape(1, 8)
-    mean = predict_mean(networks, ids)
-    assert torch.allclose(mean.sum(-1), torch.ones(1, 8))
-    each = [predict_mean((network,), ids) for network in networks]
-    assert torch.allclose(mean, (each[0] + each[1]) / 2)
-    assert not torch.allclose(each[0], each[1])
+    """The gradient of two teachers is the mean of their gradients."""
+    ids = torch.arange(10).reshape(1, 10)
+    student = copy.deepcopy(networks[0])
+    gradients = []
+    for teachers in (networks[:1], networks[1:], networks):
+        student.zero_grad(set_to_none=True)
+        compute = make_distillation_loss(teachers, is_compiled=False)
+        compute(student, ids[:, :-1], ids[:, 1:], 0.0)[0].backward()
+        gradients.append(next(w.grad for w in student.parameters() if w.grad is not None).clone())
+    first, second, both = gradients
+    assert torch.allclose(both, (first + second) / 2, atol=1e-6)
+    assert not torch.allclose(first, second, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_compiled_loss_agrees(networks: tuple[Transformer, Transformer]) -> None:
+    if not can_compile():
+        pytest.skip("no C++ compiler here")
+    ids = torch.arange(34).reshape(2, 17)
+    results = []
+    for is_compiled in (False, True):
+        student = copy.deepcopy(networks[1])
+        compute = make_distillation_loss(networks[:1], is_compiled=is_compiled)
+        loss, hits = compute(student, ids[:, :-1], ids[:, 1:], 0.1)
+        loss.backward()
+        gradients = [w.grad for w in student.parameters() if w.grad is not None]
+        results.append((loss, hits, gradients))
+    (plain, hits, expected), (compiled, compiled_hits, found) = results
+    assert compiled.item() == pytest.approx(plain.item(), rel=1e-5)
+    assert int(hits) == int(compiled_hits)
+    for mine, theirs in zip(found, expected, strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-5)
 
 
 def test_run_with_teachers_repeats_itself_and_learns_something_else(tiny: dict[str, Any]) -> None:
@@ -90,8 +119,6 @@ def test_a_teacher_that_does_not_fit_is_refused(tiny: dict[str, Any], trained: P
     long = make_config({"teachers": str(trained), "seq_len": 64, "max_seq_len": 64})
     with pytest.raises(ConfigError, match="context of 32 tokens"):
         load_teachers(long, tokenizer, "cpu")
-    with pytest.raises(ConfigError, match="on together with teachers"):
-        make_config({"teachers": "a", "compile": "on"})
 
 
 def test_other_seed_on_the_same_split_has_the_same_text(

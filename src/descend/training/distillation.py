@@ -6,6 +6,8 @@ every token is there, so the same text teaches more before a model overfits.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -18,6 +20,7 @@ from descend.errors import ConfigError
 from descend.model.transformer import Transformer
 from descend.runs.model_files import load_model
 from descend.training.execution.cuda_graphs import LossFn
+from descend.training.loss import compile_function
 
 TEACHER_WEIGHT = 0.7
 """Fraction of the gradient that follows the teachers; the rest follows the text. Measured in
@@ -47,32 +50,53 @@ def load_teachers(config: RunConfig, tokenizer: Tokenizer, device: str) -> tuple
     return tuple(teachers)
 
 
-def make_distillation_loss(teachers: tuple[Transformer, ...]) -> LossFn:
+def make_distillation_loss(teachers: tuple[Transformer, ...], *, is_compiled: bool) -> LossFn:
     """Make the loss of a batch that follows the text and the mean prediction of `teachers`.
 
     Its value is the cross-entropy of the text alone, so that it compares with runs without
     teachers. Its gradient is that of the weighted sum (`TEACHER_WEIGHT`).
     """
+    predict, compute_loss = _compiled() if is_compiled else (predict_probabilities, taught_loss)
 
     def compute(
         model: Transformer, inputs_BT: Tensor, targets_BT: Tensor, label_smoothing: float
     ) -> tuple[Tensor, Tensor]:
-        expected_NV = predict_mean(teachers, inputs_BT).flatten(0, 1)
-        logits_NV = model(inputs_BT).float().flatten(0, 1)
-        targets_N = targets_BT.flatten()
-        hits = (logits_NV.detach().argmax(-1) == targets_N).sum()
-        text_loss = F.cross_entropy(logits_NV, targets_N, label_smoothing=label_smoothing)
-        teacher_loss = F.cross_entropy(logits_NV, expected_NV)
-        mixed = (1 - TEACHER_WEIGHT) * text_loss + TEACHER_WEIGHT * teacher_loss
-        return mixed + (text_loss - mixed).detach(), hits
+        with torch.no_grad():
+            expected_BTV = predict(teachers[0], inputs_BT)
+            for teacher in teachers[1:]:
+                expected_BTV = expected_BTV + predict(teacher, inputs_BT)
+            expected_BTV = expected_BTV / len(teachers)
+        return compute_loss(model, inputs_BT, targets_BT, label_smoothing, expected_BTV)
 
     return compute
 
 
-@torch.no_grad()
-def predict_mean(teachers: tuple[Transformer, ...], inputs_BT: Tensor) -> Tensor:
-    """Mean probability of each token by `teachers`: float32, (batch, time, vocabulary)."""
-    total_BTV = teachers[0](inputs_BT).float().softmax(-1)
-    for teacher in teachers[1:]:
-        total_BTV += teacher(inputs_BT).float().softmax(-1)
-    return total_BTV.div_(len(teachers))
+def predict_probabilities(model: Transformer, inputs_BT: Tensor) -> Tensor:
+    """Probability of each next token: float32, (batch, time, vocabulary)."""
+    return model(inputs_BT).float().softmax(-1)
+
+
+def taught_loss(
+    model: Transformer,
+    inputs_BT: Tensor,
+    targets_BT: Tensor,
+    label_smoothing: float,
+    expected_BTV: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Loss in nats per token, and how many tokens the model holds likeliest are right."""
+    logits_NV = model(inputs_BT).float().flatten(0, 1)
+    targets_N = targets_BT.flatten()
+    hits = (logits_NV.detach().argmax(-1) == targets_N).sum()
+    log_probs_NV = logits_NV.log_softmax(-1)
+    text_loss = F.nll_loss(log_probs_NV, targets_N)
+    if label_smoothing:
+        even_loss = -log_probs_NV.mean()
+        text_loss = (1 - label_smoothing) * text_loss + label_smoothing * even_loss
+    teacher_loss = -(expected_BTV.flatten(0, 1) * log_probs_NV).sum(-1).mean()
+    mixed = (1 - TEACHER_WEIGHT) * text_loss + TEACHER_WEIGHT * teacher_loss
+    return mixed + (text_loss - mixed).detach(), hits
+
+
+@functools.cache
+def _compiled() -> tuple[Callable[..., Tensor], Callable[..., tuple[Tensor, Tensor]]]:
+    return compile_function(predict_probabilities), compile_function(taught_loss)

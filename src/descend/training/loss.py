@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,6 +21,8 @@ from descend.data.cache_dir import cache_dir
 from descend.machine import Execution
 from descend.model.transformer import Transformer
 from descend.training.execution.cuda_graphs import CudaGraphLoss, LossFn
+
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
 ROWS_PER_CHUNK = 256
 """Positions whose logits are worked on together, so that they stay in a processor's cache."""
@@ -141,10 +143,15 @@ def _pick_instructions(module: ModuleType) -> None:
 
 @functools.cache
 def _compiled() -> LossFn:
+    return compile_function(next_token_loss)
+
+
+def compile_function(function: AnyFunction) -> AnyFunction:
+    """Compile `function` for the shapes that it is called with; the code is kept between runs."""
     enable_compile_cache()
     # What its probing of the processor has to say is nothing that a user could fix.
     warnings.filterwarnings("ignore", module=r"torch\._(inductor|dynamo)")
-    compiled: LossFn = torch.compile(next_token_loss, dynamic=False)
+    compiled: AnyFunction = torch.compile(function, dynamic=False)
     return compiled
 
 

@@ -49,7 +49,9 @@ class TrainPlan:
     def loss_fn(self) -> LossFn:
         """Loss and hits of a batch; what is recorded for a GPU lives as long as the plan."""
         compute = (
-            make_distillation_loss(self.teachers) if self.teachers else make_loss_fn(self.execution)
+            make_distillation_loss(self.teachers, is_compiled=self.execution.compiled)
+            if self.teachers
+            else make_loss_fn(self.execution)
         )
         return compute if self.group.world_size == 1 else DistributedLoss(compute)
 

@@ -104,8 +104,7 @@ def autotune_execution(
         choice = time_candidates(executions, inputs, steps)
         _remember(file, choice, is_contended)
     steps = _steps_within(choice, batches, steps, seconds)
-    plain = config.activation_checkpointing or config.teachers or config.compile == "off"
-    if device == "mps" or plain:
+    if device == "mps" or config.activation_checkpointing or config.compile == "off":
         return choice
     return _maybe_compile(choice, file, inputs, steps, is_contended)
 
