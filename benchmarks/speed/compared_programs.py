@@ -60,9 +60,9 @@ def ours(size: dict[str, int], dropout: float = 0.0, steps: int = 0) -> Callable
     from descend.model.shape import shape_from_run_config
     from descend.model.transformer import Transformer
     from descend.training.execution.autotune import autotune_execution
-    from descend.training.execution.precision import make_grad_scaler
     from descend.training.loop import train
     from descend.training.optimizers import make_optimizers
+    from descend.training.precision import make_grad_scaler
     from descend.training.step_inputs import make_step_inputs
     from descend.training.train_plan import TrainPlan
     from descend.training.train_state import TrainState

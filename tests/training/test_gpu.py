@@ -12,9 +12,9 @@ import torch
 from descend.config import make_config
 from descend.machine import Execution
 from descend.runs.events import Step
+from descend.training.cuda_graphs import CudaGraphFunction
 from descend.training.execution.autotune import autotune_execution
 from descend.training.execution.backends import candidate_backends, supports_cuda_graphs
-from descend.training.execution.cuda_graphs import CudaGraphFunction
 from descend.training.loop import train
 from descend.training.loss import can_compile
 from descend.training.muon import orthogonalize

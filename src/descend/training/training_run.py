@@ -24,12 +24,12 @@ from descend.training.assembly import PreparedCallback, RunAssembly, assemble_ru
 from descend.training.checkpoint import load_checkpoint
 from descend.training.choices import describe_choices
 from descend.training.execution.candidate_timing import TuningResult
-from descend.training.execution.precision import autocast_precision, make_grad_scaler
 from descend.training.explosion import loss_of_explosion
 from descend.training.loss import can_compile, prefetch_compiler_info
 from descend.training.lr_schedule import make_lr_schedule
 from descend.training.num_processes import choose_num_processes_again, divide_execution
 from descend.training.optimizers import make_optimizers
+from descend.training.precision import autocast_precision, make_grad_scaler
 from descend.training.process_group import SINGLE_PROCESS, ProcessGroup
 from descend.training.recipe import count_total_steps
 from descend.training.resumption import (

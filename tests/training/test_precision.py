@@ -17,10 +17,10 @@ from descend.machine import Execution
 from descend.model.initialization import initialize
 from descend.model.transformer import Transformer
 from descend.runs.events import Step
-from descend.training.execution.precision import make_grad_scaler
 from descend.training.loop import accumulate_gradients, gradient_norm, optimizer_step, train
 from descend.training.loss import can_compile, cross_entropy
 from descend.training.optimizers import make_optimizers
+from descend.training.precision import make_grad_scaler
 from descend.training.train_plan import TrainPlan
 from descend.training.train_state import TrainState
 from descend.training.training_run import TrainingRun, create_run
