@@ -14,6 +14,7 @@ import torch
 
 from descend.config import make_config
 from descend.errors import DivergedError, RunFolderError
+from descend.report.text.run_notices import run_notices
 from descend.runs.atomic_write import damaged_files, verify_folder
 from descend.runs.event_log import read_events
 from descend.runs.events import Rollback, Step
@@ -46,7 +47,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_resumes_to_the_last
     before = steps_of()[0]
     job = resume_run(Path("run"))
     assert job.state.step == before
-    said = " ".join(job.warnings)
+    said = " ".join(run_notices(job))
     assert "run/checkpoints/step_8/model.safetensors" in said
     for _ in run_training(job):
         pass

@@ -11,6 +11,7 @@ import torch
 from descend.config import make_config
 from descend.errors import OutOfMemoryError
 from descend.model.cost import training_memory
+from descend.report.text.run_notices import run_notices
 from descend.training import memory
 from descend.training.execution import candidate_timing
 from descend.training.loop import accumulate_gradients
@@ -68,13 +69,13 @@ def test_gradient_accumulation_is_minimal_for_available_memory(
         job.info.resolved_config["gradient_accumulation_steps"] == 4
     )  # so a resumed run has it too
     assert job.info.requested_config["gradient_accumulation_steps"] is None
-    assert any("in 4 parts" in note for note in job.warnings)
+    assert any("in 4 parts" in note for note in run_notices(job))
     monkeypatch.setattr(
         memory, "available_memory_bytes", lambda: 2 * training_memory(config, shape)
     )
     job = create_run(config, Path("run"))
     assert job.plan.config.gradient_accumulation_steps == 1
-    assert not any("parts" in note for note in job.warnings)
+    assert not any("parts" in note for note in run_notices(job))
     monkeypatch.setattr(memory, "available_memory_bytes", lambda: 1000)
     with pytest.raises(OutOfMemoryError):
         create_run(config, Path("run"))
@@ -94,7 +95,7 @@ def test_gradient_accumulation_grows_after_out_of_memory(
     monkeypatch.setattr(candidate_timing, "time_training_step", small)
     job = create_run(make_config(tiny | {"batch_size": 7}), Path("run"))
     assert job.plan.config.gradient_accumulation_steps == 4
-    assert any("in 4 parts" in note for note in job.warnings)
+    assert any("in 4 parts" in note for note in run_notices(job))
     with pytest.raises(OutOfMemoryError, match="Set gradient_accumulation_steps to 7"):
         create_run(
             make_config(tiny | {"batch_size": 7, "gradient_accumulation_steps": 1}), Path("run")

@@ -11,6 +11,7 @@ import torch
 
 from descend.config import make_config
 from descend.machine import Execution
+from descend.report.text.run_notices import run_notices
 from descend.runs.events import Step
 from descend.training.cuda_graphs import CudaGraphFunction
 from descend.training.execution.autotune import autotune_execution
@@ -129,7 +130,7 @@ def test_oversized_gpu_batch_uses_gradient_accumulation(tiny: Tiny) -> None:
         parts = job.plan.config.gradient_accumulation_steps
         assert parts is not None
         assert parts > 1
-        assert any(f"in {parts} parts" in note for note in job.warnings)
+        assert any(f"in {parts} parts" in note for note in run_notices(job))
         assert len(list(train(job.state, job.plan))) == 2
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from descend.config import make_config
+from descend.report.text.run_notices import run_notices
 from descend.runs.events import Epoch, Step
 from descend.runs.run_files import read_info, write_summary
 from descend.runs.run_folder import read_summary
@@ -162,7 +163,7 @@ def test_resumed_run_takes_again_what_the_clock_decided(tiny: Tiny) -> None:
     assert limit.progress == before.progress
     assert limit.segment == before.segment
     assert limit.elapsed() >= again.state.elapsed_seconds
-    assert sum("follows the clock" in warning for warning in again.warnings) == 1
+    assert sum("follows the clock" in warning for warning in run_notices(again)) == 1
 
 
 def test_run_that_the_clock_ended_makes_no_step_more_when_resumed(tiny: Tiny) -> None:

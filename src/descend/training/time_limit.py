@@ -229,14 +229,6 @@ def make_time_limit(
     return limit
 
 
-def describe_resumed_clock(config: RunConfig) -> list[str]:
-    """What to say of a run with `minutes` that is resumed: one sentence, or none."""
-    if config.minutes is None:
-        return []
-    return ["the schedule goes on from the checkpoint. Its end follows the clock, so it may "
-            "differ from a run without an interruption"]  # fmt: skip
-
-
 def seconds_left(config: RunConfig, ends: float | None) -> float:
     """Seconds that a run of `config` may still take; infinite without `minutes`."""
     if config.minutes is None:

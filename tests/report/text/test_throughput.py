@@ -168,8 +168,8 @@ def test_resumed_run_shows_estimated_duration(tiny: dict[str, Any], tmp_path: Pa
             break
     records.close()  # type: ignore[attr-defined]
     resumed = resume_run(tmp_path / "run")
-    assert resumed.estimated_step_seconds is not None
-    assert resumed.estimated_step_seconds > 0
+    assert resumed.resume_point is not None
+    assert (resumed.resume_point.step_seconds or 0.0) > 0
     (plan,) = [line for line in run_header_lines(resumed) if "steps of" in line]
     assert ", about " in plan
 

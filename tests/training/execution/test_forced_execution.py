@@ -15,6 +15,7 @@ from descend.data.batches import BatchSampler
 from descend.errors import ConfigError
 from descend.machine import Execution
 from descend.model.shape import shape_from_run_config
+from descend.report.text.run_notices import run_notices
 from descend.runs.run_files import read_info
 from descend.training.execution.autotune import autotune_execution
 from descend.training.execution.backends import describe_execution
@@ -217,12 +218,12 @@ FORCED = {"attention": "fused", "threads": 2, "compile": "off", "device": "cpu"}
 
 def test_execution_text_lists_requested_settings(at_rest: Path, tiny: Tiny) -> None:
     (line,) = (
-        n for n in create_run(make_config(tiny | FORCED), Path("run")).warnings if "comput" in n
+        n for n in run_notices(create_run(make_config(tiny | FORCED), Path("run"))) if "comput" in n
     )
     assert line.startswith("computing in float32, fused attention, 2 threads: about ")
     assert line.endswith("(device, precision, attention, compile, threads set by you)")
     free = make_config(tiny | {"precision": "auto"})
-    (line,) = (n for n in create_run(free, Path("run")).warnings if "computing in" in n)
+    (line,) = (n for n in run_notices(create_run(free, Path("run"))) if "computing in" in n)
     assert "set by you" not in line
     assert len(line) <= 80
 
