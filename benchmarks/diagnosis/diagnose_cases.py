@@ -37,7 +37,7 @@ from descend.loss_logs.diagnose_log import diagnose_log
 from descend.trials.cached_trial import run_trial
 
 ADVICE = "advice"
-SIGNALS, PROOF, CURVE = "doctor, signals alone", "doctor", "curve alone"
+SIGNALS, PROOF, CURVE = "diagnosis without trials", "diagnosis", "curve alone"
 
 
 def run_folder(case: Case, texts: Path, folders: Path) -> Path:
@@ -82,7 +82,7 @@ def diagnose_case(case: Case, folder: Path, proof: float) -> tuple[Diagnosed, Di
     for module in (consultation, trial_budget):
         module.time = _OwnTime  # type: ignore[attr-defined]
     advice = consultation.diagnose_run(folder, budget=0.0, min_seconds=proof, proof=proof > 0)
-    said = Diagnosed(
+    diagnosed = Diagnosed(
         case=case.name, reader=PROOF if proof else SIGNALS, verdict=advice.verdict,
         ranked=[f.cause for f in advice.causes],
         probabilities=[advice.probability, *(f.probability for f in advice.causes)],
@@ -90,7 +90,7 @@ def diagnose_case(case: Case, folder: Path, proof: float) -> tuple[Diagnosed, Di
         seconds=advice.cost.seconds,
         run_seconds=advice.cost.seconds / max(advice.cost.fraction_of_run, 1e-9),
     )  # fmt: skip
-    return said, advice
+    return diagnosed, advice
 
 
 def _said(case: Case, reader: str, verdict: str, ranked: list[str], sure: list[float]) -> Diagnosed:
@@ -138,12 +138,16 @@ def main() -> None:
             continue
         folder = run_folder(case, overrides.texts, overrides.folders)
         if (case.name, CURVE) not in done:
-            for said in baselines(case, folder):
-                append(table, said)
-        said, _ = diagnose_case(case, folder, overrides.proof)
-        append(table, said)
-        print(f"{case.name}: {said.verdict} {said.ranked[:3]}", file=sys.stderr, flush=True)
-        if overrides.proof and (advised := follow(case, said.recommended_config, overrides.texts)):
+            for diagnosed in baselines(case, folder):
+                append(table, diagnosed)
+        diagnosed, _ = diagnose_case(case, folder, overrides.proof)
+        append(table, diagnosed)
+        print(
+            f"{case.name}: {diagnosed.verdict} {diagnosed.ranked[:3]}", file=sys.stderr, flush=True
+        )
+        if overrides.proof and (
+            advised := follow(case, diagnosed.recommended_config, overrides.texts)
+        ):
             append(overrides.results / f"runs-{half}.jsonl", advised)
 
 
