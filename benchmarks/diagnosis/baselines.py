@@ -122,13 +122,11 @@ Example = tuple[Values, Signs, frozenset[str]]
 def tune_thresholds(rules: Rules, examples: Sequence[Example]) -> Thresholds:
     """The thresholds with which most of `examples` are right; of as good ones the first drawn, and
     the published ones before all."""
-    pick = random.Random(0)
+    rng = random.Random(0)
 
     def draw() -> Thresholds:
         return {
-            name: value * FURTHEST ** pick.uniform(-1, 1)
-            if value
-            else pick.uniform(0, FROM_NOTHING)
+            name: value * FURTHEST ** rng.uniform(-1, 1) if value else rng.uniform(0, FROM_NOTHING)
             for name, value in rules.published.items()
         }
 

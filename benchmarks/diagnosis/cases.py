@@ -182,22 +182,22 @@ it."""
 def healthy_settings(name: str, number: int) -> Values:
     """Run `number` (0 to `TWINS` - 1) within the healthy region of a corpus."""
     seed = random.Random(f"{name} {number}").randrange(1000)
-    pick = random.Random(seed)
+    rng = random.Random(seed)
     pieces, region = corpus(name).tokenizer == "bpe", REGIONS.get(name, EASY)
-    width = pick.choice(region.widths)
+    width = rng.choice(region.widths)
     values = BASE | {
         "embed_dim": width,
         "ff_dim": 3 * width,
-        "seq_len": pick.choice([48, 64]),
-        "batch_size": pick.choice([6, 8]),
-        "learning_rate": float(f"{0.0035 * pick.uniform(0.8, 1.2):.2g}"),
-        "weight_decay": pick.choice([0.05, 0.1, 0.15]),
-        "schedule": pick.choice(["wsd", "cosine", "linear"]),
+        "seq_len": rng.choice([48, 64]),
+        "batch_size": rng.choice([6, 8]),
+        "learning_rate": float(f"{0.0035 * rng.uniform(0.8, 1.2):.2g}"),
+        "weight_decay": rng.choice([0.05, 0.1, 0.15]),
+        "schedule": rng.choice(["wsd", "cosine", "linear"]),
         "epoch": region.epochs,
         "tokenizer": corpus(name).tokenizer,
         "seed": 1000 + seed,
     }
-    size = pick.randrange(region.vocabulary, region.vocabulary * 4 // 3)
+    size = rng.randrange(region.vocabulary, region.vocabulary * 4 // 3)
     return values | ({"vocab_size": size} if pieces else {})
 
 

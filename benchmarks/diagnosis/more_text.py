@@ -148,11 +148,11 @@ def say(rows: list[Texts]) -> None:
         own = [row for row in rows if row.case.split("-")[0] in corpora]
         is_gain = [1 - row.more / row.control > WORTH_BUYING for row in own]
         for bounded in (False, True):
-            said = [predict_gain(row, bounded=bounded) > WORTH_BUYING for row in own]
-            right = sum(a == b for a, b in zip(said, is_gain, strict=True))
+            predicted = [predict_gain(row, bounded=bounded) > WORTH_BUYING for row in own]
+            right = sum(a == b for a, b in zip(predicted, is_gain, strict=True))
             print(f"{kind}, {'with' if bounded else 'without'} the bound: {right} of {len(own)}")
-        said = [predict_gain_by_curve(row) > WORTH_BUYING for row in own]
-        right = sum(a == b for a, b in zip(said, is_gain, strict=True))
+        predicted = [predict_gain_by_curve(row) > WORTH_BUYING for row in own]
+        right = sum(a == b for a, b in zip(predicted, is_gain, strict=True))
         print(f"{kind}, by the curve: {right} of {len(own)}")
     turned = [row for row in rows if predict_min_gain(row) > 0]
     for name, foretold in (

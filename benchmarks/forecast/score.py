@@ -116,9 +116,9 @@ def _factors(forecasts: list[Forecast]) -> list[float]:
 
 def bootstrap(values: Any, statistic: Callable[[Any], float]) -> tuple[float, float]:
     """95 % interval of `statistic` over runs drawn again and again."""
-    pick = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     values = np.asarray(values)
-    drawn = [statistic(pick.choice(values, len(values))) for _ in range(RESAMPLES)]
+    drawn = [statistic(rng.choice(values, len(values))) for _ in range(RESAMPLES)]
     return float(np.quantile(drawn, 0.025)), float(np.quantile(drawn, 0.975))
 
 

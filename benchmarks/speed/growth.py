@@ -86,9 +86,9 @@ def one(text: str) -> dict[str, float]:
     result["documents"] = len(prepared.documents)
     del prepared, tokenizer
     with watched("job", result):
-        job = create_run(config, Path("unused"))
+        run = create_run(config, Path("unused"))
     with watched("training", result):
-        for number, _ in enumerate(train(job.state, job.plan), 1):
+        for number, _ in enumerate(train(run.state, run.plan), 1):
             if number == STEPS:
                 break
     return result
