@@ -18,6 +18,7 @@ from descend.runs.events import EndStepChosen, Epoch, Step
 from descend.training.checkpoint import save_checkpoint
 from descend.training.end_step import SAFETY_FRACTION, Pace, ScheduleSegment, choose_end_step
 from descend.training.loop import train
+from descend.training.step_times import StepTimes
 from descend.training.time_limit import FINISH_SECONDS, TimeLimit
 from descend.training.train_state import TrainState
 from descend.training.trainer import run_training
@@ -78,7 +79,7 @@ def simulate(
     `rollback`: a step, and the one that the run goes back to from there, once.
     """
     now = 0.0
-    limit = TimeLimit(seconds, 0.0, epoch_steps, clock=lambda: now)
+    limit = TimeLimit(seconds, StepTimes(0.0), epoch_steps, clock=lambda: now)
     limit.start()
     state = TrainState(None, [], None)  # type: ignore[arg-type]
     progress, choices, last = [], [], False
@@ -97,7 +98,7 @@ def simulate(
         last = limit.is_last(state, ends_epoch)
         if last or ends_epoch:
             now += evaluation
-            limit.add_evaluation(evaluation)
+            limit.times.add_evaluation(evaluation)
     return SimulatedRun(now + FINISH_SECONDS, state.step, progress, choices)
 
 

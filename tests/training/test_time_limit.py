@@ -16,6 +16,7 @@ from descend.runs.run_files import read_info, write_summary
 from descend.runs.run_folder import read_summary
 from descend.training.checkpoint import save_checkpoint
 from descend.training.loop import train
+from descend.training.step_times import StepTimes
 from descend.training.time_limit import FINISH_SECONDS, TimeLimit
 from descend.training.trainer import run_training
 from descend.training.training_run import TrainingRun, create_run, resume_run
@@ -35,7 +36,7 @@ class Clock:
 
 def limit_of(seconds: float) -> tuple[TimeLimit, Clock]:
     clock = Clock()
-    limit = TimeLimit(seconds + FINISH_SECONDS, evaluation_steps=0.0, epoch_steps=1000, clock=clock)
+    limit = TimeLimit(seconds + FINISH_SECONDS, StepTimes(0.0), epoch_steps=1000, clock=clock)
     limit.start()
     return limit, clock
 
@@ -66,7 +67,7 @@ def test_stops_before_a_step_that_has_no_time() -> None:
 def test_stops_at_an_epoch_whose_evaluation_would_be_the_last() -> None:
     limit, clock = limit_of(100.0)
     limit.add_step(1.0, 1.0, 0.5)
-    limit.add_evaluation(20.0)
+    limit.times.add_evaluation(20.0)
     clock.now = 60.0
     assert limit.must_stop(ends_epoch=True)  # 26 s are held back, and 20 more have no room
     assert not limit.must_stop(ends_epoch=False)
@@ -128,7 +129,7 @@ def test_schedule_never_goes_back_after_an_interruption() -> None:
     limit.add_step(1.0, 2.0, 0.5)
     state = limit.state()
     after = TimeLimit(
-        state.seconds, evaluation_steps=0.0, epoch_steps=1000, seconds_before=50.0, clock=clock
+        state.seconds, StepTimes(0.0), epoch_steps=1000, seconds_before=50.0, clock=clock
     )
     after.restore(state)
     after.start()

@@ -179,7 +179,7 @@ def finish_epoch(state: TrainState, plan: TrainPlan, evaluate: Evaluate, epoch: 
     spent = plan.group.clock() - began
     state.elapsed_seconds += spent
     if plan.time_limit:
-        plan.time_limit.add_evaluation(spent)
+        plan.time_limit.times.add_evaluation(spent)
     if not math.isfinite(result.loss):
         raise DivergedError(
             f"epoch {epoch}",
