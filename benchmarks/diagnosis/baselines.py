@@ -14,7 +14,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cases import Case, Values
+from cases import PlantedRun, Values
 from corpora import sizes
 from signs import Signs
 
@@ -139,7 +139,7 @@ def tune_thresholds(rules: Rules, examples: Sequence[Example]) -> Thresholds:
 Features = tuple[float, ...]
 
 
-def configuration(case: Case) -> Features:
+def configuration(case: PlantedRun) -> Features:
     """What a reader of the settings alone may look at, as logarithms."""
     config = case.values
     nbytes = sizes(case.variant)[0]

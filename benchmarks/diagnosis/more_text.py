@@ -22,7 +22,7 @@ from pathlib import Path
 
 import msgspec
 from campaign import make_spec
-from cases import Case, cases
+from cases import PlantedRun, cases
 from diagnose_cases import run_folder
 from table import Trained, read
 from truth import WORTH_BUYING
@@ -66,7 +66,7 @@ class Texts(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     validation_loss_increase_after_best: float
 
 
-def chosen(rows: list[Trained]) -> list[Case]:
+def chosen(rows: list[Trained]) -> list[PlantedRun]:
     """Cases on which all of it can be measured, in random order."""
     ended = {r.case for r in rows if r.treatment == "" and r.seed == 0 and r.diverged_step is None}
     more = {r.case for r in rows if r.treatment == MORE and r.seed == 0}
@@ -77,7 +77,7 @@ def chosen(rows: list[Trained]) -> list[Case]:
     return random.Random(1).sample(selection, len(selection))
 
 
-def measured(case: Case, rows: list[Trained], texts: Path, folders: Path) -> Texts:
+def measured(case: PlantedRun, rows: list[Trained], texts: Path, folders: Path) -> Texts:
     """All of one case."""
     own = {r.treatment: r for r in rows if r.case == case.name and r.seed == 0}
     as_it_is = make_spec(case, texts, 0)

@@ -151,8 +151,8 @@ def main() -> None:
                 corpora.append(result | {"at_rest": not settings.busy})
                 print(corpora[-1], flush=True)
     for width in filter(None, settings.widths.split(",")):
-        contestants = Path(__file__).with_name("compared_programs.py")
-        result = _child([str(contestants), "descend", f"width {width}", "5"], None)
+        program = Path(__file__).with_name("compared_programs.py")
+        result = _child([str(program), "descend", f"width {width}", "5"], None)
         models.append({"width": int(width)} | result)
         print(models[-1], flush=True)
     file = settings.results / "growth.json"
