@@ -9,12 +9,6 @@ from result_files import RESULTS, markdown, read, select_columns
 
 SPLITS = ("sealed", "development")
 METHOD_NAMES = {
-    "doctor": "diagnosis",
-    "doctor, signals alone": "diagnosis without trials",
-    "doctor, asked first": "diagnosis, first use of the split",
-    "doctor, asked again": "diagnosis, second use of the split",
-    "doctor, asked a third time": "diagnosis, third use of the split",
-    "doctor, asked before": "diagnosis, an earlier version",
     "curve alone": "loss curve only",
     "curve alone, trained": "loss curve only, trained",
     "settings alone": "configuration only, trained",
@@ -24,7 +18,12 @@ METHOD_NAMES = {
     "most frequent": "most frequent cause",
 }
 """How the pages name the methods of the result files; other names stay."""
-EARLIER_USES = {name for key, name in METHOD_NAMES.items() if key.startswith("doctor, asked")}
+EARLIER_USES = {
+    "diagnosis, first use of the split",
+    "diagnosis, second use of the split",
+    "diagnosis, third use of the split",
+    "diagnosis, an earlier version",
+}
 
 
 def format_fraction(value: float | None, interval: list[float] | None = None) -> str:
@@ -86,7 +85,7 @@ def scores_sealed() -> str:
 
 def confusion_rows(split: str) -> str:
     """Return the verdicts of the diagnosis with trials by the label of the case."""
-    table = read_scores(split)["confusion"].get("doctor", {})
+    table = read_scores(split)["confusion"].get("diagnosis", {})
     rows = [
         [
             label, str(sum(verdicts.values())), str(verdicts.get(label, 0)),
@@ -109,7 +108,7 @@ def confusion_sealed() -> str:
 
 def calibration_rows(split: str) -> str:
     """Return the confidence of the verdicts and how often they were right."""
-    bins = read_scores(split)["calibration"].get("doctor", [])
+    bins = read_scores(split)["calibration"].get("diagnosis", [])
     rows = [
         [format_fraction(b["stated"]), format_fraction(b["right"]), str(b["cases"])] for b in bins
     ]

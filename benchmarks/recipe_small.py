@@ -33,14 +33,14 @@ def run(text: Path, name: str, arm: str, seed: int) -> dict[str, object]:
     """The validation bits per byte of each epoch of one run."""
     keys = dict(pair.split("=") for pair in arm.split(","))
     torch.set_num_threads(1)
-    job = create_run(
+    training_run = create_run(
         make_config(SIZES | {"corpus_dir": str(text), "seed": seed} | keys), Path("none")
     )
-    epochs = [r for records in train(job.state, job.plan) for r in records
+    epochs = [r for records in train(training_run.state, training_run.plan) for r in records
               if isinstance(r, Epoch)]  # fmt: skip
     return {
         "corpus": name, "arm": arm, "seed": seed,
-        "precision": job.plan.execution.precision,
+        "precision": training_run.plan.execution.precision,
         "bits_per_byte": [round(e.bits_per_byte, 4) for e in epochs],
         "training_loss": [round(e.loss_end, 4) for e in epochs],
     }  # fmt: skip

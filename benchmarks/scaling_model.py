@@ -78,7 +78,7 @@ def scaling() -> str:
     parameters = parameter_count(shape_from_run_config(RunConfig(), VOCABULARY))
     link = measured_link(record)
     compute = statistics.median(
-        r["step_seconds"] for r in record["raw"] if r["contestant"] == "one process of one thread"
+        r["step_seconds"] for r in record["raw"] if r["arm"] == "one process of one thread"
     )
     rows = []
     for workers in WORKERS:

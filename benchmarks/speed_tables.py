@@ -29,7 +29,7 @@ def tokens() -> str:
     """Tokens a second of each arm."""
     rows = [
         [
-            machine, r["size"], r["contestant"], str(r["rounds"]), f"{r['tokens_per_second']:,}",
+            machine, r["size"], r["arm"], str(r["rounds"]), f"{r['tokens_per_second']:,}",
             span(r["descend_is_times_as_fast"]), f"{r['peak_megabytes']:,}",
         ]
         for machine, stored in by_machine("tokens_per_second") for r in stored["summary"]
@@ -37,7 +37,7 @@ def tokens() -> str:
     head = [
         "machine",
         "size",
-        "contestant",
+        "program",
         "rounds",
         "tokens/s",
         "descend is times as fast",
@@ -48,7 +48,7 @@ def tokens() -> str:
 
 def tokens_guide() -> str:
     """Tokens a second at the size of the guide."""
-    columns = ("machine", "size", "contestant", "tokens/s", "descend is times as fast")
+    columns = ("machine", "size", "program", "tokens/s", "descend is times as fast")
     head, line, *rows = select_columns(tokens(), columns).splitlines()
     selected = [row for row in rows if row.split(" | ")[1] == "guide"]
     return select_columns("\n".join([head, line, *selected]), [c for c in columns if c != "size"])

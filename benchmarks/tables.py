@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 import diagnosis_tables
 import scaling_model
 import speed_tables
+from ablation_rows import RECIPE, curve, times_as_long
+from ablation_rows import rows as read_variants
 from experiment_tables import ATTRIBUTIONS, attributed, rates, searched
-from ladder import RECIPE, curve, times_as_long
-from ladder import rows as read_variants
 from result_files import RESULTS, ROOT, markdown, read, select_columns
 
 from descend.experiments.estimate import estimate_mean
@@ -101,7 +101,7 @@ SHORT_CHANGES = (
 
 def recipe_short() -> str:
     """The changes that the defaults rest on, with their loss and the time to the same loss."""
-    head, line, *rows = select_columns(recipe_table("ladder"), SHORT_COLUMNS).splitlines()
+    head, line, *rows = select_columns(recipe_table("ablation"), SHORT_COLUMNS).splitlines()
     selected = [row for row in rows if row.split(" | ")[0].removeprefix("| ") in SHORT_CHANGES]
     return "\n".join([head, line, *selected]) + "\n"
 
@@ -224,7 +224,7 @@ TABLES: dict[str, Callable[[], str]] = (
         )
     }
     | {name: partial(attributed, file) for name, file in ATTRIBUTIONS.items()}
-    | {name: partial(recipe_table, name) for name in ("ladder", "ladder_now")}
+    | {name: partial(recipe_table, name) for name in ("ablation", "ablation_now")}
 )
 
 

@@ -57,12 +57,12 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """About 12 kB of sentences with something to learn: who does what where is not free."""
-    pick = random.Random(7)
+    rng = random.Random(7)
     places = {"the cat": "on the mat", "a dog": "in the yard", "the old owl": "up the tree"}
     sentences = []
     for _ in range(350):
-        who = pick.choice(list(places))
-        verb = pick.choice(["sleeps", "waits", "sings"])
+        who = rng.choice(list(places))
+        verb = rng.choice(["sleeps", "waits", "sings"])
         sentences.append(f"{who.capitalize()} {verb} {places[who]}.\n")
     path = tmp_path_factory.mktemp("text") / "animals.txt"
     path.write_text("".join(sentences), encoding="utf-8")
@@ -111,10 +111,10 @@ def trained(text_file: Path, tmp_path_factory: pytest.TempPathFactory, own_cache
 @pytest.fixture
 def varied_text(own_folder: Path) -> Path:
     """80 kB of made-up words: enough that networks of many sizes are sound."""
-    pick = random.Random(3)
-    words = ["".join(pick.choices("abcdefghiklmnoprstu", k=pick.randint(2, 8))) for _ in range(600)]
+    rng = random.Random(3)
+    words = ["".join(rng.choices("abcdefghiklmnoprstu", k=rng.randint(2, 8))) for _ in range(600)]
     often = [1 / n for n in range(1, len(words) + 1)]
-    lines = [" ".join(pick.choices(words, often, k=12)) + ".\n" for _ in range(1300)]
+    lines = [" ".join(rng.choices(words, often, k=12)) + ".\n" for _ in range(1300)]
     path = own_folder / "varied.txt"
     path.write_text("".join(lines))
     return path

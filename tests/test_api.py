@@ -38,9 +38,9 @@ def test_run_accepts_dict_keywords_and_config(
     assert same(models[0], models[2])
     assert not same(models[0], models[3])
     assert len({model.folder for model in models}) == 4
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "epoch 1/1" in said.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "epoch 1/1" in output.err
 
 
 def test_the_returned_model_is_the_saved_one(tiny: dict[str, Any]) -> None:

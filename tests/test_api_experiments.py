@@ -62,9 +62,9 @@ def test_attribute_reports_and_saves_attribution(
         (tmp_path / f"{name}.toml").write_text("".join(lines))
     pair = (tmp_path / "a.toml", tmp_path / "b.toml", str(tiny["corpus_dir"]))
     attribution = library.attribute(*pair, seeds=1, workers=1, save_dir="there")
-    said = capsys.readouterr().err
-    assert "2 runs: about " in said
-    assert said.endswith("saved in there\n")
+    output = capsys.readouterr().err
+    assert "2 runs: about " in output
+    assert output.endswith("saved in there\n")
     assert read_record(Path("there"), ATTRIBUTION_FILE, Attribution) == attribution
     monkeypatch.setenv("DESCEND_LOG_LEVEL", "error")
     assert library.attribute(*pair, seeds=1, workers=1).contributions == attribution.contributions

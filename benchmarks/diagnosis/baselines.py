@@ -14,7 +14,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cases import Case, Values
+from cases import PlantedRun, Values
 from corpora import sizes
 from signs import Signs
 
@@ -122,13 +122,11 @@ Example = tuple[Values, Signs, frozenset[str]]
 def tune_thresholds(rules: Rules, examples: Sequence[Example]) -> Thresholds:
     """The thresholds with which most of `examples` are right; of as good ones the first drawn, and
     the published ones before all."""
-    pick = random.Random(0)
+    rng = random.Random(0)
 
     def draw() -> Thresholds:
         return {
-            name: value * FURTHEST ** pick.uniform(-1, 1)
-            if value
-            else pick.uniform(0, FROM_NOTHING)
+            name: value * FURTHEST ** rng.uniform(-1, 1) if value else rng.uniform(0, FROM_NOTHING)
             for name, value in rules.published.items()
         }
 
@@ -141,7 +139,7 @@ def tune_thresholds(rules: Rules, examples: Sequence[Example]) -> Thresholds:
 Features = tuple[float, ...]
 
 
-def configuration(case: Case) -> Features:
+def configuration(case: PlantedRun) -> Features:
     """What a reader of the settings alone may look at, as logarithms."""
     config = case.values
     nbytes = sizes(case.variant)[0]

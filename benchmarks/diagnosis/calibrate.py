@@ -25,7 +25,7 @@ from table import Diagnosed, read
 Floats = NDArray[np.float64]
 CalibrationMap = Callable[[Floats], Floats]
 
-READERS = ("doctor", "doctor, asked before")
+READERS = ("diagnosis", "diagnosis, an earlier version")
 """The diagnosis with trials, the newest first: a case counts with the first that was asked."""
 COUNTED = (IN_THE_TEXT - {MORE_TEXT}) | {"diverged", "bad_initialization"}
 """Causes that are counted and not tried. Their confidence is a constant of its own."""
@@ -42,23 +42,27 @@ def stated_and_right(results: Path) -> tuple[list[str], Floats, Floats]:
     cases, _ = labelled(results, "development")
     truth = {t.case.name: t for t in cases}
     verdicts: dict[str, Diagnosed] = {}
-    for said in read(results / "verdicts-development.jsonl", Diagnosed):
-        if said.case in truth and said.reader in READERS:
-            before = verdicts.get(said.case)
-            if before is None or READERS.index(said.reader) < READERS.index(before.reader):
-                verdicts[said.case] = said
+    for diagnosed in read(results / "verdicts-development.jsonl", Diagnosed):
+        if diagnosed.case in truth and diagnosed.reader in READERS:
+            before = verdicts.get(diagnosed.case)
+            if before is None or READERS.index(diagnosed.reader) < READERS.index(before.reader):
+                verdicts[diagnosed.case] = diagnosed
     rows = [
-        (truth[case].case.variant.corpus, said.probabilities[0], _is_right(truth[case], said))
-        for case, said in verdicts.items()
-        if said.verdict not in COUNTED | {"unknown"} and said.probabilities
+        (
+            truth[case].case.variant.corpus,
+            diagnosed.probabilities[0],
+            _is_right(truth[case], diagnosed),
+        )
+        for case, diagnosed in verdicts.items()
+        if diagnosed.verdict not in COUNTED | {"unknown"} and diagnosed.probabilities
     ]
     corpora, stated, hits = zip(*rows, strict=True)
     return list(corpora), np.array(stated), np.array(hits, float)
 
 
-def _is_right(truth: Any, said: Diagnosed) -> bool:
-    nothing = not truth.causes and said.verdict == "noise_floor"
-    return right(truth, said) or nothing
+def _is_right(truth: Any, diagnosed: Diagnosed) -> bool:
+    nothing = not truth.causes and diagnosed.verdict == "noise_floor"
+    return right(truth, diagnosed) or nothing
 
 
 def fit_limit(stated: Floats, hits: Floats) -> CalibrationMap:

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from cases import Case, cases, config_values
+from cases import PlantedRun, cases, config_values
 from corpora import sizes
 from table import Trained, append, half_named, read
 from treatments import TREATMENTS, Treatment, case_treatments
@@ -43,7 +43,7 @@ DIVERGED_LOSS = 99.0
 """Bits per byte of a run that could not be made."""
 
 
-def make_spec(case: Case, texts: Path, seed: int) -> TrialSpec:
+def make_spec(case: PlantedRun, texts: Path, seed: int) -> TrialSpec:
     """The trial of a case; `seed` 0 is the case's own."""
     values = config_values(case, texts)
     values["seed"] += 7919 * seed
@@ -54,7 +54,7 @@ def make_spec(case: Case, texts: Path, seed: int) -> TrialSpec:
     return make_trial_spec(config, evaluate_every=max(1, round(steps / JUDGMENTS)))
 
 
-def row(case: Case, treatment: Treatment | None, seed: int, result: TrialResult) -> Trained:
+def row(case: PlantedRun, treatment: Treatment | None, seed: int, result: TrialResult) -> Trained:
     """What a result says, as a line of the table."""
     best = min(result.curve, key=lambda p: p.bits_per_byte, default=None)
     return Trained(
@@ -68,7 +68,7 @@ def row(case: Case, treatment: Treatment | None, seed: int, result: TrialResult)
     )  # fmt: skip
 
 
-def refused(case: Case, treatment: Treatment | None, seed: int) -> Trained:
+def refused(case: PlantedRun, treatment: Treatment | None, seed: int) -> Trained:
     """The line of a run whose settings do not go together: tried, and of no help."""
     return Trained(
         case=case.name, treatment=treatment.label if treatment else "",
@@ -78,7 +78,7 @@ def refused(case: Case, treatment: Treatment | None, seed: int) -> Trained:
     )  # fmt: skip
 
 
-def planned_runs(case: Case) -> Iterator[tuple[Case, Treatment | None]]:
+def planned_runs(case: PlantedRun) -> Iterator[tuple[PlantedRun, Treatment | None]]:
     """The runs of a case at its own seed: as planted, its twin, every treatment."""
     yield case, None
     if case.planted:
@@ -90,16 +90,16 @@ def planned_runs(case: Case) -> Iterator[tuple[Case, Treatment | None]]:
 TWIN = Treatment("", "twin", lambda case: twin(case))
 
 
-def twin(case: Case) -> Case:
+def twin(case: PlantedRun) -> PlantedRun:
     """The same run without what was planted."""
     kind = case.variant.kind if case.variant.kind.startswith(("noisy", "shifted")) else "plain"
     return replace(case, values=case.healthy, variant=replace(case.variant, share=1.0, kind=kind))
 
 
-Work = tuple[Case, Case, Treatment | None, int]
+Work = tuple[PlantedRun, PlantedRun, Treatment | None, int]
 
 
-def to_do(chosen: list[Case], rows: list[Trained], confirm: bool) -> Iterator[Work]:
+def to_do(chosen: list[PlantedRun], rows: list[Trained], confirm: bool) -> Iterator[Work]:
     """Case, what is run, the treatment that made it, seed: all that `rows` lacks, in order.
 
     `rows` may grow meanwhile: a stronger treatment is requested once the weaker one has gained.
@@ -118,12 +118,12 @@ def to_do(chosen: list[Case], rows: list[Trained], confirm: bool) -> Iterator[Wo
                 yield case, treated, treatment, seed
 
 
-def complete(case: Case, rows: list[Trained]) -> bool:
+def complete(case: PlantedRun, rows: list[Trained]) -> bool:
     """Whether every treatment of `case` was tried that is requested."""
     return next(to_do([case], rows, confirm=False), None) is None
 
 
-def gains_of(case: Case, rows: list[Trained]) -> dict[str, float]:
+def gains_of(case: PlantedRun, rows: list[Trained]) -> dict[str, float]:
     """Fraction of the control's loss that each treatment of `case` gained with the case's own
     seed."""
     own = {r.treatment: r.best for r in rows if r.case == case.name and r.seed == 0}
@@ -143,12 +143,12 @@ def doubtful(gains: dict[str, float]) -> set[str]:
     return selection | {""} if selection else set()
 
 
-def named(case: Case, words: str) -> bool:
+def named(case: PlantedRun, words: str) -> bool:
     """Whether the name of `case` holds one of `words` (separated by commas)."""
     return any(word in case.name for word in words.split(","))
 
 
-def in_turn(chosen: list[Case]) -> list[Case]:
+def in_turn(chosen: list[PlantedRun]) -> list[PlantedRun]:
     """In random order, but one case of each kind before a second of any: a campaign cut short is
     still a fair sample."""
     mixed = random.Random(0).sample(chosen, len(chosen))

@@ -32,7 +32,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Case:
+class PlantedRun:
     """A run to be diagnosed. `planted` is empty for a healthy one."""
 
     name: str
@@ -182,26 +182,26 @@ it."""
 def healthy_settings(name: str, number: int) -> Values:
     """Run `number` (0 to `TWINS` - 1) within the healthy region of a corpus."""
     seed = random.Random(f"{name} {number}").randrange(1000)
-    pick = random.Random(seed)
+    rng = random.Random(seed)
     pieces, region = corpus(name).tokenizer == "bpe", REGIONS.get(name, EASY)
-    width = pick.choice(region.widths)
+    width = rng.choice(region.widths)
     values = BASE | {
         "embed_dim": width,
         "ff_dim": 3 * width,
-        "seq_len": pick.choice([48, 64]),
-        "batch_size": pick.choice([6, 8]),
-        "learning_rate": float(f"{0.0035 * pick.uniform(0.8, 1.2):.2g}"),
-        "weight_decay": pick.choice([0.05, 0.1, 0.15]),
-        "schedule": pick.choice(["wsd", "cosine", "linear"]),
+        "seq_len": rng.choice([48, 64]),
+        "batch_size": rng.choice([6, 8]),
+        "learning_rate": float(f"{0.0035 * rng.uniform(0.8, 1.2):.2g}"),
+        "weight_decay": rng.choice([0.05, 0.1, 0.15]),
+        "schedule": rng.choice(["wsd", "cosine", "linear"]),
         "epoch": region.epochs,
         "tokenizer": corpus(name).tokenizer,
         "seed": 1000 + seed,
     }
-    size = pick.randrange(region.vocabulary, region.vocabulary * 4 // 3)
+    size = rng.randrange(region.vocabulary, region.vocabulary * 4 // 3)
     return values | ({"vocab_size": size} if pieces else {})
 
 
-def planted(fault: Fault, letter: str) -> Case:
+def planted(fault: Fault, letter: str) -> PlantedRun:
     """One case of `fault`."""
     name = LETTERS[letter]
     label = f"{name}-{fault.cause or 'healthy'}-{fault.severity}".replace(" ", "_")
@@ -219,7 +219,7 @@ def planted(fault: Fault, letter: str) -> Case:
     alarming = fault.severity if not fault.cause and len(fault.severity) > 1 else ""
     causes = tuple(fault.cause.split("+")) if fault.cause else ()
     variant = Variant(name, fault.share, fault.kind)
-    return Case(label, variant, values, causes, fault.severity, alarming, healthy)
+    return PlantedRun(label, variant, values, causes, fault.severity, alarming, healthy)
 
 
 def draw_number(label: str) -> int:
@@ -229,7 +229,7 @@ def draw_number(label: str) -> int:
     return random.Random(label).randrange(TWINS)
 
 
-def cases(*, sealed: bool) -> list[Case]:
+def cases(*, sealed: bool) -> list[PlantedRun]:
     """All cases on development corpora, or on sealed ones."""
     candidates = [
         planted(f, letter) for f in (*FAULTS, *HEALTHY) for letter in f.corpora if letter in LETTERS
@@ -237,12 +237,12 @@ def cases(*, sealed: bool) -> list[Case]:
     return [case for case in candidates if case.sealed == sealed]
 
 
-def config_values(case: Case, texts: Path) -> Values:
+def config_values(case: PlantedRun, texts: Path) -> Values:
     """The settings of a case as `RunConfig` takes them, its text written under `texts`."""
     path, fraction = write(case.variant, texts)
     return case.values | {"corpus_dir": str(path), "validation_fraction": fraction}
 
 
-def with_variant(case: Case, **changes: Any) -> Case:
+def with_variant(case: PlantedRun, **changes: Any) -> PlantedRun:
     """The same case on another variant of its corpus."""
     return replace(case, variant=replace(case.variant, **changes))

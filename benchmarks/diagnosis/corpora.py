@@ -277,11 +277,11 @@ def _noise(kind: str) -> dict[str, float]:
 
 def _edited(text: str) -> str:
     """`text` with one word in `EDITED`, about, left out, misspelled or followed by another."""
-    pick, said = random.Random(0), []
+    rng, output = random.Random(0), []
     for word in re.findall(r"\s*\S+", text):
-        other = pick.choice(["", word[:-1] + "x" + word[-1], word + " indeed"])
-        said.append(other if pick.random() < 1 / EDITED else word)
-    return "".join(said)
+        other = rng.choice(["", word[:-1] + "x" + word[-1], word + " indeed"])
+        output.append(other if rng.random() < 1 / EDITED else word)
+    return "".join(output)
 
 
 def _stream(source: Corpus, noise: dict[str, float], folder: Path) -> str:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from campaign import complete, in_turn, make_spec, named, row
-from cases import Case, cases, config_values
+from cases import PlantedRun, cases, config_values
 from record import read_record
 from table import Diagnosed, Trained, append, half_named, read
 from treatments import Treatment
@@ -37,10 +37,10 @@ from descend.loss_logs.diagnose_log import diagnose_log
 from descend.trials.cached_trial import run_trial
 
 ADVICE = "advice"
-SIGNALS, PROOF, CURVE = "doctor, signals alone", "doctor", "curve alone"
+SIGNALS, PROOF, CURVE = "diagnosis without trials", "diagnosis", "curve alone"
 
 
-def run_folder(case: Case, texts: Path, folders: Path) -> Path:
+def run_folder(case: PlantedRun, texts: Path, folders: Path) -> Path:
     """The run folder of a case, trained if it is not there."""
     folder = folders / case.name
     if not (folder / "run.json").is_file() or not _ended(folder):
@@ -59,15 +59,15 @@ def _ended(folder: Path) -> bool:
     return '"kind":"stopped"' in events
 
 
-def baselines(case: Case, folder: Path) -> Iterator[Diagnosed]:
+def baselines(case: PlantedRun, folder: Path) -> Iterator[Diagnosed]:
     """The verdict that costs nothing: by the curve alone."""
     record = read_record(folder)
     try:
         advice = diagnose_log(folder / "events.jsonl", vocab_size=record.vocab_size)
     except DescendError:
-        yield _said(case, CURVE, "unknown", [], [])
+        yield _make_diagnosed(case, CURVE, "unknown", [], [])
     else:
-        yield _said(case, CURVE, advice.verdict, [f.cause for f in advice.causes],
+        yield _make_diagnosed(case, CURVE, advice.verdict, [f.cause for f in advice.causes],
                     [advice.probability])  # fmt: skip
 
 
@@ -75,14 +75,14 @@ class _OwnTime:
     monotonic = staticmethod(time.process_time)
 
 
-def diagnose_case(case: Case, folder: Path, proof: float) -> tuple[Diagnosed, Diagnosis]:
+def diagnose_case(case: PlantedRun, folder: Path, proof: float) -> tuple[Diagnosed, Diagnosis]:
     """The diagnosis's verdict; `proof`: seconds of trials, 0 for none."""
     # Of this process: a machine that pauses must not cost the diagnosis its trials.
     # They run in this process where it may use one core only.
     for module in (consultation, trial_budget, trial_series):
         module.time = _OwnTime  # type: ignore[attr-defined]
     advice = consultation.diagnose_run(folder, budget=0.0, min_seconds=proof, proof=proof > 0)
-    said = Diagnosed(
+    diagnosed = Diagnosed(
         case=case.name, reader=PROOF if proof else SIGNALS, verdict=advice.verdict,
         ranked=[f.cause for f in advice.causes],
         probabilities=[advice.probability, *(f.probability for f in advice.causes)],
@@ -90,17 +90,19 @@ def diagnose_case(case: Case, folder: Path, proof: float) -> tuple[Diagnosed, Di
         seconds=advice.cost.seconds,
         run_seconds=advice.cost.seconds / max(advice.cost.fraction_of_run, 1e-9),
     )  # fmt: skip
-    return said, advice
+    return diagnosed, advice
 
 
-def _said(case: Case, reader: str, verdict: str, ranked: list[str], sure: list[float]) -> Diagnosed:
+def _make_diagnosed(
+    case: PlantedRun, reader: str, verdict: str, ranked: list[str], sure: list[float]
+) -> Diagnosed:
     return Diagnosed(
         case=case.name, reader=reader, verdict=verdict, ranked=ranked, probabilities=sure,
         recommended_config={}, seconds=0.0, run_seconds=0.0,
     )  # fmt: skip
 
 
-def follow(case: Case, recommended_config: dict[str, Any], texts: Path) -> Trained | None:
+def follow(case: PlantedRun, recommended_config: dict[str, Any], texts: Path) -> Trained | None:
     """The case trained once more as advised, at its own seed; None if it cannot be set."""
     if not recommended_config:
         return None
@@ -138,12 +140,16 @@ def main() -> None:
             continue
         folder = run_folder(case, overrides.texts, overrides.folders)
         if (case.name, CURVE) not in done:
-            for said in baselines(case, folder):
-                append(table, said)
-        said, _ = diagnose_case(case, folder, overrides.proof)
-        append(table, said)
-        print(f"{case.name}: {said.verdict} {said.ranked[:3]}", file=sys.stderr, flush=True)
-        if overrides.proof and (advised := follow(case, said.recommended_config, overrides.texts)):
+            for diagnosed in baselines(case, folder):
+                append(table, diagnosed)
+        diagnosed, _ = diagnose_case(case, folder, overrides.proof)
+        append(table, diagnosed)
+        print(
+            f"{case.name}: {diagnosed.verdict} {diagnosed.ranked[:3]}", file=sys.stderr, flush=True
+        )
+        if overrides.proof and (
+            advised := follow(case, diagnosed.recommended_config, overrides.texts)
+        ):
             append(overrides.results / f"runs-{half}.jsonl", advised)
 
 

@@ -63,8 +63,10 @@ def runmedic(programs: Path, log: Path) -> list[str]:
 
 
 def trainproof(programs: Path, log: Path) -> list[str]:
-    said = run_json([str(programs / "trainproof"), "epoch", str(log), "--format", "csv", "--json"])
-    reports = said["reports"] if said else []
+    result = run_json(
+        [str(programs / "trainproof"), "epoch", str(log), "--format", "csv", "--json"]
+    )
+    reports = result["reports"] if result else []
     return [f["id"] for r in reports for f in r["findings"] if f["level"] in ("WARN", "FAIL")]
 
 

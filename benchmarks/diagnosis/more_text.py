@@ -22,7 +22,7 @@ from pathlib import Path
 
 import msgspec
 from campaign import make_spec
-from cases import Case, cases
+from cases import PlantedRun, cases
 from diagnose_cases import run_folder
 from table import Trained, read
 from truth import WORTH_BUYING
@@ -66,7 +66,7 @@ class Texts(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     validation_loss_increase_after_best: float
 
 
-def chosen(rows: list[Trained]) -> list[Case]:
+def chosen(rows: list[Trained]) -> list[PlantedRun]:
     """Cases on which all of it can be measured, in random order."""
     ended = {r.case for r in rows if r.treatment == "" and r.seed == 0 and r.diverged_step is None}
     more = {r.case for r in rows if r.treatment == MORE and r.seed == 0}
@@ -77,7 +77,7 @@ def chosen(rows: list[Trained]) -> list[Case]:
     return random.Random(1).sample(selection, len(selection))
 
 
-def measured(case: Case, rows: list[Trained], texts: Path, folders: Path) -> Texts:
+def measured(case: PlantedRun, rows: list[Trained], texts: Path, folders: Path) -> Texts:
     """All of one case."""
     own = {r.treatment: r for r in rows if r.case == case.name and r.seed == 0}
     as_it_is = make_spec(case, texts, 0)
@@ -148,11 +148,11 @@ def say(rows: list[Texts]) -> None:
         own = [row for row in rows if row.case.split("-")[0] in corpora]
         is_gain = [1 - row.more / row.control > WORTH_BUYING for row in own]
         for bounded in (False, True):
-            said = [predict_gain(row, bounded=bounded) > WORTH_BUYING for row in own]
-            right = sum(a == b for a, b in zip(said, is_gain, strict=True))
+            predicted = [predict_gain(row, bounded=bounded) > WORTH_BUYING for row in own]
+            right = sum(a == b for a, b in zip(predicted, is_gain, strict=True))
             print(f"{kind}, {'with' if bounded else 'without'} the bound: {right} of {len(own)}")
-        said = [predict_gain_by_curve(row) > WORTH_BUYING for row in own]
-        right = sum(a == b for a, b in zip(said, is_gain, strict=True))
+        predicted = [predict_gain_by_curve(row) > WORTH_BUYING for row in own]
+        right = sum(a == b for a, b in zip(predicted, is_gain, strict=True))
         print(f"{kind}, by the curve: {right} of {len(own)}")
     turned = [row for row in rows if predict_min_gain(row) > 0]
     for name, foretold in (

@@ -41,9 +41,9 @@ MORE_TEXT = "too_little_data"
 Scored = tuple[Truth, Diagnosed]
 
 
-def right(truth: Truth, said: Diagnosed, first: int = 1, *, strict: bool = False) -> bool:
+def right(truth: Truth, diagnosed: Diagnosed, first: int = 1, *, strict: bool = False) -> bool:
     """Whether one of the first so many of what was said is accepted."""
-    answers = [said.verdict, *said.ranked] if first > 1 else [said.verdict]
+    answers = [diagnosed.verdict, *diagnosed.ranked] if first > 1 else [diagnosed.verdict]
     accepted = truth.strict if strict else truth.accepted
     return bool(set(list(dict.fromkeys(answers))[:first]) & accepted)
 
@@ -52,15 +52,15 @@ def macro_f1(pairs: Sequence[Scored]) -> float:
     """Mean F1 over the causes that are true somewhere, `healthy` among them. A verdict within the
     truth set counts for that cause; else the case counts for the cause that gains most."""
     true: Counter[str] = Counter()
-    said: Counter[str] = Counter()
+    predicted: Counter[str] = Counter()
     both: Counter[str] = Counter()
     for truth, diagnosed in pairs:
         hit = diagnosed.verdict in truth.accepted
         label = diagnosed.verdict if hit else label_of(truth)
         true[label] += 1
-        said[diagnosed.verdict] += 1
+        predicted[diagnosed.verdict] += 1
         both[label] += hit
-    return statistics.mean(2 * both[c] / (true[c] + said[c]) for c in true) if true else 0.0
+    return statistics.mean(2 * both[c] / (true[c] + predicted[c]) for c in true) if true else 0.0
 
 
 def label_of(truth: Truth) -> str:
@@ -72,7 +72,7 @@ def label_of(truth: Truth) -> str:
 
 def false_alarms(pairs: Sequence[Scored]) -> float | None:
     """Fraction of the healthy that were given a cause, other than one that may be true."""
-    healthy = [(truth, said) for truth, said in pairs if not truth.causes]
+    healthy = [(truth, diagnosed) for truth, diagnosed in pairs if not truth.causes]
     none = {"healthy", "unknown", "noise_floor"}
     alarms = [s for t, s in healthy if s.verdict not in none | t.accepted]
     return len(alarms) / len(healthy) if healthy else None
@@ -86,10 +86,10 @@ def interval(
     by_corpus: dict[str, list[Scored]] = defaultdict(list)
     for pair in sorted(pairs, key=lambda pair: pair[0].case.name):
         by_corpus[pair[0].case.variant.corpus].append(pair)
-    groups, pick = list(by_corpus.values()), random.Random(0)
+    groups, rng = list(by_corpus.values()), random.Random(0)
     values = []
     for _ in range(DRAWS):
-        drawn = [p for g in pick.choices(groups, k=len(groups)) for p in pick.choices(g, k=len(g))]
+        drawn = [p for g in rng.choices(groups, k=len(groups)) for p in rng.choices(g, k=len(g))]
         value = score(drawn)
         if value is not None:
             values.append(value)
@@ -135,10 +135,10 @@ def scores_of(pairs: Sequence[Scored]) -> dict[str, Any]:
 def calibration(pairs: Sequence[Scored]) -> list[dict[str, float]]:
     """Of the stated probability of the verdict, in fifths: how often it was right."""
     bins: dict[int, list[tuple[float, bool]]] = defaultdict(list)
-    for truth, said in pairs:
-        if said.probabilities and said.verdict != "unknown":
-            p = said.probabilities[0]
-            bins[min(int(5 * p), 4)].append((p, right(truth, said)))
+    for truth, diagnosed in pairs:
+        if diagnosed.probabilities and diagnosed.verdict != "unknown":
+            p = diagnosed.probabilities[0]
+            bins[min(int(5 * p), 4)].append((p, right(truth, diagnosed)))
     return [
         {"stated": round(statistics.mean(p for p, _ in b), 3),
          "right": round(statistics.mean(r for _, r in b), 3), "cases": len(b)}
@@ -149,9 +149,9 @@ def calibration(pairs: Sequence[Scored]) -> list[dict[str, float]]:
 def confusion(pairs: Sequence[Scored]) -> dict[str, dict[str, int]]:
     """Truth (as `label_of`, or the verdict where it is accepted) by verdict."""
     table: dict[str, Counter[str]] = defaultdict(Counter)
-    for truth, said in pairs:
-        label = said.verdict if said.verdict in truth.accepted else label_of(truth)
-        table[label][said.verdict] += 1
+    for truth, diagnosed in pairs:
+        label = diagnosed.verdict if diagnosed.verdict in truth.accepted else label_of(truth)
+        table[label][diagnosed.verdict] += 1
     return {label: dict(row.most_common()) for label, row in sorted(table.items())}
 
 
@@ -171,7 +171,7 @@ def repair(
     for r in rows:
         if r.cause and r.seed == 0 and r.treatment != ADVICE:
             losses[r.case].append((r.best, r.cause))
-    pick, repaired, closed, in_text = random.Random(0), [], [], []
+    rng, repaired, closed, in_text = random.Random(0), [], [], []
     chance: dict[str, list[bool]] = {"": [], "_as_long": [], "_of_settings_as_long": []}
     for t in labeled_cases:
         if not t.causes or t.twin is None or t.case.name not in lengths:
@@ -188,7 +188,7 @@ def repair(
             tries = [best for best, cause in losses[t.case.name]
                      if cause != MORE_TEXT or "settings" not in name]  # fmt: skip
             hits += [
-                min([t.control, *pick.sample(tries, min(count, len(tries)))]) <= goal
+                min([t.control, *rng.sample(tries, min(count, len(tries)))]) <= goal
                 for _ in range(200)
             ]
     harmed = [advised[t.case.name] > (1 + WORTH) * t.control for t in labeled_cases
@@ -261,7 +261,7 @@ def made_here(
     for r in rows:
         if r.cause and r.seed == 0 and r.treatment != ADVICE:
             tried[r.case].append(r)
-    pick = random.Random(0)
+    rng = random.Random(0)
     for t in labeled_cases:
         others = [k for k in known if k.case.variant.corpus != t.case.variant.corpus]
         if others:
@@ -271,7 +271,7 @@ def made_here(
             common = [c for c, _ in Counter(label for _, label in named).most_common(3)]
             readers["most frequent"].append(_verdict(t, "most frequent", common))
         own = tried[t.case.name]
-        drawn = pick.sample(own, min(RANDOM_TRIES, len(own)))
+        drawn = rng.sample(own, min(RANDOM_TRIES, len(own)))
         better = sorted((r.best, r.cause) for r in drawn if r.best < (1 - WORTH) * t.control)
         ranked = [cause for _, cause in better] or ["healthy"]
         name = f"random search, {RANDOM_TRIES} treatments"
@@ -344,22 +344,23 @@ def main() -> None:
     if lacking := [t.case.name for t in [*labeled_cases, *known] if t.case.name not in signs]:
         raise SystemExit(f"no signs of {len(lacking)} cases, {lacking[0]} among them: run signs.py")
     by_reader |= by_signs(labeled_cases, known, signs)
-    for said in read(args.results / f"verdicts-{half}.jsonl", Diagnosed):
-        if said.case in by_name:
-            by_reader[said.reader].append((by_name[said.case], said))
+    for diagnosed in read(args.results / f"verdicts-{half}.jsonl", Diagnosed):
+        if diagnosed.case in by_name:
+            by_reader[diagnosed.reader].append((by_name[diagnosed.case], diagnosed))
+    of_diagnosis = {n: p for n, p in by_reader.items() if n.startswith("diagnosis")}
     result = {
         "labels": labels(labeled_cases),
         "readers": {name: scores_of(pairs) for name, pairs in by_reader.items()},
-        "confusion": {n: confusion(p) for n, p in by_reader.items() if n.startswith("doctor")},
-        "calibration": {n: calibration(p) for n, p in by_reader.items() if n.startswith("doctor")},
+        "confusion": {n: confusion(p) for n, p in of_diagnosis.items()},
+        "calibration": {n: calibration(p) for n, p in of_diagnosis.items()},
         "repair": repair(
             labeled_cases, rows, {d.case: d.seconds / d.run_seconds for _, d in by_reader[PROOF]}
         ),
     }
     path = args.results / f"scores-{half}.json"
     path.write_text(json_lines(result) + "\n", encoding="utf-8")
-    said = result["labels"]
-    print(f"{half}: {said['cases']} cases, {said['relabelled']:.0%} relabelled")
+    label_summary = result["labels"]
+    print(f"{half}: {label_summary['cases']} cases, {label_summary['relabelled']:.0%} relabelled")
     for name, s in sorted(result["readers"].items(), key=lambda x: -x[1]["top1"]):
         print(
             f"{name:32} n {s['cases']:3}  top-1 {s['top1']:.2f} {s['top1_ci95']}  "
@@ -368,7 +369,7 @@ def main() -> None:
     print("repair", result["repair"])
     for t in labeled_cases:
         best = sorted(t.gains.items(), key=lambda x: -x[1])[:3]
-        print(f"  {t.case.name}: {said['truth'][t.case.name]['truth']} {best}")
+        print(f"  {t.case.name}: {label_summary['truth'][t.case.name]['truth']} {best}")
 
 
 MAX_DEPTH = 3

@@ -107,9 +107,9 @@ class CaseVerdicts(msgspec.Struct, frozen=True, kw_only=True):
         return [
             Diagnosed(
                 case=self.case, reader=reader, recommended_config={},
-                **msgspec.structs.asdict(said),
+                **msgspec.structs.asdict(verdict),
             )
-            for reader, said in self.verdicts.items()
+            for reader, verdict in self.verdicts.items()
         ]  # fmt: skip
 
 
@@ -189,4 +189,4 @@ def compact_verdicts(rows: Iterable[Diagnosed], without: Iterable[str]) -> list[
                 round(row.seconds, SECONDS_DIGITS),
                 round(row.run_seconds, SECONDS_DIGITS),
             )
-    return [CaseVerdicts(case=case, verdicts=said) for case, said in by_case.items()]
+    return [CaseVerdicts(case=case, verdicts=verdicts) for case, verdicts in by_case.items()]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from cases import Case, Values, with_variant
+from cases import PlantedRun, Values, with_variant
 from corpora import COPIES, sizes
 
 BY_CONSTRUCTION = ("data_leakage", "distribution_shift", "duplicate_data", "diverged")
@@ -22,40 +22,40 @@ class Treatment:
 
     cause: str
     label: str
-    apply: Callable[[Case], Case | None]
+    apply: Callable[[PlantedRun], PlantedRun | None]
     buys: bool = False
     after: str = ""
     """Label of the weaker treatment of its kind; this one is tried where that one gained."""
 
 
-def _set(case: Case, **changes: object) -> Case:
+def _set(case: PlantedRun, **changes: object) -> PlantedRun:
     return replace(case, values=case.values | changes)
 
 
-def _rate(factor: float) -> Callable[[Case], Case | None]:
+def _rate(factor: float) -> Callable[[PlantedRun], PlantedRun | None]:
     return lambda case: _set(case, learning_rate=min(case.values["learning_rate"] * factor, 10.0))
 
 
-def _wider(factor: int) -> Callable[[Case], Case | None]:
-    def apply(case: Case) -> Case | None:
+def _wider(factor: int) -> Callable[[PlantedRun], PlantedRun | None]:
+    def apply(case: PlantedRun) -> PlantedRun | None:
         v = case.values
         return _set(case, embed_dim=factor * v["embed_dim"], ff_dim=max(factor * v["ff_dim"], 8))
 
     return apply
 
 
-def _batch(factor: float) -> Callable[[Case], Case | None]:
-    def apply(case: Case) -> Case | None:
+def _batch(factor: float) -> Callable[[PlantedRun], PlantedRun | None]:
+    def apply(case: PlantedRun) -> PlantedRun | None:
         size = round(case.values["batch_size"] * factor)
         return _set(case, batch_size=size) if size >= 1 else None
 
     return apply
 
 
-def _context(factor: float) -> Callable[[Case], Case | None]:
+def _context(factor: float) -> Callable[[PlantedRun], PlantedRun | None]:
     """Windows of another length, as many tokens in a step."""
 
-    def apply(case: Case) -> Case | None:
+    def apply(case: PlantedRun) -> PlantedRun | None:
         v = case.values
         length = max(2, min(round(factor * v["seq_len"]), 512))
         size = max(1, v["batch_size"] * v["seq_len"] // length)
@@ -64,21 +64,21 @@ def _context(factor: float) -> Callable[[Case], Case | None]:
     return apply
 
 
-def _vocabulary(case: Case, size: int) -> Case:
+def _vocabulary(case: PlantedRun, size: int) -> PlantedRun:
     return _set(case, tokenizer="bpe", vocab_size=size)
 
 
-def _vocabulary_down(case: Case) -> Case | None:
+def _vocabulary_down(case: PlantedRun) -> PlantedRun | None:
     now = case.values.get("vocab_size", 257)
     return _vocabulary(case, max(now // 4, 270)) if now > 300 else None
 
 
-def _vocabulary_up(factor: int) -> Callable[[Case], Case | None]:
+def _vocabulary_up(factor: int) -> Callable[[PlantedRun], PlantedRun | None]:
     """Of bytes and letters: pieces instead."""
     return lambda case: _vocabulary(case, case.values.get("vocab_size", 257) * factor)
 
 
-def _freer(case: Case) -> Case | None:
+def _freer(case: PlantedRun) -> PlantedRun | None:
     v = case.values
     neutral = v["dropout_rate"] == 0 and v["weight_decay"] <= 0.15 and v["epoch"] <= NO_BLANKS
     if neutral:
@@ -90,7 +90,7 @@ NO_BLANKS = 3
 """Passes up to which the recipe hides no tokens by itself (`training.recipe`)."""
 
 
-def _more_text(case: Case) -> Case | None:
+def _more_text(case: PlantedRun) -> PlantedRun | None:
     v = case.values
     if case.variant.kind in COPIES:
         return with_variant(case, kind="plain")
@@ -104,13 +104,13 @@ def _more_text(case: Case) -> Case | None:
     return _set(more, epoch=epochs) if epochs < v["epoch"] else None
 
 
-def _scheduled(case: Case) -> Case | None:
+def _scheduled(case: PlantedRun) -> PlantedRun | None:
     v = case.values
     usual = v["schedule"] != "constant" and v.get("warmup_steps") is None
     return None if usual else _set(case, schedule="wsd", warmup_steps=None)
 
 
-def _warmer(case: Case) -> Case | None:
+def _warmer(case: PlantedRun) -> PlantedRun | None:
     return _set(case, epoch=2 * case.values["epoch"])
 
 
@@ -138,7 +138,7 @@ TREATMENTS = (
 """What hurts less than its weaker neighbour is not worth a stronger dose: `after`."""
 
 
-def case_treatments(case: Case) -> Iterator[tuple[Treatment, Case]]:
+def case_treatments(case: PlantedRun) -> Iterator[tuple[Treatment, PlantedRun]]:
     """Each treatment that applies to `case`, and the case so treated."""
     for treatment in TREATMENTS:
         treated = treatment.apply(case)

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cases import Case
+from cases import PlantedRun
 from table import Trained
 from treatments import BY_CONSTRUCTION, TREATMENTS
 
@@ -45,7 +45,7 @@ class Truth:
     `ambiguous`: what the trials do not tell from `causes`, by one standard error: causes whose gain
     is worth having but within noise, or `healthy` where the best gain only just is."""
 
-    case: Case
+    case: PlantedRun
     causes: frozenset[str]
     ambiguous: frozenset[str]
     gains: dict[str, float]
@@ -91,7 +91,7 @@ def deviations(rows: Iterable[Trained], corpus_of: dict[str, str]) -> dict[str, 
     return {corpus: math.sqrt(statistics.median(v)) for corpus, v in squares.items()}
 
 
-def truths(cases: list[Case], rows: list[Trained]) -> list[Truth]:
+def truths(cases: list[PlantedRun], rows: list[Trained]) -> list[Truth]:
     """The truth of every case whose treatments were all tried at least once."""
     by_case: dict[str, list[Trained]] = defaultdict(list)
     for r in rows:
@@ -109,7 +109,9 @@ def truths(cases: list[Case], rows: list[Trained]) -> list[Truth]:
     return labeled_cases
 
 
-def _truth(case: Case, own: list[Trained], control: dict[int, float], deviation: float) -> Truth:
+def _truth(
+    case: PlantedRun, own: list[Trained], control: dict[int, float], deviation: float
+) -> Truth:
     gains_by_treatment: dict[str, list[tuple[str, float]]] = defaultdict(list)
     for r in own:
         if r.cause and r.seed in control and r.diverged_step is None:
@@ -166,7 +168,7 @@ def compute_min_gain(cause: str, claimed: dict[str, float]) -> float:
     return (1 - AS_GOOD) * max(others, default=0.0)
 
 
-def _by_construction(case: Case, control: Trained | None) -> set[str]:
+def _by_construction(case: PlantedRun, control: Trained | None) -> set[str]:
     """Faults of the text show in no gain of a setting, or of none that can be tried here; a text
     of copies is that, whether or not more text would help much."""
     if control is not None and control.diverged_step is not None:

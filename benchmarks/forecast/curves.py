@@ -16,7 +16,7 @@ from descend.forecast.trajectory import LossSpans, Trajectory, make_trajectory, 
 
 
 @dataclass(frozen=True)
-class Case:
+class PartialRun:
     """A part of a run, and what came after it."""
 
     number: int
@@ -40,11 +40,11 @@ def load(file: Path) -> list[dict[str, Any]]:
     return sorted(records, key=lambda r: int(r["number"]))
 
 
-def whole_case(record: dict[str, Any], training_error: float) -> Case:
+def complete_run(record: dict[str, Any], training_error: float) -> PartialRun:
     """A run of which everything was seen: for learning, not for forecasting."""
     run, trajectory = record["runs"][0], trajectory_of(record, 0)
     spans = spans_of(run)
-    return Case(
+    return PartialRun(
         number=record["number"], corpus=record["corpus"], features=build_features(record),
         observed=_see(record, trajectory, spans, run["epochs"], training_error),
         ahead=trajectory.points_at(np.array([float(run["steps"])])), truth=np.array([0.0]),
@@ -53,7 +53,7 @@ def whole_case(record: dict[str, Any], training_error: float) -> Case:
     )  # fmt: skip
 
 
-def case_of(record: dict[str, Any], share: float, training_error: float) -> Case | None:
+def partial_run(record: dict[str, Any], share: float, training_error: float) -> PartialRun | None:
     """The first `share` of a run as seen; None if nothing comes after."""
     run = record["runs"][0]
     trajectory, features = trajectory_of(record, 0), build_features(record)
@@ -63,7 +63,7 @@ def case_of(record: dict[str, Any], share: float, training_error: float) -> Case
     ahead = [e for e in run["epochs"] if e["step"] > cut]
     if not ahead or len(spans.ends) < 4:
         return None
-    return Case(
+    return PartialRun(
         number=record["number"], corpus=record["corpus"], features=features,
         observed=_see(record, trajectory, spans, done, training_error),
         ahead=trajectory.points_at(np.array([float(e["step"]) for e in ahead])),
@@ -75,7 +75,7 @@ def case_of(record: dict[str, Any], share: float, training_error: float) -> Case
     )  # fmt: skip
 
 
-def further_case(record: dict[str, Any], training_error: float) -> Case | None:
+def continued_run(record: dict[str, Any], training_error: float) -> PartialRun | None:
     """The whole of a run as seen, and its continuation as what comes after."""
     if len(record["runs"]) < 2:
         return None
@@ -85,7 +85,7 @@ def further_case(record: dict[str, Any], training_error: float) -> Case | None:
     at = trajectory.points_at(np.array([float(best["step"])]))
     on = trajectory_of(record, 1, (float(at.trained[0]), float(at.epochs[0])))
     spans = spans_of(run)
-    return Case(
+    return PartialRun(
         number=record["number"], corpus=record["corpus"], features=build_features(record),
         observed=_see(record, trajectory, spans, run["epochs"], training_error),
         ahead=on.points_at(np.array([float(e["step"]) for e in more["epochs"]])),

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from curves import Case, case_of, further_case, load, whole_case
+from curves import PartialRun, complete_run, continued_run, load, partial_run
 
 from descend.forecast.curve_model import PARAMETERS
 from descend.forecast.curve_prior import FEATURES, CurvePrior, fit_posterior
@@ -47,7 +47,7 @@ class Forecast:
 
     fold: int
     share: float
-    case: Case
+    case: PartialRun
     value: float
     below: float
     above: float
@@ -75,7 +75,7 @@ def make_first_prior() -> CurvePrior:
 def learn(records: list[dict[str, Any]]) -> CurvePrior:
     """The prior that explains whole runs best."""
     prior = make_first_prior()
-    cases = [whole_case(r, TRAINING_ERROR) for r in records]
+    cases = [complete_run(r, TRAINING_ERROR) for r in records]
     X = np.stack([c.features.features() for c in cases])
     penalty = RIDGE * np.eye(len(FEATURES))
     penalty[0, 0] = 0
@@ -103,7 +103,7 @@ def accuracy_slopes(records: list[dict[str, Any]]) -> tuple[float, float]:
     return float(np.median(falling)), float(np.median(rising)) if rising else 0.0
 
 
-def forecast(case: Case, prior: CurvePrior) -> tuple[float, float, float]:
+def forecast(case: PartialRun, prior: CurvePrior) -> tuple[float, float, float]:
     """Value and unwidened 80 % deviations below and above, for the end of `case`."""
     posterior = fit_posterior(case.observed, case.features, prior)
     draws = posterior.sample_validation_losses(case.ahead[-1:], DRAWS)[:, 0]
@@ -124,8 +124,8 @@ def cross(records: list[dict[str, Any]]) -> list[Forecast]:
 
 def forecasts_of(record: dict[str, Any], prior: CurvePrior, fold: int) -> list[Forecast]:
     """What `prior` says of a run of which so much was seen, each of `SHARES` and all of it."""
-    cases = [(s, case_of(record, s, TRAINING_ERROR)) for s in SHARES]
-    cases.append((1.0, further_case(record, TRAINING_ERROR)))
+    cases = [(s, partial_run(record, s, TRAINING_ERROR)) for s in SHARES]
+    cases.append((1.0, continued_run(record, TRAINING_ERROR)))
     return [Forecast(fold, s, c, *forecast(c, prior), prior) for s, c in cases if c]
 
 

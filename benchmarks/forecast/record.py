@@ -93,13 +93,13 @@ def main() -> None:
 
 def one(number: int, sources: dict[str, bytes], scratch: Path) -> dict[str, Any]:
     """Draw run `number` and train it; and further, for some."""
-    pick = random.Random(f"forecast-{number}")
+    rng = random.Random(f"forecast-{number}")
     corpus = sorted(sources)[number % len(sources)]
     small = number >= FIRST_SMALL
     while True:
-        drawn = draw(pick, small)
+        drawn = draw(rng, small)
         size = int(drawn.pop("bytes"))
-        text = slice_of(sources[corpus], size, pick)
+        text = slice_of(sources[corpus], size, rng)
         if is_too_large(drawn, len(text), small):
             continue
         path = scratch / f"{corpus}-{number}.txt"
@@ -113,11 +113,11 @@ def one(number: int, sources: dict[str, bytes], scratch: Path) -> dict[str, Any]
         if MIN_STEPS <= steps <= MAX_STEPS and flops <= (SMALL_FLOPS if small else MAX_FLOPS):
             break
     runs = [curve(run)]
-    if pick.random() < FURTHER:
+    if rng.random() < FURTHER:
         best = run.state.best
         assert best is not None
         assert drawn_config.epoch is not None
-        more = pick.randint(1, max(1, drawn_config.epoch))
+        more = rng.randint(1, max(1, drawn_config.epoch))
         again = ready(make_config(drawn_config.model_dump() | {"epoch": more}))
         load_weights(again.state.model, best.weights)
         runs.append(curve(again))
@@ -130,7 +130,7 @@ def one(number: int, sources: dict[str, bytes], scratch: Path) -> dict[str, Any]
         "validation_tokens": info.validation_tokens,
         "train_bytes": info.train_bytes,
         "validation_bytes": info.validation_bytes,
-        "ladder": {
+        "ngram_baselines": {
             k: round(getattr(info.ngram_baselines, k), 4) for k in ("uniform", "unigram", "bigram")
         },
         "parameters": parameter_count(run.state.model.shape),

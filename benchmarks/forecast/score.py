@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from curves import Case, load
+from curves import PartialRun, load
 from fit import FOLDS, Forecast, cross, forecasts_of, learn, widening
 
 from descend.forecast.forecast_run import expected_accuracy
@@ -33,14 +33,14 @@ FLAT = 0.1
 points from running away."""
 
 
-def last_value(case: Case) -> float:
+def last_value(case: PartialRun) -> float:
     """The newest validation loss, or before there is one the newest training loss."""
     if len(case.observed.validation_losses):
         return float(case.observed.validation_losses[-1])
     return float(case.spans.losses[-max(1, len(case.spans.losses) // 20) :].mean())
 
 
-def power_law(case: Case, end: float) -> float:
+def power_law(case: PartialRun, end: float) -> float:
     """E + A t^-a through the validation losses if there are three, else through the training losses
     after the first tenth."""
     if len(case.validation_steps) >= 3:
@@ -60,7 +60,7 @@ def power_law(case: Case, end: float) -> float:
     return float(np.exp(z[0]) + np.exp(z[1]) * (end / _last_step(case)) ** -np.exp(z[2]))
 
 
-def _last_step(case: Case) -> float:
+def _last_step(case: PartialRun) -> float:
     return float(
         case.validation_steps[-1] if len(case.validation_steps) >= 3 else case.spans.ends[-1]
     )
@@ -116,9 +116,9 @@ def _factors(forecasts: list[Forecast]) -> list[float]:
 
 def bootstrap(values: Any, statistic: Callable[[Any], float]) -> tuple[float, float]:
     """95 % interval of `statistic` over runs drawn again and again."""
-    pick = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     values = np.asarray(values)
-    drawn = [statistic(pick.choice(values, len(values))) for _ in range(RESAMPLES)]
+    drawn = [statistic(rng.choice(values, len(values))) for _ in range(RESAMPLES)]
     return float(np.quantile(drawn, 0.025)), float(np.quantile(drawn, 0.975))
 
 

@@ -41,8 +41,8 @@ def draw(pick: random.Random, small: bool) -> dict[str, Any]:
 
 def draws(corpus: str) -> list[dict[str, Any]]:
     """The twelve of a corpus, the same at every limit."""
-    pick = random.Random(f"plan-{corpus}")
-    return [draw(pick, corpus == "austen_100k") for _ in range(DRAWS)]
+    rng = random.Random(f"plan-{corpus}")
+    return [draw(rng, corpus == "austen_100k") for _ in range(DRAWS)]
 
 
 def main() -> None:

@@ -28,11 +28,11 @@ from descend.model.shape import ModelShape, shape_from_run_config
 from descend.model.transformer import Transformer
 from descend.planner.step_time import StepTimeModel, StepWorkload
 from descend.training.assembly import plan_batches, tokenize_corpus
-from descend.training.execution.precision import make_grad_scaler
 from descend.training.loop import accumulate_gradients, gradient_norm, optimizer_step
 from descend.training.loss import make_loss_fn
 from descend.training.lr_schedule import make_lr_schedule
 from descend.training.optimizers import make_optimizers, set_learning_rate
+from descend.training.precision import make_grad_scaler
 from descend.training.process_group import SINGLE_PROCESS
 from descend.training.recipe import choose_warmup
 from descend.training.train_state import TrainState

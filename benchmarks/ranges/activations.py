@@ -42,12 +42,12 @@ def row(architecture: str, optimizer: str, factor: float, folder: Path) -> dict[
     """One run and what is read inside it, the values block by block."""
     own = {"architecture": architecture, "optimizer": optimizer,
            "learning_rate": RATES[optimizer] * factor}  # fmt: skip
-    job = create_run(make_config(BASE | own), folder / "run")
+    run = create_run(make_config(BASE | own), folder / "run")
     losses: list[float] = []
     with suppress(DivergedError):
-        losses += [records[0].loss for records in train(job.state, job.plan)]  # type: ignore[union-attr]
-    model, length = job.state.model, BASE["seq_len"]
-    ids = np.asarray(job.store.validation[: PASSAGES * length]).astype(np.int64)
+        losses += [records[0].loss for records in train(run.state, run.plan)]  # type: ignore[union-attr]
+    model, length = run.state.model, BASE["seq_len"]
+    ids = np.asarray(run.store.validation[: PASSAGES * length]).astype(np.int64)
     blocks = block_activation_stats(model, ids.reshape(PASSAGES, length))
     heads = [
         h

@@ -35,12 +35,12 @@ VOCABULARY = 2048
 
 def changed(text: str, one_in: int) -> str:
     """`text` with one word in so many changed."""
-    pick = random.Random(one_in)
-    said = []
+    rng = random.Random(one_in)
+    output = []
     for word in re.findall(r"\s*\S+", text):
-        other = pick.choice(["", word[:-1] + "x" + word[-1], word + " indeed"])
-        said.append(other if pick.random() < 1 / one_in else word)
-    return "".join(said)
+        other = rng.choice(["", word[:-1] + "x" + word[-1], word + " indeed"])
+        output.append(other if rng.random() < 1 / one_in else word)
+    return "".join(output)
 
 
 def row(name: str, text: str, folder: Path) -> dict[str, Any]:

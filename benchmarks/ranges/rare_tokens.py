@@ -33,11 +33,11 @@ WINDOWS = 200
 
 def row(size: int, folder: Path) -> dict[str, float]:
     """One vocabulary: what was requested, what the text gave, and how its run ended."""
-    job = create_run(make_config(BASE | {"vocab_size": size}), folder / "run")
-    for _ in train(job.state, job.plan):
+    run = create_run(make_config(BASE | {"vocab_size": size}), folder / "run")
+    for _ in train(run.state, run.plan):
         pass
-    store = job.store
-    validation_losses = token_losses(job.state.model, store.validation, 64, windows=WINDOWS)
+    store = run.store
+    validation_losses = token_losses(run.state.model, store.validation, 64, windows=WINDOWS)
     counts = np.bincount(np.asarray(store.train), minlength=store.tokenizer.vocab_size)
     size_in_bytes = store.tokenizer.byte_lengths[validation_losses.targets].sum()
     return {

@@ -189,10 +189,10 @@ def check_operation(bench, place: Path, operation: str) -> tuple[int, int, list[
     folder, log = place / "run", place / "calls.log"
     saves.copy_base(bench, folder, operation)
     disk = Disk(folder)
-    said, calls = save_faults.run_child(
+    ending, calls = save_faults.run_child(
         bench, folder, operation, log, save_faults.Fault("watch"), 0
     )
-    problems = [] if said == "done" else [f"{operation} ended by {said}"]
+    problems = [] if ending == "done" else [f"{operation} ended by {ending}"]
     done: set[bytes] = set()
     after = place / "after"
     for number in range(len(calls) + 1):

@@ -61,14 +61,14 @@ def run_child(bench, folder: Path, operation: str, log: Path, fault: Fault, at: 
         devnull = os.open(os.devnull, os.O_WRONLY)
         os.dup2(devnull, 2)
         fault_injection.arm(folder, log, fault.kind, at, fault.error)
-        said = saves.run_operation(bench, folder, operation)
+        ending = saves.run_operation(bench, folder, operation)
         fault_injection.disarm()
-        answer.write_text(said)
+        answer.write_text(ending)
         saves.quit_child(0)
     _, status = os.waitpid(child, 0)
     killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-    said = "killed" if killed else answer.read_text() if answer.exists() else f"status {status}"
-    return said, read_calls(log)
+    ending = "killed" if killed else answer.read_text() if answer.exists() else f"status {status}"
+    return ending, read_calls(log)
 
 
 def list_points(calls: list[Call], fault: Fault, short: bool) -> Iterator[int]:
@@ -109,22 +109,24 @@ def sweep(
     folder, log = place / "run", place / "calls.log"
     for operation in operations:
         saves.copy_base(bench, folder, operation)
-        said, calls = run_child(bench, folder, operation, log, Fault("watch"), 0)
-        assert said == "done", (operation, said)
+        ending, calls = run_child(bench, folder, operation, log, Fault("watch"), 0)
+        assert ending == "done", (operation, ending)
         assert saves.check_folder(bench, folder, operation, True) == [], operation
         calls_of[operation] = len(calls)
         for name, fault in faults.items():
             for at in list_points(calls, fault, short):
                 saves.copy_base(bench, folder, operation)
-                said, made = run_child(bench, folder, operation, log, fault, at)
+                ending, made = run_child(bench, folder, operation, log, fault, at)
                 if not any(c.fired and c.number == at for c in made):
                     not_fired += 1
                     continue
                 tried[name] += 1
-                endings[said.split(":")[0]] += 1
+                endings[ending.split(":")[0]] += 1
                 call = calls[at - 1]
                 where = f"{operation}, {name} at call {at} ({call.name} {Path(call.path).name})"
-                problems += [f"{where}: {p}" for p in judge(bench, folder, operation, fault, said)]
+                problems += [
+                    f"{where}: {p}" for p in judge(bench, folder, operation, fault, ending)
+                ]
     return {
         "calls": calls_of, "tried": dict(tried), "total": sum(tried.values()),
         "not_fired": not_fired, "endings": dict(endings), "failures": len(problems),

@@ -1,6 +1,6 @@
-"""One contestant, one size: trains on random tokens and prints its tokens per second as JSON.
+"""One arm, one size: trains on random tokens and prints its tokens per second as JSON.
 
-    python benchmarks/speed/compared_programs.py CONTESTANT SIZE SECONDS
+    python benchmarks/speed/compared_programs.py ARM SIZE SECONDS
 
 Random tokens, since speed does not depend on what the text says. Warm-up (and compiling) is not
 counted in tokens per second; it is printed apart.
@@ -60,9 +60,9 @@ def ours(size: dict[str, int], dropout: float = 0.0, steps: int = 0) -> Callable
     from descend.model.shape import shape_from_run_config
     from descend.model.transformer import Transformer
     from descend.training.execution.autotune import autotune_execution
-    from descend.training.execution.precision import make_grad_scaler
     from descend.training.loop import train
     from descend.training.optimizers import make_optimizers
+    from descend.training.precision import make_grad_scaler
     from descend.training.step_inputs import make_step_inputs
     from descend.training.train_plan import TrainPlan
     from descend.training.train_state import TrainState
@@ -183,7 +183,7 @@ def peak() -> float:
 
 
 def measure(program: str, size: dict[str, int], seconds: float) -> dict[str, float]:
-    """Steps and seconds of one contestant."""
+    """Steps and seconds of one arm."""
     match program:
         case "descend":
             return timed(ours(size), seconds)
@@ -209,7 +209,7 @@ def measure(program: str, size: dict[str, int], seconds: float) -> dict[str, flo
             return trainer(size, bf16=True, compiled=False, seconds=seconds)
         case "Trainer, bfloat16, compiled":
             return trainer(size, bf16=True, compiled=True, seconds=seconds)
-    raise SystemExit(f"unknown contestant {program}")
+    raise SystemExit(f"unknown arm {program}")
 
 
 def main() -> None:

@@ -29,18 +29,18 @@ RUNS = {"compiled": [], "not compiled": ["--max-steps", "20"]}
 def first_step(text: str, flags: list[str]) -> dict[str, Any]:
     """Seconds to the first step, and how it computed."""
     with tempfile.TemporaryDirectory() as folder:
-        model, said = Path(folder) / "model", Path(folder) / "said"
+        model, output = Path(folder) / "model", Path(folder) / "said"
         command = [
             sys.executable, "-m", "descend", "train", text, *flags,
             "--save-dir", str(model), "--json",
         ]  # fmt: skip
         clock = time.perf_counter()
-        with said.open("w") as aside:
+        with output.open("w") as aside:
             running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=aside)
             seconds = _wait_for_a_step(model / "events.jsonl", running) - clock
             running.kill()
             running.wait()
-        chosen = [line for line in said.read_text().splitlines() if "computing in" in line]
+        chosen = [line for line in output.read_text().splitlines() if "computing in" in line]
     return {"seconds": round(seconds, 2), "said": chosen}
 
 

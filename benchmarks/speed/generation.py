@@ -37,17 +37,17 @@ def main() -> None:
         run({"sample_size": 10, "epoch": 1, "vocab_size": 1024, "save_dir": str(model_folder),
              "log_level": "error"})  # fmt: skip
         torch.set_num_threads(available_cores())
-        contestants = {"descend": ours(model_folder), "transformers": theirs(model_folder)}
-        for write in contestants.values():
+        arms = {"descend": ours(model_folder), "transformers": theirs(model_folder)}
+        for write in arms.values():
             write(1, 5)
         for number in range(args.rounds):
             for prompts in (1, 16):
-                for name, write in contestants.items():
+                for name, write in arms.items():
                     began = time.perf_counter()
                     written = write(prompts, args.tokens)
                     seconds = time.perf_counter() - began
                     raw.append({
-                        "round": number, "prompts": prompts, "contestant": name,
+                        "round": number, "prompts": prompts, "arm": name,
                         "tokens": written, "tokens_per_second": written / seconds,
                     })  # fmt: skip
     record = {
@@ -105,7 +105,7 @@ def summary(raw: list[dict[str, object]]) -> list[dict[str, object]]:
     for prompts in (1, 16):
         speeds = {
             name: [float(str(r["tokens_per_second"])) for r in raw
-                   if r["prompts"] == prompts and r["contestant"] == name]
+                   if r["prompts"] == prompts and r["arm"] == name]
             for name in ("descend", "transformers")
         }  # fmt: skip
         ratios = [a / b for a, b in zip(speeds["descend"], speeds["transformers"], strict=True)]

@@ -86,9 +86,9 @@ def one(text: str) -> dict[str, float]:
     result["documents"] = len(prepared.documents)
     del prepared, tokenizer
     with watched("job", result):
-        job = create_run(config, Path("unused"))
+        run = create_run(config, Path("unused"))
     with watched("training", result):
-        for number, _ in enumerate(train(job.state, job.plan), 1):
+        for number, _ in enumerate(train(run.state, run.plan), 1):
             if number == STEPS:
                 break
     return result
@@ -151,8 +151,8 @@ def main() -> None:
                 corpora.append(result | {"at_rest": not settings.busy})
                 print(corpora[-1], flush=True)
     for width in filter(None, settings.widths.split(",")):
-        contestants = Path(__file__).with_name("compared_programs.py")
-        result = _child([str(contestants), "descend", f"width {width}", "5"], None)
+        program = Path(__file__).with_name("compared_programs.py")
+        result = _child([str(program), "descend", f"width {width}", "5"], None)
         models.append({"width": int(width)} | result)
         print(models[-1], flush=True)
     file = settings.results / "growth.json"

@@ -2,8 +2,8 @@
 
     python benchmarks/speed/processes.py RESULTS [--rounds N] [--text TEXT]
 
-Each contestant is `descend train` with the default recipe (Muon) in programs of its own, from the
-key press to the saved model. A round lets every contestant run once, in an order that turns around
+Each arm is `descend train` with the default recipe (Muon) in programs of its own, from the
+key press to the saved model. A round lets every arm run once, in an order that turns around
 from round to round. Ratios are taken within a round. Rounds are added to RESULTS/processes.json.
 Two rounds last about four minutes on two idle cores; stop other programs first.
 
@@ -55,7 +55,7 @@ def programs(cores: int) -> dict[str, dict[str, Any]]:
 
 
 def train_once(name: str, program: dict[str, Any], text: str, steps: int) -> dict[str, Any]:
-    """Run one contestant; returns seconds of the program and of a step, and the last losses."""
+    """Run one arm; returns seconds of the program and of a step, and the last losses."""
     with tempfile.TemporaryDirectory() as folder:
         command = [
             "train", text, "--save-dir", f"{folder}/run", "--max-steps", str(steps), *COMMON,
@@ -95,7 +95,7 @@ def run_without_sharing(command: list[str], count: int) -> None:
         for rank in range(count)
     ]  # fmt: skip
     if processes[0].wait():
-        raise SystemExit("the contestant that shares nothing failed")
+        raise SystemExit("the arm that shares nothing failed")
     for process in processes[1:]:
         process.wait()
 
@@ -179,7 +179,7 @@ def summarize(raw: list[dict[str, Any]]) -> dict[str, Any]:
 
     def ratios(above: str, below: str, key: str, factor: float = 1.0) -> dict[str, float]:
         by_round = [
-            {r["contestant"]: r[key] for r in raw if r["round"] == number}
+            {r["arm"]: r[key] for r in raw if r["round"] == number}
             for number in dict.fromkeys(r["round"] for r in raw)
         ]
         return spread([factor * r[above] / r[below] for r in by_round if {above, below} <= set(r)])
@@ -223,7 +223,7 @@ def main() -> None:
         order = list(runs.items())
         for name, program in order if number % 2 == 0 else reversed(order):
             result = train_once(name, program, args.text, program["steps"])
-            raw.append({"round": number, "contestant": name} | result)
+            raw.append({"round": number, "arm": name} | result)
             print(number, name, result, flush=True)
             content = record | {"raw": raw, "summary": summarize(raw)}
             file.write_text(json.dumps(content, indent=1) + "\n")

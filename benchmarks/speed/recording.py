@@ -63,13 +63,13 @@ def main() -> None:
     for size, sizes in SIZES.items():
         values = sizes | {"corpus_dir": args.text, "max_steps": args.steps}
         with tempfile.TemporaryDirectory() as folder:
-            job = create_run(make_config(values), Path(folder) / "run")
+            run = create_run(make_config(values), Path(folder) / "run")
             spent.clear()
-            for _ in run_training(job):
+            for _ in run_training(run):
                 pass
-        sizes_by_name[size] = {"steps": args.steps, "seconds": round(job.state.elapsed_seconds, 3),
+        sizes_by_name[size] = {"steps": args.steps, "seconds": round(run.state.elapsed_seconds, 3),
                        "recording_seconds": round(sum(spent), 4),
-                       "share": round(sum(spent) / job.state.elapsed_seconds, 5)}  # fmt: skip
+                       "share": round(sum(spent) / run.state.elapsed_seconds, 5)}  # fmt: skip
         print(size, sizes_by_name[size], flush=True)
     record = {
         "command": f"python benchmarks/speed/recording.py RESULTS {Path(args.text).name}",

@@ -69,21 +69,21 @@ def ours(text: str, flags: list[str], seed: int) -> dict[str, Any]:
     """One `descend train`, or `descend plan --run`, timed from outside."""
     words = ["plan", text] if "--run" in flags else ["train", text, "--seed", str(seed)]
     with tempfile.TemporaryDirectory() as folder:
-        model, said = Path(folder) / "model", Path(folder) / "said"
+        model, message = Path(folder) / "model", Path(folder) / "said"
         command = [
             sys.executable, "-m", "descend", *words, *flags, "--save-dir", str(model), "--json",
         ]  # fmt: skip
         clock = time.perf_counter()
-        with said.open("w") as aside:
+        with message.open("w") as aside:
             running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=aside, text=True)
             first_step = _wait_for_a_step(model / "events.jsonl", running) - clock
             printed, _ = running.communicate()
         seconds = time.perf_counter() - clock
         if running.returncode:
-            raise SystemExit(said.read_text())
+            raise SystemExit(message.read_text())
         output = json.loads(printed)
         output = output.get("measured", output)
-        chosen = [line for line in said.read_text().splitlines() if "computing in" in line]
+        chosen = [line for line in message.read_text().splitlines() if "computing in" in line]
     return {
         "seconds": seconds,
         "first_step_after": first_step,

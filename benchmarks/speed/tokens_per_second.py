@@ -1,9 +1,9 @@
 """Tokens per second of descend beside its peers, in turn, on this machine.
 
     python benchmarks/speed/tokens_per_second.py RESULTS [--rounds N] [--seconds S] [--sizes A,B]
-        [--contestants A;B]
+        [--arms A;B]
 
-Each arm runs in a process of its own; a round lets every contestant run once, so that a
+Each arm runs in a process of its own; a round lets every arm run once, so that a
 machine that drifts drifts for all. Quoted are medians, and ratios taken within a round. Rounds are
 added to those that RESULTS already holds. Needs `--group bench`, for the Trainer.
 """
@@ -22,7 +22,7 @@ from compared_programs import SIZES
 
 from descend.machine import describe_hardware, resolve_device
 
-CONTESTANTS = (
+ARMS = (
     "descend",
     "descend, long run",
     "descend, four heads",
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--sizes", default=",".join(list(SIZES)[:4]))
-    parser.add_argument("--contestants", default=";".join(CONTESTANTS))
+    parser.add_argument("--arms", default=";".join(ARMS))
     args = parser.parse_args()
     here = Path(__file__).parent
     file = args.results / "tokens_per_second.json"
@@ -52,7 +52,7 @@ def main() -> None:
     before = 1 + max((r["round"] for r in raw), default=-1)
     for size in args.sizes.split(","):
         for number in range(before, before + args.rounds):
-            for program in args.contestants.split(";"):
+            for program in args.arms.split(";"):
                 done = subprocess.run(
                     [sys.executable, "compared_programs.py", program, size, str(args.seconds)],
                     cwd=here, capture_output=True, text=True, check=False,
@@ -61,7 +61,7 @@ def main() -> None:
                     print(f"{program}, {size}: failed: {done.stderr.splitlines()[-1:]}")
                     continue
                 result = json.loads(done.stdout.splitlines()[-1])
-                raw.append({"size": size, "round": number, "contestant": program} | result)
+                raw.append({"size": size, "round": number, "arm": program} | result)
                 print(f"{size:6} {number} {program:30} {result['tokens_per_second']:9,.0f}")
                 write(file, raw)  # what was measured is kept at once
 
@@ -80,15 +80,15 @@ def write(file: Path, raw: list[dict[str, Any]]) -> None:
 
 
 def summary(raw: list[dict[str, Any]]) -> list[dict[str, object]]:
-    """By size and contestant: median tokens/s, and how many times as fast descend is, by round."""
+    """By size and arm: median tokens/s, and how many times as fast descend is, by round."""
     rows = []
     for size in dict.fromkeys(str(r["size"]) for r in raw):
         speeds = {
-            (str(r["contestant"]), r["round"]): float(str(r["tokens_per_second"]))
+            (str(r["arm"]), r["round"]): float(str(r["tokens_per_second"]))
             for r in raw
             if r["size"] == size
         }
-        for program in CONTESTANTS:
+        for program in ARMS:
             mine = {n: s for (c, n), s in speeds.items() if c == program}
             if not mine:
                 continue
@@ -98,14 +98,14 @@ def summary(raw: list[dict[str, Any]]) -> list[dict[str, object]]:
             rows.append(
                 {
                     "size": size,
-                    "contestant": program,
+                    "arm": program,
                     "rounds": len(mine),
                     "tokens_per_second": round(statistics.median(mine.values())),
                     "peak_megabytes": round(
                         max(
                             r["peak_megabytes"]
                             for r in raw
-                            if (r["size"], r["contestant"]) == (size, program)
+                            if (r["size"], r["arm"]) == (size, program)
                         )
                     ),
                     "descend_is_times_as_fast": [

@@ -147,9 +147,9 @@ def test_the_committed_tables_are_scored_again_without_training(
         assert sorted(truth_by_case[name].causes) == [
             c for c in label["truth"] if c != "healthy"
         ], name
-    said = bench["table"].read(RESULTS / f"verdicts-{half}.jsonl", bench["table"].Diagnosed)
-    for reader in {d.reader for d in said}:
-        hits = [d.verdict in truth_by_case[d.case].accepted for d in said
+    text = bench["table"].read(RESULTS / f"verdicts-{half}.jsonl", bench["table"].Diagnosed)
+    for reader in {d.reader for d in text}:
+        hits = [d.verdict in truth_by_case[d.case].accepted for d in text
                 if d.reader == reader and d.case in truth_by_case]  # fmt: skip
         assert round(sum(hits) / len(hits), 3) == committed_scores["readers"][reader]["top1"], (
             reader
@@ -171,7 +171,7 @@ def test_compact_tables_hold_what_scoring_reads(
     runs = rows_of(bench, "one", losses)
     diverged = {"seed": 2, "best": 99.0, "end": 99.0, "diverged_step": 7}
     runs.append(msgspec.structs.replace(runs[1], **diverged))
-    said = [
+    text = [
         table.Diagnosed(
             case="one", reader=reader, verdict="a", ranked=list("abcde"), probabilities=[0.5, 0.4],
             recommended_config={"epoch": 2}, seconds=1.23456, run_seconds=2.0,
@@ -180,13 +180,13 @@ def test_compact_tables_hold_what_scoring_reads(
     ]  # fmt: skip
     for name, lines, kind in (
         ("runs", table.compact_runs(runs), table.Trained),
-        ("verdicts", table.compact_verdicts(said, ["rules"]), table.Diagnosed),
+        ("verdicts", table.compact_verdicts(text, ["rules"]), table.Diagnosed),
     ):
         file = tmp_path / f"{name}.jsonl"
         file.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
-        table.append(file, (runs if name == "runs" else said)[0])
+        table.append(file, (runs if name == "runs" else text)[0])
         rows = table.read(file, kind)
-        assert rows[-1] == (runs if name == "runs" else said)[0]
+        assert rows[-1] == (runs if name == "runs" else text)[0]
         if name == "runs":
             read = [(r.treatment, r.cause, r.seed, r.best, r.diverged_step) for r in rows[:-1]]
             assert read == [

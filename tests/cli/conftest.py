@@ -52,8 +52,8 @@ def descend(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         capsys.readouterr()
         line = tuple(map(str, words))
         code = run(list(line))
-        said = capsys.readouterr()
-        return CommandResult(code, said.out, said.err, line)
+        output = capsys.readouterr()
+        return CommandResult(code, output.out, output.err, line)
 
     return call
 

@@ -31,10 +31,10 @@ def test_mistakes_get_a_line(trained: Path, capsys: pytest.CaptureFixture[str]) 
     shutil.copytree(trained, "half")
     write_summary(Path("half"), msgspec.structs.replace(read_summary(trained), finished=False))
     assert cli(["improve", "half"]) == 2
-    said = capsys.readouterr().err
-    assert "but found a run that is not finished" in said
-    assert "descend resume half" in said
-    assert "Traceback" not in said
+    output = capsys.readouterr().err
+    assert "but found a run that is not finished" in output
+    assert "descend resume half" in output
+    assert "Traceback" not in output
 
 
 def test_without_time_the_run_itself_is_the_best(trained: Path) -> None:

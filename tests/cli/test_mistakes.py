@@ -199,14 +199,14 @@ def test_a_mistake_gets_one_sentence_and_leaves_nothing(descend: Descend, desk: 
     for words, parts in MISTAKES:
         done = descend(*words)
         lines = done.err.splitlines()
-        said = lines[-1] if lines else ""
+        text = lines[-1] if lines else ""
         problems = [
             *(["exit code"] if done.code != 2 else []),
             *(["standard output"] if done.out else []),
-            *(["no error line"] if not said.startswith("error: ") else []),
+            *(["no error line"] if not text.startswith("error: ") else []),
             *(["several lines"] if sum(line.startswith("error") for line in lines) != 1 else []),
             *(["a traceback"] if "Traceback" in done.err else []),
-            *[f"without {part!r}" for part in parts if part not in said],
+            *[f"without {part!r}" for part in parts if part not in text],
         ]
         if problems:
             wrong.append((words, problems, done.code, done.out[:100], done.err[-300:]))
@@ -247,8 +247,8 @@ def test_train_command_warns_when_sample_size_exceeds_corpus(descend: Descend, d
     Path("text.txt").write_text(Path("text.txt").read_text() + "A new line, not in the cache.\n")
     done = descend(*TRAIN, "--epoch", "1", "--sample-size", "99", "--json")
     assert done.json["finished"]
-    said = [line for line in done.err.splitlines() if "sample_size" in line]
-    assert said == ["sample_size: 99 documents requested, the corpus has 1; all are used"]
+    message = [line for line in done.err.splitlines() if "sample_size" in line]
+    assert message == ["sample_size: 99 documents requested, the corpus has 1; all are used"]
 
 
 def test_debug_shows_where_it_happened_and_only_debug(shell: Descend, own_folder: Path) -> None:
@@ -294,10 +294,10 @@ def test_train_command_reports_insufficient_memory_before_first_step(
                    "--embed-dim", "1024", "--num-layers", "64",
                    "--gradient-accumulation-steps", "1")  # fmt: skip
     assert done.code == 1
-    said = done.err.splitlines()[-1]
-    assert said.startswith("error: memory: expected ")
-    assert "but found a need of about " in said
-    assert "Set " in said
+    message = done.err.splitlines()[-1]
+    assert message.startswith("error: memory: expected ")
+    assert "but found a need of about " in message
+    assert "Set " in message
     assert not Path("models").exists()
 
 

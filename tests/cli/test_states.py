@@ -78,14 +78,14 @@ def make_run(
     name: str, config: dict[str, Any], stop_at: int = 0, spoil_at: int = 0
 ) -> DivergedError | None:
     """A run in folder `name`, which gets Ctrl-C or a weight that is not a number at a step."""
-    job = create_run(make_config(config | {"corpus_dir": "animals.txt"}), Path(name))
+    run = create_run(make_config(config | {"corpus_dir": "animals.txt"}), Path(name))
     try:
-        for record in run_training(job):
+        for record in run_training(run):
             if isinstance(record, Step) and record.step == stop_at:
                 os.kill(os.getpid(), signal.SIGINT)
             if isinstance(record, Step) and record.step == spoil_at:
                 with torch.no_grad():
-                    next(iter(job.state.model.parameters())).fill_(float("nan"))
+                    next(iter(run.state.model.parameters())).fill_(float("nan"))
     except DivergedError as error:
         return error
     except TrainingInterrupted:

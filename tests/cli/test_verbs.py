@@ -326,9 +326,9 @@ def test_corpus_add_gathers_and_stats_measures(
     assert "6 documents" in descend("corpus", "add", source, "again", "--extensions", ".md").out
     one = source / "one.txt"
     one.write_text("A document alone. " * 60)
-    said = descend("corpus", "add", one, "alone").out
-    assert said.startswith("1 document (")
-    assert "from 1 file is in alone/one.jsonl." in said
+    output = descend("corpus", "add", one, "alone").out
+    assert output.startswith("1 document (")
+    assert "from 1 file is in alone/one.jsonl." in output
     assert ": 1 document, " in descend("corpus", "stats", "alone", "--vocab_size", "300").out
     one.unlink()
 

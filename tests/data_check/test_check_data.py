@@ -65,11 +65,11 @@ def chat(*said: str, roles: tuple[str, ...] = ("user", "assistant")) -> dict[str
 
 
 def sound_records(count: int = 40, seed: int = 1) -> list[dict[str, Any]]:
-    pick = random.Random(seed)
+    rng = random.Random(seed)
     return [
         chat(
-            f"Tell me about {' '.join(pick.choices(WORDS, k=4))} number {n}.",
-            f"It is a fine {' '.join(pick.choices(WORDS, k=pick.randint(9, 14)))} of kind {n}.",
+            f"Tell me about {' '.join(rng.choices(WORDS, k=4))} number {n}.",
+            f"It is a fine {' '.join(rng.choices(WORDS, k=rng.randint(9, 14)))} of kind {n}.",
         )
         for n in range(count)
     ]

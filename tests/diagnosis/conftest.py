@@ -18,14 +18,14 @@ def chain(tmp_path: Path) -> str:
     pieces: of a run that has hardly begun to learn letters, whole words would be the best
     treatment.
     """
-    pick = random.Random(3)
-    words = ["".join(pick.choices("abcdefghij", k=pick.randrange(2, 7))) for _ in range(40)]
-    after = {word: pick.sample(words, 12) for word in words}
-    said = [words[0]]
-    while len(said) < 12_000:
-        said.append(pick.choice(after[said[-1]]))
+    rng = random.Random(3)
+    words = ["".join(rng.choices("abcdefghij", k=rng.randrange(2, 7))) for _ in range(40)]
+    after = {word: rng.sample(words, 12) for word in words}
+    text = [words[0]]
+    while len(text) < 12_000:
+        text.append(rng.choice(after[text[-1]]))
     path = tmp_path / "chain.txt"
-    path.write_text(" ".join(said), encoding="utf-8")
+    path.write_text(" ".join(text), encoding="utf-8")
     return str(path)
 
 

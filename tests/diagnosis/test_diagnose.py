@@ -266,8 +266,8 @@ def test_diagnosis_describes_rollbacks_of_diverged_run(tiny: dict[str, Any]) -> 
     assert (first.value, first.reason) == (one.failed_step, one.problem)
     assert (times.metric, times.value) == ("rollbacks", len(rollbacks))
     assert f"the learning rate times {last.value:.2g}" in times.reason
-    said = format_diagnosis(diagnosis)
-    assert f"first bad step {one.failed_step} of the run: {one.problem}" in said
+    text = format_diagnosis(diagnosis)
+    assert f"first bad step {one.failed_step} of the run: {one.problem}" in text
 
 
 @pytest.mark.slow

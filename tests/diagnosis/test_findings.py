@@ -1,14 +1,11 @@
-"""What a verdict says of each cause."""
+"""The findings of a verdict."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.effects import TreatmentEffect
-from descend.diagnosis.findings import explain_other_cause, make_finding, to_paired_trial
-from descend.diagnosis.ranking import RankedCause
+from descend.diagnosis.findings import make_finding, to_paired_trial
 from descend.diagnosis.treatments import Treatment
 from descend.metrics.measurement import Measurement
 
@@ -34,11 +31,3 @@ def test_make_finding_tells_evidence_in_its_range_only() -> None:
     assert [e.metric for e in finding.evidence] == ["update_to_weight_ratio"]
     assert (finding.probability, finding.advice) == (0.988, RATE.advice)
     assert make_finding(RATE, usual, 0.5, {}, None).evidence == []
-
-
-def test_explain_other_cause_names_the_better_change() -> None:
-    ranked = RankedCause(RATE, 0.0, None)
-    better = replace(EFFECT, mean_reduction=0.5)
-    assert "another change helps more" in explain_other_cause(ranked, {}, EFFECT, True, better)
-    excluded = RankedCause(RATE, 0.0, "it cannot be")
-    assert explain_other_cause(excluded, {}, EFFECT, True) == "it cannot be"

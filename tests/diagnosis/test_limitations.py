@@ -48,11 +48,11 @@ def healthy(trial: PairedTrial | None) -> Diagnosis:
 
 def test_headline_does_not_claim_untested_changes_are_ineffective() -> None:
     assert "no tested change lowers the loss" in headline(healthy(TRIAL))
-    said = headline(healthy(None))
-    assert "The metrics show no problem." in said
-    assert "No trials were run" in said
-    assert "36% sure" in said
-    assert "change" not in said
+    text = headline(healthy(None))
+    assert "The metrics show no problem." in text
+    assert "No trials were run" in text
+    assert "36% sure" in text
+    assert "change" not in text
 
 
 def test_diagnosis_text_lists_evidence_once() -> None:
@@ -68,10 +68,10 @@ def test_diagnosis_text_lists_evidence_once() -> None:
         recommended_config={},
         advice="more text",
     )
-    said = format_diagnosis(msgspec.structs.replace(healthy(None), verdict=one.cause, causes=[one]))
-    assert "train tokens 7,550: very little text;" in said
-    assert "update to weight ratio 0.000626 of the weight (normal: 0.002 to 0.03)" in said
-    assert "epochs 60 (normal: under 4): many of them." in said
+    text = format_diagnosis(msgspec.structs.replace(healthy(None), verdict=one.cause, causes=[one]))
+    assert "train tokens 7,550: very little text;" in text
+    assert "update to weight ratio 0.000626 of the weight (normal: 0.002 to 0.03)" in text
+    assert "epochs 60 (normal: under 4): many of them." in text
     for cause in CAUSES:
         for expected in cause.expected_ranges:
             assert expected.reason not in (
@@ -111,8 +111,8 @@ def test_limitations_explain_too_small_validation_set(falling: Path) -> None:
     assert diagnosis.untested_reason is not None
     assert "--validation-fraction" in diagnosis.untested_reason
     assert "--no-trials" in (diagnose_run(falling, proof=False).untested_reason or "")
-    said = format_diagnosis(msgspec.structs.replace(diagnosis, verdict="healthy"))
-    assert "no tested change" not in said
+    text = format_diagnosis(msgspec.structs.replace(diagnosis, verdict="healthy"))
+    assert "no tested change" not in text
 
 
 def test_falling_loss_is_reported_when_more_steps_untested() -> None:

@@ -51,11 +51,11 @@ def test_measure_evaluates_unread_training_data_separately(
     short: RunContext, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[np.ndarray[Any, Any]] = []
-    honest = BatchSampler.sequences
+    original = BatchSampler.sequences
 
     def noting(plan: BatchSampler, numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         read.append(numbers)
-        return honest(plan, numbers)
+        return original(plan, numbers)
 
     monkeypatch.setattr(BatchSampler, "sequences", noting)
     measurements = measure_run(short)

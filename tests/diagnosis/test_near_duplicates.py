@@ -20,8 +20,8 @@ VALIDATION_FRACTION = 0.25
 
 def edition(text: str) -> str:
     """Every eighth word, about, another."""
-    pick = random.Random(3)
-    return " ".join("thing" if pick.random() < 1 / 8 else word for word in text.split(" "))
+    rng = random.Random(3)
+    return " ".join("thing" if rng.random() < 1 / 8 else word for word in text.split(" "))
 
 
 @pytest.mark.parametrize("leaks", [False, True])

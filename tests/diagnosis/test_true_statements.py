@@ -150,9 +150,9 @@ def test_a_diagnosis_without_trials_does_not_replace_one_with_them(
     proved = msgspec.structs.replace(read_only, ruled_out=[out("bad_schedule", 0.0)])
     assert has_trials(proved)
     save_diagnosis(proved)
-    said = save_diagnosis(read_only)
+    stored = save_diagnosis(read_only)
     assert load_diagnosis(folder) == proved
-    assert any("diagnosis.json keeps the earlier one" in note for note in said.warnings)
+    assert any("diagnosis.json keeps the earlier one" in note for note in stored.warnings)
     assert save_diagnosis(proved) == proved
 
 

@@ -219,10 +219,10 @@ def wrong_ones(
 ) -> tuple[float, float]:
     """Shares of made-up experiments with some interval without zero, and with a word on a change,
     where each seed has a game of its own."""
-    pick = np.random.default_rng(0)
-    alone, said = 0, 0
+    rng = np.random.default_rng(0)
+    alone, text = 0, 0
     for _ in range(EXPERIMENTS):
-        games = {seed: game_of(pick) for seed in plan.seeds}
+        games = {seed: game_of(rng) for seed in plan.seeds}
         attribution = compute_attribution(
             plan, {one: make_result(3 + games[one[0]][one[1]]) for one in plan.required_runs()}
         )
@@ -230,8 +230,8 @@ def wrong_ones(
             s.ci95 is not None and s.ci95[0] * s.ci95[1] > 0 for s in attribution.contributions
         )
         sentence = summarize_attribution(attribution)
-        said += any(f"significant {effect}" in sentence for effect in ("improvement", "harm"))
-    return alone / EXPERIMENTS, said / EXPERIMENTS
+        text += any(f"significant {effect}" in sentence for effect in ("improvement", "harm"))
+    return alone / EXPERIMENTS, text / EXPERIMENTS
 
 
 def noise(pick: Generator) -> dict[frozenset[int], float]:
@@ -251,15 +251,15 @@ def test_attribution_rarely_claims_null_changes() -> None:
     plan = design_attribution(old, guide, seeds=3)
     assert (len(plan.changes), plan.order_count) == (7, 3)
     # One of seven intervals alone leaves zero out by chance in about three experiments of ten.
-    alone, said = wrong_ones(plan, noise)
+    alone, text = wrong_ones(plan, noise)
     assert alone > 0.2
-    assert said < 0.1
+    assert text < 0.1
     # What orders of one seed say is said of that seed: its own shares are what must be zero.
     plan = design_attribution(old, guide)
     assert plan.order_count == 10
-    alone, said = wrong_ones(plan, shared_by_none)
+    alone, text = wrong_ones(plan, shared_by_none)
     assert alone > 0.08
-    assert said < 0.06
+    assert text < 0.06
 
 
 def test_attribution_claims_are_corrected_but_intervals_are_not(

@@ -94,7 +94,7 @@ def test_the_row_on_precision_quotes_the_timings() -> None:
     row = claim_rows()["mixed precision is twice as fast"]
     for machine, rounds, number in (("epyc", "one", 1), ("xeon/before", "two", 2)):
         record = read(f"speed/{machine}/tokens_per_second")
-        speeds = {r["contestant"]: r for r in record["summary"] if r["size"] == "guide"}
+        speeds = {r["arm"]: r for r in record["summary"] if r["size"] == "guide"}
         assert {r["rounds"] for r in speeds.values()} == {number}, rounds
         for program in ("textbook", "Trainer"):
             fast, plain = (speeds[f"{program}, {kind}"] for kind in ("bfloat16", "float32"))

@@ -67,10 +67,10 @@ def test_derived_keys_follow_width_and_context() -> None:
         update={"learning_rate": 0.002}
     )
     for _ in range(50):
-        pick = random.Random(_)
+        rng = random.Random(_)
         complete_config(
             BASE,
-            {s.key: s.draw(pick) for s in make_search_space(parse_over_flags(DEFAULT_OVER), BASE)},
+            {s.key: s.draw(rng) for s in make_search_space(parse_over_flags(DEFAULT_OVER), BASE)},
         )
 
 

@@ -27,9 +27,9 @@ from descend.runs.run_files import read_info
 
 def passages(count: int, seed: int = 0) -> list[str]:
     """Texts of made-up words, none of which stands in another."""
-    pick = np.random.default_rng(seed)
-    words = ["".join(pick.choice(list("abcdefghiklmno"), 5)) for _ in range(400)]
-    return [" ".join(pick.choice(words, 80)) + "\n" for _ in range(count)]
+    rng = np.random.default_rng(seed)
+    words = ["".join(rng.choice(list("abcdefghiklmno"), 5)) for _ in range(400)]
+    return [" ".join(rng.choice(words, 80)) + "\n" for _ in range(count)]
 
 
 def corpus_of(texts: list[str], folder: str = "texts") -> PreparedCorpus:

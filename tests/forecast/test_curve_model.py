@@ -46,14 +46,14 @@ def observe_curve(
     z: Floats, path: Trajectory, until: int, noise: float = 0.0, seed: int = 0
 ) -> ObservedCurve:
     """What a run that follows the formula exactly has shown by step `until`."""
-    pick = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     ends = np.arange(1.0, until + 1)
     train = training_loss(z, path.points_at(ends - 0.5), START, SCALE)
     epochs = np.arange(STEPS // 4, until + 1, STEPS // 4, dtype=np.float64)
     validation_losses = validation_loss(z, path.points_at(epochs), START, SCALE)
     return observe(
-        path, LossSpans(ends, train + noise * pick.standard_normal(until)), epochs,
-        validation_losses + noise / 10 * pick.standard_normal(len(epochs)),
+        path, LossSpans(ends, train + noise * rng.standard_normal(until)), epochs,
+        validation_losses + noise / 10 * rng.standard_normal(len(epochs)),
         start=START, scale=SCALE, training_error=0.003,
     )  # fmt: skip
 
@@ -85,10 +85,10 @@ def test_prior_intervals_cover_sampled_curves() -> None:
     prior = load_curve_prior()
     mean = np.array(prior.mean) @ RUN_FEATURES.features()
     root = np.linalg.cholesky(np.array(prior.covariance))
-    pick = np.random.default_rng(3)
+    rng = np.random.default_rng(3)
     inside, path, runs = 0, trajectory(), 60
     for number in range(runs):
-        z = mean + root @ pick.standard_normal(len(mean))
+        z = mean + root @ rng.standard_normal(len(mean))
         observed_curve = observe_curve(z, path, STEPS // 2, noise=0.05, seed=number)
         end = path.points_at(np.array([float(STEPS)]))
         draws = fit_posterior(observed_curve, RUN_FEATURES, prior).sample_validation_losses(

@@ -24,10 +24,10 @@ from descend.training.training_run import create_run
 
 def stopped_at(share: float, folder: Path, settings: dict[str, Any]) -> Path:
     """A run that was stopped after `share` of its steps."""
-    job = create_run(make_config(settings), folder)
-    records = run_training(job)
+    run = create_run(make_config(settings), folder)
+    records = run_training(run)
     for record in records:
-        if record.step > job.plan.total_steps * share:
+        if record.step > run.plan.total_steps * share:
             break
     records.close()  # type: ignore[attr-defined]
     return folder
@@ -154,10 +154,10 @@ def test_forecast_predicts_no_improvement_after_rising_loss(
     forecast = forecast_run(with_losses(tmp_path / "run", tmp_path / "rose", losses), 2)
     assert forecast.overfitting_from_epoch == 3
     assert forecast.expected_loss_reduction <= 0
-    said = summarize_forecast(forecast)
-    assert "after epoch 2, its best" in said
-    assert "rose from 1.000 to 1.030 by epoch 4" in said
-    assert "overfitting is expected" not in said
+    text = summarize_forecast(forecast)
+    assert "after epoch 2, its best" in text
+    assert "rose from 1.000 to 1.030 by epoch 4" in text
+    assert "overfitting is expected" not in text
     lines = forecast_lines(forecast)
     assert any("continued from  epoch 2, the best" in line for line in lines)
     assert not any("continued from" in line for line in forecast_lines(forecast_run(fell, 2)))

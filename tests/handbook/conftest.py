@@ -32,8 +32,8 @@ def explain(capsys: pytest.CaptureFixture[str]) -> Explain:
     def call(*words: object) -> CommandResult:
         capsys.readouterr()
         code = run_command_line(["explain", *map(str, words)])
-        said = capsys.readouterr()
-        return CommandResult(code, said.out, said.err)
+        output = capsys.readouterr()
+        return CommandResult(code, output.out, output.err)
 
     return call
 

@@ -237,10 +237,10 @@ def test_cause_page_shows_diagnosis_of_a_run(
         "measurements": [], "warnings": [], "cost": {"seconds": 1.0, "fraction_of_run": 0.1},
     }  # fmt: skip
     (run / "diagnosis.json").write_text(json.dumps(content))
-    said = explain(name, "--run", run).out
+    text = explain(name, "--run", run).out
     for part in ("93% sure", "3 times the learning rate ends 0.500 nats better",
                  "(95 %: 0.400 to 0.600)", "`learning_rate = 0.003`"):  # fmt: skip
-        assert part in said
+        assert part in text
     assert (
         "ruled it out: nothing of it stands in training"
         in explain("data_leakage", "--run", run).out

@@ -98,7 +98,7 @@ def test_checklist_without_diagnosis_is_open_and_explains(trained: Path) -> None
     seconds = open_run_with_epoch(trained).estimated_total_seconds
     assert seconds > 0
     assert seconds == pytest.approx(load_run_context(trained).estimated_total_seconds), (
-        "as the doctor counts it"
+        "as the diagnosis counts it"
     )
     cost = format_duration(diagnosis_seconds(seconds))
     assert (

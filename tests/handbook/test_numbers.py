@@ -465,7 +465,7 @@ def test_the_numbers_are_those_of_the_records(
     name: str, which: str, request: pytest.FixtureRequest
 ) -> None:
     folder: Path = request.getfixturevalue(which)
-    said = describe_run(name, open_run_with_epoch(folder))
-    assert said is not None
+    text = describe_run(name, open_run_with_epoch(folder))
+    assert text is not None
     for part in EXPECTED[name](read_raw(folder)):
-        assert part in said
+        assert part in text

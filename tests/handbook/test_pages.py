@@ -318,8 +318,8 @@ def test_find_page_suggests_nearest_page_for_unknown_topic(what: str, near: str)
 
 
 def test_a_word_near_nothing_points_to_the_list() -> None:
-    said = "one of the pages that `descend explain` lists, but found .* Choose one of them"
-    with pytest.raises(UserError, match=said):
+    text = "one of the pages that `descend explain` lists, but found .* Choose one of them"
+    with pytest.raises(UserError, match=text):
         find_page("qqqqzzzz")
 
 

@@ -37,9 +37,9 @@ def test_run_section_ends_with_a_valid_suggestion(
 ) -> None:
     run = open_run_with_epoch(request.getfixturevalue(which))
     for name in TOPICS:
-        said = describe_run(name, run)
-        assert said is not None
-        last = said.split("\n\n")[-1]
+        text = describe_run(name, run)
+        assert text is not None
+        last = text.split("\n\n")[-1]
         assert "try `" in last, name
         flags = re.findall(r"`(--[^`]+)`", last)
         assert flags or "`descend " in last, name
@@ -52,8 +52,8 @@ def test_run_section_ends_with_a_valid_suggestion(
 def test_setting_section_states_value_and_origin(trained: Path) -> None:
     run = open_run_with_epoch(trained)
     for key in RunConfig.model_fields:
-        said = describe_run(key, run) or ""
-        assert said.startswith((f"Your run used `{key}` ", f"Your run left `{key}` open."))
+        text = describe_run(key, run) or ""
+        assert text.startswith((f"Your run used `{key}` ", f"Your run left `{key}` open."))
     assert "used `embed_dim` 16." in (describe_run("embed_dim", run) or "")
     steps = run.config.warmup_steps
     assert f"used `warmup_steps` {steps}, chosen by descend." in (
@@ -62,9 +62,9 @@ def test_setting_section_states_value_and_origin(trained: Path) -> None:
 
 
 def test_learning_rate_section_lists_values_per_epoch(astray: Path) -> None:
-    said = describe_run("learning_rate", open_run_with_epoch(astray)) or ""
-    assert said.startswith("Your run used `learning_rate` 0.01 from epoch 1, 0.5 from epoch 2.")
-    assert "`--schedule wsd --learning-rate 1.5`" in said
+    text = describe_run("learning_rate", open_run_with_epoch(astray)) or ""
+    assert text.startswith("Your run used `learning_rate` 0.01 from epoch 1, 0.5 from epoch 2.")
+    assert "`--schedule wsd --learning-rate 1.5`" in text
 
 
 def test_generation_pages_have_no_run_section(trained: Path) -> None:
@@ -107,12 +107,12 @@ def test_matrix_list_is_abbreviated_to_the_extremes(trained: Path) -> None:
     run = open_run_with_epoch(trained)
     ratios = {f"blocks.{n}.ff.up.weight": (n + 1) / 1000 for n in range(100)}
     many = WeightUpdateStats(1000, dict.fromkeys(ratios, 1.0), dict.fromkeys(ratios, 1.0), ratios)
-    said = describe_run("update_to_weight_ratio", run.with_parts(weight_updates=[many])) or ""
-    assert said.count("\n- ") + said.startswith("- ") == MAX_LISTED_MATRICES
-    assert "(76 in between are left out)" in said
-    assert "`blocks.0.ff.up.weight`: 0.001\n" in said
-    assert "`blocks.99.ff.up.weight`: 0.1\n" in said
-    assert "`blocks.50.ff.up.weight`" not in said
+    text = describe_run("update_to_weight_ratio", run.with_parts(weight_updates=[many])) or ""
+    assert text.count("\n- ") + text.startswith("- ") == MAX_LISTED_MATRICES
+    assert "(76 in between are left out)" in text
+    assert "`blocks.0.ff.up.weight`: 0.001\n" in text
+    assert "`blocks.99.ff.up.weight`: 0.1\n" in text
+    assert "`blocks.50.ff.up.weight`" not in text
 
 
 def test_epoch_list_keeps_first_best_and_last(trained: Path) -> None:
@@ -122,12 +122,12 @@ def test_epoch_list_keeps_first_best_and_last(trained: Path) -> None:
         structs.replace(run.epochs[0], epoch=n, validation_loss=loss)
         for n, loss in enumerate(losses, 1)
     ]
-    said = describe_run("overfitting", run.with_parts(epochs=many)) or ""
-    assert said.count("\n- epoch") <= MAX_LISTED_EPOCHS + 1
+    text = describe_run("overfitting", run.with_parts(epochs=many)) or ""
+    assert text.count("\n- epoch") <= MAX_LISTED_EPOCHS + 1
     for number in (1, 41, 100):
-        assert f"- epoch {number}: " in said
-    assert "that of epoch 41, 0.590 higher by epoch 100" in said
-    assert "`--epoch 41`" in said
+        assert f"- epoch {number}: " in text
+    assert "that of epoch 41, 0.590 higher by epoch 100" in text
+    assert "`--epoch 41`" in text
 
 
 def test_an_unfinished_run_is_to_be_resumed(trained: Path) -> None:

@@ -15,9 +15,9 @@ from descend.metrics.mutual_information import MAX_SYMBOLS, mutual_information
 def test_mutual_information_peaks_at_the_repeat_distance() -> None:
     # A letter of 7 is that five back, but for 30 in 100 drawn at random: it is the same with
     # probability 0.7 + 0.3 / 7, and each of the six others 0.3 / 7.
-    pick = np.random.default_rng(1)
-    text = pick.integers(0, 7, 60_000)
-    for position in np.flatnonzero(pick.random(len(text)) >= 0.3):
+    rng = np.random.default_rng(1)
+    text = rng.integers(0, 7, 60_000)
+    for position in np.flatnonzero(rng.random(len(text)) >= 0.3):
         if position >= 5:
             text[position] = text[position - 5]
     same, other = 0.7 + 0.3 / 7, 0.3 / 7

@@ -23,15 +23,15 @@ def nats(text: str) -> float:
 
 
 def noise() -> dict[str, str]:
-    pick = random.Random(1)
-    names = ["".join(pick.choices(string.ascii_lowercase, k=6)) for _ in range(2000)]
+    rng = random.Random(1)
+    names = ["".join(rng.choices(string.ascii_lowercase, k=6)) for _ in range(2000)]
     return {
-        "characters": "".join(pick.choices(string.ascii_letters + " .,;", k=SIZE)),
-        "lines": "\n".join("".join(pick.choices("0123456789abcdef", k=64)) for _ in range(1500)),
-        "words of a small lexicon": " ".join(pick.choices(LEXICON, k=SIZE // 6)),
-        "words of a large lexicon": " ".join(pick.choices(names, k=SIZE // 7)),
+        "characters": "".join(rng.choices(string.ascii_letters + " .,;", k=SIZE)),
+        "lines": "\n".join("".join(rng.choices("0123456789abcdef", k=64)) for _ in range(1500)),
+        "words of a small lexicon": " ".join(rng.choices(LEXICON, k=SIZE // 6)),
+        "words of a large lexicon": " ".join(rng.choices(names, k=SIZE // 7)),
         "words of Zipf frequencies": " ".join(
-            pick.choices(LEXICON, [1 / n for n in range(1, 61)], k=SIZE // 6)
+            rng.choices(LEXICON, [1 / n for n in range(1, 61)], k=SIZE // 6)
         ),
     }
 
@@ -42,16 +42,16 @@ def test_order_of_noise_tells_nothing(kind: str) -> None:
 
 
 def test_order_of_text_tells_more_than_that_of_its_shuffled_words() -> None:
-    pick = random.Random(2)
-    after = {word: pick.sample(LEXICON, 12) for word in LEXICON}
+    rng = random.Random(2)
+    after = {word: rng.sample(LEXICON, 12) for word in LEXICON}
     words = [LEXICON[0]]
     while len(words) < SIZE // 6:
-        words.append(pick.choice(after[words[-1]]))
+        words.append(rng.choice(after[words[-1]]))
     lines = [" ".join(words[n : n + 12]) for n in range(0, len(words), 12)]
     assert nats("\n".join(lines)) > 5 * TELLING
-    pick.shuffle(lines)
+    rng.shuffle(lines)
     assert nats("\n".join(lines)) > 5 * TELLING  # sentences in random order are text
-    pick.shuffle(words)
+    rng.shuffle(words)
     assert nats(" ".join(words)) < TELLING
 
 

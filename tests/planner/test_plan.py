@@ -208,8 +208,8 @@ def test_plan_explains_unused_time() -> None:
 def test_plan_warns_when_expected_loss_exceeds_ngram_baselines() -> None:
     regular = msgspec.structs.replace(sample(10**6), unigram=1.2, bigram=0.23, trigram=0.12)
     assert choose_config(regular, RATES, OUTLOOK, 1).predicted.bits_per_byte > 0.12
-    said = describe_plan(regular, 1)
-    assert "The trigram baseline alone reaches 0.120. This text is more regular" in said
+    text = describe_plan(regular, 1)
+    assert "The trigram baseline alone reaches 0.120. This text is more regular" in text
     pairs = msgspec.structs.replace(regular, bigram=0.11)
     assert "The bigram baseline alone reaches 0.110" in describe_plan(pairs, 1)
     # Prose for so short a time ends above counting indeed.
@@ -240,8 +240,8 @@ def test_long_plan_is_corrected_by_measured_step_time(
     assert reckoned.machine.correction_factor == 1.0
     monkeypatch.setattr(make_plan, "LONG_ENOUGH", 0.0)
     # As if this machine had been reckoned ten times too slow.
-    honest = make_plan.benchmark_machine
-    monkeypatch.setattr(make_plan, "benchmark_machine", lambda *_: slower(honest(), 10))
+    original = make_plan.benchmark_machine
+    monkeypatch.setattr(make_plan, "benchmark_machine", lambda *_: slower(original(), 10))
     corpus_plan = make_corpus_plan(str(varied_text), 0.2)
     assert corpus_plan.machine.correction_factor < 0.5
     # How much more is trained hangs on which size fits best; 1.98 times was met.
@@ -256,8 +256,8 @@ def test_long_plan_is_corrected_by_measured_step_time(
         ).predicted.tokens
     )
     assert corpus_plan.plan.predicted.seconds <= 12 * 1.001
-    said = "\n".join(plan_lines(corpus_plan.plan, corpus_plan.machine, "text"))
-    assert "The plan was updated." in said
+    text = "\n".join(plan_lines(corpus_plan.plan, corpus_plan.machine, "text"))
+    assert "The plan was updated." in text
     monkeypatch.setattr(make_plan, "available_memory_bytes", lambda: 1000)
     assert make_corpus_plan(str(varied_text), 0.2).machine.correction_factor == 1.0
 

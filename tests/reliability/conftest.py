@@ -34,10 +34,10 @@ def stopped(tiny: dict[str, Any]) -> Stop:
     def stop(
         folder: str = "run", step: int = 8, steps: tuple[int, ...] = (), **keys: Any
     ) -> TrainingRun:
-        job = create_run(make_config(tiny | {"threads": 1} | keys), Path(folder))
+        run = create_run(make_config(tiny | {"threads": 1} | keys), Path(folder))
         with pytest.raises(TrainingInterrupted):
-            _interrupt(job, step, steps)
-        return job
+            _interrupt(run, step, steps)
+        return run
 
     return stop
 

@@ -89,8 +89,8 @@ def test_cache_build_syncs_each_file_when_it_renames_the_folder(
 
 
 def test_a_resume_compares_the_hash_of_the_tokens(stopped: Any, own_folder: Path) -> None:
-    job = stopped()
-    assert len(job.store.info.train_sha256) == 64
+    run = stopped()
+    assert len(run.store.info.train_sha256) == 64
     assert resume_run(Path("run")).state.step == 8
     info = json.loads(Path("run/run.json").read_bytes())
     info["corpus"]["train_sha256"] = "0" * 64

@@ -14,6 +14,7 @@ import torch
 
 from descend.config import make_config
 from descend.errors import DivergedError, RunFolderError
+from descend.report.text.run_notices import run_notices
 from descend.runs.atomic_write import damaged_files, verify_folder
 from descend.runs.event_log import read_events
 from descend.runs.events import Rollback, Step
@@ -44,11 +45,11 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_resumes_to_the_last
     assert len(steps_of()) == 2
     flip(Path("run/checkpoints/step_8/model.safetensors"), -3)
     before = steps_of()[0]
-    job = resume_run(Path("run"))
-    assert job.state.step == before
-    said = " ".join(job.warnings)
-    assert "run/checkpoints/step_8/model.safetensors" in said
-    for _ in run_training(job):
+    run = resume_run(Path("run"))
+    assert run.state.step == before
+    text = " ".join(run_notices(run))
+    assert "run/checkpoints/step_8/model.safetensors" in text
+    for _ in run_training(run):
         pass
     hashes = {hashlib.sha256(Path(f"{f}/model.safetensors").read_bytes()).hexdigest()
               for f in ("run", "whole")}  # fmt: skip
@@ -133,12 +134,12 @@ def test_a_number_that_the_loss_does_not_see_enters_no_checkpoint(
 
     monkeypatch.setattr(module.TimeBudget, "is_due", lambda self: True)  # saved after every step
     keys = {"architecture": "modern", "optimizer": "adamw", "vocab_size": 400, "threads": 1}
-    job = create_run(make_config(tiny | keys), Path("run"))
+    run = create_run(make_config(tiny | keys), Path("run"))
     fired = False
-    for record in run_training(job):
+    for record in run_training(run):
         no_bad_number(Path("run/checkpoints"))
         if isinstance(record, Step) and record.step == at and not fired:
-            planted(place, job)
+            planted(place, run)
             fired = True
     assert fired
     rollbacks = [r for r in read_events(Path("run")) if isinstance(r, Rollback)]
@@ -154,12 +155,12 @@ def test_run_ends_without_a_bad_checkpoint_when_rollback_is_off(
 
     monkeypatch.setattr(module.TimeBudget, "is_due", lambda self: True)
     keys = {"architecture": "modern", "divergence_rollback": "off", "vocab_size": 400, "threads": 1}
-    job = create_run(make_config(tiny | keys), Path("run"))
+    run = create_run(make_config(tiny | keys), Path("run"))
 
     def carry() -> None:
-        for record in run_training(job):
+        for record in run_training(run):
             if isinstance(record, Step) and record.step == 9:
-                planted("weight", job)
+                planted("weight", run)
 
     with pytest.raises(DivergedError, match="token_embedding"):
         carry()
@@ -174,10 +175,10 @@ def test_training_names_the_folder_when_it_goes_in_mid_run(
 ) -> None:
     from descend.errors import DiskWriteError
 
-    job = create_run(make_config(tiny | {"threads": 1}), Path("run"))
+    run = create_run(make_config(tiny | {"threads": 1}), Path("run"))
 
     def carry() -> None:
-        for record in run_training(job):
+        for record in run_training(run):
             if isinstance(record, Step) and record.step == 5:
                 how(Path("run"))
 
@@ -188,11 +189,11 @@ def test_training_names_the_folder_when_it_goes_in_mid_run(
 
 
 def test_no_later_checkpoint_stands_when_a_run_went_back_before_it(stopped: Any) -> None:
-    job = stopped(step=8, steps=(7,))
+    run = stopped(step=8, steps=(7,))
     assert steps_of() == [7, 8]
     for step, expected in ((3, [3]), (4, [3, 4]), (5, [4, 5])):
-        job.state.step = step
-        save_checkpoint(Path("run"), job.state)
+        run.state.step = step
+        save_checkpoint(Path("run"), run.state)
         assert steps_of() == expected
         assert all(verify_folder(path) for _, path in checkpoints(Path("run")))
 
@@ -202,7 +203,7 @@ def test_events_are_durable_before_a_checkpoint_is(
 ) -> None:
     if not Path("/proc/self/fd").exists():
         pytest.skip("no /proc here")
-    job = stopped()
+    run = stopped()
     synced: list[str] = []
     fsync = os.fsync
 
@@ -211,7 +212,7 @@ def test_events_are_durable_before_a_checkpoint_is(
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", note)
-    job.state.step = 9
-    save_checkpoint(Path("run"), job.state)
+    run.state.step = 9
+    save_checkpoint(Path("run"), run.state)
     assert synced[0] == "events.jsonl"
     assert "manifest.json" in synced[1:]

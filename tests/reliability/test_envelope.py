@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from descend.machine import cpu_instructions
+from descend.report.text.run_notices import run_notices
 from descend.runs.checksums import seal_json
 from descend.training import resumption
 from descend.training.resumption import list_differences
@@ -30,9 +31,9 @@ def test_resume_names_what_differs_when_the_machine_is_another(
     stopped: Any, key: str, then: str, word: str
 ) -> None:
     stopped()
-    assert not any("bit" in warning for warning in resume_run(Path("run")).warnings)
+    assert not any("bit" in warning for warning in run_notices(resume_run(Path("run"))))
     edit_execution(Path("run"), **{key: then})
-    warnings = " ".join(resume_run(Path("run")).warnings)
+    warnings = " ".join(run_notices(resume_run(Path("run"))))
     assert f"{word} was {then} and is" in warnings
     assert "not to the last bit" in warnings
 
@@ -47,7 +48,7 @@ def test_resume_takes_the_threads_of_the_start(stopped: Any) -> None:
 def test_run_records_the_instruction_set(stopped: Any) -> None:
     execution = stopped().plan.execution
     assert execution.instructions == cpu_instructions() != ""
-    assert list_differences(execution, 1) == []
+    assert list_differences(execution, 1) == ()
 
 
 def test_resume_says_so_when_the_compiler_is_gone(
@@ -58,5 +59,5 @@ def test_resume_says_so_when_the_compiler_is_gone(
     monkeypatch.setattr(resumption, "can_compile", lambda device: False)
     monkeypatch.setattr("descend.training.training_run.can_compile", lambda device: False)
     run = resume_run(Path("run"))
-    assert "C++ compiler was here and is missing" in " ".join(run.warnings)
+    assert "C++ compiler was here and is missing" in " ".join(run_notices(run))
     assert not run.plan.execution.compiled

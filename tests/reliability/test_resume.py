@@ -254,15 +254,15 @@ def test_recording_does_not_change_the_weights(tiny: Tiny, monkeypatch: pytest.M
 
 
 def test_a_finished_run_says_all_in_order(tiny: Tiny) -> None:
-    job = job_of(tiny, "run")
-    events = list(run_training(job))
+    run = job_of(tiny, "run")
+    events = list(run_training(run))
     written = read_events(Path("run"))
     assert written == events
     assert isinstance(events[0], TrainingStarted)
     assert isinstance(events[-1], TrainingStopped)
     steps = [r.step for r in events if isinstance(r, Step)]
-    assert steps == list(range(1, job.plan.total_steps + 1))
+    assert steps == list(range(1, run.plan.total_steps + 1))
     assert all(a.step <= b.step for a, b in itertools.pairwise(events))
     assert [r.step for r in events if isinstance(r, WeightUpdateStats)] == list(
-        range(1, job.plan.total_steps + 1, 25)
+        range(1, run.plan.total_steps + 1, 25)
     )

@@ -11,6 +11,7 @@ import torch
 from descend.config import make_config
 from descend.errors import OutOfMemoryError
 from descend.model.cost import training_memory
+from descend.report.text.run_notices import run_notices
 from descend.training import memory
 from descend.training.execution import candidate_timing
 from descend.training.loop import accumulate_gradients
@@ -19,9 +20,9 @@ from descend.training.training_run import create_run
 
 
 def gradients(tiny: dict[str, Any]) -> tuple[dict[str, torch.Tensor], float, float]:
-    job = create_run(make_config(tiny), Path("run"))
-    loss, accuracy = accumulate_gradients(job.state, job.plan, 3)
-    gradients_by_name = {name: p.grad for name, p in job.state.model.named_parameters()}
+    run = create_run(make_config(tiny), Path("run"))
+    loss, accuracy = accumulate_gradients(run.state, run.plan, 3)
+    gradients_by_name = {name: p.grad for name, p in run.state.model.named_parameters()}
     assert all(g is not None for g in gradients_by_name.values())
     return gradients_by_name, loss, accuracy  # type: ignore[return-value]
 
@@ -62,19 +63,19 @@ def test_gradient_accumulation_is_minimal_for_available_memory(
     shape = create_run(config, Path("run")).shape
     room = training_memory(config.model_copy(update={"gradient_accumulation_steps": 4}), shape)
     monkeypatch.setattr(memory, "available_memory_bytes", lambda: room)
-    job = create_run(config, Path("run"))
-    assert job.plan.config.gradient_accumulation_steps == 4
+    run = create_run(config, Path("run"))
+    assert run.plan.config.gradient_accumulation_steps == 4
     assert (
-        job.info.resolved_config["gradient_accumulation_steps"] == 4
+        run.info.resolved_config["gradient_accumulation_steps"] == 4
     )  # so a resumed run has it too
-    assert job.info.requested_config["gradient_accumulation_steps"] is None
-    assert any("in 4 parts" in note for note in job.warnings)
+    assert run.info.requested_config["gradient_accumulation_steps"] is None
+    assert any("in 4 parts" in note for note in run_notices(run))
     monkeypatch.setattr(
         memory, "available_memory_bytes", lambda: 2 * training_memory(config, shape)
     )
-    job = create_run(config, Path("run"))
-    assert job.plan.config.gradient_accumulation_steps == 1
-    assert not any("parts" in note for note in job.warnings)
+    run = create_run(config, Path("run"))
+    assert run.plan.config.gradient_accumulation_steps == 1
+    assert not any("parts" in note for note in run_notices(run))
     monkeypatch.setattr(memory, "available_memory_bytes", lambda: 1000)
     with pytest.raises(OutOfMemoryError):
         create_run(config, Path("run"))
@@ -83,18 +84,18 @@ def test_gradient_accumulation_is_minimal_for_available_memory(
 def test_gradient_accumulation_grows_after_out_of_memory(
     tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = candidate_timing.time_training_step
+    original = candidate_timing.time_training_step
 
     def small(execution: Any, inputs: StepInputs, *rest: Any, **more: Any) -> tuple[float, float]:
         config = inputs.config
         if config.batch_size / (config.gradient_accumulation_steps or 1) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return honest(execution, inputs, *rest, **more)
+        return original(execution, inputs, *rest, **more)
 
     monkeypatch.setattr(candidate_timing, "time_training_step", small)
-    job = create_run(make_config(tiny | {"batch_size": 7}), Path("run"))
-    assert job.plan.config.gradient_accumulation_steps == 4
-    assert any("in 4 parts" in note for note in job.warnings)
+    run = create_run(make_config(tiny | {"batch_size": 7}), Path("run"))
+    assert run.plan.config.gradient_accumulation_steps == 4
+    assert any("in 4 parts" in note for note in run_notices(run))
     with pytest.raises(OutOfMemoryError, match="Set gradient_accumulation_steps to 7"):
         create_run(
             make_config(tiny | {"batch_size": 7, "gradient_accumulation_steps": 1}), Path("run")

@@ -25,11 +25,11 @@ Tiny = dict[str, Any]
 
 
 def some_steps(tiny: Tiny, steps: int) -> TrainingRun:
-    job = create_run(make_config(tiny), Path("run"))
-    for records in train(job.state, job.plan):
+    run = create_run(make_config(tiny), Path("run"))
+    for records in train(run.state, run.plan):
         if records[0].step == steps:
             break
-    return job
+    return run
 
 
 def plain(value: object) -> object:
@@ -85,17 +85,17 @@ def test_save_checkpoint_removes_previous_after_new_is_complete(tiny: Tiny) -> N
 @pytest.fixture
 def stopped(tiny: Tiny) -> Path:
     """A run that was left after some steps, with two checkpoints."""
-    job = create_run(make_config(tiny), Path("run"))
-    records = run_training(job)
+    run = create_run(make_config(tiny), Path("run"))
+    records = run_training(run)
     for record in records:
         if record.step == 7:
             break
     records.close()  # type: ignore[attr-defined]
-    save_checkpoint(job.folder, job.state)
-    newest = checkpoints(job.folder)[-1][1]
+    save_checkpoint(run.folder, run.state)
+    newest = checkpoints(run.folder)[-1][1]
     files = {p.name: p.read_bytes() for p in newest.iterdir() if p.name != "manifest.json"}
     write_folder_atomic(newest.with_name("step_99"), files)
-    return job.folder
+    return run.folder
 
 
 @pytest.mark.parametrize("name", ["state.json", "model.safetensors", "optimizer_0.safetensors",
@@ -132,10 +132,10 @@ def test_interrupted_checkpoint_replacement_is_recovered(stopped: Path) -> None:
 
 
 def test_checkpoint_is_written_once_per_step(tiny: Tiny) -> None:
-    job = create_run(make_config(tiny | {"max_steps": 1}), Path("run"))
+    run = create_run(make_config(tiny | {"max_steps": 1}), Path("run"))
     folder = Path("run/checkpoints/step_1")
     first = [
-        folder.stat().st_ino for record in run_training(job) if isinstance(record, CheckpointSaved)
+        folder.stat().st_ino for record in run_training(run) if isinstance(record, CheckpointSaved)
     ]
     assert first == [folder.stat().st_ino]
     Path("run/summary.json").unlink()

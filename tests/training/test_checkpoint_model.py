@@ -22,36 +22,36 @@ Tiny = dict[str, Any]
 
 def interrupted_after(tiny: Tiny, kind: type) -> TrainingRun:
     """A run whose checkpoint is of the first record of `kind` but one."""
-    job = create_run(make_config(tiny | {"epoch": 5}), Path("run"))
-    records = run_training(job)
+    run = create_run(make_config(tiny | {"epoch": 5}), Path("run"))
+    records = run_training(run)
     count = 0
     for record in records:
         count += isinstance(record, kind)
         if count == 2:
             break
     records.close()  # type: ignore[attr-defined]
-    save_checkpoint(Path("run"), job.state)
-    return job
+    save_checkpoint(Path("run"), run.state)
+    return run
 
 
 def test_model_has_the_weights_of_the_best_epoch(tiny: Tiny) -> None:
-    job = interrupted_after(tiny, Epoch)
+    run = interrupted_after(tiny, Epoch)
     seconds = save_checkpoint_model(Path("run"), Path("so_far"))
-    assert seconds == job.state.elapsed_seconds
-    assert job.state.best is not None
+    assert seconds == run.state.elapsed_seconds
+    assert run.state.best is not None
     weights = dict(load("so_far").network.named_parameters())
-    for name, expected in job.state.best.weights.items():
+    for name, expected in run.state.best.weights.items():
         assert torch.allclose(weights[name], expected), name
     assert load("so_far").predict("the", 5, seed=1)
-    assert resume_run(Path("run")).state.step == job.state.step  # and the run goes on as before
+    assert resume_run(Path("run")).state.step == run.state.step  # and the run goes on as before
 
 
 def test_model_before_the_first_epoch_has_the_last_weights(tiny: Tiny) -> None:
-    job = interrupted_after(tiny, Step)
-    assert job.state.best is None
+    run = interrupted_after(tiny, Step)
+    assert run.state.best is None
     save_checkpoint_model(Path("run"), Path("so_far"))
     weights = dict(load("so_far").network.named_parameters())
-    for name, expected in copy_weights(job.state.model).items():
+    for name, expected in copy_weights(run.state.model).items():
         assert torch.allclose(weights[name], expected), name
 
 

@@ -18,6 +18,7 @@ from descend.runs.events import EndStepChosen, Epoch, Step
 from descend.training.checkpoint import save_checkpoint
 from descend.training.end_step import SAFETY_FRACTION, Pace, ScheduleSegment, choose_end_step
 from descend.training.loop import train
+from descend.training.step_times import StepTimes
 from descend.training.time_limit import FINISH_SECONDS, TimeLimit
 from descend.training.train_state import TrainState
 from descend.training.trainer import run_training
@@ -78,7 +79,7 @@ def simulate(
     `rollback`: a step, and the one that the run goes back to from there, once.
     """
     now = 0.0
-    limit = TimeLimit(seconds, 0.0, epoch_steps, clock=lambda: now)
+    limit = TimeLimit(seconds, StepTimes(0.0), epoch_steps, clock=lambda: now)
     limit.start()
     state = TrainState(None, [], None)  # type: ignore[arg-type]
     progress, choices, last = [], [], False
@@ -97,7 +98,7 @@ def simulate(
         last = limit.is_last(state, ends_epoch)
         if last or ends_epoch:
             now += evaluation
-            limit.add_evaluation(evaluation)
+            limit.times.add_evaluation(evaluation)
     return SimulatedRun(now + FINISH_SECONDS, state.step, progress, choices)
 
 
@@ -161,10 +162,10 @@ def config_of(tiny: Tiny, seconds: float) -> Any:
 
 def test_run_uses_its_time_and_its_rate_falls_to_zero(tiny: Tiny) -> None:
     """The number of steps allowed is far from what there is time for."""
-    job = create_run(config_of(tiny, 6.0), Path("run"))
+    run = create_run(config_of(tiny, 6.0), Path("run"))
     began = time.perf_counter()
     records = []
-    for some in train(job.state, job.plan):
+    for some in train(run.state, run.plan):
         records += some
         time.sleep(0.01)
     took = time.perf_counter() - began
@@ -179,19 +180,19 @@ def test_run_uses_its_time_and_its_rate_falls_to_zero(tiny: Tiny) -> None:
 
 def test_resumed_run_makes_the_same_steps_at_the_same_rates(tiny: Tiny) -> None:
     """Of an end step that was chosen before the interruption, with time enough for it."""
-    job = create_run(config_of(tiny, 600.0), Path("run"))
-    limit = job.plan.time_limit
+    run = create_run(config_of(tiny, 600.0), Path("run"))
+    limit = run.plan.time_limit
     assert limit is not None
-    records = run_training(job)
+    records = run_training(run)
     for record in records:
         if isinstance(record, Step) and record.step == 6:
             limit.segment = ScheduleSegment(6, 0.2, 20, limit.elapsed())
             limit._next_choice = 1e9
         if isinstance(record, Step) and record.step == 7:
             break
-    save_checkpoint(Path("run"), job.state)
+    save_checkpoint(Path("run"), run.state)
     records.close()  # type: ignore[attr-defined]
-    whole = [r for some in train(job.state, job.plan) for r in some if isinstance(r, Step)]
+    whole = [r for some in train(run.state, run.plan) for r in some if isinstance(r, Step)]
     resumed = [r for r in run_training(resume_run(Path("run"))) if isinstance(r, Step)]
     assert [s.step for s in resumed] == list(range(8, 21))
     assert [(s.loss, s.learning_rate) for s in resumed] == [
@@ -200,11 +201,11 @@ def test_resumed_run_makes_the_same_steps_at_the_same_rates(tiny: Tiny) -> None:
 
 
 def test_choice_is_recorded(tiny: Tiny) -> None:
-    job = create_run(config_of(tiny, 4.0), Path("run"))
-    for _ in run_training(job):
+    run = create_run(config_of(tiny, 4.0), Path("run"))
+    for _ in run_training(run):
         pass
     choices = [r for r in read_events(Path("run")) if isinstance(r, EndStepChosen)]
     assert choices
-    assert job.state.clock is not None
-    assert job.state.clock.segment is not None
-    assert job.state.clock.segment.end_step == choices[-1].end_step
+    assert run.state.clock is not None
+    assert run.state.clock.segment is not None
+    assert run.state.clock.segment.end_step == choices[-1].end_step

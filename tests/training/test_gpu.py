@@ -11,10 +11,11 @@ import torch
 
 from descend.config import make_config
 from descend.machine import Execution
+from descend.report.text.run_notices import run_notices
 from descend.runs.events import Step
+from descend.training.cuda_graphs import CudaGraphFunction
 from descend.training.execution.autotune import autotune_execution
 from descend.training.execution.backends import candidate_backends, supports_cuda_graphs
-from descend.training.execution.cuda_graphs import CudaGraphFunction
 from descend.training.loop import train
 from descend.training.loss import can_compile
 from descend.training.muon import orthogonalize
@@ -65,19 +66,19 @@ def test_cuda_graph_matches_eager_with_dropout(job: TrainingRun, precision: str)
 @pytest.mark.parametrize("uses_cuda_graph", [False, True])
 def test_compiled_code_learns_the_same(tiny: Tiny, uses_cuda_graph: bool) -> None:
     torch._dynamo.reset()
-    job = create_run(make_config(tiny | {"token_dropout": 0.0, "epoch": 9, "learning_rate": 1e-4}),
+    run = create_run(make_config(tiny | {"token_dropout": 0.0, "epoch": 9, "learning_rate": 1e-4}),
                   Path("run"))  # fmt: skip
-    plainly = losses(job, precision="bfloat16")
-    compiled = losses(job, precision="bfloat16", compiled=True, cuda_graph=uses_cuda_graph)
+    plainly = losses(run, precision="bfloat16")
+    compiled = losses(run, precision="bfloat16", compiled=True, cuda_graph=uses_cuda_graph)
     assert compiled == pytest.approx(plainly, rel=1e-2)
 
 
 def test_the_engine_tries_to_replay_where_it_may(tiny: Tiny) -> None:
     config = make_config(tiny | {"precision": "auto"})
-    job = create_run(config, Path("run"))
+    run = create_run(config, Path("run"))
     executions = list(candidate_backends(config, "cuda"))
     assert {execution.cuda_graph for execution in executions} == {False, True}
-    inputs = make_step_inputs(config, job.shape, job.plan.batches)
+    inputs = make_step_inputs(config, run.shape, run.plan.batches)
     choice = autotune_execution(inputs)
     assert choice.execution.device == "cuda"
     assert len(choice.seconds_per_token) == len(executions)
@@ -93,19 +94,19 @@ def test_autotuning_skips_backend_exceeding_gpu_memory(
 ) -> None:
     from descend.training.execution import candidate_timing
 
-    honest = candidate_timing.time_training_step
+    original = candidate_timing.time_training_step
 
     def short(execution: Execution, *rest: Any, **more: Any) -> tuple[float, float]:
         if execution.cuda_graph:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return honest(execution, *rest, **more)
+        return original(execution, *rest, **more)
 
     monkeypatch.setattr(candidate_timing, "time_training_step", short)
     config = make_config(tiny | {"batch_size": 3})
-    job = create_run(config, Path("run"))
-    assert not job.plan.execution.cuda_graph
-    assert job.tuning is not None
-    assert all("CUDA graph" not in name for name in job.tuning.seconds_per_token)
+    run = create_run(config, Path("run"))
+    assert not run.plan.execution.cuda_graph
+    assert run.tuning is not None
+    assert all("CUDA graph" not in name for name in run.tuning.seconds_per_token)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -125,11 +126,11 @@ def test_oversized_gpu_batch_uses_gradient_accumulation(tiny: Tiny) -> None:
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(2**30 / whole)
     try:
-        job = create_run(make_config(tiny | large), Path("run"))
-        parts = job.plan.config.gradient_accumulation_steps
+        run = create_run(make_config(tiny | large), Path("run"))
+        parts = run.plan.config.gradient_accumulation_steps
         assert parts is not None
         assert parts > 1
-        assert any(f"in {parts} parts" in note for note in job.warnings)
-        assert len(list(train(job.state, job.plan))) == 2
+        assert any(f"in {parts} parts" in note for note in run_notices(run))
+        assert len(list(train(run.state, run.plan))) == 2
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)

@@ -57,12 +57,12 @@ def test_divergence_names_first_bad_parameter_and_preserves_checkpoints(
     tiny: Tiny, place: str
 ) -> None:
     tiny |= {"epoch": 1, "divergence_rollback": "off"}
-    job = create_run(make_config(tiny), Path("run"))
-    names = [name for name, p in job.state.model.named_parameters() if p.ndim == 2]
+    run = create_run(make_config(tiny), Path("run"))
+    names = [name for name, p in run.state.model.named_parameters() if p.ndim == 2]
     name = names[0] if place == "first" else names[-1]
     # The state of a step is saved after its records are out: a weight is spoiled after step 4,
     # whose checkpoint, were it made, could hold it.
-    error = until_it_breaks(job, spoil_at=4, where=name)
+    error = until_it_breaks(run, spoil_at=4, where=name)
     assert error.location == "step 5 (epoch 1)"
     assert f"beginning in the weights of {name}" in error.actual
     assert "earlier checkpoints are unchanged" in error.fix
@@ -72,9 +72,9 @@ def test_divergence_names_first_bad_parameter_and_preserves_checkpoints(
 
 def test_diverged_run_resumes_from_earlier_checkpoint(tiny: Tiny) -> None:
     tiny |= {"epoch": 1, "divergence_rollback": "off"}
-    job = create_run(make_config(tiny), Path("run"))
+    run = create_run(make_config(tiny), Path("run"))
     # The very first record: no step has been made, so nothing bad can have been saved.
-    error = until_it_breaks(job, spoil_at=0, where=next(iter(job.state.model.state_dict())))
+    error = until_it_breaks(run, spoil_at=0, where=next(iter(run.state.model.state_dict())))
     assert error.location == "step 1 (epoch 1)"
     assert latest_checkpoint(Path("run")) is None
     assert not Path("run/model.safetensors").exists()

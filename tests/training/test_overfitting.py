@@ -24,10 +24,10 @@ from descend.training.training_run import TrainingRun, create_run, resume_run
 @pytest.fixture
 def noise(own_folder: Path) -> Path:
     """Words at random: what is learned beyond their frequencies is memorized."""
-    pick = random.Random(5)
-    words = ["".join(pick.choices("abcdefgh", k=3)) for _ in range(60)]
+    rng = random.Random(5)
+    words = ["".join(rng.choices("abcdefgh", k=3)) for _ in range(60)]
     path = own_folder / "noise.txt"
-    path.write_text("\n".join(" ".join(pick.choices(words, k=10)) for _ in range(120)))
+    path.write_text("\n".join(" ".join(rng.choices(words, k=10)) for _ in range(120)))
     return path
 
 
@@ -48,15 +48,15 @@ def finish(job: TrainingRun) -> list[Event]:
 
 
 def test_a_run_of_free_length_ends_when_it_overfits(overfits: dict[str, Any]) -> None:
-    job = create_run(make_config(overfits), Path("free"))
-    records = finish(job)
+    run = create_run(make_config(overfits), Path("free"))
+    records = finish(run)
     overfittings = [r for r in records if isinstance(r, Overfitting)]
     epochs = [r for r in records if isinstance(r, Epoch)]
     assert len(overfittings) == 1
     assert overfittings[0].decay_steps > 0
     assert records.index(overfittings[0]) < len(records) - 20  # while it happens
     last = [r for r in records if isinstance(r, Step)][-1]
-    assert last.step == overfittings[0].step + overfittings[0].decay_steps < job.plan.total_steps
+    assert last.step == overfittings[0].step + overfittings[0].decay_steps < run.plan.total_steps
     assert last.learning_rate < 0.1 * max(r.learning_rate for r in records if isinstance(r, Step))
     summary = read_summary(Path("free"))
     assert summary.finished
@@ -81,16 +81,16 @@ def test_it_ends_better_than_the_run_it_cuts_short(overfits: dict[str, Any]) -> 
 
 def test_resume_within_the_decay_ends_like_the_run_itself(overfits: dict[str, Any]) -> None:
     finish(create_run(make_config(overfits), Path("whole")))
-    job, decaying = create_run(make_config(overfits), Path("cut")), 0
-    records = run_training(job)
+    run, decaying = create_run(make_config(overfits), Path("cut")), 0
+    records = run_training(run)
     for record in records:
         decaying += isinstance(record, Overfitting)
-        if decaying and job.state.decay and job.state.step >= job.state.decay.begin + 3:
+        if decaying and run.state.decay and run.state.step >= run.state.decay.begin + 3:
             break
     records.close()  # type: ignore[attr-defined]
     from descend.training.checkpoint import save_checkpoint
 
-    save_checkpoint(Path("cut"), job.state)
+    save_checkpoint(Path("cut"), run.state)
     finish(resume_run(Path("cut")))
     cut, whole = read_summary(Path("cut")), read_summary(Path("whole"))
     assert cut.validation_loss == whole.validation_loss
@@ -125,19 +125,19 @@ def test_overfitting_is_a_lasting_rise_while_the_training_loss_falls(
 def test_validation_loss_worse_than_guessing_is_no_explosion_when_training_loss_is_low(
     overfits: dict[str, Any],
 ) -> None:
-    job = create_run(make_config(overfits | {"epoch": 3}), Path("sure"))
-    job.state.step = job.plan.total_steps
-    far = job.plan.diverged_above + 5
-    note_explosion(job.state, 0.1, job.plan.diverged_above)
-    assert not has_exploded(job.state, job.plan, far)
-    note_explosion(job.state, far, job.plan.diverged_above)
-    assert has_exploded(job.state, job.plan, far)
+    run = create_run(make_config(overfits | {"epoch": 3}), Path("sure"))
+    run.state.step = run.plan.total_steps
+    far = run.plan.diverged_above + 5
+    note_explosion(run.state, 0.1, run.plan.diverged_above)
+    assert not has_exploded(run.state, run.plan, far)
+    note_explosion(run.state, far, run.plan.diverged_above)
+    assert has_exploded(run.state, run.plan, far)
 
 
 def test_validation_loss_worse_than_guessing_after_one_epoch_is_an_explosion(
     overfits: dict[str, Any],
 ) -> None:
-    job = create_run(make_config(overfits | {"epoch": 1}), Path("burst"))
-    job.state.step = job.plan.total_steps
-    note_explosion(job.state, 0.1, job.plan.diverged_above)
-    assert has_exploded(job.state, job.plan, job.plan.diverged_above + 5)
+    run = create_run(make_config(overfits | {"epoch": 1}), Path("burst"))
+    run.state.step = run.plan.total_steps
+    note_explosion(run.state, 0.1, run.plan.diverged_above)
+    assert has_exploded(run.state, run.plan, run.plan.diverged_above + 5)

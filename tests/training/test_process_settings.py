@@ -49,10 +49,10 @@ yet."""
 
 @pytest.mark.skipif(not has_glibc(), reason="another C library than glibc")
 def test_freed_memory_remains_in_process_until_exit() -> None:
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True
     ).stdout
-    handed_out, given_back = map(float, said.split())
+    handed_out, given_back = map(float, output.split())
     assert handed_out < 5
     assert given_back >= 1
 

@@ -32,6 +32,7 @@ from descend.training.num_processes import (
     find_lost_run,
 )
 from descend.training.process_group import SINGLE_PROCESS, ProcessGroup, translate_lost_processes
+from descend.training.step_times import StepTimes
 from descend.training.time_limit import TimeLimit
 
 MAX_LOSS_DIFFERENCE = 1e-3
@@ -403,7 +404,7 @@ def test_reading_the_clock_of_a_run_exchanges_nothing() -> None:
         exchanged.append(seconds)
         return 5.0
 
-    limit = TimeLimit(60.0, 1.0, 10, share=share)
+    limit = TimeLimit(60.0, StepTimes(1.0), 10, share=share)
     limit.start()
     assert limit.elapsed() < 5  # what the display of rank 0 reads alone
     assert not exchanged

@@ -99,10 +99,10 @@ def test_rollbacks_reduce_excessive_learning_rate_stepwise(tiny: Tiny) -> None:
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_rollback_skips_batches_since_last_finite_state(tiny: Tiny, precision: str) -> None:
     tiny |= {"precision": precision}
-    job = job_of(tiny)
-    for _ in spoiled(job):
+    run = job_of(tiny)
+    for _ in spoiled(run):
         pass
-    name = list(dict(job.state.model.named_parameters()))[-1]
+    name = list(dict(run.state.model.named_parameters()))[-1]
     (rollback,) = read_rollbacks("run")
     assert (rollback.step, rollback.failed_step, rollback.adjustment, rollback.value) == (
         25,
@@ -130,9 +130,9 @@ def test_rollback_setting_does_not_change_stable_run(tiny: Tiny) -> None:
 
 
 def test_persistent_divergence_stops_after_max_rollbacks(tiny: Tiny) -> None:
-    job = job_of(tiny)
+    run = job_of(tiny)
     with pytest.raises(DivergedError, match=r"step 31 .*the weights of"):
-        for _ in spoiled(job, times=99):
+        for _ in spoiled(run, times=99):
             pass
     rollbacks = read_rollbacks("run")
     assert [r.adjustment for r in rollbacks] == ["skip", "clip", "rate", "rate", "rate", "rate"]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from descend.config import make_config
 from descend.errors import CorpusError
+from descend.report.text.run_notices import run_notices
 from descend.training.continuation import continuation_config
 from descend.training.recipe import shorten_context_for
 from descend.training.trainer import run_training
@@ -38,12 +39,12 @@ def test_ten_sentences_are_trained_on_and_on(tmp_path: Path) -> None:
     text = tmp_path / "short.txt"
     text.write_text(SENTENCES[:120])
     config = make_config(SMALL | {"corpus_dir": str(text)})
-    job = create_run(config, tmp_path / "run")
-    assert job.plan.config.seq_len < 128
-    assert any("instead of 128" in note for note in job.warnings)
-    list(run_training(job))
+    run = create_run(config, tmp_path / "run")
+    assert run.plan.config.seq_len < 128
+    assert any("instead of 128" in note for note in run_notices(run))
+    list(run_training(run))
     further = continuation_config(tmp_path / "run", {})
-    assert further.seq_len == job.plan.config.seq_len
+    assert further.seq_len == run.plan.config.seq_len
     with pytest.raises(CorpusError, match="set seq_len to"):
         create_run(
             make_config(SMALL | {"corpus_dir": str(text), "seq_len": 128}), tmp_path / "other"

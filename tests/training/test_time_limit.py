@@ -10,11 +10,13 @@ import msgspec
 import pytest
 
 from descend.config import make_config
+from descend.report.text.run_notices import run_notices
 from descend.runs.events import Epoch, Step
 from descend.runs.run_files import read_info, write_summary
 from descend.runs.run_folder import read_summary
 from descend.training.checkpoint import save_checkpoint
 from descend.training.loop import train
+from descend.training.step_times import StepTimes
 from descend.training.time_limit import FINISH_SECONDS, TimeLimit
 from descend.training.trainer import run_training
 from descend.training.training_run import TrainingRun, create_run, resume_run
@@ -34,7 +36,7 @@ class Clock:
 
 def limit_of(seconds: float) -> tuple[TimeLimit, Clock]:
     clock = Clock()
-    limit = TimeLimit(seconds + FINISH_SECONDS, evaluation_steps=0.0, epoch_steps=1000, clock=clock)
+    limit = TimeLimit(seconds + FINISH_SECONDS, StepTimes(0.0), epoch_steps=1000, clock=clock)
     limit.start()
     return limit, clock
 
@@ -65,7 +67,7 @@ def test_stops_before_a_step_that_has_no_time() -> None:
 def test_stops_at_an_epoch_whose_evaluation_would_be_the_last() -> None:
     limit, clock = limit_of(100.0)
     limit.add_step(1.0, 1.0, 0.5)
-    limit.add_evaluation(20.0)
+    limit.times.add_evaluation(20.0)
     clock.now = 60.0
     assert limit.must_stop(ends_epoch=True)  # 26 s are held back, and 20 more have no room
     assert not limit.must_stop(ends_epoch=False)
@@ -74,10 +76,10 @@ def test_stops_at_an_epoch_whose_evaluation_would_be_the_last() -> None:
 def slow_records(tiny: Tiny, seconds: float, pause: float) -> tuple[list[Any], float]:
     """The records of a run whose steps take `pause` longer than they need."""
     config = make_config(tiny | {"minutes": seconds / 60, "epoch": 500, "compile": "off"})
-    job = create_run(config, Path("slow"))  # its time begins with the first step
+    run = create_run(config, Path("slow"))  # its time begins with the first step
     began = time.perf_counter()
     records: list[Any] = []
-    for some in train(job.state, job.plan):
+    for some in train(run.state, run.plan):
         records += some
         time.sleep(pause)
     return records, time.perf_counter() - began
@@ -98,22 +100,22 @@ def test_run_on_a_slow_machine_ends_in_time_with_a_fallen_rate(tiny: Tiny) -> No
 
 def test_completed_run_tells_the_steps_it_made(tiny: Tiny) -> None:
     config = make_config(tiny | {"minutes": 0.08, "epoch": 500, "compile": "off"})
-    job = create_run(config, Path("run"))
-    for _ in run_training(job):
+    run = create_run(config, Path("run"))
+    for _ in run_training(run):
         pass
     resolved = read_info(Path("run")).resolved_config
-    assert resolved["max_steps"] == job.state.step
+    assert resolved["max_steps"] == run.state.step
 
 
 def test_resumed_run_has_the_time_that_was_left(tiny: Tiny) -> None:
     config = make_config(tiny | {"minutes": 10, "epoch": 3})
-    job = create_run(config, Path("run"))
-    records = run_training(job)
+    run = create_run(config, Path("run"))
+    records = run_training(run)
     for record in records:
         if isinstance(record, Step) and record.step == 3:
             break
-    job.state.elapsed_seconds = 599.0
-    save_checkpoint(Path("run"), job.state)
+    run.state.elapsed_seconds = 599.0
+    save_checkpoint(Path("run"), run.state)
     records.close()  # type: ignore[attr-defined]
     limit = resume_run(Path("run")).plan.time_limit
     assert limit is not None
@@ -127,7 +129,7 @@ def test_schedule_never_goes_back_after_an_interruption() -> None:
     limit.add_step(1.0, 2.0, 0.5)
     state = limit.state()
     after = TimeLimit(
-        state.seconds, evaluation_steps=0.0, epoch_steps=1000, seconds_before=50.0, clock=clock
+        state.seconds, StepTimes(0.0), epoch_steps=1000, seconds_before=50.0, clock=clock
     )
     after.restore(state)
     after.start()
@@ -140,19 +142,19 @@ def interrupted_at(tiny: Tiny, step: int, minutes: float) -> TrainingRun:
     """A run with `minutes` whose first session ended, saved, after `step`."""
     config = make_config(tiny | {"minutes": minutes, "epoch": 500, "compile": "off"})
     # The first step is later than the start of the minutes, as after planning.
-    job = create_run(config, Path("run"), ends=time.perf_counter() + 60 * minutes - 2)
-    records = run_training(job)
+    run = create_run(config, Path("run"), ends=time.perf_counter() + 60 * minutes - 2)
+    records = run_training(run)
     for record in records:
         if isinstance(record, Step) and record.step >= step:
             break
     records.close()  # type: ignore[attr-defined]
-    save_checkpoint(Path("run"), job.state)
-    return job
+    save_checkpoint(Path("run"), run.state)
+    return run
 
 
 def test_resumed_run_takes_again_what_the_clock_decided(tiny: Tiny) -> None:
-    job = interrupted_at(tiny, 8, minutes=10)
-    before = job.plan.time_limit
+    run = interrupted_at(tiny, 8, minutes=10)
+    before = run.plan.time_limit
     again = resume_run(Path("run"))
     limit = again.plan.time_limit
     assert before is not None
@@ -162,12 +164,12 @@ def test_resumed_run_takes_again_what_the_clock_decided(tiny: Tiny) -> None:
     assert limit.progress == before.progress
     assert limit.segment == before.segment
     assert limit.elapsed() >= again.state.elapsed_seconds
-    assert sum("follows the clock" in warning for warning in again.warnings) == 1
+    assert sum("follows the clock" in warning for warning in run_notices(again)) == 1
 
 
 def test_run_that_the_clock_ended_makes_no_step_more_when_resumed(tiny: Tiny) -> None:
-    job = interrupted_at(tiny, 10**9, minutes=0.08)  # to its end, but as if not yet saved
-    steps, best = job.state.step, job.state.best
+    run = interrupted_at(tiny, 10**9, minutes=0.08)  # to its end, but as if not yet saved
+    steps, best = run.state.step, run.state.best
     write_summary(Path("run"), msgspec.structs.replace(read_summary(Path("run")), finished=False))
     again = resume_run(Path("run"))
     made = [r for r in run_training(again) if isinstance(r, Step)]

@@ -21,9 +21,9 @@ from descend.model.initialization import initialize
 from descend.model.shape import shape_from_run_config
 from descend.model.transformer import Transformer
 from descend.training import loop, loss, state_snapshot
-from descend.training.execution.precision import make_grad_scaler
 from descend.training.lr_schedule import make_lr_schedule
 from descend.training.optimizers import make_optimizers
+from descend.training.precision import make_grad_scaler
 from descend.training.train_plan import TrainPlan
 from descend.training.train_state import TrainState
 

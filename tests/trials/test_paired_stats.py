@@ -42,11 +42,11 @@ def test_strong_prior_gives_normal_interval() -> None:
 
 def test_moderated_interval_has_nominal_coverage() -> None:
     # True mean 1, spread 2, the prior measured on 6 degrees of freedom of the same spread.
-    pick = np.random.default_rng(3)
+    rng = np.random.default_rng(3)
     covered = 0
     for _ in range(2000):
-        prior = math.sqrt(4 * pick.chisquare(6) / 6)
-        interval = paired_interval(list(pick.normal(1, 2, 3)), pooled_sd=prior, pooled_df=6)
+        prior = math.sqrt(4 * rng.chisquare(6) / 6)
+        interval = paired_interval(list(rng.normal(1, 2, 3)), pooled_sd=prior, pooled_df=6)
         covered += interval.low <= 1 <= interval.high
     # 0.95 within three standard errors of the count.
     assert abs(covered / 2000 - 0.95) < 3 * math.sqrt(0.95 * 0.05 / 2000)

@@ -22,8 +22,8 @@ from descend.trials.shapley import (
 
 
 def game_of(players: int, seed: int) -> dict[frozenset[int], float]:
-    pick = np.random.default_rng(seed)
-    return {members: float(pick.normal()) for members in coalitions(players)}
+    rng = np.random.default_rng(seed)
+    return {members: float(rng.normal()) for members in coalitions(players)}
 
 
 def by_definition(game: Game, players: int) -> list[float]:

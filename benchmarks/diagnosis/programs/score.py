@@ -19,14 +19,14 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from examples import Case, all_cases
+from examples import ProgramExample, all_cases
 from wilson import interval
 
 from descend.program_check.bugs import BUGS
 from descend.program_check.run_checks import Checked, check_module
 
 
-def check(case: Case, folder: Path) -> tuple[Checked, float]:
+def check(case: ProgramExample, folder: Path) -> tuple[Checked, float]:
     """The check of one program, and its seconds of processor time, import included."""
     path = folder / "program.py"
     path.write_text(case.source, encoding="utf-8")
@@ -35,7 +35,7 @@ def check(case: Case, folder: Path) -> tuple[Checked, float]:
     return result, time.process_time() - began
 
 
-def judge(case: Case, result: Checked) -> tuple[bool, list[str]]:
+def judge(case: ProgramExample, result: Checked) -> tuple[bool, list[str]]:
     """Whether the planted bug was named, and which others were."""
     named = [b.bug for b in result.bugs]
     # A remark is all that is said of missing positions.
@@ -75,7 +75,7 @@ def main() -> None:
     print(json.dumps(summary))
 
 
-def score(case: Case, folder: Path) -> dict[str, str]:
+def score(case: ProgramExample, folder: Path) -> dict[str, str]:
     """A row of raw.csv."""
     result, seconds = check(case, folder)
     hit, others = judge(case, result)

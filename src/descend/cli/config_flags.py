@@ -31,6 +31,14 @@ def named_run(name: Path | None) -> Path | None:
 
 
 CORPUS_HELP = "A folder, a file, - (standard input), or a built-in corpus (python, stories)."
+RunArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN",
+        help="A run folder, `latest`, or the beginning of a name.",
+        callback=named_run,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 Verbose = Annotated[
     bool,

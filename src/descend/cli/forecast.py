@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from descend.cli.config_flags import JsonOption, named_run
+from descend.cli.config_flags import JsonOption, RunArgument
 from descend.cli.output import print_json, print_result
 
 
 def forecast(
-    run: Annotated[
-        Path,
-        typer.Argument(
-            metavar="RUN",
-            help="A run folder, `latest`, or the beginning of a name.",
-            callback=named_run,
-        ),
-    ],
+    run: RunArgument,
     epochs: Annotated[
         int | None,
         typer.Option(

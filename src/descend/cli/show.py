@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
-from descend.cli.config_flags import JsonOption, named_run
+from descend.cli.config_flags import JsonOption, RunArgument
 from descend.cli.output import print_json, print_result, print_status, terminal_columns
 
 
 def show(
-    run: Annotated[
-        Path,
-        typer.Argument(
-            metavar="RUN",
-            help="A run folder, `latest`, or the beginning of a name.",
-            callback=named_run,
-        ),
-    ],
+    run: RunArgument,
     as_json: JsonOption = False,
 ) -> None:
     """Show a run: its state, its loss curve, its result and what to do next."""

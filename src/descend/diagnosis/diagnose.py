@@ -33,6 +33,13 @@ from descend.diagnosis.result import (
     trial_budget_seconds,
 )
 from descend.diagnosis.run_context import RunContext, load_run_context
+from descend.diagnosis.sentences import (
+    BUSY_WARNING,
+    COMBINATIONS_UNTESTED,
+    EARLIER_DIAGNOSIS_WARNING,
+    NOT_SIGNIFICANT,
+    describe_trials,
+)
 from descend.diagnosis.series_evaluation import (
     add_seeds_until_decided,
     evaluate_series,
@@ -146,16 +153,6 @@ def _diagnose(
     )
 
 
-BUSY_WARNING = (
-    "other programs kept the processor busy, so some trials are missing: run the same command "
-    "again to make them"
-)
-EARLIER_DIAGNOSIS_WARNING = (
-    "an earlier diagnosis of this run rests on trials, and this one does not, so diagnosis.json "
-    "keeps the earlier one for --apply-fix and the report"
-)
-
-
 def save_diagnosis(diagnosis: Diagnosis) -> Diagnosis:
     """Write diagnosis.json into the run folder, unless `diagnosis` tried nothing and the one there
     did; then it is given back with a note that says so."""
@@ -219,8 +216,7 @@ def _diagnose_diverged(
     out = [r for r in others.ruled_out if r.cause != "diverged"]
     proved = others.findings
     if others.verdict == "unknown":
-        doubtful = "it lowers the loss, but not significantly"
-        out += [OtherCause(cause=f.cause, reason=doubtful, trial=f.trial) for f in proved]
+        out += [OtherCause(cause=f.cause, reason=NOT_SIGNIFICANT, trial=f.trial) for f in proved]
         proved = []
     return replace(verdict, findings=verdict.findings + proved, ruled_out=out), warnings + said
 
@@ -295,26 +291,12 @@ def _diagnose_by_trials(
         budget.limit_stage(FIRST_SERIES_FRACTION)  # than what is found on top of them
     verdict = add_seeds_until_decided(series, ranked_causes, measurements, own, verdict)
     budget.limit_stage(1.0)
-    warnings = _describe_trials(series)
+    tokens = series.steps * recorded_run.tokens_per_step
+    warnings = describe_trials(tokens, series.run_fraction)
     verdict, tested_causes, said = _add_second_cause(
         series, verdict, ranked_causes, measurements, own
     )
     return add_untested_causes(verdict, everyone, series, tested_causes), [*warnings, *said]
-
-
-def _describe_trials(series: TrialSeries) -> list[str]:
-    """Say how long the trials were, and what both sides had in common."""
-    tokens = series.steps * series.recorded_run.tokens_per_step
-    warnings = [
-        f"each trial: {tokens:,} tokens, {series.run_fraction:.0%} of the run, with a "
-        "schedule of that length; both sides have the same seed, data order, and validation tokens"
-    ]
-    if series.run_fraction < 1:
-        warnings.append(
-            "trials are shorter than the run: effects are as measured, followed by the effect "
-            "expected at full length"
-        )
-    return warnings
 
 
 def _add_second_cause(
@@ -329,7 +311,7 @@ def _add_second_cause(
     if verdict.verdict == "unknown" or best is None:
         return verdict, (), []
     if series.remaining_seconds() <= 0:
-        return verdict, (), ["combinations of changes were not tested: the trial budget is used up"]
+        return verdict, (), [COMBINATIONS_UNTESTED]
     spared = {f.cause for f in verdict.findings if f.trial is None or not f.recommended_config}
     more = find_additional_causes(
         series, best, [best.treatment.cause], ranked_causes, measurements, own, spared

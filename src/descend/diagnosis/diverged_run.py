@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from descend.diagnosis.ranking import RankedCause, supporting_evidence
-from descend.diagnosis.result import Evidence, Finding, OtherCause, PairedTrial
+from descend.diagnosis.result import LOSS_METRIC, Evidence, Finding, OtherCause, PairedTrial
 from descend.diagnosis.run_context import RunContext
+from descend.diagnosis.sentences import (
+    NOTHING_PREVENTS_DIVERGENCE,
+    describe_bad_step,
+    describe_last_rollback,
+    describe_stop,
+    describe_unexamined_cause,
+    describe_untested_changes,
+    describe_vanished_divergence,
+)
 from descend.diagnosis.treatments import Treatment, control_config, recommended_changes
 from descend.diagnosis.trial_budget import TrialBudget
 from descend.diagnosis.trial_length import fits_in_budget, num_parallel_trials, seconds_for
@@ -57,8 +65,7 @@ def diagnose_divergence(
     ranked_cause = next(s for s in ranked_causes if s.cause.name == "diverged")
     warnings = []
     if recorded_run.diverged:
-        times = f" and {len(recorded_run.rollbacks)} rollbacks" if recorded_run.rollbacks else ""
-        warnings = [f"training stopped after {len(recorded_run.steps)} steps{times}"]
+        warnings = [describe_stop(len(recorded_run.steps), len(recorded_run.rollbacks))]
     past = (
         _try(recorded_run, ranked_cause, measurements, budget, on_progress)
         if budget.total > 0
@@ -80,49 +87,34 @@ def diagnose_divergence(
         advice=ranked_cause.cause.advice,
         trial=past.trial,
     )
+    unexamined = describe_unexamined_cause(rolled_back=bool(recorded_run.rollbacks))
     out = [
-        OtherCause(cause=s.cause.name, reason=_why_open(recorded_run), is_untested=True)
+        OtherCause(cause=s.cause.name, reason=unexamined, is_untested=True)
         for s in ranked_causes
         if s.cause.name != "diverged"
     ]
     return Verdict("diverged", 0.99, [finding], out, None), [*warnings, *past.warnings], past
 
 
-def _why_open(recorded_run: RunContext) -> str:
-    """Of every other cause, why it is not looked into."""
-    if not recorded_run.rollbacks:
-        return "the run diverged before it could show"
-    return "the run diverged and was rolled back: fix that first"
-
-
 def _first_bad(recorded_run: RunContext) -> Evidence:
     """The first step that was not as it should be, and what was found there."""
+    vocab_size, problem = None, ""
     if recorded_run.rollbacks:
         step, problem = recorded_run.rollbacks[0].failed_step, recorded_run.rollbacks[0].problem
     elif recorded_run.first_exploded_step is not None:
-        step = recorded_run.first_exploded_step
-        problem = (
-            "a loss far above random guessing, which is"
-            f" {math.log(recorded_run.shape.vocab_size):.1f}"
-        )
+        step, vocab_size = recorded_run.first_exploded_step, recorded_run.shape.vocab_size
     else:
         step = 1 + (recorded_run.stopped.step if recorded_run.stopped else len(recorded_run.steps))
         problem = recorded_run.stopped.problem if recorded_run.stopped else ""
-    problem = problem or "a loss or gradient that is not a finite number"
-    return Evidence("first_bad_step", float(step), "of the run", (None, None), problem)
+    text = describe_bad_step(problem, vocab_size)
+    return Evidence("first_bad_step", float(step), "of the run", (None, None), text)
 
 
 def _rollback_evidence(recorded_run: RunContext) -> list[Evidence]:
     """How often the run was rolled back, and what it took in the end."""
     if not recorded_run.rollbacks:
         return []
-    last = recorded_run.rollbacks[-1]
-    done = {
-        "skip": f"{last.value:.0f} batches skipped",
-        "clip": f"clipping at {last.value:g}",
-        "rate": f"the learning rate times {last.value:.2g}",
-    }[last.adjustment]
-    why = f"the last time with {done}"
+    why = describe_last_rollback(recorded_run.rollbacks[-1])
     return [Evidence("rollbacks", float(len(recorded_run.rollbacks)), "times", (None, 0.0), why)]
 
 
@@ -153,7 +145,7 @@ def _try(
         if (result := series.results.get((treatment, series.seed))) and not _has_diverged(result)
     ]
     if not came_past:
-        return DivergenceTrials(again=again, warnings=(*warnings, "no tested change prevents it"))
+        return DivergenceTrials(again=again, warnings=(*warnings, NOTHING_PREVENTS_DIVERGENCE))
     best = min(best_validation_point(o)[0] for _, o in came_past)
     treatment, result = next(
         (x, o)
@@ -207,15 +199,9 @@ def _describe_trials(
         for x in treatments
     )
     if num_untested:
-        warnings.append(
-            f"{num_untested} of {len(treatments)} changes were not tested: "
-            "the --trial-budget is used up"
-        )
+        warnings.append(describe_untested_changes(num_untested, len(treatments)))
     if not again:
-        warnings.append(
-            f"the same settings did not diverge again within {series.steps} steps of a schedule of "
-            "that length: divergence depends on the length, or on chance"
-        )
+        warnings.append(describe_vanished_divergence(series.steps))
     return warnings
 
 
@@ -224,7 +210,7 @@ def _paired_trial(series: TrialSeries, treatment: Treatment, result: TrialResult
     control = series.results[None, series.seed]
     control_loss, treatment_loss = (best_validation_point(x)[0] for x in (control, result))
     return PairedTrial(
-        metric="validation loss, nats per token",
+        metric=LOSS_METRIC,
         change=treatment.change.label,
         control_loss=control_loss,
         treatment_loss=treatment_loss,

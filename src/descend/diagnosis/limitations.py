@@ -12,12 +12,20 @@ from descend.diagnosis.causes.undertrained import STILL_FALLING
 from descend.diagnosis.reference_ranges import reference_range
 from descend.diagnosis.result import OtherCause
 from descend.diagnosis.run_context import RunContext
+from descend.diagnosis.sentences import (
+    NO_TRIALS_ASKED,
+    NO_TRIALS_WITHOUT_TEXT,
+    describe_falling_loss,
+    describe_few_tokens,
+    describe_gap,
+    describe_missing_parent,
+    describe_too_short,
+)
 from descend.diagnosis.treatments import Treatment
 from descend.diagnosis.trial_series import TrialSeries, is_too_short
 from descend.diagnosis.verdict import Verdict
 from descend.metrics.measurement import Measurements, measurement_value
 from descend.trials.trial_spec import parent_weights_file
-from descend.units import quoted
 
 MIN_VALIDATION_TOKENS = 1000
 """Validation tokens under which no difference between two runs can be distinguished from chance:
@@ -29,29 +37,17 @@ def no_trials_reason(
 ) -> str | None:
     """Why nothing can be tried, or None."""
     if recorded_run.store is None:
-        return "no trials were made: they need the text as the run read it, in its old place"
+        return NO_TRIALS_WITHOUT_TEXT
     if (
         recorded_run.metadata.parent
         and not parent_weights_file(recorded_run.metadata.parent).is_file()
     ):
-        return (
-            "no trials were made: the model that the run continued is not at"
-            f" {recorded_run.metadata.parent} (as seen from this folder)"
-        )
+        return describe_missing_parent(recorded_run.metadata.parent)
     if not proof:
-        return (
-            "no trials were made because of --no-trials, so this verdict rests on measurements "
-            "alone"
-        )
-    if (
-        not recorded_run.had_divergence
-        and measurement_value(measurements, "validation_tokens") < MIN_VALIDATION_TOKENS
-    ):
-        return (
-            f"no trials were made: {measurement_value(measurements, 'validation_tokens'):.0f}"
-            " validation tokens are too few to tell two runs apart; train on more text, or with a"
-            f" larger --validation-fraction, so that there are {MIN_VALIDATION_TOKENS:,}"
-        )
+        return NO_TRIALS_ASKED
+    tokens = measurement_value(measurements, "validation_tokens")
+    if not recorded_run.had_divergence and tokens < MIN_VALIDATION_TOKENS:
+        return describe_few_tokens(tokens, MIN_VALIDATION_TOKENS)
     return None
 
 
@@ -74,10 +70,7 @@ def add_untested_causes(
             return out
         change, untested_reason = weakest_changes[out.cause], reasons.get(out.cause, out.reason)
         if is_too_short(series, change):
-            untested_reason = (
-                f"{change.label} shows only in trials of {change.min_run_fraction:.0%} of the run"
-                " and more"
-            )
+            untested_reason = describe_too_short(change.label, change.min_run_fraction)
         return msgspec.structs.replace(out, reason=untested_reason, is_untested=True)
 
     return replace(verdict, ruled_out=[mark_untested(out) for out in verdict.ruled_out])
@@ -95,14 +88,7 @@ def describe_normal_run(
     )
     _, usual = reference_range("generalization_gap_nats")
     if usual is not None and gap >= usual:
-        fault = "" if untested_reason else "no setting is at fault, and "
-        lines.append(
-            f"the loss is {gap:.2f} nats lower on training text than on validation text: {fault}"
-            "more text of the same kind is the most likely to help"
-        )
+        lines.append(describe_gap(gap, is_tested=not untested_reason))
     if untested_reason and falls >= STILL_FALLING:  # else twice the steps were tried
-        lines.append(
-            f"the validation loss still fell by {falls:.2f} nats in the last epoch, so more epochs "
-            f"may help: descend forecast {quoted(folder)}"
-        )
+        lines.append(describe_falling_loss(falls, folder))
     return lines

@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 
 from descend.diagnosis.run_context import RunContext
+from descend.diagnosis.sentences import MEMORIZATION_DIVERGED, describe_slow_check
 from descend.metrics.measurement import Measurement
 from descend.metrics.memorization import MAX_STEPS, train_on_random_tokens
 from descend.model.initialization import initialize
 from descend.model.transformer import Transformer
 from descend.training.loss import mean_cross_entropy
 from descend.training.optimizers import make_optimizers, set_learning_rate
-from descend.units import format_duration
 
 SEQUENCES = 4
 """Few, so that room is no question: what fails here fails for another reason."""
@@ -54,12 +54,9 @@ def check_memorization(
         seed=recorded_run.config.seed,
     )
     if not math.isfinite(result.loss):
-        return {}, ["the loss diverged in the memorization check"]
+        return {}, [MEMORIZATION_DIVERGED]
     if result.steps is None and result.num_updates < MAX_STEPS:
-        return {}, [
-            f"the memorization check did not finish in {format_duration(seconds)}; use a larger "
-            "--trial-budget"
-        ]
+        return {}, [describe_slow_check(seconds)]
     measurements = [Measurement("memorization_loss", result.loss, "nats per token")]
     if result.steps is not None:
         measurements.append(Measurement("memorization_steps", float(result.steps), "steps"))

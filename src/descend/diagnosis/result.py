@@ -48,7 +48,8 @@ class Evidence(msgspec.Struct, frozen=True):
     """Of `value`, where it is an estimate that has one."""
 
 
-NEW_VOCABULARY_METRIC = "validation loss, nats per token of the new vocabulary"
+LOSS_METRIC = "validation loss, nats per token"
+NEW_VOCABULARY_METRIC = f"{LOSS_METRIC} of the new vocabulary"
 """Metric of a second trial where the first changed the vocabulary: its tokens are of another size
 than those of the first trial."""
 

@@ -13,9 +13,9 @@ from descend.metrics.measurement import Measurement
 from descend.metrics.step_size import critical_step_multiplier, gradient_noise_scale
 from descend.model.transformer import Transformer
 from descend.training.checkpoint import load_checkpoint
-from descend.training.execution.precision import make_grad_scaler
 from descend.training.loss import mean_cross_entropy
 from descend.training.optimizers import make_optimizers, set_learning_rate
+from descend.training.precision import make_grad_scaler
 from descend.training.train_state import TrainState
 
 PROBE_TOKENS = 4_096

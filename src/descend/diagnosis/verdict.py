@@ -17,13 +17,14 @@ from descend.diagnosis.effect_ranking import (
     probability_best,
 )
 from descend.diagnosis.effects import TreatmentEffect
-from descend.diagnosis.findings import explain_other_cause, make_finding, to_paired_trial
+from descend.diagnosis.findings import make_finding, to_paired_trial
 from descend.diagnosis.ranking import (
     RankedCause,
     softmax_probabilities,
     supporting_evidence,
 )
 from descend.diagnosis.result import Finding, OtherCause
+from descend.diagnosis.sentences import explain_other_cause
 from descend.diagnosis.trial_series import NEARLY_FULL
 from descend.metrics.measurement import Measurements, measurement_value
 

@@ -9,6 +9,8 @@ from torch.optim import Optimizer
 
 NUM_LISTED = 3
 """Names of parameters in one sentence."""
+COVERAGE_STEPS = 10
+"""Updates after which a parameter without any gradient is named."""
 
 
 def find_parameters_outside(model: nn.Module, optimizers: Iterable[Optimizer]) -> list[str]:
@@ -45,6 +47,63 @@ class GradientCoverage:
     def missing(self) -> list[str]:
         """Names of parameters without a gradient so far."""
         return list(self._missing)
+
+
+class ParameterChecks:
+    """Looks at the parameters of a training loop; what is wrong comes as sentences."""
+
+    def __init__(self, model: nn.Module, optimizers: Iterable[Optimizer]) -> None:
+        self._model = model
+        self._outside = find_parameters_outside(model, optimizers)
+        self._coverage: GradientCoverage | None = GradientCoverage(model, self._outside)
+        self._look_for_nonfinite = False
+
+    def check_optimizers(self) -> list[str]:
+        """Parameters that no optimizer holds."""
+        if not self._outside:
+            return []
+        return [
+            f"The optimizer does not hold {list_names(self._outside)}, so training does not change "
+            "them. Fix: give the optimizer all trainable parameters, or freeze these with "
+            "requires_grad_(False)."
+        ]
+
+    def expect_nonfinite(self) -> None:
+        """Look for gradients that are not finite before the next update."""
+        self._look_for_nonfinite = True
+
+    def check_gradients(self, num_updates: int) -> list[str]:
+        """Gradients that are missing or not finite, before the update after `num_updates`."""
+        warnings = []
+        if self._coverage is not None:
+            self._coverage.update()
+            if num_updates + 1 == COVERAGE_STEPS:
+                warnings += _coverage_warning(self._coverage.missing())
+                self._coverage = None
+        if self._look_for_nonfinite:
+            self._look_for_nonfinite = False
+            warnings += _nonfinite_warning(find_nonfinite_gradients(self._model), num_updates)
+        return warnings
+
+
+def _coverage_warning(missing: list[str]) -> list[str]:
+    if not missing:
+        return []
+    return [
+        f"{list_names(missing)} got no gradient in {COVERAGE_STEPS} updates, so training "
+        "does not change them. Fix: use them in the loss, look for a detach() or no_grad() "
+        "before them, or freeze them with requires_grad_(False)."
+    ]
+
+
+def _nonfinite_warning(names: list[str], num_updates: int) -> list[str]:
+    if not names:
+        return []
+    return [
+        f"After step {num_updates} the gradient of {list_names(names)} is not finite. "
+        "Fix: lower the learning rate, clip gradients, and look for a division by zero or "
+        "a logarithm of zero."
+    ]
 
 
 def list_names(names: list[str]) -> str:

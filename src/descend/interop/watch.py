@@ -25,12 +25,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from descend.errors import DiskWriteError, WatchError
-from descend.interop.parameter_checks import (
-    GradientCoverage,
-    find_nonfinite_gradients,
-    find_parameters_outside,
-    list_names,
-)
+from descend.interop.parameter_checks import ParameterChecks
 from descend.metrics.weight_updates import RECORD_EVERY_STEPS, WeightUpdateRecorder
 from descend.runs.event_log import EventLog
 from descend.runs.events import (
@@ -47,8 +42,6 @@ FLUSH_STEPS = 10
 """Steps whose losses are read from the device at once: reading each would stall a GPU."""
 MAX_SECONDS_UNWRITTEN = 5.0
 """Seconds after which records are written although fewer than `FLUSH_STEPS` wait."""
-COVERAGE_STEPS = 10
-"""Updates after which a parameter without any gradient is named."""
 
 
 class _PendingStep(msgspec.Struct):
@@ -74,20 +67,13 @@ class TrainingWatch:
         self._losses: list[Tensor | float] = []
         """Of the batches since the last recorded update."""
         self._norm: Tensor | None = None
-        self._look_for_nonfinite = False
+        self._checks = ParameterChecks(model, optimizers)
         self._recorder = WeightUpdateRecorder()
         self._pending: list[_PendingStep] = []
         self._began = self._written = time.perf_counter()
         self._log: EventLog | None = EventLog(folder)
         self._append(TrainingStarted(0, current_time()))
-        outside = find_parameters_outside(model, optimizers)
-        self._coverage: GradientCoverage | None = GradientCoverage(model, outside)
-        if outside:
-            self._warn(
-                f"The optimizer does not hold {list_names(outside)}, so training does not change "
-                "them. Fix: give the optimizer all trainable parameters, or freeze these with "
-                "requires_grad_(False)."
-            )
+        self._warn(*self._checks.check_optimizers())
         first, last = optimizers[0], optimizers[-1]
         self._hooks = [
             first.register_step_pre_hook(self._before_update),
@@ -154,13 +140,7 @@ class TrainingWatch:
     def _before_update(self, *_: Any) -> None:
         gradients = [p.grad for p in self._model.parameters() if p.grad is not None]
         self._norm = _global_norm(gradients) if gradients else None
-        if self._coverage is not None:
-            self._coverage.update()
-            if self._updates + 1 == COVERAGE_STEPS:
-                self._check_coverage(self._coverage)
-                self._coverage = None
-        if self._look_for_nonfinite:
-            self._name_nonfinite()
+        self._warn(*self._checks.check_gradients(self._updates))
         if self._updates % RECORD_EVERY_STEPS == 0:
             self._recorder.before(self._model)
 
@@ -172,23 +152,6 @@ class TrainingWatch:
             self._flush()
             if all(map(math.isfinite, (*stats.weight_rms.values(), *stats.gradient_rms.values()))):
                 self._append(stats)
-
-    def _check_coverage(self, coverage: GradientCoverage) -> None:
-        if missing := coverage.missing():
-            self._warn(
-                f"{list_names(missing)} got no gradient in {COVERAGE_STEPS} updates, so training "
-                "does not change them. Fix: use them in the loss, look for a detach() or no_grad() "
-                "before them, or freeze them with requires_grad_(False)."
-            )
-
-    def _name_nonfinite(self) -> None:
-        self._look_for_nonfinite = False
-        if names := find_nonfinite_gradients(self._model):
-            self._warn(
-                f"After step {self._updates} the gradient of {list_names(names)} is not finite. "
-                "Fix: lower the learning rate, clip gradients, and look for a division by zero or "
-                "a logarithm of zero."
-            )
 
     def _rate(self) -> float | None:
         """The highest learning rate of all parameter groups."""
@@ -219,12 +182,13 @@ class TrainingWatch:
             return
         what = "loss" if not math.isfinite(loss) else "gradient"
         self._warn(f"The {what} of step {step} is not finite: the run diverged there.")
-        self._look_for_nonfinite = True
+        self._checks.expect_nonfinite()
 
-    def _warn(self, text: str) -> None:
-        self.warnings.append(text)
-        logging.getLogger("descend").warning("%s", text)
-        self._append(ProgramWarning(self._updates, text))
+    def _warn(self, *texts: str) -> None:
+        for text in texts:
+            self.warnings.append(text)
+            logging.getLogger("descend").warning("%s", text)
+            self._append(ProgramWarning(self._updates, text))
 
     def _append(self, record: Event) -> None:
         if self._log is None:

@@ -12,8 +12,8 @@ from descend.runs.model_files import save_model
 from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import TOKENIZER
 from descend.training.checkpoint import load_checkpoint
-from descend.training.execution.precision import make_grad_scaler
 from descend.training.optimizers import make_optimizers
+from descend.training.precision import make_grad_scaler
 from descend.training.train_state import TrainState, load_weights
 
 

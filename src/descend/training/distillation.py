@@ -19,7 +19,7 @@ from descend.data.tokenizer import Tokenizer
 from descend.errors import ConfigError
 from descend.model.transformer import Transformer
 from descend.runs.model_files import load_model
-from descend.training.execution.cuda_graphs import LossFn
+from descend.training.cuda_graphs import LossFn
 from descend.training.loss import compile_function
 
 TEACHER_WEIGHT = 0.7

@@ -73,7 +73,7 @@ def follow_run() -> Path:
             plan.time_limit.follow(description.clock, description.seconds_before)
         run = TrainingRun(
             Path(description.folder), description.info, assembly.shape, assembly.store, plan,
-            state, None, description.previous_epochs, (), (),
+            state, None, description.previous_epochs, (),
         )  # fmt: skip
         _train_along(share_work(run, group))
     return run.folder

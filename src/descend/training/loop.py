@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from descend.errors import DivergedError
 from descend.metrics.weight_updates import RECORD_EVERY_STEPS, WeightUpdateRecorder
 from descend.runs.events import EndStepChosen, Epoch, Rollback, Step, WeightUpdateStats
-from descend.training.execution.precision import autocast_precision
 from descend.training.explosion import describe_explosion, has_exploded, note_explosion
 from descend.training.nonfinite import check_numbers, find_first_nonfinite, nonfinite_loss_error
 from descend.training.optimizers import clip_grad_norm, set_learning_rate
+from descend.training.precision import autocast_precision
 from descend.training.rollback import check_for_loss_spike, effective_gradient_clip, roll_back
 from descend.training.train_plan import Evaluate, TrainPlan
 from descend.training.train_state import (
@@ -179,7 +179,7 @@ def finish_epoch(state: TrainState, plan: TrainPlan, evaluate: Evaluate, epoch: 
     spent = plan.group.clock() - began
     state.elapsed_seconds += spent
     if plan.time_limit:
-        plan.time_limit.add_evaluation(spent)
+        plan.time_limit.times.add_evaluation(spent)
     if not math.isfinite(result.loss):
         raise DivergedError(
             f"epoch {epoch}",

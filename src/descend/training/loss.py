@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from descend.data.cache_dir import cache_dir
 from descend.machine import Execution
 from descend.model.transformer import Transformer
-from descend.training.execution.cuda_graphs import CudaGraphLoss, LossFn
+from descend.training.cuda_graphs import CudaGraphLoss, LossFn
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 

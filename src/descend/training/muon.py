@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from descend.training.execution.cuda_graphs import CudaGraphFunction
+from descend.training.cuda_graphs import CudaGraphFunction
 
 POLYNOMIALS = (
     (8.28721201814563, -23.595886519098837, 17.300387312530933),

@@ -23,7 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from descend.errors import ProcessLostError
 from descend.model.transformer import Transformer
-from descend.training.execution.cuda_graphs import LossFn
+from descend.training.cuda_graphs import LossFn
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -24,6 +26,27 @@ from descend.runs.suggestions import has_diverged, lacks_model, suggest_fix
 from descend.training.assembly import RunAssembly, choose_shape, restore_assembly
 from descend.training.loss import can_compile
 from descend.units import quoted
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A fact of this machine that is not as it was when the run began."""
+
+    name: str
+    before: str
+    now: str
+
+
+@dataclass(frozen=True)
+class ResumePoint:
+    """Where an interrupted run is taken up, and what may change its losses."""
+
+    checkpoint: Path
+    damaged_files: tuple[Path, ...]
+    """Of newer checkpoints, which are left out."""
+    differences: tuple[Difference, ...]
+    step_seconds: float | None
+    """Median of the earlier sessions."""
 
 
 def check_is_unfinished(folder: Path) -> None:
@@ -49,8 +72,8 @@ def reassemble_run(
     return restore_assembly(info, store, shape, execution)
 
 
-def choose_checkpoint(folder: Path) -> tuple[Path, tuple[str, ...]]:
-    """The newest whole checkpoint of the run in `folder`, and a sentence on damage in newer ones.
+def choose_checkpoint(folder: Path) -> tuple[Path, tuple[Path, ...]]:
+    """The newest whole checkpoint of the run in `folder`, and the damaged files of newer ones.
 
     `RunFolderError` that names the damaged file where none is whole.
     """
@@ -59,15 +82,13 @@ def choose_checkpoint(folder: Path) -> tuple[Path, tuple[str, ...]]:
         damaged = damaged_checkpoint_files(folder, checkpoint)
     if checkpoint is None:
         raise RunFolderError(
-            str(folder), f"no checkpoint that is whole{_named(damaged)}", "one under checkpoints/",
-            suggest_fix(folder),
+            str(folder), f"no checkpoint that is whole{format_damaged(damaged)}",
+            "one under checkpoints/", suggest_fix(folder),
         )  # fmt: skip
-    if not damaged:
-        return checkpoint, ()
-    return checkpoint, (f"a newer checkpoint is damaged{_named(damaged)} and left out",)
+    return checkpoint, tuple(damaged)
 
 
-def _named(files: list[Path]) -> str:
+def format_damaged(files: Sequence[Path]) -> str:
     """The first of `files` in brackets, and how many more."""
     if not files:
         return ""
@@ -90,7 +111,7 @@ def check_tokens(folder: Path, info: RunMetadata, store: TokenStore) -> None:
             )  # fmt: skip
 
 
-def list_differences(then: Execution, num_processes: int) -> list[str]:
+def list_differences(then: Execution, num_processes: int) -> tuple[Difference, ...]:
     """What is not as it was when the run began, and so may round differently."""
     compiler = "missing" if then.compiled and not can_compile(then.device) else "here"
     instructions = cpu_instructions()
@@ -99,7 +120,4 @@ def list_differences(then: Execution, num_processes: int) -> list[str]:
     before = {"torch": then.torch, "processor": then.processor, "C++ compiler": "here",
               "number of processes": str(then.processes),
               "instruction set": then.instructions or instructions}  # fmt: skip
-    causes = [f"{k} was {before[k]} and is {now[k]}" for k in now if now[k] != before[k]]
-    if not causes and then.device != "cpu":
-        causes = ["a GPU may add up in another order each time"]
-    return [f"{cause}: losses will agree closely, but not to the last bit" for cause in causes]
+    return tuple(Difference(k, before[k], now[k]) for k in now if now[k] != before[k])

@@ -132,13 +132,13 @@ def open_run_writer(run: TrainingRun) -> Iterator[FolderWriter]:
 def _check_unchanged(run: TrainingRun) -> None:
     """Raise `RunLockedError` if another process wrote to the folder of `run` since it was made."""
     folder: Path = run.folder
-    if run.checkpoint is None:
+    if run.resume_point is None:
         places = [folder / name for name in (EVENTS, CHECKPOINTS, WEIGHTS)]
         changed = is_run_folder(folder) or has_summary(folder) or any(p.exists() for p in places)
         problem, what_to_do = "a run that another process began", "choose another save_dir"
     else:
         finished = is_finished(folder) and not lacks_model(folder)
-        changed = finished or latest_checkpoint(folder) != run.checkpoint
+        changed = finished or latest_checkpoint(folder) != run.resume_point.checkpoint
         problem, what_to_do = "a run that another process took up meanwhile", "resume it again"
     if changed:
         raise RunLockedError(str(folder), problem, "the folder as it was at the start", what_to_do)

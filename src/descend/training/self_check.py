@@ -18,7 +18,7 @@ from descend.errors import SelfCheckError
 from descend.machine import Execution
 from descend.model.shape import ModelShape
 from descend.model.transformer import SelfAttention
-from descend.training.execution.precision import autocast_precision
+from descend.training.precision import autocast_precision
 
 MAX_RELATIVE_ERROR = 0.05
 """Share by which attention may differ from the formula: bfloat16 keeps 0.01; a head of 8 numbers

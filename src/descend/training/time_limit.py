@@ -19,12 +19,12 @@ from descend.runs.events import EndStepChosen
 from descend.training.end_step import (
     CHOICE_INTERVAL_FRACTION,
     FIRST_CHOICE_FRACTION,
-    MIN_MEASURED_STEPS,
     Pace,
     ScheduleSegment,
     choose_end_step,
     is_off,
 )
+from descend.training.step_times import StepTimes
 from descend.training.train_state import (
     ClockState,
     EpochAccumulator,
@@ -39,11 +39,6 @@ Origin: 0.4 to 0.9 s for networks of 0.3 to 4 million parameters on one busy cor
 EVALUATION_MARGIN = 1.3
 """How much longer the last evaluation may take than the one before."""
 
-EVALUATION_STEP_RATIO = 1 / 3
-"""Time to evaluate a token over the time to train on it: forward against forward and backward."""
-
-SMOOTHING = 0.9
-
 RECENT_STEPS = 20
 """Steps whose mean loss stands for the end of an epoch that the time cuts short."""
 
@@ -53,8 +48,7 @@ class TimeLimit:
     """The seconds that training may take, from its first step to the saved model."""
 
     seconds: float
-    evaluation_steps: float
-    """Tokens of one evaluation, in training steps."""
+    times: StepTimes
     epoch_steps: int
     """Steps from one evaluation to the next."""
     seconds_before: float = 0.0
@@ -69,16 +63,8 @@ class TimeLimit:
     segment: ScheduleSegment | None = None
     """How the schedule goes on; None until an end step was chosen."""
     _began: float | None = None
-    _step_seconds: float = 0.0
-    _evaluation_seconds: float = 0.0
     _next_choice: float = 0.0
     """Seconds of training from which the end step is looked at again."""
-    _num_steps: int = 0
-    """Steps made in this session. Those that a rollback undid took time too, so they count."""
-    _mark: tuple[int, float] | None = None
-    """`_num_steps` and seconds, without evaluations, from which the pace is measured."""
-    _evaluated: float = 0.0
-    """Seconds of all evaluations so far, in this session."""
     _recent: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=RECENT_STEPS))
 
     def start(self) -> None:
@@ -97,26 +83,13 @@ class TimeLimit:
 
     def add_step(self, seconds: float, loss: float, accuracy: float) -> None:
         """Take note of how long a step took, and of its loss and accuracy."""
-        self._num_steps += 1
+        self.times.add_step(seconds)
         self._recent.append((loss, accuracy))
-        before = self._step_seconds or seconds
-        self._step_seconds = SMOOTHING * before + (1 - SMOOTHING) * seconds
-
-    def add_evaluation(self, seconds: float) -> None:
-        """Take note of how long an evaluation took."""
-        self._evaluation_seconds = seconds
-        self._evaluated += seconds
-
-    @property
-    def evaluation_seconds(self) -> float:
-        """Expected seconds of an evaluation: as the last one, or reckoned from the steps."""
-        reckoned = self.evaluation_steps * EVALUATION_STEP_RATIO * self._step_seconds
-        return self._evaluation_seconds or reckoned
 
     @property
     def training_seconds(self) -> float:
         """Seconds for steps and evaluations before the last evaluation."""
-        reserved_seconds = EVALUATION_MARGIN * self.evaluation_seconds + FINISH_SECONDS
+        reserved_seconds = EVALUATION_MARGIN * self.times.evaluation_seconds + FINISH_SECONDS
         return max(self.seconds - reserved_seconds, 1e-3)
 
     def schedule_step(self, step: int, total_steps: int) -> int:
@@ -133,17 +106,13 @@ class TimeLimit:
     def choose_end(self, step: int, max_steps: int) -> EndStepChosen | None:
         """Choose the end step after `step` steps, where it is time to and it changes."""
         elapsed = self.shared_elapsed()
-        stepped = elapsed - self._evaluated
-        if self._mark is None:
-            self._mark = (self._num_steps, stepped)  # the step before may have been slower
-        num_before, since = self._mark
-        num_measured = self._num_steps - num_before
-        due = max(self._next_choice, FIRST_CHOICE_FRACTION * self.seconds)
-        if elapsed < due or num_measured < MIN_MEASURED_STEPS:
+        self.times.start_measuring(elapsed)
+        if elapsed < max(self._next_choice, FIRST_CHOICE_FRACTION * self.seconds):
             return None
-        step_seconds = (stepped - since) / num_measured
-        pace = Pace(step_seconds, self.evaluation_seconds, self.epoch_steps)
-        self._mark = (self._num_steps, stepped)
+        step_seconds = self.times.measure_step(elapsed)
+        if step_seconds is None:
+            return None
+        pace = Pace(step_seconds, self.times.evaluation_seconds, self.epoch_steps)
         self._next_choice = elapsed + CHOICE_INTERVAL_FRACTION * self.seconds
         left = self.training_seconds - elapsed
         segment = self.segment
@@ -160,7 +129,8 @@ class TimeLimit:
         return ClockState(
             seconds=self.seconds, elapsed=self.shared_elapsed(), progress=self.progress,
             segment=self.segment, next_choice=self._next_choice,
-            step_seconds=self._step_seconds, evaluation_seconds=self._evaluation_seconds,
+            step_seconds=self.times.step_seconds,
+            evaluation_seconds=self.times.last_evaluation_seconds,
             recent=list(self._recent), is_over=self.is_over,
         )  # fmt: skip
 
@@ -170,8 +140,8 @@ class TimeLimit:
         self.segment = state.segment
         if self.seconds == state.seconds:  # else the end step is chosen again at once
             self._next_choice = state.next_choice
-        self._step_seconds = state.step_seconds
-        self._evaluation_seconds = state.evaluation_seconds
+        self.times.step_seconds = state.step_seconds
+        self.times.last_evaluation_seconds = state.evaluation_seconds
         self._recent.extend(state.recent)
 
     def follow(self, leader: ClockState, seconds_before: float) -> None:
@@ -190,8 +160,8 @@ class TimeLimit:
 
     def must_stop(self, ends_epoch: bool) -> bool:
         """Whether the step just made is the last: another, or an evaluation more, has no time."""
-        left = self.training_seconds - self.shared_elapsed() - self._step_seconds
-        return left < (self.evaluation_seconds if ends_epoch else 0.0)
+        left = self.training_seconds - self.shared_elapsed() - self.times.step_seconds
+        return left < (self.times.evaluation_seconds if ends_epoch else 0.0)
 
     def close_tally(self, tally: EpochAccumulator, epoch_steps: int) -> None:
         """Let `tally` end here, in an epoch that was to have `epoch_steps`."""
@@ -215,26 +185,18 @@ def make_time_limit(
     """
     if config.minutes is None:
         return None
-    evaluation_steps = evaluation_tokens / (config.batch_size * config.seq_len)
+    times = StepTimes(evaluation_tokens / (config.batch_size * config.seq_len))
     if state is None:
-        return TimeLimit(seconds_left(config, ends), evaluation_steps, epoch_steps)
+        return TimeLimit(seconds_left(config, ends), times, epoch_steps)
     clock = state.clock
     elapsed = state.elapsed_seconds if clock is None else max(clock.elapsed, state.elapsed_seconds)
     seconds = 60 * config.minutes if clock is None else clock.seconds
     if ends is not None:  # less time than the run had before: the schedule is spread over that
         seconds = min(seconds, elapsed + ends - time.perf_counter())
-    limit = TimeLimit(seconds, evaluation_steps, epoch_steps, elapsed)
+    limit = TimeLimit(seconds, times, epoch_steps, elapsed)
     if clock is not None:
         limit.restore(clock)
     return limit
-
-
-def describe_resumed_clock(config: RunConfig) -> list[str]:
-    """What to say of a run with `minutes` that is resumed: one sentence, or none."""
-    if config.minutes is None:
-        return []
-    return ["the schedule goes on from the checkpoint. Its end follows the clock, so it may "
-            "differ from a run without an interruption"]  # fmt: skip
 
 
 def seconds_left(config: RunConfig, ends: float | None) -> float:

@@ -13,8 +13,8 @@ from descend.data.batches import BatchSampler
 from descend.machine import Execution
 from descend.metrics.evaluation import Evaluation
 from descend.model.transformer import Transformer
+from descend.training.cuda_graphs import LossFn
 from descend.training.distillation import make_distillation_loss
-from descend.training.execution.cuda_graphs import LossFn
 from descend.training.loss import make_loss_fn
 from descend.training.process_group import SINGLE_PROCESS, DistributedLoss, ProcessGroup
 from descend.training.time_limit import TimeLimit

@@ -22,18 +22,18 @@ from descend.runs.run_files import RunMetadata, is_run_folder, read_info, relati
 from descend.runs.run_folder import read_summary
 from descend.training.assembly import PreparedCallback, RunAssembly, assemble_run
 from descend.training.checkpoint import load_checkpoint
-from descend.training.choices import describe_choices
 from descend.training.distillation import load_teachers
 from descend.training.execution.candidate_timing import TuningResult
-from descend.training.execution.precision import autocast_precision, make_grad_scaler
 from descend.training.explosion import loss_of_explosion
 from descend.training.loss import can_compile, prefetch_compiler_info
 from descend.training.lr_schedule import make_lr_schedule
 from descend.training.num_processes import choose_num_processes_again, divide_execution
 from descend.training.optimizers import make_optimizers
+from descend.training.precision import autocast_precision, make_grad_scaler
 from descend.training.process_group import SINGLE_PROCESS, ProcessGroup
 from descend.training.recipe import count_total_steps
 from descend.training.resumption import (
+    ResumePoint,
     check_is_unfinished,
     check_tokens,
     choose_checkpoint,
@@ -42,7 +42,7 @@ from descend.training.resumption import (
 )
 from descend.training.self_check import check_attention_kernel
 from descend.training.step_inputs import StepInputs
-from descend.training.time_limit import describe_resumed_clock, make_time_limit
+from descend.training.time_limit import make_time_limit
 from descend.training.train_plan import TrainPlan
 from descend.training.train_state import TrainState
 from descend.version import __version__
@@ -53,7 +53,7 @@ MAX_VALIDATION_TOKENS = 2**17
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """A run that is ready: what it follows, what it starts from, and what to say beforehand."""
+    """A run that is ready: what it follows, and what it starts from."""
 
     folder: Path
     info: RunMetadata
@@ -65,14 +65,12 @@ class TrainingRun:
     previous_epochs: tuple[Epoch, ...]
     """Epochs of earlier sessions, where the run is resumed."""
     previous_rollbacks: tuple[Rollback, ...]
-    warnings: tuple[str, ...]
-    """Sentences for the user: what was chosen, what was found, what will differ."""
     overfitting_before: Overfitting | None = None
     """What was reported of it in earlier sessions."""
-    checkpoint: Path | None = None
+    resume_point: ResumePoint | None = None
     """Where a run is resumed from; None for a new one."""
-    estimated_step_seconds: float | None = None
-    """What the middle step of the earlier sessions took, where the run is resumed."""
+    too_long_context: int | None = None
+    """The default `seq_len`, where the text is too short for it and another was chosen."""
 
     @property
     def free_length(self) -> bool:
@@ -104,7 +102,7 @@ def create_run(
     info = _make_metadata(assembly, folder, preset, parent)
     return TrainingRun(
         folder, info, assembly.shape, assembly.store, plan, state, assembly.tuning, (), (),
-        describe_choices(assembly),
+        too_long_context=assembly.too_long_context,
     )  # fmt: skip
 
 
@@ -139,10 +137,10 @@ def resume_run(
     recorded_run = RecordedRun(folder)
     info, execution = recorded_run.metadata, recorded_run.execution
     check_is_unfinished(folder)
-    checkpoint, damage = choose_checkpoint(folder)
+    checkpoint, damaged_files = choose_checkpoint(folder)
     resolve_device(execution.device)
     count = choose_num_processes_again(recorded_run.config, execution, num_processes)
-    differences = list_differences(execution, count) + describe_resumed_clock(recorded_run.config)
+    differences = list_differences(execution, count)
     execution = divide_execution(execution, count)
     info = msgspec.structs.replace(
         info, resolved_config=info.resolved_config | {"num_processes": count}
@@ -155,19 +153,17 @@ def resume_run(
     load_checkpoint(checkpoint, state)
     plan = make_train_plan(assembly, ends=ends, resumed=state, continued=bool(info.parent))
     check_attention_kernel(assembly.execution, assembly.shape)
-    warnings = (
-        f"continuing from step {state.step:,} of {plan.total_steps:,}", *damage, *differences,
-    )  # fmt: skip
     before = read_events(folder, until=state.step)
     step_seconds = [r.seconds for r in before if isinstance(r, Step)]
     return TrainingRun(
         folder, info, assembly.shape, assembly.store, plan, state, None,
         tuple(r for r in before if isinstance(r, Epoch)),
         tuple(r for r in before if isinstance(r, Rollback)),
-        warnings,
         next((r for r in before if isinstance(r, Overfitting)), None),
-        checkpoint,
-        statistics.median(step_seconds) if step_seconds else None,
+        ResumePoint(
+            checkpoint, damaged_files, differences,
+            statistics.median(step_seconds) if step_seconds else None,
+        ),
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from descend.data.token_store import TokenStore
 from descend.machine import Execution
 from descend.metrics.evaluation import bits_per_byte, iter_windows, score_batches
 from descend.model.transformer import Transformer
-from descend.training.execution.precision import autocast_precision
+from descend.training.precision import autocast_precision
 
 NUM_SEGMENTS = 8
 """Few, so that a long context is rarely cut short; several, so that one chapter decides little."""

@@ -30,8 +30,8 @@ LONG = 100_000
 
 
 def test_thinning_keeps_every_spike_and_both_ends() -> None:
-    pick = random.Random(3)
-    y = [pick.gauss(0, 1) for _ in range(LONG)]
+    rng = random.Random(3)
+    y = [rng.gauss(0, 1) for _ in range(LONG)]
     spikes = {1: 50.0, 777: -60.0, 50_001: 70.0, LONG - 2: -80.0}
     for place, value in spikes.items():
         y[place] = value

@@ -222,9 +222,9 @@ def test_attribution_report_shows_contributions(attributed: Attribution) -> None
     assert (batch[1], batch[5]) == ("-0.100", "–")
     (pair,) = table(page, "Pairs").rows
     assert pair == ("learning_rate", "batch_size", "+0.050", "1", "+0.050 to +0.050")
-    (said,) = [b for s in page.sections if s.name == "together" for b in s.blocks
+    (output,) = [b for s in page.sections if s.name == "together" for b in s.blocks
                if isinstance(b, Paragraph)]  # fmt: skip
-    assert "Shapley interaction index" in said.text
+    assert "Shapley interaction index" in output.text
     sampled = attribution_report(msgspec.structs.replace(attributed, method="sampled"), Path("a"))
     assert "estimated from the sampled orders" in str(sampled.sections)
     assert "significance is Holm-corrected for 2 changes" in str(page.sections)

@@ -96,11 +96,11 @@ def test_the_command_repeats_the_run(trained: Path, own_folder: Path) -> None:
 
 def test_the_command_of_another_preset_names_it(trained: Path, tiny: dict[str, object]) -> None:
     run({**tiny, "preset": "old", "save_dir": "old", "epoch": 1, "learning_rate": {1: 1e-5}})
-    said = repeat_command(read_info(Path("old")))
-    assert "--preset old" in said
-    assert "--learning-rate 1:1e-05" in said
-    assert "--optimizer" not in said
-    assert "--schedule" not in said
+    text = repeat_command(read_info(Path("old")))
+    assert "--preset old" in text
+    assert "--learning-rate 1:1e-05" in text
+    assert "--optimizer" not in text
+    assert "--schedule" not in text
 
 
 def test_the_same_run_gives_the_same_file(trained: Path, page: ReportPage) -> None:
@@ -183,11 +183,11 @@ def test_report_supports_run_diverged_in_first_epoch(tiny: dict[str, object]) ->
         run(tiny | changes)
     written = write_report(Path("astray"))
     assert written.sections == ["updates", "settings", "again"]
-    said = (Path("astray") / REPORT).read_text()
-    assert "did not finish its first epoch: it diverged" in said
+    text = (Path("astray") / REPORT).read_text()
+    assert "did not finish its first epoch: it diverged" in text
     steps = [json.loads(x) for x in (Path("astray") / "events.jsonl").read_text().splitlines()]
     last = [s for s in steps if s["kind"] == "step"][-1]
-    assert f'<td class="number">{loss_word(last["loss"])}</td>' in said
+    assert f'<td class="number">{loss_word(last["loss"])}</td>' in text
 
 
 def test_write_report_overwrites_only_reports(tiny: dict[str, object]) -> None:
@@ -217,10 +217,10 @@ def test_the_verb_says_where_it_is(
     trained: Path, capsys: pytest.CaptureFixture[str], own_folder: Path
 ) -> None:
     assert command_line(["report", str(trained), "--output", "r.html", "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["file"] == "r.html"
-    assert said["bytes"] == Path("r.html").stat().st_size
-    assert said["figures"] > 8
+    output = json.loads(capsys.readouterr().out)
+    assert output["file"] == "r.html"
+    assert output["bytes"] == Path("r.html").stat().st_size
+    assert output["figures"] > 8
     assert set(RunConfig.model_fields) <= set(
         re.findall(r"<td>(\w+)</td>", Path("r.html").read_text())
     )

@@ -161,15 +161,15 @@ def test_estimate_of_a_real_run_ends_at_zero(tiny: dict[str, Any], tmp_path: Pat
 
 
 def test_resumed_run_shows_estimated_duration(tiny: dict[str, Any], tmp_path: Path) -> None:
-    job = create_run(make_config(tiny | {"epoch": 3}), tmp_path / "run")
-    records = run_training(job)
+    run = create_run(make_config(tiny | {"epoch": 3}), tmp_path / "run")
+    records = run_training(run)
     for record in records:
-        if record.step > job.plan.total_steps * 0.6:
+        if record.step > run.plan.total_steps * 0.6:
             break
     records.close()  # type: ignore[attr-defined]
     resumed = resume_run(tmp_path / "run")
-    assert resumed.estimated_step_seconds is not None
-    assert resumed.estimated_step_seconds > 0
+    assert resumed.resume_point is not None
+    assert (resumed.resume_point.step_seconds or 0.0) > 0
     (plan,) = [line for line in run_header_lines(resumed) if "steps of" in line]
     assert ", about " in plan
 

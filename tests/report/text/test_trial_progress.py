@@ -69,8 +69,8 @@ def test_stage_progress_prints_each_quarter_once(
     monkeypatch.setattr(live_progress, "PROGRESS_INTERVAL_SECONDS", 0.0)
     on_progress("trying", 0.34)
     on_progress("trying", 1.0)
-    said = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-    assert said == ["trying …", "trying … 25%", "trying … 34%"]
+    text = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert text == ["trying …", "trying … 25%", "trying … 34%"]
 
 
 def test_progress_is_redrawn_and_removed_on_terminal(tiny: dict[str, object]) -> None:
@@ -101,16 +101,16 @@ def test_the_verb_shows_its_workers_on_a_terminal(text_file: Path, tiny_file: Pa
         env=os.environ | {"TERM": "xterm", "COLUMNS": "200"},
     )  # fmt: skip
     os.close(theirs)
-    said = b""
+    output = b""
     try:
         while more := os.read(ours, 4096):
-            said += more
+            output += more
     except OSError:  # Linux: the other end is closed
         pass
     finally:
         os.close(ours)
     assert process.wait(60) == 0
-    text = said.decode()
+    text = output.decode()
     assert "0 of 2 runs, about " in text
     assert "% of the running ones done" in text
     assert text.count("2 of 2 runs: validation loss") == 1

@@ -77,9 +77,9 @@ def test_autotuning_under_contention_tries_fewer_threads_uncached(
 
     def noted(execution: Execution, *rest: Any, **more: Any) -> tuple[float, float]:
         tried.append((execution.threads, more.get("sequences", 0)))
-        return honest(execution, *rest, **more)
+        return original(execution, *rest, **more)
 
-    honest = candidate_timing.time_training_step
+    original = candidate_timing.time_training_step
     monkeypatch.setattr(candidate_timing, "time_training_step", noted)
     busy = choose(batch_size=6)
     assert {threads for threads, _ in tried} == {1, 2}

@@ -15,6 +15,7 @@ from descend.data.batches import BatchSampler
 from descend.errors import ConfigError
 from descend.machine import Execution
 from descend.model.shape import shape_from_run_config
+from descend.report.text.run_notices import run_notices
 from descend.runs.run_files import read_info
 from descend.training.execution.autotune import autotune_execution
 from descend.training.execution.backends import describe_execution
@@ -179,20 +180,20 @@ def test_compile_on_a_gpu_asks_for_triton(at_rest: Path, monkeypatch: pytest.Mon
 
 
 def test_compile_on_with_activation_checkpointing_is_refused(at_rest: Path) -> None:
-    said = refusal(compile="on", activation_checkpointing=True)
-    assert "found on together with activation_checkpointing" in said
+    text = refusal(compile="on", activation_checkpointing=True)
+    assert "found on together with activation_checkpointing" in text
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_compiler_failure_is_an_error_only_when_requested(
     at_rest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = timing([])
+    original = timing([])
 
     def failing(execution: Execution, *_: object, **__: object) -> tuple[float, float]:
         if execution.compiled:
             raise RuntimeError("ld: cannot find\nanything")
-        return honest(execution)
+        return original(execution)
 
     monkeypatch.setattr("descend.training.execution.candidate_timing.time_training_step", failing)
     assert "compiling fails (RuntimeError)" in refusal(compile="on")
@@ -217,28 +218,28 @@ FORCED = {"attention": "fused", "threads": 2, "compile": "off", "device": "cpu"}
 
 def test_execution_text_lists_requested_settings(at_rest: Path, tiny: Tiny) -> None:
     (line,) = (
-        n for n in create_run(make_config(tiny | FORCED), Path("run")).warnings if "comput" in n
+        n for n in run_notices(create_run(make_config(tiny | FORCED), Path("run"))) if "comput" in n
     )
     assert line.startswith("computing in float32, fused attention, 2 threads: about ")
     assert line.endswith("(device, precision, attention, compile, threads set by you)")
     free = make_config(tiny | {"precision": "auto"})
-    (line,) = (n for n in create_run(free, Path("run")).warnings if "computing in" in n)
+    (line,) = (n for n in run_notices(create_run(free, Path("run"))) if "computing in" in n)
     assert "set by you" not in line
     assert len(line) <= 80
 
 
 def stopped_at_once(config: Tiny, folder: Path) -> Execution:
     """The way of a run that was interrupted after its first record."""
-    job = create_run(make_config(config), folder)
+    run = create_run(make_config(config), folder)
 
     def press() -> None:
-        for number, _ in enumerate(run_training(job)):
+        for number, _ in enumerate(run_training(run)):
             if number == 1:
                 signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(TrainingInterrupted):
         press()
-    return job.plan.execution
+    return run.plan.execution
 
 
 @pytest.mark.parametrize("kernel", ["matmul", "fused"])
@@ -258,10 +259,10 @@ def test_requested_execution_is_stored_and_used_on_resume(
     # Neither what is quickest now nor the environment has a say.
     monkeypatch.setenv("DESCEND_THREADS", "7")
     monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 1.5)
-    job = resume_run(folder)
-    assert job.plan.execution == execution
-    assert {block.attention.kernel for block in job.state.model.blocks} == {kernel}
-    during = {torch.get_num_threads() for _ in run_training(job)}
+    run = resume_run(folder)
+    assert run.plan.execution == execution
+    assert {block.attention.kernel for block in run.state.model.blocks} == {kernel}
+    during = {torch.get_num_threads() for _ in run_training(run)}
     assert during == {before + 1}
     assert torch.get_num_threads() == before
 
@@ -275,6 +276,6 @@ def test_compile_on_applies_to_resumed_short_run(tiny: Tiny, precision: str) -> 
     requested_config = tiny | {"compile": "on", "epoch": 1, "precision": precision}
     assert stopped_at_once(requested_config, folder).compiled
     assert read_info(folder).execution["compiled"] is True
-    job = resume_run(folder)
-    assert job.plan.execution.compiled
-    assert len(list(run_training(job))) > 3
+    run = resume_run(folder)
+    assert run.plan.execution.compiled
+    assert len(list(run_training(run))) > 3

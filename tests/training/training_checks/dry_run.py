@@ -27,9 +27,9 @@ from descend.metrics.weight_updates import WeightUpdateRecorder
 from descend.model.initialization import initialize
 from descend.model.transformer import Transformer
 from descend.runs.events import Step
-from descend.training.execution.precision import autocast_precision
 from descend.training.loop import train_step
 from descend.training.optimizers import make_optimizers
+from descend.training.precision import autocast_precision
 from descend.training.self_check import check_attention_kernel
 from descend.training.state_snapshot import copy_snapshot, restore_snapshot
 from descend.training.train_plan import TrainPlan

@@ -39,7 +39,7 @@ Typical values:
     These are first guesses. Real runs (benchmarks/results/ranges/): final lr fraction 0.0041 in
     `fast_tinyshakespeare.json`, the default, 1 in `old_tinyshakespeare.json`, a constant rate. In
     the recipe's ablations a rate that never falls cost as much as a whole pass of three
-    (benchmarks/results/recipe/ladder.jsonl). The default warms up over a twentieth of the run.
+    (benchmarks/results/recipe/ablation.jsonl). The default warms up over a twentieth of the run.
 
 Proof:
     The same peak, rising over the first twentieth and falling to zero over the last half; equal

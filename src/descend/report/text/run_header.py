@@ -6,6 +6,7 @@ from descend.config import RunConfig
 from descend.data.token_store import TokenStore
 from descend.model.cost import parameter_count, training_memory
 from descend.model.shape import ModelShape
+from descend.report.text.run_notices import run_notices
 from descend.report.text.run_summary import format_ngram_baselines
 from descend.training.training_run import TrainingRun
 from descend.units import format_bytes, format_count, format_duration, format_epochs
@@ -37,9 +38,11 @@ def run_header_lines(run: TrainingRun) -> list[str]:
     num_epochs = batches.epochs_at_step(run.plan.total_steps)
     # Where `max_steps` ends the last one early, the part is reported: a plan counts passes so too.
     epochs = format_epochs(num_epochs, run.plan.epochs)
-    lines = [*run.warnings]
+    lines = run_notices(run)
     plan = f"{epochs}, {format_count(steps, 'step')} of {batches.tokens_per_step:,} tokens"
-    seconds = (run.estimated_step_seconds or 0.0) * steps
+    seconds = 0.0
+    if run.resume_point is not None:
+        seconds = (run.resume_point.step_seconds or 0.0) * steps
     if run.tuning is not None:
         seconds = run.tuning.seconds(batches.tokens_per_step, steps)
     limit = run.plan.time_limit

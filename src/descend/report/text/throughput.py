@@ -17,8 +17,8 @@ from descend.runs.events import (
     TrainingStarted,
 )
 from descend.runs.run_length import announced_end_step
+from descend.training.step_times import EVALUATION_STEP_RATIO
 from descend.training.text_samples import PROMPTS
-from descend.training.time_limit import EVALUATION_STEP_RATIO
 from descend.training.training_run import MAX_VALIDATION_TOKENS, TrainingRun
 
 SETTLING = 3

@@ -13,9 +13,9 @@ import torch
 
 from descend.machine import Execution
 from descend.training.execution.backends import PRUNE_RATIO, describe_execution
-from descend.training.execution.precision import autocast_precision
 from descend.training.loss import make_loss_fn
 from descend.training.optimizers import make_optimizers
+from descend.training.precision import autocast_precision
 from descend.training.step_inputs import StepInputs
 
 PROBE_TOKENS = 1024

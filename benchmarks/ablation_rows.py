@@ -1,7 +1,7 @@
-"""What each rung of the recipe's ablations is worth: in bits per byte, and in time to the same
+"""What each variant of the recipe's ablations is worth: in bits per byte, and in time to the same
 loss.
 
-Fewer bits at the end are turned into time by the recipe's own curve over its passes: a rung that
+Fewer bits at the end are turned into time by the recipe's own curve over its passes: a variant that
 ends where the recipe would after p passes of n needs n / p as many passes for the same loss, each
 as much longer or shorter as its steps are.
 """
@@ -20,17 +20,17 @@ RECIPE, EPOCHS = "the recipe", 3
 
 Pair = tuple[str, int]
 Row = tuple[str, list[float], float]
-"""A rung, its paired differences in bits per byte, and the time of its run over the recipe's."""
+"""A variant, its paired differences in bits per byte, and the time of its run over the recipe's."""
 
 
 def rows(folder: Path, name: str) -> list[Row]:
-    """The rungs of the ladder `name` in `folder`, best first."""
+    """The variants of the ablation `name` in `folder`, best first."""
     lines = (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
     ends: dict[str, dict[Pair, float]] = {}
     steps: dict[str, dict[Pair, int]] = {}
     for r in map(json.loads, lines):
-        ends.setdefault(r["rung"], {})[r["text"], r["seed"]] = r["bits_per_byte"][-1]
-        steps.setdefault(r["rung"], {})[r["text"], r["seed"]] = r["steps"]
+        ends.setdefault(r["variant"], {})[r["text"], r["seed"]] = r["bits_per_byte"][-1]
+        steps.setdefault(r["variant"], {})[r["text"], r["seed"]] = r["steps"]
     times = json.loads((folder / f"{name}_times.json").read_text())["milliseconds"]
     table: list[Row] = []
     for variant, bits in ends.items():

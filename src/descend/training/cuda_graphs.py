@@ -16,7 +16,7 @@ from torch import Tensor
 
 from descend.machine import Execution
 from descend.model.transformer import Transformer
-from descend.training.execution.precision import autocast_precision
+from descend.training.precision import autocast_precision
 
 NUM_WARMUP_CALLS = 3
 """Calls before a recording, as torch's own notes on CUDA graphs have it."""

@@ -17,10 +17,10 @@ from descend.machine import Execution
 from descend.model.initialization import initialize
 from descend.model.transformer import Transformer
 from descend.runs.events import Step
-from descend.training.execution.precision import make_grad_scaler
 from descend.training.loop import accumulate_gradients, gradient_norm, optimizer_step, train
 from descend.training.loss import can_compile, cross_entropy
 from descend.training.optimizers import make_optimizers
+from descend.training.precision import make_grad_scaler
 from descend.training.train_plan import TrainPlan
 from descend.training.train_state import TrainState
 from descend.training.training_run import TrainingRun, create_run
@@ -109,15 +109,15 @@ def exact_run(text_file: Path, architecture: str, optimizer: str) -> Exact:
     sizes = {"embed_dim": 32, "ff_dim": 64, "num_heads": 2, "num_layers": 2, "vocab_size": 300,
              "seq_len": 16, "max_seq_len": 32, "batch_size": 8}  # fmt: skip
     # Hidden tokens are drawn by chance, and by compiled code from other numbers.
-    job = create_run(make_config(sizes | {
+    run = create_run(make_config(sizes | {
         "corpus_dir": str(text_file), "architecture": architecture, "optimizer": optimizer,
         "learning_rate": rate, "epoch": 10, "token_dropout": 0.0, "device": "cpu",
         "precision": "float32", "attention": "matmul", "compile": "off",
     }), Path("run"))  # fmt: skip
-    losses, state = learned(job, "float32", "matmul")
+    losses, state = learned(run, "float32", "matmul")
     weights = state.model.state_dict()
-    return Exact(job, losses, weights, gradient(job, "float32", "matmul"),
-                 gradient(job, "float32", "matmul", weights=weights))  # fmt: skip
+    return Exact(run, losses, weights, gradient(run, "float32", "matmul"),
+                 gradient(run, "float32", "matmul", weights=weights))  # fmt: skip
 
 
 def check(exact: Exact, precision: str, attention: str, compiled: bool = False) -> None:
@@ -179,8 +179,8 @@ def test_compiled_training_matches_float32_reference(
 def test_float16_overflow_skips_step_and_halves_scale(tiny: Tiny, optimizer: str) -> None:
     for clip in (1.0, 0.0):
         tiny |= {"optimizer": optimizer, "gradient_clip": clip}
-        job = create_run(make_config(tiny), Path("run"))
-        state, plan = computing(job, "float16", "matmul")
+        run = create_run(make_config(tiny), Path("run"))
+        state, plan = computing(run, "float16", "matmul")
         before = {n: p.detach().clone() for n, p in state.model.named_parameters()}
         accumulate_gradients(state, plan, 0)
         scale = state.scaler.get_scale()
@@ -197,11 +197,11 @@ def test_float16_overflow_skips_step_and_halves_scale(tiny: Tiny, optimizer: str
 
 
 def test_half_precision_is_stored_as_float32(tiny: Tiny) -> None:
-    job = create_run(make_config(tiny | {"precision": "bfloat16"}), Path("run"))
-    assert job.plan.execution.precision == "bfloat16"
-    for _ in train(job.state, job.plan):
+    run = create_run(make_config(tiny | {"precision": "bfloat16"}), Path("run"))
+    assert run.plan.execution.precision == "bfloat16"
+    for _ in train(run.state, run.plan):
         break
-    assert {p.dtype for p in job.state.model.parameters()} == {torch.float32}
+    assert {p.dtype for p in run.state.model.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

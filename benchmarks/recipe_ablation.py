@@ -1,21 +1,22 @@
 """The `fast` recipe, one change at a time: what each of its decisions is worth.
 
-    python benchmarks/recipe_ladder.py RESULTS TEXT[,TEXT…] [--seeds 1,2,3] [--only WORD,…] [--now]
-    python benchmarks/recipe_ladder.py RESULTS TEXT --times ROUNDS [--now]
-    python benchmarks/recipe_ladder.py RESULTS TEXT[,TEXT…] --many-epochs
+    python benchmarks/recipe_ablation.py RESULTS TEXT[,TEXT…] [--seeds 1,2,3] [--only WORD,…]
+        [--now]
+    python benchmarks/recipe_ablation.py RESULTS TEXT --times ROUNDS [--now]
+    python benchmarks/recipe_ablation.py RESULTS TEXT[,TEXT…] --many-epochs
 
-Each rung is the recipe with one change, on the first 200,000 bytes of each text, with a network and
-steps of a quarter of the guide's: small enough for three seeds on three texts. Seeds share initial
-weights, order of the data and validation text, so differences are paired. `passes …` are the recipe
-itself made shorter or longer: they tell how many passes a difference is worth. Each run adds a line
-to RESULTS/ladder.jsonl; what is there is not run again. The loss does not depend on how busy the
-machine is; the time of a step does, so it is the tenth percentile of a run, and compared between
-rungs only by `--times`: all of them take some steps in turn, round by round, for
-RESULTS/ladder_times.json. Without `--now` the recipe is that of the day when the ladder was first
-climbed; with it the present one, in float32, with other changes, in files of their own
-(ladder_now.jsonl, ladder_now_times.json). With `--many-epochs` it is the present one with eight
+Each variant is the recipe with one change, on the first 200,000 bytes of each text, with a network
+and steps of a quarter of the guide's: small enough for three seeds on three texts. Seeds share
+initial weights, order of the data and validation text, so differences are paired. `passes …` are
+the recipe itself made shorter or longer: they tell how many passes a difference is worth. Each run
+adds a line to RESULTS/ablation.jsonl; what is there is not run again. The loss does not depend on
+how busy the machine is; the time of a step does, so it is the tenth percentile of a run, and
+compared between variants only by `--times`: all of them take some steps in turn, round by round,
+for RESULTS/ablation_times.json. Without `--now` the recipe is that of the day when the ablation was
+first made; with it the present one, in float32, with other changes, in files of their own
+(ablation_now.jsonl, ablation_now_times.json). With `--many-epochs` it is the present one with eight
 passes over the text and a fifth of the tokens hidden, as a plan has it where the text is the limit
-(ladder_many_epochs.jsonl).
+(ablation_many_epochs.jsonl).
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from descend.training.training_run import TrainingRun, create_run
 
 BYTES = 200_000
 STEPS = 12
-"""Of each rung in a round of `--times`."""
+"""Of each variant in a round of `--times`."""
 SIZES: dict[str, Any] = {
     "embed_dim": 128, "num_heads": 4, "num_layers": 2, "ff_dim": 512, "max_seq_len": 64,
     "seq_len": 64, "batch_size": 8, "vocab_size": 1024, "epoch": 3,
@@ -163,7 +164,7 @@ def _small_embeddings(name: str, weight: Any, shape: Any, generator: Any) -> Non
 FILL = initialization._fill
 
 AS_IT_WAS = {(muon, "POLYNOMIALS"): (JORDAN,) * 5, (muon, "SAFETY"): 1.0}
-"""Of the recipe when the ladder was climbed; "Polar Express, three steps" is the present one."""
+"""Of the recipe when the ablation was made; "Polar Express, three steps" is the present one."""
 
 
 def _steps(*polynomials: tuple[float, float, float], safety: float) -> dict[tuple[Any, str], Any]:
@@ -234,7 +235,7 @@ MANY_EPOCHS_VARIANTS = (
 
 @dataclass(frozen=True)
 class Ablation:
-    """The recipe that rungs stand on, and what is changed in each."""
+    """The recipe that variants change, and what is changed in each."""
 
     name: str
     """Of its files."""
@@ -246,11 +247,11 @@ class Ablation:
         return self.constants | variant.constants
 
 
-THEN = Ablation("ladder", VARIANTS, SIZES | {"precision": "bfloat16"}, AS_IT_WAS)
-NOW = Ablation("ladder_now", LATER, SIZES | {"precision": "float32", "vocab_size": 2048}, {})
+THEN = Ablation("ablation", VARIANTS, SIZES | {"precision": "bfloat16"}, AS_IT_WAS)
+NOW = Ablation("ablation_now", LATER, SIZES | {"precision": "float32", "vocab_size": 2048}, {})
 """`--now`: the present recipe."""
 MANY_EPOCHS = Ablation(
-    "ladder_many_epochs", MANY_EPOCHS_VARIANTS,
+    "ablation_many_epochs", MANY_EPOCHS_VARIANTS,
     NOW.settings | {"epoch": 8, "token_dropout": 0.2}, {},
 )  # fmt: skip
 """`--many-epochs`: the present recipe where the text is the limit."""
@@ -270,14 +271,14 @@ def changed(constants: dict[tuple[Any, str], Any]) -> Iterator[None]:
 
 
 def begun(ablation: Ablation, variant: Variant, text: Path, seed: int) -> TrainingRun:
-    """A rung before its first step; to be called, and trained, with its constants `changed`."""
+    """A variant before its first step; to be called, and trained, with its constants `changed`."""
     torch.set_num_threads(1)
     config = make_config(
         ablation.settings | {"corpus_dir": str(text), "seed": seed} | variant.settings
     )
-    job = create_run(config, Path("none"))
-    variant.begun(job)
-    return job
+    run = create_run(config, Path("none"))
+    variant.begun(run)
+    return run
 
 
 def trained(job: TrainingRun, averaged: float) -> tuple[list[Any], dict[str, Tensor]]:
@@ -298,28 +299,28 @@ def trained(job: TrainingRun, averaged: float) -> tuple[list[Any], dict[str, Ten
 def run(ablation: Ablation, variant: Variant, text: Path, seed: int) -> dict[str, object]:
     """The validation bits per byte after each pass, and what a step took."""
     with changed(ablation.constants_of(variant)):
-        job = begun(ablation, variant, text, seed)
-        records, mean = trained(job, variant.averaged)
+        training_run = begun(ablation, variant, text, seed)
+        records, mean = trained(training_run, variant.averaged)
     epochs = [r.bits_per_byte for r in records if isinstance(r, Epoch)]
     if mean:
-        job.state.model.load_state_dict(mean)
-        assert job.plan.evaluate
-        epochs[-1] = job.plan.evaluate(job.state.model).bits_per_byte
+        training_run.state.model.load_state_dict(mean)
+        assert training_run.plan.evaluate
+        epochs[-1] = training_run.plan.evaluate(training_run.state.model).bits_per_byte
     steps = [r.seconds for r in records if isinstance(r, Step)]
     return {
-        "rung": variant.name, "text": text.stem, "seed": seed, "steps": len(steps),
+        "variant": variant.name, "text": text.stem, "seed": seed, "steps": len(steps),
         "bits_per_byte": [round(b, 4) for b in epochs],
         "step_milliseconds": round(1000 * float(np.quantile(steps, 0.1)), 2),
     }  # fmt: skip
 
 
 def step_times(ablation: Ablation, text: Path, rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of a step of each rung, round by round; in a round each is asked in turn."""
+    """Milliseconds of a step of each variant, round by round; in a round each is asked in turn."""
     runs = []
     for variant in ablation.variants:
         with changed(ablation.constants_of(variant)):
-            job = begun(ablation, variant, text, 1)
-            runs.append((variant, train(job.state, job.plan)))
+            run = begun(ablation, variant, text, 1)
+            runs.append((variant, train(run.state, run.plan)))
     milliseconds: dict[str, list[float]] = {variant.name: [] for variant in ablation.variants}
     for _ in range(1 + rounds):  # the first to warm up
         for variant, records in runs:
@@ -334,7 +335,9 @@ def write_times(results: Path, text: Path, ablation: Ablation, rounds: int) -> N
     """The times of its steps."""
     now = " --now" if ablation.name == NOW.name else ""
     record = {
-        "command": f"python benchmarks/recipe_ladder.py RESULTS {text.name}{now} --times {rounds}",
+        "command": (
+            f"python benchmarks/recipe_ablation.py RESULTS {text.name}{now} --times {rounds}"
+        ),
         "machine": {"processor": cpu_name(), "threads": 1, "versions": package_versions()},
         "milliseconds": step_times(ablation, text, rounds),
     }
@@ -349,10 +352,10 @@ def beginning(source: Path, folder: Path) -> Path:
 
 
 def climb(results: Path, texts: list[Path], ablation: Ablation, seeds: list[int]) -> None:
-    """Add what is not there yet to the ladder's file in RESULTS."""
+    """Add what is not there yet to the file of the ablation in RESULTS."""
     table = results / f"{ablation.name}.jsonl"
     lines = table.read_text(encoding="utf-8").splitlines() if table.exists() else []
-    done = {(r["rung"], r["text"], r["seed"]) for r in map(json.loads, lines)}
+    done = {(r["variant"], r["text"], r["seed"]) for r in map(json.loads, lines)}
     for seed, text, variant in itertools.product(seeds, texts, ablation.variants):
         if (variant.name, text.stem, seed) in done:
             continue
@@ -368,7 +371,7 @@ def main() -> None:
     parser.add_argument("texts", help="files, separated by commas")
     parser.add_argument("--times", type=int, default=0, help="rounds in which steps are timed")
     parser.add_argument("--seeds", default="1,2,3")
-    parser.add_argument("--only", default="", help="rungs whose name holds one of these words")
+    parser.add_argument("--only", default="", help="variants whose name holds one of these words")
     parser.add_argument("--now", action="store_true", help="changes of the present recipe")
     parser.add_argument("--many-epochs", action="store_true", help="many epochs")
     args = parser.parse_args()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from descend.config import make_config
+from descend.report.text.run_notices import run_notices
 from descend.training.training_run import create_run
 
 
@@ -18,22 +19,22 @@ from descend.training.training_run import create_run
 def test_unreachable_vocab_size_gives_a_warning(
     tiny: dict[str, Any], requested_config: dict[str, Any], giver: str
 ) -> None:
-    job = create_run(make_config(tiny | requested_config), Path("run"))
-    got = job.store.tokenizer.vocab_size
+    run = create_run(make_config(tiny | requested_config), Path("run"))
+    got = run.store.tokenizer.vocab_size
     assert got < 5_000
-    assert f"vocab_size is {got:,}, not 5,000: {giver} gives no more" in job.warnings
+    assert f"vocab_size is {got:,}, not 5,000: {giver} gives no more" in run_notices(run)
 
 
 @pytest.mark.parametrize("size", [270, None])
 def test_reachable_or_automatic_vocab_size_gives_no_warning(
     tiny: dict[str, Any], size: int | None
 ) -> None:
-    job = create_run(make_config(tiny | {"vocab_size": size}), Path("run"))
-    assert not any(note.startswith("vocab_size is") for note in job.warnings)
+    run = create_run(make_config(tiny | {"vocab_size": size}), Path("run"))
+    assert not any(note.startswith("vocab_size is") for note in run_notices(run))
 
 
 def test_a_batch_larger_than_the_text_is_said(tiny: dict[str, Any]) -> None:
     large = create_run(make_config(tiny | {"batch_size": 400, "epoch": 1}), Path("large"))
-    assert any("larger than the whole training text" in note for note in large.warnings)
+    assert any("larger than the whole training text" in note for note in run_notices(large))
     small = create_run(make_config(tiny), Path("small"))
-    assert not any("larger than" in note for note in small.warnings)
+    assert not any("larger than" in note for note in run_notices(small))

@@ -1,0 +1,222 @@
+"""The sentences of a diagnosis: why a cause is not the one, and what limits the answer.
+
+They are fields of the stored record, so they are made below the reports that show them.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from descend.diagnosis.effects import TreatmentEffect
+from descend.diagnosis.metric_text import format_metric
+from descend.diagnosis.ranking import RankedCause, contrary_evidence
+from descend.metrics.measurement import Measurements
+from descend.runs.events import Rollback
+from descend.units import format_duration, quoted
+
+BUSY_WARNING = (
+    "other programs kept the processor busy, so some trials are missing: run the same command "
+    "again to make them"
+)
+EARLIER_DIAGNOSIS_WARNING = (
+    "an earlier diagnosis of this run rests on trials, and this one does not, so diagnosis.json "
+    "keeps the earlier one for --apply-fix and the report"
+)
+COMBINATIONS_UNTESTED = "combinations of changes were not tested: the trial budget is used up"
+NOT_SIGNIFICANT = "it lowers the loss, but not significantly"
+NOTHING_PREVENTS_DIVERGENCE = "no tested change prevents it"
+MEMORIZATION_DIVERGED = "the loss diverged in the memorization check"
+NO_TRIALS_WITHOUT_TEXT = (
+    "no trials were made: they need the text as the run read it, in its old place"
+)
+NO_TRIALS_ASKED = (
+    "no trials were made because of --no-trials, so this verdict rests on measurements alone"
+)
+
+
+def describe_effect(
+    change: str, loss_reduction: float, ci95: tuple[float, float] | None, is_ablation: bool = False
+) -> str:
+    """`twice the width ends 0.020 nats better (95 %: -0.010 to 0.050)`.
+
+    `loss_reduction` and its interval in nats per token, above 0: the loss fell. With `is_ablation`
+    the gain is what the run loses by a change that made it worse on purpose, such as half the text.
+    The interval is reported in the direction of the word before it.
+    """
+    sign = 1.0 if is_ablation or loss_reduction >= 0 else -1.0
+    nats = f"{sign * loss_reduction:.3f} nats"
+    text = f"costs {nats}" if is_ablation else f"ends {nats} {'better' if sign > 0 else 'worse'}"
+    if ci95 is None:
+        return f"{change} {text}"
+    low, high = sorted(sign * bound for bound in ci95)
+    return f"{change} {text} (95 %: {low:.3f} to {high:.3f})"
+
+
+def explain_other_cause(
+    ranked_cause: RankedCause,
+    measurements: Measurements,
+    effect: TreatmentEffect | None,
+    is_tested: bool,
+    best: TreatmentEffect | None = None,
+) -> str:
+    """Return why a cause is not among the findings, as a sentence."""
+    if ranked_cause.exclusion_reason is not None:
+        return ranked_cause.exclusion_reason
+    if effect is not None:
+        change = effect.treatment.change
+        effect_text = describe_effect(
+            change.label, effect.mean_reduction, (effect.low, effect.high), change.is_ablation
+        )
+        if change.is_ablation:
+            if effect.low <= 0:
+                return effect_text
+            return (
+                f"{effect_text}; the opposite change is expected to lower the loss by"
+                f" {effect.full_length_reduction:.3f}"
+            )
+        also = _beside_the_best(effect, best) if effect.is_significant else ""
+        if effect.is_inconclusive and effect.low > 0:
+            also = f": not significant (Holm-adjusted p = {effect.p_holm:.2f})"
+        if effect.low > 0 and effect.reduction_at_equal_time is not None:
+            also += f"; {_at_equal_time(effect.reduction_at_equal_time)}"
+        if effect.low > 0 and effect.full_length_reduction < effect.min_effect:
+            also = f", too small an effect to matter (under {effect.min_effect:.3f})"
+            if (
+                effect.extrapolated_reduction is not None
+                and effect.extrapolated_reduction < effect.mean_reduction
+            ):
+                also = (
+                    f", of which {effect.extrapolated_reduction:.3f} would be left in a run of full"
+                    " length" + also
+                )
+        return effect_text + also
+    contrary = contrary_evidence(ranked_cause.cause, measurements)
+    if contrary:
+        e = contrary[0]
+        return format_metric(e.metric, e.value, e.unit)
+    if ranked_cause.cause.name == "diverged":
+        return "training stayed finite"
+    if is_tested:
+        return "less likely than those that were tested"
+    return "the measurements say little about it"
+
+
+def _beside_the_best(gain: TreatmentEffect, best: TreatmentEffect | None) -> str:
+    """How a proved effect compares with that of the cause that is named."""
+    if best is None or gain.mean_reduction < best.mean_reduction:
+        return ": it helps, but another change helps more"
+    if gain.cost_adjusted_reduction < best.cost_adjusted_reduction:
+        return f": it helps, and costs {gain.cost_factor:.1f} times the training time"
+    return ": it helps about as much as the change above"
+
+
+def _at_equal_time(loss_reduction: float) -> str:
+    """Against more steps in the time that the change takes more."""
+    better = "better" if loss_reduction >= 0 else "worse"
+    return f"{abs(loss_reduction):.3f} {better} than more steps in the same time"
+
+
+def describe_missing_parent(parent: str) -> str:
+    """Return why no trials were made of a run whose parent is gone."""
+    return (
+        f"no trials were made: the model that the run continued is not at {parent}"
+        " (as seen from this folder)"
+    )
+
+
+def describe_few_tokens(tokens: float, min_tokens: int) -> str:
+    """Return why no trials were made on so few validation tokens."""
+    return (
+        f"no trials were made: {tokens:.0f} validation tokens are too few to tell two runs apart;"
+        " train on more text, or with a larger --validation-fraction, so that there are"
+        f" {min_tokens:,}"
+    )
+
+
+def describe_too_short(change: str, min_run_fraction: float) -> str:
+    """Return why a change was not tried in trials as short as these."""
+    return f"{change} shows only in trials of {min_run_fraction:.0%} of the run and more"
+
+
+def describe_gap(gap: float, is_tested: bool) -> str:
+    """Describe a large generalization gap (nats per token) of a run with nothing wrong."""
+    fault = "no setting is at fault, and " if is_tested else ""
+    return (
+        f"the loss is {gap:.2f} nats lower on training text than on validation text: {fault}"
+        "more text of the same kind is the most likely to help"
+    )
+
+
+def describe_falling_loss(fell: float, folder: Path) -> str:
+    """Describe a validation loss that fell by so many nats in the last epoch."""
+    return (
+        f"the validation loss still fell by {fell:.2f} nats in the last epoch, so more epochs "
+        f"may help: descend forecast {quoted(folder)}"
+    )
+
+
+def describe_slow_check(seconds: float) -> str:
+    """Say that the memorization check did not end in time."""
+    return (
+        f"the memorization check did not finish in {format_duration(seconds)}; use a larger "
+        "--trial-budget"
+    )
+
+
+def describe_trials(tokens: int, run_fraction: float) -> list[str]:
+    """Say how long the trials were, and what both sides had in common."""
+    warnings = [
+        f"each trial: {tokens:,} tokens, {run_fraction:.0%} of the run, with a "
+        "schedule of that length; both sides have the same seed, data order, and validation tokens"
+    ]
+    if run_fraction < 1:
+        warnings.append(
+            "trials are shorter than the run: effects are as measured, followed by the effect "
+            "expected at full length"
+        )
+    return warnings
+
+
+def describe_stop(num_steps: int, num_rollbacks: int) -> str:
+    """Say when a run that diverged stopped."""
+    times = f" and {num_rollbacks} rollbacks" if num_rollbacks else ""
+    return f"training stopped after {num_steps} steps{times}"
+
+
+def describe_unexamined_cause(*, rolled_back: bool) -> str:
+    """Return why no other cause of a diverged run is looked into."""
+    if rolled_back:
+        return "the run diverged and was rolled back: fix that first"
+    return "the run diverged before it could show"
+
+
+def describe_bad_step(problem: str, explosion_vocab_size: int | None) -> str:
+    """Say what was wrong at the first bad step: `problem`, or an explosion over a vocabulary."""
+    if explosion_vocab_size is not None:
+        guessing = math.log(explosion_vocab_size)
+        return f"a loss far above random guessing, which is {guessing:.1f}"
+    return problem or "a loss or gradient that is not a finite number"
+
+
+def describe_last_rollback(rollback: Rollback) -> str:
+    """Say what the last rollback changed."""
+    done = {
+        "skip": f"{rollback.value:.0f} batches skipped",
+        "clip": f"clipping at {rollback.value:g}",
+        "rate": f"the learning rate times {rollback.value:.2g}",
+    }[rollback.adjustment]
+    return f"the last time with {done}"
+
+
+def describe_untested_changes(num_untested: int, num_changes: int) -> str:
+    """Say that the budget ended before all changes were tested."""
+    return f"{num_untested} of {num_changes} changes were not tested: the --trial-budget is used up"
+
+
+def describe_vanished_divergence(num_steps: int) -> str:
+    """Say that the same settings did not diverge again."""
+    return (
+        f"the same settings did not diverge again within {num_steps} steps of a schedule of "
+        "that length: divergence depends on the length, or on chance"
+    )

@@ -1,0 +1,119 @@
+"""What is said before a run of what was chosen for it, or of where it is taken up."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from descend.config import RunConfig, make_config
+from descend.training.execution.backends import describe_execution, forced_keys
+from descend.training.execution.candidate_timing import TuningResult
+from descend.training.recipe import automatic_values
+from descend.training.resumption import Difference, ResumePoint, format_damaged
+from descend.training.training_run import TrainingRun
+from descend.units import format_bytes
+
+logger = logging.getLogger(__name__)
+
+OVERLAP_WORTH_A_WORD = 0.02
+"""Fraction of validation tokens found in training from which the user is warned: below it the
+effect on the loss is under about 0.05 nat, since a passage memorized costs nearly nothing of 3."""
+
+
+def run_notices(run: TrainingRun) -> list[str]:
+    """Sentences on a run before its first step, or before its next."""
+    if run.resume_point is not None:
+        return describe_resumption(run, run.resume_point)
+    return [] if run.tuning is None else describe_choices(run, run.tuning)
+
+
+def describe_choices(run: TrainingRun, tuning: TuningResult) -> list[str]:
+    """Sentences on what the recipe and the machine decided for a new run."""
+    config, resolved = make_config(run.info.requested_config), run.plan.config
+    own_tokens, info = run.info.parent is None, run.store.info
+    notices = []
+    if run.too_long_context:
+        few = f"{len(run.store.train)} tokens of text to train on: seq_len = {resolved.seq_len}"
+        notices.append(f"{few} instead of {run.too_long_context}")
+    if by_size := _values_by_size(config, resolved, own_tokens):
+        words = ", ".join(f"{key} = {value}" for key, value in by_size.items())
+        notices.append(f"chosen for {format_bytes(info.train_bytes)} of training text: {words}")
+    got = run.store.tokenizer.vocab_size
+    if own_tokens and config.vocab_size not in (None, got):
+        giver = "the text" if config.tokenizer == "bpe" else f"the {config.tokenizer} tokenizer"
+        notices.append(f"vocab_size is {got:,}, not {config.vocab_size:,}: {giver} gives no more")
+    notices.append(_describe_speed(config, tuning))
+    notices += _large_batch_warning(run)
+    if config.gradient_accumulation_steps is None and (parts := resolved.num_micro_batches) > 1:
+        notices.append(f"each batch is computed in {parts} parts, so that it fits into memory")
+    if info.contamination_fraction > OVERLAP_WORTH_A_WORD:
+        notices.append(
+            f"{info.contamination_fraction:.0%} of the validation text also occurs in the"
+            " training text, so the validation loss is too optimistic. `descend corpus add"
+            " --deduplicate near` helps"
+        )
+    return notices
+
+
+def _values_by_size(config: RunConfig, resolved: RunConfig, own_tokens: bool) -> dict[str, Any]:
+    """The keys that `config` left open and the size of the text decided."""
+    filled: dict[str, Any] = {"vocab_size": resolved.vocab_size, "epoch": resolved.epoch}
+    for key in ("token_dropout", "bpe_dropout"):
+        if value := getattr(resolved, key):
+            filled[key] = value
+    if not own_tokens:
+        del filled["vocab_size"]
+    if config.max_steps:  # then it, not the size of the text, decides how many passes are begun
+        del filled["epoch"]
+    return automatic_values(config, filled)
+
+
+def _describe_speed(config: RunConfig, tuning: TuningResult) -> str:
+    """How the run computes and how fast that is; what else was timed goes to the log."""
+    name = describe_execution(tuning.execution)
+    others = {n: 1 / s for n, s in tuning.seconds_per_token.items() if n != name}
+    if others:
+        logger.debug(
+            "tokens/s of the other ways to compute: %s",
+            ", ".join(f"{n}: {speed:,.0f}" for n, speed in others.items()),
+        )
+    keys = forced_keys(config)
+    suffix = f" ({', '.join(keys)} set by you)" if keys else ""
+    speed = 1 / tuning.seconds_per_token[name] if name in tuning.seconds_per_token else None
+    each = " each" if tuning.execution.processes > 1 else ""
+    about = "" if speed is None else f": about {speed:,.0f} tokens/s{each}"
+    return f"computing in {name}{about}{suffix}"
+
+
+def _large_batch_warning(run: TrainingRun) -> list[str]:
+    """A warning where a batch holds more tokens than the whole text."""
+    tokens, per_step = len(run.store.train), run.plan.batches.tokens_per_step
+    if per_step <= tokens:
+        return []
+    return [
+        f"a batch of {per_step:,} tokens is larger than the whole training text ({tokens:,} "
+        "tokens), so each step repeats it; use a smaller --batch-size"
+    ]
+
+
+def describe_resumption(run: TrainingRun, point: ResumePoint) -> list[str]:
+    """Sentences on where an interrupted run goes on, and what may differ from before."""
+    notices = [f"continuing from step {run.state.step:,} of {run.plan.total_steps:,}"]
+    if point.damaged_files:
+        damaged = format_damaged(point.damaged_files)
+        notices.append(f"a newer checkpoint is damaged{damaged} and left out")
+    causes = [describe_difference(d) for d in point.differences]
+    if not causes and run.plan.execution.device != "cpu":
+        causes = ["a GPU may add up in another order each time"]
+    notices += [f"{cause}: losses will agree closely, but not to the last bit" for cause in causes]
+    if run.plan.config.minutes is not None:
+        notices.append(
+            "the schedule goes on from the checkpoint. Its end follows the clock, so it may "
+            "differ from a run without an interruption"
+        )
+    return notices
+
+
+def describe_difference(difference: Difference) -> str:
+    """`torch was 2.5 and is 2.6`."""
+    return f"{difference.name} was {difference.before} and is {difference.now}"

@@ -1,0 +1,65 @@
+"""The sentences of a diagnosis."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from descend.diagnosis.causes import CAUSES
+from descend.diagnosis.ranking import RankedCause
+from descend.diagnosis.sentences import (
+    describe_bad_step,
+    describe_effect,
+    describe_few_tokens,
+    describe_trials,
+    explain_other_cause,
+)
+
+from .made_effects import gain
+
+RATE = next(c for c in CAUSES if c.name == "learning_rate_too_low")
+
+
+def test_better_worse_and_costs() -> None:
+    assert (
+        describe_effect("x", 0.02, (-0.01, 0.05))
+        == "x ends 0.020 nats better (95 %: -0.010 to 0.050)"
+    )
+    assert (
+        describe_effect("x", -0.4, (-0.5, -0.3)) == "x ends 0.400 nats worse (95 %: 0.300 to 0.500)"
+    )
+    assert (
+        describe_effect("x", -0.1, (-0.3, 0.1)) == "x ends 0.100 nats worse (95 %: -0.100 to 0.300)"
+    )
+    assert describe_effect("half the text", 0.3, (0.2, 0.4), is_ablation=True) == (
+        "half the text costs 0.300 nats (95 %: 0.200 to 0.400)"
+    )
+    assert (
+        describe_effect("half the text", -0.1, None, is_ablation=True)
+        == "half the text costs -0.100 nats"
+    )
+
+
+def test_explain_other_cause_names_the_better_change() -> None:
+    ranked, effect = RankedCause(RATE, 0.0, None), gain(RATE.name, 0.2)
+    better = replace(effect, mean_reduction=0.5)
+    assert "another change helps more" in explain_other_cause(ranked, {}, effect, True, better)
+    excluded = RankedCause(RATE, 0.0, "it cannot be")
+    assert explain_other_cause(excluded, {}, effect, True) == "it cannot be"
+
+
+def test_describe_trials_warns_only_when_trials_are_shorter() -> None:
+    assert len(describe_trials(1000, 1.0)) == 1
+    text = " ".join(describe_trials(1000, 0.25))
+    assert "1,000 tokens, 25% of the run" in text
+    assert "expected at full length" in text
+
+
+def test_describe_bad_step_names_an_explosion_or_the_problem() -> None:
+    assert describe_bad_step("a gradient of inf", None) == "a gradient of inf"
+    assert describe_bad_step("", 1000).endswith("which is 6.9")
+    assert "not a finite number" in describe_bad_step("", None)
+
+
+def test_describe_few_tokens_states_what_is_needed() -> None:
+    assert "12 validation tokens" in describe_few_tokens(12.0, 1000)
+    assert "so that there are 1,000" in describe_few_tokens(12.0, 1000)
