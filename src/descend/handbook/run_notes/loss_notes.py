@@ -186,7 +186,7 @@ def describe_contamination(run: RecordedRun) -> str:
     )
 
 
-def regularisation(run: RecordedRun) -> str:
+def regularization(run: RecordedRun) -> str:
     """Return the gap that holding back is meant to close."""
     last = run.epochs[-1]
     stronger = {"dropout_rate": round(run.config.dropout_rate + 0.1, 4)}
