@@ -93,7 +93,7 @@ def describe_run_key(key: str, run: RecordedRun) -> str:
     """Return the value that the run used, and whether it was requested or left open."""
     used = getattr(run.config, key)
     if used is None:
-        return f"Your run left `{key}` open."
+        return f"Your run did not set `{key}`."
     is_automatic = run.metadata.requested_config.get(key) is None
     return f"Your run used `{key}` {format_value(used)}" + (
         ", chosen by descend." if is_automatic else "."
