@@ -69,6 +69,16 @@ def to_loss() -> str:
     return markdown(head, rows)
 
 
+def to_loss_short() -> str:
+    """Time and bits per byte of the runs on tiny Shakespeare on *xeon*."""
+    rows = [
+        [r["run"], f"{r['seconds']:.1f}", f"{r['bits_per_byte']:.3f}"]
+        for machine, stored in by_machine("time_to_loss_tinyshakespeare") if machine == "xeon"
+        for r in stored["raw"]
+    ]  # fmt: skip
+    return markdown(["run", "seconds", "bits per byte"], rows)
+
+
 def writing() -> str:
     """Generation."""
     rows = [

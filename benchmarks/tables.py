@@ -195,6 +195,7 @@ TABLES: dict[str, Callable[[], str]] = (
         for f in (
             speed_tables.tokens,
             speed_tables.to_loss,
+            speed_tables.to_loss_short,
             speed_tables.writing,
             speed_tables.starting,
             speed_tables.corpora,

@@ -159,7 +159,7 @@ class RunConfig(BaseModel):
     )
     minutes: float | None = _config_field(
         None,
-        "Time limit in minutes, from the start to the saved model. Keys that are not set are "
+        "Time limit in minutes, from the start to the saved model. What you do not set is "
         "planned for it. Default: no limit.",
         group="Optimization",
         gt=0,
@@ -381,3 +381,10 @@ def make_config(values: Mapping[str, Any] | None = None) -> RunConfig:
 
 NON_SEMANTIC_KEYS = ("save_dir", "log_level")
 """Keys that decide nothing of what is learned."""
+
+FIXED_KEYS = ("architecture", "embed_dim", "num_heads", "num_layers", "ff_dim", "max_seq_len",
+              "tokenizer", "vocab_size", "vocab_path")  # fmt: skip
+"""Keys that fix the network or its vocabulary: a model that is trained further keeps them."""
+
+RESTARTED_KEYS = ("save_dir", "warmup_steps", "max_steps")
+"""Keys that a run does not inherit from the run that it continues."""

@@ -53,7 +53,7 @@ def test_setting_section_states_value_and_origin(trained: Path) -> None:
     run = open_run_with_epoch(trained)
     for key in RunConfig.model_fields:
         text = describe_run(key, run) or ""
-        assert text.startswith((f"Your run used `{key}` ", f"Your run left `{key}` open."))
+        assert text.startswith((f"Your run used `{key}` ", f"Your run did not set `{key}`."))
     assert "used `embed_dim` 16." in (describe_run("embed_dim", run) or "")
     steps = run.config.warmup_steps
     assert f"used `warmup_steps` {steps}, chosen by descend." in (
@@ -65,6 +65,15 @@ def test_learning_rate_section_lists_values_per_epoch(astray: Path) -> None:
     text = describe_run("learning_rate", open_run_with_epoch(astray)) or ""
     assert text.startswith("Your run used `learning_rate` 0.01 from epoch 1, 0.5 from epoch 2.")
     assert "`--schedule wsd --learning-rate 1.5`" in text
+
+
+def test_loss_section_suggests_diagnosis_when_run_learned_almost_nothing(trained: Path) -> None:
+    run = open_run_with_epoch(trained)
+    high = run.ngram_baselines["unigram"] + 0.1
+    poor = run.with_parts(summary=structs.replace(run.summary, validation_loss=high))
+    assert f"try `descend diagnose {trained}`" in (describe_run("loss", poor) or "")
+    good = run.with_parts(summary=structs.replace(run.summary, validation_loss=0.5))
+    assert "To bring it down, try `--learning-rate" in (describe_run("loss", good) or "")
 
 
 def test_generation_pages_have_no_run_section(trained: Path) -> None:

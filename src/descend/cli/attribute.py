@@ -18,7 +18,8 @@ MaxRuns = Annotated[
         "--max-runs",
         min=2,
         metavar="INT",
-        help="Maximum number of training runs. If all 2^k sets of changes fit, all are run.",
+        help="Maximum number of training runs. All combinations of changes are trained if they "
+        "fit.",
     ),
 ]
 TrainFraction = Annotated[

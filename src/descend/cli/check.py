@@ -25,7 +25,9 @@ TokenizerFolder = Annotated[
 ValidationFile = Annotated[
     Path | None,
     typer.Option(
-        "--validation", metavar="FILE", help="Data: the validation data, which must be other data."
+        "--validation",
+        metavar="FILE",
+        help="Data: validation file. Examples in both files are reported.",
     ),
 ]
 MaxLength = Annotated[
@@ -34,7 +36,8 @@ MaxLength = Annotated[
         "--max-length",
         metavar="INT",
         min=1,
-        help="Data: where training cuts, in tokens. Default: the limit of the tokenizer.",
+        help="Data: tokens after which training cuts off an example. Default: the limit of the "
+        "tokenizer.",
     ),
 ]
 
@@ -70,12 +73,11 @@ def check(
     max_length: MaxLength = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Check a PyTorch training program for 27 common bugs by running it briefly, or check data.
+    """Check a PyTorch training program for 27 common bugs, or fine-tuning data for problems.
 
-    The program runs in a separate process, in a copy of its folder. See docs/check.md. Nothing is
-    run or trained for data.
+    The program runs briefly in a separate process, in a copy of its folder. See docs/check.md.
 
-    Exit codes: 0 nothing found, 1 a bug or problem, 2 a mistake in the command, 3 not checked.
+    Exit codes: 0 nothing found, 1 a problem, 2 a wrong command, 3 not checked.
     """
     if Path(module).suffix.lower() in DATA_SUFFIXES:
         _check_data(Path(module), tokenizer, validation, max_length, as_json=as_json)

@@ -18,7 +18,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from descend.cli.help_format import format_range, join_facts
-from descend.config import RunConfig
+from descend.config import FIXED_KEYS, RESTARTED_KEYS, RunConfig
 from descend.config_sources import KEY_ALIASES, ResolvedConfig, resolve_config
 from descend.presets import PRESETS
 
@@ -72,12 +72,16 @@ MAX_METAVAR = 16
 
 
 def with_config_flags(
-    verb: Callable[..., None], leave_out: tuple[str, ...] = (), common: tuple[str, ...] = ()
+    verb: Callable[..., None],
+    leave_out: tuple[str, ...] = (),
+    common: tuple[str, ...] = (),
+    continues_model: bool = False,
 ) -> Callable[..., None]:
     """`verb(values, …)` as a function whose signature has a flag for each key of `RunConfig`.
 
     `verb` receives the keys that were given as its keyword argument `values`. The keys in
     `common` stand first in the help, under "Common", the others under the heading of their group.
+    With `continues_model` the help leaves out keys that a model fixes, and names MODEL as default.
     """
     hints = get_type_hints(verb, include_extras=True)
     own = [
@@ -92,7 +96,12 @@ def with_config_flags(
             name,
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
-            annotation=_annotation(name, RunConfig.model_fields[name], is_common=name in common),
+            annotation=_annotation(
+                name,
+                RunConfig.model_fields[name],
+                panel="Common" if name in common else None,
+                continues_model=continues_model,
+            ),
         )
         for name in names
     ]
@@ -116,16 +125,23 @@ def resolve_flags(
     return resolve_config(values, file=config, preset=preset)
 
 
-def _annotation(name: str, field: FieldInfo, *, is_common: bool) -> Any:
+def _annotation(name: str, field: FieldInfo, *, panel: str | None, continues_model: bool) -> Any:
     dashed = name.replace("_", "-")
     group = (field.json_schema_extra or {}).get("group")  # type: ignore[union-attr]
-    panel = "Common" if is_common else str(group)
+    panel = panel or str(group)
     help_text = describe_key(field)
+    if continues_model and name not in RESTARTED_KEYS:
+        help_text = f"{help_text.partition(' Default: ')[0]} Default: as MODEL."
+    hidden = continues_model and name in FIXED_KEYS
     if field.annotation is bool:
-        switch = typer.Option(f"--{dashed}/--no-{dashed}", help=help_text, rich_help_panel=panel)
+        switch = typer.Option(
+            f"--{dashed}/--no-{dashed}", help=help_text, rich_help_panel=panel, hidden=hidden
+        )
         return Annotated[bool | None, switch]
     flags = [f"--{dashed}", *(f"--{alias}" for alias, key in KEY_ALIASES.items() if key == name)]
-    valued = typer.Option(*flags, help=help_text, metavar=_metavar(field), rich_help_panel=panel)
+    valued = typer.Option(
+        *flags, help=help_text, metavar=_metavar(field), rich_help_panel=panel, hidden=hidden
+    )
     return Annotated[str | None, valued]
 
 

@@ -18,7 +18,7 @@ def export(
         Literal["gguf", "onnx", "safetensors"],
         typer.Option(
             "--to",
-            help="The format. gguf: llama.cpp, Ollama. onnx: onnxruntime. safetensors: "
+            help="Format, required. gguf: llama.cpp, Ollama. onnx: onnxruntime. safetensors: "
             "transformers.",
         ),
     ],

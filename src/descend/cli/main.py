@@ -97,7 +97,11 @@ def _add(name: str, panel: str, verb: Callable[..., None]) -> None:
 
 _LEFT_OUT = ("corpus_dir", "save_dir", "minutes")
 _add("train", "Train", with_config_flags(train, ("corpus_dir",), TRAIN_COMMON))
-_add("continue", "Train", with_config_flags(continue_training, ("corpus_dir",), TRAIN_COMMON))
+_add(
+    "continue",
+    "Train",
+    with_config_flags(continue_training, ("corpus_dir",), TRAIN_COMMON, continues_model=True),
+)
 _add("resume", "Train", resume)
 _add("plan", "Train", plan)
 app.add_typer(corpus_app, name="corpus", rich_help_panel="Train")

@@ -10,7 +10,7 @@ def show(
     run: RunArgument,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a run: its state, its loss curve, its result and what to do next."""
+    """Show a run: its state, its loss curve, its result, and what to do next."""
     from descend.handbook.run_notes.diagnosis_notes import load_saved_diagnosis
     from descend.report.text.next_step import choose_next_step, format_next_step
     from descend.report.text.run_overview import overview_lines

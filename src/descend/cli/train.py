@@ -146,8 +146,8 @@ def continue_training(
 ) -> None:
     """Train an existing model further, on the same or another text.
 
-    Settings that you do not give are those of MODEL, not the defaults below. Its tokenizer and the
-    shape of its network cannot change.
+    The new run has a folder of its own. Settings that you do not give are those of MODEL. Its
+    tokenizer and the shape of its network cannot change.
     """
     from descend.cli.output import print_start
 

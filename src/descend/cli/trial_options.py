@@ -22,7 +22,7 @@ BudgetUnitOption = Annotated[
     typer.Option(
         "--budget-unit",
         metavar="UNIT",
-        help="What every run gets the same amount of: tokens, seconds, steps, or epoch.",
+        help="Unit of the equal budget: tokens, seconds, steps, or epoch.",
     ),
 ]
 Corpus = Annotated[

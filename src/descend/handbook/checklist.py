@@ -178,7 +178,7 @@ def _sentence(run: RecordedRun, answers: list[ChecklistAnswer], diagnosis: Diagn
     if len(still_open) == len(answers):
         text = "All five are open."
     else:
-        text = f"Answered with no: {', '.join(no)}." if no else "None is answered with no."
+        text = f"Answered no: {', '.join(no)}." if no else "None is answered no."
         if unproved:
             text += (
                 f" {len(unproved)} of {len(answers)} answers rest on recorded numbers, not on "

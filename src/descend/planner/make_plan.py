@@ -78,8 +78,8 @@ class Allowance(msgspec.Struct, frozen=True):
         if left < MIN_MINUTES:
             raise UserError(
                 "minutes", f"{self.minutes:g}",
-                f"more than {(ready - self.began) / 60:.2g}, which planning and preparing the "
-                "text take", "give more minutes",
+                f"more than {(ready - self.began) / 60:.2g} minutes, which planning and preparing "
+                "the text take", "give more minutes",
             )  # fmt: skip
         return left
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from descend.config import RunConfig
+from descend.config import FIXED_KEYS, RESTARTED_KEYS, RunConfig
 from descend.config_sources import describe_source, resolve_config
 from descend.data.builtin_corpora import BUILTIN_CORPORA
 from descend.data.cache_dir import check_path
@@ -22,11 +22,9 @@ def continuation_config(
 
     What fixes the network or its vocabulary cannot change.
     """
-    fixed = ("architecture", "embed_dim", "num_heads", "num_layers", "ff_dim", "max_seq_len",
-             "tokenizer", "vocab_size", "vocab_path")  # fmt: skip
     info = read_parent_info(parent)
     resolved = resolve_config(changes, file=file, run=(parent, inherited_config(info)))
-    for key in fixed:
+    for key in FIXED_KEYS:
         # A small text may yield fewer tokens than were requested: either number means the same.
         same = (info.resolved_config[key], info.requested_config[key])
         value = getattr(resolved.config, key)
@@ -46,6 +44,5 @@ def inherited_config(info: RunMetadata) -> dict[str, Any]:
 
     `epoch` counts anew, and where the parent ended by `max_steps` does not matter any more.
     """
-    excluded_keys = ("save_dir", "warmup_steps", "max_steps")
-    inherited = {k: v for k, v in info.requested_config.items() if k not in excluded_keys}
+    inherited = {k: v for k, v in info.requested_config.items() if k not in RESTARTED_KEYS}
     return inherited | {"corpus_dir": info.resolved_config["corpus_dir"]}

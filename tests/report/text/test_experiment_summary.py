@@ -6,6 +6,7 @@ import pytest
 
 from descend.experiments.compare.finished_runs import FinishedComparison, FinishedRun
 from descend.report.text.experiment_summary import summarize_finished_runs
+from descend.report.text.run_list import finished_text
 
 
 def finished_run(name: str, bits: float) -> FinishedRun:
@@ -26,3 +27,12 @@ def test_summarize_finished_runs_ranks_them_only_when_they_are_comparable(
     runs = [finished_run("a", 2.5), finished_run("b", bits)]
     comparison = FinishedComparison(runs=runs, differences={}, same_validation=same)
     assert words in summarize_finished_runs(comparison)
+
+
+def test_finished_text_shows_no_power_of_ten_when_a_setting_is_small() -> None:
+    runs = [finished_run("a", 2.5), finished_run("b", 2.4)]
+    differences = {"learning_rate": ["3e-05", "0.0009"], "minutes": ["None", "1.0"]}
+    comparison = FinishedComparison(runs=runs, differences=differences, same_validation=True)
+    lines = finished_text(comparison).splitlines()
+    assert "  learning_rate: 0.00003, 0.0009" in lines
+    assert "  minutes: not set, 1.0" in lines

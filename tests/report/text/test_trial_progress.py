@@ -73,6 +73,14 @@ def test_stage_progress_prints_each_quarter_once(
     assert text == ["trying …", "trying … 25%", "trying … 34%"]
 
 
+def test_stage_progress_prints_no_fraction_when_stage_begins_late() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    on_progress = live_progress.stage_progress(console)
+    on_progress("tokenizing", 0.8)
+    on_progress("tokenizing", 1.0)
+    assert console.file.getvalue().splitlines() == ["tokenizing …"]  # type: ignore[attr-defined]
+
+
 def test_progress_is_redrawn_and_removed_on_terminal(tiny: dict[str, object]) -> None:
     console = Console(file=io.StringIO(), width=60, force_terminal=True, _environ={"TERM": "xterm"})
     spec = make_trial_spec(make_config(tiny | {"learning_rate": 0.0083}), steps=5)

@@ -16,6 +16,7 @@ from descend.handbook.run_notes.wording import (
 from descend.runs.events import CheckpointSaved, Epoch
 from descend.runs.recorded_run import RecordedRun
 from descend.units import perplexity as words_of_perplexity
+from descend.units import quoted
 
 MAX_LISTED_EPOCHS = 12
 """Of a longer run, so many are picked evenly, with the first, the best and the last."""
@@ -27,8 +28,18 @@ def loss(run: RecordedRun) -> str:
         f"The first step had a training loss of {run.steps[0].loss:.3f} nats per token,"
         f" the last twentieth of the last epoch {run.epochs[-1].loss_end:.3f}. On validation text"
         f" the best epoch reached {run.summary.validation_loss:.3f}. {_format_baselines(run)}"
-        f" To bring it down, {suggest_comparison(run, *alternative_learning_rates(run))}."
+        f" {_suggest_improvement(run)}"
     )
+
+
+def _suggest_improvement(run: RecordedRun) -> str:
+    """Suggest other learning rates, or a diagnosis where guessing at them is not enough."""
+    if run.summary.validation_loss >= run.ngram_baselines["unigram"]:
+        return (
+            "It has learned almost nothing. To find out why, try "
+            f"`descend diagnose {quoted(run.folder)}`."
+        )
+    return f"To bring it down, {suggest_comparison(run, *alternative_learning_rates(run))}."
 
 
 def describe_ngram_baselines(run: RecordedRun) -> str:
@@ -186,7 +197,7 @@ def describe_contamination(run: RecordedRun) -> str:
     )
 
 
-def regularisation(run: RecordedRun) -> str:
+def regularization(run: RecordedRun) -> str:
     """Return the gap that holding back is meant to close."""
     last = run.epochs[-1]
     stronger = {"dropout_rate": round(run.config.dropout_rate + 0.1, 4)}

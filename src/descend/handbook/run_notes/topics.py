@@ -22,9 +22,9 @@ TOPICS: dict[str, Callable[[RecordedRun], str]] = {
     "num_layers": model_notes.parameters,
     "ff_dim": model_notes.parameters,
     "max_seq_len": optimization_notes.context,
-    "dropout_rate": loss_notes.regularisation,
-    "token_dropout": loss_notes.regularisation,
-    "bpe_dropout": loss_notes.regularisation,
+    "dropout_rate": loss_notes.regularization,
+    "token_dropout": loss_notes.regularization,
+    "bpe_dropout": loss_notes.regularization,
     # The training.
     "batch_size": optimization_notes.updates,
     "seq_len": optimization_notes.context,
@@ -37,7 +37,7 @@ TOPICS: dict[str, Callable[[RecordedRun], str]] = {
     "warmup_steps": optimization_notes.warmup,
     "weight_decay": optimization_notes.weight_decay,
     "gradient_clip": optimization_notes.gradients,
-    "label_smoothing": loss_notes.regularisation,
+    "label_smoothing": loss_notes.regularization,
     "gradient_accumulation_steps": model_notes.describe_micro_batches,
     "activation_checkpointing": model_notes.describe_micro_batches,
     "divergence_rollback": optimization_notes.describe_rollbacks,
@@ -93,7 +93,7 @@ def describe_run_key(key: str, run: RecordedRun) -> str:
     """Return the value that the run used, and whether it was requested or left open."""
     used = getattr(run.config, key)
     if used is None:
-        return f"Your run left `{key}` open."
+        return f"Your run did not set `{key}`."
     is_automatic = run.metadata.requested_config.get(key) is None
     return f"Your run used `{key}` {format_value(used)}" + (
         ", chosen by descend." if is_automatic else "."

@@ -91,12 +91,14 @@ def stage_progress(console: Console) -> ProgressCallback:
         nonlocal said
         quarter, now = int(fraction * 4), time.monotonic()
         anew = (stage, quarter) not in printed_quarters
-        if quarter >= 4 and not any(known == stage for known, _ in printed_quarters):
+        begins = not any(known == stage for known, _ in printed_quarters)
+        if quarter >= 4 and begins:
             printed_quarters.add((stage, quarter))  # over when its first event arrives: a result
             print_line(stage, console, "dim")
         elif quarter < 4 and (anew or now - said >= PROGRESS_INTERVAL_SECONDS):
             printed_quarters.add((stage, quarter))
-            said, done = now, quarter / 4 if anew else fraction
+            # A short stage often has one event only, whose fraction would read like its end.
+            said, done = now, 0.0 if begins else quarter / 4 if anew else fraction
             print_line(f"{stage} …" + (f" {done:.0%}" if done else ""), console, "dim")
 
     return on_progress

@@ -50,6 +50,6 @@ def run_header_lines(run: TrainingRun) -> list[str]:
         left = limit.seconds - limit.elapsed()
         plan = f"{format_duration(max(left, 0.0))}, at most {plan}"
     elif seconds:
-        plan += f", about {format_duration(seconds)} (or --minutes N)"
+        plan += f", about {format_duration(seconds)} (limit: --minutes N)"
     lines += [f"training: {plan}", f"output: {run.folder}"]
     return lines

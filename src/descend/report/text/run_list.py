@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 from descend.experiments.compare.finished_runs import FinishedComparison
@@ -11,6 +13,9 @@ from descend.runs.run_list import MODELS, ListedRun
 from descend.units import format_duration, quoted
 
 NO_VALUE = "–"
+
+SMALL_NUMBER = re.compile(r"[0-9.]+e-[0-9]+")
+"""How Python writes a number below 0.0001."""
 
 MAX_TEXT_NAME = 14
 """Characters of the name of a text: the table then fits into 80 columns."""
@@ -38,7 +43,10 @@ def listing_text(runs: Sequence[ListedRun], folder: Path) -> str:
 
 
 def _format_setting(value: str) -> str:
-    return "not set" if value == "None" else value
+    """`0.00003` for `3e-05`, as `train` and `diagnose` print it."""
+    if value == "None":
+        return "not set"
+    return f"{Decimal(value):f}" if SMALL_NUMBER.fullmatch(value) else value
 
 
 def shorten_middle(name: str, max_length: int) -> str:
