@@ -17,11 +17,16 @@ def expectations(improvement: Improvement, planned: CorpusPlan) -> list[Expectat
     """What more time and more text would bring, by the scaling law, or by trials on fractions of
     the text where they were made.
 
-    The ratio is applied to what was reached. Where no gain is expected, that is reported as 1.
+    The ratio is applied to what the planned recipe reached. Where no gain is expected, that is
+    reported as 1. The law knows no models that learn from others, so it says nothing of an hour
+    more of those.
     """
     plan, best = planned.plan, improvement.best
     if best is None:
         return []
+    taught = best.origin == "distilled"
+    alone = [c for c in improvement.candidates if c.origin != "distilled"]
+    reached = min((c.bits_per_byte for c in alone), default=best.bits_per_byte)
     law, now = load_scaling_law(), law_input(plan)
     more_text = msgspec.structs.replace(
         plan.sample, train_bytes=MORE_TEXT * plan.sample.train_bytes
@@ -34,16 +39,17 @@ def expectations(improvement: Improvement, planned: CorpusPlan) -> list[Expectat
         (f"{MORE_TEXT} times the text, in the same time", more_text, plan.minutes),
         (f"{MORE_TEXT} times the text, and an hour more", more_text, later),
     ):
+        if taught and sample is plan.sample:
+            continue
         if measured is not None and sample is more_text and minutes == plan.minutes:
-            low, high = (ratio * best.bits_per_byte for ratio in measured.interval)
+            low, high = (ratio * reached for ratio in measured.interval)
             lines.append(Expectation(
-                more=more, bits_per_byte=measured.ratio * best.bits_per_byte,
+                more=more, bits_per_byte=measured.ratio * reached,
                 interval=(low, high), measured_by="text fractions",
             ))  # fmt: skip
             continue
         then = law_input(choose_config(sample, plan.rates, law, minutes))
         ratio, low, high = (min(r, 1.0) for r in law.ratio(now, then))
-        reached = best.bits_per_byte
         lines.append(Expectation(
             more=more, bits_per_byte=ratio * reached, interval=(low * reached, high * reached)
         ))  # fmt: skip
