@@ -73,7 +73,8 @@ def make_distillation_loss(teachers: tuple[Transformer, ...], *, is_compiled: bo
 
 def predict_probabilities(model: Transformer, inputs_BT: Tensor) -> Tensor:
     """Probability of each next token: float32, (batch, time, vocabulary)."""
-    return model(inputs_BT).float().softmax(-1)
+    logits_BTV: Tensor = model(inputs_BT)
+    return logits_BTV.float().softmax(-1)
 
 
 def taught_loss(

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -151,8 +151,7 @@ def compile_function(function: AnyFunction) -> AnyFunction:
     enable_compile_cache()
     # What its probing of the processor has to say is nothing that a user could fix.
     warnings.filterwarnings("ignore", module=r"torch\._(inductor|dynamo)")
-    compiled: AnyFunction = torch.compile(function, dynamic=False)
-    return compiled
+    return cast(AnyFunction, torch.compile(function, dynamic=False))
 
 
 def enable_compile_cache() -> None:
