@@ -10,18 +10,22 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from descend import run
+from descend import resume, run
 from descend.config import make_config
+from descend.data.cache_dir import remember_path
 from descend.errors import ConfigError
 from descend.model.transformer import Transformer
-from descend.runs.events import Epoch
+from descend.runs.events import Epoch, Step
 from descend.runs.model_files import load_model
+from descend.training.checkpoint import save_checkpoint
 from descend.training.distillation import (
     TEACHER_WEIGHT,
     load_teachers,
     make_distillation_loss,
 )
 from descend.training.loss import can_compile
+from descend.training.trainer import run_training
+from descend.training.training_run import create_run
 
 
 @pytest.fixture
@@ -110,6 +114,35 @@ def test_run_with_teachers_repeats_itself_and_learns_something_else(tiny: dict[s
     assert losses[0][-1] < losses[2][-1]
     assert teacher.info.resolved_config["teachers"] is None
     assert taught[0].info.resolved_config["teachers"] == "teacher"
+
+
+def test_resume_with_teachers_is_bitwise_identical(tiny: dict[str, Any]) -> None:
+    run(tiny, save_dir="teacher")
+    keys = tiny | {"teachers": "teacher"}
+    whole = run(keys, save_dir="whole")
+    part = create_run(make_config(keys), Path("part"))
+    records = run_training(part)
+    for record in records:
+        if isinstance(record, Step) and record.step == 7:
+            break
+    records.close()  # type: ignore[attr-defined]
+    save_checkpoint(part.folder, part.state)
+    resumed = resume("part")
+    for mine, theirs in zip(resumed.network.parameters(), whole.network.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_teachers_in_a_folder_from_someone_else_are_not_opened(
+    tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run(tiny, save_dir="teacher")
+    part = create_run(make_config(tiny | {"teachers": "teacher"}), Path("part"))
+    next(iter(run_training(part)))
+    save_checkpoint(part.folder, part.state)
+    monkeypatch.setenv("DESCEND_CACHE_DIR", str(tmp_path / "another_machine"))
+    remember_path(str(tiny["corpus_dir"]))
+    with pytest.raises(ConfigError, match="a run that was not begun on this machine"):
+        resume("part")
 
 
 def test_a_teacher_that_does_not_fit_is_refused(tiny: dict[str, Any], trained: Path) -> None:

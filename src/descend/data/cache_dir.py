@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from descend.artifacts import RUN_FILE
-from descend.errors import CorpusError
+from descend.errors import ConfigError, CorpusError
 from descend.guard import read_regular
 
 STREAMS = "stdin"
@@ -83,6 +83,16 @@ def check_path(path: str | None, where: Path, embedded: tuple[str, ...] = ()) ->
         "a text of your own: a folder from someone else may name any file",
         f"if you trust it, name the text once by `descend corpus stats {path}`",
     )  # fmt: skip
+
+
+def check_teachers(folders: tuple[str, ...], where: Path) -> None:
+    """Raise `ConfigError` if the run.json in `where` names teachers, and this machine did not write
+    it: a folder from someone else may name any other."""
+    if folders and not _is_own_run(where):
+        raise ConfigError(
+            "teachers", f"{folders[0]} in a run that was not begun on this machine",
+            "a run that was begun here", "train again with `descend train --teachers`",
+        )  # fmt: skip
 
 
 def _is_own_run(folder: Path) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from descend.config import make_config
+from descend.data.cache_dir import check_teachers
 from descend.data.token_store import TokenStore
 from descend.errors import CorpusError, RunFolderError
 from descend.machine import Execution, cpu_instructions, cpu_name
@@ -67,8 +68,10 @@ def reassemble_run(
     folder: Path, info: RunMetadata, execution: Execution, progress: ProgressCallback
 ) -> RunAssembly:
     """Assemble the run in `folder` again as it was begun, to compute as `execution`."""
+    config = make_config(info.resolved_config)
+    check_teachers(config.teacher_folders, folder)
     store = open_run_text(folder, info, progress)
-    shape = choose_shape(make_config(info.resolved_config), store, None)
+    shape = choose_shape(config, store, None)
     return restore_assembly(info, store, shape, execution)
 
 
