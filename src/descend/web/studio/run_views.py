@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from descend.artifacts import RUN_FILE
+from descend.config import RunConfig
 from descend.errors import RunFolderError
 from descend.model.cost import parameter_count
 from descend.report.text.live_sentence import describe_learning, describe_trend
@@ -44,6 +45,10 @@ TRAINS = ("train", "resume")
 FAILURES = (1, 2)
 """Exit codes of a process that could not do its work; others end by a signal."""
 
+DEFAULTS = {name: field.default for name, field in RunConfig.model_fields.items()}
+PLACES = ("corpus_dir", "save_dir", "log_level")
+"""Keys that say where a run lies and what it read, not how it learns."""
+
 MAX_FEEDS = 30
 """Feeds in memory; each is as large as its curve."""
 
@@ -67,6 +72,8 @@ class RunRow(msgspec.Struct, kw_only=True):
     """The run whose model this one trained further, or whose settings it began from."""
     tags: list[str] = []
     note: str = ""
+    settings: dict[str, Any] = {}
+    """Keys that are not at their default, but for the text and for where the run lies."""
     can_talk: bool = False
     has_diagnosis: bool = False
 
@@ -258,6 +265,10 @@ def _read_row(folder: Path) -> RunRow:
             parent=Path(info.parent).name if info.parent else annotation.origin,
             can_talk=not lacks_model(folder), has_diagnosis=has_diagnosis(folder),
             tags=annotation.tags, note=annotation.note,
+            settings={
+                key: value for key, value in info.requested_config.items()
+                if value not in (None, DEFAULTS.get(key)) and key not in PLACES
+            },
         )  # fmt: skip
     except (RunFolderError, KeyError, TypeError, ValueError):
         return RunRow(name=folder.name, state="unreadable")

@@ -208,7 +208,7 @@ function Delete({ name }) {
       const { id } = await request("DELETE", `/runs/${quoted(name)}`);
       location.hash = "#/runs";
       say(`${name} is in the trash.`, id ? {
-        label: "Undo", seconds: 20,
+        label: "Undo",
         action: () => post("/trash/restore", { id }).then(() => { location.hash = `#/run/${quoted(name)}`; }, sayError),
       } : {});
     } catch (error) { sayError(error); }
