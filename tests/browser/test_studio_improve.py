@@ -44,9 +44,7 @@ def made_text() -> bytes:
     lines = []
     for _ in range(1500):
         first, second = pick.choice(nouns), pick.choice(nouns)
-        lines.append(
-            f"The {first} {verbs[first]} the {second}, and the {second} {verbs[second]} it."
-        )
+        lines.append(f"The {first} {verbs[first]} the {second}. Then it {verbs[second]} a cat.")
     return "\n".join(lines).encode()
 
 
@@ -63,9 +61,8 @@ def start_with_a_weak_run(studios: Studios, folder: Path) -> RunningStudio:
 
 def choose_minutes(page: Any) -> None:
     """Choose the time in which this machine, as busy as it is, does the work of `QUIET_MINUTES`."""
-    choices = page.locator("#improve-minutes option").evaluate_all(
-        "all => all.map((o) => +o.value)"
-    )
+    options = page.locator("#improve-minutes option")
+    choices = options.evaluate_all("all => all.map((option) => Number(option.value))")
     wanted = QUIET_MINUTES * busyness()
     minutes = next((m for m in choices if m >= wanted), choices[-1])
     page.locator("#improve-minutes").select_option(str(minutes))

@@ -18,7 +18,7 @@ from descend.runs.events import Step, TrainingStarted
 from descend.runs.lock import lock_run_folder
 
 from ..web.studio_server import TINY_SETTINGS, RunningStudio, Studios
-from .conftest import Visitor, broken_rules, take_pictures, words
+from .conftest import broken_rules, take_pictures, words
 from .made_records import write_made_diagnosis, write_made_improvement
 
 pytest.importorskip("fastapi", reason="the extra `studio` is not installed")

@@ -44,7 +44,7 @@ TO_WEBP = """async (png) => {
   return canvas.toDataURL("image/webp", 0.85).split(",")[1];
 }"""
 
-CUT = """() => [...document.querySelectorAll("main button, main a, main h1, main h2, main dd, main label")]
+CUT = """() => [...document.querySelectorAll("main :is(button, a, h1, h2, dd, label)")]
   .filter((e) => e.checkVisibility() && !e.matches(".hidden-label, .token, .piece")
     && e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX === "hidden")
   .map((e) => e.innerText)"""

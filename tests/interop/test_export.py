@@ -67,7 +67,7 @@ def read_with_llama_cpp(file: str, prompts: list[str], num_tokens: int) -> list[
     """What llama.cpp makes of each prompt: `ids`, `written`, `text`, `log_probabilities`."""
     node = shutil.which("node")
     if node is None or not (LLAMA_CPP / "node_modules").exists():
-        pytest.skip("llama.cpp is not installed (npm ci --prefix tools/llama_cpp --ignore-scripts)")
+        pytest.skip("llama.cpp is not installed (npm, as `make test-slow` calls it)")
     question = {"file": file, "context": WINDOW, "prompts": prompts, "num_tokens": num_tokens}
     process = subprocess.run(
         [node, "read_gguf.mjs"], input=json.dumps(question), cwd=LLAMA_CPP,
