@@ -90,7 +90,7 @@ function Ticked({ count, onNone }) {
 }
 
 /** Everything that a search looks at. @param {any} run */
-const described = (run) => `${run.name} ${run.text} ${run.state} ${run.tags.join(" ")} ${run.note} ${Object.entries(run.settings).map(([key, value]) => `${key}=${value}`).join(" ")}`.toLowerCase();
+const described = (run) => `${run.name} ${run.text} ${run.state} ${run.tags.join(" ")} ${run.note} ${Object.entries(run.settings).map(([key, value]) => `${key}=${value ?? "auto"}`).join(" ")}`.toLowerCase();
 
 /** Settings that were not set alike in all of `runs`: those that tell them apart. @param {any[]} runs */
 function differentKeys(runs) {
@@ -101,7 +101,7 @@ function differentKeys(runs) {
 
 /** @param {any} run @param {string[]} different */
 function settingWords(run, different) {
-  const all = different.filter((key) => key in run.settings).map((key) => `${key}=${run.settings[key]}`);
+  const all = different.filter((key) => key in run.settings).map((key) => `${key}=${run.settings[key] ?? "auto"}`);
   return all.length > MAX_DIFFERENT ? `${all.slice(0, MAX_DIFFERENT).join(" ")} …` : all.join(" ");
 }
 
