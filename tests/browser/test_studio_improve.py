@@ -22,7 +22,7 @@ QUIET_MINUTES = 3.0
 """Of an improvement on a machine that does nothing else: enough for a training, trials, and another
 training of so short a text."""
 
-LONGEST = 3 * 3600 * SECONDS
+MAX_WAIT = 3 * 3600 * SECONDS
 """Milliseconds that a step may take on a machine that many others use."""
 
 
@@ -55,7 +55,7 @@ def start_with_a_weak_run(studios: Studios, folder: Path) -> RunningStudio:
     studio.ask("PUT", "/texts/nouns.txt", made_text())
     settings = TINY_SETTINGS | {"max_steps": 60, "learning_rate": 0.00003}
     studio.ask("POST", "/runs", {"text": "nouns.txt", "settings": settings})
-    studio.wait_for_state("nouns-1", "finished", seconds=LONGEST / SECONDS)
+    studio.wait_for_state("nouns-1", "finished", seconds=MAX_WAIT / SECONDS)
     return studio
 
 
@@ -63,14 +63,14 @@ def choose_minutes(page: Any) -> None:
     """Choose the time in which this machine, as busy as it is, does the work of `QUIET_MINUTES`."""
     options = page.locator("#improve-minutes option")
     choices = options.evaluate_all("all => all.map((option) => Number(option.value))")
-    wanted = QUIET_MINUTES * busyness()
-    minutes = next((m for m in choices if m >= wanted), choices[-1])
+    needed = QUIET_MINUTES * busyness()
+    minutes = next((m for m in choices if m >= needed), choices[-1])
     page.locator("#improve-minutes").select_option(str(minutes))
 
 
 def open_page(enter: Any, studio: RunningStudio) -> Visitor:
     visitor = enter(studio)
-    visitor.page.set_default_timeout(LONGEST)
+    visitor.page.set_default_timeout(MAX_WAIT)
     visitor.page.goto(f"{studio.address}/#/diagnosis/nouns-1")
     return visitor
 

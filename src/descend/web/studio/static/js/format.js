@@ -50,7 +50,7 @@ export function moment(iso) {
   const date = new Date(iso);
   if (Number.isNaN(date.getTime())) return "–";
   const today = new Date().toDateString() === date.toDateString();
-  const time = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const time = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }).replace(/\s/g, "\u00a0");
   return today ? `today ${time}` : `${date.toLocaleDateString()} ${time}`;
 }
 

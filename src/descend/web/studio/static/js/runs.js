@@ -53,7 +53,7 @@ export function Runs() {
     <div class="row between"><h1>Runs</h1><p class="soft">${runs.length === 1 ? "1 run" : `${runs.length} runs`}</p></div>
     <section class="card" aria-label="List of runs">
       <div class="row">
-        <div class="grow"><label class="hidden-label" for="search">Search</label><input id="search" type="search" placeholder="Search: name, text, tag, note, or learning_rate=0.001" value=${query} onInput=${(event) => setQuery(event.target.value)}/></div>
+        <div class="grow"><label class="hidden-label" for="search">Search</label><input id="search" type="search" placeholder="Search, or learning_rate=0.001" value=${query} onInput=${(event) => setQuery(event.target.value)}/></div>
         <div><label class="hidden-label" for="order">Order</label><select id="order" value=${order} onChange=${(event) => setOrder(event.target.value)}>
           ${Object.entries(ORDERS).map(([key, title]) => html`<option key=${key} value=${key}>${title}</option>`)}</select></div>
       </div>
