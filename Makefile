@@ -24,6 +24,8 @@ test: install
 
 test-slow: install
 	$(PY) -m pip install --quiet --constraint constraints.txt --group trainers --group export --group serve --group trackers
+	@npm ci --prefix tools/llama_cpp --omit=optional --ignore-scripts --silent \
+	|| echo "npm or its registry is not here: exported GGUF files are not read by llama.cpp"
 	$(PY) -m pytest -m slow
 
 test-ray: install

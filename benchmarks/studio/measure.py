@@ -172,23 +172,43 @@ def measure_page(server: Server, folder: Path) -> dict[str, Any]:
         }
         page.goto(f"{server.address}/#/run/long")
         page.locator(".chart svg").wait_for()
-        figures["max_frame_milliseconds"] = max_frame_milliseconds(page)
+        figures["max_frame_milliseconds"] = max_frame_milliseconds(page, move_over_curve)
+        page.goto(f"{server.address}/#/runs")
+        page.locator("table tbody tr").first.wait_for()
+        figures["max_list_frame_milliseconds"] = max_frame_milliseconds(page, search_and_sort)
         figures["new_point_seconds"] = new_point(page, server, folder)
         browser.close()
     return figures
 
 
-def max_frame_milliseconds(page: Any) -> float:
-    """Milliseconds of the longest frame while the pointer moves over the long curve."""
+def max_frame_milliseconds(page: Any, act: Callable[[Any], None]) -> float:
+    """Milliseconds of the longest frame while `act` uses the page."""
     page.evaluate(
         "() => { window.longest = 0; let last = performance.now(); const look = now => {"
         "window.longest = Math.max(window.longest, now - last); last = now;"
         "requestAnimationFrame(look); }; requestAnimationFrame(look); }"
     )
+    act(page)
+    return round(float(page.evaluate("window.longest")), 1)
+
+
+def move_over_curve(page: Any) -> None:
+    """Move the pointer over the curve of 100,000 steps."""
     box = page.locator(".chart svg").bounding_box()
     for n in range(40):
         page.mouse.move(box["x"] + 60 + n * (box["width"] - 90) / 40, box["y"] + 150)
-    return round(float(page.evaluate("window.longest")), 1)
+
+
+def search_and_sort(page: Any) -> None:
+    """Search in the list of 1,000 runs letter by letter, order it anew, and scroll."""
+    page.locator("#search").press_sequentially("run-99", delay=60)
+    page.locator("#search").fill("")
+    for column in ("Name", "Bits per byte", "Started"):
+        page.locator("button.sort").get_by_text(column).click()
+        page.wait_for_timeout(100)
+    for _ in range(10):
+        page.mouse.wheel(0, 600)
+        page.wait_for_timeout(60)
 
 
 def new_point(page: Any, server: Server, folder: Path) -> dict[str, Any]:

@@ -124,3 +124,41 @@ def enter(browser: Any) -> Iterator[Any]:
     yield go
     for context in contexts:
         context.close()
+
+
+SHOTS = os.environ.get("STUDIO_SCREENSHOTS")
+SIZES = {"desktop": (1280, 900), "phone": (390, 844), "projector": (1920, 1080)}
+
+
+def take_pictures(visitor: Visitor, name: str) -> None:
+    """Write pictures of the page at each size, light and dark, if they are wanted."""
+    if SHOTS is None:
+        return
+    page = visitor.page
+    for size, (width, height) in SIZES.items():
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": height})
+            page.evaluate("scrollTo(0, 0)")
+            page.wait_for_timeout(400)
+            target = Path(SHOTS) / f"{name}-{size}-{scheme}.png"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=target, full_page=True)
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def broken_rules(visitor: Visitor) -> list[tuple[str, str]]:
+    """What axe finds wrong, light and dark."""
+    violations = []
+    for scheme in ("light", "dark"):
+        visitor.page.emulate_media(color_scheme=scheme)
+        visitor.page.wait_for_timeout(200)
+        violations += visitor.violations()
+    visitor.page.emulate_media(color_scheme="light")
+    return violations
+
+
+def words(locator: Any) -> str:
+    """The text of a part of the page, with one space between words."""
+    return " ".join(locator.inner_text().split())

@@ -1,8 +1,11 @@
-"""A diagnosis and an improvement as records with made-up numbers, to look at how they are shown."""
+"""A diagnosis, an improvement, and many runs as records with made-up numbers, to look at them."""
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 from descend.diagnosis.diagnose import save_diagnosis
 from descend.diagnosis.result import Cost, Diagnosis, Evidence, Finding, OtherCause, PairedTrial
@@ -80,3 +83,38 @@ def write_made_improvement(folder: Path, run: str) -> None:
         ),
         folder,
     )  # fmt: skip
+
+
+def write_many_runs(source: Path, folder: Path, count: int) -> None:
+    """Write `count` finished runs into `folder`: copies of `source` whose settings and results
+    differ, without the weights."""
+    for number in range(1, count + 1):
+        run = folder / f"sweep-{number}"
+        run.mkdir(parents=True)
+        shutil.copyfile(source / "events.jsonl", run / "events.jsonl")
+        for name, change in (("run.json", change_settings), ("summary.json", change_results)):
+            record = json.loads((source / name).read_text())
+            record.pop("sha256")  # an edited one has none
+            change(record, number)
+            (run / name).write_text(json.dumps(record))
+
+
+def change_settings(record: dict[str, Any], number: int) -> None:
+    """Another rate, batch size, and moment for each run."""
+    keys = {"learning_rate": 0.0003 * 2 ** (number % 5), "batch_size": 4 * 2 ** (number % 3)}
+    record["requested_config"] |= keys
+    record["resolved_config"] |= keys
+    record["saved_at"] = f"2026-03-{1 + number // 10:02}T{8 + number % 10:02}:15:00+00:00"
+
+
+def change_results(record: dict[str, Any], number: int) -> None:
+    """Results that follow the rate, as those of a real sweep do."""
+    worse = 0.06 * abs(number % 5 - 2) + 0.03 * abs(number % 3 - 1) + 0.0007 * number
+    for epoch in record["epochs"]:
+        epoch["bits_per_byte"] += worse
+        epoch["validation_loss"] += worse
+        epoch["validation_accuracy"] *= 1 - worse
+    record["bits_per_byte"] += worse
+    record["validation_loss"] += worse
+    record["validation_accuracy"] *= 1 - worse
+    record["seconds"] *= 1 + 0.2 * (number % 3)

@@ -16,8 +16,7 @@ import pytest
 from descend.runs.annotation import RunAnnotation, write_annotation
 
 from ..web.studio_server import RunningStudio, Studios
-from .conftest import Visitor
-from .test_studio_learn import broken_rules, take_pictures
+from .conftest import Visitor, broken_rules, take_pictures
 
 pytest.importorskip("fastapi", reason="the extra `studio` is not installed")
 

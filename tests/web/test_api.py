@@ -22,6 +22,7 @@ from descend.web.studio.feed import Cursor, RunFeed
 from descend.web.studio.server import check_host
 from descend.web.studio.settings import check_settings, setting_fields
 
+from ..browser.made_records import write_many_runs
 from .studio_server import TINY_SETTINGS
 
 HOSTILE = '<img src=x onerror="hacked=1"><script>hacked=1</script>'
@@ -47,6 +48,15 @@ def test_a_finished_run_has_a_row_details_and_a_curve(studio: Any, trained: Path
     assert len(curve["points"]) <= 10
     assert curve["points"][-1][0] == details["num_steps"] == curve["num_steps"]
     assert [e["epoch"] for e in curve["epochs"]] == [1, 2]
+
+
+def test_rows_hold_the_settings_that_are_not_alike(studio: Any, trained: Path) -> None:
+    write_many_runs(trained, studio.folder / "models", 2)
+    rows = {row["name"]: row["settings"] for row in studio.ask("GET", "/runs")[1]["runs"]}
+    assert rows == {
+        "sweep-1": {"batch_size": 8, "learning_rate": 0.0006},
+        "sweep-2": {"batch_size": 16, "learning_rate": 0.0012},
+    }
 
 
 def test_events_of_a_finished_run_end(studio: Any, trained: Path) -> None:

@@ -44,11 +44,9 @@ class Transformer(nn.Module):
         self.shape = shape
         self.checkpoint_activations = False
         self.token_dropout = 0.0
-        self.token_embedding = nn.Embedding(shape.vocab_size, shape.embed_dim)
+        self.token_embedding = _embedding(shape.vocab_size, shape.embed_dim)
         self.position_embedding = (
-            nn.Embedding(shape.max_seq_len, shape.embed_dim)
-            if shape.architecture == "gpt"
-            else None
+            _embedding(shape.max_seq_len, shape.embed_dim) if shape.architecture == "gpt" else None
         )
         self.blocks = nn.ModuleList(
             Block(shape, dropout_rate, attention) for _ in range(shape.num_layers)
@@ -239,6 +237,16 @@ def rotary_angles(positions_T: Tensor, shape: ModelShape) -> tuple[Tensor, Tenso
     exponents = torch.arange(0, shape.head_dim, 2, device=positions_T.device) / shape.head_dim
     angles = positions_T.float()[:, None] * ROTARY_BASE**-exponents
     return angles.cos(), angles.sin()
+
+
+def _embedding(count: int, width: int) -> nn.Embedding:
+    """An embedding; of shapes alone (device `meta`) without drawing its weights.
+
+    To draw on `meta`, torch loads its whole compiler, which takes three seconds of a core.
+    """
+    if torch.get_default_device().type == "meta":
+        return nn.Embedding.from_pretrained(torch.empty(count, width), freeze=False)
+    return nn.Embedding(count, width)
 
 
 def _norm(shape: ModelShape) -> nn.Module:

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from descend.training.cuda_graphs import CudaGraphFunction
+from descend.training.eager_optimizer import EagerOptimizer
 
 POLYNOMIALS = (
     (8.28721201814563, -23.595886519098837, 17.300387312530933),
@@ -33,7 +33,7 @@ TALL_MATRIX_RATIO = 2
 """Times as long as wide from which it pays to work out the factor of all steps first."""
 
 
-class Muon(Optimizer):
+class Muon(EagerOptimizer):
     """For matrices only; weight decay is decoupled, times the rate, as in AdamW.
 
     `dtype` is what the orthogonal matrices are computed in; `recorded`, whether that is recorded on

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import Optimizer
 
 from descend.config import RunConfig
 from descend.machine import Execution
 from descend.model.transformer import Transformer
+from descend.training.eager_optimizer import EagerAdamW
 from descend.training.muon import Muon
 
 MUON_LR_MULTIPLIER = 20.0
@@ -48,7 +49,8 @@ def make_optimizers(
             _group(block_matrices + tables, 1.0, config.weight_decay),
             _group(vectors, 1.0, 0.0),
         ]
-        return [AdamW([g for g in groups if g["params"]], lr=0.0, betas=ADAMW_BETAS, fused=fused)]
+        groups = [group for group in groups if group["params"]]
+        return [EagerAdamW(groups, lr=0.0, betas=ADAMW_BETAS, fused=fused)]
     inner_group = _group(block_matrices, MUON_LR_MULTIPLIER, config.weight_decay)
     outer_group = _group(tables + vectors, MUON_ADAMW_LR_MULTIPLIER, 0.0)
     # float16 cannot hold the small products on the way.
@@ -57,7 +59,7 @@ def make_optimizers(
     recorded = execution is not None and execution.cuda_graph
     return [
         Muon([inner_group], 0.0, MUON_MOMENTUM, muon_type, recorded),
-        AdamW([outer_group], lr=0.0, betas=MUON_OTHERS_BETAS, fused=fused),
+        EagerAdamW([outer_group], lr=0.0, betas=MUON_OTHERS_BETAS, fused=fused),
     ]
 
 

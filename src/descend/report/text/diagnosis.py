@@ -127,19 +127,19 @@ def assignments(keys: dict[str, Any]) -> str:
     return ", ".join(f"{key} = {value}" for key, value in keys.items())
 
 
-def headline(diagnosis: Diagnosis) -> str:
+def headline(diagnosis: Diagnosis, *, says_probability: bool = True) -> str:
     """The verdict as a sentence."""
-    sure = f"({diagnosis.probability:.0%} sure)"
+    sure = f" ({diagnosis.probability:.0%} sure)" if says_probability else ""
     if diagnosis.verdict == "healthy" and not has_trials(diagnosis):
-        return f"The metrics show no problem. No trials were run {sure}."
+        return f"The metrics show no problem. No trials were run{sure}."
     if diagnosis.verdict == "healthy":
-        return f"No problem found: no tested change lowers the loss by a relevant amount {sure}."
+        return f"No problem found: no tested change lowers the loss by a relevant amount{sure}."
     if diagnosis.verdict == "unknown":
-        return f"No cause could be determined {sure}." + " Candidates:" * bool(diagnosis.causes)
+        return f"No cause could be determined{sure}." + " Candidates:" * bool(diagnosis.causes)
     if diagnosis.verdict in ("noise_floor", "data_leakage", "diverged"):
         text = _HEADLINE[diagnosis.verdict]
-        return f"{text[0].upper()}{text[1:]} {sure}."
-    return f"Likely cause: {_HEADLINE[diagnosis.verdict]} {sure}."
+        return f"{text[0].upper()}{text[1:]}{sure}."
+    return f"Likely cause: {_HEADLINE[diagnosis.verdict]}{sure}."
 
 
 def _relative_time(fraction: float) -> str:

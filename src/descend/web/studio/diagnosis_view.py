@@ -30,7 +30,7 @@ def diagnosis_fields(folder: Path) -> dict[str, Any]:
     ]
     return {
         "verdict": diagnosis.verdict,
-        "headline": headline(diagnosis),
+        "headline": headline(diagnosis, says_probability=False),
         "probability": diagnosis.probability,
         "causes": [
             {

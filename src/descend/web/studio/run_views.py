@@ -33,6 +33,7 @@ from descend.runs.run_length import planned_steps
 from descend.runs.suggestions import lacks_model
 from descend.web.studio.feed import RunFeed
 from descend.web.studio.jobs import Job, Jobs
+from descend.web.studio.settings import FIRST
 from descend.web.studio.workspace import Workspace
 
 State = Literal[
@@ -43,6 +44,9 @@ AT_REST = ("finished", "stopped", "diverged", "failed")
 TRAINS = ("train", "resume")
 FAILURES = (1, 2)
 """Exit codes of a process that could not do its work; others end by a signal."""
+
+PLACES = ("corpus_dir", "save_dir", "log_level")
+"""Keys that say where a run lies and what it read, not how it learns."""
 
 MAX_FEEDS = 30
 """Feeds in memory; each is as large as its curve."""
@@ -67,6 +71,8 @@ class RunRow(msgspec.Struct, kw_only=True):
     """The run whose model this one trained further, or whose settings it began from."""
     tags: list[str] = []
     note: str = ""
+    settings: dict[str, Any] = {}
+    """Of its configuration, the keys that are not alike in all runs, the best known first."""
     can_talk: bool = False
     has_diagnosis: bool = False
 
@@ -108,6 +114,12 @@ class RunViews:
             )
             for job in self._jobs.all()
             if job.run not in known and job.kind in TRAINS
+        ]  # fmt: skip
+        keys = _differing_keys([row.settings for row in rows if row.settings])
+        rows = [
+            msgspec.structs.replace(row, settings={k: row.settings.get(k) for k in keys})
+            if row.settings else row
+            for row in rows
         ]  # fmt: skip
         return sorted(rows, key=lambda row: row.started_at, reverse=True)
 
@@ -247,6 +259,15 @@ def compare_configs(metadata: Sequence[RunMetadata]) -> list[dict[str, Any]]:
     return rows
 
 
+def _differing_keys(configs: Sequence[dict[str, Any]]) -> list[str]:
+    """Keys whose values are not the same in all of `configs`, the best known first."""
+    if not configs:
+        return []
+    keys = [key for key in configs[0] if key not in PLACES]
+    differing = [k for k in keys if any(c.get(k) != configs[0].get(k) for c in configs)]
+    return sorted(differing, key=lambda key: FIRST.index(key) if key in FIRST else len(FIRST))
+
+
 def _read_row(folder: Path) -> RunRow:
     try:
         info = read_info(folder)
@@ -258,6 +279,7 @@ def _read_row(folder: Path) -> RunRow:
             parent=Path(info.parent).name if info.parent else annotation.origin,
             can_talk=not lacks_model(folder), has_diagnosis=has_diagnosis(folder),
             tags=annotation.tags, note=annotation.note,
+            settings=info.resolved_config,
         )  # fmt: skip
     except (RunFolderError, KeyError, TypeError, ValueError):
         return RunRow(name=folder.name, state="unreadable")

@@ -46,6 +46,7 @@ export function Chart({ option, description, low, height, stamp }) {
       width = element.clientWidth;
       high = element.clientHeight;
       chart.current.resize();
+      redraw(); // labels and sizes of letters depend on the width
     });
     observer.observe(element);
     dark.addEventListener("change", redraw);

@@ -71,17 +71,19 @@ const HowToRead = () => html`<p class="soft small">Dots right of zero lowered th
 function Answer({ diagnosis, onAgain, onFix }) {
   const keys = Object.entries(diagnosis.recommended_config);
   const rest = diagnosis.measurements.filter((row) => !diagnosis.causes.some((cause) => cause.evidence.some((one) => one.metric === row.metric)));
+  const more = rest.length + diagnosis.others.length + diagnosis.warnings.length > 0;
   return html`
-    <section class="card stack" aria-label="Answer"><p class="sentence"><strong>${diagnosis.headline}</strong></p>
+    <section class="card stack" aria-label="Answer"><p class="sentence"><strong>${diagnosis.headline}</strong>${!diagnosis.causes.length && html` <span class="state">${percent(diagnosis.probability)} sure</span>`}</p>
       ${diagnosis.causes.length > 0 && html`<ol class="causes plain">${diagnosis.causes.map((cause, index) => html`<li key=${cause.cause} class="stack">
         <div class="row"><span class="rank" aria-hidden="true">${index + 1}</span><h2>${cause.title}</h2><span class="state">${percent(cause.probability)} sure</span><${Explain} name=${cause.cause} title=${cause.title}/></div>
         <p>What to do: ${cause.advice}.</p><${Evidence} rows=${cause.evidence}/></li>`)}</ol>`}
       ${keys.length > 0 && html`<p class="row"><button class="main" onClick=${onFix}>Train again with the fix</button><code>${keys.map(([key, value]) => `${key} = ${value}`).join(", ")}</code></p>`}
       <p class="row"><button onClick=${onAgain}>Look again</button><span class="soft small">This took ${duration(diagnosis.seconds)}.</span></p></section>
     ${diagnosis.trials.length > 0 && html`<section class="card" aria-labelledby="trials-title"><h2 id="trials-title">What each change did</h2><${Effects} rows=${diagnosis.trials} unit="nats per token"/><${HowToRead}/></section>`}
-    ${rest.length > 0 && html`<details class="card"><summary>Other measurements (${rest.length})</summary><${Evidence} rows=${rest}/></details>`}
-    ${diagnosis.others.map((group) => html`<details class="card" key=${group.title}><summary>${group.title} (${group.causes.length})</summary>
+    ${more && html`<section class="card" aria-label="Details">
+    ${rest.length > 0 && html`<details><summary>Other measurements (${rest.length})</summary><${Evidence} rows=${rest}/></details>`}
+    ${diagnosis.others.map((group) => html`<details key=${group.title}><summary>${group.title} (${group.causes.length})</summary>
       <ul>${group.causes.map((one) => html`<li key=${one.cause}><strong>${one.title}</strong>: ${one.reason}.</li>`)}</ul></details>`)}
-    ${diagnosis.warnings.length > 0 && html`<details class="card"><summary>Notes on the trials (${diagnosis.warnings.length})</summary>
-      <ul>${diagnosis.warnings.map((text, index) => html`<li key=${index}>${text[0].toUpperCase()}${text.slice(1).replace(/\.$/, "")}.</li>`)}</ul></details>`}`;
+    ${diagnosis.warnings.length > 0 && html`<details><summary>Notes on the trials (${diagnosis.warnings.length})</summary>
+      <ul>${diagnosis.warnings.map((text, index) => html`<li key=${index}>${text[0].toUpperCase()}${text.slice(1).replace(/\.$/, "")}.</li>`)}</ul></details>`}</section>`}`;
 }

@@ -45,17 +45,17 @@ export function Evidence({ rows }) {
 /** Effects with 95 % intervals, those right of zero help. @param {{rows: any[], unit: string}} props */
 export function Effects({ rows, unit }) {
   const names = rows.map((row) => row.change || row.title);
-  const height = `${(70 + 34 * Math.max(2, rows.length)) / 16}rem`;
+  const isNarrow = innerWidth < 700;
+  const height = `${(70 + (isNarrow ? 44 : 34) * Math.max(2, rows.length)) / 16}rem`;
   const option = () => {
     const chart = base(`loss lower by (${unit})`, "");
     delete chart.xAxis.min;
-    chart.xAxis.splitNumber = innerWidth < 700 ? 3 : 6;
-    const narrow = innerWidth < 700;
+    chart.xAxis.splitNumber = isNarrow ? 3 : 6;
     return {
       ...chart,
       grid: { left: 12, right: 24, top: 8, bottom: 44 * scale(), containLabel: true },
       tooltip: { show: false },
-      yAxis: { type: "category", data: names, inverse: true, axisLabel: { color: color("ink"), width: narrow ? 120 : 260 * scale(), overflow: "truncate", fontSize: (narrow ? 12 : 14) * scale() }, axisLine: { show: false }, axisTick: { show: false } },
+      yAxis: { type: "category", data: names, inverse: true, axisLabel: { color: color("ink"), width: isNarrow ? 124 : 260 * scale(), overflow: "break", lineHeight: (isNarrow ? 15 : 17) * scale(), fontSize: (isNarrow ? 12.5 : 14) * scale() }, axisLine: { show: false }, axisTick: { show: false } },
       series: [
         ...rows.filter((row) => row.ci95).map((row) => ({ type: "line", symbol: "none", silent: true, lineStyle: { width: 4, opacity: .55, color: row.is_significant ? color("accent") : color("soft") }, data: [[row.ci95[0], rows.indexOf(row)], [row.ci95[1], rows.indexOf(row)]] })),
         { type: "scatter", symbolSize: 13, data: rows.map((row, index) => ({ value: [row.effect, index], itemStyle: { color: row.is_significant ? color("accent") : color("soft") } })),
@@ -93,7 +93,7 @@ export function Waterfall({ steps, first, best, unit }) {
     };
   };
   const words = `From ${first.toFixed(3)} to ${best.toFixed(3)} ${unit}: ${steps.map((step) => `${step.reason} ${step.gain.toFixed(3)} lower`).join(", ")}.`;
-  return html`<p class="soft small">The gray bars are whole models. They begin at ${min}, not at zero.</p><${Chart} option=${option} height=${`${(90 + 48 * rows.length) / 16}rem`} description=${words} stamp=${words}/>`;
+  return html`<p class="soft small">The gray bars are whole models. They begin at ${min}, not at zero.</p><${Chart} option=${option} height=${`${(90 + (innerWidth < 700 ? 60 : 48) * rows.length) / 16}rem`} description=${words} stamp=${words}/>`;
 }
 
 /** The best model over time, over what was expected. @param {{improvement: any, end: number}} props */

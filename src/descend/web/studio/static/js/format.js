@@ -1,11 +1,11 @@
-// Numbers as a person reads them.
+// Numbers as a person reads them. A number and its unit stay on one line.
 
 /** @param {number | null | undefined} value @param {number} [digits] */
 export const fixed = (value, digits = 3) => (value == null ? "–" : value.toFixed(digits));
 /** @param {number | null | undefined} value */
 export const whole = (value) => (value == null ? "–" : Math.round(value).toLocaleString("en-US"));
 /** @param {number | null | undefined} value */
-export const percent = (value) => (value == null ? "–" : `${Math.round(value * 100)} %`);
+export const percent = (value) => (value == null ? "–" : `${Math.round(value * 100)}\u00a0%`);
 
 /** A probability, never 0 % and never 100 %. @param {number} value */
 export const likely = (value) => (value < 0.01 ? "under 1 %" : value > 0.99 ? "over 99 %" : percent(value));
@@ -27,7 +27,7 @@ export function short(value) {
 export function bytes(count) {
   if (count == null) return "–";
   for (const [size, sign] of [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]]) {
-    if (count >= Number(size)) return `${(count / Number(size)).toFixed(1)} ${sign}`;
+    if (count >= Number(size)) return `${(count / Number(size)).toFixed(1)}\u00a0${sign}`;
   }
   return `${count} bytes`;
 }
@@ -36,13 +36,13 @@ export function bytes(count) {
 export function duration(seconds) {
   if (seconds == null) return "–";
   const rounded = Math.round(seconds);
-  if (rounded < 60) return `${rounded} s`;
+  if (rounded < 60) return `${rounded}\u00a0s`;
   if (rounded < 3600) {
     const rest = rounded % 60;
-    return `${Math.floor(rounded / 60)} min${rest && rounded < 600 ? ` ${rest} s` : ""}`;
+    return `${Math.floor(rounded / 60)}\u00a0min${rest && rounded < 600 ? ` ${rest}\u00a0s` : ""}`;
   }
   const minutes = Math.round(rounded / 60);
-  return `${Math.floor(minutes / 60)} h${minutes % 60 ? ` ${minutes % 60} min` : ""}`;
+  return `${Math.floor(minutes / 60)}\u00a0h${minutes % 60 ? ` ${minutes % 60}\u00a0min` : ""}`;
 }
 
 /** @param {string} iso */
@@ -50,7 +50,7 @@ export function moment(iso) {
   const date = new Date(iso);
   if (Number.isNaN(date.getTime())) return "–";
   const today = new Date().toDateString() === date.toDateString();
-  const time = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const time = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }).replace(/\s/g, "\u00a0");
   return today ? `today ${time}` : `${date.toLocaleDateString()} ${time}`;
 }
 

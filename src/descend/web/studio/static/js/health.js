@@ -24,7 +24,7 @@ export function Health({ name, state }) {
   const keys = Object.entries(health.recommended_config);
   const waits = isRunning && together < 2;
   const fix = () => post(`${where}/fix`).then(({ run }) => {
-    say(waits ? `${run} is in the queue. It starts when ${name} has ended.` : `${run} trains with the fix.`, { label: "Show it", action: () => { location.hash = `#/run/${quoted(run)}`; }, seconds: 20 });
+    say(waits ? `${run} is in the queue. It starts when ${name} has ended.` : `${run} trains with the fix.`, { label: "Show it", action: () => { location.hash = `#/run/${quoted(run)}`; } });
   }, sayError);
   return html`<section class="card stack warn-card" aria-labelledby="health-title">
     <div class="row"><h2 id="health-title">Something seems wrong: ${health.title}</h2><span class="state">${percent(health.probability)} sure</span><${Explain} name=${health.cause} title=${health.title}/></div>

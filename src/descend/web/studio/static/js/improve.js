@@ -29,7 +29,7 @@ export function Improve({ name, state, isBlocked }) {
     <div class="row between"><h2 id="improve-title">Make it better</h2>${isBusy && html`<button onClick=${stop}>${job.began_at == null ? "Cancel" : "Stop and keep the best"}</button>`}</div>
     ${problem && html`<p class="note warn" role="status">${problem}</p>`}
     ${failed && html`<p class="note bad" role="alert">${improvement.log[improvement.log.length - 1]}</p>`}
-    ${isBusy ? html`<${Running} job=${job} log=${improvement.log}/>` : state === "finished" ? html`
+    ${isBusy ? html`<${Running} job=${job} log=${improvement.log} stage=${stageOf(improvement)}/>` : state === "finished" ? html`
       <p>descend plans a recipe for your text and this computer, trains it, and tries changes one by one. You get the best model that was found.</p>
       <div class="row"><div class="minutes"><label class="hidden-label" for="improve-minutes">Time to improve</label>
         <select id="improve-minutes" value=${minutes} onChange=${(event) => setMinutes(Number(event.target.value))}>${MINUTES.map((one) => html`<option key=${one} value=${one}>${duration(60 * one)}</option>`)}</select></div>
@@ -39,12 +39,20 @@ export function Improve({ name, state, isBlocked }) {
   </section>`;
 }
 
-/** @param {{job: any, log: string[]}} props */
-function Running({ job, log }) {
+/** What it does now. @param {any} improvement */
+function stageOf(improvement) {
+  if (!improvement.exists || improvement.first == null) return "First your run is measured on text that no model learns from.";
+  if (!improvement.forecast.length) return "Now it times this computer, and plans a recipe.";
+  if (!improvement.best.is_new && !improvement.trials.length) return "Now the planned recipe is trained.";
+  return improvement.trials.length ? "Changes are tried in short trials. What helps is trained." : "The planned recipe was trained. Changes follow if time is left.";
+}
+
+/** @param {{job: any, log: string[], stage: string}} props */
+function Running({ job, log, stage }) {
   if (job.began_at == null) return html`<p role="status">Another run is training. The improvement begins when it has ended.</p>`;
   const done = Math.min(99, Math.round((100 * job.elapsed_seconds) / (60 * job.minutes)));
   return html`<div class="progress" role="progressbar" aria-label="Time used" aria-valuemin="0" aria-valuemax="100" aria-valuenow=${done}><div style=${{ width: `${done}%` }}></div></div>
-    <p role="status"><span class="spin"></span>${duration(job.elapsed_seconds)} of ${duration(60 * job.minutes)}. <span class="soft">You can close this page. It goes on.</span></p>
+    <p role="status"><span class="spin"></span>${stage} <span class="soft">${duration(job.elapsed_seconds)} of ${duration(60 * job.minutes)}. You can close this page. It goes on.</span></p>
     <details><summary>Output</summary><pre class="log" tabindex="0" aria-label="Output of the improvement">${log.slice(-12).join("\n")}</pre></details>`;
 }
 
@@ -57,9 +65,10 @@ function Results({ improvement, job, isBusy, onKeep }) {
   if (best) items.push(["Best so far", fixed(best.bits_per_byte), "bits per byte"]);
   if (expected) items.push(["Expected", fixed(expected.bits_per_byte), `${fixed(expected.interval[0], 2)} to ${fixed(expected.interval[1], 2)}`]);
   const isBetter = best && best.is_new && best.bits_per_byte < first;
+  const isTooShort = improvement.stopped && improvement.points.length < 2;
   const now = isBusy && job ? Math.max(improvement.seconds, Math.min(end, job.elapsed_seconds)) : improvement.seconds;
   return html`
-    ${!isBusy && best && html`<p class="sentence" role="status"><strong>${isBetter ? `The best model needs ${fixed(first - best.bits_per_byte)} bits per byte less than your run.` : "No better model was found. Your run is still the best one."}</strong>
+    ${!isBusy && best && html`<p class="sentence" role="status"><strong>${isBetter ? `The best model needs ${fixed(first - best.bits_per_byte)} bits per byte less than your run.` : isTooShort ? "The time was too short to train another model. Choose a longer time." : "No better model was found. Your run is still the best one."}</strong>
       ${improvement.stopped ? html` <span class="soft">It ended because ${improvement.stopped}.</span>` : html` <span class="soft">It was stopped. The best model so far is kept.</span>`}</p>`}
     <${Figures} items=${items}/>
     ${!isBusy && isBetter && html`<p><button class="main" onClick=${onKeep}>Put the best model among your runs</button></p>`}

@@ -142,7 +142,7 @@ function LossChart({ curve, details }) {
       tooltip: { ...chart.tooltip, valueFormatter: (value) => Number(value).toFixed(3) },
       series: [
         { name: "each step", ...LINE, lineStyle: { width: 1, opacity: .7 }, data: curve.points.map((p) => [p[0], p[1]]),
-          markLine: { silent: true, symbol: "none", lineStyle: { color: soft, type: "dashed", opacity: .7 }, label: { position: "insideEndTop", color: soft, formatter: "{b}" },
+          markLine: { silent: true, symbol: "none", lineStyle: { color: soft, type: "dashed", opacity: .7 }, label: { position: "insideEndTop", color: soft, fontSize: 12 * scale(), formatter: "{b}" },
             data: rules.filter(([, value]) => value != null).map(([label, value]) => ({ name: label, yAxis: value })) } },
         { name: "average", ...LINE, lineStyle: { width: 2.5 }, data: every(curve.points, MAX_AVERAGES).map((p) => [p[0], p[2]]) },
         { name: "unseen text", type: "line", symbol: "circle", symbolSize: 9, lineStyle: { width: 2 }, data: curve.epochs.map((e) => [e.step, e.validation_loss]) },
@@ -208,7 +208,7 @@ function Delete({ name }) {
       const { id } = await request("DELETE", `/runs/${quoted(name)}`);
       location.hash = "#/runs";
       say(`${name} is in the trash.`, id ? {
-        label: "Undo", seconds: 20,
+        label: "Undo",
         action: () => post("/trash/restore", { id }).then(() => { location.hash = `#/run/${quoted(name)}`; }, sayError),
       } : {});
     } catch (error) { sayError(error); }

@@ -1,8 +1,8 @@
-// All runs: search, curves over each other, settings side by side, delete with undo.
+// All runs: search, order, curves over each other, settings side by side, delete with undo.
 
 import { html, useEffect, useState } from "/static/vendor/preact.min.js";
 import { get, post, quoted, request } from "./api.js";
-import { base, Chart, color, SERIES } from "./chart.js";
+import { base, Chart, color, scale, SERIES } from "./chart.js";
 import { Tags } from "./annotation.js";
 import { Family } from "./family.js";
 import { duration, fixed, moment, percent, short } from "./format.js";
@@ -12,6 +12,19 @@ const MAX_SELECTED = 8;
 const CURVE_POINTS = 600;
 const MAX_SHOWN = 100;
 const LOOK_MILLISECONDS = 4000;
+const MAX_DIFFERENT = 4;
+
+/** Columns, each with the order that its head gives: the best first, the newest first. */
+const COLUMNS = [
+  { key: "name", title: "Name", order: "name" }, { key: "state", title: "State", order: "state" },
+  { key: "text", title: "Text", order: "text" },
+  { key: "accuracy", title: "Guessed right", order: "accuracy", isNumber: true },
+  { key: "bits_per_byte", title: "Bits per byte", order: "bits_per_byte", isNumber: true },
+  { key: "parameters", title: "Parameters", order: "parameters", isNumber: true },
+  { key: "seconds", title: "Time", order: "seconds", isNumber: true },
+  { key: "started_at", title: "Started", order: "started_at" },
+];
+const ORDERS = { started_at: "newest first", bits_per_byte: "best first", name: "by name", accuracy: "most guessed right", parameters: "largest first", seconds: "longest first", state: "by state", text: "by text" };
 
 export function Runs() {
   const [runs, setRuns] = useState(null);
@@ -31,7 +44,8 @@ export function Runs() {
   }
   const toggle = (name) => setSelected(selected.includes(name) ? selected.filter((one) => one !== name) : [...selected, name].slice(-MAX_SELECTED));
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-  const matching = runs.filter((run) => words.every((word) => `${run.name} ${run.text} ${run.state} ${run.tags.join(" ")} ${run.note}`.toLowerCase().includes(word)));
+  const matching = runs.filter((run) => words.every((word) => described(run).includes(word)));
+  const different = differentKeys(matching);
   const sorted = [...matching].sort((a, b) => compare(a, b, order));
   const shown = isAll ? sorted : sorted.slice(0, MAX_SHOWN);
   const chosen = selected.filter((name) => runs.some((run) => run.name === name));
@@ -39,15 +53,16 @@ export function Runs() {
     <div class="row between"><h1>Runs</h1><p class="soft">${runs.length === 1 ? "1 run" : `${runs.length} runs`}</p></div>
     <section class="card" aria-label="List of runs">
       <div class="row">
-        <div class="grow"><label class="hidden-label" for="search">Search</label><input id="search" type="search" placeholder="Search by name, text, state, tag, or note" value=${query} onInput=${(event) => setQuery(event.target.value)}/></div>
+        <div class="grow"><label class="hidden-label" for="search">Search</label><input id="search" type="search" placeholder="Search, or learning_rate=0.001" value=${query} onInput=${(event) => setQuery(event.target.value)}/></div>
         <div><label class="hidden-label" for="order">Order</label><select id="order" value=${order} onChange=${(event) => setOrder(event.target.value)}>
-          <option value="started_at">newest first</option><option value="bits_per_byte">best first</option><option value="name">by name</option></select></div>
+          ${Object.entries(ORDERS).map(([key, title]) => html`<option key=${key} value=${key}>${title}</option>`)}</select></div>
       </div>
-      <div class="scroll"><table class="cards">
-        <thead><tr><th><span class="hidden-label">Compare</span></th><th>Name</th><th>State</th><th>Text</th><th class="number">Guessed right</th><th class="number">Bits per byte</th><th class="number">Parameters</th><th class="number">Time</th><th>Started</th></tr></thead>
+      <div class="scroll"><table class="cards runs">
+        <thead><tr><th><span class="hidden-label">Compare</span></th>${COLUMNS.map((column) => html`<th key=${column.key} class=${column.isNumber ? "number" : ""} aria-sort=${column.order === order ? (isRising(order) ? "ascending" : "descending") : undefined}>
+          <button type="button" class="sort" title=${ORDERS[column.order]} onClick=${() => setOrder(column.order)}>${column.title}${column.order === order && html`<span aria-hidden="true">${isRising(order) ? " ▴" : " ▾"}</span>`}</button></th>`)}</tr></thead>
         <tbody>${shown.map((run) => html`<tr key=${run.name}>
           <td class="tick"><input type="checkbox" aria-label=${`Compare ${run.name}`} disabled=${!run.epochs} checked=${chosen.includes(run.name)} onChange=${() => toggle(run.name)}/></td>
-          <td class="name">${chosen.includes(run.name) && html`<span class=${`swatch c${chosen.indexOf(run.name)}`}></span>`}<a href=${`#/run/${quoted(run.name)}`}>${run.name}</a>${run.parent && html` <span class="soft small">from ${run.parent}</span>`}<${Tags} tags=${run.tags}/>${run.note && html`<span class="soft small notes">${run.note}</span>`}</td>
+          <td class="name">${chosen.includes(run.name) && html`<span class=${`swatch c${chosen.indexOf(run.name)}`}></span>`}<a href=${`#/run/${quoted(run.name)}`}>${run.name}</a>${run.parent && html` <span class="soft small">from ${run.parent}</span>`}<${Tags} tags=${run.tags}/>${settingWords(run, different) && html`<span class="soft small mono notes">${settingWords(run, different)}</span>`}${run.note && html`<span class="soft small notes">${run.note}</span>`}</td>
           <td><${State} state=${run.state}/></td><td data-label="Text">${run.text}</td>
           <td class="number" data-label="Guessed right">${percent(run.accuracy)}</td><td class="number" data-label="Bits per byte">${fixed(run.bits_per_byte)}</td>
           <td class="number" data-label="Parameters">${short(run.parameters)}</td><td class="number" data-label="Time">${duration(run.seconds)}</td>
@@ -55,19 +70,50 @@ export function Runs() {
       </table></div>
       ${!sorted.length && html`<p class="soft">No run matches.</p>`}
       ${sorted.length > shown.length && html`<p><button onClick=${() => setAll(true)}>Show all ${sorted.length}</button></p>`}
+      <p class="soft small">Guessed right: how often the next token was right, on text that the model never learns from. Bits per byte: how surprised it is by that text. Lower is better.${runs.filter((run) => run.epochs).length > 1 ? " Tick two or more runs to compare them." : ""}</p>
     </section>
-    ${chosen.length === 0
-      ? runs.filter((run) => run.epochs).length > 1 && html`<p class="soft">Tick two or more runs to compare them.</p>`
-      : html`<${Overlay} key=${chosen.join("/")} names=${chosen} onDelete=${async () => { await removeAll(chosen, load); setSelected([]); }}/>`}
+    ${chosen.length > 0 && html`<${Ticked} count=${chosen.length} onNone=${() => setSelected([])}/>`}
+    ${chosen.length > 0 && html`<${Overlay} key=${chosen.join("/")} names=${chosen} onDelete=${async () => { await removeAll(chosen, load); setSelected([]); }}/>`}
     <${Family} runs=${runs}/>
   </div>`;
 }
 
-/** @param {any} a @param {any} b @param {string} order */
+/** What ticked runs can do, in sight wherever the list stands. @param {{count: number, onNone: () => void}} props */
+function Ticked({ count, onNone }) {
+  const show = () => {
+    const title = document.getElementById("compare-title");
+    title.focus({ preventScroll: true });
+    title.scrollIntoView({ block: "start" });
+  };
+  return html`<div class="ticked row between" role="group" aria-label="Ticked runs"><span>${count === 1 ? "1 run ticked" : `${count} runs ticked`}${count === MAX_SELECTED ? ", the most that fit" : ""}</span>
+    <span class="row"><button class="main" onClick=${show}>${count > 1 ? "Show side by side" : "Show its curve"}</button><button onClick=${onNone}>Untick all</button></span></div>`;
+}
+
+/** Everything that a search looks at. @param {any} run */
+const described = (run) => `${run.name} ${run.text} ${run.state} ${run.tags.join(" ")} ${run.note} ${Object.entries(run.settings).map(([key, value]) => `${key}=${value ?? "auto"}`).join(" ")}`.toLowerCase();
+
+/** Settings that were not set alike in all of `runs`: those that tell them apart. @param {any[]} runs */
+function differentKeys(runs) {
+  if (runs.length < 2) return [];
+  const keys = [...new Set(runs.flatMap((run) => Object.keys(run.settings)))];
+  return keys.filter((key) => new Set(runs.map((run) => JSON.stringify(run.settings[key]))).size > 1);
+}
+
+/** @param {any} run @param {string[]} different */
+function settingWords(run, different) {
+  const all = different.filter((key) => key in run.settings).map((key) => `${key}=${run.settings[key] ?? "auto"}`);
+  return all.length > MAX_DIFFERENT ? `${all.slice(0, MAX_DIFFERENT).join(" ")} …` : all.join(" ");
+}
+
+/** @param {string} order */
+const isRising = (order) => ["name", "state", "text", "bits_per_byte"].includes(order);
+
+/** Runs without the value come last. @param {any} a @param {any} b @param {string} order */
 function compare(a, b, order) {
-  if (order === "name") return a.name.localeCompare(b.name, undefined, { numeric: true });
-  if (order === "bits_per_byte") return (a.bits_per_byte ?? Infinity) - (b.bits_per_byte ?? Infinity);
-  return b.started_at.localeCompare(a.started_at);
+  const [first, second] = [a[order], b[order]];
+  if (first == null || second == null) return Number(first == null) - Number(second == null);
+  const rising = typeof first === "string" ? first.localeCompare(second, undefined, { numeric: true }) : first - second;
+  return isRising(order) ? rising : -rising;
 }
 
 /** @param {string[]} names @param {() => Promise<any>} load */
@@ -78,7 +124,7 @@ async function removeAll(names, load) {
       for (const one of removed) if (one.id) await post("/trash/restore", { id: one.id });
       await load();
     };
-    say(names.length === 1 ? `${names[0]} is in the trash.` : `${names.length} runs are in the trash.`, { label: "Undo", action: () => undo().catch(sayError), seconds: 20 });
+    say(names.length === 1 ? `${names[0]} is in the trash.` : `${names.length} runs are in the trash.`, { label: "Undo", action: () => undo().catch(sayError) });
   } catch (problem) { sayError(problem); }
   await load();
 }
@@ -96,7 +142,7 @@ function Overlay({ names, onDelete }) {
     chart.yAxis.min = 0;
     return {
       ...chart, color: SERIES(), tooltip: { ...chart.tooltip, valueFormatter: (value) => Number(value).toFixed(3) },
-      legend: { top: 0, textStyle: { color: color("ink") }, itemHeight: 8, data: names },
+      legend: { top: 0, type: "scroll", textStyle: { color: color("ink"), fontSize: 13 * scale() }, itemHeight: 8, data: names },
       series: curves.flatMap((curve, index) => [
         { name: names[index], type: "line", showSymbol: false, lineStyle: { width: 2 }, data: curve.points.map((p) => [p[0], p[2]]) },
         { name: names[index], type: "scatter", symbolSize: 9, itemStyle: { color: SERIES()[index] }, data: curve.epochs.map((e) => [e.step, e.validation_loss]) },
@@ -104,7 +150,7 @@ function Overlay({ names, onDelete }) {
     };
   };
   return html`<section class="card stack" aria-labelledby="compare-title">
-    <div class="row between"><h2 id="compare-title">${names.length > 1 ? "Side by side" : names[0]}</h2>
+    <div class="row between"><h2 id="compare-title" tabindex="-1">${names.length > 1 ? "Side by side" : names[0]}</h2>
       <button class="danger" onClick=${onDelete}>Delete ${names.length > 1 ? `${names.length} runs` : ""}</button></div>
     ${curves.length > 0 && html`<${Chart} option=${option} stamp=${curves.length} description=${`Loss curves of ${names.join(", ")}.`}/>`}
     <p class="soft small">Lines: average loss on training text. Dots: loss on unseen text. Losses of runs with different vocabularies do not compare; bits per byte do.</p>

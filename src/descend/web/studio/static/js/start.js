@@ -50,7 +50,7 @@ export function Start() {
     </section>
     <section class="card" aria-labelledby="train"><h2 id="train">Train</h2>
       <${Settings} values=${settings} onChange=${setSettings}/>
-      <p><button class="main big" disabled=${!text || isStarting} onClick=${start}>${isStarting ? "Starting …" : "Train"}</button></p>
+      <p><button class="main big" disabled=${!text || isStarting} onClick=${start}>${isStarting ? "Starting …" : "Train"}</button>${!text && html` <span class="soft">Choose a text above first.</span>`}</p>
       <p class="soft small">Training goes on when you close this page. You can stop it at any time and go on later.</p>
     </section>
   </div>`;

@@ -13,6 +13,7 @@ const SLIDERS = [
   { key: "max_new_tokens", title: "Length", low: 10, high: 500, step: 10, value: 100, meaning: "Tokens that it writes at most." },
 ];
 const POPOVER_HEIGHT = 300;
+const FIRST_PROMPT = "Once upon a time";
 const DEFAULTS = Object.fromEntries(SLIDERS.map((one) => [one.key, one.value]));
 
 /** @param {{name: string}} props */
@@ -90,10 +91,18 @@ function useAnswers(models, settings) {
 
 /** @param {{models: string[], settings: object}} props */
 function GoOn({ models, settings }) {
-  const [prompt, setPrompt] = useState("Once upon a time");
+  const [prompt, setPrompt] = useState(FIRST_PROMPT);
   const [given, setGiven] = useState("");
   const answers = useAnswers(models, settings);
   const isBusy = answers.some((answer) => answer.isBusy);
+  useEffect(() => {
+    // A beginning from the text that the model is judged by, until one is typed.
+    if (!models[0]) return;
+    get(`/runs/${quoted(models[0])}`).then(({ summary }) => {
+      const own = summary && summary.samples.length ? summary.samples[0].prompt.trim() : "";
+      if (own) setPrompt((now) => (now === FIRST_PROMPT ? own : now));
+    }, sayError);
+  }, []);
   const start = () => { setGiven(prompt); for (const answer of answers) answer.write(prompt); };
   const stop = () => { for (const answer of answers) answer.stop(); };
   const another = (answer) => (index, alternative) => answer.write(given, [...answer.tokens.slice(0, index), { ...answer.tokens[index], text: alternative.text, probability: alternative.probability }]);

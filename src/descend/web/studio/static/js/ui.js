@@ -8,8 +8,11 @@ import { STATES } from "./format.js";
 export const toasts = signal([]);
 let number = 0;
 
-/** @param {string} text @param {{label?: string, action?: () => void, seconds?: number}} [options] */
-export function say(text, { label, action, seconds = 8 } = {}) {
+const MESSAGE_SECONDS = 8;
+const OFFER_SECONDS = 60;
+
+/** Who cannot be quick has a minute for what a message offers. @param {string} text @param {{label?: string, action?: () => void, seconds?: number}} [options] */
+export function say(text, { label, action, seconds = action ? OFFER_SECONDS : MESSAGE_SECONDS } = {}) {
   const id = ++number;
   toasts.value = [...toasts.value.slice(-2), { id, text, label, action }];
   setTimeout(() => drop(id), seconds * 1000);

@@ -1,0 +1,66 @@
+"""Forty runs: order, search by a setting, and what ticked runs offer, wherever the list stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..web.studio_server import RunningStudio, Studios
+from .conftest import words
+from .made_records import write_many_runs
+
+pytest.importorskip("fastapi", reason="the extra `studio` is not installed")
+
+
+@pytest.fixture
+def sweep(studios: Studios, tmp_path: Path, trained: Path) -> RunningStudio:
+    """A studio over forty runs that differ in rate and batch size."""
+    write_many_runs(trained, tmp_path / "work" / "models", 40)
+    return studios.start(tmp_path / "work")
+
+
+def first_names(page: Any, count: int) -> list[str]:
+    return list(page.locator("table.runs tbody .name a").all_inner_texts()[:count])
+
+
+def test_list_is_ordered_by_its_heads_and_searched_by_settings(
+    enter: Any, sweep: RunningStudio
+) -> None:
+    page = enter(sweep).page
+    page.goto(f"{sweep.address}/#/runs")
+    page.locator("table.runs tbody tr").nth(39).wait_for()
+    assert first_names(page, 2) == ["sweep-40", "sweep-39"]
+    page.get_by_role("button", name="Bits per byte").click()
+    values = page.locator("td[data-label='Bits per byte']").all_inner_texts()
+    assert values == sorted(values, key=float)
+    assert page.locator("th[aria-sort]").get_attribute("aria-sort") == "ascending"
+    assert words(page.locator("th[aria-sort]")).startswith("Bits per byte")
+    page.get_by_role("button", name="Name").click()
+    assert first_names(page, 3) == ["sweep-1", "sweep-2", "sweep-3"]
+    assert "batch_size=8 learning_rate=0.0006" in words(page.locator("table.runs .name").first)
+    page.fill("#search", "learning_rate=0.0024 batch_size=16")
+    assert first_names(page, 9) == ["sweep-8", "sweep-23", "sweep-38"]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_ticked_runs_are_compared_from_any_place_in_the_list(
+    enter: Any, sweep: RunningStudio, width: int
+) -> None:
+    page = enter(sweep, width=width).page
+    page.goto(f"{sweep.address}/#/runs")
+    page.get_by_label("Compare sweep-40").check()
+    page.get_by_label("Compare sweep-39").check()
+    show = page.get_by_role("button", name="Show side by side")
+    assert show.evaluate("e => e.getBoundingClientRect().bottom <= innerHeight")
+    show.click()
+    title = page.locator("#compare-title")
+    page.wait_for_function(
+        "() => { const box = document.querySelector('#compare-title').getBoundingClientRect();"
+        " return box.top >= 0 && box.bottom <= innerHeight; }"
+    )
+    assert title.evaluate("e => e === document.activeElement")
+    page.locator("tr.differs").first.wait_for()
+    page.get_by_role("button", name="Untick all").click()
+    assert page.locator("#compare-title").count() == 0

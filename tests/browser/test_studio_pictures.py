@@ -1,0 +1,151 @@
+"""Pictures of every screen: light and dark, on a desktop, on a phone, and on a very wide screen.
+
+With STUDIO_SCREENSHOTS set to a folder they are written there, else into the folder of the test.
+They show the finished run that STUDIO_SHOWN_RUN names, else a tiny one. Those of the documentation:
+
+    STUDIO_SCREENSHOTS=docs/images/studio STUDIO_SHOWN_RUN=RUN \\
+        python -m pytest tests/browser/test_studio_pictures.py
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from descend.runs.annotation import RunAnnotation, write_annotation
+
+from ..web.studio_server import RunningStudio, Studios
+from .conftest import SHOTS, Visitor
+from .made_records import write_made_diagnosis, write_made_improvement, write_many_runs
+
+pytest.importorskip("fastapi", reason="the extra `studio` is not installed")
+
+VIEWS = {
+    "desktop-light": (1280, 900), "desktop-dark": (1280, 900), "phone-light": (390, 844),
+    "phone-dark": (390, 844),
+}  # fmt: skip
+WIDE = (3840, 2160)
+MAX_BYTES = 150_000
+
+TO_WEBP = """async (png) => {
+  const image = new Image();
+  image.src = `data:image/png;base64,${png}`;
+  await image.decode();
+  const canvas = document.createElement("canvas");
+  canvas.width = image.width;
+  canvas.height = image.height;
+  canvas.getContext("2d").drawImage(image, 0, 0);
+  return canvas.toDataURL("image/webp", 0.85).split(",")[1];
+}"""
+
+CUT = """() => [...document.querySelectorAll("main :is(button, a, h1, h2, dd, label)")]
+  .filter((e) => e.checkVisibility() && !e.matches(".hidden-label, .token, .piece")
+    && e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX === "hidden")
+  .map((e) => e.innerText)"""
+"""Words that their box cuts off."""
+
+
+@pytest.fixture
+def studio(studios: Studios, tmp_path: Path, trained: Path) -> RunningStudio:
+    """A studio over forty runs, one of them diagnosed, improved, and with its weights."""
+    source = Path(os.environ.get("STUDIO_SHOWN_RUN") or trained)
+    models = tmp_path / "work" / "models"
+    write_many_runs(source, models, 38)
+    for name in ("play-1", "play-2"):
+        shutil.copytree(source, models / name)
+    write_annotation(models / "play-1", RunAnnotation(["class 9b"], "Our first."))
+    write_annotation(models / "play-2", RunAnnotation(["class 9b", "longer"], "", "play-1"))
+    write_made_diagnosis(models / "play-1")
+    write_made_improvement(tmp_path / "work" / "improvements" / "play-1", str(models / "play-1"))
+    return studios.start(tmp_path / "work")
+
+
+def show_start(page: Any) -> None:
+    page.get_by_role("button", name="stories").first.click()
+    page.locator(".excerpt .t").nth(100).wait_for()
+    page.get_by_text("Expected result").wait_for()
+
+
+def show_runs(page: Any) -> None:
+    page.get_by_label("Compare sweep-12").check()
+    page.get_by_label("Compare sweep-37").check()
+    page.locator("tr.differs").first.wait_for()
+    page.locator(".chart svg").wait_for()
+
+
+def show_talk(page: Any) -> None:
+    page.get_by_role("button", name="Write on").click()
+    page.locator(".answer .token").nth(30).wait_for()
+    page.get_by_role("button", name="Write on").wait_for()  # done
+    page.locator(".answer .token").nth(8).click()
+
+
+def show_inside(page: Any) -> None:
+    page.locator(".lens li").first.wait_for()
+    page.get_by_text("Measuring what the parts are worth").wait_for(state="detached")
+    page.locator(".tokens button").nth(4).click()
+    page.locator(".near li").first.wait_for()
+
+
+def show_improve(page: Any) -> None:
+    page.get_by_text("Where the gain comes from").wait_for()
+    page.locator("#improve-title").scroll_into_view_if_needed()
+    page.evaluate("document.querySelector('#improve-title').closest('section').scrollIntoView()")
+    page.evaluate("scrollBy(0, -80)")
+
+
+SCREENS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "start": ("start", show_start),
+    "run": ("run/play-1", lambda page: page.locator(".chart svg").wait_for()),
+    "runs": ("runs", show_runs),
+    "talk": ("talk/play-1", show_talk),
+    "inside": ("inside/play-1", show_inside),
+    "diagnosis": ("diagnosis/play-1", lambda page: page.locator(".range").first.wait_for()),
+    "improve": ("diagnosis/play-1", show_improve),
+    "learn": ("learn", lambda page: page.locator(".lesson").first.wait_for()),
+    "lesson": ("learn/rate", lambda page: page.locator(".choice-line").first.wait_for()),
+}
+
+
+def take(visitor: Visitor, encoder: Any, target: Path, *, whole: bool = False) -> None:
+    """Write what is on the screen, or the whole page, as WebP, and as PNG beside it if `whole`."""
+    visitor.page.wait_for_timeout(400)
+    png = visitor.page.screenshot(full_page=whole)
+    if whole:
+        target.with_suffix(".png").write_bytes(png)
+        return
+    webp = base64.b64decode(encoder.evaluate(TO_WEBP, base64.b64encode(png).decode()))
+    target.write_bytes(webp)
+    assert len(webp) <= MAX_BYTES, target.name
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_each_screen_fits_and_has_its_picture(
+    enter: Any, studio: RunningStudio, tmp_path: Path
+) -> None:
+    folder, faults = Path(SHOTS or tmp_path / "pictures"), []
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = os.environ.get("STUDIO_WHOLE_PAGES") is not None
+    for view, (width, height) in (VIEWS | {"wide": WIDE}).items():
+        visitor = enter(studio, width=width, dark=view.endswith("dark"))
+        page, encoder = visitor.page, visitor.context.new_page()
+        page.set_viewport_size({"width": width, "height": height})
+        for name, (place, show) in SCREENS.items():
+            if view == "wide" and name != "run":
+                continue
+            visitor.go(place)
+            show(page)
+            take(visitor, encoder, folder / f"{name}-{view}.webp", whole=whole)
+            faults += [(name, view, text) for text in page.evaluate(CUT)]
+            if page.evaluate("document.documentElement.scrollWidth") > width:
+                faults.append((name, view, "scrolls sideways"))
+        faults += [("console", view, said) for said in visitor.errors]
+        visitor.context.close()
+    assert faults == []
