@@ -62,7 +62,7 @@ class Variant:
     constants: dict[tuple[Any, str], Any] = field(default_factory=dict)
     averaged: float = 0.0
     """Fraction of the run, at its end, over which the weights that are judged are averaged."""
-    begun: Callable[[TrainingRun], None] = lambda job: None
+    begun: Callable[[TrainingRun], None] = lambda run: None
     """What is done before the first step."""
 
 
@@ -125,11 +125,11 @@ def _keys(size: float) -> Any:
     return fill
 
 
-def _counted(job: TrainingRun) -> None:
+def _counted(run: TrainingRun) -> None:
     """Embeddings and head begun from which token follows which: `COUNTED` steps of Adam on all
     pairs of the training text at once, smoothed by absolute discounting."""
-    model, size = job.state.model, job.state.model.shape.vocab_size
-    tokens = torch.from_numpy(np.asarray(job.store.train).astype(np.int64))
+    model, size = run.state.model, run.state.model.shape.vocab_size
+    tokens = torch.from_numpy(np.asarray(run.store.train).astype(np.int64))
     pairs = torch.bincount(tokens[:-1] * size + tokens[1:], minlength=size * size)
     counts = pairs.view(size, size).float()
     uses, kinds = counts.sum(1, keepdim=True), (counts > 0).sum(1, keepdim=True)
@@ -281,15 +281,15 @@ def begun(ablation: Ablation, variant: Variant, text: Path, seed: int) -> Traini
     return run
 
 
-def trained(job: TrainingRun, averaged: float) -> tuple[list[Any], dict[str, Tensor]]:
+def trained(run: TrainingRun, averaged: float) -> tuple[list[Any], dict[str, Tensor]]:
     """What training records, and the mean of the weights over its last `averaged` share."""
     records: list[Any] = []
     mean: dict[str, Tensor] = {}
-    for step_records in train(job.state, job.plan):
+    for step_records in train(run.state, run.plan):
         records += step_records
-        ahead = job.state.step - (1 - averaged) * job.plan.total_steps
+        ahead = run.state.step - (1 - averaged) * run.plan.total_steps
         if ahead > 0:
-            weights = job.state.model.state_dict()
+            weights = run.state.model.state_dict()
             mean = mean or {name: w.clone() for name, w in weights.items()}
             for name, w in weights.items():
                 mean[name].lerp_(w, 1 / ahead if ahead > 1 else 1.0)

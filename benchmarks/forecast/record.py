@@ -148,7 +148,7 @@ class Ready:
 
 
 def ready(drawn_config: RunConfig) -> Ready:
-    """As `training.job.new_job`, in one fixed execution: nothing is tried out."""
+    """As `training.run.new_job`, in one fixed execution: nothing is tried out."""
     store = tokenize_corpus(drawn_config)
     inputs = gather_step_inputs(drawn_config, store, choose_shape(drawn_config, store, None))
     execution = trial_execution(drawn_config)
@@ -204,12 +204,12 @@ def slice_of(text: bytes, size: int, pick: random.Random) -> bytes:
     return piece[piece.find(b"\n") + 1 : piece.rfind(b"\n") + 1]
 
 
-def curve(job: Ready) -> dict[str, Any]:
-    """Train `job` and keep what a forecast may look at."""
+def curve(run: Ready) -> dict[str, Any]:
+    """Train `run` and keep what a forecast may look at."""
     losses: list[float] = []
     epochs: list[dict[str, Any]] = []
     seconds = 0.0
-    for records in train(job.state, job.plan):
+    for records in train(run.state, run.plan):
         for record in records:
             if isinstance(record, Step):
                 losses.append(record.loss)
@@ -225,9 +225,9 @@ def curve(job: Ready) -> dict[str, Any]:
     bins = [round(float(np.mean(losses[int(a) : int(b)])), 4) for a, b in pairwise(edges)]
     return {
         "steps": len(losses),
-        "tokens_per_step": job.plan.batches.tokens_per_step,
-        "epochs_planned": job.plan.epochs,
-        "warmup_steps": job.plan.config.warmup_steps,
+        "tokens_per_step": run.plan.batches.tokens_per_step,
+        "epochs_planned": run.plan.epochs,
+        "warmup_steps": run.plan.config.warmup_steps,
         "bins": bins,
         "epochs": epochs,
         "seconds": round(seconds, 2),

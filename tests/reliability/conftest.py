@@ -42,12 +42,12 @@ def stopped(tiny: dict[str, Any]) -> Stop:
     return stop
 
 
-def _interrupt(job: TrainingRun, step: int, steps: tuple[int, ...]) -> None:
-    for record in run_training(job):
+def _interrupt(run: TrainingRun, step: int, steps: tuple[int, ...]) -> None:
+    for record in run_training(run):
         if is_step(record, step):
             signal.raise_signal(signal.SIGINT)
         elif isinstance(record, Step) and record.step in steps:
-            save_checkpoint(job.folder, job.state)
+            save_checkpoint(run.folder, run.state)
 
 
 def is_step(record: Event, step: int) -> bool:

@@ -97,23 +97,23 @@ def test_a_checkpoint_under_the_name_of_another_step_is_refused(stopped: Any) ->
         resume_run(Path("run"))
 
 
-def unused_row(job: Any) -> torch.Tensor:
+def unused_row(run: Any) -> torch.Tensor:
     """A row of the embedding whose token no batch and no judgment reads."""
-    weight = job.state.model.token_embedding.weight
-    read = set(job.store.train.tolist()) | set(job.store.validation.tolist())
+    weight = run.state.model.token_embedding.weight
+    read = set(run.store.train.tolist()) | set(run.store.validation.tolist())
     free = next(i for i in range(len(weight)) if i not in read)
     row: torch.Tensor = weight.detach()[free]
     return row
 
 
-def planted(place: str, job: Any) -> None:
+def planted(place: str, run: Any) -> None:
     """Put NaN or Inf where the loss does not see it."""
     if place == "weight":
-        unused_row(job).fill_(float("nan"))
+        unused_row(run).fill_(float("nan"))
     elif place == "infinity":
-        unused_row(job)[0] = float("inf")
+        unused_row(run)[0] = float("inf")
     else:
-        moments = next(v for v in job.state.optimizers[0].state.values() if "exp_avg_sq" in v)
+        moments = next(v for v in run.state.optimizers[0].state.values() if "exp_avg_sq" in v)
         moments["exp_avg_sq"].view(-1)[0] = float("nan")
 
 

@@ -35,27 +35,27 @@ from descend.training.training_run import TrainingRun, create_run, resume_run
 Tiny = dict[str, Any]
 
 
-def job_of(tiny: Tiny, folder: str) -> TrainingRun:
+def make_run(tiny: Tiny, folder: str) -> TrainingRun:
     return create_run(make_config(tiny), Path(folder))
 
 
-def finish(job: TrainingRun) -> str:
-    """Carry `job` to its end; the hash of the model it leaves."""
-    for _ in run_training(job):
+def finish(run: TrainingRun) -> str:
+    """Carry `run` to its end; the hash of the model it leaves."""
+    for _ in run_training(run):
         pass
-    return model_hash(job.folder)
+    return model_hash(run.folder)
 
 
 def model_hash(folder: Path) -> str:
     return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
 
 
-def interrupt(job: TrainingRun, at: Callable[[Event], bool]) -> int:
+def interrupt(run: TrainingRun, at: Callable[[Event], bool]) -> int:
     """Press Ctrl-C while the record that `at` picks is out; the step it stopped after."""
 
     def press_once() -> None:
         pressed = False
-        for record in run_training(job):
+        for record in run_training(run):
             if at(record) and not pressed:
                 pressed = True
                 signal.raise_signal(signal.SIGINT)
@@ -112,11 +112,11 @@ SETTINGS = [
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: "-".join(map(str, s.values())))
 def test_resumed_equals_uninterrupted_to_the_last_bit(tiny: Tiny, settings: Tiny) -> None:
     tiny |= {"batch_size": 8, "threads": 1} | settings  # beside busy programs they are chosen anew
-    whole = job_of(tiny, "whole")
+    whole = make_run(tiny, "whole")
     end = whole.plan.batches.steps(1)
     expected = finish(whole)
 
-    parts = job_of(tiny, "parts")
+    parts = make_run(tiny, "parts")
     assert parts.plan.execution == whole.plan.execution
     # In the first step, at a matrices record, at the end of an epoch, and inside the second.
     stops = [1, 25 if end > 26 else 5, end, end + 3]
@@ -139,30 +139,30 @@ def test_resumed_equals_uninterrupted_to_the_last_bit(tiny: Tiny, settings: Tiny
 
 def test_another_seed_is_not_equal(tiny: Tiny) -> None:
     tiny["epoch"] = 1
-    assert finish(job_of(tiny, "one")) != finish(job_of(tiny | {"seed": 1}, "other"))
+    assert finish(make_run(tiny, "one")) != finish(make_run(tiny | {"seed": 1}, "other"))
 
 
 def test_resume_after_last_step_only_finishes_run(tiny: Tiny) -> None:
     tiny["epoch"] = 1
-    whole = job_of(tiny, "whole")
+    whole = make_run(tiny, "whole")
     expected, last = finish(whole), whole.plan.total_steps
-    parts = job_of(tiny, "parts")
+    parts = make_run(tiny, "parts")
     assert interrupt(parts, lambda r: isinstance(r, Epoch)) == last
     assert not (Path("parts") / "model.safetensors").exists()
     assert finish(resume_run(Path("parts"))) == expected
 
 
 def test_stopped_while_it_writes_a_sample_or_saves(tiny: Tiny) -> None:
-    expected = finish(job_of(tiny, "whole"))
-    parts = job_of(tiny, "parts")
+    expected = finish(make_run(tiny, "whole"))
+    parts = make_run(tiny, "parts")
     interrupt(parts, lambda r: isinstance(r, CheckpointSaved))
     assert finish(resume_run(Path("parts"))) == expected
 
 
 @pytest.mark.parametrize("tail", [b"", b'{"kind":"step","st', b"\0\0\0"])
 def test_crashed_run_has_one_event_per_step(tiny: Tiny, tail: bytes) -> None:
-    expected = finish(job_of(tiny, "whole"))
-    parts = job_of(tiny, "parts")
+    expected = finish(make_run(tiny, "whole"))
+    parts = make_run(tiny, "parts")
     records = run_training(parts)
     for record in records:  # the first step is saved; then the power fails, some steps later
         if isinstance(record, Step) and record.step == 9:
@@ -203,7 +203,7 @@ def test_killed_run_resumes_from_latest_checkpoint(
     assert again.state.step > 0
     resumed = finish(again)
     whole = tiny | {"epoch": 12, "dropout_rate": 0.1, "batch_size": 2}
-    assert resumed == finish(job_of(whole, "whole"))
+    assert resumed == finish(make_run(whole, "whole"))
     assert losses(Path("killed")) == losses(Path("whole"))
 
 
@@ -216,7 +216,7 @@ def test_watching_does_not_change_the_weights(tiny: Tiny, monkeypatch: pytest.Mo
     from descend.training.train_state import load_weights
 
     tiny["dropout_rate"] = 0.1
-    watched, bare = job_of(tiny, "watched"), job_of(tiny, "bare")
+    watched, bare = make_run(tiny, "watched"), make_run(tiny, "bare")
     with open("terminal.txt", "w", encoding="utf-8") as file:
         console = Console(file=file, force_terminal=True)
         for _ in show_progress(run_training(watched), watched, console):
@@ -243,7 +243,7 @@ def test_recording_does_not_change_the_weights(tiny: Tiny, monkeypatch: pytest.M
         def after(self, model: torch.nn.Module, step: int) -> None:
             """Record nothing."""
 
-    recorded, bare = job_of(tiny, "recorded"), job_of(tiny, "bare")
+    recorded, bare = make_run(tiny, "recorded"), make_run(tiny, "bare")
     events = [r for step_events in loop.train(recorded.state, recorded.plan) for r in step_events]
     assert any(isinstance(r, WeightUpdateStats) for r in events)
     monkeypatch.setattr(loop, "WeightUpdateRecorder", Blind)
@@ -254,7 +254,7 @@ def test_recording_does_not_change_the_weights(tiny: Tiny, monkeypatch: pytest.M
 
 
 def test_a_finished_run_says_all_in_order(tiny: Tiny) -> None:
-    run = job_of(tiny, "run")
+    run = make_run(tiny, "run")
     events = list(run_training(run))
     written = read_events(Path("run"))
     assert written == events

@@ -30,20 +30,20 @@ Tiny = dict[str, Any]
 STEPS = 30
 
 
-def losses(job: TrainingRun, **how: object) -> list[float]:
-    """Of the first `STEPS` steps of `job`, computed on the GPU as `how` says."""
+def losses(run: TrainingRun, **how: object) -> list[float]:
+    """Of the first `STEPS` steps of `run`, computed on the GPU as `how` says."""
     defaults: dict[str, Any] = {"device": "cuda", "precision": "float32", "attention": "fused",
                            "threads": 1, "torch": "", "processor": ""}  # fmt: skip
-    resolved, execution = job.plan.config, Execution(**(defaults | how))
-    inputs = make_step_inputs(resolved, job.shape, job.plan.batches)
-    plan = TrainPlan(resolved, execution, job.plan.batches, job.plan.epochs,
-                    job.plan.total_steps, job.plan.learning_rate, None)  # fmt: skip
+    resolved, execution = run.plan.config, Execution(**(defaults | how))
+    inputs = make_step_inputs(resolved, run.shape, run.plan.batches)
+    plan = TrainPlan(resolved, execution, run.plan.batches, run.plan.epochs,
+                    run.plan.total_steps, run.plan.learning_rate, None)  # fmt: skip
     events = (r[0] for r in train(initial_train_state(inputs, execution), plan))
     return [r.loss for r in itertools.islice(events, STEPS) if isinstance(r, Step)]
 
 
 @pytest.fixture(params=["adamw", "muon"])
-def job(request: pytest.FixtureRequest, tiny: Tiny) -> TrainingRun:
+def run(request: pytest.FixtureRequest, tiny: Tiny) -> TrainingRun:
     return create_run(make_config(tiny | {
         "optimizer": request.param, "dropout_rate": 0.2, "token_dropout": 0.1, "epoch": 9,
         "learning_rate": {"adamw": 1e-3, "muon": 1e-4}[request.param],
@@ -51,14 +51,14 @@ def job(request: pytest.FixtureRequest, tiny: Tiny) -> TrainingRun:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_cuda_graph_matches_eager_with_dropout(job: TrainingRun, precision: str) -> None:
-    plainly = losses(job, precision=precision)
-    graph_losses = losses(job, precision=precision, cuda_graph=True)
+def test_cuda_graph_matches_eager_with_dropout(run: TrainingRun, precision: str) -> None:
+    plainly = losses(run, precision=precision)
+    graph_losses = losses(run, precision=precision, cuda_graph=True)
     assert len(graph_losses) == STEPS
     # The same hidden tokens and the same dropout: other ones would be apart by far more.
     assert graph_losses == pytest.approx(plainly, rel=1e-3)
-    assert losses(job, precision=precision, cuda_graph=True) == graph_losses
-    assert losses(job, precision=precision) == plainly
+    assert losses(run, precision=precision, cuda_graph=True) == graph_losses
+    assert losses(run, precision=precision) == plainly
 
 
 @pytest.mark.skipif(not can_compile("cuda"), reason="no C++ compiler or no Triton here")

@@ -22,15 +22,15 @@ Tiny = dict[str, Any]
 
 
 def until_it_breaks(
-    job: TrainingRun, spoil_at: int | None = None, where: str = ""
+    run: TrainingRun, spoil_at: int | None = None, where: str = ""
 ) -> DivergedError:
     def spoil(record: Event) -> None:
         if record.step == spoil_at:
             with torch.no_grad():
-                dict(job.state.model.named_parameters())[where].fill_(float("inf"))
+                dict(run.state.model.named_parameters())[where].fill_(float("inf"))
 
     try:
-        for record in run_training(job):
+        for record in run_training(run):
             spoil(record)
     except DivergedError as error:
         return error

@@ -43,8 +43,8 @@ def overfits(noise: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def finish(job: TrainingRun) -> list[Event]:
-    return list(run_training(job))
+def finish(run: TrainingRun) -> list[Event]:
+    return list(run_training(run))
 
 
 def test_a_run_of_free_length_ends_when_it_overfits(overfits: dict[str, Any]) -> None:

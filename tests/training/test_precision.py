@@ -35,28 +35,28 @@ COSINES = {"float32": 0.9999999, "bfloat16": 0.999, "float16": 0.9999}
 
 
 def computing(
-    job: TrainingRun, precision: str, attention: str, compiled: bool = False
+    run: TrainingRun, precision: str, attention: str, compiled: bool = False
 ) -> tuple[TrainState, TrainPlan]:
-    """The run of `job` as it would start in this precision with this kernel."""
+    """The run of `run` as it would start in this precision with this kernel."""
     execution = Execution(
         device="cpu", precision=precision, attention=attention, threads=1, torch="", processor="",  # type: ignore[arg-type]
         compiled=compiled,
     )  # fmt: skip
-    config = job.plan.config
-    model = Transformer(job.shape, config.dropout_rate, execution.attention)
+    config = run.plan.config
+    model = Transformer(run.shape, config.dropout_rate, execution.attention)
     initialize(model, config.seed)
     model.train()
-    plan = TrainPlan(config, execution, job.plan.batches, job.plan.epochs, job.plan.total_steps,
-                    job.plan.learning_rate, job.plan.evaluate)  # fmt: skip
+    plan = TrainPlan(config, execution, run.plan.batches, run.plan.epochs, run.plan.total_steps,
+                    run.plan.learning_rate, run.plan.evaluate)  # fmt: skip
     optimizers = make_optimizers(model, config, execution)
     return TrainState(model, optimizers, make_grad_scaler(execution)), plan
 
 
 def learned(
-    job: TrainingRun, precision: str, attention: str, compiled: bool = False
+    run: TrainingRun, precision: str, attention: str, compiled: bool = False
 ) -> tuple[list[float], TrainState]:
     """The losses of `STEPS` steps, and the state after them."""
-    state, plan = computing(job, precision, attention, compiled)
+    state, plan = computing(run, precision, attention, compiled)
     losses: list[float] = []
     for records in train(state, plan):
         first = records[0]
@@ -68,11 +68,11 @@ def learned(
 
 
 def gradient(
-    job: TrainingRun, precision: str, attention: str, compiled: bool = False,
+    run: TrainingRun, precision: str, attention: str, compiled: bool = False,
     weights: Weights | None = None,
 ) -> Tensor:  # fmt: skip
     """Of the first batch at the first weights or at `weights`: that of all parameters in a row."""
-    state, plan = computing(job, precision, attention, compiled)
+    state, plan = computing(run, precision, attention, compiled)
     if weights is not None:
         state.model.load_state_dict(weights)
     accumulate_gradients(state, plan, 0)
@@ -90,7 +90,7 @@ def cosine(one: Tensor, other: Tensor) -> float:
 class Exact(NamedTuple):
     """What plain float32 with attention written out does: the run that all are held against."""
 
-    job: TrainingRun
+    run: TrainingRun
     losses: list[float]
     weights: Weights
     """After `STEPS` steps."""
@@ -126,10 +126,10 @@ def check(exact: Exact, precision: str, attention: str, compiled: bool = False) 
     for expected, weights in (
         (exact.gradient_before, None), (exact.gradient_after, exact.weights)
     ):  # fmt: skip
-        actual = gradient(exact.job, *execution, weights=weights)
+        actual = gradient(exact.run, *execution, weights=weights)
         assert cosine(actual, expected) > COSINES[precision]
         assert actual.norm().item() == pytest.approx(expected.norm().item(), rel=0.01)
-    losses, _ = learned(exact.job, *execution)
+    losses, _ = learned(exact.run, *execution)
     assert exact.losses[-1] < exact.losses[0] - 1.5
     assert losses != exact.losses  # they were computed in another way
     assert losses == pytest.approx(exact.losses, rel=0.01)

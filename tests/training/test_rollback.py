@@ -49,7 +49,7 @@ ABSURD = {"learning_rate": 10.0, "gradient_clip": 0.0, "schedule": "constant", "
 SPOILED_AFTER = 30
 
 
-def job_of(tiny: Tiny, folder: str = "run") -> TrainingRun:
+def make_run(tiny: Tiny, folder: str = "run") -> TrainingRun:
     return create_run(make_config(tiny), Path(folder))
 
 
@@ -65,18 +65,18 @@ def model_hash(folder: str) -> str:
     return hashlib.sha256((Path(folder) / "model.safetensors").read_bytes()).hexdigest()
 
 
-def spoiled(job: TrainingRun, times: int = 1) -> Iterator[Event]:
-    """The records of `job`, a weight of which is lost the first `times` that a step comes by."""
-    for record in run_training(job):
+def spoiled(run: TrainingRun, times: int = 1) -> Iterator[Event]:
+    """The records of `run`, a weight of which is lost the first `times` that a step comes by."""
+    for record in run_training(run):
         if isinstance(record, Step) and record.step == SPOILED_AFTER and times:
             times -= 1
             with torch.no_grad():
-                list(job.state.model.parameters())[-1].fill_(float("nan"))
+                list(run.state.model.parameters())[-1].fill_(float("nan"))
         yield record
 
 
 def test_rollbacks_reduce_excessive_learning_rate_stepwise(tiny: Tiny) -> None:
-    for _ in run_training(job_of(tiny | ABSURD)):
+    for _ in run_training(make_run(tiny | ABSURD)):
         pass
     rollbacks = read_rollbacks("run")
     assert [r.adjustment for r in rollbacks][:3] == ["skip", "clip", "rate"]
@@ -92,14 +92,14 @@ def test_rollbacks_reduce_excessive_learning_rate_stepwise(tiny: Tiny) -> None:
     assert [e.epoch for e in summary.epochs] == [1, 2]
 
     with pytest.raises(DivergedError, match="a loss that exploded"):
-        list(run_training(job_of(tiny | ABSURD | {"divergence_rollback": "off"}, "off")))
+        list(run_training(make_run(tiny | ABSURD | {"divergence_rollback": "off"}, "off")))
     assert not read_rollbacks("off")
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_rollback_skips_batches_since_last_finite_state(tiny: Tiny, precision: str) -> None:
     tiny |= {"precision": precision}
-    run = job_of(tiny)
+    run = make_run(tiny)
     for _ in spoiled(run):
         pass
     name = list(dict(run.state.model.named_parameters()))[-1]
@@ -112,7 +112,7 @@ def test_rollback_skips_batches_since_last_finite_state(tiny: Tiny, precision: s
     )
     assert name in rollback.problem
     # The same from a state that was never spoiled, its batches moved on by hand.
-    twin, twin_losses = job_of(tiny, "twin"), []
+    twin, twin_losses = make_run(tiny, "twin"), []
     for records in train(twin.state, twin.plan):
         twin_losses += [(r.step, r.loss) for r in records if isinstance(r, Step)]
         if twin.state.step == rollback.step:
@@ -122,7 +122,7 @@ def test_rollback_skips_batches_since_last_finite_state(tiny: Tiny, precision: s
 
 def test_rollback_setting_does_not_change_stable_run(tiny: Tiny) -> None:
     for name in ("on", "off"):
-        for _ in run_training(job_of(tiny | {"divergence_rollback": name}, name)):
+        for _ in run_training(make_run(tiny | {"divergence_rollback": name}, name)):
             pass
     assert not read_rollbacks("on")
     assert model_hash("on") == model_hash("off")
@@ -130,7 +130,7 @@ def test_rollback_setting_does_not_change_stable_run(tiny: Tiny) -> None:
 
 
 def test_persistent_divergence_stops_after_max_rollbacks(tiny: Tiny) -> None:
-    run = job_of(tiny)
+    run = make_run(tiny)
     with pytest.raises(DivergedError, match=r"step 31 .*the weights of"):
         for _ in spoiled(run, times=99):
             pass
@@ -155,10 +155,10 @@ def interrupted(records: Iterator[Event], after: int) -> None:
 
 def test_resume_during_rollbacks_is_bitwise_identical(tiny: Tiny) -> None:
     tiny |= ABSURD | {"dropout_rate": 0.1}
-    for _ in run_training(job_of(tiny, "whole")):
+    for _ in run_training(make_run(tiny, "whole")):
         pass
     assert len(read_rollbacks("whole")) > 3
-    parts = job_of(tiny, "parts")
+    parts = make_run(tiny, "parts")
     # While the loss stands too high; right after the first rollback; within the next ones.
     for after in (5, 6, 3, 14, 20):
         interrupted(run_training(parts), after)
@@ -175,9 +175,9 @@ def test_resume_during_rollbacks_is_bitwise_identical(tiny: Tiny) -> None:
 
 
 def test_resumed_run_rolls_back_before_the_interruption(tiny: Tiny) -> None:
-    for _ in spoiled(job_of(tiny, "whole")):
+    for _ in spoiled(make_run(tiny, "whole")):
         pass
-    parts = job_of(tiny, "parts")
+    parts = make_run(tiny, "parts")
     interrupted(run_training(parts), SPOILED_AFTER - 2)
     again = resume_run(Path("parts"))
     for _ in spoiled(again):
@@ -188,7 +188,7 @@ def test_resumed_run_rolls_back_before_the_interruption(tiny: Tiny) -> None:
 
 
 def test_divergence_requires_persistently_high_loss(tiny: Tiny) -> None:
-    state = job_of(tiny).state
+    state = make_run(tiny).state
     usual = [2.0 + 0.1 * (n % 5) for n in range(60)]
     for loss in usual:
         check_for_loss_spike(state, loss, 1)
@@ -210,7 +210,7 @@ def test_divergence_requires_persistently_high_loss(tiny: Tiny) -> None:
 
 def test_initial_loss_above_uniform_is_not_divergence(tiny: Tiny) -> None:
     """As of a model that goes on with quite another text."""
-    state = job_of(tiny).state
+    state = make_run(tiny).state
     for loss in itertools.chain(
         [12.0 - 0.1 * n for n in range(40)], [8.0 + MIN_SPIKE_NATS / 2] * 20
     ):
@@ -219,7 +219,7 @@ def test_initial_loss_above_uniform_is_not_divergence(tiny: Tiny) -> None:
 
 
 def test_noisy_loss_is_not_divergence(tiny: Tiny) -> None:
-    state = job_of(tiny).state
+    state = make_run(tiny).state
     torch.manual_seed(0)
     for loss in (1.0 + 2.0 * torch.rand(2000)).tolist():
         check_for_loss_spike(state, loss, 1)

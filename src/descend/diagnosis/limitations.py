@@ -13,7 +13,7 @@ from descend.diagnosis.reference_ranges import reference_range
 from descend.diagnosis.result import OtherCause
 from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.sentences import (
-    NO_TRIALS_ASKED,
+    NO_TRIALS_BY_FLAG,
     NO_TRIALS_WITHOUT_TEXT,
     describe_falling_loss,
     describe_few_tokens,
@@ -44,7 +44,7 @@ def no_trials_reason(
     ):
         return describe_missing_parent(recorded_run.metadata.parent)
     if not proof:
-        return NO_TRIALS_ASKED
+        return NO_TRIALS_BY_FLAG
     tokens = measurement_value(measurements, "validation_tokens")
     if not recorded_run.had_divergence and tokens < MIN_VALIDATION_TOKENS:
         return describe_few_tokens(tokens, MIN_VALIDATION_TOKENS)

@@ -30,7 +30,7 @@ MEMORIZATION_DIVERGED = "the loss diverged in the memorization check"
 NO_TRIALS_WITHOUT_TEXT = (
     "no trials were made: they need the text as the run read it, in its old place"
 )
-NO_TRIALS_ASKED = (
+NO_TRIALS_BY_FLAG = (
     "no trials were made because of --no-trials, so this verdict rests on measurements alone"
 )
 

@@ -89,43 +89,34 @@ def decide_verdict(
     """The verdict over all causes; `prescriptions` by cause for the best treatment of each."""
     best = best_effect_per_cause(effects)
     chances = probability_best(list(best.values()))
-    counted = _rank_by_harm(ranked_causes, measurements)
-    causes = [
-        make_finding(ranked_cause.cause, measurements, MEASURED, {}, None)
-        for effect, ranked_cause in counted
-        if effect >= MEASURED_FROM
-    ]
-    measured_causes = {f.cause for f in causes}
-    spoiled = any(
-        s.cause.invalidates_evaluation for _, s in counted if s.cause.name in measured_causes
-    )
-    claims = [] if spoiled else _claims(best, chances, measured_causes)
-    if is_noise := _is_noise(measurements, measured_causes, [g for g, _ in claims]):
+    measured = _measured_causes(ranked_causes, measurements)
+    names = {cause.name for cause in measured}
+    is_spoiled = any(cause.invalidates_evaluation for cause in measured)
+    claims = [] if is_spoiled else _claims(best, chances, names)
+    if is_noise := _is_noise(measurements, names, [g for g, _ in claims]):
         claims = []
     winner = next((g for g, _ in claims if not g.treatment.change.is_ablation), None)
-    causes += [
-        make_finding(
-            _cause(ranked_causes, claimed_effect.treatment.cause), measurements, probability,
-            # Makeshifts for want of text give way to a setting that gains of itself.
-            prescriptions.get(claimed_effect.treatment.cause, {})
-            if winner is None or not claimed_effect.treatment.change.is_ablation else {},
-            to_paired_trial(claimed_effect, run_fraction),
-        )
-        for claimed_effect, probability in claims
-        if probability >= MIN_LISTED_PROBABILITY
-    ]  # fmt: skip
-    named = {f.cause for f in causes}
+    causes = [make_finding(cause, measurements, MEASURED, {}, None) for cause in measured]
+    for effect, probability in claims:
+        if probability < MIN_LISTED_PROBABILITY:
+            continue
+        # Makeshifts for want of text give way to a setting that gains of itself.
+        gives_way = winner is not None and effect.treatment.change.is_ablation
+        cause = _cause(ranked_causes, effect.treatment.cause)
+        recommended = {} if gives_way else prescriptions.get(cause.name, {})
+        trial = to_paired_trial(effect, run_fraction)
+        causes.append(make_finding(cause, measurements, probability, recommended, trial))
     verdict, probability = (
         ("noise_floor", MEASURED) if is_noise
         else _verdict(causes, best, chances, measurements, run_fraction < NEARLY_FULL)
     )  # fmt: skip
+    large = [g for g in best.values() if g.full_length_reduction >= g.min_effect]
     if verdict == "noise_floor":
         cause = _cause(ranked_causes, "noise_floor")
-        causes, named = [make_finding(cause, measurements, probability, {}, None)], {"noise_floor"}
-    large = [g for g in best.values() if g.full_length_reduction >= g.min_effect]
-    if verdict == "unknown":
+        causes = [make_finding(cause, measurements, probability, {}, None)]
+    elif verdict == "unknown":
         causes = _perhaps(ranked_causes, measurements, large, chances, run_fraction)
-        named = {f.cause for f in causes}
+    named = {f.cause for f in causes}
     trials = {cause: to_paired_trial(effect, run_fraction) for cause, effect in best.items()}
     out = [
         OtherCause(
@@ -141,13 +132,14 @@ def decide_verdict(
     return Verdict(verdict, probability, causes, out, winner, _contenders(large, chances), best)
 
 
-def _rank_by_harm(
+def _measured_causes(
     ranked_causes: Sequence[RankedCause], measurements: Measurements
-) -> list[tuple[float, RankedCause]]:
-    """Each cause with its counted harm (nats), the worst first. What spoils the evaluation comes
-    before what the text is."""
-    harms = [(s.cause.measured_harm_nats(measurements), s) for s in ranked_causes]
-    return sorted(harms, key=lambda x: (x[1].cause.name == "noise_floor", -x[0]))
+) -> list[Cause]:
+    """The causes that were counted and do harm (nats), the worst first. What spoils the evaluation
+    comes before what the text is."""
+    harms = [(s.cause.measured_harm_nats(measurements), s.cause) for s in ranked_causes]
+    harms.sort(key=lambda x: (x[1].name == "noise_floor", -x[0]))
+    return [cause for harm, cause in harms if harm >= MEASURED_FROM]
 
 
 def _is_noise(

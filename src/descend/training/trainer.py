@@ -1,4 +1,4 @@
-"""A job carried through: records written, states saved, the best model kept.
+"""A run carried through: records written, states saved, the best model kept.
 
 A generator again: whoever wants to show the run, iterates over its records.
 """
@@ -120,12 +120,12 @@ def _describe_stop(run: TrainingRun, problem: BaseException) -> TrainingStopped:
     return TrainingStopped(run.state.step, reason, current_time(), actual)
 
 
-def _go_back(job: TrainingRun) -> Rollback | None:
+def _go_back(run: TrainingRun) -> Rollback | None:
     """Put a state that holds a number that is not finite back to the last good one.
 
     Raises `DivergedError` where that is not possible: such a state is never saved.
     """
-    state, plan = job.state, job.plan
+    state, plan = run.state, run.plan
     try:
         check_numbers(state, plan.batches.epoch_at_step(max(state.step - 1, 0)))
     except DivergedError as trouble:
@@ -133,13 +133,13 @@ def _go_back(job: TrainingRun) -> Rollback | None:
     return None
 
 
-def _with_fix(problem: DivergedError, job: TrainingRun) -> DivergedError:
+def _with_fix(problem: DivergedError, run: TrainingRun) -> DivergedError:
     """`problem` with its probable cause and the command that fixes it."""
-    cause = name_probable_cause(job.plan.config)
+    cause = name_probable_cause(run.plan.config)
     error = DivergedError(
         problem.location, problem.actual, problem.expected, cause + problem.fix
     )  # fmt: skip
-    error.next_command = retrain_command(job.folder)
+    error.next_command = retrain_command(run.folder)
     return error
 
 
@@ -230,17 +230,17 @@ def _finish(
     writer.save_model(_completed_info(run), summary)
 
 
-def _completed_info(job: TrainingRun) -> RunMetadata:
+def _completed_info(run: TrainingRun) -> RunMetadata:
     """The run's facts; of a run that the clock ended, with the steps that it made."""
-    if job.plan.time_limit is None:
-        return job.info
-    steps, requested = job.state.step, make_config(job.info.requested_config)
+    if run.plan.time_limit is None:
+        return run.info
+    steps, requested = run.state.step, make_config(run.info.requested_config)
     made = {
         "max_steps": steps,
-        "epoch": job.plan.batches.epoch_at_step(steps - 1),
+        "epoch": run.plan.batches.epoch_at_step(steps - 1),
         "warmup_steps": choose_warmup(requested, steps),
     }
-    return msgspec.structs.replace(job.info, resolved_config=job.info.resolved_config | made)
+    return msgspec.structs.replace(run.info, resolved_config=run.info.resolved_config | made)
 
 
 def _may_sample(run: TrainingRun, sampling: TimeBudget, ends_epoch: bool) -> bool:
