@@ -37,6 +37,13 @@ def test_mistakes_get_a_line(trained: Path, capsys: pytest.CaptureFixture[str]) 
     assert "Traceback" not in output
 
 
+def test_improve_names_the_allowed_minutes_when_they_are_too_few(
+    varied_text: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli(["improve", str(varied_text), "--minutes", "0.001"]) == 2
+    assert "but found 0.001. Fix: Give more minutes." in capsys.readouterr().err
+
+
 def test_without_time_the_run_itself_is_the_best(trained: Path) -> None:
     shutil.copytree(trained, "own")
     improvement = improve("own", 0.001, save_dir="better")

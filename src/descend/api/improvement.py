@@ -229,10 +229,14 @@ class _Work:
             return make_corpus_plan(
                 corpus, max(left, 1e-6), settings=settings, began=self._planned_at
             )
-        except UserError:
-            if not self.improvement.candidates:
+        except UserError as problem:
+            if self.improvement.candidates:
+                return None
+            if problem.location != "minutes":
                 raise
-            return None
+            allowed = (self.last_moment - self._began) / 60  # not what is left of them
+            expected = "more, since planning and preparing the text take longer"
+            raise UserError("minutes", f"{allowed:.3g}", expected, "give more minutes") from None
 
     def _first_training(self, planned: CorpusPlan) -> TrainedModel | None:
         """The model that the search starts from: of an earlier call, or trained now.
