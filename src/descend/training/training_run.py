@@ -157,7 +157,7 @@ def resume_run(
     warnings = (
         f"continuing from step {state.step:,} of {plan.total_steps:,}", *damage, *differences,
     )  # fmt: skip
-    before = read_events(folder, until=state.step)
+    before = read_events(folder, state.step, state.rollback_state.num_rollbacks)
     step_seconds = [r.seconds for r in before if isinstance(r, Step)]
     return TrainingRun(
         folder, info, assembly.shape, assembly.store, plan, state, None,
