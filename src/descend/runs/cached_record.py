@@ -8,9 +8,10 @@ from typing import TypeVar
 
 import msgspec
 
+from descend.data.cache_dir import cache_dir
 from descend.errors import DiskWriteError
 from descend.guard import decode_json, read_regular
-from descend.runs.atomic_write import write_file_atomic
+from descend.runs.atomic_write import PRIVATE, make_folder, write_file_atomic
 from descend.runs.checksums import is_sealed, seal_json
 
 RecordT = TypeVar("RecordT")
@@ -18,7 +19,8 @@ RecordT = TypeVar("RecordT")
 
 def write_cached(path: Path, record: object) -> None:
     """Write `record`, a JSON object, to `path`; without a disk that takes it, it is not kept."""
-    with suppress(DiskWriteError):
+    with suppress(DiskWriteError, OSError):
+        make_folder(cache_dir(), PRIVATE)
         write_file_atomic(path, seal_json(msgspec.json.encode(record)))
 
 

@@ -45,7 +45,7 @@ WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 
 
-_DIAGNOSIS = "diagnosis.json"
+DIAGNOSIS = "diagnosis.json"
 
 
 REPORT = "report.html"
@@ -205,17 +205,17 @@ def load_summary(folder: Path) -> RunSummary:
 
 def write_diagnosis(folder: Path, content: bytes) -> None:
     """Write diagnosis.json, which `descend.diagnosis` makes."""
-    write_file_atomic(folder / _DIAGNOSIS, content)
+    write_file_atomic(folder / DIAGNOSIS, content)
 
 
 def read_diagnosis(folder: Path) -> bytes:
     """Read diagnosis.json as it is; `OSError` if that cannot be done."""
-    return read_regular(folder / _DIAGNOSIS)
+    return read_regular(folder / DIAGNOSIS)
 
 
 def has_diagnosis(folder: Path) -> bool:
     """Whether the run in `folder` has been diagnosed."""
-    return (folder / _DIAGNOSIS).exists()
+    return (folder / DIAGNOSIS).exists()
 
 
 def is_run_folder(folder: Path) -> bool:
@@ -311,7 +311,7 @@ def damaged_checkpoint_files(folder: Path, after: Path | None) -> list[Path]:
 def run_stamp(folder: Path) -> tuple[tuple[int, int] | None, ...]:
     """Return time and size of the records of a run: equal where none was written since."""
     return tuple(
-        _file_stamp(folder / name) for name in (RUN_FILE, _SUMMARY, _DIAGNOSIS, EVENTS, ANNOTATION)
+        _file_stamp(folder / name) for name in (RUN_FILE, _SUMMARY, DIAGNOSIS, EVENTS, ANNOTATION)
     )
 
 
