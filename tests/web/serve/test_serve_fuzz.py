@@ -21,7 +21,7 @@ from descend.web.serve.app import ServedModel, make_gated_app
 from descend.web.serve.engine import Engine
 
 HOST, KEY = "127.0.0.1:9999", "a key of 21 characters"
-SHORT, LONG = 60, 2000
+SHORT, LONG = 40, 2000
 """Requests to each route."""
 
 ANY = st.recursive(
@@ -108,6 +108,7 @@ def send_made_up_bodies(trained: Path, path: str, count: int) -> Counter[int]:
     return statuses
 
 
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("path", BODIES)
 def test_made_up_bodies_get_no_internal_error(trained: Path, path: str) -> None:
     assert sum(send_made_up_bodies(trained, path, SHORT).values()) >= SHORT
