@@ -234,8 +234,12 @@ def build_cache(bench: Bench, folder: Path) -> None:
 
 def add_corpus(bench: Bench, folder: Path) -> None:
     """What `descend corpus add` writes."""
-    (folder / "source.txt").write_text("A text.\n")
     build_corpus(folder / "source.txt", folder / "corpus")
+
+
+def prepare_source(bench: Bench, folder: Path) -> None:
+    """The text that is added: a fault in writing it would be none of descend."""
+    (folder / "source.txt").write_text("A text.\n")
 
 
 def prepare_killed(bench: Bench, folder: Path) -> None:
@@ -258,7 +262,7 @@ OPERATIONS: dict[str, tuple[Operation, Operation | None]] = {
     "new run": (start_run, None),
     "recovery": (recover_killed_save, prepare_killed),
     "cache": (build_cache, None),
-    "corpus": (add_corpus, None),
+    "corpus": (add_corpus, prepare_source),
 }
 """What is done, and what puts the folder into the state before it."""
 
