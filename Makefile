@@ -32,7 +32,7 @@ test-ray: install
 
 # The long form of docs/reliability.md. One part: `make campaign PART=power_cuts` (that and
 # full_disks as root).
-PARTS := save_faults crash_states mutations power_cuts kills stop_signals full_disks exact_resume \
+PARTS := save_faults crash_states mutations check_mutations power_cuts kills stop_signals full_disks exact_resume \
 	hostile_verbs divergence
 PART ?= $(PARTS)
 campaign: install

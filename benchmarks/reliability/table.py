@@ -60,6 +60,8 @@ ROWS = (
         "last save", "full_disks",
         lambda r: f"{of_total(r)} disks, {r['after_a_save']} of them after a save",
         "`disk_error`"),
+    Row("The test of a promise notices that its check is taken out", "check_mutations",
+        lambda r: f"{r['noticed']} of {r['total']} noticed; {len(r['not_run'])} not run", ""),
     Row("A resume is exact to the last bit", "exact_resume",
         lambda r: f"{r['failures']} differences in {r['resumes']} resumes of {r['rows']} rows that "
         f"hold all pairs of {len(r['factors'])} settings", "any field left out of `Snapshot`"),

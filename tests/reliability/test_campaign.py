@@ -54,6 +54,13 @@ def test_each_sync_and_check_that_is_taken_out_is_noticed(own_folder: Path) -> N
     assert result["noticed"] == len(result["mutations"]) > 20
 
 
+def test_the_test_of_each_promise_notices_that_its_check_is_taken_out(own_folder: Path) -> None:
+    result = run_part("check_mutations.py")
+    assert result["missed"] == []
+    assert result["not_run"] == []
+    assert result["noticed"] == result["total"] > 25
+
+
 def test_no_power_cut_on_a_real_disk_loses_anything(own_folder: Path) -> None:
     result = run_part("power_cuts.py", "--cuts", "200")
     assert result["failures"] == 0
