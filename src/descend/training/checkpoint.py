@@ -52,9 +52,9 @@ def save_checkpoint(folder: Path, state: TrainState) -> None:
     write_folder_atomic(new, files)
     ordered = [path for _, path in checkpoints(folder)]
     older = reversed(ordered[: ordered.index(new)])
-    kept = list(itertools.islice(filter(verify_folder, older), CHECKPOINT_COUNT - 1))
+    previous = list(itertools.islice(filter(verify_folder, older), CHECKPOINT_COUNT - 1))
     for _, path in others:
-        if path not in (new, *kept):
+        if path not in (new, *previous):
             remove_folder(path)
 
 

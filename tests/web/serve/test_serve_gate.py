@@ -83,13 +83,13 @@ def test_each_route_opens_only_with_key_host_and_origin(
     ):
         named = headers | ({} if host is None else {"host": host})
         named |= {} if origin is None else {"origin": origin}
-        asked = f"{path}?api_key={KEY}" if kind == "key in the query" else path
+        requested_path = f"{path}?api_key={KEY}" if kind == "key in the query" else path
         expected = status if opens or (method, route) in PUBLIC else 401
         if not HOSTS[host]:
             expected = 421
         elif not ORIGINS[origin]:
             expected = 403
-        assert ask(method, asked, named, body)[0] == expected, (kind, host, origin)
+        assert ask(method, requested_path, named, body)[0] == expected, (kind, host, origin)
         tried += 1
     assert tried == len(CREDENTIALS) * len(HOSTS) * len(ORIGINS)
     for site in ("cross-site", "same-site"):
@@ -99,7 +99,7 @@ def test_each_route_opens_only_with_key_host_and_origin(
 
 @pytest.mark.parametrize("path", [path for _, _, path, _, _ in ROWS] + ["/", "/none", "/docs"])
 def test_other_methods_reach_no_handler(ask: Any, path: str) -> None:
-    allowed = {method for method, _, asked, _, _ in ROWS if asked == path}
+    allowed = {method for method, _, row_path, _, _ in ROWS if row_path == path}
     with_key = {"host": HOST, "authorization": f"Bearer {KEY}"}
     for method in (*sorted(METHODS), "OPTIONS", "PATCH", "TRACE", "CONNECT"):
         if method in allowed or (method == "HEAD" and "GET" in allowed):
