@@ -32,8 +32,10 @@ test-ray: install
 	$(PY) -m pip install --quiet --constraint constraints.txt --group ray
 	$(PY) -m pytest tests/trials/test_ray_executor.py
 
-# The long form of docs/reliability.md. One part: `make campaign PART=power_cuts` (that one as root).
-PARTS := save_faults crash_states mutations power_cuts exact_resume hostile_verbs divergence
+# The long form of docs/reliability.md. One part: `make campaign PART=power_cuts` (that and
+# full_disks as root).
+PARTS := save_faults crash_states mutations check_mutations power_cuts kills stop_signals full_disks exact_resume \
+	hostile_verbs divergence
 PART ?= $(PARTS)
 campaign: install
 	status=0; for part in $(PART); do $(PY) benchmarks/reliability/$$part.py || status=1; done; \

@@ -6,7 +6,7 @@ A real ext4 hides missing syncs: its journal commits more than was requested. So
 save are recorded and played again on a model of a disk. After each call the power is cut. Of what
 was not synced, every folder and all files independently keep the old or the new state, as in ALICE
 (Pillai et al. 2014, "All File Systems Are Not Created Equal", OSDI). Each state is then laid on a
-real disk, and what `saves.check_folder` asks must hold. The exit code is 1 if it does not.
+real disk, and what `save_checks.check_folder` asks must hold. The exit code is 1 if it does not.
 
 It needs no root and no loop device.
 """
@@ -183,6 +183,7 @@ def _write_tree(
 
 def check_operation(bench, place: Path, operation: str) -> tuple[int, int, list[str]]:
     """Calls, different states, and what does not hold in one of them."""
+    import save_checks
     import save_faults
     import saves
 
@@ -211,7 +212,7 @@ def check_operation(bench, place: Path, operation: str) -> tuple[int, int, list[
                 f" ({last.name} {Path(last.path).name})" if last else ""
             )
             problems += [
-                f"{where}: {p}" for p in saves.check_folder(bench, after, operation, ended)
+                f"{where}: {p}" for p in save_checks.check_folder(bench, after, operation, ended)
             ]
     return len(calls), len(done), problems
 

@@ -13,6 +13,7 @@ import argparse
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -173,8 +174,10 @@ def run_case(run: Any, plant: Callable[[Any], object] | None, at: int) -> dict[s
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="each plant once")
+    parser.add_argument("--minutes", type=float, default=60.0, help="begin no more after them")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
+    until = time.monotonic() + 60 * arguments.minutes
     os.environ["OMP_NUM_THREADS"] = "1"
     cases: list[dict[str, Any]] = []
     with scratch_folder() as place:
@@ -189,7 +192,10 @@ def main() -> None:
         trainer.TimeBudget.is_due = lambda self: True  # type: ignore[method-assign]
         every = [(name, optimizer, at) for name in PLANTS for optimizer in clean for at in STEPS]
         chosen = [case for n, case in enumerate(every) if n % 6 == (n // 6) % 6]
-        for name, optimizer, at in chosen if arguments.short else every:
+        planned = chosen if arguments.short else every
+        for name, optimizer, at in planned:
+            if time.monotonic() > until:
+                break
             folder = place / "case"
             result = run_case(make_job(text, folder, optimizer), PLANTS[name], at)
             shutil.rmtree(folder)
@@ -201,7 +207,8 @@ def main() -> None:
     bad = sum(bool(c["bad"]) for c in cases)
     not_fired = sum(not c["fired"] for c in cases)
     store("divergence", {
-        "total": len(cases), "bad_checkpoints": bad, "bound": bound_of_zero(len(cases)),
+        "total": len(cases), "planned": len(planned), "bad_checkpoints": bad,
+        "bound": bound_of_zero(len(cases)),
         "not_fired": not_fired, "within_tolerance": close, "share": round(close / len(cases), 3),
         "clean_losses": {k: round(v, 4) for k, v in clean.items()}, "cases": cases,
     }, arguments.out)  # fmt: skip

@@ -71,6 +71,7 @@ def make_image(place: Path, bench, operation: str) -> Path:
 
 def cut(bench, place: Path, operation: str, image: Path, kind: str, at: int) -> tuple:
     """One cut: whether it fired, whether the operation had ended, and what does not hold."""
+    import save_checks
     import saves
 
     target, log = place / "mount", place / "calls.log"
@@ -92,7 +93,7 @@ def cut(bench, place: Path, operation: str, image: Path, kind: str, at: int) -> 
     fired = fired and bool(calls) and calls[-1].fired
     mount(disk, target)
     try:
-        problems = saves.check_folder(bench, target / "run", operation, None)
+        problems = save_checks.check_folder(bench, target / "run", operation, None)
     finally:
         unmount(target)
     return fired, calls, problems

@@ -80,7 +80,7 @@ def list_points(calls: list[Call], fault: Fault, short: bool) -> Iterator[int]:
 
 def judge(bench, folder: Path, operation: str, fault: Fault, said: str) -> list[str]:
     """What does not hold after a child ended."""
-    import saves
+    import save_checks
 
     finished = {"done": True, "refused": False, "killed": None}.get(said)
     problems = [] if said in ("done", "refused", "killed") else [f"it ended by {said}"]
@@ -90,15 +90,16 @@ def judge(bench, folder: Path, operation: str, fault: Fault, said: str) -> list[
         finished = None  # a record may be damaged: it must be noticed, and a checkpoint be whole
         if operation not in ("checkpoint", "same step", "earlier step"):
             return problems
-        wrong = saves.check_folder(bench, folder, operation, finished)
+        wrong = save_checks.check_folder(bench, folder, operation, finished)
         return problems + [p for p in wrong if not any(w in p for w in NOTICED_DAMAGE)]
-    return problems + saves.check_folder(bench, folder, operation, finished)
+    return problems + save_checks.check_folder(bench, folder, operation, finished)
 
 
 def sweep(
     bench, place: Path, operations: list[str], short: bool, faults: dict[str, Fault] = FAULTS
 ) -> dict:
     """Try `faults` at all points of `operations`."""
+    import save_checks
     import saves
 
     tried: Counter[str] = Counter()
@@ -111,7 +112,7 @@ def sweep(
         saves.copy_base(bench, folder, operation)
         ending, calls = run_child(bench, folder, operation, log, Fault("watch"), 0)
         assert ending == "done", (operation, ending)
-        assert saves.check_folder(bench, folder, operation, True) == [], operation
+        assert save_checks.check_folder(bench, folder, operation, True) == [], operation
         calls_of[operation] = len(calls)
         for name, fault in faults.items():
             for at in list_points(calls, fault, short):

@@ -37,7 +37,7 @@ def store(name: str, values: dict[str, Any], out: Path | None) -> None:
     import torch
 
     facts = {
-        "command": " ".join(["python", *sys.argv]).replace(f"{ROOT}/", ""),
+        "command": _command(),
         "machine": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -49,6 +49,14 @@ def store(name: str, values: dict[str, Any], out: Path | None) -> None:
     path.write_text(json.dumps(facts | values, indent=1) + "\n", encoding="utf-8")
     summary = {k: v for k, v in values.items() if not isinstance(v, list)}
     print(json.dumps(summary, indent=1))
+
+
+def _command() -> str:
+    """What was typed, without the file that it is written to."""
+    words = [
+        word for n, word in enumerate(sys.argv) if "--out" not in sys.argv[max(n - 1, 0) : n + 1]
+    ]
+    return " ".join(["python", *words]).replace(f"{ROOT}/", "")
 
 
 def _commit() -> str:

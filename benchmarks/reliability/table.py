@@ -49,6 +49,19 @@ ROWS = (
     Row("A test notices each sync, and each check of a save, that is taken out", "mutations",
         lambda r: f"{r['noticed']} of {len(r['mutations'])} noticed ({r['syncs']} syncs, "
         f"{r['checks']} checks)", ""),
+    Row("A kill at any time loses no more than the steps since a save, and no bit of the result",
+        "kills", lambda r: f"{of_total(r)} kills in {r['runs']} runs, {r['in_saves']} of them in a "
+        f"save; at most {r['most_steps_lost']} steps lost with saves {r['steps_between_saves']} "
+        "steps apart", "the `.partial` folder of a save"),
+    Row("A signal in any phase loses no step that was made", "stop_signals",
+        lambda r: f"{of_total(r)} of {r['signals']} signals in {r['phases']} phases",
+        "`defer_stop_signals`"),
+    Row("A disk that is full, read-only, or refuses long files ends a run with a sentence and its "
+        "last save", "full_disks",
+        lambda r: f"{of_total(r)} disks, {r['after_a_save']} of them after a save",
+        "`disk_error`"),
+    Row("The test of a promise notices that its check is taken out", "check_mutations",
+        lambda r: f"{r['noticed']} of {r['total']} noticed; {len(r['not_run'])} not run", ""),
     Row("A resume is exact to the last bit", "exact_resume",
         lambda r: f"{r['failures']} differences in {r['resumes']} resumes of {r['rows']} rows that "
         f"hold all pairs of {len(r['factors'])} settings", "any field left out of `Snapshot`"),

@@ -54,10 +54,38 @@ def test_each_sync_and_check_that_is_taken_out_is_noticed(own_folder: Path) -> N
     assert result["noticed"] == len(result["mutations"]) > 20
 
 
+def test_the_test_of_each_promise_notices_that_its_check_is_taken_out(own_folder: Path) -> None:
+    result = run_part("check_mutations.py")
+    assert result["missed"] == []
+    assert result["not_run"] == []
+    assert result["noticed"] == result["total"] > 25
+
+
 def test_no_power_cut_on_a_real_disk_loses_anything(own_folder: Path) -> None:
     result = run_part("power_cuts.py", "--cuts", "200")
     assert result["failures"] == 0
     assert result["total"] == 200
+
+
+def test_no_kill_at_any_time_changes_a_run(own_folder: Path) -> None:
+    result = run_part("kills.py", "--kills", "60")
+    assert result["failures"] == 0
+    assert result["total"] >= 60
+    assert result["in_saves"] > 5
+
+
+def test_a_signal_in_any_phase_loses_no_step(own_folder: Path) -> None:
+    result = run_part("stop_signals.py", "--short")
+    assert result["failures"] == 0
+    assert result["not_fired"] == 0
+    assert result["total"] >= 14
+
+
+def test_no_full_or_read_only_disk_loses_a_save(own_folder: Path) -> None:
+    result = run_part("full_disks.py", "--short")
+    assert result["failures"] == 0
+    assert min(result["tried"].values()) >= 1
+    assert len(result["tried"]) == 4
 
 
 def test_a_resume_is_exact_for_all_pairs_of_settings(own_folder: Path) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 
@@ -16,10 +18,11 @@ from descend.config import make_config
 from descend.errors import DivergedError, RunFolderError
 from descend.report.text.run_notices import run_notices
 from descend.runs.atomic_write import damaged_files, verify_folder
-from descend.runs.event_log import read_events
-from descend.runs.events import Rollback, Step
+from descend.runs.event_log import EventLog, read_events
+from descend.runs.events import CheckpointSaved, Rollback, Step, TrainingStarted
 from descend.runs.run_files import checkpoints, latest_checkpoint
 from descend.training.checkpoint import save_checkpoint
+from descend.training.stop_signals import TrainingInterrupted
 from descend.training.trainer import run_training
 from descend.training.training_run import create_run, resume_run
 
@@ -188,14 +191,111 @@ def test_training_names_the_folder_when_it_goes_in_mid_run(
     assert not Path("run/model.safetensors").exists()
 
 
-def test_no_later_checkpoint_stands_when_a_run_went_back_before_it(stopped: Any) -> None:
-    run = stopped(step=8, steps=(7,))
+def test_save_checkpoint_keeps_two_in_the_order_of_saves_when_a_run_went_back(stopped: Any) -> None:
+    job = stopped(step=8, steps=(7,))
     assert steps_of() == [7, 8]
-    for step, expected in ((3, [3]), (4, [3, 4]), (5, [4, 5])):
-        run.state.step = step
-        save_checkpoint(Path("run"), run.state)
+    rolled_back = msgspec.structs.replace(job.state.rollback_state, num_rollbacks=1)
+    job.state.rollback_state = rolled_back
+    for step, expected in ((3, [8, 3]), (8, [3, 8]), (5, [8, 5])):
+        if step == 5:
+            job.state.rollback_state = msgspec.structs.replace(rolled_back, num_rollbacks=2)
+        job.state.step = step
+        save_checkpoint(Path("run"), job.state)
         assert steps_of() == expected
+        assert latest_checkpoint(Path("run")) == Path(f"run/checkpoints/step_{step}")
         assert all(verify_folder(path) for _, path in checkpoints(Path("run")))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "state.json", "manifest.json"])
+def test_save_checkpoint_keeps_the_whole_one_when_the_newest_was_damaged(
+    stopped: Any, name: str
+) -> None:
+    job = stopped(step=8, steps=(7,))
+    flip(Path(f"run/checkpoints/step_8/{name}"), 20)
+    job.state.step = 9
+    save_checkpoint(Path("run"), job.state)
+    assert steps_of() == [7, 9]
+    assert all(verify_folder(path) for _, path in checkpoints(Path("run")))
+
+
+DIVERGENT = {"learning_rate": 10.0, "gradient_clip": 0.0, "schedule": "constant", "threads": 1,
+             "warmup_steps": 0, "optimizer": "adamw", "architecture": "gpt", "attention": "matmul",
+             "compile": "off"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def divergent_run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Room for the model and the losses of the divergent run, trained without a stop."""
+    return {}
+
+
+def read_result(folder: str) -> tuple[str, list[tuple[int, float]], list[Rollback]]:
+    """The hash of the model, the losses by step, and the rollbacks of a finished run."""
+    events = read_events(Path(folder))
+    weights = hashlib.sha256(Path(folder, "model.safetensors").read_bytes()).hexdigest()
+    return (weights, [(r.step, r.loss) for r in events if isinstance(r, Step)],
+            [r for r in events if isinstance(r, Rollback)])  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "state.json"])
+@pytest.mark.parametrize("steps_after", [0, 4])
+def test_resume_is_exact_when_the_newest_checkpoint_after_a_rollback_is_damaged(
+    steps_after: int, name: str, tiny: dict[str, Any], divergent_run: dict[str, Any]
+) -> None:
+    from descend.training import trainer as module
+
+    config = make_config(tiny | DIVERGENT)
+    if not divergent_run:
+        for _ in run_training(create_run(config, Path("whole"))):
+            pass
+        divergent_run["result"] = read_result("whole")
+    run = create_run(config, Path("run"))
+    saves, rollbacks, steps = 0, 0, 0
+    with pytest.raises(TrainingInterrupted), pytest.MonkeyPatch.context() as patch:  # noqa: PT012
+        patch.setattr(module.TimeBudget, "is_due", lambda self: True)  # saved after every step
+        for record in run_training(run):
+            rollbacks += isinstance(record, Rollback)
+            steps += rollbacks == 1 and isinstance(record, Step)
+            saves += isinstance(record, CheckpointSaved)
+            if saves > 1 and isinstance(record, CheckpointSaved):
+                assert sum(verify_folder(p) for _, p in checkpoints(Path("run"))) == 2
+            if rollbacks and steps == steps_after and isinstance(record, Step | Rollback):
+                signal.raise_signal(signal.SIGINT)
+    (older, _), (newer, newest) = checkpoints(Path("run"))
+    assert newer == steps_after
+    assert older > newer or steps_after, "the older one is of a later step, which was undone"
+    flip(newest / name, 20)
+    again = resume_run(Path("run"))
+    assert again.state.step == older
+    assert any(str(newest / name) in sentence for sentence in again.warnings)
+    for _ in run_training(again):
+        pass
+    assert read_result("run") == divergent_run["result"]
+    assert sum(verify_folder(p) for _, p in checkpoints(Path("run"))) == 2
+
+
+def test_resume_reads_its_own_events_when_the_record_of_its_save_is_lost(
+    tiny: dict[str, Any],
+) -> None:
+    """A checkpoint of a step that had one before the rollback; then the power fails."""
+    log = EventLog(Path("run"))
+    back = Rollback(2, 5, "a loss", "skip", 3)
+    loss = {1: 1.0, 2: 1.0, 3: 9.0, 4: 9.0}
+    events = [TrainingStarted(0, ""), *(step_event(n, loss[n]) for n in (1, 2, 3)),
+              CheckpointSaved(3, 0.1), step_event(4, 9.0), back, step_event(3, 2.0)]  # fmt: skip
+    for event in events:
+        log.append(event)
+    after = [e.loss for e in read_events(Path("run"), 3, 1) if isinstance(e, Step)]
+    assert after == [1.0, 1.0, 2.0]
+    before = [e.loss for e in read_events(Path("run"), 3, 0) if isinstance(e, Step)]
+    assert before == [1.0, 1.0, 9.0]
+    log.append(TrainingStarted(3, "", num_rollbacks=1))
+    log.close()
+    assert back in read_events(Path("run"))
+
+
+def step_event(number: int, loss: float) -> Step:
+    return Step(number, 1, loss, 0.1, 0.001, 1.0, False, 0.1)
 
 
 def test_events_are_durable_before_a_checkpoint_is(

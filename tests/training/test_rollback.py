@@ -23,6 +23,7 @@ from descend.runs.events import (
     Epoch,
     Event,
     Rollback,
+    Sample,
     Step,
     TrainingStarted,
     TrainingStopped,
@@ -37,7 +38,7 @@ from descend.training.rollback import (
 )
 from descend.training.stop_signals import TrainingInterrupted
 from descend.training.train_state import RollbackState
-from descend.training.trainer import run_training
+from descend.training.trainer import TimeBudget, run_training
 from descend.training.training_run import TrainingRun, create_run, resume_run
 from descend.trials.prepared_trial import prepare_trial
 from descend.trials.trial_spec import make_trial_spec
@@ -118,6 +119,20 @@ def test_rollback_skips_batches_since_last_finite_state(tiny: Tiny, precision: s
         if twin.state.step == rollback.step:
             twin.state.rollback_state = RollbackState(batches_skipped=6)
     assert losses("run") == twin_losses
+
+
+def test_run_rolls_back_when_a_sample_is_due_while_a_weight_is_not_finite(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_of(tiny)
+    monkeypatch.setattr(TimeBudget, "is_overdue", lambda _: job.state.step in (20, SPOILED_AFTER))
+    for _ in spoiled(job):
+        pass
+    (rollback,) = read_rollbacks("run")
+    assert (rollback.step, rollback.failed_step) == (25, 31)
+    sampled = {r.step for r in read_events(Path("run")) if isinstance(r, Sample)}
+    assert 20 in sampled
+    assert read_summary(Path("run")).finished
 
 
 def test_rollback_setting_does_not_change_stable_run(tiny: Tiny) -> None:

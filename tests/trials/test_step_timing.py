@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from descend.config import make_config
 from descend.machine import RETUNE_AFTER_SECONDS
+from descend.runs.cached_record import write_cached
 from descend.trials.prepared_trial import PreparedTrial, prepare_trial
 from descend.trials.timing import step_timing
 from descend.trials.timing.step_timing import (
@@ -42,8 +42,7 @@ def remember(
     ready: PreparedTrial, step_time: StepTime, age: float = 0.0, is_contended: bool = False
 ) -> None:
     content = {"step_time": step_time, "at": time.time() - age, "is_contended": is_contended}
-    step_timing._file(ready).parent.mkdir(parents=True, exist_ok=True)
-    step_timing._file(ready).write_bytes(msgspec.json.encode(content))
+    write_cached(step_timing._file(ready), content)
 
 
 def test_a_quiet_timing_is_remembered(ready: PreparedTrial) -> None:

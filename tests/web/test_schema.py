@@ -12,7 +12,7 @@ from .test_api import copy_run
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 
-SHORT, LONG = 2, 110
+SHORT, LONG = 2, 120
 """Requests for each operation."""
 
 STARTS_WORK = {

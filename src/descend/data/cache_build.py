@@ -1,6 +1,6 @@
 """A folder of the cache: built aside, sealed by a manifest, synced, and checked before use.
 
-What is damaged is made again: everything in the cache can be.
+What is damaged, or of another format, is made again: everything in the cache can be.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from descend.data.cache_dir import cache_dir
 from descend.data.document_store import translate_disk_errors
+from descend.errors import DescendError
 from descend.guard import (
     STALE_SECONDS,
     decode_json,
@@ -29,6 +31,8 @@ from descend.guard import (
 
 MANIFEST = "manifest.json"
 
+OpenedT = TypeVar("OpenedT")
+
 _ASIDE = re.compile(r".+\.(\d+)\.(?:partial|old)")
 
 # Folders that this process has checked, with what the system said of their files then.
@@ -40,6 +44,27 @@ class FileSeal(msgspec.Struct, frozen=True):
 
     bytes: int
     sha256: str
+
+
+def open_cached(
+    folder: Path,
+    build: Callable[[Path], None],
+    open_folder: Callable[[Path], OpenedT],
+    anew: bool = False,
+) -> OpenedT:
+    """Return what `open_folder` makes of `folder`, built if that is needed; see `build_once`.
+
+    A whole one that does not open was written by another version of descend: it is built again,
+    with a warning.
+    """
+    build_once(folder, build, anew)
+    try:
+        return open_folder(folder)
+    except (DescendError, OSError, ValueError, msgspec.DecodeError) as problem:
+        reason = str(problem).splitlines()[0]
+        logging.getLogger("descend").warning("%s is of another format and is made again (%s)",
+                                             folder, reason)  # fmt: skip
+    return open_folder(build_once(folder, build, anew=True))
 
 
 def build_once(folder: Path, build: Callable[[Path], None], anew: bool = False) -> Path:

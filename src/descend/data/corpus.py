@@ -29,6 +29,7 @@ from descend.data.readers.codepages import rank_code_pages
 from descend.data.readers.decompression import read_error
 from descend.data.readers.options import DEFAULT_OPTIONS, ReadOptions, check_encoding
 from descend.errors import CorpusError, DiskWriteError
+from descend.guard import hash_file
 
 DEFAULT_CORPUS = "python"
 # The folder in the cache where streams are kept.
@@ -147,8 +148,10 @@ def read_documents(
 
     `normalize='nfc'` gives the NFC form of each document. In a folder of several files, one
     that cannot be read is skipped with a warning, and its name added to `skipped`; raises
-    `CorpusError` if nothing remains.
+    `CorpusError` if nothing remains, or if the copy of a stream is not what came.
     """
+    if source.is_stream_copy:
+        _check_stream_copy(source)
     documents = _all_documents(source, [] if skipped is None else skipped)
     if normalize == "nfc":
         documents = _normalized(documents)
@@ -160,6 +163,16 @@ def read_documents(
         raise CorpusError(
             source.name, "no readable text", "files with text in them", "name another corpus"
         )
+
+
+def _check_stream_copy(source: CorpusSource) -> None:
+    """Raise `CorpusError` if a copy of a stream is damaged: its name is its SHA-256."""
+    (path,) = source.paths
+    if hash_file(path) != path.stem:
+        raise CorpusError(
+            str(path), "a copy of a stream that is damaged", "what came from the stream",
+            "give the text once more",
+        )  # fmt: skip
 
 
 def is_now_readable(source: CorpusSource, skipped: Collection[str]) -> bool:

@@ -8,12 +8,16 @@ from pathlib import Path
 import msgspec
 
 from descend.config import RunConfig
-from descend.data.cache_build import build_once, is_whole
+from descend.data.cache_build import is_whole, open_cached
 from descend.data.cache_dir import cache_dir, remember_path
 from descend.data.contamination.exact_overlap import exact_overlap_fraction
 from descend.data.corpus import is_now_readable, read_documents, resolve_corpus
 from descend.data.corpus_warnings import collect_warnings, log_warnings
-from descend.data.document_store import build_document_store, open_document_store
+from descend.data.document_store import (
+    DocumentStore,
+    build_document_store,
+    open_document_store,
+)
 from descend.data.ngram_baselines import compute_ngram_baselines
 from descend.data.readers.options import ReadOptions
 from descend.data.span_encoding import write_tokens
@@ -25,7 +29,7 @@ from descend.data.token_store import (
     open_token_files,
 )
 from descend.data.tokenizer import Tokenizer, TokenizerKind, load_tokenizer, train_tokenizer
-from descend.guard import hash_file
+from descend.guard import decode_json, hash_file, read_regular
 from descend.progress import ProgressCallback, ignore_progress
 
 # Raised whenever extraction, split or token layout change, so that old caches are not met.
@@ -55,8 +59,11 @@ def prepare_documents(
     key = hashlib.sha256(repr(made_from).encode()).hexdigest()[:24]
     folder = cache_dir() / "text" / key
 
+    built: list[Path] = []
+
     def build(aside: Path) -> None:
         progress("reading text", 0.0)
+        built.append(aside)
         skipped: list[str] = []
         documents = read_documents(source, normalize=config.normalize, skipped=skipped)
         with collect_warnings() as warnings:
@@ -67,25 +74,38 @@ def prepare_documents(
             if names:
                 (aside / name).write_bytes(msgspec.json.encode(names))
 
-    again = anew and is_now_readable(source, _listed(folder / _SKIPPED))
-    needs_rebuild = again or not is_whole(folder)
-    if anew or needs_rebuild:
+    whole = is_whole(folder)
+    again = anew and whole and is_now_readable(source, _readable_names(folder / _SKIPPED))
+    if anew or again or not whole:
         log_warnings(source.warnings)
-    build_once(folder, build, again)
-    if anew and not needs_rebuild:
-        log_warnings(_listed(folder / _WARNINGS))
-    documents = open_document_store(folder)
+    documents, skipped, warnings = open_cached(folder, build, _open_text, again)
+    if anew and not built:
+        log_warnings(warnings)
     split = split_documents(documents, config.validation_fraction, config.data_seed)
-    if _listed(folder / _SKIPPED):  # the same files may come to another text the next time
+    if skipped:  # the same files may come to another text the next time
         key += f"-{documents.sha256[:24]}"
     return PreparedCorpus(
         source, documents, split, f"{key}-{config.validation_fraction}-{config.data_seed}"
     )
 
 
+def _open_text(folder: Path) -> tuple[DocumentStore, list[str], list[str]]:
+    """A stored text, the files that could not be read, and the warnings of its reading."""
+    store = open_document_store(folder)
+    return store, _listed(folder / _SKIPPED), _listed(folder / _WARNINGS)
+
+
 def _listed(file: Path) -> list[str]:
     """Return the strings kept in `file` when the text beside it was read; none without it."""
-    return msgspec.json.decode(file.read_bytes(), type=list[str]) if file.is_file() else []
+    return decode_json(read_regular(file), list[str]) if file.is_file() else []
+
+
+def _readable_names(file: Path) -> list[str]:
+    """The same; none from a file of another format, which is made again."""
+    try:
+        return _listed(file)
+    except (OSError, msgspec.DecodeError):
+        return []
 
 
 def prepare_tokenizer(
@@ -103,7 +123,7 @@ def prepare_tokenizer(
         tokenizer = train_tokenizer(kind, vocab_size, text.train_texts)
         (aside / "tokenizer.json").write_bytes(tokenizer.to_bytes())
 
-    return load_tokenizer(build_once(cache_dir() / "tokenizers" / name, build))
+    return open_cached(cache_dir() / "tokenizers" / name, build, load_tokenizer)
 
 
 def prepare_tokens(
@@ -143,9 +163,13 @@ def prepare_tokens(
         )
         (aside / "info.json").write_bytes(msgspec.json.encode(info))
 
-    folder = build_once(cache_dir() / "tokens" / name, build)
-    info = msgspec.json.decode((folder / "info.json").read_bytes(), type=TokenStoreInfo)
-    # Another folder with the same text has the same tokens, but not the same name.
-    info = msgspec.structs.replace(info, corpus=text.source.name)
-    train, validation = open_token_files(folder, tokenizer)
-    return TokenStore(train, validation, tokenizer, info, text)
+    def open_tokens(folder: Path) -> TokenStore:
+        info = decode_json(read_regular(folder / "info.json"), TokenStoreInfo)
+        # Another folder with the same text has the same tokens, but not the same name.
+        info = msgspec.structs.replace(info, corpus=text.source.name)
+        train, validation = open_token_files(folder, tokenizer)
+        if (len(train), len(validation)) != (info.train_tokens, info.validation_tokens):
+            raise ValueError("another number of tokens")
+        return TokenStore(train, validation, tokenizer, info, text)
+
+    return open_cached(cache_dir() / "tokens" / name, build, open_tokens)

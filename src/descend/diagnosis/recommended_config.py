@@ -11,7 +11,8 @@ from descend.config_sources import drop_implied_schedule
 from descend.diagnosis.result import Diagnosis, Finding
 from descend.errors import RunFolderError
 from descend.guard import decode_json
-from descend.runs.run_files import read_diagnosis, read_info
+from descend.runs.record_version import check_version
+from descend.runs.run_files import DIAGNOSIS, read_diagnosis, read_info
 from descend.units import quoted
 
 NOT_INHERITED = (
@@ -21,9 +22,12 @@ NOT_INHERITED = (
 
 
 def load_diagnosis(run: Path) -> Diagnosis:
-    """diagnosis.json of `run`; `RunFolderError` where there is none or it is damaged."""
+    """diagnosis.json of `run`; `RunFolderError` where there is none, or where it is damaged or of
+    a newer descend."""
     try:
-        return decode_json(read_diagnosis(run), Diagnosis)
+        content = read_diagnosis(run)
+        check_version(run / DIAGNOSIS, content, Diagnosis)
+        return decode_json(content, Diagnosis)
     except FileNotFoundError:
         raise RunFolderError(
             str(run), "no diagnosis.json", "a run that was diagnosed",

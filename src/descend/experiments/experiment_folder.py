@@ -12,9 +12,10 @@ from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE
 from descend.errors import RunFolderError
 from descend.guard import decode_json, read_regular
 from descend.runs.atomic_write import write_file_atomic
+from descend.runs.record_version import check_version
 from descend.runs.run_folder import ensure_writable
 
-T = TypeVar("T")
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 def create_experiment_folder(save_dir: Path | None = None) -> Path:
@@ -41,9 +42,11 @@ def write_record(folder: Path, name: str, record: msgspec.Struct) -> None:
 
 
 def read_record(folder: Path, name: str, kind: type[T]) -> T:
-    """Read it back; `RunFolderError` if it is missing or damaged."""
+    """Read it back; `RunFolderError` if it is missing, damaged, or of a newer descend."""
     try:
-        return decode_json(read_regular(folder / name), kind)
+        content = read_regular(folder / name)
+        check_version(folder / name, content, kind)
+        return decode_json(content, kind)
     except (OSError, msgspec.DecodeError) as problem:
         reason = getattr(problem, "strerror", None) or str(problem)
         raise RunFolderError(

@@ -99,15 +99,18 @@ def sync_events(folder: Path) -> None:
         raise disk_error(path, problem) from None
 
 
-def read_events(folder: Path, until: int | None = None) -> list[Event]:
+def read_events(
+    folder: Path, until: int | None = None, num_rollbacks: int | None = None
+) -> list[Event]:
     """Read the valid records in order, or those that are valid for a resume from the checkpoint of
-    step `until`. `RunFolderError` if a newer descend wrote them, or if it is no regular file.
+    step `until` after `num_rollbacks`. `RunFolderError` if a newer descend wrote them, or if it is
+    no regular file.
 
     A run that was interrupted after its last checkpoint trains those steps again, as does one that
     was rolled back; of the two accounts the later one stands. A line that is not as it was written
     is left out, with a warning.
     """
-    records, problems = _read(folder, until)
+    records, problems = _read(folder, until, num_rollbacks)
     for problem in problems:
         logging.getLogger("descend").warning("%s", problem)
     return records
@@ -136,7 +139,9 @@ def event_problems(folder: Path) -> tuple[str, ...]:
     return _read(folder, None)[1]
 
 
-def _read(folder: Path, until: int | None) -> tuple[list[Event], tuple[str, ...]]:
+def _read(
+    folder: Path, until: int | None, num_rollbacks: int | None = None
+) -> tuple[list[Event], tuple[str, ...]]:
     decoder = msgspec.json.Decoder(Event)
     events: list[Event] = []
     chain = Chain()
@@ -150,10 +155,10 @@ def _read(folder: Path, until: int | None) -> tuple[list[Event], tuple[str, ...]
             continue
         if isinstance(record, TrainingStarted):
             _check_schema(folder, record.schema)
-            events = _before_checkpoint(events, record.step)
+            events = _before_checkpoint(events, record.step, record.num_rollbacks)
         events.append(record)
     if until is not None:
-        events = _before_checkpoint(events, until)
+        events = _before_checkpoint(events, until, num_rollbacks)
     events = _without_undone(events)
     return events, _problems(folder / EVENTS, chain, events)
 
@@ -201,14 +206,20 @@ def _check_schema(folder: Path, schema: int) -> None:
         )  # fmt: skip
 
 
-def _before_checkpoint(records: list[Event], step: int) -> list[Event]:
+def _before_checkpoint(records: list[Event], step: int, num_rollbacks: int | None) -> list[Event]:
     """Those of `records` that count once training goes on from the checkpoint of `step`.
 
     A rollback goes back to lower steps, so whether it came before that checkpoint was saved is
-    reported by the place of its record, not by its step.
+    reported by the place of its record, not by its step. `num_rollbacks`: how many came before;
+    a crash may have lost the record of that save. None in a log of an older descend.
     """
-    saves = [n for n, r in enumerate(records) if isinstance(r, CheckpointSaved) and r.step == step]
-    place = saves[-1] + 1 if saves else len(records)
+    rollbacks = [n for n, r in enumerate(records) if isinstance(r, Rollback)]
+    first, last = 0, len(records)
+    if num_rollbacks is not None and num_rollbacks <= len(rollbacks):
+        first, last = [0, *rollbacks, last][num_rollbacks : num_rollbacks + 2]
+    span = list(enumerate(records))[first:last]
+    saves = [n for n, r in span if isinstance(r, CheckpointSaved) and r.step == step]
+    place = saves[-1] + 1 if saves else last
     later = (r for r in records[place:] if isinstance(r, TrainingStarted | TrainingStopped))
     return [r for r in (*records[:place], *later) if r.step <= step or isinstance(r, Rollback)]
 

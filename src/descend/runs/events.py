@@ -29,6 +29,8 @@ class TrainingStarted(msgspec.Struct, frozen=True, tag="training_started", tag_f
     step: int
     time: str
     schema: int = SCHEMA
+    num_rollbacks: int | None = None
+    """Rollbacks before that step: two checkpoints of one step differ in it. None in older logs."""
 
 
 class Step(msgspec.Struct, frozen=True, tag="step", tag_field="kind"):

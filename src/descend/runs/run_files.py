@@ -14,6 +14,7 @@ annotation.json           tags and a note that a person wrote
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from pathlib import Path
@@ -44,7 +45,7 @@ WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 
 
-_DIAGNOSIS = "diagnosis.json"
+DIAGNOSIS = "diagnosis.json"
 
 
 REPORT = "report.html"
@@ -80,6 +81,20 @@ RecordT = TypeVar("RecordT")
 
 
 _CHECKPOINT = re.compile(r"step_(\d+)")
+
+
+STATE = "state.json"
+"""File of a checkpoint: everything of the state that is not a tensor."""
+
+
+class _RollbackCount(msgspec.Struct):
+    num_rollbacks: int = 0
+
+
+class _StateOrder(msgspec.Struct):
+    """The part of state.json that orders checkpoints."""
+
+    rollback_state: _RollbackCount = msgspec.field(default_factory=_RollbackCount)
 
 
 class RunMetadata(msgspec.Struct, frozen=True):
@@ -190,17 +205,17 @@ def load_summary(folder: Path) -> RunSummary:
 
 def write_diagnosis(folder: Path, content: bytes) -> None:
     """Write diagnosis.json, which `descend.diagnosis` makes."""
-    write_file_atomic(folder / _DIAGNOSIS, content)
+    write_file_atomic(folder / DIAGNOSIS, content)
 
 
 def read_diagnosis(folder: Path) -> bytes:
     """Read diagnosis.json as it is; `OSError` if that cannot be done."""
-    return read_regular(folder / _DIAGNOSIS)
+    return read_regular(folder / DIAGNOSIS)
 
 
 def has_diagnosis(folder: Path) -> bool:
     """Whether the run in `folder` has been diagnosed."""
-    return (folder / _DIAGNOSIS).exists()
+    return (folder / DIAGNOSIS).exists()
 
 
 def is_run_folder(folder: Path) -> bool:
@@ -245,9 +260,11 @@ def checkpoint_folder(folder: Path, step: int) -> Path:
 
 
 def checkpoints(folder: Path) -> list[tuple[int, Path]]:
-    """Steps and folders of all checkpoints, oldest first, verified or not.
+    """Steps and folders of all checkpoints, in the order they were saved, verified or not.
 
-    `RunFolderError` if checkpoints/ is a link, which may lead to those of another run.
+    The order is that of (rollbacks so far, step): after a rollback a lower step is the newer one.
+    Those whose state.json cannot be read come last. `RunFolderError` if checkpoints/ is a link,
+    which may lead to those of another run.
     """
     place = folder / CHECKPOINTS
     try:
@@ -257,12 +274,22 @@ def checkpoints(folder: Path) -> list[tuple[int, Path]]:
             str(place), problem.strerror or str(problem), "a folder of the run itself",
             "move the folder that it leads to here",
         ) from None  # fmt: skip
-    steps_and_paths = [
-        (int(match[1]), path)
+    ordered = sorted(
+        (count_rollbacks(path), int(match[1]), path)
         for path in place.glob("step_*")
         if (match := _CHECKPOINT.fullmatch(path.name))
-    ]
-    return sorted(steps_and_paths)
+    )
+    return [(step, path) for _, step, path in ordered]
+
+
+def count_rollbacks(checkpoint: Path) -> float:
+    """Return how often the run went back before `checkpoint`; infinity if that cannot be read."""
+    try:
+        check_real_folder(checkpoint)
+        order = decode_json(read_regular(checkpoint / STATE), _StateOrder)
+    except (OSError, msgspec.DecodeError):
+        return math.inf
+    return order.rollback_state.num_rollbacks
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
@@ -284,7 +311,7 @@ def damaged_checkpoint_files(folder: Path, after: Path | None) -> list[Path]:
 def run_stamp(folder: Path) -> tuple[tuple[int, int] | None, ...]:
     """Return time and size of the records of a run: equal where none was written since."""
     return tuple(
-        _file_stamp(folder / name) for name in (RUN_FILE, _SUMMARY, _DIAGNOSIS, EVENTS, ANNOTATION)
+        _file_stamp(folder / name) for name in (RUN_FILE, _SUMMARY, DIAGNOSIS, EVENTS, ANNOTATION)
     )
 
 

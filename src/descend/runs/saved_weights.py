@@ -32,6 +32,7 @@ from descend.runs.run_files import (
     TOKENIZER,
     WEIGHTS,
     checkpoints,
+    count_rollbacks,
     has_summary,
 )
 from descend.runs.suggestions import lacks_model
@@ -60,11 +61,15 @@ class SavedWeights(msgspec.Struct, frozen=True):
 def list_saved_weights(folder: Path) -> list[SavedWeights]:
     """Return what the run in `folder` kept, by step; the model, of its best epoch, at the end.
 
-    Of a step with a checkpoint and a snapshot only the checkpoint. Snapshots of steps that a
-    rollback undid are left out. Nothing is verified.
+    Of a step with a checkpoint and a snapshot only the checkpoint. Those of steps that a rollback
+    undid are left out. Nothing is verified.
     """
     run = RecordedRun(folder)
-    by_step = {step: _describe("checkpoint", step, path) for step, path in checkpoints(folder)}
+    by_step = {
+        step: _describe("checkpoint", step, path)
+        for step, path in checkpoints(folder)
+        if not _is_undone(run, step, count_rollbacks(path))
+    }
     last = max(run.num_steps, *by_step, 0)
     for step, path in _snapshots(folder):
         if step <= last and step not in by_step:
@@ -120,6 +125,12 @@ def remove_snapshots_after(folder: Path, step: int) -> None:
     for later, path in _snapshots(folder):
         if later > step:
             remove_folder(path)
+
+
+def _is_undone(run: RecordedRun, step: int, num_rollbacks: float) -> bool:
+    """Return whether a rollback after the first `num_rollbacks` went back before `step`."""
+    later = enumerate(run.rollbacks)
+    return any(number >= num_rollbacks and rollback.step < step for number, rollback in later)
 
 
 def _snapshots(folder: Path) -> list[tuple[int, Path]]:

@@ -5,6 +5,7 @@ Tensors go to safetensors, numbers to JSON: nothing that could be executed is st
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from torch import Tensor
 
 from descend.errors import RunFolderError
 from descend.guard import decode_json, read_regular
-from descend.runs.atomic_write import remove_folder, write_folder_atomic
+from descend.runs.atomic_write import remove_folder, verify_folder, write_folder_atomic
 from descend.runs.event_log import sync_events
-from descend.runs.run_files import checkpoint_folder, checkpoints
+from descend.runs.run_files import STATE, checkpoint_folder, checkpoints
 from descend.training.state_snapshot import restore_snapshot, snapshot_view
 from descend.training.train_state import BestWeights, Snapshot, StateScalars, TrainState
 
@@ -38,19 +39,22 @@ ReadFile = Callable[[str], bytes | None]
 def save_checkpoint(folder: Path, state: TrainState) -> None:
     """Write `checkpoints/step_<n>`; others go only after it was read back.
 
-    The newest before it stays. Those of later steps go: a rollback went back before them, or they
-    were found damaged. A resume takes the one of the latest step, so none of them may stay.
-    The events so far are synced first: a checkpoint on the disk counts on them. `state` must hold
-    finite numbers only (`bad_number`).
+    The newest whole one saved before it stays, also where a rollback has undone its steps: a
+    resume from there meets the same divergence, and goes back again. Those that would count as
+    newer than this one go: they were found damaged. The events so far are synced first: a
+    checkpoint on the disk counts on them. `state` must hold finite numbers only (`bad_number`).
+    Cost: what stays is read once more.
     """
     others = checkpoints(folder)  # refuses a link before anything is written
     files = encode_state(state)
     new = checkpoint_folder(folder, state.step)
     sync_events(folder)
     write_folder_atomic(new, files)
-    older = [path for step, path in others if step < state.step]
+    ordered = [path for _, path in checkpoints(folder)]
+    older = reversed(ordered[: ordered.index(new)])
+    previous = list(itertools.islice(filter(verify_folder, older), CHECKPOINT_COUNT - 1))
     for _, path in others:
-        if path != new and path not in older[1 - CHECKPOINT_COUNT :]:
+        if path not in (new, *previous):
             remove_folder(path)
 
 
@@ -74,7 +78,7 @@ def decode_state(read: ReadFile, state: TrainState) -> None:
     restore_snapshot(now, state)
     state.rollback_state, state.decay = now.scalars.rollback_state, now.scalars.decay
     state.clock = now.scalars.clock
-    if read(f"{ROLLBACK_PREFIX}state.json") is not None:
+    if read(ROLLBACK_PREFIX + STATE) is not None:
         state.rollback_snapshot = _read(read, ROLLBACK_PREFIX, state.best)
 
 
@@ -99,7 +103,7 @@ def load_checkpoint(path: Path, state: TrainState) -> None:
 def _files(snapshot: Snapshot) -> dict[str, bytes]:
     """The content of each file but that of the best weights, by name."""
     files = {
-        "state.json": msgspec.json.encode(snapshot.scalars),
+        STATE: msgspec.json.encode(snapshot.scalars),
         "model.safetensors": _saved(snapshot.weights),
     }
     for index, tensors in enumerate(snapshot.optimizers):
@@ -124,7 +128,7 @@ def _read(read: ReadFile, prefix: str, best: BestWeights | None) -> Snapshot:
             raise ValueError(f"{prefix}{name} is missing")
         return file_content
 
-    scalars: StateScalars = decode_json(content("state.json"), StateScalars)
+    scalars: StateScalars = decode_json(content(STATE), StateScalars)
     best_file = read(f"{prefix}best.safetensors")
     if best_file is not None:
         weights = load(best_file)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from descend.errors import RunLockedError
+from descend.errors import RunFolderError, RunLockedError
 from descend.runs.atomic_write import write_file_atomic
 from descend.runs.event_log import EVENTS, EventLog
 from descend.runs.events import Event, Sample
@@ -100,12 +100,18 @@ class FolderWriter(RunWriter):
         remove_snapshots_after(self._run.folder, step)
 
     def generate_sample(self, prompt: str) -> list[Sample]:
-        """Let the model continue `prompt`."""
+        """Let the model continue `prompt`; none where its logits are not finite.
+
+        The next step or save finds that, and goes back.
+        """
         run, config = self._run, self._run.plan.config
-        sample = generate_sample(
-            run.state.model, run.store, prompt,
-            step=run.state.step, context=config.seq_len, seed=config.seed,
-        )  # fmt: skip
+        try:
+            sample = generate_sample(
+                run.state.model, run.store, prompt,
+                step=run.state.step, context=config.seq_len, seed=config.seed,
+            )  # fmt: skip
+        except RunFolderError:
+            return []
         return [sample]
 
     def save_model(self, info: RunMetadata, summary: RunSummary) -> None:

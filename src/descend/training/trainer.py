@@ -151,7 +151,9 @@ def train_and_save(run: TrainingRun, writer: RunWriter) -> Iterator[Event]:
         translate_lost_processes(run.plan.group),
     ):
         torch.set_num_threads(run.plan.execution.threads)
-        yield TrainingStarted(run.state.step, current_time())
+        yield TrainingStarted(
+            run.state.step, current_time(), num_rollbacks=run.state.rollback_state.num_rollbacks
+        )
         with defer_stop_signals() as stop_request:
             yield from _records(run, writer, stop_request)
         yield TrainingStopped(run.state.step, "finished", current_time())

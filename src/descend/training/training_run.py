@@ -153,7 +153,7 @@ def resume_run(
     load_checkpoint(checkpoint, state)
     plan = make_train_plan(assembly, ends=ends, resumed=state, continued=bool(info.parent))
     check_attention_kernel(assembly.execution, assembly.shape)
-    before = read_events(folder, until=state.step)
+    before = read_events(folder, state.step, state.rollback_state.num_rollbacks)
     step_seconds = [r.seconds for r in before if isinstance(r, Step)]
     return TrainingRun(
         folder, info, assembly.shape, assembly.store, plan, state, None,

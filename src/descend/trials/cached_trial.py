@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from descend.data.cache_dir import cache_dir
-from descend.runs.atomic_write import write_file_atomic
+from descend.runs.cached_record import read_cached, write_cached
 from descend.trials.trial_spec import TrialResult, TrialSpec
 
 if TYPE_CHECKING:
@@ -37,14 +34,12 @@ def run_trial(
 
 def cache_result(result: TrialResult) -> None:
     """Put `result` into the cache."""
-    write_file_atomic(_file(result.key), msgspec.json.encode(result))
+    write_cached(_file(result.key), result)
 
 
 def load_cached_result(key: str) -> TrialResult | None:
     """The result kept under `key`; None if there is none, or none that can be read."""
-    with suppress(OSError, msgspec.DecodeError):
-        return msgspec.json.decode(_file(key).read_bytes(), type=TrialResult)
-    return None
+    return read_cached(_file(key), TrialResult)
 
 
 def _file(key: str) -> Path:

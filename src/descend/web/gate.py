@@ -107,6 +107,8 @@ class Gate:
             self._check_length(scope, limit)
             await self.app(scope, _limited(receive, limit, response), response.send)
         except RequestRefusedError as refusal:
+            if response.is_refused:  # the framework answered the error, and ours went out for it
+                return
             if response.started:
                 raise
             await _answer(response.send, refusal.status, refusal.message)
@@ -217,13 +219,13 @@ class _Response:
     """Adds the headers of every answer, and knows whether one has begun."""
 
     def __init__(self, send: Send) -> None:
-        self._send, self.started = send, False
+        self._send, self.started, self.is_refused = send, False, False
         self.refusal: RequestRefusedError | None = None
         """Raised while the body was read: no other answer goes out."""
 
     async def send(self, message: Message) -> None:
         if self.refusal is not None and not self.started:
-            self.started, refusal = True, self.refusal
+            self.started, self.is_refused, refusal = True, True, self.refusal
             await _answer(self._send_with_headers, refusal.status, refusal.message)
             return
         if self.refusal is not None:

@@ -9,7 +9,6 @@ left open it is tried only if the run is long enough to earn them.
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from descend.data.batches import BatchSampler
 from descend.data.cache_dir import cache_dir
 from descend.errors import ConfigError, DescendError
 from descend.machine import RETUNE_AFTER_SECONDS, Execution, count_active_cores
+from descend.runs.cached_record import read_cached, write_cached
 from descend.training.execution.backends import (
     candidate_backends,
     describe_execution,
@@ -178,21 +178,18 @@ def _try_compiled(execution: Execution, inputs: StepInputs) -> TuningResult:
 def _remembered(file: Path, is_contended: bool) -> TuningResult | None:
     """The choice in `file`; one made beside busy programs while there are some, or
     `RETUNE_AFTER_SECONDS` after."""
-    with suppress(OSError, msgspec.DecodeError):
-        choice = msgspec.json.decode(file.read_bytes(), type=TuningResult)
-        soon = abs(time.time() - file.stat().st_mtime) < RETUNE_AFTER_SECONDS
-        return choice if is_contended or soon or not choice.timed_under_load else None
+    choice = read_cached(file, TuningResult)
+    if choice is None or is_contended or not choice.timed_under_load:
+        return choice
+    with suppress(OSError):
+        if abs(time.time() - file.stat().st_mtime) < RETUNE_AFTER_SECONDS:
+            return choice
     return None
 
 
 def _remember(file: Path, choice: TuningResult, is_contended: bool) -> None:
     """Keep `choice` in `file`, so that the same run computes in the same way next time."""
-    choice = msgspec.structs.replace(choice, timed_under_load=is_contended)
-    with suppress(OSError):  # not remembered, it is tried again next time
-        file.parent.mkdir(parents=True, exist_ok=True)
-        aside = file.with_suffix(f".{os.getpid()}")
-        aside.write_bytes(msgspec.json.encode(choice))
-        aside.replace(file)
+    write_cached(file, msgspec.structs.replace(choice, timed_under_load=is_contended))
 
 
 def _has_contention() -> bool:

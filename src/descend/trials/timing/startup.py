@@ -7,30 +7,33 @@ on.
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from descend.data.cache_dir import cache_dir
-from descend.runs.atomic_write import write_file_atomic
+from descend.runs.cached_record import read_cached, write_cached
 
 DEFAULT_STARTUP_SECONDS = 3.0
 """Seconds, where none was started yet on this machine. Origin: 2 to 5 on a core of a virtual one
 beside other programs."""
 
 
+class _Startup(msgspec.Struct, frozen=True):
+    """What the last start took."""
+
+    seconds: float
+
+
 def worker_startup_seconds() -> float:
     """Seconds from asking for a worker until it can train, as it was the last time."""
-    with suppress(OSError, msgspec.DecodeError):
-        return msgspec.json.decode(_file().read_bytes(), type=float)
-    return DEFAULT_STARTUP_SECONDS
+    startup = read_cached(_file(), _Startup)
+    return DEFAULT_STARTUP_SECONDS if startup is None else startup.seconds
 
 
 def record_worker_startup(began: float) -> None:
     """A worker requested when `time.monotonic()` was `began` is ready now."""
-    with suppress(OSError):  # a cache that cannot be written is met again where it matters
-        write_file_atomic(_file(), msgspec.json.encode(round(time.monotonic() - began, 2)))
+    write_cached(_file(), _Startup(round(time.monotonic() - began, 2)))
 
 
 def _file() -> Path:

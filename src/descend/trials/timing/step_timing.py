@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ import msgspec
 
 from descend.data.cache_dir import cache_dir
 from descend.machine import RETUNE_AFTER_SECONDS, Execution, available_cores, count_active_cores
-from descend.runs.atomic_write import write_file_atomic
+from descend.runs.cached_record import read_cached, write_cached
 
 if TYPE_CHECKING:
     from descend.trials.prepared_trial import PreparedTrial
@@ -65,7 +64,7 @@ class _Timing(msgspec.Struct, frozen=True):
 def get_step_time(ready: PreparedTrial) -> StepTime:
     """Time a step of the network of `ready`, unless a timing is remembered that can be trusted."""
     file = _file(ready)
-    cached = _remembered(file)
+    cached = read_cached(file, _Timing)
     age = abs(time.time() - cached.at) if cached else TIMING_TTL_SECONDS
     trusted = cached is not None and age < (
         RETUNE_AFTER_SECONDS if cached.is_contended else TIMING_TTL_SECONDS
@@ -75,7 +74,7 @@ def get_step_time(ready: PreparedTrial) -> StepTime:
     timing = _time(ready)
     if cached is not None and _timings_agree(cached.step_time, timing.step_time):
         timing = msgspec.structs.replace(timing, step_time=cached.step_time)
-    write_file_atomic(file, msgspec.json.encode(timing))
+    write_cached(file, timing)
     return timing.step_time
 
 
@@ -85,12 +84,6 @@ def _file(ready: PreparedTrial) -> Path:
     decided_by = (_FORMAT, ready.shape, ready.execution, values)
     key = hashlib.sha256(repr(decided_by).encode()).hexdigest()
     return cache_dir() / "trials" / "speed" / f"{key}.json"
-
-
-def _remembered(file: Path) -> _Timing | None:
-    with suppress(OSError, msgspec.DecodeError):
-        return msgspec.json.decode(file.read_bytes(), type=_Timing)
-    return None
 
 
 def _time(ready: PreparedTrial) -> _Timing:

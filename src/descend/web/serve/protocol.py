@@ -241,6 +241,8 @@ def _texts(
         _check_range(name, value, 1, high)
     if len(prompts) * n > MAX_CHOICES:
         raise BadRequestError(f"prompt: expected at most {MAX_CHOICES} texts in all.", "prompt")
+    _check_range("top_k", request.top_k, -1, 2**31)
+    _check_range("seed", request.seed, -(2**63), 2**63 - 1)
     options = _sampling_options(request)
     seed = secrets.randbits(32) if request.seed is None else request.seed
     return [

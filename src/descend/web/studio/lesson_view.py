@@ -10,10 +10,12 @@ from typing import Any
 import msgspec
 
 from descend.artifacts import LESSON
+from descend.errors import RunFolderError
 from descend.guard import decode_json, read_regular
 from descend.handbook.lesson import Lesson, arm_settings, load_lesson, load_lessons
 from descend.handbook.lesson_results import LessonResult
 from descend.runs.atomic_write import PRIVATE, make_folder, write_file_atomic
+from descend.runs.record_version import check_version
 from descend.web.studio.feed import FeedCache
 from descend.web.studio.jobs import Job, Jobs
 from descend.web.studio.workspace import Workspace, check_name
@@ -145,9 +147,11 @@ class LessonViews:
 
     def _result(self, known: LessonProgress) -> LessonResult | None:
         try:
-            content = read_regular(self._attempt_folder(known) / LESSON)
+            file = self._attempt_folder(known) / LESSON
+            content = read_regular(file)
+            check_version(file, content, LessonResult)
             return decode_json(content, LessonResult)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, RunFolderError):
             return None
 
     def _load(self) -> dict[str, LessonProgress]:

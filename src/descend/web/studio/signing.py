@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from descend.data.cache_dir import cache_dir
@@ -35,7 +36,18 @@ def load_key() -> bytes:
         key = read_regular(file)
     except OSError:
         return secrets.token_bytes(KEY_BYTES)
-    return key if len(key) == KEY_BYTES else secrets.token_bytes(KEY_BYTES)
+    return key if len(key) == KEY_BYTES else _replace_key(file)
+
+
+def _replace_key(file: Path) -> bytes:
+    """A new key in the place of a damaged one, by which nothing can be checked any more."""
+    key = secrets.token_bytes(KEY_BYTES)
+    aside = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    with suppress(OSError):
+        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as new:
+            new.write(key)
+        aside.replace(file)
+    return key
 
 
 def sign(content: bytes, folder: Path, key: bytes) -> bytes:
