@@ -18,8 +18,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from descend.program_check.probes.call_recorder import ids_of, logits_of, loss_of
-from descend.program_check.probes.state_guard import preserve_state
+from descend.program_check.instrumentation.call_recorder import ids_of, logits_of, loss_of
+from descend.program_check.instrumentation.state_guard import preserve_state
 from descend.program_check.trainer_program import made_or_reason
 
 LOADERS = ("train_dataloaders", "train_loader", "train_dataloader", "batches", "train_batches",

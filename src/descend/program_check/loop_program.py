@@ -14,6 +14,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from descend.program_check.instrumentation.call_recorder import record_calls
+from descend.program_check.instrumentation.token_ids import tokens_of
 from descend.program_check.loop_source import (
     EVALUATES,
     RETURN,
@@ -24,8 +26,6 @@ from descend.program_check.loop_source import (
     loops_around,
     statements_before,
 )
-from descend.program_check.probes.call_recorder import record_calls
-from descend.program_check.probes.token_ids import tokens_of
 from descend.program_check.training_loop import LoopStart, ScopeFrame, clear_gradients
 
 COUNTER = "descend_loop_counter"

@@ -32,15 +32,18 @@ from descend.program_check.frameworks import (
     is_framework_source,
     training_stopped,
 )
-from descend.program_check.loop_program import loop_parts
-from descend.program_check.probes.amp_usage import watch_amp
-from descend.program_check.probes.checkpoint_loads import CheckpointLoads, watch_checkpoint_loads
-from descend.program_check.probes.import_time_training import (
+from descend.program_check.instrumentation.amp_usage import watch_amp
+from descend.program_check.instrumentation.checkpoint_loads import (
+    CheckpointLoads,
+    watch_checkpoint_loads,
+)
+from descend.program_check.instrumentation.import_time_training import (
     ImportTimeTraining,
     watch_optimizer_steps,
 )
-from descend.program_check.probes.object_graph import reachable_objects
-from descend.program_check.probes.state_guard import preserve_state
+from descend.program_check.instrumentation.object_graph import reachable_objects
+from descend.program_check.instrumentation.state_guard import preserve_state
+from descend.program_check.loop_program import loop_parts
 from descend.program_check.report import ProgramEndedError, ProgramError
 from descend.program_check.results import UndeterminedError
 from descend.program_check.source_lines import (

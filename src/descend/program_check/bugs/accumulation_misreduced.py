@@ -28,7 +28,7 @@ Source:
 from __future__ import annotations
 
 from descend.program_check.bug import Bug, name_of
-from descend.program_check.probes.call_recorder import ModelCall
+from descend.program_check.instrumentation.call_recorder import ModelCall
 from descend.program_check.probes.dry_run import OptimizerStepRecord, dry_run
 from descend.program_check.probes.loss_scale import effective_token_weight, loss_scale
 from descend.program_check.program import Program

@@ -31,7 +31,7 @@ Source:
 from __future__ import annotations
 
 from descend.program_check.bug import Bug, name_of
-from descend.program_check.probes.call_recorder import ModelCall
+from descend.program_check.instrumentation.call_recorder import ModelCall
 from descend.program_check.probes.loss_probe import LossProbe, probe_losses
 from descend.program_check.probes.target_span import masked_end, shifted_begin
 from descend.program_check.program import Program

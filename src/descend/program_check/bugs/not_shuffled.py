@@ -36,12 +36,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, SequentialSampler
 
 from descend.program_check.bug import Bug, name_of
+from descend.program_check.instrumentation.token_ids import tokens_of
 from descend.program_check.probes.batch_provenance import (
     RowPositions,
     first_batch_rows,
     locate_rows,
 )
-from descend.program_check.probes.token_ids import tokens_of
 from descend.program_check.program import Program
 from descend.program_check.results import (
     BugAbsent,

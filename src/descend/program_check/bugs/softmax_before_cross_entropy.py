@@ -28,7 +28,7 @@ Source:
 from __future__ import annotations
 
 from descend.program_check.bug import Bug, name_of
-from descend.program_check.probes.call_recorder import ModelCall
+from descend.program_check.instrumentation.call_recorder import ModelCall
 from descend.program_check.probes.loss_probe import probe_losses
 from descend.program_check.program import Program
 from descend.program_check.results import BugAbsent, BugPresent, CheckResult

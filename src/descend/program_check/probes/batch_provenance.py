@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from descend.program_check.instrumentation.object_graph import reachable_objects
+from descend.program_check.instrumentation.token_ids import tokens_of
 from descend.program_check.probes.data_source import read_first_batches
 from descend.program_check.probes.loss_probe import first_model_call
-from descend.program_check.probes.object_graph import reachable_objects
-from descend.program_check.probes.token_ids import tokens_of
 from descend.program_check.program import Program
 from descend.program_check.results import UndeterminedError
 

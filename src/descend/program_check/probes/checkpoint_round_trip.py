@@ -13,11 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from descend.program_check.instrumentation.checkpoint_loads import (
+    optimizer_states,
+    watch_checkpoint_loads,
+)
+from descend.program_check.instrumentation.state_guard import preserve_state
 from descend.program_check.probes.call_program import call_part
-from descend.program_check.probes.checkpoint_loads import optimizer_states, watch_checkpoint_loads
 from descend.program_check.probes.data_source import read_first_batches
 from descend.program_check.probes.dry_run import schedulers_of
-from descend.program_check.probes.state_guard import preserve_state
 from descend.program_check.program import Program, seed_all
 from descend.program_check.results import UndeterminedError
 

@@ -20,17 +20,17 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
-from descend.program_check.probes.amp_usage import AmpUsage, watch_amp
-from descend.program_check.probes.call_program import call_part
-from descend.program_check.probes.call_recorder import (
+from descend.program_check.instrumentation.amp_usage import AmpUsage, watch_amp
+from descend.program_check.instrumentation.call_recorder import (
     CallRecorder,
     ModelCall,
     loss_of,
     record_calls,
 )
+from descend.program_check.instrumentation.gradient_tracker import GradientTracker
+from descend.program_check.instrumentation.token_ids import tokens_of
+from descend.program_check.probes.call_program import call_part
 from descend.program_check.probes.data_source import read_first_batches
-from descend.program_check.probes.gradient_tracker import GradientTracker
-from descend.program_check.probes.token_ids import tokens_of
 from descend.program_check.program import Program
 from descend.program_check.results import UndeterminedError
 

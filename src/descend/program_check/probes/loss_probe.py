@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from descend.program_check.instrumentation.call_recorder import ModelCall, loss_of, record_calls
 from descend.program_check.probes.call_program import call_part
-from descend.program_check.probes.call_recorder import ModelCall, loss_of, record_calls
 from descend.program_check.probes.data_source import read_first_batches
 from descend.program_check.probes.dry_run import dry_run
 from descend.program_check.program import Program, format_exception

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from descend.program_check.probes.call_recorder import ModelCall, logits_of
+from descend.program_check.instrumentation.call_recorder import ModelCall, logits_of
+from descend.program_check.instrumentation.token_ids import tokens_of
 from descend.program_check.probes.data_source import read_first_batches
 from descend.program_check.probes.loss_probe import first_model_call
-from descend.program_check.probes.token_ids import tokens_of
 from descend.program_check.program import Program, format_exception
 from descend.program_check.results import UndeterminedError
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from descend.program_check.instrumentation.call_recorder import ModelCall
+from descend.program_check.instrumentation.token_ids import tokens_of
 from descend.program_check.probes.batch_provenance import first_batch_rows
-from descend.program_check.probes.call_recorder import ModelCall
 from descend.program_check.probes.data_source import read_first_batches
-from descend.program_check.probes.token_ids import tokens_of
 from descend.program_check.program import Program
 
 NAMES = (

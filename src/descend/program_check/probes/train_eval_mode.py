@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from descend.metrics.token_influence import MIN_LOGIT_CHANGE
+from descend.program_check.instrumentation.call_recorder import ModelCall, record_calls
 from descend.program_check.probes.call_program import call_part
-from descend.program_check.probes.call_recorder import ModelCall, record_calls
 from descend.program_check.probes.data_source import read_first_batches
 from descend.program_check.probes.network import evaluation_probe_mode, make_network_handle
 from descend.program_check.program import Program

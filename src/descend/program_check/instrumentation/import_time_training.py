@@ -19,7 +19,7 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
-from descend.program_check.probes.gradient_tracker import GradientTracker
+from descend.program_check.instrumentation.gradient_tracker import GradientTracker
 
 MAX_NOTED = 24
 """Steps of an optimizer that are watched; a script may make a million."""
