@@ -49,7 +49,9 @@ from descend.program_check.results import UndeterminedError
 from descend.program_check.source_lines import (
     assignment_line,
     attention_lines,
+    cut_line,
     definition_line,
+    use_line,
     weight_line,
 )
 from descend.program_check.training_loop import LoopStart, stopped_at_loop
@@ -148,10 +150,24 @@ class Program:
         line = assignment_line(self.file, (*RECOGNIZED_NAMES.get(part, ()), *names, "trainer"))
         return f"{_short(self.file or self.name)}{f':{line}' if line else ''} (`{part}`)"
 
-    def where_is_weight(self, name: str) -> str:
-        """The name of a weight, and the line that makes it where it is the program's own."""
-        made = weight_line(self.model, name)
+    def where_is_weight(self, name: str, is_cut_off: bool = False) -> str:
+        """The name of a weight, and the line that makes it, or else that cuts it off."""
+        made = (cut_line(self.model, name) if is_cut_off else None) or weight_line(self.model, name)
         return f"model.{name}" + (f" ({_short(made[0])}:{made[1]})" if made else "")
+
+    def where_is_side_weight(self, name: str, is_cut_off: bool = False) -> str:
+        """The same for a weight of another network, whose name stands first in `name`."""
+        first, _, rest = name.partition(".")
+        other = self.namespace.get(first)
+        if not isinstance(other, nn.Module):
+            return self.where_is_line(assignment_line(self.file, (first,)))
+        made = (cut_line(other, rest) if is_cut_off else None) or weight_line(other, rest)
+        return name + (f" ({_short(made[0])}:{made[1]})" if made else "")
+
+    def where_is_use(self, name: str) -> str:
+        """The name of a weight, and the last line of its class that uses it."""
+        used = use_line(self.model, name)
+        return f"model.{name}" + (f" ({_short(used[0])}:{used[1]})" if used else "")
 
     def where_is_attention(self, names: Sequence[str], forward: Callable[[], Any]) -> str:
         """Parts of the network, and the lines of their attention where they can be seen."""
@@ -163,8 +179,11 @@ class Program:
 
     def where_it_trained(self) -> str:
         """File and line of the first step that was made while it was imported."""
-        line = f":{self.import_time_training.line}" if self.import_time_training.line else ""
-        return f"{_short(self.file or self.name)}{line}"
+        return self.where_is_line(self.import_time_training.line)
+
+    def where_is_line(self, line: int | None) -> str:
+        """A line of the program's file; the file alone if none is known."""
+        return f"{_short(self.file or self.name)}{f':{line}' if line else ''}"
 
     def run_probe_once(self, probe: Callable[[Program], T]) -> T:
         """The result of `probe`, from a fixed seed, with the program put back afterwards."""
@@ -221,9 +240,13 @@ def make_program(
             continue
         if part not in FUNCTIONS or (callable(value) and not isinstance(value, nn.Module)):
             parts[part] = value
+    if start is not None and "step" in parts and not start.is_whole_step(parts["step"]):
+        del parts["step"]
     if of_loop and "step" not in parts:
         parts.pop("loss", None)
         parts |= of_loop
+    elif "num_epochs" in of_loop:
+        parts["num_epochs"] = of_loop["num_epochs"]
     more = {} if of_loop else framework_parts(namespace, launch)
     if "step" in parts:  # its own loop decides on optimizers and schedules
         parts = {k: more[k] for k in ("model", "batches", "loss") if k in more} | parts
@@ -281,9 +304,9 @@ def _trains_in_main(file: Path, module: ModuleType, launch: Launch, start: LoopS
     names = vars(module)
     if launch.trainer is not None or start.loop is not None or "__main__" not in _source_of(file):
         return False
-    if any(inspect.isfunction(names.get(n)) for n in RECOGNIZED_NAMES["step"]):
-        return False
     has_model = isinstance(names.get("model"), nn.Module)
+    if has_model and any(inspect.isfunction(names.get(n)) for n in RECOGNIZED_NAMES["step"]):
+        return False
     return not framework_parts(names, launch) if not has_model else not is_framework_source(file)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -77,6 +78,42 @@ def weight_line(model: nn.Module, name: str) -> tuple[str, int] | None:
     return None
 
 
+def use_line(model: nn.Module, name: str) -> tuple[str, int] | None:
+    """File and line that uses a weight's attribute last in the class that makes it."""
+    made = weight_line(model, name)
+    path = name.split(".")
+    for depth in range(len(path) - 1, -1, -1):
+        owner = type(model.get_submodule(".".join(path[:depth])))
+        if definition_line(owner) is None:
+            continue
+        with suppress(OSError, TypeError):
+            lines, start = inspect.getsourcelines(owner)
+            uses = [start + n for n, line in enumerate(lines) if f"self.{path[depth]}" in line]
+            if uses and made is not None:
+                return made[0], uses[-1]
+    return made
+
+
+CUTS = re.compile(r"no_grad\(|inference_mode\(|\.detach\(|set_grad_enabled\(|\.data\b")
+"""What keeps a gradient from coming to a weight."""
+
+
+def cut_line(model: nn.Module, name: str) -> tuple[str, int] | None:
+    """File and line, in the class that holds a weight or one around it, that cuts gradients off."""
+    path = name.split(".")
+    for depth in range(len(path) - 1, -1, -1):
+        owner = type(model.get_submodule(".".join(path[:depth])))
+        defined = definition_line(owner)
+        if defined is None:
+            continue
+        with suppress(OSError, TypeError):
+            lines, start = inspect.getsourcelines(owner)
+            for number, line in enumerate(lines):
+                if CUTS.search(line.partition("#")[0]):
+                    return defined[0], start + number
+    return None
+
+
 def attention_lines(file: str | None, forward: Callable[[], Any]) -> list[int]:
     """Lines of `file` that turn scores of attention into weights while `forward` runs."""
     if file is None:
@@ -95,18 +132,19 @@ class _AttentionCalls(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in ATTENTION:
-            line = _line_of(self.file)
+            line = running_line(self.file)
             if line is not None:
                 self.lines.add(line)
         return func(*args, **(kwargs or {}))
 
 
-def _line_of(file: Path) -> int | None:
-    """The line of `file` that is being carried out."""
+def running_line(file: Path) -> int | None:
+    """The line of `file`, a resolved path, that is being carried out."""
     frame = sys._getframe(1)
     while frame is not None:
-        if Path(frame.f_code.co_filename).resolve() == file:
-            return frame.f_lineno
+        with suppress(OSError):
+            if Path(frame.f_code.co_filename).resolve() == file:
+                return frame.f_lineno
         frame = frame.f_back  # type: ignore[assignment]
     return None
 

@@ -42,10 +42,10 @@ def look(program: Program) -> CheckResult:
     dry_run_result = program.run_probe_once(dry_run)
     learned = dry_run_result.learned()
     half = dry_run_result.precision.uses_float16 or any(s.half for s in learned)
-    if not half:
-        return BugAbsent("no training in float16")
     where = program.source_location("step")
     scale = loss_scale(program)
+    if not half and scale < MIN_SCALE:
+        return BugAbsent("no training in float16")
     by_hand = max((s.total_weight for s in learned), default=0.0)
     if not dry_run_result.precision.uses_grad_scaler and by_hand < MIN_SCALE:
         return BugPresent(

@@ -61,7 +61,9 @@ def round_trip(program: Program) -> RoundTrip:
         if not path.exists() and not isinstance(returned, dict):
             raise UndeterminedError("`save(path)` wrote nothing to its path")
         with watch_checkpoint_loads() as loads:
-            call_part(program, part, str(path) if path.exists() else returned)
+            given = call_part(program, part, str(path) if path.exists() else returned)
+        if given is not None and not loads.networks:
+            raise UndeterminedError(f"`{part}` returns what it reads, and puts it nowhere itself")
         read = [*loads.files, returned]
         back = _weights(program)
         same = all(torch.equal(weights[n], back[n]) for n in weights if n in back)

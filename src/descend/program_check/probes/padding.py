@@ -87,4 +87,10 @@ def padding_mask(call: ModelCall, pad: int) -> Tensor | None:
         return None
     # A position that is left out has no target; what it is given tells as much.
     is_pad = torch.where(w > 0, y == pad, ids == pad)
-    return is_pad & (ids == pad)
+    return is_pad & _at_an_end(ids == pad)
+
+
+def _at_an_end(is_pad: Tensor) -> Tensor:
+    """Where all before or all after in the row is padding too: inside, a token is a token."""
+    numbers = is_pad.long()
+    return (numbers.cumprod(1) + numbers.flip(1).cumprod(1).flip(1)) > 0
