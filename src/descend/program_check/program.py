@@ -49,6 +49,7 @@ from descend.program_check.results import UndeterminedError
 from descend.program_check.source_lines import (
     assignment_line,
     attention_lines,
+    calls_eval,
     cut_line,
     definition_line,
     use_line,
@@ -240,13 +241,14 @@ def make_program(
             continue
         if part not in FUNCTIONS or (callable(value) and not isinstance(value, nn.Module)):
             parts[part] = value
-    if start is not None and "step" in parts and not start.is_whole_step(parts["step"]):
-        del parts["step"]
-    if of_loop and "step" not in parts:
+    if of_loop:  # a function called `step` may be a part of what the loop does
+        if "step" in parts and start is not None and start.is_whole_step(parts["step"]):
+            of_loop["step"].defined_as = parts["step"]
+            del of_loop["step"].stands_at
         parts.pop("loss", None)
+        if not calls_eval(parts.get("evaluate")):  # its mode is set by who calls it
+            parts.pop("evaluate", None)
         parts |= of_loop
-    elif "num_epochs" in of_loop:
-        parts["num_epochs"] = of_loop["num_epochs"]
     more = {} if of_loop else framework_parts(namespace, launch)
     if "step" in parts:  # its own loop decides on optimizers and schedules
         parts = {k: more[k] for k in ("model", "batches", "loss") if k in more} | parts

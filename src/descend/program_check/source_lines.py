@@ -6,7 +6,7 @@ import ast
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import CodeType
@@ -40,6 +40,13 @@ def definition_line(target: Any) -> tuple[str, int] | None:
         if file is not None and is_own_file(file):
             return file, inspect.getsourcelines(target)[1]
     return None
+
+
+def calls_eval(function: Any) -> bool:
+    """Whether the source of a function calls `.eval()`."""
+    with suppress(TypeError, OSError):
+        return ".eval()" in inspect.getsource(inspect.unwrap(function))
+    return False
 
 
 def assignment_line(file: str | None, names: Sequence[str]) -> int | None:
@@ -118,20 +125,48 @@ def attention_lines(file: str | None, forward: Callable[[], Any]) -> list[int]:
     """Lines of `file` that turn scores of attention into weights while `forward` runs."""
     if file is None:
         return []
-    follow = _AttentionCalls(file)
+    follow = _CallsOf(ATTENTION, file)
     with suppress(Exception), follow, torch.no_grad():
         forward()
     return sorted(follow.lines)
 
 
-class _AttentionCalls(TorchFunctionMode):
-    def __init__(self, file: str) -> None:
+LOSSES = {F.cross_entropy, F.nll_loss, F.binary_cross_entropy, F.binary_cross_entropy_with_logits,
+          F.kl_div}  # fmt: skip
+
+
+def loss_lines(file: str | None, step: Callable[[], Any]) -> list[int]:
+    """Lines of `file` that compute a loss by a function of torch while `step` runs."""
+    if file is None:
+        return []
+    follow = _CallsOf(LOSSES, file)
+    with suppress(Exception), follow:
+        step()
+    return sorted(follow.lines)
+
+
+def call_line(file: str | None, name: str) -> int | None:
+    """Line of the first call in `file` of a function whose name begins with `name`."""
+    try:
+        tree = ast.parse(Path(file or "").read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return None
+    lines = [n.lineno for n in ast.walk(tree) if isinstance(n, ast.Call)
+             and ast.unparse(n.func).rpartition(".")[2].startswith(name)]  # fmt: skip
+    return min(lines, default=None)
+
+
+class _CallsOf(TorchFunctionMode):
+    """Note the lines of a file that call some functions of torch."""
+
+    def __init__(self, functions: Set[Any], file: str) -> None:
         super().__init__()
+        self.functions = functions
         self.file = Path(file).resolve()
         self.lines: set[int] = set()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in ATTENTION:
+        if func in self.functions:
             line = running_line(self.file)
             if line is not None:
                 self.lines.add(line)

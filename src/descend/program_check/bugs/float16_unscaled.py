@@ -31,6 +31,7 @@ from descend.program_check.probes.dry_run import dry_run
 from descend.program_check.probes.loss_scale import MIN_SCALE, loss_scale
 from descend.program_check.program import Program
 from descend.program_check.results import BugAbsent, BugPresent, CheckResult
+from descend.program_check.source_lines import call_line
 
 MAX_CLIPPED_FRACTION = 1e-3
 """Fraction of the gradients that is left if they were clipped to about 1 before they were unscaled:
@@ -51,12 +52,13 @@ def look(program: Program) -> CheckResult:
         return BugPresent(
             "the network is trained in float16 and no gradient scaler takes part", where
         )
+    clip = call_line(program.file, "clip_grad")
     gradient_fractions = [u.new * scale for u in dry_run_result.updates if u.new is not None]
     if scale >= MIN_SCALE and gradient_fractions and max(gradient_fractions) < MAX_CLIPPED_FRACTION:
         return BugPresent(
             f"{max(gradient_fractions):.1e} of the gradients is left: they are clipped while still"
             f" scaled by {scale:g}",
-            where,
+            program.where_is_line(clip) if clip else where,
             "call `scaler.unscale_(optimizer)` before clipping",
         )
     return BugAbsent("the loss is scaled")

@@ -28,7 +28,12 @@ from __future__ import annotations
 
 from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.dry_run import dry_run
-from descend.program_check.probes.loss_probe import LossProbe, probe_losses, probe_training_step
+from descend.program_check.probes.loss_probe import (
+    LossProbe,
+    probe_losses,
+    probe_training_step,
+    where_is_loss,
+)
 from descend.program_check.probes.loss_scale import effective_token_weight, loss_scale
 from descend.program_check.program import Program
 from descend.program_check.results import BugAbsent, BugPresent, CheckResult, UndeterminedError
@@ -51,7 +56,7 @@ def detect(program: Program) -> CheckResult:
             return BugPresent(
                 f"the {tokens} tokens of a batch weigh {total:,.3g} in all, instead of "
                 f"1{_stated(probe)}",
-                program.source_location(probe.part),
+                where_is_loss(program, probe.part),
             )
     return BugAbsent("the tokens of a batch weigh about 1 in all")
 
@@ -67,7 +72,7 @@ def _summed_head(program: Program, probe: LossProbe) -> BugPresent | None:
                 f"the targets of auxiliary head {number + 1} weigh "
                 f"{head.total_weight / scale:,.3g} in all, those of the first head "
                 f"{model_call.total_weight / scale:,.3g}, instead of about 1{_stated(probe)}",
-                program.source_location(probe.part),
+                where_is_loss(program, probe.part),
             )
     return None
 

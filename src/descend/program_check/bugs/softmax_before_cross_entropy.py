@@ -29,12 +29,15 @@ from __future__ import annotations
 
 from descend.program_check.bug import Bug, name_of
 from descend.program_check.instrumentation.call_recorder import ModelCall
-from descend.program_check.probes.loss_probe import probe_losses
+from descend.program_check.probes.loss_probe import probe_losses, where_is_loss
 from descend.program_check.program import Program
 from descend.program_check.results import BugAbsent, BugPresent, CheckResult
 
 EXPLAINED = 0.02
 """Fraction of the gradient that may be left unexplained."""
+
+ROUNDING = 1e-5
+"""Fraction that both leave of two outputs, whose gradients all have one direction."""
 
 BETTER = 0.2
 """The right explanation leaves at most this fraction of what the wrong one leaves."""
@@ -51,12 +54,13 @@ def look(program: Program) -> CheckResult:
                 else "the gradient is that of a cross-entropy of the softmax of the outputs "
                 f"(unexplained {wrong[0].misfit_of_two:.1e} of it, plain {wrong[0].misfit:.1e})"
             )
-            return BugPresent(what, program.source_location(probe.part))
+            return BugPresent(what, where_is_loss(program, probe.part))
     return BugAbsent("the gradient is not that of a cross-entropy of probabilities")
 
 
 def _twice(call: ModelCall) -> bool:
-    return call.misfit_of_two < EXPLAINED and call.misfit_of_two < BETTER * call.misfit
+    explained = call.misfit_of_two < EXPLAINED and call.misfit_of_two < BETTER * call.misfit
+    return explained and call.misfit > ROUNDING
 
 
 def _of_probabilities(call: ModelCall) -> bool:

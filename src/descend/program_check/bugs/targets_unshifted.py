@@ -30,6 +30,7 @@ Source:
 from __future__ import annotations
 
 from descend.program_check.bug import Bug, name_of
+from descend.program_check.probes.loss_probe import where_is_loss
 from descend.program_check.probes.target_shift import (
     AGREE,
     restores_input,
@@ -57,7 +58,7 @@ def look(program: Program) -> CheckResult:
             return BugPresent(
                 f"{shift.agreement[offset]:.0%} of {shift.targets} targets equal {which} and "
                 f"{shift.agreement[1]:.0%} the next token, which all should equal",
-                program.source_location(shift.part),
+                where_is_loss(program, shift.part),
             )
     if all(max(s.agreement.values()) < AGREE for s in shifts):
         return Undetermined(

@@ -14,6 +14,7 @@ from descend.program_check.probes.data_source import read_first_batches
 from descend.program_check.probes.dry_run import dry_run
 from descend.program_check.program import Program, format_exception
 from descend.program_check.results import UndeterminedError
+from descend.program_check.source_lines import loss_lines
 
 NUM_BATCHES = 4
 """Batches that `loss` is tried on."""
@@ -51,6 +52,21 @@ def probe_loss_function(program: Program) -> LossProbe:
     """`loss(model, batch)` on the first batches."""
     program.get("loss")
     return _try(program, "loss", lambda batch: call_part(program, "loss", batch))
+
+
+def where_is_loss(program: Program, part: str) -> str:
+    """The line of the program that computes its loss; where `part` stands, if none can be seen."""
+    line = program.run_probe_once(_loss_line) if part == "step" else None
+    return program.where_is_line(line) if line else program.source_location(part)
+
+
+def _loss_line(program: Program) -> int | None:
+    """The one line of the program's file that computes a loss in a step."""
+    batches = (
+        program.run_probe_once(read_first_batches).batches[:1] if program.has("batches") else ()
+    )
+    lines = loss_lines(program.file, lambda: call_part(program, "step", *batches))
+    return lines[0] if len(lines) == 1 else None
 
 
 def probe_model_loss(program: Program) -> LossProbe:
