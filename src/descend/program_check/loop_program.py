@@ -22,8 +22,12 @@ from descend.program_check.training_loop import LoopStart, clear_gradients
 COUNTER = "descend_loop_counter"
 """Name under which the number of passes through the loop is stored among the program's names."""
 
-NUM_RECORDED = 16
-"""Batches that are read from what the network is given, where the loop goes through numbers."""
+NUM_RECORDED, MIN_RECORDED = 16, 6
+"""Batches that are read from what the network is given, where the loop goes through numbers: as
+many as `RECORDED_FLOPS` pay for."""
+
+RECORDED_FLOPS = 8e9
+"""Floating-point operations of these steps: about two seconds on one core."""
 
 
 MAX_BATCHES = 48
@@ -199,13 +203,19 @@ def _num_epochs(
 def _recorded_batches(step: Callable[[], None], network: nn.Module) -> Any:
     """A function that runs the loop and hands out the ids that the network is given."""
 
+    weights = sum(p.numel() for p in network.parameters())
+
     def batches() -> Iterator[torch.Tensor]:
-        for _ in range(NUM_RECORDED):
+        spent = 0.0
+        for number in range(NUM_RECORDED):
+            if number >= MIN_RECORDED and spent > RECORDED_FLOPS:
+                return
             with record_calls(network) as recorder:
                 step()
             ids = [c.ids_BT for c in recorder.model_calls if c.ids_BT.ndim == 2 and c.learned_from]
             if not ids:
                 return
+            spent += 6.0 * weights * ids[0].numel()
             yield ids[0]
 
     return batches

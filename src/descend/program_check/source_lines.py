@@ -34,6 +34,9 @@ def definition_line(target: Any) -> tuple[str, int] | None:
     line: tuple[str, int] | None = getattr(target, "stands_at", None)
     if line is not None:
         return line
+    if isinstance(target, type):
+        source = class_source(target)
+        return None if source is None else source[:2]
     with suppress(TypeError, OSError, ValueError):
         target = inspect.unwrap(getattr(target, "defined_as", target))
         file = inspect.getsourcefile(target)
@@ -47,6 +50,24 @@ def calls_eval(function: Any) -> bool:
     with suppress(TypeError, OSError):
         return ".eval()" in inspect.getsource(inspect.unwrap(function))
     return False
+
+
+def class_source(target: type) -> tuple[str, int, list[str]] | None:
+    """File, first line, and lines of a class of the program's own, found by its methods: a class
+    of a file that was run as `__main__` has no module to look it up in."""
+    for member in vars(target).values():
+        code = getattr(inspect.unwrap(member) if callable(member) else member, "__code__", None)
+        if code is None or not is_own_file(code.co_filename):
+            continue
+        with suppress(OSError, SyntaxError, ValueError):
+            text = Path(code.co_filename).read_text(encoding="utf-8")
+            classes = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.ClassDef)
+                       and n.name == target.__name__
+                       and n.lineno <= code.co_firstlineno <= (n.end_lineno or 0)]  # fmt: skip
+            if classes:
+                first, last = classes[-1].lineno, classes[-1].end_lineno
+                return code.co_filename, first, text.splitlines()[first - 1 : last]
+    return None
 
 
 def assignment_line(file: str | None, names: Sequence[str]) -> int | None:
@@ -71,17 +92,15 @@ def weight_line(model: nn.Module, name: str) -> tuple[str, int] | None:
     """File and line where the class that holds a weight, or the nearest own one, makes it."""
     path = name.split(".")
     for depth in range(len(path) - 1, -1, -1):
-        owner = model.get_submodule(".".join(path[:depth]))
-        defined = definition_line(type(owner))
-        if defined is None:
+        source = class_source(type(model.get_submodule(".".join(path[:depth]))))
+        if source is None:
             continue
-        with suppress(OSError, TypeError, IndexError):
-            lines, start = inspect.getsourcelines(type(owner))
-            for number, line in enumerate(lines):
-                left = line.partition("=")[0]
-                if f"self.{path[depth]}" in left.replace(" ", "").split(",") and "=" in line:
-                    return defined[0], start + number
-        return defined
+        file, start, lines = source
+        for number, line in enumerate(lines):
+            left = line.partition("=")[0]
+            if f"self.{path[depth]}" in left.replace(" ", "").split(",") and "=" in line:
+                return file, start + number
+        return file, start
     return None
 
 
@@ -90,14 +109,13 @@ def use_line(model: nn.Module, name: str) -> tuple[str, int] | None:
     made = weight_line(model, name)
     path = name.split(".")
     for depth in range(len(path) - 1, -1, -1):
-        owner = type(model.get_submodule(".".join(path[:depth])))
-        if definition_line(owner) is None:
+        source = class_source(type(model.get_submodule(".".join(path[:depth]))))
+        if source is None:
             continue
-        with suppress(OSError, TypeError):
-            lines, start = inspect.getsourcelines(owner)
-            uses = [start + n for n, line in enumerate(lines) if f"self.{path[depth]}" in line]
-            if uses and made is not None:
-                return made[0], uses[-1]
+        file, start, lines = source
+        uses = [start + n for n, line in enumerate(lines) if f"self.{path[depth]}" in line]
+        if uses:
+            return file, uses[-1]
     return made
 
 
@@ -109,15 +127,13 @@ def cut_line(model: nn.Module, name: str) -> tuple[str, int] | None:
     """File and line, in the class that holds a weight or one around it, that cuts gradients off."""
     path = name.split(".")
     for depth in range(len(path) - 1, -1, -1):
-        owner = type(model.get_submodule(".".join(path[:depth])))
-        defined = definition_line(owner)
-        if defined is None:
+        source = class_source(type(model.get_submodule(".".join(path[:depth]))))
+        if source is None:
             continue
-        with suppress(OSError, TypeError):
-            lines, start = inspect.getsourcelines(owner)
-            for number, line in enumerate(lines):
-                if CUTS.search(line.partition("#")[0]):
-                    return defined[0], start + number
+        file, start, lines = source
+        for number, line in enumerate(lines):
+            if CUTS.search(line.partition("#")[0]):
+                return file, start + number
     return None
 
 
@@ -128,7 +144,31 @@ def attention_lines(file: str | None, forward: Callable[[], Any]) -> list[int]:
     follow = _CallsOf(ATTENTION, file)
     with suppress(Exception), follow, torch.no_grad():
         forward()
-    return sorted(follow.lines)
+    return sorted(set(follow.lines))
+
+
+SOFTMAXES = {F.softmax, torch.softmax, torch.Tensor.softmax}
+
+
+def last_softmax_line(file: str | None, forward: Callable[[], Any]) -> int | None:
+    """The line of `file` that calls a softmax last while `forward` runs."""
+    if file is None:
+        return None
+    follow = _CallsOf(SOFTMAXES, file)
+    with suppress(Exception), follow, torch.no_grad():
+        forward()
+    return follow.lines[-1] if follow.lines else None
+
+
+def mention_line(function: Any, word: str) -> int | None:
+    """The last line of a function of the program's own that mentions a word."""
+    if definition_line(function) is None:
+        return None
+    with suppress(OSError, TypeError):
+        lines, start = inspect.getsourcelines(inspect.unwrap(function))
+        found = [start + n for n, line in enumerate(lines) if word in line.partition("#")[0]]
+        return found[-1] if found else None
+    return None
 
 
 LOSSES = {F.cross_entropy, F.nll_loss, F.binary_cross_entropy, F.binary_cross_entropy_with_logits,
@@ -142,7 +182,7 @@ def loss_lines(file: str | None, step: Callable[[], Any]) -> list[int]:
     follow = _CallsOf(LOSSES, file)
     with suppress(Exception), follow:
         step()
-    return sorted(follow.lines)
+    return sorted(set(follow.lines))
 
 
 def call_line(file: str | None, name: str) -> int | None:
@@ -163,13 +203,13 @@ class _CallsOf(TorchFunctionMode):
         super().__init__()
         self.functions = functions
         self.file = Path(file).resolve()
-        self.lines: set[int] = set()
+        self.lines: list[int] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in self.functions:
             line = running_line(self.file)
             if line is not None:
-                self.lines.add(line)
+                self.lines.append(line)
         return func(*args, **(kwargs or {}))
 
 

@@ -108,7 +108,7 @@ def _check_network_inputs(program: Program) -> CheckResult | None:
     ):
         return BugPresent(
             f"the network got the same ids in all of {len(got)} steps",
-            program.source_location("step"),
+            program.source_location("batches" if program.has("batches") else "step"),
         )
     return None
 

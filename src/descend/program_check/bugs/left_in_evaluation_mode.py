@@ -39,6 +39,7 @@ from descend.program_check.probes.dry_run import (
 from descend.program_check.probes.train_eval_mode import after_evaluation, modes_matter
 from descend.program_check.program import Program
 from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Remark, Undetermined
+from descend.program_check.source_lines import mention_line
 
 EVERY = re.compile(
     r"(eval|val|valid).*(interval|every|freq|steps)|every.*(eval|val)", re.IGNORECASE
@@ -85,7 +86,9 @@ def look(program: Program) -> CheckResult:
     if not asleep and program.has("evaluate"):
         asleep = [s for s in program.run_probe_once(after_evaluation) if not s.training]
         evidence = "after an evaluation, `step` trains the network in evaluation mode"
-        where = program.source_location("evaluate")
+        evaluate = program.get("evaluate")
+        line = mention_line(getattr(evaluate, "defined_as", evaluate), ".eval()")
+        where = program.where_is_line(line) if line else program.source_location("evaluate")
     if not asleep and not reaches and not program.has("evaluate"):
         return Undetermined(f"the step after an evaluation, {every} steps on, takes too long")
     if not asleep:

@@ -21,6 +21,10 @@ from torch import Tensor, nn
 MAX_NUMBERS = 2**26
 """Logits of one forward that are looked at in full (256 MB in float32); of more, the first rows."""
 
+FAR_OFF = 0.5
+"""Fraction of a gradient left unexplained from which its direction is another: smoothing of labels
+and distillation leave less."""
+
 NO_LOGARITHM = 1e-3
 """Deviation of a row's sum from 1 up to which outputs count as probabilities (half precision)."""
 
@@ -44,6 +48,9 @@ class ModelCall:
     """How much each position counts; 0 where it is left out. Sums to 1 for a plain mean."""
     misfit: float = 1.0
     """Fraction of the gradient that no cross-entropy of the logits explains."""
+    unexplained_rows: float = 0.0
+    """Fraction of the positions whose gradient is far from that of any cross-entropy, as where a
+    loss pushes a token down: a preference, a reward."""
     misfit_of_two: float = 1.0
     """The same for a cross-entropy of the softmax of the logits."""
     is_nonfinite: bool = False
@@ -271,7 +278,9 @@ def read_gradient(call: ModelCall, logits: Tensor, gradient: Tensor) -> None:
     before = call.weights_BT
     call.weights_BT = weights.reshape(shape) + (0 if before is None else before)
     if bool(live.any()):
-        call.misfit, call.misfit_of_two = _misfits(p_RV[live], g_RV[live], y_R[live])
+        once, twice = _misfits(p_RV[live], g_RV[live], y_R[live])
+        call.misfit, call.misfit_of_two = float(once.median()), float(twice.median())
+        call.unexplained_rows = float((once > FAR_OFF).float().mean())
 
 
 NEXT_TOKENS = 0.9
@@ -307,7 +316,7 @@ def _variation(values: Tensor) -> float:
     return float(values.std() / values.mean().clamp_min(1e-30))
 
 
-def _misfits(p_RV: Tensor, g_RV: Tensor, y_R: Tensor) -> tuple[float, float]:
+def _misfits(p_RV: Tensor, g_RV: Tensor, y_R: Tensor) -> tuple[Tensor, Tensor]:
     """How badly a cross-entropy of logits, and one of their softmax, explain the gradient."""
     num_rows = 256  # rows are alike: more of them say no more
     p, g, y = p_RV[:num_rows].double(), g_RV[:num_rows].double(), y_R[:num_rows, None]
@@ -318,7 +327,7 @@ def _misfits(p_RV: Tensor, g_RV: Tensor, y_R: Tensor) -> tuple[float, float]:
     return _misfit(g, once), _misfit(g, twice)
 
 
-def _misfit(g: Tensor, like: Tensor) -> float:
+def _misfit(g: Tensor, like: Tensor) -> Tensor:
     scale = (g * like).sum(-1, keepdim=True) / like.square().sum(-1, keepdim=True).clamp_min(1e-300)
     rest = (g - scale * like).norm(dim=-1) / g.norm(dim=-1).clamp_min(1e-300)
-    return float(rest.median())
+    return rest

@@ -61,6 +61,8 @@ class OptimizerStepRecord:
     """By how much the new gradients were scaled (clipping, unscaling); None: cannot be
     determined."""
     schedules: tuple[int, ...]
+    num_backward: int = 0
+    """Backward passes since its last step: of parts of a batch, each has its own."""
     discarded_parts: int = 0
     """Of the gradients that arrived since its last step, those cleared before the last one."""
 
@@ -174,6 +176,7 @@ def _updates_noted(
     schedulers: tuple[LRScheduler, ...],
 ) -> Iterator[None]:
     since: dict[int, int] = {}
+    passes, passes_before = [0], dict[int, int]()
 
     def before(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
         weights = [p for g in optimizer.param_groups for p in g["params"]]
@@ -185,17 +188,26 @@ def _updates_noted(
             result.calls, optimizer, rates,
             [s for s in opened.model_calls[since.get(id(optimizer), 0):] if s.learned_from],
             expected and not has_gradient, old, new, _positions(schedulers),
-            tracker.discarded_parts(weights),
+            passes[0] - passes_before.get(id(optimizer), 0), tracker.discarded_parts(weights),
         ))  # fmt: skip
 
     def after(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
         tracker.after_update([p for g in optimizer.param_groups for p in g["params"]])
         since[id(optimizer)] = len(opened.model_calls)
+        passes_before[id(optimizer)] = passes[0]
 
+    inner = torch.autograd.backward
+
+    def backward(*args: Any, **kwargs: Any) -> Any:
+        passes[0] += 1
+        return inner(*args, **kwargs)
+
+    torch.autograd.backward = backward
     hooks = [register_optimizer_step_pre_hook(before), register_optimizer_step_post_hook(after)]
     try:
         yield
     finally:
+        torch.autograd.backward = inner
         for hook in hooks:
             hook.remove()
 
