@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from descend.program_check.probes.dry_run import dry_run
+from descend.program_check.probes.train_eval_mode import draws_noise_in_training
+from descend.program_check.program import load_program
 from descend.program_check.report import Checked
 from descend.program_check.run_checks import check_module
 
@@ -405,3 +408,26 @@ def test_check_finds_nothing_when_the_program_is_sound(kind: str) -> None:
 def test_check_finds_unshuffled_batches_when_no_state_is_carried_on() -> None:
     report = check(CARRIES.replace("STATE", "torch.zeros(1, 1, D)"))
     assert [b.bug for b in report.bugs] == ["not_shuffled"]
+
+
+NOISY = """
+class Noisy(Net):
+    def forward(self, x):
+        h = self.rnn(self.tok(x))[0]
+        return self.head(h + NOISE)
+net = Noisy()
+optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+""" + LOOP  # fmt: skip
+
+
+@pytest.mark.parametrize(("noise", "draws"), [
+    ("torch.randn_like(h) if self.training else h", True), ("F.dropout(h, 0.1)", False),
+])  # fmt: skip
+def test_draws_noise_in_training_says_the_same_when_steps_were_made(
+    noise: str, draws: bool
+) -> None:
+    Path("program.py").write_text(HEAD + NOISY.replace("NOISE", noise))
+    asked_first, asked_last = load_program("program.py"), load_program("program.py")
+    assert asked_last.run_probe_once(dry_run).calls > 0
+    answers = [p.run_probe_once(draws_noise_in_training) for p in (asked_first, asked_last)]
+    assert answers == [draws, draws]

@@ -117,12 +117,27 @@ def _counted_in_epochs(program: Program, scheduler: LRScheduler) -> str:
     )
 
 
+def _too_long_for_epochs(program: Program, length: int | None) -> str:
+    """What is wrong with a schedule that a framework steps after each epoch."""
+    epochs = program.parts.get("num_epochs")
+    an_epoch = batches_an_epoch(program) if program.has("batches") else None
+    if not isinstance(epochs, int) or length is None or an_epoch is None:
+        return ""
+    if length >= FAR_TOO_LONG * epochs and length >= an_epoch > 1:
+        return (
+            f"the schedule is {length} steps long, and is stepped once in each of {epochs} epochs"
+        )
+    return ""
+
+
 def _never(program: Program, index: int, updates: int) -> str:
     """What is wrong with a schedule that `step` does not step; "" if it is stepped by epochs."""
     scheduler_steps = find_scheduler_steps(program)
     if scheduler_steps == () and not program.has("after_epoch"):
         return f"the schedule was never stepped in {updates} steps of the optimizer, nor elsewhere"
     length = schedule_length(program.run_probe_once(dry_run).schedulers[index])
+    if not scheduler_steps and program.has("after_epoch"):
+        return _too_long_for_epochs(program, length)
     if not scheduler_steps or length is None or not all(p.by_epoch for p in scheduler_steps):
         return ""
     epochs = next((p.times for p in scheduler_steps if p.times), None)
