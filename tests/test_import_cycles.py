@@ -11,7 +11,7 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "descend"
 
 # May only shrink: packages whose folders and modules, each drawn as one, still form a cycle.
-CYCLIC_PACKAGES = {"descend.program_check"}
+CYCLIC_PACKAGES: set[str] = set()
 
 
 def module_name(path: Path) -> str:

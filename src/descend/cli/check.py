@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from descend.cli.config_flags import JsonOption
-from descend.cli.output import print_json, print_result
+from descend.cli.output import print_json, print_result, print_status
 from descend.errors import ConfigError
 
 DATA_SUFFIXES = (".jsonl", ".ndjson", ".json")
@@ -88,11 +88,14 @@ def check(
             f"data ({', '.join(DATA_SUFFIXES)})", "name the file with the data",
         )  # fmt: skip
     from descend.program_check.child_process import CheckLimits, check_in_child
-    from descend.report.text.check import format_check_report
+    from descend.report.text.check import format_check_report, progress_lines
 
     max_memory_bytes = None if memory is None else int(memory * 2**30)
     checked = check_in_child(
-        module, arguments or [], CheckLimits(timeout, max_memory_bytes, in_place)
+        module,
+        arguments or [],
+        CheckLimits(timeout, max_memory_bytes, in_place),
+        progress_lines(print_status, timeout),
     )
     if as_json:
         print_json("check", checked)

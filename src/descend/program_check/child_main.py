@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from descend.program_check.child_process import ChildReply, ChildRequest
+from descend.program_check.child_process import STARTED, ChildReply, ChildRequest
 from descend.program_check.report import Checked, ProgramEndedError, ProgramError
 
 WATCH_SECONDS = 1.0
@@ -22,7 +22,7 @@ def main(request_file: str) -> None:
     _end_with(request.parent)
     _limit_memory(request.max_memory_bytes)
     reply_file = Path(request.reply)
-    _write(reply_file, ChildReply(stage="it was started"))
+    _write(reply_file, ChildReply(stage=STARTED))
     from descend.program_check.run_checks import check_module
 
     def report(checked: Checked) -> None:

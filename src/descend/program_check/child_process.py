@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from descend.program_check.report import (
     ProgramError,
 )
 from descend.program_check.scratch_copy import copy_to_scratch, path_in_scratch
+from descend.progress import ProgressCallback, ignore_progress
 
 TIMEOUT_SECONDS = 300.0
 MEMORY_FRACTION = 0.75
@@ -41,6 +42,7 @@ MEMORY_POLL_SECONDS = 0.25
 OUTPUT_LINES = 20
 """Last lines of the program's output that are kept."""
 
+STARTED = "it was started"
 NOT_REACHED = "the check ended before it was looked for"
 
 
@@ -81,10 +83,14 @@ class CheckLimits:
 
 
 def check_in_child(
-    spec: str, arguments: Sequence[str] = (), limits: CheckLimits | None = None
+    spec: str,
+    arguments: Sequence[str] = (),
+    limits: CheckLimits | None = None,
+    progress: ProgressCallback = ignore_progress,
 ) -> Checked:
     """Check the program `spec` (a path or a dotted name), run with `arguments`, in a child.
 
+    `progress` is told again and again what the child does.
     Raises `ProgramError` for what is no program, and `ProgramEndedError` for one that ended
     before anything was looked for.
     """
@@ -97,7 +103,10 @@ def check_in_child(
         reply = folder / "reply.json"
         request = ChildRequest(inside, list(arguments), str(reply), memory, os.getpid())
         (folder / "request.json").write_bytes(msgspec.json.encode(request))
-        ending, output = _run_child(folder / "request.json", work, limits.timeout_seconds, memory)
+        ending, output = _run_child(
+            folder / "request.json", work, limits.timeout_seconds, memory,
+            lambda: progress(*stage_of(_read_reply(reply))),
+        )  # fmt: skip
         return _result_of(spec, _read_reply(reply), ending, output)
 
 
@@ -112,9 +121,13 @@ def default_memory_bytes() -> int:
 
 
 def _run_child(
-    request: Path, work: Path, timeout_seconds: float, max_memory_bytes: int
-) -> tuple[str, list[str]]:
-    """Run the child to its end. Returns how it ended ("" for well) and its last lines."""
+    request: Path, work: Path, timeout_seconds: float, max_memory_bytes: int,
+    on_wait: Callable[[], None],
+) -> tuple[str, list[str]]:  # fmt: skip
+    """Run the child to its end, with `on_wait` called meanwhile.
+
+    Returns how it ended ("" for well) and its last lines.
+    """
     package = str(Path(errors.__file__).parents[1])
     path = os.pathsep.join(p for p in (package, os.environ.get("PYTHONPATH", "")) if p)
     child = subprocess.Popen(  # -P: a json.py in the program's folder must not be imported
@@ -127,7 +140,7 @@ def _run_child(
     reader = threading.Thread(target=_keep_last, args=(child.stdout, lines), daemon=True)
     reader.start()
     try:
-        ending = _wait_for(child, timeout_seconds, max_memory_bytes)
+        ending = _wait_for(child, timeout_seconds, max_memory_bytes, on_wait)
     finally:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)  # what the program started ends with it
@@ -146,7 +159,10 @@ def _keep_last(stream: IO[bytes], lines: deque[bytes]) -> None:
                 lines.append(line)
 
 
-def _wait_for(child: subprocess.Popen[bytes], timeout_seconds: float, max_memory_bytes: int) -> str:
+def _wait_for(
+    child: subprocess.Popen[bytes], timeout_seconds: float, max_memory_bytes: int,
+    on_wait: Callable[[], None],
+) -> str:  # fmt: skip
     """Wait for the child. Returns why it was ended or how it ended itself; "" for well."""
     start = looked = time.monotonic()
     while True:
@@ -158,6 +174,7 @@ def _wait_for(child: subprocess.Popen[bytes], timeout_seconds: float, max_memory
             return f"it took longer than {timeout_seconds:g} seconds"
         if now - looked > MEMORY_POLL_SECONDS:
             looked = now
+            on_wait()
             if resident_bytes(child.pid) > max_memory_bytes:
                 return f"it took more than {_gigabytes(max_memory_bytes)} of memory"
 
@@ -180,6 +197,19 @@ def resident_bytes(group: int) -> int:
     return total
 
 
+def stage_of(reply: ChildReply) -> tuple[str, float]:
+    """What the child does, and the fraction of the checks that are done."""
+    if reply.checked is None:
+        is_loading = reply.stage == STARTED
+        return "loading torch" if is_loading else "running up to the first training step", 0.0
+    waiting = [n.bug for n in reply.checked.not_checked if n.why == NOT_REACHED]
+    total = reply.checked.num_applied + len(reply.checked.not_checked)
+    done = total - len(waiting)
+    return f"check {min(done + 1, total)} of {total}: {waiting[0] if waiting else 'done'}", (
+        done / max(1, total)
+    )
+
+
 def _gigabytes(size: int) -> str:
     return f"{size / 2**30:.3g} GB"
 
@@ -188,7 +218,7 @@ def _read_reply(path: Path) -> ChildReply:
     try:
         return msgspec.json.decode(path.read_bytes(), type=ChildReply)
     except (OSError, msgspec.MsgspecError):
-        return ChildReply(stage="it was started")
+        return ChildReply(stage=STARTED)
 
 
 def _result_of(spec: str, reply: ChildReply, ending: str, output: list[str]) -> Checked:

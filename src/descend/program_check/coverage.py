@@ -10,7 +10,7 @@ from descend.program_check.source_lines import functions_of
 
 ALWAYS = (
     "text generation: sampling, stopping, caches",
-    "what the evaluation computes: only the mode of the network in it is looked at",
+    "what the evaluation computes, and on which data: only the mode of the network is looked at",
     "distributed training, compiled code, and what needs a GPU",
 )
 """Parts of a training program that none of the checks is about."""

@@ -18,8 +18,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from descend.program_check.probes.call_recorder import ids_of, logits_of, loss_of
-from descend.program_check.probes.state_guard import preserve_state
+from descend.program_check.instrumentation.call_recorder import ids_of, logits_of, loss_of
+from descend.program_check.instrumentation.state_guard import preserve_state
 from descend.program_check.trainer_program import made_or_reason
 
 LOADERS = ("train_dataloaders", "train_loader", "train_dataloader", "batches", "train_batches",
@@ -53,6 +53,7 @@ def lightning_parts(
 ) -> dict[str, Any]:  # fmt: skip
     """The parts of a program that `module` makes and calls; `runner` is its Trainer, if any."""
     batches = made_or_reason("train_dataloader", lambda: _loader(module, values, given, namespace))
+    epochs = getattr(runner, "max_epochs", None)
     runner = runner or _new_runner(module)
     attach = _attacher(module, runner, batches)
 
@@ -73,6 +74,8 @@ def lightning_parts(
         parts["scheduler"] = schedules[0] if len(schedules) == 1 else schedules
     if made.by_epoch:
         parts["after_epoch"] = lambda: [s.step() for s in made.by_epoch]
+    if isinstance(epochs, int) and epochs > 0:
+        parts["num_epochs"] = epochs
     parts["step"] = _step_of(module, runner, made, attach)
     parts["model"] = network_of(module, parts)
     return parts

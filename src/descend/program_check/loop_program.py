@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from types import CellType, CodeType, FunctionType
 from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from descend.program_check.loop_source import (
-    EVALUATES,
-    RETURN,
-    Loop,
-    LoopSource,
-    calls_training_mode,
-    global_names,
-    loops_around,
-    statements_before,
-)
-from descend.program_check.probes.call_recorder import record_calls
-from descend.program_check.probes.token_ids import tokens_of
-from descend.program_check.training_loop import LoopStart, ScopeFrame, clear_gradients
+from descend.program_check.instrumentation.call_recorder import record_calls
+from descend.program_check.instrumentation.token_ids import tokens_of
+from descend.program_check.loop_evaluation import evaluation_of, mode_is_reset
+from descend.program_check.loop_scope import make_runner, visible_names
+from descend.program_check.loop_source import LoopSource, loops_around
+from descend.program_check.training_loop import LoopStart, clear_gradients
 
 COUNTER = "descend_loop_counter"
 """Name under which the number of passes through the loop is stored among the program's names."""
 
-NUM_RECORDED = 16
-"""Batches that are read from what the network is given, where the loop goes through numbers."""
+NUM_RECORDED, MIN_RECORDED = 16, 6
+"""Batches that are read from what the network is given, where the loop goes through numbers: as
+many as `RECORDED_FLOPS` pay for."""
+
+RECORDED_FLOPS = 8e9
+"""Floating-point operations of these steps: about two seconds on one core."""
 
 
 MAX_BATCHES = 48
@@ -40,10 +35,6 @@ MAX_BATCHES = 48
 
 MAX_ITEMS = 4096
 """Items of a loop that are read in advance, where they are numbers or indices."""
-
-
-class LoopReturnError(BaseException):
-    """Stands for a `return` in the body of a loop."""
 
 
 def loop_parts(
@@ -63,13 +54,16 @@ def loop_parts(
         parts["model"] = network
     if start.optimizer is not None:
         parts["optimizer"] = start.optimizer
-    evaluation = _evaluation_of(start, names, recognized)
+    evaluation = evaluation_of(start, names, recognized)
     if evaluation is not None:
         parts["evaluate"] = evaluation
     items = items_of(loop, names)
     step = _step_of(start, names, items, network, recognized)
     step.stands_at = (loop.file, start.line)
     parts["step"] = step
+    epochs = _num_epochs(start, names, recognized)
+    if epochs is not None:
+        parts["num_epochs"] = epochs
     loader = next((names[n] for n in recognized["batches"]
                    if isinstance(names.get(n), DataLoader)), None)  # fmt: skip
     if items.are_batches:
@@ -80,26 +74,6 @@ def loop_parts(
         parts["batches"] = _recorded_batches(step, network)
         parts["batches"].stands_at = (loop.file, loop.loop.lineno)
     return names, parts
-
-
-def visible_names(
-    scopes: Sequence[ScopeFrame], recognized: Mapping[str, Sequence[str]]
-) -> dict[str, Any]:
-    """What the loop can name, then what its callers can, then what its object holds."""
-    innermost = scopes[0]
-    if innermost.is_module:
-        return innermost.module_names
-    names: dict[str, Any] = {}
-    for scope in reversed(scopes):
-        names |= scope.module_names
-    for scope in reversed(scopes):
-        names |= {} if scope.is_module else dict(scope.names)
-    names |= {k: v for k, v in innermost.module_names.items() if k.startswith("__")}
-    owner = innermost.names.get("self")
-    for name in (n for part in recognized.values() for n in part):
-        if names.get(name) is None and getattr(owner, name, None) is not None:
-            names[name] = getattr(owner, name)
-    return names
 
 
 def network_of(start: LoopStart, named: Any) -> nn.Module | None:
@@ -179,7 +153,7 @@ def _step_of(
 ) -> Any:  # fmt: skip
     loop = start.loop
     assert loop is not None
-    run = _runner(start.scopes[0], loop, loop.body_code(), names)
+    run = make_runner(start.scopes[0], loop, loop.body_code(), names)
     bind = None
     if isinstance(loop.loop, ast.For):
         target = loop.loop.target
@@ -190,7 +164,7 @@ def _step_of(
         bind = loop.compile_statements([ast.copy_location(assign, loop.loop)])
     modules = list(network.modules()) if network is not None else []
     modes = {m: start.modes.get(m, m.training) for m in modules}
-    resets = _mode_is_reset(start, recognized)
+    resets = mode_is_reset(start, recognized)
     first_count = names.get(items.counter, -1)
     names[COUNTER] = first_count if isinstance(first_count, int) else -1
 
@@ -210,145 +184,38 @@ def _step_of(
     return (lambda batch: once(batch)) if items.are_batches else (lambda: once())
 
 
-def _runner(
-    scope: ScopeFrame, loop: LoopSource, code: CodeType, names: dict[str, Any]
-) -> Callable[[], None]:
-    """Run code among the program's names, and carry over what it changes to globals and cells."""
-    outside = set() if scope.is_module else global_names(loop.scope)
-    cells = {} if scope.is_module else _cells(names, set(scope.code.co_cellvars))
-
-    def run() -> None:
-        names[RETURN] = LoopReturnError
-        for name, cell in cells.items():
-            with suppress(ValueError):
-                names[name] = cell.cell_contents
-        try:
-            exec(code, names)
-        except LoopReturnError:
-            pass
-        finally:
-            scope.module_names.update({n: names[n] for n in outside if n in names})
-            for name, cell in cells.items():
-                if name in names:
-                    cell.cell_contents = names[name]
-
-    return run
-
-
-def _cells(names: Mapping[str, Any], shared: set[str]) -> dict[str, CellType]:
-    """The cells in which functions of the loop's scope hold its local names."""
-    functions = [v for v in names.values() if isinstance(v, FunctionType) and v.__closure__]
-    return {
-        name: cell for f in functions
-        for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)
-        if name in shared
-    }  # fmt: skip
-
-
-def _mode_is_reset(start: LoopStart, recognized: Mapping[str, Sequence[str]]) -> bool:
-    """Whether the step always begins in the mode in which the loop began.
-
-    It does where nothing between two steps evaluates, and where the evaluation stands outside
-    the loop and `.train()` is called on the way back in.
-    """
-    loop = start.loop
-    assert loop is not None
-    evaluations = set(recognized.get("evaluate", ()))
-    if _evaluates(loop.loop.body, evaluations):
-        return False
-    if loop.outer is not None and _evaluates(loop.outer.body, evaluations):
-        return calls_training_mode(_before(loop, loop.loop.lineno, inside=True))
-    between, before = list[Loop](), _before(loop, loop.loop.lineno)
-    called = list[ast.stmt]()
-    for scope in start.scopes[1:]:
+def _num_epochs(
+    start: LoopStart, names: dict[str, Any], recognized: Mapping[str, Sequence[str]]
+) -> int | None:
+    """How often the loop around the loop runs, where it counts; None where that is not said."""
+    assert start.loop is not None
+    outer = start.loop.outer
+    if outer is not None:
+        return start.loop.count_of(outer, names)
+    for number, scope in enumerate(start.scopes[1:], 1):
         around = loops_around(scope.code.co_filename, scope.line)
         if around:
-            between.append(around[-1].loop)
-            before += called
-            before += [s for s in around[0].loop.body if s.lineno < scope.line]
-            called = []
-        else:  # run in each pass of a loop further out, if there is one
-            called += statements_before(scope.code.co_filename, scope.line)
-    if not any(_evaluates(outer.body, evaluations) for outer in between):
-        return True
-    return calls_training_mode(before)
-
-
-def _before(loop: LoopSource, line: int, inside: bool = False) -> list[ast.stmt]:
-    """Statements around a loop that come before a line, each taken alone.
-
-    `inside`: only those that the outermost loop around it runs each time.
-    """
-    blocks: list[ast.AST] = [loop.scope, *loop.path]
-    if inside:
-        first = next(n for n, node in enumerate(blocks) if isinstance(node, Loop))
-        blocks = blocks[first:]
-    return [s for node in blocks for s in getattr(node, "body", []) if s.lineno < line]
-
-
-def _evaluates(statements: list[ast.stmt], names: set[str]) -> bool:
-    text = "\n".join(ast.unparse(s) for s in statements)
-    called = {ast.unparse(n.func).rpartition(".")[2] for s in statements for n in ast.walk(s)
-              if isinstance(n, ast.Call)}  # fmt: skip
-    return bool(EVALUATES.search(text)) or bool(called & names)
-
-
-def _evaluation_of(
-    start: LoopStart, names: dict[str, Any], recognized: Mapping[str, Sequence[str]]
-) -> Any:
-    """The program's own call of its evaluation, or what follows the loop in an epoch."""
-    loop = start.loop
-    assert loop is not None
-    for name in recognized.get("evaluate", ()):
-        function = names.get(name)
-        if callable(function):
-            call = loop.first_call(name)
-            if call is None:
-                return None
-            expression = compile(ast.Expression(call), loop.file, "eval")
-            return _called_as_in_source(expression, names, function)
-    code = loop.rest_code()
-    if code is not None:
-        return _evaluation(start.scopes[0], loop, code, names, (loop.loop.end_lineno or 0) + 1)
-    for number, scope in enumerate(start.scopes[1:], 1):
-        for around in loops_around(scope.code.co_filename, scope.line):
-            code = around.code_after(scope.line)
-            if code is not None:
-                own = visible_names(start.scopes[number:], recognized)
-                return _evaluation(scope, around, code, own, scope.line + 1)
+            own = visible_names(start.scopes[number:], recognized)
+            return around[0].count_of(around[0].loop, own)
     return None
-
-
-def _evaluation(
-    scope: ScopeFrame, loop: LoopSource, code: CodeType, names: dict[str, Any], line: int
-) -> Any:
-    run = _runner(scope, loop, code, names)
-
-    def evaluate() -> None:
-        run()
-
-    evaluate.stands_at = (loop.file, line)  # type: ignore[attr-defined]
-    return evaluate
-
-
-def _called_as_in_source(code: CodeType, names: dict[str, Any], function: Any) -> Any:
-    def evaluate() -> Any:
-        return eval(code, names)
-
-    evaluate.defined_as = function  # type: ignore[attr-defined]
-    return evaluate
 
 
 def _recorded_batches(step: Callable[[], None], network: nn.Module) -> Any:
     """A function that runs the loop and hands out the ids that the network is given."""
 
+    weights = sum(p.numel() for p in network.parameters())
+
     def batches() -> Iterator[torch.Tensor]:
-        for _ in range(NUM_RECORDED):
+        spent = 0.0
+        for number in range(NUM_RECORDED):
+            if number >= MIN_RECORDED and spent > RECORDED_FLOPS:
+                return
             with record_calls(network) as recorder:
                 step()
             ids = [c.ids_BT for c in recorder.model_calls if c.ids_BT.ndim == 2 and c.learned_from]
             if not ids:
                 return
+            spent += 6.0 * weights * ids[0].numel()
             yield ids[0]
 
     return batches

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import CodeType
+from typing import Any
 
 Loop = ast.For | ast.While
 
 EVALUATES = re.compile(r"\.eval\(|\w*(eval|valid|estimate)\w*\(|(?<![a-z])test\w*\(", re.IGNORECASE)
 """Calls that evaluate a network."""
+HELD_OUT = re.compile(
+    r"(?<![a-z])(val|valid|validation|test|dev|held_?out|eval)(?![a-z])", re.IGNORECASE
+)
+"""Names of what is not trained on."""
 WITHOUT_GRADIENT = re.compile(r"no_grad|inference_mode")
 
 PROGRESS = ("tqdm", "trange", "track", "auto", "progress")
@@ -24,16 +29,43 @@ RETURN = "__loop_return__"
 """Name of the exception that stands for a `return` in a loop's body."""
 
 
-@dataclass(frozen=True)
-class LoopSource:
-    """A loop of one scope (a function, or the module), outermost nodes first in `path`."""
+@dataclass(frozen=True, kw_only=True)
+class ScopeSource:
+    """A scope of a program: a function, or the module."""
 
     file: str
+    scope: ast.AST
+    class_name: str = ""
+
+    def compile_statements(self, statements: list[ast.stmt]) -> CodeType:
+        """Code of statements that run at the level of a module, with the lines of the file."""
+        tree = ast.parse("")
+        mover = _AtModuleLevel(self.class_name, _first_parameter(self.scope))
+        tree.body = [mover.visit(deepcopy(s)) for s in statements]
+        return compile(ast.fix_missing_locations(tree), self.file, "exec")
+
+    def call_with_modes(self, name: str) -> CodeType | None:
+        """The first call of a function in this scope, and the calls of `.eval()` and `.train()`
+        before and after it, in the blocks that hold it; None without such a call."""
+        blocks = _blocks_to_call(list(getattr(self.scope, "body", ())), name)
+        if blocks is None:
+            return None
+        call, *_ = blocks[-1]
+        assert isinstance(call, ast.Expr)
+        modes = [s for block in blocks[:-1] for s in block if _sets_mode(s)]
+        before = sorted((s for s in modes if s.lineno < call.lineno), key=lambda s: s.lineno)
+        after = sorted((s for s in modes if s.lineno > call.lineno), key=lambda s: s.lineno)
+        guarded = [[_if_network(s) for s in part] for part in (before, after)]
+        return self.compile_statements([*guarded[0], call, *guarded[1]])
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopSource(ScopeSource):
+    """A loop of one scope, outermost nodes first in `path`."""
+
     loop: Loop
     path: tuple[ast.AST, ...]
     """The statements around the loop, from its scope inward; without the loop itself."""
-    scope: ast.AST
-    class_name: str = ""
 
     @property
     def outer(self) -> Loop | None:
@@ -51,13 +83,6 @@ class LoopSource:
             if isinstance(node, ast.With):
                 body = [ast.copy_location(ast.With(node.items, body, None), node)]
         return self.compile_statements(body)
-
-    def compile_statements(self, statements: list[ast.stmt]) -> CodeType:
-        """Code of statements that run at the level of a module, with the lines of the file."""
-        tree = ast.parse("")
-        mover = _AtModuleLevel(self.class_name, _first_parameter(self.scope))
-        tree.body = [mover.visit(deepcopy(s)) for s in statements]
-        return compile(ast.fix_missing_locations(tree), self.file, "exec")
 
     def rest_code(self) -> CodeType | None:
         """What follows in the loop around it, where that evaluates; None where nothing does."""
@@ -83,10 +108,47 @@ class LoopSource:
             "\n".join(f"{name} = 0.0" for name in sorted(unset))).body]  # fmt: skip
         return self.compile_statements([*zeros, _once(rest, loop)])
 
-    def first_call(self, name: str) -> ast.expr | None:
-        """The first call of a function in the loop's scope, without lambdas' own names."""
-        return next((n for n in ast.walk(self.scope) if isinstance(n, ast.Call)
-                     and ast.unparse(n.func).rpartition(".")[2] == name), None)  # fmt: skip
+    def evaluation_block(self) -> tuple[CodeType, int] | None:
+        """The block under an `if` of the loop that evaluates, and its line; None without any."""
+        for block in _blocks_under_if(self.loop.body):
+            text = "\n".join(map(ast.unparse, block))
+            says_so = EVALUATES.search(text) or HELD_OUT.search(text)
+            if any(_sets_mode(s, "eval") for s in block) or (
+                WITHOUT_GRADIENT.search(text) and says_so
+            ):
+                return self.compile_statements([_once(block, self.loop)]), block[0].lineno
+        return None
+
+    def trains_itself(self, function: str) -> bool:
+        """Whether the loop's body, without what it calls, clears gradients, or makes a step or a
+        backward pass: then `function`, which it calls, is a part of a step alone."""
+        return any(
+            isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)
+            and n.func.attr in ("zero_grad", "backward", "step") and n.func.attr != function
+            for s in self.loop.body for n in ast.walk(s)
+        )  # fmt: skip
+
+    def count_of(self, loop: Loop, names: Mapping[str, Any]) -> int | None:
+        """How often a loop over a `range` of this scope runs, where `names` can tell."""
+        if not isinstance(loop, ast.For):
+            return None
+        expression: ast.expr = loop.iter
+        while isinstance(expression, ast.Call) and expression.args:
+            name = ast.unparse(expression.func).rpartition(".")[2]
+            if name in ("range", "trange"):
+                break
+            if name not in (*PROGRESS, "enumerate"):
+                return None
+            expression = expression.args[0]
+        else:
+            return None
+        mover = _AtModuleLevel(self.class_name, _first_parameter(self.scope))
+        call = ast.Call(ast.Name("range", ast.Load()), deepcopy(expression.args), [])
+        counted = ast.fix_missing_locations(ast.Expression(mover.visit(call)))
+        try:
+            return len(eval(compile(counted, self.file, "eval"), dict(names)))
+        except Exception:  # what a program's own names do is not known
+            return None
 
     def iterated(self) -> tuple[ast.expr, str]:
         """The expression whose items are batches, and the name of a counter beside them.
@@ -204,11 +266,81 @@ def loops_around(file: str, line: int) -> list[LoopSource]:
         return []
     classes = [x.name for x in path[:start] if isinstance(x, ast.ClassDef)]
     loops = [
-        LoopSource(file, node, tuple(path[start + 1 : index]), path[start],
-                   classes[-1] if classes else "")
+        LoopSource(file=file, loop=node, path=tuple(path[start + 1 : index]), scope=path[start],
+                   class_name=classes[-1] if classes else "")
         for index, node in enumerate(path) if index > start and isinstance(node, Loop)
     ]  # fmt: skip
     return [loop for loop in reversed(loops) if loop.contains(line)]
+
+
+def scope_around(file: str, line: int) -> ScopeSource | None:
+    """The innermost function around a line, or the module; None for an `async` one."""
+    try:
+        path = list(_path_to(_parse(Path(file).read_text(encoding="utf-8")), line))
+    except (OSError, SyntaxError, ValueError):
+        return None
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef
+    functions = [n for n, x in enumerate(path) if isinstance(x, kinds)]
+    start = functions[-1] if functions else 0
+    if isinstance(path[start], ast.AsyncFunctionDef):
+        return None
+    classes = [x.name for x in path[:start] if isinstance(x, ast.ClassDef)]
+    return ScopeSource(file=file, scope=path[start], class_name=classes[-1] if classes else "")
+
+
+def _inner_blocks(statement: ast.stmt) -> list[list[ast.stmt]]:
+    """The blocks of a statement that belong to the same scope."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return []
+    blocks = [getattr(statement, name, []) for name in ("body", "orelse", "finalbody")]
+    return [b for b in blocks if b] + [h.body for h in getattr(statement, "handlers", [])]
+
+
+def _blocks_to_call(block: list[ast.stmt], name: str) -> list[list[ast.stmt]] | None:
+    """The blocks that lead to the first call of a function, and then that call alone."""
+    for statement in block:
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            continue
+        for inner in _inner_blocks(statement):
+            found = _blocks_to_call(inner, name)
+            if found is not None:
+                return [block, *found]
+        held = {id(n) for inner in _inner_blocks(statement) for s in inner for n in ast.walk(s)}
+        for node in ast.walk(statement):
+            if (id(node) not in held and isinstance(node, ast.Call)
+                    and ast.unparse(node.func).rpartition(".")[2] == name):  # fmt: skip
+                return [block, [ast.copy_location(ast.Expr(node), node)]]
+    return None
+
+
+def _blocks_under_if(block: list[ast.stmt]) -> Iterator[list[ast.stmt]]:
+    """The blocks under an `if` in a block, innermost first."""
+    for statement in block:
+        for inner in _inner_blocks(statement):
+            yield from _blocks_under_if(inner)
+        if isinstance(statement, ast.If):
+            yield from (b for b in (statement.body, statement.orelse) if b)
+
+
+def _sets_mode(statement: ast.stmt, *methods: str) -> bool:
+    """Whether a statement, taken alone, is a call of `.eval()` or `.train()`."""
+    return (
+        isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
+        and isinstance(statement.value.func, ast.Attribute)
+        and statement.value.func.attr in (methods or ("eval", "train"))
+    )  # fmt: skip
+
+
+def _if_network(statement: ast.stmt) -> ast.stmt:
+    """The statement, carried out for a network alone: a trainer's `.train()` would train."""
+    assert isinstance(statement, ast.Expr)
+    assert isinstance(statement.value, ast.Call)
+    assert isinstance(statement.value.func, ast.Attribute)
+    owner = deepcopy(statement.value.func.value)
+    is_network = ast.Call(
+        ast.Name("hasattr", ast.Load()), [owner, ast.Constant("named_parameters")], []
+    )
+    return ast.copy_location(ast.If(is_network, [statement], []), statement)
 
 
 def statements_before(file: str, line: int) -> list[ast.stmt]:

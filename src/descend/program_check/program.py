@@ -32,21 +32,27 @@ from descend.program_check.frameworks import (
     is_framework_source,
     training_stopped,
 )
-from descend.program_check.loop_program import loop_parts
-from descend.program_check.probes.amp_usage import watch_amp
-from descend.program_check.probes.checkpoint_loads import CheckpointLoads, watch_checkpoint_loads
-from descend.program_check.probes.import_time_training import (
+from descend.program_check.instrumentation.amp_usage import watch_amp
+from descend.program_check.instrumentation.checkpoint_loads import (
+    CheckpointLoads,
+    watch_checkpoint_loads,
+)
+from descend.program_check.instrumentation.import_time_training import (
     ImportTimeTraining,
     watch_optimizer_steps,
 )
-from descend.program_check.probes.object_graph import reachable_objects
-from descend.program_check.probes.state_guard import preserve_state
+from descend.program_check.instrumentation.object_graph import reachable_objects
+from descend.program_check.instrumentation.state_guard import preserve_state
+from descend.program_check.loop_program import loop_parts
 from descend.program_check.report import ProgramEndedError, ProgramError
 from descend.program_check.results import UndeterminedError
 from descend.program_check.source_lines import (
     assignment_line,
     attention_lines,
+    calls_eval,
+    cut_line,
     definition_line,
+    use_line,
     weight_line,
 )
 from descend.program_check.training_loop import LoopStart, stopped_at_loop
@@ -145,10 +151,24 @@ class Program:
         line = assignment_line(self.file, (*RECOGNIZED_NAMES.get(part, ()), *names, "trainer"))
         return f"{_short(self.file or self.name)}{f':{line}' if line else ''} (`{part}`)"
 
-    def where_is_weight(self, name: str) -> str:
-        """The name of a weight, and the line that makes it where it is the program's own."""
-        made = weight_line(self.model, name)
+    def where_is_weight(self, name: str, is_cut_off: bool = False) -> str:
+        """The name of a weight, and the line that makes it, or else that cuts it off."""
+        made = (cut_line(self.model, name) if is_cut_off else None) or weight_line(self.model, name)
         return f"model.{name}" + (f" ({_short(made[0])}:{made[1]})" if made else "")
+
+    def where_is_side_weight(self, name: str, is_cut_off: bool = False) -> str:
+        """The same for a weight of another network, whose name stands first in `name`."""
+        first, _, rest = name.partition(".")
+        other = self.namespace.get(first)
+        if not isinstance(other, nn.Module):
+            return self.where_is_line(assignment_line(self.file, (first,)))
+        made = (cut_line(other, rest) if is_cut_off else None) or weight_line(other, rest)
+        return name + (f" ({_short(made[0])}:{made[1]})" if made else "")
+
+    def where_is_use(self, name: str) -> str:
+        """The name of a weight, and the last line of its class that uses it."""
+        used = use_line(self.model, name)
+        return f"model.{name}" + (f" ({_short(used[0])}:{used[1]})" if used else "")
 
     def where_is_attention(self, names: Sequence[str], forward: Callable[[], Any]) -> str:
         """Parts of the network, and the lines of their attention where they can be seen."""
@@ -160,8 +180,11 @@ class Program:
 
     def where_it_trained(self) -> str:
         """File and line of the first step that was made while it was imported."""
-        line = f":{self.import_time_training.line}" if self.import_time_training.line else ""
-        return f"{_short(self.file or self.name)}{line}"
+        return self.where_is_line(self.import_time_training.line)
+
+    def where_is_line(self, line: int | None) -> str:
+        """A line of the program's file; the file alone if none is known."""
+        return f"{_short(self.file or self.name)}{f':{line}' if line else ''}"
 
     def run_probe_once(self, probe: Callable[[Program], T]) -> T:
         """The result of `probe`, from a fixed seed, with the program put back afterwards."""
@@ -218,8 +241,13 @@ def make_program(
             continue
         if part not in FUNCTIONS or (callable(value) and not isinstance(value, nn.Module)):
             parts[part] = value
-    if of_loop and "step" not in parts:
+    if of_loop:  # a function called `step` may be a part of what the loop does
+        if "step" in parts and start is not None and start.is_whole_step(parts["step"]):
+            of_loop["step"].defined_as = parts["step"]
+            del of_loop["step"].stands_at
         parts.pop("loss", None)
+        if not calls_eval(parts.get("evaluate")):  # its mode is set by who calls it
+            parts.pop("evaluate", None)
         parts |= of_loop
     more = {} if of_loop else framework_parts(namespace, launch)
     if "step" in parts:  # its own loop decides on optimizers and schedules
@@ -278,9 +306,9 @@ def _trains_in_main(file: Path, module: ModuleType, launch: Launch, start: LoopS
     names = vars(module)
     if launch.trainer is not None or start.loop is not None or "__main__" not in _source_of(file):
         return False
-    if any(inspect.isfunction(names.get(n)) for n in RECOGNIZED_NAMES["step"]):
-        return False
     has_model = isinstance(names.get("model"), nn.Module)
+    if has_model and any(inspect.isfunction(names.get(n)) for n in RECOGNIZED_NAMES["step"]):
+        return False
     return not framework_parts(names, launch) if not has_model else not is_framework_source(file)
 
 

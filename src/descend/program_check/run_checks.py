@@ -17,7 +17,7 @@ from descend.program_check.bug import Bug
 from descend.program_check.bugs import BUGS
 from descend.program_check.child_process import NOT_REACHED
 from descend.program_check.coverage import not_covered
-from descend.program_check.probes.state_guard import preserve_state
+from descend.program_check.instrumentation.state_guard import preserve_state
 from descend.program_check.program import (
     ENDINGS,
     Program,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import CodeType
@@ -33,11 +34,39 @@ def definition_line(target: Any) -> tuple[str, int] | None:
     line: tuple[str, int] | None = getattr(target, "stands_at", None)
     if line is not None:
         return line
+    if isinstance(target, type):
+        source = class_source(target)
+        return None if source is None else source[:2]
     with suppress(TypeError, OSError, ValueError):
         target = inspect.unwrap(getattr(target, "defined_as", target))
         file = inspect.getsourcefile(target)
         if file is not None and is_own_file(file):
             return file, inspect.getsourcelines(target)[1]
+    return None
+
+
+def calls_eval(function: Any) -> bool:
+    """Whether the source of a function calls `.eval()`."""
+    with suppress(TypeError, OSError):
+        return ".eval()" in inspect.getsource(inspect.unwrap(function))
+    return False
+
+
+def class_source(target: type) -> tuple[str, int, list[str]] | None:
+    """File, first line, and lines of a class of the program's own, found by its methods: a class
+    of a file that was run as `__main__` has no module to look it up in."""
+    for member in vars(target).values():
+        code = getattr(inspect.unwrap(member) if callable(member) else member, "__code__", None)
+        if code is None or not is_own_file(code.co_filename):
+            continue
+        with suppress(OSError, SyntaxError, ValueError):
+            text = Path(code.co_filename).read_text(encoding="utf-8")
+            classes = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.ClassDef)
+                       and n.name == target.__name__
+                       and n.lineno <= code.co_firstlineno <= (n.end_lineno or 0)]  # fmt: skip
+            if classes:
+                first, last = classes[-1].lineno, classes[-1].end_lineno
+                return code.co_filename, first, text.splitlines()[first - 1 : last]
     return None
 
 
@@ -63,17 +92,48 @@ def weight_line(model: nn.Module, name: str) -> tuple[str, int] | None:
     """File and line where the class that holds a weight, or the nearest own one, makes it."""
     path = name.split(".")
     for depth in range(len(path) - 1, -1, -1):
-        owner = model.get_submodule(".".join(path[:depth]))
-        defined = definition_line(type(owner))
-        if defined is None:
+        source = class_source(type(model.get_submodule(".".join(path[:depth]))))
+        if source is None:
             continue
-        with suppress(OSError, TypeError, IndexError):
-            lines, start = inspect.getsourcelines(type(owner))
-            for number, line in enumerate(lines):
-                left = line.partition("=")[0]
-                if f"self.{path[depth]}" in left.replace(" ", "").split(",") and "=" in line:
-                    return defined[0], start + number
-        return defined
+        file, start, lines = source
+        for number, line in enumerate(lines):
+            left = line.partition("=")[0]
+            if f"self.{path[depth]}" in left.replace(" ", "").split(",") and "=" in line:
+                return file, start + number
+        return file, start
+    return None
+
+
+def use_line(model: nn.Module, name: str) -> tuple[str, int] | None:
+    """File and line that uses a weight's attribute last in the class that makes it."""
+    made = weight_line(model, name)
+    path = name.split(".")
+    for depth in range(len(path) - 1, -1, -1):
+        source = class_source(type(model.get_submodule(".".join(path[:depth]))))
+        if source is None:
+            continue
+        file, start, lines = source
+        uses = [start + n for n, line in enumerate(lines) if f"self.{path[depth]}" in line]
+        if uses:
+            return file, uses[-1]
+    return made
+
+
+CUTS = re.compile(r"no_grad\(|inference_mode\(|\.detach\(|set_grad_enabled\(|\.data\b")
+"""What keeps a gradient from coming to a weight."""
+
+
+def cut_line(model: nn.Module, name: str) -> tuple[str, int] | None:
+    """File and line, in the class that holds a weight or one around it, that cuts gradients off."""
+    path = name.split(".")
+    for depth in range(len(path) - 1, -1, -1):
+        source = class_source(type(model.get_submodule(".".join(path[:depth]))))
+        if source is None:
+            continue
+        file, start, lines = source
+        for number, line in enumerate(lines):
+            if CUTS.search(line.partition("#")[0]):
+                return file, start + number
     return None
 
 
@@ -81,32 +141,85 @@ def attention_lines(file: str | None, forward: Callable[[], Any]) -> list[int]:
     """Lines of `file` that turn scores of attention into weights while `forward` runs."""
     if file is None:
         return []
-    follow = _AttentionCalls(file)
+    follow = _CallsOf(ATTENTION, file)
     with suppress(Exception), follow, torch.no_grad():
         forward()
-    return sorted(follow.lines)
+    return sorted(set(follow.lines))
 
 
-class _AttentionCalls(TorchFunctionMode):
-    def __init__(self, file: str) -> None:
+SOFTMAXES = {F.softmax, torch.softmax, torch.Tensor.softmax}
+
+
+def last_softmax_line(file: str | None, forward: Callable[[], Any]) -> int | None:
+    """The line of `file` that calls a softmax last while `forward` runs."""
+    if file is None:
+        return None
+    follow = _CallsOf(SOFTMAXES, file)
+    with suppress(Exception), follow, torch.no_grad():
+        forward()
+    return follow.lines[-1] if follow.lines else None
+
+
+def mention_line(function: Any, word: str) -> int | None:
+    """The last line of a function of the program's own that mentions a word."""
+    if definition_line(function) is None:
+        return None
+    with suppress(OSError, TypeError):
+        lines, start = inspect.getsourcelines(inspect.unwrap(function))
+        found = [start + n for n, line in enumerate(lines) if word in line.partition("#")[0]]
+        return found[-1] if found else None
+    return None
+
+
+LOSSES = {F.cross_entropy, F.nll_loss, F.binary_cross_entropy, F.binary_cross_entropy_with_logits,
+          F.kl_div}  # fmt: skip
+
+
+def loss_lines(file: str | None, step: Callable[[], Any]) -> list[int]:
+    """Lines of `file` that compute a loss by a function of torch while `step` runs."""
+    if file is None:
+        return []
+    follow = _CallsOf(LOSSES, file)
+    with suppress(Exception), follow:
+        step()
+    return sorted(set(follow.lines))
+
+
+def call_line(file: str | None, name: str) -> int | None:
+    """Line of the first call in `file` of a function whose name begins with `name`."""
+    try:
+        tree = ast.parse(Path(file or "").read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return None
+    lines = [n.lineno for n in ast.walk(tree) if isinstance(n, ast.Call)
+             and ast.unparse(n.func).rpartition(".")[2].startswith(name)]  # fmt: skip
+    return min(lines, default=None)
+
+
+class _CallsOf(TorchFunctionMode):
+    """Note the lines of a file that call some functions of torch."""
+
+    def __init__(self, functions: Set[Any], file: str) -> None:
         super().__init__()
+        self.functions = functions
         self.file = Path(file).resolve()
-        self.lines: set[int] = set()
+        self.lines: list[int] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in ATTENTION:
-            line = _line_of(self.file)
+        if func in self.functions:
+            line = running_line(self.file)
             if line is not None:
-                self.lines.add(line)
+                self.lines.append(line)
         return func(*args, **(kwargs or {}))
 
 
-def _line_of(file: Path) -> int | None:
-    """The line of `file` that is being carried out."""
+def running_line(file: Path) -> int | None:
+    """The line of `file`, a resolved path, that is being carried out."""
     frame = sys._getframe(1)
     while frame is not None:
-        if Path(frame.f_code.co_filename).resolve() == file:
-            return frame.f_lineno
+        with suppress(OSError):
+            if Path(frame.f_code.co_filename).resolve() == file:
+                return frame.f_lineno
         frame = frame.f_back  # type: ignore[assignment]
     return None
 

@@ -31,7 +31,7 @@ def trainer_parts(trainer: Any) -> dict[str, Any]:
     model = trainer.model
     if not hasattr(trainer, "current_gradient_accumulation_steps"):  # made when it trains
         trainer.current_gradient_accumulation_steps = 1
-    parts: dict[str, Any] = {"model": model}
+    parts: dict[str, Any] = {"model": model, "trainer": trainer}
     loader = made_or_reason("get_train_dataloader", trainer.get_train_dataloader)
     parts["batches"] = loader
     optimizer = made_or_reason("create_optimizer", lambda: _optimizer(trainer))

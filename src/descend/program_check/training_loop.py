@@ -7,6 +7,7 @@ becomes `batches`, and the names that the loop can see are the program's names.
 
 from __future__ import annotations
 
+import inspect
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
@@ -61,6 +62,8 @@ class LoopStart:
     """Outermost networks that were called, in order."""
     backward_calls: int = 0
     last_backward: tuple[ScopeFrame, ...] = ()
+    running: set[CodeType] = field(default_factory=set)
+    """Functions that were running then, those inside the loop too."""
     modes: dict[nn.Module, bool] = field(default_factory=dict)
     """Whether each module was in training mode at the last `backward`."""
 
@@ -69,11 +72,19 @@ class LoopStart:
         if self.loop is None and self.last_backward:
             self._set_loop(self.last_backward)
 
+    def is_whole_step(self, function: Any) -> bool:
+        """Whether a function that the loop calls makes the step of the optimizer and all else."""
+        if self.loop is None:
+            return True
+        code = getattr(inspect.unwrap(function), "__code__", None)
+        return code in self.running and not self.loop.trains_itself(code.co_name)
+
     def _set_loop(self, scopes: tuple[ScopeFrame, ...]) -> bool:
         for index, scope in enumerate(scopes):
             for loop in loops_around(scope.code.co_filename, scope.line):
                 if self._holds_backward(scope, loop):
                     self.loop, self.scopes, self.line = loop, scopes[index:], scope.line
+                    self.running = {s.code for s in scopes}
                     return True
         return False
 

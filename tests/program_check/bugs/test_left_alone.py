@@ -18,7 +18,7 @@ from pieces import source
 from styles import STEPS
 
 from descend import check
-from descend.program_check.probes.state_guard import preserve_state
+from descend.program_check.instrumentation.state_guard import preserve_state
 from descend.program_check.program import ProgramError
 
 

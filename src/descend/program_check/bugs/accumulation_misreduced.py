@@ -2,7 +2,8 @@
 
 What it is:
     A batch is taken in parts and their gradients are added without dividing by the number of
-    parts, or parts of unequal length count alike.
+    parts, or parts of unequal length count alike. Or gradients are cleared before each part, so
+    that the last part alone counts.
 
 How it shows:
     More accumulation acts as a higher learning rate or a lower clip; results differ from those of
@@ -13,13 +14,16 @@ Not to be confused:
 
 Proof:
     The weight of every token, read from the gradients at the logits of all forwards between two
-    steps of the optimizer: they must add up to 1, and be the same for each part.
+    steps of the optimizer: they must add up to 1, and be the same for each part. The gradient that
+    the optimizer is given must be that of all parts, which are different texts.
 
 How to fix:
-    Divide each part's summed loss by the number of tokens of all parts.
+    Divide each part's summed loss by the number of tokens of all parts, and clear gradients once
+    for each step of the optimizer.
 
 When it is not this:
-    Several forwards for other reasons, such as two views of one batch.
+    Several forwards for other reasons, such as two views of one batch, or the two gradients of
+    one batch that sharpness-aware minimization takes.
 
 Source:
     transformers pull request 34191 and unsloth's note on gradient accumulation (October 2024).
@@ -28,8 +32,12 @@ Source:
 from __future__ import annotations
 
 from descend.program_check.bug import Bug, name_of
-from descend.program_check.probes.call_recorder import ModelCall
-from descend.program_check.probes.dry_run import OptimizerStepRecord, dry_run
+from descend.program_check.instrumentation.call_recorder import ModelCall
+from descend.program_check.probes.dry_run import (
+    OptimizerStepRecord,
+    dry_run,
+    where_gradients_are_cleared,
+)
 from descend.program_check.probes.loss_scale import effective_token_weight, loss_scale
 from descend.program_check.program import Program
 from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Undetermined
@@ -43,14 +51,26 @@ UNEQUAL = 1.1
 
 def look(program: Program) -> CheckResult:
     """Add up the weights of all tokens between two steps."""
-    updates = [u for u in program.run_probe_once(dry_run).updates if len(u.model_calls) > 1]
+    dry_run_result = program.run_probe_once(dry_run)
+    updates = [u for u in dry_run_result.updates if 1 < len(u.model_calls) <= u.num_backward]
     if not updates:
         return Undetermined("no step splits its batch into micro-batches")
+    if not _are_different_texts(updates):
+        return Undetermined("the parts of a step are the same text: two views of one batch")
+    discarded = sorted(u.discarded_parts for u in updates)[len(updates) // 2]
+    parts = len(updates[0].model_calls)
+    where = program.source_location("step")
+    optimizers = {id(o) for o in program.optimizers} | {id(u.optimizer) for u in updates}
+    if discarded and len(optimizers) == 1:
+        return BugPresent(
+            f"the gradients of {discarded} of {parts} parts are cleared before the optimizer steps,"
+            " so the last part alone counts",
+            where_gradients_are_cleared(program, dry_run_result),
+            "call `optimizer.zero_grad()` once for each `optimizer.step()`, not for each part",
+        )
     scale = loss_scale(program)
     totals = sorted(effective_token_weight(u, scale) for u in updates)
     total = totals[len(totals) // 2]
-    parts = len(updates[0].model_calls)
-    where = program.source_location("step")
     if not 1 / MAX_OFF < total < MAX_OFF:
         return BugPresent(
             f"the tokens of {parts} parts weigh {total:.3g} in all, instead of 1", where
@@ -62,6 +82,15 @@ def look(program: Program) -> CheckResult:
             where,
         )
     return BugAbsent(f"the tokens of {parts} parts weigh {total:.2g} in all, each part alike")
+
+
+def _are_different_texts(updates: list[OptimizerStepRecord]) -> bool:
+    """Whether the calls of most steps have texts of their own."""
+    different = [
+        len({c.ids_BT.cpu().numpy().tobytes() for c in u.model_calls}) == len(u.model_calls)
+        for u in updates
+    ]
+    return 2 * sum(different) > len(different)
 
 
 def _ratio(update: OptimizerStepRecord) -> float:

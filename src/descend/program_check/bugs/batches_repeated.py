@@ -29,7 +29,11 @@ from __future__ import annotations
 from torch import Tensor
 
 from descend.program_check.bug import Bug, name_of
-from descend.program_check.probes.batch_provenance import find_token_sequences, first_batch_rows
+from descend.program_check.probes.batch_provenance import (
+    data_size,
+    find_token_sequences,
+    first_batch_rows,
+)
 from descend.program_check.probes.dry_run import dry_run
 from descend.program_check.program import Program
 from descend.program_check.results import (
@@ -75,12 +79,13 @@ def look(program: Program) -> CheckResult:
 def _new_epoch(program: Program, batches: list[Tensor], keys: list[bytes]) -> bool:
     """Whether the batches came back since the text had been seen."""
     period = next((n for n in range(1, len(keys)) if keys[n] == keys[0]), len(keys))
-    distinct = len(set(keys[:period])) == period and period > 1
-    max_tokens = max((t.numel() for t in find_token_sequences(program)), default=None)
+    distinct = len(set(keys[:period])) == period
     num_tokens = sum(batch.numel() for batch in batches[:period])
-    if max_tokens is not None:
-        return num_tokens >= COVERED * max_tokens
-    return distinct and period >= MIN_BATCHES
+    if period < MIN_BATCHES:  # a few batches are all there is, if the program has no other data
+        size = data_size(program)
+        return size is not None and num_tokens >= COVERED * size
+    text = max((t.numel() for t in find_token_sequences(program)), default=None)
+    return distinct if text is None else num_tokens >= COVERED * text
 
 
 def _check_network_inputs(program: Program) -> CheckResult | None:
@@ -99,12 +104,19 @@ def _check_network_inputs(program: Program) -> CheckResult | None:
         len(got) >= MIN_BATCHES
         and len(set(got)) == 1
         and (batch_keys is None or len(batch_keys) > 1)
+        and not _is_all_data(program, dry_run_result.model_calls[0][0].ids_BT)
     ):
         return BugPresent(
             f"the network got the same ids in all of {len(got)} steps",
-            program.source_location("step"),
+            program.source_location("batches" if program.has("batches") else "step"),
         )
     return None
+
+
+def _is_all_data(program: Program, ids: Tensor) -> bool:
+    """Whether one batch holds most of what the program trains on."""
+    size = data_size(program)
+    return size is not None and ids.numel() >= COVERED * size
 
 
 def _key(ids: Tensor) -> bytes:

@@ -30,7 +30,7 @@ from __future__ import annotations
 import torch
 
 from descend.program_check.bug import Bug, name_of
-from descend.program_check.probes.checkpoint_loads import StateDictLoad, weights_in
+from descend.program_check.instrumentation.checkpoint_loads import StateDictLoad, weights_in
 from descend.program_check.probes.checkpoint_round_trip import round_trip
 from descend.program_check.program import Program
 from descend.program_check.results import (

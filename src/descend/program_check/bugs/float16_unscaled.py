@@ -31,6 +31,7 @@ from descend.program_check.probes.dry_run import dry_run
 from descend.program_check.probes.loss_scale import MIN_SCALE, loss_scale
 from descend.program_check.program import Program
 from descend.program_check.results import BugAbsent, BugPresent, CheckResult
+from descend.program_check.source_lines import call_line
 
 MAX_CLIPPED_FRACTION = 1e-3
 """Fraction of the gradients that is left if they were clipped to about 1 before they were unscaled:
@@ -42,21 +43,22 @@ def look(program: Program) -> CheckResult:
     dry_run_result = program.run_probe_once(dry_run)
     learned = dry_run_result.learned()
     half = dry_run_result.precision.uses_float16 or any(s.half for s in learned)
-    if not half:
-        return BugAbsent("no training in float16")
     where = program.source_location("step")
     scale = loss_scale(program)
+    if not half and scale < MIN_SCALE:
+        return BugAbsent("no training in float16")
     by_hand = max((s.total_weight for s in learned), default=0.0)
     if not dry_run_result.precision.uses_grad_scaler and by_hand < MIN_SCALE:
         return BugPresent(
             "the network is trained in float16 and no gradient scaler takes part", where
         )
+    clip = call_line(program.file, "clip_grad")
     gradient_fractions = [u.new * scale for u in dry_run_result.updates if u.new is not None]
     if scale >= MIN_SCALE and gradient_fractions and max(gradient_fractions) < MAX_CLIPPED_FRACTION:
         return BugPresent(
             f"{max(gradient_fractions):.1e} of the gradients is left: they are clipped while still"
             f" scaled by {scale:g}",
-            where,
+            program.where_is_line(clip) if clip else where,
             "call `scaler.unscale_(optimizer)` before clipping",
         )
     return BugAbsent("the loss is scaled")

@@ -31,8 +31,8 @@ Source:
 from __future__ import annotations
 
 from descend.program_check.bug import Bug, name_of
-from descend.program_check.probes.call_recorder import ModelCall
-from descend.program_check.probes.loss_probe import LossProbe, probe_losses
+from descend.program_check.instrumentation.call_recorder import ModelCall
+from descend.program_check.probes.loss_probe import LossProbe, probe_losses, where_is_loss
 from descend.program_check.probes.target_span import masked_end, shifted_begin
 from descend.program_check.program import Program
 from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Remark
@@ -47,7 +47,7 @@ def look(program: Program) -> CheckResult:
             return BugPresent(
                 f"no target counts in {len(empty)} of {len(probe.model_calls)} batches; the first"
                 f" loss is {probe.loss}",
-                program.source_location(probe.part),
+                where_is_loss(program, probe.part),
             )
         num_targets = sum(
             int((s.weights_BT > 0).sum()) for s in probe.model_calls if s.weights_BT is not None
@@ -58,7 +58,7 @@ def look(program: Program) -> CheckResult:
             return BugPresent(
                 f"token {end.token} ends {end.rows} of {end.num_ended} rows that end and is a "
                 f"target in none of them, while the tokens before it are{end.is_padding}",
-                program.source_location(probe.part),
+                where_is_loss(program, probe.part),
                 "mask padding by the attention mask, not by its token, or give it a token of its "
                 "own: else the end is never learned and generation does not stop",
             )
@@ -80,7 +80,7 @@ def _shifted_begin(program: Program, probe: LossProbe) -> Remark | None:
         else f"the first target is {begin.token}, and the tokens around it differ: the end of the "
         "prompt may be a target"
     )
-    where = program.source_location(probe.part)
+    where = where_is_loss(program, probe.part)
     return Remark(f"in {begin.rows} rows with a prompt, {words}", where)
 
 

@@ -29,10 +29,17 @@ from __future__ import annotations
 import re
 
 from descend.program_check.bug import Bug, name_of
-from descend.program_check.probes.dry_run import DryRun, dry_run, run_steps
+from descend.program_check.probes.dry_run import (
+    FLOPS,
+    DryRun,
+    dry_run,
+    num_affordable_calls,
+    run_steps,
+)
 from descend.program_check.probes.train_eval_mode import after_evaluation, modes_matter
 from descend.program_check.program import Program
-from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Remark
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Remark, Undetermined
+from descend.program_check.source_lines import mention_line
 
 EVERY = re.compile(
     r"(eval|val|valid).*(interval|every|freq|steps)|every.*(eval|val)", re.IGNORECASE
@@ -43,11 +50,21 @@ MAX_CALLS = 300
 """Calls of `step` that are made to see what follows an evaluation inside it."""
 
 
+MAX_FLOPS = 30 * FLOPS
+"""Operations that they may take: half a minute on one core."""
+
+
 def interval(program: Program) -> int | None:
     """After how many steps the program evaluates, where a number of it says so."""
     values = [v for name, v in program.namespace.items()
               if EVERY.search(name) and isinstance(v, int) and 0 < v < MAX_CALLS]  # fmt: skip
     return max(values, default=None)
+
+
+def is_affordable(program: Program, every: int) -> bool:
+    """Whether so many steps can be made until the evaluation inside them was seen."""
+    batches = program.run_probe_once(dry_run).batches
+    return num_affordable_calls(program, batches, MAX_FLOPS, MAX_CALLS) >= min(MAX_CALLS, every + 3)
 
 
 def past_interval(program: Program) -> DryRun:
@@ -58,8 +75,10 @@ def past_interval(program: Program) -> DryRun:
 
 def look(program: Program) -> CheckResult:
     """Note the mode whenever a gradient comes back."""
+    every = interval(program)
+    reaches = every is None or is_affordable(program, every)
     learned = program.run_probe_once(
-        dry_run if interval(program) is None else past_interval
+        past_interval if every is not None and reaches else dry_run
     ).learned()
     asleep = [s for s in learned if not s.training]
     evidence = f"{len(asleep)} of {len(learned)} trained forwards were in evaluation mode"
@@ -67,7 +86,11 @@ def look(program: Program) -> CheckResult:
     if not asleep and program.has("evaluate"):
         asleep = [s for s in program.run_probe_once(after_evaluation) if not s.training]
         evidence = "after an evaluation, `step` trains the network in evaluation mode"
-        where = program.source_location("evaluate")
+        evaluate = program.get("evaluate")
+        line = mention_line(getattr(evaluate, "defined_as", evaluate), ".eval()")
+        where = program.where_is_line(line) if line else program.source_location("evaluate")
+    if not asleep and not reaches and not program.has("evaluate"):
+        return Undetermined(f"the step after an evaluation, {every} steps on, takes too long")
     if not asleep:
         return BugAbsent(f"{len(learned)} trained forwards were in training mode")
     if not program.run_probe_once(modes_matter):

@@ -19,6 +19,7 @@ How to fix:
 
 When it is not this:
     The sum is meant, and the learning rate was chosen for it; then say so by dividing both.
+    A preference or a reward sums the tokens of a text, and weighs texts differently.
 
 Source:
     torch.nn.functional.cross_entropy, `reduction`; Karpathy's check of the first loss.
@@ -27,11 +28,23 @@ Source:
 from __future__ import annotations
 
 from descend.program_check.bug import Bug, name_of
+from descend.program_check.instrumentation.call_recorder import ModelCall
 from descend.program_check.probes.dry_run import dry_run
-from descend.program_check.probes.loss_probe import LossProbe, probe_losses, probe_training_step
+from descend.program_check.probes.loss_probe import (
+    LossProbe,
+    probe_losses,
+    probe_training_step,
+    where_is_loss,
+)
 from descend.program_check.probes.loss_scale import effective_token_weight, loss_scale
 from descend.program_check.program import Program
-from descend.program_check.results import BugAbsent, BugPresent, CheckResult, UndeterminedError
+from descend.program_check.results import (
+    BugAbsent,
+    BugPresent,
+    CheckResult,
+    Undetermined,
+    UndeterminedError,
+)
 
 SUMMED = 3.0
 """Total weight from which tokens are not averaged: a mean gives 1, and a sum the number of tokens,
@@ -44,6 +57,8 @@ def detect(program: Program) -> CheckResult:
         head = _summed_head(program, probe)
         if head is not None:
             return head
+        if _weighs_on_purpose(probe.model_calls[0]):
+            return Undetermined("the tokens are weighed, or pushed down: no plain cross-entropy")
         total = _total(program, probe)
         if total is not None and total >= SUMMED:
             call = probe.model_calls[0]
@@ -51,9 +66,24 @@ def detect(program: Program) -> CheckResult:
             return BugPresent(
                 f"the {tokens} tokens of a batch weigh {total:,.3g} in all, instead of "
                 f"1{_stated(probe)}",
-                program.source_location(probe.part),
+                where_is_loss(program, probe.part),
             )
     return BugAbsent("the tokens of a batch weigh about 1 in all")
+
+
+MAX_UNEXPLAINED_ROWS = 0.1
+MAX_VARIATION = 0.3
+"""Deviation of the weights of tokens over their mean: 0 in a sum; rewards differ by more."""
+
+
+def _weighs_on_purpose(call: ModelCall) -> bool:
+    """Whether the loss is a preference or a reward, which sums over the tokens of a text."""
+    if call.unexplained_rows > MAX_UNEXPLAINED_ROWS:
+        return True
+    live = call.weights_BT[call.weights_BT > 0] if call.weights_BT is not None else None
+    if live is None or len(live) < 2:
+        return False
+    return float(live.std()) > MAX_VARIATION * float(live.mean())
 
 
 def _summed_head(program: Program, probe: LossProbe) -> BugPresent | None:
@@ -67,7 +97,7 @@ def _summed_head(program: Program, probe: LossProbe) -> BugPresent | None:
                 f"the targets of auxiliary head {number + 1} weigh "
                 f"{head.total_weight / scale:,.3g} in all, those of the first head "
                 f"{model_call.total_weight / scale:,.3g}, instead of about 1{_stated(probe)}",
-                program.source_location(probe.part),
+                where_is_loss(program, probe.part),
             )
     return None
 

@@ -33,15 +33,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, SequentialSampler
+from torch.utils.data import DataLoader, IterableDataset, SequentialSampler
 
 from descend.program_check.bug import Bug, name_of
+from descend.program_check.instrumentation.token_ids import tokens_of
 from descend.program_check.probes.batch_provenance import (
     RowPositions,
     first_batch_rows,
     locate_rows,
 )
-from descend.program_check.probes.token_ids import tokens_of
+from descend.program_check.probes.dry_run import dry_run
 from descend.program_check.program import Program
 from descend.program_check.results import (
     BugAbsent,
@@ -68,6 +69,8 @@ def look(program: Program) -> CheckResult:
         return _without_text(program, str(reason))
     if len(row_positions.starts) < MIN_ROWS:
         return Undetermined(f"only {len(row_positions.starts)} rows in the first batches")
+    if row_positions.rows_a_batch == 1 and _carries_state(program):
+        return BugAbsent("each batch goes on where the one before ended, with its state")
     on, of = _goes_on(row_positions)
     if on >= IN_ORDER * of:
         return BugPresent(
@@ -81,6 +84,26 @@ def look(program: Program) -> CheckResult:
             program.source_location("batches"),
         )
     return BugAbsent(f"{on} of {of} rows continue where the row before ended")
+
+
+def _carries_state(program: Program) -> bool:
+    """Whether a step hands numbers of its own to the network, which differ from step to step."""
+    try:
+        calls = program.run_probe_once(dry_run).learned()
+    except UndeterminedError:
+        return False
+    states = [tuple(float(t.detach().double().sum()) for t in _numbers_in([*c.args, c.kwargs]))
+              for c in calls]  # fmt: skip
+    return len(states) > 1 and bool(states[-1]) and len(set(states)) > len(states) // 2
+
+
+def _numbers_in(value: Any) -> list[Tensor]:
+    """The floating-point tensors in arguments."""
+    if isinstance(value, Tensor):
+        return [value] if value.is_floating_point() else []
+    inner = value.values() if isinstance(value, Mapping) else value
+    return [t for x in inner for t in _numbers_in(x)] if isinstance(
+        value, Mapping | tuple | list) else []  # fmt: skip
 
 
 def _goes_on(row_positions: RowPositions) -> tuple[int, int]:
@@ -124,7 +147,7 @@ def _without_text(program: Program, reason: str) -> CheckResult:
         sampler = getattr(loader.batch_sampler, "sampler", None) or (
             loader.sampler if loader.batch_sampler is None else None
         )
-        if sampler is None:
+        if sampler is None or isinstance(loader.dataset, IterableDataset):
             return Undetermined(reason)
         if not isinstance(sampler, SequentialSampler):
             return BugAbsent(f"the loader draws by {type(sampler).__name__}")

@@ -28,7 +28,7 @@ Source:
 from __future__ import annotations
 
 from descend.program_check.bug import Bug, name_of
-from descend.program_check.probes.checkpoint_loads import optimizer_states
+from descend.program_check.instrumentation.checkpoint_loads import optimizer_states
 from descend.program_check.probes.checkpoint_round_trip import round_trip
 from descend.program_check.program import Program
 from descend.program_check.results import (

@@ -27,7 +27,7 @@ Source:
 from __future__ import annotations
 
 from descend.program_check.bug import Bug, name_of
-from descend.program_check.probes.loss_probe import probe_losses
+from descend.program_check.probes.loss_probe import probe_losses, where_is_loss
 from descend.program_check.probes.padding import detect_pad_token, padding_mask
 from descend.program_check.program import Program
 from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Undetermined
@@ -59,7 +59,7 @@ def look(program: Program) -> CheckResult:
             return BugPresent(
                 f"{counted} of {total} padded targets (token {pad}, {why}) count in the loss, up "
                 f"to {fraction:.0%} of a batch",
-                program.source_location(probe.part),
+                where_is_loss(program, probe.part),
             )
         if total >= MIN_PADDED_TOKENS:
             worst = BugAbsent(f"{counted} of {total} padded targets count in the loss")

@@ -6,14 +6,15 @@ What it is:
 
 How it shows:
     Often hardly at all: a causal network of two and more layers can work positions out from what
-    it may see. This is a remark, never an error.
+    it may see. So this is a remark, unless the network has a table of positions that it never uses.
 
 Not to be confused:
     Positions that are there but constant have the same effect.
 
 Proof:
     The first part that mixes positions is given equal vectors at all places; and its output at the
-    last place does not change when earlier places are swapped.
+    last place does not change when earlier places are swapped. A bug if there is a table with a row
+    for each place, and shaking it moves no logit.
 
 How to fix:
     Add learned or rotary positions.
@@ -28,6 +29,7 @@ Source:
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from descend.metrics.token_influence import MIN_LOGIT_CHANGE
 from descend.program_check.bug import Bug, name_of
@@ -37,8 +39,16 @@ from descend.program_check.probes.network import (
     make_network_handle,
 )
 from descend.program_check.probes.token_influence import MixingLayer, find_mixing_layers
+from descend.program_check.probes.weight_usage import weights_affecting_logits
 from descend.program_check.program import Program
-from descend.program_check.results import BugAbsent, CheckResult, Remark, UndeterminedError
+from descend.program_check.results import (
+    BugAbsent,
+    BugPresent,
+    CheckResult,
+    Remark,
+    UndeterminedError,
+)
+from descend.program_check.source_lines import definition_line
 
 
 def look(program: Program) -> CheckResult:
@@ -46,10 +56,37 @@ def look(program: Program) -> CheckResult:
     knows = program.run_probe_once(knows_positions)
     if knows:
         return BugAbsent(knows)
-    return Remark(
-        "equal tokens give equal vectors at every position, and attention does not see their order",
-        program.source_location("model"),
+    evidence = (
+        "equal tokens give equal vectors at every position, and attention does not see their order"
     )
+    unused = program.run_probe_once(unused_position_tables)
+    if unused:
+        return BugPresent(
+            f"{evidence}; {unused[0]} has a row for each position, and no output depends on it",
+            program.where_is_use(unused[0]),
+            "add the vectors of the positions to those of the tokens",
+        )
+    return Remark(evidence, program.source_location("model"))
+
+
+def unused_position_tables(program: Program) -> list[str]:
+    """Tables with a row for each position that the logits do not depend on."""
+    net = program.run_probe_once(make_network_handle)
+    tokens = next((m for m in program.model.modules() if isinstance(m, nn.Embedding)), None)
+    tables = [
+        n for n, p in program.model.named_parameters()
+        if tokens is not None and p is not tokens.weight and p.ndim in (2, 3)
+        and p.shape[-1] == tokens.embedding_dim and p.shape[-2] >= net.length
+        and (p.ndim == 2 or p.shape[0] == 1) and _is_table(program.model, n)
+    ]  # fmt: skip
+    used = weights_affecting_logits(program, tables)
+    return [n for n in tables if n not in used]
+
+
+def _is_table(model: nn.Module, name: str) -> bool:
+    """Whether a weight is an embedding's or stands alone, and is no matrix of a layer."""
+    owner = model.get_submodule(name.rpartition(".")[0])
+    return isinstance(owner, nn.Embedding) or definition_line(type(owner)) is not None
 
 
 def knows_positions(program: Program) -> str:

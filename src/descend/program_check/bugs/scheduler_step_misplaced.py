@@ -28,6 +28,8 @@ Source:
 
 from __future__ import annotations
 
+from torch.optim.lr_scheduler import LRScheduler
+
 from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.dry_run import DryRun, dry_run
 from descend.program_check.probes.lr_scheduler_usage import (
@@ -41,6 +43,9 @@ from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Un
 MIN_STEPS = 3
 """Steps of the optimizer below which nothing can be said of a rate."""
 
+MIN_CYCLES = 2
+"""Times that a schedule as long as the epochs would run its course in the run."""
+
 FAR_TOO_LONG = 3
 """Length of a schedule over the number of epochs from which it was counted in steps."""
 
@@ -52,7 +57,7 @@ def look(program: Program) -> CheckResult:
         return Undetermined(
             f"only {len(dry_run_result.updates)} steps of an optimizer could be watched"
         )
-    where = program.source_location("scheduler" if program.has("scheduler") else "step")
+    where = _where(program)
     if all(rate == 0 for u in dry_run_result.updates for rate in u.rates):
         return BugPresent(
             f"the learning rate was 0 in all of {len(dry_run_result.updates)} steps", where
@@ -67,6 +72,14 @@ def look(program: Program) -> CheckResult:
         f"stepped {dry_run_result.schedules[-1][0] - dry_run_result.schedules[0][0]} times in "
         f"{len(dry_run_result.updates)} steps of the optimizer"
     )
+
+
+def _where(program: Program) -> str:
+    """The first line that steps a schedule; without one, where the schedule is made."""
+    steps = find_scheduler_steps(program)
+    if steps and steps[0].line:
+        return program.where_is_line(steps[0].line)
+    return program.source_location("scheduler" if program.has("scheduler") else "step")
 
 
 def _wrong(program: Program, dry_run_result: DryRun, index: int) -> str:
@@ -86,6 +99,34 @@ def _wrong(program: Program, dry_run_result: DryRun, index: int) -> str:
     before = [u.schedules[index] - dry_run_result.schedules[0][index] for u in updates]
     if ratio > 0.5 and all(count == number + 1 for number, count in enumerate(before)):
         return "the schedule is stepped before the optimizer, so its first rate is never used"
+    return _counted_in_epochs(program, scheduler) if ratio > 0.5 else ""
+
+
+def _counted_in_epochs(program: Program, scheduler: LRScheduler) -> str:
+    """What is wrong with a schedule as long as there are epochs that follows steps; "" if it is not
+    such a one."""
+    epochs, length = program.parts.get("num_epochs"), schedule_length(scheduler)
+    if not isinstance(epochs, int) or length is None or length != epochs or length < MIN_STEPS:
+        return ""
+    an_epoch = batches_an_epoch(program) if program.has("batches") else None
+    if an_epoch is None or an_epoch < MIN_CYCLES:
+        return ""
+    return (
+        f"the schedule is {length} steps long, as there are epochs, and is stepped in each of "
+        f"{an_epoch} batches of an epoch"
+    )
+
+
+def _too_long_for_epochs(program: Program, length: int | None) -> str:
+    """What is wrong with a schedule that a framework steps after each epoch."""
+    epochs = program.parts.get("num_epochs")
+    an_epoch = batches_an_epoch(program) if program.has("batches") else None
+    if not isinstance(epochs, int) or length is None or an_epoch is None:
+        return ""
+    if length >= FAR_TOO_LONG * epochs and length >= an_epoch > 1:
+        return (
+            f"the schedule is {length} steps long, and is stepped once in each of {epochs} epochs"
+        )
     return ""
 
 
@@ -95,6 +136,8 @@ def _never(program: Program, index: int, updates: int) -> str:
     if scheduler_steps == () and not program.has("after_epoch"):
         return f"the schedule was never stepped in {updates} steps of the optimizer, nor elsewhere"
     length = schedule_length(program.run_probe_once(dry_run).schedulers[index])
+    if not scheduler_steps and program.has("after_epoch"):
+        return _too_long_for_epochs(program, length)
     if not scheduler_steps or length is None or not all(p.by_epoch for p in scheduler_steps):
         return ""
     epochs = next((p.times for p in scheduler_steps if p.times), None)

@@ -28,13 +28,17 @@ Source:
 from __future__ import annotations
 
 from descend.program_check.bug import Bug, name_of
-from descend.program_check.probes.call_recorder import ModelCall
-from descend.program_check.probes.loss_probe import probe_losses
+from descend.program_check.instrumentation.call_recorder import ModelCall
+from descend.program_check.probes.loss_probe import LossProbe, probe_losses, where_is_loss
 from descend.program_check.program import Program
 from descend.program_check.results import BugAbsent, BugPresent, CheckResult
+from descend.program_check.source_lines import last_softmax_line
 
 EXPLAINED = 0.02
 """Fraction of the gradient that may be left unexplained."""
+
+ROUNDING = 1e-5
+"""Fraction that both leave of two outputs, whose gradients all have one direction."""
 
 BETTER = 0.2
 """The right explanation leaves at most this fraction of what the wrong one leaves."""
@@ -51,12 +55,22 @@ def look(program: Program) -> CheckResult:
                 else "the gradient is that of a cross-entropy of the softmax of the outputs "
                 f"(unexplained {wrong[0].misfit_of_two:.1e} of it, plain {wrong[0].misfit:.1e})"
             )
-            return BugPresent(what, program.source_location(probe.part))
+            return BugPresent(what, _where(program, probe, wrong[0]))
     return BugAbsent("the gradient is not that of a cross-entropy of probabilities")
 
 
+def _where(program: Program, probe: LossProbe, call: ModelCall) -> str:
+    """The line of the softmax in the network, or that of the loss."""
+    if _of_probabilities(call):
+        line = last_softmax_line(program.file, lambda: program.model(*call.args, **call.kwargs))
+        if line is not None:
+            return program.where_is_line(line)
+    return where_is_loss(program, probe.part)
+
+
 def _twice(call: ModelCall) -> bool:
-    return call.misfit_of_two < EXPLAINED and call.misfit_of_two < BETTER * call.misfit
+    explained = call.misfit_of_two < EXPLAINED and call.misfit_of_two < BETTER * call.misfit
+    return explained and call.misfit > ROUNDING
 
 
 def _of_probabilities(call: ModelCall) -> bool:

@@ -27,7 +27,12 @@ Source:
 from __future__ import annotations
 
 from descend.program_check.bug import Bug, name_of
-from descend.program_check.probes.dry_run import DryRun, dry_run, run_steps
+from descend.program_check.probes.dry_run import (
+    DryRun,
+    dry_run,
+    run_steps,
+    where_gradients_are_cleared,
+)
 from descend.program_check.program import Program
 from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Undetermined
 
@@ -61,7 +66,7 @@ def look(program: Program) -> CheckResult:
         return BugPresent(
             "gradients arrived and were gone when the optimizer stepped "
             f"({len(dry_run_result.updates)} times)",
-            program.source_location("step"),
+            where_gradients_are_cleared(program, dry_run_result),
             "clear gradients before `backward()` or after `optimizer.step()`, not between them",
         )
     if dry_run_result.updates:

@@ -27,7 +27,7 @@ Source:
 from __future__ import annotations
 
 from descend.program_check.bug import Bug, name_of
-from descend.program_check.probes.loss_probe import probe_losses
+from descend.program_check.probes.loss_probe import probe_losses, where_is_loss
 from descend.program_check.probes.target_shift import AGREE, has_next_token_head, target_shifts
 from descend.program_check.program import Program
 from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Undetermined
@@ -43,7 +43,7 @@ def look(program: Program) -> CheckResult:
             return BugPresent(
                 f"{shift.agreement[offset]:.0%} of {shift.targets} targets are the token {offset} "
                 f"places on, {shift.agreement[1]:.0%} the next one",
-                program.source_location(shift.part),
+                where_is_loss(program, shift.part),
             )
     if all(max(s.agreement.values()) < AGREE for s in shifts):
         return Undetermined(

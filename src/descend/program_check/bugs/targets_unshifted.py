@@ -30,9 +30,12 @@ Source:
 from __future__ import annotations
 
 from descend.program_check.bug import Bug, name_of
+from descend.program_check.probes.loss_probe import where_is_loss
 from descend.program_check.probes.target_shift import (
     AGREE,
+    restores_input,
     restores_noised_tokens,
+    shifts_inside,
     target_shifts,
 )
 from descend.program_check.program import Program
@@ -46,12 +49,16 @@ def look(program: Program) -> CheckResult:
         offset = shift.only_at(0, -1)
         if offset == 0 and restores_noised_tokens(program):
             return Undetermined("the network adds noise to its input, and restores the input")
+        if offset == 0 and restores_input(program):
+            return Undetermined("the network sees the whole input, and restores it")
+        if offset == 0 and shifts_inside(program):
+            return BugAbsent("the targets are the tokens that the network has not read yet")
         if offset is not None:
             which = "the input token" if offset == 0 else "the token before it"
             return BugPresent(
                 f"{shift.agreement[offset]:.0%} of {shift.targets} targets equal {which} and "
                 f"{shift.agreement[1]:.0%} the next token, which all should equal",
-                program.source_location(shift.part),
+                where_is_loss(program, shift.part),
             )
     if all(max(s.agreement.values()) < AGREE for s in shifts):
         return Undetermined(

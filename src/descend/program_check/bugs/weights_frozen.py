@@ -31,6 +31,7 @@ from __future__ import annotations
 from descend.program_check.adapters import is_frozen_on_purpose
 from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.dry_run import DryRun
+from descend.program_check.probes.side_weights import side_weights, weights_affecting_step
 from descend.program_check.probes.weight_usage import (
     looks_random,
     try_dry_run,
@@ -51,10 +52,18 @@ def look(program: Program) -> CheckResult:
         return BugPresent(
             f"{len(cut)} of {len(trainable)} trainable weights count and no gradient comes to "
             f"them: {', '.join(cut[:4])}",
-            program.where_is_weight(cut[0]),
+            program.where_is_weight(cut[0], is_cut_off=True),
             "take `detach()` and `no_grad()` out of the forward; under reentrant checkpointing an "
             "input must need a gradient: `use_reentrant=False`, or "
             "`model.enable_input_require_grads()`",
+        )
+    beside = _cut_off_beside(program, dry_run_result)
+    if beside:
+        return BugPresent(
+            f"{len(beside)} weights are in the optimizer and count, and no gradient comes to them: "
+            f"{', '.join(beside[:4])}",
+            program.where_is_side_weight(beside[0], is_cut_off=True),
+            "take `detach()` and `no_grad()` out of what comes before the network",
         )
     still = [n for n, p in named.items() if not p.requires_grad and looks_random(p)
              and not (dry_run_result and n in dry_run_result.changed_weights)]  # fmt: skip
@@ -69,6 +78,19 @@ def look(program: Program) -> CheckResult:
         f"{', '.join(frozen[:4])}",
         program.where_is_weight(frozen[0]),
     )
+
+
+def _cut_off_beside(program: Program, dry_run_result: DryRun | None) -> list[str]:
+    """Weights of other networks that an optimizer holds, no gradient comes to, and a step needs."""
+    if dry_run_result is None or not dry_run_result.updates:
+        return []
+    stepped = {id(u.optimizer): u.optimizer for u in dry_run_result.updates}
+    optimized = {id(p) for o in stepped.values() for g in o.param_groups for p in g["params"]}
+    cut = {
+        n: p for n, p in side_weights(program).items()
+        if id(p) in optimized and n not in dry_run_result.weights_with_gradient
+    }  # fmt: skip
+    return weights_affecting_step(program, cut) if cut else []
 
 
 def _without_gradient(

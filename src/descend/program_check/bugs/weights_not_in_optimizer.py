@@ -2,7 +2,8 @@
 
 What it is:
     Weights get gradients that nobody uses: a part was added after the optimizer was made, a group
-    was left out, or the optimizer holds the weights of another copy of the network.
+    was left out, layers stand in a plain list that `parameters()` does not enter, or the optimizer
+    holds the weights of another copy of the network.
 
 How it shows:
     The loss stops high, since a part of the network stays as it was drawn.
@@ -16,6 +17,7 @@ Proof:
 
 How to fix:
     Make the optimizer from `model.parameters()` after the network is complete and in its place.
+    Keep layers in an `nn.ModuleList`.
 
 When it is not this:
     Weights that the forward does not use; weights that another optimizer or the program itself
@@ -27,8 +29,16 @@ Source:
 
 from __future__ import annotations
 
+from torch import nn
+
 from descend.program_check.bug import Bug, name_of
-from descend.program_check.probes.weight_usage import try_dry_run, weights_affecting_logits
+from descend.program_check.probes.dry_run import DryRun
+from descend.program_check.probes.side_weights import side_weights
+from descend.program_check.probes.weight_usage import (
+    looks_random,
+    try_dry_run,
+    weights_affecting_logits,
+)
 from descend.program_check.program import Program
 from descend.program_check.results import (
     BugAbsent,
@@ -57,6 +67,14 @@ def look(program: Program) -> CheckResult:
         if id(p) not in optimized_ids
         and (dry_run_result is None or n not in dry_run_result.changed_weights)
     ]
+    beside = _beside(program, dry_run_result, optimized_ids)
+    if beside:
+        return BugPresent(
+            f"a gradient comes to {len(beside)} weights that are in no optimizer: "
+            f"{', '.join(list(beside)[:4])}",
+            _where(program, next(iter(beside))),
+            "keep layers in an `nn.ModuleList`, and give the optimizer the weights of all networks",
+        )
     if not outside:
         return BugAbsent(f"all {len(named)} trainable weights are in an optimizer")
     try:
@@ -75,6 +93,26 @@ def look(program: Program) -> CheckResult:
         f"{', '.join(missing[:4])}",
         program.source_location("optimizer") if program.has("optimizer") else f"model.{missing[0]}",
     )
+
+
+def _beside(
+    program: Program, dry_run_result: DryRun | None, optimized_ids: set[int]
+) -> dict[str, nn.Parameter]:
+    """Weights outside the network that a gradient comes to and nobody moves; none if trained."""
+    if dry_run_result is None:
+        return {}
+    weights = {
+        n: p for n, p in side_weights(program).items()
+        if id(p) not in optimized_ids and n in dry_run_result.weights_with_gradient
+        and n not in dry_run_result.changed_weights
+    }  # fmt: skip
+    return weights if any(map(looks_random, weights.values())) else {}
+
+
+def _where(program: Program, name: str) -> str:
+    """The line that makes the list of layers, or the other network."""
+    attribute = name.partition("[")[0]
+    return program.where_is_weight(attribute) if "[" in name else program.where_is_side_weight(name)
 
 
 BUG = Bug(

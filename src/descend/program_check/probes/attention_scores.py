@@ -56,6 +56,10 @@ KEEPS = {
 SUMS = {"add", "add_", "sub"}
 
 NORMS = {"rsqrt", "native_layer_norm", "linalg_vector_norm", "_fused_rms_norm", "norm", "rms_norm"}
+BOUNDED = {"tanh", "tanh_", "sigmoid", "sigmoid_", "mkldnn_rnn_layer", "_thnn_fused_gru_cell",
+           "_thnn_fused_lstm_cell", "_cudnn_rnn", "lstm", "gru"}  # fmt: skip
+"""Results between -1 and 1, as the states of a recurrent network: their product is no sum of large
+numbers, and attention over them has no scale (Luong et al. 2015, equation 8)."""
 FUSED = "_scaled_dot_product"
 
 
@@ -98,6 +102,9 @@ class ScaleTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             last = name == "exp" or args[1] in (-1, args[0].ndim - 1)
             if mark is not None and mark.head_size and last:
                 self.scores.append(AttentionScore(mark.factor, mark.head_size, mark.free))
+        elif name in BOUNDED:
+            for one in out if isinstance(out, tuple) else (out,):
+                self._mark(one, TensorProvenance(one, free=True))
         elif name in NORMS:
             for one in out if isinstance(out, tuple) else (out,):
                 self._mark(one, TensorProvenance(one, normed=True, free=True))

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from descend.program_check.instrumentation.object_graph import is_hidden, reachable_objects
+from descend.program_check.instrumentation.token_ids import tokens_of
 from descend.program_check.probes.data_source import read_first_batches
 from descend.program_check.probes.loss_probe import first_model_call
-from descend.program_check.probes.object_graph import reachable_objects
-from descend.program_check.probes.token_ids import tokens_of
 from descend.program_check.program import Program
 from descend.program_check.results import UndeterminedError
 
@@ -122,6 +122,27 @@ def _find(text: Tensor, flat: list[Tensor], width: int) -> list[list[int]] | Non
     return starts if sum(map(bool, starts)) >= MIN_LOCATED_FRACTION * len(starts) else None
 
 
+def data_size(program: Program) -> int | None:
+    """Numbers of the largest tensor, array, or list of lists of whole numbers that the program can
+    get at; None without any."""
+    sizes = [size for value in reachable_objects(program.namespace, program.parts)
+             if (size := _size_of(value))]  # fmt: skip
+    return max(sizes, default=None)
+
+
+def _size_of(value: Any) -> int:
+    if isinstance(value, Tensor):
+        return value.numel() if value.dtype in INTEGERS else 0
+    if isinstance(value, np.ndarray):
+        return int(value.size) if value.dtype.kind in "iu" else 0
+    if isinstance(value, list) and value and isinstance(value[0], list):
+        return sum(len(x) for x in value if isinstance(x, list) and x and type(x[0]) is int)
+    return len(value) if isinstance(value, list) and value and type(value[0]) is int else 0
+
+
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.uint8)
+
+
 def find_texts(program: Program) -> list[str]:
     """Every long text that the program can get at."""
     texts: list[str] = []
@@ -130,7 +151,7 @@ def find_texts(program: Program) -> list[str]:
         v for v in reachable_objects(program.namespace, program.parts) if isinstance(v, dict)
     ]
     for names in spaces:
-        for value in list(names.values()):
+        for value in [v for k, v in list(names.items()) if not is_hidden(k)]:
             if isinstance(value, str) and len(value) >= MIN_TEXT:
                 texts.append(value)
             elif (

@@ -13,11 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from descend.program_check.instrumentation.checkpoint_loads import (
+    optimizer_states,
+    watch_checkpoint_loads,
+)
+from descend.program_check.instrumentation.state_guard import preserve_state
 from descend.program_check.probes.call_program import call_part
-from descend.program_check.probes.checkpoint_loads import optimizer_states, watch_checkpoint_loads
 from descend.program_check.probes.data_source import read_first_batches
 from descend.program_check.probes.dry_run import schedulers_of
-from descend.program_check.probes.state_guard import preserve_state
 from descend.program_check.program import Program, seed_all
 from descend.program_check.results import UndeterminedError
 
@@ -58,7 +61,9 @@ def round_trip(program: Program) -> RoundTrip:
         if not path.exists() and not isinstance(returned, dict):
             raise UndeterminedError("`save(path)` wrote nothing to its path")
         with watch_checkpoint_loads() as loads:
-            call_part(program, part, str(path) if path.exists() else returned)
+            given = call_part(program, part, str(path) if path.exists() else returned)
+        if given is not None and not loads.networks:
+            raise UndeterminedError(f"`{part}` returns what it reads, and puts it nowhere itself")
         read = [*loads.files, returned]
         back = _weights(program)
         same = all(torch.equal(weights[n], back[n]) for n in weights if n in back)

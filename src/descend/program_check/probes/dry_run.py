@@ -20,17 +20,19 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
-from descend.program_check.probes.amp_usage import AmpUsage, watch_amp
-from descend.program_check.probes.call_program import call_part
-from descend.program_check.probes.call_recorder import (
+from descend.program_check.instrumentation.amp_usage import AmpUsage, watch_amp
+from descend.program_check.instrumentation.call_recorder import (
     CallRecorder,
     ModelCall,
     loss_of,
     record_calls,
 )
+from descend.program_check.instrumentation.gradient_clears import watch_gradient_clears
+from descend.program_check.instrumentation.gradient_tracker import GradientTracker
+from descend.program_check.instrumentation.token_ids import tokens_of
+from descend.program_check.probes.call_program import call_part
 from descend.program_check.probes.data_source import read_first_batches
-from descend.program_check.probes.gradient_tracker import GradientTracker
-from descend.program_check.probes.token_ids import tokens_of
+from descend.program_check.probes.side_weights import side_weights
 from descend.program_check.program import Program
 from descend.program_check.results import UndeterminedError
 
@@ -59,6 +61,10 @@ class OptimizerStepRecord:
     """By how much the new gradients were scaled (clipping, unscaling); None: cannot be
     determined."""
     schedules: tuple[int, ...]
+    num_backward: int = 0
+    """Backward passes since its last step: of parts of a batch, each has its own."""
+    discarded_parts: int = 0
+    """Of the gradients that arrived since its last step, those cleared before the last one."""
 
 
 @dataclass
@@ -74,13 +80,15 @@ class DryRun:
     schedules: list[tuple[int, ...]]
     """How often each schedule had been stepped: before the first call, then after each."""
     changed_weights: set[str]
-    """Names of the weights that are not what they were."""
+    """Names of the weights that are not what they were; of side weights too."""
     weights_with_gradient: set[str]
-    """Names of the weights that a gradient came to, be it zero."""
+    """Names of the weights that a gradient came to, be it zero; of side weights too."""
     precision: AmpUsage
     problem: str = ""
     """What ended it early."""
     batches: list[Any] = field(default_factory=list)
+    clear_lines: list[int] = field(default_factory=list)
+    """Lines of the program that cleared gradients, in order."""
 
     def learned(self) -> list[ModelCall]:
         """All calls of the network that a gradient came back to."""
@@ -100,6 +108,13 @@ def dry_run(program: Program) -> DryRun:
     return run_steps(program, None)
 
 
+def where_gradients_are_cleared(program: Program, result: DryRun) -> str:
+    """The line of the program that clears gradients first; where `step` stands, if none does."""
+    if result.clear_lines:
+        return program.where_is_line(result.clear_lines[0])
+    return program.source_location("step")
+
+
 def run_steps(program: Program, calls: int | None) -> DryRun:
     """`calls` calls of `step`, as many as are cheap without; `UndeterminedError` when the first
     fails."""
@@ -110,12 +125,17 @@ def run_steps(program: Program, calls: int | None) -> DryRun:
     if calls is None:
         calls = num_affordable_calls(program, batches)
     schedulers = schedulers_of(program)
-    before = {n: p.detach().clone() for n, p in program.model.named_parameters()}
-    tracker = GradientTracker(program.model.named_parameters())
+    named = dict(program.model.named_parameters())
+    beside = side_weights(program)
+    before = {n: p.detach().clone() for n, p in [*beside.items(), *named.items()]}
+    tracker = GradientTracker(named.items(), {n: p for n, p in beside.items() if n not in named})
     result = DryRun(0, [], [], [], schedulers, [_positions(schedulers)], set(), tracker.arrived,
                       AmpUsage(), batches=batches)  # fmt: skip
     with record_calls(program.model) as opened, watch_amp() as result.precision:
-        with _updates_noted(result, tracker, opened, schedulers):
+        with (
+            watch_gradient_clears(program.file) as result.clear_lines,
+            _updates_noted(result, tracker, opened, schedulers),
+        ):
             for number in range(calls):
                 _one_call(program, result, opened, batches, number)
                 if result.problem:
@@ -124,7 +144,7 @@ def run_steps(program: Program, calls: int | None) -> DryRun:
     if not result.calls:
         raise UndeterminedError(result.problem)
     result.changed_weights = {
-        n for n, p in program.model.named_parameters()
+        n for n, p in [*beside.items(), *program.model.named_parameters()]
         if n in before and not (p.shape == before[n].shape and torch.equal(p, before[n]))
     }  # fmt: skip
     return result
@@ -156,6 +176,7 @@ def _updates_noted(
     schedulers: tuple[LRScheduler, ...],
 ) -> Iterator[None]:
     since: dict[int, int] = {}
+    passes, passes_before = [0], dict[int, int]()
 
     def before(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
         weights = [p for g in optimizer.param_groups for p in g["params"]]
@@ -167,16 +188,26 @@ def _updates_noted(
             result.calls, optimizer, rates,
             [s for s in opened.model_calls[since.get(id(optimizer), 0):] if s.learned_from],
             expected and not has_gradient, old, new, _positions(schedulers),
+            passes[0] - passes_before.get(id(optimizer), 0), tracker.discarded_parts(weights),
         ))  # fmt: skip
 
     def after(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
         tracker.after_update([p for g in optimizer.param_groups for p in g["params"]])
         since[id(optimizer)] = len(opened.model_calls)
+        passes_before[id(optimizer)] = passes[0]
 
+    inner = torch.autograd.backward
+
+    def backward(*args: Any, **kwargs: Any) -> Any:
+        passes[0] += 1
+        return inner(*args, **kwargs)
+
+    torch.autograd.backward = backward
     hooks = [register_optimizer_step_pre_hook(before), register_optimizer_step_post_hook(after)]
     try:
         yield
     finally:
+        torch.autograd.backward = inner
         for hook in hooks:
             hook.remove()
 
@@ -185,9 +216,14 @@ def _positions(schedulers: tuple[LRScheduler, ...]) -> tuple[int, ...]:
     return tuple(int(s.last_epoch) for s in schedulers)
 
 
-def num_affordable_calls(program: Program, batches: list[Any]) -> int:
-    """How many calls `FLOPS` pay for, at 6 operations a weight and token."""
+def num_affordable_calls(
+    program: Program, batches: list[Any], flops: float = FLOPS, most: int = MAX_CALLS
+) -> int:
+    """How many calls `flops` pay for, at 6 operations a weight and token, at most `most`.
+
+    Operations are counted instead of seconds: a busy machine must not change what is found.
+    """
     weights = sum(p.numel() for p in program.model.parameters())
     ids = tokens_of(batches[0]) if batches else None
     tokens = ids.numel() if ids is not None else 1024
-    return int(min(MAX_CALLS, max(MIN_CALLS, FLOPS / (6 * weights * tokens))))
+    return int(min(most, max(MIN_CALLS, flops / (6 * weights * tokens))))

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.utils.data import DataLoader
 
+from descend.program_check.instrumentation.call_recorder import ModelCall, loss_of, record_calls
 from descend.program_check.probes.call_program import call_part
-from descend.program_check.probes.call_recorder import ModelCall, loss_of, record_calls
 from descend.program_check.probes.data_source import read_first_batches
 from descend.program_check.probes.dry_run import dry_run
 from descend.program_check.program import Program, format_exception
 from descend.program_check.results import UndeterminedError
+from descend.program_check.source_lines import loss_lines, mention_line
 
 NUM_BATCHES = 4
 """Batches that `loss` is tried on."""
@@ -51,6 +53,32 @@ def probe_loss_function(program: Program) -> LossProbe:
     """`loss(model, batch)` on the first batches."""
     program.get("loss")
     return _try(program, "loss", lambda batch: call_part(program, "loss", batch))
+
+
+def where_is_loss(program: Program, part: str) -> str:
+    """The line of the program that computes its loss, or that makes the labels where a framework
+    computes it; where `part` stands, if neither can be seen."""
+    line = program.run_probe_once(_loss_line) if part == "step" else None
+    line = line or _labels_line(program)
+    return program.where_is_line(line) if line else program.source_location(part)
+
+
+def _labels_line(program: Program) -> int | None:
+    """The line of the data that makes the labels, of a program that a framework trains."""
+    loader = program.parts.get("batches")
+    if not isinstance(loader, DataLoader) or "trainer" not in program.parts:
+        return None
+    makers = (loader.collate_fn, getattr(type(loader.dataset), "__getitem__", None))
+    return next((n for m in makers if m and (n := mention_line(m, "labels"))), None)
+
+
+def _loss_line(program: Program) -> int | None:
+    """The one line of the program's file that computes a loss in a step."""
+    batches = (
+        program.run_probe_once(read_first_batches).batches[:1] if program.has("batches") else ()
+    )
+    lines = loss_lines(program.file, lambda: call_part(program, "step", *batches))
+    return lines[0] if len(lines) == 1 else None
 
 
 def probe_model_loss(program: Program) -> LossProbe:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from descend.program_check.instrumentation.object_graph import reachable_objects
 from descend.program_check.probes.call_program import call_part
 from descend.program_check.probes.data_source import is_batch
 from descend.program_check.program import Program
@@ -36,6 +40,7 @@ class SchedulerStepCall:
     """Whether the loop around it has an inner loop that trains."""
     times: int | None
     """How often the loop around it runs, where the source says so."""
+    line: int = 0
 
 
 def find_scheduler_steps(program: Program) -> tuple[SchedulerStepCall, ...] | None:
@@ -51,29 +56,46 @@ def find_scheduler_steps(program: Program) -> tuple[SchedulerStepCall, ...] | No
     for node in ast.walk(tree):
         for child in ast.iter_child_nodes(node):
             around[child] = node
-    return tuple(
-        _stepping(program, node, around) for node in ast.walk(tree) if _is_step(node, True)
-    )
+    names = scheduler_names(program)
+    calls = [n for n in ast.walk(tree) if _is_step(n, True, names)]
+    return tuple(_stepping(program, node, around, names) for node in calls)
 
 
-def _is_step(node: ast.AST, of_schedule: bool) -> bool:
+def scheduler_names(program: Program) -> set[str]:
+    """The names, and names of attributes, that hold a schedule."""
+    names: set[str] = set()
+    for value in (program.namespace, *reachable_objects(program.namespace, program.parts)):
+        holder = value if isinstance(value, Mapping) else {}
+        names |= {
+            k for k, v in list(holder.items())
+            if isinstance(k, str) and isinstance(v, LRScheduler | ReduceLROnPlateau)
+        }  # fmt: skip
+    return names
+
+
+def _is_step(node: ast.AST, of_schedule: bool, names: Set[str]) -> bool:
     """Whether `node` calls the step of a schedule, or the program's own step of training."""
     if not isinstance(node, ast.Call):
         return False
     if isinstance(node.func, ast.Attribute) and node.func.attr == "step":
-        return ("sched" in ast.unparse(node.func.value).lower()) is of_schedule
+        owner = ast.unparse(node.func.value)
+        is_schedule = "sched" in owner.lower() or owner.rpartition(".")[2] in names
+        return is_schedule is of_schedule
     return not of_schedule and ast.unparse(node.func).endswith(("step", "train_batch"))
 
 
-def _stepping(program: Program, call: ast.AST, around: dict[ast.AST, ast.AST]) -> SchedulerStepCall:
+def _stepping(
+    program: Program, call: ast.AST, around: dict[ast.AST, ast.AST], names: Set[str]
+) -> SchedulerStepCall:
+    line = getattr(call, "lineno", 0)
     loop: ast.AST | None = call
     while loop is not None and not isinstance(loop, ast.For | ast.While):
         loop = around.get(loop)
     if loop is None:
-        return SchedulerStepCall(False, None)
+        return SchedulerStepCall(False, None, line)
     inner = [n for n in ast.walk(loop) if isinstance(n, ast.For | ast.While) and n is not loop]
-    trains = any(_is_step(n, False) for each in inner for n in ast.walk(each))
-    return SchedulerStepCall(trains, _times(program, loop, around))
+    trains = any(_is_step(n, False, names) for each in inner for n in ast.walk(each))
+    return SchedulerStepCall(trains, _times(program, loop, around), line)
 
 
 def _times(program: Program, loop: ast.AST, around: dict[ast.AST, ast.AST]) -> int | None:

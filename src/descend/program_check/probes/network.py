@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from descend.program_check.probes.call_recorder import ModelCall, logits_of
+from descend.program_check.instrumentation.call_recorder import TARGET_NAMES, ModelCall, logits_of
+from descend.program_check.instrumentation.token_ids import tokens_of
 from descend.program_check.probes.data_source import read_first_batches
 from descend.program_check.probes.loss_probe import first_model_call
-from descend.program_check.probes.token_ids import tokens_of
 from descend.program_check.program import Program, format_exception
 from descend.program_check.results import UndeterminedError
 
@@ -107,6 +107,8 @@ def _find_forward_calls(
     if ids is not None and ids.ndim == 2:
         small = ids[:ROWS, :POSITIONS].long()
         whole = ids[:POSITIONS, :ROWS].long()
+        if call is not None and _is_decoder_side(model, call):
+            yield ids, _make_forward(model, call), True
         yield from ((x, _plain(model), True) for x in (small, whole))
         if call is not None:
             yield ids, _make_forward(model, call), True
@@ -117,6 +119,15 @@ def _find_forward_calls(
     problems.clear()
     for length in LENGTHS:
         yield torch.randint(size, (ROWS, length), device=device_of(model)), _plain(model), False
+
+
+def _is_decoder_side(model: nn.Module, call: ModelCall) -> bool:
+    """Whether the ids came in an argument with a name of targets: what a decoder reads."""
+    try:
+        given = inspect.signature(model.forward).bind_partial(*call.args, **call.kwargs).arguments
+    except (TypeError, ValueError):
+        return False
+    return any(v is call.input_ids_arg and n in TARGET_NAMES for n, v in given.items())
 
 
 def vocabulary_of(model: nn.Module) -> int | None:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from descend.program_check.instrumentation.call_recorder import ModelCall
+from descend.program_check.instrumentation.token_ids import tokens_of
 from descend.program_check.probes.batch_provenance import first_batch_rows
-from descend.program_check.probes.call_recorder import ModelCall
 from descend.program_check.probes.data_source import read_first_batches
-from descend.program_check.probes.token_ids import tokens_of
 from descend.program_check.program import Program
 
 NAMES = (
@@ -74,7 +74,8 @@ def _by_tails(batches: list[Tensor]) -> tuple[int | None, str]:
     long = [(token, n) for token, n in tails if n >= LONG_TAIL]
     if len(long) >= max(2, PADDED_ROWS * len(tails)) and len({t for t, _ in long}) == 1:
         token = long[0][0]
-        inside = sum(int((r == token).sum()) for b in batches[:8] for r in b)
+        # The same token may begin a text: the first place does not count.
+        inside = sum(int((r[1:] == token).sum()) for b in batches[:8] for r in b)
         if inside == sum(n for t, n in tails if t == token) and len({n for _, n in long}) > 1:
             return token, "it fills the ends of rows and occurs nowhere else"
     return None, "no padding was found in the first batches"
@@ -87,4 +88,10 @@ def padding_mask(call: ModelCall, pad: int) -> Tensor | None:
         return None
     # A position that is left out has no target; what it is given tells as much.
     is_pad = torch.where(w > 0, y == pad, ids == pad)
-    return is_pad & (ids == pad)
+    return is_pad & _at_an_end(ids == pad)
+
+
+def _at_an_end(is_pad: Tensor) -> Tensor:
+    """Where all before or all after in the row is padding too: inside, a token is a token."""
+    numbers = is_pad.long()
+    return (numbers.cumprod(1) + numbers.flip(1).cumprod(1).flip(1)) > 0

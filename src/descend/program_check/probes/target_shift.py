@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from descend.program_check.probes.loss_probe import LossProbe, probe_losses
+from descend.program_check.probes.token_influence import measure_future_influence
 from descend.program_check.probes.train_eval_mode import draws_noise_in_training
 from descend.program_check.program import Program
 from descend.program_check.results import UndeterminedError
@@ -51,7 +52,7 @@ def has_another_task(program: Program) -> bool:
 
     A network for such a task is meant to see both sides. False where that cannot be determined.
     """
-    if restores_noised_tokens(program):
+    if restores_noised_tokens(program) or restores_input(program):
         return True
     try:
         shifts = target_shifts(program)
@@ -67,6 +68,29 @@ def restores_noised_tokens(program: Program) -> bool:
     """
     try:
         return program.run_probe_once(draws_noise_in_training)
+    except UndeterminedError:
+        return False
+
+
+def restores_input(program: Program) -> bool:
+    """Whether the targets are the input, of which every position sees what comes after: an
+    autoencoder.
+
+    False where that cannot be determined.
+    """
+    try:
+        shifts = target_shifts(program)
+        influence = program.run_probe_once(measure_future_influence)
+    except UndeterminedError:
+        return False
+    return influence.num_affected > 0 and all(s.only_at(0, -1) == 0 for s in shifts)
+
+
+def shifts_inside(program: Program) -> bool:
+    """Whether the logits at a position do not depend on its own token: the network puts something
+    before the text, and asks for the token itself. False where that cannot be determined."""
+    try:
+        return not program.run_probe_once(measure_future_influence).sees_own_token
     except UndeterminedError:
         return False
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from descend.program_check.probes.call_recorder import ModelCall
+from descend.program_check.instrumentation.call_recorder import ModelCall
 from descend.program_check.probes.loss_probe import LossProbe
 from descend.program_check.probes.padding import detect_pad_token
 from descend.program_check.probes.target_shift import AGREE, target_shift

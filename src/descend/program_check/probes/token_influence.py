@@ -42,6 +42,8 @@ class FutureInfluence:
     """Names of the parts of the network that mix positions and let some of the future through."""
     closed_parts: tuple[str, ...]
     """Those that do not let all of it through."""
+    sees_own_token: bool = True
+    """Whether the token at a position moves its logits: not if the network shifts inside."""
 
 
 def measure_future_influence(program: Program) -> FutureInfluence:
@@ -80,6 +82,7 @@ def measure_future_influence(program: Program) -> FutureInfluence:
         balance=float(middle[: last // 2].median()) / past if past > 0 else 0.0,
         open_parts=doors,
         closed_parts=walls,
+        sees_own_token=any(float(change[position]) > limit for position, change in by_T.items()),
     )
 
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from descend.metrics.token_influence import MIN_LOGIT_CHANGE
+from descend.program_check.instrumentation.call_recorder import ModelCall, record_calls
 from descend.program_check.probes.call_program import call_part
-from descend.program_check.probes.call_recorder import ModelCall, record_calls
 from descend.program_check.probes.data_source import read_first_batches
 from descend.program_check.probes.network import evaluation_probe_mode, make_network_handle
 from descend.program_check.program import Program
@@ -20,8 +20,10 @@ TRIES = 3
 """Forwards with other random numbers: a dropout of 1 % leaves 192 places alone once in 7 times."""
 
 NOISE = frozenset({"randn", "randn_like", "normal", "normal_functional", "randint", "randint_like"})
+DRAWS = frozenset({"exponential", "multinomial", "cauchy", "log_normal", "geometric", "poisson"})
 MASKS = frozenset({"bernoulli", "native_dropout", "rand", "rand_like", "uniform"})
-"""Operations of torch that draw noise and steps of a diffusion, and those that drop numbers."""
+"""Operations of torch that draw noise and steps of a diffusion, that draw for other purposes, such
+as choosing a code, and those that drop numbers."""
 
 
 def nondeterminism_in_eval(program: Program) -> float:
@@ -41,17 +43,17 @@ class _RandomOps(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = str(getattr(func, "overloadpacket", func)).rpartition(".")[2].rstrip("_")
-        if name in NOISE | MASKS:
+        if name in NOISE | DRAWS | MASKS:
             self.names.add(name)
         return func(*args, **(kwargs or {}))
 
 
 def draws_noise(program: Program) -> bool:
-    """Whether the network adds normal noise in evaluation mode and drops nothing: a denoiser."""
+    """Whether the network draws noise or codes in evaluation mode and drops nothing."""
     net = program.run_probe_once(make_network_handle)
     with evaluation_probe_mode(program.model), _RandomOps() as drawn:
         net.forward(net.ids_BT)
-    return bool(drawn.names) and drawn.names <= NOISE
+    return bool(drawn.names) and not drawn.names & MASKS
 
 
 def draws_noise_in_training(program: Program) -> bool:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from descend.program_check.report import BugReport, Checked
+from descend.progress import ProgressCallback
 from descend.units import format_count
 
 NO_STEP = "there is no `step`"
@@ -18,6 +22,27 @@ To run the remaining checks, define these in the file (docs/check.md):
   if __name__ == "__main__":    # a check makes no long training
       for batch in batches:
           step(batch)"""
+
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+def progress_lines(
+    print_line: Callable[[str], None],
+    timeout_seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> ProgressCallback:
+    """A callback that says every few seconds what the check does, and how long it may take."""
+    start = clock()
+    printed = [start]
+
+    def progress(stage: str, _fraction: float, /) -> None:
+        now = clock()
+        if now - printed[0] >= SECONDS_BETWEEN_LINES:
+            printed[0] = now
+            print_line(f"{stage} ({now - start:.0f} s of at most {timeout_seconds:g} s)")
+
+    return progress
 
 
 def format_check_report(report: Checked) -> str:

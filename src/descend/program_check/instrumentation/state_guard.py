@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from descend.program_check.probes.object_graph import (
+from descend.program_check.instrumentation.object_graph import (
     PLAIN,
     is_hidden,
     is_own_object,

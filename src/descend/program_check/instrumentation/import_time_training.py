@@ -5,7 +5,6 @@ They are made once and cannot be made again, so little is noted of them, and of 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,7 +18,8 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
-from descend.program_check.probes.gradient_tracker import GradientTracker
+from descend.program_check.instrumentation.gradient_tracker import GradientTracker
+from descend.program_check.source_lines import running_line
 
 MAX_NOTED = 24
 """Steps of an optimizer that are watched; a script may make a million."""
@@ -48,7 +48,7 @@ def watch_optimizer_steps(file: Path | None) -> Iterator[ImportTimeTraining]:
     def before(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
         training.steps += 1
         if training.line is None and file is not None:
-            training.line = _line_in(file)
+            training.line = running_line(file)
         if id(optimizer) in ledgers:
             tracker, weights, noted = ledgers[id(optimizer)]
             if len(noted) < MAX_NOTED:
@@ -76,14 +76,3 @@ def watch_optimizer_steps(file: Path | None) -> Iterator[ImportTimeTraining]:
             hook.remove()
         for tracker, *_ in ledgers.values():
             tracker.close()
-
-
-def _line_in(file: Path) -> int | None:
-    """The line of `file` that is being carried out."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        with suppress(OSError):
-            if Path(frame.f_code.co_filename).resolve() == file:
-                return frame.f_lineno
-        frame = frame.f_back  # type: ignore[assignment]
-    return None

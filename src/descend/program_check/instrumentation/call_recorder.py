@@ -21,6 +21,10 @@ from torch import Tensor, nn
 MAX_NUMBERS = 2**26
 """Logits of one forward that are looked at in full (256 MB in float32); of more, the first rows."""
 
+FAR_OFF = 0.5
+"""Fraction of a gradient left unexplained from which its direction is another: smoothing of labels
+and distillation leave less."""
+
 NO_LOGARITHM = 1e-3
 """Deviation of a row's sum from 1 up to which outputs count as probabilities (half precision)."""
 
@@ -44,6 +48,9 @@ class ModelCall:
     """How much each position counts; 0 where it is left out. Sums to 1 for a plain mean."""
     misfit: float = 1.0
     """Fraction of the gradient that no cross-entropy of the logits explains."""
+    unexplained_rows: float = 0.0
+    """Fraction of the positions whose gradient is far from that of any cross-entropy, as where a
+    loss pushes a token down: a preference, a reward."""
     misfit_of_two: float = 1.0
     """The same for a cross-entropy of the softmax of the logits."""
     is_nonfinite: bool = False
@@ -51,6 +58,9 @@ class ModelCall:
     finite_logits: bool = True
     heads: list[ModelCall] = field(default_factory=list)
     """Further outputs over the vocabulary in the same call: auxiliary heads."""
+    other_ids: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    """Further ids of the same shape among the arguments, each with a copy: of the decoder's side
+    where a source is as long as its target."""
     is_inner: bool = False
     """Whether `given` is no argument but what the network made of one (shifted labels)."""
 
@@ -107,6 +117,11 @@ def record_calls(model: nn.Module) -> Iterator[CallRecorder]:
         ids, is_inner = _ids_of_logits(ids, logits, args, kwargs, inner_ids)
         call = ModelCall(ids.detach().clone(), ids, args, kwargs, module.training, half[0],
                     is_inner=is_inner)  # fmt: skip
+        call.other_ids = [
+            (x, x.detach().clone())
+            for x in (*args, *(v for k, v in kwargs.items() if k not in TARGET_NAMES))
+            if is_ids(x) and x is not ids and x.shape == ids.shape
+        ]
         opened.model_calls.append(call)
         if logits is None:
             return
@@ -244,8 +259,8 @@ def read_gradient(call: ModelCall, logits: Tensor, gradient: Tensor) -> None:
     p_y = p_RV.gather(1, y_R[:, None])[:, 0]
     live = g_RV.abs().amax(-1) > 0
     sums = z_RV.sum(-1)
-    call.probabilities = bool(
-        vocabulary > 2 and (z_RV >= 0).all() and ((sums - 1).abs() < NO_LOGARITHM).all()
+    call.probabilities = bool((z_RV >= 0).all() and ((sums - 1).abs() < NO_LOGARITHM).all()) and (
+        vocabulary > 2 or _is_softmax_of_two(z_RV, p_RV, g_RV, y_R)
     )
     # Where the softmax is the network's own, the loss touches the target's output alone.
     others = g_RV.abs().sum(-1) + g_y
@@ -259,13 +274,49 @@ def read_gradient(call: ModelCall, logits: Tensor, gradient: Tensor) -> None:
     shape = call.ids_BT.shape if call.ids_BT.numel() == num_rows else (1, num_rows)
     targets = y_R.reshape(shape)
     call.targets_BT = targets
+    _choose_ids(call)
     before = call.weights_BT
     call.weights_BT = weights.reshape(shape) + (0 if before is None else before)
     if bool(live.any()):
-        call.misfit, call.misfit_of_two = _misfits(p_RV[live], g_RV[live], y_R[live])
+        once, twice = _misfits(p_RV[live], g_RV[live], y_R[live])
+        call.misfit, call.misfit_of_two = float(once.median()), float(twice.median())
+        call.unexplained_rows = float((once > FAR_OFF).float().mean())
 
 
-def _misfits(p_RV: Tensor, g_RV: Tensor, y_R: Tensor) -> tuple[float, float]:
+NEXT_TOKENS = 0.9
+"""Fraction of the targets that are the next of some ids, from which those are the ones read."""
+
+
+def _choose_ids(call: ModelCall) -> None:
+    """Take other ids of the same shape if the targets are their next tokens, and not of `ids`."""
+    y = call.targets_BT
+    if y is None or not call.other_ids or y.shape != call.ids_BT.shape or y.ndim != 2:
+        return
+    for given, ids in [(call.input_ids_arg, call.ids_BT), *call.other_ids]:
+        if float((y[:, :-1] == ids[:, 1:].to(y.device)).float().mean()) >= NEXT_TOKENS:
+            call.input_ids_arg, call.ids_BT = given, ids
+            break
+    call.other_ids = []
+
+
+def _is_softmax_of_two(z_RV: Tensor, p_RV: Tensor, g_RV: Tensor, y_R: Tensor) -> bool:
+    """Whether two probabilities, V = 2, are taken for logits by a cross-entropy.
+
+    The gradient of a binary cross-entropy, which is right, has the same direction: it falls with
+    the probability p of the target as 1 / p, and that of a cross-entropy as 1 - softmax(p).
+    """
+    z, p, g = (x.gather(1, y_R[:, None])[:, 0] for x in (z_RV, p_RV, -g_RV))
+    if len(z) < 2 or not bool((g > 0).all()):
+        return False
+    of_logits, of_probabilities = _variation(g / (1 - p)), _variation(g * z)
+    return of_logits < NO_LOGARITHM and of_logits < of_probabilities / 2
+
+
+def _variation(values: Tensor) -> float:
+    return float(values.std() / values.mean().clamp_min(1e-30))
+
+
+def _misfits(p_RV: Tensor, g_RV: Tensor, y_R: Tensor) -> tuple[Tensor, Tensor]:
     """How badly a cross-entropy of logits, and one of their softmax, explain the gradient."""
     num_rows = 256  # rows are alike: more of them say no more
     p, g, y = p_RV[:num_rows].double(), g_RV[:num_rows].double(), y_R[:num_rows, None]
@@ -276,7 +327,7 @@ def _misfits(p_RV: Tensor, g_RV: Tensor, y_R: Tensor) -> tuple[float, float]:
     return _misfit(g, once), _misfit(g, twice)
 
 
-def _misfit(g: Tensor, like: Tensor) -> float:
+def _misfit(g: Tensor, like: Tensor) -> Tensor:
     scale = (g * like).sum(-1, keepdim=True) / like.square().sum(-1, keepdim=True).clamp_min(1e-300)
     rest = (g - scale * like).norm(dim=-1) / g.norm(dim=-1).clamp_min(1e-300)
-    return float(rest.median())
+    return rest

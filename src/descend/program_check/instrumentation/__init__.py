@@ -1,0 +1,1 @@
+"""Hooks and patches that watch torch while somebody's program runs. They know no `Program`."""

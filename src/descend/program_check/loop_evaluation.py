@@ -1,0 +1,127 @@
+"""The evaluation of a program whose loop was stopped, and the mode in which its steps begin."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from types import CodeType
+from typing import Any
+
+from descend.program_check.loop_scope import make_runner, visible_names
+from descend.program_check.loop_source import (
+    EVALUATES,
+    Loop,
+    LoopSource,
+    ScopeSource,
+    calls_training_mode,
+    loops_around,
+    scope_around,
+    statements_before,
+)
+from descend.program_check.training_loop import LoopStart, ScopeFrame
+
+
+def mode_is_reset(start: LoopStart, recognized: Mapping[str, Sequence[str]]) -> bool:
+    """Whether the step always begins in the mode in which the loop began.
+
+    It does where nothing between two steps evaluates, and where the evaluation stands outside
+    the loop and `.train()` is called on the way back in.
+    """
+    loop = start.loop
+    assert loop is not None
+    evaluations = set(recognized.get("evaluate", ()))
+    if _evaluates(loop.loop.body, evaluations):
+        return False
+    if loop.outer is not None and _evaluates(loop.outer.body, evaluations):
+        return calls_training_mode(_before(loop, loop.loop.lineno, inside=True))
+    between, before = list[Loop](), _before(loop, loop.loop.lineno)
+    called = list[ast.stmt]()
+    for scope in start.scopes[1:]:
+        around = loops_around(scope.code.co_filename, scope.line)
+        if around:
+            between.append(around[-1].loop)
+            before += called
+            before += [s for s in around[0].loop.body if s.lineno < scope.line]
+            called = []
+        else:  # run in each pass of a loop further out, if there is one
+            called += statements_before(scope.code.co_filename, scope.line)
+    if not any(_evaluates(outer.body, evaluations) for outer in between):
+        return True
+    return calls_training_mode(before)
+
+
+def _before(loop: LoopSource, line: int, inside: bool = False) -> list[ast.stmt]:
+    """Statements around a loop that come before a line, each taken alone.
+
+    `inside`: only those that the outermost loop around it runs each time.
+    """
+    blocks: list[ast.AST] = [loop.scope, *loop.path]
+    if inside:
+        first = next(n for n, node in enumerate(blocks) if isinstance(node, Loop))
+        blocks = blocks[first:]
+    return [s for node in blocks for s in getattr(node, "body", []) if s.lineno < line]
+
+
+def _evaluates(statements: list[ast.stmt], names: set[str]) -> bool:
+    text = "\n".join(ast.unparse(s) for s in statements)
+    called = {ast.unparse(n.func).rpartition(".")[2] for s in statements for n in ast.walk(s)
+              if isinstance(n, ast.Call)}  # fmt: skip
+    return bool(EVALUATES.search(text)) or bool(called & names)
+
+
+def evaluation_of(
+    start: LoopStart, names: dict[str, Any], recognized: Mapping[str, Sequence[str]]
+) -> Any:
+    """The program's own evaluation: its call, a block in the loop, or what follows the loop."""
+    loop = start.loop
+    assert loop is not None
+    called = _called_evaluation(start, names, recognized)
+    if called is not None:
+        return called
+    block = loop.evaluation_block()
+    if block is not None:
+        code, line = block
+        return _evaluation(start.scopes[0], loop, code, names, line)
+    rest = loop.rest_code()
+    if rest is not None:
+        return _evaluation(start.scopes[0], loop, rest, names, (loop.loop.end_lineno or 0) + 1)
+    for number, scope in enumerate(start.scopes[1:], 1):
+        for around in loops_around(scope.code.co_filename, scope.line):
+            after = around.code_after(scope.line)
+            if after is not None:
+                own = visible_names(start.scopes[number:], recognized)
+                return _evaluation(scope, around, after, own, scope.line + 1)
+    return None
+
+
+def _called_evaluation(
+    start: LoopStart, names: dict[str, Any], recognized: Mapping[str, Sequence[str]]
+) -> Any:
+    """The first call of a function that evaluates, by the loop's scope or by one of its callers,
+    with the calls of `.eval()` and `.train()` around it."""
+    for name in recognized.get("evaluate", ()):
+        function = names.get(name)
+        if not callable(function):
+            continue
+        for number, scope in enumerate(start.scopes):
+            source = scope_around(scope.code.co_filename, scope.line)
+            code = source.call_with_modes(name) if source is not None else None
+            if source is not None and code is not None:
+                own = visible_names(start.scopes[number:], recognized) if number else names
+                evaluate = _evaluation(scope, source, code, own, 0)
+                del evaluate.stands_at
+                evaluate.defined_as = function
+                return evaluate
+    return None
+
+
+def _evaluation(
+    scope: ScopeFrame, source: ScopeSource, code: CodeType, names: dict[str, Any], line: int
+) -> Any:
+    run = make_runner(scope, source, code, names)
+
+    def evaluate() -> None:
+        run()
+
+    evaluate.stands_at = (source.file, line)  # type: ignore[attr-defined]
+    return evaluate

@@ -1,0 +1,97 @@
+"""Weights that take part in a step beside those that the checked network has registered.
+
+An encoder before it, or layers that it keeps in a plain list: `model.parameters()` has none of
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from descend.program_check.instrumentation.call_recorder import logits_of
+from descend.program_check.instrumentation.object_graph import reachable_objects
+from descend.program_check.instrumentation.state_guard import preserve_state
+from descend.program_check.probes.call_program import call_part
+from descend.program_check.probes.data_source import read_first_batches
+from descend.program_check.program import Program, seed_all
+from descend.program_check.results import UndeterminedError
+
+MAX_PERTURBED = 16
+"""Weights that are shaken, each with a step of its own."""
+
+
+def side_weights(program: Program) -> dict[str, nn.Parameter]:
+    """Trainable weights of the program's other networks, and of layers that none registers."""
+    known = {id(p) for p in program.model.parameters()}
+    weights: dict[str, nn.Parameter] = {}
+    for name, module in _named_modules(program):
+        for inner, p in module.named_parameters(prefix=name):
+            if id(p) not in known and p.requires_grad and p.is_leaf:
+                known.add(id(p))
+                weights[inner] = p
+    return weights
+
+
+def _named_modules(program: Program) -> Iterator[tuple[str, nn.Module]]:
+    """Networks by the names that the program gives them, then layers in plain lists and dicts."""
+    for name, value in list(program.namespace.items()):
+        if isinstance(value, nn.Module) and not name.startswith("_"):
+            yield name, value
+    for outer, module in program.model.named_modules():
+        for attribute, value in vars(module).items():
+            if not attribute.startswith("_"):
+                prefix = f"{outer}.{attribute}" if outer else attribute
+                yield from ((f"{prefix}[{key!r}]", m) for key, m in _modules_in(value))
+    others = (v for v in reachable_objects(program.namespace, program.parts)
+              if isinstance(v, nn.Module))  # fmt: skip
+    yield from ((type(m).__name__, m) for m in others)
+
+
+def _modules_in(value: object) -> Iterator[tuple[object, nn.Module]]:
+    items = value.items() if isinstance(value, Mapping) else (
+        enumerate(value) if isinstance(value, list | tuple) else ())  # fmt: skip
+    yield from ((key, m) for key, m in items if isinstance(m, nn.Module))
+
+
+def weights_affecting_step(program: Program, weights: Mapping[str, Tensor]) -> list[str]:
+    """Those of `weights` that the logits of a step depend on, as `step` calls the network."""
+    base = _logits_of_step(program)
+    affecting = []
+    for name, weight in list(weights.items())[:MAX_PERTURBED]:
+        saved = weight.detach().clone()
+        with torch.no_grad():
+            size = float(saved.float().std()) if saved.numel() > 1 else 0.0
+            weight.add_(torch.randn_like(weight) * (size or 1.0))
+        other = _logits_of_step(program)
+        with torch.no_grad():
+            weight.copy_(saved)
+        if other.shape == base.shape and not torch.equal(other, base):
+            affecting.append(name)
+    return affecting
+
+
+def _logits_of_step(program: Program) -> Tensor:
+    """The first logits of one step on the first batch, from the same random numbers."""
+    seen: list[Tensor] = []
+
+    def note(_module: nn.Module, _args: object, output: object) -> None:
+        logits = logits_of(output)
+        if logits is not None:
+            seen.append(logits.detach().clone())
+
+    things = (
+        program.run_probe_once(read_first_batches).batches[:1] if program.has("batches") else ()
+    )
+    hook = program.model.register_forward_hook(note)
+    try:
+        with preserve_state(program.namespace, program.parts):
+            seed_all()
+            call_part(program, "step", *things)
+    finally:
+        hook.remove()
+    if not seen:
+        raise UndeterminedError("a step gives no logits")
+    return seen[0]
