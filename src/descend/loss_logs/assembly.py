@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from descend.loss_logs.column_names import BITS, Split
+from descend.loss_logs.column_names import Split
 from descend.loss_logs.counter import Counter
 from descend.loss_logs.log import LogUnit, LossLog
 from descend.loss_logs.log_row import Row
@@ -27,29 +26,20 @@ from descend.loss_logs.points import (
     same_value,
     take_bar_steps,
     take_finer_steps,
+    validation_places,
+)
+from descend.loss_logs.series import (
+    SeriesKey,
+    best_series,
+    is_in_bits,
+    is_same_point,
+    with_final,
 )
 
 MAX_POINTS = 40_000
 """Of a series that no thinning of lines has made smaller: then every second is dropped."""
 MIN_BASE_FRACTION = 0.5
 """A loss under which powers of 2 and of e are too alike to tell the base."""
-
-
-class SeriesKey(NamedTuple):
-    """What the values of one series have in common."""
-
-    name: str
-    split: Split | None
-    word: str
-    """The word that names the split."""
-    has_step: bool
-    """Whether its lines name a step."""
-    rank: int
-    """Of the name."""
-    is_counted_to_total: bool
-    """Whether its lines tell the total; means over an epoch stand in lines that do not."""
-    writer: str
-    """Which of several processes wrote it."""
 
 
 @dataclass
@@ -165,7 +155,7 @@ class Assembly:
             here = own and points and points[-1].place == place and place is not None
             if here and row.bar:
                 points[-1] = point
-            elif here and is_training and _is_same_point(points[-1], point):
+            elif here and is_training and is_same_point(points[-1], point):
                 continue  # said twice, as by two handlers or by several processes
             else:
                 points.append(point)
@@ -307,14 +297,16 @@ class Assembly:
         for key in [k for k in self.series if k.split == "validation"]:
             self.series[key] = new_measures(self.series[key])
         training = self._best({"train", None})
-        validation = self._with_final(self._best({"validation"}))
+        validation = with_final(self.series, self._best({"validation"}))
         if training is None and validation is None:
             training = self._only_lost()
         if training is None and validation is None:
             return None
         curve = mark_lost_losses(training, self.losses_lost) if training else validation or []
-        in_bits = self._is_in_bits(curve)
-        has_other_unit = bool(training and validation) and self._is_in_bits(validation) != in_bits
+        in_bits = is_in_bits(self.series, curve)
+        has_other_unit = bool(training and validation) and (
+            is_in_bits(self.series, validation) != in_bits
+        )
         if has_other_unit:
             self._convert_validation(validation or [], in_bits)
         take_finer_steps(curve, validation or [])
@@ -324,7 +316,7 @@ class Assembly:
         pairs = [(p, at) for p, at in zip(curve, places, strict=True) if at is not None]
         curve, at = [p for p, _ in pairs], [at for _, at in pairs]
         if training:
-            validation_positions = self._validation_places(unit, curve, at, validation or [])
+            validation_positions = validation_places(unit, curve, at, validation or [])
             entries = join_entries(curve, at, validation or [], validation_positions)
         else:
             entries = join_entries([], [], curve, at)
@@ -337,11 +329,6 @@ class Assembly:
             bits=self.base_two > 0 or in_bits, has_other_validation_unit=has_other_unit,
             bits_evidence="as their name says" if in_bits else "as their perplexities show",
         )  # fmt: skip
-
-    def _is_in_bits(self, points: list[Point] | None) -> bool:
-        """Whether a series is logged in bits for a character, a byte or a word."""
-        return any(p and points and p[-1] is points[-1] and key.name == BITS
-                   for key, p in self.series.items())  # fmt: skip
 
     def _convert_validation(self, validation: list[Point], to_bits: bool) -> None:
         factor = 1 / math.log(2) if to_bits else math.log(2)
@@ -367,65 +354,17 @@ class Assembly:
         return self.epoch_starts if unit == "steps" else []
 
     def _best(self, splits: set[Split | None]) -> list[Point] | None:
-        """Of the series of these splits the one that tells most of the curve."""
-        candidates = [(k, p) for k, p in self.series.items() if k.split in splits and p]
-        if not candidates:
-            for split in splits:
-                if points := self.perplexities.get(split):
-                    self.notes.append("a loss was reckoned from its perplexity (its logarithm)")
-                    return points
-            return None
-        max_points = max(len(points) for _, points in candidates)
-        enough = [(k, p) for k, p in candidates if 2 * len(p) > max_points or len(p) == max_points]
-        return min(enough, key=_preference)[1]
-
-    def _with_final(self, validation: list[Point] | None) -> list[Point] | None:
-        """`validation` with what a closing line without a step says under the same name."""
-        key = next((k for k, points in self.series.items() if points is validation), None)
-        if validation is None or key is None:
-            return validation
-        end = max((p.order for p in validation), default=0)
-        closing = key._replace(has_step=False, is_counted_to_total=False)
-        final = self.series.get(closing, []) if key.has_step else []
-        final = [
-            p for p in final
-            if p.order > end and not p.beside_training
-            and not same_value(p.value, validation[-1].value)  # said again: the best so far
-        ]  # fmt: skip
-        for point in final:
-            point.is_final = True
-        return validation + final
+        """Of the series of these splits the one that tells most of the curve, else perplexities."""
+        best = best_series(self.series, splits)
+        for split in splits if best is None else ():
+            if points := self.perplexities.get(split):
+                self.notes.append("a loss was reckoned from its perplexity (its logarithm)")
+                return points
+        return best
 
     def _only_lost(self) -> list[Point] | None:
         return self.losses_lost or None
 
-    def _validation_places(
-        self, unit: LogUnit, training: list[Point], places: list[float], validation: list[Point]
-    ) -> list[float]:
-        """Where validation stands: at its own step or epoch, else at the training loss before."""
-        positions: list[float] = []
-        index = 0
-        for point in validation:
-            while index < len(training) and training[index].order <= point.order:
-                index += 1
-            before = places[index - 1] if index else (places[0] if unit != "steps" else 0.0)
-            at = point.place if unit == "steps" else point.epoch if unit == "epochs" else None
-            if unit == "epochs" and at is not None and at < before < at + 1:
-                at = before
-            positions.append(before if at is None else at)
-        return positions
-
-
-def _is_same_point(a: Point, b: Point) -> bool:
-    return same_value(a.value, b.value) and a.other_place == b.other_place
-
 
 def _counter_key(row: Row) -> str:
     return f"{row.writer} {row.counter}"
-
-
-def _preference(series: tuple[SeriesKey, list[Point]]) -> tuple[int, bool, int, int, str]:
-    """Of several series the one with the smallest tells most: the likeliest name, a named split,
-    the most points, the first process."""
-    key, points = series
-    return key.rank, key.split is None, -len(points), len(key.writer), key.writer

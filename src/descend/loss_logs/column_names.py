@@ -26,8 +26,8 @@ VALIDATION = frozenset(
      "testloss"}
 )  # fmt: skip
 LOSSES = frozenset(
-    {"loss", "losses", "cost", "nll", "ce", "xent", "xentropy", "crossentropy", "lossf", "trl", "tel",
-     "trainloss", "valloss", "evalloss", "validloss", "testloss"}
+    {"loss", "losses", "cost", "nll", "ce", "xent", "xentropy", "crossentropy", "lossf", "trl",
+     "tel", "trainloss", "valloss", "evalloss", "validloss", "testloss"}
 )  # fmt: skip
 NO_LOSS = frozenset(
     {"scale", "scaler", "time", "weight", "weights", "coef", "coefficient", "best", "lowest", "min",
@@ -44,8 +44,9 @@ PARTS = frozenset(
 """Words of a loss that is one term among several, never the whole."""
 SMOOTHED = frozenset({"epoch", "smooth", "smoothed", "ema", "running", "interval", "window"})
 STEPS: dict[str, int] = {
-    "step": 0, "steps": 0, "update": 1, "updates": 1, "upd": 1, "up": 1, "iteration": 2, "iterations": 2, "iter": 2,
-    "iters": 2, "it": 2, "itr": 2, "batch": 3, "batches": 3, "minibatch": 3,
+    "step": 0, "steps": 0, "update": 1, "updates": 1, "upd": 1, "up": 1,
+    "iteration": 2, "iterations": 2, "iter": 2, "iters": 2, "it": 2, "itr": 2,
+    "batch": 3, "batches": 3, "minibatch": 3,
 }  # fmt: skip
 """Counters of steps, with their rank where a line has several: the first counts optimizer steps."""
 BESIDE_STEPS = frozenset(

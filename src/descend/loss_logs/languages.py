@@ -40,7 +40,8 @@ _ENGLISH = {
     word.replace("_", " "): english for english, words in _WORDS.items() for word in words.split()
 }
 _PREFIXES = {"validierungs": "validation", "prüf": "validation", "validation": "validation",
-             "val": "validation", "test": "test", "trainings": "train", "train": "train"}  # fmt: skip
+             "val": "validation", "test": "test", "trainings": "train",
+             "train": "train"}  # fmt: skip
 """What German writes in front of a loss, as one word."""
 
 
@@ -52,8 +53,9 @@ _ALPHABETIC = [word for word in _ENGLISH if word[0] < "\u0500"]
 _COMPOUND = re.compile(rf"\b({_alternatives(_PREFIXES)})[-_ ]?verlust", re.IGNORECASE)
 _WORD = re.compile(rf"(?<![^\W_])({_alternatives(_ALPHABETIC)})(?![^\W_])", re.IGNORECASE)
 _IDEOGRAPHIC = re.compile(f"({_alternatives(set(_ENGLISH) - set(_ALPHABETIC))})")
+_COUNTED = "轮次|轮|回合|エポック|에포크|에폭|步|ステップ|스텝"
 _NUMBERED = re.compile(
-    r"第?\s*(\d+)\s*[个個]?\s*(轮次|轮|回合|エポック|에포크|에폭|步|ステップ|스텝)(?![a-z数])"
+    rf"第\s*(\d+)\s*[个個]?\s*({_COUNTED})(?!数)|(?<![^\W_])(\d+)[个個]?({_COUNTED})(?!数)"
 )
 """A counter whose name follows its number: `第3轮`."""
 _TOTAL = re.compile(r"[/,]?\s*[共總总]\s*\d+\s*(?:轮次|轮|回合|步|エポック|ステップ)")
@@ -104,13 +106,17 @@ class Translator:
         return text
 
 
+def _name_first(match: re.Match[str]) -> str:
+    return f" {_ENGLISH[match[2] or match[4]]} {match[1] or match[3]} "
+
+
 @lru_cache(maxsize=4096)
 def translate_words(text: str) -> str:
     """`text` with the words of other languages for losses, counters, and rates in English."""
     if not text.isascii():
         text = _DASHES.sub(" ; ", text.translate(_FULL_WIDTH))
         text = _TOTAL.sub("", text)
-        text = _NUMBERED.sub(lambda match: f" {_ENGLISH[match[2]]} {match[1]} ", text)
+        text = _NUMBERED.sub(_name_first, text)
         text = _IDEOGRAPHIC.sub(lambda match: f" {_ENGLISH[match[1]]} ", text)
     text = _OUT_OF.sub("/", text)
     text = _COMPOUND.sub(lambda match: f"{_PREFIXES[match[1].lower()]} loss", text)

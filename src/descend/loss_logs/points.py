@@ -101,7 +101,7 @@ def take_finer_steps(training: list[Point], validation: list[Point]) -> None:
 
 
 def merge_writers(training: list[Point]) -> list[Point]:
-    """`training` with one point a step where most steps are logged by several processes: their mean.
+    """`training` with one point a step, the mean, where several processes log most of the steps.
 
     Points that a slow process adds later are of the step that they name.
     """
@@ -176,3 +176,20 @@ def join_entries(
         for place, points in points_by_position.items()
     ]
     return sorted(entries, key=lambda e: e.position)
+
+
+def validation_places(
+    unit: LogUnit, training: list[Point], places: list[float], validation: list[Point]
+) -> list[float]:
+    """Where validation stands: at its own step or epoch, else at the training loss before."""
+    positions: list[float] = []
+    index = 0
+    for point in validation:
+        while index < len(training) and training[index].order <= point.order:
+            index += 1
+        before = places[index - 1] if index else (places[0] if unit != "steps" else 0.0)
+        at = point.place if unit == "steps" else point.epoch if unit == "epochs" else None
+        if unit == "epochs" and at is not None and at < before < at + 1:
+            at = before
+        positions.append(before if at is None else at)
+    return positions

@@ -34,6 +34,13 @@ _SPECIAL = frozenset({"nan", "inf", "infinity", "-inf", "-nan"})
 _NULL = frozenset({"null", "none"})
 _NO_NUMBER = _SPECIAL | _NULL
 _STEP = Meaning("step", None, 9, "bare")
+_VALUE = r"(\d+\.\d+|nan|inf)"
+_ONLY_VALUE = re.compile(
+    rf"^(\d+)[ :,|]+(train|val|valid|test)[ :=|]+{_VALUE}$|^(\d+)\s*/\s*(\d+): {_VALUE}$", re.I
+)
+"""Lines of Karpathy's lectures: `250 val 10.9507` and `0/ 200000: 3.3221`."""
+_MESSAGE_KEYS = ("message", "msg", "log", "textPayload", "line", "event")
+"""Where collectors of logs put the line that a program printed."""
 _BAR = re.compile(r"\d+/\d+ ?\[\d+:\d|%\|")
 _BAR_COUNT = re.compile(r"(\d+)/(\d+) ?\[\d+:\d")
 _TITLE = re.compile(r"^[*=\-#>~\s]{3,}.*[*=\-#<~:]$|^[A-Za-z].*(?::|\.\.\.)$")
@@ -178,7 +185,10 @@ class Console:
             self.assembly.rewind(number(value.get("step")))
             return False
         self.assembly.objects += 1
-        return self._cells(flat(value), line)
+        if self._cells(flat(value), line):
+            return True
+        message = next((value[k] for k in _MESSAGE_KEYS if isinstance(value.get(k), str)), "")
+        return bool(message.strip()) and message[0] != "{" and self._line(message.strip(), line)
 
     def _pairs(self, text: str, line: Line) -> bool:
         pairs, names = pairs_of(text, self.block)
@@ -256,6 +266,8 @@ _EPOCH = Meaning("epoch", None, 0, "epoch")
 def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
     """The named numbers of a line that matter, and all names in it; `block`: the split that a line
     above names for this one."""
+    if (only := _ONLY_VALUE.match(text)) is not None:
+        return _only_value(only)
     pairs: list[Pair] = []
     names: list[str] = []
     words: list[str] = []
@@ -288,7 +300,8 @@ def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
             if len(words) > _MAX_NAME_WORDS:
                 del words[0]
         elif token.lastgroup == "sign":
-            named_before = None if value in "|;{}" else named_before
+            if value in "|;{}":  # `train CrossEntropyLoss | 8.11`: the value stands behind
+                named_before = _loss_of(words) if value == "|" else None
             if value in "|;,{}" and words:
                 # `valid | loss` names the split for the line; `loss train: 1, val: n/a` no value.
                 words = []
@@ -317,12 +330,26 @@ def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
     return pairs, names
 
 
+def _only_value(line: re.Match[str]) -> tuple[list[Pair], list[str]]:
+    step, split, value = line[1] or line[4], (line[2] or "").lower(), line[3] or line[6]
+    pairs: list[Pair] = [
+        (_STEP, float(step), number(line[5]) if line[5] else None, ""),
+        (Meaning("loss", None, 0, "loss"), float(value), None, split),
+    ]
+    return pairs, [split]
+
+
+def _loss_of(words: list[str]) -> Meaning | None:
+    meaning = meaning_of(tuple(words)) if words else None
+    return meaning if meaning is not None and meaning.role == "loss" else None
+
+
 def _loss_before(words: list[str], meaning: Meaning | None) -> Meaning | None:
     """The loss that is named before a counter: `validation loss after step 500: 3.2`."""
     if meaning is None or meaning.role not in ("step", "epoch"):
         return None
-    names = (meaning_of(tuple(words[:end])) for end in range(len(words) - 1, 0, -1))
-    return next((name for name in names if name is not None and name.role == "loss"), None)
+    names = (_loss_of(words[:end]) for end in range(len(words) - 1, 0, -1))
+    return next(filter(None, names), None)
 
 
 def _glued(text: str) -> list[Pair]:

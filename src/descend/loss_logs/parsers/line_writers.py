@@ -1,4 +1,4 @@
-"""Which of several processes wrote a line: torchrun, srun, mpirun and pdsh set a label before it."""
+"""Which of several processes wrote a line: torchrun, srun, mpirun and pdsh label each line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 MIN_RETURNS = 4
-"""Times that a label must come again after another one: processes write in turns, steps only rise."""
+"""Times that a label must come again after another: processes write in turns, steps only rise."""
 MAX_WRITERS = 4096
 
 _RANK = re.compile(
