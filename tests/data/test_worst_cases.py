@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -13,7 +13,9 @@ from descend.data.contamination.exact_overlap import exact_overlap_fraction, fin
 from descend.data.line_chunks import run_pieces
 from descend.data.readers.html import html_text
 from descend.data.readers.markup import scan_markup
+from descend.data.readers.plain_text import read_plain
 from descend.data.tokenizer import train_tokenizer
+from descend.errors import CorpusError
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -61,6 +63,25 @@ def test_a_page_beyond_the_parser_keeps_words_and_drops_menus() -> None:
 def test_markup_scanner_takes_time_by_length() -> None:
     for page in ("<" * 500_000, "<!--" * 200_000, "<a" * 300_000, "&" * 500_000):
         assert seconds(lambda page=page: list(scan_markup(page))) < 3  # type: ignore[misc]
+
+
+def test_hundreds_of_megabytes_of_one_letter_are_a_sentence() -> None:
+    blocks_read = 0
+
+    def blocks() -> Iterator[bytes]:
+        nonlocal blocks_read
+        for _ in range(400):
+            blocks_read += 1
+            yield b"a" * (1 << 20)
+
+    def read() -> None:
+        with pytest.raises(CorpusError, match="run of over 16,777,216 equal characters"):
+            sum(1 for _ in read_plain(blocks, "a.txt"))
+
+    assert seconds(read) < 5
+    assert blocks_read < 500  # all once, to see that they are UTF-8, and few of them again
+    short = b"a" * (1 << 22) + b" b"
+    assert "".join(d.text for d in read_plain(lambda: iter((short,)), "a.txt")) == short.decode()
 
 
 def test_a_run_of_letters_is_cut_and_costs_little() -> None:

@@ -327,7 +327,7 @@ def test_curve_text_names_learning_rate_of_verdict(tmp_path: Path) -> None:
         "highest rate 0.0000001 (normal: over 0.00003): such rates are for"
         in format_log_diagnosis(diagnosis)
     )
-    waves = [f"{s},{4 - s / 200 + (s % 100 > 50)},0.5" for s in range(400)]
+    waves = [f"{s},{4 - s / 200 + (int(s**0.5) % 3 == 0)},0.5" for s in range(400)]
     path.write_text("\n".join(["step,loss,lr", *waves]))
     diagnosis = diagnose_log(path)
     assert diagnosis.verdict == "learning_rate_too_high"

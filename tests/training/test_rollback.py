@@ -124,9 +124,9 @@ def test_rollback_skips_batches_since_last_finite_state(tiny: Tiny, precision: s
 def test_run_rolls_back_when_a_sample_is_due_while_a_weight_is_not_finite(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = job_of(tiny)
-    monkeypatch.setattr(TimeBudget, "is_overdue", lambda _: job.state.step in (20, SPOILED_AFTER))
-    for _ in spoiled(job):
+    run = make_run(tiny)
+    monkeypatch.setattr(TimeBudget, "is_overdue", lambda _: run.state.step in (20, SPOILED_AFTER))
+    for _ in spoiled(run):
         pass
     (rollback,) = read_rollbacks("run")
     assert (rollback.step, rollback.failed_step) == (25, 31)

@@ -97,16 +97,23 @@ def diagnose(
 
 def _holds_a_log(folder: Path) -> bool:
     """Return whether a folder is another program's, with a log in it."""
-    from descend.loss_logs.log_folder import holds_record, log_files
+    from descend.loss_logs.log_folder import (
+        checkpoint_log_folder,
+        holds_printed_log,
+        holds_record,
+        log_files,
+    )
     from descend.runs.run_files import has_model, is_run_folder
 
     if not folder.is_dir() or is_run_folder(folder):
         return False
     if holds_record(folder):
         return True
-    if has_model(folder) or _holds_our_results(folder):
+    if _holds_our_results(folder):
         return False
-    return bool(log_files(folder))
+    if has_model(folder):
+        return holds_printed_log(folder) or checkpoint_log_folder(folder) is not None
+    return bool(log_files(folder)) or checkpoint_log_folder(folder) is not None
 
 
 def _holds_our_results(folder: Path) -> bool:

@@ -20,19 +20,26 @@ from descend.loss_logs.points import (
     Point,
     join_entries,
     mark_lost_losses,
+    merge_writers,
     new_measures,
     place_points,
     same_value,
     take_bar_steps,
+    take_finer_steps,
+    validation_places,
+)
+from descend.loss_logs.series import (
+    SeriesKey,
+    best_series,
+    is_in_bits,
+    is_same_point,
+    with_final,
 )
 
 MAX_POINTS = 40_000
 """Of a series that no thinning of lines has made smaller: then every second is dropped."""
 MIN_BASE_FRACTION = 0.5
 """A loss under which powers of 2 and of e are too alike to tell the base."""
-
-Key = tuple[str, Split | None, str, bool, int]
-"""Name, split, the word that names the split, whether its lines name a step, rank of the name."""
 
 
 @dataclass
@@ -47,11 +54,12 @@ class Assembly:
     dictionaries: int = 0
     progress_lines: int = 0
     names: set[str] = field(default_factory=set)
-    series: dict[Key, list[Point]] = field(default_factory=dict)
+    series: dict[SeriesKey, list[Point]] = field(default_factory=dict)
     perplexities: dict[Split | None, list[Point]] = field(default_factory=dict)
     losses_lost: list[Point] = field(default_factory=list)
     """Rows with a gradient that is no number and no loss."""
     counters: dict[str, Counter] = field(default_factory=dict)
+    other_counters: dict[str, Counter] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     epoch_starts: list[float] = field(default_factory=list)
     bars: dict[float, float] = field(default_factory=dict)
@@ -68,8 +76,8 @@ class Assembly:
     _place: float | None = None
     _epoch: float | None = None
     _last_points: list[Point] = field(default_factory=list)
-    _last_values: dict[Key, float] = field(default_factory=dict)
-    _last_runs: dict[Key, int] = field(default_factory=dict)
+    _last_values: dict[SeriesKey, float] = field(default_factory=dict)
+    _last_runs: dict[SeriesKey, int] = field(default_factory=dict)
     _rate: float | None = None
 
     def set_context(self, row: Row) -> None:
@@ -122,10 +130,14 @@ class Assembly:
                 self._place, self._last = place, row if own else self._last
         else:
             place = self._validation_place(row)
+        other_place = self._other_place(row, is_training)
         self._last_points = [] if is_training else self._last_points
         epoch = row.epoch if row.epoch is not None else self._epoch
         for meaning, split, word, value in row.losses:
-            key = (meaning.name, split, word, own, meaning.rank)
+            key = SeriesKey(
+                meaning.name, split, word, own, meaning.rank,
+                own and row.is_counted_to_total and not row.bar, row.writer,
+            )  # fmt: skip
             is_validation = split == "validation" or meaning.rank == 3
             if row.bar and is_validation:
                 if not self._is_new(key, value):
@@ -133,14 +145,18 @@ class Assembly:
                 if is_training and before is not None and row.step != row.total:
                     place = before
             point = Point(self.rows, place, epoch, value, row.rate, row.gradient_norm, row.line)
+            point.other_place = other_place
             point.beside_training = is_training and not row.bar
             point.bars = dict(self.bars) if self.bars and not own else None
             if split != "validation":
                 point.rate = self._rate if point.rate is None else point.rate
                 self._last_points.append(point)
             points = self.series.setdefault(key, [])
-            if row.bar and points and points[-1].place == place and place is not None:
+            here = own and points and points[-1].place == place and place is not None
+            if here and row.bar:
                 points[-1] = point
+            elif here and is_training and is_same_point(points[-1], point):
+                continue  # said twice, as by two handlers or by several processes
             else:
                 points.append(point)
         self._tell_base(row)
@@ -150,7 +166,7 @@ class Assembly:
             self.perplexities.setdefault(split, []).append(point)
         return True
 
-    def _is_new(self, key: Key, value: float) -> bool:
+    def _is_new(self, key: SeriesKey, value: float) -> bool:
         """Whether a value on a progress bar is a new measure: it differs, or a bar of validation
         ended since."""
         again = same_value(self._last_values.get(key), value)
@@ -177,12 +193,12 @@ class Assembly:
         assert row.step is not None
         loss = row.training[0] if row.training else loss
         epoch = row.epoch if row.epoch is not None else self._epoch
-        counter = self.counters.setdefault(row.counter, Counter())
+        counter = self.counters.setdefault(_counter_key(row), Counter())
         place = counter.place(row.step, row.total, epoch, loss)
         if counter.rewound is not None:
-            self.rewind(counter.rewound)
+            self.rewind(counter.rewound, row.writer)
         if counter.restarted_run:
-            self._forget_first_run()
+            self._forget_first_run(row.writer)
         if counter.began_epoch and place is not None:
             self.epoch_starts.append(place)
         return place
@@ -196,21 +212,24 @@ class Assembly:
         self._used[name] = self._context_number
         self._by_context = True
         row.rate = row.rate if row.rate is not None else context.rate
-        if context.counter in self.counters and self.counters[context.counter].raw == context.step:
-            return self.counters[context.counter].last
+        counter = self.counters.get(_counter_key(context))
+        if counter is not None and counter.raw == context.step:
+            return counter.last
         return self._training_place(context, row.training[0] if row.training else None)
 
     def _validation_place(self, row: Row) -> float | None:
         if row.step is None:
             if self._by_context and self._context is not None and self._context.step is not None:
-                counter = self.counters.get(self._context.counter)
+                counter = self.counters.get(_counter_key(self._context))
                 if counter is not None:
                     return max(self._context.step + counter.offset, self._place or 0.0)
-            return self._place
+            return self._end_of_epoch()
         last, now = self._last, self._place
         if last is not None and row.counter != last.counter and row.counter in last.other_counters:
             return now
-        main = self.counters.get(row.counter) or (self.counters.get(last.counter) if last else None)
+        main = self.counters.get(_counter_key(row)) or (
+            self.counters.get(_counter_key(last)) if last else None
+        )
         at = row.step + (main.offset if main is not None else 0.0)
         if now is None or main is None or (row.structured and not main.offset):
             return at
@@ -219,16 +238,45 @@ class Assembly:
             return at
         return now
 
-    def rewind(self, place: float | None) -> None:
-        """Forget what stands after `place`: the run went back there."""
+    def _end_of_epoch(self) -> float | None:
+        """The place of validation that names no step: where training is, or the end of the epoch
+        if that comes before another line of training would."""
+        last = self._last
+        counter = None if last is None else self.counters.get(_counter_key(last))
+        if last is None or counter is None or counter.raw is None or last.total is None:
+            return self._place
+        left = last.total - counter.raw
+        return self._place if left >= counter.interval else last.total + counter.offset
+
+    def _other_place(self, row: Row, is_training: bool) -> float | None:
+        """The place of a row by its second counter, or of validation by that of training."""
+        if is_training and row.other_steps:
+            name, value = row.other_steps[0]
+            return self._other_counter(row.writer, name).place(value, None, row.epoch, None)
+        last = self._last
+        if not is_training and last is not None and row.step is not None and last.other_steps:
+            name = last.other_steps[0][0]
+            if row.counter == name:
+                return row.step + self._other_counter(last.writer, name).offset
+        return None
+
+    def _other_counter(self, writer: str, name: str) -> Counter:
+        return self.other_counters.setdefault(f"{writer} {name}", Counter())
+
+    def rewind(self, place: float | None, writer: str = "") -> None:
+        """Forget what `writer` logged after `place`: the run went back there."""
         if place is None:
             return
-        for points in (*self.series.values(), *self.perplexities.values(), self.losses_lost):
+        for points in self._points_of(writer):
             while points and (points[-1].place or 0.0) > place:
                 points.pop()
 
-    def _forget_first_run(self) -> None:
-        for points in (*self.series.values(), *self.perplexities.values(), self.losses_lost):
+    def _points_of(self, writer: str) -> list[list[Point]]:
+        own = [points for key, points in self.series.items() if key.writer == writer]
+        return [*own, *self.perplexities.values(), self.losses_lost]
+
+    def _forget_first_run(self, writer: str) -> None:
+        for points in self._points_of(writer):
             points.clear()
         self.epoch_starts.clear()
         self._place = None
@@ -246,21 +294,29 @@ class Assembly:
         """The curve; None if no loss was read."""
         for points in (*self.series.values(), *self.perplexities.values()):
             points[:] = [p for p in points if p.line is None or p.line.stays]
-        for key in [k for k in self.series if k[1] == "validation"]:
+        for key in [k for k in self.series if k.split == "validation"]:
             self.series[key] = new_measures(self.series[key])
         training = self._best({"train", None})
-        validation = self._with_final(self._best({"validation"}))
+        validation = with_final(self.series, self._best({"validation"}))
         if training is None and validation is None:
             training = self._only_lost()
         if training is None and validation is None:
             return None
         curve = mark_lost_losses(training, self.losses_lost) if training else validation or []
+        in_bits = is_in_bits(self.series, curve)
+        has_other_unit = bool(training and validation) and (
+            is_in_bits(self.series, validation) != in_bits
+        )
+        if has_other_unit:
+            self._convert_validation(validation or [], in_bits)
+        take_finer_steps(curve, validation or [])
         take_bar_steps(curve, validation or [])
+        curve = merge_writers(curve)
         unit, places = place_points(curve)
         pairs = [(p, at) for p, at in zip(curve, places, strict=True) if at is not None]
         curve, at = [p for p, _ in pairs], [at for _, at in pairs]
         if training:
-            validation_positions = self._validation_places(unit, curve, at, validation or [])
+            validation_positions = validation_places(unit, curve, at, validation or [])
             entries = join_entries(curve, at, validation or [], validation_positions)
         else:
             entries = join_entries([], [], curve, at)
@@ -269,8 +325,19 @@ class Assembly:
             kind=self._kind(), unit=unit, entries=entries, skipped=self.skipped,
             objective=objective, objective_evidence=evidence,
             adam=self.adam or self.dictionaries > self.rows / 2,
-            epoch_starts=self._starts(unit), notes=self.notes, bits=self.base_two > 0,
+            epoch_starts=self._starts(unit), notes=self.notes,
+            bits=self.base_two > 0 or in_bits, has_other_validation_unit=has_other_unit,
+            bits_evidence="as their name says" if in_bits else "as their perplexities show",
         )  # fmt: skip
+
+    def _convert_validation(self, validation: list[Point], to_bits: bool) -> None:
+        factor = 1 / math.log(2) if to_bits else math.log(2)
+        for point in validation:
+            point.value *= factor
+        self.notes.append(
+            "training and validation are logged in different units, one of them in bits for a "
+            "character or a byte, so the two are not compared with each other"
+        )
 
     def _kind(self) -> str:
         if self.kind != "console output":
@@ -287,45 +354,17 @@ class Assembly:
         return self.epoch_starts if unit == "steps" else []
 
     def _best(self, splits: set[Split | None]) -> list[Point] | None:
-        """Of the series of these splits the one that tells most of the curve."""
-        candidates = [(k, p) for k, p in self.series.items() if k[1] in splits and p]
-        if not candidates:
-            for split in splits:
-                if points := self.perplexities.get(split):
-                    self.notes.append("a loss was reckoned from its perplexity (its logarithm)")
-                    return points
-            return None
-        max_points = max(len(points) for _, points in candidates)
-        enough = [(k, p) for k, p in candidates if 2 * len(p) > max_points or len(p) == max_points]
-        return min(enough, key=lambda kp: (kp[0][4], kp[0][1] is None, -len(kp[1])))[1]
-
-    def _with_final(self, validation: list[Point] | None) -> list[Point] | None:
-        """`validation` with what a closing line without a step says under the same name."""
-        key = next((k for k, points in self.series.items() if points is validation), None)
-        if validation is None or key is None:
-            return validation
-        end = max((p.order for p in validation), default=0)
-        final = self.series.get((*key[:3], False, key[4]), []) if key[3] else []
-        final = [p for p in final if p.order > end and not p.beside_training]
-        for point in final:
-            point.is_final = True
-        return validation + final
+        """Of the series of these splits the one that tells most of the curve, else perplexities."""
+        best = best_series(self.series, splits)
+        for split in splits if best is None else ():
+            if points := self.perplexities.get(split):
+                self.notes.append("a loss was reckoned from its perplexity (its logarithm)")
+                return points
+        return best
 
     def _only_lost(self) -> list[Point] | None:
         return self.losses_lost or None
 
-    def _validation_places(
-        self, unit: LogUnit, training: list[Point], places: list[float], validation: list[Point]
-    ) -> list[float]:
-        """Where validation stands: at its own step or epoch, else at the training loss before."""
-        positions: list[float] = []
-        index = 0
-        for point in validation:
-            while index < len(training) and training[index].order <= point.order:
-                index += 1
-            before = places[index - 1] if index else (places[0] if unit != "steps" else 0.0)
-            at = point.place if unit == "steps" else point.epoch if unit == "epochs" else None
-            if unit == "epochs" and at is not None and at < before < at + 1:
-                at = before
-            positions.append(before if at is None else at)
-        return positions
+
+def _counter_key(row: Row) -> str:
+    return f"{row.writer} {row.counter}"

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from descend.loss_logs.languages import translate_words
+
 Role = Literal["loss", "perplexity", "split", "step", "epoch", "rate", "gradient_norm"]
 Split = Literal["train", "validation"]
 
@@ -24,8 +26,8 @@ VALIDATION = frozenset(
      "testloss"}
 )  # fmt: skip
 LOSSES = frozenset(
-    {"loss", "losses", "nll", "ce", "xent", "xentropy", "crossentropy", "lossf", "trl", "tel",
-     "trainloss", "valloss", "evalloss", "validloss", "testloss"}
+    {"loss", "losses", "cost", "nll", "ce", "xent", "xentropy", "crossentropy", "lossf", "trl",
+     "tel", "trainloss", "valloss", "evalloss", "validloss", "testloss"}
 )  # fmt: skip
 NO_LOSS = frozenset(
     {"scale", "scaler", "time", "weight", "weights", "coef", "coefficient", "best", "lowest", "min",
@@ -42,8 +44,9 @@ PARTS = frozenset(
 """Words of a loss that is one term among several, never the whole."""
 SMOOTHED = frozenset({"epoch", "smooth", "smoothed", "ema", "running", "interval", "window"})
 STEPS: dict[str, int] = {
-    "step": 0, "steps": 0, "update": 1, "updates": 1, "iteration": 2, "iterations": 2, "iter": 2,
-    "iters": 2, "it": 2, "itr": 2, "batch": 3, "batches": 3, "minibatch": 3,
+    "step": 0, "steps": 0, "update": 1, "updates": 1, "upd": 1, "up": 1,
+    "iteration": 2, "iterations": 2, "iter": 2, "iters": 2, "it": 2, "itr": 2,
+    "batch": 3, "batches": 3, "minibatch": 3,
 }  # fmt: skip
 """Counters of steps, with their rank where a line has several: the first counts optimizer steps."""
 BESIDE_STEPS = frozenset(
@@ -58,6 +61,10 @@ NO_COUNTER = frozenset(
 )  # fmt: skip
 """Words before a counter that make a setting or a speed of it."""
 TRAILING = frozenset({"value", "now", "is", "was", "mean", "avg", "average", "total", "of", "the"})
+BITS = "bits"
+"""The name of a loss in bits."""
+_BITS = frozenset({"bpc", "bpb", "bpw", "bpt", "bpd"})
+_BITS_OF = frozenset({"byte", "bytes", "char", "chars", "character", "characters", "word", "token"})
 _PERPLEXITY = frozenset({"ppl", "perplexity", "perplextity", "pplx"})
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|[^A-Za-z0-9]+")
 
@@ -93,7 +100,9 @@ def column_meaning(name: str) -> Meaning | None:
 
     Weights & Biases writes `name of the run - train/loss`: the part after the run's name counts.
     """
-    return meaning_of(tuple(name.rsplit(" - ", 1)[-1].split()[-5:]))
+    own_name = name.rsplit(" - ", 1)[-1]
+    meaning = meaning_of(tuple(own_name.split()[-5:]))
+    return meaning or meaning_of(tuple(translate_words(own_name).split()[-5:]))
 
 
 @lru_cache(maxsize=20_000)
@@ -105,7 +114,7 @@ def meaning_of(words: tuple[str, ...]) -> Meaning | None:
     if not parts:
         return None
     last, every = parts[-1], [word for part in parts for word in part]
-    for find in (_perplexity, _loss, _split, _step, _epoch, _rate, _norm):
+    for find in (_perplexity, _loss, _bits, _split, _step, _epoch, _rate, _norm):
         meaning = find(last, every)
         if meaning is not None:
             return meaning
@@ -140,6 +149,14 @@ def _loss(last: list[str], every: list[str]) -> Meaning | None:
         rank = 4
     name = "_".join(w for w in last if w not in TRAIN and w not in VALIDATION) or "loss"
     return Meaning("loss", split_of(every), rank, name)
+
+
+def _bits(last: list[str], every: list[str]) -> Meaning | None:
+    """A loss in bits for a character, a byte or a word."""
+    named = _BITS & set(last) or ("bits" in every[-4:] and _BITS_OF & set(every[-4:]))
+    if not named or NO_LOSS & set(every):
+        return None
+    return Meaning("loss", split_of(every), 4, BITS)
 
 
 def _names_loss(words: list[str]) -> bool:

@@ -32,6 +32,8 @@ class Counter:
     first_loss: float | None = None
     loss: float | None = None
     rewound: float | None = None
+    previous: float | None = None
+    """The value before the last one that differs from it."""
     began_epoch: bool = False
     restarted_run: bool = False
 
@@ -43,6 +45,8 @@ class Counter:
         if self.raw is None:
             self.begin, self.first_epoch = raw, epoch
             self.first_loss = loss
+        elif raw == self.previous and self.raw > raw > self.begin + 2 * self.interval:
+            return raw + self.offset  # of another process, which is a line behind
         elif self._fell_back(raw, total, epoch):
             self._fall_back(raw, total, epoch, loss)
         elif self.length is not None and self._whole_epochs(epoch) and epoch is not None:
@@ -50,6 +54,8 @@ class Counter:
             self.offset = self.length * (epoch - self.first_epoch)
         elif raw > self.raw:
             self.interval = raw - self.raw
+        if raw != self.raw:
+            self.previous = self.raw
         place = raw + self.offset
         self.raw, self.last = raw, place
         self.epoch = epoch if epoch is not None else self.epoch

@@ -91,11 +91,13 @@ class CurveFeatures(msgspec.Struct, frozen=True, kw_only=True):
     validation_last_at: float
     """Place of the last validation loss; 0 where there is none."""
     gap: float | None
-    """Validation minus training at the end."""
+    """Validation minus training at the end; None if they are in different units."""
     training_after_best: float | None
     """Fall of the training loss after validation was at its best (nats)."""
     rate_highest: float | None
     gradient_norm_not_finite: bool
+    has_other_validation_unit: bool = False
+    """Whether validation is in another unit than training, such as bits for a byte."""
 
 
 def extract_curve_features(log: LossLog) -> CurveFeatures | None:
@@ -115,6 +117,8 @@ def extract_curve_features(log: LossLog) -> CurveFeatures | None:
     late = slice(len(y) // 2, None)
     noise = float(np.std(y[late] - smooth[late]))
     v = _validation(validation, training)
+    if log.has_other_validation_unit:
+        v["gap"] = None
     rates = [e.learning_rate for e in log.entries if e.learning_rate is not None]
     norms = [e.gradient_norm for e in log.entries if e.gradient_norm is not None]
     return CurveFeatures(
@@ -145,6 +149,7 @@ def extract_curve_features(log: LossLog) -> CurveFeatures | None:
         highest_rise=float((smooth - np.minimum.accumulate(smooth)).max()),
         first_nonfinite=first_bad,
         rate_highest=max(rates, default=None),
+        has_other_validation_unit=log.has_other_validation_unit,
         gradient_norm_not_finite=any(not math.isfinite(n) for n in norms),
         **v,
     )

@@ -92,5 +92,6 @@ def curve_warnings(shape: Shape) -> list[str]:
 
 
 def final_loss(curve: CurveFeatures) -> float:
-    """The validation loss where there is one."""
-    return curve.end if curve.validation_end is None else curve.validation_end
+    """The validation loss where there is one in the unit of the training loss."""
+    is_usable = curve.validation_end is not None and not curve.has_other_validation_unit
+    return curve.validation_end if is_usable and curve.validation_end is not None else curve.end

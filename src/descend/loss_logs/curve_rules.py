@@ -351,8 +351,8 @@ def _stopped_early(shape: Shape) -> LogVerdict | None:
 
 
 RULES: tuple[Callable[[Shape], LogVerdict | None], ...] = (
-    _diverged, other_objective, rate_out_of_range, _overfitted, _stuck, _rate_too_high,
-    levels_at_frequencies, unexpected_start, recurring_pattern, flat_after_fall, memorized_text,
+    _diverged, other_objective, rate_out_of_range, _overfitted, _stuck, recurring_pattern,
+    _rate_too_high, levels_at_frequencies, unexpected_start, flat_after_fall, memorized_text,
     _too_slow, _stopped_early,
 )  # fmt: skip
 

@@ -108,7 +108,7 @@ def in_nats(log: LossLog) -> LossLog:
         )
         for e in log.entries
     ]
-    note = "losses were logged in bits, as their perplexities show; here they are in nats"
+    note = f"losses were logged in bits, {log.bits_evidence}; here they are in nats"
     return msgspec.structs.replace(log, entries=entries, notes=[*log.notes, note], bits=False)
 
 

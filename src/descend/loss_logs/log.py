@@ -40,6 +40,10 @@ class LossLog(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the format is of a program that trains with AdamW by default."""
     bits: bool = False
     """Whether losses are in bits: the logged perplexity is 2 to their power, as in fairseq."""
+    bits_evidence: str = "as their perplexities show"
+    has_other_validation_unit: bool = False
+    """Whether only one of training and validation is in bits for a character or a byte, so that
+    the two do not compare."""
     epoch_starts: list[float] = msgspec.field(default_factory=list)
     """Places at which an epoch begins, where the log tells."""
     notes: list[str] = msgspec.field(default_factory=list)

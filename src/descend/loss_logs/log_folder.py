@@ -1,8 +1,9 @@
 """The log in a folder that a training program left: a Trainer's output folder, `lightning_logs`,
-`wandb/latest-run`, TensorBoard's `runs`."""
+`wandb/latest-run`, TensorBoard's `runs`, and the log that belongs to a checkpoint."""
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -13,24 +14,99 @@ MAX_FILES = 5_000
 MAX_FILES_TRIED = 40
 _RECORDS = 3
 """Ranks up to it are of files with names that no other kind of file has."""
+_NAMED = 5
+"""Ranks up to it are of files with names that tell of a log."""
 _TEXT = (".log", ".txt", ".out", ".err", ".stdout", ".csv", ".tsv", ".jsonl", ".json", ".md")
 _NO_LOG = re.compile(
     r"^(vocab|tokenizer|config|generation_config|special_tokens|merges|requirements|added_tokens|"
     r"model\.safetensors\.index|preprocessor|adapter_config|hparams|wandb-metadata|package)",
     re.IGNORECASE,
 )
+_CHECKPOINT_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".safetensors", ".distcp")
+_NUMBERED = re.compile(
+    r"^(?:checkpoint|version|global_step|step|epoch|iter)[-_]?(\d+)$", re.IGNORECASE
+)
+"""Folders of one run, or of one series of runs, whose highest number is the last."""
 
 
 def log_files(folder: Path) -> list[Path]:
-    """Files below `folder` that may hold a loss, the likeliest first; of one kind the newest."""
-    ranked_files = [(_rank(path), -_written(path), path) for path in _files(folder)]
-    ranked = sorted(entry for entry in ranked_files if entry[0] is not None)
-    return [path for _, _, path in ranked][:MAX_FILES_TRIED]
+    """Files below `folder` that may hold a loss, the likeliest first.
+
+    Of one kind the newest, and of numbered folders beside each other the highest number: copies
+    lose their times.
+    """
+    ranked = [(rank, path) for path in _files(folder) if (rank := _rank(path)) is not None]
+    newest: dict[tuple[int, Path], float] = {}
+    for rank, path in ranked:
+        key = rank, _series(path)[0]
+        newest[key] = max(newest.get(key, 0.0), _written(path))
+    ranked.sort(key=lambda entry: _order(*entry, newest))
+    return [path for _, path in ranked][:MAX_FILES_TRIED]
+
+
+def _order(
+    rank: int, path: Path, newest: dict[tuple[int, Path], float]
+) -> tuple[int, float, Path, float, float, Path]:
+    series, number = _series(path)
+    return rank, -newest[rank, series], series, -number, -_written(path), path
+
+
+def _series(path: Path) -> tuple[Path, float]:
+    """The folder that a file's numbered folder stands in, and the number; infinity where it has
+    none, as the `trainer_state.json` of a whole run."""
+    match = _NUMBERED.match(path.parent.name)
+    return (path.parent.parent, float(match[1])) if match else (path.parent, math.inf)
+
+
+def checkpoint_log_folder(path: Path) -> Path | None:
+    """The folder with the log of the run that saved the checkpoint `path`; None if there is none.
+
+    `path`: a file of weights, or a folder of them without a log. Lightning writes `checkpoints/`
+    beside `metrics.csv`, the Trainer a log into each `checkpoint-N` that can be resumed from.
+    """
+    if not _is_checkpoint(path):
+        return None
+    parent = path.resolve().parent
+    nearest = [parent, parent.parent] if path.is_file() else [parent]
+    return next((folder for folder in nearest if _has_own_record(folder)), None)
+
+
+def _is_checkpoint(path: Path) -> bool:
+    if path.name.lower().endswith(_CHECKPOINT_SUFFIXES):
+        return True
+    names = [entry.name.lower() for entry in _entries(path)] if path.is_dir() else []
+    return any(name.endswith(_CHECKPOINT_SUFFIXES) for name in names)
+
+
+def _has_own_record(folder: Path) -> bool:
+    """Whether a record of a run lies in `folder` itself, or in a checkpoint there."""
+    entries = _entries(folder)
+    numbered = [entry for entry in entries if _NUMBERED.match(entry.name) and entry.is_dir()]
+    inside = [file for entry in numbered for file in _entries(entry)]
+    return any(
+        (rank := _rank(entry)) is not None and rank <= _RECORDS and entry.is_file()
+        for entry in (*entries, *inside)
+    )
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())[:MAX_FILES]
+    except OSError:
+        return []
 
 
 def holds_record(folder: Path) -> bool:
     """Whether `folder` holds a file that only another program's run leaves."""
     return any((rank := _rank(path)) is not None and rank <= _RECORDS for path in _files(folder))
+
+
+def holds_printed_log(folder: Path) -> bool:
+    """Whether a file directly in `folder` is named as the log of a run, whatever is beside it."""
+    return any(
+        (rank := _rank(path)) is not None and rank <= _NAMED and path.suffix.lower() != ".json"
+        for path in _entries(folder)
+    )
 
 
 def _rank(path: Path) -> int | None:

@@ -18,13 +18,14 @@ MAX_TEMPLATES = 20_000
 MAX_LINE_CHARS = 2**16
 MAX_KEY_CHARS = 512
 BLOCK = 2**20
-_DELETED = b"0123456789.,+- \t#=>" + bytes(range(128, 256))
+_DELETED = b"0123456789.,+- \t#=>\xe2" + bytes(range(128, 192))
+"""Beside numbers the blocks of progress bars; of letters beyond ASCII their first bytes remain."""
 _CONTROL = re.compile(
     rb"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b\[[0-9;?]*[A-Za-z]|\[\d{1,3}(?:;\d{1,3})*m"
 )
 """Colors and movements of the cursor; the last also where the escape itself was lost."""
-_COLORED = re.compile(rb"\x1b|\[\d{1,3}(?:;\d{1,3})*m")
-_NOT_PLAIN = (b"\x1b", b"\r", b"\x08", b"[0m", b"[39m")
+_COLORED = (b"\x1b", b"[0m", b"[39m")
+_NOT_PLAIN = (*_COLORED, b"\r", b"\x08")
 _REDRAW = re.compile(rb"[\r\x08]+")
 """A line is drawn over by going back to its beginning, or back by so many characters."""
 
@@ -57,11 +58,14 @@ class Line:
 
 def read_lines(path: Path) -> Iterator[Line]:
     """The lines of the file at `path`, without colors, thinned."""
-    return thin_lines(_blocks(path))
+    return thin_lines(_blocks(path), _code_page(path))
 
 
-def thin_lines(blocks: Iterable[list[bytes]]) -> Iterator[Line]:
-    """Of each template as many of the lines in `blocks` as a curve needs."""
+def thin_lines(blocks: Iterable[list[bytes]], code_page: str = "utf-8") -> Iterator[Line]:
+    """Of each template as many of the lines in `blocks` as a curve needs.
+
+    `code_page`: the encoding of lines that are not UTF-8.
+    """
     templates: dict[bytes, Template] = {}
     find, deleted = templates.get, _DELETED
     yielded_at = 0
@@ -87,12 +91,32 @@ def thin_lines(blocks: Iterable[list[bytes]]) -> Iterator[Line]:
                 template.at_stride //= 2
                 template.stride *= 2
             yielded_at = index
-            yield Line(raw.decode("utf-8", "replace"), ordinal, template)
+            yield Line(_decoded(raw, code_page), ordinal, template)
     # The end of the run, where nothing that was read stands after it.
     ends = [t for t in templates.values() if t.skipped and t.skipped_at > yielded_at]
     for template in sorted(ends, key=lambda t: t.skipped_at):
-        text = (template.skipped or b"").decode("utf-8", "replace")
+        text = _decoded(template.skipped or b"", code_page)
         yield Line(text, template.count - 1, template, last=True)
+
+
+def _decoded(raw: bytes, code_page: str) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode(code_page, "replace")
+
+
+def _code_page(path: Path) -> str:
+    """The encoding of the lines at the beginning of a file that are not UTF-8."""
+    with path.open("rb") as file:
+        start = file.read(BLOCK)
+    if start.isascii() or b"\0" in start[:64]:
+        return "utf-8"
+    from descend.data.readers.charset import foreign_sample
+    from descend.data.readers.codepages import rank_code_pages
+
+    sample = foreign_sample(lambda: iter((start[: start.rfind(b"\n") + 1] or start,)))
+    return (rank_code_pages(sample).best or "cp1252") if sample else "utf-8"
 
 
 def _blocks(path: Path) -> Iterator[list[bytes]]:
@@ -124,10 +148,12 @@ def _clean(lines: list[bytes]) -> list[bytes]:
     """`lines` without colors, those that are drawn over themselves one by one."""
     clean: list[bytes] = []
     for line in lines:
-        if _COLORED.search(line):
+        if any(sign in line for sign in _COLORED):
             line = _CONTROL.sub(b"", line)
         if b"\r" in line or b"\x08" in line:
-            clean += [part[:MAX_LINE_CHARS] for part in _REDRAW.split(line) if part]
+            parts = _REDRAW.split(line) if b"\x08" in line else line.split(b"\r")
+            is_short = len(max(parts, key=len)) <= MAX_LINE_CHARS
+            clean += filter(None, parts if is_short else [p[:MAX_LINE_CHARS] for p in parts])
         else:
             clean.append(line[:MAX_LINE_CHARS])
     return clean

@@ -19,8 +19,13 @@ class Row:
     perplexities: list[tuple[Split | None, float]] = field(default_factory=list)
     step: float | None = None
     total: float | None = None
+    is_counted_to_total: bool = False
+    """Whether a counter of the line tells its total, as `200 / 1102`."""
     counter: str = ""
-    other_counters: tuple[str, ...] = ()
+    other_steps: tuple[tuple[str, float], ...] = ()
+    """Further counters of the line with their values, the likeliest first."""
+    writer: str = ""
+    """Which of several processes wrote the line, where the log tells."""
     epoch: float | None = None
     rate: float | None = None
     gradient_norm: float | None = None
@@ -29,6 +34,11 @@ class Row:
     structured: bool = False
     """Of an object or a table, whose rows may stand in any order."""
     line: Line | None = None
+
+    @property
+    def other_counters(self) -> tuple[str, ...]:
+        """The names of the further counters."""
+        return tuple(name for name, _ in self.other_steps)
 
     @property
     def training(self) -> list[float]:
@@ -70,7 +80,8 @@ def row_of(pairs: Iterable[Pair], line: Line | None = None) -> Row:
     if steps:
         steps.sort(key=lambda s: s[0])
         _, row.counter, row.step, row.total = steps[0]
-        row.other_counters = tuple(name for _, name, _, _ in steps[1:])
+        row.other_steps = tuple((name, value) for _, name, value, _ in steps[1:])
+        row.is_counted_to_total = any(total is not None for *_, total in steps)
     return row
 
 

@@ -50,6 +50,8 @@ MAX_MEMORIZED_LOSS_NATS = 0.7
 """Nats under which a training loss that began above `FROM_NOTHING` is one of text memorized
 more often than one of text understood: half of what characters of English cost the best models.
 A first guess."""
+MAX_SMALL_LOSS_NATS = 0.3
+"""Nats under which no training loss is one of unseen text, wherever it began. A first guess."""
 FROM_NOTHING = 3.0
 NEAR_START = 1.0
 """The last place at which a loss is one of an untrained network."""
@@ -239,11 +241,8 @@ def memorized_text(shape: Shape) -> LogVerdict | None:
     """A training loss so low that only validation text can tell learning from memorizing."""
     curve = shape.curve
     assert curve is not None
-    if (
-        curve.validation_best is not None
-        or curve.first < FROM_NOTHING
-        or curve.end > MAX_MEMORIZED_LOSS_NATS
-    ):
+    max_loss = MAX_MEMORIZED_LOSS_NATS if curve.first >= FROM_NOTHING else MAX_SMALL_LOSS_NATS
+    if curve.validation_best is not None or curve.end > max_loss:
         return None
     return LogVerdict(
         "unknown", 0.5, "cannot tell",

@@ -27,6 +27,8 @@ class Point:
     rate: float | None = None
     gradient_norm: float | None = None
     line: Line | None = None
+    other_place: float | None = None
+    """The place by another counter of the line, such as micro-batches."""
     beside_training: bool = False
     """Whether it stands in a line with a training loss, and no progress bar is drawn there."""
     is_final: bool = False
@@ -81,6 +83,40 @@ def place_points(points: list[Point]) -> tuple[LogUnit, list[float | None]]:
     if len(points) == 1 and steps[0] is not None:
         return "steps", steps
     return "entries", [float(n) for n in range(1, len(points) + 1)]
+
+
+def take_finer_steps(training: list[Point], validation: list[Point]) -> None:
+    """Place losses by the second counter of their lines where the first stands still for several:
+    a program that logs each micro-batch counts these, and optimizer steps beside them."""
+    steps = [p.place for p in training]
+    finer = [p.other_place for p in training if p.other_place is not None]
+    if None in steps or len(finer) < len(training):
+        return
+    if len(set(steps)) >= STEPS_SHARE * len(steps) or any(a >= b for a, b in pairwise(finer)):
+        return
+    for point in training:
+        point.place = point.other_place
+    for point in validation:
+        point.place = point.other_place  # None: at the training loss before it
+
+
+def merge_writers(training: list[Point]) -> list[Point]:
+    """`training` with one point a step, the mean, where several processes log most of the steps.
+
+    Points that a slow process adds later are of the step that they name.
+    """
+    steps = [p.place for p in training]
+    if None in steps or 2 * len(set(steps)) > len(steps) + 1:
+        return training
+    points_by_step: dict[float, list[Point]] = {}
+    for point in training:
+        assert point.place is not None
+        points_by_step.setdefault(point.place, []).append(point)
+    merged = []
+    for points in points_by_step.values():
+        points[0].value = sum(p.value for p in points) / len(points)
+        merged.append(points[0])
+    return merged
 
 
 def take_bar_steps(training: list[Point], validation: list[Point]) -> None:
@@ -140,3 +176,20 @@ def join_entries(
         for place, points in points_by_position.items()
     ]
     return sorted(entries, key=lambda e: e.position)
+
+
+def validation_places(
+    unit: LogUnit, training: list[Point], places: list[float], validation: list[Point]
+) -> list[float]:
+    """Where validation stands: at its own step or epoch, else at the training loss before."""
+    positions: list[float] = []
+    index = 0
+    for point in validation:
+        while index < len(training) and training[index].order <= point.order:
+            index += 1
+        before = places[index - 1] if index else (places[0] if unit != "steps" else 0.0)
+        at = point.place if unit == "steps" else point.epoch if unit == "epochs" else None
+        if unit == "epochs" and at is not None and at < before < at + 1:
+            at = before
+        positions.append(before if at is None else at)
+    return positions

@@ -9,7 +9,7 @@ from descend.errors import LogError
 from descend.loss_logs.assembly import Assembly
 from descend.loss_logs.column_names import TRAIN, VALIDATION, split_identifier
 from descend.loss_logs.log import LossLog
-from descend.loss_logs.log_folder import log_files
+from descend.loss_logs.log_folder import checkpoint_log_folder, log_files
 from descend.loss_logs.log_lines import read_lines
 from descend.loss_logs.parsers.console import Console
 from descend.loss_logs.parsers.event_files import (
@@ -33,7 +33,7 @@ _ENOUGH = 20
 
 def read_log(path: Path) -> LossLog:
     """The curve in `path`; `LogError` if there is none to be found."""
-    if path.is_dir():
+    if path.is_dir() or checkpoint_log_folder(path) is not None:
         return _in_folder(path)
     if path.suffix == ".py":
         raise LogError(
@@ -63,25 +63,42 @@ def read_log(path: Path) -> LossLog:
 
 
 def _in_folder(folder: Path) -> LossLog:
-    """The log in `folder` with the most losses of the likeliest kind of file."""
-    best: LossLog | None = None
-    name = ""
-    for path in log_files(folder):
+    """The log in `folder`, or, if `folder` is a checkpoint, of the run that saved it."""
+    best = _best_of(log_files(folder) if folder.is_dir() else [])
+    if best is not None:
+        log, path = best
+        log.notes.insert(0, f"read from {path.relative_to(folder)}, found in the folder")
+        return log
+    beside = checkpoint_log_folder(folder)
+    best = None if beside is None else _best_of(log_files(beside))
+    if best is None or beside is None:
+        raise LogError(
+            str(folder), "no file with losses in this folder", KNOWN_FORMATS,
+            "give the file that holds the losses",
+        )  # fmt: skip
+    log, path = best
+    log.notes.insert(0, f"read from {path.relative_to(beside.parent)}, beside the checkpoint")
+    return log
+
+
+def _best_of(paths: list[Path]) -> tuple[LossLog, Path] | None:
+    """The log with the most losses of the likeliest of `paths`, and its file.
+
+    Of files of one name the first counts: the others are of earlier runs.
+    """
+    best: tuple[LossLog, Path] | None = None
+    for path in paths:
+        if best is not None and path.name == best[1].name:
+            continue
         try:
             log = _read_events(path) if "tfevents" in path.name else _read(path)
         except OSError:
             continue
         if log is not None and len(log.entries) >= MIN_ENTRIES:
-            if best is None or len(log.entries) > 2 * len(best.entries):
-                best, name = log, str(path.relative_to(folder))
-            if len(best.entries) >= _ENOUGH:
+            if best is None or len(log.entries) > 2 * len(best[0].entries):
+                best = log, path
+            if len(best[0].entries) >= _ENOUGH:
                 break
-    if best is None:
-        raise LogError(
-            str(folder), "no file with losses in this folder", KNOWN_FORMATS,
-            "give the file that holds the losses",
-        )  # fmt: skip
-    best.notes.insert(0, f"read from {name}, found in the folder")
     return best
 
 

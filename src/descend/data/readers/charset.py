@@ -36,6 +36,8 @@ _MIN_MIXED_LINES, _MIN_MIXED_FRACTION = 2, 0.05
 _WHOLE_BLOCKS = 8
 _MAX_LINE_BYTES = 1 << 24
 _MAX_SAMPLE_CHARS = 60
+# Longer runs of one character are no text, but would be tokenized for minutes.
+_MAX_EQUAL_CHARS = 1 << 24
 _MIN_MOJIBAKE = 5
 _HIGH = re.compile(rb"[\x80-\xff]")
 _BEYOND = re.compile(r"[^\x00-\x7f]+")
@@ -88,7 +90,7 @@ def decode_blocks(
     A piece never ends between `\\r` and `\\n`. Raises `CorpusError` if it is not text.
     """
     encoding = detect_charset(blocks, name, options)
-    at_start, carried, checked = True, "", False
+    at_start, carried, checked, equal_chars = True, "", False, 0
     for decoded in chain(_decoded(blocks, encoding), (None,)):
         text = carried + (decoded or "")
         if at_start:
@@ -101,6 +103,10 @@ def decode_blocks(
         carried = "\r" if decoded is not None and text.endswith("\r") else ""
         text = text[:-1] if carried else text
         if text:
+            is_run = text.count(text[0]) == len(text) and not text.isspace()
+            equal_chars = equal_chars + len(text) if is_run else 0
+            if equal_chars > _MAX_EQUAL_CHARS:
+                raise _not_text(name, f"a run of over {_MAX_EQUAL_CHARS:,} equal characters")
             yield text
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
+from descend.data.readers.messengers import is_slack_message, messenger_turns
+
 ROLES = ("system", "user", "assistant", "tool")
 MARKERS: tuple[str, ...] = tuple(f"<|{role}|>" for role in ROLES)
 CHAT_TEMPLATE = (
@@ -88,7 +90,8 @@ def format_turns(turns: Iterable[Turn]) -> str:
         if not said:
             continue
         known = _ALIASES.get(role.strip().lower())
-        lines.append(f"<|{known}|>\n{said}\n" if known else f"{role}: {said}\n")
+        named = f"{role}: {said}\n" if role.strip() else f"{said}\n"
+        lines.append(f"<|{known}|>\n{said}\n" if known else named)
     return "".join(lines)
 
 
@@ -100,7 +103,14 @@ def join_loose_turns(records: Iterable[object], name: str) -> Iterator[object]:
     """
     turns: list[dict[str, Any]] = []
     unmarked = exchanges = False
+    messages: list[object] = []
     for record in chain(records, (None,)):
+        if is_slack_message(record):
+            messages.append(record)
+            continue
+        if messages:
+            yield messages
+            messages = []
         if record is not None and _is_loose_turn(record):
             assert isinstance(record, dict)
             if turns and _begins(record, turns):
@@ -190,7 +200,7 @@ def _said(value: object) -> str:
 def _turns(record: object, depth: int = 0) -> list[Turn] | None:
     """The turns of a record of any known shape; None if it has none."""
     if isinstance(record, list):
-        return _listed_turns(record)
+        return messenger_turns(record) or _listed_turns(record)
     if not isinstance(record, dict) or depth > _MAX_NESTED:
         return None
     keys = {str(key).lower(): value for key, value in record.items()}
@@ -210,7 +220,7 @@ def _chat(keys: Mapping[str, Any]) -> list[Turn] | None:
         listed = keys.get(key)
         if not isinstance(listed, list) or not listed:
             continue
-        turns = _listed_turns(listed)
+        turns = messenger_turns(listed) or _listed_turns(listed)
         if turns is None and key != "items" and all(isinstance(item, str) for item in listed):
             # Two who take turns, as in collections of dialogues.
             turns = [(("user", "assistant")[n % 2], said) for n, said in enumerate(listed)]

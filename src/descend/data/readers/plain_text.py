@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
+from itertools import chain
 
 from descend.data.document import Document
 from descend.data.readers.charset import Blocks, decode_blocks
-from descend.data.readers.chunking import document_chunks
+from descend.data.readers.chunking import document_chunks, split_into_lines
+from descend.data.readers.messengers import is_whatsapp, whatsapp_text
 from descend.data.readers.options import DEFAULT_OPTIONS, ReadOptions
 
+_HEAD_CHARS = 1 << 14
 _NAMES = """
     .txt .text .md .markdown .mdx .rst .adoc .asciidoc .org .tex .bib .log .po .diff
     .patch .py .pyi .pyx .js .mjs .cjs .jsx .ts .tsx .vue .svelte .css .scss .less .c .h .cc
@@ -25,5 +29,16 @@ SUFFIXES: tuple[str, ...] = tuple(_NAMES.split())
 def read_plain(
     blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS
 ) -> Iterator[Document]:
-    """The text of one file as one document, in parts; raises `CorpusError` on binary data."""
-    yield from document_chunks(decode_blocks(blocks, name, options), name)
+    """The text of one file as one document, in parts; raises `CorpusError` on binary data.
+
+    Of a chat that WhatsApp exported the messages are taken, with a warning.
+    """
+    texts = decode_blocks(blocks, name, options)
+    first = next(texts, "")
+    texts = chain((first,), texts)
+    if name.lower().endswith(".txt") and is_whatsapp(first[:_HEAD_CHARS]):
+        logging.getLogger("descend").warning(
+            "%s: a chat exported from WhatsApp, read without times, notices and phone numbers", name
+        )
+        texts = whatsapp_text(split_into_lines(texts, name))
+    yield from document_chunks(texts, name)

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import chain, islice
 from typing import Any
 
 from descend.loss_logs.assembly import Assembly
 from descend.loss_logs.column_names import STEPS, TRAIN, VALIDATION, Meaning, meaning_of
+from descend.loss_logs.languages import Translator
 from descend.loss_logs.log_lines import Line
 from descend.loss_logs.log_row import Pair, Row, row_of
 from descend.loss_logs.number_parsing import number, trim_special
+from descend.loss_logs.parsers.line_writers import LineWriters
 from descend.loss_logs.parsers.structured import flat, row_of_object
 from descend.loss_logs.parsers.text_table import TextTable
 
@@ -31,6 +34,13 @@ _SPECIAL = frozenset({"nan", "inf", "infinity", "-inf", "-nan"})
 _NULL = frozenset({"null", "none"})
 _NO_NUMBER = _SPECIAL | _NULL
 _STEP = Meaning("step", None, 9, "bare")
+_VALUE = r"(\d+\.\d+|nan|inf)"
+_ONLY_VALUE = re.compile(
+    rf"^(\d+)[ :,|]+(train|val|valid|test)[ :=|]+{_VALUE}$|^(\d+)\s*/\s*(\d+): {_VALUE}$", re.I
+)
+"""Lines of Karpathy's lectures: `250 val 10.9507` and `0/ 200000: 3.3221`."""
+_MESSAGE_KEYS = ("message", "msg", "log", "textPayload", "line", "event")
+"""Where collectors of logs put the line that a program printed."""
 _BAR = re.compile(r"\d+/\d+ ?\[\d+:\d|%\|")
 _BAR_COUNT = re.compile(r"(\d+)/(\d+) ?\[\d+:\d")
 _TITLE = re.compile(r"^[*=\-#>~\s]{3,}.*[*=\-#<~:]$|^[A-Za-z].*(?::|\.\.\.)$")
@@ -72,6 +82,8 @@ _LOSS_NAME = re.compile(r"(?:(?:train|training|val|valid|validation|test|eval)[ 
 _ESTIMATOR = "Saving dict for global step"
 """What TensorFlow's estimators write in front of an evaluation."""
 _MAX_NAME_WORDS = 6
+_HEAD_LINES = 400
+"""Lines looked at before the first is read: for their language, and for who wrote them."""
 
 
 class Console:
@@ -89,11 +101,20 @@ class Console:
         self.cells: dict[str, str] = {}
         self.section = ""
         self.keras_begun = self.keras_only_ends = True
+        self.translator = Translator()
+        self.writers = LineWriters([])
+        self.writer = ""
+        """Which of several processes wrote the line that is read."""
 
     def read(self, lines: Iterable[Line]) -> None:
         """Read all `lines`."""
-        for line in lines:
-            text = line.text.strip()
+        lines = iter(lines)
+        head = list(islice(lines, _HEAD_LINES))
+        self.translator = Translator(line.text for line in head)
+        self.writers = LineWriters([line.text for line in head])
+        for line in chain(head, lines):
+            self.writer, text = self.writers.split(line.text)
+            text = self.translator.translate(text.strip())
             if not text:
                 self._set_block("")
             elif not self._line(text, line):
@@ -119,7 +140,7 @@ class Console:
             self.section = section[1].strip()
             return False
         if (cells := self.table.row(text)) is not None:
-            return self.assembly.add(row_of_object(cells, line))
+            return self._cells(cells, line)
         if epoch_line := _EPOCH_LINE.match(text):
             self._end_epoch()
             self.keras_epoch, self.keras_begun, self.keras_only_ends = (
@@ -149,15 +170,25 @@ class Console:
         """The end of a block of `| name | value |` lines, which are one row."""
         cells, self.cells, self.section = self.cells, {}, ""
         if cells:
+            self._cells(cells, None)
+
+    def _cells(self, cells: Mapping[str, Any], line: Line | None) -> bool:
+        """Take named values; the names tell what the loss is of."""
+        row = row_of_object(cells, line)
+        row.writer = row.writer or self.writer
+        if row.losses or row.perplexities:
             self.assembly.names.update(list(cells)[:40])
-            self.assembly.add(row_of_object(cells))
+        return self.assembly.add(row)
 
     def _object(self, value: dict[str, Any], line: Line) -> bool:
         if value.get("kind") == "rollback":  # descend's own: what it went back before is undone
             self.assembly.rewind(number(value.get("step")))
             return False
         self.assembly.objects += 1
-        return self.assembly.add(row_of_object(flat(value), line))
+        if self._cells(flat(value), line):
+            return True
+        message = next((value[k] for k in _MESSAGE_KEYS if isinstance(value.get(k), str)), "")
+        return bool(message.strip()) and message[0] != "{" and self._line(message.strip(), line)
 
     def _pairs(self, text: str, line: Line) -> bool:
         pairs, names = pairs_of(text, self.block)
@@ -165,7 +196,7 @@ class Console:
         if self.block_is_short and row.step is not None:
             pairs, names = pairs_of(text)  # a line with a step of its own is under no such heading
             row = row_of(pairs, line)
-        row.bar = bool(_BAR.search(text))
+        row.bar, row.writer = bool(_BAR.search(text)), self.writer
         if row.bar:
             self._take_bar(text)
         if not pairs:
@@ -235,6 +266,8 @@ _EPOCH = Meaning("epoch", None, 0, "epoch")
 def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
     """The named numbers of a line that matter, and all names in it; `block`: the split that a line
     above names for this one."""
+    if (only := _ONLY_VALUE.match(text)) is not None:
+        return _only_value(only)
     pairs: list[Pair] = []
     names: list[str] = []
     words: list[str] = []
@@ -246,6 +279,7 @@ def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
     pairs += _glued(text)
     named_step = any(meaning.role == "step" for meaning, _, _, _ in pairs)
     dictionary = _DICTIONARY.search(text)
+    named_before: Meaning | None = None
     begin = dictionary.start() if dictionary is not None and "loss" in text else 0
     opened = False
     for token in _TOKEN.finditer(text):
@@ -266,14 +300,18 @@ def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
             if len(words) > _MAX_NAME_WORDS:
                 del words[0]
         elif token.lastgroup == "sign":
+            if value in "|;{}":  # `train CrossEntropyLoss | 8.11`: the value stands behind
+                named_before = _loss_of(words) if value == "|" else None
             if value in "|;,{}" and words:
                 # `valid | loss` names the split for the line; `loss train: 1, val: n/a` no value.
                 words = []
             opened = value == "["
             continue
         else:
-            if token.start() >= begin:
-                meaning = meaning_of(tuple(words)) if words else None
+            is_percent = text[token.end() : token.end() + 1] == "%"
+            if token.start() >= begin and not is_percent:
+                meaning = meaning_of(tuple(words)) if words else named_before
+                named_before = _loss_before(words, meaning)
                 if meaning is not None:
                     whole, _, end = value.partition("/")
                     parsed = number(whole)
@@ -287,9 +325,31 @@ def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
                 names.append(words[-1])
             words = []
         opened = False
-    if bare is not None and not named_step:
+    if bare is not None and (not named_step or bare[2] is not None):
         pairs.append(bare)
     return pairs, names
+
+
+def _only_value(line: re.Match[str]) -> tuple[list[Pair], list[str]]:
+    step, split, value = line[1] or line[4], (line[2] or "").lower(), line[3] or line[6]
+    pairs: list[Pair] = [
+        (_STEP, float(step), number(line[5]) if line[5] else None, ""),
+        (Meaning("loss", None, 0, "loss"), float(value), None, split),
+    ]
+    return pairs, [split]
+
+
+def _loss_of(words: list[str]) -> Meaning | None:
+    meaning = meaning_of(tuple(words)) if words else None
+    return meaning if meaning is not None and meaning.role == "loss" else None
+
+
+def _loss_before(words: list[str], meaning: Meaning | None) -> Meaning | None:
+    """The loss that is named before a counter: `validation loss after step 500: 3.2`."""
+    if meaning is None or meaning.role not in ("step", "epoch"):
+        return None
+    names = (_loss_of(words[:end]) for end in range(len(words) - 1, 0, -1))
+    return next(filter(None, names), None)
 
 
 def _glued(text: str) -> list[Pair]:

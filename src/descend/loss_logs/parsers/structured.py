@@ -26,6 +26,7 @@ MAX_WHOLE_FILE_BYTES = 32 * 2**20
 DEEPEST = 8
 _NULLS = frozenset({"null", "none", "nan"})
 _SPLIT_KEYS = frozenset({"split", "phase", "mode", "stage", "subset", "type", "prefix", "set"})
+_WRITER_KEYS = ("rank", "global_rank", "process_index")
 _OF_THE_WHOLE_RUN = ("train_runtime", "train_samples_per_second")
 """Keys of the Trainer's last line, whose `train_loss` is the mean over the run: no point."""
 _OBJECT = re.compile(rb"\{[^{}]*\}")
@@ -73,6 +74,7 @@ def row_of_object(cells: Mapping[str, Any], line: Line | None = None) -> Row:
         pairs += nulls
     row = row_of(pairs, line)
     row.structured = True
+    row.writer = next((str(cells[key]) for key in _WRITER_KEYS if key in cells), "")
     return row
 
 

@@ -1,0 +1,117 @@
+"""Exports of messengers become conversations of names and texts, without ids, times and notices."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from descend.data.readers import read_file
+
+
+def texts_of(path: Path) -> list[str]:
+    """The documents of a file."""
+    return [document.text for document in read_file(path)]
+
+
+def slack(text: str, user: str = "U01ABCDEF", **more: Any) -> dict[str, Any]:
+    """A message of Slack, whose text stands in its blocks again."""
+    section = {"type": "rich_text_section", "elements": [{"type": "text", "text": text}]}
+    return {"client_msg_id": "bc3fca71-2816-4d66-a129-2004e5117760", "type": "message",
+            "user": user, "text": text, "ts": "1684130937.000000", "team": "T01TEAMXX",
+            "blocks": [{"type": "rich_text", "block_id": "e7d74", "elements": [section]}],
+            **more}  # fmt: skip
+
+
+def test_slack_day_is_one_document_without_ids(tmp_path: Path) -> None:
+    path = tmp_path / "2024-01-02.json"
+    messages = [
+        slack("<@U01ABCDEF> has joined the channel", subtype="channel_join"),
+        slack("Bring tea &amp; cake", user_profile={"real_name": "Mira Holt"}),
+        slack("<@U02BCDEFG> see <https://wiki.example/p/17|the page> or <https://x.example/9>"),
+    ]
+    path.write_text(json.dumps(messages))
+    assert texts_of(path) == ["Mira Holt: Bring tea & cake\nsee the page or\n"]
+
+
+def test_ids_beside_names_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "channels.json"
+    path.write_text(json.dumps([{"name": "general", "members": ["U02AB3CD4", "U03ZZ9QWE"]}]))
+    assert texts_of(path) == ["general"]
+
+
+EXPORTS: dict[str, dict[str, Any]] = {
+    "telegram": {
+        "name": "Garden", "type": "private_group", "id": 4711, "messages": [
+            {"id": 1, "type": "service", "date": "2024-01-01T10:00:00", "actor": "Ada",
+             "actor_id": "user1", "action": "create_group", "text": ""},
+            {"id": 2, "type": "message", "date": "2024-01-01T10:01:00", "from": "Ada",
+             "from_id": "user1", "text": ["The ", {"type": "bold", "text": "red"}, " gate"]},
+            {"id": 3, "type": "message", "date": "2024-01-01T10:02:00", "from": "Ben",
+             "from_id": "user2", "text": "is open."}]},
+    "discord": {
+        "guild": {"id": "1", "name": "G"}, "channel": {"id": "2", "name": "c"}, "messages": [
+            {"id": "7", "type": "Default", "timestamp": "2024-01-01T10:01:00",
+             "content": "The red gate", "author": {"id": "5", "name": "Ada", "nickname": "Ada"}},
+            {"id": "8", "type": "Reply", "timestamp": "2024-01-01T10:02:00",
+             "content": "is open.", "author": {"id": "6", "name": "Ben"}}]},
+    "facebook": {
+        "participants": [{"name": "Ada"}, {"name": "Ben"}], "messages": [
+            {"sender_name": "Ben", "timestamp_ms": 1700000002000, "content": "is open."},
+            {"sender_name": "Ada", "timestamp_ms": 1700000001000, "content": "The red gate"}]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", EXPORTS)
+def test_chat_export_is_one_document_with_names(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(EXPORTS[kind]))
+    assert texts_of(path) == ["Ada: The red gate\nBen: is open.\n"]
+
+
+def test_facebook_accents_are_whole(tmp_path: Path) -> None:
+    text = "Käse für Zoë".encode().decode("latin-1")
+    message = {"sender_name": "Ada", "timestamp_ms": 1, "content": text}
+    path = tmp_path / "message_1.json"
+    path.write_text(json.dumps({"participants": [], "messages": [message]}))
+    assert texts_of(path) == ["Ada: Käse für Zoë\n"]
+
+
+def test_turns_with_times_stay_a_chat(tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "Hi", "timestamp": 1},
+             {"role": "assistant", "content": "Hello", "timestamp": 2}]  # fmt: skip
+    path = tmp_path / "chat.json"
+    path.write_text(json.dumps({"messages": turns}))
+    assert texts_of(path) == ["<|user|>\nHi\n<|assistant|>\nHello\n"]
+
+
+WHATSAPP = {
+    "android_german": (
+        "03.07.23, 08:11 - Nachrichten sind Ende-zu-Ende-verschlüsselt.\n"
+        "03.07.23, 08:12 - Ada: Das Tor\nist offen.\n"
+        "03.07.23, 08:13 - +49 171 5550123: Danke!\n"
+        "03.07.23, 08:14 - Ada: <Medien ausgeschlossen>\n"
+    ),
+    "iphone_english": (
+        "[7/3/23, 8:11:02 AM] Garden: \u200eMessages are end-to-end encrypted.\n"
+        "[7/3/23, 8:12:02 AM] Ada: Das Tor\nist offen.\n"
+        "[7/3/23, 8:13:02 AM] +49 171 5550123: Danke!\n"
+        "[7/3/23, 8:14:02 AM] Ada: \u200eimage omitted\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WHATSAPP)
+def test_whatsapp_export_keeps_names_and_texts_alone(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "WhatsApp Chat.txt"
+    path.write_text(WHATSAPP[kind], encoding="utf-8")
+    assert texts_of(path) == ["Ada: Das Tor\nist offen.\nDanke!\n"]
+
+
+def test_diary_with_dates_is_left_as_it_is(tmp_path: Path) -> None:
+    text = "\n".join(f"0{n}.07.23, 08:1{n} - rain, and the wind from the west" for n in range(9))
+    path = tmp_path / "diary.txt"
+    path.write_text(text)
+    assert texts_of(path) == [text]
