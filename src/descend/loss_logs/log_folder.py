@@ -40,7 +40,7 @@ def log_files(folder: Path) -> list[Path]:
     for rank, path in ranked:
         key = rank, _series(path)[0]
         newest[key] = max(newest.get(key, 0.0), _written(path))
-    ranked.sort(key=lambda entry: _order(*entry, newest))
+    ranked.sort(key=lambda entry: _order(entry[0], entry[1], newest))
     return [path for _, path in ranked][:MAX_FILES_TRIED]
 
 

@@ -13,7 +13,7 @@ M ff_dim, V vocabulary, L layers.
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -245,7 +245,9 @@ def _embedding(count: int, width: int) -> nn.Embedding:
     To draw on `meta`, torch loads its whole compiler, which takes three seconds of a core.
     """
     if torch.get_default_device().type == "meta":
-        return nn.Embedding.from_pretrained(torch.empty(count, width), freeze=False)
+        weights = torch.empty(count, width)
+        embedding = nn.Embedding.from_pretrained(weights, freeze=False)  # type: ignore[no-untyped-call]
+        return cast(nn.Embedding, embedding)
     return nn.Embedding(count, width)
 
 

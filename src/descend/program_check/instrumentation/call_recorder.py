@@ -329,5 +329,5 @@ def _misfits(p_RV: Tensor, g_RV: Tensor, y_R: Tensor) -> tuple[Tensor, Tensor]:
 
 def _misfit(g: Tensor, like: Tensor) -> Tensor:
     scale = (g * like).sum(-1, keepdim=True) / like.square().sum(-1, keepdim=True).clamp_min(1e-300)
-    rest = (g - scale * like).norm(dim=-1) / g.norm(dim=-1).clamp_min(1e-300)
+    rest: Tensor = (g - scale * like).norm(dim=-1) / g.norm(dim=-1).clamp_min(1e-300)
     return rest
