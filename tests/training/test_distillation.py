@@ -94,10 +94,10 @@ def test_compiled_loss_agrees(networks: tuple[Transformer, Transformer]) -> None
         loss.backward()
         gradients = [w.grad for w in student.parameters() if w.grad is not None]
         results.append((loss, hits, gradients))
-    (plain, hits, expected), (compiled, compiled_hits, found) = results
+    (plain, hits, expected), (compiled, compiled_hits, gradients) = results
     assert compiled.item() == pytest.approx(plain.item(), rel=1e-5)
     assert int(hits) == int(compiled_hits)
-    for mine, theirs in zip(found, expected, strict=True):
+    for mine, theirs in zip(gradients, expected, strict=True):
         assert torch.allclose(mine, theirs, atol=1e-5)
 
 
