@@ -64,7 +64,7 @@ def forget_module(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def read_with_llama_cpp(file: str, prompts: list[str], num_tokens: int) -> list[dict[str, Any]]:
-    """What llama.cpp makes of each prompt: `ids`, `written`, `text`, `log_probabilities`."""
+    """What llama.cpp makes of each prompt: `ids`, `written`, `read_back`, `log_probabilities`."""
     node = shutil.which("node")
     if node is None or not (LLAMA_CPP / "node_modules").exists():
         pytest.skip("llama.cpp is not installed (npm, as `make test-slow` calls it)")
@@ -93,7 +93,7 @@ def test_llama_cpp_writes_the_same_greedy_text(
     for prompt, their, our in zip(PROMPTS, theirs, ours, strict=True):
         assert their["ids"] == model.tokenizer.encode(prompt)
         assert their["written"] == our.token_ids
-        assert their["text"] == our.text
+        assert their["read_back"] == prompt
 
 
 @pytest.mark.slow

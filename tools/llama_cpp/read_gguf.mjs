@@ -1,8 +1,8 @@
 // Reads a GGUF file with llama.cpp. Questions come as JSON on standard input, answers go to standard output.
 //
 // {"file": PATH, "context": 64, "prompts": ["…"], "num_tokens": 20} gives for each prompt the token ids that
-// llama.cpp makes of it, the ids that it writes greedily until it ends the text, their text, and the
-// log-probability of each token after the prompt.
+// llama.cpp makes of it, the ids that it writes greedily until it ends the text, the prompt
+// as it reads it back from its ids, and the log-probability of each token after the prompt.
 
 import { text } from "node:stream/consumers";
 import { getLlama } from "node-llama-cpp";
@@ -29,7 +29,7 @@ for (const prompt of question.prompts) {
     written.push(step.token);
     if (written.length === question.num_tokens || model.isEogToken(step.token)) break;
   }
-  answers.push({ ids, written, text: model.detokenize(written), log_probabilities: logProbabilities });
+  answers.push({ ids, written, read_back: model.detokenize(ids), log_probabilities: logProbabilities });
 }
 process.stdout.write(JSON.stringify({ release: llama.llamaCppRelease.release, answers }));
 process.exit(0);
