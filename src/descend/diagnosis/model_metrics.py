@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from descend.data.token_store import TokenStore
 from descend.diagnosis.corpus_metrics import RARE, CorpusCounts
@@ -52,45 +53,53 @@ def measure_model(
     yield Measurement("generalization_gap_nats", validation_loss - train_loss, "nats", 1.4 * error)
     unread_ids = _unread_windows(recorded_run, windows)
     if unread_ids is not None:
-        fresh_loss, spread = _mean_and_error(loss_breakdown.token_losses_for_ids(model, unread_ids))
-        yield Measurement("unread_text_loss", fresh_loss, "nats per token", spread)
-        yield Measurement(
-            "validation_minus_unread_train_nats",
-            validation_loss - fresh_loss,
-            "nats",
-            math.hypot(error, spread),
+        unread_loss, unread_error = _mean_and_error(
+            loss_breakdown.token_losses_for_ids(model, unread_ids)
         )
+        yield Measurement("unread_text_loss", unread_loss, "nats per token", unread_error)
+        difference, both = validation_loss - unread_loss, math.hypot(error, unread_error)
+        yield Measurement("validation_minus_unread_train_nats", difference, "nats", both)
     yield Measurement("mean_confidence", float(validation_losses.confidence.mean()), "probability")
     # A smoothed loss, or one per token of a text in other tokens, cannot be compared.
     if recorded_run.epochs and not (config.label_smoothing or config.bpe_dropout):
         yield Measurement("dropout_gap_nats", recorded_run.epochs[-1].loss_end - train_loss, "nats")
-    slope = loss_breakdown.loss_slope_per_context_doubling(validation_losses)
-    yield Measurement(
-        "loss_slope_per_context_doubling",
-        slope,
-        "nats per doubling of the context",
-        loss_breakdown.slope_error(validation_losses),
-    )
-    yield Measurement(
-        "context_benefit_nats", loss_breakdown.context_benefit_nats(validation_losses), "nats"
-    )
-    needed = loss_breakdown.effective_context_length(validation_losses)
-    yield Measurement(
-        "effective_context_fraction", needed / validation_losses.losses.shape[1], "of the context"
-    )
+    yield from _measure_context(validation_losses)
     yield from _measure_layers(model, validation_losses.targets)
     rare = loss_breakdown.rare_token_loss_fraction(validation_losses, counted.uses, RARE)
     yield Measurement("rare_token_loss_fraction", rare, "of the validation loss")
-    covered = counted.known
-    if covered is not None and 0 < covered.sum() < len(covered):
-        # The same windows as `held`: the covered tokens and the rest, each by itself.
-        length = validation_losses.losses.shape[1]
-        full = (len(store.validation) - 1) // length
-        window_indices = np.unique(np.linspace(0, full - 1, min(windows, full)).astype(np.int64))
-        mask = covered[(window_indices * length)[:, None] + np.arange(1, length + 1)]
-        if 0 < mask.sum() < mask.size:
-            rise = float(validation_losses.losses[~mask].mean()) - validation_loss
-            yield Measurement("uncontaminated_loss_increase", rise, "nats")
+    if counted.known is not None and 0 < counted.known.sum() < len(counted.known):
+        yield from _measure_uncontaminated(validation_losses, counted.known, windows)
+
+
+def _measure_context(validation_losses: loss_breakdown.TokenLosses) -> Iterator[Measurement]:
+    """Yield what the context is worth to the model."""
+    slope = loss_breakdown.loss_slope_per_context_doubling(validation_losses)
+    error = loss_breakdown.slope_error(validation_losses)
+    unit = "nats per doubling of the context"
+    yield Measurement("loss_slope_per_context_doubling", slope, unit, error)
+    benefit = loss_breakdown.context_benefit_nats(validation_losses)
+    yield Measurement("context_benefit_nats", benefit, "nats")
+    needed = loss_breakdown.effective_context_length(validation_losses)
+    fraction = needed / validation_losses.losses.shape[1]
+    yield Measurement("effective_context_fraction", fraction, "of the context")
+
+
+def _measure_uncontaminated(
+    validation_losses: loss_breakdown.TokenLosses, covered: NDArray[np.bool_], windows: int
+) -> Iterator[Measurement]:
+    """Yield how much higher the loss is on the tokens that are not `covered` by training text.
+
+    `covered` has an entry for each validation token; the losses are those of at most `windows`
+    windows of them.
+    """
+    length = validation_losses.losses.shape[1]
+    full = (len(covered) - 1) // length
+    window_indices = np.unique(np.linspace(0, full - 1, min(windows, full)).astype(np.int64))
+    mask = covered[(window_indices * length)[:, None] + np.arange(1, length + 1)]
+    if 0 < mask.sum() < mask.size:
+        losses = validation_losses.losses
+        rise = float(losses[~mask].mean()) - float(losses.mean())
+        yield Measurement("uncontaminated_loss_increase", rise, "nats")
 
 
 def _mean_and_error(token_losses: loss_breakdown.TokenLosses) -> tuple[float, float]:
