@@ -51,8 +51,8 @@ ROWS = (
         f"{r['checks']} checks)", ""),
     Row("A kill at any time loses no more than the steps since a save, and no bit of the result",
         "kills", lambda r: f"{of_total(r)} kills in {r['runs']} runs, {r['in_saves']} of them in a "
-        f"save; at most {r['most_steps_lost']} steps lost with saves {r['steps_between_saves']} "
-        "steps apart", "the `.partial` folder of a save"),
+        f"save; at most {r['most_steps_lost']} steps lost, with saves up to "
+        f"{2 * r['steps_between_saves']} steps apart", "the `.partial` folder of a save"),
     Row("A signal in any phase loses no step that was made", "stop_signals",
         lambda r: f"{of_total(r)} of {r['signals']} signals in {r['phases']} phases",
         "`defer_stop_signals`"),
