@@ -64,7 +64,8 @@ ROWS = (
         lambda r: f"{r['noticed']} of {r['total']} noticed; {len(r['not_run'])} not run", ""),
     Row("A resume is exact to the last bit", "exact_resume",
         lambda r: f"{r['failures']} differences in {r['resumes']} resumes of {r['rows']} rows that "
-        f"hold all pairs of {len(r['factors']) - (not r['compiled_rows'])} settings", "any field left out of `Snapshot`"),
+        f"hold all pairs of {len(r['factors']) - (not r['compiled_rows'])} settings",
+        "any field left out of `Snapshot`"),
     Row("The same, compiled", "exact_resume_compiled",
         lambda r: f"{r['failures']} differences in {r['resumes']} resumes of {r['rows']} rows",
         "any field left out of `Snapshot`"),
