@@ -51,8 +51,8 @@ ROWS = (
         f"{r['checks']} checks)", ""),
     Row("A kill at any time loses no more than the steps since a save, and no bit of the result",
         "kills", lambda r: f"{of_total(r)} kills in {r['runs']} runs, {r['in_saves']} of them in a "
-        f"save; at most {r['most_steps_lost']} steps lost with saves {r['steps_between_saves']} "
-        "steps apart", "the `.partial` folder of a save"),
+        f"save; at most {r['most_steps_lost']} steps lost, with saves up to "
+        f"{2 * r['steps_between_saves']} steps apart", "the `.partial` folder of a save"),
     Row("A signal in any phase loses no step that was made", "stop_signals",
         lambda r: f"{of_total(r)} of {r['signals']} signals in {r['phases']} phases",
         "`defer_stop_signals`"),
@@ -64,7 +64,8 @@ ROWS = (
         lambda r: f"{r['noticed']} of {r['total']} noticed; {len(r['not_run'])} not run", ""),
     Row("A resume is exact to the last bit", "exact_resume",
         lambda r: f"{r['failures']} differences in {r['resumes']} resumes of {r['rows']} rows that "
-        f"hold all pairs of {len(r['factors'])} settings", "any field left out of `Snapshot`"),
+        f"hold all pairs of {len(r['factors']) - (not r['compiled_rows'])} settings",
+        "any field left out of `Snapshot`"),
     Row("The same, compiled", "exact_resume_compiled",
         lambda r: f"{r['failures']} differences in {r['resumes']} resumes of {r['rows']} rows",
         "any field left out of `Snapshot`"),

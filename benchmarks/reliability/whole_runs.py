@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,13 +62,11 @@ def save_every_few_steps() -> None:
     """In a child: save every `SAVE_STEPS` steps, however long that takes."""
     from descend.training import trainer
 
-    steps = {"seen": 0}
+    calls: Counter[int] = Counter()
 
     def is_due(budget: trainer.TimeBudget) -> bool:
-        if budget.fraction != trainer.MAX_CHECKPOINT_FRACTION:
-            return False
-        steps["seen"] += 1
-        return steps["seen"] % SAVE_STEPS == 0
+        calls[id(budget)] += 1  # one budget is for saves, another for samples
+        return calls[id(budget)] % SAVE_STEPS == 0
 
     trainer.TimeBudget.is_due = is_due  # type: ignore[method-assign]
 
