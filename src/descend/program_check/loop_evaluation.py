@@ -33,7 +33,7 @@ def mode_is_reset(start: LoopStart, recognized: Mapping[str, Sequence[str]]) -> 
     if _evaluates(loop.loop.body, evaluations):
         return False
     if loop.outer is not None and _evaluates(loop.outer.body, evaluations):
-        return calls_training_mode(_before(loop, loop.loop.lineno, inside=True))
+        return calls_training_mode(_before(loop, loop.loop.lineno, inside=True), loop.file)
     between, before = list[Loop](), _before(loop, loop.loop.lineno)
     called = list[ast.stmt]()
     for scope in start.scopes[1:]:
@@ -47,7 +47,7 @@ def mode_is_reset(start: LoopStart, recognized: Mapping[str, Sequence[str]]) -> 
             called += statements_before(scope.code.co_filename, scope.line)
     if not any(_evaluates(outer.body, evaluations) for outer in between):
         return True
-    return calls_training_mode(before)
+    return calls_training_mode(before, loop.file)
 
 
 def _before(loop: LoopSource, line: int, inside: bool = False) -> list[ast.stmt]:

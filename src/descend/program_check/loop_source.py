@@ -367,13 +367,25 @@ def _path_to(node: ast.AST, line: int) -> Iterator[ast.AST]:
             return
 
 
-def calls_training_mode(statements: list[ast.stmt]) -> bool:
-    """Whether one of the statements, taken alone, is a call of `.train()`."""
+def calls_training_mode(statements: list[ast.stmt], file: str) -> bool:
+    """Whether one of the statements, taken alone, is a call of `.train()`, or of a function of the
+    file that makes one."""
+    if any(map(_is_training_call, statements)):
+        return True
+    called = {ast.unparse(s.value.func).rpartition(".")[2] for s in statements
+              if isinstance(s, ast.Expr) and isinstance(s.value, ast.Call)}  # fmt: skip
     return any(
-        isinstance(s, ast.Expr) and isinstance(s.value, ast.Call)
-        and isinstance(s.value.func, ast.Attribute) and s.value.func.attr == "train"
-        and all(isinstance(a, ast.Constant) and a.value for a in s.value.args)
-        for s in statements
+        isinstance(n, ast.FunctionDef) and n.name in called
+        and any(isinstance(s, ast.stmt) and _is_training_call(s) for s in ast.walk(n))
+        for n in ast.walk(_parse(Path(file).read_text(encoding="utf-8")))
+    )  # fmt: skip
+
+
+def _is_training_call(statement: ast.stmt) -> bool:
+    return (
+        _sets_mode(statement, "train") and isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Call)
+        and all(isinstance(a, ast.Constant) and a.value for a in statement.value.args)
     )  # fmt: skip
 
 
