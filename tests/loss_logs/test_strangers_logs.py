@@ -128,7 +128,7 @@ def test_epochs_in_front_of_lines_are_no_processes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["bpc", "bits_per_byte", "bits per character", "val/bpb"])
-def test_loss_in_bits_is_judged_in_nats(name: str, tmp_path: Path) -> None:
+def test_loss_in_bits_becomes_nats(name: str, tmp_path: Path) -> None:
     lines = [f"[upd {s}] {name} {fall(s)}" for s in STEPS]
     path = written(tmp_path, "\n".join(lines))
     log, diagnosis = read_log(path), diagnose_log(path)
