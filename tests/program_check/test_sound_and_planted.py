@@ -427,7 +427,7 @@ def test_draws_noise_in_training_says_the_same_when_steps_were_made(
     noise: str, draws: bool
 ) -> None:
     Path("program.py").write_text(HEAD + NOISY.replace("NOISE", noise))
-    asked_first, asked_last = load_program("program.py"), load_program("program.py")
-    assert asked_last.run_probe_once(dry_run).calls > 0
-    answers = [p.run_probe_once(draws_noise_in_training) for p in (asked_first, asked_last)]
+    untouched, stepped = load_program("program.py"), load_program("program.py")
+    assert stepped.run_probe_once(dry_run).calls > 0
+    answers = [p.run_probe_once(draws_noise_in_training) for p in (untouched, stepped)]
     assert answers == [draws, draws]

@@ -91,12 +91,9 @@ def check(
     from descend.report.text.check import format_check_report, progress_lines
 
     max_memory_bytes = None if memory is None else int(memory * 2**30)
-    checked = check_in_child(
-        module,
-        arguments or [],
-        CheckLimits(timeout, max_memory_bytes, in_place),
-        progress_lines(print_status, timeout),
-    )
+    limits = CheckLimits(timeout, max_memory_bytes, in_place)
+    progress = progress_lines(print_status, timeout)
+    checked = check_in_child(module, arguments or [], limits, progress)
     if as_json:
         print_json("check", checked)
     else:

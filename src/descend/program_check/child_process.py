@@ -90,7 +90,7 @@ def check_in_child(
 ) -> Checked:
     """Check the program `spec` (a path or a dotted name), run with `arguments`, in a child.
 
-    `progress` is told again and again what the child does.
+    `progress` receives what the child does, again and again.
     Raises `ProgramError` for what is no program, and `ProgramEndedError` for one that ended
     before anything was looked for.
     """

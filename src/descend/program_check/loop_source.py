@@ -16,7 +16,7 @@ Loop = ast.For | ast.While
 
 EVALUATES = re.compile(r"\.eval\(|\w*(eval|valid|estimate)\w*\(|(?<![a-z])test\w*\(", re.IGNORECASE)
 """Calls that evaluate a network."""
-HELD_OUT = re.compile(
+VALIDATION_WORDS = re.compile(
     r"(?<![a-z])(val|valid|validation|test|dev|held_?out|eval)(?![a-z])", re.IGNORECASE
 )
 """Names of what is not trained on."""
@@ -112,7 +112,7 @@ class LoopSource(ScopeSource):
         """The block under an `if` of the loop that evaluates, and its line; None without any."""
         for block in _blocks_under_if(self.loop.body):
             text = "\n".join(map(ast.unparse, block))
-            says_so = EVALUATES.search(text) or HELD_OUT.search(text)
+            says_so = EVALUATES.search(text) or VALIDATION_WORDS.search(text)
             if any(_sets_mode(s, "eval") for s in block) or (
                 WITHOUT_GRADIENT.search(text) and says_so
             ):
@@ -302,12 +302,14 @@ def _blocks_to_call(block: list[ast.stmt], name: str) -> list[list[ast.stmt]] | 
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             continue
         for inner in _inner_blocks(statement):
-            found = _blocks_to_call(inner, name)
-            if found is not None:
-                return [block, *found]
-        held = {id(n) for inner in _inner_blocks(statement) for s in inner for n in ast.walk(s)}
+            inner_blocks = _blocks_to_call(inner, name)
+            if inner_blocks is not None:
+                return [block, *inner_blocks]
+        inner_ids = {
+            id(n) for inner in _inner_blocks(statement) for s in inner for n in ast.walk(s)
+        }
         for node in ast.walk(statement):
-            if (id(node) not in held and isinstance(node, ast.Call)
+            if (id(node) not in inner_ids and isinstance(node, ast.Call)
                     and ast.unparse(node.func).rpartition(".")[2] == name):  # fmt: skip
                 return [block, [ast.copy_location(ast.Expr(node), node)]]
     return None

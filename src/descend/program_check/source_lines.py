@@ -53,7 +53,7 @@ def calls_eval(function: Any) -> bool:
 
 
 def class_source(target: type) -> tuple[str, int, list[str]] | None:
-    """File, first line, and lines of a class of the program's own, found by its methods: a class
+    """File, first line, and lines of a class of the program's own, by its methods: a class
     of a file that was run as `__main__` has no module to look it up in."""
     for member in vars(target).values():
         code = getattr(inspect.unwrap(member) if callable(member) else member, "__code__", None)
@@ -166,8 +166,8 @@ def mention_line(function: Any, word: str) -> int | None:
         return None
     with suppress(OSError, TypeError):
         lines, start = inspect.getsourcelines(inspect.unwrap(function))
-        found = [start + n for n, line in enumerate(lines) if word in line.partition("#")[0]]
-        return found[-1] if found else None
+        line_numbers = [start + n for n, line in enumerate(lines) if word in line.partition("#")[0]]
+        return line_numbers[-1] if line_numbers else None
     return None
 
 

@@ -176,7 +176,7 @@ def _updates_noted(
     schedulers: tuple[LRScheduler, ...],
 ) -> Iterator[None]:
     since: dict[int, int] = {}
-    passes, passes_before = [0], dict[int, int]()
+    backward_calls, first_pass = [0], dict[int, int]()
 
     def before(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
         weights = [p for g in optimizer.param_groups for p in g["params"]]
@@ -188,18 +188,18 @@ def _updates_noted(
             result.calls, optimizer, rates,
             [s for s in opened.model_calls[since.get(id(optimizer), 0):] if s.learned_from],
             expected and not has_gradient, old, new, _positions(schedulers),
-            passes[0] - passes_before.get(id(optimizer), 0), tracker.discarded_parts(weights),
+            backward_calls[0] - first_pass.get(id(optimizer), 0), tracker.discarded_parts(weights),
         ))  # fmt: skip
 
     def after(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
         tracker.after_update([p for g in optimizer.param_groups for p in g["params"]])
         since[id(optimizer)] = len(opened.model_calls)
-        passes_before[id(optimizer)] = passes[0]
+        first_pass[id(optimizer)] = backward_calls[0]
 
     inner = torch.autograd.backward
 
     def backward(*args: Any, **kwargs: Any) -> Any:
-        passes[0] += 1
+        backward_calls[0] += 1
         return inner(*args, **kwargs)
 
     torch.autograd.backward = backward
@@ -217,13 +217,13 @@ def _positions(schedulers: tuple[LRScheduler, ...]) -> tuple[int, ...]:
 
 
 def num_affordable_calls(
-    program: Program, batches: list[Any], flops: float = FLOPS, most: int = MAX_CALLS
+    program: Program, batches: list[Any], flops: float = FLOPS, max_calls: int = MAX_CALLS
 ) -> int:
-    """How many calls `flops` pay for, at 6 operations a weight and token, at most `most`.
+    """How many calls `flops` pay for, at 6 operations a weight and token, at most `max_calls`.
 
     Operations are counted instead of seconds: a busy machine must not change what is found.
     """
     weights = sum(p.numel() for p in program.model.parameters())
     ids = tokens_of(batches[0]) if batches else None
     tokens = ids.numel() if ids is not None else 1024
-    return int(min(most, max(MIN_CALLS, flops / (6 * weights * tokens))))
+    return int(min(max_calls, max(MIN_CALLS, flops / (6 * weights * tokens))))

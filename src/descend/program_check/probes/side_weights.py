@@ -75,12 +75,12 @@ def weights_affecting_step(program: Program, weights: Mapping[str, Tensor]) -> l
 
 def _logits_of_step(program: Program) -> Tensor:
     """The first logits of one step on the first batch, from the same random numbers."""
-    seen: list[Tensor] = []
+    logits_list: list[Tensor] = []
 
     def note(_module: nn.Module, _args: object, output: object) -> None:
         logits = logits_of(output)
         if logits is not None:
-            seen.append(logits.detach().clone())
+            logits_list.append(logits.detach().clone())
 
     things = (
         program.run_probe_once(read_first_batches).batches[:1] if program.has("batches") else ()
@@ -92,6 +92,6 @@ def _logits_of_step(program: Program) -> Tensor:
             call_part(program, "step", *things)
     finally:
         hook.remove()
-    if not seen:
+    if not logits_list:
         raise UndeterminedError("a step gives no logits")
-    return seen[0]
+    return logits_list[0]
