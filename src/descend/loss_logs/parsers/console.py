@@ -20,6 +20,7 @@ from descend.loss_logs.languages import Translator
 from descend.loss_logs.log_lines import Line
 from descend.loss_logs.log_row import Pair, Row, row_of
 from descend.loss_logs.number_parsing import number, trim_special
+from descend.loss_logs.parsers.bare_lines import bare_line_pairs
 from descend.loss_logs.parsers.line_writers import LineWriters
 from descend.loss_logs.parsers.structured import flat, row_of_object
 from descend.loss_logs.parsers.text_table import TextTable
@@ -34,11 +35,6 @@ _SPECIAL = frozenset({"nan", "inf", "infinity", "-inf", "-nan"})
 _NULL = frozenset({"null", "none"})
 _NO_NUMBER = _SPECIAL | _NULL
 _STEP = Meaning("step", None, 9, "bare")
-_VALUE = r"(\d+\.\d+|nan|inf)"
-_ONLY_VALUE = re.compile(
-    rf"^(\d+)[ :,|]+(train|val|valid|test)[ :=|]+{_VALUE}$|^(\d+)\s*/\s*(\d+): {_VALUE}$", re.I
-)
-"""Lines of Karpathy's lectures: `250 val 10.9507` and `0/ 200000: 3.3221`."""
 _MESSAGE_KEYS = ("message", "msg", "log", "textPayload", "line", "event")
 """Where collectors of logs put the line that a program printed."""
 _BAR = re.compile(r"\d+/\d+ ?\[\d+:\d|%\|")
@@ -266,9 +262,8 @@ _EPOCH = Meaning("epoch", None, 0, "epoch")
 def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
     """The named numbers of a line that matter, and all names in it; `block`: the split that a line
     above names for this one."""
-    if (only := _ONLY_VALUE.match(text)) is not None:
-        return _only_value(only)
-    pairs: list[Pair] = []
+    if (bare_pairs := bare_line_pairs(text)) is not None:
+        return bare_pairs
     names: list[str] = []
     words: list[str] = []
     split = block
@@ -276,7 +271,7 @@ def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
     text = _TENSOR.sub("(", text)
     if _ESTIMATOR in text:
         split = "eval"
-    pairs += _glued(text)
+    pairs = _glued(text)
     named_step = any(meaning.role == "step" for meaning, _, _, _ in pairs)
     dictionary = _DICTIONARY.search(text)
     named_before: Meaning | None = None
@@ -300,11 +295,7 @@ def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
             if len(words) > _MAX_NAME_WORDS:
                 del words[0]
         elif token.lastgroup == "sign":
-            if value in "|;{}":  # `train CrossEntropyLoss | 8.11`: the value stands behind
-                named_before = _loss_of(words) if value == "|" else None
-            if value in "|;,{}" and words:
-                # `valid | loss` names the split for the line; `loss train: 1, val: n/a` no value.
-                words = []
+            named_before, words = _after_sign(value, words, named_before)
             opened = value == "["
             continue
         else:
@@ -330,13 +321,14 @@ def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
     return pairs, names
 
 
-def _only_value(line: re.Match[str]) -> tuple[list[Pair], list[str]]:
-    step, split, value = line[1] or line[4], (line[2] or "").lower(), line[3] or line[6]
-    pairs: list[Pair] = [
-        (_STEP, float(step), number(line[5]) if line[5] else None, ""),
-        (Meaning("loss", None, 0, "loss"), float(value), None, split),
-    ]
-    return pairs, [split]
+def _after_sign(
+    sign: str, words: list[str], named_before: Meaning | None
+) -> tuple[Meaning | None, list[str]]:
+    """The loss whose value may follow a sign, and the words that still name a number."""
+    if sign in "|;{}":  # `train CrossEntropyLoss | 8.11`: the value stands behind
+        named_before = _loss_of(words) if sign == "|" else None
+    # `valid | loss` names the split for the line; `loss train: 1, val: n/a` no value.
+    return named_before, [] if sign in "|;,{}" else words
 
 
 def _loss_of(words: list[str]) -> Meaning | None:
