@@ -248,3 +248,38 @@ def test_keys_of_json_lines_tell_the_kind_of_loss(key: str, tmp_path: Path) -> N
     rows = [json.dumps({"step": s, "loss": fall(s), key: 0.5}) for s in STEPS]
     path = written(tmp_path, "\n".join(rows), name="log.jsonl")
     assert diagnose_log(path).normal.answer == "cannot tell"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "step {step}: perplexity (train) = {value}",
+        "paso {step}: perplejidad de entrenamiento = {value}",
+        "étape {step} | perplexité d'entraînement : {value}",
+    ],
+)
+def test_perplexity_alone_is_read_when_its_split_stands_behind(line: str, tmp_path: Path) -> None:
+    rows = [line.format(step=s, value=round(math.exp(fall(s)), 4)) for s in STEPS]
+    training, validation = sides(read_log(written(tmp_path, "\n".join(rows))))
+    assert [position for position, _ in training] == list(STEPS)
+    assert [loss for _, loss in training] == pytest.approx([fall(s) for s in STEPS], rel=1e-4)
+    assert validation == []
+
+
+def test_loss_that_starts_near_zero_is_of_another_kind(tmp_path: Path) -> None:
+    draw = random.Random(2)
+    losses = [abs(draw.gauss(0.12, 0.06)) for _ in range(900)]
+    diagnosis = diagnose_series(tmp_path, losses)
+    assert diagnosis.normal.answer == "cannot tell"
+    assert diagnosis.verdict == "unknown"
+
+
+def test_flat_loss_of_fine_tuning_is_normal_when_validation_follows(tmp_path: Path) -> None:
+    draw = random.Random(3)
+    rows = [
+        {"loss": round(1.3 + 0.7 * math.exp(-s / 60) + draw.gauss(0, 0.04), 4), "step": s}
+        for s in range(10, 1001, 10)
+    ]
+    checks = [{"eval_loss": value, "step": s} for s, value in ((500, 1.34), (1000, 1.33))]
+    text = "\n".join(str(row) for row in [*rows, *checks])
+    assert diagnose_log(written(tmp_path, text)).normal.answer == "yes"

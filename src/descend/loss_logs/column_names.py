@@ -122,7 +122,9 @@ def meaning_of(words: tuple[str, ...]) -> Meaning | None:
 
 
 def _perplexity(last: list[str], every: list[str]) -> Meaning | None:
-    if not _PERPLEXITY & set(last) or NO_LOSS & set(last):
+    # `perplexity (train)`: the split stands behind.
+    named = last if not set(last) <= (TRAIN | VALIDATION) else every
+    if not _PERPLEXITY & set(named) or NO_LOSS & set(named) or {"best", "lowest"} & set(every):
         return None
     return Meaning("perplexity", split_of(every), 0, "perplexity")
 

@@ -66,7 +66,9 @@ _FULL_WIDTH = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {
 }  # fmt: skip
 """Punctuation that is as wide as a Chinese character."""
 _DASHES = re.compile(r"\s[–—]\s")
-_LOSS_WORDS = [w for w, english in _ENGLISH.items() if english == "loss" and w != "strata"]
+_LOSS_WORDS = [
+    w for w, english in _ENGLISH.items() if english in ("loss", "perplexity") and w != "strata"
+]
 _ALPHABETIC_LOSS = _alternatives(w for w in _LOSS_WORDS if w[0] < "\u0500")
 _FOREIGN = re.compile(
     rf"(?<![^\W_])(?:{_ALPHABETIC_LOSS})(?![^\W_])|{_COMPOUND.pattern}|strata\W*\d"

@@ -7,6 +7,7 @@ ESPnet, sentence-transformers.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -17,6 +18,11 @@ NEAR_LN_2 = 0.02
 """Share by which a first loss may differ from ln 2, what a guess between two costs."""
 NEAR_GUESS = 0.15
 """The same for several classes, where an accuracy is logged too."""
+MIN_FIRST_NATS, NUM_FIRST = 0.3, 9
+"""Nats that the median of so many first losses of a language model is never below, unless it knows
+the text by heart: the best models of English need about 0.6 a character. A first guess."""
+ZERO = 1e-3
+"""Nats of a loss that is a bug rather than another kind of loss."""
 MAX_CLASSES = 10
 """Guessing among more costs what a language model of characters starts from."""
 
@@ -56,6 +62,11 @@ def objective_of(names: Iterable[str], points: Sequence[HasValue]) -> tuple[Obje
     first = values[0]
     if min(values) < 0:
         return "no cross-entropy", "the loss is negative"
+    start = statistics.median(values[:NUM_FIRST])
+    if len(values) >= NUM_FIRST and ZERO < start < MIN_FIRST_NATS:
+        return "no cross-entropy", (
+            f"it starts at {start:.2g}, lower than a language model that has not memorized its text"
+        )
     accuracy = any(
         own & {"acc", "accuracy"} and not own & {"token", "tokens"} for own in spelled.values()
     )

@@ -53,6 +53,9 @@ A first guess."""
 MAX_SMALL_LOSS_NATS = 0.3
 """Nats under which no training loss is one of unseen text, wherever it began. A first guess."""
 FROM_NOTHING = 3.0
+BELOW_COUNTING_NATS = 1.8
+"""Nats that counting characters does not reach: their frequencies cost 3.3 nats in English, pairs
+2.4, triples 2.0. A run that begins below `FROM_NOTHING` and ends there is one of fine-tuning."""
 NEAR_START = 1.0
 """The last place at which a loss is one of an untrained network."""
 
@@ -153,6 +156,8 @@ def flat_after_fall(shape: Shape) -> LogVerdict | None:
         return None
     if curve.first >= MANY_TOKENS and curve.end < PAIR_FRACTION * curve.first:
         return None  # frequencies alone do not bring it there
+    if curve.first < FROM_NOTHING and curve.end < BELOW_COUNTING_NATS:
+        return None  # a network that had learned before
     return LogVerdict(
         "unknown", 0.5, "cannot tell",
         f"it fell to about {curve.end:.2f} by {curve.flat_since:,.6g} {curve.unit} and stays "
