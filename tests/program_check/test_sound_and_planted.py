@@ -217,7 +217,18 @@ def two_networks(weights: str, body: str = "") -> str:
     return TWO_NETWORKS.replace("WEIGHTS", weights).replace("BODY", body)
 
 
+EARLY = """
+net = Net()
+optimizer = torch.optim.RMSprop(net.parameters(), lr=1e-3)
+for step in range(200):
+    x = data[torch.randint(len(data), (8,))]
+    optimizer.zero_grad()  # LINE
+    loss = loss_of(net(x[:, :-1]), x[:, 1:])
+    optimizer.step()
+    loss.backward()
+"""
 PLANTED = {
+    "a step before backward": ("step_never_called", EARLY),
     "gradients cleared for each part": ("accumulation_misreduced", PARTS),
     "layers in a plain dict": ("weights_not_in_optimizer", LAYERS),
     "a network left out": ("weights_not_in_optimizer", two_networks("writer.parameters()")),

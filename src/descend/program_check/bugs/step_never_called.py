@@ -62,12 +62,13 @@ def look(program: Program) -> CheckResult:
             f"{len(dry_run_result.changed_weights)} weights moved in {dry_run_result.calls} calls"
             " of `step`"
         )
-    if dry_run_result.updates and all(u.cleared for u in dry_run_result.updates):
+    # A step before the first `backward()` has no gradients yet.
+    fed = [u for u in dry_run_result.updates if u.cleared or u.num_backward]
+    if fed and all(u.cleared for u in fed):
         return BugPresent(
-            "gradients arrived and were gone when the optimizer stepped "
-            f"({len(dry_run_result.updates)} times)",
+            f"gradients arrived and were gone when the optimizer stepped ({len(fed)} times)",
             where_gradients_are_cleared(program, dry_run_result),
-            "clear gradients before `backward()` or after `optimizer.step()`, not between them",
+            "call `zero_grad()`, `backward()`, and `optimizer.step()` in this order",
         )
     if dry_run_result.updates:
         return BugAbsent(f"the optimizer stepped {len(dry_run_result.updates)} times")
