@@ -19,8 +19,8 @@ NEAR_LN_2 = 0.02
 NEAR_GUESS = 0.15
 """The same for several classes, where an accuracy is logged too."""
 MIN_FIRST_NATS, NUM_FIRST = 0.3, 9
-"""Nats that the median of so many first losses of a language model is never below, unless it knows
-the text by heart: the best models of English need about 0.6 a character. A first guess."""
+"""Nats that the median of so many first losses of a language model is never below, unless it has
+memorized its text: the best models of English need about 0.6 a character. A first guess."""
 ZERO = 1e-3
 """Nats of a loss that is a bug rather than another kind of loss."""
 MAX_CLASSES = 10
