@@ -30,6 +30,7 @@ Descend = Callable[..., Any]
 ROOT = Path(__file__).parents[2]
 
 FOREIGN_FLAGS = {
+    "--label",  # srun
     "--head",
     "--generate",
     "--sealed",
