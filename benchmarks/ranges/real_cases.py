@@ -113,7 +113,7 @@ def carry_out(name: str, results: Path, texts: Path, folders: Path) -> None:
     if not (run / "summary.json").exists():
         descend("train", str(text), *words, "--save-dir", str(run), "--json")
     summary = json.loads((run / "summary.json").read_text())
-    descend("diagnose", str(run), "--verbose", "--trial-budget", BUDGET)
+    output = descend("diagnose", str(run), "--verbose", "--trial-budget", BUDGET)
     diagnosis = json.loads((run / "diagnosis.json").read_text())
     record = {
         "commands": [
@@ -125,6 +125,7 @@ def carry_out(name: str, results: Path, texts: Path, folders: Path) -> None:
             for k in ("validation_loss", "validation_accuracy", "bits_per_byte", "seconds")
         },
         "verdict": diagnosis["verdict"],
+        "shown": output.replace(str(folders) + "/", ""),
         "probability": diagnosis["probability"],
         "measurements": {
             m["metric"]: float(f"{m['value']:.{DIGITS}g}") for m in diagnosis["measurements"]

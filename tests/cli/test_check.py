@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -48,9 +49,16 @@ def test_check_command_reports_bug_json_and_exits_one(descend: Descend, program:
     assert all(set(n) == {"bug", "why"} for n in report["not_checked"])
 
 
+def is_progress(error_output: str) -> bool:
+    """Whether nothing but progress was printed, which a slow machine gets after five seconds."""
+    lines = error_output.splitlines()
+    return all(re.match(r"check \d+ of \d+|running up to", line) for line in lines)
+
+
 def test_in_words(descend: Descend, program: Any) -> None:
     done = descend("check", program(FORGOTTEN))
-    assert (done.code, done.err) == (1, "")
+    assert done.code == 1
+    assert is_progress(done.err)
     assert done.out.startswith("mine.py: 1 bug found\n\ngradients_not_zeroed\n")
     assert "descend explain gradients_not_zeroed" in done.out
 
@@ -58,7 +66,8 @@ def test_in_words(descend: Descend, program: Any) -> None:
 def test_check_command_exits_zero_for_correct_dotted_module(descend: Descend, program: Any) -> None:
     program({})
     done = descend("check", "mine")
-    assert (done.code, done.err) == (0, "")
+    assert done.code == 0
+    assert is_progress(done.err)
     assert done.out.startswith("mine: no bug found")
     assert "Not checked" in done.out
 

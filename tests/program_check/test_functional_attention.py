@@ -17,4 +17,4 @@ def test_positions_are_looked_for_where_no_part_mixes_them(own_folder: Path) -> 
     without = source.replace(" + self.position[: ids.shape[1]]", "")
     assert without != source
     Path("without.py").write_text(without, encoding="utf-8")
-    assert [r.bug for r in check_module("without.py").remarks] == ["positions_missing"]
+    assert [b.bug for b in check_module("without.py").bugs] == ["positions_missing"]

@@ -90,8 +90,7 @@ def check(
     from descend.program_check.child_process import CheckLimits, check_in_child
     from descend.report.text.check import format_check_report, progress_lines
 
-    max_memory_bytes = None if memory is None else int(memory * 2**30)
-    limits = CheckLimits(timeout, max_memory_bytes, in_place)
+    limits = CheckLimits(timeout, None if memory is None else int(memory * 2**30), in_place)
     progress = progress_lines(print_status, timeout)
     checked = check_in_child(module, arguments or [], limits, progress)
     if as_json:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from descend.diagnosis.effects import TreatmentEffect
 from descend.diagnosis.metric_text import format_metric
 from descend.diagnosis.ranking import RankedCause, contrary_evidence
 from descend.metrics.measurement import Measurements
 from descend.runs.events import Rollback
 from descend.units import format_duration, quoted
+
+if TYPE_CHECKING:  # numpy is not loaded for a page of the handbook
+    from descend.diagnosis.effects import TreatmentEffect
 
 BUSY_WARNING = (
     "other programs kept the processor busy, so some trials are missing: run the same command "

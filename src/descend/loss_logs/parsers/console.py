@@ -283,17 +283,13 @@ def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
             word = value.rstrip(".-/")
             low = trim_special(word.lower())
             if low in _NO_NUMBER and (meaning := meaning_of(tuple(words))) is not None:
-                if token.start() >= begin and not (low in _NULL and meaning.role != "loss"):
-                    pairs.append(
-                        (meaning, float("nan") if low in _NULL else float(low), None, split)
-                    )
+                if token.start() >= begin:
+                    pairs += _missing_number(low, meaning, split)
                 words = []
                 continue
             if low in VALIDATION or low in TRAIN or low in ("train_inner", "valid_subset"):
                 split = low
-            words.append(word)
-            if len(words) > _MAX_NAME_WORDS:
-                del words[0]
+            words = [*words, word][-_MAX_NAME_WORDS:]
         elif token.lastgroup == "sign":
             named_before, words = _after_sign(value, words, named_before)
             opened = value == "["
@@ -319,6 +315,13 @@ def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
     if bare is not None and (not named_step or bare[2] is not None):
         pairs.append(bare)
     return pairs, names
+
+
+def _missing_number(low: str, meaning: Meaning, split: str) -> list[Pair]:
+    """A loss that is `nan`, `inf`, or missing; nothing for another missing number."""
+    if low in _NULL:
+        return [(meaning, float("nan"), None, split)] if meaning.role == "loss" else []
+    return [(meaning, float(low), None, split)]
 
 
 def _after_sign(

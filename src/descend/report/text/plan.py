@@ -104,8 +104,8 @@ def _unused(plan: TrainingPlan) -> list[str]:
     unused = plan.minutes * 60 - plan.predicted.seconds
     return [
         f"{format_duration(unused)} of the time limit is unused. More epochs or a"
-        " larger model would only overfit this short text. Add text to use the time, or use"
-        " `descend improve`."
+        " larger model would only overfit this short text. Add text to use the time, or let"
+        " descend improve train several models."
     ]
 
 
