@@ -103,6 +103,7 @@ def _holds_a_log(folder: Path) -> bool:
         holds_record,
         log_files,
     )
+    from descend.runs.event_log import EVENTS
     from descend.runs.run_files import has_model, is_run_folder
 
     if not folder.is_dir() or is_run_folder(folder):
@@ -112,6 +113,8 @@ def _holds_a_log(folder: Path) -> bool:
     if _holds_our_results(folder):
         return False
     if has_model(folder):
+        if (folder / EVENTS).exists():  # a run of ours that lost its run.json
+            return False
         return holds_printed_log(folder) or checkpoint_log_folder(folder) is not None
     return bool(log_files(folder)) or checkpoint_log_folder(folder) is not None
 

@@ -64,8 +64,11 @@ def checkpoint_log_folder(path: Path) -> Path | None:
     `path`: a file of weights, or a folder of them without a log. Lightning writes `checkpoints/`
     beside `metrics.csv`, the Trainer a log into each `checkpoint-N` that can be resumed from.
     """
-    if not _is_checkpoint(path) or (path.is_dir() and not _NUMBERED.match(path.resolve().name)):
-        return None  # a folder of another name is a model, which may lie beside any log
+    name = path.resolve().name
+    if path.is_dir() and not (_NUMBERED.match(name) or name == "checkpoints"):
+        return None  # a model, which may lie beside any log
+    if not _is_checkpoint(path):
+        return None
     parent = path.resolve().parent
     nearest = [parent, parent.parent] if path.is_file() else [parent]
     return next((folder for folder in nearest if _has_own_record(folder)), None)
