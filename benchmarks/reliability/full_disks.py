@@ -35,7 +35,7 @@ READ_ONLY_STEPS = (1, 4, 7, 12, 20)
 FILE_SIZES = (1000, 4000, 9000, 20_000)
 
 
-class Case(NamedTuple):
+class DiskFault(NamedTuple):
     """A disk, and what happens to it."""
 
     kind: str
@@ -63,9 +63,10 @@ class Case(NamedTuple):
 
 
 CASES = (
-    *(Case("bytes", size) for size in FULL_SIZES), *(Case("inodes", count) for count in INODES),
-    *(Case("read-only", step) for step in READ_ONLY_STEPS),
-    *(Case("file size", size) for size in FILE_SIZES),
+    *(DiskFault("bytes", size) for size in FULL_SIZES),
+    *(DiskFault("inodes", count) for count in INODES),
+    *(DiskFault("read-only", step) for step in READ_ONLY_STEPS),
+    *(DiskFault("file size", size) for size in FILE_SIZES),
 )  # fmt: skip
 
 
@@ -95,7 +96,7 @@ def remount_at(step: int, disk: Path) -> None:
     loop.check_for_loss_spike = counted
 
 
-def run_case(place: Path, case: Case, clean: str) -> dict[str, Any]:
+def run_case(place: Path, case: DiskFault, clean: str) -> dict[str, Any]:
     """One disk; whether the fault was met, and what does not hold."""
     disk, output = place / "disk", place / "output"
     disk.mkdir(exist_ok=True)

@@ -88,17 +88,22 @@ def assignment_line(file: str | None, names: Sequence[str]) -> int | None:
     return max(lines, default=None)
 
 
-def weight_line(model: nn.Module, name: str) -> tuple[str, int] | None:
-    """File and line where the class that holds a weight, or the nearest own one, makes it."""
+def own_classes_around(model: nn.Module, name: str) -> Iterator[tuple[str, str, int, list[str]]]:
+    """The classes with a source that hold a weight, the nearest first: the attribute that leads to
+    the weight, then file, first line, and lines of the class."""
     path = name.split(".")
     for depth in range(len(path) - 1, -1, -1):
         source = class_source(type(model.get_submodule(".".join(path[:depth]))))
-        if source is None:
-            continue
-        file, start, lines = source
+        if source is not None:
+            yield path[depth], *source
+
+
+def weight_line(model: nn.Module, name: str) -> tuple[str, int] | None:
+    """File and line where the class that holds a weight, or the nearest own one, makes it."""
+    for attribute, file, start, lines in own_classes_around(model, name):
         for number, line in enumerate(lines):
             left = line.partition("=")[0]
-            if f"self.{path[depth]}" in left.replace(" ", "").split(",") and "=" in line:
+            if f"self.{attribute}" in left.replace(" ", "").split(",") and "=" in line:
                 return file, start + number
         return file, start
     return None
@@ -107,13 +112,8 @@ def weight_line(model: nn.Module, name: str) -> tuple[str, int] | None:
 def use_line(model: nn.Module, name: str) -> tuple[str, int] | None:
     """File and line that uses a weight's attribute last in the class that makes it."""
     made = weight_line(model, name)
-    path = name.split(".")
-    for depth in range(len(path) - 1, -1, -1):
-        source = class_source(type(model.get_submodule(".".join(path[:depth]))))
-        if source is None:
-            continue
-        file, start, lines = source
-        uses = [start + n for n, line in enumerate(lines) if f"self.{path[depth]}" in line]
+    for attribute, file, start, lines in own_classes_around(model, name):
+        uses = [start + n for n, line in enumerate(lines) if f"self.{attribute}" in line]
         if uses:
             return file, uses[-1]
     return made
@@ -125,12 +125,7 @@ CUTS = re.compile(r"no_grad\(|inference_mode\(|\.detach\(|set_grad_enabled\(|\.d
 
 def cut_line(model: nn.Module, name: str) -> tuple[str, int] | None:
     """File and line, in the class that holds a weight or one around it, that cuts gradients off."""
-    path = name.split(".")
-    for depth in range(len(path) - 1, -1, -1):
-        source = class_source(type(model.get_submodule(".".join(path[:depth]))))
-        if source is None:
-            continue
-        file, start, lines = source
+    for _, file, start, lines in own_classes_around(model, name):
         for number, line in enumerate(lines):
             if CUTS.search(line.partition("#")[0]):
                 return file, start + number
