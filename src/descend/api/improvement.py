@@ -305,16 +305,15 @@ class _Work:
 
         False where the time is too short for one: nothing is trained then.
         """
-        number = 0
+        is_trained = False
         while True:
             teachers = choose_teachers(self.improvement, base)
             minutes = self._minutes_left()
-            if 60 * minutes < generation_seconds(base, len(teachers)):
-                return number > 0
-            number += 1
-            path = self._next_folder()
-            numbered = len(model_folders(self.folder))
-            config = generation_config(Path(base.run), teachers, numbered, minutes, path)
+            if 60 * minutes < generation_seconds(base, len(teachers)) + ROUND_SECONDS:
+                return is_trained
+            is_trained = True
+            number, path = len(model_folders(self.folder)), self._next_folder()
+            config = generation_config(Path(base.run), teachers, number, minutes, path)
             run = self._train_config(config, None, time.perf_counter())
             model = self.keep(run, "distilled", {}, None)
             if model is not self.improvement.best:

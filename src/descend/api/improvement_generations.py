@@ -16,9 +16,6 @@ TEACHER_COST = 0.4
 """Seconds of one teacher's predictions, as a fraction of a training without them: its forward
 passes, where a step makes one forward and one backward pass (docs/recipe.md)."""
 
-SETUP_SECONDS = 8.0
-"""From one training to the first step of the next."""
-
 
 def choose_teachers(improvement: Improvement, base: TrainedModel) -> list[TrainedModel]:
     """Choose the models that the next generation learns from: the latest of `base` and after it."""
@@ -27,8 +24,8 @@ def choose_teachers(improvement: Improvement, base: TrainedModel) -> list[Traine
 
 
 def generation_seconds(base: TrainedModel, num_teachers: int) -> float:
-    """Estimate the seconds of the next generation, from those of `base` without teachers."""
-    return base.seconds * (1 + TEACHER_COST * num_teachers) + SETUP_SECONDS
+    """Estimate the seconds of the next training, from those of `base` without teachers."""
+    return base.seconds * (1 + TEACHER_COST * num_teachers)
 
 
 def generation_config(

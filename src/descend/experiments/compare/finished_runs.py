@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from descend.config import NON_SEMANTIC_KEYS
+from descend.config import NON_SEMANTIC_KEYS, make_config
 from descend.errors import ConfigError, RunFolderError
 from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import RunMetadata, has_summary
@@ -84,10 +84,9 @@ def compare_finished(folders: Sequence[Path]) -> FinishedComparison:
 
 def _validation_of(info: RunMetadata) -> tuple[object, ...]:
     """What decides the text that a run is judged on."""
-    config = info.resolved_config
-    seed = config["seed"] if config.get("split_seed") is None else config["split_seed"]
-    keys = ("validation_fraction", "sample_size", "normalize")
-    return (info.corpus["corpus_sha256"], seed, *(config[key] for key in keys))
+    config = make_config(info.resolved_config)
+    keys = ("data_seed", "validation_fraction", "sample_size", "normalize")
+    return (info.corpus["corpus_sha256"], *(getattr(config, key) for key in keys))
 
 
 def _differences(infos: Sequence[RunMetadata]) -> dict[str, list[str]]:
