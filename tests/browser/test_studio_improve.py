@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 import resource
 import subprocess
@@ -15,6 +14,7 @@ import pytest
 
 from ..web.studio_server import TINY_SETTINGS, RunningStudio, Studios
 from .conftest import SECONDS, Visitor, broken_rules, take_pictures, words
+from .shown_workspace import made_text
 
 pytest.importorskip("fastapi", reason="the extra `studio` is not installed")
 
@@ -33,19 +33,6 @@ def busyness() -> float:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return max(1.0, (time.perf_counter() - began) / used)
-
-
-def made_text() -> bytes:
-    """60 kB of sentences that a network learns, but not at once."""
-    pick = random.Random(5)
-    nouns = ["".join(pick.choices("bdklmnrst", k=2)) + pick.choice(["ana", "ori", "ule"])
-             for _ in range(60)]  # fmt: skip
-    verbs = {noun: pick.choice(["sees", "finds", "likes", "calls", "fears"]) for noun in nouns}
-    lines = []
-    for _ in range(1500):
-        first, second = pick.choice(nouns), pick.choice(nouns)
-        lines.append(f"The {first} {verbs[first]} the {second}. Then it {verbs[second]} a cat.")
-    return "\n".join(lines).encode()
 
 
 def start_with_a_weak_run(studios: Studios, folder: Path) -> RunningStudio:
