@@ -47,7 +47,7 @@ function stageOf(improvement) {
   const now = improvement.models.find((one) => one.state === "running" || one.state === "starting");
   if (now) return `Now ${now.name} is trained${now.teachers.length ? `. It also learns from ${now.teachers.join(" and ")}` : ""}.`;
   if (improvement.models.some((one) => one.state === "measuring")) return "The newest model is measured on text that no model learns from.";
-  return improvement.trials.length ? "Changes are tried in short trials. What helps is trained." : "Now it decides what to try next.";
+  return improvement.trials.length ? "Changes are tried in short trials. What helps is trained." : "Now it measures what each change is worth, and decides what to try next.";
 }
 
 /** @param {{job: any, log: string[], stage: string}} props */

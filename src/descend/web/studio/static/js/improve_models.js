@@ -7,7 +7,7 @@ const WORDS = { starting: "getting ready", running: "learning", measuring: "bein
 
 /** @param {{models: any[]}} props */
 export function Models({ models }) {
-  const values = models.flatMap((one) => [...one.epochs.map((epoch) => epoch.bits_per_byte), one.bits_per_byte]).filter((value) => value != null);
+  const values = models.flatMap((one) => one.epochs.map((epoch) => epoch.bits_per_byte));
   const range = values.length ? [Math.min(...values), Math.max(...values)] : [0, 1];
   const longest = Math.max(2, ...models.map((one) => one.epochs.length));
   return html`<div><h3>The models, one after the other</h3>
@@ -23,7 +23,7 @@ function Model({ model, range, longest }) {
     <div><p><strong>${model.name}</strong>${model.is_best && html` <span class="tag">best so far</span>`}${model.state !== "finished" && html` <span class=${`state ${model.state}`}>${WORDS[model.state]}</span>`}</p>
       <p class="soft small">${model.sentence}</p></div>
     <${Line} model=${model} range=${range} longest=${longest}/>
-    <div class="result"><strong class="mono">${fixed(value)}</strong><span class="soft small">${resultWords(model)}</span></div>
+    <div class="result"><strong>${fixed(value)}</strong><span class="soft small">${resultWords(model)}</span></div>
     ${model.progress && (model.state === "running") && html`<${Progress} name=${model.name} progress=${model.progress}/>`}</li>`;
 }
 
@@ -32,6 +32,7 @@ function resultWords(model) {
   if (model.bits_per_byte == null) return model.epochs.length ? `after ${model.epochs.length} ${model.epochs.length === 1 ? "pass" : "passes"}` : "no pass has ended yet";
   if (model.gain == null) return "bits per byte";
   const size = Math.abs(model.gain).toFixed(3);
+  if (size === "0.000") return "as good as the best before";
   const mayBeChance = model.ci95 && model.ci95[0] <= 0 && model.ci95[1] >= 0 ? ", which may be chance" : "";
   return `${size} ${model.gain >= 0 ? "lower" : "higher"} than the best before${mayBeChance}`;
 }

@@ -30,6 +30,7 @@ export function Runs() {
   const [runs, setRuns] = useState(null);
   const [query, setQuery] = useState("");
   const [order, setOrder] = useState("started_at");
+  const [isReversed, setReversed] = useState(false);
   const [selected, setSelected] = useState([]);
   const [isAll, setAll] = useState(false);
   const load = () => get("/runs").then((answer) => setRuns(answer.runs)).catch(sayError);
@@ -46,7 +47,9 @@ export function Runs() {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   const matching = runs.filter((run) => words.every((word) => described(run).includes(word)));
   const different = differentKeys(matching);
-  const sorted = [...matching].sort((a, b) => compare(a, b, order));
+  const sorted = [...matching].sort((a, b) => compare(a, b, order, isReversed));
+  const isUp = isRising(order) !== isReversed;
+  const sortBy = (key) => { setReversed(key === order && !isReversed); setOrder(key); };
   const shown = isAll ? sorted : sorted.slice(0, MAX_SHOWN);
   const chosen = selected.filter((name) => runs.some((run) => run.name === name));
   return html`<div class="stack">
@@ -54,12 +57,12 @@ export function Runs() {
     <section class="card" aria-label="List of runs">
       <div class="row">
         <div class="grow"><label class="hidden-label" for="search">Search</label><input id="search" type="search" placeholder="Search, or learning_rate=0.001" value=${query} onInput=${(event) => setQuery(event.target.value)}/></div>
-        <div><label class="hidden-label" for="order">Order</label><select id="order" value=${order} onChange=${(event) => setOrder(event.target.value)}>
+        <div><label class="hidden-label" for="order">Order</label><select id="order" value=${order} onChange=${(event) => { setReversed(false); setOrder(event.target.value); }}>
           ${Object.entries(ORDERS).map(([key, title]) => html`<option key=${key} value=${key}>${title}</option>`)}</select></div>
       </div>
       <div class="scroll"><table class="cards runs">
-        <thead><tr><th><span class="hidden-label">Compare</span></th>${COLUMNS.map((column) => html`<th key=${column.key} class=${column.isNumber ? "number" : ""} aria-sort=${column.order === order ? (isRising(order) ? "ascending" : "descending") : undefined}>
-          <button type="button" class="sort" title=${ORDERS[column.order]} onClick=${() => setOrder(column.order)}>${column.title}${column.order === order && html`<span aria-hidden="true">${isRising(order) ? " ▴" : " ▾"}</span>`}</button></th>`)}</tr></thead>
+        <thead><tr><th><span class="hidden-label">Compare</span></th>${COLUMNS.map((column) => html`<th key=${column.key} class=${column.isNumber ? "number" : ""} aria-sort=${column.order === order ? (isUp ? "ascending" : "descending") : undefined}>
+          <button type="button" class="sort" title=${column.order === order ? "the other way round" : ORDERS[column.order]} onClick=${() => sortBy(column.order)}>${column.title}${column.order === order && html`<span aria-hidden="true">${isUp ? " ▴" : " ▾"}</span>`}</button></th>`)}</tr></thead>
         <tbody>${shown.map((run) => html`<tr key=${run.name}>
           <td class="tick"><input type="checkbox" aria-label=${`Compare ${run.name}`} disabled=${!run.epochs} checked=${chosen.includes(run.name)} onChange=${() => toggle(run.name)}/></td>
           <td class="name">${chosen.includes(run.name) && html`<span class=${`swatch c${chosen.indexOf(run.name)}`}></span>`}<a href=${`#/run/${quoted(run.name)}`}>${run.name}</a>${run.parent && html` <span class="soft small">from ${run.parent}</span>`}<${Tags} tags=${run.tags}/>${settingWords(run, different) && html`<span class="soft small mono notes">${settingWords(run, different)}</span>`}${run.note && html`<span class="soft small notes">${run.note}</span>`}</td>
@@ -108,12 +111,12 @@ function settingWords(run, different) {
 /** @param {string} order */
 const isRising = (order) => ["name", "state", "text", "bits_per_byte"].includes(order);
 
-/** Runs without the value come last. @param {any} a @param {any} b @param {string} order */
-function compare(a, b, order) {
+/** Runs without the value come last. @param {any} a @param {any} b @param {string} order @param {boolean} isReversed */
+function compare(a, b, order, isReversed) {
   const [first, second] = [a[order], b[order]];
   if (first == null || second == null) return Number(first == null) - Number(second == null);
   const rising = typeof first === "string" ? first.localeCompare(second, undefined, { numeric: true }) : first - second;
-  return isRising(order) ? rising : -rising;
+  return isRising(order) !== isReversed ? rising : -rising;
 }
 
 /** @param {string[]} names @param {() => Promise<any>} load */
