@@ -22,6 +22,9 @@ QUIET_MINUTES = 3.0
 """Of an improvement on a machine that does nothing else: enough for a training, trials, and another
 training of so short a text."""
 
+MAX_MINUTES = 10.0
+"""Of an improvement on any machine: with more it trains model after model."""
+
 MAX_WAIT = 3 * 3600 * SECONDS
 """Milliseconds that a step may take on a machine that many others use."""
 
@@ -33,6 +36,11 @@ def busyness() -> float:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return max(1.0, (time.perf_counter() - began) / used)
+
+
+def improve_minutes() -> float:
+    """Minutes in which this machine, as busy as it is, does the work of `QUIET_MINUTES`."""
+    return min(QUIET_MINUTES * busyness(), MAX_MINUTES)
 
 
 def start_with_a_weak_run(studios: Studios, folder: Path) -> RunningStudio:
@@ -47,11 +55,11 @@ def start_with_a_weak_run(studios: Studios, folder: Path) -> RunningStudio:
 
 
 def choose_minutes(page: Any) -> None:
-    """Choose the time in which this machine, as busy as it is, does the work of `QUIET_MINUTES`."""
+    """Choose the time that this machine needs."""
     options = page.locator("#improve-minutes option")
     choices = options.evaluate_all("all => all.map((option) => Number(option.value))")
-    needed = QUIET_MINUTES * busyness()
-    minutes = next((m for m in choices if m >= needed), choices[-1])
+    needed = improve_minutes()
+    minutes = next(m for m in choices if m >= needed)
     page.locator("#improve-minutes").select_option(str(minutes))
 
 

@@ -23,7 +23,7 @@ import pytest
 from ..web.studio_server import TINY_SETTINGS, RunningStudio, Studios
 from .conftest import SHOTS, Visitor
 from .shown_workspace import Workspace, made_text, make_workspace
-from .test_studio_improve import QUIET_MINUTES, busyness
+from .test_studio_improve import improve_minutes
 
 pytest.importorskip("fastapi", reason="the extra `studio` is not installed")
 
@@ -66,7 +66,7 @@ def studio(studios: Studios, tmp_path: Path) -> RunningStudio:
         small = {key: value for key, value in TINY_SETTINGS.items() if key != "batch_size"}
         make_workspace(folder, Workspace(
             name="nouns", corpus=str(text), shown=shown, small=small | {"max_steps": 40},
-            num_small=12, minutes=QUIET_MINUTES * busyness(),
+            num_small=12, minutes=improve_minutes(),
         ))  # fmt: skip
     return studios.start(folder)
 

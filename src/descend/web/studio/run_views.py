@@ -243,7 +243,8 @@ class RunViews:
         if not feed.points or metadata is None:
             lines = self._jobs.log(name)
             return f"Getting ready: {lines[-1]}" if lines else "Getting ready …"
-        loss = feed.points[-1][2]
+        # After a pass over the text its training loss flatters: the text is known by then.
+        loss = feed.epochs[-1].validation_loss if feed.epochs else feed.points[-1][2]
         said = describe_learning(loss, metadata.corpus["ngram_baselines"])
         trend = describe_trend([point[2] for point in feed.points]) if state == "running" else ""
         stopped = "It is stopped, and can go on where it was." if state == "stopped" else ""

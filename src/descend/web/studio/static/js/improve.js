@@ -10,8 +10,8 @@ import { Figures, say, sayError } from "./ui.js";
 const MINUTES = [1, 2, 3, 5, 10, 20, 30, 60, 120, 240, 480];
 const LOOK_MILLISECONDS = 1500, IDLE_MILLISECONDS = 6000;
 
-/** @param {{name: string, state: string, isBlocked: boolean}} props */
-export function Improve({ name, state, isBlocked }) {
+/** @param {{name: string, state: string, isBlocked: boolean, onBusy: (isBusy: boolean) => void}} props */
+export function Improve({ name, state, isBlocked, onBusy }) {
   const [improvement, setImprovement] = useState(null);
   const [problem, setProblem] = useState("");
   const [minutes, setMinutes] = useState(5);
@@ -21,6 +21,7 @@ export function Improve({ name, state, isBlocked }) {
   const isBusy = Boolean(job && job.ended_at == null);
   useEffect(() => poll(where, isBusy || !improvement ? LOOK_MILLISECONDS : IDLE_MILLISECONDS,
     (answer) => { setImprovement(answer); setProblem(""); }, (error) => setProblem(error.message)), [isBusy, attempt, !improvement]);
+  useEffect(() => onBusy(isBusy), [isBusy]);
   if (!improvement) return problem ? html`<p class="note bad" role="alert">${problem}</p>` : null;
   const start = () => post(where, { minutes }).then(() => setAttempt(attempt + 1), sayError);
   const stop = () => post(`/runs/${quoted(name)}/stop`).then(() => say("It stops, and keeps the best model so far."), sayError);

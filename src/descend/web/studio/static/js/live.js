@@ -61,7 +61,7 @@ export function Live({ name }) {
       <div class="row">
         ${(state === "running" || state === "starting" || state === "waiting") && html`<button onClick=${() => act("stop", state === "waiting" ? "It is out of the queue." : "It saves and stops. Resume goes on from there.")}>${state === "waiting" ? "Cancel" : "Stop"}</button>`}
         ${state === "stopped" && html`<button class="main" onClick=${() => act("resume", "It goes on where it stopped.")}>Resume</button>`}
-        ${details.can_talk && html`<a class="button main" href=${`#/talk/${quoted(name)}`}>Talk to it</a>`}
+        ${details.can_talk && html`<a class=${BUSY.includes(state) || state === "stopped" ? "button" : "button main"} href=${`#/talk/${quoted(name)}`}>Talk to it</a>`}
         ${(curve.points.length > 0 || details.can_talk) && html`<a class="button" href=${`#/inside/${quoted(name)}`}>Look inside</a>`}
         ${state === "finished" && details.has_model && html`<${TrainOn} name=${name}/>`}
         ${["finished", "stopped", "diverged"].includes(state) && html`<a class="button" href=${`#/diagnosis/${quoted(name)}`}>Why not better? Improve it</a>`}
@@ -92,7 +92,7 @@ function Curve({ curve, details }) {
   const choice = (title, value) => html`<button type="button" class=${isLoss === value ? "main" : ""} aria-pressed=${isLoss === value ? "true" : "false"} onClick=${() => setLoss(value)}>${title}</button>`;
   return html`<section class="card" aria-labelledby="curve-title">
     <div class="row between"><h2 id="curve-title">${isLoss ? "Loss, step by step" : "Accuracy, step by step"}</h2>
-      <div class="row choices-two" role="group" aria-label="What the curve shows">${choice("Loss", true)}${choice("Accuracy", false)}</div></div>
+      <div class="row small-choices" role="group" aria-label="What the curve shows">${choice("Loss", true)}${choice("Accuracy", false)}</div></div>
     ${!curve.points.length ? html`<p class="soft">The curve begins with the first step.</p>` : isLoss ? html`<${LossChart} curve=${curve} details=${details}/>` : html`<${AccuracyChart} curve=${curve}/>`}
     <p class="soft small">${isLoss ? "The loss says how surprised the model is by the next token. Down is better." : "Accuracy is how often the next token was predicted correctly. Up is better."} The dots are the validation set: text that it never learns from.</p></section>`;
 }
@@ -144,7 +144,8 @@ function LossChart({ curve, details }) {
     const chart = base("step", "");
     const soft = color("soft");
     chart.xAxis.max = Math.max(last[0], end ? end.step : 0, 1);
-    chart.yAxis.min = 0;
+    const lowest = Math.min(...curve.points.map((p) => p[2]), ...curve.epochs.map((e) => e.validation_loss), end ? end.low : Infinity);
+    chart.yAxis.min = Math.max(0, Math.floor(2 * (lowest - 0.5)) / 2);
     return {
       ...chart,
       color: [color("raw"), color("accent"), color("second")],
@@ -152,7 +153,7 @@ function LossChart({ curve, details }) {
       tooltip: { ...chart.tooltip, valueFormatter: (value) => Number(value).toFixed(3) },
       series: [
         { name: "each step", ...LINE, lineStyle: { width: 1, opacity: .7 }, data: curve.points.map((p) => [p[0], p[1]]),
-          markLine: { silent: true, symbol: "none", lineStyle: { color: soft, type: "dashed", opacity: .7 }, label: { position: "insideEndTop", color: soft, fontSize: 12 * scale(), formatter: "{b}" },
+          markLine: { silent: true, symbol: "none", lineStyle: { color: soft, type: "dashed", opacity: .7 }, label: { position: "insideEndTop", color: soft, fontSize: 12 * scale(), formatter: "{b}", backgroundColor: color("card"), padding: [1, 3] },
             data: rules.filter(([, value]) => value != null).map(([label, value]) => ({ name: label, yAxis: value })) } },
         { name: "average", ...LINE, lineStyle: { width: 2.5 }, data: every(curve.points, MAX_AVERAGES).map((p) => [p[0], p[2]]) },
         { name: "validation", type: "line", symbol: "circle", symbolSize: 9, lineStyle: { width: 2 }, data: curve.epochs.map((e) => [e.step, e.validation_loss]) },
