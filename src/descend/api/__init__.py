@@ -12,16 +12,15 @@ from descend.api.experiments import (
     search,
 )
 from descend.api.improvement import improve
+from descend.api.model import Model, load
+from descend.api.run_training import train_planned
 from descend.api.training import (
-    Model,
     continue_run,
     diagnose,
-    load,
     measure_corpus,
     resume,
     run,
     run_on_model,
-    train_planned,
     train_with_config,
 )
 from descend.diagnosis.result import Diagnosis

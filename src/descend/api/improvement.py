@@ -20,7 +20,9 @@ from descend.api.improvement_generations import (
 )
 from descend.api.improvement_models import ModelJudge, as_long_as, model_folders
 from descend.api.improvement_plans import find_another_plan
-from descend.api.training import Model, resume, train_planned
+from descend.api.model import Model
+from descend.api.run_training import train_planned
+from descend.api.training import resume
 from descend.config import RunConfig, make_config
 from descend.config_sources import ResolvedConfig, resolve_config, with_changes
 from descend.data.prepare import prepare_documents
