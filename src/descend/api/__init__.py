@@ -13,7 +13,7 @@ from descend.api.experiments import (
 )
 from descend.api.improvement import improve
 from descend.api.model import Model, load
-from descend.api.run_training import train_planned
+from descend.api.train_plan import train_plan
 from descend.api.training import (
     continue_run,
     diagnose,
@@ -52,7 +52,7 @@ __all__ = [
     "run_on_model",
     "run_search",
     "search",
-    "train_planned",
+    "train_plan",
     "train_with_config",
 ]
 

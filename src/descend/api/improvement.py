@@ -11,13 +11,8 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
+from descend.api.generation_config import choose_teachers, find_origin, generation_config
 from descend.api.improvement_effects import measure_effects, reserved_seconds
-from descend.api.improvement_generations import (
-    choose_teachers,
-    find_origin,
-    generation_config,
-    generation_seconds,
-)
 from descend.api.improvement_models import ModelJudge, as_long_as, model_folders
 from descend.api.improvement_plans import find_another_plan
 from descend.api.model import Model
@@ -47,6 +42,11 @@ from descend.experiments.improvement_progress import forecast_over_time
 from descend.experiments.text_treatment import treat_text
 from descend.experiments.validation_text import validation_text
 from descend.planner.axes import axes_for
+from descend.planner.generations import (
+    MIN_LAST_FRACTION,
+    ROUND_SECONDS,
+    generation_seconds,
+)
 from descend.planner.make_plan import CorpusPlan, make_corpus_plan, plan_config
 from descend.planner.plan import MIN_MINUTES, choose_config
 from descend.planner.scaling_law import load_scaling_law
@@ -71,13 +71,6 @@ MIN_SEARCH_TRIALS = 3
 
 MIN_ROUND_MINUTES = 0.25
 """Minutes below which nothing more is planned and trained: planning alone takes half of it."""
-
-ROUND_SECONDS = 8.0
-"""From a plan to the first step of its training: as `make_plan.SETUP_SECONDS`, and the plan."""
-
-MIN_LAST_FRACTION = 0.6
-"""Of the seconds that a training takes, that must be left for it to be made: with less the rate
-falls before the network has learned what the one before it has."""
 
 TIME_ENDS = "the time is up; by the plan it was worth more in one training than in a search"
 TEXT_ENDS = (
@@ -311,7 +304,7 @@ class _Work:
         while True:
             teachers = choose_teachers(self.improvement, base)
             minutes = self._minutes_left()
-            if 60 * minutes < generation_seconds(base, len(teachers)) + ROUND_SECONDS:
+            if 60 * minutes < generation_seconds(base.seconds, len(teachers)) + ROUND_SECONDS:
                 return is_trained
             is_trained = True
             number, path = len(model_folders(self.folder)), self._next_folder()

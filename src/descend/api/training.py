@@ -12,6 +12,7 @@ from rich.console import Console
 from descend.api.call_options import Config, default_console, resolve_call_config, select_console
 from descend.api.model import Model, load
 from descend.api.run_training import run_and_load, train_planned
+from descend.api.train_plan import find_models, resume_models, train_plan
 from descend.config import RunConfig
 from descend.config_sources import ResolvedConfig, explicit_keys
 from descend.data.corpus_stats import CorpusStats, compute_corpus_stats
@@ -20,11 +21,12 @@ from descend.diagnosis.result import DEFAULT_BUDGET, Diagnosis
 from descend.diagnosis.trial_reports import TrialReport, TrialReporter
 from descend.interop.trackers.track_run import check_trackers
 from descend.launch_environment import is_follower
-from descend.planner.make_plan import make_corpus_plan, plan_config
+from descend.planner.make_plan import make_corpus_plan
 from descend.planner.plan import TextTooShortError
 from descend.progress import ProgressCallback, ignore_progress
 from descend.report.text.live_progress import show_line, show_prepared, stage_progress
 from descend.report.text.plan import time_plan_lines
+from descend.runs.run_files import is_run_folder
 from descend.runs.run_folder import check_model_folder, create_run_folder
 from descend.training.assembly import tokenize_corpus
 from descend.training.continuation import continuation_config
@@ -106,8 +108,9 @@ def _train_within(
     if console:
         for line in time_plan_lines(planned):
             show_line(console)(line)
-    chosen = plan_config(planned)
-    return train_planned(planned, chosen, settings.preset, console, began, watch=watch, track=track)
+    return train_plan(
+        planned, config.save_dir, settings.preset, console, began, watch=watch, track=track
+    )
 
 
 def continue_run(
@@ -146,9 +149,16 @@ def resume(
     check_trackers(track)
     if is_follower():
         return load(follow_run())
-    progress = stage_progress(console) if console else ignore_progress
-    run = resume_run(Path(path), progress, ends, num_processes)
-    return run_and_load(run, console, track=track)
+
+    def resume_one(folder: Path) -> Model:
+        progress = stage_progress(console) if console else ignore_progress
+        run = resume_run(folder, progress, ends, num_processes)
+        return run_and_load(run, console, track=track)
+
+    models = find_models(Path(path))
+    if models and not is_run_folder(models.last):
+        return resume_models(models, resume_one, console, track)
+    return resume_one(Path(path))
 
 
 def diagnose(

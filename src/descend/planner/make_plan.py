@@ -15,10 +15,12 @@ from descend.data.prepare import prepare_documents
 from descend.data.token_store import PreparedCorpus
 from descend.data.tokenizer import load_tokenizer
 from descend.errors import ConfigError, UserError
+from descend.launch_environment import read_launch_environment
 from descend.machine import available_memory_bytes
 from descend.planner.axes import axes_for
 from descend.planner.candidates import SHORTER, useful_epochs
 from descend.planner.corpus_profile import CorpusProfile, profile_corpus
+from descend.planner.generations import MAX_TEACHERS, TAUGHT_LOSS, count_models
 from descend.planner.machine_benchmark import (
     MachineBenchmark,
     benchmark_machine,
@@ -56,7 +58,29 @@ class CorpusPlan(msgspec.Struct, frozen=True):
         plan = msgspec.to_builtins(self.plan, str_keys=True)
         machine = msgspec.to_builtins(self.machine)
         fields: dict[str, Any] = {"corpus": self.corpus} | plan | {"machine": machine}
+        fields |= {"num_models": self.num_models, "final_bits_per_byte": self.final_bits_per_byte}
         return fields | {"minutes": self.minutes or self.plan.minutes}
+
+    @property
+    def num_models(self) -> int:
+        """Models to train one after the other, each of which learns from those before it.
+
+        More than one where more epochs of one model would overfit and there is time left.
+        """
+        is_single = self.minutes is None or not self.plan.ends_for_text
+        if is_single or SINGLE_MODEL_KEYS & self.fixed.keys() or read_launch_environment():
+            return 1
+        return count_models(self.plan.predicted.seconds, 60 * self.plan.minutes)
+
+    @property
+    def final_bits_per_byte(self) -> float:
+        """Bits per byte of validation text expected of the last model."""
+        num_teachers = min(self.num_models - 1, MAX_TEACHERS)
+        return self.plan.predicted.bits_per_byte * TAUGHT_LOSS[num_teachers]
+
+
+SINGLE_MODEL_KEYS = {"teachers", "num_processes"}
+"""Keys of the user with which one model is trained, whatever the time."""
 
 
 class Allowance(msgspec.Struct, frozen=True):

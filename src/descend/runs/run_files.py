@@ -157,8 +157,8 @@ def write_info(folder: Path, info: RunMetadata) -> None:
 def read_info(folder: Path) -> RunMetadata:
     """Read run.json; `RunFolderError` if it is missing or damaged.
 
-    Text, vocabulary and parent are named by paths that hold in the current folder, even if the
-    run was begun in another.
+    Text, vocabulary, parent and teachers are named by paths that hold in the current folder, even
+    if the run was begun in another.
     """
     info = _read(folder / RUN_FILE, RunMetadata)
     if info.working_dir is None:
@@ -168,7 +168,11 @@ def read_info(folder: Path) -> RunMetadata:
         return info
 
     def relocate_paths(values: dict[str, Any]) -> dict[str, Any]:
-        return values | {key: _from_here(base, values.get(key)) for key in _PATHS}
+        relocated = {key: _from_here(base, values.get(key)) for key in _PATHS}
+        if teachers := values.get("teachers"):
+            folders = (_from_here(base, folder) for folder in str(teachers).split(","))
+            relocated["teachers"] = ",".join(map(str, folders))
+        return values | relocated
 
     return msgspec.structs.replace(
         info,
