@@ -13,12 +13,7 @@ from rich.console import Console
 from descend.api.generation_config import generation_config
 from descend.api.model import Model, load
 from descend.api.run_training import train_config, train_planned
-from descend.planner.generations import (
-    MAX_TEACHERS,
-    MIN_LAST_FRACTION,
-    ROUND_SECONDS,
-    generation_seconds,
-)
+from descend.planner.generations import plan_later_models
 from descend.planner.make_plan import CorpusPlan, plan_config
 from descend.report.text.generations import (
     generation_line,
@@ -70,28 +65,18 @@ def train_later_models(
     info, base = read_info(models[0]), read_summary(models[0])
     ends = began + 60 * planned.minutes
     models = list(models)
-    for number in range(len(models), planned.num_models):
-        teachers = models[-MAX_TEACHERS:]
-        seconds = generation_seconds(base.seconds, len(teachers))
-        left = ends - time.perf_counter() - ROUND_SECONDS
-        if left < MIN_LAST_FRACTION * seconds:
-            break
-        following = generation_seconds(base.seconds, min(number + 1, MAX_TEACHERS))
-        is_last = (
-            number + 1 == planned.num_models
-            or left < seconds + ROUND_SECONDS + MIN_LAST_FRACTION * following
-        )
+    while later := plan_later_models(
+        base.seconds, ends - time.perf_counter(), len(models), planned.num_models
+    ):
+        number, is_last = len(models), len(later) == 1
         folder = save_dir if is_last else teacher_folder(save_dir, number + 1)
+        teachers = [str(t) for t in models[-later[0].num_teachers :]]
         now = time.perf_counter()
-        config = generation_config(
-            models[0], [str(t) for t in teachers], number, (ends - now) / 60, folder
-        )
-        num_models = number + 1 if is_last else planned.num_models
-        _show(console, generation_line(number + 1, num_models, len(teachers)))
+        minutes = (ends - now) / 60
+        config = generation_config(models[0], teachers, number, later[0].length, minutes, folder)
+        _show(console, generation_line(number + 1, number + len(later), len(teachers)))
         train_config(config, info.preset, console, now, watch=watch, track=track)
         models.append(folder)
-        if is_last:
-            break
     return _finish(save_dir, models, planned.final_bits_per_byte, console, began)
 
 

@@ -20,7 +20,13 @@ from descend.machine import available_memory_bytes
 from descend.planner.axes import axes_for
 from descend.planner.candidates import SHORTER, useful_epochs
 from descend.planner.corpus_profile import CorpusProfile, profile_corpus
-from descend.planner.generations import MAX_TEACHERS, TAUGHT_LOSS, count_models
+from descend.planner.generations import (
+    ROUND_SECONDS,
+    LaterModel,
+    generation_seconds,
+    plan_later_models,
+    taught_loss,
+)
 from descend.planner.machine_benchmark import (
     MachineBenchmark,
     benchmark_machine,
@@ -62,21 +68,36 @@ class CorpusPlan(msgspec.Struct, frozen=True):
         return fields | {"minutes": self.minutes or self.plan.minutes}
 
     @property
-    def num_models(self) -> int:
-        """Models to train one after the other, each of which learns from those before it.
+    def later_models(self) -> list[LaterModel]:
+        """Models to train after the first, each of which learns from those before it.
 
-        More than one where more epochs of one model would overfit and there is time left.
+        Some where more epochs of one model would overfit and there is time left.
         """
         is_single = self.minutes is None or not self.plan.ends_for_text
         if is_single or SINGLE_MODEL_KEYS & self.fixed.keys() or read_launch_environment():
-            return 1
-        return count_models(self.plan.predicted.seconds, 60 * self.plan.minutes)
+            return []
+        base_seconds = self.plan.predicted.seconds
+        return plan_later_models(base_seconds, 60 * self.plan.minutes - base_seconds)
+
+    @property
+    def num_models(self) -> int:
+        """Models to train one after the other."""
+        return 1 + len(self.later_models)
 
     @property
     def final_bits_per_byte(self) -> float:
         """Bits per byte of validation text expected of the last model."""
-        num_teachers = min(self.num_models - 1, MAX_TEACHERS)
-        return self.plan.predicted.bits_per_byte * TAUGHT_LOSS[num_teachers]
+        return self.plan.predicted.bits_per_byte * taught_loss(self.later_models)
+
+    @property
+    def unused_seconds(self) -> float:
+        """Seconds of the time limit that no model takes."""
+        base_seconds = self.plan.predicted.seconds
+        used = base_seconds + sum(
+            length * generation_seconds(base_seconds, num_teachers) + ROUND_SECONDS
+            for num_teachers, length in self.later_models
+        )
+        return max(0.0, 60 * self.plan.minutes - used)
 
 
 SINGLE_MODEL_KEYS = {"teachers", "num_processes"}

@@ -101,20 +101,21 @@ def summarize_plan(plan: TrainingPlan, corpus: str) -> str:
 
 def _time_left(planned: CorpusPlan) -> list[str]:
     """What is done with the time that the text leaves, where the plan ends before it is up."""
-    plan = planned.plan
-    if not plan.ends_for_text:
+    if not planned.plan.ends_for_text:
         return []
+    lines = []
     if planned.num_models > 1:
-        return [
+        lines.append(
             f"More epochs would overfit this text. So {planned.num_models} models are trained one"
             " after the other. Each later model learns from the predictions of those before it"
             f" too. Expected of the last one: {planned.final_bits_per_byte:.3f} bits per byte."
-        ]
-    unused = plan.minutes * 60 - plan.predicted.seconds
-    return [
-        f"{format_duration(unused)} of the time limit is unused. More epochs or a"
-        " larger model would only overfit this short text. Add text to use the time."
-    ]
+        )
+    if planned.unused_seconds > (1 - NEARLY_ALL) * 60 * planned.plan.minutes:
+        lines.append(
+            f"{format_duration(planned.unused_seconds)} of the time limit is unused. Add text to"
+            " use it."
+        )
+    return lines
 
 
 def time_used_line(plan: TrainingPlan | None, seconds: float, minutes: float | None) -> str:
