@@ -22,8 +22,8 @@ from descend.data.corpus_warnings import log_warnings
 from descend.data.prepare import prepare_documents
 from descend.data.token_store import encode_corpus
 from descend.data.tokenizer import Tokenizer
-from descend.diagnosis.diagnose import diagnose_run, save_diagnosis
-from descend.diagnosis.result import DEFAULT_BUDGET, Diagnosis
+from descend.diagnosis.diagnosis_result import DEFAULT_BUDGET, Diagnosis
+from descend.diagnosis.run_diagnosis import diagnose_run, save_diagnosis
 from descend.diagnosis.trial_reports import TrialReport, TrialReporter
 from descend.errors import RunFolderError, shorten
 from descend.interop.trackers.track_run import check_trackers, track_run
@@ -44,7 +44,11 @@ from descend.report.text.live_progress import (
     stage_progress,
 )
 from descend.report.text.metrics_line import with_metrics_lines
-from descend.report.text.plan import compare_with_prediction, time_plan_lines, time_used_line
+from descend.report.text.plan_summary import (
+    compare_with_prediction,
+    time_plan_lines,
+    time_used_line,
+)
 from descend.report.text.run_summary import summarize_run, trained_on_warning
 from descend.runs.atomic_write import write_file_atomic
 from descend.runs.event_log import read_events
