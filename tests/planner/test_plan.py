@@ -25,7 +25,7 @@ from descend.planner.make_plan import CorpusPlan, make_corpus_plan
 from descend.planner.plan import MAX_RATE, choose_config, plan_for_target_loss
 from descend.planner.scaling_law import ScalingLawInput, load_scaling_law
 from descend.planner.step_time import StepTimeModel, StepWorkload, TimedStep, fit_step_time
-from descend.report.text.plan import plan_lines
+from descend.report.text.plan_summary import plan_lines
 
 RATES = StepTimeModel(0.0011, 0.0055, 0.41, 0.0024, 0.005, 0.0022)
 """About those of one core of a server of 2024."""

@@ -23,11 +23,11 @@ from descend.api.training import (
     run_on_model,
     train_with_config,
 )
-from descend.diagnosis.result import Diagnosis
-from descend.experiments.attribute.result import Attribution
-from descend.experiments.compare.result import Comparison
+from descend.diagnosis.diagnosis_result import Diagnosis
+from descend.experiments.attribute.attribution_result import Attribution
+from descend.experiments.compare.comparison_result import Comparison
 from descend.experiments.improvement import Improvement
-from descend.experiments.search.result import SearchResult
+from descend.experiments.search.search_result import SearchResult
 from descend.report.notebook.representations import add_representations
 
 __all__ = [

@@ -16,8 +16,8 @@ from descend.api.train_plan import find_models, resume_models, train_plan
 from descend.config import RunConfig
 from descend.config_sources import ResolvedConfig, explicit_keys
 from descend.data.corpus_stats import CorpusStats, compute_corpus_stats
-from descend.diagnosis.diagnose import diagnose_run, save_diagnosis
-from descend.diagnosis.result import DEFAULT_BUDGET, Diagnosis
+from descend.diagnosis.diagnosis_result import DEFAULT_BUDGET, Diagnosis
+from descend.diagnosis.run_diagnosis import diagnose_run, save_diagnosis
 from descend.diagnosis.trial_reports import TrialReport, TrialReporter
 from descend.interop.trackers.track_run import check_trackers
 from descend.launch_environment import is_follower
@@ -25,7 +25,7 @@ from descend.planner.make_plan import make_corpus_plan
 from descend.planner.plan import TextTooShortError
 from descend.progress import ProgressCallback, ignore_progress
 from descend.report.text.live_progress import show_line, show_prepared, stage_progress
-from descend.report.text.plan import time_plan_lines
+from descend.report.text.plan_summary import time_plan_lines
 from descend.runs.run_files import is_run_folder
 from descend.runs.run_folder import check_model_folder, create_run_folder
 from descend.training.assembly import tokenize_corpus

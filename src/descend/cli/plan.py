@@ -86,7 +86,7 @@ def plan(
 
 
 def _show(planned: CorpusPlan, write_line: Callable[[str], None]) -> None:
-    from descend.report.text.plan import plan_lines
+    from descend.report.text.plan_summary import plan_lines
 
     for line in plan_lines(planned):
         write_line(line)
