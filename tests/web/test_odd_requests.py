@@ -136,7 +136,7 @@ def test_list_of_runs_stands_when_a_folder_has_an_odd_name(
 ) -> None:
     root = services.workspace.root
     copy_run(trained, root, "first")
-    for name in (b"bad\xff", b"line\nbreak", b"\x1b[31m", b"[/bold]"):
+    for name in (b"bad\xff", b"line\nbreak", b"\x1b[31m", b"[bold]"):
         folder = os.path.join(os.fsencode(root / "models"), name)
         os.mkdir(folder)
         for file in ("run.json", "events.jsonl", "summary.json"):
@@ -145,4 +145,8 @@ def test_list_of_runs_stands_when_a_folder_has_an_odd_name(
     for path in ("/runs", "/workspace", "/texts", "/trash"):
         status, _, content = ask("GET", f"/api/v1{path}", headers)
         assert status == 200, (path, content)
-        json.loads(content)
+        rows = json.loads(content).get("runs", [])
+        assert {row["name"]: row["state"] for row in rows} == ({
+            "first": "finished", r"bad\udcff": "unreadable", "line\nbreak": "unreadable",
+            "\x1b[31m": "unreadable", "[bold]": "unreadable",
+        } if path == "/runs" else {})  # fmt: skip
