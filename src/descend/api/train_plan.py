@@ -34,15 +34,15 @@ def teacher_folder(save_dir: Path, number: int) -> Path:
 
 
 def train_plan(
-    planned: CorpusPlan, save_dir: str | None, preset: str, console: Console | None, began: float,
-    *, watch: bool = False, track: Sequence[str] = (),
+    planned: CorpusPlan, save_dir: str | None, preset: str, console: Console | None,
+    began: float | None, *, watch: bool = False, track: Sequence[str] = (),
 ) -> Model:  # fmt: skip
     """Train `planned` into `save_dir`; its minutes count from `began` (by `time.perf_counter`).
 
     Where the text leaves time, the first models go to folders beside it, and each later one learns
     from their predictions too.
     """
-    if planned.num_models == 1:
+    if began is None or planned.num_models == 1:
         config = plan_config(planned, save_dir)
         return train_planned(planned, config, preset, console, began, watch=watch, track=track)
     folder = create_run_folder(save_dir)

@@ -86,4 +86,5 @@ def taught_loss(later: list[LaterModel]) -> float:
     if not later:
         return 1.0
     num_teachers, length = later[-1]
-    return TAUGHT_LOSS[num_teachers] * float(np.interp(length, *zip(*LENGTH_LOSS, strict=True)))
+    lengths, factors = zip(*LENGTH_LOSS, strict=True)
+    return TAUGHT_LOSS[num_teachers] * float(np.interp(length, lengths, factors))
