@@ -21,12 +21,12 @@ from descend.experiments.experiment_folder import read_record
 from descend.experiments.json_output import search_fields
 from descend.experiments.search import study as studies
 from descend.experiments.search.pruning import loss_at, should_prune
-from descend.experiments.search.result import SearchResult, SearchTrial
-from descend.experiments.search.runner import plan_search, run_search_trials
 from descend.experiments.search.search_plan import SearchBudget, SearchPlan
+from descend.experiments.search.search_result import SearchResult, SearchTrial
+from descend.experiments.search.search_trials import plan_search, run_search_trials
 from descend.experiments.search.space import ChoiceParam, make_search_space, parse_over_flags
 from descend.report.text.experiment_summary import few_trials_warning, summarize_search
-from descend.report.text.search import format_search
+from descend.report.text.search_summary import format_search
 from descend.trials import trial as trials
 from descend.trials.cached_trial import load_cached_result, run_trial
 from descend.trials.trial_spec import EvalPoint, TrialResult

@@ -40,7 +40,7 @@ def improve(
 ) -> None:
     """Find the best model for a run or a text within a time limit, change by change."""
     from descend.api import improve as find_best
-    from descend.report.text.improvement import improvement_text, model_line, trial_line
+    from descend.report.text.improvement_summary import improvement_text, model_line, trial_line
 
     set_up_logging("info")
     improvement = find_best(

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from descend.errors import LogError
-from descend.loss_logs.assembly import Assembly
 from descend.loss_logs.column_names import TRAIN, VALIDATION, split_identifier
+from descend.loss_logs.curve_assembly import Assembly
 from descend.loss_logs.log import LossLog
 from descend.loss_logs.log_folder import checkpoint_log_folder, log_files
 from descend.loss_logs.log_lines import read_lines

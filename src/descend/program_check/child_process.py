@@ -23,7 +23,7 @@ from typing import IO
 import msgspec
 
 from descend import errors
-from descend.program_check.report import (
+from descend.program_check.bug_report import (
     Checked,
     NotChecked,
     ProgramEndedError,

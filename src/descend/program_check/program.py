@@ -25,6 +25,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from descend.program_check.bug_report import ProgramEndedError, ProgramError
 from descend.program_check.frameworks import (
     Launch,
     TrainingReachedError,
@@ -44,7 +45,6 @@ from descend.program_check.instrumentation.import_time_training import (
 from descend.program_check.instrumentation.object_graph import reachable_objects
 from descend.program_check.instrumentation.state_guard import preserve_state
 from descend.program_check.loop_program import loop_parts
-from descend.program_check.report import ProgramEndedError, ProgramError
 from descend.program_check.results import UndeterminedError
 from descend.program_check.source_lines import (
     assignment_line,

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from itertools import chain, islice
 from typing import Any
 
-from descend.loss_logs.assembly import Assembly
 from descend.loss_logs.column_names import STEPS, TRAIN, VALIDATION, Meaning, meaning_of
+from descend.loss_logs.curve_assembly import Assembly
 from descend.loss_logs.languages import Translator
 from descend.loss_logs.log_lines import Line
 from descend.loss_logs.log_row import Pair, Row, row_of

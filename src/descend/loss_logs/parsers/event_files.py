@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from descend.loss_logs.assembly import Assembly
+from descend.loss_logs.curve_assembly import Assembly
 from descend.loss_logs.number_parsing import number
 from descend.loss_logs.parsers.structured import rows_of_scalars
 

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from descend.loss_logs.assembly import Assembly
 from descend.loss_logs.column_names import TRAIN, VALIDATION, column_meaning, split_identifier
+from descend.loss_logs.curve_assembly import Assembly
 from descend.loss_logs.log_lines import Line, read_lines
 from descend.loss_logs.log_row import Pair, Row, row_of
 from descend.loss_logs.number_parsing import MISSING, number

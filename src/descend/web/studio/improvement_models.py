@@ -8,7 +8,7 @@ from typing import Any
 
 from descend.errors import RunFolderError
 from descend.experiments.improvement import Improvement, Origin, TrainedModel, gain_interval
-from descend.report.text.improvement import describe_origin
+from descend.report.text.improvement_summary import describe_origin
 from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import is_run_folder
 from descend.runs.run_length import planned_steps

@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from descend.artifacts import IMPROVEMENT
-from descend.diagnosis.result import diagnosis_seconds
+from descend.diagnosis.diagnosis_result import diagnosis_seconds
 from descend.runs.run_files import has_summary
 from descend.runs.run_folder import read_summary
 from descend.web.studio.feed import FeedCache

@@ -12,8 +12,8 @@ from descend.artifacts import IMPROVEMENT, RUN_FILE
 from descend.experiments.experiment_folder import read_record
 from descend.experiments.improvement import Contribution, Improvement
 from descend.experiments.improvement_progress import progress_points, waterfall_steps
-from descend.report.text.diagnosis import assignments
-from descend.report.text.improvement import text_lines
+from descend.report.text.diagnosis_summary import assignments
+from descend.report.text.improvement_summary import text_lines
 from descend.runs.annotation import RunAnnotation, write_annotation
 from descend.runs.atomic_write import disk_error
 from descend.units import humanize_name

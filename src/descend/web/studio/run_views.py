@@ -35,7 +35,7 @@ from descend.runs.suggestions import lacks_model
 from descend.web.studio.feed import RunFeed
 from descend.web.studio.jobs import Job, Jobs
 from descend.web.studio.settings import FIRST
-from descend.web.studio.workspace import Workspace
+from descend.web.studio.workspace import Workspace, is_name
 
 State = Literal[
     "waiting", "starting", "running", "finished", "stopped", "diverged", "failed", "unreadable"
@@ -127,6 +127,8 @@ class RunViews:
         return sorted(rows, key=lambda row: row.started_at, reverse=True)
 
     def _row(self, name: str) -> RunRow:
+        if not is_name(name):  # no route leads to it
+            return RunRow(name=name, state="unreadable")
         folder = self._workspace.runs / name
         stamp, job = run_stamp(folder), self._jobs.get(name)
         known = self._rows.get(name)

@@ -1,7 +1,7 @@
 """What an attribution found: plain records, as they are written, read and shown.
 
 Numbers of the loss are raw differences, the changed run minus the other: below zero is better. What
-people read shows them as loss reductions, above zero is better (`report/text/experiments.py`).
+people read shows loss reductions, above zero is better (`report/text/experiment_tables.py`).
 """
 
 from __future__ import annotations

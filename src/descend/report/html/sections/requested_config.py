@@ -12,7 +12,7 @@ from descend.experiments.command_line import format_flags
 from descend.handbook.run_notes.wording import generate_command
 from descend.handbook.setting_facts import format_setting, format_value
 from descend.presets import PRESETS
-from descend.report.html.page import (
+from descend.report.html.report_page import (
     Command,
     Paragraph,
     ReportBlock,

@@ -20,13 +20,13 @@ import numpy as np
 
 from descend.config import RunConfig
 from descend.errors import ConfigError
-from descend.experiments.attribute.config_diff import ConfigDiff, apply_diff, diff_configs
-from descend.experiments.attribute.result import (
+from descend.experiments.attribute.attribution_result import (
     Attribution,
     AttributionRun,
     ChangeContribution,
     Interaction,
 )
+from descend.experiments.attribute.config_diff import ConfigDiff, apply_diff, diff_configs
 from descend.experiments.estimate import Estimate, estimate_mean
 from descend.experiments.named_config import NamedConfig
 from descend.trials.executor import TrialCallback, ignore_progress, run_trials

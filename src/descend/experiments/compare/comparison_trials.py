@@ -11,7 +11,7 @@ import numpy as np
 
 from descend.errors import ConfigError
 from descend.experiments.compare.arms import ComparisonArm
-from descend.experiments.compare.result import ArmResult, Comparison, SeedResult
+from descend.experiments.compare.comparison_result import ArmResult, Comparison, SeedResult
 from descend.experiments.estimate import estimate_mean
 from descend.model.cost import training_memory
 from descend.model.shape import shape_from_run_config

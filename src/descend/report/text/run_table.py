@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from descend.experiments.compare.finished_runs import FinishedComparison
-from descend.report.text.experiments import table
+from descend.report.text.experiment_tables import table
 from descend.runs.run_list import MODELS, ListedRun
 from descend.units import format_duration, quoted
 

@@ -7,9 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from descend.diagnosis.causes import CAUSES
-from descend.diagnosis.metric_text import format_metric, format_metric_range
-from descend.diagnosis.recommended_config import merge_recommendations
-from descend.diagnosis.result import (
+from descend.diagnosis.diagnosis_result import (
     NEW_VOCABULARY_METRIC,
     Diagnosis,
     Evidence,
@@ -18,6 +16,8 @@ from descend.diagnosis.result import (
     PairedTrial,
     has_trials,
 )
+from descend.diagnosis.metric_text import format_metric, format_metric_range
+from descend.diagnosis.recommended_config import merge_recommendations
 from descend.handbook.run_notes.diagnosis_notes import is_ablation
 from descend.handbook.run_notes.wording import format_ci95, format_percent
 from descend.metrics.measurement import Measurement

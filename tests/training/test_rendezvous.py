@@ -343,7 +343,7 @@ def test_only_training_commands_are_shared(no_launcher: pytest.MonkeyPatch) -> N
 
 
 def test_port_in_use_is_refused(no_launcher: pytest.MonkeyPatch) -> None:
-    from descend.training.processes import connect
+    from descend.training.rendezvous import connect
 
     with socket.socket() as other:
         other.bind(("", 0))
@@ -360,7 +360,7 @@ def test_port_in_use_is_refused(no_launcher: pytest.MonkeyPatch) -> None:
 
 
 def test_missing_address_is_refused(no_launcher: pytest.MonkeyPatch) -> None:
-    from descend.training.processes import connect
+    from descend.training.rendezvous import connect
 
     for name in ("MASTER_ADDR", "MASTER_PORT"):
         no_launcher.delenv(name, raising=False)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from descend.experiments.attribute.result import (
+from descend.experiments.attribute.attribution_result import (
     Attribution,
     ChangeContribution,
     Interaction,
 )
-from descend.experiments.compare.result import ArmResult, Comparison
+from descend.experiments.compare.comparison_result import ArmResult, Comparison
 from descend.experiments.estimate import Estimate, to_loss_reduction
 from descend.units import format_count, format_duration, format_percentage_points
 

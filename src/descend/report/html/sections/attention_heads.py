@@ -10,7 +10,8 @@ from descend.metrics.attention import (
 )
 from descend.report.html.charts import Option, heatmap
 from descend.report.html.model_inspection import ModelInspection
-from descend.report.html.page import (
+from descend.report.html.png import png_data_uri
+from descend.report.html.report_page import (
     Figure,
     Paragraph,
     Picture,
@@ -19,7 +20,6 @@ from descend.report.html.page import (
     Section,
     TableColumn,
 )
-from descend.report.html.png import png_data_uri
 from descend.report.html.token_text import mark_whitespace, tokens_to_text
 
 TOKENS = 24

@@ -18,14 +18,13 @@ from descend.data.corpus import resolve_corpus
 from descend.errors import ConfigError, UserError
 from descend.experiments.command_line import format_train_command
 from descend.experiments.compare.arms import ComparisonArm
-from descend.experiments.compare.runner import (
+from descend.experiments.compare.comparison_trials import (
     BudgetUnit,
     ComparisonPlan,
     plan_comparison,
     run_comparison_trials,
 )
 from descend.experiments.search import study as studies
-from descend.experiments.search.result import SearchKey, SearchResult, SearchTrial
 from descend.experiments.search.search_loop import (
     HARDLY_MORE,
     SearchCallback,
@@ -33,6 +32,7 @@ from descend.experiments.search.search_loop import (
     run_search_loop,
 )
 from descend.experiments.search.search_plan import SearchBudget, SearchPlan
+from descend.experiments.search.search_result import SearchKey, SearchResult, SearchTrial
 from descend.experiments.search.space import Param, complete_config
 from descend.planner.candidates import MIN_STEPS
 from descend.runs.run_folder import ensure_writable

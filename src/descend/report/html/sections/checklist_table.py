@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from descend.handbook.checklist import Checklist
-from descend.report.html.page import Paragraph, ReportTable, Section, TableColumn
+from descend.report.html.report_page import Paragraph, ReportTable, Section, TableColumn
 
 
 def checklist_section(checklist: Checklist) -> Section:

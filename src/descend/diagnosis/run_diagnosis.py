@@ -17,13 +17,7 @@ from descend.diagnosis.combinations import (
     find_additional_causes,
     merge_findings,
 )
-from descend.diagnosis.diverged_run import diagnose_divergence
-from descend.diagnosis.limitations import add_untested_causes, describe_normal_run, no_trials_reason
-from descend.diagnosis.measure import measure_run, run_validation_loss
-from descend.diagnosis.memorization_check import MAX_TIME_FRACTION, check_memorization
-from descend.diagnosis.ranking import RankedCause, evidence_of, rank_causes
-from descend.diagnosis.recommended_config import load_diagnosis
-from descend.diagnosis.result import (
+from descend.diagnosis.diagnosis_result import (
     DEFAULT_BUDGET,
     Cost,
     Diagnosis,
@@ -32,6 +26,12 @@ from descend.diagnosis.result import (
     has_trials,
     trial_budget_seconds,
 )
+from descend.diagnosis.diverged_run import diagnose_divergence
+from descend.diagnosis.limitations import add_untested_causes, describe_normal_run, no_trials_reason
+from descend.diagnosis.measure import measure_run, run_validation_loss
+from descend.diagnosis.memorization_check import MAX_TIME_FRACTION, check_memorization
+from descend.diagnosis.ranking import RankedCause, evidence_of, rank_causes
+from descend.diagnosis.recommended_config import load_diagnosis
 from descend.diagnosis.run_context import RunContext, load_run_context
 from descend.diagnosis.sentences import (
     BUSY_WARNING,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from descend.diagnosis.diagnosis_result import Diagnosis, Evidence, Finding, OtherCause, PairedTrial
 from descend.diagnosis.metric_text import (
     format_metric_range,
     format_metric_value,
     metric_label,
 )
 from descend.diagnosis.recommended_config import merge_recommendations
-from descend.diagnosis.result import Diagnosis, Evidence, Finding, OtherCause, PairedTrial
 from descend.handbook.run_notes.diagnosis_notes import is_ablation
 from descend.handbook.run_notes.wording import format_ci95
 from descend.report.html.charts import BETTER, Axis, IntervalBar, intervals
-from descend.report.html.page import (
+from descend.report.html.report_page import (
     Command,
     Figure,
     Paragraph,
@@ -21,12 +21,12 @@ from descend.report.html.page import (
     Section,
     TableColumn,
 )
-from descend.report.text.diagnosis import (
+from descend.report.text.diagnosis_summary import (
     assignments,
     format_trial,
     group_other_causes,
 )
-from descend.report.text.experiments import format_p_value
+from descend.report.text.experiment_tables import format_p_value
 from descend.units import humanize_name, quoted
 
 

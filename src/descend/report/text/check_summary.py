@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from descend.program_check.report import BugReport, Checked
+from descend.program_check.bug_report import BugReport, Checked
 from descend.progress import ProgressCallback
 from descend.units import format_count
 

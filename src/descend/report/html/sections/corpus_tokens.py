@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from descend.data.token_store import TokenStore
 from descend.report.html.charts import Axis, Curve, bars, curves
 from descend.report.html.model_inspection import token_counts
-from descend.report.html.page import (
+from descend.report.html.report_page import (
     Fact,
     Facts,
     Figure,

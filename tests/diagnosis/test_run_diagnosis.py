@@ -17,20 +17,20 @@ from descend import run, run_on_model
 from descend.cli.main import run as cli
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.combinations import merge_findings
-from descend.diagnosis.diagnose import diagnose_run, save_diagnosis
+from descend.diagnosis.diagnosis_result import Diagnosis, Finding, OtherCause
 from descend.diagnosis.effects import TreatmentEffect
 from descend.diagnosis.findings import to_paired_trial
 from descend.diagnosis.measure import measure_run
 from descend.diagnosis.recommended_config import recommended_run_config
 from descend.diagnosis.reference_ranges import reference_range
-from descend.diagnosis.result import Diagnosis, Finding, OtherCause
 from descend.diagnosis.run_context import load_run_context
+from descend.diagnosis.run_diagnosis import diagnose_run, save_diagnosis
 from descend.diagnosis.treatments import Treatment, control_config, recommended_changes
 from descend.diagnosis.trial_length import first_round_seconds
 from descend.diagnosis.verdict import Verdict
 from descend.errors import ConfigError, DivergedError, RunFolderError
 from descend.model.transformer import Transformer
-from descend.report.text.diagnosis import format_diagnosis
+from descend.report.text.diagnosis_summary import format_diagnosis
 from descend.runs.event_log import EventLog, read_events
 from descend.runs.events import Rollback, Step
 from descend.runs.run_folder import read_summary

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from descend.config import NON_SEMANTIC_KEYS
-from descend.experiments.compare.result import Comparison
+from descend.experiments.compare.comparison_result import Comparison
 from descend.experiments.search.space import Param
 
 _FORMAT = 1

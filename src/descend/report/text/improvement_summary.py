@@ -16,7 +16,7 @@ from descend.experiments.improvement import (
 )
 from descend.experiments.text_treatment import MIN_DUPLICATE_FRACTION
 from descend.experiments.validation_text import MIN_CONTAMINATED_FRACTION
-from descend.report.text.diagnosis import assignments
+from descend.report.text.diagnosis_summary import assignments
 from descend.units import format_duration, humanize_name
 
 

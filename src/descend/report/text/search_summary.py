@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from descend.experiments.search.result import SearchResult, SearchTrial
+from descend.experiments.search.search_result import SearchResult, SearchTrial
 from descend.report.text.experiment_summary import format_value
-from descend.report.text.experiments import AXIS, table
+from descend.report.text.experiment_tables import AXIS, table
 from descend.units import format_duration
 
 NUMBERS = ("bits/byte", "loss", "accuracy", "time")
