@@ -95,9 +95,8 @@ def test_run_is_shown_when_its_paths_lead_nowhere(
 @pytest.mark.parametrize("words", [
     ["report", "LONG"], ["show", "LONG"], ["resume", "LONG"], ["list", "LONG"], ["train", "LONG"],
     ["generate", "LONG", "The cat"], ["diagnose", "LONG"], ["corpus", "stats", "LONG"],
-    ["check", "LONG"],
-    ["train", "--config", "LONG"], ["compare", "LONG", "LONG"], ["export", "LONG", "--to", "onnx"],
-    ["forecast", "LONG"], ["train", "--save-dir", "LONG"],
+    ["check", "LONG"], ["train", "--config", "LONG"], ["compare", "LONG", "LONG"],
+    ["export", "LONG", "--to", "onnx"], ["forecast", "LONG"], ["train", "--save-dir", "LONG"],
 ])  # fmt: skip
 def test_name_too_long_for_a_disk_gives_a_sentence(
     own_folder: Path, capsys: pytest.CaptureFixture[str], words: list[str]
