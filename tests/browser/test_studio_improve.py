@@ -95,6 +95,7 @@ def test_improvement_ends_in_a_talk_though_the_server_was_killed(
     take_pictures(visitor, "improve-running")
     keep = page.get_by_role("button", name="Put the best model among your runs")
     keep.wait_for()
+    assert "the best" in words(page.locator(".model.best"))
     improvement = again.ask("GET", "/runs/nouns-1/improvement")[1]
     assert [model["name"] for model in improvement["models"]][:2] == ["nouns-1", "model_1"]
     assert shown.count() == len(improvement["models"])

@@ -98,6 +98,20 @@ def test_text_comes_token_by_token_with_probabilities(studio: Any, trained: Path
     assert (status, "temperature" in answer["error"]["message"]) == (422, True)
 
 
+def test_unfinished_run_is_heard_by_its_newest_checkpoint(studio: Any, trained: Path) -> None:
+    folder = studio.folder / "models" / "first"
+    shutil.copytree(trained, folder)
+    (folder / "model.safetensors").unlink()
+    details = studio.ask("GET", "/runs/first")[1]
+    assert (details["can_talk"], details["has_model"]) == (True, False)
+    status, model = studio.ask("GET", "/runs/first/model")
+    assert status == 200, model
+    assert model["parameters"] == details["parameters"]
+    shutil.rmtree(folder / "checkpoints")
+    assert not studio.ask("GET", "/runs/first")[1]["can_talk"]
+    assert studio.ask("GET", "/runs/first/model")[0] == 422
+
+
 def test_delete_moves_to_the_trash_and_undo_brings_back(studio: Any, trained: Path) -> None:
     copy_run(trained, studio.folder, "first")
     folder = studio.folder / "models" / "first"
@@ -320,11 +334,13 @@ def test_address_that_others_reach_needs_a_password() -> None:
         check_host(host, None)
 
 
-def test_every_setting_of_the_form_has_a_sentence_and_a_sound_default() -> None:
+def test_every_setting_of_the_form_has_a_sentence_a_range_and_a_page() -> None:
     fields = setting_fields()
     assert len(fields) > 25
     for field in fields:
         assert field["sentence"].endswith(".")
+        assert field["has_page"], field["key"]
+        assert field["range"] or field["kind"] in ("text", "boolean"), field["key"]
         assert field["kind"] in ("choice", "integer", "number", "boolean", "text")
         if field["default"] is not None and field["key"] != "schedule":
             check_settings({field["key"]: field["default"]})
