@@ -109,7 +109,9 @@ OUTPUT_TYPES: dict[str, tuple[Any, ...]] = {
     "list": (extend("RunList", None, [("folder", str), ("runs", list[ListedRun])]),),
     "plan": (
         extend("PlanOutput", TrainingPlan, [
-            ("corpus", str), ("machine", MachineBenchmark), ("measured", RunSummary | None, None),
+            ("corpus", str), ("machine", MachineBenchmark),
+            ("num_models", int), ("final_bits_per_byte", float),
+            ("measured", RunSummary | None, None),
         ]),
     ),
     "push": (PushedModel,),

@@ -12,16 +12,15 @@ from descend.api.experiments import (
     search,
 )
 from descend.api.improvement import improve
+from descend.api.model import Model, load
+from descend.api.train_plan import train_plan
 from descend.api.training import (
-    Model,
     continue_run,
     diagnose,
-    load,
     measure_corpus,
     resume,
     run,
     run_on_model,
-    train_planned,
     train_with_config,
 )
 from descend.diagnosis.diagnosis_result import Diagnosis
@@ -53,7 +52,7 @@ __all__ = [
     "run_on_model",
     "run_search",
     "search",
-    "train_planned",
+    "train_plan",
     "train_with_config",
 ]
 

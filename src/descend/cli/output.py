@@ -16,7 +16,7 @@ from rich.console import Console
 
 from descend.cli.json_outputs import SCHEMA_VERSIONS
 from descend.errors import DiskWriteError
-from descend.guard import LossyStream, make_visible
+from descend.guard import LossyStream, encode_json, make_visible
 from descend.report.text.wrapping import wrap_lines
 
 TERMINAL_WIDTH_OF_FILES = 200
@@ -90,7 +90,7 @@ def print_json(command: str, value: Any) -> None:
     """Print the result of `command` as one JSON object, with the version of its schema first."""
     fields = msgspec.to_builtins(value, str_keys=True, enc_hook=_path_as_text)
     version = {"schema_version": SCHEMA_VERSIONS[command]}
-    text = msgspec.json.encode(version | fields).decode()
+    text = encode_json(version | fields).decode()
     write_out(_RAW_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -84,7 +85,7 @@ def describe_run(folder: Path) -> ListedRun:
 def find_run(name: Path) -> Path:
     """The folder that `name` means: itself where it exists, the newest run for `latest`, else the
     one run whose name begins so. As it is where no run does; `RunFolderError` for several."""
-    if name.exists():
+    if os.path.exists(name):  # raises nothing for a name that no disk can hold
         return name
     if str(name) == LATEST:
         runs = _runs_in(MODELS) if MODELS.is_dir() else []

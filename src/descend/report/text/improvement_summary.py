@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from descend.diagnosis.causes.distribution_shift import MIN_SHIFT_NATS
 from descend.experiments.improvement import (
     Contribution,
     Expectation,
     Improvement,
+    Origin,
     TextNotes,
     TrainedModel,
     TreatmentTrial,
@@ -25,6 +28,25 @@ def model_line(model: TrainedModel) -> str:
         f"{model.run}: {model.bits_per_byte:.3f} bits per byte{prediction_text},"
         f" {model.origin}{changes}; {format_duration(model.seconds)} of training"
     )
+
+
+ORIGIN_TEXT: dict[Origin, str] = {
+    "your run": "The run that you started from. It is measured on the same text as the others.",
+    "planned": "The recipe that is planned for this text, this computer, and this time.",
+    "treated": "The planned recipe with all changes that helped in trials.",
+    "another plan": "Another recipe, with another size or vocabulary.",
+    "distilled": "The same recipe with another seed.",
+    "interrupted": "What a training had learned when it was stopped.",
+}
+"""What a model of an improvement is, for somebody who sees it for the first time."""
+
+
+def describe_origin(origin: Origin, teachers: Sequence[str]) -> str:
+    """Say what a model of an improvement is, and which earlier models are its `teachers`."""
+    if not teachers:
+        return ORIGIN_TEXT[origin]
+    names = " and ".join(teachers)
+    return f"{ORIGIN_TEXT[origin]} It learns from the text, and from what {names} would predict."
 
 
 def trial_line(trial: TreatmentTrial) -> str:

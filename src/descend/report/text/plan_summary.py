@@ -12,10 +12,12 @@ from descend.runs.run_files import RunSummary
 from descend.units import format_bytes, format_duration
 
 
-def plan_lines(plan: TrainingPlan, machine: MachineBenchmark, corpus: str) -> list[str]:
+def plan_lines(planned: CorpusPlan) -> list[str]:
     """The whole of it, as printed."""
-    summary_lines = [summarize_plan(plan, corpus), *_unused(plan), *_too_regular(plan)]
-    return [*_machine(machine), *_text(plan), *_choice(plan), "", *summary_lines]
+    plan = planned.plan
+    summary_lines = [summarize_plan(plan, planned.corpus), *_time_left(planned),
+                     *_too_regular(plan)]  # fmt: skip
+    return [*_machine(planned.machine), *_text(plan), *_choice(plan), "", *summary_lines]
 
 
 def _machine(machine: MachineBenchmark) -> list[str]:
@@ -97,16 +99,23 @@ def summarize_plan(plan: TrainingPlan, corpus: str) -> str:
     )
 
 
-def _unused(plan: TrainingPlan) -> list[str]:
-    """Why the plan ends before the time is up, where it does."""
-    if not plan.ends_for_text:
+def _time_left(planned: CorpusPlan) -> list[str]:
+    """What is done with the time that the text leaves, where the plan ends before it is up."""
+    if not planned.plan.ends_for_text:
         return []
-    unused = plan.minutes * 60 - plan.predicted.seconds
-    return [
-        f"{format_duration(unused)} of the time limit is unused. More epochs or a"
-        " larger model would only overfit this short text. Add text to use the time, or let"
-        " descend improve train several models."
-    ]
+    lines = []
+    if planned.num_models > 1:
+        lines.append(
+            f"More epochs would overfit this text. So {planned.num_models} models are trained one"
+            " after the other. Each later model learns from the predictions of those before it"
+            f" too. Expected of the last one: {planned.final_bits_per_byte:.3f} bits per byte."
+        )
+    if planned.unused_seconds > (1 - NEARLY_ALL) * 60 * planned.plan.minutes:
+        lines.append(
+            f"{format_duration(planned.unused_seconds)} of the time limit is unused. Add text to"
+            " use it."
+        )
+    return lines
 
 
 def time_used_line(plan: TrainingPlan | None, seconds: float, minutes: float | None) -> str:
@@ -119,7 +128,6 @@ def time_used_line(plan: TrainingPlan | None, seconds: float, minutes: float | N
         return line
     return (
         f"{line}. {format_duration(left)} are left, because more epochs on this text would overfit"
-        " (`descend improve` can use more time)"
     )
 
 
@@ -157,7 +165,7 @@ def time_plan_lines(planned: CorpusPlan) -> list[str]:
             f"predicted validation loss {prediction.bits_per_byte:.3f} bits per byte (80 %"
             f" interval {low:.3f} to {high:.3f})"
         ),
-        *_unused(plan),
+        *_time_left(planned),
         *_too_regular(plan),
     ]
 

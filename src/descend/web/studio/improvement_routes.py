@@ -51,7 +51,8 @@ def improvement_routes(services: Services) -> APIRouter:
             return as_json(job | {"exists": False})
         from descend.web.studio.improvement_view import improvement_fields  # loads torch
 
-        return as_json(job | improvement_fields(workspace, name, feeds))
+        is_active = job["job"] is not None and jobs.is_active(name)
+        return as_json(job | improvement_fields(workspace, name, feeds, is_active=is_active))
 
     @router.post("/runs/{name}/improvement", status_code=202)
     def improve(name: str, body: ImproveRequest) -> dict[str, Any]:

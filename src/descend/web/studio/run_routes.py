@@ -7,11 +7,11 @@ import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from descend.config import make_config
+from descend.guard import encode_json
 from descend.runs.atomic_write import write_file_atomic
 from descend.runs.recorded_run import RecordedRun
 from descend.web.studio.curve import MAX_POINTS
@@ -129,11 +129,11 @@ async def _watch(services: Services, name: str, request: Request) -> AsyncIterat
         feed = await asyncio.to_thread(services.views.feed, name)
         news = feed.news(cursor)
         if news["reset"] or any(news[key] for key in ("points", "epochs", "samples", "messages")):
-            last_news = msgspec.json.encode(news)
+            last_news = encode_json(news)
             yield b"event: news\ndata: " + last_news + b"\n\n"
         if looks % STATE_EVERY == 0 or feed.stopped is not None:
             details = await asyncio.to_thread(services.views.details, name)
-            state = msgspec.json.encode(details)
+            state = encode_json(details)
             if state != last_state:
                 last_state = state
                 yield b"event: state\ndata: " + state + b"\n\n"
@@ -148,4 +148,4 @@ async def _watch(services: Services, name: str, request: Request) -> AsyncIterat
 
 def as_json(content: Any) -> Response:
     """`content` as JSON; what is not a finite number becomes null."""
-    return Response(msgspec.json.encode(content), media_type="application/json")
+    return Response(encode_json(content), media_type="application/json")

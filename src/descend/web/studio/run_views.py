@@ -13,7 +13,7 @@ from descend.artifacts import RUN_FILE
 from descend.errors import RunFolderError
 from descend.model.cost import parameter_count
 from descend.report.text.live_sentence import describe_learning, describe_trend
-from descend.report.text.run_summary import what_it_means
+from descend.report.text.run_summary import short_remark, what_it_means
 from descend.runs.annotation import read_annotation
 from descend.runs.event_tail import last_start_or_stop
 from descend.runs.events import TrainingStopped
@@ -22,6 +22,7 @@ from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import (
     RunMetadata,
     RunSummary,
+    checkpoints,
     has_diagnosis,
     has_summary,
     is_run_folder,
@@ -34,7 +35,7 @@ from descend.runs.suggestions import lacks_model
 from descend.web.studio.feed import RunFeed
 from descend.web.studio.jobs import Job, Jobs
 from descend.web.studio.settings import FIRST
-from descend.web.studio.workspace import Workspace
+from descend.web.studio.workspace import Workspace, is_name
 
 State = Literal[
     "waiting", "starting", "running", "finished", "stopped", "diverged", "failed", "unreadable"
@@ -75,6 +76,8 @@ class RunRow(msgspec.Struct, kw_only=True):
     """Of its configuration, the keys that are not alike in all runs, the best known first."""
     can_talk: bool = False
     has_diagnosis: bool = False
+    remark: str = ""
+    """What is wrong by its result, in a few words; empty where nothing is."""
 
 
 class RunViews:
@@ -124,6 +127,8 @@ class RunViews:
         return sorted(rows, key=lambda row: row.started_at, reverse=True)
 
     def _row(self, name: str) -> RunRow:
+        if not is_name(name):  # no route leads to it
+            return RunRow(name=name, state="unreadable")
         folder = self._workspace.runs / name
         stamp, job = run_stamp(folder), self._jobs.get(name)
         known = self._rows.get(name)
@@ -196,7 +201,8 @@ class RunViews:
             "progress": self._progress(name, feed, state, metadata, total),
             "summary": None if summary is None else _summary_fields(summary),
             "sentence": self._sentence(name, state, feed, metadata, summary),
-            "can_talk": not lacks_model(folder),
+            "can_talk": _can_talk(folder),
+            "has_model": not lacks_model(folder),
             "has_diagnosis": has_diagnosis(folder),
             "annotation": read_annotation(folder),
         }
@@ -239,7 +245,8 @@ class RunViews:
         if not feed.points or metadata is None:
             lines = self._jobs.log(name)
             return f"Getting ready: {lines[-1]}" if lines else "Getting ready …"
-        loss = feed.points[-1][2]
+        # After a pass over the text its training loss flatters: the text is known by then.
+        loss = feed.epochs[-1].validation_loss if feed.epochs else feed.points[-1][2]
         said = describe_learning(loss, metadata.corpus["ngram_baselines"])
         trend = describe_trend([point[2] for point in feed.points]) if state == "running" else ""
         stopped = "It is stopped, and can go on where it was." if state == "stopped" else ""
@@ -277,7 +284,7 @@ def _read_row(folder: Path) -> RunRow:
             name=folder.name, state="stopped", text=Path(str(info.corpus["corpus"])).name,
             started_at=info.saved_at,
             parent=Path(info.parent).name if info.parent else annotation.origin,
-            can_talk=not lacks_model(folder), has_diagnosis=has_diagnosis(folder),
+            can_talk=_can_talk(folder), has_diagnosis=has_diagnosis(folder),
             tags=annotation.tags, note=annotation.note,
             settings=info.resolved_config,
         )  # fmt: skip
@@ -287,7 +294,13 @@ def _read_row(folder: Path) -> RunRow:
         row.parameters, row.epochs = summary.parameters, len(summary.epochs)
         row.validation_loss, row.accuracy = summary.validation_loss, summary.validation_accuracy
         row.bits_per_byte, row.seconds = summary.bits_per_byte, summary.seconds
+        row.remark = short_remark(summary)
     return row
+
+
+def _can_talk(folder: Path) -> bool:
+    """Whether the run in `folder` has a model, or a checkpoint to be heard by."""
+    return not lacks_model(folder) or bool(checkpoints(folder))
 
 
 def _summary_fields(summary: RunSummary) -> dict[str, Any]:

@@ -47,11 +47,11 @@ export function Start() {
           aria-valuetext=${duration(60 * minutes)} onInput=${(event) => setMinutes(MINUTES[Number(event.target.value)])}/></div>
       </div>
       ${text ? html`<${Plan} text=${text} minutes=${minutes} settings=${settings}/>` : html`<p class="soft">Choose a text first. Then a plan appears here.</p>`}
-    </section>
-    <section class="card" aria-labelledby="train"><h2 id="train">Train</h2>
       <${Settings} values=${settings} onChange=${setSettings}/>
-      <p><button class="main big" disabled=${!text || isStarting} onClick=${start}>${isStarting ? "Starting …" : "Train"}</button>${!text && html` <span class="soft">Choose a text above first.</span>`}</p>
-      <p class="soft small">Training goes on when you close this page. You can stop it at any time and go on later.</p>
+    </section>
+    <section class="card go" aria-labelledby="train"><div><h2 id="train">Train</h2>
+        <p class="soft small">${text ? `${text}, for ${duration(60 * minutes)}${Object.keys(settings).length ? ", with your settings" : ""}. It goes on when you close this page.` : "Choose a text first."}</p></div>
+      <button class="main big" disabled=${!text || isStarting} onClick=${start}>${isStarting ? "Starting …" : "Train"}</button>
     </section>
   </div>`;
 }
