@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from descend import resume, run
-from descend.api.train_plan import find_models, teacher_folder, train_later_models
+from descend.api.planned_training import find_models, teacher_folder, train_later_models
 from descend.config import make_config
 from descend.runs.events import Epoch
 from descend.runs.plan_file import write_plan
