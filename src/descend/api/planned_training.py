@@ -14,7 +14,7 @@ from descend.api.model import Model, load
 from descend.api.run_training import train_config, train_planned
 from descend.planner.generations import FirstModel, plan_later_models
 from descend.planner.make_plan import CorpusPlan, plan_config
-from descend.report.text.generations import (
+from descend.report.text.generations_summary import (
     generation_line,
     generations_end_line,
 )
