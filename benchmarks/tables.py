@@ -27,7 +27,7 @@ from experiment_tables import ATTRIBUTIONS, attributed, rates, searched
 from result_files import RESULTS, ROOT, markdown, read, select_columns
 
 from descend.experiments.estimate import estimate_mean
-from descend.report.text.experiments import format_estimate
+from descend.report.text.experiment_tables import format_estimate
 
 PAGES = (
     *(

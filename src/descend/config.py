@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from descend.config_errors import config_conflict, translate_validation_error
+from descend.config_errors import check_texts, config_conflict, translate_validation_error
 from descend.config_values import parse_learning_rate, parse_on_off, parse_teachers
 
 LearningRate = Annotated[float, Field(gt=0, le=10)]
@@ -282,6 +282,8 @@ class RunConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _a_dict_of_rates_is_piecewise(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            check_texts(values)
         if isinstance(values, dict) and isinstance(
             parse_learning_rate(values.get("learning_rate")), dict
         ):

@@ -22,7 +22,7 @@ from descend.presets import PRESETS
 
 ENVIRONMENT_PREFIX = "DESCEND_"
 # What else is read from the environment, by `text.cache` and the command line.
-_OTHER_VARIABLES = ("CACHE_DIR", "DEBUG", "STUDIO_PASSWORD")
+_OTHER_VARIABLES = ("API_KEY", "CACHE_DIR", "DEBUG", "STUDIO_PASSWORD")
 DEFAULT_PRESET = "fast"
 KEY_ALIASES = {"epochs": "epoch", "processes": "num_processes"}
 """Other names of a key, and its own."""

@@ -15,7 +15,7 @@ from descend.config import make_config
 from descend.config_sources import load_config_file
 from descend.errors import ConfigError, RunFolderError
 from descend.forecast.forecast_run import forecast_run
-from descend.report.text.forecast import forecast_lines, summarize_forecast
+from descend.report.text.forecast_summary import forecast_lines, summarize_forecast
 from descend.runs.event_log import EventLog, read_events
 from descend.runs.events import Step, TrainingStopped
 from descend.training.trainer import run_training

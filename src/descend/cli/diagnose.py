@@ -10,7 +10,7 @@ import typer
 
 from descend.cli.config_flags import JsonOption, named_run
 from descend.cli.output import print_json, print_result, print_status, stderr_console
-from descend.diagnosis.result import DEFAULT_BUDGET, Diagnosis
+from descend.diagnosis.diagnosis_result import DEFAULT_BUDGET, Diagnosis
 from descend.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def diagnose(
 
     Each suspected cause is tested in paired trials: the same run with one change.
     """
-    from descend.diagnosis.diagnose import validate_cause_names
+    from descend.diagnosis.run_diagnosis import validate_cause_names
 
     named = validate_cause_names(fail_on or [])
     if run.is_file() or _holds_a_log(run):
@@ -83,7 +83,7 @@ def diagnose(
         _print_result(of_log, format_log_diagnosis(of_log, verbose), as_json)
         diagnosed_names = {of_log.verdict, *(f.cause for f in of_log.causes)}
     else:
-        from descend.report.text.diagnosis import format_diagnosis
+        from descend.report.text.diagnosis_summary import format_diagnosis
 
         _reject_log_options(corpus=corpus, vocab_size=vocab_size)
         diagnosis = _diagnose(run, budget, not no_trials, trials_file)

@@ -43,7 +43,7 @@ def improve(
     Changes are tested in short trials. Those that help are kept.
     """
     from descend.api import improve as find_best
-    from descend.report.text.improvement import improvement_text, model_line, trial_line
+    from descend.report.text.improvement_summary import improvement_text, model_line, trial_line
 
     set_up_logging("info")
     improvement = find_best(

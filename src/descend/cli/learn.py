@@ -41,7 +41,7 @@ def learn(
 ) -> None:
     """Learn how training works: eight short lessons with experiments."""
     from descend.handbook.lesson import load_lesson, load_lessons
-    from descend.report.text.lesson import lesson_list, lesson_result_text, lesson_text
+    from descend.report.text.lesson_text import lesson_list, lesson_result_text, lesson_text
 
     if lesson is None:
         lessons = list(load_lessons().values())

@@ -113,7 +113,7 @@ def _find(
         return _cached_copy(
             sys.stdin, lambda: _copy_stream_to_cache(sys.stdin.buffer, "standard input")
         )
-    path = Path(corpus_dir).expanduser()
+    path = Path(os.path.expanduser(corpus_dir))
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError, ValueError):

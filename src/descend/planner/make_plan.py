@@ -15,10 +15,18 @@ from descend.data.prepare import prepare_documents
 from descend.data.token_store import PreparedCorpus
 from descend.data.tokenizer import load_tokenizer
 from descend.errors import ConfigError, UserError
+from descend.launch_environment import read_launch_environment
 from descend.machine import available_memory_bytes
 from descend.planner.axes import axes_for
 from descend.planner.candidates import SHORTER, useful_epochs
 from descend.planner.corpus_profile import CorpusProfile, profile_corpus
+from descend.planner.generations import (
+    ROUND_SECONDS,
+    LaterModel,
+    generation_seconds,
+    plan_later_models,
+    taught_loss,
+)
 from descend.planner.machine_benchmark import (
     MachineBenchmark,
     benchmark_machine,
@@ -56,7 +64,44 @@ class CorpusPlan(msgspec.Struct, frozen=True):
         plan = msgspec.to_builtins(self.plan, str_keys=True)
         machine = msgspec.to_builtins(self.machine)
         fields: dict[str, Any] = {"corpus": self.corpus} | plan | {"machine": machine}
+        fields |= {"num_models": self.num_models, "final_bits_per_byte": self.final_bits_per_byte}
         return fields | {"minutes": self.minutes or self.plan.minutes}
+
+    @property
+    def later_models(self) -> list[LaterModel]:
+        """Models to train after the first, each of which learns from those before it.
+
+        Some where more epochs of one model would overfit and there is time left.
+        """
+        is_single = self.minutes is None or not self.plan.ends_for_text
+        if is_single or SINGLE_MODEL_KEYS & self.fixed.keys() or read_launch_environment():
+            return []
+        base_seconds = self.plan.predicted.seconds
+        return plan_later_models(base_seconds, 60 * self.plan.minutes - base_seconds)
+
+    @property
+    def num_models(self) -> int:
+        """Models to train one after the other."""
+        return 1 + len(self.later_models)
+
+    @property
+    def final_bits_per_byte(self) -> float:
+        """Bits per byte of validation text expected of the last model."""
+        return self.plan.predicted.bits_per_byte * taught_loss(self.later_models)
+
+    @property
+    def unused_seconds(self) -> float:
+        """Seconds of the time limit that no model takes."""
+        base_seconds = self.plan.predicted.seconds
+        used = base_seconds + sum(
+            length * generation_seconds(base_seconds, num_teachers) + ROUND_SECONDS
+            for num_teachers, length in self.later_models
+        )
+        return max(0.0, 60 * self.plan.minutes - used)
+
+
+SINGLE_MODEL_KEYS = {"teachers", "num_processes"}
+"""Keys of the user with which one model is trained, whatever the time."""
 
 
 class Allowance(msgspec.Struct, frozen=True):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from descend.diagnosis.diagnosis_result import Evidence
 from descend.diagnosis.metric_text import format_metric, format_metric_range
-from descend.diagnosis.result import Evidence
 from descend.loss_logs.curve_features import CurveFeatures, averaged
 from descend.loss_logs.diagnose_log import LogDiagnosis
 from descend.metrics.extrapolation import extrapolation_measurements
-from descend.report.text.diagnosis import describe_extrapolation
+from descend.report.text.diagnosis_summary import describe_extrapolation
 from descend.units import humanize_name
 
 _ANSWER = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from descend.report.html.charts import VerticalLine
-from descend.report.html.page import Paragraph, ReportBlock, ReportTable, TableColumn
+from descend.report.html.report_page import Paragraph, ReportBlock, ReportTable, TableColumn
 from descend.report.html.sections.epoch_axis import steps_to_epochs
 from descend.runs.events import Rollback
 from descend.runs.recorded_run import RecordedRun
