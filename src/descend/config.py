@@ -162,8 +162,8 @@ class RunConfig(BaseModel):
     )
     minutes: float | None = _config_field(
         None,
-        "Time limit in minutes, from the start to the saved model. What you do not set is "
-        "planned for it. Default: no limit.",
+        "Time limit in minutes, from the start to the saved model. Settings that you leave out "
+        "are planned for it. Default: no limit.",
         group="Optimization",
         gt=0,
         le=60 * 24 * 365,

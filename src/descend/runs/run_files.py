@@ -175,7 +175,7 @@ class RunSummary(msgspec.Struct, frozen=True):
     samples: list[Sample]
     """What the kept model writes after prompts from validation text; empty before the end."""
     rollbacks: list[Rollback] = []
-    """Each time that the numbers ran away and training went back."""
+    """Each time that training diverged and was rolled back."""
     continued: bool = False
     """Whether it trained a finished model further."""
     parent_validation_loss: Real | None = None
