@@ -194,7 +194,7 @@ def _diagnose_diverged(
     budget: TrialBudget,
     on_progress: ProgressCallback,
 ) -> tuple[Verdict, list[str]]:
-    """The verdict on a run whose numbers ran away: that first; then what else is wrong with it,
+    """The verdict on a run that diverged: that first; then what else is wrong with it,
     where it was rolled back, came to its end and does not run away again, or what more there is to
     gain with the change that comes past the bad step."""
     verdict, warnings, past = diagnose_divergence(
@@ -229,7 +229,7 @@ def _combine_after_divergence(
     budget: TrialBudget,
     on_progress: ProgressCallback,
 ) -> list[Finding]:
-    """Further treatments of a run that ran away, on top of the mildest change with which it does
+    """Further treatments of a run that diverged, on top of the mildest change with which it does
     not: to stay finite is not yet to learn."""
     base = with_changes(control_config(recorded_run), treatment.change.keys)
     sequences = prioritize(treatment_sequences(recorded_run, base, ranked_causes, measurements))
