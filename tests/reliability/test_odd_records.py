@@ -84,7 +84,7 @@ def test_record_of_a_run_is_damaged_when_a_fact_is_missing_or_of_another_kind(
 
 
 @pytest.mark.parametrize("kind", UNUSABLE)
-def test_run_is_shown_when_its_paths_lead_nowhere(
+def test_show_describes_a_run_when_its_paths_lead_nowhere(
     changed: Callable[..., Path], capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
     folder = changed(UNUSABLE[kind])
