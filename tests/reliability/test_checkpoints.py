@@ -136,7 +136,8 @@ def test_a_number_that_the_loss_does_not_see_enters_no_checkpoint(
     from descend.training import trainer as module
 
     monkeypatch.setattr(module.TimeBudget, "is_due", lambda self: True)  # saved after every step
-    keys = {"architecture": "modern", "optimizer": "adamw", "vocab_size": 400, "threads": 1}
+    keys = {"architecture": "modern", "optimizer": "adamw", "vocab_size": 400, "threads": 1,
+            "max_steps": 40}  # fmt: skip
     run = create_run(make_config(tiny | keys), Path("run"))
     fired = False
     for record in run_training(run):
