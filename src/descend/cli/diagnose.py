@@ -126,7 +126,7 @@ def _diagnose_log(
 
 def _print_diagnosis(diagnosis: Diagnosis, verbose: bool, as_json: bool) -> set[str]:
     """Print the diagnosis of a run, and return the names of the verdict and the causes."""
-    from descend.report.text.diagnosis import format_diagnosis
+    from descend.report.text.diagnosis_summary import format_diagnosis
 
     _print_result(diagnosis, format_diagnosis(diagnosis, verbose), as_json)
     if diagnosis.verdict == "unknown":  # what may be is no failure
