@@ -18,8 +18,8 @@ from typing import Any
 import msgspec
 
 from descend.config import make_config
-from descend.experiments.attribute.result import Attribution, AttributionRun
-from descend.experiments.attribute.runner import (
+from descend.experiments.attribute.attribution_result import Attribution, AttributionRun
+from descend.experiments.attribute.attribution_trials import (
     AttributionDesign,
     compute_attribution,
     design_attribution,

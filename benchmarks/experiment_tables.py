@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 from result_files import markdown, read
 
-from descend.experiments.attribute.result import Attribution, AttributionRun
-from descend.experiments.compare.result import Comparison
+from descend.experiments.attribute.attribution_result import Attribution, AttributionRun
+from descend.experiments.compare.comparison_result import Comparison
 from descend.experiments.estimate import to_loss_reduction
-from descend.experiments.search.result import SearchResult
+from descend.experiments.search.search_result import SearchResult
 from descend.report.text.experiment_summary import summarize_comparison, summarize_search
-from descend.report.text.experiments import (
+from descend.report.text.experiment_tables import (
     comparison_text,
     contribution_loss_reduction,
     format_estimate,
@@ -18,7 +18,7 @@ from descend.report.text.experiments import (
     format_p_value,
     format_pair_range,
 )
-from descend.report.text.search import format_search
+from descend.report.text.search_summary import format_search
 from descend.units import format_count
 
 PAIRS = 6

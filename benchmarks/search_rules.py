@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from descend.experiments.search.pruning import MIN_PRUNE_PROGRESS, Curve, loss_at, should_prune
-from descend.experiments.search.result import FULL_BUDGET
+from descend.experiments.search.search_result import FULL_BUDGET
 
 RESULT = Path(__file__).parent / "results" / "search" / "median_rule.json"
 

@@ -35,6 +35,14 @@ def heeding_ctrl_c() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def short_samples() -> Iterator[None]:
+    """Runs write a few tokens as samples: 80 cost as much as the training of a tiny model."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("descend.training.text_samples.SAMPLE_TOKENS", 8)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def own_threads() -> Iterator[None]:
     """What a test does to torch's threads ends with it: on another number, bits differ."""

@@ -32,7 +32,7 @@ def same(one: Model, other: Model) -> bool:
 def test_run_accepts_dict_keywords_and_config(
     tiny: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tiny["epoch"] = 1
+    tiny["max_steps"] = 4
     models = [run(tiny), run(**tiny), run(RunConfig(**tiny)), run(tiny, seed=7)]
     assert same(models[0], models[1])
     assert same(models[0], models[2])
@@ -40,7 +40,7 @@ def test_run_accepts_dict_keywords_and_config(
     assert len({model.folder for model in models}) == 4
     output = capsys.readouterr()
     assert output.out == ""
-    assert "epoch 1/1" in output.err
+    assert "epoch " in output.err
 
 
 def test_the_returned_model_is_the_saved_one(tiny: dict[str, Any]) -> None:

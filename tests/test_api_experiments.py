@@ -11,8 +11,8 @@ import descend as library
 from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE
 from descend.cli.main import run as descend
 from descend.errors import RunFolderError
-from descend.experiments.attribute.result import Attribution
-from descend.experiments.compare.result import Comparison
+from descend.experiments.attribute.attribution_result import Attribution
+from descend.experiments.compare.comparison_result import Comparison
 from descend.experiments.experiment_folder import read_record
 
 CaptureFixture = pytest.CaptureFixture[str]

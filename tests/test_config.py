@@ -125,3 +125,11 @@ def test_every_key_has_a_sentence_and_a_group() -> None:
         assert field.description.endswith("."), name
         assert isinstance(field.json_schema_extra, dict)
         assert field.json_schema_extra["group"] in PANELS[1:]
+
+
+@pytest.mark.parametrize("value", ["a\0b", "a\udcffb", "\ud800"])
+@pytest.mark.parametrize("key", ["corpus_dir", "save_dir", "vocab_path"])
+def test_path_is_refused_when_no_record_could_hold_it(key: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{key}: expected text in UTF-8 without NUL") as caught:
+        make_config({key: value})
+    assert str(caught.value).isprintable()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from descend.config import make_config
-from descend.diagnosis.diagnose import diagnose_run, save_diagnosis
+from descend.diagnosis.run_diagnosis import diagnose_run, save_diagnosis
 from descend.forecast.forecast_run import (
     MIN_OVERFIT_NATS,
     Forecast,
@@ -22,7 +22,7 @@ from descend.forecast.forecast_run import (
     forecast_run,
 )
 from descend.handbook.checklist import answer_checklist
-from descend.report.text.forecast import summarize_forecast
+from descend.report.text.forecast_summary import summarize_forecast
 from descend.report.text.run_summary import what_it_means
 from descend.runs.event_log import EventLog
 from descend.runs.events import Epoch, Step, TrainingStarted, TrainingStopped

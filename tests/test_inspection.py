@@ -14,7 +14,7 @@ from descend.api.inspection import (
     load_at,
     measure_ablations,
 )
-from descend.api.training import Model
+from descend.api.model import Model
 from descend.errors import UserError
 from descend.metrics.ablation import Ablation
 

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,7 @@ MAX_FUNCTION_LINES = 60
 # May only shrink: name and its lines.
 LONG_FILES: dict[str, int] = {}
 LONG_FUNCTIONS: dict[str, int] = {}
+REPEATED_NAMES = {"improvement"}
 
 
 def loaded_by(code: str) -> set[str]:
@@ -131,6 +133,16 @@ def test_files_stay_short_enough_to_read() -> None:
     long = {str(p.relative_to(ROOT)): len(p.read_text(encoding="utf-8").splitlines())
             for p in SOURCES}  # fmt: skip
     assert {f: n for f, n in long.items() if n > MAX_FILE_LINES} == LONG_FILES
+
+
+def test_no_two_modules_have_one_name() -> None:
+    """A file of `cli/` or `web/` is named like what it shows. Other names are of one module."""
+    package = ROOT / "src" / "descend"
+    names = Counter(
+        p.stem for p in SOURCES
+        if p.stem != "__init__" and p.relative_to(package).parts[0] not in ("cli", "web")
+    )  # fmt: skip
+    assert {name for name, count in names.items() if count > 1} == REPEATED_NAMES
 
 
 def test_functions_stay_short_enough_to_read() -> None:

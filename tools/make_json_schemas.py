@@ -28,13 +28,13 @@ from descend.cli import json_outputs as outputs  # noqa: E402
 from descend.cli.json_outputs import SAME_OUTPUT, SCHEMA_VERSIONS  # noqa: E402
 from descend.data.corpus_builder import CorpusBuildSummary  # noqa: E402
 from descend.data.corpus_stats import CorpusStats  # noqa: E402
-from descend.data_check.report import DataCheck  # noqa: E402
-from descend.diagnosis.result import Diagnosis  # noqa: E402
-from descend.experiments.attribute.result import Attribution  # noqa: E402
+from descend.data_check.problem_report import DataCheck  # noqa: E402
+from descend.diagnosis.diagnosis_result import Diagnosis  # noqa: E402
+from descend.experiments.attribute.attribution_result import Attribution  # noqa: E402
+from descend.experiments.compare.comparison_result import Comparison  # noqa: E402
 from descend.experiments.compare.finished_runs import FinishedComparison  # noqa: E402
-from descend.experiments.compare.result import Comparison  # noqa: E402
 from descend.experiments.improvement import Improvement  # noqa: E402
-from descend.experiments.search.result import SearchResult  # noqa: E402
+from descend.experiments.search.search_result import SearchResult  # noqa: E402
 from descend.forecast.forecast_run import Forecast  # noqa: E402
 from descend.handbook.checklist import Checklist  # noqa: E402
 from descend.handbook.lesson import Lesson  # noqa: E402
@@ -45,7 +45,7 @@ from descend.loss_logs.diagnose_log import LogDiagnosis  # noqa: E402
 from descend.metrics.evaluation import Evaluation  # noqa: E402
 from descend.planner.machine_benchmark import MachineBenchmark  # noqa: E402
 from descend.planner.plan import TrainingPlan  # noqa: E402
-from descend.program_check.report import Checked  # noqa: E402
+from descend.program_check.bug_report import Checked  # noqa: E402
 from descend.program_trials.diagnose_program import ProgramDiagnosis  # noqa: E402
 from descend.report.html.write import WrittenReport  # noqa: E402
 from descend.runs.events import Epoch  # noqa: E402
@@ -110,7 +110,9 @@ OUTPUT_TYPES: dict[str, tuple[Any, ...]] = {
     "list": (extend("RunList", None, [("folder", str), ("runs", list[ListedRun])]),),
     "plan": (
         extend("PlanOutput", TrainingPlan, [
-            ("corpus", str), ("machine", MachineBenchmark), ("measured", RunSummary | None, None),
+            ("corpus", str), ("machine", MachineBenchmark),
+            ("num_models", int), ("final_bits_per_byte", float),
+            ("measured", RunSummary | None, None),
         ]),
     ),
     "push": (PushedModel,),

@@ -48,7 +48,7 @@ def cases(half: str, per_bug: int) -> list[Case]:
 
 def score(case: Case) -> dict[str, str]:
     """Check one program in this process."""
-    from descend.program_check.report import ProgramError
+    from descend.program_check.bug_report import ProgramError
     from descend.program_check.run_checks import check_module
 
     half, name, bug, source = case

@@ -28,10 +28,10 @@ from table import Diagnosed, Trained, append, half_named, read
 from treatments import Treatment
 
 from descend import run
-from descend.diagnosis import diagnose as consultation
+from descend.diagnosis import run_diagnosis as consultation
 from descend.diagnosis import trial_budget, trial_series
+from descend.diagnosis.diagnosis_result import Diagnosis
 from descend.diagnosis.recommended_config import merge_recommendations
-from descend.diagnosis.result import Diagnosis
 from descend.errors import DescendError, DivergedError
 from descend.loss_logs.diagnose_log import diagnose_log
 from descend.trials.cached_trial import run_trial

@@ -19,7 +19,7 @@ BEGAN = time.perf_counter()
 import optuna  # noqa: E402
 
 import descend  # noqa: E402
-from descend.api.training import train_planned  # noqa: E402
+from descend.api.run_training import train_planned  # noqa: E402
 from descend.config import RunConfig, make_config  # noqa: E402
 from descend.data.prepare import prepare_documents  # noqa: E402
 from descend.errors import ConfigError, DescendError  # noqa: E402

@@ -132,7 +132,7 @@ def many_names() -> bytes:
     return header(("{" + ",".join(f'"w{n:07d}":{entry}' for n in range(700_000)) + "}").encode())
 
 
-def corpus_path(path: str) -> Change:
+def corpus_path(path: Any) -> Change:
     """Another text in run.json."""
 
     def edit(value: dict[str, Any]) -> None:
@@ -162,16 +162,34 @@ def escapes_in_run(folder: Path, own: Path) -> None:
     edit_json("run.json", edit)(folder, own)
 
 
-def escapes_in_events(folder: Path, own: Path) -> None:
-    """Control codes in each text of each event; no checksum any more, as of an older descend."""
-    lines = []
-    for line in (folder / "events.jsonl").read_bytes().splitlines():
-        record = json.loads(line)
-        kind = record.pop("kind")
-        lines.append(json.dumps({"kind": kind} | {
-            k: all_texts(v) for k, v in record.items() if k not in ("after", "crc32", "reason")
-        }).encode())  # fmt: skip
-    (folder / "events.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+def edit_events(edit: Callable[[str, Any], Any]) -> Change:
+    """Change each value of each event; no checksum any more, as of an older descend."""
+
+    def change(folder: Path, own: Path) -> None:
+        lines = []
+        for line in (folder / "events.jsonl").read_bytes().splitlines():
+            record = json.loads(line)
+            kept = {k: v for k, v in record.items() if k not in ("after", "crc32")}
+            lines.append(json.dumps({k: edit(k, v) for k, v in kept.items()}).encode())
+        (folder / "events.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+
+    return change
+
+
+def escape_event(key: str, value: Any) -> Any:
+    """Control codes in each text of an event."""
+    return value if key in ("kind", "reason") else all_texts(value)
+
+
+def set_event_number(number: float, *keys: str) -> Change:
+    """Another number in each event: in `keys`, or in all but those of the order."""
+
+    def edit(key: str, value: Any) -> Any:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        chosen = key in keys if keys else key not in ("step", "epoch", "schema")
+        return number if is_number and chosen else value
+
+    return edit_events(edit)
 
 
 def modules(folder: Path, own: Path) -> None:
@@ -321,6 +339,20 @@ FOLDERS: dict[str, Change] = {
         validation_loss=None, bits_per_byte=None)),
     "losses of 10^999": content("summary.json", b'{"validation_loss": 1e999}'),
     "control codes in run.json": escapes_in_run,
-    "control codes in the events": escapes_in_events,
+    "control codes in the events": edit_events(escape_event),
+    "events of 10^308": set_event_number(1e308),
+    "events below zero": set_event_number(-1),
+    "events of nothing": set_event_number(0),
+    "events of one step": set_event_number(1, "step"),
+    "events of step 2^52": set_event_number(2**52, "step", "end_step"),
+    "no facts of the text": edit_json("run.json", lambda r: r.update(corpus={})),
+    "facts of another kind": edit_json("run.json", lambda r: r["corpus"].update(
+        train_tokens="many", ngram_baselines={"unigram": "x"})),
+    "no configuration": edit_json("run.json", lambda r: r.update(
+        resolved_config={}, execution={}, hardware={})),
+    "a text that is a number": corpus_path(5),
+    "a text with NUL": corpus_path("a\0b"),
+    "a text at the home of nobody": corpus_path("~nobody_of_this_name/text"),
+    "a text whose name no disk holds": corpus_path("a" * 5000),
     "control codes in the names of files": odd_names,
 }  # fmt: skip

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import whole_runs
-from stored import bound_of_zero, scratch_folder, store
+from stored import bound_of_zero, store
 
 AIMED_SHARE = 0.3
 POLL_SECONDS = 0.0005
@@ -61,24 +61,21 @@ def check_killed(folder: Path) -> tuple[int, list[str]]:
     if not folder.is_dir():
         return 0, []
     try:
-        newest, saves = whole_runs.newest_step(folder), whole_runs.count_saves(folder)
-        lost = max(0, whole_runs.last_step(folder) - newest)
+        lost = max(0, whole_runs.last_step(folder) - whole_runs.newest_step(folder))
+        problems = whole_runs.check_checkpoints(folder)
     except DescendError as problem:
         return 0, [f"the folder cannot be read: {problem}"]
-    problems = []
     if lost > 2 * whole_runs.SAVE_STEPS:
         problems.append(f"{lost} steps are lost")
-    whole = whole_runs.count_whole(folder) if (folder / "checkpoints").is_dir() else 0
-    if whole < min(2, saves):
-        problems.append(f"{whole} whole checkpoints after {saves} saves")
     return lost, problems
 
 
-def kill_until_done(place: Path, draw: random.Random, life: float, clean: str) -> dict[str, Any]:
+def kill_until_done(clean: whole_runs.CleanRun, draw: random.Random) -> dict[str, Any]:
     """One run, killed again and again, then let through; what came of it."""
+    place, life = clean.place, clean.seconds
     folder, output = place / "killed", place / "output"
     shutil.rmtree(folder, ignore_errors=True)
-    kills, aimed, worst, problems = 0, 0, 0, []
+    kills, aimed, worst, problems, is_done = 0, 0, 0, [], False
     while kills < MAX_KILLS_OF_A_RUN:
         child = whole_runs.start(whole_runs.words_to_go_on(place, folder), output)
         at_save = draw.random() < AIMED_SHARE
@@ -91,18 +88,13 @@ def kill_until_done(place: Path, draw: random.Random, life: float, clean: str) -
         os.kill(child, signal.SIGKILL)
         ending = whole_runs.finish(child, output)
         if ending.code != -signal.SIGKILL:
-            if ending.code or not ending.is_plain:
-                problems.append(f"it ended with {ending.code}: {ending.output[-300:]}")
+            problems += ending.problems()
+            is_done = True
             break
         kills, aimed = kills + 1, aimed + at_save
         lost, wrong = check_killed(folder)
         worst, problems = max(worst, lost), problems + wrong
-    else:
-        ending = whole_runs.run_child(whole_runs.words_to_go_on(place, folder), output)
-        if ending.code or not ending.is_plain:
-            problems.append(f"the last resume ended with {ending.code}: {ending.output[-300:]}")
-    if whole_runs.model_digest(folder) != clean:
-        problems.append("the weights are not those of the undisturbed run")
+    problems += whole_runs.check_completion(clean, folder, goes_on=not is_done)
     left = [p.name for p in folder.rglob(".*") if p.name.endswith((".partial", ".old"))]
     problems += [f"{name} is left behind" for name in left]
     return {"kills": kills, "aimed": aimed, "worst": worst, "problems": problems}
@@ -115,17 +107,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"
     draw = random.Random(arguments.seed)
     total = {"kills": 0, "aimed": 0, "worst": 0}
     problems: list[str] = []
     runs, until = 0, time.monotonic() + 60 * arguments.minutes
-    with scratch_folder() as place:
-        whole_runs.prepare(place)
-        whole_runs.train_clean(place)  # fills the cache
-        clean, life = whole_runs.train_clean(place)
+    with whole_runs.open_bench() as clean:
         while total["kills"] < arguments.kills and time.monotonic() < until:
-            result = kill_until_done(place, draw, life, clean)
+            result = kill_until_done(clean, draw)
             runs += 1
             total["kills"] += result["kills"]
             total["aimed"] += result["aimed"]

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import whole_runs
-from stored import bound_of_zero, scratch_folder, store
+from stored import bound_of_zero, store
 
 PHASES = {
     "the text is read": ("descend.data.prepare", "read_documents", 0),
@@ -77,8 +77,9 @@ def plant(phase: str, numbers: tuple[int, ...], mark: Path) -> Callable[[], None
     return change
 
 
-def run_case(place: Path, phase: str, name: str, clean: str) -> dict[str, Any]:
+def run_case(clean: whole_runs.CleanRun, phase: str, name: str) -> dict[str, Any]:
     """One signal in one phase; whether it was raised, and what does not hold."""
+    place = clean.place
     folder, output, mark = place / "run", place / "output", place / "mark"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(place / "cache", ignore_errors=True)  # the text is read again
@@ -92,21 +93,14 @@ def run_case(place: Path, phase: str, name: str, clean: str) -> dict[str, Any]:
         time.sleep(0.05)
         os.kill(child, signal.SIGCONT)
     ending = whole_runs.finish(child, output)
-    problems = [] if ending.is_plain else [f"no sentence: {ending.output[-300:]}"]
     expected = {0} if name in GOES_ON else {0, *(128 + n for n in numbers), *(-n for n in numbers)}
-    if ending.code not in expected:
-        problems.append(f"it ended with {ending.code}: {ending.output[-200:]}")
+    problems = ending.problems(codes=expected)
     is_training = phase != "the text is read"
     if ending.code > 0 and is_training and len(numbers) == 1:
         lost = whole_runs.last_step(folder) - whole_runs.newest_step(folder)
         if lost:
             problems.append(f"{lost} steps are lost")
-    if ending.code:
-        after = whole_runs.run_child(whole_runs.words_to_go_on(place, folder), output)
-        if after.code or not after.is_plain:
-            problems.append(f"the resume ended with {after.code}: {after.output[-200:]}")
-    if whole_runs.model_digest(folder) != clean:
-        problems.append("the weights are not those of the undisturbed run")
+    problems += whole_runs.check_completion(clean, folder, goes_on=ending.code != 0)
     return {"fired": mark.exists(), "code": ending.code,
             "problems": [f"{name}, {phase}: {p}" for p in problems]}  # fmt: skip
 
@@ -116,18 +110,15 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="each phase with two of the signals")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"
     tried, not_fired = 0, []
     endings: Counter[str] = Counter()
     problems: list[str] = []
     cases = [(phase, name) for phase in PHASES for name in SIGNALS]
     if arguments.short:
         cases = [case for number, case in enumerate(cases) if number % 4 == number // 7 % 4]
-    with scratch_folder() as place:
-        whole_runs.prepare(place)
-        clean, _ = whole_runs.train_clean(place)
+    with whole_runs.open_bench() as clean:
         for phase, name in cases:
-            result = run_case(place, phase, name, clean)
+            result = run_case(clean, phase, name)
             if not result["fired"]:
                 not_fired.append(f"{name}, {phase}")
                 continue

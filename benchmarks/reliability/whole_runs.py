@@ -11,9 +11,12 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from stored import scratch_folder
 
 SAVE_STEPS = 5
 """Steps between two saves in these runs: the real interval follows from the time of a save."""
@@ -38,6 +41,12 @@ class Ending:
         """Whether it said neither of a traceback nor of a bug."""
         return "Traceback" not in self.output and "This is a bug" not in self.output
 
+    def problems(self, what: str = "it", codes: Collection[int] = (0,)) -> list[str]:
+        """What is wrong with the end of `what`: another exit code than `codes`, or a traceback."""
+        if self.code in codes and self.is_plain:
+            return []
+        return [f"{what} ended with {self.code}: {self.output[-300:]}"]
+
 
 def train_words(place: Path, folder: Path) -> list[str]:
     """The command that trains a run in `folder`."""
@@ -56,6 +65,45 @@ def prepare(place: Path) -> None:
 
     torch.set_num_threads(1)
     saves.write_text(place / "text.txt")
+
+
+@dataclass(frozen=True)
+class CleanRun:
+    """A place for runs, and the undisturbed run that they are compared with."""
+
+    place: Path
+    model: str
+    """Digest of its model."""
+    seconds: float
+
+
+@contextmanager
+def open_bench() -> Iterator[CleanRun]:
+    """A scratch folder with a text and an undisturbed run, which had a filled cache."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with scratch_folder() as place:
+        prepare(place)
+        train_clean(place)
+        yield CleanRun(place, *train_clean(place))
+
+
+def check_completion(clean: CleanRun, folder: Path, *, goes_on: bool) -> list[str]:
+    """Go on with the run in `folder` if it is to be; what does not hold at its end."""
+    problems = []
+    if goes_on:
+        output = clean.place / "output"
+        problems = run_child(words_to_go_on(clean.place, folder), output).problems("the resume")
+    if model_digest(folder) != clean.model:
+        problems.append("the weights are not those of the undisturbed run")
+    return problems
+
+
+def check_checkpoints(folder: Path) -> list[str]:
+    """Two whole checkpoints must stand once two were saved."""
+    if not (folder / "checkpoints").is_dir():
+        return []
+    whole, saves = count_whole(folder), count_saves(folder)
+    return [f"{whole} whole checkpoints after {saves} saves"] if whole < min(2, saves) else []
 
 
 def save_every_few_steps() -> None:

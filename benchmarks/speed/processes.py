@@ -103,9 +103,9 @@ def run_without_sharing(command: list[str], count: int) -> None:
 def train_without_sharing(arguments: list[str]) -> None:
     """Be `descend` whose processes each make all matrices of Muon orthogonal."""
     from descend.cli.main import main as descend_main
-    from descend.training import processes
+    from descend.training import rendezvous
 
-    processes.share_orthogonalization = lambda function, _group: function
+    rendezvous.share_orthogonalization = lambda function, _group: function
     sys.argv = ["descend", *arguments]
     descend_main()
 

@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from descend.config_errors import config_conflict, translate_validation_error
+from descend.config_errors import check_texts, config_conflict, translate_validation_error
 from descend.config_values import parse_learning_rate, parse_on_off, parse_teachers
 
 LearningRate = Annotated[float, Field(gt=0, le=10)]
@@ -162,8 +162,8 @@ class RunConfig(BaseModel):
     )
     minutes: float | None = _config_field(
         None,
-        "Time limit in minutes, from the start to the saved model. What you do not set is "
-        "planned for it. Default: no limit.",
+        "Time limit in minutes, from the start to the saved model. Settings that you leave out "
+        "are planned for it. Default: no limit.",
         group="Optimization",
         gt=0,
         le=60 * 24 * 365,
@@ -285,6 +285,8 @@ class RunConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _a_dict_of_rates_is_piecewise(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            check_texts(values)
         if isinstance(values, dict) and isinstance(
             parse_learning_rate(values.get("learning_rate")), dict
         ):

@@ -106,6 +106,18 @@ class DiskWriteError(DescendError):
     """Writing failed: the disk is full or not writable."""
 
 
+class PathRefusedError(DescendError):
+    """The system refuses a path: its name is too long, or its disk fails."""
+
+    def __init__(self, problem: OSError) -> None:
+        name = problem.filename
+        super().__init__(
+            os.fsdecode(name) if isinstance(name, (str, bytes, os.PathLike)) else str(name),
+            problem.strerror or type(problem).__name__, "a path that the system opens",
+            "check its name, its permissions, and its disk",
+        )  # fmt: skip
+
+
 class OutOfMemoryError(DescendError):
     """The model or batch does not fit into memory."""
 

@@ -27,8 +27,11 @@ MAX_DEPTH = 64
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 
-# C0 but tab and newline, DEL, C1, and the marks that reorder text (Unicode TR36, Trojan Source).
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# C0 but tab and newline, DEL, C1, the marks that reorder text (Unicode TR36, Trojan Source), and
+# surrogates: so Python holds the bytes of a file name that are no text.
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def open_regular(path: Path, mode: int = os.O_RDONLY) -> io.FileIO:
@@ -119,6 +122,27 @@ def make_visible(text: str) -> str:
 def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def encode_json(value: Any) -> bytes:
+    """Encode `value` as JSON; the bytes of a file name that are no text are written as escapes."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_without_surrogates(msgspec.to_builtins(value, str_keys=True)))
+
+
+def escape_surrogates(text: str) -> str:
+    """Write the bytes of a file name that are no text as escapes such as \\udcff."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return escape_surrogates(value)
+    if isinstance(value, dict):
+        return {_without_surrogates(k): _without_surrogates(v) for k, v in value.items()}
+    return [_without_surrogates(v) for v in value] if isinstance(value, list) else value
 
 
 def sync_file(path: Path) -> None:

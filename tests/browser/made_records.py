@@ -7,8 +7,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from descend.diagnosis.diagnose import save_diagnosis
-from descend.diagnosis.result import Cost, Diagnosis, Evidence, Finding, OtherCause, PairedTrial
+from descend.diagnosis.diagnosis_result import (
+    Cost,
+    Diagnosis,
+    Evidence,
+    Finding,
+    OtherCause,
+    PairedTrial,
+)
+from descend.diagnosis.run_diagnosis import save_diagnosis
 from descend.experiments.improvement import (
     Contribution,
     ExpectedResult,

@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE
-from descend.experiments.attribute.result import Attribution
-from descend.experiments.compare.result import Comparison
+from descend.experiments.attribute.attribution_result import Attribution
+from descend.experiments.compare.comparison_result import Comparison
 from descend.experiments.experiment_folder import write_record
-from descend.experiments.search.result import SearchResult
+from descend.experiments.search.search_result import SearchResult
 from descend.report.html.write import write_report
 
 from .test_report import HOSTILE, drawn, inaccessible

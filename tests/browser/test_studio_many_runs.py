@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,32 @@ def test_list_is_ordered_by_its_heads_and_searched_by_settings(
     assert values == sorted(values, key=float)
     assert page.locator("th[aria-sort]").get_attribute("aria-sort") == "ascending"
     assert words(page.locator("th[aria-sort]")).startswith("Bits per byte")
+    page.get_by_role("button", name="Bits per byte").click()
+    values = page.locator("td[data-label='Bits per byte']").all_inner_texts()
+    assert values == sorted(values, key=float, reverse=True)
+    assert page.locator("th[aria-sort]").get_attribute("aria-sort") == "descending"
     page.get_by_role("button", name="Name").click()
     assert first_names(page, 3) == ["sweep-1", "sweep-2", "sweep-3"]
     assert "batch_size=8 learning_rate=0.0006" in words(page.locator("table.runs .name").first)
     page.fill("#search", "learning_rate=0.0024 batch_size=16")
     assert first_names(page, 9) == ["sweep-8", "sweep-23", "sweep-38"]
+
+
+def test_bad_run_is_marked_and_found_by_its_mark(
+    enter: Any, sweep: RunningStudio, trained: Path
+) -> None:
+    record = json.loads((trained / "summary.json").read_text())
+    record.pop("sha256")  # an edited one has none
+    nothing = record["ngram_baselines"]["unigram"]
+    record |= {"validation_loss": nothing, "bits_per_byte": 9.0}
+    for epoch in record["epochs"]:
+        epoch["validation_loss"] = nothing
+    (sweep.folder / "models" / "sweep-17" / "summary.json").write_text(json.dumps(record))
+    page = enter(sweep).page
+    page.goto(f"{sweep.address}/#/runs")
+    page.get_by_text("learned almost nothing").wait_for()
+    page.fill("#search", "almost nothing")
+    assert first_names(page, 9) == ["sweep-17"]
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -1,9 +1,11 @@
 """Pictures of every screen: light and dark, on a desktop, on a phone, and on a very wide screen.
 
-With STUDIO_SCREENSHOTS set to a folder they are written there, else into the folder of the test.
-They show the finished run that STUDIO_SHOWN_RUN names, else a tiny one. Those of the documentation:
+They show real runs: those of the workspace that STUDIO_SHOWN_WORKSPACE names, else tiny ones that
+are trained first. With STUDIO_SCREENSHOTS set to a folder they are written there, else into the
+folder of the test. Those of the documentation:
 
-    STUDIO_SCREENSHOTS=docs/images/studio STUDIO_SHOWN_RUN=RUN \\
+    python tests/browser/shown_workspace.py WORKSPACE
+    STUDIO_SCREENSHOTS=docs/images/studio STUDIO_SHOWN_WORKSPACE=WORKSPACE \\
         python -m pytest tests/browser/test_studio_pictures.py
 """
 
@@ -18,11 +20,10 @@ from typing import Any
 
 import pytest
 
-from descend.runs.annotation import RunAnnotation, write_annotation
-
-from ..web.studio_server import RunningStudio, Studios
+from ..web.studio_server import TINY_SETTINGS, RunningStudio, Studios
 from .conftest import SHOTS, Visitor
-from .made_records import write_made_diagnosis, write_made_improvement, write_many_runs
+from .shown_workspace import Workspace, made_text, make_workspace
+from .test_studio_improve import improve_minutes
 
 pytest.importorskip("fastapi", reason="the extra `studio` is not installed")
 
@@ -31,7 +32,7 @@ VIEWS = {
     "phone-dark": (390, 844),
 }  # fmt: skip
 WIDE = (3840, 2160)
-MAX_BYTES = 150_000
+MAX_BYTES, MAX_ALL_BYTES = 100_000, 1_500_000
 
 TO_WEBP = """async (png) => {
   const image = new Image();
@@ -41,7 +42,7 @@ TO_WEBP = """async (png) => {
   canvas.width = image.width;
   canvas.height = image.height;
   canvas.getContext("2d").drawImage(image, 0, 0);
-  return canvas.toDataURL("image/webp", 0.85).split(",")[1];
+  return canvas.toDataURL("image/webp", 0.8).split(",")[1];
 }"""
 
 CUT = """() => [...document.querySelectorAll("main :is(button, a, h1, h2, dd, label)")]
@@ -52,18 +53,30 @@ CUT = """() => [...document.querySelectorAll("main :is(button, a, h1, h2, dd, la
 
 
 @pytest.fixture
-def studio(studios: Studios, tmp_path: Path, trained: Path) -> RunningStudio:
-    """A studio over forty runs, one of them diagnosed, improved, and with its weights."""
-    source = Path(os.environ.get("STUDIO_SHOWN_RUN") or trained)
-    models = tmp_path / "work" / "models"
-    write_many_runs(source, models, 38)
-    for name in ("play-1", "play-2"):
-        shutil.copytree(source, models / name)
-    write_annotation(models / "play-1", RunAnnotation(["class 9b"], "Our first."))
-    write_annotation(models / "play-2", RunAnnotation(["class 9b", "longer"], "", "play-1"))
-    write_made_diagnosis(models / "play-1")
-    write_made_improvement(tmp_path / "work" / "improvements" / "play-1", str(models / "play-1"))
-    return studios.start(tmp_path / "work")
+def studio(studios: Studios, tmp_path: Path) -> RunningStudio:
+    """A studio over real runs of a sweep, and a slow one that is diagnosed and improved."""
+    folder = tmp_path / "work"
+    if made := os.environ.get("STUDIO_SHOWN_WORKSPACE"):
+        shutil.copytree(made, folder, symlinks=True)
+    else:
+        text = folder / "texts" / "nouns.txt"
+        text.parent.mkdir(parents=True)
+        text.write_bytes(made_text())
+        shown = TINY_SETTINGS | {"max_steps": 200, "learning_rate": 0.003}
+        small = {key: value for key, value in TINY_SETTINGS.items() if key != "batch_size"}
+        make_workspace(folder, Workspace(
+            name="nouns", corpus=str(text), shown=shown, small=small | {"max_steps": 40},
+            num_small=12, minutes=improve_minutes(),
+        ))  # fmt: skip
+    return studios.start(folder)
+
+
+def shown_runs(studio: RunningStudio) -> tuple[str, str]:
+    """Names of the run that was diagnosed and improved, and of the best of the largest ones."""
+    slow = next(path.name for path in (studio.folder / "improvements").iterdir())
+    rows = [row for row in studio.ask("GET", "/runs")[1]["runs"] if row["bits_per_byte"]]
+    good = max(rows, key=lambda row: (row["parameters"], -row["bits_per_byte"]))
+    return slow, good["name"]
 
 
 def show_start(page: Any) -> None:
@@ -73,8 +86,8 @@ def show_start(page: Any) -> None:
 
 
 def show_runs(page: Any) -> None:
-    page.get_by_label("Compare sweep-12").check()
-    page.get_by_label("Compare sweep-37").check()
+    page.get_by_label("Compare sweep-3", exact=True).check()
+    page.get_by_label("Compare sweep-9", exact=True).check()
     page.locator("tr.differs").first.wait_for()
     page.locator(".chart svg").wait_for()
 
@@ -94,7 +107,7 @@ def show_inside(page: Any) -> None:
 
 
 def show_improve(page: Any) -> None:
-    page.get_by_text("Where the gain comes from").wait_for()
+    page.get_by_text("The models, one after the other").wait_for()
     page.locator("#improve-title").scroll_into_view_if_needed()
     page.evaluate("document.querySelector('#improve-title').closest('section').scrollIntoView()")
     page.evaluate("scrollBy(0, -80)")
@@ -102,12 +115,13 @@ def show_improve(page: Any) -> None:
 
 SCREENS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "start": ("start", show_start),
-    "run": ("run/play-1", lambda page: page.locator(".chart svg").wait_for()),
+    "run": ("run/GOOD", lambda page: page.locator(".chart svg").wait_for()),
+    "bad-run": ("run/SLOW", lambda page: page.locator(".warn-card").wait_for()),
     "runs": ("runs", show_runs),
-    "talk": ("talk/play-1", show_talk),
-    "inside": ("inside/play-1", show_inside),
-    "diagnosis": ("diagnosis/play-1", lambda page: page.locator(".range").first.wait_for()),
-    "improve": ("diagnosis/play-1", show_improve),
+    "talk": ("talk/GOOD", show_talk),
+    "inside": ("inside/GOOD", show_inside),
+    "diagnosis": ("diagnosis/SLOW", lambda page: page.locator(".range").first.wait_for()),
+    "improve": ("diagnosis/SLOW", show_improve),
     "learn": ("learn", lambda page: page.locator(".lesson").first.wait_for()),
     "lesson": ("learn/rate", lambda page: page.locator(".choice-line").first.wait_for()),
 }
@@ -133,6 +147,7 @@ def test_each_screen_fits_and_has_its_picture(
     folder, faults = Path(SHOTS or tmp_path / "pictures"), []
     folder.mkdir(parents=True, exist_ok=True)
     whole = os.environ.get("STUDIO_WHOLE_PAGES") is not None
+    slow, good = shown_runs(studio)
     for view, (width, height) in (VIEWS | {"wide": WIDE}).items():
         visitor = enter(studio, width=width, dark=view.endswith("dark"))
         page, encoder = visitor.page, visitor.context.new_page()
@@ -140,7 +155,7 @@ def test_each_screen_fits_and_has_its_picture(
         for name, (place, show) in SCREENS.items():
             if view == "wide" and name != "run":
                 continue
-            visitor.go(place)
+            visitor.go(place.replace("SLOW", slow).replace("GOOD", good))
             show(page)
             take(visitor, encoder, folder / f"{name}-{view}.webp", whole=whole)
             faults += [(name, view, text) for text in page.evaluate(CUT)]
@@ -149,3 +164,5 @@ def test_each_screen_fits_and_has_its_picture(
         faults += [("console", view, said) for said in visitor.errors]
         visitor.context.close()
     assert faults == []
+    pictures = [*folder.glob("*.webp")]
+    assert sum(picture.stat().st_size for picture in pictures) <= MAX_ALL_BYTES

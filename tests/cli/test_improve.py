@@ -20,7 +20,7 @@ from descend.experiments.improvement import (
     open_improvement,
     save,
 )
-from descend.report.text.improvement import improvement_text, text_lines
+from descend.report.text.improvement_summary import improvement_text, text_lines
 from descend.runs.run_files import is_finished, read_info, write_summary
 from descend.runs.run_folder import read_summary
 

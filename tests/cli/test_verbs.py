@@ -83,7 +83,7 @@ def test_train_command_ignores_earlier_run_folder_in_corpus(
 ) -> None:
     (own_folder / "text.txt").write_text(text_file.read_text())
     (own_folder / "old.doc").write_text("not read")
-    tiny = ("--config", tiny_file, "--epoch", "1", "--json")
+    tiny = ("--config", tiny_file, "--max-steps", "4", "--json")
     first, second = descend("train", ".", *tiny), descend("train", ".", *tiny)
     corpora = [json.loads((Path(d.json["model_dir"]) / "run.json").read_text())["corpus"]
                for d in (first, second)]  # fmt: skip
@@ -109,7 +109,7 @@ def test_train_command_accepts_builtin_corpus(descend: Descend, tiny_file: Path)
 def test_corpus_dir_is_the_same_as_corpus(
     descend: Descend, tiny_file: Path, text_file: Path
 ) -> None:
-    tiny = ("--config", tiny_file, "--epoch", "1", "--json")
+    tiny = ("--config", tiny_file, "--max-steps", "4", "--json")
     one = descend("train", text_file, *tiny).json
     other = descend("train", "--corpus-dir", text_file, *tiny).json
     third = descend("train", text_file, "--seed", "7", *tiny).json
@@ -117,13 +117,19 @@ def test_corpus_dir_is_the_same_as_corpus(
     assert one["validation_loss"] == other["validation_loss"] != third["validation_loss"]
 
 
-def test_module_entry_point_matches_python_function(
-    shell: Descend, descend: Descend, tiny_file: Path, text_file: Path, trained: Path
+@pytest.mark.slow
+def test_module_entry_point_trains_like_the_python_function(
+    shell: Descend, tiny_file: Path, text_file: Path, trained: Path
 ) -> None:
     done = shell("train", text_file, "--config", tiny_file, "--json")
     assert done.json["validation_loss"] == json.loads(
         (trained / "summary.json").read_text()
     )["validation_loss"]  # fmt: skip
+
+
+def test_module_entry_point_matches_python_function(
+    shell: Descend, descend: Descend, trained: Path
+) -> None:
     words = ("generate", trained, "The old", "--greedy", "--json")
     assert shell(*words).json == descend(*words).json
 

@@ -13,7 +13,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from descend.cli.main import run as run_command
 from descend.data_check.chat_tokenizer import load_chat_tokenizer
 from descend.data_check.check_data import check_data
-from descend.data_check.report import DataCheck, ProblemName
+from descend.data_check.problem_report import DataCheck, ProblemName
 from descend.errors import CorpusError, TokenizerError
 
 CHATML = (

@@ -10,10 +10,10 @@ from descend import run
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.combinations import combined_trial_series, find_additional_causes
+from descend.diagnosis.diagnosis_result import NEW_VOCABULARY_METRIC
 from descend.diagnosis.effects import estimate_effects
 from descend.diagnosis.measure import measure_run
 from descend.diagnosis.ranking import rank_causes
-from descend.diagnosis.result import NEW_VOCABULARY_METRIC
 from descend.diagnosis.run_context import load_run_context
 from descend.diagnosis.treatments import Treatment, control_config, recommended_changes
 from descend.diagnosis.trial_budget import TrialBudget

@@ -12,17 +12,17 @@ import pytest
 
 from descend import run
 from descend.diagnosis.causes import CAUSES
-from descend.diagnosis.diagnose import diagnose_run, save_diagnosis
 from descend.diagnosis.measure import measure_run
 from descend.diagnosis.run_context import load_run_context
+from descend.diagnosis.run_diagnosis import diagnose_run, save_diagnosis
 from descend.handbook.page_lookup import find_page
 from descend.handbook.run_notes import describe_run
 from descend.loss_logs.diagnose_log import LogDiagnosis, diagnose_log
 from descend.metrics.measurement import Measurement
 from descend.metrics.power_law import extrapolate_curve
-from descend.report.html.page import ReportTable
-from descend.report.html.sections.diagnosis import diagnosis_section
-from descend.report.text.diagnosis import describe_extrapolation, format_diagnosis
+from descend.report.html.report_page import ReportTable
+from descend.report.html.sections.diagnosis_findings import diagnosis_section
+from descend.report.text.diagnosis_summary import describe_extrapolation, format_diagnosis
 from descend.report.text.log_diagnosis import format_log_diagnosis
 from descend.runs.recorded_run import open_run_with_epoch
 
@@ -73,7 +73,8 @@ def test_extrapolated_loss_has_interval_in_every_output(peak_lr_run: Path) -> No
     assert (
         "Extrapolation of the training loss at the peak learning rate: "
         f"{ahead.value:.2f} {ahead.unit} {interval}, asymptote "
-    ) in format_diagnosis(diagnosis)
+    ) in format_diagnosis(diagnosis, explain=True)
+    assert "Extrapolation of" not in format_diagnosis(diagnosis)
     assert f"extrapolated loss {ahead.value:.3g} {ahead.unit} {interval}" in (
         format_diagnosis(diagnosis, explain=True)
     )
@@ -91,7 +92,7 @@ def test_extrapolated_loss_has_interval_in_every_output(peak_lr_run: Path) -> No
         e for e in diagnosis.measurements if e.metric not in ("extrapolated_loss", "loss_asymptote")
     ]
     assert "Extrapolation of" not in format_diagnosis(
-        msgspec.structs.replace(diagnosis, measurements=without)
+        msgspec.structs.replace(diagnosis, measurements=without), explain=True
     )
 
 

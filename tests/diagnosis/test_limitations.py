@@ -10,9 +10,7 @@ import pytest
 
 from descend import run
 from descend.diagnosis.causes import CAUSES
-from descend.diagnosis.diagnose import diagnose_run
-from descend.diagnosis.limitations import describe_normal_run
-from descend.diagnosis.result import (
+from descend.diagnosis.diagnosis_result import (
     Cost,
     Diagnosis,
     Evidence,
@@ -21,8 +19,10 @@ from descend.diagnosis.result import (
     PairedTrial,
     has_trials,
 )
+from descend.diagnosis.limitations import describe_normal_run
+from descend.diagnosis.run_diagnosis import diagnose_run
 from descend.metrics.measurement import Measurement
-from descend.report.text.diagnosis import format_diagnosis, headline
+from descend.report.text.diagnosis_summary import format_diagnosis, headline
 
 TRIAL = PairedTrial(
     metric="",

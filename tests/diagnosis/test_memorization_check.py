@@ -10,15 +10,15 @@ import msgspec
 import pytest
 
 from descend.cli.main import run as cli
-from descend.diagnosis import diagnose as consulting
+from descend.diagnosis import run_diagnosis as consulting
 from descend.diagnosis.causes import CAUSES
-from descend.diagnosis.diagnose import diagnose_run
+from descend.diagnosis.diagnosis_result import trial_budget_seconds
 from descend.diagnosis.memorization_check import MAX_TIME_FRACTION, check_memorization
-from descend.diagnosis.result import trial_budget_seconds
 from descend.diagnosis.run_context import RunContext, load_run_context
+from descend.diagnosis.run_diagnosis import diagnose_run
 from descend.handbook.page_lookup import find_page
 from descend.metrics.memorization import MEMORIZED_LOSS
-from descend.report.text.diagnosis import format_diagnosis
+from descend.report.text.diagnosis_summary import format_diagnosis
 
 NAMES = {"memorization_loss", "memorization_steps"}
 

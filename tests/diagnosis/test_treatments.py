@@ -8,8 +8,8 @@ import pytest
 
 from descend import run
 from descend.cli.main import run as cli
-from descend.diagnosis.diagnose import diagnose_run, save_diagnosis
 from descend.diagnosis.recommended_config import NOT_INHERITED, merge_recommendations
+from descend.diagnosis.run_diagnosis import diagnose_run, save_diagnosis
 from descend.runs.run_files import read_info
 from descend.runs.run_folder import read_summary
 

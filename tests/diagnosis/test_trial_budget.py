@@ -8,7 +8,11 @@ import msgspec
 import pytest
 
 from descend.config import make_config
-from descend.diagnosis.result import OVERHEAD_SECONDS, diagnosis_seconds, trial_budget_seconds
+from descend.diagnosis.diagnosis_result import (
+    OVERHEAD_SECONDS,
+    diagnosis_seconds,
+    trial_budget_seconds,
+)
 from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.treatments import control_config
 from descend.diagnosis.trial_budget import (

@@ -13,16 +13,16 @@ from descend import run
 from descend.config import RunConfig
 from descend.diagnosis import trial_budget
 from descend.diagnosis.causes import CAUSES
-from descend.diagnosis.diagnose import diagnose_run, save_diagnosis
+from descend.diagnosis.diagnosis_result import Finding, OtherCause, PairedTrial, has_trials
 from descend.diagnosis.effects import TreatmentEffect
 from descend.diagnosis.ranking import is_usual, rank_causes, supporting_evidence
 from descend.diagnosis.recommended_config import load_diagnosis
 from descend.diagnosis.reference_ranges import REFERENCE_RANGES
-from descend.diagnosis.result import Finding, OtherCause, PairedTrial, has_trials
 from descend.diagnosis.run_context import load_run_context
+from descend.diagnosis.run_diagnosis import diagnose_run, save_diagnosis
 from descend.diagnosis.verdict import Verdict, decide_verdict, decide_without_trials
 from descend.metrics.measurement import Measurement, Measurements
-from descend.report.text.diagnosis import (
+from descend.report.text.diagnosis_summary import (
     AS_LARGE,
     INCONCLUSIVE,
     LESSER,

@@ -19,20 +19,20 @@ from descend.cli.attribute import attribute as attribute_verb
 from descend.cli.main import run as descend
 from descend.config import RunConfig, make_config
 from descend.errors import ConfigError
-from descend.experiments.attribute.config_diff import apply_diff, diff_configs
-from descend.experiments.attribute.result import Attribution
-from descend.experiments.attribute.runner import (
+from descend.experiments.attribute.attribution_result import Attribution
+from descend.experiments.attribute.attribution_trials import (
     AttributionDesign,
     compute_attribution,
     design_attribution,
     on_common_corpus,
     run_attribution_trials,
 )
+from descend.experiments.attribute.config_diff import apply_diff, diff_configs
 from descend.experiments.experiment_folder import read_record
 from descend.experiments.named_config import NamedConfig
 from descend.presets import PRESETS
 from descend.report.text.experiment_summary import summarize_attribution
-from descend.report.text.experiments import attribution_text, describe_method
+from descend.report.text.experiment_tables import attribution_text, describe_method
 from descend.trials.shapley import Game, coalitions, exact_shapley_values
 from descend.trials.trial_spec import TrialResult
 

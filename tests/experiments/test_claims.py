@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from descend.experiments.estimate import Estimate, to_loss_reduction
-from descend.report.text.experiments import format_bracketed, format_loss_reduction
+from descend.report.text.experiment_tables import format_bracketed, format_loss_reduction
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -19,8 +19,8 @@ from descend.cli.main import run as descend
 from descend.config import make_config
 from descend.errors import ConfigError, RunFolderError
 from descend.experiments.compare.arms import ComparisonArm, make_arms, parse_vary_flags
-from descend.experiments.compare.result import Comparison
-from descend.experiments.compare.runner import (
+from descend.experiments.compare.comparison_result import Comparison
+from descend.experiments.compare.comparison_trials import (
     _verdict,
     nats_per_unit,
     plan_comparison,
@@ -33,7 +33,7 @@ from descend.experiments.experiment_folder import (
 )
 from descend.experiments.named_config import NamedConfig, load_named_config
 from descend.report.text.experiment_summary import summarize_comparison
-from descend.report.text.experiments import comparison_text
+from descend.report.text.experiment_tables import comparison_text
 from descend.trials.cost_estimate import measure_step_time
 from descend.trials.executor import run_trials
 from descend.trials.paired_stats import Interval

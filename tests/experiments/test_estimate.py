@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from descend.experiments.estimate import Estimate, estimate_mean, to_loss_reduction
-from descend.report.text.experiments import bar, format_bracketed, format_estimate
+from descend.report.text.experiment_tables import bar, format_bracketed, format_estimate
 
 
 def test_loss_reduction_is_positive_where_the_loss_falls() -> None:

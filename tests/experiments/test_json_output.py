@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from descend.experiments.attribute.result import (
+from descend.experiments.attribute.attribution_result import (
     Attribution,
     ChangeContribution,
     Interaction,

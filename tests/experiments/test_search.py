@@ -21,12 +21,12 @@ from descend.experiments.experiment_folder import read_record
 from descend.experiments.json_output import search_fields
 from descend.experiments.search import study as studies
 from descend.experiments.search.pruning import loss_at, should_prune
-from descend.experiments.search.result import SearchResult, SearchTrial
-from descend.experiments.search.runner import plan_search, run_search_trials
 from descend.experiments.search.search_plan import SearchBudget, SearchPlan
+from descend.experiments.search.search_result import SearchResult, SearchTrial
+from descend.experiments.search.search_trials import plan_search, run_search_trials
 from descend.experiments.search.space import ChoiceParam, make_search_space, parse_over_flags
 from descend.report.text.experiment_summary import few_trials_warning, summarize_search
-from descend.report.text.search import format_search
+from descend.report.text.search_summary import format_search
 from descend.trials import trial as trials
 from descend.trials.cached_trial import load_cached_result, run_trial
 from descend.trials.trial_spec import EvalPoint, TrialResult
@@ -126,7 +126,7 @@ def test_search_result_is_saved_and_displayed(search_result: SearchResult) -> No
 def test_search_resumes_without_repeating_trials(
     tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = planned(tiny, RATES)
+    plan = planned(tiny, RATES, budget=6)
     study = studies.open_study(plan.file, plan.search_key, plan.budget)
     broken_off = studies.next_trial(study, plan.space)  # and the machine loses power
     first = run_search_trials(plan)
@@ -137,7 +137,7 @@ def test_search_resumes_without_repeating_trials(
         raise AssertionError("trained again")
 
     monkeypatch.setattr(trials, "train_trial", refuse)
-    again = run_search_trials(planned(tiny, RATES))
+    again = run_search_trials(planned(tiny, RATES, budget=6))
     assert again.trials[: len(first.trials)] == first.trials
     assert summarize_search(again) == summarize_search(first)
     assert plan.file.parent.parent == Path("searches")
@@ -154,7 +154,7 @@ def test_the_base_may_be_the_best(tiny: dict[str, object]) -> None:
 def test_search_excludes_control_outside_search_space(tiny: dict[str, object], over: str) -> None:
     """A fraction of blanks that was left open, and a rate below the range; of such ranges one trial
     is all there is."""
-    result = run_search_trials(planned(tiny, [over]))
+    result = run_search_trials(planned(tiny, [over], budget=6))
     assert len(result.trials) == 1
     assert result.base_number is None
     assert result.confirmation is not None
@@ -198,6 +198,7 @@ def test_study_prunes_by_its_pruner_when_a_trial_cannot_win(tiny: dict[str, obje
         assert studies.report_and_check_pruning(trial, 24, point) is (loss > 3)
 
 
+@pytest.mark.slow
 def test_search_prunes_poor_trials(tiny: dict[str, object]) -> None:
     rates = ",".join(f"{n / 1000:g}" for n in range(1, 9))
     plan = planned(tiny, [f"learning_rate={rates},0.00001,0.00002"], budget=48)

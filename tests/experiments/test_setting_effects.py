@@ -12,7 +12,7 @@ from descend.experiments.setting_effects import (
     reverted_groups,
 )
 from descend.planner.step_time import StepTimeModel
-from descend.report.text.improvement import improvement_text
+from descend.report.text.improvement_summary import improvement_text
 
 RATES = StepTimeModel(0.0011, 0.0055, 0.41, 0.0024, 0.005, 0.0022)
 

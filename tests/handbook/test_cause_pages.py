@@ -36,7 +36,7 @@ from descend.diagnosis.metric_text import (
 )
 from descend.diagnosis.reference_ranges import reference_range
 from descend.handbook.cause_pages import GROUPS, cause_and_bug_pages, parse_cause_page
-from descend.handbook.explain import explain_page
+from descend.handbook.explanation import explain_page
 from descend.handbook.page import HEADINGS, Page, load_markdown_pages
 from descend.handbook.page_lookup import find_page, load_all_pages
 from descend.metrics import activations, corpus_distribution, loss_breakdown

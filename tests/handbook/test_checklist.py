@@ -13,9 +13,9 @@ import pytest
 from descend.cli.main import run as command_line
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.causes import CAUSES
+from descend.diagnosis.diagnosis_result import diagnosis_seconds, trial_budget_seconds
 from descend.diagnosis.effects import TreatmentEffect
 from descend.diagnosis.findings import to_paired_trial
-from descend.diagnosis.result import diagnosis_seconds, trial_budget_seconds
 from descend.diagnosis.run_context import load_run_context
 from descend.diagnosis.treatments import Treatment
 from descend.errors import RunFolderError

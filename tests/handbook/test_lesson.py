@@ -7,7 +7,7 @@ import pytest
 
 from descend.config import make_config
 from descend.errors import ConfigError
-from descend.handbook.explain import explain_page
+from descend.handbook.explanation import explain_page
 from descend.handbook.lesson import Lesson, arm_settings, load_lesson, load_lessons
 from descend.handbook.lesson_results import LessonArmResult, choose_answer, describe_measurement
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from descend.diagnosis.diagnosis_result import Evidence
 from descend.diagnosis.measure import measure_run
 from descend.diagnosis.metric_text import format_metric
 from descend.diagnosis.reference_ranges import reference_range
-from descend.diagnosis.result import Evidence
 from descend.diagnosis.run_context import load_run_context
 from descend.handbook.metric_glossary import METRIC_DESCRIPTIONS, PAGE_METRICS
 from descend.handbook.page_lookup import find_page, load_all_pages

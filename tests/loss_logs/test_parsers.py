@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import math
 import random
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from descend.cli.main import run
 from descend.errors import ConfigError, LogError
 from descend.loss_logs.diagnose_log import REQUIRED_DATA, LogDiagnosis, diagnose_log
 from descend.loss_logs.log import LogEntry
@@ -351,27 +350,28 @@ def test_curve_text_labels_means_and_uses_consistent_numbers(tmp_path: Path) -> 
     assert f"the last ({losses[11]:.2f}) is not above the first (6.00)" in said
 
 
-def descend(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "descend", *words], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == code, done.stderr
-    return done
+def test_diagnose_command_accepts_a_loss_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def descend(*words: str, code: int = 0) -> str:
+        """Standard output of the command, or its error output if it fails."""
+        capsys.readouterr()
+        assert run(list(words)) == code
+        output = capsys.readouterr()
+        return output.err if code == 2 else output.out
 
-
-def test_diagnose_command_accepts_a_loss_log(tmp_path: Path) -> None:
     sample = str(SAMPLES / "nanogpt_overfitting.txt")
-    text = descend("diagnose", sample, "--vocab-size", "65", "--verbose").stdout
+    text = descend("diagnose", sample, "--vocab-size", "65", "--verbose")
     assert text.startswith("No, this curve is not normal")
     assert "needs the same training with a wider model" in text
-    diagnosis = json.loads(descend("diagnose", sample, "--json").stdout)
+    diagnosis = json.loads(descend("diagnose", sample, "--json"))
     assert diagnosis["verdict"] == "too_little_data"
     descend("diagnose", sample, "--fail-on", "too_little_data", code=1)
-    refused = descend("diagnose", str(tmp_path), "--vocab-size", "65", code=2).stderr
+    refused = descend("diagnose", str(tmp_path), "--vocab-size", "65", code=2)
     logs = tmp_path / "out" / "checkpoint-600"
     logs.mkdir(parents=True)
     (logs / "config.json").write_text("{}")
     (logs / "trainer_state.json").write_bytes((SAMPLES / "trainer_state_stuck.json").read_bytes())
-    assert "read from trainer_state.json" in descend("diagnose", str(logs)).stdout
+    assert "read from trainer_state.json" in descend("diagnose", str(logs))
     assert "vocab_size: expected this option only together with a loss log" in refused
-    assert descend("diagnose", __file__, code=2).stderr.count("\n") == 1
+    assert descend("diagnose", __file__, code=2).count("\n") == 1

@@ -87,7 +87,7 @@ def test_autocorrelated_errors_widen_the_interval() -> None:
     assert widths[0] > 1.5 * widths[1]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     st.floats(0.5, 6.0), st.floats(0.2, 1.0), st.floats(0.5, 4.0), st.integers(0, 2**32 - 1)
 )  # fmt: skip

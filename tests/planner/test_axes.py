@@ -23,7 +23,7 @@ from descend.planner.make_plan import (
 from descend.planner.plan import TextTooShortError, TrainingPlan, choose_config, law_input
 from descend.planner.scaling_law import load_scaling_law
 from descend.planner.step_time import StepTimeModel
-from descend.report.text.plan import time_used_line
+from descend.report.text.plan_summary import time_used_line
 from descend.runs.run_files import read_info
 from descend.runs.run_folder import read_summary
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,12 +19,13 @@ from descend.model.shape import ModelShape
 from descend.planner import make_plan
 from descend.planner.axes import LAYERS, WIDTHS, Axes, axes_for
 from descend.planner.corpus_profile import CorpusProfile, fitting_vocabularies, profile_corpus
+from descend.planner.generations import MAX_MODELS
 from descend.planner.machine_benchmark import MachineBenchmark
-from descend.planner.make_plan import make_corpus_plan
+from descend.planner.make_plan import CorpusPlan, make_corpus_plan
 from descend.planner.plan import MAX_RATE, choose_config, plan_for_target_loss
 from descend.planner.scaling_law import ScalingLawInput, load_scaling_law
 from descend.planner.step_time import StepTimeModel, StepWorkload, TimedStep, fit_step_time
-from descend.report.text.plan import plan_lines
+from descend.report.text.plan_summary import plan_lines
 
 RATES = StepTimeModel(0.0011, 0.0055, 0.41, 0.0024, 0.005, 0.0022)
 """About those of one core of a server of 2024."""
@@ -195,14 +197,30 @@ def test_plan_limits_epochs_on_small_corpus() -> None:
 MACHINE = MachineBenchmark("float32", RATES, [])
 
 
-def describe_plan(text: CorpusProfile, minutes: float) -> str:
-    return "\n".join(plan_lines(choose_config(text, RATES, OUTLOOK, minutes), MACHINE, "a.txt"))
+def plan_for(text: CorpusProfile, minutes: float, **fixed: Any) -> CorpusPlan:
+    plan = choose_config(text, RATES, OUTLOOK, minutes, None, Axes(fixed))
+    return CorpusPlan("a.txt", MACHINE, plan, fixed, minutes)
+
+
+def describe_plan(text: CorpusProfile, minutes: float, **fixed: Any) -> str:
+    return "\n".join(plan_lines(plan_for(text, minutes, **fixed)))
 
 
 def test_plan_explains_unused_time() -> None:
     assert choose_config(sample(50_000), RATES, OUTLOOK, 60).predicted.seconds < 1800
-    assert "of the time limit is unused" in describe_plan(sample(50_000), 60)
-    assert "not used" not in describe_plan(sample(10**8), 1)
+    alone = describe_plan(sample(50_000), 60, teachers="other")
+    assert "of the time limit is unused" in alone
+    assert "unused" not in describe_plan(sample(10**8), 1)
+
+
+def test_plan_uses_the_time_that_a_small_text_leaves_for_more_models() -> None:
+    by_text, by_time = plan_for(sample(50_000), 60), plan_for(sample(10**8), 1)
+    assert (by_text.num_models, by_time.num_models) == (MAX_MODELS, 1)
+    assert by_text.final_bits_per_byte < by_text.plan.predicted.bits_per_byte
+    assert by_time.final_bits_per_byte == by_time.plan.predicted.bits_per_byte
+    assert f"{MAX_MODELS} models are trained" in describe_plan(sample(50_000), 60)
+    for fixed in ({"teachers": "other"}, {"num_processes": 2}, {"epoch": 2}):
+        assert plan_for(sample(50_000), 60, **fixed).num_models == 1
 
 
 def test_plan_warns_when_expected_loss_exceeds_ngram_baselines() -> None:
@@ -256,7 +274,7 @@ def test_long_plan_is_corrected_by_measured_step_time(
         ).predicted.tokens
     )
     assert corpus_plan.plan.predicted.seconds <= 12 * 1.001
-    text = "\n".join(plan_lines(corpus_plan.plan, corpus_plan.machine, "text"))
+    text = "\n".join(plan_lines(corpus_plan))
     assert "The plan was updated." in text
     monkeypatch.setattr(make_plan, "available_memory_bytes", lambda: 1000)
     assert make_corpus_plan(str(varied_text), 0.2).machine.correction_factor == 1.0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from descend.program_check.report import Checked
+from descend.program_check.bug_report import Checked
 from descend.program_check.run_checks import check_module
 
 NETWORK = """
@@ -425,7 +425,7 @@ def test_trainer_in_main_is_a_program(shift: str, expected: list[str]) -> None:
 @pytest.mark.skipif(has("accelerate"), reason="accelerate is installed")
 def test_missing_accelerate_is_named() -> None:
     pytest.importorskip("transformers")
-    from descend.program_check.report import ProgramError
+    from descend.program_check.bug_report import ProgramError
 
     with pytest.raises(ProgramError, match="Install accelerate"):
         check_source(TRAINER.replace("SHIFT", "0"))

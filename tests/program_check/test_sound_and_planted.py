@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from descend.program_check.bug_report import Checked
 from descend.program_check.probes.dry_run import dry_run
 from descend.program_check.probes.train_eval_mode import draws_noise_in_training
 from descend.program_check.program import load_program
-from descend.program_check.report import Checked
 from descend.program_check.run_checks import check_module
 
 HEAD = """

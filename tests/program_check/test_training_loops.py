@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from descend.program_check.bug_report import Checked
 from descend.program_check.loop_source import loops_around
-from descend.program_check.report import Checked
 from descend.program_check.run_checks import check_module
 
 HEAD = """

@@ -136,7 +136,8 @@ def test_a_number_that_the_loss_does_not_see_enters_no_checkpoint(
     from descend.training import trainer as module
 
     monkeypatch.setattr(module.TimeBudget, "is_due", lambda self: True)  # saved after every step
-    keys = {"architecture": "modern", "optimizer": "adamw", "vocab_size": 400, "threads": 1}
+    keys = {"architecture": "modern", "optimizer": "adamw", "vocab_size": 400, "threads": 1,
+            "max_steps": 40}  # fmt: skip
     run = create_run(make_config(tiny | keys), Path("run"))
     fired = False
     for record in run_training(run):
@@ -173,8 +174,9 @@ def test_run_ends_without_a_bad_checkpoint_when_rollback_is_off(
 
 @pytest.mark.parametrize("how", [shutil.rmtree, lambda f: os.rename(f, "elsewhere"),
                                  lambda f: (os.rename(f, "elsewhere"), os.mkdir(f))])  # fmt: skip
+@pytest.mark.parametrize("step", [5, 33], ids=["a snapshot finds it", "a save finds it"])
 def test_training_names_the_folder_when_it_goes_in_mid_run(
-    tiny: dict[str, Any], how: Callable[[Path], Any]
+    tiny: dict[str, Any], how: Callable[[Path], Any], step: int
 ) -> None:
     from descend.errors import DiskWriteError
 
@@ -182,7 +184,7 @@ def test_training_names_the_folder_when_it_goes_in_mid_run(
 
     def carry() -> None:
         for record in run_training(run):
-            if isinstance(record, Step) and record.step == 5:
+            if isinstance(record, Step) and record.step == step:
                 how(Path("run"))
 
     with pytest.raises(DiskWriteError, match="deleted, moved or replaced") as caught:

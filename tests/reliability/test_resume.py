@@ -89,14 +89,12 @@ def list_events(folder: Path) -> list[tuple[object, ...]]:
 
 
 SETTINGS = [
-    {"architecture": "modern", "optimizer": "muon", "dropout_rate": 0.2},
     {
         "architecture": "gpt",
         "optimizer": "muon",
         "gradient_accumulation_steps": 2,
         "dropout_rate": 0.1,
     },
-    {"architecture": "modern", "optimizer": "adamw", "gradient_accumulation_steps": 2},
     {"architecture": "gpt", "optimizer": "adamw", "dropout_rate": 0.2, "schedule": "cosine"},
     {
         "architecture": "modern",
@@ -107,9 +105,18 @@ SETTINGS = [
     },
     {"architecture": "gpt", "optimizer": "adamw", "precision": "float16"},
 ]
+LONG_SETTINGS = [
+    {"architecture": "modern", "optimizer": "muon", "dropout_rate": 0.2},
+    {"architecture": "modern", "optimizer": "adamw", "gradient_accumulation_steps": 2},
+]
+"""Two more pairings of what `SETTINGS` has already."""
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: "-".join(map(str, s.values())))
+@pytest.mark.parametrize(
+    "settings",
+    [*SETTINGS, *(pytest.param(one, marks=pytest.mark.slow) for one in LONG_SETTINGS)],
+    ids=lambda s: "-".join(map(str, s.values())),
+)
 def test_resumed_equals_uninterrupted_to_the_last_bit(tiny: Tiny, settings: Tiny) -> None:
     tiny |= {"batch_size": 8, "threads": 1} | settings  # beside busy programs they are chosen anew
     whole = make_run(tiny, "whole")
@@ -184,7 +191,7 @@ def test_crashed_run_has_one_event_per_step(tiny: Tiny, tail: bytes) -> None:
 def test_killed_run_resumes_from_latest_checkpoint(
     tiny: Tiny, tiny_file: Path, text_file: Path
 ) -> None:
-    keys = ["--epoch", "12", "--dropout-rate", "0.1", "--batch-size", "2"]
+    keys = ["--epoch", "3", "--dropout-rate", "0.1", "--batch-size", "2"]
     command = [sys.executable, "-m", "descend", "train", str(text_file), "--config",
                str(tiny_file), *keys]  # fmt: skip
     process = subprocess.Popen([*command, "--save-dir", "killed"], stdout=subprocess.DEVNULL,
@@ -202,7 +209,7 @@ def test_killed_run_resumes_from_latest_checkpoint(
     again = resume_run(Path("killed"))
     assert again.state.step > 0
     resumed = finish(again)
-    whole = tiny | {"epoch": 12, "dropout_rate": 0.1, "batch_size": 2}
+    whole = tiny | {"epoch": 3, "dropout_rate": 0.1, "batch_size": 2}
     assert resumed == finish(make_run(whole, "whole"))
     assert losses(Path("killed")) == losses(Path("whole"))
 

@@ -25,6 +25,7 @@ def test_run_resolves_corpus_and_parent_from_any_folder(
     small = tiny | {"corpus_dir": "my.txt", "epoch": 1}
     descend.run(small | {"save_dir": "models/first"})
     descend.run_on_model("models/first", {"epoch": 1, "save_dir": "models/second"})
+    descend.run(small | {"save_dir": "models/taught", "teachers": "models/first,models/second"})
     as_begun = read_info(Path("models/second"))
     assert (as_begun.requested_config["corpus_dir"], as_begun.parent) == ("my.txt", "models/first")
 
@@ -39,6 +40,9 @@ def test_run_resolves_corpus_and_parent_from_any_folder(
         == os.path.join("..", "my.txt")
     )
     assert load_run_context(folder).store is not None
+    taught = read_info(Path("..") / "models" / "taught")
+    teachers = [os.path.join("..", "models", name) for name in ("first", "second")]
+    assert taught.requested_config["teachers"] == ",".join(teachers)
     descend.run_on_model(folder, {"epoch": 1, "save_dir": "third"})
     assert read_info(Path("third")).parent == str(folder)
 

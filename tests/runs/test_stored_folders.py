@@ -13,7 +13,7 @@ import descend
 from descend.cli.main import run as run_command
 from descend.diagnosis.recommended_config import load_diagnosis
 from descend.errors import RunFolderError
-from descend.experiments.compare.result import Comparison
+from descend.experiments.compare.comparison_result import Comparison
 from descend.experiments.experiment_folder import read_record
 from descend.runs.annotation import read_annotation
 from descend.runs.atomic_write import verify_folder

@@ -27,8 +27,7 @@ def gradients(tiny: dict[str, Any]) -> tuple[dict[str, torch.Tensor], float, flo
     return gradients_by_name, loss, accuracy  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize("architecture", ["gpt", "modern"])
-@pytest.mark.parametrize("batch_size", [8, 7])
+@pytest.mark.parametrize(("architecture", "batch_size"), [("gpt", 8), ("modern", 7)])
 def test_parts_add_up_to_the_whole(
     tiny: dict[str, Any], architecture: str, batch_size: int
 ) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -21,20 +22,32 @@ from descend.training.trainer import run_training
 from descend.training.training_run import TrainingRun, create_run, resume_run
 
 
-@pytest.fixture
-def noise(own_folder: Path) -> Path:
+class FinishedRun(NamedTuple):
+    """A run of settings that overfit, and what it recorded."""
+
+    run: TrainingRun
+    records: list[Event]
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Words at random: what is learned beyond their frequencies is memorized."""
     rng = random.Random(5)
     words = ["".join(rng.choices("abcdefgh", k=3)) for _ in range(60)]
-    path = own_folder / "noise.txt"
+    path = tmp_path_factory.mktemp("noise") / "noise.txt"
     path.write_text("\n".join(" ".join(rng.choices(words, k=10)) for _ in range(120)))
     return path
 
 
-@pytest.fixture
-def overfits(noise: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def overfits(noise: Path) -> Iterator[dict[str, Any]]:
     """Settings that memorize `noise` within ten epochs, where the recipe would choose ten."""
-    monkeypatch.setattr(recipe, "_MAX_EPOCHS_BY_TARGET_TOKENS", ((10, 40_000),))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipe, "_MAX_EPOCHS_BY_TARGET_TOKENS", ((10, 40_000),))
+        yield settings(noise)
+
+
+def settings(noise: Path) -> dict[str, Any]:
     return {
         "corpus_dir": str(noise), "embed_dim": 64, "num_heads": 2, "num_layers": 2, "ff_dim": 128,
         "max_seq_len": 32, "seq_len": 32, "batch_size": 2, "vocab_size": 320,
@@ -43,13 +56,21 @@ def overfits(noise: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def free(
+    overfits: dict[str, Any], tmp_path_factory: pytest.TempPathFactory, own_cache: Path
+) -> FinishedRun:
+    """A run of free length, for reading."""
+    run = create_run(make_config(overfits), tmp_path_factory.mktemp("models") / "free")
+    return FinishedRun(run, finish(run))
+
+
 def finish(run: TrainingRun) -> list[Event]:
     return list(run_training(run))
 
 
-def test_a_run_of_free_length_ends_when_it_overfits(overfits: dict[str, Any]) -> None:
-    run = create_run(make_config(overfits), Path("free"))
-    records = finish(run)
+def test_a_run_of_free_length_ends_when_it_overfits(free: FinishedRun) -> None:
+    run, records = free
     overfittings = [r for r in records if isinstance(r, Overfitting)]
     epochs = [r for r in records if isinstance(r, Epoch)]
     assert len(overfittings) == 1
@@ -58,7 +79,7 @@ def test_a_run_of_free_length_ends_when_it_overfits(overfits: dict[str, Any]) ->
     last = [r for r in records if isinstance(r, Step)][-1]
     assert last.step == overfittings[0].step + overfittings[0].decay_steps < run.plan.total_steps
     assert last.learning_rate < 0.1 * max(r.learning_rate for r in records if isinstance(r, Step))
-    summary = read_summary(Path("free"))
+    summary = read_summary(run.folder)
     assert summary.finished
     assert summary.validation_loss == min(e.validation_loss for e in epochs)
     assert summary.overfitting == overfittings[0]
@@ -67,20 +88,22 @@ def test_a_run_of_free_length_ends_when_it_overfits(overfits: dict[str, Any]) ->
     assert "Validation loss" in how_good(summary)
 
 
-def test_it_ends_better_than_the_run_it_cuts_short(overfits: dict[str, Any]) -> None:
-    finish(create_run(make_config(overfits), Path("free")))
+def test_it_ends_better_than_the_run_it_cuts_short(
+    overfits: dict[str, Any], free: FinishedRun
+) -> None:
     full = finish(create_run(make_config(overfits | {"epoch": 10}), Path("full")))
     overfittings = [r for r in full if isinstance(r, Overfitting)]
     assert [r.decay_steps for r in overfittings] == [0]  # the user's number of epochs is obeyed
     at_the_end = [r for r in full if isinstance(r, Epoch)][-1].validation_loss
-    free, whole = read_summary(Path("free")), read_summary(Path("full"))
-    assert free.validation_loss <= whole.validation_loss <= at_the_end
-    assert free.epochs[-1].step < 0.8 * whole.epochs[-1].step
-    assert load_model(Path("free")).model is not None
+    short, whole = read_summary(free.run.folder), read_summary(Path("full"))
+    assert short.validation_loss <= whole.validation_loss <= at_the_end
+    assert short.epochs[-1].step < 0.8 * whole.epochs[-1].step
+    assert load_model(free.run.folder).model is not None
 
 
-def test_resume_within_the_decay_ends_like_the_run_itself(overfits: dict[str, Any]) -> None:
-    finish(create_run(make_config(overfits), Path("whole")))
+def test_resume_within_the_decay_ends_like_the_run_itself(
+    overfits: dict[str, Any], free: FinishedRun
+) -> None:
     run, decaying = create_run(make_config(overfits), Path("cut")), 0
     records = run_training(run)
     for record in records:
@@ -92,7 +115,7 @@ def test_resume_within_the_decay_ends_like_the_run_itself(overfits: dict[str, An
 
     save_checkpoint(Path("cut"), run.state)
     finish(resume_run(Path("cut")))
-    cut, whole = read_summary(Path("cut")), read_summary(Path("whole"))
+    cut, whole = read_summary(Path("cut")), read_summary(free.run.folder)
     assert cut.validation_loss == whole.validation_loss
     assert [e.step for e in cut.epochs] == [e.step for e in whole.epochs]
     assert cut.overfitting == whole.overfitting

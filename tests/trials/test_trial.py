@@ -24,17 +24,17 @@ from descend.training.training_run import initial_train_state
 from descend.trials import trial
 from descend.trials.cached_trial import load_cached_result, run_trial
 from descend.trials.cost_estimate import estimate_trial_seconds, evaluation_seconds
-from descend.trials.evaluation import (
-    BYTES_PER_TOKEN,
-    NUM_SEGMENTS,
-    evaluate_trial,
-    evaluation_segments,
-)
 from descend.trials.executor import run_trials
 from descend.trials.prepared_trial import prepare_trial
 from descend.trials.subsample import subsample_tokens
 from descend.trials.timing.step_timing import StepTime
 from descend.trials.trial import train_trial
+from descend.trials.trial_evaluation import (
+    BYTES_PER_TOKEN,
+    NUM_SEGMENTS,
+    evaluate_trial,
+    evaluation_segments,
+)
 from descend.trials.trial_spec import TrialResult, TrialSpec, make_trial_spec
 
 

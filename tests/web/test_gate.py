@@ -277,7 +277,7 @@ def test_bodies_that_are_not_as_documented_start_nothing(
 def test_a_setting_cannot_name_a_file_to_write_or_read(services: Any, ask: Any) -> None:
     headers = {"host": HOST, "authorization": f"Bearer {services.credentials.key}",
                "content-type": "application/json"}  # fmt: skip
-    for key in ("corpus_dir", "save_dir", "vocab_path"):
+    for key in ("corpus_dir", "save_dir", "vocab_path", "teachers"):
         body = {"text": "stories", "settings": {key: "/etc/passwd"}}
         status, _, content = ask("POST", "/api/v1/runs", headers, json.dumps(body).encode())
         assert status == 422, key

@@ -12,23 +12,22 @@ from descend.api.experiments import (
     search,
 )
 from descend.api.improvement import improve
+from descend.api.model import Model, load
+from descend.api.planned_training import train_plan
 from descend.api.training import (
-    Model,
     continue_run,
     diagnose,
-    load,
     measure_corpus,
     resume,
     run,
     run_on_model,
-    train_planned,
     train_with_config,
 )
-from descend.diagnosis.result import Diagnosis
-from descend.experiments.attribute.result import Attribution
-from descend.experiments.compare.result import Comparison
+from descend.diagnosis.diagnosis_result import Diagnosis
+from descend.experiments.attribute.attribution_result import Attribution
+from descend.experiments.compare.comparison_result import Comparison
 from descend.experiments.improvement import Improvement
-from descend.experiments.search.result import SearchResult
+from descend.experiments.search.search_result import SearchResult
 from descend.report.notebook.representations import add_representations
 
 __all__ = [
@@ -53,7 +52,7 @@ __all__ = [
     "run_on_model",
     "run_search",
     "search",
-    "train_planned",
+    "train_plan",
     "train_with_config",
 ]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from descend.training.process_settings import limit_threads_to_idle_cores
 
 if TYPE_CHECKING:
-    from descend.program_check.report import Checked
+    from descend.program_check.bug_report import Checked
 
 
 def check(program: str | ModuleType | Mapping[str, Any]) -> Checked:

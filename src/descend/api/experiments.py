@@ -19,25 +19,29 @@ from descend.api.call_options import (
 )
 from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE
 from descend.config_sources import resolve_config
-from descend.experiments.attribute.result import Attribution
-from descend.experiments.attribute.runner import (
+from descend.experiments.attribute.attribution_result import Attribution
+from descend.experiments.attribute.attribution_trials import (
     AttributionDesign,
     design_attribution,
     on_common_corpus,
 )
-from descend.experiments.attribute.runner import run_attribution_trials as share_out
+from descend.experiments.attribute.attribution_trials import run_attribution_trials as share_out
 from descend.experiments.command_line import format_python_call, non_default_keys
 from descend.experiments.compare.arms import make_arms, validate_vary
+from descend.experiments.compare.comparison_result import Comparison
+from descend.experiments.compare.comparison_trials import (
+    BudgetUnit,
+    ComparisonPlan,
+    plan_comparison,
+)
+from descend.experiments.compare.comparison_trials import run_comparison_trials as set_against
 from descend.experiments.compare.finished_runs import FinishedComparison, compare_finished
-from descend.experiments.compare.result import Comparison
-from descend.experiments.compare.runner import BudgetUnit, ComparisonPlan, plan_comparison
-from descend.experiments.compare.runner import run_comparison_trials as set_against
 from descend.experiments.experiment_folder import create_experiment_folder, write_record
 from descend.experiments.named_config import NamedConfig, load_named_config
-from descend.experiments.search.result import SearchResult
-from descend.experiments.search.runner import plan_search
-from descend.experiments.search.runner import run_search_trials as find_best
 from descend.experiments.search.search_plan import SearchBudget, SearchPlan
+from descend.experiments.search.search_result import SearchResult
+from descend.experiments.search.search_trials import plan_search
+from descend.experiments.search.search_trials import run_search_trials as find_best
 from descend.experiments.search.space import DEFAULT_OVER, make_search_space, parse_over_flags
 from descend.report.text.experiment_summary import (
     summarize_attribution,

@@ -11,16 +11,13 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
+from descend.api.generation_config import choose_teachers, find_origin, generation_config
 from descend.api.improvement_effects import measure_effects, reserved_seconds
-from descend.api.improvement_generations import (
-    choose_teachers,
-    find_origin,
-    generation_config,
-    generation_seconds,
-)
 from descend.api.improvement_models import ModelJudge, as_long_as, model_folders
 from descend.api.improvement_plans import find_another_plan
-from descend.api.training import Model, resume, train_planned
+from descend.api.model import Model
+from descend.api.run_training import train_planned
+from descend.api.training import resume
 from descend.config import RunConfig, make_config
 from descend.config_sources import ResolvedConfig, resolve_config, with_changes
 from descend.data.prepare import prepare_documents
@@ -45,10 +42,12 @@ from descend.experiments.improvement_progress import forecast_over_time
 from descend.experiments.text_treatment import treat_text
 from descend.experiments.validation_text import validation_text
 from descend.planner.axes import axes_for
+from descend.planner.generations import MIN_LENGTH, ROUND_SECONDS, FirstModel, plan_later_models
 from descend.planner.make_plan import CorpusPlan, make_corpus_plan, plan_config
 from descend.planner.plan import MIN_MINUTES, choose_config
 from descend.planner.scaling_law import load_scaling_law
 from descend.runs.run_files import is_finished, is_run_folder, latest_checkpoint, read_info
+from descend.runs.run_folder import read_summary
 from descend.training.stop_signals import TrainingInterrupted
 from descend.units import format_duration
 
@@ -69,13 +68,6 @@ MIN_SEARCH_TRIALS = 3
 
 MIN_ROUND_MINUTES = 0.25
 """Minutes below which nothing more is planned and trained: planning alone takes half of it."""
-
-ROUND_SECONDS = 8.0
-"""From a plan to the first step of its training: as `make_plan.SETUP_SECONDS`, and the plan."""
-
-MIN_LAST_FRACTION = 0.6
-"""Of the seconds that a training takes, that must be left for it to be made: with less the rate
-falls before the network has learned what the one before it has."""
 
 TIME_ENDS = "the time is up; by the plan it was worth more in one training than in a search"
 TEXT_ENDS = (
@@ -305,19 +297,21 @@ class _Work:
 
         False where the time is too short for one: nothing is trained then.
         """
+        earlier = [c for c in self.improvement.candidates if c.origin == "distilled"]
         is_trained = False
-        while True:
-            teachers = choose_teachers(self.improvement, base)
-            minutes = self._minutes_left()
-            if 60 * minutes < generation_seconds(base, len(teachers)) + ROUND_SECONDS:
-                return is_trained
+        first = FirstModel(base.seconds, read_summary(Path(base.run)).num_epochs or 1.0)
+        while later := plan_later_models(first, 60 * self._minutes_left(), 1 + len(earlier)):
             is_trained = True
-            number, path = len(model_folders(self.folder)), self._next_folder()
-            config = generation_config(Path(base.run), teachers, number, minutes, path)
+            teachers = choose_teachers(base.run, [c.run for c in earlier])
+            config = generation_config(
+                Path(base.run), teachers, len(model_folders(self.folder)), later[0].length,
+                self._minutes_left(), self._next_folder(),
+            )  # fmt: skip
             run = self._train_config(config, None, time.perf_counter())
-            model = self.keep(run, "distilled", {}, None)
-            if model is not self.improvement.best:
-                return True
+            earlier.append(self.keep(run, "distilled", {}, None))
+            if earlier[-1] is not self.improvement.best:
+                break
+        return is_trained
 
     def _keep_interrupted(self, run: Path) -> None:
         """Make a model of the checkpoint that the interrupted `run` left."""
@@ -366,7 +360,7 @@ class _Work:
     ) -> str:
         """Train what the search came to, or another plan, in the time left; why it ended."""
         left = 60 * self._minutes_left() - ROUND_SECONDS
-        if left < MIN_LAST_FRACTION * base.seconds:
+        if left < MIN_LENGTH * base.seconds:
             return (
                 f"another training would take about {format_duration(base.seconds)} and "
                 f"{format_duration(max(left, 0))} are left, so the best model stays"

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from descend.api.training import Model
+from descend.api.model import Model
 from descend.data.tokenizer import Tokenizer
 from descend.errors import UserError
 from descend.metrics.ablation import Ablation, ablate, ablation_effects

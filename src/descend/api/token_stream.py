@@ -10,7 +10,7 @@ import msgspec
 import torch
 from torch import Tensor
 
-from descend.api.training import Model
+from descend.api.model import Model
 from descend.data.tokenizer import Tokenizer
 from descend.model.generation import FinishReason, TextChunk, generate_text
 from descend.model.sampling import make_sampling_options

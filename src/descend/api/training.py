@@ -2,204 +2,42 @@
 
 from __future__ import annotations
 
-import math
-import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from rich.console import Console
 
 from descend.api.call_options import Config, default_console, resolve_call_config, select_console
-from descend.artifacts import PLAN, RUN_FILE
+from descend.api.model import Model, load
+from descend.api.planned_training import resume_models, train_plan
+from descend.api.run_training import run_and_load, train_planned
 from descend.config import RunConfig
 from descend.config_sources import ResolvedConfig, explicit_keys
 from descend.data.corpus_stats import CorpusStats, compute_corpus_stats
-from descend.data.corpus_warnings import log_warnings
-from descend.data.prepare import prepare_documents
-from descend.data.token_store import encode_corpus
-from descend.data.tokenizer import Tokenizer
-from descend.diagnosis.diagnose import diagnose_run, save_diagnosis
-from descend.diagnosis.result import DEFAULT_BUDGET, Diagnosis
+from descend.diagnosis.diagnosis_result import DEFAULT_BUDGET, Diagnosis
+from descend.diagnosis.run_diagnosis import diagnose_run, save_diagnosis
 from descend.diagnosis.trial_reports import TrialReport, TrialReporter
-from descend.errors import RunFolderError, shorten
-from descend.interop.trackers.track_run import check_trackers, track_run
+from descend.interop.trackers.track_run import check_trackers
 from descend.launch_environment import is_follower
-from descend.metrics.evaluation import Evaluation, evaluate
-from descend.model.generation import Completion, TextChunk, collect_completions, generate_text
-from descend.model.sampling import make_sampling_options
-from descend.model.transformer import Transformer
-from descend.planner.make_plan import CorpusPlan, make_corpus_plan, plan_config
+from descend.planner.make_plan import make_corpus_plan
 from descend.planner.plan import TextTooShortError
 from descend.progress import ProgressCallback, ignore_progress
-from descend.report.notebook.cards import minimal_model_card, notebook_model_card
-from descend.report.run_progress import show_progress
-from descend.report.text.live_progress import (
-    show_line,
-    show_prepared,
-    show_run_header,
-    stage_progress,
-)
-from descend.report.text.metrics_line import with_metrics_lines
-from descend.report.text.plan import compare_with_prediction, time_plan_lines, time_used_line
-from descend.report.text.run_summary import summarize_run, trained_on_warning
-from descend.runs.atomic_write import write_file_atomic
-from descend.runs.event_log import read_events
-from descend.runs.events import Event
-from descend.runs.model_files import load_model
-from descend.runs.run_files import RunMetadata, RunSummary, has_summary, is_run_folder, read_info
-from descend.runs.run_folder import check_model_folder, create_run_folder, read_summary
+from descend.report.text.live_progress import show_line, show_prepared, stage_progress
+from descend.report.text.plan_summary import time_plan_lines
+from descend.runs.planned_models import find_models
+from descend.runs.run_files import is_run_folder
+from descend.runs.run_folder import check_model_folder, create_run_folder
 from descend.training.assembly import tokenize_corpus
 from descend.training.continuation import continuation_config
 from descend.training.follower import follow_run
 from descend.training.foreign_model import read_parent_info
 from descend.training.num_processes import find_lost_run
-from descend.training.process_settings import limit_threads_to_idle_cores
-from descend.training.trainer import run_training
-from descend.training.training_run import (
-    TrainingRun,
-    create_run,
-    resume_run,
-)
+from descend.training.training_run import create_run, resume_run
 
 if TYPE_CHECKING:
     from os import PathLike
-
-
-class Model:
-    """A trained model with the folder it lives in.
-
-    `summary` and `records` tell how its training went; they raise `RunFolderError` for a model
-    that descend did not train.
-    """
-
-    def __init__(self, folder: Path, network: Transformer, tokenizer: Tokenizer) -> None:
-        self.folder, self.network, self.tokenizer = folder, network, tokenizer
-
-    def predict(self, prompt: str, max_length: int = 50, **sampling_options: Any) -> str:
-        """`prompt` and what the model writes after it, at most `max_length` tokens more.
-
-        `settings`: temperature, top_k, top_p, min_p, repetition_penalty, no_repeat_ngram_size,
-        greedy, seed, stop; see `SamplingOptions`.
-        """
-        return prompt + self.complete([prompt], max_length, **sampling_options)[0].text
-
-    def complete(
-        self, prompts: list[str], max_length: int = 50, *, seed: int | None = None,
-        stop: Sequence[str] = (), **sampling_options: Any,
-    ) -> list[Completion]:  # fmt: skip
-        """Continuations of several prompts at once, with their token ids."""
-        with limit_threads_to_idle_cores():
-            return collect_completions(
-                self._stream_chunks(prompts, max_length, seed, stop, sampling_options), len(prompts)
-            )
-
-    def stream(
-        self, prompt: str, max_length: int = 50, *, seed: int | None = None,
-        stop: Sequence[str] = (), **sampling_options: Any,
-    ) -> Iterator[str]:  # fmt: skip
-        """The continuation of `prompt`, piece by piece as it is written."""
-        chunks = self._stream_chunks([prompt], max_length, seed, stop, sampling_options)
-
-        def written() -> Iterator[str]:
-            with limit_threads_to_idle_cores():
-                yield from (chunk.text for chunk in chunks)
-
-        return written()
-
-    def _stream_chunks(
-        self, prompts: list[str], max_length: int, seed: int | None, stop: Sequence[str],
-        sampling_options: dict[str, Any],
-    ) -> Iterator[TextChunk]:  # fmt: skip
-        return generate_text(
-            self.network, self.tokenizer, prompts, make_sampling_options(sampling_options),
-            max_new_tokens=max_length, stop_strings=stop, context=self.trained_context,
-            seed=secrets.randbits(32) if seed is None else seed,
-        )  # fmt: skip
-
-    @property
-    def trained_context(self) -> int:
-        """Tokens of context that the model was trained with: it never saw later positions."""
-        max_length = self.network.shape.max_seq_len
-        length = self._run_setting("seq_len", max_length)
-        if not isinstance(length, int) or not 1 <= length <= max_length:
-            raise RunFolderError(
-                str(self.folder / RUN_FILE), f"a seq_len of {shorten(str(length), 40)}",
-                f"a whole number from 1 to {max_length}", "restore it from a copy or train again",
-            )  # fmt: skip
-        return length
-
-    def _run_setting(self, key: str, otherwise: Any) -> Any:
-        """What its run used for `key`; `otherwise` for a model that descend did not train."""
-        if not is_run_folder(self.folder):
-            return otherwise
-        return self.info.resolved_config.get(key, otherwise)
-
-    def evaluate(self, corpus_dir: str | PathLike[str] | None) -> Evaluation:
-        """How well the model predicts all of a text; see `Evaluation`.
-
-        Warns where it is the text that the model was trained on.
-        """
-        text = prepare_documents(RunConfig(
-            corpus_dir=None if corpus_dir is None else str(corpus_dir),
-            normalize=self._run_setting("normalize", "none"),
-        ), anew=True)  # fmt: skip
-        if (
-            is_run_folder(self.folder)
-            and self.info.corpus.get("corpus_sha256") == text.documents.sha256
-        ):
-            log_warnings([trained_on_warning(self.info.corpus)])
-        ids, _ = encode_corpus(text, self.tokenizer)
-        with limit_threads_to_idle_cores():
-            evaluation = evaluate(
-                self.network, ids, self.tokenizer.byte_lengths, self.trained_context
-            )
-        if not math.isfinite(evaluation.loss):
-            raise RunFolderError(
-                str(self.folder), f"weights that give a loss of {evaluation.loss}", "a finite loss",
-                "restore the model from a copy or train again",
-            )  # fmt: skip
-        return evaluation
-
-    @cached_property
-    def info(self) -> RunMetadata:
-        """What was requested and what followed from it."""
-        return read_info(self.folder)
-
-    @property
-    def summary(self) -> RunSummary:
-        """The result: epochs, best epoch, validation loss, what it had to beat."""
-        return read_summary(self.folder)
-
-    @property
-    def records(self) -> list[Event]:
-        """Everything that was written down while training, in order."""
-        return read_events(self.folder)
-
-    @property
-    def train_bytes(self) -> int:
-        """UTF-8 bytes of the text it was trained on."""
-        return int(self.info.corpus["train_bytes"])
-
-    def summarize(self) -> str:
-        """How the training went, in a paragraph of plain words."""
-        return summarize_run(self.summary)
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows: how the training went, its curve and its epochs."""
-        if not has_summary(self.folder):
-            return minimal_model_card(repr(self))
-        return notebook_model_card(repr(self), self.summary)
-
-    def __repr__(self) -> str:
-        shape = self.network.shape
-        return (
-            f"Model({str(self.folder)!r}: {shape.architecture}, {shape.num_layers} layers of "
-            f"{shape.embed_dim}, vocabulary {shape.vocab_size})"
-        )
 
 
 def run(config: Config = None, /, **keys: Any) -> Model:
@@ -215,13 +53,6 @@ def run(config: Config = None, /, **keys: Any) -> Model:
 def run_on_model(path: str | PathLike[str], config: Config = None, /, **keys: Any) -> Model:
     """Train the model in folder `path` further, into a new folder; its shape cannot change."""
     return continue_run(Path(path), explicit_keys(config) | keys, default_console())
-
-
-def load(path: str | PathLike[str], device: str = "cpu") -> Model:
-    """The model in folder `path`; `RunFolderError` names what is missing or damaged."""
-    folder = Path(path)
-    loaded = load_model(folder, device)
-    return Model(folder, loaded.model, loaded.tokenizer)
 
 
 def measure_corpus(config: RunConfig) -> CorpusStats:
@@ -252,7 +83,7 @@ def train_with_config(
         resolved.config, folder, preset=resolved.preset, progress=progress,
         on_prepared=show_prepared(console) if console else None,
     )  # fmt: skip
-    return _run_and_load(training_run, console, watch=watch, has_prepared_lines=True, track=track)
+    return run_and_load(training_run, console, watch=watch, has_prepared_lines=True, track=track)
 
 
 def _train_within(
@@ -278,34 +109,9 @@ def _train_within(
     if console:
         for line in time_plan_lines(planned):
             show_line(console)(line)
-    chosen = plan_config(planned)
-    return train_planned(planned, chosen, settings.preset, console, began, watch=watch, track=track)
-
-
-def train_planned(
-    planned: CorpusPlan | None, config: RunConfig, preset: str, console: Console | None,
-    began: float | None, *, watch: bool = False, track: Sequence[str] = (),
-) -> Model:  # fmt: skip
-    """Train `config`, which was `planned`; its minutes count from `began`."""
-    folder = create_run_folder(config.save_dir)
-    progress = stage_progress(console) if console else ignore_progress
-    ends = None if began is None or config.minutes is None else began + 60 * config.minutes
-    job = create_run(
-        config, folder, preset=preset, progress=progress, ends=ends,
-        on_prepared=show_prepared(console) if console else None,
-    )  # fmt: skip
-    model = _run_and_load(job, console, watch=watch, has_prepared_lines=True, track=track)
-    if planned is not None:
-        write_file_atomic(
-            folder / PLAN, msgspec.json.format(msgspec.json.encode(planned.as_json()))
-        )
-    if console and began is not None:
-        plan = None if planned is None else planned.plan
-        line = time_used_line(plan, time.perf_counter() - began, config.minutes)
-        if planned is not None:
-            line += f"; {compare_with_prediction(planned.plan, model.summary)}"
-        show_line(console)(line)
-    return model
+    return train_plan(
+        planned, config.save_dir, settings.preset, console, began, watch=watch, track=track
+    )
 
 
 def continue_run(
@@ -328,7 +134,7 @@ def continue_run(
         config, folder, preset=preset, parent=parent, progress=progress,
         on_prepared=show_prepared(console) if console else None,
     )  # fmt: skip
-    return _run_and_load(run, console, has_prepared_lines=True, track=track)
+    return run_and_load(run, console, has_prepared_lines=True, track=track)
 
 
 def resume(
@@ -344,9 +150,16 @@ def resume(
     check_trackers(track)
     if is_follower():
         return load(follow_run())
-    progress = stage_progress(console) if console else ignore_progress
-    run = resume_run(Path(path), progress, ends, num_processes)
-    return _run_and_load(run, console, track=track)
+
+    def resume_one(folder: Path) -> Model:
+        progress = stage_progress(console) if console else ignore_progress
+        run = resume_run(folder, progress, ends, num_processes)
+        return run_and_load(run, console, track=track)
+
+    models = find_models(Path(path))
+    if models and not is_run_folder(models.last):
+        return resume_models(models, resume_one, console, track)
+    return resume_one(Path(path))
 
 
 def diagnose(
@@ -371,26 +184,3 @@ def diagnose(
         Path(path), budget=budget, min_seconds=min_seconds, proof=proof, on_progress=progress
     )
     return save_diagnosis(diagnosis)
-
-
-def _run_and_load(
-    training_run: TrainingRun, console: Console | None, *, watch: bool = False,
-    has_prepared_lines: bool = False, track: Sequence[str] = (),
-) -> Model:  # fmt: skip
-    if console:
-        show_run_header(training_run, console, has_prepared_lines=has_prepared_lines)
-    records = run_training(training_run)
-    if console and watch:
-        steps = training_run.plan.batches.steps(1)
-        records = with_metrics_lines(
-            records,
-            steps,
-            training_run.shape.vocab_size,
-            show_line(console),
-            training_run.plan.config.optimizer,
-        )
-    with track_run(training_run.folder, track):
-        for _ in show_progress(records, training_run, console) if console else records:
-            pass
-    training_run.state.model.eval()
-    return Model(training_run.folder, training_run.state.model, training_run.store.tokenizer)

@@ -59,11 +59,14 @@ def attribute(
 ) -> None:
     """Measure how much each change between A and B contributes to loss, accuracy, and time."""
     from descend.api import run_attribution
-    from descend.experiments.attribute.runner import design_attribution, on_common_corpus
+    from descend.experiments.attribute.attribution_trials import (
+        design_attribution,
+        on_common_corpus,
+    )
     from descend.experiments.experiment_folder import create_experiment_folder
     from descend.experiments.json_output import attribution_fields
     from descend.experiments.named_config import load_named_config
-    from descend.report.text.experiments import attribution_text
+    from descend.report.text.experiment_tables import attribution_text
 
     folder = create_experiment_folder(save_dir)
     pair = on_common_corpus(load_named_config(a), load_named_config(b), corpus)

@@ -88,7 +88,7 @@ def check(
             f"data ({', '.join(DATA_SUFFIXES)})", "name the file with the data",
         )  # fmt: skip
     from descend.program_check.child_process import CheckLimits, check_in_child
-    from descend.report.text.check import format_check_report, progress_lines
+    from descend.report.text.check_summary import format_check_report, progress_lines
 
     limits = CheckLimits(timeout, None if memory is None else int(memory * 2**30), in_place)
     progress = progress_lines(print_status, timeout)

@@ -102,10 +102,10 @@ def compare(
         return
     corpus = what[0] if what else None
     from descend.api import run_comparison
-    from descend.experiments.compare.runner import plan_comparison
+    from descend.experiments.compare.comparison_trials import plan_comparison
     from descend.experiments.experiment_folder import create_experiment_folder
     from descend.experiments.json_output import comparison_fields
-    from descend.report.text.experiments import comparison_text
+    from descend.report.text.experiment_tables import comparison_text
 
     folder = create_experiment_folder(save_dir)
     text = {} if corpus is None else {"corpus_dir": corpus}
@@ -128,7 +128,7 @@ def compare(
 def _compare_finished(names: list[str], given: dict[str, Any], as_json: bool) -> None:
     """Compare the finished runs `names`; refuse options that only a training has."""
     from descend.api.experiments import compare_finished_runs
-    from descend.report.text.run_list import finished_text
+    from descend.report.text.run_table import finished_text
     from descend.runs.run_list import find_run
 
     if given:

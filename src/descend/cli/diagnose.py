@@ -18,7 +18,7 @@ from descend.cli.diagnose_program import (
     diagnose_command,
 )
 from descend.cli.output import print_json, print_result, print_status, stderr_console
-from descend.diagnosis.result import DEFAULT_BUDGET, Diagnosis
+from descend.diagnosis.diagnosis_result import DEFAULT_BUDGET, Diagnosis
 from descend.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def diagnose(
 
     Each suspected cause is tested in paired trials: the same run with one change.
     """
-    from descend.diagnosis.diagnose import validate_cause_names
+    from descend.diagnosis.run_diagnosis import validate_cause_names
 
     named = validate_cause_names(fail_on or [])
     _check_subject(run, program)
@@ -126,7 +126,7 @@ def _diagnose_log(
 
 def _print_diagnosis(diagnosis: Diagnosis, verbose: bool, as_json: bool) -> set[str]:
     """Print the diagnosis of a run, and return the names of the verdict and the causes."""
-    from descend.report.text.diagnosis import format_diagnosis
+    from descend.report.text.diagnosis_summary import format_diagnosis
 
     _print_result(diagnosis, format_diagnosis(diagnosis, verbose), as_json)
     if diagnosis.verdict == "unknown":  # what may be is no failure

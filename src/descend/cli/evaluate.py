@@ -18,7 +18,7 @@ def evaluate(
 ) -> None:
     """Evaluate a model on a text it was not trained on."""
     from descend.api import load
-    from descend.report.text.evaluation import describe_evaluation
+    from descend.report.text.evaluation_summary import describe_evaluation
 
     set_up_logging("info")
     evaluation = load(model).evaluate(corpus)

@@ -32,7 +32,7 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Explain a setting, metric, cause, or bug on one page."""
-    from descend.handbook.explain import explain_page, list_pages
+    from descend.handbook.explanation import explain_page, list_pages
 
     page = explain_page(" ".join(what), run) if what else list_pages(run)
     if as_json:

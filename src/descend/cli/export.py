@@ -41,7 +41,7 @@ def export(
 ) -> None:
     """Write a model in the format of another program, with a model card."""
     from descend.interop.export.export_model import export_model
-    from descend.report.text.export import describe_export
+    from descend.report.text.export_summary import describe_export
 
     exported = export_model(model, to, weight_type, output)
     if as_json:

@@ -26,7 +26,7 @@ def forecast(
     import msgspec
 
     from descend.forecast.forecast_run import UndeterminedForecast, forecast_run
-    from descend.report.text.forecast import forecast_lines, summarize_forecast
+    from descend.report.text.forecast_summary import forecast_lines, summarize_forecast
 
     try:
         result = forecast_run(run, epochs)

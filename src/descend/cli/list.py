@@ -22,7 +22,7 @@ def list_all(
 
     Every command that takes a run also accepts `latest` or the beginning of a run's name.
     """
-    from descend.report.text.run_list import listing_text
+    from descend.report.text.run_table import listing_text
     from descend.runs.run_list import list_runs
 
     runs = list_runs(folder)

@@ -43,7 +43,8 @@ from descend.cli.show import show
 from descend.cli.studio import studio
 from descend.cli.tokenizer import tokenizer_app
 from descend.cli.train import TRAIN_COMMON, continue_training, train
-from descend.errors import DescendError, shorten
+from descend.errors import DescendError, PathRefusedError, UserError, shorten
+from descend.guard import make_visible
 from descend.launch_environment import check_verb
 from descend.version import __version__
 
@@ -166,12 +167,7 @@ def run(arguments: list[str], debug: bool = False) -> int:
             print_error("UsageError", sentence, problem.exit_code)
         return _fail(sentence, problem.exit_code, debug)
     except DescendError as problem:
-        if with_json:
-            print_error(type(problem).__name__, str(problem), problem.exit_code, problem)
-        _fail(str(problem), problem.exit_code, debug)
-        if problem.next_command:
-            print(f"next: {problem.next_command}", file=sys.stderr)
-        return problem.exit_code
+        return _report(problem, with_json, debug)
     except (KeyboardInterrupt, EOFError):
         return _fail("Stopped.", CTRL_C, debug)
     except BrokenPipeError:  # the reader of our output went away, as `head` does
@@ -180,6 +176,9 @@ def run(arguments: list[str], debug: bool = False) -> int:
         drop_output()
         return 0
     except BaseException as problem:
+        refusal = _translate_odd_name(problem)
+        if refusal is not None:
+            return _report(refusal, with_json, debug)
         code = getattr(problem, "exit_code", None)
         if code is None:
             if isinstance(problem, SystemExit):
@@ -193,6 +192,28 @@ def run(arguments: list[str], debug: bool = False) -> int:
                 print_error(kind, say, 1)
             return _fail(say, 1, debug)
         return _fail(str(problem), code, debug)
+
+
+def _translate_odd_name(problem: BaseException) -> DescendError | None:
+    """A sentence for a path that the system refuses, and for one of bytes that are no text."""
+    if isinstance(problem, OSError) and problem.filename is not None:
+        return PathRefusedError(problem)
+    if isinstance(problem, UnicodeEncodeError) and problem.reason == "surrogates not allowed":
+        return UserError(
+            make_visible(shorten(problem.object)), "a name that is no text", "a name in UTF-8",
+            "rename it",
+        )  # fmt: skip
+    return None
+
+
+def _report(problem: DescendError, with_json: bool, debug: bool) -> int:
+    """Print the sentence of `problem`, and return its exit code."""
+    if with_json:
+        print_error(type(problem).__name__, str(problem), problem.exit_code, problem)
+    _fail(str(problem), problem.exit_code, debug)
+    if problem.next_command:
+        print(make_visible(f"next: {problem.next_command}"), file=sys.stderr)
+    return problem.exit_code
 
 
 def _format_usage_error(problem: TyperException, arguments: list[str]) -> str:

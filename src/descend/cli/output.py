@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
@@ -16,7 +17,7 @@ from rich.console import Console
 
 from descend.cli.json_outputs import SCHEMA_VERSIONS
 from descend.errors import DiskWriteError
-from descend.guard import LossyStream, make_visible
+from descend.guard import LossyStream, encode_json, make_visible
 from descend.report.text.wrapping import wrap_lines
 
 TERMINAL_WIDTH_OF_FILES = 200
@@ -31,7 +32,8 @@ def protect_streams() -> None:
     """Make the loss of standard error harmless, and open what was closed at the start.
 
     Otherwise the next file opened would stand in the place of a closed stream, and be written to
-    by whoever writes to that stream.
+    by whoever writes to that stream. A sign that the encoding of standard output lacks, such as an
+    arrow in ASCII, is written as an escape.
     """
     for descriptor in (0, 1, 2):
         try:
@@ -43,6 +45,8 @@ def protect_streams() -> None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.stderr = cast(TextIO, LossyStream(sys.stderr))
 
 
@@ -90,7 +94,7 @@ def print_json(command: str, value: Any) -> None:
     """Print the result of `command` as one JSON object, with the version of its schema first."""
     fields = msgspec.to_builtins(value, str_keys=True, enc_hook=_path_as_text)
     version = {"schema_version": SCHEMA_VERSIONS[command]}
-    text = msgspec.json.encode(version | fields).decode()
+    text = encode_json(version | fields).decode()
     write_out(_RAW_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
 
 

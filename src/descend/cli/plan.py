@@ -19,7 +19,6 @@ from descend.cli.output import (
 from descend.errors import ConfigError
 
 if TYPE_CHECKING:
-    from descend.config import RunConfig
     from descend.planner.make_plan import CorpusPlan
     from descend.runs.run_files import RunSummary
 
@@ -68,7 +67,7 @@ def plan(
         raise ConfigError("target_bits_per_byte", "--target-bits-per-byte and --minutes",
                           "one of the two", "leave one of them out")  # fmt: skip
     from descend.config_sources import resolve_config
-    from descend.planner.make_plan import check_bounds, make_corpus_plan, plan_config
+    from descend.planner.make_plan import check_bounds, make_corpus_plan
 
     set_up_logging("info")
     has_limit = minutes is not None or target_bits_per_byte is not None
@@ -81,24 +80,25 @@ def plan(
     _show(planned, print_status if as_json else print_result)
     plan_fields = planned.as_json()
     if run:
-        config = plan_config(planned, save_dir)
-        plan_fields |= {"measured": _train(planned, config, resolved.preset, began)}
+        plan_fields |= {"measured": _train(planned, save_dir, resolved.preset, began)}
     if as_json:
         print_json("plan", plan_fields)
 
 
 def _show(planned: CorpusPlan, write_line: Callable[[str], None]) -> None:
-    from descend.report.text.plan import plan_lines
+    from descend.report.text.plan_summary import plan_lines
 
-    for line in plan_lines(planned.plan, planned.machine, planned.corpus):
+    for line in plan_lines(planned):
         write_line(line)
 
 
-def _train(planned: CorpusPlan, config: RunConfig, preset: str, began: float | None) -> RunSummary:
-    from descend.api import train_planned
+def _train(
+    planned: CorpusPlan, save_dir: str | None, preset: str, began: float | None
+) -> RunSummary:
+    from descend.api import train_plan
     from descend.report.text.next_step import choose_step_after_training, format_next_step
 
-    summary = train_planned(planned, config, preset, stderr_console(), began).summary
+    summary = train_plan(planned, save_dir, preset, stderr_console(), began).summary
     step = choose_step_after_training(summary.model_dir, summary)
     print_status(f"saved in {summary.model_dir}\n{format_next_step(step)}")
     return summary

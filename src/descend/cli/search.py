@@ -86,10 +86,10 @@ def search(
     """
     from descend.api import run_search
     from descend.experiments.json_output import search_fields
-    from descend.experiments.search.runner import plan_search
     from descend.experiments.search.search_plan import SearchBudget
+    from descend.experiments.search.search_trials import plan_search
     from descend.experiments.search.space import DEFAULT_OVER, make_search_space, parse_over_flags
-    from descend.report.text.search import format_search
+    from descend.report.text.search_summary import format_search
     from descend.report.text.trial_progress import PREPARING
 
     text = {} if corpus is None else {"corpus_dir": corpus}

@@ -169,7 +169,7 @@ def _config_from_run(
     """Read the configuration of `run`, with the recommended change if `apply_fix`."""
     from descend.cli.output import print_status
     from descend.diagnosis.recommended_config import recommended_run_config, requested_run_config
-    from descend.report.text.diagnosis import assignments
+    from descend.report.text.diagnosis_summary import assignments
 
     if config is not None or preset is not None:
         raise ConfigError(

@@ -30,7 +30,7 @@ def cache_dir() -> Path:
     """
     named = os.environ.get("DESCEND_CACHE_DIR")
     if named:
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))
     from platformdirs import user_cache_path
 
     return user_cache_path("descend", appauthor=False)
@@ -73,7 +73,7 @@ def check_path(path: str | None, where: Path, embedded: tuple[str, ...] = ()) ->
     """
     if path is None or path in embedded:
         return
-    real = Path(os.path.realpath(Path(path).expanduser()))
+    real = Path(os.path.realpath(os.path.expanduser(path)))
     if real.parent == Path(os.path.realpath(cache_dir() / STREAMS)):
         return
     if _path_mark(path).exists() or _is_own_run(where):
@@ -104,7 +104,7 @@ def _is_own_run(folder: Path) -> bool:
 
 
 def _path_mark(path: str) -> Path:
-    real = os.path.realpath(Path(path).expanduser())
+    real = os.path.realpath(os.path.expanduser(path))
     return cache_dir() / _NAMED / hashlib.sha256(os.fsencode(real)).hexdigest()
 
 

@@ -238,7 +238,7 @@ def _source_name(source: CorpusSource, path: Path) -> str:
     """What a record says of where it came from: no path above the folder that was named."""
     if source.root is None or source.is_stream_copy:
         return source.name
-    folder = Path(source.name).expanduser()
+    folder = Path(os.path.expanduser(source.name))
     top = folder.resolve().name if folder.is_dir() else ""
     return (Path(top) / path.relative_to(source.root)).as_posix()
 
@@ -370,7 +370,7 @@ def _origin(source: CorpusSource) -> str:
         return source.embedded
     if source.is_stream_copy:
         return f"{source.name} {source.fingerprint}"
-    return str(Path(source.name).expanduser().resolve())
+    return str(Path(os.path.expanduser(source.name)).resolve())
 
 
 def _manifest(dest: Path) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import get_args
 
 from descend.data_check.chat_tokenizer import ChatTokenizer, load_chat_tokenizer
-from descend.data_check.examples import ExampleFile, read_examples
+from descend.data_check.example_file import ExampleFile, read_examples
+from descend.data_check.problem_report import DataCheck, DataProblem, ProblemName, ProblemNotChecked
 from descend.data_check.problems.template_problems import (
     EncodedExamples,
     encode_examples,
@@ -24,7 +25,6 @@ from descend.data_check.problems.text_problems import (
     truncated_answers,
     unreadable_lines,
 )
-from descend.data_check.report import DataCheck, DataProblem, ProblemName, ProblemNotChecked
 
 NO_TOKENIZER = "no tokenizer was given (--tokenizer FOLDER)"
 NO_TEMPLATE = "the tokenizer has no chat template"

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from descend.config_sources import with_changes
+from descend.diagnosis.diagnosis_result import NEW_VOCABULARY_METRIC, Finding, OtherCause
 from descend.diagnosis.effects import TreatmentEffect, control_curve
 from descend.diagnosis.ranking import RankedCause
-from descend.diagnosis.result import NEW_VOCABULARY_METRIC, Finding, OtherCause
 from descend.diagnosis.series_evaluation import (
     add_seeds_until_decided,
     evaluate_series,

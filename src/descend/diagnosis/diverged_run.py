@@ -1,12 +1,18 @@
-"""A run whose numbers ran away, rolled back or not: what comes past the bad step."""
+"""A run that diverged, rolled back or not: what comes past the bad step."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from descend.diagnosis.diagnosis_result import (
+    LOSS_METRIC,
+    Evidence,
+    Finding,
+    OtherCause,
+    PairedTrial,
+)
 from descend.diagnosis.ranking import RankedCause, supporting_evidence
-from descend.diagnosis.result import LOSS_METRIC, Evidence, Finding, OtherCause, PairedTrial
 from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.sentences import (
     NOTHING_PREVENTS_DIVERGENCE,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from descend.diagnosis.cause import Cause
+from descend.diagnosis.diagnosis_result import LOSS_METRIC, Finding, PairedTrial
 from descend.diagnosis.effects import TreatmentEffect
 from descend.diagnosis.ranking import supporting_evidence
-from descend.diagnosis.result import LOSS_METRIC, Finding, PairedTrial
 from descend.metrics.measurement import Measurements
 
 

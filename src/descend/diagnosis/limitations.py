@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from descend.diagnosis.causes.undertrained import STILL_FALLING
+from descend.diagnosis.diagnosis_result import OtherCause
 from descend.diagnosis.reference_ranges import reference_range
-from descend.diagnosis.result import OtherCause
 from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.sentences import (
     NO_TRIALS_BY_FLAG,

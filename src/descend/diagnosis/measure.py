@@ -14,7 +14,7 @@ from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.step_metrics import measure_step
 from descend.machine import Execution
 from descend.metrics.measurement import Measurement
-from descend.trials.evaluation import evaluate_trial, evaluation_segments
+from descend.trials.trial_evaluation import evaluate_trial, evaluation_segments
 
 
 def measure_run(recorded_run: RunContext) -> dict[str, Measurement]:

@@ -10,8 +10,8 @@ import msgspec
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange
+from descend.diagnosis.diagnosis_result import Evidence
 from descend.diagnosis.reference_ranges import reference_range
-from descend.diagnosis.result import Evidence
 from descend.metrics.measurement import Measurement, Measurements
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from descend.config_sources import drop_implied_schedule
-from descend.diagnosis.result import Diagnosis, Finding
+from descend.diagnosis.diagnosis_result import Diagnosis, Finding
 from descend.errors import RunFolderError
 from descend.guard import decode_json
 from descend.runs.record_version import check_version

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from descend.diagnosis.diagnosis_result import PairedTrial
 from descend.diagnosis.effects import estimate_effects
 from descend.diagnosis.findings import to_paired_trial
-from descend.diagnosis.result import PairedTrial
 from descend.diagnosis.treatments import Treatment
 from descend.diagnosis.trial_series import TrialSeries
 from descend.progress import ProgressCallback

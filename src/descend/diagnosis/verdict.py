@@ -11,6 +11,7 @@ from typing import Any
 
 from descend.diagnosis.cause import Cause
 from descend.diagnosis.causes.noise_floor import is_chance
+from descend.diagnosis.diagnosis_result import Finding, OtherCause
 from descend.diagnosis.effect_ranking import (
     UNTESTED_PROBABILITY,
     best_effect_per_cause,
@@ -23,7 +24,6 @@ from descend.diagnosis.ranking import (
     softmax_probabilities,
     supporting_evidence,
 )
-from descend.diagnosis.result import Finding, OtherCause
 from descend.diagnosis.sentences import explain_other_cause
 from descend.diagnosis.trial_series import NEARLY_FULL
 from descend.metrics.measurement import Measurements, measurement_value

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from descend.experiments.attribute.result import Attribution
-from descend.experiments.compare.result import Comparison
+from descend.experiments.attribute.attribution_result import Attribution
+from descend.experiments.compare.comparison_result import Comparison
 from descend.experiments.estimate import Estimate, to_loss_reduction
-from descend.experiments.search.result import SearchResult
+from descend.experiments.search.search_result import SearchResult
 
 
 def comparison_fields(comparison: Comparison) -> dict[str, Any]:

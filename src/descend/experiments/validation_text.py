@@ -23,7 +23,7 @@ from descend.data.token_store import PreparedCorpus, TokenStore, encode_validati
 from descend.data.tokenizer import Tokenizer
 from descend.metrics.evaluation import iter_windows, score_batches
 from descend.model.transformer import Transformer
-from descend.trials.evaluation import BATCH_TOKENS
+from descend.trials.trial_evaluation import BATCH_TOKENS
 
 MAX_BYTES = 2**17
 """Bytes to judge on; of a longer text so many in `NUM_SEGMENTS`, evenly spread."""

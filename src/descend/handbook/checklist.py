@@ -15,8 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from descend.diagnosis.metric_text import format_metric
-from descend.diagnosis.result import (
+from descend.diagnosis.diagnosis_result import (
     Diagnosis,
     Finding,
     OtherCause,
@@ -24,6 +23,7 @@ from descend.diagnosis.result import (
     diagnosis_seconds,
     has_trials,
 )
+from descend.diagnosis.metric_text import format_metric
 from descend.handbook.run_notes.diagnosis_notes import describe_trial, load_saved_diagnosis
 from descend.handbook.run_notes.wording import format_percent
 from descend.runs.recorded_run import RecordedRun, open_recorded_run

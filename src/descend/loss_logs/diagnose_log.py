@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from descend.diagnosis.result import Evidence, Finding, OtherCause
+from descend.diagnosis.diagnosis_result import Evidence, Finding, OtherCause
 from descend.loss_logs.curve_features import CurveFeatures, extract_curve_features
 from descend.loss_logs.curve_rules import apply_curve_rules
 from descend.loss_logs.expected_loss import ExpectedLoss, expected_loss_range

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from descend.errors import LogError
-from descend.loss_logs.assembly import Assembly
 from descend.loss_logs.column_names import TRAIN, VALIDATION, split_identifier
+from descend.loss_logs.curve_assembly import CurveAssembly
 from descend.loss_logs.log import LossLog
 from descend.loss_logs.log_folder import checkpoint_log_folder, log_files
 from descend.loss_logs.log_lines import read_lines
@@ -141,12 +141,12 @@ def _is_object(line: bytes) -> bool:
 
 def _log(read: object, path: Path) -> LossLog | None:
     assert callable(read)
-    assembly = Assembly()
+    assembly = CurveAssembly()
     return assembly.log() if read(path, assembly) else None
 
 
 def _console(path: Path) -> LossLog | None:
-    assembly = Assembly()
+    assembly = CurveAssembly()
     Console(assembly).read(read_lines(path))
     return assembly.log()
 

@@ -196,7 +196,7 @@ class SelfAttention(nn.Module):
         H, G = self.num_heads, self.num_kv_heads
         joined = F.linear(x_BTD, *self.fused_qkv(layer, cache))
         heads = joined.view(B, T, H + 2 * G, self.head_dim).transpose(1, 2)
-        q_BHTK, k_BGTK, v_BGTK = heads.split([H, G, G], dim=1)
+        q_BHTK, k_BGTK, v_BGTK = torch.split(heads, [H, G, G], dim=1)
         if self.query_norm is not None and self.key_norm is not None:
             q_BHTK, k_BGTK = self.query_norm(q_BHTK), self.key_norm(k_BGTK)
         if rotation is not None:

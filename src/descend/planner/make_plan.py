@@ -15,10 +15,19 @@ from descend.data.prepare import prepare_documents
 from descend.data.token_store import PreparedCorpus
 from descend.data.tokenizer import load_tokenizer
 from descend.errors import ConfigError, UserError
+from descend.launch_environment import read_launch_environment
 from descend.machine import available_memory_bytes
 from descend.planner.axes import axes_for
 from descend.planner.candidates import SHORTER, useful_epochs
 from descend.planner.corpus_profile import CorpusProfile, profile_corpus
+from descend.planner.generations import (
+    ROUND_SECONDS,
+    LaterModel,
+    choose_later_models,
+    estimate_loss_ratio,
+    first_model,
+    generation_seconds,
+)
 from descend.planner.machine_benchmark import (
     MachineBenchmark,
     benchmark_machine,
@@ -56,7 +65,37 @@ class CorpusPlan(msgspec.Struct, frozen=True):
         plan = msgspec.to_builtins(self.plan, str_keys=True)
         machine = msgspec.to_builtins(self.machine)
         fields: dict[str, Any] = {"corpus": self.corpus} | plan | {"machine": machine}
+        fields |= {"num_models": self.num_models, "final_bits_per_byte": self.final_bits_per_byte}
         return fields | {"minutes": self.minutes or self.plan.minutes}
+
+    @property
+    def later_models(self) -> list[LaterModel]:
+        """Models to train after the first, each of which learns from those before it."""
+        if self.minutes is None or read_launch_environment():
+            return []
+        return choose_later_models(self.plan, self.fixed)
+
+    @property
+    def num_models(self) -> int:
+        """Models to train one after the other."""
+        return 1 + len(self.later_models)
+
+    @property
+    def final_bits_per_byte(self) -> float:
+        """Bits per byte of validation text expected of the last model."""
+        return self.plan.predicted.bits_per_byte * estimate_loss_ratio(
+            first_model(self.plan), self.later_models
+        )
+
+    @property
+    def unused_seconds(self) -> float:
+        """Seconds of the time limit that no model takes."""
+        base_seconds = self.plan.predicted.seconds
+        used = base_seconds + sum(
+            length * generation_seconds(base_seconds, num_teachers) + ROUND_SECONDS
+            for num_teachers, length in self.later_models
+        )
+        return max(0.0, 60 * self.plan.minutes - used)
 
 
 class Allowance(msgspec.Struct, frozen=True):

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from descend.program_check.bug_report import Checked, ProgramEndedError, ProgramError
 from descend.program_check.child_process import STARTED, ChildReply, ChildRequest
-from descend.program_check.report import Checked, ProgramEndedError, ProgramError
 
 WATCH_SECONDS = 1.0
 

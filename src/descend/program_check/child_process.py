@@ -23,12 +23,13 @@ from typing import IO
 import msgspec
 
 from descend import errors
-from descend.program_check.report import (
+from descend.program_check.bug_report import (
     Checked,
     NotChecked,
     ProgramEndedError,
     ProgramError,
 )
+from descend.program_check.program_path import find_program_file
 from descend.program_check.scratch_copy import copy_to_scratch, path_in_scratch
 from descend.progress import ProgressCallback, ignore_progress
 
@@ -95,6 +96,7 @@ def check_in_child(
     before anything was looked for.
     """
     limits = limits or CheckLimits()
+    find_program_file(spec)
     with tempfile.TemporaryDirectory(prefix="descend-check-") as name:
         folder = Path(name)
         work = Path.cwd() if limits.in_place else copy_to_scratch(spec, folder / "copy")

@@ -15,7 +15,6 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.machinery import all_suffixes
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, cast
@@ -25,6 +24,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from descend.program_check.bug_report import ProgramEndedError, ProgramError
 from descend.program_check.frameworks import (
     Launch,
     TrainingReachedError,
@@ -44,7 +44,7 @@ from descend.program_check.instrumentation.import_time_training import (
 from descend.program_check.instrumentation.object_graph import reachable_objects
 from descend.program_check.instrumentation.state_guard import preserve_state
 from descend.program_check.loop_program import loop_parts
-from descend.program_check.report import ProgramEndedError, ProgramError
+from descend.program_check.program_path import find_program_file
 from descend.program_check.results import UndeterminedError
 from descend.program_check.source_lines import (
     assignment_line,
@@ -265,21 +265,13 @@ def make_program(
 
 def load_program(spec: str) -> Program:
     """Import the module `spec`, a dotted name or a path to a .py file. This executes it."""
-    path = Path(spec)
-    is_file = spec.endswith(".py") or path.is_file()
-    if is_file and not path.is_file():
-        raise ProgramError(spec, "no such file", "a Python file", "check the path")
-    if is_file and path.suffix not in all_suffixes():
-        raise ProgramError(
-            spec, f"a file that ends in {path.suffix}" if path.suffix else "a file without ending",
-            "a Python file, which ends in .py", "name the program that trains",
-        )  # fmt: skip
-    folder = str(path.resolve().parent) if is_file else str(Path.cwd())
+    path = find_program_file(spec)
+    folder = str(path.resolve().parent if path else Path.cwd())
     added = folder not in sys.path
     if added:
         sys.path.insert(0, folder)
     try:
-        own = path.resolve() if is_file else None
+        own = path.resolve() if path else None
         with (
             watch_checkpoint_loads() as loads,
             watch_amp(),
@@ -287,7 +279,7 @@ def load_program(spec: str) -> Program:
             training_stopped(own) as launch,
             stopped_at_loop() as start,
         ):
-            module = _import_file(path) if is_file else importlib.import_module(spec)
+            module = _import_file(path) if path else importlib.import_module(spec)
             if own and _trains_in_main(own, module, launch, start):
                 _run_main(own, module)
     except (Exception, *ENDINGS) as problem:

@@ -14,6 +14,7 @@ import msgspec
 import torch
 
 from descend.program_check.bug import Bug
+from descend.program_check.bug_report import BugReport, Checked, NotChecked
 from descend.program_check.bugs import BUGS
 from descend.program_check.child_process import NOT_REACHED
 from descend.program_check.coverage import not_covered
@@ -26,7 +27,6 @@ from descend.program_check.program import (
     make_program,
     seed_all,
 )
-from descend.program_check.report import BugReport, Checked, NotChecked
 from descend.program_check.results import (
     BugPresent,
     CheckResult,

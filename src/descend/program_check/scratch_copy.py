@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from descend.program_check.report import ProgramError
+from descend.program_check.bug_report import ProgramError
 
 MAX_BYTES = 2**30
 """Size of a folder up to which it is copied: seconds on any disk."""

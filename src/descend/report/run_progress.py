@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from descend.report.notebook.live_progress import show_in_notebook
+from descend.report.notebook.notebook_progress import show_in_notebook
 from descend.report.text.live_progress import print_progress
 from descend.runs.events import Event
 

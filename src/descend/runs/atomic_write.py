@@ -187,16 +187,25 @@ def _disk_errors(path: Path) -> Iterator[None]:
         raise disk_error(path, problem) from None
 
 
+def _describe_full_disk(path: Path, is_quota: bool) -> str:
+    """What is used up: bytes, the number of files that a disk can hold, or what a user may use."""
+    existing = next((p for p in [path, *path.parents] if os.path.exists(p)), Path())
+    if is_quota:
+        return "a used-up quota"
+    if hasattr(os, "statvfs"):
+        status = os.statvfs(existing)
+        if status.f_files and not status.f_favail:
+            return "a disk that can hold no further file"
+    return f"a full disk with {shutil.disk_usage(existing).free / 1e6:.0f} MB free"
+
+
 def disk_error(path: Path, problem: OSError) -> DiskWriteError:
     """Return the sentence for an `OSError` met while writing `path`."""
     full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
-    free = ""
-    if full:
-        existing = next((p for p in [path, *path.parents] if p.exists()), Path())
-        free = f" with {shutil.disk_usage(existing).free / 1e6:.0f} MB free"
+    refusal = f"a disk that refuses ({problem.strerror or problem})"
     return DiskWriteError(
         str(path),
-        f"a full disk{free}" if full else f"a disk that refuses ({problem.strerror or problem})",
+        _describe_full_disk(path, problem.errno == errno.EDQUOT) if full else refusal,
         "room and permission to write",
         "free some space or choose another save_dir; what was saved before is untouched"
         if full

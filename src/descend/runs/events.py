@@ -7,9 +7,15 @@ has no word: a loss that is not finite ends the run.
 from __future__ import annotations
 
 import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Real = Annotated[float, msgspec.Meta(ge=-3.5e38, le=3.5e38)]
+"""A number of float32: sums and squares of such numbers stay finite."""
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+"""Below 30,000 years: what is larger can be written in no unit."""
 
 SCHEMA = 1
 """Raised when a field changes its meaning; readers refuse newer ones with a clear sentence."""
@@ -26,80 +32,80 @@ class TrainingStarted(msgspec.Struct, frozen=True, tag="training_started", tag_f
     `schema` is written always: a reader of another number would take its absence for its own.
     """
 
-    step: int
+    step: Count
     time: str
-    schema: int = SCHEMA
-    num_rollbacks: int | None = None
+    schema: Count = SCHEMA
+    num_rollbacks: Count | None = None
     """Rollbacks before that step: two checkpoints of one step differ in it. None in older logs."""
 
 
 class Step(msgspec.Struct, frozen=True, tag="step", tag_field="kind"):
     """One update: `loss` and `accuracy` on its own training batch, before the update."""
 
-    step: int
-    epoch: int
-    loss: float
-    accuracy: float
-    learning_rate: float
-    gradient_norm: float | None
+    step: Count
+    epoch: Count
+    loss: Real
+    accuracy: Real
+    learning_rate: Real
+    gradient_norm: Real | None
     """None where float16 gradients overflowed and the update was left out."""
     clipped: bool
-    seconds: float
+    seconds: Seconds
 
 
 class WeightUpdateStats(msgspec.Struct, frozen=True, tag="weight_updates", tag_field="kind"):
     """Per weight matrix, every 25 steps: root mean squares of the weights, the gradient and the
     ratio of update to weight (both as norms)."""
 
-    step: int
-    weight_rms: dict[str, float]
-    gradient_rms: dict[str, float]
-    update_to_weight_ratio: dict[str, float]
+    step: Count
+    weight_rms: dict[str, Real]
+    gradient_rms: dict[str, Real]
+    update_to_weight_ratio: dict[str, Real]
 
 
 class Epoch(msgspec.Struct, frozen=True, tag="epoch", tag_field="kind"):
     """One pass over the text. `start` and `end` are training means over the first and the last
     twentieth of its steps; validation is unsmoothed and in evaluation mode."""
 
-    epoch: int
-    step: int
-    loss_start: float
-    loss_end: float
-    accuracy_start: float
-    accuracy_end: float
-    validation_loss: float
-    validation_accuracy: float
-    bits_per_byte: float
-    tokens_per_second: float
-    seconds: float
+    epoch: Count
+    step: Count
+    loss_start: Real
+    loss_end: Real
+    accuracy_start: Real
+    accuracy_end: Real
+    validation_loss: Real
+    validation_accuracy: Real
+    bits_per_byte: Real
+    tokens_per_second: Real
+    seconds: Seconds
 
 
 class CheckpointSaved(msgspec.Struct, frozen=True, tag="checkpoint_saved", tag_field="kind"):
     """A checkpoint reached the disk."""
 
-    step: int
-    seconds: float
+    step: Count
+    seconds: Seconds
 
 
 class Sample(msgspec.Struct, frozen=True, tag="sample", tag_field="kind"):
     """Text that the model wrote after an epoch, or now and then in a long one."""
 
-    step: int
+    step: Count
     prompt: str
     text: str
 
 
 class Rollback(msgspec.Struct, frozen=True, tag="rollback", tag_field="kind"):
-    """The numbers ran away: training went back to after `step`, the records of the steps since then
-    no longer count, and from there one thing is done differently."""
+    """Training diverged and was rolled back to the state after `step`. The records of later steps
+    no longer count, and one thing is changed from there."""
 
-    step: int
-    failed_step: int
+    step: Count
+    failed_step: Count
     """The first step with a bad loss or gradient; it may be an earlier recorded one."""
     problem: str
     """What was found there, and where it began."""
     adjustment: Literal["skip", "clip", "rate"]
-    value: float
+    value: Real
     """Batches left out; the new largest gradient norm; the factor on the configured rate."""
 
 
@@ -112,13 +118,13 @@ class Overfitting(msgspec.Struct, frozen=True, tag="overfitting", tag_field="kin
     """The validation loss rises while the training loss falls. With `decay_steps`, training goes
     back to the weights of `best_epoch` and the rate falls to zero in so many steps, the last."""
 
-    step: int
-    epoch: int
-    loss: float
+    step: Count
+    epoch: Count
+    loss: Real
     """Validation loss of `epoch` (nats per token)."""
-    best_epoch: int
-    best_loss: float
-    decay_steps: int
+    best_epoch: Count
+    best_loss: Real
+    decay_steps: Count
     """0: the number of epochs was set by the user, and the run goes on as planned."""
 
 
@@ -126,9 +132,9 @@ class EndStepChosen(msgspec.Struct, frozen=True, tag="end_step_chosen", tag_fiel
     """A run with `minutes` will end with `end_step`, so that it ends in time: chosen after
     `step`, from what a step takes."""
 
-    step: int
-    end_step: int
-    step_seconds: float
+    step: Count
+    end_step: Count
+    step_seconds: Seconds
 
 
 class WatchedStep(msgspec.Struct, frozen=True, tag="watched_step", tag_field="kind"):
@@ -138,24 +144,24 @@ class WatchedStep(msgspec.Struct, frozen=True, tag="watched_step", tag_field="ki
     got, so after clipping. `seconds` since the step before.
     """
 
-    step: int
-    loss: float | None
-    learning_rate: float | None
-    gradient_norm: float | None
-    seconds: float
+    step: Count
+    loss: Real | None
+    learning_rate: Real | None
+    gradient_norm: Real | None
+    seconds: Seconds
 
 
 class Validation(msgspec.Struct, frozen=True, tag="validation", tag_field="kind"):
     """A validation loss (nats) of a program that descend watches, after `step` updates."""
 
-    step: int
-    validation_loss: float
+    step: Count
+    validation_loss: Real
 
 
 class ProgramWarning(msgspec.Struct, frozen=True, tag="program_warning", tag_field="kind"):
     """A mistake that a watched program shows, in one sentence."""
 
-    step: int
+    step: Count
     text: str
 
 
@@ -167,7 +173,7 @@ class TrainingStopped(
 ):
     """Training ended."""
 
-    step: int
+    step: Count
     reason: StopReason
     time: str
     problem: str = ""

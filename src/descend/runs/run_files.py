@@ -18,7 +18,7 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -37,7 +37,7 @@ from descend.runs.atomic_write import (
 )
 from descend.runs.checksums import check_seal, seal_json
 from descend.runs.event_log import EVENTS
-from descend.runs.events import Epoch, Overfitting, Rollback, Sample
+from descend.runs.events import Count, Epoch, Overfitting, Real, Rollback, Sample, Seconds
 from descend.runs.folder_errors import not_a_run_error
 
 WEIGHTS = "model.safetensors"
@@ -98,6 +98,42 @@ class _StateOrder(msgspec.Struct):
     rollback_state: _RollbackCount = msgspec.field(default_factory=_RollbackCount)
 
 
+_Positive = Annotated[int, msgspec.Meta(ge=1)]
+_PathText = Annotated[str, msgspec.Meta(pattern=r"\A[^\0]*\Z")]  # no path of any system holds NUL
+
+
+class _Baselines(msgspec.Struct):
+    uniform: float
+    unigram: float
+    bigram: float
+
+
+class _CorpusFacts(msgspec.Struct):
+    """The part of `corpus` that every run has."""
+
+    corpus: str
+    corpus_sha256: str
+    train_bytes: _Positive
+    validation_bytes: int
+    train_tokens: _Positive
+    validation_tokens: int
+    vocab_size: _Positive
+    ngram_baselines: _Baselines
+
+
+class _Paths(msgspec.Struct):
+    corpus_dir: _PathText | None = None
+    vocab_path: _PathText | None = None
+
+
+class _ConfigFacts(_Paths, kw_only=True):
+    """The part of `resolved_config` that is read before all of it is checked."""
+
+    batch_size: _Positive
+    seq_len: _Positive
+    optimizer: str
+
+
 class RunMetadata(msgspec.Struct, frozen=True):
     """run.json: everything that made the run, as plain data."""
 
@@ -111,13 +147,13 @@ class RunMetadata(msgspec.Struct, frozen=True):
     execution: dict[str, Any]
     corpus: dict[str, Any]
     hardware: dict[str, Any]
-    parent: str | None = None
+    parent: _PathText | None = None
     """Folder of the model that this run continued."""
     parent_loss: float | None = None
     """Validation loss of that model, if it was evaluated on the same validation text."""
     network: NetworkDetails | None = None
     """What the configuration does not say of a network that came from another program."""
-    working_dir: str | None = None
+    working_dir: _PathText | None = None
     """Where the run was begun, as seen from its folder: what the paths in `config`, `resolved`
     and `parent` are relative to."""
 
@@ -126,27 +162,27 @@ class RunSummary(msgspec.Struct, frozen=True):
     """summary.json and `train --json`: the result in one object."""
 
     model_dir: str
-    parameters: int
-    seconds: float
-    tokens_per_second: float
+    parameters: Count
+    seconds: Seconds
+    tokens_per_second: Real
     epochs: list[Epoch]
-    best_epoch: int
-    validation_loss: float
-    validation_accuracy: float
-    bits_per_byte: float
-    ngram_baselines: dict[str, float]
+    best_epoch: Count
+    validation_loss: Real
+    validation_accuracy: Real
+    bits_per_byte: Real
+    ngram_baselines: dict[str, Real]
     finished: bool
     samples: list[Sample]
     """What the kept model writes after prompts from validation text; empty before the end."""
     rollbacks: list[Rollback] = []
-    """Each time that the numbers ran away and training went back."""
+    """Each time that training diverged and was rolled back."""
     continued: bool = False
     """Whether it trained a finished model further."""
-    parent_validation_loss: float | None = None
+    parent_validation_loss: Real | None = None
     """Validation loss of that model, if it was evaluated on the same validation text."""
     overfitting: Overfitting | None = None
     """When and by how much the validation loss rose while the run trained on, if it did."""
-    num_epochs: float | None = None
+    num_epochs: Real | None = None
     """How often it read its text so far; the last of `epochs` may be a part of one."""
 
 
@@ -160,10 +196,16 @@ def write_info(folder: Path, info: RunMetadata) -> None:
 def read_info(folder: Path) -> RunMetadata:
     """Read run.json; `RunFolderError` if it is missing or damaged.
 
-    Text, vocabulary and parent are named by paths that hold in the current folder, even if the
-    run was begun in another.
+    Text, vocabulary, parent and teachers are named by paths that hold in the current folder, even
+    if the run was begun in another.
     """
     info = _read(folder / RUN_FILE, RunMetadata)
+    try:
+        msgspec.convert(info.corpus, _CorpusFacts)
+        msgspec.convert(info.requested_config, _Paths)
+        msgspec.convert(info.resolved_config, _ConfigFacts)
+    except msgspec.ValidationError as problem:
+        raise _damaged(folder / RUN_FILE, problem) from None
     if info.working_dir is None:
         return info
     base = Path(os.path.normpath(folder.resolve() / info.working_dir))
@@ -171,7 +213,11 @@ def read_info(folder: Path) -> RunMetadata:
         return info
 
     def relocate_paths(values: dict[str, Any]) -> dict[str, Any]:
-        return values | {key: _from_here(base, values.get(key)) for key in _PATHS}
+        relocated = {key: _from_here(base, values.get(key)) for key in _PATHS}
+        if teachers := values.get("teachers"):
+            folders = (_from_here(base, folder) for folder in str(teachers).split(","))
+            relocated["teachers"] = ",".join(map(str, folders))
+        return values | relocated
 
     return msgspec.structs.replace(
         info,
@@ -189,11 +235,14 @@ def relative_working_dir(folder: Path) -> str | None:
         return None
 
 
-def _from_here(base: Path, path: str | None) -> str | None:
-    """`path`, relative to `base`, as it is written here; as it is if nothing is there."""
-    if path is None or Path(path).expanduser().is_absolute() or not (base / path).exists():
+def _from_here(base: Path, path: Any) -> Any:
+    """`path`, relative to `base`, as it is written here; as it is if nothing is there.
+
+    `os.path` raises nothing for a name that no disk can hold, or the home of nobody.
+    """
+    if not isinstance(path, str) or os.path.isabs(os.path.expanduser(path)):
         return path
-    return os.path.relpath(base / path)
+    return os.path.relpath(base / path) if os.path.exists(base / path) else path
 
 
 def write_summary(folder: Path, summary: RunSummary) -> None:
@@ -251,10 +300,14 @@ def _read(path: Path, kind: type[RecordT]) -> RecordT:
         # A path below a file is "not found" on Windows, "not a directory" elsewhere.
         raise not_a_run_error(path.parent, path.name, model=has_model(path.parent)) from None
     except (msgspec.DecodeError, OSError) as problem:
-        raise RunFolderError(
-            str(path), f"a damaged file ({problem})", "what descend wrote there",
-            "restore it from a copy or train again",
-        ) from None  # fmt: skip
+        raise _damaged(path, problem) from None
+
+
+def _damaged(path: Path, problem: Exception) -> RunFolderError:
+    return RunFolderError(
+        str(path), f"a damaged file ({problem})", "what descend wrote there",
+        "restore it from a copy or train again",
+    )  # fmt: skip
 
 
 def checkpoint_folder(folder: Path, step: int) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import time
 from pathlib import Path
 
@@ -27,12 +28,12 @@ def create_run_folder(save_dir: str | None) -> Path:
     """Return the folder for a new run; never one that already holds a run."""
     if save_dir is not None:
         folder = Path(save_dir)
-        if folder.exists() and not folder.is_dir():
+        if os.path.exists(folder) and not folder.is_dir():
             raise RunFolderError(
                 "save_dir", f"{folder}, which is a file", "a new or empty folder",
                 "choose another save_dir",
             )  # fmt: skip
-        if folder.exists() and any(folder.iterdir()):
+        if os.path.exists(folder) and any(folder.iterdir()):
             goes_on = latest_checkpoint(folder) and not is_finished(folder)
             raise RunFolderError(
                 "save_dir", f"{folder}, which is not empty", "a new or empty folder",

@@ -19,7 +19,7 @@ from descend.data.tokenizer import parse_tokenizer
 from descend.errors import DescendError, DivergedError, ProcessLostError
 from descend.launch_environment import RANK, read_launch_environment
 from descend.training.assembly import RunAssembly, restore_assembly, tokenize_corpus
-from descend.training.processes import (
+from descend.training.rendezvous import (
     DESCRIPTION,
     PROBLEM,
     READY,

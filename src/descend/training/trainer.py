@@ -36,8 +36,8 @@ from descend.training.nonfinite import check_numbers
 from descend.training.overfitting import react_to_overfitting
 from descend.training.process_group import translate_lost_processes
 from descend.training.process_settings import restore_process_state
-from descend.training.processes import lead_processes
 from descend.training.recipe import choose_warmup
+from descend.training.rendezvous import lead_processes
 from descend.training.rollback import roll_back
 from descend.training.run_writer import RunWriter, open_run_writer
 from descend.training.stop_signals import StopRequest, TrainingInterrupted, defer_stop_signals

@@ -65,7 +65,7 @@ def training_seconds(ready: PreparedTrial, speed: StepTime, steps: int) -> float
 
 def evaluation_seconds(ready: PreparedTrial, speed: StepTime) -> float:
     """What one judgment on validation text takes."""
-    from descend.trials.evaluation import BYTES_PER_TOKEN
+    from descend.trials.trial_evaluation import BYTES_PER_TOKEN
 
     info = ready.store.info
     evaluation_bytes = min(ready.spec.evaluation_tokens * BYTES_PER_TOKEN, info.validation_bytes)

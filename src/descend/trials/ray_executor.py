@@ -158,7 +158,7 @@ def _portable_spec(spec: TrialSpec) -> TrialSpec:
 
 
 def _whole(path: str) -> str:
-    return str(Path(path).expanduser().absolute())
+    return str(Path(os.path.expanduser(path)).absolute())
 
 
 def _run_remote_trial(line: bytes, key: str, progress_actor: Any, name: str) -> bytes:

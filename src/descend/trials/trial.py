@@ -18,9 +18,9 @@ from descend.training.process_settings import restore_process_state
 from descend.training.train_plan import TrainPlan
 from descend.training.train_state import TrainState
 from descend.training.training_run import initial_train_state, make_train_plan
-from descend.trials.evaluation import TrialEvaluation, evaluate_trial, evaluation_segments
 from descend.trials.prepared_trial import PreparedTrial, prepare_trial
 from descend.trials.timing.step_timing import choose_clock
+from descend.trials.trial_evaluation import TrialEvaluation, evaluate_trial, evaluation_segments
 from descend.trials.trial_spec import EvalPoint, TrialResult, TrialSpec
 
 EvalCallback = Callable[[EvalPoint], bool]

@@ -50,7 +50,7 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True):
     evaluate_every: int | None = None
     """Steps between judgments on validation text; there is always one at the end."""
     evaluation_tokens: int = EVALUATION_TOKENS
-    """Validation text to judge on, counted at four bytes a token: see `trials/evaluation.py`."""
+    """Validation text to judge on, counted at four bytes a token: see `trial_evaluation.py`."""
     parent: str | None = None
     """Folder of a finished model whose weights it starts from; its tokenizer and shape are kept."""
 

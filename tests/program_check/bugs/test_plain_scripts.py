@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from descend import check
-from descend.report.text.check import format_check_report
+from descend.report.text.check_summary import format_check_report
 
 SCRIPT = """
 import torch

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from descend import run
-from descend.report.html.page import Figure, ReportPage, ReportTable, Section
+from descend.report.html.report_page import Figure, ReportPage, ReportTable, Section
 from descend.report.html.run_report import run_report
 from descend.runs.recorded_run import open_recorded_run
 from descend.runs.run_folder import read_summary

@@ -12,21 +12,21 @@ import pytest
 from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE
 from descend.config import RunConfig
 from descend.errors import RunFolderError
-from descend.experiments.attribute.result import (
+from descend.experiments.attribute.attribution_result import (
     Attribution,
     AttributionRun,
     ChangeContribution,
     Interaction,
 )
-from descend.experiments.compare.result import ArmResult, Comparison, SeedResult
+from descend.experiments.compare.comparison_result import ArmResult, Comparison, SeedResult
 from descend.experiments.estimate import Estimate
 from descend.experiments.experiment_folder import write_record
 from descend.report.html.attribution_report import attribution_report
 from descend.report.html.comparison_report import comparison_report
-from descend.report.html.page import Command, Figure, Paragraph, ReportPage, ReportTable
+from descend.report.html.report_page import Command, Figure, Paragraph, ReportPage, ReportTable
 from descend.report.html.write import write_report
 from descend.report.notebook.cards import comparison_card
-from descend.report.text.experiments import describe_method
+from descend.report.text.experiment_tables import describe_method
 from descend.trials.trial_spec import EvalPoint
 
 

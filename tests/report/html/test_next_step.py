@@ -9,14 +9,14 @@ import msgspec
 import pytest
 
 from descend import run
+from descend.diagnosis.diagnosis_result import Cost, Diagnosis, Finding, PairedTrial
 from descend.diagnosis.ranking import evidence_of
-from descend.diagnosis.result import Cost, Diagnosis, Finding, PairedTrial
 from descend.errors import DivergedError
 from descend.metrics.measurement import Measurement
-from descend.report.html.page import Figure, ReportTable, TableColumn
 from descend.report.html.rendering import render
+from descend.report.html.report_page import Figure, ReportTable, TableColumn
 from descend.report.html.run_report import run_report
-from descend.report.html.sections.diagnosis import diagnosis_section
+from descend.report.html.sections.diagnosis_findings import diagnosis_section
 from descend.report.html.write import write_report
 from descend.report.text.next_step import (
     choose_next_step,

@@ -11,7 +11,7 @@ import pytest
 
 from descend import run
 from descend.diagnosis.reference_ranges import reference_range
-from descend.report.html.page import Figure
+from descend.report.html.report_page import Figure
 from descend.report.html.sections.learning_curves import learning_curves_section
 from descend.report.html.sections.optimization import optimization_section
 from descend.runs.recorded_run import open_run_with_epoch

@@ -20,10 +20,17 @@ from descend.cli.main import run as command_line
 from descend.config import RunConfig
 from descend.errors import DivergedError, RunFolderError, UserError
 from descend.report.html import charts, echarts
-from descend.report.html.page import LEVELS, Figure, Pictures, ReportPage, ReportTable, ShadedText
 from descend.report.html.rendering import render, to_script_json
+from descend.report.html.report_page import (
+    LEVELS,
+    Figure,
+    Pictures,
+    ReportPage,
+    ReportTable,
+    ShadedText,
+)
 from descend.report.html.run_report import run_report
-from descend.report.html.sections.config import repeat_command
+from descend.report.html.sections.requested_config import repeat_command
 from descend.report.html.unfinished_run_report import loss_word
 from descend.report.html.write import write_report
 from descend.runs.recorded_run import open_recorded_run

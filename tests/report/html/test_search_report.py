@@ -11,11 +11,11 @@ import pytest
 
 from descend.artifacts import SEARCH_FILE
 from descend.config import RunConfig
-from descend.experiments.compare.result import Comparison
+from descend.experiments.compare.comparison_result import Comparison
 from descend.experiments.experiment_folder import write_record
-from descend.experiments.search.result import KeyImportance, SearchResult, SearchTrial
+from descend.experiments.search.search_result import KeyImportance, SearchResult, SearchTrial
 from descend.experiments.search.space import ChoiceParam, RangeParam
-from descend.report.html.page import Command, Figure, ReportPage, ReportTable
+from descend.report.html.report_page import Command, Figure, ReportPage, ReportTable
 from descend.report.html.search_report import search_report
 from descend.report.html.write import write_report
 from descend.report.notebook.cards import search_card

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from descend import load
-from descend.diagnosis.result import Diagnosis
+from descend.diagnosis.diagnosis_result import Diagnosis
 from descend.report.notebook.cards import (
     MAX_EPOCHS,
     minimal_model_card,

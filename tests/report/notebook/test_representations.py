@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from descend import DescendError, load, run
-from descend.diagnosis.result import Cost, Diagnosis
-from descend.program_check.report import Checked
+from descend.diagnosis.diagnosis_result import Cost, Diagnosis
+from descend.program_check.bug_report import Checked
 
 
 def test_evaluation_is_a_sentence(trained: Path, text_file: Path) -> None:

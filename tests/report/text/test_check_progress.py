@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from descend.program_check.bug_report import Checked, NotChecked
 from descend.program_check.child_process import NOT_REACHED, STARTED, ChildReply, stage_of
-from descend.program_check.report import Checked, NotChecked
-from descend.report.text.check import progress_lines
+from descend.report.text.check_summary import progress_lines
 
 
 def test_progress_lines_prints_a_line_when_seconds_have_passed() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from descend.experiments.compare.finished_runs import FinishedComparison, FinishedRun
 from descend.report.text.experiment_summary import summarize_finished_runs
-from descend.report.text.run_list import finished_text
+from descend.report.text.run_table import finished_text
 
 
 def finished_run(name: str, bits: float) -> FinishedRun:

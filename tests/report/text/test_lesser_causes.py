@@ -6,11 +6,11 @@ import msgspec
 
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.combinations import confirmed_finding
+from descend.diagnosis.diagnosis_result import Cost, Diagnosis, Finding, OtherCause
 from descend.diagnosis.effects import TreatmentEffect
 from descend.diagnosis.findings import to_paired_trial
-from descend.diagnosis.result import Cost, Diagnosis, Finding, OtherCause
 from descend.diagnosis.treatments import Treatment
-from descend.report.text.diagnosis import LESSER, format_diagnosis
+from descend.report.text.diagnosis_summary import LESSER, format_diagnosis
 
 
 def gain(cause: str, mean: float, seeds: int = 3) -> TreatmentEffect:

@@ -242,12 +242,12 @@ def stopped_at_once(config: Tiny, folder: Path) -> Execution:
     return run.plan.execution
 
 
-@pytest.mark.parametrize("kernel", ["matmul", "fused"])
+@pytest.mark.parametrize("kernel", ["matmul", pytest.param("fused", marks=pytest.mark.slow)])
 def test_requested_execution_is_stored_and_used_on_resume(
     tiny: Tiny, kernel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, before = Path("run"), torch.get_num_threads()
-    requested_config = FORCED | {"attention": kernel, "threads": before + 1}
+    requested_config = FORCED | {"attention": kernel, "threads": before + 1, "max_steps": 9}
     execution = stopped_at_once(tiny | requested_config, folder)
     info = read_info(folder)
     assert {key: info.requested_config[key] for key in requested_config} == requested_config

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 
-from descend.metrics.token_influence import MIN_LOGIT_CHANGE, relative_logit_change
+from descend.metrics.logit_change import MIN_LOGIT_CHANGE, relative_logit_change
 from descend.model.initialization import INIT_STD
 from descend.model.transformer import Transformer
 

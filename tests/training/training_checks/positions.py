@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from descend.metrics.token_influence import MIN_LOGIT_CHANGE, relative_logit_change
+from descend.metrics.logit_change import MIN_LOGIT_CHANGE, relative_logit_change
 from descend.model.transformer import Transformer
 
 from .failure import failure

@@ -42,7 +42,7 @@ class Server:
     url: str
     key: str
     name: str
-    model: descend.api.training.Model
+    model: descend.api.model.Model
 
 
 def start(folder: Path, *arguments: str) -> Server:

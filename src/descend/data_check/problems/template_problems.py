@@ -9,8 +9,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from descend.data_check.chat_tokenizer import ChatTokenizer, Rendered, TemplateRefusedError
-from descend.data_check.examples import Example
-from descend.data_check.report import DataProblem
+from descend.data_check.example_file import Example
+from descend.data_check.problem_report import DataProblem
 
 IGNORE_INDEX = -100
 """The label that torch's cross_entropy leaves out."""

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from descend.data.readers.chats import ROLES
-from descend.data_check.examples import Example, ExampleFile
-from descend.data_check.report import DataProblem
+from descend.data_check.example_file import Example, ExampleFile
+from descend.data_check.problem_report import DataProblem
 
 MIN_WORDS = 8
 """Shorter answers need no end of a sentence."""

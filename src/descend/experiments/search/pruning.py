@@ -16,7 +16,7 @@ from optuna import Study
 from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial, TrialState
 
-from descend.experiments.search.result import FULL_BUDGET
+from descend.experiments.search.search_result import FULL_BUDGET
 
 Curve = Mapping[int, float]
 """Losses by the part of the budget that is used, in thousandths."""

@@ -11,7 +11,7 @@ import msgspec
 
 from descend.errors import ConfigError, DescendError, OutOfMemoryError
 from descend.experiments.search import study as studies
-from descend.experiments.search.result import SearchTrial
+from descend.experiments.search.search_result import SearchTrial
 from descend.experiments.search.space import count_configs
 from descend.runs.lock import lock_run_folder
 from descend.trials.adaptive import run_adaptive_trials

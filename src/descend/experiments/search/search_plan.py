@@ -10,13 +10,13 @@ from typing import Any
 from descend.config import RunConfig
 from descend.errors import ConfigError
 from descend.experiments.compare.arms import ComparisonArm
-from descend.experiments.compare.runner import (
+from descend.experiments.compare.comparison_trials import (
     BudgetUnit,
     check_budget,
     make_arm_spec,
 )
 from descend.experiments.search import study as studies
-from descend.experiments.search.result import SearchKey
+from descend.experiments.search.search_result import SearchKey
 from descend.experiments.search.space import Param, complete_config
 from descend.trials.timing.startup import worker_startup_seconds
 from descend.trials.trial_spec import SEARCH_EVALUATION_TOKENS, TrialSpec

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from descend.errors import MissingDependencyError, RunFolderError
-from descend.experiments.search.result import (
+from descend.experiments.search.search_result import (
     FULL_BUDGET,
     KeyImportance,
     SearchKey,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from descend.diagnosis.diagnosis_result import Diagnosis, PairedTrial
 from descend.diagnosis.metric_text import format_metric
 from descend.diagnosis.recommended_config import load_diagnosis
-from descend.diagnosis.result import Diagnosis, PairedTrial
 from descend.diagnosis.sentences import describe_effect
 from descend.runs.run_files import has_diagnosis
 from descend.units import quoted

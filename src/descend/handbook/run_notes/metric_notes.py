@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from descend.diagnosis.diagnosis_result import Evidence
 from descend.diagnosis.metric_text import format_metric, format_metric_range
-from descend.diagnosis.result import Evidence
 from descend.handbook.metric_glossary import METRIC_DESCRIPTIONS, PAGE_METRICS
 from descend.handbook.run_notes.diagnosis_notes import load_saved_diagnosis
 from descend.handbook.run_notes.wording import format_ci95

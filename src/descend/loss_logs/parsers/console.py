@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from itertools import chain, islice
 from typing import Any
 
-from descend.loss_logs.assembly import Assembly
 from descend.loss_logs.column_names import STEPS, TRAIN, VALIDATION, Meaning, meaning_of
+from descend.loss_logs.curve_assembly import CurveAssembly
 from descend.loss_logs.languages import Translator
 from descend.loss_logs.log_lines import Line
 from descend.loss_logs.log_row import Pair, Row, row_of
@@ -85,7 +85,7 @@ _HEAD_LINES = 400
 class Console:
     """Reads lines into an assembly."""
 
-    def __init__(self, assembly: Assembly) -> None:
+    def __init__(self, assembly: CurveAssembly) -> None:
         self.assembly = assembly
         self.table = TextTable()
         self.block = ""
@@ -114,12 +114,12 @@ class Console:
             if not text:
                 self._set_block("")
             elif not self._line(text, line):
-                self.assembly.skipped += 1
+                self.assembly.facts.skipped += 1
         self._end_epoch()
         self._end_cells()
 
     def _line(self, text: str, line: Line) -> bool:
-        if not self.assembly.rows:
+        if not self.assembly.facts.rows:
             self._take_setting(text)
             text = _COMMENT.sub(r"\1", text)
         if text[0] == "{" and (value := _json_object(text)) is not None:
@@ -157,9 +157,9 @@ class Console:
     def _take_setting(self, text: str) -> None:
         """Note the optimizer that a line above the losses names, and the rate of fastai's call."""
         if _ADAM.search(text) or _LLMC.search(text):
-            self.assembly.adam = True
+            self.assembly.facts.adam = True
         if (call := _FASTAI_FIT.search(text)) is not None:
-            self.assembly.adam = "SGD" not in text
+            self.assembly.facts.adam = "SGD" not in text
             self.assembly.set_context(Row(rate=number(call[1])))
 
     def _end_cells(self) -> None:
@@ -173,14 +173,14 @@ class Console:
         row = row_of_object(cells, line)
         row.writer = row.writer or self.writer
         if row.losses or row.perplexities:
-            self.assembly.names.update(list(cells)[:40])
+            self.assembly.facts.names.update(list(cells)[:40])
         return self.assembly.add(row)
 
     def _object(self, value: dict[str, Any], line: Line) -> bool:
         if value.get("kind") == "rollback":  # descend's own: what it went back before is undone
-            self.assembly.rewind(number(value.get("step")))
+            self.assembly.points.rewind(number(value.get("step")))
             return False
-        self.assembly.objects += 1
+        self.assembly.facts.objects += 1
         if self._cells(flat(value), line):
             return True
         message = next((value[k] for k in _MESSAGE_KEYS if isinstance(value.get(k), str)), "")
@@ -202,9 +202,9 @@ class Console:
         if row.losses or row.perplexities:
             if self.block_is_short:
                 self._set_block("")
-            self.assembly.names.update(names[:40])
+            self.assembly.facts.names.update(names[:40])
             if _DICTIONARY.search(text):
-                self.assembly.dictionaries += 1
+                self.assembly.facts.dictionaries += 1
             return self.assembly.add(row)
         if row.step is not None or self.block_is_short:
             self._set_block("")
@@ -217,10 +217,10 @@ class Console:
         """Note how far each progress bar of a line is, and whether one of validation ended."""
         for count in _BAR_COUNT.finditer(text):
             done, total = float(count[1]), float(count[2])
-            self.assembly.bars[total] = done
+            self.assembly.bars.done[total] = done
             first = re.match(r"[A-Za-z]+", text)
             if done == total and first is not None and first[0].lower() in VALIDATION:
-                self.assembly.validation_runs += 1
+                self.assembly.bars.ended_validations += 1
 
     def _set_block(self, split: str, *, is_short: bool = False) -> None:
         self.block, self.block_is_short = split, is_short and bool(split)
@@ -242,7 +242,7 @@ class Console:
             self.keras_epoch += 1
         self.keras_begun = at_end
         pairs, names = pairs_of(text[progress.end(2) :], "")
-        self.assembly.names.update(names)
+        self.assembly.facts.names.update(names)
         self.keras = (float(max(self.keras_epoch, 1)), line, pairs)
         return True
 
@@ -251,7 +251,7 @@ class Console:
             epoch, line, pairs = self.keras
             row = row_of([p for p in pairs if p[0].role != "step"], line)
             row.epoch, row.line = epoch, None
-            self.assembly.progress_lines += 1
+            self.assembly.facts.progress_lines += 1
             self.assembly.add(row)
             self.keras = None
 

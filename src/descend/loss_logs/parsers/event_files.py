@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from descend.loss_logs.assembly import Assembly
+from descend.loss_logs.curve_assembly import CurveAssembly
 from descend.loss_logs.number_parsing import number
 from descend.loss_logs.parsers.structured import rows_of_scalars
 
@@ -30,19 +30,19 @@ def is_event_file(start: bytes) -> bool:
     return b"brain.Event:" in start[:64]
 
 
-def read_events(path: Path, assembly: Assembly) -> bool:
+def read_events(path: Path, assembly: CurveAssembly) -> bool:
     """Read a TensorBoard event file; False if it holds no loss."""
-    assembly.kind = "TensorBoard event file"
+    assembly.facts.kind = "TensorBoard event file"
     return _read(_event_scalars(path), assembly)
 
 
-def read_event_folder(folder: Path, assembly: Assembly) -> bool:
+def read_event_folder(folder: Path, assembly: CurveAssembly) -> bool:
     """Read all event files below a run's `folder`; False if they hold no loss.
 
     Keras writes `train` and `validation` apart, and `add_scalars` a folder a curve: names of
     folders stand before the names in them. Rows are taken in order of steps.
     """
-    assembly.kind = "TensorBoard event files"
+    assembly.facts.kind = "TensorBoard event files"
     rows: list[tuple[float, dict[str, float]]] = []
     for path in sorted(folder.rglob("*tfevents*")):
         parent = path.parent.relative_to(folder).as_posix()
@@ -55,30 +55,30 @@ def read_event_folder(folder: Path, assembly: Assembly) -> bool:
     return _read(iter(rows), assembly)
 
 
-def read_wandb(path: Path, assembly: Assembly) -> bool:
+def read_wandb(path: Path, assembly: CurveAssembly) -> bool:
     """Read a `.wandb` file; False if it holds no loss."""
-    assembly.kind = "Weights & Biases run file"
+    assembly.facts.kind = "Weights & Biases run file"
     return _read(_wandb_scalars(path), assembly)
 
 
-def _read(scalars: Iterator[tuple[float, dict[str, float]]], assembly: Assembly) -> bool:
+def _read(scalars: Iterator[tuple[float, dict[str, float]]], assembly: CurveAssembly) -> bool:
     rows = _joined(scalars, assembly)
     for count, row in enumerate(rows_of_scalars(rows)):
         assembly.add(row)
         if count % 10_000 == 0:
-            assembly.thin()
-    return assembly.rows > 0
+            assembly.points.thin()
+    return assembly.facts.rows > 0
 
 
 def _joined(
-    scalars: Iterator[tuple[float, dict[str, float]]], assembly: Assembly
+    scalars: Iterator[tuple[float, dict[str, float]]], assembly: CurveAssembly
 ) -> Iterator[tuple[float, dict[str, float]]]:
     """Neighboring numbers of one step as one row."""
     at: float | None = None
     row: dict[str, float] = {}
     for step, values in scalars:
-        if len(assembly.names) < 500:
-            assembly.names.update(values)
+        if len(assembly.facts.names) < 500:
+            assembly.facts.names.update(values)
         if at is not None and (step != at or values.keys() & row.keys()):
             yield at, row
             row = {}

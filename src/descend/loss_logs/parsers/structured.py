@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from descend.loss_logs.assembly import Assembly
 from descend.loss_logs.column_names import TRAIN, VALIDATION, column_meaning, split_identifier
+from descend.loss_logs.curve_assembly import CurveAssembly
 from descend.loss_logs.log_lines import Line, read_lines
 from descend.loss_logs.log_row import Pair, Row, row_of
 from descend.loss_logs.number_parsing import MISSING, number
@@ -84,7 +84,7 @@ def _is_null(value: object, parsed: float | None) -> bool:
     return value is None or (isinstance(value, str) and value.strip().lower() in _NULLS)
 
 
-def read_json(path: Path, assembly: Assembly) -> bool:
+def read_json(path: Path, assembly: CurveAssembly) -> bool:
     """Read a file that is one JSON value; False if it is none, or holds no rows."""
     if path.stat().st_size > MAX_WHOLE_FILE_BYTES:
         return _read_large(path, assembly)
@@ -97,15 +97,15 @@ def read_json(path: Path, assembly: Assembly) -> bool:
     if rows is None:
         return False
     history = isinstance(value, dict) and "log_history" in value
-    assembly.kind = "Hugging Face Trainer, trainer_state.json" if history else "JSON"
-    assembly.adam = history
+    assembly.facts.kind = "Hugging Face Trainer, trainer_state.json" if history else "JSON"
+    assembly.facts.adam = history
     _add(rows, assembly)
     return True
 
 
-def _read_large(path: Path, assembly: Assembly) -> bool:
+def _read_large(path: Path, assembly: CurveAssembly) -> bool:
     """The innermost objects of a large file, one after the other."""
-    assembly.kind, rest = "JSON", b""
+    assembly.facts.kind, rest = "JSON", b""
     with path.open("rb") as file:
         while block := file.read(2**20):
             end = 0
@@ -116,22 +116,22 @@ def _read_large(path: Path, assembly: Assembly) -> bool:
                     value = json.loads(match[0])
                 except (ValueError, RecursionError):
                     continue
-                assembly.thin()
+                assembly.points.thin()
                 _add([value], assembly)
             rest = text[end:][-(2**20) :]
-    return assembly.rows > 0
+    return assembly.facts.rows > 0
 
 
-def _add(rows: Iterable[Any], assembly: Assembly) -> None:
+def _add(rows: Iterable[Any], assembly: CurveAssembly) -> None:
     for row in rows:
         if not isinstance(row, dict):
-            assembly.skipped += 1
+            assembly.facts.skipped += 1
             continue
         cells = flat(row)
-        if len(assembly.names) < 500:
-            assembly.names.update(cells)
+        if len(assembly.facts.names) < 500:
+            assembly.facts.names.update(cells)
         if not assembly.add(row_of_object(cells)):
-            assembly.skipped += 1
+            assembly.facts.skipped += 1
 
 
 def _rows_in(value: object) -> list[Any] | None:
@@ -164,7 +164,7 @@ def _columns(value: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{k: v[i] for k, v in lists.items() if i < len(v)} for i in range(max_rows)]
 
 
-def read_table(path: Path, assembly: Assembly) -> bool:
+def read_table(path: Path, assembly: CurveAssembly) -> bool:
     """Read a file with columns; False if its first line names no loss."""
     lines = read_lines(path)
     first = next((line for line in lines if line.text.strip()), None)
@@ -178,9 +178,9 @@ def read_table(path: Path, assembly: Assembly) -> bool:
     long = _long_form(header)
     if long is None and not _names_a_loss(header):
         return False
-    assembly.kind = "table"
+    assembly.facts.kind = "table"
     split = _split_of_path(path) if _is_tensorboard(header) else ""
-    assembly.names.update(header[:300])
+    assembly.facts.names.update(header[:300])
     rows: list[Row] = []
     for line in lines:
         cells = _cells_of(line.text, separator)
@@ -200,11 +200,11 @@ def read_table(path: Path, assembly: Assembly) -> bool:
         if long is not None:
             rows.append(row)
         elif not assembly.add(row):
-            assembly.skipped += 1
+            assembly.facts.skipped += 1
     # One metric after the other: in order of steps they are a log.
     for row in sorted(rows, key=lambda r: r.step or 0.0):
         assembly.add(row)
-    return assembly.rows > 0
+    return assembly.facts.rows > 0
 
 
 def _cells_of(text: str, separator: str | None) -> list[str] | None:

@@ -31,7 +31,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from descend.metrics.token_influence import MIN_LOGIT_CHANGE
+from descend.metrics.logit_change import MIN_LOGIT_CHANGE
 from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.network import (
     NetworkHandle,

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from descend.metrics.token_influence import MIN_LOGIT_CHANGE, relative_logit_change
+from descend.metrics.logit_change import MIN_LOGIT_CHANGE, relative_logit_change
 from descend.program_check.probes.network import (
     NetworkHandle,
     evaluation_probe_mode,

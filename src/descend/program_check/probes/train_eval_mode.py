@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from descend.metrics.token_influence import MIN_LOGIT_CHANGE
+from descend.metrics.logit_change import MIN_LOGIT_CHANGE
 from descend.program_check.instrumentation.call_recorder import ModelCall, record_calls
 from descend.program_check.probes.call_program import call_part
 from descend.program_check.probes.data_source import read_first_batches

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from descend.config import RunConfig
-from descend.experiments.attribute.result import Attribution
+from descend.experiments.attribute.attribution_result import Attribution
 from descend.experiments.estimate import to_loss_reduction
 from descend.experiments.named_config import KEYS_WITHOUT_EFFECT_ON_LOSS
 from descend.handbook.setting_facts import format_setting
 from descend.report.html.charts import BETTER, Axis, intervals
 from descend.report.html.experiment_sections import MADE_BY, make_interval_bar, repeat_section
-from descend.report.html.page import (
+from descend.report.html.report_page import (
     Fact,
     Facts,
     Figure,
@@ -23,7 +23,7 @@ from descend.report.html.page import (
     Section,
     TableColumn,
 )
-from descend.report.text.experiments import (
+from descend.report.text.experiment_tables import (
     contribution_loss_reduction,
     describe_method,
     format_ci95,

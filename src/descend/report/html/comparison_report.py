@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from descend.config import RunConfig
-from descend.experiments.compare.result import ArmResult, Comparison
+from descend.experiments.compare.comparison_result import ArmResult, Comparison
 from descend.experiments.named_config import KEYS_WITHOUT_EFFECT_ON_LOSS
 from descend.handbook.setting_facts import format_setting
 from descend.report.html.charts import BETTER, SERIES, Axis, Curve, curves, intervals
 from descend.report.html.experiment_sections import MADE_BY, make_interval_bar, repeat_section
-from descend.report.html.page import (
+from descend.report.html.report_page import (
     Fact,
     Facts,
     Figure,
@@ -21,7 +21,7 @@ from descend.report.html.page import (
     Section,
     TableColumn,
 )
-from descend.report.text.experiments import arm_loss_reduction, format_estimate
+from descend.report.text.experiment_tables import arm_loss_reduction, format_estimate
 from descend.units import format_bytes, format_count, format_duration
 
 

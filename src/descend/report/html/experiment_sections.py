@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from descend.experiments.estimate import Estimate
 from descend.report.html.charts import IntervalBar
-from descend.report.html.page import Command, Paragraph, Section
+from descend.report.html.report_page import Command, Paragraph, Section
 from descend.version import __version__
 
 MADE_BY = f"Report of an experiment · descend {__version__}"

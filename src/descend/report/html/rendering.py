@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from descend.report.html.chart_labels import legend_entries
 from descend.report.html.echarts import load_echarts_script, policy_hash
-from descend.report.html.page import ReportPage
+from descend.report.html.report_page import ReportPage
 
 MARK = "descend report"
 """Names the maker in the head of a file: by it an older report is known and may be replaced."""

@@ -6,15 +6,15 @@ from descend.data.token_store import TokenStore
 from descend.handbook.checklist import answer_checklist
 from descend.handbook.run_notes.diagnosis_notes import load_saved_diagnosis
 from descend.report.html.model_inspection import ModelInspection, look, open_text
-from descend.report.html.page import ReportPage, Section
+from descend.report.html.report_page import ReportPage, Section
 from descend.report.html.sections import summary
-from descend.report.html.sections.attention import attention_section
-from descend.report.html.sections.checklist import checklist_section
-from descend.report.html.sections.config import config_section, repeat_section
-from descend.report.html.sections.corpus import corpus_section
-from descend.report.html.sections.diagnosis import diagnosis_section
+from descend.report.html.sections.attention_heads import attention_section
+from descend.report.html.sections.checklist_table import checklist_section
+from descend.report.html.sections.corpus_tokens import corpus_section
+from descend.report.html.sections.diagnosis_findings import diagnosis_section
 from descend.report.html.sections.learning_curves import learning_curve, learning_curves_section
 from descend.report.html.sections.optimization import optimization_section
+from descend.report.html.sections.requested_config import config_section, repeat_section
 from descend.report.html.sections.samples import samples_section
 from descend.report.html.sections.token_loss import token_loss_section
 from descend.runs.recorded_run import RecordedRun

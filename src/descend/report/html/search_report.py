@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
-from descend.experiments.search.result import SearchResult, SearchTrial
+from descend.experiments.search.search_result import SearchResult, SearchTrial
 from descend.experiments.search.space import RangeParam
 from descend.report.html.charts import Axis, Curve, bars, curves
 from descend.report.html.comparison_report import differences, learning_curves
 from descend.report.html.experiment_sections import MADE_BY, repeat_section
-from descend.report.html.page import (
+from descend.report.html.report_page import (
     Command,
     Fact,
     Facts,
@@ -23,7 +23,7 @@ from descend.report.html.page import (
     Section,
     TableColumn,
 )
-from descend.report.text.search import MAX_LISTED_TRIALS, NUMBERS, base_of, search_row
+from descend.report.text.search_summary import MAX_LISTED_TRIALS, NUMBERS, base_of, search_row
 from descend.units import format_count, format_duration
 
 UNIT = "bits per byte"

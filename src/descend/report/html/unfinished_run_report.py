@@ -9,7 +9,7 @@ from descend.errors import RunFolderError
 from descend.handbook.run_notes.diagnosis_notes import load_saved_diagnosis
 from descend.report.html.chart_points import smooth
 from descend.report.html.charts import Axis, Curve, HorizontalLine, curves
-from descend.report.html.page import (
+from descend.report.html.report_page import (
     Fact,
     Facts,
     Figure,
@@ -18,10 +18,10 @@ from descend.report.html.page import (
     Section,
     TableColumn,
 )
-from descend.report.html.sections.config import config_section, repeat_section
-from descend.report.html.sections.diagnosis import diagnosis_section
+from descend.report.html.sections.diagnosis_findings import diagnosis_section
+from descend.report.html.sections.requested_config import config_section, repeat_section
 from descend.report.html.sections.summary import subtitle
-from descend.report.text.diagnosis import headline
+from descend.report.text.diagnosis_summary import headline
 from descend.report.text.next_step import choose_next_step
 from descend.runs.events import Step
 from descend.runs.recorded_run import RecordedRun

@@ -8,15 +8,15 @@ import msgspec
 
 from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE, RUN_FILE, SEARCH_FILE
 from descend.errors import RunFolderError, UserError
-from descend.experiments.attribute.result import Attribution
-from descend.experiments.compare.result import Comparison
+from descend.experiments.attribute.attribution_result import Attribution
+from descend.experiments.compare.comparison_result import Comparison
 from descend.experiments.experiment_folder import read_record
-from descend.experiments.search.result import SearchResult
+from descend.experiments.search.search_result import SearchResult
 from descend.guard import open_regular
 from descend.report.html.attribution_report import attribution_report
 from descend.report.html.comparison_report import comparison_report
-from descend.report.html.page import ReportPage
 from descend.report.html.rendering import MARK, render
+from descend.report.html.report_page import ReportPage
 from descend.report.html.run_report import run_report
 from descend.report.html.search_report import search_report
 from descend.report.html.unfinished_run_report import unfinished_run_report

@@ -9,13 +9,13 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from descend.diagnosis.result import Diagnosis, Finding, OtherCause
-from descend.experiments.attribute.result import Attribution
-from descend.experiments.compare.result import Comparison
+from descend.diagnosis.diagnosis_result import Diagnosis, Finding, OtherCause
+from descend.experiments.attribute.attribution_result import Attribution
+from descend.experiments.compare.comparison_result import Comparison
 from descend.experiments.estimate import to_loss_reduction
-from descend.experiments.search.result import SearchResult
-from descend.report.text.diagnosis import describe_change, headline
-from descend.report.text.experiments import (
+from descend.experiments.search.search_result import SearchResult
+from descend.report.text.diagnosis_summary import describe_change, headline
+from descend.report.text.experiment_tables import (
     arm_loss_reduction,
     contribution_loss_reduction,
     describe_method,
@@ -26,7 +26,7 @@ from descend.report.text.experiments import (
     seed_losses,
 )
 from descend.report.text.run_summary import assess_run
-from descend.report.text.search import MAX_LISTED_TRIALS, NUMBERS, search_row
+from descend.report.text.search_summary import MAX_LISTED_TRIALS, NUMBERS, search_row
 from descend.runs.events import Epoch
 from descend.runs.run_files import RunSummary
 from descend.units import (

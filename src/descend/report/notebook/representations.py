@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from descend.diagnosis.result import Diagnosis
-from descend.experiments.attribute.result import Attribution
-from descend.experiments.compare.result import Comparison
+from descend.diagnosis.diagnosis_result import Diagnosis
+from descend.experiments.attribute.attribution_result import Attribution
+from descend.experiments.compare.comparison_result import Comparison
 from descend.experiments.improvement import Improvement
-from descend.experiments.search.result import SearchResult
+from descend.experiments.search.search_result import SearchResult
 from descend.metrics.evaluation import Evaluation
-from descend.program_check.report import Checked
+from descend.program_check.bug_report import Checked
 from descend.report.notebook.cards import (
     attribution_card,
     comparison_card,
@@ -16,10 +16,10 @@ from descend.report.notebook.cards import (
     result_card,
     search_card,
 )
-from descend.report.text.check import format_check_report
-from descend.report.text.diagnosis import headline
-from descend.report.text.evaluation import describe_evaluation
-from descend.report.text.improvement import improvement_text
+from descend.report.text.check_summary import format_check_report
+from descend.report.text.diagnosis_summary import headline
+from descend.report.text.evaluation_summary import describe_evaluation
+from descend.report.text.improvement_summary import improvement_text
 from descend.units import format_count
 
 

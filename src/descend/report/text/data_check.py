@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from descend.data_check.report import DataCheck
+from descend.data_check.problem_report import DataCheck
 from descend.units import format_count
 
 MAX_LINES = 10

@@ -5,11 +5,11 @@ Effects on the loss are loss reductions: above zero is better.
 
 from __future__ import annotations
 
-from descend.experiments.attribute.result import Attribution, ChangeContribution
+from descend.experiments.attribute.attribution_result import Attribution, ChangeContribution
+from descend.experiments.compare.comparison_result import ArmResult, Comparison
 from descend.experiments.compare.finished_runs import FinishedComparison
-from descend.experiments.compare.result import ArmResult, Comparison
 from descend.experiments.estimate import to_loss_reduction
-from descend.experiments.search.result import SearchResult, SearchTrial
+from descend.experiments.search.search_result import SearchResult, SearchTrial
 from descend.experiments.search.space import count_configs
 from descend.trials.paired_stats import ALPHA
 from descend.units import format_count

@@ -11,9 +11,9 @@ MIN_STEPS_FOR_TREND = 60
 
 
 def describe_learning(loss: float, baselines: Mapping[str, float]) -> str:
-    """Say what a model of this training loss (nats per token) has learned, by the n-gram baselines.
+    """Say what a model of this loss (nats per token) has learned, by the n-gram baselines.
 
-    The loss is of training text, which early in a run is as new to the model as other text.
+    Before the first epoch ends it may be the training loss: that text is as new as other text.
     """
     margin = MIN_LOSS_DIFFERENCE_NATS
     if loss >= baselines["unigram"] + (baselines["uniform"] - baselines["unigram"]) / 2:

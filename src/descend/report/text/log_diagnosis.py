@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from descend.diagnosis.diagnosis_result import Evidence
 from descend.diagnosis.metric_text import format_metric, format_metric_range
-from descend.diagnosis.result import Evidence
 from descend.loss_logs.curve_features import CurveFeatures, averaged
 from descend.loss_logs.diagnose_log import LogDiagnosis
 from descend.metrics.extrapolation import extrapolation_measurements
-from descend.report.text.diagnosis import describe_extrapolation
+from descend.report.text.diagnosis_summary import describe_extrapolation
 from descend.units import humanize_name
 
 _ANSWER = {
@@ -33,7 +33,7 @@ def format_log_diagnosis(diagnosis: LogDiagnosis, explain: bool = False) -> str:
     for cause in diagnosis.causes:
         lines.append("  " + "; ".join(_evidence(e) for e in cause.evidence) + ".")
         lines.append(f"  Fix: {cause.advice}.")
-    lines += [f"  Warning: {warning}." for warning in diagnosis.warnings]
+    lines += [f"  Note: {warning}." for warning in diagnosis.warnings]
     lines += [f"  Ruled out: {humanize_name(r.cause)}: {r.reason}." for r in diagnosis.ruled_out]
     names = ", ".join(humanize_name(n.cause) for n in diagnosis.not_checked)
     if explain:

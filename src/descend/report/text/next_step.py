@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from descend.diagnosis.diagnosis_result import Diagnosis
 from descend.diagnosis.recommended_config import merge_recommendations
-from descend.diagnosis.result import Diagnosis
 from descend.handbook.run_notes.wording import generate_command
-from descend.report.text.diagnosis import assignments
+from descend.report.text.diagnosis_summary import assignments
 from descend.report.text.run_summary import has_learned_little
 from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import RunSummary

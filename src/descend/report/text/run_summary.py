@@ -128,13 +128,30 @@ def what_it_means(summary: RunSummary) -> str:
     return " ".join([learned, _state_of_curve(summary), *_rollback_lines(summary)])
 
 
+def short_remark(summary: RunSummary) -> str:
+    """What is wrong with a run, in at most three words for a list; empty where nothing is.
+
+    It never says other than `what_it_means`.
+    """
+    if has_failed(summary):
+        return "learned nothing"
+    if has_learned_little(summary):
+        return "learned almost nothing"
+    if _overfits(summary):
+        return "overfits"
+    return ""
+
+
+def _overfits(summary: RunSummary) -> bool:
+    """Return whether the validation loss rose after the best epoch, by more than chance."""
+    last = summary.epochs[-1].validation_loss
+    return bool(summary.overfitting) or last > summary.validation_loss + MIN_LOSS_DIFFERENCE_NATS
+
+
 def _state_of_curve(summary: RunSummary) -> str:
     """What the curve suggests, shortly."""
     last = summary.epochs[-1]
-    if (
-        summary.overfitting
-        or last.validation_loss > summary.validation_loss + MIN_LOSS_DIFFERENCE_NATS
-    ):
+    if _overfits(summary):
         return (
             f"It overfits: the validation loss rose after epoch {summary.best_epoch}. The weights "
             "of that epoch are kept. More text would help."

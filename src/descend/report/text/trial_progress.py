@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from descend.experiments.search.runner import MIN_TRIALS
 from descend.experiments.search.search_loop import TrialEnded, TrialsRunning
 from descend.experiments.search.search_plan import SearchPlan
+from descend.experiments.search.search_trials import MIN_TRIALS
 from descend.machine import contention_factor
 from descend.report.notebook_cell import display_cell, update_cell
 from descend.report.text.experiment_summary import format_value

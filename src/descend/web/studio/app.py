@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from descend.errors import DescendError
+from descend.errors import DescendError, PathRefusedError
+from descend.guard import encode_json
 from descend.version import __version__
 from descend.web.gate import Gate, GateRules
 from descend.web.studio.after_run_routes import after_run_routes, diagnosis_routes
@@ -42,6 +44,14 @@ PUBLIC = frozenset({
 """What answers without a credential."""
 
 
+class PlainJSONResponse(JSONResponse):
+    """JSON in which no number and no file name is an error."""
+
+    def render(self, content: Any) -> bytes:
+        """Encode `content`."""
+        return encode_json(content)
+
+
 def make_app(services: Services, cookie: str) -> FastAPI:
     """The routes, without the gate."""
 
@@ -56,6 +66,7 @@ def make_app(services: Services, cookie: str) -> FastAPI:
     app = FastAPI(
         title="descend studio", version=__version__, lifespan=lifespan, docs_url=None,
         redoc_url=None, openapi_url=f"{API}/openapi.json", redirect_slashes=False,
+        default_response_class=PlainJSONResponse,
         description="Everything that the page does. Send `Authorization: Bearer KEY`; the key is "
         "in .studio/api_key of the folder.",
     )  # fmt: skip
@@ -72,6 +83,7 @@ def make_app(services: Services, cookie: str) -> FastAPI:
     app.include_router(talk_routes(services), prefix=API)
     app.include_router(inspect_routes(services), prefix=API)
     app.add_exception_handler(DescendError, _on_error)
+    app.add_exception_handler(OSError, _on_os_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_error)
     return app
@@ -96,20 +108,25 @@ async def _look_at_jobs(services: Services) -> None:
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _on_error(_: Request, problem: Exception) -> JSONResponse:
+async def _on_error(_: Request, problem: Exception) -> PlainJSONResponse:
     assert isinstance(problem, DescendError)
-    return JSONResponse(error_fields(problem), http_status(problem))
+    return PlainJSONResponse(error_fields(problem), http_status(problem))
 
 
-async def _on_http_error(_: Request, problem: Exception) -> JSONResponse:
+async def _on_os_error(request: Request, problem: Exception) -> PlainJSONResponse:
+    assert isinstance(problem, OSError)
+    return await _on_error(request, PathRefusedError(problem))
+
+
+async def _on_http_error(_: Request, problem: Exception) -> PlainJSONResponse:
     assert isinstance(problem, HTTPException)
-    return JSONResponse({"error": {"message": f"{problem.detail}."}}, problem.status_code)
+    return PlainJSONResponse({"error": {"message": f"{problem.detail}."}}, problem.status_code)
 
 
-async def _on_invalid(_: Request, problem: Exception) -> JSONResponse:
+async def _on_invalid(_: Request, problem: Exception) -> PlainJSONResponse:
     """A body or a query that is not as documented: which field, in one sentence."""
     assert isinstance(problem, RequestValidationError)
     first = problem.errors()[0]
     where = ".".join(str(part) for part in first["loc"][1:]) or "request"
     text = f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}."
-    return JSONResponse({"error": {"kind": "ValidationError", "message": text}}, 422)
+    return PlainJSONResponse({"error": {"kind": "ValidationError", "message": text}}, 422)

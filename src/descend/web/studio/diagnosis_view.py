@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
+from descend.diagnosis.diagnosis_result import Evidence, Finding, OtherCause, PairedTrial
 from descend.diagnosis.metric_text import format_metric_range, metric_label
 from descend.diagnosis.recommended_config import load_diagnosis, merge_recommendations
-from descend.diagnosis.result import Evidence, Finding, OtherCause, PairedTrial
 from descend.diagnosis.trial_reports import TrialReport
 from descend.guard import decode_json, read_regular
-from descend.report.text.diagnosis import describe_change, group_other_causes, headline
+from descend.report.text.diagnosis_summary import describe_change, group_other_causes, headline
 from descend.units import humanize_name
 
 MAX_TRIAL_BYTES = 2**20

@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from descend.artifacts import IMPROVEMENT
-from descend.diagnosis.result import diagnosis_seconds
+from descend.diagnosis.diagnosis_result import diagnosis_seconds
 from descend.runs.run_files import has_summary
 from descend.runs.run_folder import read_summary
 from descend.web.studio.feed import FeedCache
@@ -51,7 +51,8 @@ def improvement_routes(services: Services) -> APIRouter:
             return as_json(job | {"exists": False})
         from descend.web.studio.improvement_view import improvement_fields  # loads torch
 
-        return as_json(job | improvement_fields(workspace, name, feeds))
+        is_active = job["job"] is not None and jobs.is_active(name)
+        return as_json(job | improvement_fields(workspace, name, feeds, is_active=is_active))
 
     @router.post("/runs/{name}/improvement", status_code=202)
     def improve(name: str, body: ImproveRequest) -> dict[str, Any]:

@@ -12,13 +12,14 @@ from descend.artifacts import IMPROVEMENT, RUN_FILE
 from descend.experiments.experiment_folder import read_record
 from descend.experiments.improvement import Contribution, Improvement
 from descend.experiments.improvement_progress import progress_points, waterfall_steps
-from descend.report.text.diagnosis import assignments
-from descend.report.text.improvement import text_lines
+from descend.report.text.diagnosis_summary import assignments
+from descend.report.text.improvement_summary import text_lines
 from descend.runs.annotation import RunAnnotation, write_annotation
 from descend.runs.atomic_write import disk_error
 from descend.units import humanize_name
 from descend.web.studio.feed import FeedCache
 from descend.web.studio.http_errors import NoSuchItemError, NotNowError
+from descend.web.studio.improvement_models import model_fields
 from descend.web.studio.workspace import Workspace
 
 
@@ -30,8 +31,13 @@ def load_improvement(workspace: Workspace, name: str) -> Improvement | None:
     return read_record(folder, IMPROVEMENT, Improvement)
 
 
-def improvement_fields(workspace: Workspace, name: str, feeds: FeedCache) -> dict[str, Any]:
-    """What is known of the improvement of the run `name`; `feeds` read its trainings."""
+def improvement_fields(
+    workspace: Workspace, name: str, feeds: FeedCache, *, is_active: bool = False
+) -> dict[str, Any]:
+    """What is known of the improvement of the run `name`; `feeds` read its trainings.
+
+    `is_active` says whether its process runs.
+    """
     improvement = load_improvement(workspace, name)
     if improvement is None:
         return {"exists": False}
@@ -50,6 +56,9 @@ def improvement_fields(workspace: Workspace, name: str, feeds: FeedCache) -> dic
         "points": msgspec.to_builtins(progress_points(
             improvement, workspace.improvement_path(name), lambda run: feeds.feed(run).epochs
         )),
+        "models": model_fields(
+            improvement, workspace.improvement_path(name), feeds, is_active=is_active
+        ),
         "trials": [
             {
                 "title": humanize_name(trial.cause), "change": assignments(trial.changes),

@@ -13,15 +13,17 @@ from descend.artifacts import RUN_FILE
 from descend.errors import RunFolderError
 from descend.model.cost import parameter_count
 from descend.report.text.live_sentence import describe_learning, describe_trend
-from descend.report.text.run_summary import what_it_means
+from descend.report.text.run_summary import short_remark, what_it_means
 from descend.runs.annotation import read_annotation
 from descend.runs.event_tail import last_start_or_stop
 from descend.runs.events import TrainingStopped
 from descend.runs.lock import is_run_locked
+from descend.runs.planned_models import find_models
 from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import (
     RunMetadata,
     RunSummary,
+    checkpoints,
     has_diagnosis,
     has_summary,
     is_run_folder,
@@ -34,7 +36,7 @@ from descend.runs.suggestions import lacks_model
 from descend.web.studio.feed import RunFeed
 from descend.web.studio.jobs import Job, Jobs
 from descend.web.studio.settings import FIRST
-from descend.web.studio.workspace import Workspace
+from descend.web.studio.workspace import Workspace, is_name
 
 State = Literal[
     "waiting", "starting", "running", "finished", "stopped", "diverged", "failed", "unreadable"
@@ -75,6 +77,8 @@ class RunRow(msgspec.Struct, kw_only=True):
     """Of its configuration, the keys that are not alike in all runs, the best known first."""
     can_talk: bool = False
     has_diagnosis: bool = False
+    remark: str = ""
+    """What is wrong by its result, in a few words; empty where nothing is."""
 
 
 class RunViews:
@@ -124,6 +128,8 @@ class RunViews:
         return sorted(rows, key=lambda row: row.started_at, reverse=True)
 
     def _row(self, name: str) -> RunRow:
+        if not is_name(name):  # no route leads to it
+            return RunRow(name=name, state="unreadable")
         folder = self._workspace.runs / name
         stamp, job = run_stamp(folder), self._jobs.get(name)
         known = self._rows.get(name)
@@ -150,7 +156,7 @@ class RunViews:
             is_before = isinstance(event, TrainingStopped) and event.time < _iso(job.began_at)
             return "starting" if is_before or not is_run_folder(folder) else "running"
         if not is_run_folder(folder):
-            return "failed"
+            return "stopped" if find_models(folder) else "failed"
         event = last_start_or_stop(folder)
         if not isinstance(event, TrainingStopped):
             if is_run_locked(folder):
@@ -162,7 +168,7 @@ class RunViews:
 
     def _job_state(self, job: Job) -> State:
         if job.ended_at is not None:
-            return "failed"
+            return "stopped" if find_models(self._workspace.run_path(job.run)) else "failed"
         return "waiting" if job.began_at is None else "starting"
 
     def details(self, name: str) -> dict[str, Any]:
@@ -174,6 +180,7 @@ class RunViews:
         fields: dict[str, Any] = {
             "name": name, "state": state, "log": self._jobs.log(name),
             "job": None if job is None else msgspec.to_builtins(job), "num_steps": feed.step,
+            "models": list_models(folder),
         }  # fmt: skip
         if not is_run_folder(folder):
             return fields | {"sentence": self._sentence(name, state, feed, None, None)}
@@ -196,7 +203,8 @@ class RunViews:
             "progress": self._progress(name, feed, state, metadata, total),
             "summary": None if summary is None else _summary_fields(summary),
             "sentence": self._sentence(name, state, feed, metadata, summary),
-            "can_talk": not lacks_model(folder),
+            "can_talk": _can_talk(folder),
+            "has_model": not lacks_model(folder),
             "has_diagnosis": has_diagnosis(folder),
             "annotation": read_annotation(folder),
         }
@@ -231,6 +239,12 @@ class RunViews:
         if state == "failed" or (state == "diverged" and summary is None):
             lines = self._jobs.log(name)
             return lines[-1] if lines else "It ended before it had begun."
+        if metadata is None and (models := find_models(self._workspace.run_path(name))):
+            return (
+                f"It learns from {models.teachers[-1].name}, which "
+                + ("is stopped, and can go on where it was." if state == "stopped"
+                   else "is trained first.")
+            )  # fmt: skip
         job = self._jobs.get(name)
         if state == "stopped" and job and job.kind in TRAINS and job.exit_code in FAILURES:
             return (self._jobs.log(name) or ["It could not go on."])[-1]
@@ -239,7 +253,8 @@ class RunViews:
         if not feed.points or metadata is None:
             lines = self._jobs.log(name)
             return f"Getting ready: {lines[-1]}" if lines else "Getting ready …"
-        loss = feed.points[-1][2]
+        # After a pass over the text its training loss flatters: the text is known by then.
+        loss = feed.epochs[-1].validation_loss if feed.epochs else feed.points[-1][2]
         said = describe_learning(loss, metadata.corpus["ngram_baselines"])
         trend = describe_trend([point[2] for point in feed.points]) if state == "running" else ""
         stopped = "It is stopped, and can go on where it was." if state == "stopped" else ""
@@ -277,7 +292,7 @@ def _read_row(folder: Path) -> RunRow:
             name=folder.name, state="stopped", text=Path(str(info.corpus["corpus"])).name,
             started_at=info.saved_at,
             parent=Path(info.parent).name if info.parent else annotation.origin,
-            can_talk=not lacks_model(folder), has_diagnosis=has_diagnosis(folder),
+            can_talk=_can_talk(folder), has_diagnosis=has_diagnosis(folder),
             tags=annotation.tags, note=annotation.note,
             settings=info.resolved_config,
         )  # fmt: skip
@@ -287,7 +302,13 @@ def _read_row(folder: Path) -> RunRow:
         row.parameters, row.epochs = summary.parameters, len(summary.epochs)
         row.validation_loss, row.accuracy = summary.validation_loss, summary.validation_accuracy
         row.bits_per_byte, row.seconds = summary.bits_per_byte, summary.seconds
+        row.remark = short_remark(summary)
     return row
+
+
+def _can_talk(folder: Path) -> bool:
+    """Whether the run in `folder` has a model, or a checkpoint to be heard by."""
+    return not lacks_model(folder) or bool(checkpoints(folder))
 
 
 def _summary_fields(summary: RunSummary) -> dict[str, Any]:
@@ -302,3 +323,9 @@ def _iso(seconds: float) -> str:
 def read_metadata(folders: Sequence[Path]) -> list[RunMetadata]:
     """run.json of each of `folders`."""
     return [read_info(folder) for folder in folders]
+
+
+def list_models(folder: Path) -> list[str]:
+    """Return the names of the models that were planned together with the run in `folder`."""
+    models = find_models(folder)
+    return [] if models is None else [m.name for m in (*models.teachers, models.last)]

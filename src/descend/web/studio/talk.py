@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from descend.errors import DescendError
+from descend.runs.run_files import checkpoints
+from descend.runs.suggestions import lacks_model
 from descend.web.studio.http_errors import TooManyRequestsError, error_fields
 from descend.web.studio.workspace import Workspace
 
@@ -35,21 +37,27 @@ class Talk:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._models: dict[str, tuple[tuple[int, int], Model]] = {}
+        self._models: dict[str, tuple[tuple[str | None, int, int], Model]] = {}
         self._loading = threading.Lock()
         self._busy = asyncio.Lock()
         self._waiting = 0
 
     def load(self, name: str) -> Model:
-        """The model of the run `name`, read again if its folder changed; takes a second or two."""
+        """The model of the run `name`, read again if its folder changed; takes a second or two.
+
+        A run without a model yet is heard by its newest checkpoint.
+        """
         from descend.api import load
+        from descend.api.inspection import load_at
 
         folder = self._workspace.run_folder(name)
         with self._loading:
-            stamp = _stamp(folder)
+            saved = checkpoints(folder) if lacks_model(folder) else []
+            weights = f"checkpoint-{saved[-1][0]}" if saved else None
+            stamp = (weights, *_stamp(folder))
             known = self._models.pop(name, None)
             if known is None or known[0] != stamp:
-                known = (stamp, load(folder))
+                known = (stamp, load(folder) if weights is None else load_at(folder, weights))
             self._models[name] = known
             while len(self._models) > MAX_MODELS:
                 del self._models[next(iter(self._models))]

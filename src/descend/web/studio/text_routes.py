@@ -66,7 +66,7 @@ def text_routes(services: Services) -> APIRouter:
     @router.get("/pages/{name}")
     def page(name: str) -> dict[str, Any]:
         """Show a page of the handbook."""
-        from descend.handbook.explain import explain_page  # its causes load torch
+        from descend.handbook.explanation import explain_page  # its causes load torch
 
         return explain_page(name).data
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from descend.data.builtin_corpora import BUILTIN_CORPORA
 from descend.errors import CorpusError
-from descend.runs.atomic_write import PRIVATE, make_folder
+from descend.runs.atomic_write import PRIVATE, disk_error, make_folder
 from descend.web.studio.http_errors import NotNowError
 from descend.web.studio.workspace import Workspace, check_name
 
@@ -75,11 +75,9 @@ async def save_text_file(
     The files of a folder together are bounded too. `CorpusError` for an empty one.
     """
     check_name(name, "text")
-    place = workspace.texts / folder
-    if not place.is_dir():
+    place = workspace.texts / check_name(folder, "text")
+    if workspace.texts.is_symlink() or not place.is_dir():
         _check_new_text(workspace, folder)
-    else:
-        check_name(folder, "text")
     if place.is_symlink() or (place.exists() and not place.is_dir()):
         raise NotNowError(folder, "a file of that name", "a free name", "rename the folder")
     make_folder(place, PRIVATE)
@@ -118,6 +116,8 @@ async def _write(file_path: Path, chunks: AsyncIterator[bytes]) -> int:
         if not size:
             raise CorpusError(name, "an empty file", "a file with text", "choose another file")
         aside.replace(file_path)
+    except OSError as problem:
+        raise disk_error(file_path, problem) from None
     finally:
         aside.unlink(missing_ok=True)
     return size

@@ -18,8 +18,8 @@ from descend.runs.atomic_write import PRIVATE, make_folder
 from descend.runs.run_list import MODELS
 from descend.web.studio.http_errors import NoSuchItemError
 
-MAX_NAME = 100
-"""Characters of a name."""
+MAX_NAME, MAX_NAME_BYTES = 100, 200
+"""Characters of a name, and bytes in UTF-8: disks take 255, and endings are added to it."""
 
 # A letter or digit first: no hidden file, no option. No slash, backslash, colon or control.
 _NAME = re.compile(rf"[^\W_][\w .,()+-]{{0,{MAX_NAME - 1}}}")
@@ -43,9 +43,19 @@ class Workspace:
         self.hidden = self.root / ".studio"
 
     def make(self) -> None:
-        """Create the folder of the studio's own files."""
-        for folder in (self.root, self.hidden, self.jobs, self.trash):
+        """Create the folder of the studio's own files; `RunFolderError` for a link in its place.
+
+        A workspace may be a stranger's: the studio's key and records must stay inside, and private.
+        """
+        make_folder(self.root, PRIVATE)
+        for folder in (self.hidden, self.jobs, self.trash, self.lessons):
+            if folder.is_symlink():
+                raise RunFolderError(
+                    str(folder), "a link", "a folder of the studio's own", "remove the link"
+                )
+        for folder in (self.hidden, self.jobs, self.trash):
             make_folder(folder, PRIVATE)
+        self.hidden.chmod(PRIVATE)
 
     @property
     def jobs(self) -> Path:
@@ -104,10 +114,15 @@ class Workspace:
         return check_name(name, "run")
 
 
+def is_name(name: str) -> bool:
+    """Whether a run or a text may have this name."""
+    plain = _NAME.fullmatch(name) and not _DEVICES.fullmatch(name) and name[-1] not in " ."
+    return bool(plain) and ".." not in name and len(name.encode()) <= MAX_NAME_BYTES
+
+
 def check_name(name: str, kind: str) -> str:
     """`name`, if it is one that a run or a text may have; else `NoSuchItemError`."""
-    plain = _NAME.fullmatch(name) and not _DEVICES.fullmatch(name) and name[-1] not in " ."
-    if not plain or ".." in name:
+    if not is_name(name):
         raise _no_such(kind, name)
     return name
 

@@ -1,9 +1,9 @@
-"""Where something happened on the way: the schedule went on, or the numbers ran away."""
+"""Where something happened on the way: the schedule went on, or training diverged."""
 
 from __future__ import annotations
 
 from descend.report.html.charts import VerticalLine
-from descend.report.html.page import Paragraph, ReportBlock, ReportTable, TableColumn
+from descend.report.html.report_page import Paragraph, ReportBlock, ReportTable, TableColumn
 from descend.report.html.sections.epoch_axis import steps_to_epochs
 from descend.runs.events import Rollback
 from descend.runs.recorded_run import RecordedRun
@@ -46,7 +46,7 @@ def _rollback_marks(run: RecordedRun) -> list[VerticalLine]:
 
 
 def rollback_blocks(run: RecordedRun) -> list[ReportBlock]:
-    """What each numbered mark stands for; nothing where the numbers never ran away."""
+    """What each numbered mark stands for; nothing where training never diverged."""
     rollbacks = run.summary.rollbacks
     if not rollbacks:
         return []

@@ -7,7 +7,7 @@ from typing import Literal
 from descend.handbook.run_notes.loss_notes import explain_higher_train_loss
 from descend.report.html.chart_points import smooth
 from descend.report.html.charts import Axis, Curve, HorizontalLine, VerticalLine, curves
-from descend.report.html.page import Figure, Paragraph, ReportTable, Section, TableColumn
+from descend.report.html.report_page import Figure, Paragraph, ReportTable, Section, TableColumn
 from descend.report.html.sections.curve_events import curve_events, rollback_blocks
 from descend.report.html.sections.epoch_axis import steps_to_epochs
 from descend.report.text.run_summary import describe_convergence

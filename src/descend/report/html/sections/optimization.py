@@ -8,7 +8,7 @@ from descend.diagnosis.reference_ranges import reference_range
 from descend.handbook.run_notes.wording import format_percent
 from descend.report.html.chart_points import smooth
 from descend.report.html.charts import Area, Axis, Curve, HorizontalLine, curves
-from descend.report.html.page import (
+from descend.report.html.report_page import (
     Figure,
     Paragraph,
     ReportBlock,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from descend.report.html.page import (
+from descend.report.html.report_page import (
     Details,
     Paragraph,
     ReportBlock,

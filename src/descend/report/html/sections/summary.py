@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from descend.diagnosis.result import Diagnosis
+from descend.diagnosis.diagnosis_result import Diagnosis
 from descend.report.html.charts import BETTER, Axis, bars
-from descend.report.html.page import Fact, Facts, Figure, Paragraph, Section
-from descend.report.text.diagnosis import headline
+from descend.report.html.report_page import Fact, Facts, Figure, Paragraph, Section
+from descend.report.text.diagnosis_summary import headline
 from descend.report.text.next_step import choose_next_step
 from descend.report.text.run_summary import how_good, what_it_means
 from descend.runs.recorded_run import RecordedRun

@@ -9,7 +9,7 @@ import numpy as np
 from descend.metrics.loss_breakdown import loss_by_frequency, loss_by_position
 from descend.report.html.charts import Axis, Curve, bars, curves
 from descend.report.html.model_inspection import ModelInspection, token_counts
-from descend.report.html.page import (
+from descend.report.html.report_page import (
     LEVELS,
     Figure,
     Paragraph,

@@ -19,6 +19,7 @@ export function Diagnosis({ name }) {
   const [diagnosis, setDiagnosis] = useState(null);
   const [problem, setProblem] = useState("");
   const [attempt, setAttempt] = useState(0);
+  const [isImproving, setImproving] = useState(false);
   const job = progress && progress.job;
   const isBusy = isActive(job);
   const where = `/runs/${quoted(name)}`;
@@ -42,11 +43,11 @@ export function Diagnosis({ name }) {
     ${problem && html`<p class="note warn" role="status">${problem}</p>`}
     ${isBusy && html`<${Running} progress=${progress} onStop=${stop}/>`}
     ${failed && html`<p class="note bad" role="alert">${progress.log[progress.log.length - 1]}</p>`}
-    ${!isBusy && !diagnosis && html`<section class="card stack" aria-labelledby="ask"><h2 id="ask">Find the cause by trial</h2>
+    ${!isBusy && !isImproving && !diagnosis && html`<section class="card stack" aria-labelledby="ask"><h2 id="ask">Find the cause by trial</h2>
       <p>The run is trained again in short trials. Each trial has one thing changed. What helps more than chance is the answer.</p>
       <p class="row"><button class="main big" onClick=${ask}>Find out why</button><span class="soft">This takes about ${duration(progress.expected_seconds)}.</span></p></section>`}
     ${!isBusy && diagnosis && html`<${Answer} diagnosis=${diagnosis} onAgain=${ask} onFix=${fix}/>`}
-    <${Improve} name=${name} state=${details.state} isBlocked=${isBusy}/>
+    <${Improve} name=${name} state=${details.state} isBlocked=${isBusy} onBusy=${setImproving}/>
   </div>`;
 }
 

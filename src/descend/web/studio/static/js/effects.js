@@ -93,7 +93,7 @@ export function Waterfall({ steps, first, best, unit }) {
     };
   };
   const words = `From ${first.toFixed(3)} to ${best.toFixed(3)} ${unit}: ${steps.map((step) => `${step.reason} ${step.gain.toFixed(3)} lower`).join(", ")}.`;
-  return html`<p class="soft small">The gray bars are whole models. They begin at ${min}, not at zero.</p><${Chart} option=${option} height=${`${(90 + (innerWidth < 700 ? 60 : 48) * rows.length) / 16}rem`} description=${words} stamp=${words}/>`;
+  return html`<p class="soft small">The gray bars are whole models.${min > 0 ? ` They begin at ${min}, not at zero.` : ""}</p><${Chart} option=${option} height=${`${(90 + (innerWidth < 700 ? 60 : 48) * rows.length) / 16}rem`} description=${words} stamp=${words}/>`;
 }
 
 /** The best model over time, over what was expected. @param {{improvement: any, end: number}} props */
@@ -108,14 +108,16 @@ export function BestOverTime({ improvement, end }) {
     if (steps.length) steps.push([x(Math.max(improvement.now || 0, points[points.length - 1].seconds)), steps[steps.length - 1][1]]);
     return {
       ...chart,
+      grid: { ...chart.grid, top: (innerWidth < 700 ? 54 : 30) * scale() },
       xAxis: { ...chart.xAxis, max: x(end) },
-      legend: { top: 0, right: 0, textStyle: { color: color("ink"), fontSize: 13 * scale() }, itemHeight: 8, data: ["expected", "best so far", "each model"] },
+      legend: { top: 0, left: innerWidth < 700 ? 0 : "auto", right: 0, textStyle: { color: color("ink"), fontSize: 13 * scale() }, itemHeight: 8, data: ["expected", "best so far", "in training", "each model"] },
       tooltip: { ...chart.tooltip, valueFormatter: (value) => (Array.isArray(value) ? value[1] : Number(value)).toFixed(3) },
       series: [
         { name: "low", type: "line", stack: "band", symbol: "none", silent: true, lineStyle: { opacity: 0 }, tooltip: { show: false }, data: forecast.map((one) => [x(one.seconds), one.interval[0]]) },
         { name: "width", type: "line", stack: "band", symbol: "none", silent: true, lineStyle: { opacity: 0 }, areaStyle: { color: color("second"), opacity: .18 }, tooltip: { show: false }, data: forecast.map((one) => [x(one.seconds), one.interval[1] - one.interval[0]]) },
         { name: "expected", type: "line", symbol: "none", lineStyle: { width: 2, type: "dashed", color: color("second") }, itemStyle: { color: color("second") }, data: forecast.map((one) => [x(one.seconds), one.bits_per_byte]) },
         { name: "best so far", type: "line", step: "end", symbol: "none", lineStyle: { width: 3, color: color("accent") }, itemStyle: { color: color("accent") }, data: steps },
+        ...[...new Set(points.map((point) => point.run))].map((run) => ({ name: "in training", type: "line", symbol: "none", silent: true, lineStyle: { width: 1.5, color: color("soft") }, itemStyle: { color: color("soft") }, data: points.filter((point) => point.run === run && !point.is_final).map((point) => [x(point.seconds), point.bits_per_byte]) })),
         { name: "each model", type: "scatter", symbolSize: 12, itemStyle: { color: color("warm") }, data: points.filter((point) => point.is_final).map((point) => [x(point.seconds), point.bits_per_byte]) },
       ],
     };

@@ -56,5 +56,5 @@ export function moment(iso) {
 
 export const STATES = {
   waiting: "waiting", starting: "getting ready", running: "learning", finished: "finished",
-  stopped: "stopped", diverged: "diverged", failed: "failed", unreadable: "cannot be read",
+  stopped: "unfinished", diverged: "diverged", failed: "failed", unreadable: "cannot be read",
 };

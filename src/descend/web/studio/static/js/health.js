@@ -6,6 +6,7 @@ import { percent } from "./format.js";
 import { Explain, say, sayError } from "./ui.js";
 
 const LOOK_MILLISECONDS = 10_000;
+const LIKELY = 0.5;
 
 /** @param {{name: string, state: string}} props */
 export function Health({ name, state }) {
@@ -26,11 +27,11 @@ export function Health({ name, state }) {
   const fix = () => post(`${where}/fix`).then(({ run }) => {
     say(waits ? `${run} is in the queue. It starts when ${name} has ended.` : `${run} trains with the fix.`, { label: "Show it", action: () => { location.hash = `#/run/${quoted(run)}`; } });
   }, sayError);
-  return html`<section class="card stack warn-card" aria-labelledby="health-title">
-    <div class="row"><h2 id="health-title">Something seems wrong: ${health.title}</h2><span class="state">${percent(health.probability)} sure</span><${Explain} name=${health.cause} title=${health.title}/></div>
-    <p>${health.basis === "curve" ? `The curve says so: ${health.reason}. Only a trial can prove it.` : "Trials have shown it."}</p>
-    <p>What to do: ${health.advice}.</p>
-    <p class="row">${keys.length > 0 && html`<button class="main" onClick=${fix}>Try the fix ${waits ? "after this run" : isRunning ? "beside this run" : "in a new run"}</button><code>${keys.map(([key, value]) => `${key} = ${value}`).join(", ")}</code>`}
+  const isLikely = health.probability > LIKELY;
+  return html`<section class=${isLikely ? "card stack warn-card" : "card stack doubt"} aria-labelledby="health-title">
+    <div class="row"><h2 id="health-title">${isLikely ? "Something seems wrong" : "Perhaps"}: ${health.title}</h2><span class="state">${percent(health.probability)} sure</span><${Explain} name=${health.cause} title=${health.title}/></div>
+    <p>${health.basis === "curve" ? `${isLikely ? "The curve says so" : "The curve alone cannot tell"}: ${health.reason}. Only a trial can prove it.` : "Trials have shown it."} What to do: ${health.advice}.</p>
+    <p class="row">${keys.length > 0 && html`<button class=${isLikely ? "main" : ""} onClick=${fix}>Try the fix ${waits ? "after this run" : isRunning ? "beside this run" : "in a new run"}</button><code>${keys.map(([key, value]) => `${key} = ${value}`).join(", ")}</code>`}
       ${!isRunning && html`<a class="button" href=${`#/diagnosis/${quoted(name)}`}>${health.basis === "trials" ? "Show the proof" : "Find out by trial"}</a>`}</p>
     ${waits && html`<p class="soft small">This computer trains one run at a time. A fix waits in the queue. Stop this run to start it now.</p>`}
   </section>`;

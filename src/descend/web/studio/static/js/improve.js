@@ -4,13 +4,14 @@ import { html, useEffect, useState } from "/static/vendor/preact.min.js";
 import { poll, post, quoted } from "./api.js";
 import { BestOverTime, Effects, Waterfall } from "./effects.js";
 import { duration, fixed } from "./format.js";
+import { Models } from "./improve_models.js";
 import { Figures, say, sayError } from "./ui.js";
 
 const MINUTES = [1, 2, 3, 5, 10, 20, 30, 60, 120, 240, 480];
 const LOOK_MILLISECONDS = 1500, IDLE_MILLISECONDS = 6000;
 
-/** @param {{name: string, state: string, isBlocked: boolean}} props */
-export function Improve({ name, state, isBlocked }) {
+/** @param {{name: string, state: string, isBlocked: boolean, onBusy: (isBusy: boolean) => void}} props */
+export function Improve({ name, state, isBlocked, onBusy }) {
   const [improvement, setImprovement] = useState(null);
   const [problem, setProblem] = useState("");
   const [minutes, setMinutes] = useState(5);
@@ -20,6 +21,7 @@ export function Improve({ name, state, isBlocked }) {
   const isBusy = Boolean(job && job.ended_at == null);
   useEffect(() => poll(where, isBusy || !improvement ? LOOK_MILLISECONDS : IDLE_MILLISECONDS,
     (answer) => { setImprovement(answer); setProblem(""); }, (error) => setProblem(error.message)), [isBusy, attempt, !improvement]);
+  useEffect(() => onBusy(isBusy), [isBusy]);
   if (!improvement) return problem ? html`<p class="note bad" role="alert">${problem}</p>` : null;
   const start = () => post(where, { minutes }).then(() => setAttempt(attempt + 1), sayError);
   const stop = () => post(`/runs/${quoted(name)}/stop`).then(() => say("It stops, and keeps the best model so far."), sayError);
@@ -30,7 +32,7 @@ export function Improve({ name, state, isBlocked }) {
     ${problem && html`<p class="note warn" role="status">${problem}</p>`}
     ${failed && html`<p class="note bad" role="alert">${improvement.log[improvement.log.length - 1]}</p>`}
     ${isBusy ? html`<${Running} job=${job} log=${improvement.log} stage=${stageOf(improvement)}/>` : state === "finished" ? html`
-      <p>descend plans a recipe for your text and this computer, trains it, and tries changes one by one. You get the best model that was found.</p>
+      <p>descend plans a recipe for your text and this computer, and trains it. Then it tries changes one by one, or trains models that learn from earlier ones. You get the best model that was found.</p>
       <div class="row"><div class="minutes"><label class="hidden-label" for="improve-minutes">Time to improve</label>
         <select id="improve-minutes" value=${minutes} onChange=${(event) => setMinutes(Number(event.target.value))}>${MINUTES.map((one) => html`<option key=${one} value=${one}>${duration(60 * one)}</option>`)}</select></div>
         <button class="main" disabled=${isBlocked} onClick=${start}>${improvement.exists ? "Improve further" : "Improve"} for ${duration(60 * minutes)}</button></div>`
@@ -43,8 +45,10 @@ export function Improve({ name, state, isBlocked }) {
 function stageOf(improvement) {
   if (!improvement.exists || improvement.first == null) return "First your run is measured on text that no model learns from.";
   if (!improvement.forecast.length) return "Now it times this computer, and plans a recipe.";
-  if (!improvement.best.is_new && !improvement.trials.length) return "Now the planned recipe is trained.";
-  return improvement.trials.length ? "Changes are tried in short trials. What helps is trained." : "The planned recipe was trained. Changes follow if time is left.";
+  const now = improvement.models.find((one) => one.state === "running" || one.state === "starting");
+  if (now) return `Now ${now.name} is trained${now.teachers.length ? `. It also learns from ${now.teachers.join(" and ")}` : ""}.`;
+  if (improvement.models.some((one) => one.state === "measuring")) return "The newest model is measured on text that no model learns from.";
+  return improvement.trials.length ? "Changes are tried in short trials. What helps is trained." : "Now it measures what each change is worth, and decides what to try next.";
 }
 
 /** @param {{job: any, log: string[], stage: string}} props */
@@ -74,6 +78,7 @@ function Results({ improvement, job, isBusy, onKeep }) {
     ${!isBusy && isBetter && html`<p><button class="main" onClick=${onKeep}>Put the best model among your runs</button></p>`}
     <div><h3>The best model over time</h3><${BestOverTime} improvement=${{ ...improvement, now }} end=${end}/>
       <p class="soft small">Bits per byte on text that no model learns from. Lower is better. The shaded band holds the result with 80 % certainty.</p></div>
+    ${improvement.models.length > 0 && html`<${Models} models=${improvement.models} isBusy=${isBusy}/>`}
     ${trials.length > 0 && html`<div><h3>Changes that were tried</h3><${Effects} rows=${trials} unit="bits per byte"/></div>`}
     ${!isBusy && waterfall.length > 0 && html`<div><h3>Where the gain comes from</h3><${Waterfall} steps=${waterfall} first=${first} best=${best.bits_per_byte} unit="bits per byte"/></div>`}
     ${!isBusy && improvement.setting_effects.length > 0 && html`<div><h3>What each group of settings is worth</h3><${Effects} rows=${improvement.setting_effects.map((one) => ({ ...one, change: one.title }))} unit="bits per byte"/>

@@ -115,7 +115,7 @@ function Curves({ arms, maxSteps }) {
       tooltip: { ...chart.tooltip, valueFormatter: (value) => Number(value).toFixed(2) },
       series: arms.flatMap((arm, index) => [
         { name: arm.label, type: "line", showSymbol: false, lineStyle: { width: 3, color: colors[index] }, itemStyle: { color: colors[index] }, data: arm.points.map((point) => [point[0], point[2]]) },
-        { name: `${arm.label}, unseen text`, type: "line", symbol: "circle", symbolSize: 9, lineStyle: { width: 2, type: "dotted", color: colors[index] }, itemStyle: { color: colors[index], borderColor: color("ink"), borderWidth: 1 }, data: arm.epochs.map((epoch) => [epoch.step, epoch.validation_loss]) },
+        { name: `${arm.label}, validation`, type: "line", symbol: "circle", symbolSize: 9, lineStyle: { width: 2, type: "dotted", color: colors[index] }, itemStyle: { color: colors[index], borderColor: color("ink"), borderWidth: 1 }, data: arm.epochs.map((epoch) => [epoch.step, epoch.validation_loss]) },
       ]),
     };
   };
@@ -131,8 +131,8 @@ function Measured({ experiment, lesson, onAgain }) {
   return html`<section class=${`card stack measured ${isRight ? "right" : ""}`} aria-labelledby="measured"><h2 id="measured">${isRight ? "You were right" : "It came out otherwise"}</h2>
     <dl class="versus"><div><dt class="soft">You predicted</dt><dd>${lesson.choices[prediction]}</dd></div><div><dt class="soft">Measured</dt><dd><strong>${isRight ? "✓ " : ""}${lesson.choices[result.answer]}</strong></dd></div></dl>
     <p>${result.measured}</p>
-    <div class="scroll" tabindex="0" role="group" aria-label="All numbers"><table class="cards"><thead><tr><th>Model</th><th class="number">Loss on unseen text</th><th class="number">Guessed right</th><th class="number">Bits per byte</th><th class="number">Parameters</th><th class="number">Time</th></tr></thead>
-      <tbody>${result.arms.map((arm, index) => html`<tr key=${arm.label}><td class="name"><span class=${`swatch c${index}`}></span>${arm.label}</td><td class="number" data-label="Loss on unseen text">${fixed(arm.validation_loss, 2)}</td><td class="number" data-label="Guessed right">${percent(arm.accuracy)}</td><td class="number" data-label="Bits per byte">${fixed(arm.bits_per_byte, 2)}</td><td class="number" data-label="Parameters">${short(arm.parameters)}</td><td class="number" data-label="Time">${duration(arm.seconds)}</td></tr>`)}</tbody></table></div>
+    <div class="scroll" tabindex="0" role="group" aria-label="All numbers"><table class="cards"><thead><tr><th>Model</th><th class="number">Validation loss</th><th class="number">Accuracy</th><th class="number">Bits per byte</th><th class="number">Parameters</th><th class="number">Time</th></tr></thead>
+      <tbody>${result.arms.map((arm, index) => html`<tr key=${arm.label}><td class="name"><span class=${`swatch c${index}`}></span>${arm.label}</td><td class="number" data-label="Validation loss">${fixed(arm.validation_loss, 2)}</td><td class="number" data-label="Accuracy">${percent(arm.accuracy)}</td><td class="number" data-label="Bits per byte">${fixed(arm.bits_per_byte, 2)}</td><td class="number" data-label="Parameters">${short(arm.parameters)}</td><td class="number" data-label="Time">${duration(arm.seconds)}</td></tr>`)}</tbody></table></div>
     <p class="reading">${lesson.explanation}</p>
     <p class="row">${lesson.next ? html`<a class="button main" href=${`#/learn/${lesson.next}`}>Next lesson</a>` : html`<a class="button main" href="#/start">Train your own model</a>`}<button onClick=${onAgain}>Predict and run again</button></p>
   </section>`;

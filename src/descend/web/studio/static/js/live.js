@@ -10,6 +10,7 @@ import { Figures, say, sayError, State } from "./ui.js";
 
 const MAX_POINTS = 4000;
 const MAX_AVERAGES = 400;
+const AVERAGED_PART = 25;
 const FORECASTS = 10;
 const FORECAST_FROM = 50;
 const BUSY = ["waiting", "starting", "running"];
@@ -58,11 +59,11 @@ export function Live({ name }) {
     <div class="row between">
       <div class="row"><h1>${name}</h1><${State} state=${state}/></div>
       <div class="row">
-        ${(state === "running" || state === "starting" || state === "waiting") && html`<button onClick=${() => act("stop", "It saves and stops.")}>${state === "waiting" ? "Cancel" : "Stop"}</button>`}
+        ${(state === "running" || state === "starting" || state === "waiting") && html`<button onClick=${() => act("stop", state === "waiting" ? "It is out of the queue." : "It saves and stops. Resume goes on from there.")}>${state === "waiting" ? "Cancel" : "Stop"}</button>`}
         ${state === "stopped" && html`<button class="main" onClick=${() => act("resume", "It goes on where it stopped.")}>Resume</button>`}
-        ${details.can_talk && html`<a class="button main" href=${`#/talk/${quoted(name)}`}>Talk to it</a>`}
+        ${details.can_talk && html`<a class=${BUSY.includes(state) || state === "stopped" ? "button" : "button main"} href=${`#/talk/${quoted(name)}`}>Talk to it</a>`}
         ${(curve.points.length > 0 || details.can_talk) && html`<a class="button" href=${`#/inside/${quoted(name)}`}>Look inside</a>`}
-        ${state === "finished" && details.can_talk && html`<${TrainOn} name=${name}/>`}
+        ${state === "finished" && details.has_model && html`<${TrainOn} name=${name}/>`}
         ${["finished", "stopped", "diverged"].includes(state) && html`<a class="button" href=${`#/diagnosis/${quoted(name)}`}>Why not better? Improve it</a>`}
         ${!BUSY.includes(state) && html`<${Delete} name=${name}/>`}
       </div>
@@ -70,21 +71,36 @@ export function Live({ name }) {
     ${isLost && BUSY.includes(state) && html`<p class="note warn" role="status">The studio does not answer. Training goes on without it.</p>`}
     <section class="card" aria-label="How it goes">
       <p class=${state === "failed" || state === "diverged" ? "sentence note bad" : "sentence"} role="status">${state === "starting" && html`<span class="spin"></span>`}${details.sentence}</p>
+      ${details.models.length > 0 && html`<${Models} names=${details.models} name=${name}/>`}
       ${details.progress && state !== "finished" && html`<${Progress} progress=${details.progress} state=${state}/>`}
       ${curve.points.length > 0 && html`<${Facts} details=${details} curve=${curve}/>`}
       ${curve.messages.map((one, index) => html`<p class="note warn" key=${index}>${one.text}</p>`)}
     </section>
     <${Health} name=${name} state=${state}/>
     <div class="cols two">
-      <section class="card" aria-labelledby="curve-title"><h2 id="curve-title">Loss, step by step</h2>
-        ${curve.points.length ? html`<${LossChart} curve=${curve} details=${details}/>` : html`<p class="soft">The curve begins with the first step.</p>`}
-        <p class="soft small">The loss says how surprised the model is by the next token. Down is better. The dots are measured on text that it never learns from.</p></section>
+      <${Curve} curve=${curve} details=${details}/>
       <section class="card" aria-labelledby="text-title"><h2 id="text-title">What it writes</h2>
         <${Samples} samples=${curve.samples} state=${state}/></section>
     </div>
     ${details.annotation && html`<${Annotation} key=${name} name=${name} annotation=${details.annotation}/>`}
     <${More} details=${details}/>
   </div>`;
+}
+
+/** The models of one training, each of which learns from those before it. @param {{names: string[], name: string}} props */
+function Models({ names, name }) {
+  return html`<p class="soft small">The models of this training, each of which learns from those before it: ${names.map((each, index) => html`${index > 0 && " → "}${each === name ? html`<b>${each}</b>` : html`<a href=${`#/run/${quoted(each)}`}>${each}</a>`}`)}</p>`;
+}
+
+/** Loss or accuracy over the steps. @param {{curve: any, details: any}} props */
+function Curve({ curve, details }) {
+  const [isLoss, setLoss] = useState(true);
+  const choice = (title, value) => html`<button type="button" class=${isLoss === value ? "main" : ""} aria-pressed=${isLoss === value ? "true" : "false"} onClick=${() => setLoss(value)}>${title}</button>`;
+  return html`<section class="card" aria-labelledby="curve-title">
+    <div class="row between"><h2 id="curve-title">${isLoss ? "Loss, step by step" : "Accuracy, step by step"}</h2>
+      <div class="row small-choices" role="group" aria-label="What the curve shows">${choice("Loss", true)}${choice("Accuracy", false)}</div></div>
+    ${!curve.points.length ? html`<p class="soft">The curve begins with the first step.</p>` : isLoss ? html`<${LossChart} curve=${curve} details=${details}/>` : html`<${AccuracyChart} curve=${curve}/>`}
+    <p class="soft small">${isLoss ? "The loss says how surprised the model is by the next token. Down is better." : "Accuracy is how often the next token was predicted correctly. Up is better."} The dots are the validation set: text that it never learns from.</p></section>`;
 }
 
 /** @param {any} before @param {any} news */
@@ -111,8 +127,8 @@ function Facts({ details, curve }) {
   const accuracy = summary ? summary.validation_accuracy : last && last[3];
   const loss = summary ? summary.validation_loss : last && last[2];
   const items = [
-    ["Next tokens guessed right", percent(accuracy)],
-    ["Loss", fixed(loss, 2), summary ? "on unseen text" : "on training text"],
+    ["Accuracy", percent(accuracy), "next tokens right"],
+    [summary ? "Validation loss" : "Training loss", fixed(loss), summary ? `${fixed(summary.bits_per_byte)} bits per byte` : ""],
     ["Step", whole(last ? last[0] : 0), details.total_steps && details.state !== "finished" && !(details.resolved_config || {}).minutes ? `of ${whole(details.total_steps)}` : ""],
     ["Parameters", short(details.parameters)],
   ];
@@ -125,7 +141,7 @@ function Facts({ details, curve }) {
 /** @param {{curve: any, details: any}} props */
 function LossChart({ curve, details }) {
   const beat = details.baselines || {};
-  const rules = [["random guess", beat.uniform], ["frequent tokens", beat.unigram], ["last token", beat.bigram]];
+  const rules = [["random guess", beat.uniform], ["frequent tokens (unigram)", beat.unigram], ["last token (bigram)", beat.bigram]];
   const last = curve.points[curve.points.length - 1];
   const ahead = useForecast(details, last[0]);
   const band = ahead.length ? [{ step: last[0], loss: last[2], low: last[2], high: last[2] }, ...ahead] : [];
@@ -134,25 +150,59 @@ function LossChart({ curve, details }) {
     const chart = base("step", "");
     const soft = color("soft");
     chart.xAxis.max = Math.max(last[0], end ? end.step : 0, 1);
-    chart.yAxis.min = 0;
+    const lowest = Math.min(...curve.points.map((p) => p[2]), ...curve.epochs.map((e) => e.validation_loss), end ? end.low : Infinity);
+    chart.yAxis.min = Math.max(0, Math.floor(2 * (lowest - 0.5)) / 2);
     return {
       ...chart,
       color: [color("raw"), color("accent"), color("second")],
-      legend: { top: 0, right: 0, textStyle: { color: color("ink"), fontSize: 12 * scale() }, itemHeight: 8, data: ["each step", "average", "unseen text", ...(end ? ["forecast"] : [])] },
+      legend: { top: 0, right: 0, textStyle: { color: color("ink"), fontSize: 12 * scale() }, itemHeight: 8, data: ["each step", "average", "validation", ...(end ? ["forecast"] : [])] },
       tooltip: { ...chart.tooltip, valueFormatter: (value) => Number(value).toFixed(3) },
       series: [
         { name: "each step", ...LINE, lineStyle: { width: 1, opacity: .7 }, data: curve.points.map((p) => [p[0], p[1]]),
-          markLine: { silent: true, symbol: "none", lineStyle: { color: soft, type: "dashed", opacity: .7 }, label: { position: "insideEndTop", color: soft, fontSize: 12 * scale(), formatter: "{b}" },
+          markLine: { silent: true, symbol: "none", lineStyle: { color: soft, type: "dashed", opacity: .7 }, label: { position: "insideEndTop", color: soft, fontSize: 12 * scale(), formatter: "{b}", backgroundColor: color("card"), padding: [1, 3] },
             data: rules.filter(([, value]) => value != null).map(([label, value]) => ({ name: label, yAxis: value })) } },
         { name: "average", ...LINE, lineStyle: { width: 2.5 }, data: every(curve.points, MAX_AVERAGES).map((p) => [p[0], p[2]]) },
-        { name: "unseen text", type: "line", symbol: "circle", symbolSize: 9, lineStyle: { width: 2 }, data: curve.epochs.map((e) => [e.step, e.validation_loss]) },
+        { name: "validation", type: "line", symbol: "circle", symbolSize: 9, lineStyle: { width: 2 }, data: curve.epochs.map((e) => [e.step, e.validation_loss]) },
         ...(end ? forecastSeries(band) : []),
       ],
     };
   };
   const words = `Loss over ${last[0]} steps, from ${fixed(curve.points[0][1], 2)} to ${fixed(last[2], 2)}.${end ? ` It is expected to end between ${fixed(end.low, 2)} and ${fixed(end.high, 2)}.` : ""}`;
   return html`<${Chart} option=${option} description=${words} stamp=${`${curve.points.length} ${last[0]} ${curve.epochs.length} ${beat.uniform} ${band.length} ${end && end.high}`}/>
-    ${end && html`<p class="soft small" data-forecast>The shaded band is the forecast: with 80 % certainty the loss on unseen text ends between <strong>${fixed(end.low, 2)}</strong> and <strong>${fixed(end.high, 2)}</strong>.</p>`}`;
+    ${end && html`<p class="soft small" data-forecast>The shaded band is the forecast: with 80 % certainty the validation loss ends between <strong>${fixed(end.low, 2)}</strong> and <strong>${fixed(end.high, 2)}</strong>.</p>`}`;
+}
+
+/** Share of tokens that were predicted correctly, averaged over neighboring points. @param {{curve: any}} props */
+function AccuracyChart({ curve }) {
+  const last = curve.points[curve.points.length - 1];
+  const wide = Math.max(1, Math.round(curve.points.length / AVERAGED_PART));
+  const option = () => {
+    const chart = base("step", "");
+    return {
+      ...chart,
+      color: [color("raw"), color("accent"), color("second")],
+      xAxis: { ...chart.xAxis, max: Math.max(last[0], 1) },
+      yAxis: { ...chart.yAxis, min: 0, axisLabel: { ...chart.yAxis.axisLabel, formatter: (value) => `${Math.round(100 * value)} %` } },
+      legend: { top: 0, right: 0, textStyle: { color: color("ink"), fontSize: 12 * scale() }, itemHeight: 8, data: ["each step", "average", "validation"] },
+      tooltip: { ...chart.tooltip, valueFormatter: (value) => `${(100 * value).toFixed(1)} %` },
+      series: [
+        { name: "each step", ...LINE, lineStyle: { width: 1, opacity: .7 }, data: curve.points.map((p) => [p[0], p[3]]) },
+        { name: "average", ...LINE, lineStyle: { width: 2.5 }, data: every(averaged(curve.points, wide), MAX_AVERAGES) },
+        { name: "validation", type: "line", symbol: "circle", symbolSize: 9, lineStyle: { width: 2 }, data: curve.epochs.map((e) => [e.step, e.accuracy]) },
+      ],
+    };
+  };
+  const words = `Accuracy over ${last[0]} steps.${curve.epochs.map((e) => ` Validation after step ${e.step}: ${percent(e.accuracy)}.`).join("")}`;
+  return html`<${Chart} option=${option} description=${words} stamp=${`${curve.points.length} ${last[0]} ${curve.epochs.length}`}/>`;
+}
+
+/** Step and mean accuracy of the last `wide` points, of each point. @param {any[]} points @param {number} wide */
+function averaged(points, wide) {
+  let sum = 0;
+  return points.map((point, index) => {
+    sum += point[3] - (index >= wide ? points[index - wide][3] : 0);
+    return [point[0], sum / Math.min(index + 1, wide)];
+  });
 }
 
 /** What is the same for all long lines: the pointer restyles none of them. */

@@ -14,11 +14,21 @@ import { HandbookDialog, Toasts } from "./ui.js";
 const SCREENS = { start: Start, run: Live, runs: Runs, talk: Talk, inside: Inside, diagnosis: Diagnosis, learn: Learn };
 const TITLES = { start: "Start", run: "Run", runs: "Runs", talk: "Talk", inside: "Look inside", diagnosis: "Diagnosis", learn: "Learn" };
 const LOOK_MILLISECONDS = 3000;
+const LARGE = "large-text";
 
 /** Screen and what it is about: `#/run/stories-1`. */
 const place = signal(readPlace());
 const workspace = signal({ folder: "", jobs: [] });
 const isLost = signal("");
+
+const isLarge = signal(localStorage.getItem(LARGE) === "yes");
+
+/** For a projector, or for weak eyes. @param {boolean} value */
+function setLarge(value) {
+  isLarge.value = value;
+  localStorage.setItem(LARGE, value ? "yes" : "no");
+  document.documentElement.classList.toggle("large", value);
+}
 
 function readPlace() {
   const [, screen, name] = location.hash.split("/");
@@ -72,6 +82,7 @@ function App() {
       </nav>
       ${job && html`<a class="working" href=${jobPlace(job)}>
         <span class="dot"></span><span class="name">${job.run.replace("lesson+", "lesson: ")}</span></a>`}
+      <button class="larger" type="button" aria-pressed=${isLarge.value ? "true" : "false"} title="For a projector" onClick=${() => setLarge(!isLarge.value)}>Larger text</button>
     </div></header>
     <main tabindex="-1">
       ${isLost.value && html`<p class="note bad" role="alert">${isLost.value}</p>`}
@@ -80,4 +91,5 @@ function App() {
     <${HandbookDialog}/><${Toasts}/>`;
 }
 
+setLarge(isLarge.value);
 render(html`<${App}/>`, document.getElementById("app"));

@@ -5,7 +5,7 @@ import { get, post, quoted, request } from "./api.js";
 import { base, Chart, color, scale, SERIES } from "./chart.js";
 import { Tags } from "./annotation.js";
 import { Family } from "./family.js";
-import { duration, fixed, moment, percent, short } from "./format.js";
+import { duration, fixed, moment, percent, short, STATES } from "./format.js";
 import { say, sayError, State } from "./ui.js";
 
 const MAX_SELECTED = 8;
@@ -18,18 +18,19 @@ const MAX_DIFFERENT = 4;
 const COLUMNS = [
   { key: "name", title: "Name", order: "name" }, { key: "state", title: "State", order: "state" },
   { key: "text", title: "Text", order: "text" },
-  { key: "accuracy", title: "Guessed right", order: "accuracy", isNumber: true },
+  { key: "accuracy", title: "Accuracy", order: "accuracy", isNumber: true },
   { key: "bits_per_byte", title: "Bits per byte", order: "bits_per_byte", isNumber: true },
   { key: "parameters", title: "Parameters", order: "parameters", isNumber: true },
   { key: "seconds", title: "Time", order: "seconds", isNumber: true },
   { key: "started_at", title: "Started", order: "started_at" },
 ];
-const ORDERS = { started_at: "newest first", bits_per_byte: "best first", name: "by name", accuracy: "most guessed right", parameters: "largest first", seconds: "longest first", state: "by state", text: "by text" };
+const ORDERS = { started_at: "newest first", bits_per_byte: "best first", name: "by name", accuracy: "highest accuracy first", parameters: "largest first", seconds: "longest first", state: "by state", text: "by text" };
 
 export function Runs() {
   const [runs, setRuns] = useState(null);
   const [query, setQuery] = useState("");
   const [order, setOrder] = useState("started_at");
+  const [isReversed, setReversed] = useState(false);
   const [selected, setSelected] = useState([]);
   const [isAll, setAll] = useState(false);
   const load = () => get("/runs").then((answer) => setRuns(answer.runs)).catch(sayError);
@@ -46,7 +47,9 @@ export function Runs() {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   const matching = runs.filter((run) => words.every((word) => described(run).includes(word)));
   const different = differentKeys(matching);
-  const sorted = [...matching].sort((a, b) => compare(a, b, order));
+  const sorted = [...matching].sort((a, b) => compare(a, b, order, isReversed));
+  const isUp = isRising(order) !== isReversed;
+  const sortBy = (key) => { setReversed(key === order && !isReversed); setOrder(key); };
   const shown = isAll ? sorted : sorted.slice(0, MAX_SHOWN);
   const chosen = selected.filter((name) => runs.some((run) => run.name === name));
   return html`<div class="stack">
@@ -54,23 +57,23 @@ export function Runs() {
     <section class="card" aria-label="List of runs">
       <div class="row">
         <div class="grow"><label class="hidden-label" for="search">Search</label><input id="search" type="search" placeholder="Search, or learning_rate=0.001" value=${query} onInput=${(event) => setQuery(event.target.value)}/></div>
-        <div><label class="hidden-label" for="order">Order</label><select id="order" value=${order} onChange=${(event) => setOrder(event.target.value)}>
+        <div><label class="hidden-label" for="order">Order</label><select id="order" value=${order} onChange=${(event) => { setReversed(false); setOrder(event.target.value); }}>
           ${Object.entries(ORDERS).map(([key, title]) => html`<option key=${key} value=${key}>${title}</option>`)}</select></div>
       </div>
       <div class="scroll"><table class="cards runs">
-        <thead><tr><th><span class="hidden-label">Compare</span></th>${COLUMNS.map((column) => html`<th key=${column.key} class=${column.isNumber ? "number" : ""} aria-sort=${column.order === order ? (isRising(order) ? "ascending" : "descending") : undefined}>
-          <button type="button" class="sort" title=${ORDERS[column.order]} onClick=${() => setOrder(column.order)}>${column.title}${column.order === order && html`<span aria-hidden="true">${isRising(order) ? " ▴" : " ▾"}</span>`}</button></th>`)}</tr></thead>
+        <thead><tr><th><span class="hidden-label">Compare</span></th>${COLUMNS.map((column) => html`<th key=${column.key} class=${column.isNumber ? "number" : ""} aria-sort=${column.order === order ? (isUp ? "ascending" : "descending") : undefined}>
+          <button type="button" class="sort" title=${column.order === order ? "the other way round" : ORDERS[column.order]} onClick=${() => sortBy(column.order)}>${column.title}${column.order === order && html`<span aria-hidden="true">${isUp ? " ▴" : " ▾"}</span>`}</button></th>`)}</tr></thead>
         <tbody>${shown.map((run) => html`<tr key=${run.name}>
           <td class="tick"><input type="checkbox" aria-label=${`Compare ${run.name}`} disabled=${!run.epochs} checked=${chosen.includes(run.name)} onChange=${() => toggle(run.name)}/></td>
           <td class="name">${chosen.includes(run.name) && html`<span class=${`swatch c${chosen.indexOf(run.name)}`}></span>`}<a href=${`#/run/${quoted(run.name)}`}>${run.name}</a>${run.parent && html` <span class="soft small">from ${run.parent}</span>`}<${Tags} tags=${run.tags}/>${settingWords(run, different) && html`<span class="soft small mono notes">${settingWords(run, different)}</span>`}${run.note && html`<span class="soft small notes">${run.note}</span>`}</td>
-          <td><${State} state=${run.state}/></td><td data-label="Text">${run.text}</td>
-          <td class="number" data-label="Guessed right">${percent(run.accuracy)}</td><td class="number" data-label="Bits per byte">${fixed(run.bits_per_byte)}</td>
+          <td><${State} state=${run.state}/>${run.remark && html` <span class="state bad">${run.remark}</span>`}</td><td data-label="Text">${run.text}</td>
+          <td class="number" data-label="Accuracy">${percent(run.accuracy)}</td><td class="number" data-label="Bits per byte">${fixed(run.bits_per_byte)}</td>
           <td class="number" data-label="Parameters">${short(run.parameters)}</td><td class="number" data-label="Time">${duration(run.seconds)}</td>
           <td class="soft small" data-label="Started">${moment(run.started_at)}</td></tr>`)}</tbody>
       </table></div>
       ${!sorted.length && html`<p class="soft">No run matches.</p>`}
       ${sorted.length > shown.length && html`<p><button onClick=${() => setAll(true)}>Show all ${sorted.length}</button></p>`}
-      <p class="soft small">Guessed right: how often the next token was right, on text that the model never learns from. Bits per byte: how surprised it is by that text. Lower is better.${runs.filter((run) => run.epochs).length > 1 ? " Tick two or more runs to compare them." : ""}</p>
+      <p class="soft small">Accuracy: how often the next token was predicted correctly, on validation text that the model never learns from. Bits per byte: the loss on that text. Lower is better.${runs.filter((run) => run.epochs).length > 1 ? " Tick two or more runs to compare them." : ""}</p>
     </section>
     ${chosen.length > 0 && html`<${Ticked} count=${chosen.length} onNone=${() => setSelected([])}/>`}
     ${chosen.length > 0 && html`<${Overlay} key=${chosen.join("/")} names=${chosen} onDelete=${async () => { await removeAll(chosen, load); setSelected([]); }}/>`}
@@ -90,7 +93,7 @@ function Ticked({ count, onNone }) {
 }
 
 /** Everything that a search looks at. @param {any} run */
-const described = (run) => `${run.name} ${run.text} ${run.state} ${run.tags.join(" ")} ${run.note} ${Object.entries(run.settings).map(([key, value]) => `${key}=${value ?? "auto"}`).join(" ")}`.toLowerCase();
+const described = (run) => `${run.name} ${run.text} ${run.state} ${STATES[run.state] || ""} ${run.remark} ${run.tags.join(" ")} ${run.note} ${Object.entries(run.settings).map(([key, value]) => `${key}=${value ?? "auto"}`).join(" ")}`.toLowerCase();
 
 /** Settings that were not set alike in all of `runs`: those that tell them apart. @param {any[]} runs */
 function differentKeys(runs) {
@@ -108,12 +111,12 @@ function settingWords(run, different) {
 /** @param {string} order */
 const isRising = (order) => ["name", "state", "text", "bits_per_byte"].includes(order);
 
-/** Runs without the value come last. @param {any} a @param {any} b @param {string} order */
-function compare(a, b, order) {
+/** Runs without the value come last. @param {any} a @param {any} b @param {string} order @param {boolean} isReversed */
+function compare(a, b, order, isReversed) {
   const [first, second] = [a[order], b[order]];
   if (first == null || second == null) return Number(first == null) - Number(second == null);
   const rising = typeof first === "string" ? first.localeCompare(second, undefined, { numeric: true }) : first - second;
-  return isRising(order) ? rising : -rising;
+  return isRising(order) !== isReversed ? rising : -rising;
 }
 
 /** @param {string[]} names @param {() => Promise<any>} load */
@@ -153,7 +156,7 @@ function Overlay({ names, onDelete }) {
     <div class="row between"><h2 id="compare-title" tabindex="-1">${names.length > 1 ? "Side by side" : names[0]}</h2>
       <button class="danger" onClick=${onDelete}>Delete ${names.length > 1 ? `${names.length} runs` : ""}</button></div>
     ${curves.length > 0 && html`<${Chart} option=${option} stamp=${curves.length} description=${`Loss curves of ${names.join(", ")}.`}/>`}
-    <p class="soft small">Lines: average loss on training text. Dots: loss on unseen text. Losses of runs with different vocabularies do not compare; bits per byte do.</p>
+    <p class="soft small">Lines: average loss on training text. Dots: validation loss. Losses of runs with different vocabularies do not compare; bits per byte do.</p>
     ${table && html`<${Differences} table=${table}/>`}
   </section>`;
 }
@@ -168,7 +171,7 @@ function Differences({ table }) {
     <thead><tr><th><span class="hidden-label">Result or setting</span></th>${table.runs.map((run, index) => html`<th key=${run.name}><span class=${`swatch c${index}`}></span>${run.name}</th>`)}</tr></thead>
     <tbody>
       <tr><th>Bits per byte</th>${table.runs.map((run) => html`<td key=${run.name}><strong>${fixed(run.bits_per_byte)}</strong>${run.bits_per_byte === best ? " best" : ""}</td>`)}</tr>
-      <tr><th>Guessed right</th>${table.runs.map((run) => html`<td key=${run.name}>${percent(run.accuracy)}</td>`)}</tr>
+      <tr><th>Accuracy</th>${table.runs.map((run) => html`<td key=${run.name}>${percent(run.accuracy)}</td>`)}</tr>
       <tr><th>Time</th>${table.runs.map((run) => html`<td key=${run.name}>${duration(run.seconds)}</td>`)}</tr>
       ${rows.map((row) => html`<tr key=${row.key} class=${row.differs ? "differs" : ""}><th><code>${row.key}</code></th>${row.values.map((value, index) => html`<td key=${index} class="mono">${text(value)}</td>`)}</tr>`)}
     </tbody></table>

@@ -9,12 +9,16 @@ const SLIDERS = [
   { key: "temperature", title: "Temperature", low: 0.1, high: 2, step: 0.05, value: 0.9, meaning: "Low: safe and dull. High: bold and wild." },
   { key: "top_k", title: "Top k", low: 0, high: 100, step: 1, value: 40, meaning: "It chooses among so many likely tokens. 0: all." },
   { key: "top_p", title: "Top p", low: 0.05, high: 1, step: 0.01, value: 0.92, meaning: "It chooses among the likeliest that make up this probability." },
-  { key: "repetition_penalty", title: "Repetition penalty", low: 1, high: 2, step: 0.05, value: 1.3, meaning: "Above 1 it repeats itself less." },
   { key: "max_new_tokens", title: "Length", low: 10, high: 500, step: 10, value: 100, meaning: "Tokens that it writes at most." },
+];
+const MORE_SLIDERS = [
+  { key: "repetition_penalty", title: "Repetition penalty", low: 1, high: 2, step: 0.05, value: 1.3, meaning: "Above 1 it repeats itself less." },
+  { key: "no_repeat_ngram_size", title: "Never repeat", low: 0, high: 10, step: 1, value: 3, meaning: "It never writes the same so many tokens in a row twice. 0: it may." },
+  { key: "min_p", title: "Min p", low: 0, high: 0.5, step: 0.01, value: 0, meaning: "It drops tokens that are less likely than this part of the likeliest one." },
 ];
 const POPOVER_HEIGHT = 300;
 const FIRST_PROMPT = "Once upon a time";
-const DEFAULTS = Object.fromEntries(SLIDERS.map((one) => [one.key, one.value]));
+const DEFAULTS = { ...Object.fromEntries([...SLIDERS, ...MORE_SLIDERS].map((one) => [one.key, one.value])), greedy: false, seed: null };
 
 /** @param {{name: string}} props */
 export function Talk({ name }) {
@@ -34,14 +38,16 @@ export function Talk({ name }) {
     for (const one of [model, other]) if (one && runs) get(`/runs/${quoted(one)}/model`).catch(sayError);
   }, [model, other, runs]);
   const models = other && other !== model ? [model, other] : [model];
+  const unfinished = (runs || []).filter((run) => models.includes(run.name) && run.state !== "finished");
   if (!runs) return html`<p class="soft" role="status"><span class="spin"></span>Looking for models …</p>`;
-  if (!runs.length) return html`<div class="card stack"><h1>Nobody to talk to yet</h1><p>A model can write once its run is finished. <a href="#/start">Train one.</a></p></div>`;
+  if (!runs.length) return html`<div class="card stack"><h1>Nobody to talk to yet</h1><p>A model can write once its run has saved it for the first time. <a href="#/start">Train one.</a></p></div>`;
   return html`<div class="stack">
     <div class="row between"><h1>Talk to a model</h1>
       <div class="row"><label for="model">Model</label><div><select id="model" value=${model} onChange=${(event) => setModel(event.target.value)}>
         ${runs.map((run) => html`<option key=${run.name} value=${run.name}>${run.name}</option>`)}</select></div>
         ${runs.length > 1 && html`<label for="other">beside</label><div><select id="other" value=${other} onChange=${(event) => setOther(event.target.value)}>
           <option value="">nobody else</option>${runs.filter((run) => run.name !== model).map((run) => html`<option key=${run.name} value=${run.name}>${run.name}</option>`)}</select></div>`}</div></div>
+    ${unfinished.map((run) => html`<p class="note" key=${run.name}>${run.name} is not finished. You talk to what it had learned when it last saved.</p>`)}
     <div class="row" role="group" aria-label="Kind of talk">
       <button class=${isChat ? "" : "main"} aria-pressed=${isChat ? "false" : "true"} onClick=${() => setChat(false)}>Go on with my text</button>
       <button class=${isChat ? "main" : ""} aria-pressed=${isChat ? "true" : "false"} onClick=${() => setChat(true)}>Take turns</button></div>
@@ -195,12 +201,20 @@ const shade = (probability) => (probability < 0.05 ? "p0" : probability < 0.3 ? 
 
 /** @param {{settings: Record<string, any>, onChange: (settings: object) => void}} props */
 function Sampling({ settings, onChange }) {
-  const isChanged = SLIDERS.some((one) => settings[one.key] !== one.value);
-  return html`<section class="card stack" aria-labelledby="sampling-title"><h2 id="sampling-title">How it chooses</h2>
-    ${SLIDERS.map((one) => html`<div key=${one.key} class="slider"><div class="row between"><label for=${one.key}>${one.title}</label><output class="mono" for=${one.key}>${settings[one.key]}</output></div>
-      <input id=${one.key} type="range" min=${one.low} max=${one.high} step=${one.step} value=${settings[one.key]} aria-describedby=${`${one.key}-meaning`}
+  const isChanged = Object.entries(DEFAULTS).some(([key, value]) => settings[key] !== value);
+  const isOff = (key) => settings.greedy && ["temperature", "top_k", "top_p", "min_p"].includes(key);
+  const slider = (one) => html`<div key=${one.key} class="slider"><div class="row between"><label for=${one.key}>${one.title}</label><output class="mono" for=${one.key}>${settings[one.key]}</output></div>
+      <input id=${one.key} type="range" min=${one.low} max=${one.high} step=${one.step} value=${settings[one.key]} disabled=${isOff(one.key)} aria-describedby=${`${one.key}-meaning`}
         onInput=${(event) => onChange({ ...settings, [one.key]: Number(event.target.value) })}/>
-      <p class="soft small" id=${`${one.key}-meaning`}>${one.meaning}</p></div>`)}
+      <p class="soft small" id=${`${one.key}-meaning`}>${one.meaning}</p></div>`;
+  const readSeed = (text) => (/^\d{1,15}$/.test(text) ? Number(text) : null);
+  return html`<section class="card stack" aria-labelledby="sampling-title"><h2 id="sampling-title">How it chooses</h2>
+    ${SLIDERS.map(slider)}
+    <details><summary>More</summary><div class="stack">
+      ${MORE_SLIDERS.map(slider)}
+      <label class="row"><input type="checkbox" checked=${settings.greedy} onChange=${(event) => onChange({ ...settings, greedy: event.target.checked })}/>Greedy: always the likeliest token</label>
+      <div><label for="seed">Seed</label><input id="seed" inputmode="numeric" autocomplete="off" placeholder="a new one each time" value=${settings.seed ?? ""} aria-describedby="seed-meaning" onInput=${(event) => onChange({ ...settings, seed: readSeed(event.target.value) })}/>
+        <p class="soft small" id="seed-meaning">With the same seed it writes the same text again.</p></div></div></details>
     ${isChanged && html`<p><button onClick=${() => onChange(DEFAULTS)}>Reset</button></p>`}
     <p class="soft small">Colors: <span class="token p0">under 5 %</span> <span class="token p1">under 30 %</span> <span class="token p2">under 80 %</span>. Point at a token to see what else was likely.</p>
   </section>`;

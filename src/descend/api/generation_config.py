@@ -1,0 +1,57 @@
+"""The configuration of a model that learns from earlier ones of the same recipe."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from descend.config import RunConfig, make_config
+from descend.experiments.improvement import Origin
+from descend.planner.generations import MAX_TEACHERS
+from descend.runs.run_files import read_info
+from descend.runs.run_folder import read_summary
+from descend.training.recipe import choose_dropouts
+
+
+def choose_teachers(base: str, later: Sequence[str]) -> list[str]:
+    """Choose the runs that the next model learns from: the latest of `base` and those after it."""
+    return [base, *later][-MAX_TEACHERS:]
+
+
+def generation_config(
+    base: Path, teachers: Sequence[str], number: int, length: float, minutes: float, save_dir: Path
+) -> RunConfig:
+    """Configure the run in `base` again, with `teachers`, and another seed on the same split.
+
+    `number` of models were trained before. `length`: epochs, over those of `base`.
+    """
+    requested = read_info(base).requested_config
+    config = make_config(requested)
+    num_epochs = read_summary(base).num_epochs or 1.0
+    keys = requested | _choose_dropouts_again(requested, num_epochs, length * num_epochs)
+    if config.max_steps is not None:
+        keys["max_steps"] = math.ceil(length * config.max_steps)
+    elif config.epoch is not None:
+        keys["epoch"] = math.ceil(length * config.epoch)
+    return make_config(keys | {
+        "seed": config.seed + number, "split_seed": config.data_seed, "minutes": minutes,
+        "teachers": list(teachers), "save_dir": str(save_dir),
+    })  # fmt: skip
+
+
+def _choose_dropouts_again(
+    requested: dict[str, Any], num_epochs: float, longer: float
+) -> dict[str, float]:
+    """Choose the dropouts for `longer` epochs, where those of `requested` were chosen too."""
+    no_dropouts = {"token_dropout": None, "bpe_dropout": None}
+    open_config = make_config(requested | no_dropouts)
+    before = choose_dropouts(open_config, math.ceil(num_epochs))
+    after = choose_dropouts(open_config, math.ceil(longer))
+    return {k: v for k, v in after.items() if requested.get(k) in (None, before[k])}
+
+
+def find_origin(run: Path) -> Origin:
+    """Find why `run`, which an earlier call of `improve` began, was trained."""
+    return "distilled" if read_info(run).requested_config.get("teachers") else "planned"

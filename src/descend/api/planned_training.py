@@ -1,0 +1,110 @@
+"""Train what was planned for a time limit: one model, or several that learn from each other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from descend.api.generation_config import generation_config
+from descend.api.model import Model, load
+from descend.api.run_training import train_config, train_planned
+from descend.planner.generations import FirstModel, plan_later_models
+from descend.planner.make_plan import CorpusPlan, plan_config
+from descend.report.text.generations_summary import (
+    generation_line,
+    generations_end_line,
+)
+from descend.report.text.live_progress import show_line
+from descend.runs.planned_models import ModelFolders, read_planned_models, teacher_folder
+from descend.runs.run_files import is_finished, read_info, write_summary
+from descend.runs.run_folder import create_run_folder, read_summary
+
+
+def train_plan(
+    planned: CorpusPlan, save_dir: str | None, preset: str, console: Console | None,
+    began: float | None, *, watch: bool = False, track: Sequence[str] = (),
+) -> Model:  # fmt: skip
+    """Train `planned` into `save_dir`; its minutes count from `began` (by `time.perf_counter`).
+
+    Where the text leaves time, the first models go to folders beside it, and each later one learns
+    from their predictions too.
+    """
+    if began is None or planned.num_models == 1:
+        config = plan_config(planned, save_dir)
+        return train_planned(planned, config, preset, console, began, watch=watch, track=track)
+    folder = create_run_folder(save_dir)
+    first = plan_config(planned, str(teacher_folder(folder, 1)))
+    _show(console, generation_line(1, planned.num_models, 0))
+    model = train_config(first, preset, console, began, planned=planned, watch=watch, track=track)
+    return train_later_models(folder, [model.folder], console, began, watch=watch, track=track)
+
+
+def train_later_models(
+    save_dir: Path, models: list[Path], console: Console | None, began: float, *,
+    watch: bool = False, track: Sequence[str] = (),
+) -> Model:  # fmt: skip
+    """Train the models that the plan of the first of `models` wants after them.
+
+    The best of all is in `save_dir` at the end: the last one as a rule.
+    """
+    planned = read_planned_models(models[0])
+    assert planned is not None
+    info, base = read_info(models[0]), read_summary(models[0])
+    ends = began + 60 * planned.minutes
+    models = list(models)
+    first = FirstModel(base.seconds, base.num_epochs or 1.0)
+    while later := plan_later_models(
+        first, ends - time.perf_counter(), len(models), planned.num_models
+    ):
+        number, is_last = len(models), len(later) == 1
+        folder = save_dir if is_last else teacher_folder(save_dir, number + 1)
+        teachers = [str(t) for t in models[-later[0].num_teachers :]]
+        now = time.perf_counter()
+        minutes = (ends - now) / 60
+        config = generation_config(models[0], teachers, number, later[0].length, minutes, folder)
+        _show(console, generation_line(number + 1, number + len(later), len(teachers)))
+        train_config(config, info.preset, console, now, watch=watch, track=track)
+        models.append(folder)
+    return _finish(save_dir, models, planned.final_bits_per_byte, console, began)
+
+
+def resume_models(
+    models: ModelFolders, resume_one: Callable[[Path], Model], console: Console | None,
+    track: Sequence[str] = (),
+) -> Model:  # fmt: skip
+    """Finish the latest of the models with `resume_one`, and train those that follow it."""
+    if not is_finished(models.teachers[-1]):
+        resume_one(models.teachers[-1])
+    spent = sum(read_summary(folder).seconds for folder in models.teachers)
+    began = time.perf_counter() - spent
+    return train_later_models(models.last, models.teachers, console, began, track=track)
+
+
+def _finish(
+    save_dir: Path, models: list[Path], expected: float | None, console: Console | None,
+    began: float,
+) -> Model:  # fmt: skip
+    """Bring the best of `models` to `save_dir`, and show what they came to."""
+    reached = [read_summary(m).bits_per_byte for m in models]
+    best = reached.index(min(reached))
+    if models[best] != save_dir:
+        if save_dir in models:
+            _move(save_dir, teacher_folder(save_dir, len(models)))
+        _move(models[best], save_dir)
+    _show(console, generations_end_line(time.perf_counter() - began, reached, best, expected))
+    return load(save_dir)
+
+
+def _move(run: Path, to: Path) -> None:
+    """Rename a run folder, and correct what it says of its own place."""
+    run.rename(to)
+    write_summary(to, msgspec.structs.replace(read_summary(to), model_dir=str(to)))
+
+
+def _show(console: Console | None, line: str) -> None:
+    if console:
+        show_line(console)(line)

@@ -1,0 +1,116 @@
+"""The request and the result of a search: plain records, as they are written, read and shown."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Literal
+
+import msgspec
+
+from descend.config import NON_SEMANTIC_KEYS
+from descend.experiments.compare.comparison_result import Comparison
+from descend.experiments.search.space import Param
+
+_FORMAT = 1
+
+FULL_BUDGET = 1000
+"""A whole budget, in the thousandths that a study counts: Optuna wants whole numbers."""
+
+
+class SearchKey(msgspec.Struct, frozen=True, kw_only=True):
+    """What decides what its trials are: a study is taken up again for the same question only."""
+
+    fingerprint: str
+    """Of the text."""
+    base: dict[str, Any]
+    """The configuration around which is searched; its seed is that of all trials."""
+    space: list[Param]
+    budget_unit: str
+    evaluation_tokens: int
+    format: int = _FORMAT
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of all of it but the paths."""
+        excluded_keys = ("corpus_dir", *NON_SEMANTIC_KEYS)
+        base = {k: v for k, v in self.base.items() if k not in excluded_keys}
+        content = msgspec.structs.replace(self, base=base)
+        return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
+
+
+class SearchTrial(msgspec.Struct, frozen=True, kw_only=True):
+    """One configuration that was tried; numbers as of its last judgment."""
+
+    number: int
+    """Counted from 0."""
+    values: dict[str, Any]
+    """Of the keys that were searched."""
+    state: Literal["finished", "stopped", "failed"]
+    """`stopped`: unpromising beside the others; `failed`: could not be trained."""
+    bits_per_byte: float | None
+    validation_loss: float | None
+    accuracy: float | None
+    seconds: float | None
+    """Of training."""
+    steps: int | None
+    parameters: int | None
+    diverged_step: int | None
+    failure_reason: str | None
+    """It failed."""
+    evaluations: list[tuple[float, float]]
+    """Fraction of its budget, and bits per byte of validation text."""
+
+
+class KeyImportance(msgspec.Struct, frozen=True):
+    """How much a key decided about being among the best, as a fraction of all keys."""
+
+    key: str
+    fraction: float
+
+
+class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
+    """search.json and `search --json`."""
+
+    corpus: str
+    budget_unit: str
+    budget: float | None
+    """Seconds, tokens or steps that each trial had; None when each had its own epochs."""
+    minutes: float
+    """Requested."""
+    minutes_used: float
+    """By the trials; the confirmation comes on top."""
+    space: list[Param]
+    seed: int
+    """Of all trials; the confirmation has those that follow."""
+    evaluation_tokens: int
+    base: dict[str, Any]
+    trials: list[SearchTrial]
+    base_number: int | None
+    """Which of them was the base itself; None where it lies outside what is searched."""
+    best_number: int
+    best: dict[str, Any]
+    """The configuration of the best one, whole."""
+    importance: list[KeyImportance]
+    """Most important first; empty where too few were tried to say."""
+    confirmation: Comparison | None
+    """Base and best trained once more, with seeds that had no part in the choice; None where the
+    base itself is the best."""
+    train_command: str
+    """The command that trains the best one."""
+    command: str
+    """The command that repeats the search, or goes on with it."""
+    study: str
+    """The file of Optuna's study."""
+    sentence: str = ""
+    """The answer in plain words, which `report.text.experiment_summary` makes."""
+    format: int = _FORMAT
+
+    @property
+    def ranking(self) -> list[SearchTrial]:
+        """Those that were finished, the best first, each configuration once."""
+        finished = [t for t in self.trials if t.state == "finished"]
+        finished.sort(key=lambda t: t.bits_per_byte or float("inf"))
+        once: dict[str, SearchTrial] = {}
+        for one in finished:
+            once.setdefault(repr(sorted(one.values.items())), one)
+        return list(once.values())

@@ -1,0 +1,67 @@
+"""What a log tells beside its losses: who wrote it, in which units, and what its rows look like."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from descend.loss_logs.log_row import Row
+
+MIN_BASE_FRACTION = 0.5
+"""A loss under which powers of 2 and of e are too alike to tell the base."""
+
+
+@dataclass
+class LogFacts:
+    """What has been counted and noted so far."""
+
+    kind: str = "console output"
+    adam: bool = False
+    """Whether the log names Adam as its optimizer."""
+    skipped: int = 0
+    """Lines or objects without a loss."""
+    rows: int = 0
+    """Rows with a loss."""
+    objects: int = 0
+    """Lines that are a JSON object."""
+    dictionaries: int = 0
+    """Rows printed as a dictionary of Python."""
+    progress_lines: int = 0
+    """Rows that are a progress line of Keras."""
+    names: set[str] = field(default_factory=set)
+    """Names of columns and keys."""
+    notes: list[str] = field(default_factory=list)
+    base_two: int = 0
+    """Rows whose perplexity is 2 to the loss, less those where it is e to it."""
+
+    def add_note(self, note: str) -> None:
+        """Add `note`, once."""
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def compare_perplexity(self, row: Row) -> None:
+        """Note whether the perplexity beside a loss is 2 or e to its power."""
+        for split, value in row.perplexities:
+            for _, other, _, loss in row.losses[:1]:
+                is_known = split == other and value > 1 and math.isfinite(value)
+                if is_known and loss > MIN_BASE_FRACTION:
+                    two = abs(math.log2(value) - loss) < abs(math.log(value) - loss)
+                    self.base_two += 1 if two else -1
+
+    @property
+    def uses_adam(self) -> bool:
+        """Whether Adam is named, or the log is of the Trainer, whose default it is."""
+        return self.adam or self.dictionaries > self.rows / 2
+
+    @property
+    def description(self) -> str:
+        """The kind of log, more exactly where its rows show it."""
+        if self.kind != "console output":
+            return self.kind
+        if self.progress_lines:
+            return "console output, progress lines of Keras"
+        if self.objects > self.rows / 2:
+            return "JSON lines"
+        if self.dictionaries > self.rows / 2:
+            return "console output, dictionaries of the Hugging Face Trainer"
+        return self.kind

@@ -1,0 +1,50 @@
+"""The points of every loss that a log holds, and what is forgotten of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from descend.loss_logs.column_names import Split
+from descend.loss_logs.points import Point
+from descend.loss_logs.series import SeriesKey
+
+MAX_POINTS = 40_000
+"""Of a series that no thinning of lines has made smaller: then every second is dropped."""
+
+
+@dataclass
+class PointStore:
+    """Each loss as a series of its own, perplexities by their split, and rows without a loss."""
+
+    series: dict[SeriesKey, list[Point]] = field(default_factory=dict)
+    perplexities: dict[Split | None, list[Point]] = field(default_factory=dict)
+    losses_lost: list[Point] = field(default_factory=list)
+    """Rows with a gradient that is no number and no loss."""
+
+    def rewind(self, place: float | None, writer: str = "") -> None:
+        """Forget what `writer` logged after `place`: the run went back there."""
+        if place is None:
+            return
+        for points in self._of_writer(writer):
+            while points and (points[-1].place or 0.0) > place:
+                points.pop()
+
+    def clear(self, writer: str) -> None:
+        """Forget all that `writer` logged."""
+        for points in self._of_writer(writer):
+            points.clear()
+
+    def thin(self) -> None:
+        """Drop every second point of series that have become too long."""
+        for points in self.series.values():
+            if len(points) > MAX_POINTS:
+                del points[1:-1:2]
+
+    def drop_thinned_lines(self) -> None:
+        """Drop the points of lines that were thinned out."""
+        for points in (*self.series.values(), *self.perplexities.values()):
+            points[:] = [p for p in points if p.line is None or p.line.stays]
+
+    def _of_writer(self, writer: str) -> list[list[Point]]:
+        own = [points for key, points in self.series.items() if key.writer == writer]
+        return [*own, *self.perplexities.values(), self.losses_lost]

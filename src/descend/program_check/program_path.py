@@ -1,0 +1,26 @@
+"""The file that a program stands in, before anything of it is run."""
+
+from __future__ import annotations
+
+from importlib.machinery import all_suffixes
+from pathlib import Path
+
+from descend.program_check.bug_report import ProgramError
+
+
+def find_program_file(spec: str) -> Path | None:
+    """Return the file that `spec` names, or None for a dotted module name.
+
+    Raises `ProgramError` where the file is missing or is no Python file.
+    """
+    path = Path(spec)
+    if not spec.endswith(".py") and not path.is_file():
+        return None
+    if not path.is_file():
+        raise ProgramError(spec, "no such file", "a Python file", "check the path")
+    if path.suffix not in all_suffixes():
+        raise ProgramError(
+            spec, f"a file that ends in {path.suffix}" if path.suffix else "a file without ending",
+            "a Python file, which ends in .py", "name the program that trains",
+        )  # fmt: skip
+    return path

@@ -1,0 +1,246 @@
+"""Experiments as tables of text, with bars where a picture helps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from descend.experiments.attribute.attribution_result import (
+    Attribution,
+    ChangeContribution,
+    Interaction,
+)
+from descend.experiments.compare.comparison_result import ArmResult, Comparison
+from descend.experiments.estimate import Estimate, to_loss_reduction
+from descend.units import format_count, format_duration, format_percentage_points
+
+BAR = 20
+"""Characters of the longest bar."""
+
+VERDICTS = {"first": "", "better": "significantly better", "worse": "significantly worse",
+            "not significant": "not significant"}  # fmt: skip
+
+MIN_P = 0.001
+"""Smaller p-values are not distinguished: they rest on the far tail of a distribution."""
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], num_text_columns: int = 1) -> str:
+    """Columns aligned, the first `left` to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+
+    def line(row: Sequence[str]) -> str:
+        cells = [
+            cell.ljust(width) if i < num_text_columns else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        return "  ".join(cells).rstrip()
+
+    rule = "  ".join("─" * width for width in widths)
+    return "\n".join([line(head), rule, *map(line, rows)])
+
+
+def format_estimate(estimate: Estimate | None) -> str:
+    """`+0.236 (+0.170 to +0.302)`; a dash for what the others are held against."""
+    if estimate is None:
+        return "–"
+    return f"{estimate.value:+.3f}" + (f" ({format_ci95(estimate)})" if estimate.ci95 else "")
+
+
+def format_ci95(estimate: Estimate | None) -> str:
+    """`+0.170 to +0.302`; a dash where there is no interval."""
+    if estimate is None or estimate.ci95 is None:
+        return "–"
+    return f"{estimate.ci95[0]:+.3f} to {estimate.ci95[1]:+.3f}"
+
+
+def arm_loss_reduction(arm: ArmResult) -> Estimate | None:
+    """The loss reduction of an arm against the first; None for the first."""
+    return None if arm.difference is None else to_loss_reduction(arm.difference)
+
+
+def contribution_loss_reduction(contribution: ChangeContribution) -> Estimate:
+    """The part of a change in the loss reduction of all of them."""
+    return to_loss_reduction(Estimate(contribution.value, contribution.ci95))
+
+
+def format_loss_reduction(difference: float | None) -> str:
+    """A difference of losses, new minus old, as a loss reduction: `+0.236`; a dash for None."""
+    return "–" if difference is None else f"{0.0 - difference:+.3f}"
+
+
+def format_time_difference(estimate: Estimate) -> str:
+    """`+12 s`."""
+    return f"{'+' if estimate.value >= 0 else '-'}{format_duration(abs(estimate.value))}"
+
+
+def format_bracketed(estimate: Estimate) -> str:
+    """`+0.123 [+0.096, +0.150]`."""
+    ends = estimate.ci95
+    text = f"{estimate.value:+.3f}"
+    return text if ends is None else f"{text} [{ends[0]:+.3f}, {ends[1]:+.3f}]"
+
+
+def format_p_value(p: float | None) -> str:
+    """A p-value; a dash where there is none."""
+    if p is None:
+        return "–"
+    return f"under {MIN_P}" if p < MIN_P else f"{p:.3f}"
+
+
+def bar(value: float, max_value: float) -> str:
+    """A bar to the right of the middle for a loss reduction, to the left for a harm."""
+    length = round(BAR / 2 * abs(value) / max_value) if max_value else 0
+    half = BAR // 2
+    if value < 0:
+        return " " * (half - length) + "█" * length + "│" + " " * half
+    return " " * half + "│" + "█" * length + " " * (half - length)
+
+
+def attribution_text(attribution: Attribution) -> str:
+    """`attribute` in the terminal."""
+    max_value = max(abs(contribution.value) for contribution in attribution.contributions)
+    rows = [
+        (
+            s.change,
+            format_bracketed(contribution_loss_reduction(s)),
+            bar(0.0 - s.value, max_value),
+            _plain(s.effect_first),
+            _plain(s.effect_last),
+            format_percentage_points(s.accuracy.value),
+            format_time_difference(s.seconds),
+        )
+        for s in attribution.contributions
+    ]
+    whole = (
+        "total",
+        format_bracketed(to_loss_reduction(attribution.total_difference)),
+        " " * BAR,
+        "",
+        "",
+        format_percentage_points(attribution.total_accuracy.value),
+        format_time_difference(attribution.total_seconds),
+    )
+    head = (
+        "change",
+        f"loss reduction ({attribution.unit})",
+        "worse │ better".center(BAR + 1),
+        "first",
+        "last",
+        "accuracy",
+        "time",
+    )
+    blocks = [table(head, [*rows, whole]), attribution.sentence]
+    if attribution.interactions:
+        blocks.append(describe_pairs(attribution))
+    return "\n\n".join([*blocks, describe_method(attribution)])
+
+
+STRONGEST = 3
+"""Pairs that are named where there is no room for all."""
+
+
+def describe_pairs(attribution: Attribution) -> str:
+    """The strongest pairs in a sentence."""
+    pairs = [
+        f"{i.keys[0]} with {i.keys[1]} {format_loss_reduction(i.value)}"
+        + (
+            ""
+            if attribution.method == "exact"
+            else f" ({format_count(i.sets, 'set')}{_from_to(i)})"
+        )
+        for i in attribution.interactions[:STRONGEST]
+    ]
+    return f"interaction of two changes, {pairs_method(attribution)}: {', '.join(pairs)}"
+
+
+def pairs_method(attribution: Attribution) -> str:
+    """What the numbers of pairs are."""
+    if attribution.method == "exact":
+        return f"{attribution.unit} (Shapley interaction index)"
+    return f"{attribution.unit} (estimated from the sampled orders)"
+
+
+def _from_to(pair: Interaction) -> str:
+    text = format_pair_range(pair)
+    return f": {text}" if pair.sets > 1 and text else ""
+
+
+def format_pair_range(pair: Interaction) -> str:
+    """The least and the most loss reduction of a pair: `-0.100 to +0.050`; empty if not known."""
+    if pair.range is None:
+        return ""
+    return f"{0.0 - pair.range[1]:+.3f} to {0.0 - pair.range[0]:+.3f}"
+
+
+def describe_method(attribution: Attribution) -> str:
+    """The method in a sentence."""
+    seeds = format_count(len(attribution.seeds), "seed")
+    orders = f"{format_count(attribution.orders, 'random order')} of the changes"
+    design = "all sets of changes" if attribution.method == "exact" else orders
+    data_suffix = (
+        ""
+        if attribution.train_fraction == 1
+        else f", on {attribution.train_fraction:.0%} of the training text"
+    )
+    made = f"{format_count(len(attribution.runs), 'run')}: {design}, {seeds}{data_suffix}"
+    if attribution.contributions[0].ci95 is None:
+        return made
+    made += "; brackets: 95 % CI"
+    # Not corrected: the only change there is, and a record made before p-values were kept.
+    if len(attribution.contributions) == 1 or attribution.contributions[0].p is None:
+        return made
+    return f"{made}; significance is Holm-corrected for {len(attribution.contributions)} changes"
+
+
+def _plain(value: float | None) -> str:
+    return "" if value is None else format_loss_reduction(value)
+
+
+AXIS = 40
+"""Characters of the picture of a comparison."""
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """`compare` in the terminal."""
+    in_bits = comparison.unit == "bits per byte"
+    measure = "bits/byte" if in_bits else "loss"
+    rows = []
+    for arm in comparison.arms:
+        reduction = arm_loss_reduction(arm)
+        rows.append(
+            (arm.name, f"{arm.bits_per_byte if in_bits else arm.validation_loss:.3f}",
+             f"{arm.accuracy:.1%}", format_duration(arm.seconds),
+             "" if reduction is None else format_bracketed(reduction),
+             VERDICTS.get(arm.verdict, arm.verdict))
+        )  # fmt: skip
+    head = ("arm", measure, "accuracy", "time", f"{measure} reduction", "")
+    blocks = [table(head, rows), dot_plot(comparison), comparison.sentence]
+    if in_bits:
+        blocks.append(
+            "The vocabularies differ, so the configurations are compared in bits per byte."
+        )
+    return "\n\n".join(blocks)
+
+
+def seed_losses(comparison: Comparison) -> list[list[float]]:
+    """What is compared: of each arm, the loss of each seed in the unit of the differences."""
+    in_bits = comparison.unit == "bits per byte"
+    return [
+        [s.bits_per_byte if in_bits else s.validation_loss for s in arm.seeds]
+        for arm in comparison.arms
+    ]  # fmt: skip
+
+
+def dot_plot(comparison: Comparison) -> str:
+    """A line an arm, a dot for each seed, on one axis for all."""
+    values = seed_losses(comparison)
+    low, high = min(map(min, values)), max(map(max, values))
+    width = max(len(arm.name) for arm in comparison.arms)
+    lines = []
+    for arm, row in zip(comparison.arms, values, strict=True):
+        line = ["·"] * AXIS
+        for value in row:
+            line[round((AXIS - 1) * (value - low) / ((high - low) or 1.0))] = "●"
+        lines.append(f"{arm.name.ljust(width)}  {''.join(line)}")
+    ends = f"{low:.3f}".ljust(AXIS - 5) + f"{high:.3f}"
+    title = f"validation loss in {comparison.unit}, one dot per seed:"
+    return "\n".join([title, *lines, f"{' ' * width}  {ends}"])
