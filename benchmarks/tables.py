@@ -90,11 +90,10 @@ SHORT_COLUMNS = ("change", "bits per byte against the recipe (95 %)",
 
 
 SHORT_CHANGES = (
-    "vocabulary 2,048", "vocabulary 4,096", "passes 4", "passes 2", "passes 1", "half the batch",
-    "twice the batch", "Polar Express, three steps", "three Newton-Schulz steps", "eight heads",
-    "decay over the last fifth", "cosine", "constant rate", "Muon's rate x 2", "Muon's rate / 2",
-    "dropout 0.1", "blank rate 0.1", "label smoothing 0.1", "no weight decay", "weight decay x 5",
-    "GPT-2's network", "AdamW 0.003", "AdamW 0.001",
+    "vocabulary 2,048", "vocabulary 4,096", "passes 4", "passes 2", "half the batch",
+    "twice the batch", "Polar Express, three steps", "eight heads", "cosine", "constant rate",
+    "Muon's rate x 2", "Muon's rate / 2", "dropout 0.1", "label smoothing 0.1", "weight decay x 5",
+    "GPT-2's network", "AdamW 0.003",
 )  # fmt: skip
 """The changes that a default of the recipe rests on."""
 
@@ -161,11 +160,11 @@ def curves() -> str:
     return "\n".join(parts)
 
 
-def plans() -> str:
-    """The plan beside a search and two fixed configurations."""
+def plans(seconds: float | None = None) -> str:
+    """The plan beside a search and two fixed configurations; with `seconds` only those rows."""
     summary, rows = read("plan/summary.json"), []
     for r in summary["rows"]:
-        if r["plan"] is None:
+        if r["plan"] is None or seconds not in (None, r["seconds"]):
             continue
         tried = {name: r[name] for name in ("plan", "search", "guide", "nanogpt")}
         best = min(bits for bits in tried.values() if bits is not None)
@@ -182,11 +181,16 @@ def plans() -> str:
         ])  # fmt: skip
     head = ["text, seconds", "plan", "expected (80 %)", "best of the search", "guide",
             "nanoGPT-like"]  # fmt: skip
-    coverage = f"{summary['inside_interval']} of {summary['of_plans']}"
+    coverage = f"Of all {summary['of_plans']} plans {summary['inside_interval']}"
     return markdown(head, rows) + (
-        f"\n{coverage} plans ended inside their 80 % interval. Outside: "
+        f"\n{coverage} ended inside their 80 % interval. Outside: "
         f"{' and '.join(summary['outside_interval']) or 'none'}.\n"
     )
+
+
+def plans_short() -> str:
+    """The plans for a minute."""
+    return plans(60)
 
 
 TABLES: dict[str, Callable[[], str]] = (
@@ -220,6 +224,7 @@ TABLES: dict[str, Callable[[], str]] = (
             diagnosis_tables.repair,
             diagnosis_tables.labels,
             plans,
+            plans_short,
             rates,
             searched,
         )

@@ -62,7 +62,7 @@ def test_a_rate_per_epoch_makes_the_schedule_piecewise() -> None:
         ({"learning_rate": -1}, "learning_rate", ["-1"]),
         ({"learning_rate": float("nan")}, "learning_rate", ["nan"]),
         ({"dropout_rate": 1.0}, "dropout_rate", ["less than 1"]),
-        ({"architecture": "rnn"}, "architecture", ["'rnn'", "'gpt' or 'modern'"]),
+        ({"architecture": "rnn"}, "architecture", ["'rnn'", "'gpt', 'modern' or 'llama'"]),
         ({"num_heads": 7}, "num_heads", ["7", "divisor of embed_dim 256", "Set num_heads to 8"]),
         ({"seq_len": 512}, "seq_len", ["512", "at most max_seq_len 256"]),
         ({"schedule": "piecewise"}, "schedule", ["piecewise", "a rate per epoch"]),
@@ -125,3 +125,11 @@ def test_every_key_has_a_sentence_and_a_group() -> None:
         assert field.description.endswith("."), name
         assert isinstance(field.json_schema_extra, dict)
         assert field.json_schema_extra["group"] in PANELS[1:]
+
+
+@pytest.mark.parametrize("value", ["a\0b", "a\udcffb", "\ud800"])
+@pytest.mark.parametrize("key", ["corpus_dir", "save_dir", "vocab_path"])
+def test_path_is_refused_when_no_record_could_hold_it(key: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{key}: expected text in UTF-8 without NUL") as caught:
+        make_config({key: value})
+    assert str(caught.value).isprintable()

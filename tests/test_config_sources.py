@@ -46,7 +46,8 @@ def test_environment_variable_accepts_key_aliases() -> None:
 
 
 def test_unknown_environment_variable_is_rejected() -> None:
-    environment = {"DESCEND_CACHE_DIR": "x", "DESCEND_DEBUG": "1", "DESCENDING": "1"}
+    environment = {"DESCEND_CACHE_DIR": "x", "DESCEND_DEBUG": "1", "DESCENDING": "1",
+                   "DESCEND_API_KEY": "x", "DESCEND_STUDIO_PASSWORD": "x"}  # fmt: skip
     assert set(resolve_config(environment=environment).origins.values()) == {"default"}
     for name, meant in (("EMBED_DMI", "DESCEND_EMBED_DIM"), ("CACHEDIR", "DESCEND_CACHE_DIR"),
                         ("QXZ", "unset it")):  # fmt: skip

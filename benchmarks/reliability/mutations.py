@@ -1,6 +1,6 @@
 """Takes one sync, or one check, out of our code at a time: a test must notice each.
 
-    python benchmarks/reliability/mutations.py [--out FILE] [--only WORD]
+    python benchmarks/reliability/mutations.py --kind syncs|checks [--out FILE]
 
 Each mutation is made in a forked process, which then plays the crash states of an operation, or
 tries one kind of fault in it. The exit code is 1 if one is not noticed, or if the code as it is
@@ -158,33 +158,37 @@ def count_problems(
     return -1 if code in (255,) or code < 0 else code
 
 
+def try_all(bench, place: Path, mutations: tuple[Mutation, ...]) -> dict[str, Any]:
+    """Make each mutation; which were noticed."""
+    rows, missed = [], []
+    for operation, fault in sorted({(m.operation, m.fault) for m in mutations}):
+        if problems := count_problems(bench, place, None, operation, fault):
+            missed.append(f"the code as it is: {operation}, {fault}: {problems}")
+    for mutation in mutations:
+        problems = count_problems(bench, place, mutation, mutation.operation, mutation.fault)
+        print(f"{mutation.name}: {problems}", flush=True)
+        rows.append({"mutation": mutation.name, "test": f"{mutation.operation}, {mutation.fault}",
+                     "noticed": problems > 0})  # fmt: skip
+        if problems <= 0:
+            missed.append(mutation.name)
+    return {
+        "noticed": sum(r["noticed"] for r in rows), "failures": len(missed), "missed": missed,
+        "mutations": rows,
+    }  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kind", choices=("syncs", "checks"), required=True)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--only", default="")
     arguments = parser.parse_args()
-    rows, missed = [], []
     with scratch_folder() as place:
         import saves
 
-        bench = saves.make_bench(place)
-        chosen = [m for m in (*SYNCS, *CHECKS) if arguments.only in m.name]
-        for operation, fault in sorted({(m.operation, m.fault) for m in chosen}):
-            if problems := count_problems(bench, place, None, operation, fault):
-                missed.append(f"the code as it is: {operation}, {fault}: {problems}")
-        for mutation in chosen:
-            problems = count_problems(bench, place, mutation, mutation.operation, mutation.fault)
-            print(f"{mutation.name}: {problems}", flush=True)
-            rows.append({"mutation": mutation.name, "test": f"{mutation.operation}, "
-                         f"{mutation.fault}", "noticed": problems > 0})  # fmt: skip
-            if problems <= 0:
-                missed.append(mutation.name)
-    store("mutations", {
-        "syncs": sum(m in SYNCS for m in chosen), "checks": sum(m in CHECKS for m in chosen),
-        "noticed": sum(r["noticed"] for r in rows), "failures": len(missed), "missed": missed,
-        "mutations": rows,
-    }, arguments.out)  # fmt: skip
-    sys.exit(1 if missed else 0)
+        chosen = SYNCS if arguments.kind == "syncs" else CHECKS
+        result = try_all(saves.make_bench(place), place, chosen)
+    store(f"mutations_{arguments.kind}", result, arguments.out)
+    sys.exit(1 if result["missed"] else 0)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from descend.config_errors import config_conflict, translate_validation_error
+from descend.config_errors import check_texts, config_conflict, translate_validation_error
 from descend.config_values import parse_learning_rate, parse_on_off, parse_teachers
 
 LearningRate = Annotated[float, Field(gt=0, le=10)]
@@ -99,8 +99,11 @@ class RunConfig(BaseModel):
     )
 
     # Model.
-    architecture: Literal["gpt", "modern"] = _config_field(
-        "modern", "gpt: GPT-2. modern: RoPE, RMSNorm, and squared ReLU.", group="Model"
+    architecture: Literal["gpt", "modern", "llama"] = _config_field(
+        "modern",
+        "gpt: GPT-2. modern: RoPE, RMSNorm, and squared ReLU. llama: only to continue a Llama, "
+        "Mistral, or Qwen model.",
+        group="Model",
     )
     embed_dim: int = _config_field(
         256, "Embedding width: numbers per token.", group="Model", ge=8, le=16384
@@ -159,8 +162,8 @@ class RunConfig(BaseModel):
     )
     minutes: float | None = _config_field(
         None,
-        "Time limit in minutes, from the start to the saved model. What you do not set is "
-        "planned for it. Default: no limit.",
+        "Time limit in minutes, from the start to the saved model. Settings that you leave out "
+        "are planned for it. Default: no limit.",
         group="Optimization",
         gt=0,
         le=60 * 24 * 365,
@@ -282,6 +285,8 @@ class RunConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _a_dict_of_rates_is_piecewise(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            check_texts(values)
         if isinstance(values, dict) and isinstance(
             parse_learning_rate(values.get("learning_rate")), dict
         ):
@@ -386,5 +391,6 @@ FIXED_KEYS = ("architecture", "embed_dim", "num_heads", "num_layers", "ff_dim", 
               "tokenizer", "vocab_size", "vocab_path")  # fmt: skip
 """Keys that fix the network or its vocabulary: a model that is trained further keeps them."""
 
-RESTARTED_KEYS = ("save_dir", "warmup_steps", "max_steps")
-"""Keys that a run does not inherit from the run that it continues."""
+RESTARTED_KEYS = ("save_dir", "warmup_steps", "max_steps", "teachers")
+"""Keys that a run does not inherit from the run that it continues. Its text may be another one, of
+which the teachers know nothing."""

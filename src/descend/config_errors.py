@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pydantic import ValidationError
 
 from descend.errors import ConfigError
+from descend.guard import make_visible
 
 
 class _ConfigErrorCarrier(ValueError):
@@ -75,3 +76,17 @@ def translate_validation_error(
     return ConfigError(
         key, repr(first["input"]), expected, f"choose another value; see `descend {page}`"
     )
+
+
+def check_texts(values: Mapping[object, object]) -> None:
+    """Refuse a value with NUL, and one of bytes that are no text: no record could hold its path."""
+    for key, value in values.items():
+        if isinstance(value, str) and ("\0" in value or not _is_unicode(value)):
+            raise config_conflict(
+                make_visible(str(key)), make_visible(value), "text in UTF-8 without NUL",
+                "rename the file or folder",
+            )  # fmt: skip
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= sign <= "\udfff" for sign in text)

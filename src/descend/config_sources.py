@@ -188,9 +188,10 @@ def load_config_file(file: Path) -> dict[str, Any]:
         text = _read_text(file)
     except (OSError, UnicodeDecodeError) as problem:
         reason = getattr(problem, "strerror", None) or "not UTF-8 text"
-        raise ConfigError(
-            str(file), f"a file that cannot be read ({reason})", expected, "check the path"
-        ) from None
+        found = f"a file that cannot be read ({reason})"
+        if isinstance(problem, FileNotFoundError):
+            found = "no such file"
+        raise ConfigError(str(file), found, expected, "check the path") from None
     try:
         values = _parse(file.suffix.lower(), text)
     except RecursionError:
@@ -199,7 +200,10 @@ def load_config_file(file: Path) -> dict[str, Any]:
         ) from None
     except ValueError as problem:
         raise ConfigError(
-            str(file), f"a syntax error ({str(problem).splitlines()[0]})", expected, "correct it"
+            str(file),
+            f"a syntax error ({str(problem).splitlines()[0]})",
+            expected,
+            "correct the file",
         ) from None
     if not isinstance(values, dict):
         raise ConfigError(

@@ -13,7 +13,7 @@ def parse_learning_rate(value: object) -> object:
         except ValueError:
             return value
     if isinstance(value, Mapping):
-        return {int(k) if isinstance(k, str) and k.isdigit() else k: v for k, v in value.items()}
+        return {int(k) if isinstance(k, str) and k.isdecimal() else k: v for k, v in value.items()}
     return value
 
 

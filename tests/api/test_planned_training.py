@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from descend import resume, run
-from descend.api.planned_training import find_models, teacher_folder, train_later_models
+from descend.api.planned_training import train_later_models
 from descend.config import make_config
 from descend.runs.events import Epoch
-from descend.runs.plan_file import write_plan
+from descend.runs.planned_models import find_models, teacher_folder, write_plan
 from descend.runs.run_files import is_finished, read_info, write_summary
 from descend.runs.run_folder import read_summary
 from descend.training.checkpoint import save_checkpoint

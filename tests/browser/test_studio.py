@@ -231,3 +231,73 @@ def test_two_runs_side_by_side_and_a_talk_in_turns(enter: Any, with_runs: Runnin
     page.get_by_role("button", name="Send").wait_for()
     assert page.locator(".turn").count() == 2
     assert page.locator(".turn").nth(1).locator(".token").count() > 5
+
+
+def test_accuracy_takes_the_place_of_the_loss(enter: Any, with_runs: RunningStudio) -> None:
+    page = enter(with_runs).page
+    page.goto(f"{with_runs.address}/#/run/first")
+    curve = page.get_by_role("img", name=re.compile("^Loss over"))
+    curve.wait_for()
+    page.get_by_role("button", name="Accuracy").click()
+    accuracy = page.get_by_role("img", name=re.compile("^Accuracy over"))
+    accuracy.wait_for()
+    assert curve.count() == 0
+    epochs = with_runs.ask("GET", "/runs/first/curve")[1]["epochs"]
+    said = accuracy.get_attribute("aria-label").replace("\xa0", " ")
+    assert (
+        f"Validation after step {epochs[-1]['step']}: {100 * epochs[-1]['accuracy']:.0f} %" in said
+    )
+
+
+def test_each_sampling_setting_is_sent(enter: Any, with_runs: RunningStudio) -> None:
+    visitor = enter(with_runs)
+    page = visitor.page
+    page.goto(f"{with_runs.address}/#/talk/first")
+    page.fill("#prompt", "The cat")
+    page.get_by_text("More", exact=True).click()
+    page.fill("#seed", "7")
+    for key in ("min_p", "no_repeat_ngram_size", "repetition_penalty"):
+        page.locator(f"#{key}").focus()
+        page.keyboard.press("ArrowRight")
+    page.get_by_text("Greedy: always the likeliest token").click()
+    assert page.locator("#temperature").is_disabled()
+    with page.expect_request(re.compile("/generate$")) as sent:
+        page.get_by_role("button", name="Write on").click()
+    body = sent.value.post_data_json
+    assert body == {
+        "prompt": "The cat", "max_new_tokens": 100, "temperature": 0.9, "top_k": 40, "top_p": 0.92,
+        "min_p": 0.01, "repetition_penalty": 1.35, "no_repeat_ngram_size": 4, "greedy": True,
+        "seed": 7,
+    }  # fmt: skip
+    page.get_by_role("button", name="Write on").wait_for()
+    assert page.locator(".answer .token").count() > 5
+    assert visitor.errors == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_plan_is_redrawn_when_dial_or_setting_moves(enter: Any, with_runs: RunningStudio) -> None:
+    page = enter(with_runs).page
+    page.set_default_timeout(1_200_000)
+    page.goto(f"{with_runs.address}/#/start")
+    page.get_by_role("button", name="stories").first.click()
+    page.get_by_text("Expected result").wait_for()
+    plan = page.locator("[aria-busy=false] .sentence")
+    before = plan.inner_text()
+    page.locator("#minutes").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "before => { const e = document.querySelector('[aria-busy=false] .sentence');"
+        " return e && e.innerText !== before; }", arg=before,
+    )  # fmt: skip
+    page.get_by_text("Settings", exact=True).click()
+    field = page.locator("#set-num_layers")
+    about = page.locator("#about-num_layers").inner_text()
+    assert "Range: " in about
+    field.fill("1")
+    plan.get_by_text("1 layer", exact=True).wait_for()
+    page.get_by_role("button", name=re.compile("^More about .*layers", re.IGNORECASE)).click()
+    page.get_by_role("dialog").locator("h3").first.wait_for()
+    page.keyboard.press("Escape")
+    go = page.get_by_role("button", name="Train", exact=True)
+    assert go.evaluate("e => e.getBoundingClientRect().bottom <= innerHeight")

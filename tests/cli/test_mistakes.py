@@ -149,10 +149,10 @@ MISTAKES: list[tuple[tuple[str, ...], list[str]]] = [
       for words in (("diagnose",), ("report",))),
     *(((*words, "bare"), ["but found no run.json beside the model", "a model from elsewhere"])
       for words in (("diagnose",), ("report",), ("forecast",), ("resume",))),
-    *(((*words, "compared"), ["A comparison keeps no model and is no run",
+    *(((*words, "compared"), ["because a comparison keeps no model",
                               "`descend report compared`"])
       for words in (("diagnose",), ("forecast",), ("chat",), ("continue",))),
-    (("generate", "compared", "hi"), ["no config.json", "A comparison keeps no model"]),
+    (("generate", "compared", "hi"), ["no config.json", "a comparison keeps no model"]),
     (("generate", "empty", "hi"),
      ["empty: expected the folder of a model, but found no config.json. "
                                    "Fix: Name the folder of a model"]),

@@ -73,7 +73,8 @@ def test_extrapolated_loss_has_interval_in_every_output(peak_lr_run: Path) -> No
     assert (
         "Extrapolation of the training loss at the peak learning rate: "
         f"{ahead.value:.2f} {ahead.unit} {interval}, asymptote "
-    ) in format_diagnosis(diagnosis)
+    ) in format_diagnosis(diagnosis, explain=True)
+    assert "Extrapolation of" not in format_diagnosis(diagnosis)
     assert f"extrapolated loss {ahead.value:.3g} {ahead.unit} {interval}" in (
         format_diagnosis(diagnosis, explain=True)
     )
@@ -91,7 +92,7 @@ def test_extrapolated_loss_has_interval_in_every_output(peak_lr_run: Path) -> No
         e for e in diagnosis.measurements if e.metric not in ("extrapolated_loss", "loss_asymptote")
     ]
     assert "Extrapolation of" not in format_diagnosis(
-        msgspec.structs.replace(diagnosis, measurements=without)
+        msgspec.structs.replace(diagnosis, measurements=without), explain=True
     )
 
 

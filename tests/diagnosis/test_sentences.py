@@ -50,7 +50,7 @@ def test_explain_other_cause_names_the_better_change() -> None:
 def test_describe_trials_warns_only_when_trials_are_shorter() -> None:
     assert len(describe_trials(1000, 1.0)) == 1
     text = " ".join(describe_trials(1000, 0.25))
-    assert "1,000 tokens, 25% of the run" in text
+    assert "1,000 tokens (25% of the run)" in text
     assert "expected at full length" in text
 
 

@@ -174,8 +174,9 @@ def test_run_ends_without_a_bad_checkpoint_when_rollback_is_off(
 
 @pytest.mark.parametrize("how", [shutil.rmtree, lambda f: os.rename(f, "elsewhere"),
                                  lambda f: (os.rename(f, "elsewhere"), os.mkdir(f))])  # fmt: skip
+@pytest.mark.parametrize("step", [5, 33], ids=["a snapshot finds it", "a save finds it"])
 def test_training_names_the_folder_when_it_goes_in_mid_run(
-    tiny: dict[str, Any], how: Callable[[Path], Any]
+    tiny: dict[str, Any], how: Callable[[Path], Any], step: int
 ) -> None:
     from descend.errors import DiskWriteError
 
@@ -183,7 +184,7 @@ def test_training_names_the_folder_when_it_goes_in_mid_run(
 
     def carry() -> None:
         for record in run_training(run):
-            if isinstance(record, Step) and record.step == 5:
+            if isinstance(record, Step) and record.step == step:
                 how(Path("run"))
 
     with pytest.raises(DiskWriteError, match="deleted, moved or replaced") as caught:

@@ -15,7 +15,10 @@ from typing import Any
 import pytest
 
 from descend.cli.main import run
-from descend.errors import RunFolderError
+from descend.config import make_config
+from descend.data.corpus import resolve_corpus
+from descend.data.prepare import prepare_documents
+from descend.errors import CorpusError, RunFolderError
 from descend.guard import encode_json, make_visible
 from descend.runs.atomic_write import disk_error
 from descend.runs.checksums import seal_json
@@ -81,7 +84,7 @@ def test_record_of_a_run_is_damaged_when_a_fact_is_missing_or_of_another_kind(
 
 
 @pytest.mark.parametrize("kind", UNUSABLE)
-def test_run_is_shown_when_its_paths_lead_nowhere(
+def test_show_describes_a_run_when_its_paths_lead_nowhere(
     changed: Callable[..., Path], capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
     folder = changed(UNUSABLE[kind])
@@ -95,9 +98,8 @@ def test_run_is_shown_when_its_paths_lead_nowhere(
 @pytest.mark.parametrize("words", [
     ["report", "LONG"], ["show", "LONG"], ["resume", "LONG"], ["list", "LONG"], ["train", "LONG"],
     ["generate", "LONG", "The cat"], ["diagnose", "LONG"], ["corpus", "stats", "LONG"],
-    ["check", "LONG"],
-    ["train", "--config", "LONG"], ["compare", "LONG", "LONG"], ["export", "LONG", "--to", "onnx"],
-    ["forecast", "LONG"], ["train", "--save-dir", "LONG"],
+    ["check", "LONG"], ["train", "--config", "LONG"], ["compare", "LONG", "LONG"],
+    ["export", "LONG", "--to", "onnx"], ["forecast", "LONG"], ["train", "--save-dir", "LONG"],
 ])  # fmt: skip
 def test_name_too_long_for_a_disk_gives_a_sentence(
     own_folder: Path, capsys: pytest.CaptureFixture[str], words: list[str]
@@ -144,9 +146,48 @@ def test_message_says_what_is_used_up_when_a_disk_is_full(own_folder: Path) -> N
             (disk / "b").touch()
         said = disk_error(disk / "b", caught.value).actual
         assert said == "a disk that can hold no further file"
-        (disk / "a").unlink()
+        (disk / "a").unlink()  # as a save takes away what it could not finish
+        assert disk_error(disk / "b", caught.value).actual == said
+        more = ["-t", "tmpfs", "-o", "remount,size=64k,nr_inodes=1000", "none", str(disk)]
+        subprocess.run(["mount", *more], check=True)
         assert disk_error(disk / "b", caught.value).actual == "a full disk with 0 MB free"
     finally:
         subprocess.run(["umount", str(disk)], check=True)
     quota = OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
     assert disk_error(disk, quota).actual == "a used-up quota"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems take names of text alone")
+def test_folder_of_texts_is_read_when_names_are_no_text(own_folder: Path) -> None:
+    folder = own_folder / "texts"
+    folder.mkdir()
+    for name, content in (
+        (b"na\xffme.txt", b"Words of a text.\n" * 200), (b"a.txt", b"More.\n" * 99),
+        (b"bro\xffken.docx", b"no document"),
+    ):  # fmt: skip
+        Path(os.fsdecode(os.path.join(os.fsencode(folder), name))).write_bytes(content)
+    config = make_config({"corpus_dir": "texts"})
+    first = prepare_documents(config, anew=True)
+    again = prepare_documents(config, anew=True)
+    assert first.documents.sha256 == again.documents.sha256
+    assert first.train_bytes > 1000
+    with pytest.raises(CorpusError, match="a name that is no text") as caught:
+        resolve_corpus(os.fsdecode(b"texts/na\xffme.txt"))
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems take names of text alone")
+@pytest.mark.parametrize("words", [
+    ["train", "NAME"], ["train", "--save-dir", "NAME"], ["corpus", "stats", "NAME"],
+    ["check", "NAME"], ["report", "NAME"], ["train", "--optimizer", "NAME"], ["explain", "NAME"],
+    ["diagnose", "NAME"], ["train", "--NAME"], ["NAME"],
+])  # fmt: skip
+def test_name_that_is_no_text_gives_a_sentence(
+    own_folder: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    name = os.fsdecode(b"na\xffme.py")
+    Path(name).write_text("Words of a text.\n" * 200)
+    assert run([word.replace("NAME", name) for word in words]) == 2
+    said = capsys.readouterr().err
+    assert "bug" not in said
+    assert said.encode("ascii", "backslashreplace").decode().replace("\n", "").isprintable()

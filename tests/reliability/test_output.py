@@ -64,6 +64,20 @@ def test_a_result_that_cannot_be_written_is_said_after_the_run_is_saved(
     assert is_finished(Path("run"))
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_result_is_printed_when_the_encoding_lacks_its_signs(
+    encoding: str, own_folder: Path
+) -> None:
+    command = [sys.executable, "-m", "descend", "list", "."]
+    folder = Path("\u6f22\u2192")
+    folder.mkdir()
+    (folder / "run.json").write_text("{}")
+    done = subprocess.run(command, env=os.environ | {"PYTHONIOENCODING": encoding},
+                          capture_output=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert rb"\u6f22\u2192" in done.stdout
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("signals", [
     [signal.SIGHUP], [signal.SIGHUP, signal.SIGHUP], [signal.SIGHUP, signal.SIGTERM],

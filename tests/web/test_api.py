@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from descend.errors import UserError
+from descend.runs.planned_models import write_plan
 from descend.web.address import is_loopback
 from descend.web.studio.curve import thin
 from descend.web.studio.feed import Cursor, RunFeed
@@ -95,6 +96,20 @@ def test_text_comes_token_by_token_with_probabilities(studio: Any, trained: Path
         assert 0 <= token["probability"] <= likely[0] + 1e-6
     status, answer = studio.ask("POST", "/runs/first/generate", body | {"temperature": 0})
     assert (status, "temperature" in answer["error"]["message"]) == (422, True)
+
+
+def test_unfinished_run_talks_from_its_newest_checkpoint(studio: Any, trained: Path) -> None:
+    folder = studio.folder / "models" / "first"
+    shutil.copytree(trained, folder)
+    (folder / "model.safetensors").unlink()
+    details = studio.ask("GET", "/runs/first")[1]
+    assert (details["can_talk"], details["has_model"]) == (True, False)
+    status, model = studio.ask("GET", "/runs/first/model")
+    assert status == 200, model
+    assert model["parameters"] == details["parameters"]
+    shutil.rmtree(folder / "checkpoints")
+    assert not studio.ask("GET", "/runs/first")[1]["can_talk"]
+    assert studio.ask("GET", "/runs/first/model")[0] == 422
 
 
 def test_delete_moves_to_the_trash_and_undo_brings_back(studio: Any, trained: Path) -> None:
@@ -319,11 +334,13 @@ def test_address_that_others_reach_needs_a_password() -> None:
         check_host(host, None)
 
 
-def test_every_setting_of_the_form_has_a_sentence_and_a_sound_default() -> None:
+def test_every_setting_of_the_form_has_a_sentence_a_range_and_a_page() -> None:
     fields = setting_fields()
     assert len(fields) > 25
     for field in fields:
         assert field["sentence"].endswith(".")
+        assert field["has_page"], field["key"]
+        assert field["range"] or field["kind"] in ("text", "boolean"), field["key"]
         assert field["kind"] in ("choice", "integer", "number", "boolean", "text")
         if field["default"] is not None and field["key"] != "schedule":
             check_settings({field["key"]: field["default"]})
@@ -363,3 +380,35 @@ def test_vendored_script_is_the_one_of_the_table() -> None:
     assert hashlib.sha256(code).hexdigest() == table["sha256"]
     assert len(code) == table["bytes"]
     assert all(p["license"] in ("MIT", "Apache-2.0") for p in table["packages"].values())
+
+
+def test_models_of_one_training_are_named_in_each_of_them(studio: Any, trained: Path) -> None:
+    copy_run(trained, studio.folder, "first")
+    for name in ("taught_teacher_1", "taught"):
+        copy_run(trained, studio.folder, name)
+    write_plan(studio.folder / "models/taught_teacher_1", {"minutes": 9.0, "num_models": 2})
+    for name in ("taught_teacher_1", "taught"):
+        assert studio.ask("GET", f"/runs/{name}")[1]["models"] == ["taught_teacher_1", "taught"]
+    assert studio.ask("GET", "/runs/first")[1]["models"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_run_stops_and_resumes_in_the_model_that_it_learns_from(
+    studio: Any, varied_text: Path
+) -> None:
+    studio.ask("PUT", "/texts/varied.txt", varied_text.read_bytes())
+    sizes = {"embed_dim": 32, "num_heads": 2, "num_layers": 2, "ff_dim": 64, "vocab_size": 512}
+    body = {"text": "varied.txt", "minutes": 3.0, "settings": sizes}
+    name = studio.ask("POST", "/runs", body)[1]["run"]
+    teacher = f"{name}_teacher_1"
+    until = time.monotonic() + 120
+    while studio.ask("GET", f"/runs/{teacher}")[0] != 200 and time.monotonic() < until:
+        time.sleep(0.2)
+    details = studio.ask("GET", f"/runs/{name}")[1]
+    assert details["state"] == "starting"
+    assert teacher in details["sentence"]
+    assert studio.ask("POST", f"/runs/{teacher}/stop")[0] == 200
+    assert "can go on" in studio.wait_for_state(name, "stopped")["sentence"]
+    assert studio.ask("POST", f"/runs/{name}/resume")[0] == 200
+    assert studio.wait_for_state(name, "finished", seconds=240)["summary"]["finished"]

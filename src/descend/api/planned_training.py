@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 from rich.console import Console
@@ -13,24 +12,16 @@ from rich.console import Console
 from descend.api.generation_config import generation_config
 from descend.api.model import Model, load
 from descend.api.run_training import train_config, train_planned
-from descend.planner.generations import plan_later_models
+from descend.planner.generations import FirstModel, plan_later_models
 from descend.planner.make_plan import CorpusPlan, plan_config
 from descend.report.text.generations_summary import (
     generation_line,
     generations_end_line,
 )
 from descend.report.text.live_progress import show_line
-from descend.runs.plan_file import read_planned_models
-from descend.runs.run_files import is_finished, is_run_folder, read_info, write_summary
+from descend.runs.planned_models import ModelFolders, read_planned_models, teacher_folder
+from descend.runs.run_files import is_finished, read_info, write_summary
 from descend.runs.run_folder import create_run_folder, read_summary
-
-TEACHER_SUFFIX = "_teacher_"
-"""Between the name of a run and the number of a model that it learns from."""
-
-
-def teacher_folder(save_dir: Path, number: int) -> Path:
-    """Return the folder of a model that the one in `save_dir` learns from: beside it."""
-    return save_dir.with_name(f"{save_dir.name}{TEACHER_SUFFIX}{number}")
 
 
 def train_plan(
@@ -65,8 +56,9 @@ def train_later_models(
     info, base = read_info(models[0]), read_summary(models[0])
     ends = began + 60 * planned.minutes
     models = list(models)
+    first = FirstModel(base.seconds, base.num_epochs or 1.0)
     while later := plan_later_models(
-        base.seconds, ends - time.perf_counter(), len(models), planned.num_models
+        first, ends - time.perf_counter(), len(models), planned.num_models
     ):
         number, is_last = len(models), len(later) == 1
         folder = save_dir if is_last else teacher_folder(save_dir, number + 1)
@@ -78,31 +70,6 @@ def train_later_models(
         train_config(config, info.preset, console, now, watch=watch, track=track)
         models.append(folder)
     return _finish(save_dir, models, planned.final_bits_per_byte, console, began)
-
-
-class ModelFolders(NamedTuple):
-    """Folders of models that are trained one after the other."""
-
-    last: Path
-    """Of the last one; it may not be there yet."""
-    teachers: list[Path]
-    """Of those before it, as far as they were begun."""
-
-
-def find_models(run: Path) -> ModelFolders | None:
-    """Find the models that were planned together with the one in folder `run`.
-
-    None for a run that was planned alone.
-    """
-    name, is_teacher, number = run.name.rpartition(TEACHER_SUFFIX)
-    last = run.with_name(name) if is_teacher and number.isdigit() else run
-    teachers: list[Path] = []
-    while is_run_folder(folder := teacher_folder(last, len(teachers) + 1)):
-        teachers.append(folder)
-    planned = read_planned_models(teachers[0]) if teachers else None
-    if planned is None or planned.num_models == 1:
-        return None
-    return ModelFolders(last, teachers)
 
 
 def resume_models(

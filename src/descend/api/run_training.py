@@ -23,7 +23,7 @@ from descend.report.text.live_progress import (
 from descend.report.text.metrics_line import with_metrics_lines
 from descend.report.text.plan_summary import compare_with_prediction, time_used_line
 from descend.runs.events import Event
-from descend.runs.plan_file import write_plan
+from descend.runs.planned_models import write_plan
 from descend.runs.run_folder import create_run_folder
 from descend.training.trainer import run_training
 from descend.training.training_run import TrainingRun, create_run

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from descend.api.call_options import Config, default_console, resolve_call_config, select_console
 from descend.api.model import Model, load
-from descend.api.planned_training import find_models, resume_models, train_plan
+from descend.api.planned_training import resume_models, train_plan
 from descend.api.run_training import run_and_load, train_planned
 from descend.config import RunConfig
 from descend.config_sources import ResolvedConfig, explicit_keys
@@ -26,6 +26,7 @@ from descend.planner.plan import TextTooShortError
 from descend.progress import ProgressCallback, ignore_progress
 from descend.report.text.live_progress import show_line, show_prepared, stage_progress
 from descend.report.text.plan_summary import time_plan_lines
+from descend.runs.planned_models import find_models
 from descend.runs.run_files import is_run_folder
 from descend.runs.run_folder import check_model_folder, create_run_folder
 from descend.training.assembly import tokenize_corpus

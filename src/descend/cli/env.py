@@ -24,7 +24,7 @@ OUTSIDE_HOME = "a folder outside ~"
 def env(as_json: JsonOption = False) -> None:
     """Show versions, cores, devices, and the cache folder, ready to paste into an issue.
 
-    It names no user, no host, and no path outside of `~`.
+    The output names no user, no host, and no path outside of `~`.
     """
     facts = collect_facts()
     if as_json:

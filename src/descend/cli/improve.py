@@ -38,7 +38,10 @@ def improve(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find the best model for a run or a text within a time limit, change by change."""
+    """Improve a run, or train the best model for a text, within a time limit.
+
+    Changes are tested in short trials. Those that help are kept.
+    """
     from descend.api import improve as find_best
     from descend.report.text.improvement_summary import improvement_text, model_line, trial_line
 

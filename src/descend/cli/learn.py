@@ -39,7 +39,7 @@ def learn(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Learn how training works: eight short lessons, each with an experiment to predict."""
+    """Learn how training works: eight short lessons with experiments."""
     from descend.handbook.lesson import load_lesson, load_lessons
     from descend.report.text.lesson_text import lesson_list, lesson_result_text, lesson_text
 

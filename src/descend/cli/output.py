@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
@@ -31,7 +32,8 @@ def protect_streams() -> None:
     """Make the loss of standard error harmless, and open what was closed at the start.
 
     Otherwise the next file opened would stand in the place of a closed stream, and be written to
-    by whoever writes to that stream.
+    by whoever writes to that stream. A sign that the encoding of standard output lacks, such as an
+    arrow in ASCII, is written as an escape.
     """
     for descriptor in (0, 1, 2):
         try:
@@ -43,6 +45,8 @@ def protect_streams() -> None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.stderr = cast(TextIO, LossyStream(sys.stderr))
 
 

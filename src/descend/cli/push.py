@@ -16,9 +16,7 @@ def push(
     repository: Annotated[
         str, typer.Argument(metavar="NAME/MODEL", help="The repository on the hub.")
     ],
-    public: Annotated[
-        bool, typer.Option("--public", help="Make a new repository that all can see.")
-    ] = False,
+    public: Annotated[bool, typer.Option("--public", help="Make a new repository public.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Upload a model to the Hugging Face hub, from a run or an exported folder.

@@ -31,7 +31,7 @@ def serve(
         typer.Option("--max-batch", metavar="INT", min=1, help="Maximum number of texts at once."),
     ] = 64,
 ) -> None:
-    """Serve a model with the interface of OpenAI.
+    """Serve a model over HTTP, with an OpenAI-compatible interface.
 
     The paths are /v1/completions, /v1/chat/completions, and /v1/models. A client needs the key
     that the terminal shows. DESCEND_API_KEY sets it.

@@ -36,7 +36,7 @@ EvaluationTokens = Annotated[
         min=1,
         metavar="INT",
         rich_help_panel="Data",
-        help="Validation tokens used per evaluation, counted as 4 bytes each.",
+        help="Validation text per evaluation, in tokens of 4 bytes.",
     ),
 ]
 Workers = Annotated[

@@ -17,6 +17,8 @@ from descend.data.window_grid import count_sequences, count_steps, max_grid_offs
 from descend.errors import CorpusError
 
 _ROUNDS = 6
+MIN_USEFUL_SEQ_LEN = 8
+"""A first guess. A text that holds no two windows of so many tokens is too short to train on."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,16 @@ class BatchSampler:
             raise CorpusError(
                 "corpus_dir", f"{len(self.tokens)} tokens of training text",
                 f"at least one sequence of seq_len {self.seq_len} and the token after it",
-                f"add text or set seq_len to {max(2, (len(self.tokens) - 1) // 2)} or less",
+                self._how_to_fit(),
             )  # fmt: skip
+
+    def _how_to_fit(self) -> str:
+        """Return the fix for a text shorter than a window: a shorter window only if that helps."""
+        shorter = (len(self.tokens) - 1) // 2
+        add = "add text, at least a few pages"
+        return (
+            add if shorter < MIN_USEFUL_SEQ_LEN else f"{add}, or set seq_len to {shorter} or less"
+        )
 
     @property
     def max_grid_offset(self) -> int:

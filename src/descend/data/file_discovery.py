@@ -14,6 +14,7 @@ from descend.data.readers import ARCHIVES, SUFFIXES, foreign_kind, has_known_suf
 from descend.data.readers.decompression import read_error
 from descend.data.unread_files import MAX_LISTED_KINDS, describe_unread
 from descend.errors import CorpusError
+from descend.units import format_count
 
 _MAX_LISTED_FOLDERS = 3
 # What `save_to_disk` of the library datasets writes beside the data.
@@ -165,7 +166,7 @@ def _no_text_files(root: Path, other: Counter[str], outputs: list[str]) -> Corpu
     kinds = sorted(other)
     listing = ", ".join(kinds[:MAX_LISTED_KINDS]) + (", …" if kinds[MAX_LISTED_KINDS:] else "")
     return CorpusError(
-        str(root), f"no text files among {other.total()} (only {listing})",
+        str(root), f"only {format_count(other.total(), 'other file')} ({listing})",
         f"files such as {', '.join(SUFFIXES[:2])}, .html, .jsonl, .csv, .pdf, .docx or .epub",
         "name a folder with such files, or name one file to have it read as plain text",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A run whose numbers ran away, rolled back or not: what comes past the bad step."""
+"""A run that diverged, rolled back or not: what comes past the bad step."""
 
 from __future__ import annotations
 

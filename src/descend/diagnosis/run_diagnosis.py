@@ -86,8 +86,9 @@ def diagnose_run(
     """
     if not 0 <= budget <= MAX_BUDGET:
         raise ConfigError(
-            "--trial-budget", f"{budget:g}", f"a share of the run's own time, 0 to {MAX_BUDGET:g}",
-            "0.15 is usual; 1 allows trials that take as long as the run",
+            "--trial-budget", f"{budget:g}",
+            f"a fraction of the training time, 0 to {MAX_BUDGET:g}",
+            "use 0.15, or 1 for trials that take as long as the run",
         )  # fmt: skip
     began = time.monotonic()
     recorded_run = load_run_context(folder, on_progress)
@@ -194,7 +195,7 @@ def _diagnose_diverged(
     budget: TrialBudget,
     on_progress: ProgressCallback,
 ) -> tuple[Verdict, list[str]]:
-    """The verdict on a run whose numbers ran away: that first; then what else is wrong with it,
+    """The verdict on a run that diverged: that first; then what else is wrong with it,
     where it was rolled back, came to its end and does not run away again, or what more there is to
     gain with the change that comes past the bad step."""
     verdict, warnings, past = diagnose_divergence(
@@ -229,7 +230,7 @@ def _combine_after_divergence(
     budget: TrialBudget,
     on_progress: ProgressCallback,
 ) -> list[Finding]:
-    """Further treatments of a run that ran away, on top of the mildest change with which it does
+    """Further treatments of a run that diverged, on top of the mildest change with which it does
     not: to stay finite is not yet to learn."""
     base = with_changes(control_config(recorded_run), treatment.change.keys)
     sequences = prioritize(treatment_sequences(recorded_run, base, ranked_causes, measurements))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # numpy is not loaded for a page of the handbook
 
 BUSY_WARNING = (
     "other programs kept the processor busy, so some trials are missing: run the same command "
-    "again to make them"
+    "again to add them"
 )
 EARLIER_DIAGNOSIS_WARNING = (
     "an earlier diagnosis of this run rests on trials, and this one does not, so diagnosis.json "
@@ -170,13 +170,13 @@ def describe_slow_check(seconds: float) -> str:
 def describe_trials(tokens: int, run_fraction: float) -> list[str]:
     """Say how long the trials were, and what both sides had in common."""
     warnings = [
-        f"each trial: {tokens:,} tokens, {run_fraction:.0%} of the run, with a "
-        "schedule of that length; both sides have the same seed, data order, and validation tokens"
+        f"each side of a trial trained on {tokens:,} tokens ({run_fraction:.0%} of the run), with "
+        "the same seed, data order, and validation tokens"
     ]
     if run_fraction < 1:
         warnings.append(
-            "trials are shorter than the run: effects are as measured, followed by the effect "
-            "expected at full length"
+            "trials are shorter than the run, so the effect expected at full length follows the "
+            "measured effect"
         )
     return warnings
 

@@ -96,8 +96,8 @@ class Sample(msgspec.Struct, frozen=True, tag="sample", tag_field="kind"):
 
 
 class Rollback(msgspec.Struct, frozen=True, tag="rollback", tag_field="kind"):
-    """The numbers ran away: training went back to after `step`, the records of the steps since then
-    no longer count, and from there one thing is done differently."""
+    """Training diverged and was rolled back to the state after `step`. The records of later steps
+    no longer count, and one thing is changed from there."""
 
     step: Count
     failed_step: Count

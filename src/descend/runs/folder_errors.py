@@ -47,7 +47,8 @@ def _of_no_use(folder: Path) -> str | None:
     for name, kind in _EXPERIMENTS.items():
         if (folder / name).exists():
             return (
-                f"{kind} keeps no model and is no run: see it by `descend report {quoted(folder)}`"
+                f"name a run, because {kind[0].lower()}{kind[1:]} keeps no model; see it with "
+                f"`descend report {quoted(folder)}`"
             )
     return None
 
@@ -56,4 +57,4 @@ def _one_within(folder: Path, kind: str) -> str:
     runs = sorted(path.parent for path in folder.glob(f"*/{RUN_FILE}"))
     if runs:
         return f"name one of the {kind}s in it, such as {runs[-1]}"
-    return f"name the folder of a {kind}: `descend train` says at its end where it is"
+    return f"name the folder of a {kind}; `descend list` shows those in models/"

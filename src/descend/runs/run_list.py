@@ -10,6 +10,7 @@ import msgspec
 
 from descend.artifacts import RUN_FILE
 from descend.errors import RunFolderError
+from descend.runs.planned_models import find_models
 from descend.runs.run_files import (
     has_summary,
     is_finished,
@@ -84,7 +85,10 @@ def describe_run(folder: Path) -> ListedRun:
 
 def find_run(name: Path) -> Path:
     """The folder that `name` means: itself where it exists, the newest run for `latest`, else the
-    one run whose name begins so. As it is where no run does; `RunFolderError` for several."""
+    one run whose name begins so. As it is where no run does; `RunFolderError` for several.
+
+    A run that learns from others and has not begun means the latest of those.
+    """
     if os.path.exists(name):  # raises nothing for a name that no disk can hold
         return name
     if str(name) == LATEST:
@@ -95,6 +99,8 @@ def find_run(name: Path) -> Path:
             )
         return runs[-1]
     matches = _beginning_with(name)
+    if len(matches) > 1 and (models := find_models(name)):
+        return models.teachers[-1]
     if len(matches) > 1:
         raise RunFolderError(
             str(name), f"the beginning of {len(matches)} names", "that of one",

@@ -55,11 +55,11 @@ def check_is_unfinished(folder: Path) -> None:
     if has_diverged(folder):
         raise RunFolderError(
             str(folder), "a run that diverged, and would again at the same step",
-            "one that was interrupted", suggest_fix(folder),
+            "an interrupted run", suggest_fix(folder),
         )  # fmt: skip
     if is_finished(folder) and not lacks_model(folder):
         raise RunFolderError(
-            str(folder), "a run that is finished", "one that was interrupted",
+            str(folder), "a finished run", "an interrupted run",
             f"train its model further with `descend continue {quoted(folder)}`",
         )  # fmt: skip
 
@@ -71,7 +71,7 @@ def reassemble_run(
     config = make_config(info.resolved_config)
     check_teachers(config.teacher_folders, folder)
     store = open_run_text(folder, info, progress)
-    shape = choose_shape(config, store, None)
+    shape = choose_shape(config, store, None, info.network)
     return restore_assembly(info, store, shape, execution)
 
 

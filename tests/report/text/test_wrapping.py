@@ -20,6 +20,14 @@ def test_wrapped_lines_keep_words_and_commands_whole(width: int) -> None:
     assert sum("`descend compare --arm models/a --arm models/b`" in line for line in lines) == 1
 
 
+@pytest.mark.parametrize("width", range(30, 80))
+def test_wrapped_lines_keep_a_number_with_its_unit_and_key(width: int) -> None:
+    text = "the learning rate ends 2.726 nats better (95 %: 2.581 to 2.871): learning_rate = 0.0003"
+    lines = wrap_lines(text, width)
+    assert "95 %" in lines
+    assert "learning_rate = 0.0003" in lines
+
+
 def test_commands_tables_and_charts_keep_their_line() -> None:
     for line in ("next: descend generate models/run " + "x " * 60,
                  "run   state   text  " + "y" * 90,

@@ -1,4 +1,4 @@
-"""The numbers ran away: not a number, or an explosion.
+"""Training diverged: not a number, or an explosion.
 
 What it is:
     A step made the loss or a gradient infinite or not a number, or the loss exploded and did not

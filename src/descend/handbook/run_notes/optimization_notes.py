@@ -122,7 +122,7 @@ def gradients(run: RecordedRun) -> str:
 
 
 def describe_rollbacks(run: RecordedRun) -> str:
-    """When the numbers ran away and what was done, or how far they were from it."""
+    """When training diverged and what was done, or how far it was from that."""
     rollbacks = run.summary.rollbacks
     highest = max(run.steps, key=lambda s: s.loss)
     if rollbacks:

@@ -35,15 +35,12 @@ def format_diagnosis(diagnosis: Diagnosis, explain: bool = False) -> str:
         lines += _finding(finding, position, doubtful=diagnosis.verdict == "unknown")
     lines += _neutral(diagnosis)
     lines += _accuracy(diagnosis)
-    lines += _extrapolation_lines(diagnosis)
-    lines += [f"  Warning: {warning}." for warning in diagnosis.warnings]
+    lines += [f"  Note: {warning}." for warning in diagnosis.warnings]
     keys = merge_recommendations(diagnosis)
-    if keys:
-        lines.append(
-            f"  Apply it: descend train --from-run {quoted(diagnosis.run)} --apply-fix   "
-            f"({assignments(keys)})"
-        )
+    if len(diagnosis.causes) > 1 and keys:
+        lines.append(f"  Recommended together: {assignments(keys)}.")
     if explain:
+        lines += _extrapolation_lines(diagnosis)
         for title, some in group_other_causes(diagnosis):
             lines += ["", f"{title}:"]
             lines += [f"  {humanize_name(r.cause)}: {r.reason}." for r in some]
@@ -60,6 +57,8 @@ def format_diagnosis(diagnosis: Diagnosis, explain: bool = False) -> str:
         f"  This took {format_duration(diagnosis.cost.seconds)} "
         f"({_relative_time(diagnosis.cost.fraction_of_run)} the training time)."
     )
+    if keys:
+        lines.append(f"next: descend train --from-run {quoted(diagnosis.run)} --apply-fix")
     return "\n".join(lines)
 
 

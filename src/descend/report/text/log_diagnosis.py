@@ -33,7 +33,7 @@ def format_log_diagnosis(diagnosis: LogDiagnosis, explain: bool = False) -> str:
     for cause in diagnosis.causes:
         lines.append("  " + "; ".join(_evidence(e) for e in cause.evidence) + ".")
         lines.append(f"  Fix: {cause.advice}.")
-    lines += [f"  Warning: {warning}." for warning in diagnosis.warnings]
+    lines += [f"  Note: {warning}." for warning in diagnosis.warnings]
     lines += [f"  Ruled out: {humanize_name(r.cause)}: {r.reason}." for r in diagnosis.ruled_out]
     names = ", ".join(humanize_name(n.cause) for n in diagnosis.not_checked)
     if explain:

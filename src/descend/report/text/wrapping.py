@@ -8,6 +8,8 @@ import textwrap
 _COMMAND = re.compile(r"`[^`]*`")
 _LABEL = re.compile(r"(\S.{0,14}?  +)(\S.*)")
 """A word or two in a column of labels, and the sentence beside it."""
+_TIED = re.compile(r"(?<=\d) (?=%)| (?==)|(?<==) ")
+"""The spaces within `95 %` and `vocab_size = 257`."""
 _JOINT = "\x00"
 """Stands for a space at which a line must not break."""
 
@@ -15,8 +17,9 @@ _JOINT = "\x00"
 def wrap_lines(text: str, width: int, indent: str = "  ") -> str:
     """Wrap the sentences of `text` between words; a further line begins with `indent`.
 
-    Tables and charts keep their columns. A command in backquotes is not broken where it fits into
-    a line, and a line that is a command stays one line, so that both can be copied.
+    `95 %` and `vocab_size = 257` are not broken. Tables and charts keep their columns. A command in
+    backquotes is not broken where it fits into a line, and a line that is a command stays one line,
+    so that both can be copied.
     """
     lines = []
     for line in text.splitlines():
@@ -37,8 +40,9 @@ def wrap_lines(text: str, width: int, indent: str = "  ") -> str:
 
 def _wrap(body: str, width: int, first: str, further: str) -> str:
     """Wrap `body`, its first line behind `first` and the others behind `further`."""
+    tied = _TIED.sub(_JOINT, body)
     whole = _COMMAND.sub(
-        lambda m: m[0].replace(" ", _JOINT) if len(m[0]) <= width - 4 else m[0], body
+        lambda m: m[0].replace(" ", _JOINT) if len(m[0]) <= width - 4 else m[0], tied
     )
     wrapped = textwrap.wrap(
         whole, width, initial_indent=first, subsequent_indent=further,

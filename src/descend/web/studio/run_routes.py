@@ -13,7 +13,9 @@ from fastapi.responses import Response, StreamingResponse
 from descend.config import make_config
 from descend.guard import encode_json
 from descend.runs.atomic_write import write_file_atomic
+from descend.runs.planned_models import find_models
 from descend.runs.recorded_run import RecordedRun
+from descend.runs.run_files import is_run_folder
 from descend.web.studio.curve import MAX_POINTS
 from descend.web.studio.feed import Cursor
 from descend.web.studio.http_errors import NotNowError
@@ -104,13 +106,19 @@ def control_routes(services: Services) -> APIRouter:
     @router.post("/runs/{name}/stop")
     def stop(name: str) -> dict[str, Any]:
         """Ask a run to save and stop, or take it out of the queue."""
-        jobs.stop(name)
+        models = find_models(workspace.run_path(name))
+        is_teacher = models is not None and not jobs.is_active(name)
+        jobs.stop(models.last.name if models and is_teacher else name)
         return {"run": name, "stopping": True}
 
     @router.post("/runs/{name}/resume")
     def resume(name: str) -> dict[str, Any]:
         """Go on with a stopped run where it was."""
-        folder = workspace.run_folder(name)
+        models = find_models(workspace.run_path(name))
+        if models and not is_run_folder(models.last):
+            folder = workspace.run_folder(models.teachers[-1].name)
+        else:
+            folder = workspace.run_folder(name)
         if views.state(name) != "stopped":
             raise NotNowError(name, f"a run that is {views.state(name)}", "a stopped run",
                               "start another run")  # fmt: skip

@@ -18,6 +18,7 @@ from descend.runs.annotation import read_annotation
 from descend.runs.event_tail import last_start_or_stop
 from descend.runs.events import TrainingStopped
 from descend.runs.lock import is_run_locked
+from descend.runs.planned_models import find_models
 from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import (
     RunMetadata,
@@ -155,7 +156,7 @@ class RunViews:
             is_before = isinstance(event, TrainingStopped) and event.time < _iso(job.began_at)
             return "starting" if is_before or not is_run_folder(folder) else "running"
         if not is_run_folder(folder):
-            return "failed"
+            return "stopped" if find_models(folder) else "failed"
         event = last_start_or_stop(folder)
         if not isinstance(event, TrainingStopped):
             if is_run_locked(folder):
@@ -167,7 +168,7 @@ class RunViews:
 
     def _job_state(self, job: Job) -> State:
         if job.ended_at is not None:
-            return "failed"
+            return "stopped" if find_models(self._workspace.run_path(job.run)) else "failed"
         return "waiting" if job.began_at is None else "starting"
 
     def details(self, name: str) -> dict[str, Any]:
@@ -179,6 +180,7 @@ class RunViews:
         fields: dict[str, Any] = {
             "name": name, "state": state, "log": self._jobs.log(name),
             "job": None if job is None else msgspec.to_builtins(job), "num_steps": feed.step,
+            "models": list_models(folder),
         }  # fmt: skip
         if not is_run_folder(folder):
             return fields | {"sentence": self._sentence(name, state, feed, None, None)}
@@ -237,6 +239,12 @@ class RunViews:
         if state == "failed" or (state == "diverged" and summary is None):
             lines = self._jobs.log(name)
             return lines[-1] if lines else "It ended before it had begun."
+        if metadata is None and (models := find_models(self._workspace.run_path(name))):
+            return (
+                f"It learns from {models.teachers[-1].name}, which "
+                + ("is stopped, and can go on where it was." if state == "stopped"
+                   else "is trained first.")
+            )  # fmt: skip
         job = self._jobs.get(name)
         if state == "stopped" and job and job.kind in TRAINS and job.exit_code in FAILURES:
             return (self._jobs.log(name) or ["It could not go on."])[-1]
@@ -315,3 +323,9 @@ def _iso(seconds: float) -> str:
 def read_metadata(folders: Sequence[Path]) -> list[RunMetadata]:
     """run.json of each of `folders`."""
     return [read_info(folder) for folder in folders]
+
+
+def list_models(folder: Path) -> list[str]:
+    """Return the names of the models that were planned together with the run in `folder`."""
+    models = find_models(folder)
+    return [] if models is None else [m.name for m in (*models.teachers, models.last)]

@@ -1,4 +1,4 @@
-"""Where something happened on the way: the schedule went on, or the numbers ran away."""
+"""Where something happened on the way: the schedule went on, or training diverged."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _rollback_marks(run: RecordedRun) -> list[VerticalLine]:
 
 
 def rollback_blocks(run: RecordedRun) -> list[ReportBlock]:
-    """What each numbered mark stands for; nothing where the numbers never ran away."""
+    """What each numbered mark stands for; nothing where training never diverged."""
     rollbacks = run.summary.rollbacks
     if not rollbacks:
         return []

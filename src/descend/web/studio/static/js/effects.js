@@ -93,7 +93,7 @@ export function Waterfall({ steps, first, best, unit }) {
     };
   };
   const words = `From ${first.toFixed(3)} to ${best.toFixed(3)} ${unit}: ${steps.map((step) => `${step.reason} ${step.gain.toFixed(3)} lower`).join(", ")}.`;
-  return html`<p class="soft small">The gray bars are whole models. They begin at ${min}, not at zero.</p><${Chart} option=${option} height=${`${(90 + (innerWidth < 700 ? 60 : 48) * rows.length) / 16}rem`} description=${words} stamp=${words}/>`;
+  return html`<p class="soft small">The gray bars are whole models.${min > 0 ? ` They begin at ${min}, not at zero.` : ""}</p><${Chart} option=${option} height=${`${(90 + (innerWidth < 700 ? 60 : 48) * rows.length) / 16}rem`} description=${words} stamp=${words}/>`;
 }
 
 /** The best model over time, over what was expected. @param {{improvement: any, end: number}} props */

@@ -32,7 +32,7 @@ export function Improve({ name, state, isBlocked, onBusy }) {
     ${problem && html`<p class="note warn" role="status">${problem}</p>`}
     ${failed && html`<p class="note bad" role="alert">${improvement.log[improvement.log.length - 1]}</p>`}
     ${isBusy ? html`<${Running} job=${job} log=${improvement.log} stage=${stageOf(improvement)}/>` : state === "finished" ? html`
-      <p>descend plans a recipe for your text and this computer, trains it, and tries changes one by one. You get the best model that was found.</p>
+      <p>descend plans a recipe for your text and this computer, and trains it. Then it tries changes one by one, or trains models that learn from earlier ones. You get the best model that was found.</p>
       <div class="row"><div class="minutes"><label class="hidden-label" for="improve-minutes">Time to improve</label>
         <select id="improve-minutes" value=${minutes} onChange=${(event) => setMinutes(Number(event.target.value))}>${MINUTES.map((one) => html`<option key=${one} value=${one}>${duration(60 * one)}</option>`)}</select></div>
         <button class="main" disabled=${isBlocked} onClick=${start}>${improvement.exists ? "Improve further" : "Improve"} for ${duration(60 * minutes)}</button></div>`
@@ -78,7 +78,7 @@ function Results({ improvement, job, isBusy, onKeep }) {
     ${!isBusy && isBetter && html`<p><button class="main" onClick=${onKeep}>Put the best model among your runs</button></p>`}
     <div><h3>The best model over time</h3><${BestOverTime} improvement=${{ ...improvement, now }} end=${end}/>
       <p class="soft small">Bits per byte on text that no model learns from. Lower is better. The shaded band holds the result with 80 % certainty.</p></div>
-    ${improvement.models.length > 0 && html`<${Models} models=${improvement.models}/>`}
+    ${improvement.models.length > 0 && html`<${Models} models=${improvement.models} isBusy=${isBusy}/>`}
     ${trials.length > 0 && html`<div><h3>Changes that were tried</h3><${Effects} rows=${trials} unit="bits per byte"/></div>`}
     ${!isBusy && waterfall.length > 0 && html`<div><h3>Where the gain comes from</h3><${Waterfall} steps=${waterfall} first=${first} best=${best.bits_per_byte} unit="bits per byte"/></div>`}
     ${!isBusy && improvement.setting_effects.length > 0 && html`<div><h3>What each group of settings is worth</h3><${Effects} rows=${improvement.setting_effects.map((one) => ({ ...one, change: one.title }))} unit="bits per byte"/>

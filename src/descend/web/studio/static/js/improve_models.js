@@ -5,22 +5,22 @@ import { duration, fixed, whole } from "./format.js";
 
 const WORDS = { starting: "getting ready", running: "learning", measuring: "being measured", stopped: "unfinished" };
 
-/** @param {{models: any[]}} props */
-export function Models({ models }) {
+/** @param {{models: any[], isBusy: boolean}} props */
+export function Models({ models, isBusy }) {
   const values = models.flatMap((one) => one.epochs.map((epoch) => epoch.bits_per_byte));
   const range = values.length ? [Math.min(...values), Math.max(...values)] : [0, 1];
   const longest = Math.max(2, ...models.map((one) => one.epochs.length));
   return html`<div><h3>The models, one after the other</h3>
-    <ol class="models plain">${models.map((model) => html`<${Model} key=${model.run} model=${model} range=${range} longest=${longest}/>`)}</ol>
+    <ol class="models plain">${models.map((model) => html`<${Model} key=${model.run} model=${model} range=${range} longest=${longest} isBusy=${isBusy}/>`)}</ol>
     <p class="soft small">Each line is the training of one model, pass by pass over the text. Bits per byte: lower is better. All lines have the same scale.</p></div>`;
 }
 
-/** @param {{model: any, range: number[], longest: number}} props */
-function Model({ model, range, longest }) {
+/** @param {{model: any, range: number[], longest: number, isBusy: boolean}} props */
+function Model({ model, range, longest, isBusy }) {
   const last = model.epochs[model.epochs.length - 1];
   const value = model.bits_per_byte ?? (last && last.bits_per_byte);
   return html`<li class=${model.is_best ? "model best" : "model"}>
-    <div><p><strong>${model.name}</strong>${model.is_best && html` <span class="tag">best so far</span>`}${model.state !== "finished" && html` <span class=${`state ${model.state}`}>${WORDS[model.state]}</span>`}</p>
+    <div><p><strong>${model.name}</strong>${model.is_best && html` <span class="tag">${isBusy ? "best so far" : "the best"}</span>`}${model.state !== "finished" && html` <span class=${`state ${model.state}`}>${WORDS[model.state]}</span>`}</p>
       <p class="soft small">${model.sentence}</p></div>
     <${Line} model=${model} range=${range} longest=${longest}/>
     <div class="result"><strong>${fixed(value)}</strong><span class="soft small">${resultWords(model)}</span></div>

@@ -71,6 +71,7 @@ export function Live({ name }) {
     ${isLost && BUSY.includes(state) && html`<p class="note warn" role="status">The studio does not answer. Training goes on without it.</p>`}
     <section class="card" aria-label="How it goes">
       <p class=${state === "failed" || state === "diverged" ? "sentence note bad" : "sentence"} role="status">${state === "starting" && html`<span class="spin"></span>`}${details.sentence}</p>
+      ${details.models.length > 0 && html`<${Models} names=${details.models} name=${name}/>`}
       ${details.progress && state !== "finished" && html`<${Progress} progress=${details.progress} state=${state}/>`}
       ${curve.points.length > 0 && html`<${Facts} details=${details} curve=${curve}/>`}
       ${curve.messages.map((one, index) => html`<p class="note warn" key=${index}>${one.text}</p>`)}
@@ -84,6 +85,11 @@ export function Live({ name }) {
     ${details.annotation && html`<${Annotation} key=${name} name=${name} annotation=${details.annotation}/>`}
     <${More} details=${details}/>
   </div>`;
+}
+
+/** The models of one training, each of which learns from those before it. @param {{names: string[], name: string}} props */
+function Models({ names, name }) {
+  return html`<p class="soft small">The models of this training, each of which learns from those before it: ${names.map((each, index) => html`${index > 0 && " → "}${each === name ? html`<b>${each}</b>` : html`<a href=${`#/run/${quoted(each)}`}>${each}</a>`}`)}</p>`;
 }
 
 /** Loss or accuracy over the steps. @param {{curve: any, details: any}} props */

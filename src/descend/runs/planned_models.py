@@ -1,9 +1,10 @@
-"""plan.json: what was planned for a run with a time limit, as `descend plan --json` prints it."""
+"""The models that one plan trains one after the other: what it says of them (plan.json), and where
+they are."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -11,6 +12,10 @@ from descend.artifacts import PLAN
 from descend.errors import RunFolderError
 from descend.guard import decode_json, read_regular
 from descend.runs.atomic_write import write_file_atomic
+from descend.runs.run_files import is_run_folder
+
+TEACHER_SUFFIX = "_teacher_"
+"""Between the name of a run and the number of a model that it learns from."""
 
 
 class PlannedModels(msgspec.Struct, frozen=True):
@@ -45,3 +50,33 @@ def read_planned_models(folder: Path) -> PlannedModels | None:
             str(path), f"a damaged file ({problem})", "what descend wrote there",
             "delete it; the run goes on without its plan",
         ) from None  # fmt: skip
+
+
+def teacher_folder(save_dir: Path, number: int) -> Path:
+    """Return the folder of a model that the one in `save_dir` learns from: beside it."""
+    return save_dir.with_name(f"{save_dir.name}{TEACHER_SUFFIX}{number}")
+
+
+class ModelFolders(NamedTuple):
+    """Folders of models that are trained one after the other."""
+
+    last: Path
+    """Of the last one; it may not be there yet."""
+    teachers: list[Path]
+    """Of those before it, as far as they were begun."""
+
+
+def find_models(run: Path) -> ModelFolders | None:
+    """Find the models that were planned together with the one in folder `run`.
+
+    None for a run that was planned alone.
+    """
+    name, is_teacher, number = run.name.rpartition(TEACHER_SUFFIX)
+    last = run.with_name(name) if is_teacher and number.isdigit() else run
+    teachers: list[Path] = []
+    while is_run_folder(folder := teacher_folder(last, len(teachers) + 1)):
+        teachers.append(folder)
+    planned = read_planned_models(teachers[0]) if teachers else None
+    if planned is None or planned.num_models == 1:
+        return None
+    return ModelFolders(last, teachers)
