@@ -17,8 +17,8 @@ import numpy as np
 
 from descend.errors import ConfigError
 from descend.program_trials.program_flags import ProgramFlags
+from descend.program_trials.program_treatments import ProgramTreatment, list_treatments
 from descend.program_trials.run_program import ProgramTrial, run_program
-from descend.program_trials.treatments import ProgramTreatment, list_treatments
 from descend.trials.paired_stats import (
     ALPHA,
     Interval,
