@@ -62,7 +62,7 @@ def test_a_rate_per_epoch_makes_the_schedule_piecewise() -> None:
         ({"learning_rate": -1}, "learning_rate", ["-1"]),
         ({"learning_rate": float("nan")}, "learning_rate", ["nan"]),
         ({"dropout_rate": 1.0}, "dropout_rate", ["less than 1"]),
-        ({"architecture": "rnn"}, "architecture", ["'rnn'", "'gpt' or 'modern'"]),
+        ({"architecture": "rnn"}, "architecture", ["'rnn'", "'gpt', 'modern' or 'llama'"]),
         ({"num_heads": 7}, "num_heads", ["7", "divisor of embed_dim 256", "Set num_heads to 8"]),
         ({"seq_len": 512}, "seq_len", ["512", "at most max_seq_len 256"]),
         ({"schedule": "piecewise"}, "schedule", ["piecewise", "a rate per epoch"]),

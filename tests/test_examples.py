@@ -14,7 +14,7 @@ SCRIPTS = {
     "own_text.py", "compare_widths.py", "own_loop.py", "search_rates.py", "several_gpus.py",
     "notebook.ipynb", "watch_own_loop.py", "watch_trainer.py", "torchrun.sh", "slurm.sh",
     "export_and_serve.py",
-    "track_run.py", "check_chats.py",
+    "track_run.py", "check_chats.py", "continue_model.py", "diagnose_program.sh",
 }  # fmt: skip
 
 
@@ -161,3 +161,28 @@ def test_check_chats_example_lists_lines(tmp_path: Path) -> None:
     data.write_text(record)
     done = run_python(tmp_path, EXAMPLES / "check_chats.py", data)
     assert "mixed_roles in lines [1]" in done.stdout, done.stderr
+
+
+@pytest.mark.slow
+def test_continue_example_trains_a_llama_folder(tmp_path: Path, tiny_text: Path) -> None:
+    pytest.importorskip("transformers")
+    from .model.llama_folders import VARIANTS, write_folder
+
+    folder = write_folder(tmp_path / "llama", VARIANTS["llama"])
+    done = run_python(tmp_path, EXAMPLES / "continue_model.py", folder, tiny_text, "4")
+    assert done.returncode == 0, done.stderr
+    assert " before, " in done.stdout
+
+
+@pytest.mark.slow
+def test_program_example_diagnoses_a_sound_program(tmp_path: Path) -> None:
+    from .program_trials.programs import REGRESSION
+
+    (tmp_path / "train.py").write_text(REGRESSION)
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["sh", str(EXAMPLES / "diagnose_program.sh"), "train.py"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "No problem found by these trials" in done.stdout

@@ -46,6 +46,7 @@ from descend.metrics.evaluation import Evaluation  # noqa: E402
 from descend.planner.machine_benchmark import MachineBenchmark  # noqa: E402
 from descend.planner.plan import TrainingPlan  # noqa: E402
 from descend.program_check.bug_report import Checked  # noqa: E402
+from descend.program_trials.diagnose_program import ProgramDiagnosis  # noqa: E402
 from descend.report.html.write import WrittenReport  # noqa: E402
 from descend.runs.events import Epoch  # noqa: E402
 from descend.runs.run_files import RunSummary  # noqa: E402
@@ -83,7 +84,7 @@ OUTPUT_TYPES: dict[str, tuple[Any, ...]] = {
     "config show": (outputs.ConfigValues,),
     "corpus add": (CorpusBuildSummary,),
     "corpus stats": (CorpusStats,),
-    "diagnose": (Diagnosis, LogDiagnosis),
+    "diagnose": (Diagnosis, LogDiagnosis, ProgramDiagnosis),
     "env": (outputs.EnvironmentFacts,),
     "error": (outputs.ErrorOutput,),
     "evaluate": (Evaluation,),

@@ -1,22 +1,24 @@
 """Takes one check out of our code at a time: the test of its promise must fail.
 
-    python benchmarks/reliability/check_mutations.py [--only WORD] [--out FILE]
+    python benchmarks/reliability/check_mutations.py [--missing] [--only WORD] [--out FILE]
 
 pytest is run in forked children of one process, which put the changed line into the loaded code.
-Every test must pass without a mutation, and fail with it. The exit code is 1 otherwise.
+Every test must pass without a mutation, and fail with it. The exit code is 1 otherwise. With
+`--missing` a mutation that the stored results hold as noticed is kept from there with its commit.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mutations import ATOMIC, CACHE, Mutation, mutate
-from stored import ROOT, scratch_folder, store
+from stored import RESULTS, ROOT, read_commit, scratch_folder, store
 
 RELIABILITY, GATE = "tests/reliability", "tests/web/serve/test_serve_gate.py"
 GATE_ROUTE = (
@@ -143,9 +145,29 @@ def run_tests(tests: list[str], check: Check | None, place: Path) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
+def describe(check: Check) -> dict[str, Any]:
+    """What a result says of a mutation."""
+    return {"promise": check.promise, "without": f"`{check.line}` in `{check.place}`",
+            "test": check.test}  # fmt: skip
+
+
+def noticed_before() -> list[dict[str, Any]]:
+    """The mutations of the stored results that were noticed and are as they are now."""
+    path = RESULTS / "check_mutations.json"
+    if not path.exists():
+        return []
+    result = json.loads(path.read_text(encoding="utf-8"))
+    now = [describe(check) for check in CHECKS]
+    return [
+        {"commit": result["commit"]} | row for row in result["mutations"]
+        if row["noticed"] and {key: row[key] for key in now[0]} in now
+    ]  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="")
+    parser.add_argument("--missing", action="store_true", help="not those that were noticed before")
     parser.add_argument("--minutes", type=float, default=60.0, help="begin no more after them")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
@@ -154,24 +176,26 @@ def main() -> None:
     import descend.api
     import descend.training.trainer  # noqa: F401
 
-    rows, missed, until = [], [], time.monotonic() + 60 * arguments.minutes
-    chosen = [check for check in CHECKS if arguments.only in check.promise]
+    rows = noticed_before() if arguments.missing else []
+    missed, until = [], time.monotonic() + 60 * arguments.minutes
+    known = {row["promise"] for row in rows}
+    chosen = [c for c in CHECKS if arguments.only in c.promise and c.promise not in known]
     with scratch_folder() as place:
-        if code := run_tests(sorted({check.test for check in chosen}), None, place):
-            missed.append(f"the code as it is: pytest ends with {code}")
         for check in chosen:
             if time.monotonic() > until:
                 break
+            if code := run_tests([check.test], None, place):
+                missed.append(f"{check.promise}: the code as it is: pytest ends with {code}")
             code = run_tests([check.test], check, place)
             print(f"{check.promise}: {code}", file=sys.stderr, flush=True)
-            rows.append({"promise": check.promise, "without": f"`{check.line}` in `{check.place}`",
-                         "test": check.test, "noticed": code == 1})  # fmt: skip
+            rows.append(describe(check) | {"noticed": code == 1, "commit": read_commit()})
             if code != 1:
                 missed.append(f"{check.promise}: pytest ends with {code}")
+    tried = {row["promise"] for row in rows}
     store("check_mutations", {
         "total": len(rows), "noticed": sum(row["noticed"] for row in rows),
         "failures": len(missed), "missed": missed,
-        "not_run": [check.promise for check in chosen[len(rows) :]], "mutations": rows,
+        "not_run": [c.promise for c in CHECKS if c.promise not in tried], "mutations": rows,
     }, arguments.out)  # fmt: skip
     sys.exit(1 if missed or not rows else 0)
 

@@ -41,7 +41,7 @@ def store(name: str, values: dict[str, Any], out: Path | None) -> None:
         "machine": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "commit": _commit(),
+        "commit": read_commit(),
         "date": datetime.now(UTC).date().isoformat(),
     }
     path = out or RESULTS / f"{name}.json"
@@ -59,7 +59,8 @@ def _command() -> str:
     return " ".join(["python", *words]).replace(f"{ROOT}/", "")
 
 
-def _commit() -> str:
+def read_commit() -> str:
+    """The commit of this repository."""
     done = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"],
                           capture_output=True, text=True, check=False)  # fmt: skip
     return done.stdout.strip()

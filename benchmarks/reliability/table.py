@@ -59,7 +59,8 @@ ROWS = (
         "`defer_stop_signals`"),
     Row("A disk that is full, read-only, or refuses long files ends a run with a sentence and its "
         "last save", "full_disks",
-        lambda r: f"{of_total(r)} disks, {r['after_a_save']} of them after a save",
+        lambda r: f"{of_total(r)} disks ({', '.join(r['tried'])}), {r['after_a_save']} of them "
+        f"after a save; {r['not_fired']} had no effect",
         "`disk_error`"),
     Row("The test of a promise notices that its check is taken out", "check_mutations",
         lambda r: f"{r['noticed']} of {r['total']} noticed; {len(r['not_run'])} not run", ""),

@@ -14,19 +14,19 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from measure import NUM_STEPS, TINY, Server, spread, step_event
+from measure import NUM_STEPS, REPEATS, TINY, Server, spread, step_event
 from playwright.sync_api import sync_playwright
 from stored_figures import store_figures
 
 from descend.runs.event_log import EventLog
 from descend.runs.events import TrainingStarted
 
-MOVES, REPEATS = 40, 3
+MOVES = 40
 MINUTE = 60_000
 
 
 def main() -> None:
-    store_figures(measure)
+    store_figures(measure, num_steps=NUM_STEPS)
 
 
 def measure(folder: Path) -> dict[str, Any]:

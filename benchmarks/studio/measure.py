@@ -5,6 +5,7 @@
 It needs the development packages and chromium. A tiny run is trained once; its folder is copied
 1,000 times, and one copy gets a log of 100,000 steps. Each time is the median of `REPEATS`, with
 all of them beside it. Times are of the machine and of what else it did (see `load_average`).
+To try the script out: NUM_RUNS=20 NUM_STEPS=500 REPEATS=1. What is stored says so.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ from descend.runs.event_log import EventLog
 from descend.runs.events import Step, TrainingStarted
 from descend.runs.lock import lock_run_folder
 
-REPEATS = 3
-NUM_RUNS, NUM_STEPS = 1000, 100_000
+REPEATS = int(os.environ.get("REPEATS", "3"))
+NUM_RUNS = int(os.environ.get("NUM_RUNS", "1000"))
+NUM_STEPS = int(os.environ.get("NUM_STEPS", "100000"))
 VIEWERS, WATCH_SECONDS = 8, 10.0
 PORT = 8791
 TINY = {
@@ -84,7 +86,7 @@ class Server:
 
 
 def main() -> None:
-    store_figures(measure)
+    store_figures(measure, num_runs=NUM_RUNS, num_steps=NUM_STEPS)
 
 
 def measure(folder: Path) -> dict[str, Any]:

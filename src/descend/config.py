@@ -99,8 +99,11 @@ class RunConfig(BaseModel):
     )
 
     # Model.
-    architecture: Literal["gpt", "modern"] = _config_field(
-        "modern", "gpt: GPT-2. modern: RoPE, RMSNorm, and squared ReLU.", group="Model"
+    architecture: Literal["gpt", "modern", "llama"] = _config_field(
+        "modern",
+        "gpt: GPT-2. modern: RoPE, RMSNorm, and squared ReLU. llama: only to continue a Llama, "
+        "Mistral, or Qwen model.",
+        group="Model",
     )
     embed_dim: int = _config_field(
         256, "Embedding width: numbers per token.", group="Model", ge=8, le=16384

@@ -132,9 +132,14 @@ def encode_json(value: Any) -> bytes:
         return msgspec.json.encode(_without_surrogates(msgspec.to_builtins(value, str_keys=True)))
 
 
+def escape_surrogates(text: str) -> str:
+    """Write the bytes of a file name that are no text as escapes such as \\udcff."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _without_surrogates(value: Any) -> Any:
     if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
+        return escape_surrogates(value)
     if isinstance(value, dict):
         return {_without_surrogates(k): _without_surrogates(v) for k, v in value.items()}
     return [_without_surrogates(v) for v in value] if isinstance(value, list) else value

@@ -36,7 +36,8 @@ def test_each_part_of_the_campaign_is_a_script() -> None:
     assert line is not None
     assert len(line[1].split()) > 5
     for part in line[1].split():
-        assert (FOLDER / f"{part}.py").exists()
+        script = re.sub(r"(?<=^mutations)_\w+$|_compiled$", "", part)  # one script of two parts
+        assert (FOLDER / f"{script}.py").exists()
 
 
 def test_covering_rows_hold_every_pair(scripts: Any) -> None:
@@ -100,3 +101,15 @@ def test_each_mutation_changes_a_line_that_is_there(scripts: Any) -> None:
     for mutation in (*module.SYNCS, *module.CHECKS):
         _, source = module.change_source(mutation)
         ast.parse(source)
+
+
+def test_each_check_that_is_taken_out_is_there_with_its_test(scripts: Any) -> None:
+    module, mutation = scripts("check_mutations"), scripts("mutations").Mutation
+    assert len(module.CHECKS) > 25
+    for check in module.CHECKS:
+        changed = mutation(check.promise, check.place, check.line, check.instead, "")
+        _, source = scripts("mutations").change_source(changed)
+        ast.parse(source)
+        file, _, name = check.test.partition("::")
+        text = (ROOT / file).read_text(encoding="utf-8")
+        assert f"def {name.partition('[')[0]}(" in text or not name, check.test

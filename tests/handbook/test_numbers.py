@@ -412,7 +412,7 @@ def copied(raw: Raw) -> list[str]:
 EXPECTED: dict[str, Expected] = {
     **dict.fromkeys(("corpus_dir", "sample_size", "validation_fraction"), describe_validation),
     **dict.fromkeys(("tokenizer", "vocab_size", "tokens", "bits_per_byte"), text_bits),
-    **dict.fromkeys(("architecture", "gpt", "modern"), architecture),
+    **dict.fromkeys(("architecture", "gpt", "llama", "modern"), architecture),
     **dict.fromkeys(
         ("embed_dim", "num_layers", "ff_dim", "transformer", "parameter_count"), parameters
     ),

@@ -84,7 +84,7 @@ def content(name: str) -> str:
 
 
 def test_pages_match_settings_choices_and_concepts() -> None:
-    assert len(CHOICES) == 9
+    assert len(CHOICES) == 10
     assert set(PAGES) == set(SETTINGS) | CHOICES | IDEAS
     assert {path.stem for path in FILES.iterdir()} == set(PAGES)
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from descend.data.tokenizer import train_tokenizer
 from descend.errors import RunFolderError
 from descend.model.huggingface import (
     from_huggingface,
@@ -216,8 +217,10 @@ def test_a_cut_file_is_refused() -> None:
 
 
 def test_the_generation_defaults_are_those_of_the_settings() -> None:
-    written, sampling_options = generation_config(END_ID), SamplingOptions()
+    tokenizer = train_tokenizer("byte", 257, lambda: iter(()))
+    written, sampling_options = generation_config(tokenizer), SamplingOptions()
     for key in written.keys() & set(SamplingOptions.__struct_fields__):
         assert written[key] == getattr(sampling_options, key)
-    assert written["eos_token_id"] == END_ID
-    assert tokenizer_config(77)["model_max_length"] == 77
+    assert written["eos_token_id"] == tokenizer.eos_token_id
+    assert tokenizer_config(tokenizer, 77)["model_max_length"] == 77
+    assert tokenizer_config(tokenizer, 77)["eos_token"] == "<|endoftext|>"

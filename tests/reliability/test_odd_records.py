@@ -15,7 +15,10 @@ from typing import Any
 import pytest
 
 from descend.cli.main import run
-from descend.errors import RunFolderError
+from descend.config import make_config
+from descend.data.corpus import resolve_corpus
+from descend.data.prepare import prepare_documents
+from descend.errors import CorpusError, RunFolderError
 from descend.guard import encode_json, make_visible
 from descend.runs.atomic_write import disk_error
 from descend.runs.checksums import seal_json
@@ -149,3 +152,39 @@ def test_message_says_what_is_used_up_when_a_disk_is_full(own_folder: Path) -> N
         subprocess.run(["umount", str(disk)], check=True)
     quota = OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
     assert disk_error(disk, quota).actual == "a used-up quota"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems take names of text alone")
+def test_folder_of_texts_is_read_when_names_are_no_text(own_folder: Path) -> None:
+    folder = own_folder / "texts"
+    folder.mkdir()
+    for name, content in (
+        (b"na\xffme.txt", b"Words of a text.\n" * 200), (b"a.txt", b"More.\n" * 99),
+        (b"bro\xffken.docx", b"no document"),
+    ):  # fmt: skip
+        Path(os.fsdecode(os.path.join(os.fsencode(folder), name))).write_bytes(content)
+    config = make_config({"corpus_dir": "texts"})
+    first = prepare_documents(config, anew=True)
+    again = prepare_documents(config, anew=True)
+    assert first.documents.sha256 == again.documents.sha256
+    assert first.train_bytes > 1000
+    with pytest.raises(CorpusError, match="a name that is no text") as caught:
+        resolve_corpus(os.fsdecode(b"texts/na\xffme.txt"))
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems take names of text alone")
+@pytest.mark.parametrize("words", [
+    ["train", "NAME"], ["train", "--save-dir", "NAME"], ["corpus", "stats", "NAME"],
+    ["check", "NAME"], ["report", "NAME"], ["train", "--optimizer", "NAME"], ["explain", "NAME"],
+    ["diagnose", "NAME"], ["train", "--NAME"], ["NAME"],
+])  # fmt: skip
+def test_name_that_is_no_text_gives_a_sentence(
+    own_folder: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    name = os.fsdecode(b"na\xffme.py")
+    Path(name).write_text("Words of a text.\n" * 200)
+    assert run([word.replace("NAME", name) for word in words]) == 2
+    said = capsys.readouterr().err
+    assert "bug" not in said
+    assert said.encode("ascii", "backslashreplace").decode().replace("\n", "").isprintable()

@@ -12,6 +12,10 @@ from typing import Any
 
 import pytest
 
+from descend.errors import RunFolderError
+from descend.web.studio.server import write_private
+from descend.web.studio.workspace import Workspace
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
@@ -67,3 +71,30 @@ def test_other_user_cannot_read_the_key_or_a_run(studio: Any, tmp_path: Path) ->
     refused = subprocess.run([*as_other, str(key)], capture_output=True, check=False)
     assert refused.returncode != 0
     assert refused.stdout == b""
+
+
+@pytest.mark.parametrize("name", [".studio", ".studio/jobs", ".studio/trash", ".studio/lessons"])
+def test_workspace_is_refused_when_a_link_stands_for_its_own_folder(
+    tmp_path: Path, name: str
+) -> None:
+    elsewhere, place = tmp_path / "elsewhere", tmp_path / "work" / name
+    elsewhere.mkdir()
+    place.parent.mkdir(parents=True)
+    place.symlink_to(elsewhere)
+    with pytest.raises(RunFolderError, match="a link"):
+        Workspace(tmp_path / "work").make()
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_folder_of_the_studio_becomes_private_when_it_was_open(tmp_path: Path) -> None:
+    hidden = tmp_path / ".studio"
+    hidden.mkdir()
+    hidden.chmod(0o777)
+    (hidden / "api_key").write_text("the key of a stranger")
+    (hidden / "api_key").chmod(0o666)
+    Workspace(tmp_path).make()
+    write_private(hidden / "api_key", "another key")
+    assert stat.S_IMODE(hidden.stat().st_mode) == 0o700
+    assert stat.S_IMODE((hidden / "api_key").stat().st_mode) == 0o600
+    assert (hidden / "api_key").read_text() == "another key"
+    assert [p.name for p in hidden.iterdir() if p.is_file()] == ["api_key"]

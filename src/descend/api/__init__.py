@@ -13,7 +13,7 @@ from descend.api.experiments import (
 )
 from descend.api.improvement import improve
 from descend.api.model import Model, load
-from descend.api.train_plan import train_plan
+from descend.api.planned_training import train_plan
 from descend.api.training import (
     continue_run,
     diagnose,

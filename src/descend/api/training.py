@@ -11,8 +11,8 @@ from rich.console import Console
 
 from descend.api.call_options import Config, default_console, resolve_call_config, select_console
 from descend.api.model import Model, load
+from descend.api.planned_training import resume_models, train_plan
 from descend.api.run_training import run_and_load, train_planned
-from descend.api.train_plan import resume_models, train_plan
 from descend.config import RunConfig
 from descend.config_sources import ResolvedConfig, explicit_keys
 from descend.data.corpus_stats import CorpusStats, compute_corpus_stats

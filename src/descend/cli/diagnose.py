@@ -9,6 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from descend.cli.config_flags import JsonOption, named_run
+from descend.cli.diagnose_program import (
+    Map,
+    Metric,
+    Program,
+    Seeds,
+    TrialSeconds,
+    diagnose_command,
+)
 from descend.cli.output import print_json, print_result, print_status, stderr_console
 from descend.diagnosis.diagnosis_result import DEFAULT_BUDGET, Diagnosis
 from descend.errors import ConfigError
@@ -17,7 +25,7 @@ if TYPE_CHECKING:
     from descend.diagnosis.trial_reports import TrialReport
 
 RunFolder = Annotated[
-    Path,
+    Path | None,
     typer.Argument(
         metavar="RUN_OR_LOG",
         help="A run folder (finished or not), or a loss log from another program.",
@@ -36,7 +44,7 @@ TrialsFile = Annotated[
 
 
 def diagnose(
-    run: RunFolder,
+    run: RunFolder = None,
     budget: Annotated[
         float,
         typer.Option(
@@ -66,6 +74,11 @@ def diagnose(
         int | None,
         typer.Option("--vocab-size", metavar="INT", help="For a loss log: the vocabulary size."),
     ] = None,
+    program: Program = None,
+    metric: Metric = None,
+    mappings: Map = None,
+    seeds: Seeds = 3,
+    trial_seconds: TrialSeconds = 3600.0,
     as_json: JsonOption = False,
 ) -> None:
     """Find out why a run does not learn better.
@@ -75,7 +88,16 @@ def diagnose(
     from descend.diagnosis.run_diagnosis import validate_cause_names
 
     named = validate_cause_names(fail_on or [])
-    if run.is_file() or _holds_a_log(run):
+    if (run is None) == (program is None):
+        raise ConfigError(
+            "diagnose", "neither a run nor --program" if run is None else "a run and --program",
+            "one of the two", "give a run folder, a loss log, or --program",
+        )  # fmt: skip
+    if run is None:
+        assert program is not None
+        verdict = diagnose_command(program, metric, mappings or [], seeds, trial_seconds, as_json)
+        diagnosed_names = {verdict}
+    elif run.is_file() or _holds_a_log(run):
         from descend.loss_logs.diagnose_log import diagnose_log
         from descend.report.text.log_diagnosis import format_log_diagnosis
 

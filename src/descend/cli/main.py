@@ -43,7 +43,7 @@ from descend.cli.show import show
 from descend.cli.studio import studio
 from descend.cli.tokenizer import tokenizer_app
 from descend.cli.train import TRAIN_COMMON, continue_training, train
-from descend.errors import DescendError, PathRefusedError, shorten
+from descend.errors import DescendError, PathRefusedError, UserError, shorten
 from descend.guard import make_visible
 from descend.launch_environment import check_verb
 from descend.version import __version__
@@ -176,8 +176,9 @@ def run(arguments: list[str], debug: bool = False) -> int:
         drop_output()
         return 0
     except BaseException as problem:
-        if isinstance(problem, OSError) and problem.filename is not None:
-            return _report(PathRefusedError(problem), with_json, debug)
+        refusal = _translate_odd_name(problem)
+        if refusal is not None:
+            return _report(refusal, with_json, debug)
         code = getattr(problem, "exit_code", None)
         if code is None:
             if isinstance(problem, SystemExit):
@@ -191,6 +192,18 @@ def run(arguments: list[str], debug: bool = False) -> int:
                 print_error(kind, say, 1)
             return _fail(say, 1, debug)
         return _fail(str(problem), code, debug)
+
+
+def _translate_odd_name(problem: BaseException) -> DescendError | None:
+    """A sentence for a path that the system refuses, and for one of bytes that are no text."""
+    if isinstance(problem, OSError) and problem.filename is not None:
+        return PathRefusedError(problem)
+    if isinstance(problem, UnicodeEncodeError) and problem.reason == "surrogates not allowed":
+        return UserError(
+            make_visible(shorten(problem.object)), "a name that is no text", "a name in UTF-8",
+            "rename it",
+        )  # fmt: skip
+    return None
 
 
 def _report(problem: DescendError, with_json: bool, debug: bool) -> int:

@@ -29,7 +29,7 @@ from descend.data.readers.codepages import rank_code_pages
 from descend.data.readers.decompression import read_error
 from descend.data.readers.options import DEFAULT_OPTIONS, ReadOptions, check_encoding
 from descend.errors import CorpusError, DiskWriteError
-from descend.guard import hash_file
+from descend.guard import escape_surrogates, hash_file
 
 DEFAULT_CORPUS = "python"
 # The folder in the cache where streams are kept.
@@ -113,6 +113,10 @@ def _find(
         return _cached_copy(
             sys.stdin, lambda: _copy_stream_to_cache(sys.stdin.buffer, "standard input")
         )
+    if escape_surrogates(corpus_dir) != corpus_dir:  # no record could hold it
+        raise CorpusError(
+            escape_surrogates(corpus_dir), "a name that is no text", "a name in UTF-8", "rename it"
+        )
     path = Path(os.path.expanduser(corpus_dir))
     try:
         status = path.stat()
@@ -177,7 +181,8 @@ def _check_stream_copy(source: CorpusSource) -> None:
 
 def is_now_readable(source: CorpusSource, skipped: Collection[str]) -> bool:
     """Return whether a file of `source` that was skipped before can be read now."""
-    names = {_relative(path, source.root): path for path in source.paths} if skipped else {}
+    paths = source.paths if skipped else ()
+    names = {escape_surrogates(_relative(path, source.root)): path for path in paths}
     is_readable = False
     for name in skipped:
         try:
@@ -209,7 +214,7 @@ def _all_documents(source: CorpusSource, skipped: list[str]) -> Iterator[Documen
             _log.warning(
                 "skipped %s (found %s; %.1f %% of the bytes)", error.location, error.actual, part
             )
-            skipped.append(name)
+            skipped.append(escape_surrogates(name))
             unread += _size(path)
     if len(skipped) > 1:
         _log.warning(

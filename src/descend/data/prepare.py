@@ -29,7 +29,7 @@ from descend.data.token_store import (
     open_token_files,
 )
 from descend.data.tokenizer import Tokenizer, TokenizerKind, load_tokenizer, train_tokenizer
-from descend.guard import decode_json, hash_file, read_regular
+from descend.guard import decode_json, encode_json, hash_file, read_regular
 from descend.progress import ProgressCallback, ignore_progress
 
 # Raised whenever extraction, split or token layout change, so that old caches are not met.
@@ -72,7 +72,7 @@ def prepare_documents(
             )
         for name, names in ((_SKIPPED, skipped), (_WARNINGS, warnings)):
             if names:
-                (aside / name).write_bytes(msgspec.json.encode(names))
+                (aside / name).write_bytes(encode_json(names))
 
     whole = is_whole(folder)
     again = anew and whole and is_now_readable(source, _readable_names(folder / _SKIPPED))

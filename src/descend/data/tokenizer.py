@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,15 @@ def _byte_characters() -> dict[str, int]:
 
 _BYTE_OF = _byte_characters()
 
+_BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+"""How tokenizers that fall back to bytes spell one."""
+
+_SPACE_SIGN = "\u2581"
+"""How SentencePiece spells a space."""
+
+END_ROLE, START_ROLE = "descend_end", "descend_start"
+"""Names that `model_tokenizer` gives the tokens after and before a text in tokenizer.json."""
+
 
 @dataclass(frozen=True)
 class Tokenizer:
@@ -64,12 +74,24 @@ class Tokenizer:
         return int(self.backend.get_vocab_size(with_added_tokens=True))
 
     @cached_property
+    def end_token(self) -> str:
+        """The token that stands between documents."""
+        role = self._roles.get(END_ROLE)
+        return str(role["tokens"][0]) if role else END_OF_TEXT
+
+    @cached_property
+    def start_ids(self) -> tuple[int, ...]:
+        """Ids that stand before each text for the model; none with tokenizers of descend."""
+        role = self._roles.get(START_ROLE)
+        return tuple(role["ids"]) if role else ()
+
+    @cached_property
     def eos_token_id(self) -> int:
         """Id of the end-of-text token that stands between documents."""
-        token_id = self.backend.token_to_id(END_OF_TEXT)
+        token_id = self.backend.token_to_id(self.end_token)
         if token_id is None:
             raise TokenizerError(
-                "tokenizer.json", f"no {END_OF_TEXT} token", "a tokenizer made by descend",
+                "tokenizer.json", f"no {self.end_token} token", "a tokenizer made by descend",
                 "train one with `descend tokenizer train`",
             )  # fmt: skip
         return int(token_id)
@@ -79,18 +101,35 @@ class Tokenizer:
         """Bytes of UTF-8 text that each id stands for, (V,); 0 for the end-of-text token."""
         lengths = np.zeros(self.vocab_size, dtype=np.int64)
         for token, index in self.backend.get_vocab(with_added_tokens=True).items():
-            if token == END_OF_TEXT:
+            if token == self.end_token:
                 continue
-            if self._is_byte_level:  # each byte is written as one character
-                lengths[index] = len(token)
-            else:  # a character, or a byte for characters never seen, written <0x41>
-                lengths[index] = 1 if len(token) == len("<0x41>") else len(token.encode())
+            # Byte-level BPE writes each byte as one character.
+            lengths[index] = len(token) if self._is_byte_level else len(_spelled_bytes(token))
         return lengths
+
+    @cached_property
+    def _description(self) -> dict[str, Any]:
+        """The content of tokenizer.json."""
+        content: dict[str, Any] = json.loads(self.backend.to_str())
+        return content
+
+    @property
+    def _roles(self) -> dict[str, Any]:
+        """The special tokens that the post-processor names."""
+        processor = self._description["post_processor"] or {}
+        return processor.get("special_tokens") or {}
 
     @cached_property
     def _is_byte_level(self) -> bool:
         """Return whether a token is spelled with one character for each byte."""
-        return "ByteLevel" in json.dumps(json.loads(self.backend.to_str())["pre_tokenizer"])
+        return "ByteLevel" in json.dumps(self._description["pre_tokenizer"])
+
+    @cached_property
+    def _anchor_ids(self) -> list[int]:
+        """Ids to decode before others, where the decoder drops a space at the beginning."""
+        decoder = json.dumps(self._description["decoder"])
+        drops_space = '"Strip"' in decoder or '"Metaspace"' in decoder
+        return self.encode("a") if drops_space else []
 
     def token_bytes(self, token_id: int) -> bytes:
         """UTF-8 bytes that `token_id` stands for, which may be half a character; b"" for the end
@@ -104,8 +143,7 @@ class Tokenizer:
             return token.encode()
         if self._is_byte_level:
             return bytes(_BYTE_OF[character] for character in token)
-        is_byte = len(token) == len("<0x41>")
-        return bytes([int(token[3:5], 16)]) if is_byte else token.encode()
+        return _spelled_bytes(token)
 
     @cached_property
     def _added_tokens(self) -> frozenset[str]:
@@ -145,11 +183,23 @@ class Tokenizer:
         """The text of `ids`; bytes that are not UTF-8 become U+FFFD, the end token nothing."""
         text = [i for i in ids if i != self.eos_token_id]
         with _no_panic("tokenizer.json"):
-            return str(self.backend.decode(text, skip_special_tokens=False))
+            decoded = str(self.backend.decode(self._anchor_ids + text, skip_special_tokens=False))
+            if not self._anchor_ids:
+                return decoded
+            anchor = self.backend.decode(self._anchor_ids, skip_special_tokens=False)
+            return decoded[len(anchor) :]
 
     def to_bytes(self) -> bytes:
         """What belongs into `tokenizer.json`."""
         return self.backend.to_str(pretty=False).encode()
+
+
+def _spelled_bytes(token: str) -> bytes:
+    """UTF-8 bytes of a token that is spelled in characters, as SentencePiece does."""
+    byte = _BYTE_TOKEN.fullmatch(token)
+    if byte:
+        return bytes([int(byte[1], 16)])
+    return token.replace(_SPACE_SIGN, " ").encode()
 
 
 def _check_text(text: object) -> None:

@@ -89,7 +89,7 @@ def measure_config(recorded_run: RunContext) -> Iterator[Measurement]:
     yield Measurement("steps", float(recorded_run.total_steps), "steps")
     yield Measurement("dropout_rate", config.dropout_rate, "of the units")
     yield Measurement("parameters", float(parameters), "parameters")
-    tables = 1 if shape.architecture == "gpt" else 2
+    tables = 1 if shape.is_tied else 2
     embedding = tables * shape.vocab_size * shape.embed_dim
     yield Measurement("embedding_parameter_fraction", embedding / parameters, "of the parameters")
     if recorded_run.store is not None:

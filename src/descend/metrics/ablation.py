@@ -46,7 +46,7 @@ def ablate(model: Transformer, ablation: Ablation | None) -> Iterator[None]:
     if ablation.head is None:
         hook = block.register_forward_hook(_hand_on_input)
     else:
-        width = model.shape.embed_dim // model.shape.num_heads
+        width = model.shape.head_dim
         start = (ablation.head - 1) * width
 
         def silence(_: torch.nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -13,9 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
-from descend.model.custom_autograd import apply_rotary
 from descend.model.transformer import SelfAttention, Transformer
 
 Weights = NDArray[np.float32]
@@ -117,15 +115,15 @@ def _scores_of(
     layer: SelfAttention, x_BTD: Tensor, rotation: tuple[Tensor, Tensor] | None
 ) -> Tensor:
     """(B, H, T, T) of one layer."""
-    B, T, D = x_BTD.shape
-    joined = F.linear(x_BTD, *layer.fused_qkv())
-    split = joined.view(B, T, 3, layer.num_heads, D // layer.num_heads)
-    q_BHTK, k_BHTK, _ = split.permute(2, 0, 3, 1, 4)
-    if rotation is not None:
-        q_BHTK, k_BHTK = apply_rotary(q_BHTK, *rotation), apply_rotary(k_BHTK, *rotation)
-    scores_BHTS = q_BHTK @ k_BHTK.transpose(-2, -1) / math.sqrt(D // layer.num_heads)
-    future_TS = torch.ones(T, T, dtype=torch.bool, device=x_BTD.device).triu(1)
-    masked_BHTS: Tensor = scores_BHTS.masked_fill(future_TS, -torch.inf)
+    T = x_BTD.shape[1]
+    q_BHTK, k_BGTK, _ = layer.project(x_BTD, rotation)
+    k_BHTK = layer.share_heads(k_BGTK)
+    scores_BHTS = q_BHTK @ k_BHTK.transpose(-2, -1) / math.sqrt(layer.head_dim)
+    ones_TS = torch.ones(T, T, dtype=torch.bool, device=x_BTD.device)
+    hidden_TS = ones_TS.triu(1)
+    if layer.window:
+        hidden_TS = hidden_TS | ones_TS.tril(-layer.window)
+    masked_BHTS: Tensor = scores_BHTS.masked_fill(hidden_TS, -torch.inf)
     return masked_BHTS
 
 

@@ -20,9 +20,12 @@ FLOAT32 = 4
 
 
 def parameter_count(shape: ModelShape) -> int:
-    """Count the trained parameters; `gpt` shares token embedding and head."""
+    """Count the trained parameters; a tied head counts once."""
     V, D, L = shape.vocab_size, shape.embed_dim, shape.num_layers
     total = V * D + L * block_matrix_parameters(shape)
+    if shape.architecture == "llama":
+        total += (0 if shape.is_tied else V * D) + (2 * L + 1) * D
+        return total + L * _llama_vector_parameters(shape)
     if shape.architecture == "gpt":
         biases = 3 * D + D + shape.ff_dim + D
         norms = 2 * 2 * D
@@ -30,9 +33,24 @@ def parameter_count(shape: ModelShape) -> int:
     return total + V * D + (2 * L + 1) * D  # a head of its own; norms
 
 
+def _llama_vector_parameters(shape: ModelShape) -> int:
+    """Count biases, and the norms of queries and keys, of one block."""
+    details, K = shape.details, shape.head_dim
+    qkv = (shape.num_heads + 2 * shape.num_kv_heads) * K if details.qkv_bias else 0
+    output = shape.embed_dim if details.output_bias else 0
+    ff = 2 * shape.ff_dim + shape.embed_dim if details.ff_bias else 0
+    return qkv + output + ff + (2 * K if details.query_key_norm else 0)
+
+
 def block_matrix_parameters(shape: ModelShape) -> int:
-    """Count the parameters in the matrices of one block: attention 4 D², feed-forward 2 D M."""
-    return 4 * shape.embed_dim**2 + 2 * shape.embed_dim * shape.ff_dim
+    """Count the parameters in the matrices of one block.
+
+    Attention 4 D², or 2 D (H + G) K where keys and values have G heads; feed-forward 2 D M, or
+    3 D M with a gate.
+    """
+    heads = 2 * (shape.num_heads + shape.num_kv_heads) * shape.head_dim
+    matrices = 3 if shape.architecture == "llama" else 2
+    return shape.embed_dim * (heads + matrices * shape.ff_dim)
 
 
 def forward_flops_per_token(shape: ModelShape, seq_len: int) -> int:
@@ -45,7 +63,7 @@ def forward_flops_per_token(shape: ModelShape, seq_len: int) -> int:
     matrices = (
         shape.num_layers * block_matrix_parameters(shape) + shape.vocab_size * shape.embed_dim
     )
-    return 2 * matrices + 4 * shape.num_layers * seq_len * shape.embed_dim
+    return 2 * matrices + 4 * shape.num_layers * seq_len * shape.num_heads * shape.head_dim
 
 
 def training_flops_per_token(
@@ -136,8 +154,9 @@ def activation_bytes(
     """
     D, T, HT = shape.embed_dim, seq_len, shape.num_heads * seq_len
     short = FLOAT32 if precision == "float32" else 2
+    ff_tensors = 4 if shape.architecture == "llama" else 2  # gate, its bend, up, and the product
     block = (
-        RESIDUAL_STREAM_TENSORS[shape.architecture] * D + 2 * shape.ff_dim
+        RESIDUAL_STREAM_TENSORS[shape.architecture] * D + ff_tensors * shape.ff_dim
     ) * short + HT * FLOAT32
     if dropout:  # torch on a CPU keeps its masks as numbers, and the weights after it
         block += 2 * HT * short + 2 * D * FLOAT32
@@ -149,6 +168,6 @@ def activation_bytes(
     return sequences * T * (per_token + 2 * D * FLOAT32)
 
 
-RESIDUAL_STREAM_TENSORS = {"gpt": 9, "modern": 11}
+RESIDUAL_STREAM_TENSORS = {"gpt": 9, "modern": 11, "llama": 11}
 """Activations of width D that a block keeps, fitted to what torch 2.13 allocates at its peak
 (tests/model/test_cost.py measures it anew)."""

@@ -247,11 +247,14 @@ def generate_text(
     seed: int = 0,
     context: int | None = None,
 ) -> Iterator[TextChunk]:
-    """Yield the output of `generate` as text. Each row also ends before a stop string."""
+    """Yield the output of `generate` as text. Each row also ends before a stop string.
+
+    The start tokens of the tokenizer, if it has any, stand before each prompt.
+    """
     streams = [TextStream(tokenizer, stop_strings) for _ in prompts]
     tokens = generate(
         model,
-        tokenizer.encode_batch(prompts),
+        [[*tokenizer.start_ids, *ids] for ids in tokenizer.encode_batch(prompts)],
         sampling_options,
         max_new_tokens=max_new_tokens,
         end_id=tokenizer.eos_token_id,

@@ -1,8 +1,8 @@
 """Conversion to and from the layouts of `transformers`: names, orientation, config.json.
 
-Both architectures are networks that `transformers` ships, so a saved folder needs no code of
-ours: `gpt` is GPT-2, `modern` is Arcee. What differs stands in the tables; the functions
-below them know no architecture.
+All architectures are networks that `transformers` ships, so a saved folder needs no code of
+ours: `gpt` is GPT-2, `modern` is Arcee, `llama` is in `llama_layout`. What differs stands in
+tables; the functions below them know no architecture.
 """
 
 from __future__ import annotations
@@ -16,24 +16,26 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from descend.data.tokenizer import END_OF_TEXT
-from descend.errors import RunFolderError
+from descend.data.tokenizer import Tokenizer
 from descend.model.header import check_header
+from descend.model.llama_layout import (
+    DIALECTS,
+    drop_computed_tensors,
+    is_llama_config,
+    llama_weights,
+    read_llama_shape,
+    write_llama_config,
+)
 from descend.model.sampling import SamplingOptions
-from descend.model.shape import Architecture, ModelShape
-from descend.model.transformer import NORM_EPSILON, ROTARY_BASE, Transformer
-
-
-class WeightMapping(NamedTuple):
-    """A weight of `transformers` and the weights of descend that it corresponds to.
-
-    Several names of ours: theirs is ours, one below the other. `transposed`: GPT-2 keeps its
-    matrices as (inputs, outputs), torch's Linear as (outputs, inputs).
-    """
-
-    local_names: tuple[str, ...]
-    hf_name: str
-    transposed: bool = False
+from descend.model.shape import NORM_EPSILON, ROTARY_BASE, Architecture, ModelShape
+from descend.model.transformer import Transformer
+from descend.model.weight_mapping import (
+    OURS_BLOCK,
+    RESTORE_HINT,
+    WeightMapping,
+    config_error,
+    weights_error,
+)
 
 
 def _all_three(kind: str) -> tuple[str, ...]:
@@ -55,9 +57,6 @@ class ArchitectureLayout(NamedTuple):
     block: tuple[WeightMapping, ...]
     theirs_block: str
     """What stands before the names of block number {}; before ours stands `OURS_BLOCK`."""
-
-
-OURS_BLOCK = "blocks.{}."
 
 
 LAYOUTS: dict[Architecture, ArchitectureLayout] = {
@@ -155,14 +154,11 @@ LAYOUTS: dict[Architecture, ArchitectureLayout] = {
 MAX_DIMENSION = 2**24
 """No size is as large: with it, the number of weights of a matrix stays a 64-bit number."""
 
-RESTORE_HINT = "restore it from a copy or train again"
-
 
 def to_huggingface(model: Transformer, end_id: int) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return config.json and the weights of `model`, on the CPU, by the names of `transformers`."""
     shape, state = model.shape, model.state_dict()
-    layout = LAYOUTS[shape.architecture]
-    weights = list(_weights(layout, shape.num_layers))
+    weights = list(_weights(shape))
     theirs: dict[str, Tensor] = {}
     for weight in weights:
         joined = torch.cat([state[name].detach().cpu() for name in weight.local_names])
@@ -172,14 +168,22 @@ def to_huggingface(model: Transformer, end_id: int) -> tuple[dict[str, Any], dic
     }
     if missing_names:
         raise NotImplementedError(f"{sorted(missing_names)} have no place in LAYOUTS")
-    config = layout.fixed | layout.extra_config
-    config |= {key: getattr(shape, field) for field, key in layout.sizes.items()}
+    config = _architecture_config(shape)
     config |= {"bos_token_id": end_id, "eos_token_id": end_id, "pad_token_id": None}
     dtype = str(model.token_embedding.weight.dtype).removeprefix("torch.")
     config |= {"use_cache": True, "dtype": dtype}
     if shape.architecture == "gpt":
         config["n_ctx"] = shape.max_seq_len  # llama.cpp's converter asks for it
     return config, theirs
+
+
+def _architecture_config(shape: ModelShape) -> dict[str, Any]:
+    """The keys of config.json that say which network it is."""
+    if shape.architecture == "llama":
+        return write_llama_config(shape)
+    layout = LAYOUTS[shape.architecture]
+    sizes = {key: getattr(shape, field) for field, key in layout.sizes.items()}
+    return layout.fixed | layout.extra_config | sizes
 
 
 def from_huggingface(
@@ -193,19 +197,21 @@ def from_huggingface(
     """
     shape = shape_from_config(config)
     if shape.num_layers > len(state):
-        raise _unfit(f"{len(state)} weights", f"those of {shape.num_layers} blocks")
+        raise weights_error(f"{len(state)} weights", f"those of {shape.num_layers} blocks")
     with torch.device("meta"):  # shapes only: what does not fit is refused before it is built
         expected = {name: w.shape for name, w in Transformer(shape).state_dict().items()}
-    layout = LAYOUTS[shape.architecture]
-    weights = list(_weights(layout, shape.num_layers))
+    weights = list(_weights(shape))
     names = {w.hf_name for w in weights}
     state = _with_full_names(state) if shape.architecture == "gpt" else state
+    state = drop_computed_tensors(state, shape) if shape.architecture == "llama" else state
     if unknown := sorted(state.keys() - names):
-        raise _unfit(f"a weight {unknown[0]} that has no place in it", "those of the network")
+        raise weights_error(
+            f"a weight {unknown[0]} that has no place in it", "those of the network"
+        )
     ours = {n: part for w in weights for n, part in _parts(w, state, expected).items()}
     for name, tensor in ours.items():
         if not torch.isfinite(tensor).all():
-            raise _unfit(f"numbers in {name} that are not finite", "finite weights")
+            raise weights_error(f"numbers in {name} that are not finite", "finite weights")
     if "head.weight" not in ours:  # tied
         ours["head.weight"] = ours["token_embedding.weight"]
     with torch.random.fork_rng(devices=[]):  # building draws weights, which are overwritten
@@ -216,18 +222,20 @@ def from_huggingface(
 
 def shape_from_config(config: Mapping[str, Any]) -> ModelShape:
     """Read the sizes from config.json; `RunFolderError` for another kind of network."""
+    if is_llama_config(config):
+        return read_llama_shape(config)
     known = {layout.fixed["model_type"]: name for name, layout in LAYOUTS.items()}
     architecture = known.get(str(config.get("model_type")))
     if architecture is None:
-        raise _weights_error(
-            f"model_type {config.get('model_type')!r}", " or ".join(known),
-            "use a folder that descend wrote",
+        raise config_error(
+            f"model_type {config.get('model_type')!r}", ", ".join([*known, *DIALECTS]),
+            "use a model of one of these kinds",
         )  # fmt: skip
     layout = LAYOUTS[architecture]
     for key, value in layout.fixed.items():
         if config.get(key, value) != value or (key in layout.needed and key not in config):
             actual = f"{key} {config[key]!r}" if key in config else f"no {key}"
-            raise _weights_error(
+            raise config_error(
                 actual, f"{value!r} ({architecture})", "use a folder that descend wrote"
             )
     sizes = {field: config.get(key) for field, key in layout.sizes.items()}
@@ -235,7 +243,7 @@ def shape_from_config(config: Mapping[str, Any]) -> ModelShape:
         sizes["ff_dim"] = 4 * sizes["embed_dim"]  # what GPT-2 means by no n_inner
     for field, value in sizes.items():
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < MAX_DIMENSION:
-            raise _weights_error(
+            raise config_error(
                 f"{layout.sizes[field]} {value!r}",
                 f"a whole number from 1 to {MAX_DIMENSION}",
                 RESTORE_HINT,
@@ -243,7 +251,7 @@ def shape_from_config(config: Mapping[str, Any]) -> ModelShape:
     shape = msgspec.convert({"architecture": architecture} | sizes, ModelShape)
     if shape.embed_dim % shape.num_heads or (architecture == "modern" and shape.head_dim % 2):
         key = layout.sizes["num_heads"]
-        raise _weights_error(
+        raise config_error(
             f"{key} {shape.num_heads}",
             f"heads of equal{' and even' if architecture == 'modern' else ''} size within "
             f"{layout.sizes['embed_dim']} {shape.embed_dim}",
@@ -266,10 +274,14 @@ def _with_full_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return full
 
 
-def _weights(layout: ArchitectureLayout, num_layers: int) -> Iterator[WeightMapping]:
-    """List all weights of a network of `num_layers` blocks, by their full names."""
+def _weights(shape: ModelShape) -> Iterator[WeightMapping]:
+    """List all weights of a network by their full names."""
+    if shape.architecture == "llama":
+        yield from llama_weights(shape)
+        return
+    layout = LAYOUTS[shape.architecture]
     yield from layout.outer
-    for n in range(num_layers):
+    for n in range(shape.num_layers):
         ours, theirs = OURS_BLOCK.format(n), layout.theirs_block.format(n)
         for weight in layout.block:
             names = tuple(ours + name for name in weight.local_names)
@@ -284,23 +296,15 @@ def _parts(
     expected_shape = (rows * len(weight.local_names), *columns)[:: -1 if weight.transposed else 1]
     weight_tensor = state.get(weight.hf_name)
     if weight_tensor is None:
-        raise _unfit(f"no weight {weight.hf_name}", "every weight of the network")
+        raise weights_error(f"no weight {weight.hf_name}", "every weight of the network")
     if weight_tensor.shape != expected_shape or not weight_tensor.is_floating_point():
-        raise _unfit(
+        raise weights_error(
             f"weight {weight.hf_name} of shape {tuple(weight_tensor.shape)} in"
             f" {weight_tensor.dtype}",
             f"real numbers of shape {expected_shape}, as config.json says",
         )
     parts = (weight_tensor.T if weight.transposed else weight_tensor).chunk(len(weight.local_names))
     return dict(zip(weight.local_names, parts, strict=True))
-
-
-def _weights_error(actual: str, expected: str, what_to_do: str) -> RunFolderError:
-    return RunFolderError("config.json", actual, expected, what_to_do)
-
-
-def _unfit(actual: str, expected: str) -> RunFolderError:
-    return RunFolderError("model.safetensors", actual, expected, RESTORE_HINT)
 
 
 def weights_to_bytes(state: Mapping[str, Tensor]) -> bytes:
@@ -322,12 +326,15 @@ def weights_from_bytes(content: bytes) -> dict[str, Tensor]:
         OverflowError,
     ) as problem:
         reason = str(problem).splitlines()[0][:80] if str(problem) else type(problem).__name__
-        raise _unfit(f"a damaged file ({reason})", "the weights in safetensors format") from None
+        raise weights_error(
+            f"a damaged file ({reason})", "the weights in safetensors format"
+        ) from None
 
 
-def generation_config(end_id: int) -> dict[str, Any]:
+def generation_config(tokenizer: Tokenizer) -> dict[str, Any]:
     """Return generation_config.json with the defaults of descend, for `transformers`."""
     sampling_options = SamplingOptions()
+    end_id = tokenizer.eos_token_id
     return {
         "do_sample": not sampling_options.greedy,
         "temperature": sampling_options.temperature,
@@ -335,25 +342,29 @@ def generation_config(end_id: int) -> dict[str, Any]:
         "top_p": sampling_options.top_p,
         "repetition_penalty": sampling_options.repetition_penalty,
         "no_repeat_ngram_size": sampling_options.no_repeat_ngram_size,
-        "bos_token_id": end_id,
+        "bos_token_id": tokenizer.start_ids[0] if tokenizer.start_ids else end_id,
         "eos_token_id": end_id,
         "pad_token_id": end_id,
     }
 
 
-def tokenizer_config(max_seq_len: int, chat_template: str | None = None) -> dict[str, Any]:
+def tokenizer_config(
+    tokenizer: Tokenizer, max_seq_len: int, chat_template: str | None = None
+) -> dict[str, Any]:
     """Return a tokenizer_config.json with which `AutoTokenizer` reads tokenizer.json as it is.
 
     `split_special_tokens`: as with us, text that spells the end token does not become it.
     """
+    end = tokenizer.end_token
+    start = tokenizer.backend.id_to_token(tokenizer.start_ids[0]) if tokenizer.start_ids else end
     config: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": max_seq_len,
         # Without it, transformers 4 gives token_type_ids too, and GPT-2 adds an embedding for them.
         "model_input_names": ["input_ids", "attention_mask"],
-        "bos_token": END_OF_TEXT,
-        "eos_token": END_OF_TEXT,
-        "pad_token": END_OF_TEXT,
+        "bos_token": start,
+        "eos_token": end,
+        "pad_token": end,
         "padding_side": "left",
         "clean_up_tokenization_spaces": False,
         "split_special_tokens": True,

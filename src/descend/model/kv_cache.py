@@ -18,7 +18,7 @@ class KeyValueCache:
     def __init__(
         self, shape: ModelShape, batch: int, device: torch.device, dtype: torch.dtype
     ) -> None:
-        size = (shape.num_layers, batch, shape.num_heads, shape.max_seq_len, shape.head_dim)
+        size = (shape.num_layers, batch, shape.num_kv_heads, shape.max_seq_len, shape.head_dim)
         self.keys_LBHSK = torch.empty(size, device=device, dtype=dtype)
         self.values_LBHSK = torch.empty(size, device=device, dtype=dtype)
         self.length = 0

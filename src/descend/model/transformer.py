@@ -1,13 +1,15 @@
 """The whole network, to be read from top to bottom.
 
-Two architectures share one file. `gpt` is the guide's: learned positions, LayerNorm, GELU,
+Three architectures share one file. `gpt` is the guide's: learned positions, LayerNorm, GELU,
 biases; the network of GPT-2 (Radford et al. 2019). `modern` has rotary positions (Su et al.
 2021), RMSNorm (Zhang and Sennrich 2019) and a squared-ReLU feed-forward (So et al. 2021), no
-biases, and a head of its own; the network that `transformers` and llama.cpp know as Arcee. Neither
-is tied to a machine: which attention kernel runs is an argument.
+biases, and a head of its own; the network that `transformers` and llama.cpp know as Arcee. `llama`
+is for models of other programs: Llama, Mistral, Qwen2, and Qwen3. It has a gated feed-forward
+(Shazeer 2020) and what `NetworkDetails` says. None is tied to a machine: which attention kernel
+runs is an argument.
 
-Shapes: B batch, T position, S positions attended to, D embed_dim, H heads, K head size,
-M ff_dim, V vocabulary, L layers.
+Shapes: B batch, T position, S positions attended to, D embed_dim, H heads, G heads of keys and
+values, K head size, M ff_dim, V vocabulary, L layers.
 """
 
 from __future__ import annotations
@@ -22,12 +24,10 @@ from torch.utils.checkpoint import checkpoint
 
 from descend.model.custom_autograd import RMSNorm, apply_rotary, squared_relu
 from descend.model.kv_cache import KeyValueCache
+from descend.model.rotary import rotary_angles
 from descend.model.shape import ModelShape
 
 Attention = Literal["matmul", "fused"]
-
-ROTARY_BASE = 10_000.0
-NORM_EPSILON = 1e-5
 
 
 class Transformer(nn.Module):
@@ -49,13 +49,13 @@ class Transformer(nn.Module):
             _embedding(shape.max_seq_len, shape.embed_dim) if shape.architecture == "gpt" else None
         )
         self.blocks = nn.ModuleList(
-            Block(shape, dropout_rate, attention) for _ in range(shape.num_layers)
+            Block(shape, dropout_rate, attention, layer) for layer in range(shape.num_layers)
         )
         self.final_norm = _norm(shape)
         self.dropout = nn.Dropout(dropout_rate)
         self.head = nn.Linear(shape.embed_dim, shape.vocab_size, bias=False)
-        if shape.architecture == "gpt":
-            self.head.weight = self.token_embedding.weight  # tied, as in GPT-2
+        if shape.is_tied:
+            self.head.weight = self.token_embedding.weight
 
     def set_attention(self, kernel: Attention) -> None:
         """Switch attention to another `kernel`. The weights stay."""
@@ -109,10 +109,12 @@ class Transformer(nn.Module):
 class Block(nn.Module):
     """Attention, then feed-forward, each added to its input (pre-norm)."""
 
-    def __init__(self, shape: ModelShape, dropout_rate: float, attention: Attention) -> None:
+    def __init__(
+        self, shape: ModelShape, dropout_rate: float, attention: Attention, layer: int = 0
+    ) -> None:
         super().__init__()
         self.attention_norm = _norm(shape)
-        self.attention = SelfAttention(shape, dropout_rate, attention)
+        self.attention = SelfAttention(shape, dropout_rate, attention, layer)
         self.ff_norm = _norm(shape)
         self.ff = FeedForward(shape)
         self.dropout = nn.Dropout(dropout_rate)
@@ -134,13 +136,25 @@ class Block(nn.Module):
 class SelfAttention(nn.Module):
     """Causal attention: each position reads itself and the positions before it."""
 
-    def __init__(self, shape: ModelShape, dropout_rate: float, kernel: Attention) -> None:
+    def __init__(
+        self, shape: ModelShape, dropout_rate: float, kernel: Attention, layer: int = 0
+    ) -> None:
         super().__init__()
         self.num_heads, self.dropout_rate, self.kernel = shape.num_heads, dropout_rate, kernel
-        bias = shape.architecture == "gpt"
+        self.num_kv_heads, self.head_dim = shape.num_kv_heads, shape.head_dim
+        details = shape.details
+        self.window = details.windows[layer] if layer < len(details.windows) else 0
+        bias = shape.architecture == "gpt" or details.qkv_bias
+        wide, narrow = shape.num_heads * shape.head_dim, shape.num_kv_heads * shape.head_dim
         # Three weights, not one: Muon makes each orthogonal by itself, worth 0.04 nat in an epoch.
-        self.query, self.key, self.value, self.output = (
-            nn.Linear(shape.embed_dim, shape.embed_dim, bias=bias) for _ in range(4)
+        self.query = nn.Linear(shape.embed_dim, wide, bias=bias)
+        self.key = nn.Linear(shape.embed_dim, narrow, bias=bias)
+        self.value = nn.Linear(shape.embed_dim, narrow, bias=bias)
+        has_output_bias = shape.architecture == "gpt" or details.output_bias
+        self.output = nn.Linear(wide, shape.embed_dim, bias=has_output_bias)
+        self.query_norm, self.key_norm = (
+            RMSNorm(shape.head_dim, eps=details.norm_epsilon) if details.query_key_norm else None
+            for _ in range(2)
         )
 
     def forward(
@@ -151,31 +165,66 @@ class SelfAttention(nn.Module):
         cache: KeyValueCache | None,
     ) -> Tensor:
         """(B, T, D) to (B, T, D)."""
-        B, T, D = x_BTD.shape
-        weight, bias = self.fused_qkv(layer, cache)
-        split = F.linear(x_BTD, weight, bias).view(B, T, 3, self.num_heads, D // self.num_heads)
-        q_BHTK, k_BHTK, v_BHTK = split.permute(2, 0, 3, 1, 4)
-        if rotation is not None:
-            q_BHTK, k_BHTK = apply_rotary(q_BHTK, *rotation), apply_rotary(k_BHTK, *rotation)
+        B, T, _ = x_BTD.shape
+        q_BHTK, k_BGTK, v_BGTK = self.project(x_BTD, rotation, layer, cache)
         if cache is not None:
-            k_BHTK, v_BHTK = cache.append(layer, k_BHTK, v_BHTK)
+            k_BGTK, v_BGTK = cache.append(layer, k_BGTK, v_BGTK)
+        k_BHTK, v_BHTK = self.share_heads(k_BGTK), self.share_heads(v_BGTK)
         dropout_rate = self.dropout_rate if self.training else 0.0
         # For a single position torch's kernel is the faster one at every size.
         fused = self.kernel == "fused" or (cache is not None and T == 1)
         attend = _fused_attention if fused else _matmul_attention
-        if cache is not None and cache.mask_B11S is not None:
+        mask = self._mask(q_BHTK, k_BHTK, cache)
+        if mask is not None:
             mixed_BHTK = F.scaled_dot_product_attention(
-                q_BHTK, k_BHTK, v_BHTK, attn_mask=cache.mask_B11S
+                q_BHTK, k_BHTK, v_BHTK, attn_mask=mask, dropout_p=dropout_rate
             )
         else:
             mixed_BHTK = attend(q_BHTK, k_BHTK, v_BHTK, dropout_rate)
-        gathered: Tensor = self.output(mixed_BHTK.transpose(1, 2).reshape(B, T, D))
+        gathered: Tensor = self.output(mixed_BHTK.transpose(1, 2).reshape(B, T, -1))
         return gathered
+
+    def project(
+        self,
+        x_BTD: Tensor,
+        rotation: tuple[Tensor, Tensor] | None,
+        layer: int = 0,
+        cache: KeyValueCache | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return query (B, H, T, K), key, and value (B, G, T, K), normalized and rotated."""
+        B, T, _ = x_BTD.shape
+        H, G = self.num_heads, self.num_kv_heads
+        joined = F.linear(x_BTD, *self.fused_qkv(layer, cache))
+        heads = joined.view(B, T, H + 2 * G, self.head_dim).transpose(1, 2)
+        q_BHTK, k_BGTK, v_BGTK = torch.split(heads, [H, G, G], dim=1)
+        if self.query_norm is not None and self.key_norm is not None:
+            q_BHTK, k_BGTK = self.query_norm(q_BHTK), self.key_norm(k_BGTK)
+        if rotation is not None:
+            q_BHTK, k_BGTK = apply_rotary(q_BHTK, *rotation), apply_rotary(k_BGTK, *rotation)
+        return q_BHTK, k_BGTK, v_BGTK
+
+    def share_heads(self, x_BGSK: Tensor) -> Tensor:
+        """Return keys or values (B, H, S, K): each head of (B, G, S, K) serves H / G queries."""
+        if self.num_kv_heads == self.num_heads:
+            return x_BGSK
+        return x_BGSK.repeat_interleave(self.num_heads // self.num_kv_heads, dim=1)
+
+    def _mask(self, q: Tensor, k: Tensor, cache: KeyValueCache | None) -> Tensor | None:
+        """Which positions are seen, True or 0 for those, where plain causality does not say it."""
+        mask = None if cache is None else cache.mask_B11S
+        T, S = q.shape[-2], k.shape[-2]
+        if not self.window or self.window >= S:
+            return mask
+        if mask is not None:  # one position of each text, the last that its row sees
+            last_B11 = mask.sum(-1, keepdim=True) - 1
+            columns_S = torch.arange(S, device=q.device)
+            return mask & (columns_S > last_B11 - self.window)
+        return _future_mask(T, S, q) + _distant_mask(T, S, q, self.window)
 
     def fused_qkv(
         self, layer: int = 0, cache: KeyValueCache | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """Weight (3 D, D) and bias (3 D) of query, key and value: one product is faster than three.
+        """Weight ((H + 2 G) K, D) and bias of query, key and value: one product is faster than 3.
 
         Joining them costs as much as the product of a single position, so a `cache` keeps it.
         """
@@ -195,13 +244,22 @@ class FeedForward(nn.Module):
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         self.gelu = shape.architecture == "gpt"
-        self.up = nn.Linear(shape.embed_dim, shape.ff_dim, bias=self.gelu)
-        self.down = nn.Linear(shape.ff_dim, shape.embed_dim, bias=self.gelu)
+        bias = self.gelu or shape.details.ff_bias
+        self.gate = (
+            nn.Linear(shape.embed_dim, shape.ff_dim, bias=bias)
+            if shape.architecture == "llama"
+            else None
+        )
+        self.up = nn.Linear(shape.embed_dim, shape.ff_dim, bias=bias)
+        self.down = nn.Linear(shape.ff_dim, shape.embed_dim, bias=bias)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """(B, T, D) to (B, T, D)."""
         h_BTM = self.up(x_BTD)
-        h_BTM = F.gelu(h_BTM, approximate="tanh") if self.gelu else squared_relu(h_BTM)
+        if self.gate is not None:
+            h_BTM = F.silu(self.gate(x_BTD)) * h_BTM
+        else:
+            h_BTM = F.gelu(h_BTM, approximate="tanh") if self.gelu else squared_relu(h_BTM)
         narrowed: Tensor = self.down(h_BTM)
         return narrowed
 
@@ -232,11 +290,10 @@ def _future_mask(T: int, S: int, like: Tensor) -> Tensor:
     return full.triu(S - T + 1)
 
 
-def rotary_angles(positions_T: Tensor, shape: ModelShape) -> tuple[Tensor, Tensor]:
-    """Return cosine and sine of each position's angles, (T, K / 2) each, in float32."""
-    exponents = torch.arange(0, shape.head_dim, 2, device=positions_T.device) / shape.head_dim
-    angles = positions_T.float()[:, None] * ROTARY_BASE**-exponents
-    return angles.cos(), angles.sin()
+def _distant_mask(T: int, S: int, like: Tensor, window: int) -> Tensor:
+    """(T, S): -inf where a position is `window` or more before the one that reads."""
+    full = torch.full((T, S), -torch.inf, dtype=like.dtype, device=like.device)
+    return full.tril(S - T - window)
 
 
 def _embedding(count: int, width: int) -> nn.Embedding:
@@ -253,4 +310,4 @@ def _embedding(count: int, width: int) -> nn.Embedding:
 
 def _norm(shape: ModelShape) -> nn.Module:
     kind = nn.LayerNorm if shape.architecture == "gpt" else RMSNorm
-    return kind(shape.embed_dim, eps=NORM_EPSILON)
+    return kind(shape.embed_dim, eps=shape.details.norm_epsilon)

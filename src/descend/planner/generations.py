@@ -3,30 +3,34 @@ before it too ("born-again" networks, Furlanello et al. 2018)."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from descend.planner.plan import TrainingPlan
 
 MAX_TEACHERS = 2
 """The latest models that the next one learns from."""
 
-MAX_MODELS = 4
-"""Models of one training with a time limit."""
+MAX_MODELS = 6
+"""Models of one training with a time limit. The fourth still gained 0.3 % over the third
+(benchmarks/results/recipe/generations.jsonl)."""
 
-MAX_LENGTH = 10 / 3
-"""Epochs of a later model, over those of the first: with teachers it overfits later. See
-`LENGTH_LOSS`."""
+PREFERRED_EPOCHS = 6.0
+"""Epochs of a later model from which the seconds are worth more in one after it. A first model of
+more epochs is followed by models of as many."""
 
-PREFERRED_LENGTH = 2.0
-"""Epochs of a later model from which the seconds are worth more in one after it."""
+MAX_EPOCHS = 10.0
+"""Epochs of the last model, if the time reaches."""
 
 MIN_LENGTH = 0.6
 """Epochs of the second model, over those of the first, for it to be made: with fewer the rate falls
 before the network has learned what the first one has."""
 
-MIN_LATER_LENGTH = 5 / 3
-"""The same of the models after the second. By `LENGTH_LOSS` a shorter one gains less than the
-second does with its seconds."""
+MIN_PREFERRED_FRACTION = 5 / 6
+"""Of the preferred epochs, that a model after the second must have for it to be made. The seconds
+of a shorter one bring more in the model before it."""
 
 TEACHER_COST = 0.4
 """Seconds of one teacher's predictions, as a fraction of a training without them: its forward
@@ -36,13 +40,20 @@ ROUND_SECONDS = 8.0
 """From a plan, or a training before it, to the first step of a training: the network is made,
 checked and timed, and its teachers are loaded."""
 
-TAUGHT_LOSS = (1.0, 0.976, 0.971)
+TEACHER_LOSS = (1.0, 0.976, 0.971)
 """Bits per byte of a model with so many teachers, over those of a model without. The medians of
 four texts (benchmarks/results/recipe/{teachers,generations}.jsonl)."""
 
-LENGTH_LOSS = ((1.0, 1.0), (5 / 3, 0.987), (10 / 3, 0.981))
-"""What the length of a model with teachers does to its bits per byte: length, factor. The means of
+EPOCH_LOSS = ((3.0, 1.0), (5.0, 0.987), (10.0, 0.981))
+"""Bits per byte of a model with teachers after so many epochs, over those after three. The means of
 two novels of 200 kB (benchmarks/results/recipe/generations.jsonl)."""
+
+
+class FirstModel(NamedTuple):
+    """What the training of the first model took, or is expected to take."""
+
+    seconds: float
+    num_epochs: float
 
 
 class LaterModel(NamedTuple):
@@ -59,32 +70,54 @@ def generation_seconds(base_seconds: float, num_teachers: int) -> float:
 
 
 def plan_later_models(
-    base_seconds: float, seconds: float, num_models: int = 1, max_models: int = MAX_MODELS
+    first: FirstModel, seconds: float, num_models: int = 1, max_models: int = MAX_MODELS
 ) -> list[LaterModel]:
-    """Choose the models to train in `seconds`, one after the other.
+    """Choose the models to train in `seconds`, one after the other; `num_models` are there already.
 
-    `num_models` are there already; the first took `base_seconds`. The last one takes what is left.
+    The last one takes what is left of the time.
     """
     models: list[LaterModel] = []
+    preferred = max(1.0, PREFERRED_EPOCHS / first.num_epochs)
     for number in range(num_models, max_models):
         num_teachers = min(number, MAX_TEACHERS)
-        each = generation_seconds(base_seconds, num_teachers)
-        length = min(PREFERRED_LENGTH, (seconds - ROUND_SECONDS) / each)
-        if length < (MIN_LENGTH if number == 1 else MIN_LATER_LENGTH):
+        each = generation_seconds(first.seconds, num_teachers)
+        length = min(preferred, (seconds - ROUND_SECONDS) / each)
+        if length < (MIN_LENGTH if number == 1 else MIN_PREFERRED_FRACTION * preferred):
             break
         models.append(LaterModel(num_teachers, length))
         seconds -= length * each + ROUND_SECONDS
     if models:
         num_teachers, length = models[-1]
-        length += seconds / generation_seconds(base_seconds, num_teachers)
-        models[-1] = LaterModel(num_teachers, min(MAX_LENGTH, length))
+        length += seconds / generation_seconds(first.seconds, num_teachers)
+        max_length = max(1.0, MAX_EPOCHS / first.num_epochs)
+        models[-1] = LaterModel(num_teachers, min(max_length, length))
     return models
 
 
-def taught_loss(later: list[LaterModel]) -> float:
-    """Bits per byte expected of the last of `later` models, over those of the first model."""
+SINGLE_MODEL_KEYS = {"teachers", "num_processes"}
+"""Keys of the user with which one model is trained, whatever the time."""
+
+
+def choose_later_models(plan: TrainingPlan, fixed: Mapping[str, Any]) -> list[LaterModel]:
+    """Choose the models to train after the planned one; `fixed`: the keys that the user set.
+
+    Some where more epochs of one model would overfit and there is time left.
+    """
+    if not plan.ends_for_text or SINGLE_MODEL_KEYS & fixed.keys():
+        return []
+    return plan_later_models(first_model(plan), 60 * plan.minutes - plan.predicted.seconds)
+
+
+def first_model(plan: TrainingPlan) -> FirstModel:
+    """Return what the planned model is expected to take."""
+    return FirstModel(plan.predicted.seconds, plan.predicted.num_epochs)
+
+
+def estimate_loss_ratio(first: FirstModel, later: list[LaterModel]) -> float:
+    """Estimate the bits per byte of the last of `later` models, over those of the first model."""
     if not later:
         return 1.0
     num_teachers, length = later[-1]
-    lengths, factors = zip(*LENGTH_LOSS, strict=True)
-    return TAUGHT_LOSS[num_teachers] * float(np.interp(length, lengths, factors))
+    epochs, factors = zip(*EPOCH_LOSS, strict=True)
+    before, after = np.interp([first.num_epochs, length * first.num_epochs], epochs, factors)
+    return float(TEACHER_LOSS[num_teachers] * after / before)

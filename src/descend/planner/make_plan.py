@@ -23,9 +23,10 @@ from descend.planner.corpus_profile import CorpusProfile, profile_corpus
 from descend.planner.generations import (
     ROUND_SECONDS,
     LaterModel,
+    choose_later_models,
+    estimate_loss_ratio,
+    first_model,
     generation_seconds,
-    plan_later_models,
-    taught_loss,
 )
 from descend.planner.machine_benchmark import (
     MachineBenchmark,
@@ -69,15 +70,10 @@ class CorpusPlan(msgspec.Struct, frozen=True):
 
     @property
     def later_models(self) -> list[LaterModel]:
-        """Models to train after the first, each of which learns from those before it.
-
-        Some where more epochs of one model would overfit and there is time left.
-        """
-        is_single = self.minutes is None or not self.plan.ends_for_text
-        if is_single or SINGLE_MODEL_KEYS & self.fixed.keys() or read_launch_environment():
+        """Models to train after the first, each of which learns from those before it."""
+        if self.minutes is None or read_launch_environment():
             return []
-        base_seconds = self.plan.predicted.seconds
-        return plan_later_models(base_seconds, 60 * self.plan.minutes - base_seconds)
+        return choose_later_models(self.plan, self.fixed)
 
     @property
     def num_models(self) -> int:
@@ -87,7 +83,9 @@ class CorpusPlan(msgspec.Struct, frozen=True):
     @property
     def final_bits_per_byte(self) -> float:
         """Bits per byte of validation text expected of the last model."""
-        return self.plan.predicted.bits_per_byte * taught_loss(self.later_models)
+        return self.plan.predicted.bits_per_byte * estimate_loss_ratio(
+            first_model(self.plan), self.later_models
+        )
 
     @property
     def unused_seconds(self) -> float:
@@ -98,10 +96,6 @@ class CorpusPlan(msgspec.Struct, frozen=True):
             for num_teachers, length in self.later_models
         )
         return max(0.0, 60 * self.plan.minutes - used)
-
-
-SINGLE_MODEL_KEYS = {"teachers", "num_processes"}
-"""Keys of the user with which one model is trained, whatever the time."""
 
 
 class Allowance(msgspec.Struct, frozen=True):

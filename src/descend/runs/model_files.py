@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from descend.data.model_tokenizer import load_model_tokenizer
 from descend.data.readers.chats import CHAT_TEMPLATE
-from descend.data.tokenizer import Tokenizer, load_tokenizer
+from descend.data.tokenizer import Tokenizer
 from descend.data.tokenizer_check import MAX_BYTES as TOKENIZER_BYTES
 from descend.errors import RunFolderError, TokenizerError
 from descend.guard import decode_json, read_regular
@@ -90,8 +91,8 @@ def render_model_files(
     parameters = sum(p.numel() for p in model.parameters())
     return {
         "config.json": _pretty(config),
-        "generation_config.json": _pretty(generation_config(end_id)),
-        "tokenizer_config.json": _pretty(tokenizer_config(shape.max_seq_len, template)),
+        "generation_config.json": _pretty(generation_config(tokenizer)),
+        "tokenizer_config.json": _pretty(tokenizer_config(tokenizer, shape.max_seq_len, template)),
         TOKENIZER: tokenizer.to_bytes(),
         "README.md": model_card(shape, parameters, info, summary).encode(),
         WEIGHTS: weights_to_bytes(state),
@@ -113,7 +114,7 @@ def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
     max_bytes = _max_weight_bytes(folder, config)
     content = _read(folder / WEIGHTS, hashes.get(WEIGHTS), max_bytes)
     _read(folder / TOKENIZER, hashes.get(TOKENIZER), TOKENIZER_BYTES)
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_model_tokenizer(folder, config)
     from descend.model.huggingface import from_huggingface, weights_from_bytes
 
     with _add_folder_to_errors(folder):
@@ -135,11 +136,14 @@ def read_model_shape(folder: Path) -> ModelShape:
 
 def _max_weight_bytes(folder: Path, config: Mapping[str, Any]) -> int:
     """Most bytes that the weights of `config` can take: each number eight, and a header."""
+    from descend.model.cost import parameter_count
     from descend.model.header import MAX_HEADER
     from descend.model.huggingface import shape_from_config
 
     with _add_folder_to_errors(folder):
         shape = shape_from_config(config)
+    if shape.architecture == "llama":
+        return 8 * (parameter_count(shape) + shape.vocab_size * shape.embed_dim) + MAX_HEADER + 8
     width = shape.embed_dim
     block = 4 * width * width + 3 * width * shape.ff_dim + 16 * (width + shape.ff_dim)
     outer = (2 * shape.vocab_size + shape.max_seq_len + 4) * width

@@ -105,7 +105,7 @@ class RecordedRun:
     @cached_property
     def shape(self) -> ModelShape:
         """Return the shape of the model."""
-        return shape_from_run_config(self.config, self.vocab_size)
+        return shape_from_run_config(self.config, self.vocab_size, self.metadata.network)
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:

@@ -26,6 +26,7 @@ from descend.artifacts import RUN_FILE
 from descend.data.cache_dir import remember_run
 from descend.errors import RunFolderError
 from descend.guard import decode_json, read_regular
+from descend.model.shape import NetworkDetails
 from descend.runs.annotation import ANNOTATION
 from descend.runs.atomic_write import (
     MANIFEST_FILE,
@@ -150,6 +151,8 @@ class RunMetadata(msgspec.Struct, frozen=True):
     """Folder of the model that this run continued."""
     parent_loss: float | None = None
     """Validation loss of that model, if it was evaluated on the same validation text."""
+    network: NetworkDetails | None = None
+    """What the configuration does not say of a network that came from another program."""
     working_dir: _PathText | None = None
     """Where the run was begun, as seen from its folder: what the paths in `config`, `resolved`
     and `parent` are relative to."""

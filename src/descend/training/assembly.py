@@ -22,7 +22,7 @@ from descend.data.token_store import PreparedCorpus, TokenStore
 from descend.data.tokenizer import Tokenizer, load_tokenizer
 from descend.errors import ConfigError, CorpusError
 from descend.machine import Execution
-from descend.model.shape import ModelShape, shape_from_run_config
+from descend.model.shape import ModelShape, NetworkDetails, shape_from_run_config
 from descend.model.transformer import Transformer
 from descend.progress import ProgressCallback, ignore_progress
 from descend.runs.model_files import LoadedModel, load_model
@@ -137,11 +137,24 @@ def tokenize_corpus(
     )
 
 
-def choose_shape(config: RunConfig, store: TokenStore, parent: LoadedModel | None) -> ModelShape:
-    """The shape of `parent`, or of a new network for the tokens of `store`."""
+def choose_shape(
+    config: RunConfig,
+    store: TokenStore,
+    parent: LoadedModel | None,
+    details: NetworkDetails | None = None,
+) -> ModelShape:
+    """The shape of `parent`, or of a network for the tokens of `store`.
+
+    `details`: those that a run recorded of a network from another program.
+    """
     if parent:
         return parent.model.shape
-    return shape_from_run_config(config, store.tokenizer.vocab_size)
+    if config.architecture == "llama" and details is None:
+        raise ConfigError(
+            "architecture", "llama for a new model", "gpt or modern",
+            "choose one of them, or train a Llama model further with `descend continue`",
+        )  # fmt: skip
+    return shape_from_run_config(config, store.tokenizer.vocab_size, details)
 
 
 def gather_step_inputs(

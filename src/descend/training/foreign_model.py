@@ -35,4 +35,5 @@ def read_parent_info(folder: Path) -> RunMetadata:
     return RunMetadata(
         version=__version__, saved_at="", preset="", requested_config=config,
         resolved_config=config, execution={}, corpus={}, hardware={},
+        network=shape.details if shape.architecture == "llama" else None,
     )  # fmt: skip

@@ -116,4 +116,5 @@ def _resized(shape: ModelShape, config: RunConfig) -> ModelShape:
         config.num_layers,
         config.ff_dim,
         shape.max_seq_len,
+        shape.details,
     )

@@ -71,7 +71,7 @@ def reassemble_run(
     config = make_config(info.resolved_config)
     check_teachers(config.teacher_folders, folder)
     store = open_run_text(folder, info, progress)
-    shape = choose_shape(config, store, None)
+    shape = choose_shape(config, store, None, info.network)
     return restore_assembly(info, store, shape, execution)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from descend.errors import SelfCheckError
 from descend.machine import Execution
-from descend.model.shape import ModelShape
+from descend.model.shape import ModelShape, NetworkDetails
 from descend.model.transformer import SelfAttention
 from descend.training.precision import autocast_precision
 
@@ -35,7 +35,9 @@ def check_attention_kernel(execution: Execution, shape: ModelShape) -> None:
     Random numbers and the network of the run stay as they are.
     """
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
-    small_shape = msgspec.structs.replace(shape, embed_dim=EMBED_DIM, num_heads=NUM_HEADS)
+    small_shape = msgspec.structs.replace(
+        shape, embed_dim=EMBED_DIM, num_heads=NUM_HEADS, details=NetworkDetails()
+    )
     with torch.random.fork_rng(devices):
         attention = SelfAttention(small_shape, 0.0, execution.attention)
     attention.to(execution.device)

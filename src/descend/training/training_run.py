@@ -120,6 +120,7 @@ def _make_metadata(
         hardware=describe_hardware(assembly.execution.device),
         parent=str(parent) if parent else None,
         parent_loss=_loss_of(parent, assembly) if parent else None,
+        network=assembly.shape.details if assembly.shape.architecture == "llama" else None,
         working_dir=relative_working_dir(folder),
     )
 

@@ -73,7 +73,7 @@ def describe_embedding(run: RecordedRun) -> str:
     num_table_parameters, tokens = _tables(run), run.corpus_count("train_tokens")
     return (
         f"Your table has {vocabulary:,} rows of {width} numbers; with"
-        f" {'one table for both ends' if run.config.architecture == 'gpt' else 'a separate head'}"
+        f" {'one table for both ends' if run.shape.is_tied else 'a separate head'}"
         f" that is {num_table_parameters:,} parameters,"
         f" {format_percent(num_table_parameters / run.summary.parameters)} of the model. A row"
         f" meets its token {tokens / max(vocabulary, 1):,.0f} times an epoch on average. To see"
@@ -172,4 +172,4 @@ def describe_micro_batches(run: RecordedRun) -> str:
 
 def _tables(run: RecordedRun) -> int:
     once = (run.config.vocab_size or 0) * run.config.embed_dim
-    return once if run.config.architecture == "gpt" else 2 * once
+    return once if run.shape.is_tied else 2 * once

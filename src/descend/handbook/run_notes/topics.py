@@ -51,6 +51,7 @@ TOPICS: dict[str, Callable[[RecordedRun], str]] = {
     "num_processes": model_notes.describe_processes,
     # Choices.
     "gpt": model_notes.architecture,
+    "llama": model_notes.architecture,
     "modern": model_notes.architecture,
     "adamw": optimization_notes.optimizer,
     "muon": optimization_notes.optimizer,

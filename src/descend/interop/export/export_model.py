@@ -18,7 +18,7 @@ from descend.interop.export.exported_model import (
     ExportSource,
     WeightType,
 )
-from descend.interop.export.gguf_file import write_gguf
+from descend.interop.export.gguf_file import ARCHITECTURES, write_gguf
 from descend.interop.export.onnx_file import write_onnx
 from descend.runs.atomic_write import disk_error, make_folder, sync_folder, write_file_atomic
 from descend.runs.model_card import model_card
@@ -54,6 +54,12 @@ def export_model(
     base = folder.resolve()
     target = output or base.with_name(f"{base.name}-{export_format}")
     float16_tensors: list[str] = []
+    if export_format == "gguf" and source.model.shape.architecture not in ARCHITECTURES:
+        raise ConfigError(
+            "--to", f"gguf for a {source.model.shape.details.model_type} model",
+            "safetensors or onnx for it",
+            "export safetensors, and convert them with llama.cpp's convert_hf_to_gguf.py",
+        )  # fmt: skip
     if export_format == "safetensors":
         files = _write_safetensors(source, target, kind)
     elif export_format == "gguf":

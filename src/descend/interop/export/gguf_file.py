@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from descend.data.readers.chats import CHAT_TEMPLATE
 from descend.interop.export.exported_model import ExportSource, WeightType, missing_export_extra
 from descend.interop.export.gguf_vocabulary import gguf_vocabulary
-from descend.model.shape import ModelShape
-from descend.model.transformer import NORM_EPSILON, ROTARY_BASE
+from descend.model.shape import NORM_EPSILON, ROTARY_BASE, ModelShape
 
 if TYPE_CHECKING:
     from gguf import GGUFWriter

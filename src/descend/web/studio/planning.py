@@ -8,6 +8,7 @@ import msgspec
 
 from descend.planner.axes import axes_for
 from descend.planner.corpus_profile import CorpusProfile
+from descend.planner.generations import choose_later_models, estimate_loss_ratio, first_model
 from descend.planner.plan import TextTooShortError, choose_config
 from descend.planner.scaling_law import load_scaling_law
 from descend.planner.step_time import StepTimeModel
@@ -43,12 +44,16 @@ async def plan(
         )
     except TextTooShortError as problem:
         return {"too_short": True, "message": str(problem), "minutes": minutes}
+    later = choose_later_models(chosen, settings)
     return {
         "too_short": False,
         "minutes": minutes,
         "setup_seconds": 60 * setup,
         "config": chosen.config,
         "predicted": msgspec.to_builtins(chosen.predicted),
+        "num_models": 1 + len(later),
+        "final_bits_per_byte": chosen.predicted.bits_per_byte
+        * estimate_loss_ratio(first_model(chosen), later),
         "unigram_bits_per_byte": profile.unigram,
         "bigram_bits_per_byte": profile.bigram,
         "train_bytes": profile.train_bytes,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
 from descend.errors import UserError
-from descend.runs.atomic_write import write_file_atomic
+from descend.runs.atomic_write import disk_error
 from descend.web.address import (
     check_address,
     format_address,
@@ -69,6 +71,13 @@ def check_host(host: str, password: str | None) -> None:
 
 
 def write_private(file: Path, content: str) -> None:
-    """Write `file` so that only its owner can read it."""
-    write_file_atomic(file, content.encode())
-    file.chmod(0o600)
+    """Write `file` so that only its owner can read it, at no instant another user."""
+    aside = file.with_name(f".{secrets.token_hex(8)}.partial")
+    try:
+        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as new:
+            new.write(content.encode())
+        aside.replace(file)
+    except OSError as problem:
+        raise disk_error(file, problem) from None
+    finally:
+        aside.unlink(missing_ok=True)

@@ -43,9 +43,19 @@ class Workspace:
         self.hidden = self.root / ".studio"
 
     def make(self) -> None:
-        """Create the folder of the studio's own files."""
-        for folder in (self.root, self.hidden, self.jobs, self.trash):
+        """Create the folder of the studio's own files; `RunFolderError` for a link in its place.
+
+        A workspace may be a stranger's: the studio's key and records must stay inside, and private.
+        """
+        make_folder(self.root, PRIVATE)
+        for folder in (self.hidden, self.jobs, self.trash, self.lessons):
+            if folder.is_symlink():
+                raise RunFolderError(
+                    str(folder), "a link", "a folder of the studio's own", "remove the link"
+                )
+        for folder in (self.hidden, self.jobs, self.trash):
             make_folder(folder, PRIVATE)
+        self.hidden.chmod(PRIVATE)
 
     @property
     def jobs(self) -> Path:

@@ -12,9 +12,9 @@ from rich.console import Console
 from descend.api.generation_config import generation_config
 from descend.api.model import Model, load
 from descend.api.run_training import train_config, train_planned
-from descend.planner.generations import plan_later_models
+from descend.planner.generations import FirstModel, plan_later_models
 from descend.planner.make_plan import CorpusPlan, plan_config
-from descend.report.text.generations import (
+from descend.report.text.generations_summary import (
     generation_line,
     generations_end_line,
 )
@@ -56,8 +56,9 @@ def train_later_models(
     info, base = read_info(models[0]), read_summary(models[0])
     ends = began + 60 * planned.minutes
     models = list(models)
+    first = FirstModel(base.seconds, base.num_epochs or 1.0)
     while later := plan_later_models(
-        base.seconds, ends - time.perf_counter(), len(models), planned.num_models
+        first, ends - time.perf_counter(), len(models), planned.num_models
     ):
         number, is_last = len(models), len(later) == 1
         folder = save_dir if is_last else teacher_folder(save_dir, number + 1)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from descend import resume, run
-from descend.api.train_plan import train_later_models
+from descend.api.planned_training import train_later_models
 from descend.config import make_config
 from descend.runs.events import Epoch
 from descend.runs.planned_models import find_models, teacher_folder, write_plan

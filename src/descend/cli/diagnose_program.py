@@ -1,0 +1,67 @@
+"""The part of `descend diagnose` for other programs: its options, and what it prints."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from descend.cli.output import print_json, print_result, print_status
+from descend.errors import ConfigError
+
+Program = Annotated[
+    str | None,
+    typer.Option(
+        "--program",
+        metavar="COMMAND",
+        help="Instead of a run: a training program to run in paired trials, as one text.",
+    ),
+]
+Metric = Annotated[
+    str | None,
+    typer.Option(
+        "--metric", metavar="NAME", help="With --program: the loss that it prints, as val_loss."
+    ),
+]
+Map = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="KEY=FLAG[=VALUE]",
+        help="With --program: its flag for learning_rate, batch_size, num_layers, dropout_rate, "
+        "seed, or max_steps, and the value it has without the flag. May be repeated.",
+    ),
+]
+Seeds = Annotated[
+    int, typer.Option("--seeds", metavar="INT", help="With --program: pairs of each trial.")
+]
+TrialSeconds = Annotated[
+    float,
+    typer.Option(
+        "--trial-seconds", metavar="FLOAT", help="With --program: time limit of one trial."
+    ),
+]
+
+
+def diagnose_command(
+    program: str, metric: str | None, mappings: list[str], seeds: int, seconds: float, as_json: bool
+) -> str:
+    """Run the trials of a program, print the result, and return the verdict."""
+    from descend.program_trials.diagnose_program import diagnose_program
+    from descend.program_trials.program_flags import parse_program
+    from descend.report.text.program_diagnosis import format_program_diagnosis
+
+    if metric is None:
+        raise ConfigError(
+            "--metric", "nothing", "the loss that the program prints",
+            "add --metric val_loss, or the name that it prints",
+        )  # fmt: skip
+    flags = parse_program(program, mappings)
+    diagnosis = diagnose_program(
+        flags, metric, num_seeds=seeds, timeout=seconds, on_trial=print_status
+    )
+    if as_json:
+        print_json("diagnose", diagnosis)
+    else:
+        print_result(format_program_diagnosis(diagnosis))
+    return diagnosis.verdict

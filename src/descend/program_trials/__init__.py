@@ -1,0 +1,1 @@
+"""Counterfactual trials of any training program, through its own flags."""

@@ -1,0 +1,252 @@
+"""Why a program does not learn better, by paired trials through its own flags.
+
+The program is run as it is with several seeds, and with each treatment and the same seeds. The
+effect of a treatment is the mean difference of the metric within a pair. Its interval is that of
+the moderated t (Smyth 2004), with the spread of all treatments pooled. A cause holds when the
+corrected p-value is below 0.05 (Holm) and the effect is worth a word, as in `trials.paired_stats`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import msgspec
+import numpy as np
+
+from descend.errors import ConfigError
+from descend.program_trials.program_flags import ProgramFlags
+from descend.program_trials.run_program import ProgramTrial, run_program
+from descend.program_trials.treatments import ProgramTreatment, list_treatments
+from descend.trials.paired_stats import (
+    ALPHA,
+    Interval,
+    holm_adjust,
+    is_significant,
+    moderated_t,
+    paired_interval,
+    sample_std,
+)
+
+NUM_SEEDS = 3
+TIMEOUT_SECONDS = 3600.0
+
+MAX_RATIO = 2.0
+"""Times the loss of a treatment that a control counts as at most."""
+
+MIN_VERDICT_EFFECT = {"batch_too_small": 0.02, "model_too_small": 0.05}
+"""Fraction of the loss that a change must save, where it costs computation: more layers save a
+little of a sound program too. First guesses."""
+
+MIN_OTHER_EFFECT = 0.02
+"""The same for all others: a sound program gains a percent or so by another rate. First guess."""
+
+TrialCallback = Callable[[str], None]
+
+
+class ProgramEffect(msgspec.Struct, frozen=True):
+    """What a treatment does to the metric; a positive effect is a lower loss."""
+
+    treatment: ProgramTreatment
+    trials: list[ProgramTrial]
+    loss_reduction: Interval | None
+    """None where the treatment could not be run."""
+    p_holm: float | None
+    is_remedy: bool
+    problem: str | None = None
+
+
+class ProgramDiagnosis(msgspec.Struct, frozen=True):
+    """The result: `verdict` is a cause, `healthy`, or `unknown`."""
+
+    program: str
+    metric: str
+    controls: list[ProgramTrial]
+    loss: float | None
+    effects: list[ProgramEffect]
+    verdict: str
+    recommended_command: str | None
+    reason: str
+    seconds: float
+
+
+def diagnose_program(
+    program: ProgramFlags,
+    metric: str,
+    *,
+    num_seeds: int = NUM_SEEDS,
+    timeout: float = TIMEOUT_SECONDS,
+    on_trial: TrialCallback = lambda line: None,
+) -> ProgramDiagnosis:
+    """Run the trials of `program` one after the other, and judge them by `metric`, a loss.
+
+    `ConfigError` where the program itself fails or prints no `metric`.
+    """
+    if num_seeds < 2:
+        raise ConfigError("--seeds", f"{num_seeds}", "at least 2", "raise it")
+    seeds = range(1, num_seeds + 1)
+
+    def trial(changes: dict[str, float], seed: int, name: str) -> ProgramTrial:
+        base = {"max_steps": program.values["max_steps"]} | changes
+        has_flag = "seed" in program.flags
+        words = program.command(base | ({"seed": seed} if has_flag else {}))
+        loss, seconds, problem = run_program(words, metric, timeout, None if has_flag else seed)
+        result = problem or f"{metric} {loss:.4f}"
+        on_trial(f"{name}, seed {seed}: {result} ({seconds:.0f} s)")
+        return ProgramTrial(changes, seed, seconds, loss, problem)
+
+    controls: list[ProgramTrial] = []
+    for seed in seeds:
+        controls.append(trial({}, seed, "as it is"))
+        if controls[-1].loss is None:
+            raise ConfigError(
+                "--program", f"a trial that failed ({controls[-1].problem})",
+                f"a program that ends and prints {metric}",
+                "run the command by hand, or name another --metric",
+            )  # fmt: skip
+    treatments = list_treatments(program.values)
+    tried = [_try_treatment(treatment, controls, trial) for treatment in treatments]
+    effects = _judge(treatments, tried, controls)
+    return _conclude(program, metric, controls, effects)
+
+
+def _try_treatment(
+    treatment: ProgramTreatment,
+    controls: Sequence[ProgramTrial],
+    trial: Callable[[dict[str, float], int, str], ProgramTrial],
+) -> list[ProgramTrial]:
+    """The trials of a treatment; none after the first where that one failed or is clearly worse.
+
+    Clearly: by more than the controls differ from each other and 2 % of their loss.
+    """
+    trials: list[ProgramTrial] = []
+    finite = [c.loss for c in controls if c.loss is not None and math.isfinite(c.loss)]
+    spread = max(finite) - min(finite) if finite else 0.0
+    for control in controls:
+        trials.append(trial(treatment.changes, control.seed, treatment.description))
+        loss, before = trials[-1].loss, control.loss
+        if loss is None or not math.isfinite(loss):
+            break
+        if before is not None and loss > before + spread + 0.02 * abs(before):
+            break
+    return trials
+
+
+def _differences(trials: Sequence[ProgramTrial], controls: Sequence[ProgramTrial]) -> list[float]:
+    """Loss of the control minus loss of the treatment for each pair.
+
+    A control of more than `MAX_RATIO` times the loss of its treatment counts as that: how far a
+    run diverged says nothing, and would drown the other pairs.
+    """
+    differences = []
+    for treated, control in zip(trials, controls, strict=False):
+        if treated.loss is None or control.loss is None or not math.isfinite(treated.loss):
+            return []
+        limit = treated.loss + (MAX_RATIO - 1) * abs(treated.loss)
+        differences.append(min(control.loss, limit) - treated.loss)
+    return differences
+
+
+def _judge(
+    treatments: Sequence[ProgramTreatment],
+    tried: Sequence[list[ProgramTrial]],
+    controls: Sequence[ProgramTrial],
+) -> list[ProgramEffect]:
+    """The effect of each treatment, with the spread of all of them pooled."""
+    pairs = [_differences(trials, controls) for trials in tried]
+    whole = [d for d in pairs if len(d) == len(controls)]
+    df = sum(len(d) - 1 for d in whole)
+    # The median of the variances: one treatment that spreads a lot says little of the others.
+    pooled = math.sqrt(float(np.median([sample_std(d) ** 2 for d in whole]))) if whole else None
+    p_values = [_one_sided_p(d, pooled, df) if len(d) == len(controls) else 1.0 for d in pairs]
+    loss = _mean_loss(controls) or 1.0
+    effects = []
+    for treatment, trials, differences, p_holm in zip(
+        treatments, tried, pairs, holm_adjust(p_values), strict=True
+    ):
+        interval, is_remedy = None, False
+        if differences:
+            interval = paired_interval(differences, pooled_sd=pooled, pooled_df=df)
+            worth = MIN_VERDICT_EFFECT.get(treatment.cause, MIN_OTHER_EFFECT) * abs(loss)
+            is_remedy = (
+                len(differences) == len(controls)
+                and is_significant(interval, loss)
+                and p_holm < ALPHA
+                and interval.value >= worth
+            )
+        problem = next((t.problem for t in trials if t.problem), None)
+        effects.append(ProgramEffect(treatment, trials, interval, p_holm, is_remedy, problem))
+    return effects
+
+
+def _one_sided_p(differences: Sequence[float], pooled_sd: float | None, df: int) -> float:
+    from scipy.stats import t
+
+    mean, error, degrees = moderated_t(differences, pooled_sd, df)
+    if degrees == 0 or not math.isfinite(error):
+        return 1.0
+    if error == 0:
+        return 0.0 if mean > 0 else 1.0
+    return float(t.sf(mean / error, degrees))
+
+
+def _mean_loss(controls: Sequence[ProgramTrial]) -> float | None:
+    finite = [c.loss for c in controls if c.loss is not None and math.isfinite(c.loss)]
+    return float(np.mean(finite)) if finite else None
+
+
+def _conclude(
+    program: ProgramFlags,
+    metric: str,
+    controls: list[ProgramTrial],
+    effects: list[ProgramEffect],
+) -> ProgramDiagnosis:
+    """The cause whose remedy saves most; none where no treatment helps."""
+    best: dict[str, ProgramEffect] = {}
+    by_cause: dict[str, list[ProgramEffect]] = defaultdict(list)
+    for effect in effects:
+        by_cause[effect.treatment.cause].append(effect)
+        if effect.is_remedy and effect.loss_reduction is not None:
+            known = best.get(effect.treatment.cause)
+            if known is None or _saved(effect) > _saved(known):
+                best[effect.treatment.cause] = effect
+    ranked = sorted(best.values(), key=_saved, reverse=True)
+    seconds = sum(t.seconds for t in [*controls, *(t for e in effects for t in e.trials)])
+    command, verdict = None, "healthy"
+    if ranked:
+        first = ranked[0].treatment
+        verdict = first.cause
+        command = " ".join(
+            program.command({"max_steps": program.values["max_steps"]} | first.changes)
+        )
+        reason = f"{first.description} saves {_saved(ranked[0]):.3f} of {metric}"
+        if len(ranked) > 1 and _overlap(ranked[0], ranked[1]):
+            reason += f", about as much as {ranked[1].treatment.description}"
+    elif any(_may_help(effect) for effect in effects):
+        verdict, reason = "unknown", "a treatment may help, but its interval reaches zero"
+    else:
+        reason = "no treatment that was tried lowers the metric by a difference worth a word"
+    return ProgramDiagnosis(
+        " ".join(program.words), metric, controls, _mean_loss(controls), effects, verdict, command,
+        reason, seconds,
+    )  # fmt: skip
+
+
+def _saved(effect: ProgramEffect) -> float:
+    return effect.loss_reduction.value if effect.loss_reduction is not None else -math.inf
+
+
+def _overlap(first: ProgramEffect, second: ProgramEffect) -> bool:
+    assert first.loss_reduction is not None
+    return _saved(second) > first.loss_reduction.low
+
+
+def _may_help(effect: ProgramEffect) -> bool:
+    """Whether an effect that is not proved is as large as a verdict asks for."""
+    interval = effect.loss_reduction
+    if effect.is_remedy or interval is None or len(effect.trials) < 2:
+        return False
+    losses = [t.loss for t in effect.trials if t.loss is not None]
+    worth = MIN_VERDICT_EFFECT.get(effect.treatment.cause, MIN_OTHER_EFFECT)
+    return interval.value > worth * abs(float(np.mean(losses)))

@@ -1,0 +1,40 @@
+"""A real training program of other people's kind: argparse, its own seeds, and printed losses."""
+
+REGRESSION = """
+import argparse, math, random
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float, default=0.1)
+parser.add_argument("--batch-size", type=int, default=8)
+parser.add_argument("--steps", type=int, default=300)
+parser.add_argument("--dropout", type=float, default=0.0)
+args = parser.parse_args()
+
+random.seed(1337)
+WIDTH = 8
+truth = [math.sin(3 * i) for i in range(WIDTH)]
+
+def example():
+    x = [random.gauss(0, 1) for _ in range(WIDTH)]
+    return x, sum(a * b for a, b in zip(x, truth)) + random.gauss(0, 0.5)
+
+weights = [0.0] * WIDTH
+validation = [example() for _ in range(200)]
+
+def predict(x):
+    return sum(a * b for a, b in zip(x, weights))
+
+for step in range(1, args.steps + 1):
+    gradient = [0.0] * WIDTH
+    for _ in range(args.batch_size):
+        x, y = example()
+        x = [a * (random.random() >= args.dropout) for a in x]
+        error = predict(x) - y
+        gradient = [g + error * a / args.batch_size for g, a in zip(gradient, x)]
+    decay = 1 - step / args.steps
+    weights = [w - args.lr * decay * g for w, g in zip(weights, gradient)]
+    if step % 100 == 0 or step == args.steps:
+        loss = sum((predict(x) - y) ** 2 for x, y in validation) / len(validation)
+        print(f"step {step}: train loss 0.0, val loss {loss:.4f}")
+open("weights.txt", "w").write(repr(weights))
+"""
