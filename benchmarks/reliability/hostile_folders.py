@@ -169,8 +169,8 @@ def edit_events(edit: Callable[[str, Any], Any]) -> Change:
         lines = []
         for line in (folder / "events.jsonl").read_bytes().splitlines():
             record = json.loads(line)
-            kept = {k: v for k, v in record.items() if k not in ("after", "crc32")}
-            lines.append(json.dumps({k: edit(k, v) for k, v in kept.items()}).encode())
+            fields = {k: v for k, v in record.items() if k not in ("after", "crc32")}
+            lines.append(json.dumps({k: edit(k, v) for k, v in fields.items()}).encode())
         (folder / "events.jsonl").write_bytes(b"\n".join(lines) + b"\n")
 
     return change

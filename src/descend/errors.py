@@ -109,14 +109,6 @@ class DiskWriteError(DescendError):
 class PathRefusedError(DescendError):
     """The system refuses a path: its name is too long, or its disk fails."""
 
-    def __init__(self, problem: OSError) -> None:
-        name = problem.filename
-        super().__init__(
-            os.fsdecode(name) if isinstance(name, (str, bytes, os.PathLike)) else str(name),
-            problem.strerror or type(problem).__name__, "a path that the system opens",
-            "check its name, its permissions, and its disk",
-        )  # fmt: skip
-
 
 class OutOfMemoryError(DescendError):
     """The model or batch does not fit into memory."""
@@ -132,3 +124,13 @@ class DivergedError(DescendError):
 
 class SelfCheckError(DescendError):
     """This machine does not compute what the network asks for, found before the first step."""
+
+
+def path_error(problem: OSError) -> PathRefusedError:
+    """Return the sentence for an `OSError` about a path."""
+    name = problem.filename
+    return PathRefusedError(
+        os.fsdecode(name) if isinstance(name, (str, bytes, os.PathLike)) else str(name),
+        problem.strerror or type(problem).__name__, "a path that the system opens",
+        "check its name, its permissions, and its disk",
+    )  # fmt: skip

@@ -48,13 +48,13 @@ def test_no_crash_state_of_a_save_loses_anything(own_folder: Path) -> None:
     assert result["total"] > 200
 
 
-@pytest.mark.parametrize(("kind", "least"), [("syncs", 17), ("checks", 8)])
+@pytest.mark.parametrize(("kind", "min_count"), [("syncs", 17), ("checks", 8)])
 def test_each_sync_and_check_that_is_taken_out_is_noticed(
-    own_folder: Path, kind: str, least: int
+    own_folder: Path, kind: str, min_count: int
 ) -> None:
     result = run_part("mutations.py", "--kind", kind)
     assert result["missed"] == []
-    assert result["noticed"] == len(result["mutations"]) >= least
+    assert result["noticed"] == len(result["mutations"]) >= min_count
 
 
 def test_the_test_of_each_promise_notices_that_its_check_is_taken_out(own_folder: Path) -> None:

@@ -84,7 +84,7 @@ def test_record_of_a_run_is_damaged_when_a_fact_is_missing_or_of_another_kind(
 
 
 @pytest.mark.parametrize("kind", UNUSABLE)
-def test_run_is_shown_when_its_paths_lead_nowhere(
+def test_show_describes_a_run_when_its_paths_lead_nowhere(
     changed: Callable[..., Path], capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
     folder = changed(UNUSABLE[kind])
@@ -146,7 +146,10 @@ def test_message_says_what_is_used_up_when_a_disk_is_full(own_folder: Path) -> N
             (disk / "b").touch()
         said = disk_error(disk / "b", caught.value).actual
         assert said == "a disk that can hold no further file"
-        (disk / "a").unlink()
+        (disk / "a").unlink()  # as a save takes away what it could not finish
+        assert disk_error(disk / "b", caught.value).actual == said
+        more = ["-t", "tmpfs", "-o", "remount,size=64k,nr_inodes=1000", "none", str(disk)]
+        subprocess.run(["mount", *more], check=True)
         assert disk_error(disk / "b", caught.value).actual == "a full disk with 0 MB free"
     finally:
         subprocess.run(["umount", str(disk)], check=True)

@@ -21,15 +21,15 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 def listening_inodes() -> dict[int, str]:
     """Address (hex, with port) of each listening TCP socket of this machine, by inode."""
-    found = {}
+    addresses = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         if not Path(table).exists():
             continue
         for line in Path(table).read_text().splitlines()[1:]:
             fields = line.split()
             if fields[3] == "0A":  # TCP_LISTEN
-                found[int(fields[9])] = fields[1]
-    return found
+                addresses[int(fields[9])] = fields[1]
+    return addresses
 
 
 def sockets_of(process: int) -> set[int]:
@@ -43,9 +43,9 @@ def test_studio_leaves_nothing_to_other_users(studio: Any) -> None:
     assert stat.S_IMODE(hidden.stat().st_mode) == 0o700
     assert stat.S_IMODE((hidden / "api_key").stat().st_mode) == 0o600
     process = studio.process.pid
-    seen = Path(f"/proc/{process}/cmdline").read_bytes()
-    assert studio.key.encode() not in seen
-    assert studio.link.rpartition("=")[2].encode() not in seen
+    command_line = Path(f"/proc/{process}/cmdline").read_bytes()
+    assert studio.key.encode() not in command_line
+    assert studio.link.rpartition("=")[2].encode() not in command_line
     port = int(studio.address.rpartition(":")[2])
     listening = listening_inodes()
     own = {listening[inode] for inode in sockets_of(process) if inode in listening}
@@ -64,8 +64,8 @@ def test_other_user_cannot_read_the_key_or_a_run(studio: Any, tmp_path: Path) ->
     open_file = studio.folder / "open.txt"
     open_file.write_text("for all")
     open_file.chmod(0o644)
-    seen = subprocess.run([*as_other, str(open_file)], capture_output=True, check=False)
-    if seen.returncode:
+    readable = subprocess.run([*as_other, str(open_file)], capture_output=True, check=False)
+    if readable.returncode:
         pytest.skip("a folder above the tests is closed to others")
     key = studio.folder / ".studio" / "api_key"
     refused = subprocess.run([*as_other, str(key)], capture_output=True, check=False)

@@ -43,7 +43,7 @@ from descend.cli.show import show
 from descend.cli.studio import studio
 from descend.cli.tokenizer import tokenizer_app
 from descend.cli.train import TRAIN_COMMON, continue_training, train
-from descend.errors import DescendError, PathRefusedError, UserError, shorten
+from descend.errors import DescendError, UserError, path_error, shorten
 from descend.guard import make_visible
 from descend.launch_environment import check_verb
 from descend.version import __version__
@@ -197,7 +197,7 @@ def run(arguments: list[str], debug: bool = False) -> int:
 def _translate_odd_name(problem: BaseException) -> DescendError | None:
     """A sentence for a path that the system refuses, and for one of bytes that are no text."""
     if isinstance(problem, OSError) and problem.filename is not None:
-        return PathRefusedError(problem)
+        return path_error(problem)
     if isinstance(problem, UnicodeEncodeError) and problem.reason == "surrogates not allowed":
         return UserError(
             make_visible(shorten(problem.object)), "a name that is no text", "a name in UTF-8",

@@ -53,7 +53,7 @@ class ProgramEffect(msgspec.Struct, frozen=True):
     loss_reduction: Interval | None
     """None where the treatment could not be run."""
     p_holm: float | None
-    is_remedy: bool
+    is_effective: bool
     problem: str | None = None
 
 
@@ -165,18 +165,18 @@ def _judge(
     for treatment, trials, differences, p_holm in zip(
         treatments, tried, pairs, holm_adjust(p_values), strict=True
     ):
-        interval, is_remedy = None, False
+        interval, is_effective = None, False
         if differences:
             interval = paired_interval(differences, pooled_sd=pooled, pooled_df=df)
             worth = MIN_VERDICT_EFFECT.get(treatment.cause, MIN_OTHER_EFFECT) * abs(loss)
-            is_remedy = (
+            is_effective = (
                 len(differences) == len(controls)
                 and is_significant(interval, loss)
                 and p_holm < ALPHA
                 and interval.value >= worth
             )
         problem = next((t.problem for t in trials if t.problem), None)
-        effects.append(ProgramEffect(treatment, trials, interval, p_holm, is_remedy, problem))
+        effects.append(ProgramEffect(treatment, trials, interval, p_holm, is_effective, problem))
     return effects
 
 
@@ -202,12 +202,12 @@ def _conclude(
     controls: list[ProgramTrial],
     effects: list[ProgramEffect],
 ) -> ProgramDiagnosis:
-    """The cause whose remedy saves most; none where no treatment helps."""
+    """The cause whose treatment saves most; none where no treatment helps."""
     best: dict[str, ProgramEffect] = {}
     by_cause: dict[str, list[ProgramEffect]] = defaultdict(list)
     for effect in effects:
         by_cause[effect.treatment.cause].append(effect)
-        if effect.is_remedy and effect.loss_reduction is not None:
+        if effect.is_effective and effect.loss_reduction is not None:
             known = best.get(effect.treatment.cause)
             if known is None or _saved(effect) > _saved(known):
                 best[effect.treatment.cause] = effect
@@ -245,7 +245,7 @@ def _overlap(first: ProgramEffect, second: ProgramEffect) -> bool:
 def _may_help(effect: ProgramEffect) -> bool:
     """Whether an effect that is not proved is as large as a verdict asks for."""
     interval = effect.loss_reduction
-    if effect.is_remedy or interval is None or len(effect.trials) < 2:
+    if effect.is_effective or interval is None or len(effect.trials) < 2:
         return False
     losses = [t.loss for t in effect.trials if t.loss is not None]
     worth = MIN_VERDICT_EFFECT.get(effect.treatment.cause, MIN_OTHER_EFFECT)

@@ -110,7 +110,7 @@ def _value_in(words: Sequence[str], flag: str) -> str | None:
 
 
 def _without_flag(words: Sequence[str], flag: str) -> list[str]:
-    kept: list[str] = []
+    remaining: list[str] = []
     skip = False
     for word in words:
         if skip:
@@ -118,8 +118,8 @@ def _without_flag(words: Sequence[str], flag: str) -> list[str]:
         elif word == flag:
             skip = True
         elif not word.startswith(f"{flag}="):
-            kept.append(word)
-    return kept
+            remaining.append(word)
+    return remaining
 
 
 def _number(mapping: str, text: str) -> float:

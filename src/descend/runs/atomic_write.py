@@ -187,6 +187,10 @@ def _disk_errors(path: Path) -> Iterator[None]:
         raise disk_error(path, problem) from None
 
 
+FEW_FILES = 64
+"""Free places for files at which a disk with free bytes refused one more: several saves of ours."""
+
+
 def _describe_full_disk(path: Path, is_quota: bool) -> str:
     """What is used up: bytes, the number of files that a disk can hold, or what a user may use."""
     existing = next((p for p in [path, *path.parents] if os.path.exists(p)), Path())
@@ -194,7 +198,8 @@ def _describe_full_disk(path: Path, is_quota: bool) -> str:
         return "a used-up quota"
     if hasattr(os, "statvfs"):
         status = os.statvfs(existing)
-        if status.f_files and not status.f_favail:
+        # The file that did not fit is gone by now, and so are others of the same save.
+        if status.f_files and status.f_favail < FEW_FILES and status.f_bavail:
             return "a disk that can hold no further file"
     return f"a full disk with {shutil.disk_usage(existing).free / 1e6:.0f} MB free"
 

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from descend.errors import DescendError, PathRefusedError
+from descend.errors import DescendError, path_error
 from descend.guard import encode_json
 from descend.version import __version__
 from descend.web.gate import Gate, GateRules
@@ -115,7 +115,7 @@ async def _on_error(_: Request, problem: Exception) -> PlainJSONResponse:
 
 async def _on_os_error(request: Request, problem: Exception) -> PlainJSONResponse:
     assert isinstance(problem, OSError)
-    return await _on_error(request, PathRefusedError(problem))
+    return await _on_error(request, path_error(problem))
 
 
 async def _on_http_error(_: Request, problem: Exception) -> PlainJSONResponse:
