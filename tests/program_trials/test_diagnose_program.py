@@ -42,7 +42,7 @@ FAULTS = {
     "": "healthy",
     "--lr 6": "learning_rate_too_high",
     "--lr=0.0033": "learning_rate_too_low",
-    "--dropout 0.7": "over_regularized",
+    "--dropout 0.95": "over_regularized",
 }
 
 
