@@ -114,7 +114,7 @@ def test_explicit_settings_override_settings_of_run(own_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "part"),
     [
-        ("missing.toml", None, "No such file"),
+        ("missing.toml", None, "no such file"),
         ("bad.toml", "embed_dim = = 3", "syntax error"),
         ("bad.json", "{", "syntax error"),
         ("bad.yaml", "a: [1", "syntax error"),
