@@ -391,5 +391,6 @@ FIXED_KEYS = ("architecture", "embed_dim", "num_heads", "num_layers", "ff_dim", 
               "tokenizer", "vocab_size", "vocab_path")  # fmt: skip
 """Keys that fix the network or its vocabulary: a model that is trained further keeps them."""
 
-RESTARTED_KEYS = ("save_dir", "warmup_steps", "max_steps")
-"""Keys that a run does not inherit from the run that it continues."""
+RESTARTED_KEYS = ("save_dir", "warmup_steps", "max_steps", "teachers")
+"""Keys that a run does not inherit from the run that it continues. Its text may be another one, of
+which the teachers know nothing."""

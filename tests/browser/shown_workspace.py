@@ -34,7 +34,7 @@ class Workspace:
     name: str
     """Begins the names of the runs."""
     corpus: str
-    shown: Mapping[str, Any]
+    large: Mapping[str, Any]
     """Settings of the runs that are shown large."""
     small: Mapping[str, Any]
     """Settings of the sweep."""
@@ -74,8 +74,8 @@ def make_workspace(folder: Path, work: Workspace) -> None:
         if number == work.num_small // 2:
             keys["learning_rate"] = HIGH_RATE
         train(work, folder, f"sweep-{number}", work.small | keys)
-    slow = train(work, folder, f"{work.name}-1", {**work.shown, "learning_rate": LOW_RATE})
-    good = train(work, folder, f"{work.name}-2", work.shown)
+    slow = train(work, folder, f"{work.name}-1", {**work.large, "learning_rate": LOW_RATE})
+    good = train(work, folder, f"{work.name}-2", work.large)
     write_annotation(slow, RunAnnotation(["class 9b"], "Our first. Why is it so bad?"))
     write_annotation(good, RunAnnotation(["class 9b"], "With the fix.", slow.name))
     descend.diagnose(slow)
@@ -87,7 +87,7 @@ PLAIN = {"precision": "float32", "attention": "matmul", "threads": 1, "compile":
 
 STORIES = Workspace(
     name="stories", corpus="stories", num_small=24, minutes=10,
-    shown=PLAIN | {
+    large=PLAIN | {
         "embed_dim": 64, "num_heads": 4, "num_layers": 4, "ff_dim": 256, "max_seq_len": 64,
         "seq_len": 64, "batch_size": 8, "vocab_size": 512, "sample_size": 200, "epoch": 5,
         "learning_rate": 0.003,

@@ -23,6 +23,8 @@ MAX_HEIGHT = 6_500
 """CSS pixels of a run's report on a screen, folded."""
 
 REPORTS = (*STATES, "finished", "damaged_events", *KINDS)
+DARK_REPORTS = ("finished", "diverged", *KINDS)
+"""Seen in the dark too by the fast tests: what the others have is in them."""
 
 
 @pytest.fixture
@@ -52,8 +54,16 @@ def report(
 WRITTEN: dict[str, Path] = {}
 
 
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("report", REPORTS, indirect=True)
+@pytest.mark.parametrize(
+    ("report", "dark"),
+    [
+        pytest.param(
+            name, dark, marks=pytest.mark.slow if dark and name not in DARK_REPORTS else ()
+        )
+        for name in REPORTS for dark in (False, True)
+    ],
+    indirect=["report"],
+)  # fmt: skip
 def test_report_is_whole_and_accessible_on_a_telephone(
     visit: Visit, report: Path, dark: bool
 ) -> None:

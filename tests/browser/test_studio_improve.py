@@ -89,19 +89,19 @@ def test_improvement_ends_in_a_talk_though_the_server_was_killed(
     page = visitor.page
     page.get_by_text("The best model over time").wait_for()
     page.get_by_text("The models, one after the other").wait_for()
-    shown = page.locator(".models .model")
-    shown.filter(has_text="model_1").filter(has_text="best so far").wait_for()
-    assert "nouns-1" in words(shown.first)
+    cards = page.locator(".models .model")
+    cards.filter(has_text="model_1").filter(has_text="best so far").wait_for()
+    assert "nouns-1" in words(cards.first)
     take_pictures(visitor, "improve-running")
     keep = page.get_by_role("button", name="Put the best model among your runs")
     keep.wait_for()
     assert "the best" in words(page.locator(".model.best"))
     improvement = again.ask("GET", "/runs/nouns-1/improvement")[1]
     assert [model["name"] for model in improvement["models"]][:2] == ["nouns-1", "model_1"]
-    assert shown.count() == len(improvement["models"])
+    assert cards.count() == len(improvement["models"])
     for place, model in enumerate(improvement["models"]):
-        assert f"{model['bits_per_byte']:.3f}" in words(shown.nth(place))
-        assert all(teacher in words(shown.nth(place)) for teacher in model["teachers"])
+        assert f"{model['bits_per_byte']:.3f}" in words(cards.nth(place))
+        assert all(teacher in words(cards.nth(place)) for teacher in model["teachers"])
     bests = [point["best"] for point in improvement["points"]]
     assert bests == sorted(bests, reverse=True)
     assert bests[-1] < bests[0]

@@ -49,9 +49,7 @@ def test_list_is_ordered_by_its_heads_and_searched_by_settings(
     assert first_names(page, 9) == ["sweep-8", "sweep-23", "sweep-38"]
 
 
-def test_bad_run_is_marked_and_found_by_its_mark(
-    enter: Any, sweep: RunningStudio, trained: Path
-) -> None:
+def test_bad_run_is_marked_in_the_list(enter: Any, sweep: RunningStudio, trained: Path) -> None:
     record = json.loads((trained / "summary.json").read_text())
     record.pop("sha256")  # an edited one has none
     nothing = record["ngram_baselines"]["unigram"]

@@ -139,16 +139,17 @@ TWO_STEPS = ["--budget-unit", "steps", "--budget", 2]
     [
         ["compare", "-", "--config", "TINY", "--vary", "seq_len=8,16", *TWO_STEPS, *QUICK],
         ["search", "-", "--config", "TINY", "--space", "seq_len=8,16", *TWO_STEPS, *QUICK],
-        ["attribute", "TINY", "short.toml", "-", *QUICK],
-        ["plan", "-", "--minutes", "0.4", "--run", "--json"],
+        ["attribute", "few.toml", "short.toml", "-", *QUICK],
+        ["plan", "-", "--minutes", "0.4", "--json"],
     ],
     ids=lambda words: words[0],
 )
 def test_text_on_standard_input_is_enough(
     descend: Descend, text_file: Path, tiny_file: Path, words: list[str]
 ) -> None:
-    tiny = tiny_file.read_text()
-    Path("short.toml").write_text(tiny.replace("\nseq_len = 16", "\nseq_len = 8"))
+    few_steps = tiny_file.read_text() + "max_steps = 4\n"
+    Path("few.toml").write_text(few_steps)
+    Path("short.toml").write_text(few_steps.replace("\nseq_len = 16", "\nseq_len = 8"))
     named = [tiny_file if word == "TINY" else word for word in words]
     assert descend(*named, stdin=text_file.read_text()).json
     if words[0] in ("compare", "attribute", "search"):

@@ -98,7 +98,7 @@ def test_text_comes_token_by_token_with_probabilities(studio: Any, trained: Path
     assert (status, "temperature" in answer["error"]["message"]) == (422, True)
 
 
-def test_unfinished_run_is_heard_by_its_newest_checkpoint(studio: Any, trained: Path) -> None:
+def test_unfinished_run_talks_from_its_newest_checkpoint(studio: Any, trained: Path) -> None:
     folder = studio.folder / "models" / "first"
     shutil.copytree(trained, folder)
     (folder / "model.safetensors").unlink()

@@ -75,11 +75,11 @@ def test_comparison_has_the_differences_of_the_command_line(
 ) -> None:
     folders = [two_runs / "first", two_runs / "second"]
     compared = json.loads(prints("compare", *folders, "--json"))
-    shown = studio.ask("GET", "/runs/compare?run=first&run=second")[1]
+    table = studio.ask("GET", "/runs/compare?run=first&run=second")[1]
     assert [run["bits_per_byte"] for run in compared["runs"]] == [
-        run["bits_per_byte"] for run in sorted(shown["runs"], key=lambda row: row["bits_per_byte"])
+        run["bits_per_byte"] for run in sorted(table["runs"], key=lambda row: row["bits_per_byte"])
     ]
-    different = {row["key"] for row in shown["settings"] if row["differs"]}
+    different = {row["key"] for row in table["settings"] if row["differs"]}
     assert different == set(compared["differences"])
 
 

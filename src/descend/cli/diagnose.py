@@ -88,33 +88,50 @@ def diagnose(
     from descend.diagnosis.run_diagnosis import validate_cause_names
 
     named = validate_cause_names(fail_on or [])
-    if (run is None) == (program is None):
-        raise ConfigError(
-            "diagnose", "neither a run nor --program" if run is None else "a run and --program",
-            "one of the two", "give a run folder, a loss log, or --program",
-        )  # fmt: skip
+    _check_subject(run, program)
     if run is None:
         assert program is not None
         verdict = diagnose_command(program, metric, mappings or [], seeds, trial_seconds, as_json)
         diagnosed_names = {verdict}
     elif run.is_file() or _holds_a_log(run):
-        from descend.loss_logs.diagnose_log import diagnose_log
-        from descend.report.text.log_diagnosis import format_log_diagnosis
-
-        of_log = diagnose_log(run, corpus=corpus, vocab_size=vocab_size)
-        _print_result(of_log, format_log_diagnosis(of_log, verbose), as_json)
-        diagnosed_names = {of_log.verdict, *(f.cause for f in of_log.causes)}
+        diagnosed_names = _diagnose_log(run, corpus, vocab_size, verbose, as_json)
     else:
-        from descend.report.text.diagnosis_summary import format_diagnosis
-
         _reject_log_options(corpus=corpus, vocab_size=vocab_size)
         diagnosis = _diagnose(run, budget, not no_trials, trials_file)
-        _print_result(diagnosis, format_diagnosis(diagnosis, verbose), as_json)
-        diagnosed_names = {diagnosis.verdict}
-        if diagnosis.verdict != "unknown":  # what may be is no failure
-            diagnosed_names |= {f.cause for f in diagnosis.causes}
+        diagnosed_names = _print_diagnosis(diagnosis, verbose, as_json)
     if diagnosed_names & named:
         raise typer.Exit(1)
+
+
+def _check_subject(run: Path | None, program: str | None) -> None:
+    """`ConfigError` unless one of the two is given."""
+    if (run is None) == (program is None):
+        raise ConfigError(
+            "diagnose", "neither a run nor --program" if run is None else "a run and --program",
+            "one of the two", "give a run folder, a loss log, or --program",
+        )  # fmt: skip
+
+
+def _diagnose_log(
+    log: Path, corpus: str | None, vocab_size: int | None, verbose: bool, as_json: bool
+) -> set[str]:
+    """Judge a loss log, and return the names of the verdict and the causes."""
+    from descend.loss_logs.diagnose_log import diagnose_log
+    from descend.report.text.log_diagnosis import format_log_diagnosis
+
+    of_log = diagnose_log(log, corpus=corpus, vocab_size=vocab_size)
+    _print_result(of_log, format_log_diagnosis(of_log, verbose), as_json)
+    return {of_log.verdict, *(f.cause for f in of_log.causes)}
+
+
+def _print_diagnosis(diagnosis: Diagnosis, verbose: bool, as_json: bool) -> set[str]:
+    """Print the diagnosis of a run, and return the names of the verdict and the causes."""
+    from descend.report.text.diagnosis_summary import format_diagnosis
+
+    _print_result(diagnosis, format_diagnosis(diagnosis, verbose), as_json)
+    if diagnosis.verdict == "unknown":  # what may be is no failure
+        return {diagnosis.verdict}
+    return {diagnosis.verdict, *(f.cause for f in diagnosis.causes)}
 
 
 def _holds_a_log(folder: Path) -> bool:

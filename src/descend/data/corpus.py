@@ -204,6 +204,7 @@ def _all_documents(source: CorpusSource, skipped: list[str]) -> Iterator[Documen
     options, unread, whole = file_options(source), 0, 0
     for path in source.paths:
         name = _relative(path, source.root) if len(source.paths) > 1 else source.name
+        name = escape_surrogates(name)  # it is shown
         try:
             yield from read_file(path, name=name, options=options)
         except CorpusError as error:
@@ -212,9 +213,12 @@ def _all_documents(source: CorpusSource, skipped: list[str]) -> Iterator[Documen
             whole = whole or sum(map(_size, source.paths))
             part = 100 * _size(path) / max(1, whole)
             _log.warning(
-                "skipped %s (found %s; %.1f %% of the bytes)", error.location, error.actual, part
+                "skipped %s (found %s; %.1f %% of the bytes)",
+                escape_surrogates(error.location),
+                error.actual,
+                part,
             )
-            skipped.append(escape_surrogates(name))
+            skipped.append(name)
             unread += _size(path)
     if len(skipped) > 1:
         _log.warning(

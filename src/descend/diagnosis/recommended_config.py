@@ -21,6 +21,10 @@ NOT_INHERITED = (
 """Of where and how a run is made, not of what it learns."""
 
 
+TEACHER_LIMITS = {"tokenizer", "vocab_size", "vocab_path", "seq_len", "max_seq_len"}
+"""Keys that have to fit the models that a run learns from."""
+
+
 def load_diagnosis(run: Path) -> Diagnosis:
     """diagnosis.json of `run`; `RunFolderError` where there is none, or where it is damaged or of
     a newer descend."""
@@ -76,6 +80,8 @@ def make_changed_config(run: Path, changes: dict[str, Any]) -> dict[str, Any]:
     config = requested_run_config(run) | changes
     if "vocab_size" in changes:  # a tokenizer that was given has a size of its own
         config.pop("vocab_path", None)
+    if TEACHER_LIMITS & changes.keys():
+        config.pop("teachers", None)
     return config
 
 

@@ -86,8 +86,9 @@ def diagnose_run(
     """
     if not 0 <= budget <= MAX_BUDGET:
         raise ConfigError(
-            "--trial-budget", f"{budget:g}", f"a share of the run's own time, 0 to {MAX_BUDGET:g}",
-            "0.15 is usual; 1 allows trials that take as long as the run",
+            "--trial-budget", f"{budget:g}",
+            f"a fraction of the training time, 0 to {MAX_BUDGET:g}",
+            "use 0.15, or 1 for trials that take as long as the run",
         )  # fmt: skip
     began = time.monotonic()
     recorded_run = load_run_context(folder, on_progress)

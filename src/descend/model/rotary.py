@@ -24,7 +24,7 @@ def rotary_angles(positions_T: Tensor, shape: ModelShape) -> tuple[Tensor, Tenso
 
 
 def scale_frequencies(frequencies_J: Tensor, scaling: RotaryScaling) -> Tensor:
-    """Return frequencies (J) as `scaling` stretches them, by the formulas of `transformers`."""
+    """Return frequencies (J) as `scaling` says, by the formulas of `transformers`."""
     slow_J = frequencies_J / scaling.factor
     if scaling.kind == "linear":
         return slow_J

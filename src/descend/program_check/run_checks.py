@@ -34,7 +34,7 @@ from descend.program_check.results import (
     Undetermined,
     UndeterminedError,
 )
-from descend.program_check.source_lines import recorded_calls
+from descend.program_check.source_lines import functions_of, recorded_calls
 
 Report = Callable[[Checked], None]
 
@@ -62,7 +62,8 @@ def check_namespace(program: ModuleType | Mapping[str, Any]) -> Checked:
 def check_program(program: Program, report: Report | None = None) -> Checked:
     """Look for every bug."""
     results: list[tuple[Bug, CheckResult]] = []
-    with recorded_calls(program.file) as called:
+    functions = functions_of(program.namespace, program.file).values()
+    with recorded_calls(functions) as called:
         for bug in BUGS:
             if report is not None:
                 report(_result(program, results))

@@ -62,7 +62,7 @@ def parse_program(command: str, mappings: Sequence[str]) -> ProgramFlags:
     for mapping in mappings:
         key, names, value = _parse_mapping(mapping)
         flags[key] = names
-        stated = _value_in(words, names[0]) if value is None else value
+        stated = _value_in(words, names[0]) or value
         if stated is not None:
             values[key] = _number(mapping, stated)
         elif key != "seed":
@@ -110,7 +110,7 @@ def _value_in(words: Sequence[str], flag: str) -> str | None:
 
 
 def _without_flag(words: Sequence[str], flag: str) -> list[str]:
-    kept: list[str] = []
+    remaining: list[str] = []
     skip = False
     for word in words:
         if skip:
@@ -118,8 +118,8 @@ def _without_flag(words: Sequence[str], flag: str) -> list[str]:
         elif word == flag:
             skip = True
         elif not word.startswith(f"{flag}="):
-            kept.append(word)
-    return kept
+            remaining.append(word)
+    return remaining
 
 
 def _number(mapping: str, text: str) -> float:

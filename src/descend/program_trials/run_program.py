@@ -43,15 +43,15 @@ def run_program(
     script = find_script(words)
     with tempfile.TemporaryDirectory(prefix="descend-trial-", ignore_cleanup_errors=True) as aside:
         folder = copy_to_scratch(script or ".", Path(aside))
-        moved = list(words)
-        if moved[0] in ("python", "python3"):
-            moved[0] = sys.executable
+        command = list(words)
+        if command[0] in ("python", "python3"):
+            command[0] = sys.executable
         if script is not None:
-            index = moved.index(script)
-            moved[index] = path_in_scratch(script, folder)
+            index = command.index(script)
+            command[index] = path_in_scratch(script, folder)
             if seed is not None:
-                moved[index:index] = [seeded_main.__file__, str(seed)]
-        return _run(moved, folder, Path(aside) / "output", metric, timeout)
+                command[index:index] = [seeded_main.__file__, str(seed)]
+        return _run(command, folder, Path(aside) / "output", metric, timeout)
 
 
 def find_script(words: Sequence[str]) -> str | None:

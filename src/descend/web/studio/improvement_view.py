@@ -19,7 +19,7 @@ from descend.runs.atomic_write import disk_error
 from descend.units import humanize_name
 from descend.web.studio.feed import FeedCache
 from descend.web.studio.http_errors import NoSuchItemError, NotNowError
-from descend.web.studio.improvement_models import model_fields
+from descend.web.studio.improvement_model_rows import model_fields
 from descend.web.studio.workspace import Workspace
 
 

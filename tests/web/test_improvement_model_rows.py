@@ -11,7 +11,7 @@ import pytest
 import descend
 from descend.experiments.improvement import Improvement, TrainedModel, save
 from descend.web.studio.feed import FeedCache
-from descend.web.studio.improvement_models import model_fields
+from descend.web.studio.improvement_model_rows import model_fields
 
 from .studio_server import TINY_SETTINGS
 

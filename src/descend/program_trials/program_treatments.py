@@ -21,7 +21,7 @@ MIN_STEPS_LEFT = 20
 
 
 class ProgramTreatment(msgspec.Struct, frozen=True):
-    """A change of settings, and the cause that it would remedy."""
+    """A change of settings, and the cause that it would fix."""
 
     cause: str
     description: str
