@@ -174,7 +174,7 @@ def test_run_ends_without_a_bad_checkpoint_when_rollback_is_off(
 
 @pytest.mark.parametrize("how", [shutil.rmtree, lambda f: os.rename(f, "elsewhere"),
                                  lambda f: (os.rename(f, "elsewhere"), os.mkdir(f))])  # fmt: skip
-@pytest.mark.parametrize("step", [5, 33], ids=["a snapshot finds it", "a save finds it"])
+@pytest.mark.parametrize("step", [5, 70], ids=["before a snapshot", "after the last snapshot"])
 def test_training_names_the_folder_when_it_goes_in_mid_run(
     tiny: dict[str, Any], how: Callable[[Path], Any], step: int
 ) -> None:
