@@ -98,7 +98,7 @@ MISTAKES: list[tuple[tuple[str, ...], list[str]]] = [
     (("train", "text.txt", "--preset", "guid"), ["preset", "guid", "Did you mean guide"]),
     (("train", "text.txt", "--preset", "old", "--preset", "guide"), ["--preset", "two presets"]),
     (("train", "text.txt", "--preset=old", "--preset=guide"), ["--preset", "two presets"]),
-    (("train", "text.txt", "--config", "nowhere.toml"), ["nowhere.toml", "cannot be read"]),
+    (("train", "text.txt", "--config", "nowhere.toml"), ["nowhere.toml", "found no such file"]),
     (("train", "text.txt", "--config", "broken.toml"), ["broken.toml", "syntax error"]),
     (("train", "text.txt", "--config", "unknown.toml"),
      ["embed_dmi in unknown.toml", "Did you mean embed_dim"]),
@@ -110,7 +110,7 @@ MISTAKES: list[tuple[tuple[str, ...], list[str]]] = [
     (("evaluate", "model", " "), ["an empty name"]),
     (("train", "txt.txt"), ["txt.txt", "Did you mean text.txt"]),
     (("train", "empty"), ["empty", "an empty folder"]),
-    (("train", "pictures"), ["pictures", ".png", "no text files"]),
+    (("train", "pictures"), ["pictures", ".png", "only 1 other file (.png)"]),
     (("train", "empty.txt"), ["empty.txt", "an empty file"]),
     (("train", "blank.txt"), ["blank.txt", "no readable text"]),
     (("train", "-"), ["standard input", "nothing"]),
@@ -143,7 +143,7 @@ MISTAKES: list[tuple[tuple[str, ...], list[str]]] = [
     ((*TRAIN, "--save-dir", "text.txt"), ["save_dir", "text.txt", "a file"]),
     (("resume", "nowhere"),
      ["nowhere: expected ", "but found no such folder. Fix: Check the path"]),
-    *(((*words, "empty"), ["but found no run.json. Fix: ", "older of a run: `descend train` says"])
+    *(((*words, "empty"), ["but found no run.json. Fix: ", "older of a run; `descend list` shows"])
       for words in (("diagnose",), ("report",), ("forecast",), ("resume",))),
     *(((*words, "."), ["found no run.json", "Name one of the runs in it, such as other_tokenizer"])
       for words in (("diagnose",), ("report",))),
