@@ -188,10 +188,10 @@ def load_config_file(file: Path) -> dict[str, Any]:
         text = _read_text(file)
     except (OSError, UnicodeDecodeError) as problem:
         reason = getattr(problem, "strerror", None) or "not UTF-8 text"
-        found = f"a file that cannot be read ({reason})"
+        actual = f"a file that cannot be read ({reason})"
         if isinstance(problem, FileNotFoundError):
-            found = "no such file"
-        raise ConfigError(str(file), found, expected, "check the path") from None
+            actual = "no such file"
+        raise ConfigError(str(file), actual, expected, "check the path") from None
     try:
         values = _parse(file.suffix.lower(), text)
     except RecursionError:
