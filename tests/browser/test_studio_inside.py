@@ -157,7 +157,7 @@ def test_new_screens_are_accessible(enter: Any, with_family: RunningStudio) -> N
     assert visitor.errors == []
 
 
-@pytest.mark.parametrize("width", [390, 1280, 3840])
+@pytest.mark.parametrize("width", [390, pytest.param(1280, marks=pytest.mark.slow), 3840])
 def test_new_screens_never_scroll_sideways(
     enter: Any, with_family: RunningStudio, width: int
 ) -> None:

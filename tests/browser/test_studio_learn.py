@@ -32,7 +32,9 @@ def with_run(studios: Studios, tmp_path: Path, trained: Path) -> RunningStudio:
     return studios.start(tmp_path / "work")
 
 
-@pytest.mark.parametrize("width", [390, 1280, 1920, 3840])
+@pytest.mark.parametrize(
+    "width", [390, 1280, *(pytest.param(w, marks=pytest.mark.slow) for w in (1920, 3840))]
+)
 def test_new_screens_are_accessible_at_every_width(
     enter: Any, with_run: RunningStudio, width: int
 ) -> None:

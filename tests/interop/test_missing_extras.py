@@ -36,7 +36,7 @@ import os, sys
 sys.modules["ray"] = None
 os.environ["RAY_ADDRESS"] = "auto"
 from descend.trials.ray_executor import cluster_slots
-cluster_slots()
+cluster_slots({"cpu"})
 """
 
 

@@ -14,8 +14,8 @@ from descend.errors import ConfigError
 from descend.program_trials.diagnose_program import ProgramDiagnosis, diagnose_program
 from descend.program_trials.metric_output import read_metric
 from descend.program_trials.program_flags import parse_program
+from descend.program_trials.program_treatments import list_treatments
 from descend.program_trials.run_program import run_program
-from descend.program_trials.treatments import list_treatments
 from descend.report.text.program_diagnosis import format_program_diagnosis
 
 from .programs import REGRESSION
@@ -42,7 +42,7 @@ FAULTS = {
     "": "healthy",
     "--lr 6": "learning_rate_too_high",
     "--lr=0.0033": "learning_rate_too_low",
-    "--dropout 0.7": "over_regularized",
+    "--dropout 0.95": "over_regularized",
 }
 
 

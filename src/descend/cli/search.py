@@ -89,9 +89,11 @@ def search(
     from descend.experiments.search.search_plan import SearchBudget
     from descend.experiments.search.search_trials import plan_search
     from descend.experiments.search.space import DEFAULT_OVER, make_search_space, parse_over_flags
+    from descend.experiments.search.study import import_optuna
     from descend.report.text.search_summary import format_search
     from descend.report.text.trial_progress import PREPARING
 
+    import_optuna()  # refused before the text is read
     text = {} if corpus is None else {"corpus_dir": corpus}
     base = resolve_flags(values | text, config, preset).config
     space = make_search_space(parse_over_flags(over or DEFAULT_OVER), base)

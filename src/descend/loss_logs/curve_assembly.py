@@ -45,7 +45,7 @@ class CurveAssembly:
             place = places.place_step(row) if row.step is not None else places.place
             point = Point(self.facts.rows, place, row.epoch, math.nan, row.rate)
             self.points.losses_lost.append(point)
-        places.add_heading(row)
+        places.add_step_row(row)
         self._take_rate(row)
 
     def _take_rate(self, row: Row) -> None:
@@ -54,7 +54,7 @@ class CurveAssembly:
         same = row.step is None or (last is not None and last.step == row.step)
         if row.rate is not None:
             self._rate = row.rate
-        if same and not self.places.uses_headings:
+        if same and not self.places.uses_step_rows:
             for point in self._last_points:
                 point.rate = point.rate if row.rate is None else row.rate
                 if row.gradient_norm is not None:

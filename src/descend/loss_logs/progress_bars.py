@@ -16,13 +16,13 @@ class ProgressBars:
     """How far a bar is, by what it counts up to."""
     ended_validations: int = 0
     """Bars of validation that have ended."""
-    shown: dict[SeriesKey, tuple[float, int]] = field(default_factory=dict)
+    last_values: dict[SeriesKey, tuple[float, int]] = field(default_factory=dict)
     """The last value of each loss, and `ended_validations` at that time."""
 
     def is_new(self, key: SeriesKey, value: float) -> bool:
         """Whether a value differs from the one before, or a bar of validation ended since."""
-        last, ended = self.shown.get(key, (None, None))
+        last, ended = self.last_values.get(key, (None, None))
         if same_value(last, value) and ended == self.ended_validations:
             return False
-        self.shown[key] = value, self.ended_validations
+        self.last_values[key] = value, self.ended_validations
         return True

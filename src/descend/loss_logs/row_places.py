@@ -17,7 +17,7 @@ SEVERAL_RUNS = "several runs are in this file: only the last one is judged"
 
 
 @dataclass
-class Heading:
+class StepRow:
     """The last row that named a step and held no loss."""
 
     row: Row
@@ -34,19 +34,19 @@ class RowPlaces:
     counters: dict[str, Counter] = field(default_factory=dict)
     other_counters: dict[str, Counter] = field(default_factory=dict)
     epoch_starts: list[float] = field(default_factory=list)
-    heading: Heading | None = None
-    uses_headings: bool = False
-    """Whether a row without a step has taken that of a heading."""
+    step_row: StepRow | None = None
+    uses_step_rows: bool = False
+    """Whether a row without a step has taken that of a `step_row`."""
     last: Row | None = None
     """The last row of training that named a step."""
     place: float | None = None
     """Where training stands."""
     epoch: float | None = None
 
-    def add_heading(self, row: Row) -> None:
+    def add_step_row(self, row: Row) -> None:
         """Keep a row without a loss for the rows below it."""
         if row.step is not None and not row.bar:
-            self.heading = Heading(row)
+            self.step_row = StepRow(row)
 
     def place_row(self, row: Row, *, is_training: bool) -> float | None:
         """Return the place of a row with a loss; one of training moves on `place`."""
@@ -54,7 +54,7 @@ class RowPlaces:
             self.epoch = row.epoch
         if not is_training:
             return self._place_validation(row)
-        place = self._place_below_heading(row) if row.step is None else self.place_step(row)
+        place = self._place_below_step_row(row) if row.step is None else self.place_step(row)
         if place is not None:
             self.place, self.last = place, self.last if row.step is None else row
         return place
@@ -89,15 +89,15 @@ class RowPlaces:
                 return row.step + self._other_counter(last.writer, name).offset
         return None
 
-    def _place_below_heading(self, row: Row) -> float | None:
+    def _place_below_step_row(self, row: Row) -> float | None:
         """The place of the heading above, if no row of this kind has taken it."""
         name = "/".join(f"{m.name}{s}" for m, s, _, _ in row.losses)
-        heading = self.heading
-        if heading is None or name in heading.used_for:
+        step_row = self.step_row
+        if step_row is None or name in step_row.used_for:
             return None
-        heading.used_for.add(name)
-        self.uses_headings = True
-        above = heading.row
+        step_row.used_for.add(name)
+        self.uses_step_rows = True
+        above = step_row.row
         row.rate = row.rate if row.rate is not None else above.rate
         counter = self.counters.get(_counter_key(above))
         if counter is not None and counter.raw == above.step:
@@ -106,8 +106,8 @@ class RowPlaces:
 
     def _place_validation(self, row: Row) -> float | None:
         if row.step is None:
-            if self.uses_headings and self.heading is not None:
-                above = self.heading.row
+            if self.uses_step_rows and self.step_row is not None:
+                above = self.step_row.row
                 counter = self.counters.get(_counter_key(above))
                 if counter is not None and above.step is not None:
                     return max(above.step + counter.offset, self.place or 0.0)

@@ -17,8 +17,8 @@ import numpy as np
 
 from descend.errors import ConfigError
 from descend.program_trials.program_flags import ProgramFlags
+from descend.program_trials.program_treatments import ProgramTreatment, list_treatments
 from descend.program_trials.run_program import ProgramTrial, run_program
-from descend.program_trials.treatments import ProgramTreatment, list_treatments
 from descend.trials.paired_stats import (
     ALPHA,
     Interval,
@@ -33,7 +33,7 @@ NUM_SEEDS = 3
 TIMEOUT_SECONDS = 3600.0
 
 MAX_RATIO = 2.0
-"""Times the loss of a treatment that a control counts as at most."""
+"""Times the lowest loss of all arms that a loss counts as at most."""
 
 MIN_VERDICT_EFFECT = {"batch_too_small": 0.02, "model_too_small": 0.05}
 """Fraction of the loss that a change must save, where it costs computation: more layers save a
@@ -53,7 +53,10 @@ class ProgramEffect(msgspec.Struct, frozen=True):
     loss_reduction: Interval | None
     """None where the treatment could not be run."""
     p_holm: float | None
+    may_help: bool
+    """Whether the effect is as large as a verdict asks for, proved or not."""
     is_effective: bool
+    """Whether it is also proved."""
     problem: str | None = None
 
 
@@ -133,19 +136,29 @@ def _try_treatment(
     return trials
 
 
-def _differences(trials: Sequence[ProgramTrial], controls: Sequence[ProgramTrial]) -> list[float]:
-    """Loss of the control minus loss of the treatment for each pair.
+def _differences(
+    trials: Sequence[ProgramTrial], controls: Sequence[ProgramTrial], ceiling: float
+) -> list[float]:
+    """Loss of the control minus loss of the treatment for each pair; none where a trial failed.
 
-    A control of more than `MAX_RATIO` times the loss of its treatment counts as that: how far a
-    run diverged says nothing, and would drown the other pairs.
+    Losses above `ceiling` count as that: how far a run diverged says nothing.
     """
     differences = []
     for treated, control in zip(trials, controls, strict=False):
-        if treated.loss is None or control.loss is None or not math.isfinite(treated.loss):
+        if treated.loss is None or control.loss is None:
             return []
-        limit = treated.loss + (MAX_RATIO - 1) * abs(treated.loss)
-        differences.append(min(control.loss, limit) - treated.loss)
+        differences.append(min(control.loss, ceiling) - min(treated.loss, ceiling))
     return differences
+
+
+def _ceiling(arms: Sequence[Sequence[ProgramTrial]]) -> float:
+    """`MAX_RATIO` times the lowest mean loss of an arm of which all trials are finite."""
+    losses = [[t.loss for t in arm if t.loss is not None] for arm in arms]
+    whole = [values for values in losses if values and all(map(math.isfinite, values))]
+    if not whole:
+        return 0.0
+    best = min(float(np.mean(values)) for values in whole)
+    return best + (MAX_RATIO - 1) * abs(best)
 
 
 def _judge(
@@ -154,29 +167,29 @@ def _judge(
     controls: Sequence[ProgramTrial],
 ) -> list[ProgramEffect]:
     """The effect of each treatment, with the spread of all of them pooled."""
-    pairs = [_differences(trials, controls) for trials in tried]
+    complete = [trials for trials in tried if len(trials) == len(controls)]
+    ceiling = _ceiling([controls, *complete])
+    pairs = [_differences(trials, controls, ceiling) for trials in tried]
     whole = [d for d in pairs if len(d) == len(controls)]
     df = sum(len(d) - 1 for d in whole)
     # The median of the variances: one treatment that spreads a lot says little of the others.
     pooled = math.sqrt(float(np.median([sample_std(d) ** 2 for d in whole]))) if whole else None
     p_values = [_one_sided_p(d, pooled, df) if len(d) == len(controls) else 1.0 for d in pairs]
-    loss = _mean_loss(controls) or 1.0
+    loss = float(np.mean([min(c.loss, ceiling) for c in controls if c.loss is not None]))
     effects = []
     for treatment, trials, differences, p_holm in zip(
         treatments, tried, pairs, holm_adjust(p_values), strict=True
     ):
-        interval, is_effective = None, False
+        interval, may_help, is_effective = None, False, False
         if differences:
             interval = paired_interval(differences, pooled_sd=pooled, pooled_df=df)
             worth = MIN_VERDICT_EFFECT.get(treatment.cause, MIN_OTHER_EFFECT) * abs(loss)
-            is_effective = (
-                len(differences) == len(controls)
-                and is_significant(interval, loss)
-                and p_holm < ALPHA
-                and interval.value >= worth
-            )
+            may_help = len(differences) == len(controls) and interval.value >= worth
+            is_effective = may_help and is_significant(interval, abs(loss)) and p_holm < ALPHA
         problem = next((t.problem for t in trials if t.problem), None)
-        effects.append(ProgramEffect(treatment, trials, interval, p_holm, is_effective, problem))
+        effects.append(
+            ProgramEffect(treatment, trials, interval, p_holm, may_help, is_effective, problem)
+        )
     return effects
 
 
@@ -223,7 +236,7 @@ def _conclude(
         reason = f"{first.description} saves {_saved(ranked[0]):.3f} of {metric}"
         if len(ranked) > 1 and _overlap(ranked[0], ranked[1]):
             reason += f", about as much as {ranked[1].treatment.description}"
-    elif any(_may_help(effect) for effect in effects):
+    elif any(effect.may_help for effect in effects):
         verdict, reason = "unknown", "a treatment may help, but its interval reaches zero"
     else:
         reason = "no treatment that was tried lowers the metric by a difference worth a word"
@@ -240,13 +253,3 @@ def _saved(effect: ProgramEffect) -> float:
 def _overlap(first: ProgramEffect, second: ProgramEffect) -> bool:
     assert first.loss_reduction is not None
     return _saved(second) > first.loss_reduction.low
-
-
-def _may_help(effect: ProgramEffect) -> bool:
-    """Whether an effect that is not proved is as large as a verdict asks for."""
-    interval = effect.loss_reduction
-    if effect.is_effective or interval is None or len(effect.trials) < 2:
-        return False
-    losses = [t.loss for t in effect.trials if t.loss is not None]
-    worth = MIN_VERDICT_EFFECT.get(effect.treatment.cause, MIN_OTHER_EFFECT)
-    return interval.value > worth * abs(float(np.mean(losses)))

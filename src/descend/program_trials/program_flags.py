@@ -62,7 +62,7 @@ def parse_program(command: str, mappings: Sequence[str]) -> ProgramFlags:
     for mapping in mappings:
         key, names, value = _parse_mapping(mapping)
         flags[key] = names
-        stated = _value_in(words, names[0]) if value is None else value
+        stated = _value_in(words, names[0]) or value
         if stated is not None:
             values[key] = _number(mapping, stated)
         elif key != "seed":

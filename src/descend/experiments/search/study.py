@@ -63,7 +63,7 @@ def open_study(file: Path, question: SearchKey, budget: float | None) -> Study:
 
     Raises `RunFolderError` for a file that is not such a study, or one of another question.
     """
-    optuna = _optuna()
+    optuna = import_optuna()
     from descend.experiments.search.pruning import MaxGainPruner
 
     study = _load(file, optuna)
@@ -94,7 +94,7 @@ def load_progress(file: Path, question: SearchKey) -> StudyProgress | None:
 
     `RunFolderError` as in `open_study`.
     """
-    study = _load(file, _optuna())
+    study = _load(file, import_optuna())
     if study is None:
         return None
     _check_same(study, file, question)
@@ -224,7 +224,7 @@ def finished_trials(study: Study, space: list[Param]) -> list[SearchTrial]:
 def importance(study: Study) -> list[KeyImportance]:
     """How much each key decided about being among the best: PED-ANOVA (Watanabe, Bansal and Hutter
     2023, IJCAI), which needs the order of the trials only, so that ended ones count as well."""
-    optuna = _optuna()
+    optuna = import_optuna()
     ended = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
     all_ended = study.get_trials(deepcopy=False, states=ended)
     trials = [t for t in all_ended if "duplicate_of" not in t.user_attrs]
@@ -298,7 +298,8 @@ def _invalid_study_error(file: Path, what: str) -> RunFolderError:
     )
 
 
-def _optuna() -> Any:
+def import_optuna() -> Any:
+    """Return the module `optuna`; `MissingDependencyError` without the extra `search`."""
     try:
         import optuna
     except ImportError:

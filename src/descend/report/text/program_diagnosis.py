@@ -9,7 +9,7 @@ from descend.units import humanize_name
 def format_program_diagnosis(diagnosis: ProgramDiagnosis) -> str:
     """Return what `descend diagnose --program` prints."""
     lines = [f"{_verdict(diagnosis)}: {diagnosis.reason}."]
-    loss = "not finite" if diagnosis.loss is None else f"{diagnosis.loss:.4f}"
+    loss = "not finite" if diagnosis.loss is None else f"{diagnosis.loss:.5g}"
     lines.append(
         f"  As it is: {diagnosis.metric} {loss}, the mean of {len(diagnosis.controls)} seeds."
     )
@@ -36,7 +36,7 @@ def _effect(effect: ProgramEffect) -> str:
     if interval is None:
         return f"{name}: the loss is not finite."
     if len(effect.trials) == 1:
-        return f"{name}: worse by {-interval.value:.3f} with the first seed, not repeated."
+        return f"{name}: clearly worse with the first seed, not repeated."
     sign = "saves" if interval.value > 0 else "costs"
     span = f"{interval.low:+.3f} to {interval.high:+.3f}"
     return f"{name}: {sign} {abs(interval.value):.3f} (95 %: {span})."

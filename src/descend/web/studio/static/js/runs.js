@@ -13,6 +13,7 @@ const CURVE_POINTS = 600;
 const MAX_SHOWN = 100;
 const LOOK_MILLISECONDS = 4000;
 const MAX_DIFFERENT = 4;
+const CEILING = 1.25;
 
 /** Columns, each with the order that its head gives: the best first, the newest first. */
 const COLUMNS = [
@@ -140,9 +141,13 @@ function Overlay({ names, onDelete }) {
     Promise.all(names.map((name) => get(`/runs/${quoted(name)}/curve?points=${CURVE_POINTS}`))).then(setCurves).catch(sayError);
     if (names.length > 1) get(`/runs/compare?${names.map((name) => `run=${quoted(name)}`).join("&")}`).then(setTable).catch(sayError);
   }, []);
+  // One run that diverges must not flatten the others.
+  const ceiling = Math.ceil(CEILING * Math.max(0, ...curves.map((curve) => (curve.points.length ? curve.points[0][2] : 0))));
+  const highest = Math.max(0, ...curves.flatMap((curve) => curve.points.map((p) => p[2])));
   const option = () => {
     const chart = base("step", "");
     chart.yAxis.min = 0;
+    if (highest > ceiling) chart.yAxis.max = ceiling;
     return {
       ...chart, color: SERIES(), tooltip: { ...chart.tooltip, valueFormatter: (value) => Number(value).toFixed(3) },
       legend: { top: 0, type: "scroll", textStyle: { color: color("ink"), fontSize: 13 * scale() }, itemHeight: 8, data: names },
@@ -156,7 +161,7 @@ function Overlay({ names, onDelete }) {
     <div class="row between"><h2 id="compare-title" tabindex="-1">${names.length > 1 ? "Side by side" : names[0]}</h2>
       <button class="danger" onClick=${onDelete}>Delete ${names.length > 1 ? `${names.length} runs` : ""}</button></div>
     ${curves.length > 0 && html`<${Chart} option=${option} stamp=${curves.length} description=${`Loss curves of ${names.join(", ")}.`}/>`}
-    <p class="soft small">Lines: average loss on training text. Dots: validation loss. Losses of runs with different vocabularies do not compare; bits per byte do.</p>
+    <p class="soft small">Lines: average loss on training text. Dots: validation loss. Losses of runs with different vocabularies do not compare; bits per byte do.${highest > ceiling ? ` A loss above ${ceiling} is not drawn.` : ""}</p>
     ${table && html`<${Differences} table=${table}/>`}
   </section>`;
 }
