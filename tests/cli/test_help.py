@@ -32,6 +32,7 @@ ROOT = Path(__file__).parents[2]
 FOREIGN_FLAGS = {
     "--label",  # srun
     "--head",
+    "--kind",
     "--generate",
     "--sealed",
     "--times",

@@ -84,7 +84,7 @@ MISTAKES: list[tuple[tuple[str, ...], list[str]]] = [
       "see `descend explain learning_rate`."]),
     ((*TRAIN, "--learning-rate", "0:0.1"), ["learning_rate", "0", "1 or more"]),
     ((*TRAIN, "--dropout-rate", "1"), ["dropout_rate", "less than 1"]),
-    ((*TRAIN, "--architecture", "rnn"), ["architecture", "'rnn'", "'gpt' or 'modern'"]),
+    ((*TRAIN, "--architecture", "rnn"), ["architecture", "'rnn'", "'gpt', 'modern' or 'llama'"]),
     ((*TRAIN, "--num-heads", "3"), ["num_heads", "3", "divisor of embed_dim 16", "Set num_heads"]),
     ((*TRAIN, "--seq-len", "64"), ["seq_len", "64", "at most max_seq_len 32"]),
     ((*TRAIN, "--device", "gpu"), ["device", "'gpu'"]),

@@ -89,5 +89,5 @@ def test_num_epochs_is_fractional() -> None:
 
 def test_batch_plan_rejects_corpus_below_one_sequence() -> None:
     assert plan(length=17).batch(0).shape == (4, 17)
-    with pytest.raises(CorpusError, match="set seq_len to 7 or less"):
+    with pytest.raises(CorpusError, match="Add text, at least a few pages"):
         plan(length=16)

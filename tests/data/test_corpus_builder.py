@@ -176,7 +176,7 @@ def test_mistakes_are_named_and_leave_the_destination(src: Path, tmp_path: Path)
         (ConfigError, "sample_size", {"sample_size": 0}),
         (ConfigError, "split", {"split": "word"}),
         (CorpusError, "min_length", {"min_length": 1000}),
-        (CorpusError, "no text files", {"extensions": (".none",)}),
+        (CorpusError, "only 4 other files", {"extensions": (".none",)}),
     ]
     for kind, word, options in bad:
         with pytest.raises(kind, match=word):

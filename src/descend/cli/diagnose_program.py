@@ -14,13 +14,17 @@ Program = Annotated[
     typer.Option(
         "--program",
         metavar="COMMAND",
+        rich_help_panel="Program",
         help="Instead of a run: a training program to run in paired trials, as one text.",
     ),
 ]
 Metric = Annotated[
     str | None,
     typer.Option(
-        "--metric", metavar="NAME", help="With --program: the loss that it prints, as val_loss."
+        "--metric",
+        metavar="NAME",
+        rich_help_panel="Program",
+        help="With --program: the loss that it prints, as val_loss.",
     ),
 ]
 Map = Annotated[
@@ -28,17 +32,27 @@ Map = Annotated[
     typer.Option(
         "--map",
         metavar="KEY=FLAG[=VALUE]",
+        rich_help_panel="Program",
         help="With --program: its flag for learning_rate, batch_size, num_layers, dropout_rate, "
         "seed, or max_steps, and the value it has without the flag. May be repeated.",
     ),
 ]
 Seeds = Annotated[
-    int, typer.Option("--seeds", metavar="INT", help="With --program: pairs of each trial.")
+    int,
+    typer.Option(
+        "--seeds",
+        metavar="INT",
+        rich_help_panel="Program",
+        help="With --program: pairs of each trial.",
+    ),
 ]
 TrialSeconds = Annotated[
     float,
     typer.Option(
-        "--trial-seconds", metavar="FLOAT", help="With --program: time limit of one trial."
+        "--trial-seconds",
+        metavar="FLOAT",
+        rich_help_panel="Program",
+        help="With --program: time limit of one trial.",
     ),
 ]
 

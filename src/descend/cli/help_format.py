@@ -18,7 +18,7 @@ from descend.errors import ConfigError
 if TYPE_CHECKING:
     from rich.console import Console
 
-PANELS = ("Common", "Model", "Data", "Optimization", "Hardware", "Output")
+PANELS = ("Common", "Program", "Model", "Data", "Optimization", "Hardware", "Output")
 """Headings of the flags, in this order. A flag without a heading stands under the first one."""
 
 MAX_COMMON = 12

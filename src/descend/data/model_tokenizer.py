@@ -29,6 +29,10 @@ from descend.guard import decode_json, read_regular
 MAX_UNNAMED = 2**16
 """Most ids without a token; Qwen3 has 267."""
 
+OWN_MODEL_TYPES = ("arcee", "gpt2")
+"""Types that descend saves too. More than a fiftieth without a token is another model's tokenizer
+there: GPT-2 is padded from 50,257 ids to 50,304 at most."""
+
 _FIX = "use the tokenizer that was saved with the model"
 
 
@@ -51,7 +55,8 @@ def load_model_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
         end = _end_token(settings, config, ids)
         start = _start_tokens(settings, processor)
         vocab_size = config.get("vocab_size")
-        missing = _missing_ids(ids, vocab_size)
+        is_own = config.get("model_type") in OWN_MODEL_TYPES
+        missing = _missing_ids(ids, vocab_size, is_own)
         if end in (None, END_OF_TEXT) and not start and not missing:
             return load_tokenizer(folder)
         end = END_OF_TEXT if end is None else end
@@ -121,9 +126,12 @@ def _token_text(value: Any) -> str | None:
     return text if isinstance(text, str) else None
 
 
-def _missing_ids(ids: Mapping[str, int], vocab_size: Any) -> list[int]:
-    """Ids of the model that no token has."""
-    if not ids or not isinstance(vocab_size, int) or not 0 <= vocab_size - len(ids) <= MAX_UNNAMED:
+def _missing_ids(ids: Mapping[str, int], vocab_size: Any, is_own: bool) -> list[int]:
+    """Ids of the model that no token has; none where they are too many to be padding."""
+    if not ids or not isinstance(vocab_size, int):
+        return []
+    max_missing = min(MAX_UNNAMED, vocab_size // 50) if is_own else MAX_UNNAMED
+    if not 0 <= vocab_size - len(ids) <= max_missing:
         return []
     return sorted(set(range(vocab_size)) - set(ids.values()))
 
