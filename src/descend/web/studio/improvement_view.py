@@ -16,6 +16,7 @@ from descend.report.text.diagnosis_summary import assignments
 from descend.report.text.improvement_summary import text_lines
 from descend.runs.annotation import RunAnnotation, write_annotation
 from descend.runs.atomic_write import disk_error
+from descend.runs.run_files import is_finished
 from descend.units import humanize_name
 from descend.web.studio.feed import FeedCache
 from descend.web.studio.http_errors import NoSuchItemError, NotNowError
@@ -102,6 +103,8 @@ def keep_best_model(workspace: Workspace, name: str, taken: set[str]) -> str:
     if best.origin == "your run":
         return name
     source = workspace.improvement_path(name) / Path(best.run).name
+    if best.origin == "interrupted":  # a model without a run: the run that it comes from
+        source = _unfinished_run(workspace.improvement_path(name)) or source
     if source.is_symlink() or not (source / RUN_FILE).is_file():
         raise NotNowError(
             name, "a best model that is not in its folder", "one that is there", "improve it again"
@@ -118,3 +121,9 @@ def keep_best_model(workspace: Workspace, name: str, taken: set[str]) -> str:
         shutil.rmtree(aside, ignore_errors=True)
         raise disk_error(target, OSError(*problem.args)) from None
     return target.name
+
+
+def _unfinished_run(folder: Path) -> Path | None:
+    """The training in the improvement's `folder` that was interrupted."""
+    runs = [p for p in folder.iterdir() if (p / RUN_FILE).is_file() and not is_finished(p)]
+    return max(runs, key=lambda path: (path / RUN_FILE).stat().st_mtime, default=None)
