@@ -91,7 +91,8 @@ class CurveFeatures(msgspec.Struct, frozen=True, kw_only=True):
     validation_last_at: float
     """Place of the last validation loss; 0 where there is none."""
     gap: float | None
-    """Validation minus training at the end; None if they are in different units."""
+    """Validation minus training at the place of the last validation loss; None if training was
+    not logged up to there, or if they are in different units."""
     training_after_best: float | None
     """Fall of the training loss after validation was at its best (nats)."""
     rate_highest: float | None
@@ -214,6 +215,17 @@ def _spikes(losses: Floats, smooth: Floats, noise: float) -> int:
     return int((losses[after:] - smooth[after:] > 6 * max(noise, 1e-9)).sum())
 
 
+def _gap_at(place: float, validation: float, x: Floats, smooth: Floats) -> float | None:
+    """Validation minus training at one place; None where training was not logged there.
+
+    Training may have gone on, and diverged, after the last validation loss.
+    """
+    step = float(np.diff(x).max()) if len(x) > 1 else 0.0
+    if not x[0] - step <= place <= x[-1] + step:
+        return None
+    return validation - float(np.interp(place, x, smooth))
+
+
 def _validation(
     validation: tuple[Floats, Floats], training: tuple[Floats, Floats]
 ) -> dict[str, float | None]:
@@ -234,7 +246,7 @@ def _validation(
     x, y = (side[np.isfinite(training[1])] for side in training)
     if len(y):
         smooth = running_mean(y, averaged(len(y)))
-        gap = end - float(smooth[-1])
+        gap = _gap_at(float(positions[-1]), end, x, smooth)
         then = int(np.searchsorted(x, positions[best]))
         after = float(smooth[min(then, len(y) - 1)] - smooth[-1])
     values = (float(losses[best]), float(positions[best]), end, gap, after)

@@ -64,7 +64,8 @@ def ruled_out(shape: Shape) -> dict[str, str]:
     return out
 
 
-def curve_warnings(shape: Shape) -> list[str]:
+def curve_warnings(shape: Shape, *, has_diverged: bool = False) -> list[str]:
+    """Return what is said beside the verdict; of a run that diverged, nothing on leaks."""
     curve, band = shape.curve, shape.band
     if curve is None:
         return []
@@ -75,7 +76,10 @@ def curve_warnings(shape: Shape) -> list[str]:
             f"({band.start_high:.2f}): initial weights or logits are too large, or losses are "
             "summed and not averaged"
         )
-    if curve.gap is not None and curve.gap < -BELOW_TRAINING:
+    # A training loss that rose again by as much explains the gap, and so does one that diverged.
+    if not has_diverged and curve.gap is not None and (
+        -curve.gap > max(BELOW_TRAINING, curve.highest_rise)
+    ):  # fmt: skip
         warnings.append(
             f"the validation loss is {-curve.gap:.2f} below the training loss: usual with dropout "
             "and lagging averages, else a sign that validation text occurs in the training text"

@@ -77,7 +77,8 @@ def apply_curve_rules(shape: Shape) -> LogVerdict:
         verdict = rule(shape)
         if verdict is not None:
             out = {c: why for c, why in ruled_out(shape).items() if c != verdict.cause}
-            return _with(verdict, out, curve_warnings(shape))
+            diverged = verdict.cause == "diverged"
+            return _with(verdict, out, curve_warnings(shape, has_diverged=diverged))
     return _with(_verdict_without_cause(shape), ruled_out(shape), curve_warnings(shape))
 
 
