@@ -62,3 +62,15 @@ def test_diagnose_log_gives_no_leak_warning_when_training_spiked_at_the_place(
     diagnosis = diagnose_log(path)
     assert diagnosis.features is not None and (diagnosis.features.gap or 0) < -1
     assert not any(LEAK in note for note in diagnosis.warnings)
+
+
+@pytest.mark.parametrize("first", [4.3, 6.0, 2.0])
+def test_diagnose_log_calls_no_number_but_ln_v_random_guessing_when_the_vocabulary_is_known(
+    first: float, tmp_path: Path
+) -> None:
+    losses = [first * (1 + n / 5) ** -0.3 for n in range(101)]
+    text = format_log_diagnosis(diagnose_nanogpt(tmp_path, losses, 0.05, vocab_size=67))
+    said = [line for line in text.splitlines() if "random guessing" in line]
+    assert len(said) == 1
+    assert "ln 67 = 4.20" in said[0]
+    assert "untrained network" in text

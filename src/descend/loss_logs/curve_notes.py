@@ -54,7 +54,8 @@ def ruled_out(shape: Shape) -> dict[str, str]:
     untrained = curve.unit == "steps" and curve.first_position <= NEAR_START
     if guess is not None and untrained and curve.first <= guess:
         out["bad_initialization"] = (
-            f"the first loss, {curve.first:.2f}, is not above random guessing ({guess:.2f})"
+            f"the first loss, {curve.first:.2f}, is not above the range of an untrained network "
+            f"(up to {guess:.2f})"
         )
     high, validated = shape.band.high, curve.validation_end is not None
     if high is not None and validated and final_loss(curve) < high:
@@ -72,8 +73,8 @@ def curve_warnings(shape: Shape, *, has_diverged: bool = False) -> list[str]:
     warnings = []
     if band.start_high is not None and curve.first > band.start_high and from_the_start(curve):
         warnings.append(
-            f"the first loss is {curve.first:.2f}, more than random guessing gives "
-            f"({band.start_high:.2f}): initial weights or logits are too large, or losses are "
+            f"the first loss is {curve.first:.2f}, above the range of an untrained network "
+            f"(up to {band.start_high:.2f}): initial weights or logits are too large, or losses are "
             "summed and not averaged"
         )
     # A training loss that rose again by as much explains the gap, and so does one that diverged.
