@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from descend.loss_logs.curve_features import gain_of_doubling
 from descend.loss_logs.diagnose_log import LogDiagnosis, diagnose_log
 from descend.report.text.log_diagnosis import format_log_diagnosis
 
@@ -74,3 +77,48 @@ def test_diagnose_log_calls_no_number_but_ln_v_random_guessing_when_the_vocabula
     assert len(said) == 1
     assert "ln 67 = 4.20" in said[0]
     assert "untrained network" in text
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.004])
+@pytest.mark.parametrize("exponent", [0.3, 0.6, 1.0])
+def test_gain_of_doubling_is_what_remains_when_the_curve_is_a_power_law(
+    exponent: float, noise: float
+) -> None:
+    places = np.arange(1.0, 401.0)
+    losses = 1.5 + 6 * places**-exponent + np.random.default_rng(0).normal(0, noise, 400)
+    true_gain = 6 * (400**-exponent - 800**-exponent)
+    assert gain_of_doubling(places, losses) == pytest.approx(true_gain, rel=0.1, abs=3 * noise)
+
+
+def test_gain_of_doubling_is_small_when_the_fall_is_exponential() -> None:
+    places = np.arange(20.0)
+    losses = 1.42 + 3.2 * np.exp(-places / 3.2)
+    slope_of_second_half = losses[9] - losses[19]
+    gain = gain_of_doubling(places, losses)
+    assert 0 < losses[-1] - 1.42 <= gain < 0.25 * slope_of_second_half
+
+
+def test_diagnose_log_names_no_cause_when_the_curve_has_leveled_off(tmp_path: Path) -> None:
+    draw = random.Random(1)
+    path = tmp_path / "history.csv"
+    rows = ["epoch,loss,val_loss"]
+    for n in range(20):
+        loss = 1.42 + 3.2 * math.exp(-n / 3.2)
+        rows.append(f"{n},{loss + draw.gauss(0, 0.005):.4f},{loss + 0.1 + draw.gauss(0, 0.005)}")
+    path.write_text("\n".join(rows))
+    diagnosis = diagnose_log(path)
+    assert (diagnosis.normal.answer, diagnosis.causes) == ("yes", [])
+    text = format_log_diagnosis(diagnosis)
+    assert "20 entries over 20 epochs, numbered from 0" in text
+
+
+def test_format_log_diagnosis_names_no_likely_cause_when_the_curve_is_normal(
+    tmp_path: Path,
+) -> None:
+    losses = [1.7 + 3 * (1 + n / 3) ** -0.4 for n in range(101)]
+    diagnosis = diagnose_nanogpt(tmp_path, losses, 0.05)
+    text = format_log_diagnosis(diagnosis)
+    assert (diagnosis.normal.answer, diagnosis.verdict) == ("yes", "undertrained")
+    assert "Likely cause" not in text
+    assert "Fix:" not in text
+    assert "To get lower: train about twice as long" in text

@@ -60,11 +60,16 @@ class CurveFeatures(msgspec.Struct, frozen=True, kw_only=True):
     """Nats by which the loss falls while the run doubles, from its second half; negative: rises."""
     slope_std_error: float
     """Standard error of that slope."""
+    gain_of_doubling: float
+    """Nats by which the loss would fall while the run doubles again: the slope, lessened by the
+    bend of the second half where that is beyond chance."""
     rate_decayed: bool
     """Whether the logged rate ends below half its peak: the fall then owes much to the decay."""
     steady_slope: float | None
     """Where it decayed: the slope over the second half of the part at the peak rate, if that part
     is long enough."""
+    steady_gain: float | None
+    """The same for the gain of a doubling."""
     extrapolation: CurveExtrapolation | None
     """Where the loss was going at the peak rate; None where no rate is logged or too little of the
     run was at its peak."""
@@ -138,6 +143,7 @@ def extract_curve_features(log: LossLog) -> CurveFeatures | None:
         lowest=float(smooth.min()),
         slope_per_doubling=slope,
         slope_std_error=error,
+        gain_of_doubling=gain_of_doubling(x, y),
         noise=noise,
         spikes=_spikes(y, smooth, noise),
         noise_of_mean=noise / math.sqrt(width),
@@ -146,6 +152,7 @@ def extract_curve_features(log: LossLog) -> CurveFeatures | None:
         finite_at_end=bool(finite[-MIN_TRAINING_POINTS:].all()),
         rate_decayed=bool(rates) and rates[-1] < DECAYED * max(rates),
         steady_slope=_steady_slope(log.entries, x, y),
+        steady_gain=_steady_gain(log.entries, x, y),
         extrapolation=_extrapolate_at_peak_lr(log.entries, x, y),
         highest_rise=float((smooth - np.minimum.accumulate(smooth)).max()),
         first_nonfinite=first_bad,
@@ -180,6 +187,41 @@ def slope_per_doubling(positions: Floats, losses: Floats) -> tuple[float, float]
     residuals = y - y.mean() - slope * centred
     error = math.sqrt(float((residuals**2).sum()) / (len(x) - 2) / float((centred**2).sum()))
     return -slope, error
+
+
+def gain_of_doubling(positions: Floats, losses: Floats) -> float:
+    """Nats by which the loss would fall if the run went on to twice its length.
+
+    A parabola over log2 of the place gives the falls of both halves of the last doubling. Their
+    ratio goes on: exact for a power law, and more than remains for an exponential fall. Without
+    a bend beyond two standard errors it is the slope per doubling.
+    """
+    slope, error = slope_per_doubling(positions, losses)
+    late = positions >= LATE * positions[-1]
+    if not math.isfinite(error) or late.sum() <= MIN_FOR_SLOPE:
+        return slope
+    x, y = np.log2(positions[late] / positions[-1]), losses[late]
+    design = np.vander(x, 3)
+    inverse = np.linalg.pinv(design.T @ design)
+    coefficients = inverse @ design.T @ y
+    residuals = y - design @ coefficients
+    bend_error = math.sqrt(float((residuals**2).sum()) / (len(x) - 3) * float(inverse[0, 0]))
+    if coefficients[0] < 2 * bend_error:
+        return slope
+    begin, middle, end = np.polyval(coefficients, [-1.0, -0.5, 0.0])
+    before, after = float(begin - middle), float(middle - end)
+    if after <= 0:
+        return 0.0
+    ratio = min(1.0, after / before)
+    return after * ratio * (1 + ratio)
+
+
+def _steady_gain(entries: Sequence[LogEntry], positions: Floats, losses: Floats) -> float | None:
+    """The gain of a doubling from the part at the peak rate; None where no rate is logged."""
+    here = mask_at_peak_lr(
+        [(e.position, e.learning_rate) for e in entries if e.learning_rate is not None], positions
+    )
+    return None if here is None else gain_of_doubling(positions[here], losses[here])
 
 
 def _steady_slope(entries: Sequence[LogEntry], positions: Floats, losses: Floats) -> float | None:

@@ -331,11 +331,12 @@ def _stopped_early(shape: Shape) -> LogVerdict | None:
     curve = shape.curve
     assert curve is not None
     slope, error = curve.slope_per_doubling, curve.slope_std_error
+    gain = curve.gain_of_doubling
     if curve.rate_decayed:
-        if curve.steady_slope is None:
+        if curve.steady_slope is None or curve.steady_gain is None:
             return None
-        slope, error = curve.steady_slope, 0.0
-    if slope < STILL_FALLING * curve.end or slope < 2 * error:
+        slope, error, gain = curve.steady_slope, 0.0, curve.steady_gain
+    if min(slope, gain) < STILL_FALLING * curve.end or slope < 2 * error:
         return None
     fact: EvidenceFacts = ("slope_per_doubling", slope, "nats", (None, STILL_FALLING * curve.end),
                            "fall per doubling of the run, in its second half")  # fmt: skip
@@ -346,7 +347,7 @@ def _stopped_early(shape: Shape) -> LogVerdict | None:
         "undertrained", 0.5 if curve.rate_highest else 0.4, "yes",
         f"it falls as it should, and was stopped while still falling{unseen}",
         "undertrained", [fact], {},
-        f"train about twice as long: up to {slope:.2f} nats lower, if nothing else is wrong; a "
+        f"train about twice as long: up to {min(slope, gain):.2f} nats lower, if nothing else is wrong; a "
         "higher learning rate or smaller batches may do the same in the same time",
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ from descend.diagnosis.diagnosis_result import Evidence
 from descend.diagnosis.metric_text import format_metric, format_metric_range
 from descend.loss_logs.curve_features import CurveFeatures, averaged
 from descend.loss_logs.diagnose_log import LogDiagnosis
+from descend.loss_logs.normality import is_by_epoch
 from descend.metrics.extrapolation import extrapolation_measurements
 from descend.report.text.diagnosis_summary import describe_extrapolation
 from descend.units import humanize_name
@@ -32,7 +33,8 @@ def format_log_diagnosis(diagnosis: LogDiagnosis, explain: bool = False) -> str:
     lines += _verdict(diagnosis)
     for cause in diagnosis.causes:
         lines.append("  " + "; ".join(_evidence(e) for e in cause.evidence) + ".")
-        lines.append(f"  Fix: {cause.advice}.")
+        label = "To get lower" if diagnosis.normal.answer == "yes" else "Fix"
+        lines.append(f"  {label}: {cause.advice}.")
     lines += [f"  Note: {warning}." for warning in diagnosis.warnings]
     lines += [f"  Ruled out: {humanize_name(r.cause)}: {r.reason}." for r in diagnosis.ruled_out]
     names = ", ".join(humanize_name(n.cause) for n in diagnosis.not_checked)
@@ -52,6 +54,8 @@ def _verdict(diagnosis: LogDiagnosis) -> list[str]:
         return [f"The curve shows no problem {sure}."]
     if diagnosis.verdict == "unknown":
         return ["No cause could be determined from this curve."]
+    if diagnosis.normal.answer == "yes":
+        return [f"No fault, but {humanize_name(diagnosis.verdict)} {sure}."]
     return [f"Likely cause: {humanize_name(diagnosis.verdict)} {sure}."]
 
 
@@ -60,6 +64,8 @@ def _curve(kind: str, curve: CurveFeatures) -> str:
     if curve.first_nonfinite is not None:
         numbers = f", {curve.finite_points:,} of them finite,"
     over = f" over {curve.length:,.6g} {curve.unit}" if curve.unit != "entries" else ""
+    if is_by_epoch(curve) and curve.first_position == 0:
+        over = f" over {curve.length + 1:,.6g} epochs, numbered from 0"
     text = (
         f"Read as {kind}: {curve.entries:,} entries{numbers}{over}, loss "
         f"{curve.first:.2f} → {curve.end:.2f}"
