@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import random
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from descend.loss_logs import curve_rules, normality
 from descend.loss_logs.curve_features import gain_of_doubling
-from descend.loss_logs.diagnose_log import LogDiagnosis, diagnose_log
+from descend.loss_logs.diagnose_log import CURVE_CAUSES, REQUIRED_DATA, LogDiagnosis, diagnose_log
+from descend.loss_logs.run_check import ADVICE
 from descend.report.text.log_diagnosis import format_log_diagnosis
 
 LEAK = "validation text occurs in the training text"
@@ -122,3 +125,30 @@ def test_format_log_diagnosis_names_no_likely_cause_when_the_curve_is_normal(
     assert "Likely cause" not in text
     assert "Fix:" not in text
     assert "To get lower: train about twice as long" in text
+
+
+@pytest.mark.parametrize("explain", [False, True])
+def test_format_log_diagnosis_separates_what_no_curve_shows_when_causes_are_open(
+    explain: bool, tmp_path: Path
+) -> None:
+    losses = [1.7 + 3 * (1 + n / 3) ** -0.4 for n in range(101)]
+    diagnosis = diagnose_nanogpt(tmp_path, losses, 0.05)
+    text = format_log_diagnosis(diagnosis, explain)
+    is_open, hidden = text.split("Not excluded")[1].split("Not checked (a loss curve cannot")
+    for cause in diagnosis.not_checked:
+        where = is_open if cause.cause in CURVE_CAUSES else hidden
+        other = hidden if cause.cause in CURVE_CAUSES else is_open
+        assert cause.cause.replace("_", " ") in where
+        assert f"{cause.cause.replace('_', ' ')}:" not in other
+        assert (cause.required_data in where) == explain
+
+
+def test_curve_causes_hold_every_cause_when_a_rule_or_the_docs_name_it() -> None:
+    rules = Path(inspect.getfile(curve_rules)).read_text(encoding="utf-8")
+    normality_rules = Path(inspect.getfile(normality)).read_text(encoding="utf-8")
+    named = {c for c in REQUIRED_DATA if f'"{c}"' in rules + normality_rules}
+    assert named >= set(ADVICE)
+    assert named <= CURVE_CAUSES <= set(REQUIRED_DATA)
+    docs = Path(__file__).parents[2] / "docs" / "diagnose_log.md"
+    table = docs.read_text(encoding="utf-8").split("## Verdicts")[1].split("## Formats")[0]
+    assert {c for c in REQUIRED_DATA if f"| `{c}` |" in table} == named

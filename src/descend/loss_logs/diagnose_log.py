@@ -148,6 +148,13 @@ REQUIRED_DATA: dict[str, str] = {
 }
 """All causes, and what it would take to see or to exclude each."""
 
+CURVE_CAUSES = frozenset(
+    {"diverged", "too_little_data", "learning_rate_too_low", "learning_rate_too_high",
+     "undertrained", "bad_initialization", "context_unused"}
+)  # fmt: skip
+"""Causes that some curves show or exclude, the last two with vocabulary and corpus. The others
+no loss curve shows."""
+
 
 def unchecked_causes(verdict: LogVerdict) -> list[UncheckedCause]:
     """All causes on which the curve is silent."""

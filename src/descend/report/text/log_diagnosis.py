@@ -5,7 +5,7 @@ from __future__ import annotations
 from descend.diagnosis.diagnosis_result import Evidence
 from descend.diagnosis.metric_text import format_metric, format_metric_range
 from descend.loss_logs.curve_features import CurveFeatures, averaged
-from descend.loss_logs.diagnose_log import LogDiagnosis
+from descend.loss_logs.diagnose_log import CURVE_CAUSES, LogDiagnosis
 from descend.loss_logs.normality import is_by_epoch
 from descend.metrics.extrapolation import extrapolation_measurements
 from descend.report.text.diagnosis_summary import describe_extrapolation
@@ -37,15 +37,26 @@ def format_log_diagnosis(diagnosis: LogDiagnosis, explain: bool = False) -> str:
         lines.append(f"  {label}: {cause.advice}.")
     lines += [f"  Note: {warning}." for warning in diagnosis.warnings]
     lines += [f"  Ruled out: {humanize_name(r.cause)}: {r.reason}." for r in diagnosis.ruled_out]
-    names = ", ".join(humanize_name(n.cause) for n in diagnosis.not_checked)
-    if explain:
-        lines.append("  Not checked (a loss curve cannot show it):")
-        lines += [
-            f"    {humanize_name(n.cause)}: {n.required_data}." for n in diagnosis.not_checked
-        ]
-    else:
-        lines.append(f"  Not checked (a loss curve cannot show it): {names} (details: --verbose).")
+    lines += _unchecked(diagnosis, explain)
     return "\n".join(lines)
+
+
+def _unchecked(diagnosis: LogDiagnosis, explain: bool) -> list[str]:
+    """The causes that this curve leaves open, apart from those that no loss curve shows."""
+    is_open = [n for n in diagnosis.not_checked if n.cause in CURVE_CAUSES]
+    is_hidden = [n for n in diagnosis.not_checked if n.cause not in CURVE_CAUSES]
+    lines = []
+    for label, causes in (
+        ("Not excluded (this curve does not settle it)", is_open),
+        ("Not checked (a loss curve cannot show it)", is_hidden),
+    ):
+        names = ", ".join(humanize_name(n.cause) for n in causes)
+        if explain and causes:
+            lines.append(f"  {label}:")
+            lines += [f"    {humanize_name(n.cause)}: {n.required_data}." for n in causes]
+        elif causes:
+            lines.append(f"  {label}: {names} (details: --verbose).")
+    return lines
 
 
 def _verdict(diagnosis: LogDiagnosis) -> list[str]:
