@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,8 @@ def test_diagnose_log_compares_validation_at_its_own_place_when_training_diverge
     losses = [*fall_and_rise(70, 50), *[math.nan] * 15]
     diagnosis = diagnose_nanogpt(tmp_path, losses, 0.05, every=25)
     assert diagnosis.verdict == "diverged"
-    assert diagnosis.features is not None and diagnosis.features.gap is not None
+    assert diagnosis.features is not None
+    assert diagnosis.features.gap is not None
     assert diagnosis.features.gap == pytest.approx(0.05, abs=0.15)
     assert not any(LEAK in note for note in diagnosis.warnings)
 
@@ -66,7 +68,8 @@ def test_diagnose_log_gives_no_leak_warning_when_training_spiked_at_the_place(
     lines.append(f"step 1000: val loss {losses[-1]:.4f}")
     path.write_text("\n".join(lines))
     diagnosis = diagnose_log(path)
-    assert diagnosis.features is not None and (diagnosis.features.gap or 0) < -1
+    assert diagnosis.features is not None
+    assert (diagnosis.features.gap or 0) < -1
     assert not any(LEAK in note for note in diagnosis.warnings)
 
 
@@ -152,3 +155,27 @@ def test_curve_causes_hold_every_cause_when_a_rule_or_the_docs_name_it() -> None
     docs = Path(__file__).parents[2] / "docs" / "diagnose_log.md"
     table = docs.read_text(encoding="utf-8").split("## Verdicts")[1].split("## Formats")[0]
     assert {c for c in REQUIRED_DATA if f"| `{c}` |" in table} == named
+
+
+def test_diagnose_log_names_the_step_of_the_rise_when_the_loss_rises_at_last(
+    tmp_path: Path,
+) -> None:
+    diagnosis = diagnose_nanogpt(tmp_path, fall_and_rise(200, 75), 0.05, every=25)
+    assert diagnosis.verdict == "diverged"
+    step = re.search(r"up to step (\d+), after which the loss rose", diagnosis.causes[0].advice)
+    assert step is not None
+    assert int(step[1]) == pytest.approx(750, abs=60)
+
+
+def test_diagnose_log_names_the_step_of_the_first_nan_when_the_loss_fell_until_then(
+    tmp_path: Path,
+) -> None:
+    losses = [2 + 2 * math.exp(-n / 15) for n in range(60)]
+    diagnosis = diagnose_nanogpt(tmp_path, [*losses, *[math.nan] * 20], 0.05, every=25)
+    assert "before step 600, where it stops being a number" in diagnosis.causes[0].advice
+
+
+def test_diagnose_log_advises_to_start_again_when_the_loss_only_rises(tmp_path: Path) -> None:
+    diagnosis = diagnose_nanogpt(tmp_path, [4 + n / 5 for n in range(60)], 0.05, every=25)
+    assert diagnosis.verdict == "diverged"
+    assert "train from the start" in diagnosis.causes[0].advice

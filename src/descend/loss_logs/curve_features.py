@@ -56,6 +56,8 @@ class CurveFeatures(msgspec.Struct, frozen=True, kw_only=True):
     """Mean over the last twentieth."""
     lowest: float
     """The lowest smoothed loss (running mean over a twentieth)."""
+    lowest_at: float
+    """Its place."""
     slope_per_doubling: float
     """Nats by which the loss falls while the run doubles, from its second half; negative: rises."""
     slope_std_error: float
@@ -141,6 +143,7 @@ def extract_curve_features(log: LossLog) -> CurveFeatures | None:
         start=float(y[:edge].mean()),
         end=float(y[-edge:].mean()),
         lowest=float(smooth.min()),
+        lowest_at=float(x[smooth.argmin()]),
         slope_per_doubling=slope,
         slope_std_error=error,
         gain_of_doubling=gain_of_doubling(x, y),

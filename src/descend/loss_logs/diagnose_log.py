@@ -25,7 +25,7 @@ SCHEMA = 1
 
 
 class UncheckedCause(msgspec.Struct, frozen=True):
-    """A cause that no curve can show, and what it would take."""
+    """A cause that this curve, or any curve, does not settle, and what it would take."""
 
     cause: str
     required_data: str

@@ -121,8 +121,8 @@ def unexpected_start(shape: Shape) -> LogVerdict | None:
         return LogVerdict(
             "unknown", 0.5, "cannot tell",
             f"the first loss is {curve.first:.2f}, but an untrained network starts at "
-            f"{min_loss:.2f} or more: the model was trained before, has another vocabulary, or its input "
-            "contains the target",
+            f"{min_loss:.2f} or more: the model was trained before, has another vocabulary, or its "
+            "input contains the target",
         )  # fmt: skip
     return None
 

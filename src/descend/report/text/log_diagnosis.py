@@ -5,6 +5,7 @@ from __future__ import annotations
 from descend.diagnosis.diagnosis_result import Evidence
 from descend.diagnosis.metric_text import format_metric, format_metric_range
 from descend.loss_logs.curve_features import CurveFeatures, averaged
+from descend.loss_logs.curve_notes import SINGULAR
 from descend.loss_logs.diagnose_log import CURVE_CAUSES, LogDiagnosis
 from descend.loss_logs.normality import is_by_epoch
 from descend.metrics.extrapolation import extrapolation_measurements
@@ -16,7 +17,6 @@ _ANSWER = {
     "no": "No, this curve is not normal",
     "cannot tell": "Cannot tell whether this curve is normal",
 }
-_ONE = {"steps": "step", "epochs": "epoch", "entries": "entry"}
 
 
 def format_log_diagnosis(diagnosis: LogDiagnosis, explain: bool = False) -> str:
@@ -26,7 +26,7 @@ def format_log_diagnosis(diagnosis: LogDiagnosis, explain: bool = False) -> str:
         lines.append(f"  {_curve(diagnosis.kind, diagnosis.features)}")
         if diagnosis.features.extrapolation is not None:
             measurements = extrapolation_measurements(
-                diagnosis.features.extrapolation, _ONE[diagnosis.features.unit]
+                diagnosis.features.extrapolation, SINGULAR[diagnosis.features.unit]
             )
             lines.append(f"  {describe_extrapolation(*measurements, curve='loss')}")
     lines.append(f"  Expected: {_band(diagnosis)}")
