@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -286,3 +288,40 @@ def test_unwrap_optimizer_takes_the_inner_one() -> None:
 
     inner = torch.optim.SGD(Network().parameters())
     assert unwrap_optimizer(Wrapper(Wrapper(inner))) is inner
+
+
+CLOSE_SCRIPT = """
+import logging, sys, torch, descend
+if sys.argv[1:] == ["log"]:
+    logging.basicConfig(level=logging.INFO, format="LOG %(message)s")
+model = torch.nn.Linear(2, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+folder = "given" if sys.argv[1:] == ["folder"] else None
+watch = descend.watch(model, optimizer, folder)
+for _ in range(3):
+    optimizer.zero_grad()
+    loss = model(torch.ones(1, 2)).pow(2).sum()
+    loss.backward()
+    optimizer.step()
+    watch.step(loss)
+watch.close()
+watch.close()
+"""
+
+
+@pytest.mark.parametrize("argument", ["", "log", "folder"])
+def test_watch_close_tells_the_folder_once_when_descend_chose_it_or_logs_are_read(
+    argument: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSE_SCRIPT, argument],
+        cwd=tmp_path, capture_output=True, text=True, timeout=300, check=True,
+    )  # fmt: skip
+    assert done.stdout == ""
+    told = [line for line in done.stderr.splitlines() if "descend diagnose" in line]
+    if argument == "folder":
+        assert (told, (tmp_path / "given" / "events.jsonl").exists()) == ([], True)
+        return
+    folder = next(tmp_path.glob("watched_runs/Linear_*")).relative_to(tmp_path)
+    start = "LOG " if argument == "log" else ""
+    assert told == [f"{start}recorded in {folder}; next: descend diagnose {folder}"]

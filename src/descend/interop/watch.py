@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +38,7 @@ from descend.runs.events import (
     WatchedStep,
     current_time,
 )
+from descend.units import quoted
 
 FLUSH_STEPS = 10
 """Steps whose losses are read from the device at once: reading each would stall a GPU."""
@@ -58,8 +60,17 @@ class TrainingWatch:
     `folder`: where `events.jsonl` is. `warnings`: what was noticed so far, a sentence each.
     """
 
-    def __init__(self, model: nn.Module, optimizers: list[Optimizer], folder: Path) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizers: list[Optimizer],
+        folder: Path,
+        *,
+        is_folder_chosen: bool = False,
+    ) -> None:
         self.folder = folder
+        self._is_folder_chosen = is_folder_chosen
+        """Whether descend chose `folder`, so that the caller does not know its name."""
         self.warnings: list[str] = []
         self._model = model
         self._optimizers = optimizers
@@ -108,7 +119,11 @@ class TrainingWatch:
             self._warn(f"The validation loss after step {self._updates} is {value}.")
 
     def close(self, reason: Literal["finished", "interrupted", "failed"] = "finished") -> None:
-        """Write what waits and remove the hooks. A second call does nothing."""
+        """Write what waits, remove the hooks, and tell the folder. A second call does nothing.
+
+        The folder is logged (logger `descend`, level INFO). If descend chose it and nobody reads
+        that log, the line goes to stderr.
+        """
         for hook in self._hooks:
             hook.remove()
         if self._log is None:
@@ -124,6 +139,15 @@ class TrainingWatch:
         if self._log is not None:
             self._log.close()
             self._log = None
+            self._tell_folder()
+
+    def _tell_folder(self) -> None:
+        text = f"recorded in {self.folder}; next: descend diagnose {quoted(self.folder)}"
+        logger = logging.getLogger("descend")
+        if logger.hasHandlers() and logger.isEnabledFor(logging.INFO):
+            logger.info("%s", text)
+        elif self._is_folder_chosen and sys.stderr is not None:
+            print(text, file=sys.stderr)
 
     def __enter__(self) -> Self:
         return self
@@ -224,7 +248,7 @@ def watch(
             str(target), "the record of another run", "a new folder",
             "give another folder, or delete this one",
         )  # fmt: skip
-    return TrainingWatch(model, optimizers, target)
+    return TrainingWatch(model, optimizers, target, is_folder_chosen=folder is None)
 
 
 def unwrap_optimizer(optimizer: object) -> Optimizer:

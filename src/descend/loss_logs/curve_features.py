@@ -56,15 +56,22 @@ class CurveFeatures(msgspec.Struct, frozen=True, kw_only=True):
     """Mean over the last twentieth."""
     lowest: float
     """The lowest smoothed loss (running mean over a twentieth)."""
+    lowest_at: float
+    """Its place."""
     slope_per_doubling: float
     """Nats by which the loss falls while the run doubles, from its second half; negative: rises."""
     slope_std_error: float
     """Standard error of that slope."""
+    gain_of_doubling: float
+    """Nats by which the loss would fall while the run doubles again: the slope, lessened by the
+    bend of the second half where that is beyond chance."""
     rate_decayed: bool
     """Whether the logged rate ends below half its peak: the fall then owes much to the decay."""
     steady_slope: float | None
     """Where it decayed: the slope over the second half of the part at the peak rate, if that part
     is long enough."""
+    steady_gain: float | None
+    """The same for the gain of a doubling."""
     extrapolation: CurveExtrapolation | None
     """Where the loss was going at the peak rate; None where no rate is logged or too little of the
     run was at its peak."""
@@ -91,7 +98,8 @@ class CurveFeatures(msgspec.Struct, frozen=True, kw_only=True):
     validation_last_at: float
     """Place of the last validation loss; 0 where there is none."""
     gap: float | None
-    """Validation minus training at the end; None if they are in different units."""
+    """Validation minus training at the place of the last validation loss; None if training was
+    not logged up to there, or if they are in different units."""
     training_after_best: float | None
     """Fall of the training loss after validation was at its best (nats)."""
     rate_highest: float | None
@@ -135,8 +143,10 @@ def extract_curve_features(log: LossLog) -> CurveFeatures | None:
         start=float(y[:edge].mean()),
         end=float(y[-edge:].mean()),
         lowest=float(smooth.min()),
+        lowest_at=float(x[smooth.argmin()]),
         slope_per_doubling=slope,
         slope_std_error=error,
+        gain_of_doubling=gain_of_doubling(x, y),
         noise=noise,
         spikes=_spikes(y, smooth, noise),
         noise_of_mean=noise / math.sqrt(width),
@@ -145,6 +155,7 @@ def extract_curve_features(log: LossLog) -> CurveFeatures | None:
         finite_at_end=bool(finite[-MIN_TRAINING_POINTS:].all()),
         rate_decayed=bool(rates) and rates[-1] < DECAYED * max(rates),
         steady_slope=_steady_slope(log.entries, x, y),
+        steady_gain=_steady_gain(log.entries, x, y),
         extrapolation=_extrapolate_at_peak_lr(log.entries, x, y),
         highest_rise=float((smooth - np.minimum.accumulate(smooth)).max()),
         first_nonfinite=first_bad,
@@ -181,6 +192,41 @@ def slope_per_doubling(positions: Floats, losses: Floats) -> tuple[float, float]
     return -slope, error
 
 
+def gain_of_doubling(positions: Floats, losses: Floats) -> float:
+    """Nats by which the loss would fall if the run went on to twice its length.
+
+    A parabola over log2 of the place gives the falls of both halves of the last doubling. Their
+    ratio goes on: exact for a power law, and more than remains for an exponential fall. Without
+    a bend beyond two standard errors it is the slope per doubling.
+    """
+    slope, error = slope_per_doubling(positions, losses)
+    late = positions >= LATE * positions[-1]
+    if not math.isfinite(error) or late.sum() <= MIN_FOR_SLOPE:
+        return slope
+    x, y = np.log2(positions[late] / positions[-1]), losses[late]
+    design = np.vander(x, 3)
+    inverse = np.linalg.pinv(design.T @ design)
+    coefficients = inverse @ design.T @ y
+    residuals = y - design @ coefficients
+    bend_error = math.sqrt(float((residuals**2).sum()) / (len(x) - 3) * float(inverse[0, 0]))
+    if coefficients[0] < 2 * bend_error:
+        return slope
+    begin, middle, end = np.polyval(coefficients, [-1.0, -0.5, 0.0])
+    before, after = float(begin - middle), float(middle - end)
+    if after <= 0:
+        return 0.0
+    ratio = min(1.0, after / before)
+    return after * ratio * (1 + ratio)
+
+
+def _steady_gain(entries: Sequence[LogEntry], positions: Floats, losses: Floats) -> float | None:
+    """The gain of a doubling from the part at the peak rate; None where no rate is logged."""
+    here = mask_at_peak_lr(
+        [(e.position, e.learning_rate) for e in entries if e.learning_rate is not None], positions
+    )
+    return None if here is None else gain_of_doubling(positions[here], losses[here])
+
+
 def _steady_slope(entries: Sequence[LogEntry], positions: Floats, losses: Floats) -> float | None:
     """The slope per doubling while the rate stood at its peak; None if that was too short."""
     here = mask_at_peak_lr(
@@ -214,6 +260,17 @@ def _spikes(losses: Floats, smooth: Floats, noise: float) -> int:
     return int((losses[after:] - smooth[after:] > 6 * max(noise, 1e-9)).sum())
 
 
+def _gap_at(place: float, validation: float, x: Floats, smooth: Floats) -> float | None:
+    """Validation minus training at one place; None where training was not logged there.
+
+    Training may have gone on, and diverged, after the last validation loss.
+    """
+    step = float(np.diff(x).max()) if len(x) > 1 else 0.0
+    if not x[0] - step <= place <= x[-1] + step:
+        return None
+    return validation - float(np.interp(place, x, smooth))
+
+
 def _validation(
     validation: tuple[Floats, Floats], training: tuple[Floats, Floats]
 ) -> dict[str, float | None]:
@@ -234,7 +291,7 @@ def _validation(
     x, y = (side[np.isfinite(training[1])] for side in training)
     if len(y):
         smooth = running_mean(y, averaged(len(y)))
-        gap = end - float(smooth[-1])
+        gap = _gap_at(float(positions[-1]), end, x, smooth)
         then = int(np.searchsorted(x, positions[best]))
         after = float(smooth[min(then, len(y) - 1)] - smooth[-1])
     values = (float(losses[best]), float(positions[best]), end, gap, after)

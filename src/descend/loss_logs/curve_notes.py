@@ -26,6 +26,10 @@ OVERFIT_FRACTION = 0.01
 evaluations of a small run (0.006 nat on three seeds of tiny Shakespeare), and one in a hundred."""
 
 
+SINGULAR = {"steps": "step", "epochs": "epoch", "entries": "entry"}
+"""What one place is called."""
+
+
 def ruled_out(shape: Shape) -> dict[str, str]:
     """Causes that the curve speaks against, and the number that does."""
     curve = shape.curve
@@ -54,7 +58,8 @@ def ruled_out(shape: Shape) -> dict[str, str]:
     untrained = curve.unit == "steps" and curve.first_position <= NEAR_START
     if guess is not None and untrained and curve.first <= guess:
         out["bad_initialization"] = (
-            f"the first loss, {curve.first:.2f}, is not above random guessing ({guess:.2f})"
+            f"the first loss, {curve.first:.2f}, is not above the range of an untrained network "
+            f"(up to {guess:.2f})"
         )
     high, validated = shape.band.high, curve.validation_end is not None
     if high is not None and validated and final_loss(curve) < high:
@@ -64,18 +69,22 @@ def ruled_out(shape: Shape) -> dict[str, str]:
     return out
 
 
-def curve_warnings(shape: Shape) -> list[str]:
+def curve_warnings(shape: Shape, *, has_diverged: bool = False) -> list[str]:
+    """Return what is said beside the verdict; of a run that diverged, nothing on leaks."""
     curve, band = shape.curve, shape.band
     if curve is None:
         return []
     warnings = []
     if band.start_high is not None and curve.first > band.start_high and from_the_start(curve):
         warnings.append(
-            f"the first loss is {curve.first:.2f}, more than random guessing gives "
-            f"({band.start_high:.2f}): initial weights or logits are too large, or losses are "
-            "summed and not averaged"
+            f"the first loss is {curve.first:.2f}, above the range of an untrained network "
+            f"(up to {band.start_high:.2f}): initial weights or logits are too large, or "
+            "losses are summed and not averaged"
         )
-    if curve.gap is not None and curve.gap < -BELOW_TRAINING:
+    # A training loss that rose again by as much explains the gap, and so does one that diverged.
+    if not has_diverged and curve.gap is not None and (
+        -curve.gap > max(BELOW_TRAINING, curve.highest_rise)
+    ):  # fmt: skip
         warnings.append(
             f"the validation loss is {-curve.gap:.2f} below the training loss: usual with dropout "
             "and lagging averages, else a sign that validation text occurs in the training text"
@@ -89,6 +98,29 @@ def curve_warnings(shape: Shape) -> list[str]:
     if curve.spikes:
         warnings.append(f"{curve.spikes} of {curve.entries} losses lie far above their neighbors")
     return warnings
+
+
+def divergence_advice(shape: Shape, wave: float) -> str:
+    """Return what to do after a divergence, with the place from which the loss went wrong.
+
+    `wave`: the rise, as a fraction of the lowest loss, from which the loss has risen.
+    """
+    advice = "lower the learning rate to a third, clip gradients at 1.0, or warm up for longer"
+    curve = shape.curve
+    if curve is None or curve.lowest_at <= curve.first_position:
+        return f"{advice}; train from the start"
+    place = describe_place(curve, curve.lowest_at)
+    if curve.end - curve.lowest > wave * curve.lowest:
+        return f"{advice}; go on from a checkpoint up to {place}, after which the loss rose"
+    if curve.first_nonfinite is not None:
+        place = describe_place(curve, curve.first_nonfinite)
+        return f"{advice}; go on from a checkpoint before {place}, where it stops being a number"
+    return f"{advice}; go on from a checkpoint up to {place}"
+
+
+def describe_place(curve: CurveFeatures, place: float) -> str:
+    """Return a place in words, such as `step 1,000`."""
+    return f"{SINGULAR[curve.unit]} {place:,.6g}"
 
 
 def final_loss(curve: CurveFeatures) -> float:

@@ -14,6 +14,8 @@ from descend.loss_logs.curve_notes import (
     OVERFIT_FRACTION,
     OVERFIT_NATS,
     curve_warnings,
+    describe_place,
+    divergence_advice,
     final_loss,
     ruled_out,
 )
@@ -77,7 +79,8 @@ def apply_curve_rules(shape: Shape) -> LogVerdict:
         verdict = rule(shape)
         if verdict is not None:
             out = {c: why for c, why in ruled_out(shape).items() if c != verdict.cause}
-            return _with(verdict, out, curve_warnings(shape))
+            diverged = verdict.cause == "diverged"
+            return _with(verdict, out, curve_warnings(shape, has_diverged=diverged))
     return _with(_verdict_without_cause(shape), ruled_out(shape), curve_warnings(shape))
 
 
@@ -88,16 +91,13 @@ def _with(verdict: LogVerdict, out: dict[str, str], warnings: list[str]) -> LogV
 
 def _diverged(shape: Shape) -> LogVerdict | None:
     curve = shape.curve
-    advice = (
-        "lower the learning rate to a third, clip gradients at 1.0, or warm up for longer; go on "
-        "from a checkpoint before that place"
-    )
+    advice = divergence_advice(shape, WAVE)
     if curve is not None and curve.first_nonfinite is not None and _went_on(curve):
         lost = curve.points - curve.finite_points
         return LogVerdict("unknown", 0.5, "no",
                       f"{lost} of {curve.points} losses are no numbers, the first at "
-                      f"{curve.first_nonfinite:,.6g} {_unit(shape)}, though training went on "
-                      "after them")  # fmt: skip
+                      f"{describe_place(curve, curve.first_nonfinite)}, though training went "
+                      "on after them")  # fmt: skip
     if curve is None or curve.first_nonfinite is not None:
         at = _first_place(shape) if curve is None else curve.first_nonfinite or 0.0
         fact: EvidenceFacts = ("first_loss_not_finite", at, _unit(shape), (None, None),
@@ -152,17 +152,18 @@ def _overfitted(shape: Shape) -> LogVerdict | None:
         return None  # both rose: that is no overfitting
     if fell is not None and curve.gap is not None and max(fell, curve.gap) < rise / 2:
         return None  # both go up and down together
+    best_place = describe_place(curve, curve.validation_best_at or 0.0)
     facts: list[EvidenceFacts] = [
         ("validation_rise", rise, "nats", (None, OVERFIT_NATS),
-         f"validation was lowest at {curve.validation_best_at:g} {_unit(shape)}"),
+         f"validation was lowest at {best_place}"),
     ]  # fmt: skip
     if fell is not None:
         facts.append(("training_fall_after_best", fell, "nats", (None, None),
                       "the training loss fell on meanwhile"))  # fmt: skip
     reason = "the validation loss turns upward while training goes on"
     advice = (
-        f"keep the model of {curve.validation_best_at:g} {_unit(shape)}; to get lower, train on "
-        "more text, or with dropout, more weight decay or a smaller model"
+        f"keep the model of {best_place}; to get lower, train on more text, or with dropout, more "
+        "weight decay or a smaller model"
     )
     sure = 0.8 if fell is not None and fell > rise / 2 else 0.6
     return LogVerdict("too_little_data", sure, "no", reason, "too_little_data", facts, {}, advice)
@@ -330,11 +331,12 @@ def _stopped_early(shape: Shape) -> LogVerdict | None:
     curve = shape.curve
     assert curve is not None
     slope, error = curve.slope_per_doubling, curve.slope_std_error
+    gain = curve.gain_of_doubling
     if curve.rate_decayed:
-        if curve.steady_slope is None:
+        if curve.steady_slope is None or curve.steady_gain is None:
             return None
-        slope, error = curve.steady_slope, 0.0
-    if slope < STILL_FALLING * curve.end or slope < 2 * error:
+        slope, error, gain = curve.steady_slope, 0.0, curve.steady_gain
+    if min(slope, gain) < STILL_FALLING * curve.end or slope < 2 * error:
         return None
     fact: EvidenceFacts = ("slope_per_doubling", slope, "nats", (None, STILL_FALLING * curve.end),
                            "fall per doubling of the run, in its second half")  # fmt: skip
@@ -345,8 +347,8 @@ def _stopped_early(shape: Shape) -> LogVerdict | None:
         "undertrained", 0.5 if curve.rate_highest else 0.4, "yes",
         f"it falls as it should, and was stopped while still falling{unseen}",
         "undertrained", [fact], {},
-        f"train about twice as long: up to {slope:.2f} nats lower, if nothing else is wrong; a "
-        "higher learning rate or smaller batches may do the same in the same time",
+        f"train about twice as long: up to {min(slope, gain):.2f} nats lower, if nothing else is "
+        "wrong; a higher learning rate or smaller batches may do the same in the same time",
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ SCHEMA = 1
 
 
 class UncheckedCause(msgspec.Struct, frozen=True):
-    """A cause that no curve can show, and what it would take."""
+    """A cause that this curve, or any curve, does not settle, and what it would take."""
 
     cause: str
     required_data: str
@@ -147,6 +147,13 @@ REQUIRED_DATA: dict[str, str] = {
     "diverged": "needs the losses to the end",
 }
 """All causes, and what it would take to see or to exclude each."""
+
+CURVE_CAUSES = frozenset(
+    {"diverged", "too_little_data", "learning_rate_too_low", "learning_rate_too_high",
+     "undertrained", "bad_initialization", "context_unused"}
+)  # fmt: skip
+"""Causes that some curves show or exclude, the last two with vocabulary and corpus. The others
+no loss curve shows."""
 
 
 def unchecked_causes(verdict: LogVerdict) -> list[UncheckedCause]:

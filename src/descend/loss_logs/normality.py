@@ -108,7 +108,7 @@ def unexpected_start(shape: Shape) -> LogVerdict | None:
     if max_loss is None:
         max_loss, known = math.log(MAX_VOCABULARY), False
     if curve.first > max_loss and (not known or from_the_start(curve)):
-        costs = f"random guessing gives at most {max_loss:.2f}" if known else (
+        costs = f"an untrained network starts at {max_loss:.2f} or less" if known else (
             f"random guessing among {MAX_VOCABULARY:,} tokens gives {max_loss:.2f}"
         )  # fmt: skip
         return LogVerdict(
@@ -120,9 +120,9 @@ def unexpected_start(shape: Shape) -> LogVerdict | None:
     if min_loss is not None and curve.first < min_loss and curve.first_position <= NEAR_START:
         return LogVerdict(
             "unknown", 0.5, "cannot tell",
-            f"the first loss is {curve.first:.2f}, but random guessing gives at least "
-            f"{min_loss:.2f}: the model was trained before, has another vocabulary, or its input "
-            "contains the target",
+            f"the first loss is {curve.first:.2f}, but an untrained network starts at "
+            f"{min_loss:.2f} or more: the model was trained before, has another vocabulary, or its "
+            "input contains the target",
         )  # fmt: skip
     return None
 

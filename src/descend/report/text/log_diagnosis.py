@@ -5,7 +5,9 @@ from __future__ import annotations
 from descend.diagnosis.diagnosis_result import Evidence
 from descend.diagnosis.metric_text import format_metric, format_metric_range
 from descend.loss_logs.curve_features import CurveFeatures, averaged
-from descend.loss_logs.diagnose_log import LogDiagnosis
+from descend.loss_logs.curve_notes import SINGULAR
+from descend.loss_logs.diagnose_log import CURVE_CAUSES, LogDiagnosis
+from descend.loss_logs.normality import is_by_epoch
 from descend.metrics.extrapolation import extrapolation_measurements
 from descend.report.text.diagnosis_summary import describe_extrapolation
 from descend.units import humanize_name
@@ -15,7 +17,6 @@ _ANSWER = {
     "no": "No, this curve is not normal",
     "cannot tell": "Cannot tell whether this curve is normal",
 }
-_ONE = {"steps": "step", "epochs": "epoch", "entries": "entry"}
 
 
 def format_log_diagnosis(diagnosis: LogDiagnosis, explain: bool = False) -> str:
@@ -25,25 +26,37 @@ def format_log_diagnosis(diagnosis: LogDiagnosis, explain: bool = False) -> str:
         lines.append(f"  {_curve(diagnosis.kind, diagnosis.features)}")
         if diagnosis.features.extrapolation is not None:
             measurements = extrapolation_measurements(
-                diagnosis.features.extrapolation, _ONE[diagnosis.features.unit]
+                diagnosis.features.extrapolation, SINGULAR[diagnosis.features.unit]
             )
             lines.append(f"  {describe_extrapolation(*measurements, curve='loss')}")
     lines.append(f"  Expected: {_band(diagnosis)}")
     lines += _verdict(diagnosis)
     for cause in diagnosis.causes:
         lines.append("  " + "; ".join(_evidence(e) for e in cause.evidence) + ".")
-        lines.append(f"  Fix: {cause.advice}.")
+        label = "To get lower" if diagnosis.normal.answer == "yes" else "Fix"
+        lines.append(f"  {label}: {cause.advice}.")
     lines += [f"  Note: {warning}." for warning in diagnosis.warnings]
     lines += [f"  Ruled out: {humanize_name(r.cause)}: {r.reason}." for r in diagnosis.ruled_out]
-    names = ", ".join(humanize_name(n.cause) for n in diagnosis.not_checked)
-    if explain:
-        lines.append("  Not checked (a loss curve cannot show it):")
-        lines += [
-            f"    {humanize_name(n.cause)}: {n.required_data}." for n in diagnosis.not_checked
-        ]
-    else:
-        lines.append(f"  Not checked (a loss curve cannot show it): {names} (details: --verbose).")
+    lines += _unchecked(diagnosis, explain)
     return "\n".join(lines)
+
+
+def _unchecked(diagnosis: LogDiagnosis, explain: bool) -> list[str]:
+    """The causes that this curve leaves open, apart from those that no loss curve shows."""
+    is_open = [n for n in diagnosis.not_checked if n.cause in CURVE_CAUSES]
+    is_hidden = [n for n in diagnosis.not_checked if n.cause not in CURVE_CAUSES]
+    lines = []
+    for label, causes in (
+        ("Not excluded (this curve does not settle it)", is_open),
+        ("Not checked (a loss curve cannot show it)", is_hidden),
+    ):
+        names = ", ".join(humanize_name(n.cause) for n in causes)
+        if explain and causes:
+            lines.append(f"  {label}:")
+            lines += [f"    {humanize_name(n.cause)}: {n.required_data}." for n in causes]
+        elif causes:
+            lines.append(f"  {label}: {names} (details: --verbose).")
+    return lines
 
 
 def _verdict(diagnosis: LogDiagnosis) -> list[str]:
@@ -52,6 +65,8 @@ def _verdict(diagnosis: LogDiagnosis) -> list[str]:
         return [f"The curve shows no problem {sure}."]
     if diagnosis.verdict == "unknown":
         return ["No cause could be determined from this curve."]
+    if diagnosis.normal.answer == "yes":
+        return [f"No fault, but {humanize_name(diagnosis.verdict)} {sure}."]
     return [f"Likely cause: {humanize_name(diagnosis.verdict)} {sure}."]
 
 
@@ -60,6 +75,8 @@ def _curve(kind: str, curve: CurveFeatures) -> str:
     if curve.first_nonfinite is not None:
         numbers = f", {curve.finite_points:,} of them finite,"
     over = f" over {curve.length:,.6g} {curve.unit}" if curve.unit != "entries" else ""
+    if is_by_epoch(curve) and curve.first_position == 0:
+        over = f" over {curve.length + 1:,.6g} epochs, numbered from 0"
     text = (
         f"Read as {kind}: {curve.entries:,} entries{numbers}{over}, loss "
         f"{curve.first:.2f} → {curve.end:.2f}"
