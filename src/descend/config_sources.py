@@ -90,7 +90,7 @@ def _drop_weaker_lengths(
     kept, stronger = [], set[str]()
     for origin, source_values in reversed(list(sources)):
         named = {normalize_key(key): value for key, value in source_values.items()}
-        weaker = {k for k, v in named.items() if k in LENGTH_KEYS and stronger and k not in stronger}
+        weaker = set(LENGTH_KEYS) - stronger if stronger else set()
         kept.append((origin, {k: v for k, v in named.items() if k not in weaker}))
         if not stronger:
             stronger = {key for key in LENGTH_KEYS if named.get(key) is not None}

@@ -293,4 +293,5 @@ def build_run_summary(
         continued=run.info.parent is not None,
         parent_validation_loss=run.info.parent_loss,
         num_epochs=batches.epochs_at_step(run.state.step),
+        train_tokens=len(run.store.train),
     )

@@ -67,6 +67,29 @@ def test_summary_describes_shortened_run_with_fractional_epochs() -> None:
     assert summarize_run(cut).startswith("After 2.0 epochs and 1 min 30 s, the validation loss")
 
 
+def test_summary_states_part_of_text_when_less_than_an_epoch_was_read() -> None:
+    short = msgspec.structs.replace(
+        summary(7.0), num_epochs=2400 / 31120, seconds=80.0, tokens_per_second=30.0,
+        train_tokens=31134, ngram_baselines={"uniform": 8.0, "unigram": 7.5, "bigram": 7.2},
+    )  # fmt: skip
+    said = (
+        "The run read 8% of the text once (2,400 of 31,134 tokens). Train longer: "
+        "`descend continue models/x --epoch 1`."
+    )
+    assert said in what_it_means(short)
+    assert said in summarize_run(short)
+    without = msgspec.structs.replace(short, train_tokens=None)  # of an older version
+    assert "8% of the text once. Train longer" in what_it_means(without)
+    nearly = msgspec.structs.replace(short, num_epochs=0.999)
+    assert "99.90% of the text once" in what_it_means(nearly)
+
+
+def test_format_epoch_numbers_the_part_when_the_last_epoch_is_not_whole() -> None:
+    assert format_epoch(epoch(1, 6.1), 1, 0.0771).startswith("epoch 0.077  training loss")
+    assert format_epoch(epoch(3, 6.1), 3, 2.41).startswith("epoch 2.4  training loss")
+    assert format_epoch(epoch(3, 6.1), 3, 3.002).startswith("epoch 3/3  training loss")
+
+
 def test_no_sentence_speaks_of_a_guide() -> None:
     for some in (summary(4.2, 4.0), summary(4.2)):
         assert "guide" not in summarize_run(some) + format_run_end(some)

@@ -7,6 +7,7 @@ from typing import Any
 
 from descend.data.corpus_stats import CorpusStats
 from descend.handbook.checklist import Checklist
+from descend.runs.epochs_read import count_epochs_read, count_tokens_read, format_epochs_read
 from descend.runs.events import Epoch, Overfitting, Rollback, Sample, Step
 from descend.runs.run_files import RunSummary
 from descend.units import format_bytes, format_count, format_duration, format_epochs, quoted
@@ -20,10 +21,16 @@ FREQUENT_PER_LINE = 4
 """Tokens of a line of the most frequent ones: they fit into 80 columns."""
 
 
-def format_epoch(epoch: Epoch, of: int) -> str:
-    """Format an epoch in 80 columns: training loss, validation loss, validation accuracy."""
+def format_epoch(epoch: Epoch, of: int, num_epochs: float | None = None) -> str:
+    """Format an epoch in 80 columns: training loss, validation loss, validation accuracy.
+
+    `num_epochs`: how often the text was read by then. Below `epoch.epoch`, that is the number.
+    """
+    number = f"{epoch.epoch}/{of}"
+    if num_epochs is not None and num_epochs < epoch.epoch:
+        number = format_epochs(num_epochs, epoch.epoch).removesuffix(" epochs")
     return (
-        f"epoch {epoch.epoch}/{of}  "
+        f"epoch {number}  "
         f"training loss {epoch.loss_start:.2f} → {epoch.loss_end:.2f}  "
         f"validation loss {epoch.validation_loss:.3f}  "
         f"accuracy {epoch.validation_accuracy:.1%}"
@@ -163,7 +170,22 @@ def _state_of_curve(summary: RunSummary) -> str:
         if has_learned_little(summary):
             return "Its loss hardly changed in the last epoch."
         return "The validation loss had leveled off."
-    return "One epoch is not enough to judge whether more would help."
+    return _after_one_epoch(summary)
+
+
+def _after_one_epoch(summary: RunSummary) -> str:
+    """Say that one evaluation shows no trend, and how little was read if it was less than once."""
+    fraction = count_epochs_read(summary)
+    if fraction >= 1:
+        return "One epoch is not enough to judge whether more would help."
+    percent = f"{fraction:.0%}" if 0.01 <= fraction < 0.995 else f"{fraction:.2%}"
+    of_tokens = ""
+    if summary.train_tokens is not None:
+        of_tokens = f" ({count_tokens_read(summary):,} of {summary.train_tokens:,} tokens)"
+    return (
+        f"The run read {percent} of the text once{of_tokens}. Train longer: "
+        f"`descend continue {quoted(summary.model_dir)} --epoch 1`."
+    )
 
 
 def has_failed(summary: RunSummary) -> bool:
@@ -213,9 +235,7 @@ def _rollback_lines(summary: RunSummary) -> list[str]:
 
 
 def _describe_result(summary: RunSummary) -> str:
-    begun = summary.epochs[-1].epoch
-    num_epochs = begun if summary.num_epochs is None else summary.num_epochs  # of an older version
-    spent = f"After {format_epochs(num_epochs, begun)} and {format_duration(summary.seconds)}"
+    spent = f"After {format_epochs_read(summary)} and {format_duration(summary.seconds)}"
     right = f"The model predicts {summary.validation_accuracy:.0%} of the next tokens correctly."
     loss, before = summary.validation_loss, summary.parent_validation_loss
     if before is None:
@@ -274,7 +294,7 @@ def describe_convergence(summary: RunSummary) -> str:
             "overfitting. The weights of the best epoch are kept."
         )
     if last is first:
-        return "One epoch is not enough to judge whether more would help."
+        return _after_one_epoch(summary)
     before = summary.epochs[-2].validation_loss
     if before - last.validation_loss > MIN_LOSS_DIFFERENCE_NATS:
         return "The validation loss was still falling in the last epoch."
