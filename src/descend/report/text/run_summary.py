@@ -68,8 +68,9 @@ def overfitting_line(overfitting: Overfitting) -> str:
             f" {overfitting.decay_steps:,} steps in which the learning rate falls to zero."
         )
     return (
-        f"{rise}. The weights of epoch {overfitting.best_epoch} are kept. Training continues"
-        " because --epoch or --max-steps is set. More text would help."
+        f"{rise}. The weights of epoch {overfitting.best_epoch} are kept unless a later"
+        " epoch is better. Training continues because --epoch or --max-steps is set. More text"
+        " would help."
     )
 
 
