@@ -106,6 +106,22 @@ def test_the_end_is_a_quality_and_its_meaning() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("bigram", "beside"), [(3.85, "worse than"), (4.5, "no better than"), (4.6, None)]
+)
+def test_summary_does_not_deny_context_when_loss_is_above_bigram(
+    bigram: float, beside: str | None
+) -> None:
+    run = msgspec.structs.replace(
+        summary(4.498), validation_accuracy=0.526,
+        ngram_baselines={"uniform": 6.93, "unigram": 6.78, "bigram": bigram},
+    )  # fmt: skip
+    said = f"{beside} the bigram baseline on this validation text, though it guesses 53%"
+    for text in (what_it_means(run), summarize_run(run)):
+        assert "little context" not in text
+        assert (said in text) is (beside is not None)
+
+
 def test_a_run_that_learned_nothing_is_not_called_converged() -> None:
     means = format_run_end(summary(7.908, 7.9)).splitlines()[1]
     assert means == (

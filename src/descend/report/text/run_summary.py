@@ -130,7 +130,7 @@ def what_it_means(summary: RunSummary) -> str:
     if has_learned_little(summary):
         learned = "It has learned almost nothing yet."
     elif loss >= bigram - MIN_LOSS_DIFFERENCE_NATS:
-        learned = "It has learned token frequencies but little context."
+        learned = f"It is {_beside_bigram(summary)}."
     else:
         learned = "It uses more context than the previous token."
     return " ".join([learned, _state_of_curve(summary), *_rollback_lines(summary)])
@@ -265,13 +265,24 @@ def _against_counting(summary: RunSummary) -> str:
             "uses more context than the previous token."
         )
     if loss < unigram - MIN_LOSS_DIFFERENCE_NATS:
-        return (
-            f"The bigram baseline reaches {bigram:.2f}, so the model has learned token "
-            "frequencies but little context."
-        )
+        return f"The bigram baseline reaches {bigram:.2f}. The model is {_beside_bigram(summary)}."
     return (
         f"The unigram baseline reaches {unigram:.2f} too. The model has learned almost nothing. "
         f"Run `descend diagnose {quoted(summary.model_dir)}` to find out why."
+    )
+
+
+def _beside_bigram(summary: RunSummary) -> str:
+    """How a loss that is not below the bigram baseline compares with it.
+
+    A loss says little about context where the accuracy is high: few wrong, overconfident tokens
+    may make it.
+    """
+    excess = summary.validation_loss - summary.ngram_baselines["bigram"]
+    beside = "worse than" if excess > MIN_LOSS_DIFFERENCE_NATS else "no better than"
+    return (
+        f"{beside} the bigram baseline on this validation text, though it guesses "
+        f"{summary.validation_accuracy:.0%} of the tokens right"
     )
 
 
