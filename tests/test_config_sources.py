@@ -112,6 +112,37 @@ def test_explicit_settings_override_settings_of_run(own_folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("inherited", "flags", "expected"),
+    [
+        ({"max_steps": 300}, {"epoch": 2}, (2, None)),
+        ({"max_steps": 300}, {"epochs": 2}, (2, None)),
+        ({"epoch": 1, "max_steps": 300}, {"epoch": 2}, (2, None)),
+        ({"epoch": 5}, {"max_steps": 40}, (None, 40)),
+        ({"max_steps": 300}, {"epoch": 2, "max_steps": 40}, (2, 40)),
+        ({"max_steps": 300}, {"epoch": None, "seed": 2}, (None, 300)),
+        ({"epoch": 5, "max_steps": 300}, {}, (5, 300)),
+    ],
+)
+@pytest.mark.parametrize("source", ["run", "environment", "file"])
+def test_resolve_config_drops_weaker_length_when_other_length_is_set(
+    own_folder: Path, inherited: dict[str, int], flags: dict[str, int | None],
+    expected: tuple[int | None, int | None], source: str,
+) -> None:  # fmt: skip
+    environment, file, run = {}, None, None
+    if source == "run":
+        run = (own_folder, inherited)
+    elif source == "environment":
+        environment = {f"DESCEND_{key.upper()}": str(value) for key, value in inherited.items()}
+    else:
+        file = own_folder / "keys.json"
+        file.write_text(json.dumps(inherited))
+    settings = resolve_config(flags, run=run, environment=environment, file=file)
+    assert (settings.config.epoch, settings.config.max_steps) == expected
+    for key, value in zip(("epoch", "max_steps"), expected, strict=True):
+        assert (settings.origins[key] == "default") is (value is None and flags.get(key, 1) == 1)
+
+
+@pytest.mark.parametrize(
     ("name", "content", "part"),
     [
         ("missing.toml", None, "no such file"),

@@ -24,9 +24,26 @@ def config_conflict(where: str, actual: str, expected: str, what_to_do: str) -> 
     return _ConfigErrorCarrier(ConfigError(where, actual, expected, what_to_do))
 
 
+SYNONYMS = {
+    **dict.fromkeys(("context_length", "block_size", "sequence_length", "max_length"), "seq_len"),
+    **dict.fromkeys(("n_ctx", "n_positions", "max_position_embeddings"), "max_seq_len"),
+    **dict.fromkeys(("n_layer", "n_layers", "num_hidden_layers"), "num_layers"),
+    **dict.fromkeys(("n_head", "n_heads", "num_attention_heads"), "num_heads"),
+    **dict.fromkeys(("n_embd", "hidden_size", "d_model"), "embed_dim"),
+    **dict.fromkeys(("intermediate_size", "d_ff"), "ff_dim"),
+    **dict.fromkeys(("epochs", "num_epochs", "num_train_epochs"), "epoch"),
+    **dict.fromkeys(("per_device_train_batch_size", "bs"), "batch_size"),
+    "dropout": "dropout_rate", "lr": "learning_rate", "max_iters": "max_steps",
+}  # fmt: skip
+"""Names of settings in nanoGPT, transformers and PyTorch, with the key that we call so."""
+
+
 def closest_match(word: str, known: list[str]) -> str | None:
     """The known word that `word` most likely means, or None if none is near."""
-    matches = difflib.get_close_matches(word.lower().replace("-", "_"), known, n=1, cutoff=0.5)
+    plain = word.lower().replace("-", "_")
+    if SYNONYMS.get(plain) in known:
+        return SYNONYMS[plain]
+    matches = difflib.get_close_matches(plain, known, n=1, cutoff=0.5)
     return matches[0] if matches else None
 
 

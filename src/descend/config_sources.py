@@ -26,6 +26,8 @@ _OTHER_VARIABLES = ("API_KEY", "CACHE_DIR", "DEBUG", "STUDIO_PASSWORD")
 DEFAULT_PRESET = "fast"
 KEY_ALIASES = {"epochs": "epoch", "processes": "num_processes"}
 """Other names of a key, and its own."""
+LENGTH_KEYS = ("epoch", "max_steps")
+"""Keys that say how long a run is, each in its own unit."""
 
 # Possessive, and only from the start of a word: a text without dots is read once.
 _DOTTED = re.compile(r"""(?<![\w"'-])(?:[\w"'-]++\s*+\.\s*+){65}""")
@@ -67,7 +69,7 @@ def resolve_config(
         ("environment", from_environment),
         (requested_origin, dict(requested_config or {})),
     )
-    values, origins = _merge_sources(sources)
+    values, origins = _merge_sources(_drop_weaker_lengths(sources))
     try:
         config = make_config(values)
     except ConfigError as problem:
@@ -75,6 +77,24 @@ def resolve_config(
     return ResolvedConfig(
         config, {k: origins.get(k, "default") for k in RunConfig.model_fields}, name
     )
+
+
+def _drop_weaker_lengths(
+    sources: Iterable[tuple[str, Mapping[str, Any]]],
+) -> list[tuple[str, dict[str, Any]]]:
+    """The sources, weakest first, without a length where a stronger one gives the other length.
+
+    `max_steps` overrides `epoch` only within a source: `--epoch 2` is meant, even if the run that
+    `--from-run` names had `max_steps`.
+    """
+    kept, stronger = [], set[str]()
+    for origin, source_values in reversed(list(sources)):
+        named = {normalize_key(key): value for key, value in source_values.items()}
+        weaker = set(LENGTH_KEYS) - stronger if stronger else set()
+        kept.append((origin, {k: v for k, v in named.items() if k not in weaker}))
+        if not stronger:
+            stronger = {key for key in LENGTH_KEYS if named.get(key) is not None}
+    return kept[::-1]
 
 
 def with_changes(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:

@@ -108,6 +108,22 @@ def test_check_command_reports_non_python_file(
     assert without_progress(done.err).startswith(f"error: {words}")
 
 
+@pytest.mark.parametrize("texts", [("a.txt", "b.jsonl"), ()])
+def test_check_command_names_commands_for_texts_when_module_is_a_folder(
+    descend: Descend, own_folder: Path, texts: tuple[str, ...]
+) -> None:
+    (own_folder / "my texts").mkdir()
+    for name in texts:
+        (own_folder / "my texts" / name).write_text("Some text.\n")
+    done = descend("check", "my texts")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "error: my texts: expected a Python program or a file of fine-tuning data, but found a "
+        "folder without Python files. Fix: For a folder of texts, run `descend corpus stats "
+        "'my texts'` or `descend train 'my texts'`.\n"
+    )
+
+
 @SLOW
 def test_an_error_without_words_is_named_alone(descend: Descend, own_folder: Path) -> None:
     (own_folder / "odd.py").write_text("assert False\n")

@@ -48,6 +48,7 @@ def desk(own_folder: Path, text_file: Path, tiny_file: Path, trained: Path) -> P
     Path("broken.toml").write_text("embed_dim = = 3")
     Path("unknown.toml").write_text("embed_dmi = 3")
     Path("wrong.yaml").write_text("batch_size: many")
+    Path("synonym.toml").write_text("n_layer = 2")
     return own_folder
 
 
@@ -73,6 +74,17 @@ MISTAKES: list[tuple[tuple[str, ...], list[str]]] = [
     ((*TRAIN, "--corpus-dir", "short.txt"), ["corpus_dir", "short.txt", "text.txt", "one corpus"]),
     ((*TRAIN, "--lerning-rate", "1"),
      ["no such option: --lerning-rate. Did you mean --learning-rate? See `descend train --help`."]),
+    *(
+        ((*TRAIN, f"--{name}", "8"), [f"{name.replace('_', '-')}. Did you mean --{meant}? See"])
+        for name, meant in (
+            ("context-length", "seq-len"), ("block_size", "seq-len"), ("n_layer", "num-layers"),
+            ("n-head", "num-heads"), ("n_embd", "embed-dim"), ("lr", "learning-rate"),
+            ("hidden_size", "embed-dim"), ("num_epochs", "epoch"), ("d_model", "embed-dim"),
+        )
+    ),
+    (("generate", "model", "Hi", "--lr", "1"), ["no such option: --lr", "descend generate --help"]),
+    ((*TRAIN[:2], "--config", "synonym.toml"), ["Did you mean num_layers?"]),
+    (("compare", "text.txt", "--vary", "n_embd=8,16"), ["Did you mean embed_dim?"]),
     # Configuration.
     ((*TRAIN, "--embed-dim", "wide"),
      ["embed_dim: expected a whole number, but found 'wide'. Fix: Choose another value; "

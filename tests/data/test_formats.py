@@ -263,6 +263,25 @@ def test_columns_can_be_named(tmp_path: Path) -> None:
     assert "no text under x" in refusal(tmp_path / "a.parquet", text_column="x").actual
 
 
+@pytest.mark.parametrize("name", ["b.jsonl", "b.jsonl.gz"])
+def test_read_documents_warns_of_the_unread_lines_when_a_line_is_broken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    line = json.dumps({"text": "x" * 87}) + "\n"
+    content = (4 * line + "{" + 98 * "y" + "\n").encode()
+    assert len(content) == 500
+    whole = content if name.endswith("jsonl") else gzip.compress(content)
+    (tmp_path / name).write_bytes(whole)
+    (tmp_path / "a.txt").write_text("z" * (1000 - len(whole)))
+    assert len(list(read_documents(resolve_corpus(str(tmp_path))))) == 5
+    assert caplog.messages[0].startswith(f"skipped {name}, line 5")
+    if whole is content:
+        assert "line 5 to the end of the file (found" in caplog.messages[0]
+        assert "; 10.0 % of the bytes)" in caplog.messages[0]
+    else:  # where its lines end in the compressed bytes is not known
+        assert f"; {len(whole) / 10:.1f} % of the bytes)" in caplog.messages[0]
+
+
 def test_read_documents_warns_of_the_share_when_files_are_skipped(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -9,17 +9,22 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from descend import run as train
 from descend.config import RunConfig, make_config
 from descend.config_sources import normalize_key
 from descend.errors import RunFolderError
+from descend.handbook.checklist import answer_checklist
 from descend.handbook.page import load_markdown_pages
 from descend.handbook.run_notes import describe_run
 from descend.handbook.run_notes.loss_notes import MAX_LISTED_EPOCHS
 from descend.handbook.run_notes.optimization_notes import MAX_LISTED_MATRICES
 from descend.handbook.run_notes.topics import TOPICS
 from descend.handbook.run_notes.wording import suggest_flags
+from descend.report.text.run_overview import overview_lines
+from descend.runs.epochs_read import count_epochs_read, count_tokens_read, format_epochs_read
 from descend.runs.events import WeightUpdateStats
 from descend.runs.recorded_run import open_run_with_epoch
+from descend.runs.run_list import describe_run as describe_listed_run
 from descend.units import format_significant
 
 
@@ -137,6 +142,30 @@ def test_epoch_list_keeps_first_best_and_last(trained: Path) -> None:
         assert f"- epoch {number}: " in text
     assert "that of epoch 41, 0.590 higher by epoch 100" in text
     assert "`--epoch 41`" in text
+
+
+def test_run_notes_state_part_of_epoch_when_max_steps_ended_the_run(
+    text_file: Path, own_folder: Path
+) -> None:
+    folder = own_folder / "short"
+    keys = {"corpus_dir": str(text_file), "max_steps": 3, "batch_size": 1, "seq_len": 8,
+            "max_seq_len": 16, "embed_dim": 16, "num_heads": 2, "num_layers": 1, "ff_dim": 32,
+            "tokenizer": "char", "save_dir": str(folder), "device": "cpu"}  # fmt: skip
+    train(keys)
+    run = open_run_with_epoch(folder)
+    read = format_epochs_read(run.summary)
+    assert 0 < count_epochs_read(run.summary) < 1
+    assert count_tokens_read(run.summary) == 24
+    assert run.summary.train_tokens == run.corpus_count("train_tokens")
+    said = describe_run("epoch", run) or ""
+    assert said.startswith(f"Your run ended by `max_steps` 3, after {read}.")
+    assert "`--epoch 1`" in said
+    assert read in (describe_run("batch_size", run) or "")
+    assert f"read for {read}" in (describe_run("memorization", run) or "")
+    data = next(a for a in answer_checklist(folder).answers if a.rule == "data")
+    assert f"read for {read}." in data.reason
+    shown = overview_lines(describe_listed_run(folder), run, 80)
+    assert f"{read} (3 steps)" in shown[0]
 
 
 def test_an_unfinished_run_is_to_be_resumed(trained: Path) -> None:

@@ -17,7 +17,7 @@ from descend.runs.model_files import load_model
 from descend.runs.run_folder import read_summary
 from descend.training import recipe
 from descend.training.explosion import has_exploded, note_explosion
-from descend.training.overfitting import find_overfitting
+from descend.training.overfitting import find_overfitting, update_overfitting
 from descend.training.trainer import run_training
 from descend.training.training_run import TrainingRun, create_run, resume_run
 
@@ -143,6 +143,23 @@ def test_overfitting_is_a_lasting_rise_while_the_training_loss_falls(
     epochs = [epoch(n, v, t) for n, (v, t) in enumerate(zip(validation, training, strict=True), 1)]
     overfitting = find_overfitting(epochs)
     assert (overfitting.epoch if overfitting else None) == best
+
+
+@pytest.mark.parametrize(("validation", "training", "named"), [
+    ((4.0, 3.8, 3.95, 3.9), (4.0, 3.5, 3.0, 2.9), (2, 3)),  # no better epoch came
+    ((4.0, 3.8, 3.95, 3.7, 3.75, 3.76), (4.0, 3.5, 3.0, 2.8, 2.7, 2.6), (4, 6)),  # a rise again
+    ((4.0, 3.8, 3.95, 3.7, 3.71), (4.0, 3.5, 3.0, 2.8, 2.7), None),  # no rise after the better one
+])  # fmt: skip
+def test_update_overfitting_names_kept_epoch_when_a_later_one_is_better(
+    validation: tuple[float, ...], training: tuple[float, ...], named: tuple[int, int] | None
+) -> None:
+    epochs = [epoch(n, v, t) for n, (v, t) in enumerate(zip(validation, training, strict=True), 1)]
+    noticed = Overfitting(30, 3, 3.95, 2, 3.8, 0)
+    updated = update_overfitting(noticed, epochs)
+    assert (updated and (updated.best_epoch, updated.epoch)) == named
+    ended = Overfitting(30, 3, 3.95, 2, 3.8, 20)  # what was done at the time stays as it was
+    assert update_overfitting(ended, epochs) == ended
+    assert update_overfitting(None, epochs) is None
 
 
 def test_validation_loss_worse_than_guessing_is_no_explosion_when_training_loss_is_low(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 from descend.cli.output import print_json
+from descend.config_errors import SYNONYMS
 from descend.errors import DescendError
 
 
@@ -37,8 +39,16 @@ _USAGE = (
 )  # fmt: skip
 
 
-def translate_usage(message: str) -> str:
-    """`message` of the parser of the command line, in our words."""
+def translate_usage(message: str, options: Collection[str] = ()) -> str:
+    """`message` of the parser of the command line, in our words.
+
+    `options`: the flags of the command. One of them is suggested for its name in other libraries.
+    """
+    unknown = re.match(r"No such option: --([\w-]+)", message)
+    if unknown:
+        meant = SYNONYMS.get(unknown[1].lower().replace("-", "_"), "").replace("_", "-")
+        if f"--{meant}" in options:
+            return f"no such option: --{unknown[1]}. Did you mean --{meant}?"
     for theirs, ours in _USAGE:
         message = re.sub(theirs, ours, message)
     return message

@@ -221,8 +221,9 @@ def _format_usage_error(problem: TyperException, arguments: list[str]) -> str:
     message = problem.format_message().rstrip(".")
     if not message:
         return message
-    message = translate_usage(message)
     context = getattr(problem, "ctx", None)
+    parameters = context.command.params if context else ()
+    message = translate_usage(message, [flag for p in parameters for flag in p.opts])
     verb = context.command_path if context else _verb(arguments)
     end = "" if message.endswith("?") else "."
     return f"{verb}: {message[0].lower()}{message[1:]}{end} See `{verb} --help`."

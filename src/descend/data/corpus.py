@@ -28,18 +28,17 @@ from descend.data.readers.charset import foreign_sample
 from descend.data.readers.codepages import rank_code_pages
 from descend.data.readers.decompression import read_error
 from descend.data.readers.options import DEFAULT_OPTIONS, ReadOptions, check_encoding
+from descend.data.unread_bytes import count_unread_bytes
 from descend.errors import CorpusError, DiskWriteError
 from descend.guard import escape_surrogates, hash_file
 
 DEFAULT_CORPUS = "python"
-# The folder in the cache where streams are kept.
 _BLOCK_BYTES = 1 << 20
 # A document may begin with this many characters of nothing before it counts as text.
 _MAX_EMPTY_CHARS = 1 << 24
 # Places where no character composes with the one before it, so that both sides of it can be
 # normalised apart: before ASCII, CJK punctuation and ideographs (and after any newline).
 _NFC_BOUNDARY = re.compile(r"(?<!\r)[\x00-\x7f\u3000-\u3029\u4e00-\u9fff]")
-
 # Of a folder whose files are not UTF-8: so many of them, from the beginning of each so many bytes,
 # decide on the encoding they have in common.
 _FILES_SAMPLED, _BEGINNING_BYTES, _SAMPLE_BYTES = 200, 1 << 18, 1 << 12
@@ -205,21 +204,23 @@ def _all_documents(source: CorpusSource, skipped: list[str]) -> Iterator[Documen
     for path in source.paths:
         name = _relative(path, source.root) if len(source.paths) > 1 else source.name
         name = escape_surrogates(name)  # it is shown
+        began = False
         try:
-            yield from read_file(path, name=name, options=options)
+            for document in read_file(path, name=name, options=options):
+                began = True
+                yield document
         except CorpusError as error:
             if len(source.paths) == 1:
                 raise
             whole = whole or sum(map(_size, source.paths))
-            part = 100 * _size(path) / max(1, whole)
+            lost = count_unread_bytes(path, error.location if began else "")
             _log.warning(
-                "skipped %s (found %s; %.1f %% of the bytes)",
-                escape_surrogates(error.location),
-                error.actual,
-                part,
-            )
+                "skipped %s%s (found %s; %.1f %% of the bytes)", escape_surrogates(error.location),
+                " to the end of the file" if lost < _size(path) else "", error.actual,
+                100 * lost / max(1, whole),
+            )  # fmt: skip
             skipped.append(name)
-            unread += _size(path)
+            unread += lost
     if len(skipped) > 1:
         _log.warning(
             "skipped %d of %d files, %.1f %% of the bytes", len(skipped), len(source.paths),

@@ -26,9 +26,10 @@ from descend.diagnosis.diagnosis_result import (
 from descend.diagnosis.metric_text import format_metric
 from descend.handbook.run_notes.diagnosis_notes import describe_trial, load_saved_diagnosis
 from descend.handbook.run_notes.wording import format_percent
+from descend.runs.epochs_read import format_epochs_read
 from descend.runs.recorded_run import RecordedRun, open_recorded_run
 from descend.runs.suggestions import has_diverged, suggest_fix
-from descend.units import format_count, format_duration, format_significant, humanize_name, quoted
+from descend.units import format_duration, format_significant, humanize_name, quoted
 
 Answer = Literal["yes", "no", "open"]
 
@@ -234,7 +235,7 @@ def _context(run: RecordedRun) -> str:
 def _data(run: RecordedRun) -> str:
     return (
         f"Recorded: {run.corpus_count('train_tokens'):,} training tokens, read for "
-        f"{format_count(run.epochs[-1].epoch, 'epoch')}. {_gap(run)}."
+        f"{format_epochs_read(run.summary)}. {_gap(run)}."
     )
 
 

@@ -6,6 +6,12 @@ from importlib.machinery import all_suffixes
 from pathlib import Path
 
 from descend.program_check.bug_report import ProgramError
+from descend.units import quoted
+
+
+def _holds_python(folder: Path) -> bool:
+    """Whether `folder` may be a module: a Python file stands directly in it."""
+    return any(path.suffix in all_suffixes() for path in folder.iterdir())
 
 
 def find_program_file(spec: str) -> Path | None:
@@ -14,6 +20,12 @@ def find_program_file(spec: str) -> Path | None:
     Raises `ProgramError` where the file is missing or is no Python file.
     """
     path = Path(spec)
+    if path.is_dir() and not _holds_python(path):
+        raise ProgramError(
+            spec, "a folder without Python files", "a Python program or a file of fine-tuning data",
+            f"for a folder of texts, run `descend corpus stats {quoted(spec)}` or "
+            f"`descend train {quoted(spec)}`",
+        )  # fmt: skip
     if not spec.endswith(".py") and not path.is_file():
         return None
     if not path.is_file():

@@ -184,6 +184,8 @@ class RunSummary(msgspec.Struct, frozen=True):
     """When and by how much the validation loss rose while the run trained on, if it did."""
     num_epochs: Real | None = None
     """How often it read its text so far; the last of `epochs` may be a part of one."""
+    train_tokens: Count | None = None
+    """Tokens of its training text."""
 
 
 def write_info(folder: Path, info: RunMetadata) -> None:

@@ -30,14 +30,37 @@ def find_overfitting(epochs: Sequence[Epoch]) -> Epoch | None:
     """The best of `epochs`, where those after it rose above it while the training loss fell."""
     if len(epochs) < 2:
         return None
-    best, last = min(epochs, key=lambda e: e.validation_loss), epochs[-1]
+    best = min(epochs, key=lambda e: e.validation_loss)
+    return best if _is_overfitting(best, epochs[-2], epochs[-1]) else None
+
+
+def _is_overfitting(best: Epoch, before: Epoch, last: Epoch) -> bool:
+    """Whether `last` stands clearly, or like `before` it lastingly, above the best epoch."""
     rise = last.validation_loss - best.validation_loss
     lasting = (
-        epochs[-2] is not best
-        and epochs[-2].validation_loss > best.validation_loss + OVERFITTING_RISE
+        before is not best and before.validation_loss > best.validation_loss + OVERFITTING_RISE
     )
-    if rise > (OVERFITTING_RISE if lasting else CLEAR_RISE) and last.loss_end < best.loss_end:
-        return best
+    return rise > (OVERFITTING_RISE if lasting else CLEAR_RISE) and last.loss_end < best.loss_end
+
+
+def update_overfitting(
+    overfitting: Overfitting | None, epochs: Sequence[Epoch]
+) -> Overfitting | None:
+    """`overfitting` as it stands after `epochs`, so that it names the epoch whose weights are kept.
+
+    A run that trained on may reach a better epoch: then the rise after that one counts, if any.
+    """
+    if overfitting is None or overfitting.decay_steps:
+        return overfitting
+    best = min(epochs, key=lambda e: e.validation_loss)
+    if best.epoch == overfitting.best_epoch:
+        return overfitting
+    first = epochs.index(best)
+    for before, last in zip(epochs[first:], epochs[first + 1 :], strict=False):
+        if _is_overfitting(best, before, last):
+            return Overfitting(
+                last.step, last.epoch, last.validation_loss, best.epoch, best.validation_loss, 0
+            )
     return None
 
 

@@ -33,7 +33,7 @@ from descend.training.explosion import name_probable_cause
 from descend.training.loop import train
 from descend.training.memory import translate_memory_errors
 from descend.training.nonfinite import check_numbers
-from descend.training.overfitting import react_to_overfitting
+from descend.training.overfitting import react_to_overfitting, update_overfitting
 from descend.training.process_group import translate_lost_processes
 from descend.training.process_settings import restore_process_state
 from descend.training.recipe import choose_warmup
@@ -289,8 +289,9 @@ def build_run_summary(
         finished=finished,
         samples=samples,
         rollbacks=rollbacks,
-        overfitting=overfitting,
+        overfitting=update_overfitting(overfitting, epochs),
         continued=run.info.parent is not None,
         parent_validation_loss=run.info.parent_loss,
         num_epochs=batches.epochs_at_step(run.state.step),
+        train_tokens=len(run.store.train),
     )

@@ -67,6 +67,29 @@ def test_summary_describes_shortened_run_with_fractional_epochs() -> None:
     assert summarize_run(cut).startswith("After 2.0 epochs and 1 min 30 s, the validation loss")
 
 
+def test_summary_states_part_of_text_when_less_than_an_epoch_was_read() -> None:
+    short = msgspec.structs.replace(
+        summary(7.0), num_epochs=2400 / 31120, seconds=80.0, tokens_per_second=30.0,
+        train_tokens=31134, ngram_baselines={"uniform": 8.0, "unigram": 7.5, "bigram": 7.2},
+    )  # fmt: skip
+    said = (
+        "The run read 8% of the text once (2,400 of 31,134 tokens). Train longer: "
+        "`descend continue models/x --epoch 1`."
+    )
+    assert said in what_it_means(short)
+    assert said in summarize_run(short)
+    without = msgspec.structs.replace(short, train_tokens=None)  # of an older version
+    assert "8% of the text once. Train longer" in what_it_means(without)
+    nearly = msgspec.structs.replace(short, num_epochs=0.999)
+    assert "99.90% of the text once" in what_it_means(nearly)
+
+
+def test_format_epoch_numbers_the_part_when_the_last_epoch_is_not_whole() -> None:
+    assert format_epoch(epoch(1, 6.1), 1, 0.0771).startswith("epoch 0.077  training loss")
+    assert format_epoch(epoch(3, 6.1), 3, 2.41).startswith("epoch 2.4  training loss")
+    assert format_epoch(epoch(3, 6.1), 3, 3.002).startswith("epoch 3/3  training loss")
+
+
 def test_no_sentence_speaks_of_a_guide() -> None:
     for some in (summary(4.2, 4.0), summary(4.2)):
         assert "guide" not in summarize_run(some) + format_run_end(some)
@@ -81,6 +104,22 @@ def test_the_end_is_a_quality_and_its_meaning() -> None:
     assert means == (
         "It uses more context than the previous token. It was still improving at the end."
     )
+
+
+@pytest.mark.parametrize(
+    ("bigram", "beside"), [(3.85, "worse than"), (4.5, "no better than"), (4.6, None)]
+)
+def test_summary_does_not_deny_context_when_loss_is_above_bigram(
+    bigram: float, beside: str | None
+) -> None:
+    run = msgspec.structs.replace(
+        summary(4.498), validation_accuracy=0.526,
+        ngram_baselines={"uniform": 6.93, "unigram": 6.78, "bigram": bigram},
+    )  # fmt: skip
+    said = f"{beside} the bigram baseline on this validation text, though it guesses 53%"
+    for text in (what_it_means(run), summarize_run(run)):
+        assert "little context" not in text
+        assert (said in text) is (beside is not None)
 
 
 def test_a_run_that_learned_nothing_is_not_called_converged() -> None:
@@ -107,6 +146,7 @@ def test_overfitting_line_names_the_action_when_a_run_overfits() -> None:
     overfitting = Overfitting(50, 5, 4.3, 3, 4.0, 20)
     assert "Training rolls back to epoch 3 and ends with 20 steps" in overfitting_line(overfitting)
     obeyed = overfitting_line(msgspec.structs.replace(overfitting, decay_steps=0))
+    assert "The weights of epoch 3 are kept unless a later epoch is better." in obeyed
     assert "Training continues because --epoch or --max-steps is set." in obeyed
     run = msgspec.structs.replace(summary(4.2, 4.0, 4.3), overfitting=overfitting)
     assert "overfits" in what_it_means(run)

@@ -13,6 +13,7 @@ from descend.handbook.run_notes.wording import (
     suggest_comparison,
     suggest_flags,
 )
+from descend.runs.epochs_read import count_epochs_read
 from descend.runs.events import CheckpointSaved, Epoch
 from descend.runs.recorded_run import RecordedRun
 from descend.units import perplexity as words_of_perplexity
@@ -247,7 +248,7 @@ def _overlap(run: RecordedRun) -> str:
 
 
 def _more_epochs(run: RecordedRun) -> Change:
-    return {"epoch": 2 * len(run.epochs)}
+    return {"epoch": max(1, round(2 * count_epochs_read(run.summary)))}
 
 
 def _picked(run: RecordedRun) -> Sequence[Epoch]:

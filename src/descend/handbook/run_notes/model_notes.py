@@ -11,6 +11,7 @@ from descend.handbook.run_notes.wording import (
     suggest_flags,
 )
 from descend.model.cost import FLOAT32
+from descend.runs.epochs_read import count_epochs_read, format_epochs_read
 from descend.runs.recorded_run import RecordedRun
 from descend.units import format_bytes, format_count, format_significant
 
@@ -43,14 +44,15 @@ def memory(run: RecordedRun) -> str:
     text = run.corpus_count("train_bytes")
     text_bytes = text * run.summary.bits_per_byte / 8
     narrower = {"embed_dim": run.config.embed_dim // 2, "ff_dim": run.config.ff_dim // 2}
-    fewer = {"epoch": max(1, run.epochs[-1].epoch // 2)}
+    read = count_epochs_read(run.summary)
+    changes: list[Change] = [narrower, *([{"epoch": max(1, int(read / 2))}] if read > 1 else [])]
     return (
         f"Your model has {run.summary.parameters:,} parameters, which at {BITS_PER_PARAMETER:g}"
         f" bits each could hold {format_bytes(room)}. The training text has {format_bytes(text)};"
         f" at the {run.summary.bits_per_byte:.3f} bits per byte that it costs your model when it is"
-        f" new, that is {format_bytes(text_bytes)} to memorize. It was seen"
-        f" {run.epochs[-1].epoch} times. To leave less room or less time for that,"
-        f" {suggest_comparison(run, narrower, fewer)}."
+        f" new, that is {format_bytes(text_bytes)} to memorize. It was read"
+        f" for {format_epochs_read(run.summary)}. To leave less room or less time for that,"
+        f" {suggest_comparison(run, *changes)}."
     )
 
 

@@ -11,6 +11,7 @@ from descend.handbook.run_notes.wording import (
     suggest_comparison,
     suggest_flags,
 )
+from descend.runs.epochs_read import count_epochs_read, format_epochs_read
 from descend.runs.recorded_run import RecordedRun
 from descend.units import format_count, format_significant
 
@@ -46,10 +47,13 @@ def updates(run: RecordedRun) -> str:
     """How the batch cuts the text into updates."""
     batch = run.config.batch_size
     trials = ({"batch_size": batch // 2}, {"batch_size": batch * 2})
+    first = f"the first epoch took {run.epochs[0].step:,} steps, and the run made"
+    if count_epochs_read(run.summary) < 1:
+        first = f"the run read {format_epochs_read(run.summary)}, and made"
     return (
         f"Each step read {batch:,} sequences of {run.config.seq_len:,} tokens:"
         f" {run.tokens_per_step:,} tokens. With {run.corpus_count('train_tokens'):,} training"
-        f" tokens the first epoch took {run.epochs[0].step:,} steps, and the run made"
+        f" tokens {first}"
         f" {run.num_steps:,} in all. At the same number of epochs, half the batch makes twice as"
         f" many steps and twice the batch half as many: {suggest_comparison(run, *trials)}."
     )

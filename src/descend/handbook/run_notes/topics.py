@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from descend.handbook.run_notes import loss_notes, model_notes, optimization_notes
 from descend.handbook.setting_facts import format_value
+from descend.runs.epochs_read import format_epochs_read
 from descend.runs.recorded_run import RecordedRun
 
 TOPICS: dict[str, Callable[[RecordedRun], str]] = {
@@ -95,6 +96,9 @@ def describe_run_key(key: str, run: RecordedRun) -> str:
     used = getattr(run.config, key)
     if used is None:
         return f"Your run did not set `{key}`."
+    if key == "epoch" and run.config.max_steps:
+        read = format_epochs_read(run.summary)
+        return f"Your run ended by `max_steps` {run.config.max_steps:,}, after {read}."
     is_automatic = run.metadata.requested_config.get(key) is None
     return f"Your run used `{key}` {format_value(used)}" + (
         ", chosen by descend." if is_automatic else "."

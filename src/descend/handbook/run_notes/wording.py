@@ -77,6 +77,8 @@ def alternative_learning_rates(run: RecordedRun) -> list[Change]:
 
 def _possible(run: RecordedRun, change: Change) -> bool:
     values = run.config.model_dump()
+    if "epoch" in change and values["max_steps"]:  # it decided the length, not this epoch
+        values |= {"epoch": None, "max_steps": None}
     try:
         make_config(values | dict(change))
     except ConfigError:

@@ -192,7 +192,9 @@ class _EventPrinter:
     def print_event(self, record: Event) -> None:
         """Print a line for `record`, if it is worth one."""
         if isinstance(record, Epoch):
-            print_line(format_epoch(record, self._run.plan.epochs), self._console)
+            plan = self._run.plan
+            num_epochs = plan.batches.epochs_at_step(record.step)
+            print_line(format_epoch(record, plan.epochs, num_epochs), self._console)
         elif isinstance(record, Rollback):
             print_line("  " + format_rollback(record), self._console, "yellow")
         elif isinstance(record, Overfitting):

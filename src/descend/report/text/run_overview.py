@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from descend.report.text.loss_curve import format_loss_curve, loss_curve_from_events
 from descend.report.text.run_summary import format_run_end
+from descend.runs.epochs_read import format_epochs_read
 from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import has_summary
 from descend.runs.run_list import ListedRun
@@ -25,7 +26,7 @@ def _head(listed: ListedRun, run: RecordedRun) -> str:
         facts.append(f"text {listed.corpus}")
     if listed.parameters:
         facts.append(f"{listed.parameters:,} parameters")
-    done = format_count(listed.epochs, "epoch") if listed.epochs else "no whole epoch"
+    done = format_epochs_read(run.summary) if listed.epochs else "no whole epoch"
     facts.append(f"{done} ({format_count(run.num_steps, 'step')})")
     return ", ".join(facts)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from descend.data.corpus_stats import CorpusStats
 from descend.handbook.checklist import Checklist
+from descend.runs.epochs_read import count_epochs_read, count_tokens_read, format_epochs_read
 from descend.runs.events import Epoch, Overfitting, Rollback, Sample, Step
 from descend.runs.run_files import RunSummary
 from descend.units import format_bytes, format_count, format_duration, format_epochs, quoted
@@ -20,10 +21,16 @@ FREQUENT_PER_LINE = 4
 """Tokens of a line of the most frequent ones: they fit into 80 columns."""
 
 
-def format_epoch(epoch: Epoch, of: int) -> str:
-    """Format an epoch in 80 columns: training loss, validation loss, validation accuracy."""
+def format_epoch(epoch: Epoch, of: int, num_epochs: float | None = None) -> str:
+    """Format an epoch in 80 columns: training loss, validation loss, validation accuracy.
+
+    `num_epochs`: how often the text was read by then. Below `epoch.epoch`, that is the number.
+    """
+    number = f"{epoch.epoch}/{of}"
+    if num_epochs is not None and num_epochs < epoch.epoch:
+        number = format_epochs(num_epochs, epoch.epoch).removesuffix(" epochs")
     return (
-        f"epoch {epoch.epoch}/{of}  "
+        f"epoch {number}  "
         f"training loss {epoch.loss_start:.2f} → {epoch.loss_end:.2f}  "
         f"validation loss {epoch.validation_loss:.3f}  "
         f"accuracy {epoch.validation_accuracy:.1%}"
@@ -61,8 +68,9 @@ def overfitting_line(overfitting: Overfitting) -> str:
             f" {overfitting.decay_steps:,} steps in which the learning rate falls to zero."
         )
     return (
-        f"{rise}. The weights of epoch {overfitting.best_epoch} are kept. Training continues"
-        " because --epoch or --max-steps is set. More text would help."
+        f"{rise}. The weights of epoch {overfitting.best_epoch} are kept unless a later"
+        " epoch is better. Training continues because --epoch or --max-steps is set. More text"
+        " would help."
     )
 
 
@@ -122,7 +130,7 @@ def what_it_means(summary: RunSummary) -> str:
     if has_learned_little(summary):
         learned = "It has learned almost nothing yet."
     elif loss >= bigram - MIN_LOSS_DIFFERENCE_NATS:
-        learned = "It has learned token frequencies but little context."
+        learned = f"It is {_beside_bigram(summary)}."
     else:
         learned = "It uses more context than the previous token."
     return " ".join([learned, _state_of_curve(summary), *_rollback_lines(summary)])
@@ -163,7 +171,22 @@ def _state_of_curve(summary: RunSummary) -> str:
         if has_learned_little(summary):
             return "Its loss hardly changed in the last epoch."
         return "The validation loss had leveled off."
-    return "One epoch is not enough to judge whether more would help."
+    return _after_one_epoch(summary)
+
+
+def _after_one_epoch(summary: RunSummary) -> str:
+    """Say that one evaluation shows no trend, and how little was read if it was less than once."""
+    fraction = count_epochs_read(summary)
+    if fraction >= 1:
+        return "One epoch is not enough to judge whether more would help."
+    percent = f"{fraction:.0%}" if 0.01 <= fraction < 0.995 else f"{fraction:.2%}"
+    of_tokens = ""
+    if summary.train_tokens is not None:
+        of_tokens = f" ({count_tokens_read(summary):,} of {summary.train_tokens:,} tokens)"
+    return (
+        f"The run read {percent} of the text once{of_tokens}. Train longer: "
+        f"`descend continue {quoted(summary.model_dir)} --epoch 1`."
+    )
 
 
 def has_failed(summary: RunSummary) -> bool:
@@ -213,9 +236,7 @@ def _rollback_lines(summary: RunSummary) -> list[str]:
 
 
 def _describe_result(summary: RunSummary) -> str:
-    begun = summary.epochs[-1].epoch
-    num_epochs = begun if summary.num_epochs is None else summary.num_epochs  # of an older version
-    spent = f"After {format_epochs(num_epochs, begun)} and {format_duration(summary.seconds)}"
+    spent = f"After {format_epochs_read(summary)} and {format_duration(summary.seconds)}"
     right = f"The model predicts {summary.validation_accuracy:.0%} of the next tokens correctly."
     loss, before = summary.validation_loss, summary.parent_validation_loss
     if before is None:
@@ -244,13 +265,24 @@ def _against_counting(summary: RunSummary) -> str:
             "uses more context than the previous token."
         )
     if loss < unigram - MIN_LOSS_DIFFERENCE_NATS:
-        return (
-            f"The bigram baseline reaches {bigram:.2f}, so the model has learned token "
-            "frequencies but little context."
-        )
+        return f"The bigram baseline reaches {bigram:.2f}. The model is {_beside_bigram(summary)}."
     return (
         f"The unigram baseline reaches {unigram:.2f} too. The model has learned almost nothing. "
         f"Run `descend diagnose {quoted(summary.model_dir)}` to find out why."
+    )
+
+
+def _beside_bigram(summary: RunSummary) -> str:
+    """How a loss that is not below the bigram baseline compares with it.
+
+    A loss says little about context where the accuracy is high: few wrong, overconfident tokens
+    may make it.
+    """
+    excess = summary.validation_loss - summary.ngram_baselines["bigram"]
+    beside = "worse than" if excess > MIN_LOSS_DIFFERENCE_NATS else "no better than"
+    return (
+        f"{beside} the bigram baseline on this validation text, though it guesses "
+        f"{summary.validation_accuracy:.0%} of the tokens right"
     )
 
 
@@ -274,7 +306,7 @@ def describe_convergence(summary: RunSummary) -> str:
             "overfitting. The weights of the best epoch are kept."
         )
     if last is first:
-        return "One epoch is not enough to judge whether more would help."
+        return _after_one_epoch(summary)
     before = summary.epochs[-2].validation_loss
     if before - last.validation_loss > MIN_LOSS_DIFFERENCE_NATS:
         return "The validation loss was still falling in the last epoch."
