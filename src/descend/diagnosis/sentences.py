@@ -159,6 +159,14 @@ def describe_falling_loss(fell: float, folder: Path) -> str:
     )
 
 
+def describe_unread_text(num_epochs: float, folder: Path) -> str:
+    """Say that the run read only a part of its text, and how to read the rest."""
+    return (
+        f"the run read only {100 * num_epochs:.2g}% of its text, so train longer: "
+        f"`descend continue {quoted(folder)} --epoch 1` reads one whole epoch more"
+    )
+
+
 def describe_slow_check(seconds: float) -> str:
     """Say that the memorization check did not end in time."""
     return (
