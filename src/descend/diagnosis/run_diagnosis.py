@@ -19,6 +19,7 @@ from descend.diagnosis.combinations import (
 )
 from descend.diagnosis.diagnosis_result import (
     DEFAULT_BUDGET,
+    MAX_BUDGET,
     Cost,
     Diagnosis,
     Finding,
@@ -71,7 +72,6 @@ from descend.training.process_settings import limit_threads_to_idle_cores
 from descend.trials.worker_pool import share_workers
 from descend.units import format_duration
 
-MAX_BUDGET = 100.0
 MAX_CANDIDATES = 9
 """Causes tested at first; each more makes all trials shorter."""
 
