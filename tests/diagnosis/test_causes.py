@@ -175,3 +175,17 @@ def test_rise_after_best_epoch_bounds_data_effect() -> None:
     assert at(0.1, 16) == 0.0  # under three hundredths of the loss
     assert at(0.2, 16) == pytest.approx(0.05 * 4 + 0.1)
     assert at(0.2, 4) < at(0.2, 16) < at(0.4, 16)
+
+
+def test_too_little_data_is_excluded_when_the_text_was_read_in_part() -> None:
+    """Half of a text of which 7.7 % was read is more than was read."""
+    measured = {
+        name: Measurement(name, value, "")
+        for name, value in (
+            ("epochs", 0.077), ("generalization_gap_nats", 0.47), ("train_tokens", 31_134.0),
+        )
+    }  # fmt: skip
+    reason = too_little_data.cannot_be(RunConfig(epoch=1), measured)
+    assert reason == "the run read only 7.7% of its text, so no part of it twice"
+    whole = measured | {"epochs": Measurement("epochs", 1.0, "")}
+    assert too_little_data.cannot_be(RunConfig(epoch=1), whole) is None

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from descend import run
 from descend.data.batches import BatchSampler
@@ -21,6 +22,7 @@ from descend.diagnosis.treatments import (
     control_config,
     make_treatment_spec,
     recommended_changes,
+    up_to_whole_epoch,
 )
 from descend.diagnosis.trial_budget import TrialBudget
 from descend.diagnosis.trial_series import TrialSeries, make_series_spec, run_series_trials
@@ -159,3 +161,17 @@ def test_combination_with_more_steps_trains_more_steps(short: RunContext) -> Non
     batch = TreatmentChange("half the batch", {"batch_size": 2})
     keys = recommended_changes(short, again.base, batch, again.full_length_factor)
     assert keys["max_steps"] == 4 * STEPS
+
+
+def test_recommended_length_is_a_whole_epoch_when_the_text_was_read_in_part(
+    short: RunContext,
+) -> None:
+    base = control_config(short)
+    change, *_ = undertrained.trial(base, measure_run(short))
+    one_epoch = short.batches.steps(1)
+    keys = recommended_changes(short, base, up_to_whole_epoch(change))
+    assert keys["max_steps"] == pytest.approx(max(one_epoch, 2 * STEPS), rel=0.03)
+    series = TrialSeries(short, base, STEPS, TrialBudget(0.0), lambda stage, share: None)
+    part = replace(change, whole_epoch_steps=8.0)
+    combined = combined_trial_series(series, gain_of(Treatment("undertrained", part)), None)
+    assert (combined.full_length_factor, combined.recommended_length_factor) == (2, 8)

@@ -6,6 +6,7 @@ import pytest
 
 from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.metric_text import (
+    CRITICAL_STEP,
     METRIC_LABELS,
     format_metric,
     format_metric_range,
@@ -13,8 +14,10 @@ from descend.diagnosis.metric_text import (
     format_reference_range,
     metric_label,
 )
+from descend.diagnosis.ranking import supporting_evidence
 from descend.diagnosis.reference_ranges import REFERENCE_RANGES, reference_range
 from descend.handbook.metric_glossary import METRIC_DESCRIPTIONS, PAGE_METRICS
+from descend.metrics.measurement import Measurement
 
 TEXTS = {
     ("rare_token_fraction", 0.0565, "of the tokens in use"): (
@@ -62,3 +65,14 @@ def test_labels_name_no_unit_that_the_value_has() -> None:
         # A range in percent must not lie beyond what a fraction can be.
         if metric in REFERENCE_RANGES and metric.endswith("_fraction"):
             assert all(bound is None or 0 <= bound <= 1 for bound in reference_range(metric))
+
+
+def test_evidence_says_how_many_times_a_step_is_too_long() -> None:
+    too_high = next(c for c in CAUSES if c.name == "learning_rate_too_high")
+
+    def reasons(multiplier: float) -> list[str]:
+        one = Measurement(CRITICAL_STEP, multiplier, "times the step")
+        return [e.reason for e in supporting_evidence(too_high, {CRITICAL_STEP: one})]
+
+    assert reasons(1 / 64) == ["a step is about 64 times too long"]
+    assert reasons(1.0) == []

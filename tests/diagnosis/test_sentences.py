@@ -63,3 +63,11 @@ def test_describe_bad_step_names_an_explosion_or_the_problem() -> None:
 def test_describe_few_tokens_states_what_is_needed() -> None:
     assert "12 validation tokens" in describe_few_tokens(12.0, 1000)
     assert "so that there are 1,000" in describe_few_tokens(12.0, 1000)
+
+
+def test_explain_other_cause_names_both_lengths_when_the_effect_is_too_small() -> None:
+    small = replace(gain(RATE.name, 0.236), extrapolated_reduction=0.011)
+    assert explain_other_cause(RankedCause(RATE, 0.0, None), {}, small, True) == (
+        "learning_rate_too_low ends 0.236 nats better (95 %: 0.216 to 0.256) in the short trial and"
+        " about 0.011 at full length, too small an effect to count (limit 0.020)"
+    )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.causes import CAUSES
+from descend.diagnosis.causes.undertrained import CAUSE
 from descend.diagnosis.effects import TreatmentEffect
+from descend.diagnosis.limitations import describe_unread_part
 from descend.diagnosis.ranking import rank_causes
 from descend.diagnosis.treatments import Treatment
 from descend.diagnosis.verdict import Verdict, decide_verdict, decide_without_trials
@@ -305,3 +308,51 @@ def test_verdict_without_trials_uses_metrics() -> None:
     assert (
         decide_without_trials(ranked_causes, make_measurements(**much)).verdict == "too_little_data"
     )
+
+
+def twice_the_steps(num_epochs: float, mean: float, half_width: float) -> TreatmentEffect:
+    """Return the effect of twice the steps on one seed of a run that read so much of its text."""
+    first = CAUSE.treatments(CONFIG, make_measurements(epochs=num_epochs))[0]
+    return replace(
+        gain("undertrained", mean),
+        treatment=Treatment("undertrained", first, is_costly=True),
+        control_loss=6.3, low=mean - half_width, high=mean + half_width,
+        std_error=half_width / 2, extrapolated_reduction=0.8 * mean, full_run_control_loss=6.05,
+    )  # fmt: skip
+
+
+def test_verdict_is_undertrained_when_doublings_to_a_whole_epoch_count_together() -> None:
+    """7.7 % of the text read, 0.09 nats expected of the next doubling: 0.42 came of the rest."""
+    effect = twice_the_steps(0.077, 0.112, 0.05)
+    assert verdict([effect], 0.35, epochs=0.077, gap_to_ngram_nats=2.0).verdict == "undertrained"
+    whole = twice_the_steps(1.0, 0.112, 0.05)
+    assert verdict([whole], 0.35, epochs=1.0, gap_to_ngram_nats=2.0).verdict != "undertrained"
+
+
+@pytest.mark.parametrize("run_fraction", [0.35, 1.0])
+def test_verdict_lists_undertrained_as_candidate_when_it_may_be_chance(run_fraction: float) -> None:
+    effect = replace(twice_the_steps(0.077, 0.112, 0.108), p_holm=0.2)
+    decision = verdict([effect], run_fraction, epochs=0.077, gap_to_ngram_nats=2.0)
+    assert decision.verdict == "unknown"
+    assert [f.cause for f in decision.findings] == ["undertrained"]
+
+
+def test_verdict_is_not_healthy_when_unread_text_may_still_help() -> None:
+    """A trial too noisy to tell rules nothing out; an exact one of a plateau does."""
+    noisy = verdict([twice_the_steps(0.077, 0.01, 0.1)], epochs=0.077, measured_validation_loss=2.0)
+    assert noisy.verdict == "unknown"
+    assert next(r for r in noisy.ruled_out if r.cause == "undertrained").is_inconclusive
+    flat = verdict([twice_the_steps(0.077, 0.0, 0.01)], epochs=0.077, measured_validation_loss=2.0)
+    assert flat.verdict == "healthy"
+    assert not next(r for r in flat.ruled_out if r.cause == "undertrained").is_inconclusive
+
+
+def test_describe_unread_part_gives_the_command_when_the_text_was_not_read_once() -> None:
+    values = make_measurements(epochs=0.077)
+    flat = verdict([twice_the_steps(0.077, 0.0, 0.01)], epochs=0.077, measured_validation_loss=2.0)
+    noisy = verdict([twice_the_steps(0.077, 0.01, 0.1)], epochs=0.077, measured_validation_loss=2.0)
+    (note,) = describe_unread_part(noisy, values, Path("models/fix1"))
+    assert "7.7%" in note
+    assert "`descend continue models/fix1 --epoch 1`" in note
+    assert describe_unread_part(flat, values, Path("models/fix1")) == []
+    assert describe_unread_part(noisy, make_measurements(epochs=1.0), Path("x")) == []

@@ -13,9 +13,15 @@ import pytest
 from descend.cli.main import run as command_line
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.causes import CAUSES
-from descend.diagnosis.diagnosis_result import diagnosis_seconds, trial_budget_seconds
+from descend.diagnosis.diagnosis_result import (
+    Cost,
+    diagnosis_seconds,
+    larger_trial_budget,
+    trial_budget_seconds,
+)
 from descend.diagnosis.effects import TreatmentEffect
 from descend.diagnosis.findings import to_paired_trial
+from descend.diagnosis.recommended_config import load_diagnosis
 from descend.diagnosis.run_context import load_run_context
 from descend.diagnosis.treatments import Treatment
 from descend.errors import RunFolderError
@@ -129,7 +135,19 @@ def test_with_a_diagnosis_the_trials_answer(diagnosed: Path) -> None:
     sentence = answer_checklist(diagnosed).sentence
     assert "1 of 5 answers rest on recorded numbers" in sentence
     assert "Open: context, data." in sentence
-    assert "--trial-budget 0.5" in sentence
+    budget = larger_trial_budget(load_diagnosis(diagnosed).cost)
+    assert (f"--trial-budget {budget:g}`" if budget else "train longer") in sentence
+
+
+def test_larger_trial_budget_gives_more_time_than_every_run_is_given() -> None:
+    """Half of a run of 50 s is less than the 170 s that its trials have anyway."""
+    budget = larger_trial_budget(Cost(68.0, 1.37))
+    assert budget is not None
+    full = 68.0 / 1.37
+    assert trial_budget_seconds(full, budget) >= 2 * trial_budget_seconds(full)
+    assert trial_budget_seconds(full, 0.5) == trial_budget_seconds(full)
+    assert larger_trial_budget(Cost(1500.0, 0.15)) == 0.3
+    assert larger_trial_budget(Cost(60.0, 120.0)) is None
 
 
 def test_the_advice_follows_from_why_nothing_was_tried(diagnosed: Path) -> None:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import re
+import shutil
 import statistics
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec import structs
 
 from descend import run as train
 from descend.config import RunConfig, make_config
 from descend.config_sources import normalize_key
+from descend.diagnosis.diagnosis_result import (
+    Cost,
+    Diagnosis,
+    Finding,
+    OtherCause,
+    PairedTrial,
+)
 from descend.errors import RunFolderError
 from descend.handbook.checklist import answer_checklist
 from descend.handbook.page import load_markdown_pages
@@ -24,6 +33,7 @@ from descend.report.text.run_overview import overview_lines
 from descend.runs.epochs_read import count_epochs_read, count_tokens_read, format_epochs_read
 from descend.runs.events import WeightUpdateStats
 from descend.runs.recorded_run import open_run_with_epoch
+from descend.runs.run_files import write_diagnosis
 from descend.runs.run_list import describe_run as describe_listed_run
 from descend.units import format_significant
 
@@ -52,6 +62,36 @@ def test_run_section_ends_with_a_valid_suggestion(
             changes = dict(zip(flag.split()[::2], flag.split()[1::2], strict=True))
             values = {normalize_key(key.removeprefix("--")): v for key, v in changes.items()}
             assert make_config(run.config.model_dump() | values) != run.config
+
+
+@pytest.mark.parametrize("recommended", [{"learning_rate": 0.001}, {}])
+def test_suggestions_follow_the_diagnosis_when_the_run_folder_has_one(
+    trained: Path, tmp_path: Path, recommended: dict[str, float]
+) -> None:
+    folder = tmp_path / "diagnosed"
+    shutil.copytree(trained, folder)
+    peak = max(s.learning_rate for s in open_run_with_epoch(folder).steps)
+    worse = PairedTrial(
+        metric="", change="3 times the learning rate", control_loss=4.0, treatment_loss=4.3,
+        loss_reduction=-0.3, ci95=(-0.4, -0.2), p_holm=1.0, seeds=1, tokens=1, run_fraction=0.5,
+        seconds=1.0, cost_factor=1.0,
+    )  # fmt: skip
+    better = structs.replace(worse, treatment_loss=3.7, loss_reduction=0.3, ci95=(0.2, 0.4))
+    finding = Finding(
+        cause="learning_rate_too_high", probability=0.8, evidence=[], trial=better,
+        recommended_config=recommended, advice="lower the learning rate",
+    )  # fmt: skip
+    diagnosis = Diagnosis(
+        run=str(folder), verdict="learning_rate_too_high", probability=0.8, causes=[finding],
+        ruled_out=[OtherCause(cause="learning_rate_too_low", reason="worse", trial=worse)],
+        measurements=[], warnings=[], cost=Cost(1.0, 0.1),
+    )  # fmt: skip
+    write_diagnosis(folder, msgspec.json.encode(diagnosis))
+    text = describe_run("learning_rate", open_run_with_epoch(folder)) or ""
+    assert f"--learning-rate {format_significant(3 * peak)}" not in text
+    expected = recommended.get("learning_rate", peak / 3)
+    assert f"try `--learning-rate {format_significant(expected)}`" in text
+    assert ("recommends" in text) == bool(recommended)
 
 
 def test_setting_section_states_value_and_origin(trained: Path) -> None:

@@ -72,6 +72,9 @@ class TreatmentChange(msgspec.Struct, frozen=True):
     """Nats that the opposite can gain at most, where that is known from the run itself."""
     min_inverse_effect_nats: float = 0.0
     """Nats that it gains at least, where the run itself says so and its trial costs something."""
+    whole_epoch_steps: float | None = None
+    """Length of one whole epoch in units of the run, where the run read only a part of its text
+    and this change reads more of it; None elsewhere."""
     min_run_fraction: float = 0.0
     """Fraction of the run from which a trial of it can show anything."""
 

@@ -17,6 +17,7 @@ from descend.diagnosis.series_evaluation import (
     limit_to_budget,
     treatment_sequences,
 )
+from descend.diagnosis.treatments import up_to_whole_epoch
 from descend.diagnosis.trial_rounds import run_trial_series
 from descend.diagnosis.trial_series import (
     TrialSeries,
@@ -138,6 +139,8 @@ def combined_trial_series(
         series.budget,
         series.progress,
         full_length_factor=change.steps * series.full_length_factor,
+        recommended_length_factor=up_to_whole_epoch(change).steps
+        * series.recommended_length_factor,
         known_curve=curve,
         head_start=series.head_start * (effect.equivalent_step_factor or 1.0) / change.steps,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
@@ -150,6 +151,25 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     """Why nothing was tried, and what would let it be, as a sentence; None where trials were made.
     Of notes it is one."""
     schema: int = SCHEMA
+
+
+MAX_BUDGET = 100.0
+"""Times the training time of the run that trials may take at most."""
+
+
+def larger_trial_budget(cost: Cost) -> float | None:
+    """The `--trial-budget` that allows trials twice the time that they were given, or None where
+    none does.
+
+    A run of seconds is given more than its share already, so that a somewhat larger share would
+    change nothing.
+    """
+    if cost.fraction_of_run <= 0:
+        return None
+    full = cost.seconds / cost.fraction_of_run
+    needed = 2 * max(trial_budget_seconds(full), cost.seconds) / max(full, 1e-9)
+    budget = math.ceil(needed) if needed > 1 else math.ceil(10 * needed) / 10
+    return budget if budget <= MAX_BUDGET else None
 
 
 def has_trials(diagnosis: Diagnosis) -> bool:

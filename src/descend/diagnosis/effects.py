@@ -114,8 +114,18 @@ class TreatmentEffect:
 
     @property
     def is_inconclusive(self) -> bool:
-        """Whether it is as large as would count, and may be chance."""
-        return self.full_length_reduction >= self.min_effect and not self.is_significant
+        """Whether it is as large as would count, and may be chance; of text that was not read
+        once, whether it may be as large."""
+        return not self.is_significant and (
+            self.full_length_reduction >= self.min_effect or self.may_gain_from_unread_text
+        )
+
+    @property
+    def may_gain_from_unread_text(self) -> bool:
+        """Whether the change reads text that the run did not, and its trial cannot exclude that the
+        rest of it lowers the loss as much as counts."""
+        high = self.full_length_reduction + self.high - self.mean_reduction
+        return self.treatment.change.whole_epoch_steps is not None and high >= self.min_effect
 
     @property
     def cost_adjusted_reduction(self) -> float:

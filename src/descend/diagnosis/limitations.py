@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from descend.config import RunConfig
+from descend.diagnosis.causes import undertrained
 from descend.diagnosis.causes.undertrained import STILL_FALLING
 from descend.diagnosis.diagnosis_result import OtherCause
 from descend.diagnosis.reference_ranges import reference_range
@@ -20,6 +22,7 @@ from descend.diagnosis.sentences import (
     describe_gap,
     describe_missing_parent,
     describe_too_short,
+    describe_unread_text,
 )
 from descend.diagnosis.treatments import Treatment
 from descend.diagnosis.trial_series import TrialSeries, is_too_short
@@ -74,6 +77,22 @@ def add_untested_causes(
         return msgspec.structs.replace(out, reason=untested_reason, is_untested=True)
 
     return replace(verdict, ruled_out=[mark_untested(out) for out in verdict.ruled_out])
+
+
+def describe_unread_part(verdict: Verdict, measurements: Measurements, folder: Path) -> list[str]:
+    """Return what to do where the run read only a part of its text, unless a trial or a measurement
+    rules out that more of it helps."""
+    num_epochs = measurement_value(measurements, "epochs", 1.0)
+    excluded = any(
+        out.cause == undertrained.CAUSE.name
+        and (
+            undertrained.cannot_be(RunConfig(), measurements) is not None
+            if out.trial is None
+            else not out.is_inconclusive and not out.also_improves
+        )
+        for out in verdict.ruled_out
+    )
+    return [] if num_epochs >= 1 or excluded else [describe_unread_text(num_epochs, folder)]
 
 
 def describe_normal_run(

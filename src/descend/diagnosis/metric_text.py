@@ -39,6 +39,8 @@ METRIC_LABELS = {
 }
 """Labels that the name of a metric does not give."""
 
+CRITICAL_STEP = "critical_step_multiplier_fresh"
+
 _FRACTION, _NATS = "_fraction", "_nats"
 _PERCENT_METRICS = {"best_epoch", "dropout_rate", "mean_confidence", "validation_accuracy"}
 
@@ -69,6 +71,17 @@ def format_metric(metric: str, value: float, unit: str) -> str:
     label = metric_label(metric)
     unit = "" if label.endswith(unit) else unit
     return f"{label} {format_metric_value(metric, value)} {unit}".rstrip()
+
+
+def explain_long_step(critical_multiplier: float) -> str:
+    """Say in plain words how many times a step is too long; empty where it is not.
+
+    `critical_multiplier`: of the step, from which on the loss no longer falls.
+    """
+    low, _ = reference_range(CRITICAL_STEP)
+    if low is None or not 0 < critical_multiplier < low:
+        return ""
+    return f"a step is about {1 / critical_multiplier:.2g} times too long"
 
 
 def format_metric_range(metric: str, value_range: Range) -> str:

@@ -11,6 +11,7 @@ import msgspec
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange
 from descend.diagnosis.diagnosis_result import Evidence
+from descend.diagnosis.metric_text import CRITICAL_STEP, explain_long_step
 from descend.diagnosis.reference_ranges import reference_range
 from descend.metrics.measurement import Measurement, Measurements
 
@@ -83,6 +84,8 @@ def contrary_evidence(cause: Cause, measurements: Measurements) -> list[Evidence
 
 def evidence_of(measurement: Measurement, why: str) -> Evidence:
     """A measurement with its healthy range and what it means."""
+    if why and measurement.metric == CRITICAL_STEP:
+        why = explain_long_step(measurement.value) or why
     normal_range = reference_range(measurement.metric, measurement.optimizer)
     return Evidence(
         measurement.metric, measurement.value, measurement.unit, normal_range, why, measurement.ci95

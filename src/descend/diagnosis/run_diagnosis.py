@@ -19,6 +19,7 @@ from descend.diagnosis.combinations import (
 )
 from descend.diagnosis.diagnosis_result import (
     DEFAULT_BUDGET,
+    MAX_BUDGET,
     Cost,
     Diagnosis,
     Finding,
@@ -27,7 +28,12 @@ from descend.diagnosis.diagnosis_result import (
     trial_budget_seconds,
 )
 from descend.diagnosis.diverged_run import diagnose_divergence
-from descend.diagnosis.limitations import add_untested_causes, describe_normal_run, no_trials_reason
+from descend.diagnosis.limitations import (
+    add_untested_causes,
+    describe_normal_run,
+    describe_unread_part,
+    no_trials_reason,
+)
 from descend.diagnosis.measure import measure_run, run_validation_loss
 from descend.diagnosis.memorization_check import MAX_TIME_FRACTION, check_memorization
 from descend.diagnosis.ranking import RankedCause, evidence_of, rank_causes
@@ -66,7 +72,6 @@ from descend.training.process_settings import limit_threads_to_idle_cores
 from descend.trials.worker_pool import share_workers
 from descend.units import format_duration
 
-MAX_BUDGET = 100.0
 MAX_CANDIDATES = 9
 """Causes tested at first; each more makes all trials shorter."""
 
@@ -139,6 +144,8 @@ def _diagnose(
         warnings += said
     if budget.is_cut_by_clock:
         warnings.append(BUSY_WARNING)
+    if not recorded_run.had_divergence:
+        warnings += describe_unread_part(verdict, measurements, recorded_run.folder)
     if verdict.verdict == "healthy":
         warnings += describe_normal_run(measurements, recorded_run.folder, reason)
     return Diagnosis(

@@ -84,13 +84,13 @@ def explain_other_cause(
         if effect.low > 0 and effect.reduction_at_equal_time is not None:
             also += f"; {_at_equal_time(effect.reduction_at_equal_time)}"
         if effect.low > 0 and effect.full_length_reduction < effect.min_effect:
-            also = f", too small an effect to matter (under {effect.min_effect:.3f})"
+            also = f", too small an effect to count (limit {effect.min_effect:.3f})"
             if (
                 effect.extrapolated_reduction is not None
                 and effect.extrapolated_reduction < effect.mean_reduction
             ):
                 also = (
-                    f", of which {effect.extrapolated_reduction:.3f} would be left in a run of full"
+                    f" in the short trial and about {effect.extrapolated_reduction:.3f} at full"
                     " length" + also
                 )
         return effect_text + also
@@ -156,6 +156,14 @@ def describe_falling_loss(fell: float, folder: Path) -> str:
     return (
         f"the validation loss still fell by {fell:.2f} nats in the last epoch, so more epochs "
         f"may help: descend forecast {quoted(folder)}"
+    )
+
+
+def describe_unread_text(num_epochs: float, folder: Path) -> str:
+    """Say that the run read only a part of its text, and how to read the rest."""
+    return (
+        f"the run read only {100 * num_epochs:.2g}% of its text, so train longer: "
+        f"`descend continue {quoted(folder)} --epoch 1` reads one whole epoch more"
     )
 
 

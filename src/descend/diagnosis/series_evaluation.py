@@ -10,7 +10,7 @@ from descend.diagnosis.effect_ranking import best_effect_per_cause
 from descend.diagnosis.effects import TreatmentEffect, estimate_effects
 from descend.diagnosis.ranking import RankedCause
 from descend.diagnosis.run_context import RunContext
-from descend.diagnosis.treatments import Treatment, recommended_changes
+from descend.diagnosis.treatments import Treatment, recommended_changes, up_to_whole_epoch
 from descend.diagnosis.trial_length import fits_in_budget
 from descend.diagnosis.trial_series import SEEDS, TrialSeries, run_series_trials
 from descend.diagnosis.verdict import Verdict, decide_verdict
@@ -85,7 +85,10 @@ def _prescriptions(
     direct_effects = [g for g in effects if not g.treatment.change.is_ablation]
     return {
         name: recommended_changes(
-            series.recorded_run, series.base, effect.treatment.change, series.full_length_factor
+            series.recorded_run,
+            series.base,
+            up_to_whole_epoch(effect.treatment.change),
+            series.recommended_length_factor,
         )
         for name, effect in best_effect_per_cause(direct_effects).items()
         if effect.is_significant

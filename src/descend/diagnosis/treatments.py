@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from descend.config import RunConfig, make_config
 from descend.config_sources import with_changes
 from descend.diagnosis.cause import TreatmentChange
@@ -48,10 +50,29 @@ class Treatment:
         return max(1.0, math.log2(self.change.steps)) if self.is_costly else 0.0
 
     @property
+    def doublings_worth(self) -> float:
+        """What all doublings up to one whole epoch gain, in units of what this change gains (1 and
+        up): of text that was not read, more than one doubling is to be had.
+
+        By L(n) = E + A n^-a each doubling gains 2^-a of the one before.
+        """
+        change = self.change
+        if change.whole_epoch_steps is None or change.steps <= 1:
+            return 1.0
+        ratio = 2.0**-DOUBLING_EXPONENT
+        done = 1 - math.pow(ratio, math.log2(change.steps))
+        whole = 1 - math.pow(ratio, math.log2(change.whole_epoch_steps))
+        return max(1.0, whole / done)
+
+    @property
     def cost_weight(self) -> float:
         """What a nat that it gains is worth."""
         return float(COSTLY_EFFECT_WEIGHT**self.cost_doublings)
 
+
+DOUBLING_EXPONENT = 0.5
+"""a of L(n) = E + A n^-a. Steeper than that of tokens in large models (0.28, Hoffmann et al. 2022),
+so that less is expected of later doublings, not more."""
 
 COSTLY_EFFECT_WEIGHT = 0.8
 """What a nat is worth that costs as much time or text again, against one that is free. First
@@ -71,7 +92,8 @@ def min_effect_nats(treatment: Treatment, loss: float) -> float:
     free = max(
         MIN_RELATIVE_EFFECT * loss, min(MIN_EFFECT_NATS, MIN_RELATIVE_EFFECT_AT_LOW_LOSS * loss)
     )
-    return max(free, MIN_RELATIVE_COSTLY_EFFECT * loss * treatment.cost_doublings)
+    costly = MIN_RELATIVE_COSTLY_EFFECT * loss * treatment.cost_doublings
+    return max(free, costly / treatment.doublings_worth)
 
 
 def control_config(recorded_run: RunContext) -> RunConfig:
@@ -141,6 +163,12 @@ def _tokens_for_the_same_bytes(recorded_run: RunContext, config: RunConfig) -> f
     """Tokens of the same text under the tokenizer of `config`, over those of the run's own."""
     assert recorded_run.store is not None
     return len(tokenize_corpus(config).train) / max(len(recorded_run.store.train), 1)
+
+
+def up_to_whole_epoch(change: TreatmentChange) -> TreatmentChange:
+    """Return `change` at the length that is recommended on its ground: one whole epoch at least,
+    where the run read only a part of its text."""
+    return msgspec.structs.replace(change, steps=max(change.steps, change.whole_epoch_steps or 0.0))
 
 
 def recommended_changes(

@@ -66,6 +66,9 @@ class TrialSeries:
     """Treatments that could not run, and why."""
     full_length_factor: float = 1.0
     """Length of a full run of `base` over that of the run examined."""
+    recommended_length_factor: float = 1.0
+    """The same of the run that is recommended, which reads a whole epoch of text that was read in
+    part."""
     known_curve: InterpolatedCurve | None = None
     """The curve by length of the run examined, where `base` has treatments that it had not."""
     head_start: float = 1.0

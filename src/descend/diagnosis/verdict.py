@@ -110,6 +110,8 @@ def decide_verdict(
         ("noise_floor", MEASURED) if is_noise
         else _verdict(causes, best, chances, measurements, run_fraction < NEARLY_FULL)
     )  # fmt: skip
+    if verdict == "healthy" and any(g.may_gain_from_unread_text for g in best.values()):
+        verdict, probability = "unknown", 1.0 - UNTESTED_PROBABILITY
     large = [g for g in best.values() if g.full_length_reduction >= g.min_effect]
     if verdict == "noise_floor":
         cause = _cause(ranked_causes, "noise_floor")

@@ -22,6 +22,7 @@ from descend.diagnosis.diagnosis_result import (
     PairedTrial,
     diagnosis_seconds,
     has_trials,
+    larger_trial_budget,
 )
 from descend.diagnosis.metric_text import format_metric
 from descend.handbook.run_notes.diagnosis_notes import describe_trial, load_saved_diagnosis
@@ -197,7 +198,13 @@ def _advice(folder: Path, diagnosis: Diagnosis) -> str:
         return f"Train a run that does not diverge: {command}."
     if diagnosis.untested_reason:
         return _capitalize_first(diagnosis.untested_reason) + "."
-    return f"`descend diagnose {quoted(folder)} --trial-budget 0.5` makes longer trials."
+    budget = larger_trial_budget(diagnosis.cost)
+    if budget is None:
+        return "The run is too short for longer trials: train longer, then diagnose again."
+    return (
+        f"`descend diagnose {quoted(folder)} --trial-budget {budget:g}` gives the trials twice the "
+        "time."
+    )
 
 
 def _size(run: RecordedRun) -> str:

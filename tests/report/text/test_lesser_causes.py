@@ -89,3 +89,22 @@ def test_second_cause_requires_significance() -> None:
     )
     assert confirmed_finding([doubtful]) is None
     assert confirmed_finding([doubtful, sure]) is sure
+
+
+def test_small_and_inconclusive_effects_say_what_was_measured_and_what_would_decide() -> None:
+    small = msgspec.structs.replace(
+        to_paired_trial(gain("undertrained", 0.24), 0.25), is_significant=False
+    )
+    unclear = msgspec.structs.replace(small, is_inconclusive=True)
+    others = [
+        OtherCause(cause="undertrained", reason="0.24 and about 0.08", trial=small),
+        OtherCause(cause="context_too_short", reason="b", trial=unclear),
+    ]
+    short = msgspec.structs.replace(diagnosed(*others), cost=Cost(68.0, 1.37))
+    text = format_diagnosis(short)
+    assert "too small to count: undertrained (0.24 and about 0.08)." in text
+    assert (
+        "Inconclusive: context too short (`--trial-budget 7` gives trials twice the time)." in text
+    )
+    tiny = msgspec.structs.replace(short, cost=Cost(60.0, 120.0))
+    assert "Inconclusive: context too short." in format_diagnosis(tiny)

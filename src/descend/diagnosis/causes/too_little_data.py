@@ -203,6 +203,9 @@ networks; the last one gives 4.3 (benchmarks/results/plan/fit.txt). Large ones: 
 
 def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     """Text that is read at most once cannot be memorized."""
+    num_epochs = measurement_value(measurements, "epochs", 1.0)
+    if num_epochs < 1 and not hardly_any(measurements):
+        return f"the run read only {100 * num_epochs:.2g}% of its text, so no part of it twice"
     gap = measurement_value(measurements, "generalization_gap_nats", 1.0)
     if (config.epoch or 1) == 1 and gap < GAP / 2 and not hardly_any(measurements):
         return f"the validation text is only {gap:.2f} nats harder than the training text"

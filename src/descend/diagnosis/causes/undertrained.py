@@ -41,7 +41,8 @@ Proof:
     The same run with twice the steps, its schedule stretched over them; four times and eight times
     where the shorter was worth its time, each doubling for a gain of 3 % of the loss at least.
     Where a full-length run cannot be afforded, complete runs of growing length are continued by a
-    power law.
+    power law. A run that read only a part of its text is judged by one whole epoch: what its
+    doublings are expected to gain together must be 3 % of the loss.
 
 What to try:
     As many `epoch` as the trial says, twice at least. What that would bring is said with it, so
@@ -75,12 +76,15 @@ and would ask for eight times whatever run it is cut from."""
 
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
-    """Longer, and longer still."""
+    """Longer, and longer still; of text that was not read once, up to one whole epoch."""
+    num_epochs = measurement_value(measurements, "epochs", 1.0)
+    whole_epoch_steps = 1 / num_epochs if 0 < num_epochs < 1 else None
     return tuple(
         TreatmentChange(
             f"{word} the steps",
             {"epoch": times * (config.epoch or 1)},
             steps=float(times),
+            whole_epoch_steps=whole_epoch_steps,
             min_run_fraction=WHOLE if times > 2 else 0.0,
         )
         for times, word in TIMES.items()

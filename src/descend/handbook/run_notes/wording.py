@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from descend.config import make_config
-from descend.errors import ConfigError
+from descend.diagnosis.diagnosis_result import Diagnosis
+from descend.diagnosis.recommended_config import merge_recommendations
+from descend.errors import ConfigError, RunFolderError
+from descend.handbook.run_notes.diagnosis_notes import load_saved_diagnosis
 from descend.runs.events import Sample
 from descend.runs.recorded_run import RecordedRun
 from descend.units import format_significant
@@ -48,12 +51,57 @@ def suggest_flags(run: RecordedRun, *changes: Change) -> str:
     """`try --batch-size 8 or --batch-size 2`: flags of `descend train`.
 
     Only changes are named that a run like `run` would accept and that change something;
-    where none is left, another seed.
+    where none is left, another seed. A diagnosis in the run folder comes first: what it recommends
+    for these keys is named alone, and a direction that its trials showed to be worse is left out.
     """
+    diagnosis = _readable_diagnosis(run.folder)
+    if diagnosis is not None:
+        keys = {key for change in changes for key in change}
+        recommended = {k: v for k, v in merge_recommendations(diagnosis).items() if k in keys}
+        if recommended:
+            return f"try `{_flags(recommended)}`, which the diagnosis of this run recommends,"
+        changes = tuple(c for c in changes if not _was_worse(run, c, diagnosis))
     flags = [f"`{_flags(change)}`" for change in changes if _possible(run, change)]
     if not flags:
         return f"try another seed (`--seed {run.config.seed + 1}`)"
     return "try " + " or ".join([", ".join(flags[:-1])] * (len(flags) > 1) + flags[-1:])
+
+
+DIRECTIONS = {
+    "learning_rate_too_low": ("learning_rate", 1),
+    "learning_rate_too_high": ("learning_rate", -1),
+    "batch_too_small": ("batch_size", 1),
+    "batch_too_large": ("batch_size", -1),
+    "context_too_short": ("seq_len", 1),
+    "model_too_small": ("embed_dim", 1),
+    "undertrained": ("epoch", 1),
+}
+"""By cause, the setting that its trial changes, and whether upward (1) or downward (-1)."""
+
+
+def _readable_diagnosis(folder: Path) -> Diagnosis | None:
+    """The diagnosis in a run folder; None also where it is damaged, since a page has more to say
+    than that."""
+    try:
+        return load_saved_diagnosis(folder)
+    except RunFolderError:
+        return None
+
+
+def _was_worse(run: RecordedRun, change: Change, diagnosis: Diagnosis) -> bool:
+    """Whether the 95 % interval of a trial in the direction of `change` lies below zero."""
+    for other in diagnosis.ruled_out:
+        key, sign = DIRECTIONS.get(other.cause, ("", 0))
+        own, value = getattr(run.config, key, None), change.get(key)
+        if other.trial is None or other.trial.ci95 is None or other.trial.ci95[1] >= 0:
+            continue
+        if (
+            isinstance(own, int | float)
+            and isinstance(value, int | float)
+            and (value - own) * sign > 0
+        ):
+            return True
+    return False
 
 
 def suggest_comparison(run: RecordedRun, *changes: Change) -> str:

@@ -15,6 +15,7 @@ from descend.diagnosis.diagnosis_result import (
     OtherCause,
     PairedTrial,
     has_trials,
+    larger_trial_budget,
 )
 from descend.diagnosis.metric_text import format_metric, format_metric_range
 from descend.diagnosis.recommended_config import merge_recommendations
@@ -51,7 +52,11 @@ def format_diagnosis(diagnosis: Diagnosis, explain: bool = False) -> str:
     elif diagnosis.ruled_out:
         for title, some in group_other_causes(diagnosis):
             how = " (details: --verbose)" if title == OUT else ""
+            if title == INCONCLUSIVE:
+                how = _how_to_decide(diagnosis)
             names = _join_causes(r.cause for r in some)
+            if title == SMALL:
+                names = "; ".join(f"{humanize_name(r.cause)} ({r.reason})" for r in some)
             lines.append(f"  {'Ruled out' if title == OUT else title}: {names}{how}.")
     lines.append(
         f"  This took {format_duration(diagnosis.cost.seconds)} "
@@ -64,7 +69,7 @@ def format_diagnosis(diagnosis: Diagnosis, explain: bool = False) -> str:
 
 LESSER = "Significant, but a smaller effect"
 AS_LARGE = "As large an effect or larger, but more expensive or less certain"
-INCONCLUSIVE = "Inconclusive (a larger --trial-budget would decide)"
+INCONCLUSIVE = "Inconclusive"
 UNTESTED = "Not tested"
 SMALL = "A real effect, but too small to count"
 OUT = "How each other cause was ruled out"
@@ -96,6 +101,12 @@ def group_other_causes(diagnosis: Diagnosis) -> list[tuple[str, list[OtherCause]
         (UNTESTED, [r for r in others if r.is_untested and r not in unclear]),
     ]
     return [(title, some) for title, some in groups if some]
+
+
+def _how_to_decide(diagnosis: Diagnosis) -> str:
+    """The option that gives trials more time, where there is one."""
+    budget = larger_trial_budget(diagnosis.cost)
+    return "" if budget is None else f" (`--trial-budget {budget:g}` gives trials twice the time)"
 
 
 def _effect(out: OtherCause) -> float:
