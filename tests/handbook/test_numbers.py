@@ -400,7 +400,7 @@ def memory(raw: Raw) -> list[str]:
         f"could hold {raw.summary['parameters'] / 4 / 1000:.1f} kB",
         f"training text has {text / 1000:.1f} kB; at the {bits:.3f} bits per byte",
         f"that is {format_bytes(text * bits / 8)} to memorize",
-        f"seen {len(raw.summary['epochs'])} times",
+        f"read for {len(raw.summary['epochs'])} epochs",
     ]
 
 

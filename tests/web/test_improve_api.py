@@ -195,8 +195,8 @@ def test_improvement_survives_the_server_and_stop_keeps_the_best(
     after = again.ask("GET", "/runs/words-1/improvement")[1]
     assert after["best"]["is_new"]
     assert after["best"]["bits_per_byte"] < after["first"]
-    status, kept_answer = again.ask("POST", "/runs/words-1/improvement/keep")
-    assert status == 201, kept_answer
-    new = kept_answer["run"]
+    status, answer = again.ask("POST", "/runs/words-1/improvement/keep")
+    assert status == 201, answer
+    new = answer["run"]
     assert again.ask("GET", f"/runs/{new}")[1]["can_talk"]
     wait_for(lambda: not is_alive(pid))
