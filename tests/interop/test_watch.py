@@ -318,10 +318,10 @@ def test_watch_close_tells_the_folder_once_when_descend_chose_it_or_logs_are_rea
         cwd=tmp_path, capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     assert done.stdout == ""
-    told = [line for line in done.stderr.splitlines() if "descend diagnose" in line]
+    messages = [line for line in done.stderr.splitlines() if "descend diagnose" in line]
     if argument == "folder":
-        assert (told, (tmp_path / "given" / "events.jsonl").exists()) == ([], True)
+        assert (messages, (tmp_path / "given" / "events.jsonl").exists()) == ([], True)
         return
     folder = next(tmp_path.glob("watched_runs/Linear_*")).relative_to(tmp_path)
     start = "LOG " if argument == "log" else ""
-    assert told == [f"{start}recorded in {folder}; next: descend diagnose {folder}"]
+    assert messages == [f"{start}recorded in {folder}; next: descend diagnose {folder}"]

@@ -21,7 +21,11 @@ LEAK = "validation text occurs in the training text"
 
 
 def diagnose_nanogpt(
-    tmp_path: Path, losses: list[float], offset: float, every: int = 20, **known: int
+    tmp_path: Path,
+    losses: list[float],
+    offset: float,
+    every: int = 20,
+    vocab_size: int | None = None,
 ) -> LogDiagnosis:
     """Return the diagnosis of a nanoGPT log: a loss each ten steps, validation `offset` above."""
     lines = []
@@ -31,7 +35,7 @@ def diagnose_nanogpt(
         lines.append(f"iter {10 * n}: loss {loss:.4f}, time 24.2ms, mfu 14.1%")
     path = tmp_path / "train.log"
     path.write_text("\n".join(lines))
-    return diagnose_log(path, **known)
+    return diagnose_log(path, vocab_size=vocab_size)
 
 
 def fall_and_rise(steps: int, lowest_at: int, slope: float = 0.15) -> list[float]:
