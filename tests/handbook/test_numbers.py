@@ -240,7 +240,7 @@ def text_bits(raw: Raw) -> list[str]:
 def epochs(raw: Raw) -> list[str]:
     lines = [
         f"- epoch {e['epoch']}: training {e['loss_end']:.3f}, validation "
-        f"{e['validation_loss']:.3f}, gap {e['validation_loss'] - e['loss_end']:+.3f}"
+        f"{e['validation_loss']:.3f}, difference {e['validation_loss'] - e['loss_end']:+.3f}"
         for e in raw.of("epoch")
     ]
     last, lowest = raw.of("epoch")[-1], best(raw)
@@ -400,7 +400,7 @@ def memory(raw: Raw) -> list[str]:
         f"could hold {raw.summary['parameters'] / 4 / 1000:.1f} kB",
         f"training text has {text / 1000:.1f} kB; at the {bits:.3f} bits per byte",
         f"that is {format_bytes(text * bits / 8)} to memorize",
-        f"seen {len(raw.summary['epochs'])} times",
+        f"read for {len(raw.summary['epochs'])} epochs",
     ]
 
 
