@@ -87,14 +87,14 @@ def _drop_weaker_lengths(
     `max_steps` overrides `epoch` only within a source: `--epoch 2` is meant, even if the run that
     `--from-run` names had `max_steps`.
     """
-    kept, stronger = [], set[str]()
+    result, stronger = [], set[str]()
     for origin, source_values in reversed(list(sources)):
         named = {normalize_key(key): value for key, value in source_values.items()}
         weaker = set(LENGTH_KEYS) - stronger if stronger else set()
-        kept.append((origin, {k: v for k, v in named.items() if k not in weaker}))
+        result.append((origin, {k: v for k, v in named.items() if k not in weaker}))
         if not stronger:
             stronger = {key for key in LENGTH_KEYS if named.get(key) is not None}
-    return kept[::-1]
+    return result[::-1]
 
 
 def with_changes(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:

@@ -45,6 +45,11 @@ def test_a_run_without_proof(trained: Path, capsys: pytest.CaptureFixture[str]) 
     assert diagnosis.pop("schema_version") == 1
     assert diagnosis.keys() >= FIELDS
     assert diagnosis["cost"].keys() == {"seconds", "fraction_of_run"}
+    seconds = read_summary(
+        trained
+    ).seconds  # as the report says, not an estimate by the median step
+    took = diagnosis["cost"]["fraction_of_run"] * seconds
+    assert took == pytest.approx(diagnosis["cost"]["seconds"], abs=0.06)  # which is rounded
     named = {c["cause"] for c in diagnosis["causes"]} | {r["cause"] for r in diagnosis["ruled_out"]}
     assert len(named) == 19
     assert sorted(p.name for p in trained.iterdir()) == sorted({*before, "diagnosis.json"})

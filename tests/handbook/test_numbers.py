@@ -240,7 +240,7 @@ def text_bits(raw: Raw) -> list[str]:
 def epochs(raw: Raw) -> list[str]:
     lines = [
         f"- epoch {e['epoch']}: training {e['loss_end']:.3f}, validation "
-        f"{e['validation_loss']:.3f}, gap {e['validation_loss'] - e['loss_end']:+.3f}"
+        f"{e['validation_loss']:.3f}, difference {e['validation_loss'] - e['loss_end']:+.3f}"
         for e in raw.of("epoch")
     ]
     last, lowest = raw.of("epoch")[-1], best(raw)

@@ -204,8 +204,8 @@ def test_run_notes_state_part_of_epoch_when_max_steps_ended_the_run(
     assert f"read for {read}" in (describe_run("memorization", run) or "")
     data = next(a for a in answer_checklist(folder).answers if a.rule == "data")
     assert f"read for {read}." in data.reason
-    shown = overview_lines(describe_listed_run(folder), run, 80)
-    assert f"{read} (3 steps)" in shown[0]
+    overview = overview_lines(describe_listed_run(folder), run, 80)
+    assert f"{read} (3 steps)" in overview[0]
 
 
 def test_an_unfinished_run_is_to_be_resumed(trained: Path) -> None:

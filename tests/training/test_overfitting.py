@@ -150,7 +150,7 @@ def test_overfitting_is_a_lasting_rise_while_the_training_loss_falls(
     ((4.0, 3.8, 3.95, 3.7, 3.75, 3.76), (4.0, 3.5, 3.0, 2.8, 2.7, 2.6), (4, 6)),  # a rise again
     ((4.0, 3.8, 3.95, 3.7, 3.71), (4.0, 3.5, 3.0, 2.8, 2.7), None),  # no rise after the better one
 ])  # fmt: skip
-def test_update_overfitting_names_kept_epoch_when_a_later_one_is_better(
+def test_update_overfitting_names_best_epoch_when_a_later_one_is_better(
     validation: tuple[float, ...], training: tuple[float, ...], named: tuple[int, int] | None
 ) -> None:
     epochs = [epoch(n, v, t) for n, (v, t) in enumerate(zip(validation, training, strict=True), 1)]

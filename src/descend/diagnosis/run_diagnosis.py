@@ -100,7 +100,7 @@ def diagnose_run(
     allowed = trial_budget_seconds(recorded_run.estimated_total_seconds, budget, min_seconds)
     with share_workers(_workers_to_start(recorded_run) if proof else 0):
         diagnosis = _diagnose(recorded_run, allowed, proof, on_progress)
-    full = recorded_run.estimated_total_seconds
+    full = recorded_run.training_seconds
     seconds = time.monotonic() - began
     cost = Cost(round(seconds, 1), round(seconds / max(full, 1e-9), 3))
     return msgspec.structs.replace(diagnosis, cost=cost)

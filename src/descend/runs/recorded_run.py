@@ -177,6 +177,11 @@ class RecordedRun:
         return self.seconds_per_step * max(self.total_steps, len(self.steps))
 
     @property
+    def training_seconds(self) -> float:
+        """Return the training time (s) that a finished run reports, else the estimate."""
+        return self.summary.seconds if self.finished else self.estimated_total_seconds
+
+    @property
     def ngram_baselines(self) -> dict[str, float]:
         """Return the validation losses (nats per token) of uniform, unigram, and bigram models."""
         return self.summary.ngram_baselines

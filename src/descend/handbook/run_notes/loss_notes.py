@@ -129,7 +129,7 @@ def epochs(run: RecordedRun) -> str:
     """Training and validation loss by epoch, the gap, and what came after the best epoch."""
     lines = [
         f"- epoch {e.epoch}: training {e.loss_end:.3f}, validation {e.validation_loss:.3f}, "
-        f"gap {e.validation_loss - e.loss_end:+.3f}"
+        f"difference {e.validation_loss - e.loss_end:+.3f}"
         for e in _picked(run)
     ]
     last, best = run.epochs[-1], run.best_epoch
@@ -142,7 +142,9 @@ def epochs(run: RecordedRun) -> str:
     stronger = {"dropout_rate": round(run.config.dropout_rate + 0.1, 4)}
     trials = [{"epoch": best.epoch}, stronger] if last is not best else [_more_epochs(run)]
     return (
-        "Loss in nats per token, training as the mean over the last twentieth of an epoch:\n\n"
+        "Loss in nats per token, training as the mean over the last twentieth of an epoch. As the"
+        " weights still change there, the difference is not the generalization gap of the report,"
+        " which evaluates both texts with the kept weights:\n\n"
         + "\n".join(lines)
         + (f"\n\n{harder}" if harder else "")
         + f"\n\nThe lowest validation loss was that of epoch {best.epoch}, {after}. As a next "
