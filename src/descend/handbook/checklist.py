@@ -29,7 +29,7 @@ from descend.handbook.run_notes.diagnosis_notes import describe_trial, load_save
 from descend.handbook.run_notes.wording import format_percent
 from descend.runs.recorded_run import RecordedRun, open_recorded_run
 from descend.runs.suggestions import has_diverged, suggest_fix
-from descend.units import format_count, format_duration, format_significant, humanize_name, quoted
+from descend.units import format_duration, format_epochs, format_significant, humanize_name, quoted
 
 Answer = Literal["yes", "no", "open"]
 
@@ -239,9 +239,11 @@ def _context(run: RecordedRun) -> str:
 
 
 def _data(run: RecordedRun) -> str:
+    begun, num_epochs = run.epochs[-1].epoch, run.summary.num_epochs
+    read = format_epochs(begun if num_epochs is None else num_epochs, begun)
     return (
         f"Recorded: {run.corpus_count('train_tokens'):,} training tokens, read for "
-        f"{format_count(run.epochs[-1].epoch, 'epoch')}. {_gap(run)}."
+        f"{read}. {_gap(run)}."
     )
 
 

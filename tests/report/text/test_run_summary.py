@@ -67,6 +67,14 @@ def test_summary_describes_shortened_run_with_fractional_epochs() -> None:
     assert summarize_run(cut).startswith("After 2.0 epochs and 1 min 30 s, the validation loss")
 
 
+def test_summary_says_which_part_of_the_text_was_read_when_not_all_of_it_was() -> None:
+    part = msgspec.structs.replace(summary(6.05), num_epochs=0.077)
+    for text in (summarize_run(part), format_run_end(part)):
+        said = " ".join(text if isinstance(text, list) else [str(text)])
+        assert "It read only 7.7% of its text" in said
+        assert "One epoch is not enough" not in said
+
+
 def test_no_sentence_speaks_of_a_guide() -> None:
     for some in (summary(4.2, 4.0), summary(4.2)):
         assert "guide" not in summarize_run(some) + format_run_end(some)

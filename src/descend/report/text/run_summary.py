@@ -163,6 +163,14 @@ def _state_of_curve(summary: RunSummary) -> str:
         if has_learned_little(summary):
             return "Its loss hardly changed in the last epoch."
         return "The validation loss had leveled off."
+    return _describe_single_epoch(summary)
+
+
+def _describe_single_epoch(summary: RunSummary) -> str:
+    """What a run of one epoch, or of a part of one, lets judge."""
+    num_epochs = summary.num_epochs
+    if num_epochs is not None and num_epochs < 1:
+        return f"It read only {100 * num_epochs:.2g}% of its text: longer training may help."
     return "One epoch is not enough to judge whether more would help."
 
 
@@ -274,7 +282,7 @@ def describe_convergence(summary: RunSummary) -> str:
             "overfitting. The weights of the best epoch are kept."
         )
     if last is first:
-        return "One epoch is not enough to judge whether more would help."
+        return _describe_single_epoch(summary)
     before = summary.epochs[-2].validation_loss
     if before - last.validation_loss > MIN_LOSS_DIFFERENCE_NATS:
         return "The validation loss was still falling in the last epoch."
