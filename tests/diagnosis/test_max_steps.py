@@ -25,7 +25,12 @@ from descend.diagnosis.treatments import (
     up_to_whole_epoch,
 )
 from descend.diagnosis.trial_budget import TrialBudget
-from descend.diagnosis.trial_series import TrialSeries, make_series_spec, run_series_trials
+from descend.diagnosis.trial_series import (
+    TrialSeries,
+    are_cached,
+    make_series_spec,
+    run_series_trials,
+)
 from descend.metrics.measurement import Measurement
 from descend.runs.events import Step
 
@@ -161,6 +166,17 @@ def test_combination_with_more_steps_trains_more_steps(short: RunContext) -> Non
     batch = TreatmentChange("half the batch", {"batch_size": 2})
     keys = recommended_changes(short, again.base, batch, again.full_length_factor)
     assert keys["max_steps"] == 4 * STEPS
+
+
+def test_trials_are_cached_after_they_were_made(short: RunContext) -> None:
+    base = control_config(short)
+    rate = Treatment("learning_rate_too_low", TreatmentChange("higher", {"learning_rate": 0.017}))
+    series = TrialSeries(short, base, STEPS, TrialBudget(0.0), lambda stage, share: None)
+    run_series_trials(series, [(None, series.seed)], "")
+    assert are_cached(series, [None])
+    assert not are_cached(series, [None, rate])
+    run_series_trials(series, [(rate, series.seed)], "")
+    assert are_cached(series, [None, rate])
 
 
 def test_recommended_length_is_a_whole_epoch_when_the_text_was_read_in_part(

@@ -61,7 +61,7 @@ from descend.diagnosis.trial_length import (
     num_parallel_trials,
 )
 from descend.diagnosis.trial_rounds import FIRST_SERIES_FRACTION, run_trial_series
-from descend.diagnosis.trial_series import TrialSeries, drop_too_short, make_series_spec
+from descend.diagnosis.trial_series import TrialSeries, are_cached, drop_too_short, make_series_spec
 from descend.diagnosis.verdict import Verdict, decide_without_trials
 from descend.errors import ConfigError, RunFolderError
 from descend.machine import contention_factor
@@ -277,10 +277,13 @@ def _diagnose_by_trials(
     # The first round is not cut short, and takes longer beside other programs.
     first_round = first_round_seconds(recorded_run, base, sequences, steps)
     max_seconds = max(budget.total, first_round * contention_factor(num_parallel_trials(base)))
+    all_cached = are_cached(series, [None, *(sequence[0] for sequence in sequences)])
+    how_long = (
+        "mostly kept from before" if all_cached else f"for about {format_duration(max_seconds)}"
+    )
     on_progress(
-        f"testing {len(sequences)} changes, each on {run_fraction:.0%} of the run, for about "
-        f"{format_duration(max_seconds)}", 0.0,
-    )  # fmt: skip
+        f"testing {len(sequences)} changes, each on {run_fraction:.0%} of the run, {how_long}", 0.0
+    )
     run_trial_series(series, sequences, "testing changes")
     control = make_series_spec(series, None, series.seed)
     own = (

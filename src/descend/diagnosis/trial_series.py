@@ -23,6 +23,7 @@ from descend.diagnosis.trial_budget import (
 from descend.errors import DescendError
 from descend.metrics.power_law import InterpolatedCurve
 from descend.progress import ProgressCallback
+from descend.trials.cached_trial import load_cached_result
 from descend.trials.executor import TrialProgress, run_trials, workers_for_devices
 from descend.trials.trial_spec import TrialResult, TrialSpec
 
@@ -237,6 +238,13 @@ def make_series_spec(
             raise
         series.invalid_treatments[treatment] = _reason(problem)
         return None
+
+
+def are_cached(series: TrialSeries, treatments: Sequence[Treatment | None]) -> bool:
+    """Whether the trials of all of `treatments` with the run's own seed were made before, so that
+    they take no time."""
+    specs = (make_series_spec(series, treatment, series.seed) for treatment in treatments)
+    return all(load_cached_result(spec.key) is not None for spec in specs if spec is not None)
 
 
 def trial_loss(series: TrialSeries, treatment: Treatment | None, seed: int) -> float | None:

@@ -35,7 +35,7 @@ More and less:
 Typical values:
     {expected}
 
-    The bound on the first loss is a first guess: for 2,048 tokens it stands for logits that scatter
+    The limit of the first loss was not measured: for 2,048 tokens it stands for logits that scatter
     by s = 2.1. None of the units were dead at the usual rates
     (benchmarks/results/ranges/activations.json). Real runs (benchmarks/results/ranges/): initial
     loss ratio 1 in `fast_tinyshakespeare.json`; dead unit fraction 0 in

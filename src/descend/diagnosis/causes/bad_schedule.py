@@ -36,9 +36,9 @@ More and less:
 Typical values:
     {expected}
 
-    These are first guesses. Real runs (benchmarks/results/ranges/): final lr fraction 0.0041 in
-    `fast_tinyshakespeare.json`, the default, 1 in `old_tinyshakespeare.json`, a constant rate. In
-    the recipe's ablations a rate that never falls cost as much as a whole pass of three
+    These limits were not measured. Real runs (benchmarks/results/ranges/): final lr fraction 0.0041
+    in `fast_tinyshakespeare.json`, the default, 1 in `old_tinyshakespeare.json`, a constant rate.
+    In the recipe's ablations a rate that never falls cost as much as a whole pass of three
     (benchmarks/results/recipe/ablation.jsonl). The default warms up over a twentieth of the run.
 
 Proof:

@@ -36,7 +36,7 @@ More and less:
 Typical values:
     {expected}
 
-    These are first guesses. Real runs (benchmarks/results/ranges/): steps 510 in
+    These limits were not measured. Real runs (benchmarks/results/ranges/): steps 510 in
     `fast_tinyshakespeare.json`, the default, 7200 in `old_tinyshakespeare.json`; gradient noise
     scale 8.2 in `fast_tinyshakespeare.json`, 35 in `old_tinyshakespeare.json`. At equal tokens a
     batch of 128 ended with a far higher loss than one of 4 or 16

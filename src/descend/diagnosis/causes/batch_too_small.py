@@ -38,8 +38,8 @@ More and less:
 Typical values:
     {expected}
 
-    These are first guesses. Real runs (benchmarks/results/ranges/): gradient noise scale 8.2 in
-    `fast_tinyshakespeare.json`, the default, 35 in `old_tinyshakespeare.json`, 46 in
+    These limits were not measured. Real runs (benchmarks/results/ranges/): gradient noise scale 8.2
+    in `fast_tinyshakespeare.json`, the default, 35 in `old_tinyshakespeare.json`, 46 in
     `context_4.json`; four times the batch helped none of them. At equal tokens a batch of 16 ended
     with a higher loss than one of 4 (benchmarks/results/compare/batches.json).
 

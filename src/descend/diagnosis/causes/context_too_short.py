@@ -34,11 +34,11 @@ More and less:
 Typical values:
     {expected}
 
-    The slope is a first guess. Real runs (benchmarks/results/ranges/): loss slope per context
-    doubling -0.068 in `fast_tinyshakespeare.json`, which reads 128 tokens; mutual information
-    beyond context 0.0012 in `old_tinyshakespeare.json`, which reads 32, 0.04 in `context_4.json`,
-    which reads 4. In a short run at equal tokens a window of 128 ended with a higher loss than one
-    of 32 (benchmarks/results/compare/contexts.json).
+    The limit of the slope was not measured. Real runs (benchmarks/results/ranges/): loss slope per
+    context doubling -0.068 in `fast_tinyshakespeare.json`, which reads 128 tokens; mutual
+    information beyond context 0.0012 in `old_tinyshakespeare.json`, which reads 32, 0.04 in
+    `context_4.json`, which reads 4. In a short run at equal tokens a window of 128 ended with a
+    higher loss than one of 32 (benchmarks/results/compare/contexts.json).
 
 Proof:
     Four times the context and a quarter of the batch, so that a step has as many tokens, judged

@@ -34,8 +34,8 @@ More and less:
 Typical values:
     {expected}
 
-    These are first guesses. Real runs (benchmarks/results/ranges/): context benefit nats 1 in
-    `fast_tinyshakespeare.json`, the default, 0.36 in `old_tinyshakespeare.json`, 0.0033 in
+    These limits were not measured. Real runs (benchmarks/results/ranges/): context benefit nats 1
+    in `fast_tinyshakespeare.json`, the default, 0.36 in `old_tinyshakespeare.json`, 0.0033 in
     `dropout_07.json`, which learned hardly more than frequencies: there it is a symptom.
 
 Proof:

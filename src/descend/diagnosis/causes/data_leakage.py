@@ -41,7 +41,7 @@ More and less:
 Typical values:
     {expected}
 
-    From 0.05 on it is reported as a leak. These are first guesses. A real run
+    From 0.05 on it is reported as a leak. These limits were not measured. A real run
     (benchmarks/results/ranges/): exact contamination fraction 0 in `fast_tinyshakespeare.json`. Lee
     and others found that it touches over 4 % of the held-out part of standard datasets.
 

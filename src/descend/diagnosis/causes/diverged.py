@@ -36,7 +36,7 @@ More and less:
 Typical values:
     {expected}
 
-    That bound is a first guess. Runs that did not diverge (benchmarks/results/ranges/): gradient
+    That limit was not measured. Runs that did not diverge (benchmarks/results/ranges/): gradient
     norm p99 over p50 1.7 in `fast_tinyshakespeare.json`, the default, 4.3 in `rate_times_30.json`.
     Huang and others report gradients of up to a thousand times their usual size. Clipping at 1 is
     the custom.

@@ -36,7 +36,7 @@ More and less:
 Typical values:
     {expected}
 
-    From 0.15 on it is worth a word. These are first guesses. A real run
+    From 0.15 on it is worth a word. These limits were not measured. A real run
     (benchmarks/results/ranges/): duplicate train fraction 0 in `fast_tinyshakespeare.json`.
     Hernandez and others made a network of 800 million parameters as poor as one of half the size by
     repeating a thousandth of the text a hundred times.

@@ -37,8 +37,8 @@ More and less:
 Typical values:
     {expected}
 
-    The update ratio is a prototype's first guess; loss rise, gradient spread and multiplier are
-    first guesses; attention logit and effective rank were read off
+    The limits of update ratio, loss rise, gradient spread and multiplier were not measured.
+    Those of attention logit and effective rank were read off
     benchmarks/results/ranges/activations.json. Real runs (benchmarks/results/ranges/): update to
     weight ratio 0.025 in `fast_tinyshakespeare.json`, the default, 0.1 in `rate_times_30.json`;
     max attention logit 35 in `fast_tinyshakespeare.json`, 5300 in `rate_times_30.json`.

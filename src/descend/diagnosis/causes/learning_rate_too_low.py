@@ -34,7 +34,7 @@ More and less:
 Typical values:
     {expected}
 
-    The bounds are a prototype's first guesses. Real runs (benchmarks/results/ranges/): critical
+    These limits were not measured. Real runs (benchmarks/results/ranges/): critical
     step multiplier fresh 2 in `fast_tinyshakespeare.json`, the default, 170 in `rate_over_30.json`,
     21 in `dropout_07.json`, where the rate is not to blame; update to weight ratio 0.025 in
     `fast_tinyshakespeare.json`, 0.00088 in `rate_over_30.json`.

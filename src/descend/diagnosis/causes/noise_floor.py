@@ -36,11 +36,11 @@ More and less:
 Typical values:
     {expected}
 
-    The first two are first guesses. The third is measured: 0.018 at most on noise, 0.064 and more
-    on text. Of a text far from its floor (benchmarks/results/ranges/): fourgram loss reduction 0.23
-    in `old_tinyshakespeare.json`. Printed English is put at 0.6 to 1.3 bits a letter (Shannon);
-    extrapolating from large corpora lowers what packing finds by about a fifth (Takahira and
-    others).
+    The first two limits were not measured. The third is measured: 0.018 at most on noise, 0.064 and
+    more on text. Of a text far from its floor (benchmarks/results/ranges/): fourgram loss reduction
+    0.23 in `old_tinyshakespeare.json`. Printed English is put at 0.6 to 1.3 bits a letter
+    (Shannon); extrapolating from large corpora lowers what packing finds by about a fifth (Takahira
+    and others).
 
 Proof:
     The order of the text tells nothing, counted in words and in bytes, and the loss is that of who

@@ -42,10 +42,10 @@ More and less:
 Typical values:
     {expected}
 
-    These are first guesses; for `dropout_rate` 0.1 to 0.2 is usual. The gap can mislead. Real runs
-    (benchmarks/results/ranges/): dropout gap nats 0.27 in `fast_tinyshakespeare.json`, without any
-    dropout, -0.13 in `dropout_07.json`, whose dropout of 0.7 was the fault. In three passes a
-    dropout of 0.1 did harm (benchmarks/results/recipe/ablation.jsonl).
+    These limits were not measured; for `dropout_rate` 0.1 to 0.2 is usual. The gap can mislead.
+    Real runs (benchmarks/results/ranges/): dropout gap nats 0.27 in `fast_tinyshakespeare.json`,
+    without any dropout, -0.13 in `dropout_07.json`, whose dropout of 0.7 was the fault. In three
+    passes a dropout of 0.1 did harm (benchmarks/results/recipe/ablation.jsonl).
 
 Proof:
     The same run with dropout and label smoothing off and a weight decay of at most 0.1. Token

@@ -37,8 +37,8 @@ More and less:
 Typical values:
     {expected}
 
-    Up to four passes repeats are nearly as good as fresh text (Muennighoff and others). The rise is
-    a prototype's first guess, gap and tokens are first guesses. Under a thousand tokens the text is
+    Up to four passes repeats are nearly as good as fresh text (Muennighoff and others). The other
+    limits were not measured. Under a thousand tokens the text is
     too little whatever else is read: each of the smallest vocabulary (257) stands there fewer than
     four times. Real runs (benchmarks/results/ranges/): generalization gap nats 0.62 in
     `fast_tinyshakespeare.json`, the default on a megabyte, 1.8 in `ten_sentences.json`; validation

@@ -34,7 +34,7 @@ More and less:
 Typical values:
     {expected}
 
-    These are first guesses. Bytes as tokens have 1 byte each. Real runs
+    These limits were not measured. Bytes as tokens have 1 byte each. Real runs
     (benchmarks/results/ranges/): bytes per token 2.9 in `fast_tinyshakespeare.json`, of 2,048
     tokens, 3.3 in `old_tinyshakespeare.json`, of 4,096; rare token fraction 0.086 in
     `fast_tinyshakespeare.json`, 0.48 in `old_tinyshakespeare.json`.
