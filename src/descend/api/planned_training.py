@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import msgspec
 from rich.console import Console
 
 from descend.api.generation_config import generation_config
@@ -20,7 +19,7 @@ from descend.report.text.generations_summary import (
 )
 from descend.report.text.live_progress import show_line
 from descend.runs.planned_models import ModelFolders, read_planned_models, teacher_folder
-from descend.runs.run_files import is_finished, read_info, write_summary
+from descend.runs.run_files import is_finished, read_info
 from descend.runs.run_folder import create_run_folder, read_summary
 
 
@@ -69,6 +68,8 @@ def train_later_models(
         _show(console, generation_line(number + 1, number + len(later), len(teachers)))
         train_config(config, info.preset, console, now, watch=watch, track=track)
         models.append(folder)
+        if is_last:  # it may have taken less than planned
+            break
     return _finish(save_dir, models, planned.final_bits_per_byte, console, began)
 
 
@@ -93,16 +94,10 @@ def _finish(
     best = reached.index(min(reached))
     if models[best] != save_dir:
         if save_dir in models:
-            _move(save_dir, teacher_folder(save_dir, len(models)))
-        _move(models[best], save_dir)
+            save_dir.rename(teacher_folder(save_dir, len(models)))
+        models[best].rename(save_dir)
     _show(console, generations_end_line(time.perf_counter() - began, reached, best, expected))
     return load(save_dir)
-
-
-def _move(run: Path, to: Path) -> None:
-    """Rename a run folder, and correct what it says of its own place."""
-    run.rename(to)
-    write_summary(to, msgspec.structs.replace(read_summary(to), model_dir=str(to)))
 
 
 def _show(console: Console | None, line: str) -> None:

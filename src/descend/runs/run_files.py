@@ -253,8 +253,11 @@ def write_summary(folder: Path, summary: RunSummary) -> None:
 
 
 def load_summary(folder: Path) -> RunSummary:
-    """Read the summary.json that is in `folder`; `RunFolderError` if it is damaged."""
-    return _read(folder / _SUMMARY, RunSummary)
+    """Read the summary.json that is in `folder`; `RunFolderError` if it is damaged.
+
+    Its `model_dir` is `folder`, also where that was moved or copied since.
+    """
+    return msgspec.structs.replace(_read(folder / _SUMMARY, RunSummary), model_dir=str(folder))
 
 
 def write_diagnosis(folder: Path, content: bytes) -> None:
