@@ -23,6 +23,7 @@ from descend.trials.paired_stats import (
     ALPHA,
     holm_adjust,
     moderated_t,
+    one_sided_p_value,
     paired_interval,
     sample_std,
 )
@@ -198,20 +199,12 @@ def _estimate_effect(series: TrialSeries, treatment: Treatment, spread: float) -
         low=mean - half,
         high=mean + half,
         std_error=error,
-        p_holm=_one_sided_p(mean, error, df),
+        p_holm=one_sided_p_value(mean, error, df),
         seeds=len(reductions),
         tokens=control[0].tokens,
         seconds=seconds + sum(o.seconds for o in control),
         cost_factor=seconds / max(sum(o.seconds for o in control), 1e-9),
     )
-
-
-def _one_sided_p(mean: float, error: float, df: int) -> float:
-    """One-sided p-value: only a treatment that gains is ever claimed, and those that hurt, which
-    most do in a trial series of ten, must not make it harder to believe the one that helps."""
-    from scipy.stats import t
-
-    return float(t.sf(mean / error, df)) if error else float(mean <= 0)
 
 
 def _text_error(series: TrialSeries, treatment: Treatment) -> float:

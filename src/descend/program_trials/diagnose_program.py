@@ -25,6 +25,7 @@ from descend.trials.paired_stats import (
     holm_adjust,
     is_significant,
     moderated_t,
+    one_sided_p_value,
     paired_interval,
     sample_std,
 )
@@ -124,7 +125,7 @@ def _try_treatment(
     Clearly: by more than the controls differ from each other and 2 % of their loss.
     """
     trials: list[ProgramTrial] = []
-    finite = [c.loss for c in controls if c.loss is not None and math.isfinite(c.loss)]
+    finite = _finite_losses(controls)
     spread = max(finite) - min(finite) if finite else 0.0
     for control in controls:
         trials.append(trial(treatment.changes, control.seed, treatment.description))
@@ -174,7 +175,10 @@ def _judge(
     df = sum(len(d) - 1 for d in whole)
     # The median of the variances: one treatment that spreads a lot says little of the others.
     pooled = math.sqrt(float(np.median([sample_std(d) ** 2 for d in whole]))) if whole else None
-    p_values = [_one_sided_p(d, pooled, df) if len(d) == len(controls) else 1.0 for d in pairs]
+    p_values = [
+        one_sided_p_value(*moderated_t(d, pooled, df)) if len(d) == len(controls) else 1.0
+        for d in pairs
+    ]
     loss = float(np.mean([min(c.loss, ceiling) for c in controls if c.loss is not None]))
     effects = []
     for treatment, trials, differences, p_holm in zip(
@@ -193,19 +197,12 @@ def _judge(
     return effects
 
 
-def _one_sided_p(differences: Sequence[float], pooled_sd: float | None, df: int) -> float:
-    from scipy.stats import t
-
-    mean, error, degrees = moderated_t(differences, pooled_sd, df)
-    if degrees == 0 or not math.isfinite(error):
-        return 1.0
-    if error == 0:
-        return 0.0 if mean > 0 else 1.0
-    return float(t.sf(mean / error, degrees))
+def _finite_losses(trials: Sequence[ProgramTrial]) -> list[float]:
+    return [t.loss for t in trials if t.loss is not None and math.isfinite(t.loss)]
 
 
 def _mean_loss(controls: Sequence[ProgramTrial]) -> float | None:
-    finite = [c.loss for c in controls if c.loss is not None and math.isfinite(c.loss)]
+    finite = _finite_losses(controls)
     return float(np.mean(finite)) if finite else None
 
 
