@@ -123,6 +123,11 @@ class RunFeed:
         recent = self.seconds[-RECENT_STEPS:]
         return sum(recent) / len(recent) if recent else None
 
+    def seconds_left(self, total_steps: int) -> float | None:
+        """Seconds until `total_steps` at the latest speed; None before the first step."""
+        each = self.seconds_per_step
+        return None if each is None else max(0.0, (total_steps - self.step) * each)
+
     def curve(self, max_points: int = MAX_POINTS) -> dict[str, Any]:
         """The curve so far, thinned, with the epochs."""
         with self._lock:

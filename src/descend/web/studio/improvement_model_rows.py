@@ -107,10 +107,9 @@ def _progress(recorded: RecordedRun | None, feed: RunFeed) -> dict[str, Any] | N
     if recorded is None or not feed.points:
         return None
     total = feed.end_step or planned_steps(recorded.config, recorded.corpus_count("train_tokens"))
-    each = feed.seconds_per_step
     return {
         "step": feed.step, "total_steps": total, "fraction": min(1.0, feed.step / max(total, 1)),
-        "seconds_left": None if each is None else max(0.0, (total - feed.step) * each),
+        "seconds_left": feed.seconds_left(total),
         "loss": feed.points[-1][2],
     }  # fmt: skip
 

@@ -217,7 +217,7 @@ class RunViews:
         tokens = int(config["batch_size"]) * int(config["seq_len"])
         job, minutes = self._jobs.get(name), config.get("minutes")
         fraction = min(1.0, feed.step / max(total, 1))
-        seconds_left = None if each is None else max(0.0, (total - feed.step) * each)
+        seconds_left = feed.seconds_left(total)
         if minutes and job and job.kind == "train" and job.began_at and job.ended_at is None:
             elapsed = time.time() - job.began_at
             fraction = min(1.0, elapsed / (60 * minutes))
