@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -72,7 +72,9 @@ def run_and_load(
     """Train `training_run` to its end; `watch`: show the diagnostic metrics too."""
     if console:
         show_run_header(training_run, console, has_prepared_lines=has_prepared_lines)
-    records = _store_plan(run_training(training_run), training_run.folder, planned)
+    records = run_training(training_run)
+    if planned is not None:
+        records = _store_plan(records, training_run.folder, planned)
     if console and watch:
         steps = training_run.plan.batches.steps(1)
         records = with_metrics_lines(
@@ -89,14 +91,10 @@ def run_and_load(
     return Model(training_run.folder, training_run.state.model, training_run.store.tokenizer)
 
 
-def _store_plan(
-    records: Iterable[Event], folder: Path, planned: CorpusPlan | None
-) -> Iterator[Event]:
+def _store_plan(records: Iterator[Event], folder: Path, planned: CorpusPlan) -> Iterator[Event]:
     """Pass `records` on. The first one says that the folder is there: `planned` goes into it."""
-    is_stored = planned is None
     for record in records:
-        if not is_stored:
-            assert planned is not None
-            write_plan(folder, planned.as_json())
-            is_stored = True
+        write_plan(folder, planned.as_json())
         yield record
+        break
+    yield from records
