@@ -9,15 +9,17 @@ from typing import Any
 
 from descend.config import RunConfig, make_config
 from descend.experiments.improvement import Origin
-from descend.planner.generations import MAX_TEACHERS
+from descend.planner.generations import FirstModel
+from descend.runs.epochs_read import count_epochs_read
 from descend.runs.run_files import read_info
 from descend.runs.run_folder import read_summary
 from descend.training.recipe import choose_dropouts
 
 
-def choose_teachers(base: str, later: Sequence[str]) -> list[str]:
-    """Choose the runs that the next model learns from: the latest of `base` and those after it."""
-    return [base, *later][-MAX_TEACHERS:]
+def measure_first_model(run: Path) -> FirstModel:
+    """Return what the training of the finished `run` took."""
+    summary = read_summary(run)
+    return FirstModel(summary.seconds, count_epochs_read(summary))
 
 
 def generation_config(
@@ -29,7 +31,7 @@ def generation_config(
     """
     requested = read_info(base).requested_config
     config = make_config(requested)
-    num_epochs = read_summary(base).num_epochs or 1.0
+    num_epochs = count_epochs_read(read_summary(base))
     keys = requested | _choose_dropouts_again(requested, num_epochs, length * num_epochs)
     if config.max_steps is not None:
         keys["max_steps"] = math.ceil(length * config.max_steps)

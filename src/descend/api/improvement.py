@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from descend.api.generation_config import choose_teachers, find_origin, generation_config
+from descend.api.generation_config import find_origin, generation_config, measure_first_model
 from descend.api.improvement_effects import measure_effects, reserved_seconds
 from descend.api.improvement_models import ModelJudge, as_long_as, model_folders
 from descend.api.improvement_plans import find_another_plan
@@ -42,12 +42,11 @@ from descend.experiments.improvement_progress import forecast_over_time
 from descend.experiments.text_treatment import treat_text
 from descend.experiments.validation_text import validation_text
 from descend.planner.axes import axes_for
-from descend.planner.generations import MIN_LENGTH, ROUND_SECONDS, FirstModel, plan_later_models
+from descend.planner.generations import MIN_LENGTH, ROUND_SECONDS, plan_later_models
 from descend.planner.make_plan import CorpusPlan, make_corpus_plan, plan_config
 from descend.planner.plan import MIN_MINUTES, choose_config
 from descend.planner.scaling_law import load_scaling_law
 from descend.runs.run_files import is_finished, is_run_folder, latest_checkpoint, read_info
-from descend.runs.run_folder import read_summary
 from descend.training.stop_signals import TrainingInterrupted
 from descend.units import format_duration
 
@@ -299,10 +298,10 @@ class _Work:
         """
         earlier = [c for c in self.improvement.candidates if c.origin == "distilled"]
         is_trained = False
-        first = FirstModel(base.seconds, read_summary(Path(base.run)).num_epochs or 1.0)
+        first = measure_first_model(Path(base.run))
         while later := plan_later_models(first, 60 * self._minutes_left(), 1 + len(earlier)):
             is_trained = True
-            teachers = choose_teachers(base.run, [c.run for c in earlier])
+            teachers = [c.run for c in (base, *earlier)][-later[0].num_teachers :]
             config = generation_config(
                 Path(base.run), teachers, len(model_folders(self.folder)), later[0].length,
                 self._minutes_left(), self._next_folder(),

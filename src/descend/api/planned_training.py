@@ -8,10 +8,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from descend.api.generation_config import generation_config
+from descend.api.generation_config import generation_config, measure_first_model
 from descend.api.model import Model, load
 from descend.api.run_training import train_config, train_planned
-from descend.planner.generations import FirstModel, plan_later_models
+from descend.planner.generations import plan_later_models
 from descend.planner.make_plan import CorpusPlan, plan_config
 from descend.report.text.generations_summary import (
     generation_line,
@@ -52,10 +52,9 @@ def train_later_models(
     """
     planned = read_planned_models(models[0])
     assert planned is not None
-    info, base = read_info(models[0]), read_summary(models[0])
+    preset, first = read_info(models[0]).preset, measure_first_model(models[0])
     ends = began + 60 * planned.minutes
     models = list(models)
-    first = FirstModel(base.seconds, base.num_epochs or 1.0)
     while later := plan_later_models(
         first, ends - time.perf_counter(), len(models), planned.num_models
     ):
@@ -66,7 +65,7 @@ def train_later_models(
         minutes = (ends - now) / 60
         config = generation_config(models[0], teachers, number, later[0].length, minutes, folder)
         _show(console, generation_line(number + 1, number + len(later), len(teachers)))
-        train_config(config, info.preset, console, now, watch=watch, track=track)
+        train_config(config, preset, console, now, watch=watch, track=track)
         models.append(folder)
         if is_last:  # it may have taken less than planned
             break

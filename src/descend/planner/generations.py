@@ -113,6 +113,11 @@ def first_model(plan: TrainingPlan) -> FirstModel:
     return FirstModel(plan.predicted.seconds, plan.predicted.num_epochs)
 
 
+def estimate_final_loss(plan: TrainingPlan, later: list[LaterModel]) -> float:
+    """Estimate the bits per byte of the last model: of `later`, or the planned one alone."""
+    return plan.predicted.bits_per_byte * estimate_loss_ratio(first_model(plan), later)
+
+
 def estimate_loss_ratio(first: FirstModel, later: list[LaterModel]) -> float:
     """Estimate the bits per byte of the last of `later` models, over those of the first model."""
     if not later:

@@ -24,8 +24,7 @@ from descend.planner.generations import (
     ROUND_SECONDS,
     LaterModel,
     choose_later_models,
-    estimate_loss_ratio,
-    first_model,
+    estimate_final_loss,
     generation_seconds,
 )
 from descend.planner.machine_benchmark import (
@@ -83,9 +82,7 @@ class CorpusPlan(msgspec.Struct, frozen=True):
     @property
     def final_bits_per_byte(self) -> float:
         """Bits per byte of validation text expected of the last model."""
-        return self.plan.predicted.bits_per_byte * estimate_loss_ratio(
-            first_model(self.plan), self.later_models
-        )
+        return estimate_final_loss(self.plan, self.later_models)
 
     @property
     def unused_seconds(self) -> float:

@@ -8,7 +8,7 @@ import msgspec
 
 from descend.planner.axes import axes_for
 from descend.planner.corpus_profile import CorpusProfile
-from descend.planner.generations import choose_later_models, estimate_loss_ratio, first_model
+from descend.planner.generations import choose_later_models, estimate_final_loss
 from descend.planner.plan import TextTooShortError, choose_config
 from descend.planner.scaling_law import load_scaling_law
 from descend.planner.step_time import StepTimeModel
@@ -52,8 +52,7 @@ async def plan(
         "config": chosen.config,
         "predicted": msgspec.to_builtins(chosen.predicted),
         "num_models": 1 + len(later),
-        "final_bits_per_byte": chosen.predicted.bits_per_byte
-        * estimate_loss_ratio(first_model(chosen), later),
+        "final_bits_per_byte": estimate_final_loss(chosen, later),
         "unigram_bits_per_byte": profile.unigram,
         "bigram_bits_per_byte": profile.bigram,
         "train_bytes": profile.train_bytes,
