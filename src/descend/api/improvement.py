@@ -108,12 +108,12 @@ def improve(
     folder = _new_folder() if save_dir is None else Path(save_dir)
     improvement = open_improvement(folder, str(what), str(keys["corpus_dir"]))
     ends = began + 60 * minutes
-    work = _Work(folder, improvement, keys, (began, ends), console, on_model, on_trial)
-    work.ends -= reserved_seconds(minutes)
+    driver = _ImprovementRun(folder, improvement, keys, (began, ends), console, on_model, on_trial)
+    driver.ends -= reserved_seconds(minutes)
     if run is not None and not improvement.candidates:
-        work.keep(run, "your run", {}, None)
-    work.resume_interrupted()
-    return work.carry_out()
+        driver.keep(run, "your run", {}, None)
+    driver.resume_interrupted()
+    return driver.carry_out()
 
 
 def _keys_of(run: Path) -> dict[str, Any]:
@@ -129,8 +129,8 @@ def _new_folder() -> Path:
     return folder
 
 
-class _Work:
-    """An improvement under way."""
+class _ImprovementRun:
+    """Plans, searches, and trains until the time is up; stores each step of the improvement."""
 
     def __init__(
         self, folder: Path, improvement: Improvement, keys: dict[str, Any],
