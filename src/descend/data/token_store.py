@@ -54,7 +54,7 @@ class PreparedCorpus:
         return self.split.train_bytes
 
     def train_texts(self) -> Iterator[str]:
-        """The training text, span by span, in pieces small enough to hold."""
+        """Return the training text, span by span, in pieces small enough to hold."""
         return iter_texts(self.documents, self.split.train)
 
 

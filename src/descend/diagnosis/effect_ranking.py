@@ -85,7 +85,8 @@ def _shrinkage(
 
 
 def _yet_enough(effect: TreatmentEffect) -> float:
-    """Chance that a gain measured too small to be worth having is large enough, under a half."""
+    """Return the chance that a gain measured too small to be worth having is large enough, under a
+    half."""
     if effect.low <= 0 or effect.error_at_end <= 0:
         return 0.0
     return 0.5 * math.erfc(

@@ -72,7 +72,7 @@ def make_distillation_loss(teachers: tuple[Transformer, ...], *, is_compiled: bo
 
 
 def predict_probabilities(model: Transformer, inputs_BT: Tensor) -> Tensor:
-    """Probability of each next token: float32, (batch, time, vocabulary)."""
+    """Return the probability of each next token: float32, (batch, time, vocabulary)."""
     logits_BTV: Tensor = model(inputs_BT)
     return logits_BTV.float().softmax(-1)
 
@@ -84,7 +84,8 @@ def taught_loss(
     label_smoothing: float,
     expected_BTV: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Loss in nats per token, and how many tokens the model holds likeliest are right."""
+    """Return the loss in nats per token, and how many tokens the model holds likeliest are
+    right."""
     logits_NV = model(inputs_BT).float().flatten(0, 1)
     targets_N = targets_BT.flatten()
     hits = (logits_NV.detach().argmax(-1) == targets_N).sum()

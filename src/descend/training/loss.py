@@ -34,7 +34,8 @@ MAX_LOGITS_PER_CHUNK = 2**26
 def next_token_loss(
     model: Transformer, inputs_BT: Tensor, targets_BT: Tensor, label_smoothing: float
 ) -> tuple[Tensor, Tensor]:
-    """Mean loss in nats per token, and how many tokens the model holds likeliest are right.
+    """Return the mean loss in nats per token, and how many tokens the model holds likeliest are
+    right.
 
     To be called within `autocast_precision`.
     """
@@ -57,7 +58,7 @@ def mean_cross_entropy(logits_BTV: Tensor, targets_BT: Tensor, label_smoothing: 
 def cross_entropy(
     logits_NV: Tensor, targets_N: Tensor, label_smoothing: float
 ) -> tuple[Tensor, Tensor]:
-    """What torch's `cross_entropy` gives, and how many targets have the highest logit."""
+    """Return what torch's `cross_entropy` gives, and how many targets have the highest logit."""
     apply: Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]] = _CrossEntropy.apply
     return apply(logits_NV, targets_N, label_smoothing)
 
@@ -108,14 +109,15 @@ class _CrossEntropy(torch.autograd.Function):
 
 
 def make_loss_fn(execution: Execution) -> LossFn:
-    """`next_token_loss`, compiled or as a CUDA graph: that takes seconds at its first call."""
+    """Return `next_token_loss`, compiled or as a CUDA graph: that takes seconds at its first
+    call."""
     compute = _compiled() if execution.compiled else next_token_loss
     return CudaGraphLoss(compute, execution) if execution.cuda_graph else compute
 
 
 def can_compile(device: str = "cpu") -> bool:
-    """Whether what torch needs to compile for `device` is here: a C++ compiler, and Triton for a
-    GPU of NVIDIA. For others we do not."""
+    """Return whether what torch needs to compile for `device` is here: a C++ compiler, and Triton
+    for a GPU of NVIDIA. For others we do not."""
     names = (os.environ.get("CXX", ""), "g++", "clang++", "c++", "cl")
     compiler = any(name and shutil.which(name) for name in names)
     if device.startswith("cuda"):
