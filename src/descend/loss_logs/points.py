@@ -38,6 +38,7 @@ class Point:
 
 
 def same_value(a: float | None, b: float) -> bool:
+    """Return whether both are one number, or no number."""
     return a is not None and (a == b or (math.isnan(a) and math.isnan(b)))
 
 
