@@ -22,7 +22,7 @@ import numpy as np
 from descend.config import make_config
 from descend.errors import DivergedError
 from descend.metrics.activations import block_activation_stats
-from descend.metrics.attention import head_attention_entropies
+from descend.metrics.attention import max_attention_logit
 from descend.training.loop import train
 from descend.training.training_run import create_run
 
@@ -49,20 +49,13 @@ def row(architecture: str, optimizer: str, factor: float, folder: Path) -> dict[
     model, length = run.state.model, BASE["seq_len"]
     ids = np.asarray(run.store.validation[: PASSAGES * length]).astype(np.int64)
     blocks = block_activation_stats(model, ids.reshape(PASSAGES, length))
-    heads = [
-        h
-        for passage in ids.reshape(PASSAGES, length)
-        for h in head_attention_entropies(model, passage)
-    ]
-    own_heads = BASE["num_heads"] * BASE["num_layers"]
+    logits = [max_attention_logit(model, passage) for passage in ids.reshape(PASSAGES, length)]
     return {
         "run": f"{architecture}, {optimizer}, rate x {factor:.3g}",
         "loss": round(float(np.mean(losses[-LAST:])), 2),
-        "rms": [round(b.rms, 2) for b in blocks],
         "dead": [round(b.dead_unit_fraction, 2) for b in blocks],
         "effective_rank_fraction": [round(b.effective_rank, 1) for b in blocks],
-        "least_entropy": round(min(h.normalized_entropy for h in heads[:own_heads]), 2),
-        "largest_logit": round(max(h.max_logit for h in heads), 1),
+        "largest_logit": round(max(logits), 1),
     }
 
 

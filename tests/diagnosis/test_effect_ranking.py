@@ -11,7 +11,6 @@ from descend.diagnosis.effect_ranking import (
     best_effect_per_cause,
     probability_best,
 )
-from descend.diagnosis.ranking import softmax_probabilities
 
 from .made_effects import gain
 
@@ -51,4 +50,3 @@ def test_cause_probabilities_sum_to_one_minus_untested() -> None:
     assert sum(chances.values()) == pytest.approx(1 - UNTESTED_PROBABILITY)
     assert chances["a"] == pytest.approx(chances["b"], abs=0.05)
     assert chances["c"] < 0.01
-    assert softmax_probabilities([0.0, 0.0], 0.0) == pytest.approx([1 / 3] * 3)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from descend import run
-from descend.data.batches import BatchSampler
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.causes import too_little_data, undertrained
 from descend.diagnosis.combinations import combined_trial_series
@@ -54,31 +52,7 @@ def test_run_length_is_max_steps(short: RunContext) -> None:
     assert measurements["epochs"].value == pytest.approx(STEPS / one_pass, rel=0.02)
 
 
-def test_measure_evaluates_unread_training_data_separately(
-    short: RunContext, trained: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[np.ndarray[Any, Any]] = []
-    original = BatchSampler.sequences
-
-    def noting(plan: BatchSampler, numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        read.append(numbers)
-        return original(plan, numbers)
-
-    monkeypatch.setattr(BatchSampler, "sequences", noting)
-    measurements = measure_run(short)
-    done = STEPS * short.config.batch_size
-    # All of it after what was read, and still of the first pass.
-    assert any(n.min() >= done and n.max() < short.batches.sequences_per_epoch for n in read)
-    gap = measurements["measured_validation_loss"].value - measurements["unread_text_loss"].value
-    assert measurements["validation_minus_unread_train_nats"].value == pytest.approx(gap)
-    assert measurements["validation_minus_unread_train_nats"].std_error
-    assert (
-        not {"unread_text_loss", "validation_minus_unread_train_nats"}
-        & measure_run(load_run_context(trained)).keys()
-    )  # two passes
-
-
-def test_split_gap_detects_validation_distribution_shift(
+def test_distribution_shift_is_measured_when_the_text_was_read_in_part(
     tiny: dict[str, Any], tmp_path: Path
 ) -> None:
     words = "the cat sat on the mat and the dog lay in the yard. "
@@ -86,9 +60,7 @@ def test_split_gap_detects_validation_distribution_shift(
     text.write_text(words * 700 + "QZXJ VKWQ! " * 370, encoding="utf-8")
     run(tiny | {"corpus_dir": str(text), "max_steps": STEPS, "save_dir": "two", "epoch": 1})
     measurements = measure_run(load_run_context(Path("two")))
-    error = measurements["validation_minus_unread_train_nats"].std_error
-    assert error is not None
-    assert measurements["validation_minus_unread_train_nats"].value > max(0.3, 5 * error)
+    assert measurements["distribution_shift_nats"].value > 0.3
 
 
 def test_twice_the_steps_are_twice_the_steps(short: RunContext, tiny: dict[str, Any]) -> None:

@@ -68,7 +68,6 @@ IDEAS = {
     "power_law",
     "rare_tokens",
     "validation_shift",
-    "residual_stream",
     "token_information",
 }
 

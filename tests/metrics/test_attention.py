@@ -8,8 +8,8 @@ import torch
 
 from descend.metrics.attention import (
     attention_weights,
-    head_attention_entropies,
     head_attention_patterns,
+    max_attention_logit,
 )
 from descend.model.shape import ModelShape
 from descend.model.transformer import SelfAttention, Transformer
@@ -57,8 +57,7 @@ def test_attention_statistics_match_closed_form() -> None:
     assert narrow.effective_positions == pytest.approx(1)
 
 
-def test_sharpness_of_heads_made_by_hand() -> None:
-    """Keys and queries of nothing look evenly; large ones at one place, with a known score."""
+def test_max_attention_logit_is_the_largest_score_of_heads_made_by_hand() -> None:
     shape = ModelShape(
         architecture="gpt", vocab_size=8, embed_dim=8, num_heads=2, num_layers=1, ff_dim=16,
         max_seq_len=12,
@@ -70,17 +69,12 @@ def test_sharpness_of_heads_made_by_hand() -> None:
         for part in (attention.query, attention.key):
             part.weight.zero_()
             part.bias.zero_()
-    even = head_attention_entropies(model, np.arange(8))
-    assert [(h.layer, h.head) for h in even] == [(1, 1), (1, 2)]
-    assert all(h.normalized_entropy == pytest.approx(1, abs=1e-6) for h in even)
-    assert all(h.max_logit == 0 for h in even)
+    assert max_attention_logit(model, np.arange(8)) == 0
     given: list[torch.Tensor] = []
     attention.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0][0]))
     with torch.no_grad():
         attention.query.weight[:4] = attention.key.weight[:4] = 100 * torch.eye(8)[:4]
-    sharp, other = head_attention_entropies(model, np.arange(8))
+    largest = max_attention_logit(model, np.arange(8))
     x_TK = given[0][:, :4].double() * 100
     expected = (x_TK @ x_TK.T / 2).tril()  # K = 4, whose root is 2
-    assert sharp.max_logit == pytest.approx(float(expected.abs().max()), rel=1e-4)
-    assert sharp.normalized_entropy < 0.01
-    assert other.normalized_entropy == pytest.approx(1, abs=1e-6)
+    assert largest == pytest.approx(float(expected.abs().max()), rel=1e-4)

@@ -32,10 +32,8 @@ METRIC_LABELS = {
     "near_zero_lr_fraction": "learning rate near zero in",
     "rare_token_fraction": "rare tokens",
     "rare_token_loss_fraction": "loss on rare tokens",
-    "residual_stream_rms": "residual stream",
     "token_mutual_information_nats": "information between tokens",
     "order_information_nats": "information in the order of words",
-    "validation_minus_unread_train_nats": "validation loss above that of unread training text",
 }
 """Labels that the name of a metric does not give."""
 

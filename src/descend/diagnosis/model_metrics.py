@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,7 +13,7 @@ from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.step_metrics import PROBE_TOKENS, load_newest_state
 from descend.metrics import loss_breakdown
 from descend.metrics.activations import block_activation_stats
-from descend.metrics.attention import head_attention_entropies
+from descend.metrics.attention import max_attention_logit
 from descend.metrics.measurement import Measurement
 from descend.model.transformer import Transformer
 from descend.runs.model_files import load_model
@@ -22,10 +21,8 @@ from descend.runs.suggestions import lacks_model
 
 MAX_TOKENS = 32_768
 """Tokens that the model is looked at on: a standard error of the loss near 0.02 nat."""
-ENTROPY_WINDOW = 256
-"""Tokens of the one passage that is followed head by head: memory grows with its square."""
-MIN_UNREAD_WINDOWS = 8
-"""Windows of training text not read yet, from which their loss is reported."""
+ATTENTION_WINDOW = 256
+"""Tokens of the one passage whose attention scores are computed: memory grows with its square."""
 
 
 def load_trained_model(recorded_run: RunContext) -> Transformer | None:
@@ -51,14 +48,6 @@ def measure_model(
     yield Measurement("measured_validation_loss", validation_loss, "nats per token", error)
     yield Measurement("trained_text_loss", train_loss, "nats per token")
     yield Measurement("generalization_gap_nats", validation_loss - train_loss, "nats", 1.4 * error)
-    unread_ids = _unread_windows(recorded_run, windows)
-    if unread_ids is not None:
-        unread_loss, unread_error = _mean_and_error(
-            loss_breakdown.token_losses_for_ids(model, unread_ids)
-        )
-        yield Measurement("unread_text_loss", unread_loss, "nats per token", unread_error)
-        difference, both = validation_loss - unread_loss, math.hypot(error, unread_error)
-        yield Measurement("validation_minus_unread_train_nats", difference, "nats", both)
     yield Measurement("mean_confidence", float(validation_losses.confidence.mean()), "probability")
     # A smoothed loss, or one per token of a text in other tokens, cannot be compared.
     if recorded_run.epochs and not (config.label_smoothing or config.bpe_dropout):
@@ -128,28 +117,12 @@ def _loss_on_trained_text(
     return loss_breakdown.token_losses_for_ids(model, recorded_run.batches.sequences(numbers))
 
 
-def _unread_windows(recorded_run: RunContext, windows: int) -> loss_breakdown.Ids | None:
-    """Return windows (N, T + 1) of the training text that the run has not read: only where it made
-    less than a pass."""
-    read, num_unread = _count_read_sequences(recorded_run)
-    if num_unread < MIN_UNREAD_WINDOWS:
-        return None
-    numbers = read + np.linspace(0, num_unread - 1, min(windows, num_unread)).astype(np.int64)
-    return recorded_run.batches.sequences(np.unique(numbers))
-
-
 def _measure_layers(model: Transformer, ids_NT: loss_breakdown.Ids) -> Iterator[Measurement]:
     """Yield what goes on in the network while it reads: the worst head and the worst block."""
-    heads = head_attention_entropies(model, ids_NT[0, :ENTROPY_WINDOW])
-    if heads:
-        yield Measurement("max_attention_logit", max(h.max_logit for h in heads), "")
-        yield Measurement(
-            "attention_entropy_fraction",
-            min(h.normalized_entropy for h in heads),
-            "of uniform attention",
-        )
+    yield Measurement(
+        "max_attention_logit", max_attention_logit(model, ids_NT[0, :ATTENTION_WINDOW]), ""
+    )
     blocks = block_activation_stats(model, ids_NT[: max(1, PROBE_TOKENS // ids_NT.shape[1])])
-    yield Measurement("residual_stream_rms", max(b.rms for b in blocks), "root mean square")
     yield Measurement(
         "dead_unit_fraction", max(b.dead_unit_fraction for b in blocks), "of a block's units"
     )

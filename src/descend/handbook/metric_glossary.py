@@ -13,7 +13,7 @@ from descend.diagnosis.reference_ranges import range_source, reference_range
 
 PAGE_METRICS: dict[str, tuple[str, ...]] = {
     # Pages on signals.
-    "attention_sharpness": ("attention_entropy_fraction", "max_attention_logit"),
+    "attention_sharpness": ("max_attention_logit",),
     "critical_step_multiplier": ("critical_step_multiplier_fresh",),
     "dead_units": ("dead_unit_fraction",),
     "effective_rank": ("effective_rank_fraction",),
@@ -22,7 +22,6 @@ PAGE_METRICS: dict[str, tuple[str, ...]] = {
         "generalization_gap_nats",
         "measured_validation_loss",
         "trained_text_loss",
-        "unread_text_loss",
     ),
     "gradient_noise_scale": ("gradient_noise_scale",),
     "gradient_norm": ("clipped_step_fraction",),
@@ -41,8 +40,7 @@ PAGE_METRICS: dict[str, tuple[str, ...]] = {
     ),
     "power_law": ("extrapolated_loss", "loss_asymptote"),
     "rare_tokens": ("rare_token_loss_fraction", "rare_token_fraction"),
-    "validation_shift": ("distribution_shift_nats", "validation_minus_unread_train_nats"),
-    "residual_stream": ("residual_stream_rms",),
+    "validation_shift": ("distribution_shift_nats",),
     "token_information": (
         "token_mutual_information_nats",
         "order_information_nats",
@@ -73,7 +71,6 @@ PAGE_METRICS: dict[str, tuple[str, ...]] = {
 """By page. Each metric belongs to one."""
 
 METRIC_DESCRIPTIONS = {
-    "attention_entropy_fraction": "of the head that attends least evenly",
     "max_attention_logit": "the largest score of any head",
     "best_epoch": "its weights were kept",
     "uncontaminated_loss_increase": (
@@ -119,9 +116,6 @@ METRIC_DESCRIPTIONS = {
     "validation_loss_increase_after_best": "from the best epoch to the last",
     "trained_text_loss": "on text the model trained on, evaluated in the same way",
     "distribution_shift_nats": "between the validation text and the training text",
-    "validation_minus_unread_train_nats": "training text that no step has read yet",
-    "residual_stream_rms": "of the largest block",
-    "unread_text_loss": "on training text that no step has read yet",
     "warmup_fraction": "until the learning rate is at its peak",
 }
 """What a metric is, where its label and unit do not say it."""

@@ -1,6 +1,7 @@
-"""What flows through a model: how large it is, which units never speak, how many directions it
-uses. Cost class: forward; one pass over the passages looked at, and the eigenvalues of a D by D
-matrix for each block.
+"""What flows through a model: which units never speak, how many directions it uses.
+
+Cost class: forward; one pass over the passages looked at, and the eigenvalues of a D by D matrix
+for each block.
 """
 
 from __future__ import annotations
@@ -31,8 +32,6 @@ class BlockActivationStats(msgspec.Struct, frozen=True):
 
     layer: int
     """From 1."""
-    rms: float
-    """Root mean square of what leaves the block (embeddings of deviation 1 come in)."""
     dead_unit_fraction: float
     """Fraction of the feed-forward units that stay silent at every position (0 to 1)."""
     effective_rank: float
@@ -76,7 +75,6 @@ def block_activation_stats(
     return [
         BlockActivationStats(
             layer,
-            rms=_rms(stream_ND),
             dead_unit_fraction=dead_unit_fraction(unit_NM),
             effective_rank=effective_rank(stream_ND),
         )

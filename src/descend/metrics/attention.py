@@ -37,17 +37,6 @@ class HeadAttentionPattern(msgspec.Struct, frozen=True):
     """exp of the entropy: as if spread evenly over so many positions."""
 
 
-class HeadAttentionEntropy(msgspec.Struct, frozen=True):
-    """How hard a head looks, over the positions of a passage but the first."""
-
-    layer: int
-    head: int
-    normalized_entropy: float
-    """Mean entropy of its weights over that of an even look at as many positions (0 to 1)."""
-    max_logit: float
-    """Largest size of a score before the softmax, q k / sqrt(K)."""
-
-
 @torch.no_grad()
 def attention_weights(model: Transformer, ids_T: NDArray[np.int64]) -> Weights:
     """Return (L, H, T, T): what position t (third axis) takes from position s <= t; rows sum to 1.
@@ -60,32 +49,14 @@ def attention_weights(model: Transformer, ids_T: NDArray[np.int64]) -> Weights:
 
 
 @torch.no_grad()
-def head_attention_entropies(
-    model: Transformer, ids_T: NDArray[np.int64]
-) -> list[HeadAttentionEntropy]:
-    """Return how hard each head looks, layer by layer, head by head (both counted from 1).
+def max_attention_logit(model: Transformer, ids_T: NDArray[np.int64]) -> float:
+    """Return the largest size of a score before the softmax, q k / sqrt(K), over all heads.
 
-    Healthy: entropies well above 0, logits of some tens. Entropies of 0 and logits of thousands: a
-    head is stuck on one position and no gradient comes through. Source of the entropy: Zhai et al.
-    2023, "Stabilizing Transformer Training by Preventing Attention Entropy Collapse"; of the
-    largest logit: Dehghani et al. 2023, "Scaling Vision Transformers to 22 Billion Parameters".
+    Healthy: some tens. At thousands a head is stuck on one position, and no gradient comes through.
+    Source: Dehghani et al. 2023, "Scaling Vision Transformers to 22 Billion Parameters".
     """
-    scores_LHTT = _scores(model, ids_T).double()
-    weights_LHTT = scores_LHTT.softmax(-1)
-    length = weights_LHTT.shape[-1]
-    if length < 2:
-        return []
-    even_T = torch.arange(2, length + 1, device=weights_LHTT.device).log()
-    entropy_LHT = -torch.special.xlogy(weights_LHTT, weights_LHTT).sum(-1)[..., 1:] / even_T
-    sizes_LHTT = scores_LHTT.masked_fill(scores_LHTT.isinf(), 0.0).abs()
-    max_score_LH = sizes_LHTT.amax((-2, -1))
-    return [
-        HeadAttentionEntropy(
-            layer + 1, head + 1, float(entropy_T.mean()), float(max_score_LH[layer, head])
-        )
-        for layer, heads in enumerate(entropy_LHT)
-        for head, entropy_T in enumerate(heads)
-    ]
+    scores_LHTT = _scores(model, ids_T)
+    return float(scores_LHTT.masked_fill(scores_LHTT.isinf(), 0.0).abs().max())
 
 
 def _scores(model: Transformer, ids_T: NDArray[np.int64]) -> Tensor:
