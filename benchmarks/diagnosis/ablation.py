@@ -5,11 +5,15 @@
 No run is trained. The rounds of trials and the verdict of `descend.diagnosis` read each development
 case's treatments and seeds from `runs-development.jsonl`. Then one mechanism is off at a time.
 Prints, and writes to RESULTS/ablation.json: by mechanism the change (off minus on) of top-1,
-macro-F1, false alarms, and repair with paired 95 % intervals, verdicts changed, and trials a case.
+macro-F1, false alarms, and repair with paired 95 % intervals, if any verdict or advice changes,
+and how many do; and the change of trials a case.
 
 What the replay leaves out: stored trials are of full length, in bits per byte, without measurements
-of the run, with three seeds at most, and one treatment at a time. Labels come from the same runs,
-so only differences mean something. Cases whose truth no trial can show are left out.
+of the run, with three seeds at most, and one treatment at a time. So it says nothing of the length
+of trials, the budget, extrapolation, combinations, or weights of evidence. Stronger treatments and
+more seeds are stored only where the campaign found them promising, so FINALISTS, CLOSE,
+FOLLOW_UP_RELATIVE_EFFECT, and the end of a sequence cannot be turned off. Labels come from the same
+runs, so only differences mean something. Cases whose truth no trial can show are left out.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ from diagnose_cases import SIGNALS
 from score import REPAIRED, Scored, false_alarms, labelled, macro_f1, right
 from table import Diagnosed, Trained, read
 from treatments import BY_CONSTRUCTION, TREATMENTS
-from truth import BUYS, Truth
+from truth import Truth
 
 from descend.diagnosis import (
     effect_ranking,
@@ -47,11 +51,11 @@ from descend.diagnosis import (
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.ranking import RankedCause
-from descend.diagnosis.series_evaluation import add_seeds_until_decided, evaluate_series, prioritize
+from descend.diagnosis.series_evaluation import add_seeds_until_decided, evaluate_series
 from descend.diagnosis.treatments import Treatment
 from descend.diagnosis.trial_budget import TrialBudget
 from descend.diagnosis.trial_rounds import run_trial_series
-from descend.diagnosis.trial_series import TrialSeries, TreatmentSeed
+from descend.diagnosis.trial_series import TreatmentSeed, TrialSeries
 from descend.diagnosis.verdict import Verdict
 from descend.progress import ignore_progress
 from descend.trials.trial_spec import TrialResult
@@ -69,12 +73,8 @@ class Mechanism(NamedTuple):
     patches: tuple[Patch, ...]
 
 
-def _by_effect(found: Sequence[Any], chances: Mapping[str, float]) -> list[Any]:
-    return sorted(found, key=lambda g: -g.cost_adjusted_reduction)
-
-
 def _largest_effects(found: Sequence[Any]) -> dict[str, Any]:
-    ordered = sorted(found, key=lambda g: g.cost_adjusted_reduction)
+    ordered = sorted(found, key=lambda g: g.full_length_reduction)
     return {g.treatment.cause: g for g in ordered}
 
 
@@ -88,8 +88,6 @@ def _first_cause(causes: Sequence[Any], *rest: Any) -> tuple[str, float]:
 decide = verdict._verdict
 MECHANISMS = (
     Mechanism("order by measurements", "order of the priors", ((run_diagnosis, "ORDER", "prior"),)),
-    Mechanism("guide's changes early", "order of the ranking",
-              ((series_evaluation, "NUM_TOP_CAUSES", 99),)),
     Mechanism("follow-up seeds", "one seed", ((trial_rounds, "SEEDS", 1),
               (series_evaluation, "SEEDS", 1), (trial_series, "MAX_SEEDS", 1))),
     Mechanism("seeds for the undecided", "none", ((trial_series, "MAX_SEEDS", STORED_SEEDS),)),
@@ -97,30 +95,25 @@ MECHANISMS = (
     Mechanism("CONFIDENT_PROBABILITY", "0", ((series_evaluation, "CONFIDENT_PROBABILITY", 0.0),)),
     Mechanism("stronger treatments", "the weakest only",
               ((trial_rounds, "_count_affordable", lambda *_: 0),)),
-    Mechanism("stop where stronger is worse", "all strengths",
-              ((trial_rounds, "_improves_at_level", lambda *_: True),)),
-    Mechanism("FOLLOW_UP_RELATIVE_EFFECT", "0", ((trial_series, "FOLLOW_UP_RELATIVE_EFFECT", 0.0),)),
-    Mechanism("FINALISTS", "all", ((trial_rounds, "FINALISTS", 99),)),
-    Mechanism("CLOSE", "0", ((trial_rounds, "CLOSE", 0.0),)),
     Mechanism("POSSIBLE", "0", ((trial_rounds, "POSSIBLE", 0.0),)),
     Mechanism("Holm correction", "none", ((effects, "holm_adjust", list),)),
-    Mechanism("pooled spread", "the prior", ((effects, "_pooled_std", lambda s, _: effects._prior(s)),)),
+    Mechanism("pooled spread", "the prior",
+              ((effects, "_pooled_std", lambda series, _: effects._prior(series)),)),
     Mechanism("PRIOR_DF", "1", ((effects, "PRIOR_DF", 1),)),
     Mechanism("MIN_RELATIVE_EFFECT_AGAINST_HEALTHY", "0",
               ((effects, "MIN_RELATIVE_EFFECT_AGAINST_HEALTHY", 0.0),)),
-    Mechanism("COSTLY_EFFECT_WEIGHT", "1", ((treatments, "COSTLY_EFFECT_WEIGHT", 1.0),)),
-    Mechanism("MIN_RELATIVE_COSTLY_EFFECT", "0", ((treatments, "MIN_RELATIVE_COSTLY_EFFECT", 0.0),)),
+    Mechanism("MIN_RELATIVE_COSTLY_EFFECT", "0",
+              ((treatments, "MIN_RELATIVE_COSTLY_EFFECT", 0.0),)),
     Mechanism("MIN_RELATIVE_EFFECT_AT_LOW_LOSS", "0.01 nat at any loss",
               ((treatments, "MIN_RELATIVE_EFFECT_AT_LOW_LOSS", math.inf),)),
     Mechanism("significant before larger", "the larger",
               ((verdict, "best_effect_per_cause", _largest_effects),
                (series_evaluation, "best_effect_per_cause", _largest_effects))),
     Mechanism("shrinkage", "none", ((effect_ranking, "_shrinkage", lambda _, g: np.ones(len(g))),)),
-    Mechanism("chance of a small effect", "none", ((effect_ranking, "_yet_enough", lambda _: 0.0),)),
+    Mechanism("chance of a small effect", "none",
+              ((effect_ranking, "_yet_enough", lambda _: 0.0),)),
     Mechanism("UNTESTED_PROBABILITY", "0", ((effect_ranking, "UNTESTED_PROBABILITY", 0.0),
               (verdict, "UNTESTED_PROBABILITY", 0.0))),
-    Mechanism("NEARLY_AS_LIKELY", "1", ((verdict, "NEARLY_AS_LIKELY", 1.0),)),
-    Mechanism("order by probability", "by effect", ((verdict, "_likeliest", _by_effect),)),
     Mechanism("MIN_PROBABILITY", "0", ((verdict, "MIN_PROBABILITY", 0.0),)),
     Mechanism("unknown where healthy is likelier", "the cause",
               ((verdict, "_verdict", _first_cause),)),
@@ -195,7 +188,7 @@ def diagnose(truth: Truth, losses: Losses, ranked: Sequence[str]) -> Replayed:
     base: Any = SimpleNamespace(epoch=1, device="cpu")
     series = TrialSeries(recorded_run, base, 1, TrialBudget(math.inf), ignore_progress)
     replay = Replay(losses)
-    sequences = prioritize(make_sequences(losses, order))
+    sequences = make_sequences(losses, order)
     tested, rest = (
         sequences[: run_diagnosis.MAX_CANDIDATES],
         sequences[run_diagnosis.MAX_CANDIDATES :],
@@ -293,7 +286,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path)
     results: Path = parser.parse_args().results
-    truths, rows = labelled(results, "development")
+    truths, _ = labelled(results, "development")
     truths = [t for t in truths if not t.causes & set(BY_CONSTRUCTION)]
     losses: dict[str, dict[tuple[str, int], float]] = defaultdict(dict)
     for row in read(results / "runs-development.jsonl", Trained):
@@ -318,7 +311,10 @@ def main() -> None:
             table[mechanism.name] = line
             print(mechanism.name, line, flush=True)
     path = results / "ablation.json"
-    lines = ",\n".join(f" {json.dumps(k)}: {json.dumps(v)}" for k, v in table.items())
+    lines = ",\n".join(
+        f"{json.dumps(name)}:{json.dumps(row, separators=(',', ':'))}"
+        for name, row in table.items()
+    )
     path.write_text("{\n" + lines + "\n}\n", encoding="utf-8")
 
 
@@ -339,9 +335,8 @@ def compare(on: Sequence[Answer], off: Sequence[Answer]) -> dict[str, Any]:
     changed = sum(a.diagnosed.verdict != b.diagnosed.verdict for (_, a), (_, b) in pairs)
     other_ends = sum(a.end != b.end for (_, a), (_, b) in pairs)
     trials = round(count_trials(off) - count_trials(on), 1)
-    same = not changed and not other_ends
-    changes = {name: [0.0, 0.0, 0.0] for name in SCORES} if same else paired_changes(on, off)
-    return {"verdicts": changed, "advice": other_ends, "trials": trials, **changes}
+    counts = {"verdicts": changed, "advice": other_ends, "trials": trials}
+    return counts | paired_changes(on, off) if changed or other_ends else counts
 
 
 if __name__ == "__main__":

@@ -114,9 +114,6 @@ class Cause:
     about. Fitted with the weights of what it expects."""
     is_costly: bool = False
     """The treatment costs training time or text, and more of it helps nearly every run a little."""
-    always_try: bool = False
-    """The well-known guide asks for it of every run, so it is tried wherever time allows, suspected
-    or not: size, rate, batch, context, epochs."""
     measured_harm_nats: Callable[[Measurements], float] = no_measured_harm
     """Nats by which the result is off because of it, for what is counted and not tried; 0: not."""
     invalidates_evaluation: bool = False

@@ -50,7 +50,6 @@ from descend.diagnosis.series_evaluation import (
     add_seeds_until_decided,
     evaluate_series,
     limit_to_budget,
-    prioritize,
     treatment_sequences,
 )
 from descend.diagnosis.treatments import Treatment, control_config
@@ -242,7 +241,7 @@ def _combine_after_divergence(
     """Return further treatments of a run that diverged, on top of the mildest change with which it
     does not: to stay finite is not yet to learn."""
     base = with_changes(control_config(recorded_run), treatment.change.keys)
-    sequences = prioritize(treatment_sequences(recorded_run, base, ranked_causes, measurements))
+    sequences = treatment_sequences(recorded_run, base, ranked_causes, measurements)
     steps, count = choose_trial_length(recorded_run, base, sequences[:MAX_CANDIDATES], budget.total)
     series = TrialSeries(recorded_run, base, steps, budget, on_progress)
     run_trial_series(series, drop_too_short(series, sequences)[:count], "testing combinations")
@@ -265,9 +264,7 @@ def _diagnose_by_trials(
 ) -> tuple[Verdict, list[str]]:
     """Return the verdict by trial, and what to say of the trials."""
     base = control_config(recorded_run)
-    everyone = prioritize(
-        treatment_sequences(recorded_run, recorded_run.config, ranked_causes, measurements)
-    )
+    everyone = treatment_sequences(recorded_run, recorded_run.config, ranked_causes, measurements)
     steps, count = choose_trial_length(
         recorded_run, base, everyone[:MAX_CANDIDATES], FIRST_SERIES_FRACTION * budget.total
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from descend.config import RunConfig
-from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.effect_ranking import best_effect_per_cause
 from descend.diagnosis.effects import TreatmentEffect, estimate_effects
 from descend.diagnosis.ranking import RankedCause
@@ -22,8 +21,6 @@ NUM_FINALISTS = 2
 """Treatments that are given more seeds where three leave the verdict in doubt."""
 CONFIDENT_PROBABILITY = 0.8
 """Probability of a verdict from which it is in no doubt."""
-NUM_TOP_CAUSES = 4
-"""Of them by the ranking alone; then those that the guide asks for, then the rest."""
 
 
 def treatment_sequences(
@@ -47,14 +44,6 @@ def treatment_sequences(
                     ]
                 )
     return sequences
-
-
-def prioritize(sequences: list[list[Treatment]]) -> list[list[Treatment]]:
-    """Return which to test first: the most probable few, then what the guide asks for, then the
-    others."""
-    always_tried_causes = {c.name for c in CAUSES if c.always_try}
-    first, rest = sequences[:NUM_TOP_CAUSES], sequences[NUM_TOP_CAUSES:]
-    return first + sorted(rest, key=lambda sequence: sequence[0].cause not in always_tried_causes)
 
 
 def limit_to_budget(series: TrialSeries, sequences: list[list[Treatment]]) -> list[list[Treatment]]:

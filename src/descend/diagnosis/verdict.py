@@ -169,14 +169,13 @@ def _claims(
     best: Mapping[str, TreatmentEffect], chances: Mapping[str, float], measured_causes: Set[str]
 ) -> list[tuple[TreatmentEffect, float]]:
     """Return the gains that may be claimed of causes that are not `measured_causes`, each with the
-    probability of being the best, the likeliest first.
+    probability of being the best, the largest first.
 
     Where text is what is short, which no setting brings, that comes first, and the probabilities of
     the others are among settings: until there is more, one of them helps.
     """
-    claimed = _likeliest(
-        [g for c, g in best.items() if g.is_significant and c not in measured_causes], chances
-    )
+    claimed = [g for c, g in best.items() if g.is_significant and c not in measured_causes]
+    claimed.sort(key=lambda g: -g.full_length_reduction)
     first = [g for g in claimed[:1] if g.treatment.change.is_ablation]
     if not first and not measured_causes & best.keys():
         return [(g, chances[g.treatment.cause]) for g in claimed]
@@ -186,35 +185,7 @@ def _claims(
         if not g.treatment.change.is_ablation and c not in measured_causes
     ]
     among = {**chances, **probability_best(config_effects)}
-    rest = _likeliest([g for g in claimed if g not in first], among)
-    return [(g, chances[g.treatment.cause]) for g in first] + [
-        (g, among[g.treatment.cause]) for g in rest
-    ]
-
-
-NEARLY_AS_LIKELY = 0.5
-"""Of the highest chance to be the best: of two proved treatments that chance hardly distinguishes,
-the one with the larger effect comes first; first guess."""
-
-
-def _likeliest(
-    effects: Sequence[TreatmentEffect], chances: Mapping[str, float]
-) -> list[TreatmentEffect]:
-    """Return the likeliest to be the best first; among those nearly as likely the largest
-    effect."""
-    top = max((chances[g.treatment.cause] for g in effects), default=0.0)
-    enough = max(NEARLY_AS_LIKELY * top, min(top, chances["healthy"]))
-
-    def order(gain: TreatmentEffect) -> tuple[bool, float, float]:
-        chance = chances[gain.treatment.cause]
-        near = chance >= enough
-        return (
-            not near,
-            -gain.cost_adjusted_reduction if near else -chance,
-            -gain.cost_adjusted_reduction,
-        )
-
-    return sorted(effects, key=order)
+    return [(g, (chances if g in first else among)[g.treatment.cause]) for g in claimed]
 
 
 def _contenders(

@@ -123,7 +123,6 @@ CAUSE = Cause(
         ExpectedRange("steps", 2000.0, None, 0.5, "there are steps to spare", weight_outside=0.9),
     ),
     treatments=trial,
-    always_try=True,
     advice="use a larger batch with a higher learning rate",
     exclusion_reason=cannot_be,
     prior_log_odds=-0.4,

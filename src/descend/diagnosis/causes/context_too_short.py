@@ -134,7 +134,6 @@ CAUSE = Cause(
         ),
     ),
     treatments=trial,
-    always_try=True,
     advice="use a longer context",
     exclusion_reason=cannot_be,
 )

@@ -117,7 +117,6 @@ CAUSE = Cause(
         ),
     ),
     treatments=trial,
-    always_try=True,
     advice="raise the learning rate",
     prior_log_odds=1.6,
 )

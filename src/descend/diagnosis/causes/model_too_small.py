@@ -136,7 +136,6 @@ CAUSE = Cause(
         ),
     ),
     treatments=trial,
-    always_try=True,
     advice="use a wider model",
     exclusion_reason=cannot_be,
     is_costly=True,

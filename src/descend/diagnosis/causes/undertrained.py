@@ -136,7 +136,6 @@ CAUSE = Cause(
         ExpectedRange("epochs", None, 4.0, 0.0, "few of them", weight_outside=0.5),
     ),
     treatments=trial,
-    always_try=True,
     advice="train longer",
     exclusion_reason=cannot_be,
     is_costly=True,
