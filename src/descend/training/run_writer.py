@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from descend.runs.lock import LockedRunFolder, lock_run_folder
 from descend.runs.model_files import save_model
 from descend.runs.run_files import (
     CHECKPOINTS,
+    RUN_FILE,
     TOKENIZER,
     WEIGHTS,
     RunMetadata,
@@ -31,6 +33,8 @@ from descend.training.checkpoint import save_checkpoint
 from descend.training.text_samples import generate_sample
 from descend.training.training_run import TrainingRun
 from descend.training.weight_snapshots import keep_snapshot
+
+_log = logging.getLogger("descend")
 
 
 class RunWriter:
@@ -76,8 +80,17 @@ class FolderWriter(RunWriter):
             write_file_atomic(run.folder / TOKENIZER, run.store.tokenizer.to_bytes())
 
     def check(self) -> None:
-        """Raise `DiskWriteError` if the run folder is gone."""
+        """Write records again that were deleted; `DiskWriteError` if the run folder is gone."""
         self._locked_folder.check()
+        folder = self._run.folder
+        restored = [EVENTS] if self._log.restore() else []
+        restored += [name for name in (RUN_FILE, TOKENIZER) if not (folder / name).exists()]
+        if RUN_FILE in restored:
+            write_info(folder, self._run.info)
+        if TOKENIZER in restored:
+            write_file_atomic(folder / TOKENIZER, self._run.store.tokenizer.to_bytes())
+        for name in restored:
+            _log.warning("%s: deleted or replaced during the run, and written again", folder / name)
 
     def append(self, event: Event) -> None:
         """Write an event into the log."""
