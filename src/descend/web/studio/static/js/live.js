@@ -13,7 +13,7 @@ const MAX_AVERAGES = 400;
 const AVERAGED_PART = 25;
 const FORECASTS = 10;
 const FORECAST_FROM = 50;
-const BUSY = ["waiting", "starting", "running"];
+const BUSY = ["waiting", "starting", "running", "paused"];
 
 /** @param {{name: string}} props */
 export function Live({ name }) {
@@ -59,8 +59,9 @@ export function Live({ name }) {
     <div class="row between">
       <div class="row"><h1>${name}</h1><${State} state=${state}/></div>
       <div class="row">
-        ${(state === "running" || state === "starting" || state === "waiting") && html`<button onClick=${() => act("stop", state === "waiting" ? "It is out of the queue." : "It saves and stops. Resume goes on from there.")}>${state === "waiting" ? "Cancel" : "Stop"}</button>`}
-        ${state === "stopped" && html`<button class="main" onClick=${() => act("resume", "It goes on where it stopped.")}>Resume</button>`}
+        ${state === "running" && html`<button onClick=${() => act("pause", "It waits after this step. Resume goes on at once.")}>Pause</button>`}
+        ${BUSY.includes(state) && html`<button onClick=${() => act("stop", state === "waiting" ? "It is out of the queue." : "It saves and stops. Resume goes on from there.")}>${state === "waiting" ? "Cancel" : "Stop"}</button>`}
+        ${(state === "stopped" || state === "paused") && html`<button class="main" onClick=${() => act("resume", "It goes on where it was.")}>Resume</button>`}
         ${details.can_talk && html`<a class=${BUSY.includes(state) || state === "stopped" ? "button" : "button main"} href=${`#/talk/${quoted(name)}`}>Talk to it</a>`}
         ${(curve.points.length > 0 || details.can_talk) && html`<a class="button" href=${`#/inside/${quoted(name)}`}>Look inside</a>`}
         ${state === "finished" && details.has_model && html`<${TrainOn} name=${name}/>`}
@@ -117,7 +118,7 @@ function Progress({ progress, state }) {
   const percentDone = Math.round(100 * progress.fraction);
   return html`<div class="progress" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="100" aria-valuenow=${percentDone}>
       <div style=${{ width: `${percentDone}%` }}></div></div>
-    ${state === "running" && html`<p class="soft small">${percentDone} % done${progress.seconds_left == null ? "" : `, about ${duration(progress.seconds_left)} left`}</p>`}`;
+    ${(state === "running" || state === "paused") && html`<p class="soft small">${percentDone} % done${progress.seconds_left == null ? "" : `, about ${duration(progress.seconds_left)} ${state === "paused" ? "of training " : ""}left`}</p>`}`;
 }
 
 /** @param {{details: any, curve: any}} props */
@@ -219,7 +220,7 @@ function useForecast(details, step) {
   const [points, setPoints] = useState([]);
   const total = details.total_steps || 0;
   const part = total ? Math.floor((FORECASTS * step) / total) : 0;
-  const isOn = step >= FORECAST_FROM && ["running", "stopped"].includes(details.state);
+  const isOn = step >= FORECAST_FROM && ["running", "paused", "stopped"].includes(details.state);
   useEffect(() => {
     let isCurrent = true;
     if (!isOn) { setPoints([]); return undefined; }
