@@ -46,7 +46,7 @@ def format_epochs(num_epochs: float) -> str:
     """`3 epochs`, or, where the last one was not read to its end, `2.4 epochs`."""
     if num_epochs == round(num_epochs):
         return format_count(round(num_epochs), "epoch")
-    return f"{num_epochs:.1f} epochs" if num_epochs >= 1 else f"{num_epochs:.2g} epochs"
+    return f"{num_epochs:.1f} epochs" if num_epochs >= 1 else f"{min(num_epochs, 0.99):.2g} epochs"
 
 
 def format_part_read(num_epochs: float) -> str:
