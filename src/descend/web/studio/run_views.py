@@ -270,7 +270,7 @@ class RunViews:
 
 _AT_HALT: dict[State, str] = {
     "stopped": "It is stopped, and can go on where it was.",
-    "paused": "It is paused, and waits with all that it has in memory.",
+    "paused": "It is paused, and goes on at once when you resume it.",
 }
 
 

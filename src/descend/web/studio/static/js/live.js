@@ -59,9 +59,9 @@ export function Live({ name }) {
     <div class="row between">
       <div class="row"><h1>${name}</h1><${State} state=${state}/></div>
       <div class="row">
-        ${state === "running" && html`<button onClick=${() => act("pause", "It waits after this step. Resume goes on at once.")}>Pause</button>`}
+        ${state === "running" ? html`<button onClick=${() => act("pause", "It waits after this step. Resume goes on at once.")}>Pause</button>`
+          : ["paused", "stopped"].includes(state) ? html`<button class="main" onClick=${() => act("resume", "It goes on where it was.")}>Resume</button>` : null}
         ${BUSY.includes(state) && html`<button onClick=${() => act("stop", state === "waiting" ? "It is out of the queue." : "It saves and stops. Resume goes on from there.")}>${state === "waiting" ? "Cancel" : "Stop"}</button>`}
-        ${(state === "stopped" || state === "paused") && html`<button class="main" onClick=${() => act("resume", "It goes on where it was.")}>Resume</button>`}
         ${details.can_talk && html`<a class=${BUSY.includes(state) || state === "stopped" ? "button" : "button main"} href=${`#/talk/${quoted(name)}`}>Talk to it</a>`}
         ${(curve.points.length > 0 || details.can_talk) && html`<a class="button" href=${`#/inside/${quoted(name)}`}>Look inside</a>`}
         ${state === "finished" && details.has_model && html`<${TrainOn} name=${name}/>`}
