@@ -71,7 +71,7 @@ export function Live({ name }) {
     </div>
     ${isLost && BUSY.includes(state) && html`<p class="note warn" role="status">The studio does not answer. Training goes on without it.</p>`}
     <section class="card" aria-label="How it goes">
-      <p class=${state === "failed" || state === "diverged" ? "sentence note bad" : "sentence"} role="status">${state === "starting" && html`<span class="spin"></span>`}${details.sentence}</p>
+      <p class=${state === "failed" || state === "diverged" ? "sentence note bad" : "sentence"} role="status">${state === "starting" && html`<span class="spin"></span>`}${withoutCommands(details.sentence)}</p>
       ${details.models.length > 0 && html`<${Models} names=${details.models} name=${name}/>`}
       ${details.progress && state !== "finished" && html`<${Progress} progress=${details.progress} state=${state}/>`}
       ${curve.points.length > 0 && html`<${Facts} details=${details} curve=${curve}/>`}
@@ -103,6 +103,9 @@ function Curve({ curve, details }) {
     ${!curve.points.length ? html`<p class="soft">The curve begins with the first step.</p>` : isLoss ? html`<${LossChart} curve=${curve} details=${details}/>` : html`<${AccuracyChart} curve=${curve}/>`}
     <p class="soft small">${isLoss ? "The loss says how surprised the model is by the next token. Down is better." : "Accuracy is how often the next token was predicted correctly. Up is better."} The dots are the validation set: text that it never learns from.</p></section>`;
 }
+
+/** A sentence of the terminal without the command at its end: the page has a button for it. @param {string} text */
+const withoutCommands = (text) => text.replace(/: `descend [^`]*`/g, "");
 
 /** @param {any} before @param {any} news */
 function merge(before, news) {
