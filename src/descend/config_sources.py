@@ -246,12 +246,24 @@ def _read_text(file: Path) -> str:
 
 def _parse(suffix: str, text: str) -> Any:
     if suffix == ".json":
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_make_unique)
     if suffix in (".yaml", ".yml"):
         return _parse_yaml(text)
     if _DOTTED.search(text):
         raise ValueError("a dotted key of more than 64 parts")  # each part costs all before it
-    return tomllib.loads(text)
+    return _make_unique(tomllib.loads(text).items())
+
+
+def _make_unique(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    """A dict of `pairs`; `ValueError` if two stand for the same key."""
+    values, names = {}, set()
+    for key, value in pairs:
+        name = normalize_key(str(key))
+        if name in names:
+            raise ValueError(f"the key {name} stands twice")
+        names.add(name)
+        values[key] = value
+    return values
 
 
 def _parse_yaml(text: str) -> Any:
@@ -267,6 +279,9 @@ def _parse_yaml(text: str) -> Any:
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > max_depth:
                 raise ValueError(f"values nested deeper than {max_depth} levels")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if isinstance(root, yaml.MappingNode):
+            _make_unique((key.value, None) for key, _ in root.value)
         return yaml.safe_load(text) or {}
     except yaml.YAMLError as problem:
         raise ValueError(" ".join(str(problem).split())) from None

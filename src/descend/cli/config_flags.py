@@ -30,7 +30,10 @@ def named_run(name: Path | None) -> Path | None:
     return None if name is None else find_run(name)
 
 
-CORPUS_HELP = "A folder, a file, - (standard input), or a built-in corpus (python, stories)."
+CORPUS_HELP = (
+    "A folder, a file, - (standard input), hf:NAME (a Hugging Face dataset), or a built-in corpus "
+    "(python, stories)."
+)
 RunArgument = Annotated[
     Path,
     typer.Argument(

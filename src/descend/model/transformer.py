@@ -15,6 +15,7 @@ values, K head size, M ff_dim, V vocabulary, L layers.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal, cast
 
 import torch
@@ -28,6 +29,13 @@ from descend.model.rotary import rotary_angles
 from descend.model.shape import ModelShape
 
 Attention = Literal["matmul", "fused"]
+BlockFn = Callable[[nn.Module, Tensor, tuple[Tensor, Tensor] | None], Tensor]
+
+
+def run_block(block: nn.Module, x_BTD: Tensor, rotation: tuple[Tensor, Tensor] | None) -> Tensor:
+    """Run a block on whole sequences: (B, T, D) to (B, T, D). No argument depends on its layer."""
+    output_BTD: Tensor = block(x_BTD, rotation, 0, None)
+    return output_BTD
 
 
 class Transformer(nn.Module):
@@ -44,6 +52,8 @@ class Transformer(nn.Module):
         self.shape = shape
         self.checkpoint_activations = False
         self.token_dropout = 0.0
+        self.block_fn: BlockFn = run_block
+        """How a block is run without a cache; `use_compiled_blocks` replaces it for a while."""
         self.token_embedding = _embedding(shape.vocab_size, shape.embed_dim)
         self.position_embedding = (
             _embedding(shape.max_seq_len, shape.embed_dim) if shape.architecture == "gpt" else None
@@ -86,6 +96,8 @@ class Transformer(nn.Module):
         for layer, block in enumerate(self.blocks):
             if self.checkpoint_activations and self.training:
                 x_BTD = checkpoint(block, x_BTD, rotation, layer, cache, use_reentrant=False)
+            elif cache is None:
+                x_BTD = self.block_fn(block, x_BTD, rotation)
             else:
                 x_BTD = block(x_BTD, rotation, layer, cache)
         if cache is not None:
