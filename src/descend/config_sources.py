@@ -255,7 +255,7 @@ def _parse(suffix: str, text: str) -> Any:
 
 
 def _make_unique(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
-    """A dict of `pairs`; `ValueError` if two stand for the same key."""
+    """Return a dict of `pairs`; `ValueError` if two stand for the same key."""
     values, names = {}, set()
     for key, value in pairs:
         name = normalize_key(str(key))
