@@ -60,8 +60,7 @@ def diagnose(
         bool, typer.Option("--no-trials", help="Use the recorded metrics only. Run no trials.")
     ] = False,
     verbose: Annotated[
-        bool,
-        typer.Option("--verbose", help="Also explain how every other cause was ruled out."),
+        bool, typer.Option("--verbose", help="Also explain how every other cause was ruled out.")
     ] = False,
     fail_on: Annotated[
         list[str] | None,
