@@ -73,8 +73,8 @@ class Mechanism(NamedTuple):
     patches: tuple[Patch, ...]
 
 
-def _largest_effects(found: Sequence[Any]) -> dict[str, Any]:
-    ordered = sorted(found, key=lambda g: g.full_length_reduction)
+def _max_effects(estimates: Sequence[Any]) -> dict[str, Any]:
+    ordered = sorted(estimates, key=lambda g: g.full_length_reduction)
     return {g.treatment.cause: g for g in ordered}
 
 
@@ -107,8 +107,8 @@ MECHANISMS = (
     Mechanism("MIN_RELATIVE_EFFECT_AT_LOW_LOSS", "0.01 nat at any loss",
               ((treatments, "MIN_RELATIVE_EFFECT_AT_LOW_LOSS", math.inf),)),
     Mechanism("significant before larger", "the larger",
-              ((verdict, "best_effect_per_cause", _largest_effects),
-               (series_evaluation, "best_effect_per_cause", _largest_effects))),
+              ((verdict, "best_effect_per_cause", _max_effects),
+               (series_evaluation, "best_effect_per_cause", _max_effects))),
     Mechanism("shrinkage", "none", ((effect_ranking, "_shrinkage", lambda _, g: np.ones(len(g))),)),
     Mechanism("chance of a small effect", "none",
               ((effect_ranking, "_yet_enough", lambda _: 0.0),)),
@@ -120,7 +120,7 @@ MECHANISMS = (
 )  # fmt: skip
 
 
-class Replayed(NamedTuple):
+class ReplayResult(NamedTuple):
     """What the replay says of a case: its verdict, the loss after its advice, and its trials."""
 
     diagnosed: Diagnosed
@@ -177,7 +177,7 @@ def make_sequences(losses: Losses, order: Sequence[str]) -> list[list[Treatment]
     return [sequences[name] for name in order if name in sequences]
 
 
-def diagnose(truth: Truth, losses: Losses, ranked: Sequence[str]) -> Replayed:
+def diagnose(truth: Truth, losses: Losses, ranked: Sequence[str]) -> ReplayResult:
     """Return the verdict on a case by its stored trials, as `run_diagnosis` goes about it."""
     by_prior = [c.name for c in sorted(CAUSES, key=lambda c: -c.prior_log_odds)]
     first = [] if hasattr(run_diagnosis, "ORDER") else ranked
@@ -210,7 +210,7 @@ def diagnose(truth: Truth, losses: Losses, ranked: Sequence[str]) -> Replayed:
             run_trial_series(series, rest, "")
             answer = evaluate_series(series, ranked_causes, {}, None)
         answer = add_seeds_until_decided(series, ranked_causes, {}, None, answer)
-    return Replayed(_make_diagnosed(truth, answer), _end(answer, losses), len(series.results))
+    return ReplayResult(_make_diagnosed(truth, answer), _end(answer, losses), len(series.results))
 
 
 def _make_diagnosed(truth: Truth, answer: Verdict) -> Diagnosed:
@@ -229,7 +229,7 @@ def _end(answer: Verdict, losses: Losses) -> float | None:
     return statistics.mean(loss for (own, _), loss in losses.items() if own == label)
 
 
-Answer = tuple[Truth, Replayed]
+Answer = tuple[Truth, ReplayResult]
 SCORES: dict[str, Callable[[Sequence[Answer]], float | None]] = {
     "top1": lambda rows: statistics.mean(right(*pair) for pair in scored(rows)),
     "macro_f1": lambda rows: macro_f1(scored(rows)),
@@ -240,7 +240,7 @@ SCORES: dict[str, Callable[[Sequence[Answer]], float | None]] = {
 
 def scored(rows: Sequence[Answer]) -> list[Scored]:
     """Return truths and verdicts, as score.py takes them."""
-    return [(truth, replayed.diagnosed) for truth, replayed in rows]
+    return [(truth, result.diagnosed) for truth, result in rows]
 
 
 def repaired(rows: Sequence[Answer]) -> float | None:
@@ -326,7 +326,7 @@ def summarize(rows: Sequence[Answer]) -> dict[str, Any]:
 
 def count_trials(rows: Sequence[Answer]) -> float:
     """Return the mean number of trials of a case."""
-    return statistics.mean(replayed.num_trials for _, replayed in rows)
+    return statistics.mean(result.num_trials for _, result in rows)
 
 
 def compare(on: Sequence[Answer], off: Sequence[Answer]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def test_attention_statistics_match_closed_form() -> None:
     assert narrow.effective_positions == pytest.approx(1)
 
 
-def test_max_attention_logit_is_the_largest_score_of_heads_made_by_hand() -> None:
+def test_max_attention_logit_is_the_maximum_of_scores_made_by_hand() -> None:
     shape = ModelShape(
         architecture="gpt", vocab_size=8, embed_dim=8, num_heads=2, num_layers=1, ff_dim=16,
         max_seq_len=12,
@@ -74,7 +74,7 @@ def test_max_attention_logit_is_the_largest_score_of_heads_made_by_hand() -> Non
     attention.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0][0]))
     with torch.no_grad():
         attention.query.weight[:4] = attention.key.weight[:4] = 100 * torch.eye(8)[:4]
-    largest = max_attention_logit(model, np.arange(8))
+    value = max_attention_logit(model, np.arange(8))
     x_TK = given[0][:, :4].double() * 100
     expected = (x_TK @ x_TK.T / 2).tril()  # K = 4, whose root is 2
-    assert largest == pytest.approx(float(expected.abs().max()), rel=1e-4)
+    assert value == pytest.approx(float(expected.abs().max()), rel=1e-4)
