@@ -179,13 +179,13 @@ class ProgramWarning(msgspec.Struct, frozen=True, tag="program_warning", tag_fie
     text: str
 
 
-StopReason = Literal["finished", "interrupted", "diverged", "failed"]
+StopReason = Literal["finished", "interrupted", "diverged", "failed", "paused"]
 
 
 class TrainingStopped(
     msgspec.Struct, frozen=True, tag="training_stopped", tag_field="kind", omit_defaults=True
 ):
-    """Training ended."""
+    """Training ended, or waits: a run that is `paused` goes on with a `TrainingStarted`."""
 
     step: Count
     reason: StopReason

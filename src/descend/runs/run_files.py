@@ -10,6 +10,7 @@ snapshots/step_<n>/       weights of earlier steps, to look at (`saved_weights`)
 diagnosis.json            why it does not learn better, if it was requested
 report.html               the report, once that was written
 annotation.json           tags and a note that a person wrote
+pause_requested           the run is to wait between two steps (`pause_request`)
 """
 
 from __future__ import annotations
@@ -383,10 +384,9 @@ def damaged_checkpoint_files(folder: Path, after: Path | None) -> list[Path]:
 
 
 def run_stamp(folder: Path) -> tuple[tuple[int, int] | None, ...]:
-    """Return time and size of the records of a run: equal where none was written since."""
-    return tuple(
-        _file_stamp(folder / name) for name in (RUN_FILE, _SUMMARY, DIAGNOSIS, EVENTS, ANNOTATION)
-    )
+    """Return time and size of the files of a run: equal where none was written or lost since."""
+    records = (RUN_FILE, _SUMMARY, DIAGNOSIS, EVENTS, ANNOTATION)
+    return tuple(_file_stamp(folder / name) for name in (*records, *MODEL_FILES))
 
 
 def _file_stamp(path: Path) -> tuple[int, int] | None:
