@@ -57,8 +57,8 @@ class ActivationRecorder:
     def take(self, step: int) -> ActivationStats | None:
         """Return what was seen since `start`, and stop; None if nothing was, or is not finite."""
         groups = [
-            {name: float(value) for name, value in seen.items()}
-            for seen in (self._rms, self._dead, self._entropy)
+            {name: float(value) for name, value in tensors.items()}
+            for tensors in (self._rms, self._dead, self._entropy)
         ]
         self.stop()
         values = [value for group in groups for value in group.values()]
