@@ -8,4 +8,4 @@ name=${1:-roneneldan/TinyStories}
 rows=${2:-20000}
 [ $# -gt 2 ] && shift 2 || shift $#
 
-descend train "hf:$name" --dataset-split "train[:$rows]" --text-column text "$@"
+descend train "hf:$name" --split "train[:$rows]" --text-column text "$@"

@@ -87,7 +87,7 @@ def test_train_and_resume_use_the_copy_of_a_data_set(parquet: str, tmp_path: Pat
     run = tmp_path / "run"
     done = subprocess.run(
         [sys.executable, "-m", "descend", "train", parquet, "--text-column", "text",
-         "--dataset-split", "train[:200]", "--max-steps", "3", "--embed-dim", "16",
+         "--split", "train[:200]", "--max-steps", "3", "--embed-dim", "16",
          "--num-layers", "1", "--num-heads", "2", "--seq-len", "16", "--batch-size", "4",
          "--vocab-size", "300", "--save-dir", str(run)],
         capture_output=True, text=True, check=False,

@@ -42,7 +42,7 @@ def stream_json_lines(corpus: str, options: ReadOptions) -> Iterator[bytes]:
     if split is None:
         raise CorpusError(
             corpus, f"the split {options.split}", "a split such as train or train[:1000]",
-            "correct --dataset-split",
+            "correct --split",
         )  # fmt: skip
     try:
         rows = datasets.load_dataset(name, configuration or None, split=split[1], streaming=True)

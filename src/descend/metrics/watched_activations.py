@@ -57,8 +57,8 @@ class ActivationRecorder:
     def take(self, step: int) -> ActivationStats | None:
         """Return what was seen since `start`, and stop; None if nothing was, or is not finite."""
         groups = [
-            {name: float(value) for name, value in seen.items()}
-            for seen in (self._rms, self._dead, self._entropy)
+            {name: float(value) for name, value in tensors.items()}
+            for tensors in (self._rms, self._dead, self._entropy)
         ]
         self.stop()
         values = [value for group in groups for value in group.values()]
@@ -103,13 +103,13 @@ def attention_entropy(weights: object) -> Tensor | None:
     if not isinstance(weights, Tensor) or weights.ndim < 3 or not weights.is_floating_point():
         return None
     rows = weights.detach().float()
-    num_seen = (rows > 0).sum(-1)
-    counts = num_seen >= 2
+    num_visible = (rows > 0).sum(-1)
+    counts = num_visible >= 2
     is_attention = ((rows.sum(-1) - 1).abs().amax() < MAX_ROW_ERROR) & (rows.amin() >= 0)
     if not bool(is_attention & counts.any()):
         return None
     entropy = -torch.special.xlogy(rows, rows).sum(-1)[counts]
-    return (entropy / num_seen[counts].log()).mean()
+    return (entropy / num_visible[counts].log()).mean()
 
 
 def _is_compiled(module: nn.Module) -> bool:
