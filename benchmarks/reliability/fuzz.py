@@ -38,8 +38,8 @@ def fuzz(name: str, seconds: float, place: Path) -> dict[str, Any]:
     for seed in TARGETS[name].seeds:
         (seeds / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
     inputs, problems, ended = 0, [], time.monotonic() + seconds
-    found: set[Path] = set()
-    while (left := ended - time.monotonic()) > 1 and len(found) < MAX_FINDINGS:
+    crashes: set[Path] = set()
+    while (left := ended - time.monotonic()) > 1 and len(crashes) < MAX_FINDINGS:
         log = run(name, str(seeds), f"-max_total_time={left:.0f}", f"-timeout={INPUT_SECONDS}",
                   f"-rss_limit_mb={INPUT_MEGABYTES}", f"-max_len={INPUT_BYTES}",
                   f"-artifact_prefix={place}/found-", "-print_final_stats=1",
@@ -47,7 +47,7 @@ def fuzz(name: str, seconds: float, place: Path) -> dict[str, Any]:
         done = re.search(r"number_of_executed_units: (\d+)", log) or re.search(
             r"Done (\d+) runs", log)  # fmt: skip
         inputs += int(done[1]) if done else 0
-        new = set(place.glob("found-*")) - found
+        new = set(place.glob("found-*")) - crashes
         if not new and not done:
             problems.append(f"{name}: the fuzzer ended: {log[-300:]}")
             break
@@ -55,8 +55,8 @@ def fuzz(name: str, seconds: float, place: Path) -> dict[str, Any]:
             f"{name}: {path.read_bytes()[:200]!r}: {problem}"
             for path in new if (problem := replay(name, path))
         ]  # fmt: skip
-        found |= new
-    return {"inputs": inputs, "found": len(found), "problems": problems}
+        crashes |= new
+    return {"inputs": inputs, "crashes": len(crashes), "problems": problems}
 
 
 def run(*words: str, seconds: float) -> str:
@@ -91,7 +91,7 @@ def main() -> None:
     chosen = [name for name in TARGETS if arguments.only in name]
     inputs: dict[str, int] = {}
     problems: list[str] = []
-    found = 0
+    crashes = 0
     with scratch_folder() as place:
         os.environ["TMPDIR"] = str(place)
         for number, name in enumerate(chosen):
@@ -100,12 +100,12 @@ def main() -> None:
             result = fuzz(name, arguments.seconds, place / str(number))
             print(name, result, file=sys.stderr, flush=True)
             inputs[name] = result["inputs"]
-            found += result["found"]
+            crashes += result["crashes"]
             problems += result["problems"]
     total = sum(inputs.values())
     store("fuzz", {
         "seconds_each": arguments.seconds, "readers": len(inputs), "planned": len(chosen),
-        "total": total, "bound": bound_of_zero(total), "findings": found,
+        "total": total, "bound": bound_of_zero(total), "findings": crashes,
         "failures": len(problems), "inputs": inputs, "problems": problems,
     }, arguments.out)  # fmt: skip
     sys.exit(1 if problems or not inputs else 0)

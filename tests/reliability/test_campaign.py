@@ -125,6 +125,5 @@ def test_any_configuration_gives_a_run_or_a_sentence(own_folder: Path) -> None:
     assert result["checked"]["refused"] > 1000
 
 
-@pytest.mark.parametrize("part", ["peak", "steps", "text"])
-def test_memory_is_foreseen_and_does_not_grow(own_folder: Path, part: str) -> None:
-    assert run_part("memory.py", "--part", part, "--short")["holds"]
+def test_memory_does_not_grow_with_the_steps(own_folder: Path) -> None:
+    assert run_part("memory_steps.py", "--short")["holds"]

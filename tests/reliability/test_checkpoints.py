@@ -205,13 +205,13 @@ def test_training_writes_a_record_again_when_it_goes_in_mid_run(
 ) -> None:
     run = create_run(make_config(tiny | {"threads": 1}), Path("run"))
     Path("other").write_text("{}\n")
-    seen = []
+    records = []
     for record in run_training(run):
-        seen.append(record)
+        records.append(record)
         if isinstance(record, Step) and record.step == 5:
             how(Path("run") / name)
     assert f"{name}: deleted or replaced" in caplog.text
-    steps = [r.step for r in seen if isinstance(r, Step)]
+    steps = [r.step for r in records if isinstance(r, Step)]
     assert [r.step for r in read_events(Path("run")) if isinstance(r, Step)] == steps
     assert read_info(Path("run")) == run.info
     assert descend.load("run").summary.finished

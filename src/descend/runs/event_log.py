@@ -91,10 +91,10 @@ class EventLog:
 
         The open file still holds every record. `DiskWriteError` if the disk refuses.
         """
-        held = os.fstat(self._file.fileno())
+        opened = os.fstat(self._file.fileno())
         try:
             now = os.lstat(self._path)
-            if (now.st_dev, now.st_ino) == (held.st_dev, held.st_ino):
+            if (now.st_dev, now.st_ino) == (opened.st_dev, opened.st_ino):
                 return False
         except FileNotFoundError:
             pass

@@ -1,0 +1,88 @@
+"""Many steps add no memory: anonymous memory and page tables over 50,000 steps.
+
+    python benchmarks/reliability/memory_steps.py [--short] [--out FILE]
+
+The run evaluates, saves, and samples as any does. The exit code is 1 if the upper 95 % bound of the
+growth is 1 MB or more in 10,000 steps. The short form takes 10,000 steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from stored import scratch_folder, store
+
+MB = 2**20
+MAX_GROWTH_MB = 1.0
+"""In 10,000 steps."""
+NUM_SAMPLES = 500
+
+
+def read_bytes(file: str, *names: str) -> int:
+    """The sum of fields of /proc/self/`file`."""
+    lines = Path(f"/proc/self/{file}").read_text().splitlines()
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.split(":")[0] in names)
+
+
+def anonymous_bytes() -> int:
+    """Memory that is no file's, and the page tables: mapped tokens are given back at need."""
+    return read_bytes("smaps_rollup", "Anonymous") + read_bytes("status", "VmPTE")
+
+
+def train(place: Path, steps: int) -> list[int]:
+    """Train for `steps` steps; the memory after each 500th part of them."""
+    import saves
+
+    from descend.config import make_config
+    from descend.runs.events import Step
+    from descend.training.trainer import run_training
+    from descend.training.training_run import create_run
+
+    saves.write_text(place / "text.txt")
+    keys = {"corpus_dir": str(place / "text.txt"), "max_steps": steps, "epoch": None}
+    run = create_run(make_config(saves.TINY | keys), place / "run")
+    return [
+        anonymous_bytes() for event in run_training(run)
+        if isinstance(event, Step) and event.step % max(1, steps // NUM_SAMPLES) == 0
+    ]  # fmt: skip
+
+
+def judge(samples: list[int], steps: int) -> dict[str, Any]:
+    """The slope over the steps after the first tenth, and its upper 95 % bound."""
+    megabytes = np.array(samples[len(samples) // 10 :]) / MB
+    blocks = np.array([block.mean() for block in np.array_split(megabytes, 20)])
+    x = np.linspace(0, 0.9 * steps / 10_000, len(blocks))
+    (slope, _), covariance = np.polyfit(x, blocks, 1, cov=True)
+    upper = float(slope + 1.734 * math.sqrt(covariance[0, 0]))  # one-sided t of 18 degrees
+    return {
+        "steps": steps, "samples": len(megabytes), "mean_mb": round(float(megabytes.mean()), 1),
+        "slope_mb_per_10000_steps": round(float(slope), 4), "upper_bound": round(upper, 4),
+        "most_mb": round(float(megabytes.max()), 1), "least_mb": round(float(megabytes.min()), 1),
+        "holds": upper < MAX_GROWTH_MB,
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--short", action="store_true")
+    parser.add_argument("--steps", type=int, help="another number of steps")
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    steps = arguments.steps or (10_000 if arguments.short else 50_000)
+    with scratch_folder() as place:
+        result = judge(train(place, steps), steps)
+    store("memory_steps", result, arguments.out)
+    sys.exit(0 if result["holds"] else 1)
+
+
+if __name__ == "__main__":
+    if not sys.platform.startswith("linux"):
+        sys.exit("not run: it needs Linux")
+    main()
