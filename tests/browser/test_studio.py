@@ -121,7 +121,7 @@ def test_beginning_stays_when_it_was_written_on_before_another_one_came(
     enter: Any, with_runs: RunningStudio
 ) -> None:
     page, routes = enter(with_runs).page, list[Any]()
-    page.route("**/api/v1/runs/first", routes.append)
+    page.route("**/api/v1/runs/first", lambda route: routes.append(route))
     page.goto(f"{with_runs.address}/#/talk/first")
     page.get_by_role("button", name="Write on").click()
     page.locator(".answer .token").first.wait_for()
