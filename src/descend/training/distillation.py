@@ -84,7 +84,7 @@ def make_distillation_loss(teachers: tuple[Transformer, ...], execution: Executi
 
 
 def predict_probabilities(model: Transformer, inputs_BT: Tensor) -> Tensor:
-    """Probability of each next token: float32, (batch, time, vocabulary)."""
+    """Return the probability of each next token: float32, (batch, time, vocabulary)."""
     logits_BTV: Tensor = model(inputs_BT)
     return logits_BTV.float().softmax(-1)
 
@@ -96,7 +96,8 @@ def taught_loss(
     label_smoothing: float,
     expected_BTV: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Loss in nats per token, and how many tokens the model holds likeliest are right."""
+    """Return the loss in nats per token, and how many tokens the model holds likeliest are
+    right."""
     logits_NV, targets_N = model(inputs_BT).flatten(0, 1), targets_BT.flatten()
     expected_NV = expected_BTV.flatten(0, 1)
     if can_use_custom_cross_entropy(logits_NV):

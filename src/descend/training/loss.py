@@ -34,7 +34,8 @@ MAX_LOGITS_PER_CHUNK = 2**26
 def next_token_loss(
     model: Transformer, inputs_BT: Tensor, targets_BT: Tensor, label_smoothing: float
 ) -> tuple[Tensor, Tensor]:
-    """Mean loss in nats per token, and how many tokens the model holds likeliest are right.
+    """Return the mean loss in nats per token, and how many tokens the model holds likeliest are
+    right.
 
     To be called within `autocast_precision`.
     """
@@ -66,7 +67,7 @@ def cross_entropy(
     expected_NV: Tensor | None = None,
     expected_weight: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
-    """What torch's `cross_entropy` gives, and how many targets have the highest logit.
+    """Return what torch's `cross_entropy` gives, and how many targets have the highest logit.
 
     The value is that of the targets. Of its gradient, the fraction `expected_weight` follows the
     probabilities `expected_NV` instead.
@@ -132,7 +133,8 @@ class _CrossEntropy(torch.autograd.Function):
 
 
 def make_loss_fn(execution: Execution) -> LossFn:
-    """`next_token_loss`, compiled or as a CUDA graph: that takes seconds at its first call."""
+    """Return `next_token_loss`, compiled or as a CUDA graph: that takes seconds at its first
+    call."""
     if execution.compiled and execution.device == "cpu":
         return _loss_by_compiled_blocks
     compute = _compiled() if execution.compiled else next_token_loss
@@ -148,7 +150,7 @@ def _loss_by_compiled_blocks(
 
 @contextmanager
 def use_compiled_blocks(model: Transformer) -> Iterator[None]:
-    """Within it, each block of `model` runs compiled, and the rest as written.
+    """Run each block of `model` compiled within it, and the rest as written.
 
     The code of one block serves all of them and any number of layers. On a processor it is as fast
     as the whole network compiled, and compiled in about half the time.
@@ -166,8 +168,8 @@ def _compiled_block() -> BlockFn:
 
 
 def can_compile(device: str = "cpu") -> bool:
-    """Whether what torch needs to compile for `device` is here: a C++ compiler, and Triton for a
-    GPU of NVIDIA. For others we do not."""
+    """Return whether what torch needs to compile for `device` is here: a C++ compiler, and Triton
+    for a GPU of NVIDIA. For others we do not."""
     names = (os.environ.get("CXX", ""), "g++", "clang++", "c++", "cl")
     compiler = any(name and shutil.which(name) for name in names)
     if device.startswith("cuda"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from descend.runs.model_files import save_model
 from descend.runs.pause_request import is_pause_requested, withdraw_pause
 from descend.runs.run_files import (
     CHECKPOINTS,
+    RUN_FILE,
     TOKENIZER,
     WEIGHTS,
     RunMetadata,
@@ -32,6 +34,8 @@ from descend.training.checkpoint import save_checkpoint
 from descend.training.text_samples import generate_sample
 from descend.training.training_run import TrainingRun
 from descend.training.weight_snapshots import keep_snapshot
+
+_log = logging.getLogger("descend")
 
 
 class RunWriter:
@@ -81,8 +85,17 @@ class FolderWriter(RunWriter):
             write_file_atomic(run.folder / TOKENIZER, run.store.tokenizer.to_bytes())
 
     def check(self) -> None:
-        """Raise `DiskWriteError` if the run folder is gone."""
+        """Write records again that were deleted; `DiskWriteError` if the run folder is gone."""
         self._locked_folder.check()
+        folder = self._run.folder
+        restored = [EVENTS] if self._log.restore() else []
+        restored += [name for name in (RUN_FILE, TOKENIZER) if not (folder / name).exists()]
+        if RUN_FILE in restored:
+            write_info(folder, self._run.info)
+        if TOKENIZER in restored:
+            write_file_atomic(folder / TOKENIZER, self._run.store.tokenizer.to_bytes())
+        for name in restored:
+            _log.warning("%s: deleted or replaced during the run, and written again", folder / name)
 
     def is_pause_requested(self) -> bool:
         """Return whether the run is to wait between two steps."""
