@@ -40,7 +40,7 @@ MIN_STEPS = 100
 SETTINGS: dict[str, Any] = {
     "corpus_dir": "stories", "validation_fraction": 0.01, "embed_dim": 64, "num_heads": 2,
     "num_layers": 2, "ff_dim": 256, "max_seq_len": 64, "seq_len": 64, "batch_size": 8,
-    "epoch": 1_000_000, "vocab_size": 512, "precision": "float32", "attention": "matmul",
+    "epoch": 100_000, "vocab_size": 512, "precision": "float32", "attention": "matmul",
     "threads": 1, "compile": "off", "device": "cpu",
 }  # fmt: skip
 

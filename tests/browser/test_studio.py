@@ -117,6 +117,20 @@ def test_probabilities_open_and_another_token_goes_on_from_there(
     assert tokens.nth(1).inner_text().strip() in word
 
 
+def test_beginning_stays_when_it_was_written_on_before_another_one_came(
+    enter: Any, with_runs: RunningStudio
+) -> None:
+    page, routes = enter(with_runs).page, list[Any]()
+    page.route("**/api/v1/runs/first", lambda route: routes.append(route))
+    page.goto(f"{with_runs.address}/#/talk/first")
+    page.get_by_role("button", name="Write on").click()
+    page.locator(".answer .token").first.wait_for()
+    with page.expect_response("**/api/v1/runs/first"):
+        routes[0].continue_()
+    page.wait_for_timeout(500)
+    assert page.input_value("#prompt") == page.locator(".given").inner_text() == "Once upon a time"
+
+
 def test_deleted_run_comes_back_by_undo(enter: Any, with_runs: RunningStudio) -> None:
     page = enter(with_runs).page
     page.goto(f"{with_runs.address}/#/run/first")
