@@ -49,6 +49,11 @@ def format_epochs(num_epochs: float, begun: int) -> str:
     return f"{num_epochs:.1f} epochs" if num_epochs >= 1 else f"{num_epochs:.2g} epochs"
 
 
+def format_part(fraction: float) -> str:
+    """`8%` of a part of the whole; `0.20%` or `99.90%` where whole percents would hide it."""
+    return f"{fraction:.0%}" if 0.01 <= fraction < 0.995 else f"{fraction:.2%}"
+
+
 def perplexity(loss: float) -> str:
     """exp of a loss in nats, `35.2`; of one that exploded, only that it is over a million."""
     return f"{math.exp(loss):,.1f}" if loss < math.log(1e6) else "over 1,000,000"

@@ -13,7 +13,7 @@ from descend.diagnosis.metric_text import format_metric
 from descend.diagnosis.ranking import RankedCause, contrary_evidence
 from descend.metrics.measurement import Measurements
 from descend.runs.events import Rollback
-from descend.units import format_duration, quoted
+from descend.units import format_duration, format_part, quoted
 
 if TYPE_CHECKING:  # numpy is not loaded for a page of the handbook
     from descend.diagnosis.effects import TreatmentEffect
@@ -159,12 +159,16 @@ def describe_falling_loss(fell: float, folder: Path) -> str:
     )
 
 
-def describe_unread_text(num_epochs: float, folder: Path) -> str:
-    """Say that the run read only a part of its text, and how to read the rest."""
-    return (
-        f"the run read only {100 * num_epochs:.2g}% of its text, so train longer: "
-        f"`descend continue {quoted(folder)} --epoch 1` reads one whole epoch more"
-    )
+def describe_unread_text(num_epochs: float, folder: Path, *, has_fix: bool) -> str:
+    """Say that the run read only a part of its text, and how to read all of it; `has_fix`: another
+    change is recommended, which comes first."""
+    read = f"the run read only {format_part(num_epochs)} of its text"
+    if has_fix:
+        return (
+            f"{read}; `descend train --from-run {quoted(folder)} --apply-fix --epoch 1` applies "
+            "the fix and reads all of it"
+        )
+    return f"{read}; `descend continue {quoted(folder)} --epoch 1` reads all of it"
 
 
 def describe_slow_check(seconds: float) -> str:

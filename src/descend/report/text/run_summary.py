@@ -10,7 +10,14 @@ from descend.handbook.checklist import Checklist
 from descend.runs.epochs_read import count_epochs_read, count_tokens_read, format_epochs_read
 from descend.runs.events import Epoch, Overfitting, Rollback, Sample, Step
 from descend.runs.run_files import RunSummary
-from descend.units import format_bytes, format_count, format_duration, format_epochs, quoted
+from descend.units import (
+    format_bytes,
+    format_count,
+    format_duration,
+    format_epochs,
+    format_part,
+    quoted,
+)
 
 MIN_LOSS_DIFFERENCE_NATS = 0.02
 """Nats by which two validation losses must differ before we call one lower: the spread between
@@ -113,7 +120,8 @@ def how_good(summary: RunSummary) -> str:
         return _failure(summary)
     if summary.continued and summary.parent_validation_loss is not None:
         change = summary.parent_validation_loss - summary.validation_loss
-        beside = f"{summary.parent_validation_loss:.3f} before, {change:+.3f}; positive is better"
+        direction = "lower" if change >= 0 else "higher"
+        beside = f"{summary.parent_validation_loss:.3f} before: {abs(change):.3f} {direction}"
     else:
         beside = f"bigram baseline {pairs:.2f}, random guess {guessing:.2f}"
     return (
@@ -179,13 +187,12 @@ def _after_one_epoch(summary: RunSummary) -> str:
     fraction = count_epochs_read(summary)
     if fraction >= 1:
         return "One epoch is not enough to judge whether more would help."
-    percent = f"{fraction:.0%}" if 0.01 <= fraction < 0.995 else f"{fraction:.2%}"
     of_tokens = ""
     if summary.train_tokens is not None:
         of_tokens = f" ({count_tokens_read(summary):,} of {summary.train_tokens:,} tokens)"
     return (
-        f"The run read {percent} of the text once{of_tokens}. Train longer: "
-        f"`descend continue {quoted(summary.model_dir)} --epoch 1`."
+        f"The run read {format_part(fraction)} of the text{of_tokens}. "
+        f"`descend continue {quoted(summary.model_dir)} --epoch 1` reads all of it."
     )
 
 
