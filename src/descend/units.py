@@ -43,10 +43,16 @@ def format_count(count: int, word: str) -> str:
 
 
 def format_epochs(num_epochs: float, begun: int) -> str:
-    """`3 epochs`, or, where the last of those begun was not read to its end, `2.4 epochs`."""
+    """`3 epochs`, or, where the last of those begun was not read to its end, `2.4 epochs`.
+
+    A second digit where the first is 0: `2.04 epochs`, not the `2.0` that looks whole.
+    """
     if num_epochs >= begun:
         return format_count(begun, "epoch")
-    return f"{num_epochs:.1f} epochs" if num_epochs >= 1 else f"{num_epochs:.2g} epochs"
+    if num_epochs < 1:
+        return f"{num_epochs:.2g} epochs"
+    text = f"{num_epochs:.1f}"
+    return f"{num_epochs:.2f} epochs" if text.endswith(".0") else f"{text} epochs"
 
 
 def format_part(fraction: float) -> str:

@@ -15,7 +15,7 @@ import descend
 from descend.config import RunConfig, make_config
 from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.metric_text import is_percentage
-from descend.diagnosis.reference_ranges import FIRST_GUESS, RANGE_SOURCES, range_source
+from descend.diagnosis.reference_ranges import RANGE_SOURCES, UNMEASURED, range_source
 from descend.diagnosis.reference_ranges import REFERENCE_RANGES as HEALTHY_RANGES
 from descend.errors import ConfigError, UserError
 from descend.handbook.cause_pages import GROUPS as CAUSE_GROUPS
@@ -180,7 +180,7 @@ def test_page_states_origin_of_reference_range() -> None:
         text = " ".join(page.sections["Typical values"].split())
         for reading in set(PAGE_METRICS[name]) & set(HEALTHY_RANGES):
             assert range_source(reading) in text
-            guessed += range_source(reading) == FIRST_GUESS
+            guessed += range_source(reading) == UNMEASURED
     assert guessed >= 2
 
 

@@ -64,7 +64,7 @@ def test_summary_describes_shortened_run_with_fractional_epochs() -> None:
     assert summarize_run(whole).startswith("After 3 epochs and 1 min 30 s, the validation loss is")
     assert "The model predicts 25% of the next tokens correctly." in summarize_run(whole)
     cut = msgspec.structs.replace(whole, num_epochs=2.04)
-    assert summarize_run(cut).startswith("After 2.0 epochs and 1 min 30 s, the validation loss")
+    assert summarize_run(cut).startswith("After 2.04 epochs and 1 min 30 s, the validation loss")
 
 
 def test_summary_states_part_of_text_when_less_than_an_epoch_was_read() -> None:

@@ -385,13 +385,13 @@ def format_corpus_stats(stats: CorpusStats) -> list[str]:
             f"{stats.rare_vocabulary_fraction:.0%} of the vocabulary occurs fewer than 20 times in "
             "the training text"
         ),
-        "how often tokens occur in the training text:",
+        "tokens of the vocabulary, by how often they occur in the training text:",
     ]
-    max_count = max(stats.frequency_octaves)
     for octave, count in enumerate(stats.frequency_octaves):
         low, high = (0, 0) if octave == 0 else (2 ** (octave - 1), 2**octave - 1)
         span = f"{low:,}" if low == high else f"{low:,}-{high:,}"
-        lines.append(f"{span:>19} times  {'█' * round(40 * count / max_count):<40} {count:,}")
+        bar = "█" * round(40 * count / max(stats.frequency_octaves))
+        lines.append(f"{span:>19} {'time ' if high == 1 else 'times'}  {bar:<40} {count:,}")
     frequent = [f"{t.token!r} {t.count:,}" for t in stats.frequent_tokens]
     rows = [
         "  ".join(f"{token:<16}" for token in frequent[i : i + FREQUENT_PER_LINE]).rstrip()
