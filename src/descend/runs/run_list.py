@@ -10,6 +10,7 @@ import msgspec
 
 from descend.artifacts import RUN_FILE
 from descend.errors import RunFolderError
+from descend.runs.epochs_read import count_epochs_read
 from descend.runs.planned_models import find_models
 from descend.runs.run_files import (
     has_summary,
@@ -37,7 +38,9 @@ class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
     saved_at: str = ""
     corpus: str = ""
     epochs: int = 0
-    """Finished ones."""
+    """Epochs begun and evaluated."""
+    num_epochs: float = 0.0
+    """How often the text was read by then: below 1 for a part of it."""
     parameters: int | None = None
     validation_loss: float | None = None
     """Of the best epoch (nats per token); None before the end of the first."""
@@ -77,6 +80,7 @@ def describe_run(folder: Path) -> ListedRun:
         saved_at=info.saved_at,
         corpus=Path(str(info.corpus["corpus"])).name,
         epochs=len(summary.epochs) if summary else 0,
+        num_epochs=count_epochs_read(summary) if summary else 0.0,
         parameters=summary.parameters if summary else None,
         validation_loss=summary.validation_loss if summary else None,
         bits_per_byte=summary.bits_per_byte if summary else None,

@@ -9,6 +9,7 @@ import msgspec
 
 from descend.config import NON_SEMANTIC_KEYS, make_config
 from descend.errors import ConfigError, RunFolderError
+from descend.runs.epochs_read import count_epochs_read
 from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import RunMetadata, has_summary
 from descend.runs.suggestions import suggest_fix
@@ -27,6 +28,9 @@ class FinishedRun(msgspec.Struct, frozen=True, kw_only=True):
     accuracy: float
     parameters: int
     epochs: int
+    """Epochs begun."""
+    num_epochs: float
+    """How often the text was read: below 1 for a part of it."""
     seconds: float
     finished: bool
 
@@ -72,6 +76,7 @@ def compare_finished(folders: Sequence[Path]) -> FinishedComparison:
             accuracy=summary.validation_accuracy,
             parameters=summary.parameters,
             epochs=len(summary.epochs),
+            num_epochs=count_epochs_read(summary),
             seconds=summary.seconds,
             finished=summary.finished,
         ))  # fmt: skip
