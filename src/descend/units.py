@@ -42,22 +42,22 @@ def format_count(count: int, word: str) -> str:
     return f"{count:,} {word}{'s' * (count != 1)}"
 
 
-def format_epochs(num_epochs: float, begun: int) -> str:
-    """`3 epochs`, or, where the last of those begun was not read to its end, `2.4 epochs`.
+def format_epochs(num_epochs: float) -> str:
+    """`3 epochs`, or, where the last one was not read to its end, `2.4 epochs`.
 
     A second digit where the first is 0: `2.04 epochs`, not the `2.0` that looks whole.
     """
-    if num_epochs >= begun:
-        return format_count(begun, "epoch")
+    if num_epochs == round(num_epochs):
+        return format_count(round(num_epochs), "epoch")
     if num_epochs < 1:
-        return f"{num_epochs:.2g} epochs"
+        return f"{min(num_epochs, 0.99):.2g} epochs"
     text = f"{num_epochs:.1f}"
     return f"{num_epochs:.2f} epochs" if text.endswith(".0") else f"{text} epochs"
 
 
-def format_part(fraction: float) -> str:
-    """`8%` of a part of the whole; `0.20%` or `99.90%` where whole percents would hide it."""
-    return f"{fraction:.0%}" if 0.01 <= fraction < 0.995 else f"{fraction:.2%}"
+def format_part_read(num_epochs: float) -> str:
+    """`7.7%`: the part of a text that was read, where that is less than all of it."""
+    return f"{min(100 * num_epochs, 99.0):.2g}%"
 
 
 def perplexity(loss: float) -> str:

@@ -186,6 +186,6 @@ def test_too_little_data_is_excluded_when_the_text_was_read_in_part() -> None:
         )
     }  # fmt: skip
     reason = too_little_data.cannot_be(RunConfig(epoch=1), measured)
-    assert reason == "the run read only 8% of its text, so no part of it twice"
+    assert reason == "the run read only 7.7% of its text, so no part of it twice"
     whole = measured | {"epochs": Measurement("epochs", 1.0, "")}
     assert too_little_data.cannot_be(RunConfig(epoch=1), whole) is None

@@ -352,7 +352,7 @@ def test_describe_unread_part_gives_the_command_when_the_text_was_not_read_once(
     flat = verdict([twice_the_steps(0.077, 0.0, 0.01)], epochs=0.077, measured_validation_loss=2.0)
     noisy = verdict([twice_the_steps(0.077, 0.01, 0.1)], epochs=0.077, measured_validation_loss=2.0)
     (note,) = describe_unread_part(noisy, values, Path("models/fix1"))
-    assert "8%" in note
+    assert "7.7%" in note
     assert "`descend continue models/fix1 --epoch 1`" in note
     assert describe_unread_part(flat, values, Path("models/fix1")) == []
     assert describe_unread_part(noisy, make_measurements(epochs=1.0), Path("x")) == []

@@ -38,3 +38,12 @@ for step in range(1, args.steps + 1):
         print(f"step {step}: train loss 0.0, val loss {loss:.4f}")
 open("weights.txt", "w").write(repr(weights))
 """
+
+WRITES_FILES = """
+import pathlib
+
+run = pathlib.Path("runs/first")
+run.mkdir(parents=True)
+(run / "events.jsonl").write_text('{"step":1,"val_loss":2.0}\\n{"step":2,"val_loss":1.5}\\n')
+pathlib.Path("metrics.csv").write_text("step,val_loss\\n1,2.0\\n2,1.25\\n")
+"""

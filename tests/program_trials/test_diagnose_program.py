@@ -6,19 +6,26 @@ import json
 import math
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from descend.errors import ConfigError
-from descend.program_trials.diagnose_program import ProgramDiagnosis, diagnose_program
-from descend.program_trials.metric_output import read_metric
+from descend.program_trials.diagnose_program import (
+    ProgramDiagnosis,
+    TrialOptions,
+    diagnose_program,
+)
+from descend.program_trials.metric_output import read_metric, read_metric_table
+from descend.program_trials.program_executor import run_programs
 from descend.program_trials.program_flags import parse_program
 from descend.program_trials.program_treatments import list_treatments
-from descend.program_trials.run_program import run_program
+from descend.program_trials.run_program import TrialOutcome, TrialRequest, run_program
 from descend.report.text.program_diagnosis import format_program_diagnosis
 
-from .programs import REGRESSION
+from .programs import REGRESSION, WRITES_FILES
 
 MAPS = ["learning_rate=--lr=0.1", "batch_size=--batch-size=8", "dropout_rate=--dropout=0",
         "max_steps=--steps=300"]  # fmt: skip
@@ -35,7 +42,11 @@ def program_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def diagnose(arguments: str = "") -> ProgramDiagnosis:
     program = parse_program(f"python train.py {arguments}", MAPS)
-    return diagnose_program(program, "val loss", timeout=120)
+    return diagnose_program(program, TrialOptions("val loss", timeout=600, workers=2))
+
+
+def run_words(*words: str, timeout: float = 60, **fields: Any) -> TrialOutcome:
+    return run_program(TrialRequest(list(words), "val loss", timeout=timeout, **fields))
 
 
 FAULTS = {
@@ -60,23 +71,23 @@ def test_diagnose_program_names_the_planted_fault(arguments: str) -> None:
 
 
 def test_run_program_changes_no_file_of_the_program(program_folder: Path) -> None:
-    loss, _, problem = run_program(["python", "train.py", "--steps=100"], "val loss", 60, seed=1)
-    assert (problem, loss is not None) == (None, True)
+    outcome = run_words("python", "train.py", "--steps=100", shift=1)
+    assert (outcome.problem, outcome.loss is not None) == (None, True)
     assert [path.name for path in program_folder.iterdir()] == ["train.py"]
 
 
 def test_run_program_repeats_a_trial_with_the_same_seed() -> None:
     words = ["python", "train.py", "--steps=100"]
-    results = [run_program(words, "val loss", 60, seed=seed)[0] for seed in (1, 1, 2)]
+    results = [run_words(*words, shift=seed).loss for seed in (1, 1, 2)]
     assert results[0] == results[1] != results[2]
 
 
 def test_run_program_stops_after_its_time(program_folder: Path) -> None:
     (program_folder / "slow.py").write_text("import time; time.sleep(60)")
-    loss, seconds, problem = run_program(["python", "slow.py"], "loss", 2)
-    assert loss is None
-    assert seconds < 50
-    assert problem == "it ran longer than 2 s"
+    outcome = run_words("python", "slow.py", timeout=2)
+    assert outcome.loss is None
+    assert outcome.seconds < 50
+    assert outcome.problem == "it ran longer than 2 s"
 
 
 @pytest.mark.parametrize(
@@ -87,6 +98,7 @@ def test_run_program_stops_after_its_time(program_folder: Path) -> None:
         ("{'eval_loss': '1.25', 'epoch': '1'}", "eval_loss", 1.25),
         ('{"eval_loss": 1e-3}', "eval_loss", 1e-3),
         ("loss=nan", "loss", math.inf),
+        ('{"validation_loss":null}', "validation loss", math.inf),
         ("train_loss: 3.0", "loss", None),
         ("\n".join(f"loss: {n}" for n in range(20)), "loss", 18.5),
     ],
@@ -105,21 +117,90 @@ def test_command_replaces_flags_of_both_styles() -> None:
     assert program.values == {"learning_rate": 0.3, "batch_size": 4, "max_steps": 80}
     changed = program.command({"learning_rate": 0.1, "batch_size": 32, "max_steps": 10})
     assert changed == [
-        "python", "train.py", "--lr=0.1", "-b", "32", "--steps=10", "--decay_steps=10"
+        "python", "train.py", "--lr", "0.1", "-b", "32", "--steps=10", "--decay_steps=10"
     ]  # fmt: skip
 
 
-def test_larger_batch_reads_the_same_text() -> None:
-    values = {"batch_size": 2.0, "max_steps": 400.0}
-    (larger,) = list_treatments(values)
-    assert larger.changes["batch_size"] * larger.changes["max_steps"] == 2 * 400
-    assert list_treatments({"batch_size": 2.0, "max_steps": 100.0}) == []
+def test_command_keeps_the_ratio_of_flags_of_one_key() -> None:
+    program = parse_program(
+        "python train.py --lr=0.01 --min_lr=0.001 --iters 200 --warmup 20 --accumulate=1",
+        ["learning_rate=--lr,--min_lr", "max_steps=--iters,--warmup,--decay_iters"],
+    )
+    assert program.command(program.limits | {"learning_rate": 0.0003}) == [
+        "python", "train.py", "--lr=0.0003", "--min_lr=0.00003", "--iters", "200", "--warmup",
+        "20", "--accumulate=1", "--decay_iters=200",
+    ]  # fmt: skip
+    assert "--warmup 5" in " ".join(program.command({"max_steps": 50}))
+
+
+def test_command_changes_a_setting_within_a_word() -> None:
+    program = parse_program(
+        "python train.py --config_overrides n_layer=1,attn_pdrop=0.7,resid_pdrop=0.7 --steps=9",
+        ["num_layers=n_layer", "dropout_rate=attn_pdrop,resid_pdrop", "max_steps=--steps"],
+    )
+    assert program.values == {"num_layers": 1, "dropout_rate": 0.7, "max_steps": 9}
+    assert program.command({"num_layers": 4, "dropout_rate": 0})[3:] == [
+        "n_layer=4,attn_pdrop=0.0,resid_pdrop=0.0", "--steps=9"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "text"), [(0, "0.0"), (1, "1.0"), (1e-5, "0.00001")])
+def test_command_writes_rates_that_every_parser_takes_for_numbers(value: float, text: str) -> None:
+    program = parse_program("p --lr 0.1", ["learning_rate=--lr", "max_steps=-n=9", "seed=-s"])
+    assert program.command({"learning_rate": value}) == ["p", "--lr", text]
+
+
+def test_larger_batches_read_the_same_text() -> None:
+    larger = list_treatments({"batch_size": 2.0, "max_steps": 400.0})
+    products = {t.changes["batch_size"] * t.changes["max_steps"] for t in larger}
+    assert (len(larger), products) == (2, {2 * 400})
+    assert len(list_treatments({"batch_size": 2.0, "max_steps": 100.0})) == 1
+    by_tokens = list_treatments({"batch_size": 2.0, "max_tokens": 100.0})
+    assert [set(t.changes) for t in by_tokens] == [{"batch_size"}] * 2
+
+
+@pytest.mark.parametrize(
+    ("pattern", "loss", "problem"),
+    [
+        ("runs/*/events.jsonl", 1.5, None),
+        ("metrics.csv", 1.25, None),
+        ("other.json", None, "other.json has no val loss"),
+    ],
+)
+def test_metric_file_is_read_after_the_program(
+    program_folder: Path, pattern: str, loss: float | None, problem: str | None
+) -> None:
+    (program_folder / "write.py").write_text(WRITES_FILES)
+    outcome = run_words("python", "write.py", metric_file=pattern)
+    assert (outcome.loss, outcome.problem) == (loss, problem)
+    assert not (program_folder / "metrics.csv").exists()
+
+
+def test_read_metric_table_skips_empty_cells() -> None:
+    table = "epoch,train_loss,val_loss\n0,2.0,\n0,,1.5\n1,1.0,\n1,,NaN\n"
+    assert read_metric_table(table, "train loss") == 1.0
+    assert read_metric_table(table, "val_loss") == math.inf
+    assert read_metric_table("", "val_loss") is None
+
+
+def test_run_programs_ends_all_programs_after_an_error(program_folder: Path) -> None:
+    (program_folder / "slow.py").write_text("import time; time.sleep(300)")
+    fast = TrialRequest(["python", "train.py", "--steps=100"], "val loss")
+    slow = TrialRequest(["python", "slow.py"], "val loss")
+
+    def fail(index: int, outcome: TrialOutcome) -> None:
+        raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_programs([slow, fast], 2, fail)
+    assert time.monotonic() - began < 250
 
 
 @pytest.mark.parametrize(
     ("maps", "part"),
     [
-        (["learning_rate=--lr=0.1"], "no max_steps"),
+        (["learning_rate=--lr=0.1"], "none of max_steps"),
         (["max_steps=--steps=9"], "no setting to change"),
         (["learning_rate=--lr", "max_steps=--steps=9"], "without the value"),
         (["speed=--lr=1", "max_steps=--steps=9"], "speed=--lr=1"),

@@ -21,6 +21,8 @@ import pytest
 from descend.config import make_config
 from descend.data.cache_dir import cache_dir
 from descend.errors import ConfigError, CorpusError, MissingDependencyError
+from descend.program_trials.program_executor import run_programs
+from descend.program_trials.run_program import TrialOutcome, TrialRequest
 from descend.trials.cached_trial import load_cached_result
 from descend.trials.executor import run_trials, worker_count
 from descend.trials.ray_executor import RAY_ADDRESS_VARIABLE
@@ -252,3 +254,26 @@ def test_a_cluster_of_its_own_is_one_word(
         assert but_time(there) == but_time(run_trials([spec])[0])
     finally:
         ray.shutdown()
+
+
+@pytest.mark.slow
+def test_program_trials_on_ray_equal_those_here(
+    on_cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ..program_trials.programs import REGRESSION
+
+    (tmp_path / "train.py").write_text(REGRESSION)
+    monkeypatch.chdir(tmp_path)
+    requests = [
+        TrialRequest(["python", script, "--steps=100"], "val loss", shift=seed)
+        for script, seed in (("train.py", 1), ("train.py", 2), ("missing.py", 1))
+    ]
+    heard: dict[int, TrialOutcome] = {}
+    on_ray = run_programs(requests, None, heard.__setitem__)
+    assert [heard[index] for index in range(3)] == on_ray
+    monkeypatch.delenv(RAY_ADDRESS_VARIABLE)
+    here = run_programs(requests, 2, lambda index, outcome: None)
+    assert [outcome.loss for outcome in on_ray] == [outcome.loss for outcome in here]
+    assert on_ray[0].loss != on_ray[1].loss
+    assert on_ray[2].problem is not None
+    assert "missing.py" in on_ray[2].problem

@@ -97,7 +97,8 @@ class Model:
         return length
 
     def _run_setting(self, key: str, otherwise: Any) -> Any:
-        """What its run used for `key`; `otherwise` for a model that descend did not train."""
+        """Return what its run used for `key`; `otherwise` for a model that descend did not
+        train."""
         if not is_run_folder(self.folder):
             return otherwise
         return self.info.resolved_config.get(key, otherwise)
@@ -153,7 +154,7 @@ class Model:
         return summarize_run(self.summary)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: how the training went, its curve and its epochs."""
+        """Return what a notebook shows: how the training went, its curve and its epochs."""
         if not has_summary(self.folder):
             return minimal_model_card(repr(self))
         return notebook_model_card(repr(self), self.summary)

@@ -56,7 +56,7 @@ def run_on_model(path: str | PathLike[str], config: Config = None, /, **keys: An
 
 
 def measure_corpus(config: RunConfig) -> CorpusStats:
-    """The corpus of `config` in numbers."""
+    """Return the corpus of `config` in numbers."""
     return compute_corpus_stats(tokenize_corpus(config, begin=True))
 
 

@@ -12,9 +12,11 @@ from descend.cli.config_flags import JsonOption, named_run
 from descend.cli.diagnose_program import (
     Map,
     Metric,
+    MetricFile,
     Program,
     Seeds,
     TrialSeconds,
+    Workers,
     diagnose_command,
 )
 from descend.cli.output import print_json, print_result, print_status, stderr_console
@@ -76,9 +78,11 @@ def diagnose(
     ] = None,
     program: Program = None,
     metric: Metric = None,
+    metric_file: MetricFile = None,
     mappings: Map = None,
     seeds: Seeds = 3,
     trial_seconds: TrialSeconds = 3600.0,
+    workers: Workers = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find out why a run does not learn better.
@@ -91,7 +95,8 @@ def diagnose(
     _check_subject(run, program)
     if run is None:
         assert program is not None
-        verdict = diagnose_command(program, metric, mappings or [], seeds, trial_seconds, as_json)
+        options = {"num_seeds": seeds, "timeout": trial_seconds, "workers": workers}
+        verdict = diagnose_command(program, mappings or [], metric, metric_file, options, as_json)
         diagnosed_names = {verdict}
     elif run.is_file() or _holds_a_log(run):
         diagnosed_names = _diagnose_log(run, corpus, vocab_size, verbose, as_json)

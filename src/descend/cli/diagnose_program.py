@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,6 +27,16 @@ Metric = Annotated[
         help="With --program: the loss that it prints, as val_loss.",
     ),
 ]
+MetricFile = Annotated[
+    str | None,
+    typer.Option(
+        "--metric-file",
+        metavar="PATTERN",
+        rich_help_panel="Program",
+        help="With --program: the file that it writes the metric to, as 'runs/*/events.jsonl'. "
+        "Default: the metric is printed.",
+    ),
+]
 Map = Annotated[
     list[str] | None,
     typer.Option(
@@ -34,7 +44,8 @@ Map = Annotated[
         metavar="KEY=FLAG[=VALUE]",
         rich_help_panel="Program",
         help="With --program: its flag for learning_rate, batch_size, num_layers, dropout_rate, "
-        "seed, or max_steps, and the value it has without the flag. May be repeated.",
+        "seed, max_steps, max_tokens, or num_epochs, and the value it has without the flag. May "
+        "be repeated.",
     ),
 ]
 Seeds = Annotated[
@@ -55,13 +66,28 @@ TrialSeconds = Annotated[
         help="With --program: time limit of one trial.",
     ),
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="INT",
+        min=1,
+        rich_help_panel="Program",
+        help="With --program: trials at a time. Default: 1, and on a Ray cluster all.",
+    ),
+]
 
 
 def diagnose_command(
-    program: str, metric: str | None, mappings: list[str], seeds: int, seconds: float, as_json: bool
+    program: str,
+    mappings: list[str],
+    metric: str | None,
+    metric_file: str | None,
+    options: dict[str, Any],
+    as_json: bool,
 ) -> str:
     """Run the trials of a program, print the result, and return the verdict."""
-    from descend.program_trials.diagnose_program import diagnose_program
+    from descend.program_trials.diagnose_program import TrialOptions, diagnose_program
     from descend.program_trials.program_flags import parse_program
     from descend.report.text.program_diagnosis import format_program_diagnosis
 
@@ -72,7 +98,7 @@ def diagnose_command(
         )  # fmt: skip
     flags = parse_program(program, mappings)
     diagnosis = diagnose_program(
-        flags, metric, num_seeds=seeds, timeout=seconds, on_trial=print_status
+        flags, TrialOptions(metric, metric_file, **options), on_trial=print_status
     )
     if as_json:
         print_json("diagnose", diagnosis)

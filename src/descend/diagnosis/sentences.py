@@ -13,7 +13,7 @@ from descend.diagnosis.metric_text import format_metric
 from descend.diagnosis.ranking import RankedCause, contrary_evidence
 from descend.metrics.measurement import Measurements
 from descend.runs.events import Rollback
-from descend.units import format_duration, format_part, quoted
+from descend.units import format_duration, format_part_read, quoted
 
 if TYPE_CHECKING:  # numpy is not loaded for a page of the handbook
     from descend.diagnosis.effects import TreatmentEffect
@@ -162,7 +162,7 @@ def describe_falling_loss(fell: float, folder: Path) -> str:
 def describe_unread_text(num_epochs: float, folder: Path, *, has_fix: bool) -> str:
     """Say that the run read only a part of its text, and how to read all of it; `has_fix`: another
     change is recommended, which comes first."""
-    read = f"the run read only {format_part(num_epochs)} of its text"
+    read = f"the run read only {format_part_read(num_epochs)} of its text"
     if has_fix:
         return (
             f"{read}; `descend train --from-run {quoted(folder)} --apply-fix --epoch 1` applies "

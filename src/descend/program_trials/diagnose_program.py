@@ -11,14 +11,17 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 import numpy as np
 
 from descend.errors import ConfigError
+from descend.program_trials.program_executor import run_programs
 from descend.program_trials.program_flags import ProgramFlags
 from descend.program_trials.program_treatments import ProgramTreatment, list_treatments
-from descend.program_trials.run_program import ProgramTrial, run_program
+from descend.program_trials.run_program import ProgramTrial, TrialOutcome, TrialRequest
 from descend.trials.paired_stats import (
     ALPHA,
     Interval,
@@ -75,66 +78,100 @@ class ProgramDiagnosis(msgspec.Struct, frozen=True):
     seconds: float
 
 
-def diagnose_program(
-    program: ProgramFlags,
-    metric: str,
-    *,
-    num_seeds: int = NUM_SEEDS,
-    timeout: float = TIMEOUT_SECONDS,
-    on_trial: TrialCallback = lambda line: None,
-) -> ProgramDiagnosis:
-    """Run the trials of `program` one after the other, and judge them by `metric`, a loss.
+@dataclass(frozen=True)
+class TrialOptions:
+    """How the trials are made.
 
-    `ConfigError` where the program itself fails or prints no `metric`.
+    `metric`: the loss that is judged. `metric_file`: a pattern of the file that holds it; None:
+    it is printed. `workers`: trials at a time, see `run_programs`.
     """
-    if num_seeds < 2:
-        raise ConfigError("--seeds", f"{num_seeds}", "at least 2", "raise it")
-    seeds = range(1, num_seeds + 1)
 
-    def trial(changes: dict[str, float], seed: int, name: str) -> ProgramTrial:
-        base = {"max_steps": program.values["max_steps"]} | changes
-        has_flag = "seed" in program.flags
-        words = program.command(base | ({"seed": seed} if has_flag else {}))
-        loss, seconds, problem = run_program(words, metric, timeout, None if has_flag else seed)
-        result = problem or f"{metric} {loss:.4f}"
-        on_trial(f"{name}, seed {seed}: {result} ({seconds:.0f} s)")
-        return ProgramTrial(changes, seed, seconds, loss, problem)
+    metric: str
+    metric_file: str | None = None
+    num_seeds: int = NUM_SEEDS
+    timeout: float = TIMEOUT_SECONDS
+    workers: int | None = None
 
-    controls: list[ProgramTrial] = []
-    for seed in seeds:
-        controls.append(trial({}, seed, "as it is"))
-        if controls[-1].loss is None:
-            raise ConfigError(
-                "--program", f"a trial that failed ({controls[-1].problem})",
-                f"a program that ends and prints {metric}",
-                "run the command by hand, or name another --metric",
-            )  # fmt: skip
+
+def diagnose_program(
+    program: ProgramFlags, options: TrialOptions, on_trial: TrialCallback = lambda line: None
+) -> ProgramDiagnosis:
+    """Run the trials of `program`, and judge them by a loss.
+
+    `ConfigError` where the program itself fails or gives no loss.
+    """
+    if options.num_seeds < 2:
+        raise ConfigError("--seeds", f"{options.num_seeds}", "at least 2", "raise it")
+    control = ProgramTreatment("", "as it is", {})
+    seeds = range(1, options.num_seeds + 1)
+    run = partial(_run_trials, program, options, on_trial)
+    controls = run([(control, seeds[0])])
+    if controls[0].loss is not None:  # a program that fails is not run again
+        controls += run([(control, seed) for seed in seeds[1:]])
+    failed = next((trial for trial in controls if trial.loss is None), None)
+    if failed is not None:
+        raise ConfigError(
+            "--program", f"a trial that failed ({failed.problem})",
+            f"a program that ends and gives {options.metric}",
+            "run the command by hand, or name another --metric or --metric-file",
+        )  # fmt: skip
     treatments = list_treatments(program.values)
-    tried = [_try_treatment(treatment, controls, trial) for treatment in treatments]
-    effects = _judge(treatments, tried, controls)
-    return _conclude(program, metric, controls, effects)
+    effects = _judge(treatments, _try_treatments(treatments, controls, run), controls)
+    return _conclude(program, options.metric, controls, effects)
 
 
-def _try_treatment(
-    treatment: ProgramTreatment,
-    controls: Sequence[ProgramTrial],
-    trial: Callable[[dict[str, float], int, str], ProgramTrial],
+def _run_trials(
+    program: ProgramFlags,
+    options: TrialOptions,
+    on_trial: TrialCallback,
+    pairs: Sequence[tuple[ProgramTreatment, int]],
 ) -> list[ProgramTrial]:
-    """The trials of a treatment; none after the first where that one failed or is clearly worse.
+    """A trial of each treatment and seed."""
+    has_flag = "seed" in program.flags
+    requests = [
+        TrialRequest(
+            program.command(
+                program.limits | treatment.changes | ({"seed": seed} if has_flag else {})
+            ),
+            options.metric, options.metric_file, options.timeout, None if has_flag else seed,
+        )
+        for treatment, seed in pairs
+    ]  # fmt: skip
+
+    def on_outcome(index: int, outcome: TrialOutcome) -> None:
+        treatment, seed = pairs[index]
+        result = outcome.problem or f"{options.metric} {outcome.loss:.4f}"
+        on_trial(f"{treatment.description}, seed {seed}: {result} ({outcome.seconds:.0f} s)")
+
+    outcomes = run_programs(requests, options.workers, on_outcome)
+    return [
+        ProgramTrial(treatment.changes, seed, outcome.seconds, outcome.loss, outcome.problem)
+        for (treatment, seed), outcome in zip(pairs, outcomes, strict=True)
+    ]
+
+
+def _try_treatments(
+    treatments: Sequence[ProgramTreatment],
+    controls: Sequence[ProgramTrial],
+    run: Callable[[list[tuple[ProgramTreatment, int]]], list[ProgramTrial]],
+) -> list[list[ProgramTrial]]:
+    """The trials of each treatment; none after one that failed or is clearly worse.
 
     Clearly: by more than the controls differ from each other and 2 % of their loss.
     """
-    trials: list[ProgramTrial] = []
+    tried: list[list[ProgramTrial]] = [[] for _ in treatments]
     finite = _finite_losses(controls)
     spread = max(finite) - min(finite) if finite else 0.0
+    remaining = list(range(len(treatments)))
     for control in controls:
-        trials.append(trial(treatment.changes, control.seed, treatment.description))
-        loss, before = trials[-1].loss, control.loss
-        if loss is None or not math.isfinite(loss):
-            break
-        if before is not None and loss > before + spread + 0.02 * abs(before):
-            break
-    return trials
+        trials = run([(treatments[index], control.seed) for index in remaining])
+        for index, trial in zip(list(remaining), trials, strict=True):
+            tried[index].append(trial)
+            before = control.loss if control.loss is not None else math.inf
+            limit = before + spread + 0.02 * abs(before)
+            if trial.loss is None or not math.isfinite(trial.loss) or trial.loss > limit:
+                remaining.remove(index)
+    return tried
 
 
 def _differences(
@@ -227,9 +264,7 @@ def _conclude(
     if ranked:
         first = ranked[0].treatment
         verdict = first.cause
-        command = " ".join(
-            program.command({"max_steps": program.values["max_steps"]} | first.changes)
-        )
+        command = " ".join(program.command(program.limits | first.changes))
         reason = f"{first.description} saves {_saved(ranked[0]):.3f} of {metric}"
         if len(ranked) > 1 and _overlap(ranked[0], ranked[1]):
             reason += f", about as much as {ranked[1].treatment.description}"

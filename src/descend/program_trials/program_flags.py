@@ -7,16 +7,21 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from descend.errors import ConfigError
 from descend.program_trials.run_program import find_script
 
-KEYS = ("learning_rate", "batch_size", "num_layers", "dropout_rate", "seed", "max_steps")
+LIMITS = ("max_steps", "max_tokens", "num_epochs")
+"""Keys of which one must be mapped: what ends a trial."""
+
+KEYS = ("learning_rate", "batch_size", "num_layers", "dropout_rate", "seed", *LIMITS)
 """What `--map` can name: settings that trials change, and what makes a trial short and paired."""
 
-NOT_CHANGED = {"seed", "max_steps"}
+NOT_CHANGED = {"seed", *LIMITS}
 """Keys that make a trial and are no treatment."""
 
-WHOLE = ("batch_size", "num_layers", "seed", "max_steps")
+WHOLE = {"batch_size", "num_layers", "seed", "max_steps", "max_tokens"}
 """Keys whose values are whole numbers."""
 
 
@@ -28,26 +33,39 @@ class ProgramFlags:
     flags: Mapping[str, tuple[str, ...]]
     values: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def limits(self) -> dict[str, float]:
+        """What ends the program: its values of `LIMITS`."""
+        return {key: self.values[key] for key in LIMITS if key in self.values}
+
     def command(self, changes: Mapping[str, float]) -> list[str]:
         """Return the words of the program with the flags of `changes` set.
 
-        A flag of one dash and one letter takes its value as the next word, all others after `=`,
-        which argparse, click, jsonargparse, Hydra, and nanoGPT's configurator all read.
+        A value is replaced where it stands. A flag that the command lacks is added: one of one
+        letter takes its value as the next word, all others after `=`, which argparse, click,
+        jsonargparse, Hydra, and nanoGPT's configurator all read. Several flags of a key keep
+        their ratio to the first.
         """
         words = list(self.words)
         for key, value in changes.items():
-            text = str(int(value)) if key in WHOLE else f"{value:.6g}"
             for flag in self.flags[key]:
-                words = _without_flag(words, flag)
-                words += [flag, text] if _is_short(flag) else [f"{flag}={text}"]
+                own = find_value(self.words, flag)
+                text = _format_value(key, value * self._ratio(key, own))
+                words = _with_value(words, flag, text)
         return words
+
+    def _ratio(self, key: str, own: str | None) -> float:
+        """The value of a flag over that of the first flag of its key; 1 where it has none."""
+        first = self.values.get(key)
+        number = _to_number(own)
+        return number / first if first and number is not None else 1.0
 
 
 def parse_program(command: str, mappings: Sequence[str]) -> ProgramFlags:
     """Read `--program` and all `--map KEY=FLAG[,FLAG…][=VALUE]`.
 
     VALUE is what the program uses when the flag is not in the command. `ConfigError` for a key
-    that no trial changes, a flag without a value, and a missing `max_steps`.
+    that no trial changes, a flag without a value, and a missing limit (`LIMITS`).
     """
     try:
         words = tuple(shlex.split(command))
@@ -62,7 +80,7 @@ def parse_program(command: str, mappings: Sequence[str]) -> ProgramFlags:
     for mapping in mappings:
         key, names, value = _parse_mapping(mapping)
         flags[key] = names
-        stated = _value_in(words, names[0]) or value
+        stated = find_value(words, names[0]) or value
         if stated is not None:
             values[key] = _number(mapping, stated)
         elif key != "seed":
@@ -70,10 +88,11 @@ def parse_program(command: str, mappings: Sequence[str]) -> ProgramFlags:
                 "--map", f"{mapping} without the value that the program uses",
                 "the flag in the command, or KEY=FLAG=VALUE", f"write {mapping}=VALUE",
             )  # fmt: skip
-    if "max_steps" not in flags:
+    if not flags.keys() & set(LIMITS):
         raise ConfigError(
-            "--map", "no max_steps", "the flag that limits the steps", "add --map max_steps=FLAG"
-        )
+            "--map", f"none of {', '.join(LIMITS)}", "the flag that ends a trial",
+            "add --map max_steps=FLAG",
+        )  # fmt: skip
     if not set(flags) - NOT_CHANGED:
         raise ConfigError(
             "--map", "no setting to change", "at least one of them",
@@ -98,37 +117,59 @@ def _parse_mapping(mapping: str) -> tuple[str, tuple[str, ...], str | None]:
     return key, flags, value or None
 
 
-def _value_in(words: Sequence[str], flag: str) -> str | None:
-    """The value of `flag` in a command; the last one counts."""
+def find_value(words: Sequence[str], flag: str) -> str | None:
+    """Return the value of `flag` in a command, None where it has none; the last one counts.
+
+    Found are `--flag VALUE`, `--flag=VALUE`, and `name=VALUE` within a word, as in
+    `--config_overrides n_layer=2,n_head=2`.
+    """
     value = None
     for index, word in enumerate(words):
-        if word.startswith(f"{flag}="):
-            value = word.removeprefix(f"{flag}=")
-        elif word == flag and index + 1 < len(words):
+        if word == flag and index + 1 < len(words):
             value = words[index + 1]
+        elif found := _setting(flag).search(word):
+            value = found[2]
     return value
 
 
-def _without_flag(words: Sequence[str], flag: str) -> list[str]:
-    remaining: list[str] = []
-    skip = False
-    for word in words:
-        if skip:
-            skip = False
-        elif word == flag:
-            skip = True
-        elif not word.startswith(f"{flag}="):
-            remaining.append(word)
-    return remaining
+def _with_value(words: Sequence[str], flag: str, text: str) -> list[str]:
+    """`words` with the value of `flag` replaced, or added where there is none."""
+    changed = list(words)
+    for index, word in enumerate(words):
+        if word == flag and index + 1 < len(words):
+            changed[index + 1] = text
+        else:
+            changed[index] = _setting(flag).sub(lambda found: found[1] + text, changed[index])
+    if find_value(words, flag) is None:
+        changed += [flag, text] if re.fullmatch(r"-\w", flag) else [f"{flag}={text}"]
+    return changed
+
+
+def _setting(flag: str) -> re.Pattern[str]:
+    """`flag=VALUE`: a word, or one of several settings in a word."""
+    return re.compile(rf"((?:^|[\s,;]){re.escape(flag)}=)([^\s,;]+)")
+
+
+def _format_value(key: str, value: float) -> str:
+    """A value as every program reads it: whole, or with a point and no exponent.
+
+    nanoGPT takes `0` for a whole number and refuses it as a rate. YAML takes `1e-05` for a text.
+    """
+    if key in WHOLE or (key == "num_epochs" and value == int(value)):
+        return str(max(round(value), 1) if value > 0 else round(value))
+    return np.format_float_positional(value, precision=6, fractional=False, trim="0")
 
 
 def _number(mapping: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
+    number = _to_number(text)
+    if number is None:
         raise ConfigError("--map", f"{mapping} with the value {text!r}", "a number",
-                          "give a number") from None  # fmt: skip
+                          "give a number")  # fmt: skip
+    return number
 
 
-def _is_short(flag: str) -> bool:
-    return re.fullmatch(r"-\w", flag) is not None
+def _to_number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None

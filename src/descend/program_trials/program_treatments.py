@@ -10,8 +10,9 @@ RATE_FACTORS = (3.0, 10.0, 30.0)
 """Those of the causes `learning_rate_too_high` and `learning_rate_too_low`, and one beyond: a
 factor of 30 is the largest that is planted in the benchmark of the diagnosis."""
 
-BATCH_FACTOR = 8
-"""Times the batch, at an eighth of the steps, and so with the same text."""
+BATCH_FACTORS = (4, 16)
+"""Times the batch, at as many fewer steps, and so with the same text. As in the cause
+`batch_too_small`."""
 
 LAYERS_FACTOR = 4
 """Times the layers."""
@@ -31,7 +32,7 @@ class ProgramTreatment(msgspec.Struct, frozen=True):
 def list_treatments(values: Mapping[str, float]) -> list[ProgramTreatment]:
     """Return the treatments for what a program sets: its mapped keys and their `values`."""
     treatments = []
-    rate, steps = values.get("learning_rate"), values["max_steps"]
+    rate = values.get("learning_rate")
     if rate is not None:
         for factor in RATE_FACTORS:
             treatments += [
@@ -44,16 +45,7 @@ def list_treatments(values: Mapping[str, float]) -> list[ProgramTreatment]:
                     {"learning_rate": rate * factor},
                 ),
             ]  # fmt: skip
-    batch = values.get("batch_size")
-    if batch is not None and steps / BATCH_FACTOR >= MIN_STEPS_LEFT:
-        changes = {"batch_size": batch * BATCH_FACTOR, "max_steps": steps // BATCH_FACTOR}
-        if rate is not None:  # with the square root of the batch (Malladi et al. 2022)
-            changes["learning_rate"] = rate * BATCH_FACTOR**0.5
-        treatments.append(
-            ProgramTreatment(
-                "batch_too_small", f"{BATCH_FACTOR} times the batch, on the same text", changes
-            )
-        )
+    treatments += _larger_batches(values)
     layers = values.get("num_layers")
     if layers is not None:
         treatments.append(
@@ -64,4 +56,25 @@ def list_treatments(values: Mapping[str, float]) -> list[ProgramTreatment]:
         )  # fmt: skip
     if values.get("dropout_rate"):
         treatments.append(ProgramTreatment("over_regularized", "no dropout", {"dropout_rate": 0.0}))
+    return treatments
+
+
+def _larger_batches(values: Mapping[str, float]) -> list[ProgramTreatment]:
+    """Larger batches on the same text: a limit of steps falls, others stay as they are."""
+    batch, rate = values.get("batch_size"), values.get("learning_rate")
+    steps = values.get("max_steps")
+    treatments = []
+    for factor in BATCH_FACTORS if batch is not None else ():
+        changes = {"batch_size": batch * factor}
+        if steps is not None:
+            if steps / factor < MIN_STEPS_LEFT:
+                break
+            changes["max_steps"] = steps // factor
+        if rate is not None:  # with the square root of the batch (Malladi et al. 2022)
+            changes["learning_rate"] = rate * factor**0.5
+        treatments.append(
+            ProgramTreatment(
+                "batch_too_small", f"{factor} times the batch, on the same text", changes
+            )
+        )
     return treatments

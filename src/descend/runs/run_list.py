@@ -37,10 +37,8 @@ class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     saved_at: str = ""
     corpus: str = ""
-    epochs: int = 0
-    """Epochs begun and evaluated."""
-    num_epochs: float = 0.0
-    """How often the text was read by then: below 1 for a part of it."""
+    epochs: float = 0.0
+    """How often its text was read; below one for a part of the text."""
     parameters: int | None = None
     validation_loss: float | None = None
     """Of the best epoch (nats per token); None before the end of the first."""
@@ -79,8 +77,7 @@ def describe_run(folder: Path) -> ListedRun:
         state=state,
         saved_at=info.saved_at,
         corpus=Path(str(info.corpus["corpus"])).name,
-        epochs=len(summary.epochs) if summary else 0,
-        num_epochs=count_epochs_read(summary) if summary else 0.0,
+        epochs=count_epochs_read(summary) if summary else 0.0,
         parameters=summary.parameters if summary else None,
         validation_loss=summary.validation_loss if summary else None,
         bits_per_byte=summary.bits_per_byte if summary else None,

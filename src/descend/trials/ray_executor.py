@@ -11,7 +11,7 @@ import asyncio
 import os
 import platform
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,14 +100,46 @@ def run_on_ray(
                     raise to_exception(message.fault)
                 done(key, msgspec.structs.replace(message.result, key=key))
     except (ray.exceptions.RayError, ImportError) as problem:  # the latter where descend is not
-        raise DescendError(
-            RAY_ADDRESS_VARIABLE, f"a run that {ray_address()} gave up ({_last_line(problem)})",
-            "machines with the same descend and enough memory",
-            f"see docs/machines.md for what they need, or {USE_LOCAL_HINT}",
-        ) from None  # fmt: skip
+        raise _cluster_error(problem) from None
     finally:
         for one in running:
             ray.cancel(one, force=True)
+
+
+def run_tasks(
+    function: Callable[[bytes], bytes],
+    lines: Sequence[bytes],
+    max_running: int | None,
+    on_result: Callable[[int, bytes], None],
+) -> None:
+    """Call `function` on the cluster with each of `lines`; `on_result` is given index and answer.
+
+    A task takes one core, and a GPU where the cluster has any. An error and Ctrl-C cancel all.
+    """
+    ray = _connected()
+    gpus = 1 if ray.cluster_resources().get("GPU") else 0
+    task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(function)
+    waiting, running = list(enumerate(lines)), {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < (max_running or len(lines)):
+                index, line = waiting.pop(0)
+                running[task.remote(line)] = index
+            (ready, *_), _ = ray.wait([*running])
+            on_result(running.pop(ready), ray.get(ready))
+    except (ray.exceptions.RayError, ImportError) as problem:
+        raise _cluster_error(problem) from None
+    finally:
+        for one in running:
+            ray.cancel(one)
+
+
+def _cluster_error(problem: BaseException) -> DescendError:
+    return DescendError(
+        RAY_ADDRESS_VARIABLE, f"a run that {ray_address()} gave up ({_last_line(problem)})",
+        "machines with the same descend and enough memory",
+        f"see docs/machines.md for what they need, or {USE_LOCAL_HINT}",
+    )  # fmt: skip
 
 
 def _progress_actor() -> Any:

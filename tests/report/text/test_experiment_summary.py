@@ -12,7 +12,7 @@ from descend.report.text.run_table import finished_text
 def finished_run(name: str, bits: float, num_epochs: float = 1.0) -> FinishedRun:
     return FinishedRun(
         run=name, bits_per_byte=bits, gain=None, validation_loss=2 * bits, accuracy=0.2,
-        parameters=9, epochs=1, num_epochs=num_epochs, seconds=1.0, finished=True,
+        parameters=9, epochs=num_epochs, seconds=1.0, finished=True,
     )  # fmt: skip
 
 

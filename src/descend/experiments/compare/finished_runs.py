@@ -27,10 +27,8 @@ class FinishedRun(msgspec.Struct, frozen=True, kw_only=True):
     """Nats per token of its own vocabulary: not comparable where vocabularies differ."""
     accuracy: float
     parameters: int
-    epochs: int
-    """Epochs begun."""
-    num_epochs: float
-    """How often the text was read: below 1 for a part of it."""
+    epochs: float
+    """How often its text was read; below one for a part of the text."""
     seconds: float
     finished: bool
 
@@ -75,8 +73,7 @@ def compare_finished(folders: Sequence[Path]) -> FinishedComparison:
             validation_loss=summary.validation_loss,
             accuracy=summary.validation_accuracy,
             parameters=summary.parameters,
-            epochs=len(summary.epochs),
-            num_epochs=count_epochs_read(summary),
+            epochs=count_epochs_read(summary),
             seconds=summary.seconds,
             finished=summary.finished,
         ))  # fmt: skip

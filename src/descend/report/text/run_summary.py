@@ -15,7 +15,7 @@ from descend.units import (
     format_count,
     format_duration,
     format_epochs,
-    format_part,
+    format_part_read,
     quoted,
 )
 
@@ -35,7 +35,7 @@ def format_epoch(epoch: Epoch, of: int, num_epochs: float | None = None) -> str:
     """
     number = f"{epoch.epoch}/{of}"
     if num_epochs is not None and num_epochs < epoch.epoch:
-        number = format_epochs(num_epochs, epoch.epoch).removesuffix(" epochs")
+        number = format_epochs(num_epochs).removesuffix(" epochs")
     return (
         f"epoch {number}  "
         f"training loss {epoch.loss_start:.2f} → {epoch.loss_end:.2f}  "
@@ -191,7 +191,7 @@ def _after_one_epoch(summary: RunSummary) -> str:
     if summary.train_tokens is not None:
         of_tokens = f" ({count_tokens_read(summary):,} of {summary.train_tokens:,} tokens)"
     return (
-        f"The run read {format_part(fraction)} of the text{of_tokens}. "
+        f"The run read {format_part_read(fraction)} of the text{of_tokens}. "
         f"`descend continue {quoted(summary.model_dir)} --epoch 1` reads all of it."
     )
 

@@ -73,7 +73,7 @@ def finished_text(comparison: FinishedComparison) -> str:
             r.run.removeprefix(f"{MODELS}/"), f"{r.bits_per_byte:.3f}",
             NO_VALUE if r.gain is None else f"{r.gain:+.3f}",
             f"{r.accuracy:.1%}", format_parameters(r.parameters),
-            format_epochs(r.num_epochs, r.epochs).split()[0], format_duration(r.seconds),
+            format_epochs(r.epochs).split()[0], format_duration(r.seconds),
         )
         for r in comparison.runs
     ]  # fmt: skip

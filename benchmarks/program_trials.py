@@ -1,0 +1,99 @@
+"""Diagnose published training programs with planted faults, by paired trials of their flags.
+
+    python benchmarks/program_trials.py PROGRAM FOLDER OUT [CASE…]
+
+FOLDER is a checkout of the program, with its data prepared. For each case the command with the
+fault is given to `descend diagnose --program`. OUT is a JSON file, to which each case is added.
+The sizes are tiny: a trial takes a few seconds of one core.
+
+nanogpt: https://github.com/karpathy/nanoGPT, after `python data/shakespeare_char/prepare.py` on
+the first 300 kB of its text.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+SOUND = {"rate": 0.01, "batch": 8, "layers": 2, "dropout": 0.0, "steps": 300}
+
+CASES: dict[str, tuple[str, dict[str, float]]] = {
+    "sound": ("healthy", {}),
+    "rate_times_30": ("learning_rate_too_high", {"rate": 0.3}),
+    "rate_over_30": ("learning_rate_too_low", {"rate": 0.01 / 30}),
+    "dropout_0.7": ("over_regularized", {"dropout": 0.7}),
+    "batch_1": ("batch_too_small", {"batch": 1, "steps": 2400}),  # the same text
+    "one_layer": ("model_too_small", {"layers": 1}),
+}
+"""What is planted, and the settings that plant it."""
+
+PROGRAMS: dict[str, dict[str, Any]] = {
+    "nanogpt": {
+        "command": "python train.py config/train_shakespeare_char.py --device=cpu --compile=False"
+        " --eval_iters=20 --eval_interval={steps} --log_interval=1000 --block_size=32"
+        " --batch_size={batch} --n_layer={layers} --n_head=2 --n_embd=32 --max_iters={steps}"
+        " --lr_decay_iters={steps} --warmup_iters={warmup} --dropout={dropout}"
+        " --learning_rate={rate} --min_lr={min_rate}",
+        "metric": "val loss",
+        "maps": [
+            "learning_rate=--learning_rate,--min_lr", "batch_size=--batch_size",
+            "num_layers=--n_layer", "dropout_rate=--dropout",
+            "max_steps=--max_iters,--lr_decay_iters,--eval_interval,--warmup_iters",
+        ],
+    },
+}  # fmt: skip
+
+
+def diagnose(program: dict[str, Any], folder: Path, settings: dict[str, float]) -> dict[str, Any]:
+    """Return what `descend diagnose --program --json` says of the program with `settings`."""
+    values = SOUND | settings
+    values |= {"min_rate": values["rate"] / 10, "warmup": int(values["steps"] // 15)}
+    command = program["command"].format(**values)
+    words = [sys.executable, "-m", "descend", "diagnose", "--program", command,
+             "--metric", program["metric"], "--json"]  # fmt: skip
+    for mapping in program["maps"]:
+        words += ["--map", mapping]
+    source = str(Path(__file__).parents[1] / "src")
+    environment = os.environ | {"PYTHONPATH": source}
+    done = subprocess.run(words, cwd=folder, env=environment, stdout=subprocess.PIPE, check=True)
+    return {"command": command, **json.loads(done.stdout)}
+
+
+def summarize(truth: str, answer: dict[str, Any]) -> dict[str, Any]:
+    """Keep of a diagnosis what fits into a few lines."""
+    effects = {}
+    for effect in answer["effects"]:
+        interval = effect["loss_reduction"]
+        name = effect["treatment"]["description"]
+        effects[name] = interval and [round(interval[k], 3) for k in ("value", "low", "high")]
+    return {
+        "planted": truth, "verdict": answer["verdict"], "loss": answer["loss"],
+        "command": answer["command"], "reason": answer["reason"], "effects": effects,
+        "trials": sum(len(e["trials"]) for e in answer["effects"]) + len(answer["controls"]),
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Diagnose the cases of the command line, or all."""
+    name, folder, out, *chosen = sys.argv[1:]
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True
+    )
+    results: dict[str, Any] = {"program": name, "commit": commit.stdout.strip(), "cases": {}}
+    if Path(out).exists():
+        results = json.loads(Path(out).read_text())
+    for case in chosen or CASES:
+        truth, settings = CASES[case]
+        print(time.strftime("%H:%M:%S"), case, file=sys.stderr)
+        answer = diagnose(PROGRAMS[name], Path(folder), settings)
+        results["cases"][case] = summarize(truth, answer)
+        Path(out).write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

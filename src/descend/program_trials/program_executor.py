@@ -1,0 +1,78 @@
+"""Trials of a program: several at a time on this machine, or on the cluster of `RAY_ADDRESS`."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+import msgspec
+
+from descend.program_trials.run_program import (
+    TrialOutcome,
+    TrialRequest,
+    run_program,
+    stop_process,
+)
+from descend.trials.ray_executor import ray_address, run_tasks
+
+OutcomeCallback = Callable[[int, TrialOutcome], None]
+
+
+def run_programs(
+    requests: Sequence[TrialRequest], workers: int | None, on_outcome: OutcomeCallback
+) -> list[TrialOutcome]:
+    """Return the outcome of each request; `on_outcome` hears of each as it comes.
+
+    `workers` at a time; None: one on this machine, since a program may use all of it, and on a
+    cluster as many as it takes.
+    """
+    outcomes: dict[int, TrialOutcome] = {}
+
+    def on_result(index: int, outcome: TrialOutcome) -> None:
+        outcomes[index] = outcome
+        on_outcome(index, outcome)
+
+    if ray_address():
+        lines = [msgspec.json.encode((os.getcwd(), request)) for request in requests]
+        run_tasks(
+            _run_remote_program, lines, workers,
+            lambda index, line: on_result(index, msgspec.json.decode(line, type=TrialOutcome)),
+        )  # fmt: skip
+    else:
+        _run_here(requests, workers or 1, on_result)
+    return [outcomes[index] for index in range(len(requests))]
+
+
+def _run_here(requests: Sequence[TrialRequest], workers: int, on_result: OutcomeCallback) -> None:
+    """Run requests in threads, which wait for processes. An error and Ctrl-C end them all."""
+    running: list[subprocess.Popen[bytes]] = []
+    pool = ThreadPoolExecutor(workers)
+    try:
+        futures = {
+            pool.submit(run_program, request, running.append): index
+            for index, request in enumerate(requests)
+        }
+        for future in as_completed(futures):
+            on_result(futures[future], future.result())
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in running:
+            stop_process(process)
+        raise
+    finally:
+        pool.shutdown()
+
+
+def _run_remote_program(line: bytes) -> bytes:
+    """What a machine of the cluster does with a folder and a `TrialRequest`."""
+    folder, request = msgspec.json.decode(line, type=tuple[str, TrialRequest])
+    try:
+        os.chdir(folder)
+    except OSError as problem:
+        outcome = TrialOutcome(None, 0.0, f"{socket.gethostname()}: {folder}: {problem.strerror}")
+    else:
+        outcome = run_program(request)
+    return msgspec.json.encode(outcome)
