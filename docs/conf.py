@@ -25,6 +25,7 @@ html_extra_path = ["schemas"]
 myst_heading_anchors = 4
 suppress_warnings = ["myst.header", "misc.highlighting_failure"]
 autodoc_member_order = "bysource"
+default_role = "code"
 autodoc_typehints = "signature"
 html_static_path: list[str] = []
 

@@ -9,11 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import descend
 
 # Tiny products gain nothing from a second thread, and lose much where a core is busy.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# On a busy core any call can take longer than the 200 ms of hypothesis.
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
 
 
 @pytest.fixture(autouse=True, scope="session")

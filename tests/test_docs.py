@@ -139,6 +139,8 @@ def test_named_source_files_exist(page: Path) -> None:
         if not name.startswith(("src/", "tests/", "benchmarks/", "tools/"))
     }
     assert {name for name in names if not (ROOT / name).exists()} == set()
+    tests = re.findall(r"`(test_\w+\.py)`", text)
+    assert [name for name in tests if not (ROOT / "tests" / "reliability" / name).exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

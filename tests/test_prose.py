@@ -12,6 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 EXCEPTIONS = ROOT / "tests" / "prose_exceptions.txt"
 MAX_README_WORDS = 600
+MAX_MANUAL_WORDS = 22_000
+"""Of all pages in docs/ but the glossary."""
 
 
 def load_tool() -> ModuleType:
@@ -66,6 +68,12 @@ def test_exceptions_only_shrink() -> None:
 def test_readme_is_short() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert tool.count_document_words(text) <= MAX_README_WORDS
+
+
+def test_manual_is_short() -> None:
+    pages = [path for path in (ROOT / "docs").glob("*.md") if path.name != "glossary.md"]
+    texts = (path.read_text(encoding="utf-8") for path in pages)
+    assert sum(map(tool.count_document_words, texts)) <= MAX_MANUAL_WORDS
 
 
 def test_count_prose_leaves_code_and_tables_out() -> None:

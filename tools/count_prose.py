@@ -92,8 +92,8 @@ def count_prose(text: str) -> ProseCounts:
 
 
 def count_document_words(text: str) -> int:
-    """Count all words of a document, code and tables included."""
-    return len(text.split())
+    """Count the words of a document, code and tables included; bars and rulers are no words."""
+    return count_words(text)
 
 
 def find_documents() -> list[Path]:

@@ -43,10 +43,16 @@ def format_count(count: int, word: str) -> str:
 
 
 def format_epochs(num_epochs: float) -> str:
-    """`3 epochs`, or, where the last one was not read to its end, `2.4 epochs`."""
+    """`3 epochs`, or, where the last one was not read to its end, `2.4 epochs`.
+
+    A second digit where the first is 0: `2.04 epochs`, not the `2.0` that looks whole.
+    """
     if num_epochs == round(num_epochs):
         return format_count(round(num_epochs), "epoch")
-    return f"{num_epochs:.1f} epochs" if num_epochs >= 1 else f"{min(num_epochs, 0.99):.2g} epochs"
+    if num_epochs < 1:
+        return f"{min(num_epochs, 0.99):.2g} epochs"
+    text = f"{num_epochs:.1f}"
+    return f"{num_epochs:.2f} epochs" if text.endswith(".0") else f"{text} epochs"
 
 
 def format_part_read(num_epochs: float) -> str:

@@ -65,6 +65,21 @@ def test_forecast_defaults_to_the_epochs_of_the_run(trained: Path) -> None:
     assert forecast_run(trained).epochs_ahead == 2
 
 
+def test_forecast_counts_no_epoch_when_the_run_read_a_part_of_its_text(
+    tiny: dict[str, Any],
+) -> None:
+    run_to_end = create_run(make_config(tiny | {"max_steps": 20, "epoch": None}), Path("part"))
+    for _ in run_training(run_to_end):
+        pass
+    forecast = forecast_run(Path("part"))
+    assert (forecast.finished, forecast.num_observed_epochs) == (True, 0)
+    assert [a.epoch for a in forecast.epochs] == [1]
+    lines = "\n".join(forecast_lines(forecast))
+    assert "epoch    1" in lines
+    assert "only 0" not in lines
+    assert "1 epoch could" not in lines
+
+
 def test_forecast_of_unfinished_run_covers_remaining_epochs(unfinished: Path) -> None:
     forecast = forecast_run(unfinished)
     assert not forecast.finished

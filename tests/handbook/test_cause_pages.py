@@ -249,10 +249,3 @@ def test_cause_page_shows_diagnosis_of_a_run(
     (run / "diagnosis.json").write_text("{")
     done = explain(name, "--run", run)
     assert (done.code, done.err.count("\n")) == (2, 1)
-
-
-def test_the_page_of_the_verb_lists_them() -> None:
-    table = (Path(__file__).parents[2] / "docs" / "explain.md").read_text(encoding="utf-8")
-    for group in GROUPS:
-        names = [f"`{page.name}`" for page in PAGES.values() if page.group == group]
-        assert f"| {group} | {', '.join(names)} |" in table

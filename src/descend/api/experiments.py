@@ -78,9 +78,9 @@ def compare(
 ) -> Comparison:
     """Train `config` with each combination of the values in `vary`, paired by seed.
 
-    `compare(corpus_dir="my/texts", vary={"embed_dim": [128, 256]})`. Each run has an equal number
-    of what `match` says; see docs/compare.md. Runs made before come from the cache. Cost and
-    progress go to standard error, as those of `run`; the result is kept in `save_dir`, or in
+    `compare(corpus_dir="my/texts", vary={"embed_dim": [128, 256]})`. Each run gets the same budget
+    in the unit `match`; see docs/compare.md. Earlier runs come from the cache. Cost and progress
+    go to standard error, as those of `run`; the result is kept in `save_dir`, or in
     `comparisons/<unix time>`, where `descend report` finds it.
     """
     folder = create_experiment_folder(resolve_save_dir(config, keys))
@@ -129,7 +129,7 @@ def attribute(
     workers: int | None = None,
     save_dir: str | PathLike[str] | None = None,
 ) -> Attribution:
-    """Return which change from `a` to `b` (presets, files of keys or run folders) brought how much.
+    """Measure how much each change from `a` to `b` (presets, files, or run folders) contributes.
 
     Reported and stored as by `compare`; `DESCEND_LOG_LEVEL=warning` makes it quiet.
     """

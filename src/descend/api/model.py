@@ -1,4 +1,4 @@
-"""A trained model with the folder it lives in: predict, stream, evaluate, its records."""
+"""A trained model and its folder: generate text, evaluate, and read the records of its training."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class Model:
-    """A trained model with the folder it lives in.
+    """A trained model and its folder.
 
     `summary` and `records` tell how its training went; they raise `RunFolderError` for a model
     that descend did not train.
@@ -55,7 +55,7 @@ class Model:
         self, prompts: list[str], max_length: int = 50, *, seed: int | None = None,
         stop: Sequence[str] = (), **sampling_options: Any,
     ) -> list[Completion]:  # fmt: skip
-        """Continuations of several prompts at once, with their token ids."""
+        """Continue several prompts at once; each continuation has its token ids."""
         with limit_threads_to_idle_cores():
             return collect_completions(
                 self._stream_chunks(prompts, max_length, seed, stop, sampling_options), len(prompts)
@@ -65,7 +65,7 @@ class Model:
         self, prompt: str, max_length: int = 50, *, seed: int | None = None,
         stop: Sequence[str] = (), **sampling_options: Any,
     ) -> Iterator[str]:  # fmt: skip
-        """Return the continuation of `prompt`, piece by piece as it is written."""
+        """Yield the continuation of `prompt`, piece by piece as it is generated."""
         chunks = self._stream_chunks([prompt], max_length, seed, stop, sampling_options)
 
         def written() -> Iterator[str]:
@@ -86,7 +86,7 @@ class Model:
 
     @property
     def trained_context(self) -> int:
-        """Tokens of context that the model was trained with: it never saw later positions."""
+        """Context length of the training in tokens; the model never saw later positions."""
         max_length = self.network.shape.max_seq_len
         length = self._run_setting("seq_len", max_length)
         if not isinstance(length, int) or not 1 <= length <= max_length:
@@ -104,7 +104,7 @@ class Model:
         return self.info.resolved_config.get(key, otherwise)
 
     def evaluate(self, corpus_dir: str | PathLike[str] | None) -> Evaluation:
-        """Return how well the model predicts all of a text; see `Evaluation`.
+        """Measure how well the model predicts all of a text; see `Evaluation`.
 
         Warns where it is the text that the model was trained on.
         """
@@ -136,12 +136,12 @@ class Model:
 
     @property
     def summary(self) -> RunSummary:
-        """The result: epochs, best epoch, validation loss, what it had to beat."""
+        """The result of its training: epochs, best epoch, validation loss, n-gram baselines."""
         return read_summary(self.folder)
 
     @property
     def records(self) -> list[Event]:
-        """Everything that was written down while training, in order."""
+        """The recorded events of its training, in order."""
         return read_events(self.folder)
 
     @property
@@ -150,7 +150,7 @@ class Model:
         return int(self.info.corpus["train_bytes"])
 
     def summarize(self) -> str:
-        """Return how the training went, in a paragraph of plain words."""
+        """Describe how the training went, in a paragraph."""
         return summarize_run(self.summary)
 
     def _repr_html_(self) -> str:
@@ -168,7 +168,7 @@ class Model:
 
 
 def load(path: str | PathLike[str], device: str = "cpu") -> Model:
-    """Return the model in folder `path`; `RunFolderError` names what is missing or damaged."""
+    """Load the model in folder `path`; `RunFolderError` names what is missing or damaged."""
     folder = Path(path)
     loaded = load_model(folder, device)
     return Model(folder, loaded.model, loaded.tokenizer)

@@ -1,4 +1,4 @@
-"""What a person does with one model: `run`, `run_on_model`, `load`, `resume`, `diagnose`."""
+"""Train, load, and diagnose one model: `run`, `run_on_model`, `load`, `resume`, `diagnose`."""
 
 from __future__ import annotations
 
@@ -142,10 +142,10 @@ def resume(
     num_processes: int | None = None,
     track: Sequence[str] = (),
 ) -> Model:  # fmt: skip
-    """Take the interrupted run in folder `path` up where it stopped.
+    """Continue the interrupted run in folder `path` where it stopped.
 
-    `ends`: when a run with `minutes` has to be saved, by `time.perf_counter`, if sooner than those.
-    `num_processes`: None, those of torchrun or as many as before.
+    `ends`: latest end of a run with `minutes`, on the clock of `time.perf_counter`.
+    `num_processes`: as many as before by default, or those of torchrun. `track`: names of trackers.
     """
     check_trackers(track)
     if is_follower():
@@ -171,12 +171,11 @@ def diagnose(
     on_trial: Callable[[TrialReport], None] | None = None,
     console: Console | None = None,
 ) -> Diagnosis:
-    """Return why the run in folder `path` does not learn better, proved by trial; kept in its
-    folder.
+    """Find out why the run in folder `path` does not learn better, and store the answer there.
 
-    Trials take at most `budget` of the run's own time, but always `min_seconds`. Without it the
-    diagnosis may take one to three minutes in all: one for a run under 15 seconds. `on_trial` is
-    called with each treatment whose trial ended, and its effect so far.
+    Trials take at most the fraction `budget` of the run's own time, and at least `min_seconds`
+    (default: what is left of a minute for a run under 15 seconds, of three minutes for others).
+    `proof=False` runs no trials. `on_trial` is called with each finished trial and its effect.
     """
     progress: ProgressCallback = stage_progress(console) if console else ignore_progress
     if on_trial is not None:

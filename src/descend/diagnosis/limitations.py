@@ -92,7 +92,13 @@ def describe_unread_part(verdict: Verdict, measurements: Measurements, folder: P
         )
         for out in verdict.ruled_out
     )
-    return [] if num_epochs >= 1 or excluded else [describe_unread_text(num_epochs, folder)]
+    if num_epochs >= 1 or excluded:
+        return []
+    has_fix = any(
+        found.recommended_config and found.cause != undertrained.CAUSE.name
+        for found in verdict.findings
+    )
+    return [describe_unread_text(num_epochs, folder, has_fix=has_fix)]
 
 
 def describe_normal_run(

@@ -2,7 +2,7 @@
 
 One table, so that a page, an explanation and a piece of evidence can never disagree. None: no bound
 on that side. The ranges describe; no verdict hangs on them alone, since a trial decides. A range is
-a first guess unless `ORIGINS` says otherwise.
+a rule of thumb unless `RANGE_SOURCES` says otherwise.
 """
 
 from __future__ import annotations
@@ -57,19 +57,23 @@ OPTIMIZER_RANGES: dict[tuple[str, str], Range] = {
 }
 """By metric and optimizer, where they are not those of the default optimizer."""
 
-FIRST_GUESS = "a first guess"
+UNMEASURED = "a rule of thumb, not measured"
 MEASURED = "measured on runs of descend"
 
 RANGE_SOURCES: dict[str, str] = {
     "initial_loss_ratio": "around ln V, as in Karpathy's recipe",
+    "update_to_weight_ratio": MEASURED,
+    "critical_step_multiplier_fresh": MEASURED,
+    "validation_loss_increase_after_best": "three times the spread between seeds of a small run",
+    "distribution_shift_nats": "three times what the ends of four books differ by",
     "max_attention_logit": MEASURED,
     "dead_unit_fraction": MEASURED,
     "effective_rank_fraction": MEASURED,
     "fuzzy_contamination_fraction": MEASURED,
     "rare_token_loss_fraction": MEASURED,
 }
-"""Where a range comes from, if it is more than a first guess: the files activations.json,
-near_copies.json, and rare_tokens.json in benchmarks/results/ranges."""
+"""Where a range comes from, if it is more than a rule of thumb: the comments above, and the files
+activations.json, near_copies.json, and rare_tokens.json in benchmarks/results/ranges."""
 
 
 def format_range(value_range: Range) -> str:
@@ -82,7 +86,7 @@ def format_range(value_range: Range) -> str:
 
 def range_source(metric: str) -> str:
     """Whose number the range of `metric` is."""
-    return RANGE_SOURCES.get(metric, FIRST_GUESS)
+    return RANGE_SOURCES.get(metric, UNMEASURED)
 
 
 def reference_range(metric: str, optimizer: str = "muon") -> Range:

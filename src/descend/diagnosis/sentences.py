@@ -159,12 +159,16 @@ def describe_falling_loss(fell: float, folder: Path) -> str:
     )
 
 
-def describe_unread_text(num_epochs: float, folder: Path) -> str:
-    """Say that the run read only a part of its text, and how to read the rest."""
-    return (
-        f"the run read only {format_part_read(num_epochs)} of its text, so train longer: "
-        f"`descend continue {quoted(folder)} --epoch 1` reads one whole epoch more"
-    )
+def describe_unread_text(num_epochs: float, folder: Path, *, has_fix: bool) -> str:
+    """Say that the run read only a part of its text, and how to read all of it; `has_fix`: another
+    change is recommended, which comes first."""
+    read = f"the run read only {format_part_read(num_epochs)} of its text"
+    if has_fix:
+        return (
+            f"{read}; `descend train --from-run {quoted(folder)} --apply-fix --epoch 1` applies "
+            "the fix and reads all of it"
+        )
+    return f"{read}; `descend continue {quoted(folder)} --epoch 1` reads all of it"
 
 
 def describe_slow_check(seconds: float) -> str:

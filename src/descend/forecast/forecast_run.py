@@ -22,6 +22,7 @@ from descend.forecast.curve_prior import (
 from descend.forecast.trajectory import LossSpans, Trajectory, make_trajectory, observe
 from descend.model.cost import parameter_count
 from descend.model.shape import shape_from_run_config
+from descend.runs.epochs_read import count_epochs_read
 from descend.runs.recorded_run import RecordedRun
 from descend.runs.suggestions import lacks_model, retrain_command, suggest_fix
 from descend.training.continuation import inherited_config
@@ -74,6 +75,7 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     finished: bool
     """Whether the run is finished. The forecast is then for a continuation."""
     num_observed_epochs: int
+    """Evaluations so far; 0 if the run read less than the whole text."""
     num_observed_steps: int
     epochs_ahead: int
     """Epochs until the end of the forecast."""
@@ -259,7 +261,8 @@ def _forecast(
         high = np.maximum(high, values)
     observed_loss, observed_accuracy = _observed_loss_and_accuracy(recorded_run)
     accuracies = expected_accuracy(values, observed_loss, observed_accuracy, prior)
-    behind = _epochs_behind(recorded_run)
+    unread = _has_read_only_a_part(recorded_run)  # then no whole epoch is behind it
+    behind = _epochs_behind(recorded_run) - unread
     by_epoch = [
         EpochForecast(behind + i + 1, *map(float, row))
         for i, row in enumerate(zip(values, low, high, accuracies, strict=True))
@@ -270,7 +273,7 @@ def _forecast(
         effect=effect,
         run=str(recorded_run.folder),
         finished=recorded_run.finished,
-        num_observed_epochs=len(recorded_run.epochs),
+        num_observed_epochs=len(recorded_run.epochs) - unread,
         num_observed_steps=recorded_run.steps[-1].step,
         epochs_ahead=len(by_epoch),
         validation_loss_now=best.validation_loss if best else None,
@@ -342,6 +345,11 @@ def _observed_loss_and_accuracy(recorded_run: RecordedRun) -> tuple[float, float
         float(np.mean([s.loss for s in latest])),
         float(np.mean([s.accuracy for s in latest])),
     )
+
+
+def _has_read_only_a_part(recorded_run: RecordedRun) -> bool:
+    """Return whether a finished run has not read all of its text."""
+    return recorded_run.finished and count_epochs_read(recorded_run.summary) < 1
 
 
 def _rose(recorded_run: RecordedRun) -> bool:

@@ -76,7 +76,7 @@ def describe_measurement(lesson: Lesson, arms: Sequence[LessonArmResult]) -> str
             f"{title}: {_format(measure, arm)} (after {arm.steps:,} steps, "
             f"{format_duration(arm.seconds)})."
         )
-    return f"{title}: " + ", ".join(f"{a.label} {_format(measure, a)}" for a in arms) + "."
+    return f"{title}: " + ", ".join(f"{_format(measure, a)} ({a.label})" for a in arms) + "."
 
 
 def _format(measure: Measure, arm: LessonArmResult) -> str:

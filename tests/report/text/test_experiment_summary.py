@@ -9,10 +9,10 @@ from descend.report.text.experiment_summary import summarize_finished_runs
 from descend.report.text.run_table import finished_text
 
 
-def finished_run(name: str, bits: float) -> FinishedRun:
+def finished_run(name: str, bits: float, num_epochs: float = 1.0) -> FinishedRun:
     return FinishedRun(
         run=name, bits_per_byte=bits, gain=None, validation_loss=2 * bits, accuracy=0.2,
-        parameters=9, epochs=1, seconds=1.0, finished=True,
+        parameters=9, epochs=num_epochs, seconds=1.0, finished=True,
     )  # fmt: skip
 
 
@@ -27,6 +27,14 @@ def test_summarize_finished_runs_ranks_them_only_when_they_are_comparable(
     runs = [finished_run("a", 2.5), finished_run("b", bits)]
     comparison = FinishedComparison(runs=runs, differences={}, same_validation=same)
     assert words in summarize_finished_runs(comparison)
+
+
+def test_finished_text_counts_a_part_of_an_epoch_as_a_part() -> None:
+    runs = [finished_run("a", 2.5, 0.0771), finished_run("b", 2.4)]
+    comparison = FinishedComparison(runs=runs, differences={}, same_validation=True)
+    _, _, part, whole, *_ = finished_text(comparison).splitlines()
+    assert part.split()[-3] == "0.077"
+    assert whole.split()[-3] == "1"
 
 
 def test_finished_text_shows_no_power_of_ten_when_a_setting_is_small() -> None:

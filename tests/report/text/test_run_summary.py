@@ -70,7 +70,7 @@ def test_summary_describes_shortened_run_with_fractional_epochs() -> None:
     assert summarize_run(whole).startswith("After 3 epochs and 1 min 30 s, the validation loss is")
     assert "The model predicts 25% of the next tokens correctly." in summarize_run(whole)
     cut = msgspec.structs.replace(whole, num_epochs=2.04)
-    assert summarize_run(cut).startswith("After 2.0 epochs and 1 min 30 s, the validation loss")
+    assert summarize_run(cut).startswith("After 2.04 epochs and 1 min 30 s, the validation loss")
 
 
 def test_summary_states_part_of_text_when_less_than_an_epoch_was_read() -> None:
@@ -79,15 +79,15 @@ def test_summary_states_part_of_text_when_less_than_an_epoch_was_read() -> None:
         train_tokens=31134, ngram_baselines={"uniform": 8.0, "unigram": 7.5, "bigram": 7.2},
     )  # fmt: skip
     said = (
-        "The run read 7.7% of the text once (2,400 of 31,134 tokens). Train longer: "
-        "`descend continue models/x --epoch 1`."
+        "The run read 7.7% of the text (2,400 of 31,134 tokens). "
+        "`descend continue models/x --epoch 1` reads all of it."
     )
     assert said in what_it_means(short)
     assert said in summarize_run(short)
     without = msgspec.structs.replace(short, train_tokens=None)  # of an older version
-    assert "7.7% of the text once. Train longer" in what_it_means(without)
+    assert "7.7% of the text. `descend continue" in what_it_means(without)
     nearly = msgspec.structs.replace(short, num_epochs=0.999)
-    assert "99% of the text once" in what_it_means(nearly)
+    assert "99% of the text (" in what_it_means(nearly)
 
 
 @pytest.mark.parametrize(

@@ -221,10 +221,10 @@ def test_execution_text_lists_requested_settings(at_rest: Path, tiny: Tiny) -> N
         n for n in run_notices(create_run(make_config(tiny | FORCED), Path("run"))) if "comput" in n
     )
     assert line.startswith("computing in float32, fused attention, 2 threads: about ")
-    assert line.endswith("(device, precision, attention, compile, threads set by you)")
+    assert line.endswith("(set: device, precision, attention, compile, threads)")
     free = make_config(tiny | {"precision": "auto"})
     (line,) = (n for n in run_notices(create_run(free, Path("run"))) if "computing in" in n)
-    assert "set by you" not in line
+    assert "(set:" not in line
     assert len(line) <= 80
 
 

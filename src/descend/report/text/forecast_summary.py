@@ -6,7 +6,7 @@ from pathlib import Path
 
 from descend.forecast.forecast_run import MIN_OVERFIT_NATS, EpochForecast, Forecast
 from descend.runs.suggestions import lacks_model, suggest_fix
-from descend.units import format_duration, quoted
+from descend.units import format_count, format_duration, quoted
 
 WIDE = 0.05
 """Width of the interval, as a fraction of the loss, from which it is called wide."""
@@ -43,11 +43,9 @@ def summarize_forecast(forecast: Forecast) -> str:
     elif forecast.epochs_ahead > 1 and forecast.expected_loss_reduction >= MIN_OVERFIT_NATS:
         sentences.append("No overfitting is expected until then.")
     if high - low > WIDE * forecast.validation_loss and forecast.num_observed_epochs < FEW_EPOCHS:
-        observed_text = (
-            f"{forecast.num_observed_epochs}"
-            f" epoch{'s' if forecast.num_observed_epochs != 1 else ''}"
-        )
-        sentences.append(f"The interval is wide because only {observed_text} could be observed.")
+        seen = forecast.num_observed_epochs
+        observed_text = f"only {format_count(seen, 'epoch')}" if seen else "no whole epoch"
+        sentences.append(f"The interval is wide because {observed_text} could be observed.")
     return " ".join(sentences)
 
 
@@ -99,8 +97,8 @@ def _describe_effect(forecast: Forecast) -> str:
         )
     if forecast.expected_loss_reduction < -MIN_OVERFIT_NATS:
         return (
-            f"That is {-forecast.expected_loss_reduction:.3f} worse than now: more epochs will not"
-            " help."
+            f"That is {-forecast.expected_loss_reduction:.3f} nats worse than now: more epochs "
+            "will not help."
         )
     if forecast.expected_loss_reduction < MIN_OVERFIT_NATS:
         return "Expected change: negligible. More epochs will hardly help."

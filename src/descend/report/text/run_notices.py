@@ -78,7 +78,7 @@ def _describe_speed(config: RunConfig, tuning: TuningResult) -> str:
             ", ".join(f"{n}: {speed:,.0f}" for n, speed in others.items()),
         )
     keys = forced_keys(config)
-    suffix = f" ({', '.join(keys)} set by you)" if keys else ""
+    suffix = f" (set: {', '.join(keys)})" if keys else ""
     speed = 1 / tuning.seconds_per_token[name] if name in tuning.seconds_per_token else None
     each = " each" if tuning.execution.processes > 1 else ""
     about = "" if speed is None else f": about {speed:,.0f} tokens/s{each}"

@@ -120,7 +120,8 @@ def how_good(summary: RunSummary) -> str:
         return _failure(summary)
     if summary.continued and summary.parent_validation_loss is not None:
         change = summary.parent_validation_loss - summary.validation_loss
-        beside = f"{summary.parent_validation_loss:.3f} before, {change:+.3f}; positive is better"
+        direction = "lower" if change >= 0 else "higher"
+        beside = f"{summary.parent_validation_loss:.3f} before: {abs(change):.3f} {direction}"
     else:
         beside = f"bigram baseline {pairs:.2f}, random guess {guessing:.2f}"
     return (
@@ -190,8 +191,8 @@ def _after_one_epoch(summary: RunSummary) -> str:
     if summary.train_tokens is not None:
         of_tokens = f" ({count_tokens_read(summary):,} of {summary.train_tokens:,} tokens)"
     return (
-        f"The run read {format_part_read(fraction)} of the text once{of_tokens}. Train longer: "
-        f"`descend continue {quoted(summary.model_dir)} --epoch 1`."
+        f"The run read {format_part_read(fraction)} of the text{of_tokens}. "
+        f"`descend continue {quoted(summary.model_dir)} --epoch 1` reads all of it."
     )
 
 
@@ -384,13 +385,13 @@ def format_corpus_stats(stats: CorpusStats) -> list[str]:
             f"{stats.rare_vocabulary_fraction:.0%} of the vocabulary occurs fewer than 20 times in "
             "the training text"
         ),
-        "how often tokens occur in the training text:",
+        "tokens of the vocabulary, by how often they occur in the training text:",
     ]
-    max_count = max(stats.frequency_octaves)
     for octave, count in enumerate(stats.frequency_octaves):
         low, high = (0, 0) if octave == 0 else (2 ** (octave - 1), 2**octave - 1)
         span = f"{low:,}" if low == high else f"{low:,}-{high:,}"
-        lines.append(f"{span:>19} times  {'█' * round(40 * count / max_count):<40} {count:,}")
+        bar = "█" * round(40 * count / max(stats.frequency_octaves))
+        lines.append(f"{span:>19} {'time ' if high == 1 else 'times'}  {bar:<40} {count:,}")
     frequent = [f"{t.token!r} {t.count:,}" for t in stats.frequent_tokens]
     rows = [
         "  ".join(f"{token:<16}" for token in frequent[i : i + FREQUENT_PER_LINE]).rstrip()
