@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
 import time
@@ -233,3 +234,24 @@ def test_command_prints_the_diagnosis_as_json() -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["verdict"] == "learning_rate_too_high"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGTERM")
+def test_command_leaves_no_program_behind_when_terminated(
+    program_folder: Path, tmp_path: Path
+) -> None:
+    script = "import os, pathlib, sys, time\npathlib.Path(sys.argv[1]).write_text(str(os.getpid()))"
+    (program_folder / "slow.py").write_text(f"{script}\ntime.sleep(3000)\n")
+    file = tmp_path / "pid"
+    command = subprocess.Popen(
+        [sys.executable, "-m", "descend", "diagnose", "--program", f"python slow.py {file}",
+         "--metric", "loss", "--map", "learning_rate=--lr=0.1", "--map", "max_steps=--steps=9"],
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    while not (file.exists() and file.read_text()):
+        time.sleep(0.1)
+    command.terminate()
+    command.communicate()
+    assert command.returncode == 143
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(file.read_text()), 0)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import msgspec
 
@@ -16,7 +18,11 @@ from descend.program_trials.run_program import (
     run_program,
     stop_process,
 )
+from descend.training.stop_signals import defer_stop_signals
 from descend.trials.ray_executor import ray_address, run_tasks
+
+POLL_SECONDS = 0.2
+"""Seconds between two looks for a signal."""
 
 OutcomeCallback = Callable[[int, TrialOutcome], None]
 
@@ -47,23 +53,33 @@ def run_programs(
 
 
 def _run_here(requests: Sequence[TrialRequest], workers: int, on_result: OutcomeCallback) -> None:
-    """Run requests in threads, which wait for processes. An error and Ctrl-C end them all."""
+    """Run requests in threads, which wait for processes.
+
+    An error, Ctrl-C, SIGTERM, and a terminal that closes end all of them.
+    """
     running: list[subprocess.Popen[bytes]] = []
-    pool = ThreadPoolExecutor(workers)
-    try:
+    with ThreadPoolExecutor(workers) as pool, defer_stop_signals() as stop_request:
         futures = {
             pool.submit(run_program, request, running.append): index
             for index, request in enumerate(requests)
         }
-        for future in as_completed(futures):
-            on_result(futures[future], future.result())
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in running:
-            stop_process(process)
-        raise
-    finally:
-        pool.shutdown()
+        waiting = set(futures)
+        try:
+            while waiting:
+                done, waiting = wait(waiting, POLL_SECONDS, FIRST_COMPLETED)
+                for future in done:
+                    on_result(futures[future], future.result())
+                if stop_request.signal_number == signal.SIGINT:
+                    raise KeyboardInterrupt
+                if stop_request.signal_number is not None:
+                    raise SystemExit(128 + stop_request.signal_number)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            while not all(future.done() for future in futures):
+                for process in running:
+                    stop_process(process)
+                time.sleep(POLL_SECONDS)
+            raise
 
 
 def _run_remote_program(line: bytes) -> bytes:
