@@ -35,12 +35,13 @@ test-ray: install
 # The long form of docs/reliability.md. One part: `make campaign PART=power_cuts` (that and
 # full_disks as root).
 PARTS := save_faults crash_states mutations_syncs mutations_checks check_mutations power_cuts kills stop_signals \
-	full_disks exact_resume exact_resume_compiled hostile_verbs divergence
+	full_disks exact_resume exact_resume_compiled hostile_verbs divergence fuzz configs memory_peak memory_steps memory_text
 PART ?= $(PARTS)
 campaign: install
 	status=0; for part in $(PART); do \
 	case $$part in \
 	mutations_*) script="mutations.py --kind $${part#mutations_}" ;; \
+	memory_*) script="memory.py --part $${part#memory_}" ;; \
 	exact_resume_compiled) script="exact_resume.py --compile" ;; \
 	*) script=$$part.py ;; esac; \
 	$(PY) benchmarks/reliability/$$script || status=1; done; \

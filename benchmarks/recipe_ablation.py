@@ -37,11 +37,13 @@ import torch
 from torch import Tensor
 
 from descend.config import make_config
-from descend.machine import cpu_name, package_versions
+from descend.machine import Execution, cpu_name, package_versions
 from descend.model import initialization
 from descend.runs.events import Epoch, Step
-from descend.training import lr_schedule, muon, optimizers
+from descend.training import lr_schedule, muon, optimizers, train_plan
+from descend.training.cuda_graphs import LossFn
 from descend.training.loop import train
+from descend.training.loss import cross_entropy, next_token_loss
 from descend.training.training_run import TrainingRun, create_run
 
 BYTES = 200_000
@@ -147,6 +149,41 @@ def _counted(run: TrainingRun) -> None:
     adam.zero_grad()
 
 
+def _loss_of_two_tokens(execution: Execution) -> LossFn:
+    """The gradient follows the token after next too, by `SECOND_TOKEN_WEIGHT` that falls to zero in
+    two thirds of the run: multi-token prediction without further weights, as modded-nanogpt has it.
+    The last position of a sequence follows the next token alone."""
+    steps = itertools.count()
+
+    def compute(model: Any, inputs_BT: Tensor, targets_BT: Tensor, smoothing: float) -> Any:
+        weight = SECOND_TOKEN_WEIGHT * max(0.0, 1 - next(steps) / (STEPS_OF_A_RUN * 2 / 3))
+        logits_NV = model(inputs_BT).flatten(0, 1)
+        second_BT = torch.cat([targets_BT[:, 1:], targets_BT[:, -1:]], 1)
+        expected_NV = torch.nn.functional.one_hot(second_BT.flatten(), logits_NV.shape[1])
+        return cross_entropy(
+            logits_NV, targets_BT.flatten(), smoothing, expected_NV.float(), weight
+        )
+
+    return compute
+
+
+def _loss_of_short_sequences(execution: Execution) -> LossFn:
+    """In the first third of the run each sequence is cut into two."""
+    steps = itertools.count()
+
+    def compute(model: Any, inputs_BT: Tensor, targets_BT: Tensor, smoothing: float) -> Any:
+        if next(steps) < STEPS_OF_A_RUN / 3:
+            half = inputs_BT.shape[1] // 2
+            inputs_BT, targets_BT = inputs_BT.reshape(-1, half), targets_BT.reshape(-1, half)
+        return next_token_loss(model, inputs_BT, targets_BT, smoothing)
+
+    return compute
+
+
+SECOND_TOKEN_WEIGHT = 1 / 3
+STEPS_OF_A_RUN = 347
+"""Of `NOW` on tiny Shakespeare; on the novels a few more or less."""
+
 COUNTED = 10
 JORDAN = (3.4445, -4.7750, 2.0315)
 """Of each Newton-Schulz step (Jordan et al. 2024)."""
@@ -163,12 +200,12 @@ def _small_embeddings(name: str, weight: Any, shape: Any, generator: Any) -> Non
 
 FILL = initialization._fill
 
-AS_IT_WAS = {(muon, "POLYNOMIALS"): (JORDAN,) * 5, (muon, "SAFETY"): 1.0}
+AS_IT_WAS = {(muon, "POLYNOMIALS"): (JORDAN,) * 5, (muon, "SPECTRAL_NORM_MARGIN"): 1.0}
 """Of the recipe when the ablation was made; "Polar Express, three steps" is the present one."""
 
 
 def _steps(*polynomials: tuple[float, float, float], safety: float) -> dict[tuple[Any, str], Any]:
-    return {(muon, "POLYNOMIALS"): polynomials, (muon, "SAFETY"): safety}
+    return {(muon, "POLYNOMIALS"): polynomials, (muon, "SPECTRAL_NORM_MARGIN"): safety}
 
 
 VARIANTS = (
@@ -180,10 +217,10 @@ VARIANTS = (
     Variant(
         "embeddings of deviation 0.02", constants={(initialization, "_fill"): _small_embeddings}
     ),
-    Variant("Muon's rate x 2", constants={(optimizers, "MUON_MATRICES"): 40.0}),
-    Variant("Muon's rate / 2", constants={(optimizers, "MUON_MATRICES"): 10.0}),
-    Variant("rate of the rest x 2", constants={(optimizers, "MUON_OTHERS"): 20.0}),
-    Variant("rate of the rest / 2", constants={(optimizers, "MUON_OTHERS"): 5.0}),
+    Variant("Muon's rate x 2", constants={(optimizers, "MUON_LR_MULTIPLIER"): 40.0}),
+    Variant("Muon's rate / 2", constants={(optimizers, "MUON_LR_MULTIPLIER"): 10.0}),
+    Variant("rate of the rest x 2", constants={(optimizers, "MUON_ADAMW_LR_MULTIPLIER"): 20.0}),
+    Variant("rate of the rest / 2", constants={(optimizers, "MUON_ADAMW_LR_MULTIPLIER"): 5.0}),
     Variant("momentum 0.9", constants={(optimizers, "MUON_MOMENTUM"): 0.9}),
     Variant("cosine", {"schedule": "cosine"}),
     Variant("constant rate", {"schedule": "constant"}),
@@ -218,6 +255,11 @@ LATER = (
     Variant("keys a tenth", constants={(initialization, "_fill"): _keys(0.1)}),
     Variant("keys a hundredth", constants={(initialization, "_fill"): _keys(0.01)}),
     Variant("begun from counts", begun=_counted),
+    Variant("two tokens ahead", constants={(train_plan, "make_loss_fn"): _loss_of_two_tokens}),
+    Variant(
+        "half sequences at first",
+        constants={(train_plan, "make_loss_fn"): _loss_of_short_sequences},
+    ),
     Variant("one pass, begun from counts", {"epoch": 1}, begun=_counted),
 )
 

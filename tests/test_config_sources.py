@@ -151,6 +151,9 @@ def test_resolve_config_drops_weaker_length_when_other_length_is_set(
         ("bad.yaml", "a: [1", "syntax error"),
         ("list.json", "[1]", "a list at the top"),
         ("key.toml", "embed_dmi = 3", "Did you mean embed_dim"),
+        ("twice.toml", "batch-size = 4\nbatch_size = 5", "the key batch_size stands twice"),
+        ("twice.json", '{"epoch": 1, "epochs": 2}', "the key epoch stands twice"),
+        ("twice.yaml", "seed: 1\nseed: 2", "the key seed stands twice"),
     ],
 )
 def test_a_bad_file_is_named(own_folder: Path, name: str, content: str | None, part: str) -> None:

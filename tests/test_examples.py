@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ SCRIPTS = {
     "own_text.py", "compare_widths.py", "own_loop.py", "search_rates.py", "several_gpus.py",
     "notebook.ipynb", "watch_own_loop.py", "watch_trainer.py", "torchrun.sh", "slurm.sh",
     "export_and_serve.py",
+    "watch_accelerate.py", "stream_dataset.sh",
     "track_run.py", "check_chats.py", "continue_model.py", "diagnose_program.sh",
 }  # fmt: skip
 
@@ -121,7 +123,12 @@ def test_own_loop_has_no_bug(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("script", "package"), [("watch_own_loop.py", "torch"), ("watch_trainer.py", "accelerate")]
+    ("script", "package"),
+    [
+        ("watch_own_loop.py", "torch"),
+        ("watch_trainer.py", "accelerate"),
+        ("watch_accelerate.py", "accelerate"),
+    ],
 )
 def test_watched_example_leaves_a_run_that_diagnose_reads(
     script: str, package: str, tmp_path: Path
@@ -133,6 +140,24 @@ def test_watched_example_leaves_a_run_that_diagnose_reads(
     answer = run_python(tmp_path, "-m", "descend", *command)
     assert answer.returncode == 0, (answer.stdout, answer.stderr)
     assert "steps, loss" in answer.stdout
+
+
+@pytest.mark.slow
+def test_stream_dataset_example_trains_on_a_named_data_set(tmp_path: Path, tiny_text: Path) -> None:
+    pytest.importorskip("datasets", reason="datasets is not installed")
+    folder = tmp_path / "set"
+    folder.mkdir()
+    rows = [json.dumps({"text": line}) for line in tiny_text.read_text().splitlines()]
+    (folder / "train.jsonl").write_text("\n".join(rows))
+    commands = tmp_path / "bin"
+    stand_in(commands, "descend", f'exec "{sys.executable}" -m descend "$@"')
+    environment = os.environ | {"PATH": f"{commands}{os.pathsep}{os.environ['PATH']}"}
+    script = ["sh", str(EXAMPLES / "stream_dataset.sh"), str(folder), "800", *TINY_FLAGS]
+    done = subprocess.run(
+        script, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "800 documents" in done.stderr
 
 
 @pytest.mark.slow

@@ -80,8 +80,7 @@ CHECKS = (
           "_check_unchanged(run)", "pass", f"{RELIABILITY}/test_two_writers.py"),
     Check("only regular files are read", "guard:open_regular",
           "if not stat.S_ISREG(os.fstat(descriptor).st_mode):", "if False:",
-          f"{RELIABILITY}/test_strangers.py::"
-          "test_only_regular_files_of_sane_size_are_read[device-run.json]"),
+          "tests/test_guard.py::test_open_regular_refuses_when_path_is_no_regular_file[pipe]"),
     Check("a file is read only up to its limit", "guard:read_regular", "if size > max_bytes:",
           "if False:", f"{RELIABILITY}/test_strangers.py::"
           "test_only_regular_files_of_sane_size_are_read[huge-run.json]"),

@@ -15,6 +15,7 @@ import itertools
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -164,19 +165,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--compile", action="store_true", help="the compiled rows only")
+    parser.add_argument("--minutes", type=float, default=60.0, help="begin no more after them")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     rows = covering_rows(FACTORS)
-    if arguments.short:  # compiling takes a minute a row: the pairs without it
+    if arguments.compile:
+        rows = [row for row in rows if row["compile"] == "on"]
+    elif arguments.short:  # compiling takes a minute a row: the pairs without it
         rows = covering_rows({k: v for k, v in FACTORS.items() if k != "compile"})
         rows = [row | {"compile": "off"} for row in rows]
-    elif arguments.compile:
-        rows = [row for row in rows if row["compile"] == "on"]
-    problems, resumes, number = [], 0, 0
+    planned, problems, resumes = len(rows), [], 0
+    until = time.monotonic() + 60 * arguments.minutes
     with scratch_folder() as place:
         sources = make_sources(place)
         for number, row in enumerate(rows):
+            if time.monotonic() > until:
+                rows = rows[:number]
+                break
             counts = (STOPS[number % 3],) if arguments.short else STOPS
             folder = place / str(number)
             folder.mkdir()
@@ -187,7 +193,7 @@ def main() -> None:
             resumes += sum(counts)
     name = "exact_resume_compiled" if arguments.compile else "exact_resume"
     store(name, {
-        "rows": len(rows), "factors": {k: len(v) for k, v in FACTORS.items()},
+        "rows": len(rows), "planned": planned, "factors": {k: len(v) for k, v in FACTORS.items()},
         "compiled_rows": sum(row["compile"] == "on" for row in rows), "resumes": resumes,
         "failures": len(problems), "problems": problems,
     }, arguments.out)  # fmt: skip

@@ -78,6 +78,19 @@ ROWS = (
         lambda r: f"{of_total(r, 'bad_checkpoints')} planted cases", "`_go_back` before a save"),
     Row("A run with a planted divergence ends within 0.05 nat of its clean twin", "divergence",
         lambda r: f"{r['within_tolerance']} of {r['total']}", "`roll_back`"),
+    Row("Whatever a reader is given, it answers with a sentence", "fuzz",
+        lambda r: f"{of_total(r)} inputs of {r['readers']} readers, guided by coverage", ""),
+    Row("Any configuration gives a run or a sentence", "configs",
+        lambda r: f"{of_total(r)} configurations, {r['rows']} of them trained", ""),
+    Row("The peak of memory is foreseen within 15 %", "memory_peak",
+        lambda r: f"{r['within']} of {r['total']}; from {r['most_below']:+.0%} to "
+        f"{r['most_above']:+.0%}", ""),
+    Row("Steps add no memory", "memory_steps",
+        lambda r: f"{r['slope_mb_per_10000_steps']} MB (< {r['upper_bound']} MB) in 10,000 steps, "
+        f"from {r['steps']:,} steps", ""),
+    Row("A larger text takes no more memory than 10 % and 16 bytes a document", "memory_text",
+        lambda r: "; ".join(f"{row['most_mb']} MB for {row['megabytes']} MB" for row in r["rows"]),
+        ""),
 )  # fmt: skip
 
 

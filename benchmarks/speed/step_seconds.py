@@ -58,12 +58,13 @@ def measured(size: dict[str, int], left_out: list[str]) -> str:
             optimizer.zero_grad(set_to_none=True)
 
     seconds, pages = [], []
+    ratio = math.inf if "muon" in left_out else muon.TALL_MATRIX_RATIO
+    uses_own = (lambda _: False) if "kernels" in left_out else custom_autograd.use_custom_backward
     with (
         nullcontext() if "memory" in left_out else restore_process_state(),
-        patch.object(muon, "LONG", math.inf if "muon" in left_out else muon.TALL_MATRIX_RATIO),
-        patch.object(custom_autograd, "by_hand", (lambda _: False) if "kernels" in left_out
-                     else custom_autograd.use_custom_backward),
-    ):  # fmt: skip
+        patch.object(muon, "TALL_MATRIX_RATIO", ratio),
+        patch.object(custom_autograd, "use_custom_backward", uses_own),
+    ):
         torch.set_num_threads(1)
         for _ in range(3):
             step()

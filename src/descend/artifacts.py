@@ -33,7 +33,7 @@ _KEYS = {
 
 
 def is_artifact_folder(folder: Path) -> bool:
-    """Whether `folder` is that of a run or an experiment of descend."""
+    """Return whether `folder` is that of a run or an experiment of descend."""
     return any(_json_has_key(folder / name, key) for name, key in _KEYS.items())
 
 

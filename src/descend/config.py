@@ -54,8 +54,8 @@ class RunConfig(BaseModel):
     # Data.
     corpus_dir: str | None = _config_field(
         None,
-        "Text: a folder, a file, - (standard input), or a built-in corpus (python, stories). "
-        "Default: python.",
+        "Text: a folder, a file, - (standard input), hf:NAME (a Hugging Face dataset), or a "
+        "built-in corpus (python, stories). Default: python.",
         group="Data",
     )
     sample_size: int | None = _config_field(

@@ -39,7 +39,7 @@ SYNONYMS = {
 
 
 def closest_match(word: str, known: list[str]) -> str | None:
-    """The known word that `word` most likely means, or None if none is near."""
+    """Return the known word that `word` most likely means, or None if none is near."""
     plain = word.lower().replace("-", "_")
     if SYNONYMS.get(plain) in known:
         return SYNONYMS[plain]

@@ -82,7 +82,8 @@ def resolve_config(
 def _drop_weaker_lengths(
     sources: Iterable[tuple[str, Mapping[str, Any]]],
 ) -> list[tuple[str, dict[str, Any]]]:
-    """The sources, weakest first, without a length where a stronger one gives the other length.
+    """Return the sources, weakest first, without a length where a stronger one gives the other
+    length.
 
     `max_steps` overrides `epoch` only within a source: `--epoch 2` is meant, even if the run that
     `--from-run` names had `max_steps`.
@@ -98,7 +99,7 @@ def _drop_weaker_lengths(
 
 
 def with_changes(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
-    """`config` with `changes`, and with the schedule that a changed learning rate asks for.
+    """Return `config` with `changes`, and with the schedule that a changed learning rate asks for.
 
     `ConfigError` where the two do not go together.
     """
@@ -109,7 +110,8 @@ def with_changes(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
 def _merge_sources(
     sources: Iterable[tuple[str, Mapping[str, Any]]],
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """The values that named sources give together, and for each key the name of its source."""
+    """Return the values that named sources give together, and for each key the name of its
+    source."""
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     priority: dict[str, int] = {}
@@ -124,7 +126,7 @@ def _merge_sources(
 
 
 def explicit_keys(config: RunConfig | Mapping[str, Any] | None) -> dict[str, Any]:
-    """The keys that a caller set in `config`; `ConfigError` if it is none."""
+    """Return the keys that a caller set in `config`; `ConfigError` if it is none."""
     if isinstance(config, RunConfig):
         return config.model_dump(exclude_unset=True)
     if config is None or isinstance(config, Mapping):
@@ -138,7 +140,8 @@ def explicit_keys(config: RunConfig | Mapping[str, Any] | None) -> dict[str, Any
 
 
 def _read_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The keys that variables set; `ConfigError` for a variable of ours that means nothing."""
+    """Return the keys that variables set; `ConfigError` for a variable of ours that means
+    nothing."""
     values = {}
     for name, value in environment.items():
         word = name.removeprefix(ENVIRONMENT_PREFIX)
@@ -158,23 +161,23 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def normalize_key(key: str) -> str:
-    """The name of a key that was written with dashes, as `epochs`, or as `processes`."""
+    """Return the name of a key that was written with dashes, as `epochs`, or as `processes`."""
     return KEY_ALIASES.get(key, key.replace("-", "_"))
 
 
 def _is_per_epoch(rate: object) -> bool:
-    """Whether a learning rate, as yet unchecked, names a rate per epoch."""
+    """Return whether a learning rate, as yet unchecked, names a rate per epoch."""
     return isinstance(rate, Mapping) or (isinstance(rate, str) and ":" in rate)
 
 
 def _with_source(problem: ConfigError, origins: Mapping[str, str]) -> ConfigError:
-    """`problem` with the file or the environment variable that its key stands in."""
+    """Return `problem` with the file or the environment variable that its key stands in."""
     where = describe_source(problem.location, origins.get(problem.location, ""))
     return ConfigError(where, problem.actual, problem.expected, problem.fix)
 
 
 def describe_source(key: str, origin: str) -> str:
-    """`key` with the file, the preset or the environment variable that it stands in."""
+    """Return `key` with the file, the preset or the environment variable that it stands in."""
     if origin == "environment":
         return ENVIRONMENT_PREFIX + key.upper()
     if origin.startswith("file "):
@@ -183,8 +186,8 @@ def describe_source(key: str, origin: str) -> str:
 
 
 def drop_implied_schedule(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of a source by their plain names, without a schedule that its rates ask for anyway:
-    a rate per epoch asks for the piecewise one, and a stronger rate takes both away."""
+    """Return the keys of a source by their plain names, without a schedule that its rates ask for
+    anyway: a rate per epoch asks for the piecewise one, and a stronger rate takes both away."""
     named = {normalize_key(key): value for key, value in config.items()}
     if named.get("schedule") == "piecewise" and _is_per_epoch(named.get("learning_rate")):
         del named["schedule"]
@@ -202,7 +205,7 @@ def _preset(name: str) -> dict[str, Any]:
 
 
 def load_config_file(file: Path) -> dict[str, Any]:
-    """The keys of a TOML, YAML or JSON file; `ConfigError` if it cannot be read as one."""
+    """Return the keys of a TOML, YAML or JSON file; `ConfigError` if it cannot be read as one."""
     expected = "a TOML, YAML or JSON file of configuration keys"
     try:
         text = _read_text(file)
@@ -233,7 +236,7 @@ def load_config_file(file: Path) -> dict[str, Any]:
 
 
 def _read_text(file: Path) -> str:
-    """The text of `file`, which may be a pipe; `OSError` beyond `MAX_CONFIG_BYTES`."""
+    """Return the text of `file`, which may be a pipe; `OSError` beyond `MAX_CONFIG_BYTES`."""
     with file.open("rb") as opened:
         content = opened.read(MAX_CONFIG_BYTES + 1)
     if len(content) > MAX_CONFIG_BYTES:
@@ -243,12 +246,24 @@ def _read_text(file: Path) -> str:
 
 def _parse(suffix: str, text: str) -> Any:
     if suffix == ".json":
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_make_unique)
     if suffix in (".yaml", ".yml"):
         return _parse_yaml(text)
     if _DOTTED.search(text):
         raise ValueError("a dotted key of more than 64 parts")  # each part costs all before it
-    return tomllib.loads(text)
+    return _make_unique(tomllib.loads(text).items())
+
+
+def _make_unique(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    """A dict of `pairs`; `ValueError` if two stand for the same key."""
+    values, names = {}, set()
+    for key, value in pairs:
+        name = normalize_key(str(key))
+        if name in names:
+            raise ValueError(f"the key {name} stands twice")
+        names.add(name)
+        values[key] = value
+    return values
 
 
 def _parse_yaml(text: str) -> Any:
@@ -264,6 +279,9 @@ def _parse_yaml(text: str) -> Any:
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > max_depth:
                 raise ValueError(f"values nested deeper than {max_depth} levels")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if isinstance(root, yaml.MappingNode):
+            _make_unique((key.value, None) for key, _ in root.value)
         return yaml.safe_load(text) or {}
     except yaml.YAMLError as problem:
         raise ValueError(" ".join(str(problem).split())) from None

@@ -15,7 +15,7 @@ MAX_FACT = 600
 
 
 def shorten(text: str, max_length: int = MAX_FACT) -> str:
-    """`text`, its middle left out where it is longer than `max_length` characters."""
+    """Return `text`, its middle left out where it is longer than `max_length` characters."""
     if len(text) <= max_length:
         return text
     half = (max_length - 3) // 2
@@ -23,7 +23,7 @@ def shorten(text: str, max_length: int = MAX_FACT) -> str:
 
 
 def format_error(location: str, actual: str, expected: str, fix: str) -> str:
-    """The message of the four facts; a guess at what was meant stands as a question."""
+    """Return the message of the four facts; a guess at what was meant stands as a question."""
     is_word = fix.split(" ")[0].isalpha()  # the name of a key keeps its spelling
     advice = (f"{fix[:1].upper()}{fix[1:]}" if is_word else fix).rstrip(".?!")
     advice = f"{advice}?" if fix.startswith("did you mean") else f"Fix: {advice}."

@@ -68,7 +68,8 @@ def read_regular(path: Path, max_bytes: int = RECORD_BYTES) -> bytes:
 
 
 def read_exactly(file: io.FileIO, size: int) -> bytes:
-    """The next `size` bytes, or fewer at the end: an unbuffered file may give less at once."""
+    """Return the next `size` bytes, or fewer at the end: an unbuffered file may give less at
+    once."""
     content = b""
     while len(content) < size and (block := file.read(size - len(content))):
         content += block
@@ -171,7 +172,7 @@ STALE_SECONDS = 86_400
 
 
 def is_alive(process: int) -> bool:
-    """Whether a process of that number runs on this machine; True where that is unknown."""
+    """Return whether a process of that number runs on this machine; True where that is unknown."""
     if os.name != "posix":
         return True
     try:
@@ -208,7 +209,7 @@ class LossyStream:
             return
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
+        """Return whether it is a terminal."""
         try:
             return self._stream.isatty()
         except (OSError, ValueError):

@@ -119,7 +119,7 @@ def answer_limited(parse: Callable[[bytes], object]) -> None:
 
 
 def import_path() -> str:
-    """`PYTHONPATH` by which a child finds this very package, installed or not."""
+    """Return `PYTHONPATH` by which a child finds this very package, installed or not."""
     root = str(Path(__file__).resolve().parents[1])
     return os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -12,6 +13,8 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from descend.errors import ConfigError
+
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
 
 class Execution(msgspec.Struct, frozen=True):
@@ -162,15 +165,59 @@ def cpu_instructions() -> str:
     return str(torch.backends.cpu.get_cpu_capability())
 
 
-def available_memory_bytes() -> int | None:
-    """Bytes of memory that can be had without swapping; None where the system does not say."""
+def available_memory_bytes(proc: Path = Path("/proc"), groups: Path = CONTROL_GROUPS) -> int | None:
+    """Bytes of memory that can be had without swapping; None where the system does not say.
+
+    A limit of the control group counts, as of a container or a job of a cluster: past it Linux
+    kills the process, however much memory the machine has.
+    """
+    free = [left for left in _group_rooms(proc, groups) if left is not None]
     try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable"):
-                return int(line.split()[1]) * 1024
+        lines = (proc / "meminfo").read_text().splitlines()
+        free += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
     except OSError:
         pass
-    return None
+    return min(free, default=None)
+
+
+def _group_rooms(proc: Path, groups: Path) -> Iterator[int | None]:
+    """What the control groups of this process, and those above them, leave; of both versions.
+
+    In a container the path in `cgroup` may be that of the host, which is not there: then the
+    group at the root is the container's.
+    """
+    try:
+        lines = (proc / "self" / "cgroup").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return
+    for line in lines:
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        root = groups / "memory" if controllers else groups
+        group = root / path.lstrip("/")
+        for folder in (group, *group.parents):
+            yield _group_room(folder, is_first_version=bool(controllers))
+            if folder == root:
+                break
+
+
+def _group_room(group: Path, *, is_first_version: bool) -> int | None:
+    """Bytes below the limit of one control group; None where it has none.
+
+    Pages of files that were not used of late are given back, and do not count as used.
+    """
+    names = ("memory.max", "memory.current", "inactive_file")
+    if is_first_version:
+        names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+    try:
+        limit = int((group / names[0]).read_text())  # "max": no limit
+        used = int((group / names[1]).read_text())
+        facts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return max(0, limit - max(0, used - int(facts.get(names[2], 0))))
+    except (OSError, ValueError):
+        return None
 
 
 def process_began() -> float:

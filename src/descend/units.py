@@ -42,11 +42,16 @@ def format_count(count: int, word: str) -> str:
     return f"{count:,} {word}{'s' * (count != 1)}"
 
 
-def format_epochs(num_epochs: float, begun: int) -> str:
-    """`3 epochs`, or, where the last of those begun was not read to its end, `2.4 epochs`."""
-    if num_epochs >= begun:
-        return format_count(begun, "epoch")
-    return f"{num_epochs:.1f} epochs" if num_epochs >= 1 else f"{num_epochs:.2g} epochs"
+def format_epochs(num_epochs: float) -> str:
+    """`3 epochs`, or, where the last one was not read to its end, `2.4 epochs`."""
+    if num_epochs == round(num_epochs):
+        return format_count(round(num_epochs), "epoch")
+    return f"{num_epochs:.1f} epochs" if num_epochs >= 1 else f"{min(num_epochs, 0.99):.2g} epochs"
+
+
+def format_part_read(num_epochs: float) -> str:
+    """`7.7%`: the part of a text that was read, where that is less than all of it."""
+    return f"{min(100 * num_epochs, 99.0):.2g}%"
 
 
 def perplexity(loss: float) -> str:

@@ -36,7 +36,7 @@ def test_each_part_of_the_campaign_is_a_script() -> None:
     assert line is not None
     assert len(line[1].split()) > 5
     for part in line[1].split():
-        script = re.sub(r"(?<=^mutations)_\w+$|_compiled$", "", part)  # one script of two parts
+        script = re.sub(r"(^mutations|^memory|^exact_resume)_\w+$", r"\1", part)  # one of several
         assert (FOLDER / f"{script}.py").exists()
 
 

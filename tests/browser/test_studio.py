@@ -153,6 +153,11 @@ def test_from_an_empty_folder_to_a_talk(
     other.goto(f"{again.address}/#/run/{name}")
     other.locator(".chart svg").wait_for()
     assert read_step(other) > steps
+    other.get_by_role("button", name="Pause").click()
+    other.locator(".state.paused").wait_for()
+    assert other.evaluate("document.activeElement.innerText") == "Resume"  # a second click is safe
+    other.keyboard.press("Enter")
+    other.locator(".state.running").wait_for()
     other.get_by_role("button", name="Stop").click()
     other.get_by_role("button", name="Resume").click()
     other.locator(".state.running").wait_for()

@@ -44,7 +44,7 @@ def test_list_is_ordered_by_its_heads_and_searched_by_settings(
     assert page.locator("th[aria-sort]").get_attribute("aria-sort") == "descending"
     page.get_by_role("button", name="Name").click()
     assert first_names(page, 3) == ["sweep-1", "sweep-2", "sweep-3"]
-    assert "batch_size=8 learning_rate=0.0006" in words(page.locator("table.runs .name").first)
+    assert "learning_rate=0.0006 batch_size=8" in words(page.locator("table.runs .name").first)
     page.fill("#search", "learning_rate=0.0024 batch_size=16")
     assert first_names(page, 9) == ["sweep-8", "sweep-23", "sweep-38"]
 

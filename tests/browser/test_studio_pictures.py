@@ -23,7 +23,7 @@ import pytest
 from ..web.studio_server import TINY_SETTINGS, RunningStudio, Studios
 from .conftest import SHOTS, Visitor
 from .shown_workspace import Workspace, made_text, make_workspace
-from .test_studio_improve import improve_minutes
+from .test_studio_improve import MAX_WAIT, improve_minutes
 
 pytest.importorskip("fastapi", reason="the extra `studio` is not installed")
 
@@ -151,6 +151,7 @@ def test_each_screen_fits_and_has_its_picture(
     for view, (width, height) in (VIEWS | {"wide": WIDE}).items():
         visitor = enter(studio, width=width, dark=view.endswith("dark"))
         page, encoder = visitor.page, visitor.context.new_page()
+        page.set_default_timeout(MAX_WAIT)  # the plan times a machine that may be busy
         page.set_viewport_size({"width": width, "height": height})
         page.bring_to_front()  # one behind another may not draw
         for name, (place, show) in SCREENS.items():

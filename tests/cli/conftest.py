@@ -8,14 +8,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from descend.cli.main import run
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from json_schemas import check_output, find_command
 
 

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "diagnosis" / "programs"))
-
 from pieces import source, swap
 
 Descend = Callable[..., Any]

@@ -12,18 +12,30 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer as FastTokenizer
 
 import descend
 from descend.cli.main import run as run_command
 from descend.data.readers.chats import MARKERS
-from descend.data.tokenizer import TokenizerKind, train_tokenizer
-from descend.errors import MissingDependencyError, TokenizerError
+from descend.data.tokenizer import Tokenizer, TokenizerKind, train_tokenizer
+from descend.errors import ConfigError, MissingDependencyError, TokenizerError
 from descend.interop.export.export_model import export_model
 from descend.interop.export.gguf_file import _interleave_pairs
-from descend.interop.export.gguf_vocabulary import gguf_vocabulary
+from descend.interop.export.gguf_vocabulary import SPLITS, gguf_vocabulary
 from descend.model.shape import Architecture, ModelShape
 from descend.model.transformer import Transformer
 from descend.runs.model_files import save_model
+
+from ..model.llama_folders import (
+    TEXT as LLAMA_TEXT,
+)
+from ..model.llama_folders import (
+    VARIANTS,
+    make_byte_tokenizer,
+    make_sentencepiece_tokenizer,
+    write_folder,
+)
 
 TEXT = "The cat sat on the mat, didn't it?  é ü 漢字 🙂\n\tand the dog sat on 12 logs. " * 9
 CHAT = "<|user|>\nWho sat?\n<|assistant|>\nThe cat.\n" * 20
@@ -63,12 +75,15 @@ def forget_module(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtins, "__import__", refuse)
 
 
-def read_with_llama_cpp(file: str, prompts: list[str], num_tokens: int) -> list[dict[str, Any]]:
+def read_with_llama_cpp(
+    file: str, prompts: list[str], num_tokens: int, add_start: bool = False
+) -> list[dict[str, Any]]:
     """What llama.cpp makes of each prompt: `ids`, `written`, `read_back`, `log_probabilities`."""
     node = shutil.which("node")
     if node is None or not (LLAMA_CPP / "node_modules").exists():
         pytest.skip("llama.cpp is not installed (npm, as `make test-slow` calls it)")
-    question = {"file": file, "context": WINDOW, "prompts": prompts, "num_tokens": num_tokens}
+    question = {"file": file, "context": WINDOW, "prompts": prompts, "num_tokens": num_tokens,
+                "add_start": add_start}  # fmt: skip
     process = subprocess.run(
         [node, "read_gguf.mjs"], input=json.dumps(question), cwd=LLAMA_CPP,
         capture_output=True, text=True,
@@ -117,6 +132,135 @@ def test_llama_cpp_gives_close_probabilities_when_weights_are_smaller(
     error = float((theirs - ours).norm() / ours.norm())
     # Relative size of the rounding: 2^-11 of float16, 1/254 of 8 bits, 1/16 of 4 bits, times a few.
     assert error < {"float32": 1e-4, "float16": 0.005, "q8_0": 0.03, "q4_0": 0.3}[weight_type]
+
+
+def make_split_tokenizer(pattern: str, ignore_merges: bool) -> FastTokenizer:
+    """A byte-level tokenizer that splits text by `pattern`, as those of Llama 3 and Qwen do."""
+    tokenizer = FastTokenizer(models.BPE(ignore_merges=ignore_merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(  # type: ignore[assignment]
+        [
+            pre_tokenizers.Split(Regex(pattern), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()  # type: ignore[assignment]
+    if not ignore_merges:
+        tokenizer.normalizer = normalizers.NFC()  # type: ignore[assignment]
+    trainer = trainers.BpeTrainer(
+        vocab_size=330, special_tokens=["<|begin|>", "<|end_of_text|>"], show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )  # fmt: skip
+    tokenizer.train_from_iterator([TEXT], trainer)
+    if ignore_merges:
+        tokenizer.post_processor = processors.TemplateProcessing(  # type: ignore[assignment]
+            single="<|begin|> $A", pair="<|begin|> $A $B", special_tokens=[("<|begin|>", 0)]
+        )
+    return tokenizer
+
+
+def make_converted_tokenizer() -> FastTokenizer:
+    """A SentencePiece vocabulary of 400 tokens with its merges as `transformers` converts them."""
+    trained = FastTokenizer(models.BPE())
+    trained.pre_tokenizer = pre_tokenizers.Metaspace()  # type: ignore[assignment]
+    trainer = trainers.BpeTrainer(vocab_size=140, show_progress=False)
+    trained.train_from_iterator([TEXT, LLAMA_TEXT], trainer)
+    pieces = sorted(trained.get_vocab(), key=lambda piece: trained.token_to_id(piece))
+    toy = json.loads(make_sentencepiece_tokenizer().to_str())
+    fixed = list(toy["model"]["vocab"])[: 3 + 256]
+    vocabulary = {piece: i for i, piece in enumerate(dict.fromkeys([*fixed, *pieces]))}
+    splits = [
+        (i, len(piece[:cut]), [piece[:cut], piece[cut:]])
+        for piece, i in vocabulary.items()
+        for cut in range(1, len(piece))
+        if piece[:cut] in vocabulary and piece[cut:] in vocabulary
+    ]
+    toy["model"] |= {"vocab": vocabulary, "merges": [pair for _, _, pair in sorted(splits)]}
+    toy["normalizer"] = None
+    toy["pre_tokenizer"] = {
+        "type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": False,
+    }  # fmt: skip
+    return FastTokenizer.from_str(json.dumps(toy))
+
+
+LLAMA_FOLDERS: dict[str, tuple[str, str]] = {
+    "llama": ("llama", "gpt-2"),
+    "llama tied": ("llama tied", "llama-bpe"),
+    "llama biases": ("llama biases", "sentencepiece"),
+    "llama head size": ("llama head size", "llama-bpe"),
+    "llama3 scaling": ("llama3 scaling", "llama-bpe"),
+    "linear scaling": ("linear scaling", "gpt-2"),
+    "mistral": ("mistral", "sentencepiece"),
+    "mistral converted": ("mistral", "converted"),
+    "qwen2": ("qwen2", "qwen2"),
+    "qwen3": ("qwen3", "qwen2"),
+}
+
+
+def write_llama_folder(folder: Path, variant: str, kind: str) -> Path:
+    if kind == "sentencepiece":
+        tokenizer = make_sentencepiece_tokenizer()
+    elif kind == "converted":
+        tokenizer = make_converted_tokenizer()
+    elif kind == "gpt-2":
+        tokenizer = make_byte_tokenizer()
+    else:
+        pattern = next(text for text, name in SPLITS.items() if name == kind)
+        tokenizer = make_split_tokenizer(pattern, kind == "llama-bpe")
+    return write_folder(folder, VARIANTS[variant], tokenizer)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LLAMA_FOLDERS)
+def test_llama_cpp_writes_the_same_greedy_text_for_models_of_other_programs(
+    tmp_path: Path, name: str
+) -> None:
+    pytest.importorskip("gguf", reason="the extra `export` is not installed")
+    folder = write_llama_folder(tmp_path / "model", *LLAMA_FOLDERS[name])
+    exported = export_model(folder, "gguf", "float32")
+    model = descend.load(folder)
+    prompts = [
+        TEXT[:60],
+        "the fox number 123",
+        " dog  é🙂\n",
+        "It's 12 a <s> b <|begin|>\r\n\n  it",
+    ]
+    theirs = read_with_llama_cpp(exported.files[0].path, prompts, 20, add_start=True)
+    ours = model.complete(prompts, 20, **SAME_TOKENS)
+    start = list(model.tokenizer.start_ids)
+    assert (start == []) == (name in ("qwen2", "qwen3"))
+    for prompt, their, our in zip(prompts, theirs, ours, strict=True):
+        assert their["ids"] == [*start, *model.tokenizer.encode(prompt)]
+        assert their["written"] == our.token_ids
+
+
+@pytest.mark.slow
+def test_gguf_of_windows_states_a_context_within_them(tmp_path: Path) -> None:
+    pytest.importorskip("gguf", reason="the extra `export` is not installed")
+    folder = write_llama_folder(tmp_path / "model", "mistral window", "gpt-2")
+    exported = export_model(folder, "gguf", "float32")
+    assert exported.context == 7
+
+
+def test_gguf_refuses_what_llama_cpp_does_not_compute(tmp_path: Path) -> None:
+    pytest.importorskip("gguf", reason="the extra `export` is not installed")
+    folder = write_llama_folder(tmp_path / "model", "qwen3 untied biases", "gpt-2")
+    with pytest.raises(ConfigError, match=r"qwen3 model with biases.*Fix: Export to one of them"):
+        export_model(folder, "gguf")
+
+
+def test_gguf_vocabulary_refuses_merges_that_llama_cpp_would_add() -> None:
+    fast = make_sentencepiece_tokenizer()
+    content = json.loads(fast.to_str())
+    content["model"]["merges"] = content["model"]["merges"][1:]
+    tokenizer = Tokenizer(FastTokenizer.from_str(json.dumps(content)))
+    with pytest.raises(TokenizerError, match=r"no merge of '▁' and 't'"):
+        gguf_vocabulary(tokenizer)
+
+
+def test_gguf_vocabulary_refuses_an_unknown_split_into_words() -> None:
+    tokenizer = Tokenizer(make_split_tokenizer(r"\w+", ignore_merges=True))
+    with pytest.raises(TokenizerError, match="another split into words"):
+        gguf_vocabulary(tokenizer)
 
 
 @pytest.mark.parametrize("weight_type", ["float32", "float16", "q8_0", "q4_0"])

@@ -27,6 +27,7 @@ CASES = {
     "huggingface_hub": (["push", "MODEL", "me/model"], "hub"),
     "starlette": (["serve", "MODEL"], "serve"),
     "fastapi": (["studio"], "studio"),
+    "datasets": (["train", "hf:someone/stories"], "datasets"),
     "optuna": (["search", "TEXT", "--minutes", "0.1"], "search"),
 }
 """Package, command, and the extra that it belongs to."""

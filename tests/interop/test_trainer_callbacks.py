@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from descend.loss_logs.diagnose_log import diagnose_log
 from descend.runs.event_log import read_events
-from descend.runs.events import TrainingStopped, Validation, WatchedStep
+from descend.runs.events import TrainingStopped, Validation, WatchedStep, WeightUpdateStats
 
 pytestmark = [
     pytest.mark.slow,
@@ -60,6 +60,82 @@ def test_transformers_callback_records_losses_and_updates(tmp_path: Path) -> Non
     assert callback.watch is not None
     assert callback.watch.warnings == []
     assert diagnose_log(tmp_path / "descend").features is not None
+
+
+def test_transformers_callback_watches_the_adapter_of_peft(tmp_path: Path) -> None:
+    pytest.importorskip("accelerate")
+    peft = pytest.importorskip("peft", reason="peft is not installed")
+    from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
+
+    from descend.interop.transformers_callback import WatchCallback
+
+    torch.manual_seed(0)
+    model = GPT2LMHeadModel(
+        GPT2Config(vocab_size=64, n_positions=16, n_embd=16, n_layer=1, n_head=2)
+    )
+    lora = peft.LoraConfig(r=4, target_modules=["c_attn"], task_type="CAUSAL_LM")
+    callback = WatchCallback()
+    trainer = Trainer(
+        model=peft.get_peft_model(model, lora),
+        args=TrainingArguments(
+            output_dir=str(tmp_path), max_steps=30, per_device_train_batch_size=4,
+            logging_steps=1, save_strategy="no", learning_rate=1e-2, use_cpu=True,
+            report_to=[], disable_tqdm=True,
+        ),
+        train_dataset=windows(200),  # type: ignore[arg-type]
+        callbacks=[callback],
+    )  # fmt: skip
+    trainer.train()
+    events = read_events(tmp_path / "descend")
+    assert [e.step for e in events if isinstance(e, WatchedStep)] == list(range(1, 31))
+    updates = [e for e in events if isinstance(e, WeightUpdateStats)]
+    assert [u.step for u in updates] == [1, 26]
+    names = set(updates[0].weight_rms)
+    assert len(names) == 2  # the frozen weights are left out
+    assert all("lora_" in name for name in names)
+    assert callback.watch is not None
+    assert callback.watch.warnings == []
+
+
+def test_transformers_callback_watches_the_trainer_of_trl(tmp_path: Path) -> None:
+    trl = pytest.importorskip("trl", reason="trl is not installed")
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed")
+    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+    from descend.interop.transformers_callback import WatchCallback
+
+    from ..model.llama_folders import TEXT as SENTENCES
+    from ..model.llama_folders import make_byte_tokenizer
+
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=make_byte_tokenizer(), eos_token="<|end_of_text|>",
+        pad_token="<|end_of_text|>",
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = GPT2LMHeadModel(
+        GPT2Config(vocab_size=320, n_positions=64, n_embd=16, n_layer=1, n_head=2)
+    )
+    callback = WatchCallback()
+    rows = [{"text": line} for line in SENTENCES.splitlines()[:120]]
+    trainer = trl.SFTTrainer(
+        model=model,
+        args=trl.SFTConfig(
+            output_dir=str(tmp_path), max_steps=30, per_device_train_batch_size=4, logging_steps=1,
+            save_strategy="no", learning_rate=1e-2, use_cpu=True, report_to=[], bf16=False,
+            disable_tqdm=True, max_length=32,
+        ),
+        train_dataset=datasets.Dataset.from_list(rows),
+        processing_class=tokenizer, callbacks=[callback],
+    )  # fmt: skip
+    trainer.train()
+    steps = [e for e in read_events(tmp_path / "descend") if isinstance(e, WatchedStep)]
+    assert [s.step for s in steps] == list(range(1, 31))
+    assert all(s.gradient_norm for s in steps)
+    logged = [e["loss"] for e in trainer.state.log_history if "loss" in e]
+    assert [s.loss for s in steps] == pytest.approx(logged, abs=1e-4)
+    assert logged[-1] < logged[0] - 0.5
+    assert callback.watch is not None
+    assert callback.watch.warnings == []
 
 
 def test_lightning_callback_records_losses_and_updates(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from descend.interop.watch import TrainingWatch, unwrap_optimizer
 from descend.loss_logs.diagnose_log import diagnose_log
 from descend.runs.event_log import read_events
 from descend.runs.events import (
+    ActivationStats,
     ProgramWarning,
     TrainingStopped,
     Validation,
@@ -91,6 +92,10 @@ def test_watch_records_every_step_with_loss_norm_and_rate(tmp_path: Path) -> Non
     assert set(updates[0].update_to_weight_ratio) == {
         "embedding.weight", "hidden.weight", "head.weight",
     }  # fmt: skip
+    activations = [e for e in events if isinstance(e, ActivationStats)]
+    assert [a.step for a in activations] == [26, 51]
+    assert set(activations[0].output_rms) == {"embedding", "hidden", "head"}
+    assert all(value > 0 for value in activations[0].output_rms.values())
     assert [e.step for e in events if isinstance(e, Validation)] == [20, 40, 60]
     assert isinstance(events[-1], TrainingStopped)
     assert events[-1].reason == "finished"
@@ -184,6 +189,31 @@ def test_watch_names_parameters_without_a_gradient(tmp_path: Path) -> None:
             watch.step(loss)
     [warning] = watch.warnings
     assert "3 parameters (embedding.weight, hidden.weight, hidden.bias) got no gradient" in warning
+
+
+def test_watch_warns_of_units_that_stay_silent(tmp_path: Path) -> None:
+    class Silent(Network):
+        def forward(self, ids: Tensor) -> Tensor:
+            logits: Tensor = self.head(torch.relu(self.hidden(self.embedding(ids))))
+            return logits
+
+    torch.manual_seed(1)
+    model = Silent()
+    with torch.no_grad():
+        model.hidden.bias[:10] = -50.0  # of 16 units
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.001)
+    with descend.watch(model, optimizer, tmp_path / "run") as watch:
+        for ids, targets in batches(80):
+            ids, targets = ids.repeat(4), targets.repeat(4)
+            loss = functional.cross_entropy(model(ids), targets)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            watch.step(loss)
+    [warning] = watch.warnings
+    assert warning.startswith("62% of the units that enter head are silent in two records.")
+    assert warning in diagnose_log(tmp_path / "run").warnings
+    assert not model.head._forward_hooks
 
 
 def test_watch_is_silent_about_frozen_parameters(tmp_path: Path) -> None:

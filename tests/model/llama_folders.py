@@ -76,8 +76,8 @@ def make_sentencepiece_tokenizer() -> Tokenizer:
     tokens = ["<s>", "</s>", "<unk>", *bytes_, *alphabet]
     words = ["\u2581t", "\u2581th", "\u2581the", "\u2581f", "\u2581fo", "\u2581fox"]
     vocabulary = {token: index for index, token in enumerate([*tokens, *words, "he"])}
-    merges = [("\u2581", "t"), ("\u2581t", "h"), ("\u2581th", "e"), ("\u2581", "f"),
-              ("\u2581f", "o"), ("\u2581fo", "x")]  # fmt: skip
+    merges = [("\u2581", "t"), ("\u2581t", "h"), ("\u2581th", "e"), ("\u2581t", "he"),
+              ("\u2581", "f"), ("\u2581f", "o"), ("\u2581fo", "x"), ("h", "e")]  # fmt: skip
     tokenizer = Tokenizer(
         models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
     )
@@ -102,6 +102,7 @@ def write_folder(
     variant: dict[str, Any],
     tokenizer: Tokenizer | None = None,
     unnamed_ids: int = 0,
+    max_shard_size: str = "1GB",
 ) -> Path:
     """Write a random model of `variant` and its tokenizer by `save_pretrained`."""
     tokenizer = tokenizer or make_byte_tokenizer()
@@ -111,7 +112,7 @@ def write_folder(
     with torch.no_grad():  # as after a training: no weight is 0 or 1, and attention is not flat
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.2)
-    model.save_pretrained(folder)
+    model.save_pretrained(folder, max_shard_size=max_shard_size)
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token=tokenizer.id_to_token(0),

@@ -77,9 +77,24 @@ def test_rotate_where_heads_lie_apart(seed: int, length: int, half: int) -> None
     )
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
-def test_elsewhere_the_plain_line_is_used(dtype: torch.dtype) -> None:
-    x = torch.randn(3, 4, dtype=dtype, requires_grad=True)
+def test_bfloat16_agrees_with_float32_within_its_rounding() -> None:
+    torch.manual_seed(1)
+    exact = torch.randn(2, 3, 5, 8, requires_grad=True)
+    rounded = exact.detach().bfloat16().requires_grad_()
+    angles = torch.randn(5, 4)
+    outer = torch.randn(exact.shape)
+    for x in (exact, rounded):
+        assert use_custom_backward(x)
+        result = squared_relu(apply_rotary(x, angles.cos(), angles.sin()))
+        assert result.dtype == x.dtype
+        result.backward(outer.to(x.dtype))
+    assert exact.grad is not None
+    assert rounded.grad is not None
+    torch.testing.assert_close(rounded.grad.float(), exact.grad, rtol=0.05, atol=0.05)
+
+
+def test_elsewhere_the_plain_line_is_used() -> None:
+    x = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
     assert not use_custom_backward(x)
     assert torch.equal(squared_relu(x), F.relu(x).square())
     with torch.no_grad():

@@ -282,15 +282,11 @@ def test_resume_rebuilds_the_network_of_another_program(
     assert torch.equal(resumed.network.head.weight, whole.network.head.weight)
 
 
-def test_export_writes_safetensors_and_refuses_gguf(
-    folders: dict[str, Path], tmp_path: Path
-) -> None:
+def test_export_writes_safetensors(folders: dict[str, Path], tmp_path: Path) -> None:
     export_model(folders["qwen3"], "safetensors", None, tmp_path / "out")
     torch.testing.assert_close(
         logits_of(tmp_path / "out", IDS), logits_of(folders["qwen3"], IDS), atol=1e-5, rtol=0
     )
-    with pytest.raises(descend.errors.ConfigError, match="qwen3"):
-        export_model(folders["qwen3"], "gguf", None, tmp_path / "gguf")
 
 
 def test_generate_command_reads_a_llama_folder(folders: dict[str, Path]) -> None:

@@ -108,3 +108,23 @@ def test_a_planted_divergence_is_contained(own_folder: Path) -> None:
     assert result["bad_checkpoints"] == 0
     assert result["not_fired"] == 0
     assert result["share"] >= 0.8
+
+
+def test_whatever_a_reader_is_given_it_answers_with_a_sentence(own_folder: Path) -> None:
+    result = run_part("fuzz.py", "--seconds", "3")
+    assert result["problems"] == []
+    assert result["readers"] == result["planned"] > 25
+    assert min(result["inputs"].values()) > 0
+
+
+def test_any_configuration_gives_a_run_or_a_sentence(own_folder: Path) -> None:
+    result = run_part("configs.py", "--short")
+    assert result["problems"] == []
+    assert result["rows"] == 30
+    assert result["trained"]["finished"] > 5
+    assert result["checked"]["refused"] > 1000
+
+
+@pytest.mark.parametrize("part", ["peak", "steps", "text"])
+def test_memory_is_foreseen_and_does_not_grow(own_folder: Path, part: str) -> None:
+    assert run_part("memory.py", "--part", part, "--short")["holds"]

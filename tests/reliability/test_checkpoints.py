@@ -14,13 +14,14 @@ import msgspec
 import pytest
 import torch
 
+import descend
 from descend.config import make_config
 from descend.errors import DivergedError, RunFolderError
 from descend.report.text.run_notices import run_notices
 from descend.runs.atomic_write import damaged_files, verify_folder
 from descend.runs.event_log import EventLog, read_events
 from descend.runs.events import CheckpointSaved, Rollback, Step, TrainingStarted
-from descend.runs.run_files import checkpoints, latest_checkpoint
+from descend.runs.run_files import checkpoints, latest_checkpoint, read_info
 from descend.training.checkpoint import save_checkpoint
 from descend.training.stop_signals import TrainingInterrupted
 from descend.training.trainer import run_training
@@ -191,6 +192,29 @@ def test_training_names_the_folder_when_it_goes_in_mid_run(
         carry()
     assert caught.value.exit_code == 1
     assert not Path("run/model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [("events.jsonl", Path.unlink), ("events.jsonl", lambda f: os.replace("other", f)),
+     ("run.json", Path.unlink), ("tokenizer.json", Path.unlink)],
+    ids=["deleted log", "replaced log", "run.json", "tokenizer"],
+)  # fmt: skip
+def test_training_writes_a_record_again_when_it_goes_in_mid_run(
+    tiny: dict[str, Any], name: str, how: Callable[[Path], Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    run = create_run(make_config(tiny | {"threads": 1}), Path("run"))
+    Path("other").write_text("{}\n")
+    seen = []
+    for record in run_training(run):
+        seen.append(record)
+        if isinstance(record, Step) and record.step == 5:
+            how(Path("run") / name)
+    assert f"{name}: deleted or replaced" in caplog.text
+    steps = [r.step for r in seen if isinstance(r, Step)]
+    assert [r.step for r in read_events(Path("run")) if isinstance(r, Step)] == steps
+    assert read_info(Path("run")) == run.info
+    assert descend.load("run").summary.finished
 
 
 def test_save_checkpoint_keeps_two_in_the_order_of_saves_when_a_run_went_back(stopped: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import stat
 import subprocess
@@ -47,6 +48,17 @@ def test_no_escape_reaches_the_terminal(payload: str, capsys: pytest.CaptureFixt
     for output in (err, out.splitlines()[0], console.file.getvalue()):  # type: ignore[attr-defined]
         assert not raw(output), ascii(output)
     assert not {c for c in out if "\x7f" <= c <= "\x9f" or c < " "} - {"\n"}
+
+
+@pytest.mark.parametrize("payload", ["\x1b[31m", "\x9b31m", "[/red]", "[bold]"], ids=ascii)
+def test_config_show_prints_a_value_as_it_is_when_it_holds_codes_or_markup(
+    payload: str, own_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("odd.json").write_text(json.dumps({"save_dir": f"run{payload}"}))
+    assert run(["config", "show", "--config", "odd.json"]) == 0
+    out, _ = capsys.readouterr()
+    assert not raw(out)
+    assert make_visible(f"run{payload}") in out
 
 
 def test_plain_text_of_all_scripts_stays_as_it_is() -> None:

@@ -14,6 +14,7 @@ from descend import resume, run
 from descend.config import make_config
 from descend.data.cache_dir import remember_path
 from descend.errors import ConfigError
+from descend.machine import Execution
 from descend.model.transformer import Transformer
 from descend.runs.events import Epoch, Step
 from descend.runs.model_files import load_model
@@ -38,6 +39,13 @@ def networks(trained: Path) -> tuple[Transformer, Transformer]:
     return first, second
 
 
+def execution(compiled: bool = False) -> Execution:
+    return Execution(
+        device="cpu", precision="float32", attention="matmul", threads=1, torch="", processor="",
+        compiled=compiled,
+    )  # fmt: skip
+
+
 def test_loss_value_is_that_of_the_text_and_the_gradient_follows_both(
     networks: tuple[Transformer, Transformer],
 ) -> None:
@@ -45,9 +53,7 @@ def test_loss_value_is_that_of_the_text_and_the_gradient_follows_both(
     torch.manual_seed(1)
     ids = torch.randint(0, student.shape.vocab_size, (2, 9))
     inputs, targets = ids[:, :-1], ids[:, 1:]
-    loss, hits = make_distillation_loss((teacher,), is_compiled=False)(
-        student, inputs, targets, 0.0
-    )
+    loss, hits = make_distillation_loss((teacher,), execution())(student, inputs, targets, 0.0)
     loss.backward()
     gradient = [w.grad.clone() for w in student.parameters() if w.grad is not None]
     student.zero_grad(set_to_none=True)
@@ -73,7 +79,7 @@ def test_mean_prediction_of_all_teachers_is_learned(
     gradients = []
     for teachers in (networks[:1], networks[1:], networks):
         student.zero_grad(set_to_none=True)
-        compute = make_distillation_loss(teachers, is_compiled=False)
+        compute = make_distillation_loss(teachers, execution())
         compute(student, ids[:, :-1], ids[:, 1:], 0.0)[0].backward()
         gradients.append(next(w.grad for w in student.parameters() if w.grad is not None).clone())
     first, second, both = gradients
@@ -82,6 +88,7 @@ def test_mean_prediction_of_all_teachers_is_learned(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's own, at a first compilation
 def test_compiled_loss_agrees(networks: tuple[Transformer, Transformer]) -> None:
     if not can_compile():
         pytest.skip("no C++ compiler here")
@@ -89,7 +96,7 @@ def test_compiled_loss_agrees(networks: tuple[Transformer, Transformer]) -> None
     results = []
     for is_compiled in (False, True):
         student = copy.deepcopy(networks[1])
-        compute = make_distillation_loss(networks[:1], is_compiled=is_compiled)
+        compute = make_distillation_loss(networks[:1], execution(is_compiled))
         loss, hits = compute(student, ids[:, :-1], ids[:, 1:], 0.1)
         loss.backward()
         gradients = [w.grad for w in student.parameters() if w.grad is not None]

@@ -199,6 +199,18 @@ def test_a_run_starts_stops_survives_the_server_and_goes_on(
         time.sleep(0.2)
     assert details["num_steps"] > before + 50
     assert again.ask("POST", "/runs/animals-2/stop")[0] == 200  # out of the queue
+    assert again.ask("POST", "/runs/animals-1/pause")[0] == 200
+    paused = again.wait_for_state("animals-1", "paused")
+    assert "paused" in paused["sentence"]
+    again.kill()
+    again = studios.start(studio.folder)
+    still = again.wait_for_state("animals-1", "paused")
+    assert still["num_steps"] == paused["num_steps"]
+    assert still["job"]["pid"] == paused["job"]["pid"]
+    assert again.ask("POST", "/runs/animals-1/pause")[0] == 409
+    assert again.ask("DELETE", "/runs/animals-1")[0] == 409
+    assert again.ask("POST", "/runs/animals-1/resume")[0] == 200
+    assert again.wait_for_state("animals-1", "running")["job"]["pid"] == paused["job"]["pid"]
     assert again.ask("POST", "/runs/animals-1/stop")[0] == 200
     stopped = again.wait_for_state("animals-1", "stopped")
     assert [r["name"] for r in again.ask("GET", "/runs")[1]["runs"]] == ["animals-1"]

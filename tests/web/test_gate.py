@@ -35,6 +35,7 @@ ROWS = [
     ("GET", "/api/v1/runs/{name}/events", "/api/v1/runs/none/events", 404),
     ("POST", "/api/v1/runs/{name}/stop", "/api/v1/runs/none/stop", 404),
     ("POST", "/api/v1/runs/{name}/resume", "/api/v1/runs/none/resume", 404),
+    ("POST", "/api/v1/runs/{name}/pause", "/api/v1/runs/none/pause", 404),
     ("DELETE", "/api/v1/runs/{name}", "/api/v1/runs/none", 404),
     ("GET", "/api/v1/trash", "/api/v1/trash", 200),
     ("POST", "/api/v1/trash/restore", "/api/v1/trash/restore", 422),

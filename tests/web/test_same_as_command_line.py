@@ -60,6 +60,23 @@ def test_list_has_the_numbers_of_the_command_line(
         )
 
 
+def test_list_has_the_part_that_was_read_and_the_lost_model_of_the_command_line(
+    studio: RunningStudio, two_runs: Path, prints: Print
+) -> None:
+    record = json.loads((two_runs / "second" / "summary.json").read_text())
+    record["num_epochs"] = 0.077
+    (two_runs / "second" / "summary.json").write_text(json.dumps(record))
+    (two_runs / "first" / "model.safetensors").unlink()
+    listed = {
+        Path(r["run"]).name: r for r in json.loads(prints("list", two_runs, "--json"))["runs"]
+    }
+    rows = {row["name"]: row for row in studio.ask("GET", "/runs")[1]["runs"]}
+    assert [runs["first"]["state"] for runs in (listed, rows)] == ["model lost", "model lost"]
+    assert [runs["second"]["epochs"] for runs in (listed, rows)] == [0.077, 0.077]
+    details = studio.ask("GET", "/runs/first")[1]
+    assert (details["state"], "missing" in details["sentence"]) == ("model lost", True)
+
+
 def test_run_is_described_by_the_sentence_of_the_command_line(
     studio: RunningStudio, two_runs: Path, prints: Print
 ) -> None:

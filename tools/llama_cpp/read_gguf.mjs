@@ -1,6 +1,6 @@
 // Reads a GGUF file with llama.cpp. Questions come as JSON on standard input, answers go to standard output.
 //
-// {"file": PATH, "context": 64, "prompts": ["…"], "num_tokens": 20} gives for each prompt the token ids that
+// {"file": PATH, "context": 64, "prompts": ["…"], "num_tokens": 20, "add_start": false} gives for each prompt the token ids that
 // llama.cpp makes of it, the ids that it writes greedily until it ends the text, the prompt
 // as it reads it back from its ids, and the log-probability of each token after the prompt.
 
@@ -19,6 +19,7 @@ const answers = [];
 for (const prompt of question.prompts) {
   await sequence.clearHistory();
   const ids = model.tokenize(prompt, false);
+  if (question.add_start && model.tokens.shouldPrependBosToken) ids.unshift(model.tokens.bos);
   const written = [];
   let logProbabilities = null;
   const options = { temperature: 0, repeatPenalty: false, yieldEogToken: true };

@@ -17,20 +17,21 @@ Config = RunConfig | Mapping[str, Any] | None
 
 
 def resolve_call_config(config: Config, keys: Mapping[str, Any]) -> ResolvedConfig:
-    """What a call asks for: `keys` before those of `config`, and `preset` may be among them."""
+    """Return what a call asks for: `keys` before those of `config`, and `preset` may be among
+    them."""
     requested_config = explicit_keys(config) | dict(keys)
     preset = requested_config.pop("preset", None)
     return resolve_config(requested_config, requested_origin="argument", preset=preset)
 
 
 def resolve_save_dir(config: Config, keys: Mapping[str, Any]) -> Path | None:
-    """The `save_dir` of a call; None if it names none."""
+    """Return the `save_dir` of a call; None if it names none."""
     named = (explicit_keys(config) | dict(keys)).get("save_dir")
     return None if named is None else Path(named)
 
 
 def default_console() -> Console:
-    """Standard error, whose loss ends no run, or the cell of a notebook."""
+    """Return the standard error, whose loss ends no run, or the cell of a notebook."""
     console = Console(stderr=True, highlight=False)
     if not console.is_jupyter and sys.stderr is not None:
         console.file = cast("IO[str]", LossyStream(sys.stderr))
@@ -38,5 +39,5 @@ def default_console() -> Console:
 
 
 def select_console(console: Console | None, config: RunConfig) -> Console | None:
-    """`console`, but None where `log_level` asks for warnings or errors only."""
+    """Return `console`, but None where `log_level` asks for warnings or errors only."""
     return None if config.log_level in ("warning", "error") else console

@@ -129,7 +129,7 @@ def attribute(
     workers: int | None = None,
     save_dir: str | PathLike[str] | None = None,
 ) -> Attribution:
-    """Which change from `a` to `b` (presets, files of keys or run folders) brought how much.
+    """Return which change from `a` to `b` (presets, files of keys or run folders) brought how much.
 
     Reported and stored as by `compare`; `DESCEND_LOG_LEVEL=warning` makes it quiet.
     """

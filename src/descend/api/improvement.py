@@ -108,16 +108,16 @@ def improve(
     folder = _new_folder() if save_dir is None else Path(save_dir)
     improvement = open_improvement(folder, str(what), str(keys["corpus_dir"]))
     ends = began + 60 * minutes
-    work = _Work(folder, improvement, keys, (began, ends), console, on_model, on_trial)
-    work.ends -= reserved_seconds(minutes)
+    driver = _ImprovementRun(folder, improvement, keys, (began, ends), console, on_model, on_trial)
+    driver.ends -= reserved_seconds(minutes)
     if run is not None and not improvement.candidates:
-        work.keep(run, "your run", {}, None)
-    work.resume_interrupted()
-    return work.carry_out()
+        driver.keep(run, "your run", {}, None)
+    driver.resume_interrupted()
+    return driver.carry_out()
 
 
 def _keys_of(run: Path) -> dict[str, Any]:
-    """The text of `run`, and what decides which part of it is the validation set."""
+    """Return the text of `run`, and what decides which part of it is the validation set."""
     settings = requested_run_config(run)
     return {k: settings[k] for k in ("corpus_dir", *TEXT_KEYS) if settings.get(k) is not None}
 
@@ -129,8 +129,8 @@ def _new_folder() -> Path:
     return folder
 
 
-class _Work:
-    """An improvement under way."""
+class _ImprovementRun:
+    """Plans, searches, and trains until the time is up; stores each step of the improvement."""
 
     def __init__(
         self, folder: Path, improvement: Improvement, keys: dict[str, Any],
@@ -149,7 +149,7 @@ class _Work:
         self.judge = ModelJudge(treatment)
 
     def _elapsed(self) -> float:
-        """Seconds of all calls together."""
+        """Return seconds of all calls together."""
         return round(time.perf_counter() - self._began, 1)
 
     def _save(self) -> None:
@@ -210,7 +210,7 @@ class _Work:
         return (self.ends - time.perf_counter() - self.judge.seconds) / 60
 
     def _plan(self, settings: ResolvedConfig) -> CorpusPlan | None:
-        """The plan for the time left; None where there is a model and too little time."""
+        """Return the plan for the time left; None where there is a model and too little time."""
         left = self._minutes_left()
         if left <= MIN_ROUND_MINUTES and self.improvement.candidates:
             return None
@@ -230,7 +230,7 @@ class _Work:
             raise UserError("minutes", f"{allowed:.3g}", expected, "give more minutes") from None
 
     def _first_training(self, planned: CorpusPlan) -> TrainedModel | None:
-        """The model that the search starts from: of an earlier call, or trained now.
+        """Return the model that the search starts from: of an earlier call, or trained now.
 
         None where all the time went into training it.
         """
@@ -245,8 +245,8 @@ class _Work:
         return None if first is planned else model
 
     def _first_part(self, planned: CorpusPlan) -> CorpusPlan:
-        """The plan for the first training: for all the time, where a shorter one would lose more
-        than a search can gain."""
+        """Return the plan for the first training: for all the time, where a shorter one would lose
+        more than a search can gain."""
         plan, axes = planned.plan, axes_for(planned.fixed)
         assert planned.minutes is not None
         spent = planned.minutes - plan.minutes
@@ -320,8 +320,8 @@ class _Work:
             self._add(model)
 
     def _search(self, base: TrainedModel, planned: CorpusPlan) -> dict[str, Any]:
-        """The changes that gain in trials on the settings of `base`; as much time stays as its
-        training took."""
+        """Return the changes that gain in trials on the settings of `base`; as much time stays as
+        its training took."""
         last_training = base.seconds + ROUND_SECONDS
         ends = time.perf_counter() + 60 * self._minutes_left() - last_training
         run = Path(base.run)
@@ -349,7 +349,7 @@ class _Work:
         return search.run(moves).changes
 
     def _measure(self, context: RunContext) -> Any:
-        """What the run's own numbers say, with what they say of the text kept."""
+        """Return what the run's own numbers say, with what they say of the text kept."""
         measurements = measure_run(context)
         self.judge.add_measurements(measurements)
         return measurements

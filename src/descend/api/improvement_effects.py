@@ -34,13 +34,13 @@ FRACTIONS_SHARE = 0.4
 
 
 def reserved_seconds(minutes: float) -> float:
-    """Seconds of an improvement that its trainings leave for the trials here."""
+    """Return seconds of an improvement that its trainings leave for the trials here."""
     return 60 * minutes * EFFECTS_FRACTION if minutes >= MIN_EFFECTS_MINUTES else 0.0
 
 
 def measure_effects(improvement: Improvement, rates: StepTimeModel, ends: float) -> Improvement:
-    """`improvement` with what each group of settings brought, and loss against fractions of the
-    text, as far as the time until `ends` (by `time.perf_counter`) goes."""
+    """Return `improvement` with what each group of settings brought, and loss against fractions of
+    the text, as far as the time until `ends` (by `time.perf_counter`) goes."""
     best, first = improvement.best, next(iter(improvement.candidates), None)
     if best is None or first is None or best.origin in ("your run", "interrupted"):
         return improvement
@@ -67,7 +67,7 @@ def measure_effects(improvement: Improvement, rates: StepTimeModel, ends: float)
 
 
 def _trial_seconds(best: TrainedModel, resolved: dict[str, Any], steps: int) -> float:
-    """Seconds of a trial of so many steps, on one thread."""
+    """Return seconds of a trial of so many steps, on one thread."""
     made = resolved["max_steps"] or steps
     return best.seconds / made * steps * (resolved.get("threads") or 1) + SETUP_SECONDS
 

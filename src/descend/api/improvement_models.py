@@ -49,7 +49,7 @@ SCORE_MARGIN = 1.5
 
 
 def model_folders(folder: Path) -> list[Path]:
-    """The runs in the folder of an improvement, in the order in which they were made."""
+    """Return the runs in the folder of an improvement, in the order in which they were made."""
     paths = folder.glob(f"{MODEL_PREFIX}*")
     numbered = [p for p in paths if p.name.removeprefix(MODEL_PREFIX).isdigit()]
     return sorted(numbered, key=lambda p: int(p.name.removeprefix(MODEL_PREFIX)))
@@ -72,7 +72,7 @@ class ModelJudge:
     def judge(
         self, run: Path, origin: Origin, changes: dict[str, Any], predicted: float | None
     ) -> TrainedModel:
-        """The finished `run` as a model of the improvement."""
+        """Return the finished `run` as a model of the improvement."""
         score = self._score(run, run)
         info = read_info(run)
         settings = info.resolved_config
@@ -86,7 +86,8 @@ class ModelJudge:
         )  # fmt: skip
 
     def judge_interrupted(self, run: Path, target: Path) -> TrainedModel | None:
-        """The model so far of the unfinished `run`, written to `target`; None without one."""
+        """Return the model so far of the unfinished `run`, written to `target`; None without
+        one."""
         seconds = save_checkpoint_model(run, target)
         if seconds is None:
             return None
@@ -121,12 +122,12 @@ class ModelJudge:
 
 
 def _shift_of(store: TokenStore) -> float | None:
-    """The shift of the validation text in nats; None for a text that would take seconds."""
+    """Return the shift of the validation text in nats; None for a text that would take seconds."""
     return validation_shift(store) if len(store.train) <= MAX_SHIFT_TOKENS else None
 
 
 def as_long_as(config: RunConfig, timed: RunConfig, planned: CorpusPlan) -> RunConfig:
-    """`config` for the minutes of `timed`, with as many tokens as it may train on."""
+    """Return `config` for the minutes of `timed`, with as many tokens as it may train on."""
     tokens = (timed.max_steps or planned.plan.predicted.steps) * timed.batch_size * timed.seq_len
     steps = max(1, round(tokens / (config.batch_size * config.seq_len)))
     keys = {"minutes": timed.minutes, "max_steps": steps, "epoch": None, "warmup_steps": None}

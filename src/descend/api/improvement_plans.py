@@ -17,8 +17,8 @@ strays as much from one run to the next (benchmarks/results/improve/law_errors.j
 
 
 def find_another_plan(final: CorpusPlan, base: TrainedModel) -> CorpusPlan | None:
-    """The best plan for a vocabulary or a size that `base` has not, if it is expected to come
-    within `OTHER_MARGIN` of the best: what the law cannot tell apart is worth a try."""
+    """Return the best plan for a vocabulary or a size that `base` has not, if it is expected to
+    come within `OTHER_MARGIN` of the best: what the law cannot tell apart is worth a try."""
     size = ("vocab_size", "embed_dim", "num_layers")
 
     def differs(plan: TrainingPlan) -> bool:

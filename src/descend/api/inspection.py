@@ -81,13 +81,13 @@ class Neighbor(msgspec.Struct, frozen=True):
 
 
 def load_at(folder: Path, weights_id: str) -> Model:
-    """The model of the run in `folder` with the weights named `weights_id`."""
+    """Return the model of the run in `folder` with the weights named `weights_id`."""
     loaded = load_saved_weights(folder, weights_id)
     return Model(folder, loaded.model, loaded.tokenizer)
 
 
 def inspect_text(model: Model, text: str, ablation: Ablation | None = None) -> Inspection:
-    """What `model` makes of `text`, with a part of it switched off if `ablation` names one.
+    """Return what `model` makes of `text`, with a part of it switched off if `ablation` names one.
 
     `UserError` for a text of fewer than two tokens, or a part that the model does not have.
     """
@@ -115,7 +115,7 @@ def inspect_text(model: Model, text: str, ablation: Ablation | None = None) -> I
 
 
 def measure_ablations(model: Model, text: str) -> list[AblationEffect]:
-    """How much worse `model` predicts `text` without each of its blocks and heads."""
+    """Return how much worse `model` predicts `text` without each of its blocks and heads."""
     ids, _ = _encode(model, text)
     with limit_threads_to_idle_cores():
         effects = ablation_effects(model.network, ids)
@@ -123,7 +123,7 @@ def measure_ablations(model: Model, text: str) -> list[AblationEffect]:
 
 
 def find_neighbors(model: Model, token_id: int) -> list[Neighbor]:
-    """The readable tokens that `model` takes for most similar to one.
+    """Return the readable tokens that `model` takes for most similar to one.
 
     `UserError` for an unknown id.
     """

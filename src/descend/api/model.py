@@ -44,7 +44,7 @@ class Model:
         self.folder, self.network, self.tokenizer = folder, network, tokenizer
 
     def predict(self, prompt: str, max_length: int = 50, **sampling_options: Any) -> str:
-        """`prompt` and what the model writes after it, at most `max_length` tokens more.
+        """Return `prompt` and what the model writes after it, at most `max_length` tokens more.
 
         `settings`: temperature, top_k, top_p, min_p, repetition_penalty, no_repeat_ngram_size,
         greedy, seed, stop; see `SamplingOptions`.
@@ -65,7 +65,7 @@ class Model:
         self, prompt: str, max_length: int = 50, *, seed: int | None = None,
         stop: Sequence[str] = (), **sampling_options: Any,
     ) -> Iterator[str]:  # fmt: skip
-        """The continuation of `prompt`, piece by piece as it is written."""
+        """Return the continuation of `prompt`, piece by piece as it is written."""
         chunks = self._stream_chunks([prompt], max_length, seed, stop, sampling_options)
 
         def written() -> Iterator[str]:
@@ -97,13 +97,14 @@ class Model:
         return length
 
     def _run_setting(self, key: str, otherwise: Any) -> Any:
-        """What its run used for `key`; `otherwise` for a model that descend did not train."""
+        """Return what its run used for `key`; `otherwise` for a model that descend did not
+        train."""
         if not is_run_folder(self.folder):
             return otherwise
         return self.info.resolved_config.get(key, otherwise)
 
     def evaluate(self, corpus_dir: str | PathLike[str] | None) -> Evaluation:
-        """How well the model predicts all of a text; see `Evaluation`.
+        """Return how well the model predicts all of a text; see `Evaluation`.
 
         Warns where it is the text that the model was trained on.
         """
@@ -149,11 +150,11 @@ class Model:
         return int(self.info.corpus["train_bytes"])
 
     def summarize(self) -> str:
-        """How the training went, in a paragraph of plain words."""
+        """Return how the training went, in a paragraph of plain words."""
         return summarize_run(self.summary)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: how the training went, its curve and its epochs."""
+        """Return what a notebook shows: how the training went, its curve and its epochs."""
         if not has_summary(self.folder):
             return minimal_model_card(repr(self))
         return notebook_model_card(repr(self), self.summary)
@@ -167,7 +168,7 @@ class Model:
 
 
 def load(path: str | PathLike[str], device: str = "cpu") -> Model:
-    """The model in folder `path`; `RunFolderError` names what is missing or damaged."""
+    """Return the model in folder `path`; `RunFolderError` names what is missing or damaged."""
     folder = Path(path)
     loaded = load_model(folder, device)
     return Model(folder, loaded.model, loaded.tokenizer)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -21,13 +20,14 @@ from descend.report.text.live_progress import show_line
 from descend.runs.planned_models import ModelFolders, read_planned_models, teacher_folder
 from descend.runs.run_files import is_finished, read_info
 from descend.runs.run_folder import create_run_folder, read_summary
+from descend.training.running_clock import running_clock
 
 
 def train_plan(
     planned: CorpusPlan, save_dir: str | None, preset: str, console: Console | None,
     began: float | None, *, watch: bool = False, track: Sequence[str] = (),
 ) -> Model:  # fmt: skip
-    """Train `planned` into `save_dir`; its minutes count from `began` (by `time.perf_counter`).
+    """Train `planned` into `save_dir`; its minutes count from `began` (by `running_clock`).
 
     Where the text leaves time, the first models go to folders beside it, and each later one learns
     from their predictions too.
@@ -56,12 +56,12 @@ def train_later_models(
     ends = began + 60 * planned.minutes
     models = list(models)
     while later := plan_later_models(
-        first, ends - time.perf_counter(), len(models), planned.num_models
+        first, ends - running_clock(), len(models), planned.num_models
     ):
         number, is_last = len(models), len(later) == 1
         folder = save_dir if is_last else teacher_folder(save_dir, number + 1)
         teachers = [str(t) for t in models[-later[0].num_teachers :]]
-        now = time.perf_counter()
+        now = running_clock()
         minutes = (ends - now) / 60
         config = generation_config(models[0], teachers, number, later[0].length, minutes, folder)
         _show(console, generation_line(number + 1, number + len(later), len(teachers)))
@@ -80,7 +80,7 @@ def resume_models(
     if not is_finished(models.teachers[-1]):
         resume_one(models.teachers[-1])
     spent = sum(read_summary(folder).seconds for folder in models.teachers)
-    began = time.perf_counter() - spent
+    began = running_clock() - spent
     return train_later_models(models.last, models.teachers, console, began, track=track)
 
 
@@ -95,7 +95,7 @@ def _finish(
         if save_dir in models:
             save_dir.rename(teacher_folder(save_dir, len(models)))
         models[best].rename(save_dir)
-    _show(console, generations_end_line(time.perf_counter() - began, reached, best, expected))
+    _show(console, generations_end_line(running_clock() - began, reached, best, expected))
     return load(save_dir)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from descend.report.text.plan_summary import compare_with_prediction, time_used_
 from descend.runs.events import Event
 from descend.runs.planned_models import write_plan
 from descend.runs.run_folder import create_run_folder
+from descend.training.running_clock import running_clock
 from descend.training.trainer import run_training
 from descend.training.training_run import TrainingRun, create_run
 
@@ -40,7 +40,7 @@ def train_planned(
     model = train_config(config, preset, console, began, planned=planned, watch=watch, track=track)
     if console and began is not None:
         plan = None if planned is None else planned.plan
-        line = time_used_line(plan, time.perf_counter() - began, config.minutes)
+        line = time_used_line(plan, running_clock() - began, config.minutes)
         if planned is not None:
             line += f"; {compare_with_prediction(planned.plan, model.summary)}"
         show_line(console)(line)

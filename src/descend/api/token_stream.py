@@ -78,7 +78,10 @@ def stream_tokens(
 
 
 def _next_chunk(chunks: Iterator[TextChunk]) -> TextChunk | None:
-    """The threads are limited token by token: two answers may take turns, and end in any order."""
+    """Return the next token with its text, or None after the last.
+
+    The threads are limited token by token: two answers may take turns, and end in any order.
+    """
     with limit_threads_to_idle_cores():
         return next(chunks, None)
 

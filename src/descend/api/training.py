@@ -56,7 +56,7 @@ def run_on_model(path: str | PathLike[str], config: Config = None, /, **keys: An
 
 
 def measure_corpus(config: RunConfig) -> CorpusStats:
-    """The corpus of `config` in numbers."""
+    """Return the corpus of `config` in numbers."""
     return compute_corpus_stats(tokenize_corpus(config, begin=True))
 
 
@@ -171,7 +171,8 @@ def diagnose(
     on_trial: Callable[[TrialReport], None] | None = None,
     console: Console | None = None,
 ) -> Diagnosis:
-    """Why the run in folder `path` does not learn better, proved by trial; kept in its folder.
+    """Return why the run in folder `path` does not learn better, proved by trial; kept in its
+    folder.
 
     Trials take at most `budget` of the run's own time, but always `min_seconds`. Without it the
     diagnosis may take one to three minutes in all: one for a run under 15 seconds. `on_trial` is

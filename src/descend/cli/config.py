@@ -18,6 +18,7 @@ from descend.cli.help_format import HelpCommand, HelpGroup
 from descend.cli.json_outputs import ConfigValue, ConfigValues, PresetValues
 from descend.cli.output import TERMINAL_WIDTH_OF_FILES, print_json
 from descend.config import RunConfig, make_config
+from descend.guard import make_visible
 from descend.presets import PRESETS
 
 config_app = typer.Typer(
@@ -79,11 +80,12 @@ def _sentence(key: str) -> str:
 def _print_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console(highlight=False)
     table = Table(*head, box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(make_visible(cell)) for cell in row))
     if not console.is_terminal:
         console.width = TERMINAL_WIDTH_OF_FILES
     console.print(table)

@@ -30,7 +30,10 @@ def named_run(name: Path | None) -> Path | None:
     return None if name is None else find_run(name)
 
 
-CORPUS_HELP = "A folder, a file, - (standard input), or a built-in corpus (python, stories)."
+CORPUS_HELP = (
+    "A folder, a file, - (standard input), hf:NAME (a Hugging Face dataset), or a built-in corpus "
+    "(python, stories)."
+)
 RunArgument = Annotated[
     Path,
     typer.Argument(
@@ -77,7 +80,8 @@ def with_config_flags(
     common: tuple[str, ...] = (),
     continues_model: bool = False,
 ) -> Callable[..., None]:
-    """`verb(values, …)` as a function whose signature has a flag for each key of `RunConfig`.
+    """Return `verb(values, …)` as a function whose signature has a flag for each key of
+    `RunConfig`.
 
     `verb` receives the keys that were given as its keyword argument `values`. The keys in
     `common` stand first in the help, under "Common", the others under the heading of their group.
@@ -121,7 +125,7 @@ def with_config_flags(
 def resolve_flags(
     values: dict[str, Any], config: Path | None, preset: str | None
 ) -> ResolvedConfig:
-    """Flags over environment over file over preset."""
+    """Return flags over environment over file over preset."""
     return resolve_config(values, file=config, preset=preset)
 
 
@@ -146,18 +150,18 @@ def _annotation(name: str, field: FieldInfo, *, panel: str | None, continues_mod
 
 
 def normalize_flag(flag: str) -> str:
-    """`--embed_dim`, as the key is spelt in files and in Python, as the flag it means."""
+    """Return `--embed_dim`, as the key is spelt in files and in Python, as the flag it means."""
     return flag.replace("_", "-")
 
 
 def describe_key(field: FieldInfo) -> str:
-    """What a key does, its range or choices, and its default."""
+    """Return what a key does, its range or choices, and its default."""
     default = ("off", "on")[field.default] if isinstance(field.default, bool) else field.default
     return join_facts(field.description or "", _choices(field) or _range(field), default)
 
 
 def _choices(field: FieldInfo) -> str:
-    """What may be given, where the column of the types is too narrow to say it."""
+    """Return what may be given, where the column of the types is too narrow to say it."""
     for option in (field.annotation, *get_args(field.annotation)):
         if get_origin(option) is Literal and _metavar(field) == "NAME":
             return f"One of {', '.join(get_args(option))}."
@@ -177,7 +181,7 @@ def _range(field: FieldInfo) -> str:
 
 
 def _nested_constraints(annotation: Any) -> list[Any]:
-    """The bounds of the first type, where a key may be of several."""
+    """Return the bounds of the first type, where a key may be of several."""
     for option in get_args(annotation):
         for info in getattr(option, "__metadata__", ()):
             return list(getattr(info, "metadata", [info]))

@@ -10,6 +10,7 @@ import typer
 
 from descend.cli.config_flags import JsonOption, named_run
 from descend.cli.output import print_json, print_result
+from descend.guard import make_visible
 
 
 def explain(
@@ -41,6 +42,6 @@ def explain(
         from rich.console import Console
         from rich.markdown import Markdown
 
-        Console().print(Markdown(page.text))
+        Console().print(Markdown(make_visible(page.text)))
     else:
         print_result(page.text)

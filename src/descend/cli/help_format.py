@@ -69,7 +69,8 @@ class _Helpful(Protocol):
 
 
 def render_help(command: _Helpful, ctx: Any) -> str:
-    """The help of `command` as text, with colors only where standard output is a terminal."""
+    """Return the help of `command` as text, with colors only where standard output is a
+    terminal."""
     from rich.console import Console
 
     console = Console(highlight=False)
@@ -96,7 +97,7 @@ def clean_usage(usage: str) -> str:
 
 
 def help_panels(command: _Helpful, ctx: Any) -> list[tuple[str, list[tuple[str, str]]]]:
-    """The panels of `command`: a heading, and rows of a term and its text."""
+    """Return the panels of `command`: a heading, and rows of a term and its text."""
     titles = (*VERB_PANELS, "Commands", "Arguments", *PANELS)
     panels: dict[str, list[tuple[str, str]]] = {title: [] for title in titles}
     for parameter in command.get_params(ctx):
@@ -117,13 +118,13 @@ def help_panels(command: _Helpful, ctx: Any) -> list[tuple[str, list[tuple[str, 
 
 
 def describe_option(option: TyperOption) -> str:
-    """What `option` does, its range, and its default."""
+    """Return what `option` does, its range, and its default."""
     default = option.default if option.show_default else None
     return join_facts(option.help or "", format_range(option.min, option.max), default)
 
 
 def join_facts(text: str, bounds: str, default: object) -> str:
-    """`text`, then the bounds, then the default, which `text` may end with itself."""
+    """Return `text`, then the bounds, then the default, which `text` may end with itself."""
     text, _, after = text.partition("Default: ")
     parts = [text.strip(), bounds, f"Default: {after}" * bool(after)]
     if default is not None and default is not False:
@@ -135,7 +136,7 @@ def join_facts(text: str, bounds: str, default: object) -> str:
 def format_range(
     low: float | None, high: float | None, above: bool = False, below: bool = False
 ) -> str:
-    """`Range: 1 to 100.` and its like, empty without bounds.
+    """Return `Range: 1 to 100.` and its like, empty without bounds.
 
     `above` leaves out `low` itself, `below` leaves out `high` itself.
     """
@@ -147,12 +148,12 @@ def format_range(
 
 
 def _number(value: object) -> str:
-    """A number as it can be typed: 16384, 0.5, 10."""
+    """Return a number as it can be typed: 16384, 0.5, 10."""
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def _format_flags(option: TyperOption) -> str:
-    """`-o, --output FILE`; a switch that can be turned off as `--[no-]name`."""
+    """Return `-o, --output FILE`; a switch that can be turned off as `--[no-]name`."""
     names = sorted(option.opts, key=len)
     if option.secondary_opts:
         names = [f"--[no-]{option.opts[0].removeprefix('--')}"]

@@ -40,7 +40,7 @@ _USAGE = (
 
 
 def translate_usage(message: str, options: Collection[str] = ()) -> str:
-    """`message` of the parser of the command line, in our words.
+    """Return `message` of the parser of the command line, in our words.
 
     `options`: the flags of the command. One of them is suggested for its name in other libraries.
     """

@@ -195,7 +195,8 @@ def run(arguments: list[str], debug: bool = False) -> int:
 
 
 def _translate_odd_name(problem: BaseException) -> DescendError | None:
-    """A sentence for a path that the system refuses, and for one of bytes that are no text."""
+    """Return a sentence for a path that the system refuses, and for one of bytes that are no
+    text."""
     if isinstance(problem, OSError) and problem.filename is not None:
         return path_error(problem)
     if isinstance(problem, UnicodeEncodeError) and problem.reason == "surrogates not allowed":
@@ -230,7 +231,7 @@ def _format_usage_error(problem: TyperException, arguments: list[str]) -> str:
 
 
 def _verb(arguments: list[str]) -> str:
-    """The verb that `arguments` begin with, behind `descend`."""
+    """Return the verb that `arguments` begin with, behind `descend`."""
     command, path = get_command(app), ["descend"]
     for word in arguments:
         child = getattr(command, "commands", {}).get(word)

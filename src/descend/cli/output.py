@@ -58,7 +58,7 @@ def silence_output() -> None:
 
 
 def stderr_console() -> Console:
-    """The console on standard error; honours NO_COLOR and TERM=dumb."""
+    """Return the console on standard error; honours NO_COLOR and TERM=dumb."""
     return Console(stderr=True, highlight=False)
 
 
@@ -79,14 +79,14 @@ def print_result(text: str) -> None:
 
 
 def wrap_for(stream: TextIO, text: str) -> str:
-    """`text` wrapped between words for a terminal, and as it is for a file or a pipe."""
+    """Return `text` wrapped between words for a terminal, and as it is for a file or a pipe."""
     if not stream.isatty():
         return text
     return wrap_lines(text, shutil.get_terminal_size().columns)
 
 
 def terminal_columns() -> int:
-    """The width of the terminal; 80 for a file or a pipe."""
+    """Return the width of the terminal; 80 for a file or a pipe."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
 
 
@@ -99,7 +99,7 @@ def print_json(command: str, value: Any) -> None:
 
 
 def write_generated(text: str) -> None:
-    """A piece of generated text on standard output: as it is, but visible on a terminal.
+    """Write a piece of generated text as it is; on a terminal, control characters visibly.
 
     There the carriage returns of a text from Windows are left out: they would end no line.
     """
@@ -107,7 +107,7 @@ def write_generated(text: str) -> None:
 
 
 def write_out(text: str) -> None:
-    """`text` on standard output at once; `DiskWriteError` if it takes no more.
+    """Write `text` on standard output at once; `DiskWriteError` if it takes no more.
 
     A reader that left raises `BrokenPipeError`, as `head` does, which is no failure.
     """

@@ -26,7 +26,7 @@ tokenizer_app = typer.Typer(
 
 @tokenizer_app.callback()
 def _only_a_group() -> None:
-    """Keeps `train` a verb of its own although it is the only one."""
+    """Keep `train` a verb of its own although it is the only one."""
 
 
 def train(

@@ -23,8 +23,8 @@ Corpus = Annotated[
     str | None,
     typer.Argument(
         metavar="CORPUS",
-        help="Text to train on: a folder, a file, - (standard input), or a built-in corpus "
-        "(python, stories). Default: python.",
+        help="Text to train on: a folder, a file, - (standard input), hf:NAME (a Hugging Face "
+        "dataset), or a built-in corpus (python, stories). Default: python.",
     ),
 ]
 

@@ -48,8 +48,8 @@ Workers = Annotated[
 
 
 def format_typed_command(context: typer.Context, *but: str) -> str:
-    """The command as it was typed; without `--json`, and without the flags in `but`, each of which
-    has a value."""
+    """Return the command as it was typed; without `--json`, and without the flags in `but`, each of
+    which has a value."""
     command_parts, skip = ["descend"], False
     for word in context.obj or []:
         flag, equals, _ = word.partition("=")

@@ -71,28 +71,29 @@ class BatchSampler:
         return self.batch_size * self.seq_len
 
     def steps(self, epochs: int) -> int:
-        """Steps that finish `epochs` passes; the last batch may reach into the next pass."""
+        """Return steps that finish `epochs` passes; the last batch may reach into the next pass."""
         return count_steps(epochs, self.sequences_per_epoch, self.batch_size)
 
     def epoch_at_step(self, step: int) -> int:
-        """The pass, from 1, that step `step` (from 0) counts for: it ends at `steps(pass)`."""
+        """Return the pass, from 1, that step `step` (from 0) counts for: it ends at
+        `steps(pass)`."""
         return step * self.batch_size // self.sequences_per_epoch + 1
 
     def completed_epochs(self, steps: int) -> int:
-        """Passes that are complete after `steps` steps."""
+        """Return the epochs that are complete after `steps` steps."""
         return steps * self.batch_size // self.sequences_per_epoch
 
     def epochs_at_step(self, steps: int) -> float:
-        """How often `steps` steps read the text; the last pass may be a part of one."""
+        """Return how often `steps` steps read the text; the last pass may be a part of one."""
         return steps * self.batch_size / self.sequences_per_epoch
 
     def batch(self, step: int) -> NDArray[np.int64]:
-        """Token ids of step `step`, (B, T + 1): inputs are [:, :-1], targets [:, 1:]."""
+        """Return token ids of step `step`, (B, T + 1): inputs are [:, :-1], targets [:, 1:]."""
         first = step * self.batch_size
         return self.sequences(np.arange(first, first + self.batch_size))
 
     def sequences(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Token ids of the sequences with these global numbers, (len(numbers), T + 1)."""
+        """Return token ids of the sequences with these global numbers, (len(numbers), T + 1)."""
         epochs, indices = np.divmod(numbers, self.sequences_per_epoch)
         starts = np.empty(len(numbers), dtype=np.int64)
         for number in np.unique(epochs):
@@ -120,7 +121,7 @@ class BatchSampler:
 def permute_indices(
     indices: NDArray[np.int64], size: int, seed: int, salt: int
 ) -> NDArray[np.int64]:
-    """Where a keyed random permutation of 0..size-1 sends `places`.
+    """Return where a keyed random permutation of 0..size-1 sends `places`.
 
     A Feistel network over the next power of four, walked until the result is in range
     (Black and Rogaway 2002, "Ciphers with arbitrary finite domains"): any

@@ -50,7 +50,7 @@ MIN_DOCUMENT_CHARS = 200
 
 
 def read_builtin_corpus(name: str) -> Iterator[Document]:
-    """The documents of an embedded corpus, in the same order every time.
+    """Return the documents of an embedded corpus, in the same order every time.
 
     `CorpusError` for an unknown name (at once), and for `python` where neither topics nor
     sources of the standard library can be found (at the first document).
@@ -102,7 +102,7 @@ def _python_documents() -> Iterator[Document]:
 
 
 def _python_chunks() -> Iterator[tuple[str, Iterable[str]]]:
-    """Each document's name with its pieces of text: the topics, then the modules."""
+    """Yield each document's name with its pieces of text: the topics, then the modules."""
     for topic, text in sorted(_topics().items()):
         yield f"topics/{topic}", [text]
     for path, source in _sources():
@@ -119,7 +119,7 @@ def _topics() -> dict[str, str]:
 
 
 def _drop_repeated_paragraphs(chunks: Iterable[str], known_hashes: set[bytes]) -> Iterator[str]:
-    """The pieces without those of their long paragraphs that came before; notes all in
+    """Yield the pieces without those of their long paragraphs that came before; notes all in
     `known_hashes`.
 
     A piece of which no more than half is left goes altogether: what remains of a doubled
@@ -160,7 +160,7 @@ Scope = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def _scopes(node: ast.AST) -> Iterator[Scope]:
-    """The node, if it may bear a docstring, then those inside it, in source order."""
+    """Yield the node, if it may bear a docstring, then those inside it, in source order."""
     if isinstance(node, Scope):
         yield node
     for child in ast.iter_child_nodes(node):
@@ -180,7 +180,7 @@ def _order(path: str) -> tuple[bool, str]:
 
 
 def _sources() -> Iterator[tuple[str, bytes]]:
-    """Path (relative, with /) and content of the standard library's source files, sorted."""
+    """Yield path (relative, with /) and content of the standard library's source files, sorted."""
     root = _root()
     if root.is_file():
         with zipfile.ZipFile(root) as archive:

@@ -68,7 +68,7 @@ def open_cached(
 
 
 def build_once(folder: Path, build: Callable[[Path], None], anew: bool = False) -> Path:
-    """`folder`, built aside and moved into place, so that a half-built one is never met.
+    """Return `folder`, built aside and moved into place, so that a half-built one is never met.
 
     One that is damaged is built again, with a warning; with `anew` a whole one is too.
     `DiskWriteError` if the cache cannot be written.
@@ -103,7 +103,8 @@ def build_once(folder: Path, build: Callable[[Path], None], anew: bool = False) 
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether every file of a built `folder` has the length and the SHA-256 it was written with.
+    """Return whether every file of a built `folder` has the length and the SHA-256 it was written
+    with.
 
     Read once a process, as long as no file changes. Cost: about a second for each gigabyte.
     """

@@ -12,7 +12,6 @@ import os
 import re
 import stat
 import sys
-import tempfile
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from descend.data import hub_dataset
 from descend.data.cache_dir import STREAMS, cache_dir
 from descend.data.document import Document
 from descend.data.file_discovery import find_text_files, is_text_file
@@ -28,8 +28,9 @@ from descend.data.readers.charset import foreign_sample
 from descend.data.readers.codepages import rank_code_pages
 from descend.data.readers.decompression import read_error
 from descend.data.readers.options import DEFAULT_OPTIONS, ReadOptions, check_encoding
+from descend.data.stream_copy import copy_to_cache
 from descend.data.unread_bytes import count_unread_bytes
-from descend.errors import CorpusError, DiskWriteError
+from descend.errors import CorpusError
 from descend.guard import escape_surrogates, hash_file
 
 DEFAULT_CORPUS = "python"
@@ -81,11 +82,12 @@ def resolve_corpus(
     accept: Callable[[Path], bool] = is_text_file,
     options: ReadOptions = DEFAULT_OPTIONS,
 ) -> CorpusSource:
-    """What `corpus_dir` means: None, `-`, a folder, a file, or an embedded corpus.
+    """What `corpus_dir` means: None, `-`, `hf:NAME`, a folder, a file, or an embedded corpus.
 
-    None is the embedded corpus `python`, `-` standard input. A stream is read by the first call
-    of a process; later ones get the same copy. A file or folder goes before an embedded corpus
-    of the same name. Of a folder, the files that `accept` takes are the corpus. Raises
+    None is the embedded corpus `python`, `-` standard input, `hf:NAME` a data set of the hub. A
+    stream is read by the first call of a process; later ones get the same copy. A file or folder
+    goes before an embedded corpus of the same name. Of a folder, the files that `accept` takes are
+    the corpus. Raises
     `CorpusError` if it is missing, empty, unreadable, or a folder without text files, `ConfigError`
     for an unknown encoding. `options` say how it will be read, and change its fingerprint.
     """
@@ -110,7 +112,14 @@ def _find(
         )  # fmt: skip
     if corpus_dir == "-":
         return _cached_copy(
-            sys.stdin, lambda: _copy_stream_to_cache(sys.stdin.buffer, "standard input")
+            sys.stdin, lambda: _copy_stream_to_cache(_blocks(sys.stdin.buffer), "standard input")
+        )
+    if corpus_dir.startswith(hub_dataset.PREFIX):
+        return _cached_copy(
+            (corpus_dir, options.split, options.columns),
+            lambda: _copy_stream_to_cache(
+                hub_dataset.stream_json_lines(corpus_dir, options), corpus_dir, ".jsonl"
+            ),
         )
     if escape_surrogates(corpus_dir) != corpus_dir:  # no record could hold it
         raise CorpusError(
@@ -323,36 +332,20 @@ def _cached_copy(stream: object, copy: Callable[[], CorpusSource]) -> CorpusSour
 
 def _piped(path: Path, name: str) -> CorpusSource:
     with path.open("rb") as file:
-        return _copy_stream_to_cache(file, name)
+        return _copy_stream_to_cache(_blocks(file), name)
 
 
-def _copy_stream_to_cache(stream: BinaryIO, name: str) -> CorpusSource:
+def _blocks(stream: BinaryIO) -> Iterator[bytes]:
+    while block := stream.read(_BLOCK_BYTES):
+        yield block
+
+
+def _copy_stream_to_cache(blocks: Iterator[bytes], name: str, suffix: str = ".txt") -> CorpusSource:
     """A stream as a file in the cache, named by its content, so that it can be read twice."""
-    folder = cache_dir() / STREAMS
-    digest = hashlib.sha256()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, aside = tempfile.mkstemp(dir=folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                while block := stream.read(_BLOCK_BYTES):
-                    digest.update(block)
-                    file.write(block)
-                size = file.tell()
-            path = folder / f"{digest.hexdigest()}.txt"
-            os.replace(aside, path)
-        except BaseException:
-            Path(aside).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise DiskWriteError(
-            str(folder), f"no way to keep {name} there ({error.strerror})", "a folder with room",
-            "free some space or set DESCEND_CACHE_DIR to another folder",
-        ) from None  # fmt: skip
-    if not size:
-        path.unlink()
+    path = copy_to_cache(blocks, name, suffix)
+    if path is None:
         raise _empty(name, "nothing")
-    return CorpusSource(name, (path,), folder, None, digest.hexdigest())
+    return CorpusSource(name, (path,), path.parent, None, path.stem)
 
 
 def _fingerprint(files: Mapping[Path, os.stat_result], root: Path) -> str:
@@ -391,7 +384,7 @@ def _missing(corpus_dir: str, path: Path) -> CorpusError:
     names = ", ".join(_embedded_names())
     return CorpusError(
         corpus_dir, "no such file or folder",
-        f"a folder, a file, - for standard input, or a built-in corpus ({names})",
+        f"a folder, a file, - for standard input, hf:NAME, or a built-in corpus ({names})",
         f"did you mean {guess}" if guess else "correct the path",
     )  # fmt: skip
 

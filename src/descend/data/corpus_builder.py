@@ -215,7 +215,7 @@ def _gather(
 def _documents(
     sources: list[CorpusSource], max_files: int | None, counts: Counter[str]
 ) -> Iterator[Document]:
-    """The documents of all files; counts the files read and those that could not be."""
+    """Yield the documents of all files; counts the files read and those that could not be."""
     files = [(source, path) for source in sources for path in source.paths][:max_files]
     for source in sources:
         if source.embedded is not None:
@@ -235,7 +235,7 @@ def _documents(
 
 
 def _source_name(source: CorpusSource, path: Path) -> str:
-    """What a record says of where it came from: no path above the folder that was named."""
+    """Return what a record says of where it came from: no path above the folder that was named."""
     if source.root is None or source.is_stream_copy:
         return source.name
     folder = Path(os.path.expanduser(source.name))
@@ -269,7 +269,8 @@ def _write_chunks(
 def _without_boilerplate(
     path: Path, offsets: NDArray[np.int64], counts: Counter[str]
 ) -> Iterator[tuple[str, str]]:
-    """Source and text of the pieces written to `path`, without what recurs across them."""
+    """Yield the source and text of the pieces written to `path`, without what recurs across
+    them."""
     numbers = np.arange(len(offsets) - 1)
     sample = numbers[:: -(-len(numbers) // MAX_DOCUMENTS) or 1]
     units, _ = recurring_units(
@@ -286,7 +287,7 @@ def _without_boilerplate(
 def _split_documents(
     documents: Iterator[Document], recipe: _BuildOptions
 ) -> Iterator[tuple[str, str]]:
-    """Source and text of each piece; a document's parts are joined before it is cut."""
+    """Yield the source and text of each piece; a document's parts are joined before it is cut."""
     number = 0
 
     def whose(document: Document) -> tuple[int, str]:
@@ -365,7 +366,7 @@ def _free_name(dest: Path, manifest: dict[str, Any], sources: list[CorpusSource]
 
 
 def _origin(source: CorpusSource) -> str:
-    """What tells this source from all others: its path, or its content for a stream."""
+    """Return what tells this source from all others: its path, or its content for a stream."""
     if source.embedded is not None:
         return source.embedded
     if source.is_stream_copy:

@@ -109,7 +109,7 @@ def compute_corpus_stats(store: TokenStore) -> CorpusStats:
 
 
 def _sampled_texts(text: PreparedCorpus) -> Iterator[str]:
-    """The documents, or an even sample of them within `MAX_DOCUMENTS` and `MAX_CHARS`."""
+    """Yield the documents, or an even sample of them within `MAX_DOCUMENTS` and `MAX_CHARS`."""
     documents = text.documents
     chosen = np.unique(np.linspace(0, len(documents) - 1, MAX_DOCUMENTS).astype(np.int64))
     length = max(1, MAX_CHARS // len(chosen))
@@ -121,7 +121,7 @@ def _sampled_texts(text: PreparedCorpus) -> Iterator[str]:
 
 
 def _first_tokens(store: TokenStore) -> tuple[str, ...]:
-    """The beginning of the training text; the ends of documents are left out."""
+    """Return the beginning of the training text; the ends of documents are left out."""
     ids = [int(i) for i in store.train[: 2 * EXCERPT_TOKENS] if i != store.tokenizer.eos_token_id]
     return tuple(store.tokenizer.decode([i]) for i in ids[:EXCERPT_TOKENS])
 
@@ -133,7 +133,8 @@ def _display_token(store: TokenStore, index: int) -> str:
 
 
 def _characters(text: PreparedCorpus) -> int:
-    """Characters: the bytes that do not continue one (UTF-8 marks these with 10 in front)."""
+    """Return characters: the bytes that do not continue one (UTF-8 marks these with 10 in
+    front)."""
     documents, total = text.documents, 0
     for start in range(0, documents.nbytes, 2**24):
         block = np.frombuffer(

@@ -17,7 +17,7 @@ def log_warnings(warnings: Iterable[str]) -> None:
 
 @contextmanager
 def collect_warnings() -> Iterator[list[str]]:
-    """A list that fills with what is warned of meanwhile, which is logged as ever."""
+    """Provide a list that fills with what is warned of meanwhile, which is logged as ever."""
     messages: list[str] = []
 
     def keep(record: logging.LogRecord) -> bool:

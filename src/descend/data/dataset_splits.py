@@ -18,7 +18,8 @@ DATA_SUFFIXES = frozenset((".parquet", ".arrow", ".jsonl", ".json", ".csv", ".ts
 
 
 def named_split(path: PurePath) -> str | None:
-    """The split that a path names by a folder or the beginning of the file's name, if any."""
+    """Return the split that a path names by a folder or the beginning of the file's name, if
+    any."""
     for part in reversed(path.parts):
         split = _ALIASES.get(_DIVIDERS.split(part.lower(), maxsplit=1)[0])
         if split is not None:
@@ -27,7 +28,8 @@ def named_split(path: PurePath) -> str | None:
 
 
 def is_in_split(path: PurePath, split: str) -> bool:
-    """Whether a path names the split: a usual one by any of its names, others by their own."""
+    """Return whether a path names the split: a usual one by any of its names, others by their
+    own."""
     split_name = split.lower()
     if split_name in _ALIASES:
         return named_split(path) == _ALIASES[split_name]

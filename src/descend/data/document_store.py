@@ -136,7 +136,7 @@ def open_document_store(folder: Path) -> DocumentStore:
 
 
 def sample_indices(count: int, size: int, seed: int) -> NDArray[np.int64]:
-    """`size` of the numbers below `count`, at random by `seed`, ascending: int64 (size)."""
+    """Return `size` of the numbers below `count`, at random by `seed`, ascending: int64 (size)."""
     return np.sort(shuffled_indices(count, seed)[:size])
 
 

@@ -105,7 +105,7 @@ def _of_split(
 
 
 def safe_stat(path: Path) -> os.stat_result | None:
-    """What the system says of a file; None for one that vanished or is forbidden."""
+    """Return what the system says of a file; None for one that vanished or is forbidden."""
     try:
         return path.stat()
     except OSError:
@@ -113,7 +113,8 @@ def safe_stat(path: Path) -> os.stat_result | None:
 
 
 def _entries(folder: Path, visited: set[tuple[int, int] | str]) -> list[Path]:
-    """What stands in `folder`, without hidden things; nothing if it is among those `visited`."""
+    """Return what stands in `folder`, without hidden things; nothing if it is among those
+    `visited`."""
     at = folder.stat()
     # Windows has no inode numbers for some file systems: there the real path serves.
     key = (at.st_dev, at.st_ino) if at.st_ino else os.path.realpath(folder)

@@ -13,7 +13,8 @@ _RUN = re.compile(r"\S+")
 
 
 def split_at_newlines(text: str, length: int) -> Iterator[str]:
-    """Pieces of about `length` characters that join back to `text`, cut after a newline if any."""
+    """Yield pieces of about `length` characters that join back to `text`, cut after a newline if
+    any."""
     start = 0
     while len(text) - start > length:
         cut = text.rfind("\n", start, start + length) + 1 or start + length
@@ -24,7 +25,8 @@ def split_at_newlines(text: str, length: int) -> Iterator[str]:
 
 
 def run_pieces(text: str, length: int = MAX_UNBROKEN_CHARS) -> Iterator[str]:
-    """Pieces that join back to `text`, cut where more than `length` characters are not spaces."""
+    """Yield pieces that join back to `text`, cut where more than `length` characters are not
+    spaces."""
     if max(map(len, text.split()), default=0) <= length:
         yield text
         return

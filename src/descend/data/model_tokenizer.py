@@ -73,7 +73,7 @@ def load_model_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
 
 
 def _read_settings(file: Path) -> dict[str, Any]:
-    """The content of tokenizer_config.json; empty without one that can be read."""
+    """Return the content of tokenizer_config.json; empty without one that can be read."""
     try:
         return decode_json(read_regular(file, 2**24), dict[str, Any])
     except (OSError, msgspec.DecodeError):
@@ -88,7 +88,7 @@ def _token_ids(content: Mapping[str, Any]) -> dict[str, int]:
 def _end_token(
     settings: Mapping[str, Any], config: Mapping[str, Any], ids: Mapping[str, int]
 ) -> str | None:
-    """The token that tokenizer_config.json names, or the first id in config.json."""
+    """Return the token that tokenizer_config.json names, or the first id in config.json."""
     if (named := _token_text(settings.get("eos_token"))) is not None:
         return named
     end_id = config.get("eos_token_id")
@@ -98,7 +98,8 @@ def _end_token(
 
 
 def _start_tokens(settings: Mapping[str, Any], processor: Any) -> list[str]:
-    """The tokens that the post-processor puts before a text, or that `add_bos_token` asks for."""
+    """Return the tokens that the post-processor puts before a text, or that `add_bos_token` asks
+    for."""
     for part in _processors(processor):
         if part.get("type") != "TemplateProcessing":
             continue
@@ -121,13 +122,14 @@ def _processors(processor: Any) -> list[dict[str, Any]]:
 
 
 def _token_text(value: Any) -> str | None:
-    """A token as tokenizer_config.json writes it: a text, or an object with its `content`."""
+    """Return a token as tokenizer_config.json writes it: a text, or an object with its
+    `content`."""
     text = value.get("content") if isinstance(value, dict) else value
     return text if isinstance(text, str) else None
 
 
 def _missing_ids(ids: Mapping[str, int], vocab_size: Any, is_own: bool) -> list[int]:
-    """Ids of the model that no token has; none where they are too many to be padding."""
+    """Return ids of the model that no token has; none where they are too many to be padding."""
     if not ids or not isinstance(vocab_size, int):
         return []
     max_missing = min(MAX_UNNAMED, vocab_size // 50) if is_own else MAX_UNNAMED

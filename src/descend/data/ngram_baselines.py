@@ -84,7 +84,8 @@ def compute_ngram_baselines(train: Tokens, validation: Tokens, vocab_size: int) 
 
 
 def kneser_ney_loss(train: Tokens, validation: Tokens, vocab_size: int, order: int) -> float:
-    """Loss of interpolated Kneser-Ney of the given order on `validation[1:]` (nats a token).
+    """Return the loss of interpolated Kneser-Ney of the given order on `validation[1:]` (nats a
+    token).
 
     Errors as in `ngram_baselines`; `ValueError` for an order outside 1 to 5.
     """
@@ -94,7 +95,7 @@ def kneser_ney_loss(train: Tokens, validation: Tokens, vocab_size: int, order: i
 def ngram_probabilities(
     train: Tokens, validation: Tokens, vocab_size: int, order: int
 ) -> Probabilities:
-    """Probability of each of `validation[1:]` given the up to `order - 1` tokens before.
+    """Return the probability of each of `validation[1:]` given the up to `order - 1` tokens before.
 
     Interpolated Kneser-Ney (Kneser and Ney 1995, as in Chen and Goodman 1998, section 2.7):
 
@@ -180,7 +181,8 @@ def _sorted(keys: Ids) -> tuple[Ids, npt.NDArray[np.int32]]:
 
 
 def _kneser_ney(grams: Sequence[_NgramTable], validation: Ids, vocab_size: int) -> Probabilities:
-    """The probabilities of `ngram_probabilities`; the last of `grams` is the highest order."""
+    """Return the probabilities of `ngram_probabilities`; the last of `grams` is the highest
+    order."""
     targets = validation[1:]
     p: Probabilities = np.full(len(targets), 1.0 / vocab_size)
     # The number of each target's context, the n-1 tokens before it; -1 if training lacks it.

@@ -19,7 +19,7 @@ from descend.data.document_store import (
     open_document_store,
 )
 from descend.data.ngram_baselines import compute_ngram_baselines
-from descend.data.readers.options import ReadOptions
+from descend.data.readers.options import read_options
 from descend.data.span_encoding import write_tokens
 from descend.data.split import split_documents
 from descend.data.token_store import (
@@ -48,8 +48,7 @@ def prepare_documents(
     warned of all that is left out or guessed; what looks back at a run wants the text that it had.
     Raises `CorpusError` for text that is missing, unreadable, empty or too short.
     """
-    options = ReadOptions(config.encoding, config.text_column, config.split)
-    source = resolve_corpus(config.corpus_dir, options=options)
+    source = resolve_corpus(config.corpus_dir, options=read_options(config))
     if anew:
         remember_path(config.corpus_dir)
     made_from = (

@@ -168,7 +168,7 @@ def _end_of_text(tokenizer: Tokenizer) -> bytes:
 
 
 def _groups(chunks: Iterable[str | None]) -> Iterator[list[str | None]]:
-    """`pieces` in order, in lists of about `_CHARACTERS_AT_ONCE` characters."""
+    """Yield `pieces` in order, in lists of about `_CHARACTERS_AT_ONCE` characters."""
     group: list[str | None] = []
     num_characters = 0
     for chunk in chunks:

@@ -70,7 +70,7 @@ def split_documents(documents: DocumentStore, fraction: float, seed: int) -> Spl
 def choose_validation_documents(
     nbytes: NDArray[np.int64], hashes: NDArray[np.uint64], fraction: float, seed: int
 ) -> NDArray[np.bool_] | None:
-    """Which documents to hold out: bool (documents); None if no fair choice exists.
+    """Return which documents to hold out: bool (documents); None if no fair choice exists.
 
     Groups of equal documents are gone through in an order decided by `seed`; each that
     does not lift the sum over `MAX_SIZE_RATIO` of the requested fraction is taken until the share
@@ -111,7 +111,7 @@ def _bytes(spans: Spans) -> int:
 
 
 def _cut(documents: DocumentStore, fraction: float) -> int:
-    """Where the held-out block begins: at a document, else after a newline, else between
+    """Return where the held-out block begins: at a document, else after a newline, else between
     two characters, whichever is near."""
     total = documents.nbytes
     target_position = total - max(1, round(fraction * total))

@@ -54,7 +54,7 @@ class PreparedCorpus:
         return self.split.train_bytes
 
     def train_texts(self) -> Iterator[str]:
-        """The training text, span by span, in pieces small enough to hold."""
+        """Return the training text, span by span, in pieces small enough to hold."""
         return iter_texts(self.documents, self.split.train)
 
 
@@ -95,6 +95,7 @@ def encode_validation(text: PreparedCorpus, tokenizer: Tokenizer) -> NDArray[np.
 def open_token_files(
     folder: Path, tokenizer: Tokenizer
 ) -> tuple[NDArray[np.unsignedinteger], NDArray[np.unsignedinteger]]:
+    """Map the token ids of training and validation in `folder` into memory."""
     dtype = token_id_dtype(tokenizer)
     return (
         np.memmap(folder / "train.bin", dtype=dtype, mode="r"),

@@ -38,8 +38,8 @@ RUN_BYTES = 2**18
 
 
 def _byte_characters() -> dict[str, int]:
-    """The character by which byte-level BPE writes each byte: visible ones stand for themselves,
-    the others for those from U+0100 on, in order, as in GPT-2's own code."""
+    """Return the character by which byte-level BPE writes each byte: visible ones stand for
+    themselves, the others for those from U+0100 on, in order, as in GPT-2's own code."""
     visible = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in visible]
     codes = [*visible, *range(256, 256 + len(others))]
@@ -160,7 +160,7 @@ class Tokenizer:
         return hashlib.sha256(self.backend.to_str().encode()).hexdigest()
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of `text`, without an end-of-text token."""
+        """Return token ids of `text`, without an end-of-text token."""
         with _no_panic("tokenizer.json"):
             try:
                 return list(self.backend.encode(text, add_special_tokens=False).ids)
@@ -169,7 +169,7 @@ class Tokenizer:
                 raise
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """`encode` of many texts at once, on all cores."""
+        """Return `encode` of many texts at once, on all cores."""
         with _no_panic("tokenizer.json"):
             try:
                 encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
@@ -180,7 +180,8 @@ class Tokenizer:
         return [e.ids for e in encodings]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of `ids`; bytes that are not UTF-8 become U+FFFD, the end token nothing."""
+        """Return the text of `ids`; bytes that are not UTF-8 become U+FFFD, the end token
+        nothing."""
         text = [i for i in ids if i != self.eos_token_id]
         with _no_panic("tokenizer.json"):
             decoded = str(self.backend.decode(self._anchor_ids + text, skip_special_tokens=False))
@@ -190,7 +191,7 @@ class Tokenizer:
             return decoded[len(anchor) :]
 
     def to_bytes(self) -> bytes:
-        """What belongs into `tokenizer.json`."""
+        """Return what belongs into `tokenizer.json`."""
         return self.backend.to_str(pretty=False).encode()
 
 
@@ -203,7 +204,7 @@ def _spelled_bytes(token: str) -> bytes:
 
 
 def _check_text(text: object) -> None:
-    """`TokenizerError` for what the tokenizers library refuses in words of its own."""
+    """Raise `TokenizerError` for what the tokenizers library refuses in words of its own."""
     if not isinstance(text, str):
         raise TokenizerError(
             "text", f"{text!r} ({type(text).__name__})", "a text (str)", "pass a string"
@@ -269,7 +270,7 @@ def _try_in_child(content: str) -> None:
 
 @contextmanager
 def _no_panic(where: str) -> Iterator[None]:
-    """A panic of the library, which is no `Exception`, becomes a `TokenizerError`."""
+    """Raise `TokenizerError` for a panic of the library, which is no `Exception`."""
     try:
         yield
     except BaseException as problem:
@@ -354,7 +355,7 @@ def _without(text: str, markers: Sequence[str]) -> str:
 
 
 def _some(texts: Iterator[str], nbytes: int) -> Iterator[str]:
-    """The first `nbytes` or so of `texts`, in small pieces (the trainer buffers a batch).
+    """Yield the first `nbytes` or so of `texts`, in small pieces (the trainer buffers a batch).
 
     Of runs without white space not more than `RUN_BYTES`: each merge goes through all of them.
     """

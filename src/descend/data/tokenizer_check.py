@@ -31,7 +31,8 @@ _NORMALIZERS = {"Sequence", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAcc
 
 
 def check_tokenizer(content: bytes) -> str:
-    """The text of a tokenizer.json without padding and truncation, in which nothing is hostile.
+    """Return the text of a tokenizer.json without padding and truncation, in which nothing is
+    hostile.
 
     Padding and truncation belong to a batch, not to a text. Raises `ValueError` otherwise; what
     was checked is what is returned, so that a key which stands twice is read once.
@@ -57,7 +58,7 @@ def check_tokenizer(content: bytes) -> str:
 
 
 def _parts(value: Any) -> Iterator[dict[str, Any]]:
-    """Each component in `value`, those of a sequence one by one."""
+    """Yield each component in `value`, those of a sequence one by one."""
     if isinstance(value, list):
         for item in value:
             yield from _parts(item)
@@ -80,7 +81,7 @@ def _check_normalizers(parts: list[dict[str, Any]]) -> None:
 
 
 def _growth(part: dict[str, Any]) -> float:
-    """Times that `part` may make a text longer, in bytes of UTF-8."""
+    """Return times that `part` may make a text longer, in bytes of UTF-8."""
     if part["type"] == "Replace":
         pattern = part.get("pattern")
         literal = pattern.get("String") if isinstance(pattern, dict) else None

@@ -60,7 +60,7 @@ class ChatTokenizer:
         return frozenset(t.content for t in self.backend.get_added_tokens_decoder().values())
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of `text`, special tokens in it recognized, none added."""
+        """Return token ids of `text`, special tokens in it recognized, none added."""
         return list(self.backend.encode(text, add_special_tokens=False).ids)
 
     def render(self, turns: tuple[Turn, ...]) -> Rendered:

@@ -56,7 +56,7 @@ def _look_for_problems(
     file: ExampleFile, tokenizer: ChatTokenizer | None, validation: ExampleFile | None,
     max_length: int | None,
 ) -> dict[ProblemName, list[DataProblem] | str]:  # fmt: skip
-    """What was found of each problem, or why it was not looked for."""
+    """Return what was found of each problem, or why it was not looked for."""
     results: dict[ProblemName, list[DataProblem] | str] = {}
     unreadable = unreadable_lines(file)
     if not file.examples:

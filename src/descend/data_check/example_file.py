@@ -71,7 +71,7 @@ def read_examples(path: Path) -> ExampleFile:
 
 
 def _records(content: str) -> list[tuple[int, Any, str]]:
-    """Line, record, and why there is none."""
+    """Return the line, record, and why there is none."""
     if content.lstrip().startswith("["):
         try:
             whole = json.loads(content)

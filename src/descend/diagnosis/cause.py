@@ -124,12 +124,12 @@ class Cause:
 
 
 def cause_name(module: str) -> str:
-    """The cause that the file `module` is about."""
+    """Return the cause that the file `module` is about."""
     return module.rsplit(".", 1)[-1]
 
 
 def scaled_learning_rate(config: RunConfig, factor: float) -> dict[str, Any]:
-    """`learning_rate` times `factor`, to two digits; of a rate per epoch every one."""
+    """Return `learning_rate` times `factor`, to two digits; of a rate per epoch every one."""
     rate = config.learning_rate
     if isinstance(rate, dict):
         return {"learning_rate": {epoch: _two_digits(r * factor) for epoch, r in rate.items()}}

@@ -54,7 +54,8 @@ def find_additional_causes(
     own: float | None,
     spared: Collection[str] = (),
 ) -> AdditionalFindings:
-    """The best further treatment, and on top of that the next, until none gains or time is spent.
+    """Return the best further treatment, and on top of that the next, until none gains or time is
+    spent.
 
     `effect`: the best of `series`, whose budget holds for all that follows; `causes`: those whose
     treatments are in place then, the last one that of `effect`; `own`: as in `estimate_effects`;
@@ -96,7 +97,7 @@ def best_additional_finding(
     ranked_causes: list[RankedCause],
     measurements: Measurements,
 ) -> tuple[Finding, TreatmentEffect] | None:
-    """The best that `series` proves by more than a pair of runs, with its text and its
+    """Return the best that `series` proves by more than a pair of runs, with its text and its
     measurements; `causes`: those whose treatments both sides have."""
     verdict = add_seeds_until_decided(
         series,
@@ -115,8 +116,8 @@ def best_additional_finding(
 
 
 def confirmed_finding(findings: list[Finding]) -> Finding | None:
-    """The first of `findings` that is no chance by more than a pair of runs: of a trial series on
-    top that leaves its verdict in doubt, what may gain is not reported."""
+    """Return the first of `findings` that is no chance by more than a pair of runs: of a trial
+    series on top that leaves its verdict in doubt, what may gain is not reported."""
     trials = ((f, f.trial) for f in findings if f.trial)
     return next((f for f, t in trials if t.is_significant and t.seeds >= MIN_SEEDS), None)
 
@@ -124,9 +125,9 @@ def confirmed_finding(findings: list[Finding]) -> Finding | None:
 def combined_trial_series(
     series: TrialSeries, effect: TreatmentEffect, curve: InterpolatedCurve | None
 ) -> TrialSeries:
-    """A trial series in which both sides have the treatment of `effect`, until the same time: where
-    it is more steps, both make them. Runs of `series` that are the same here are in the cache of
-    trials.
+    """Return a trial series in which both sides have the treatment of `effect`, until the same
+    time: where it is more steps, both make them. Runs of `series` that are the same here are in the
+    cache of trials.
 
     `curve`: of the run examined, by length; None where trials are as long as it is. With a
     treatment that is worth so many times the steps, a trial stands so much further on it.
@@ -147,9 +148,9 @@ def combined_trial_series(
 
 
 def merge_findings(verdict: Verdict, first: str, more: Sequence[Finding]) -> Verdict:
-    """Each further cause right after the one that it comes on top of, beginning with `first`; one
-    found before gives way to it. `verdict` as it is where `first` was not likely enough to be
-    reported.
+    """Return each further cause right after the one that it comes on top of, beginning with
+    `first`; one found before gives way to it. `verdict` as it is where `first` was not likely
+    enough to be reported.
     """
     first_finding = next((f for f in verdict.findings if f.cause == first and f.trial), None)
     if first_finding is None or not more:
@@ -162,7 +163,7 @@ def merge_findings(verdict: Verdict, first: str, more: Sequence[Finding]) -> Ver
 
 
 def _best_reductions(series: TrialSeries) -> dict[str, float]:
-    """The best gain of each cause on the run's own seed, at least 0."""
+    """Return the best gain of each cause on the run's own seed, at least 0."""
     best: dict[str, float] = {}
     for treatment in list_treatments(series):
         reductions = paired_reductions(series, treatment)

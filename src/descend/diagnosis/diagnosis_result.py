@@ -21,15 +21,15 @@ of one core for 200 kB and two layers."""
 
 
 def diagnosis_seconds(full: float, budget: float = DEFAULT_BUDGET) -> float:
-    """Seconds that the diagnosis of a run of `full` seconds takes, all in all."""
+    """Return seconds that the diagnosis of a run of `full` seconds takes, all in all."""
     return trial_budget_seconds(full, budget) + OVERHEAD_SECONDS
 
 
 def trial_budget_seconds(
     full: float, budget: float = DEFAULT_BUDGET, min_seconds: float | None = None
 ) -> float:
-    """Seconds that the trials of a run of `full` seconds may take: its share, or at the least
-    `min_seconds` (None: what every run is given)."""
+    """Return seconds that the trials of a run of `full` seconds may take: its share, or at the
+    least `min_seconds` (None: what every run is given)."""
     if min_seconds is None:
         seconds = MIN_DIAGNOSIS_RUN_MULTIPLE * full
         seconds = min(max(seconds, MIN_DIAGNOSIS_SECONDS), MAX_MIN_DIAGNOSIS_SECONDS)
@@ -158,8 +158,8 @@ MAX_BUDGET = 100.0
 
 
 def larger_trial_budget(cost: Cost) -> float | None:
-    """The `--trial-budget` that allows trials twice the time that they were given, or None where
-    none does.
+    """Return the `--trial-budget` that allows trials twice the time that they were given, or None
+    where none does.
 
     A run of seconds is given more than its share already, so that a somewhat larger share would
     change nothing.
@@ -173,6 +173,6 @@ def larger_trial_budget(cost: Cost) -> float | None:
 
 
 def has_trials(diagnosis: Diagnosis) -> bool:
-    """Whether any trial was made at all."""
+    """Return whether any trial was made at all."""
     findings: list[Finding | OtherCause] = [*diagnosis.causes, *diagnosis.ruled_out]
     return any(one.trial is not None for one in findings)

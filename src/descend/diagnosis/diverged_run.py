@@ -64,7 +64,8 @@ def diagnose_divergence(
     budget: TrialBudget,
     on_progress: ProgressCallback,
 ) -> tuple[Verdict, list[str], DivergenceTrials]:
-    """`diverged`, where it began, and the mildest change that comes past it; what to say of it.
+    """Return `diverged`, where it began, and the mildest change that comes past it; what to say of
+    it.
 
     `budget`: for trials, of which the first are made whatever they take.
     """
@@ -103,7 +104,7 @@ def diagnose_divergence(
 
 
 def _first_bad(recorded_run: RunContext) -> Evidence:
-    """The first step that was not as it should be, and what was found there."""
+    """Return the first step that was not as it should be, and what was found there."""
     vocab_size, problem = None, ""
     if recorded_run.rollbacks:
         step, problem = recorded_run.rollbacks[0].failed_step, recorded_run.rollbacks[0].problem
@@ -117,7 +118,7 @@ def _first_bad(recorded_run: RunContext) -> Evidence:
 
 
 def _rollback_evidence(recorded_run: RunContext) -> list[Evidence]:
-    """How often the run was rolled back, and what it took in the end."""
+    """Return how often the run was rolled back, and what it took in the end."""
     if not recorded_run.rollbacks:
         return []
     why = describe_last_rollback(recorded_run.rollbacks[-1])
@@ -125,7 +126,7 @@ def _rollback_evidence(recorded_run: RunContext) -> list[Evidence]:
 
 
 def _has_diverged(result: TrialResult) -> bool:
-    """Whether a trial did: to numbers that are not finite, or far above guessing."""
+    """Return whether a trial did: to numbers that are not finite, or far above guessing."""
     far = loss_of_explosion(result.vocab_size)
     return result.diverged_step is not None or result.validation_loss > far
 

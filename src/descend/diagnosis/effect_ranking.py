@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from descend.diagnosis.effects import TreatmentEffect
 
@@ -44,43 +45,48 @@ def probability_best(effects: Sequence[TreatmentEffect]) -> dict[str, float]:
     chance it has.
     """
     counts = dict.fromkeys([*(g.treatment.cause for g in effects), "healthy"], 0.0)
-    own = [
-        g.full_length_reduction**2 - g.error_at_end**2
-        for g in effects
-        if g.full_length_reduction > 0
-    ]
-    small, effects = (
-        effects,
-        [g for g in effects if g.full_length_reduction >= g.min_effect_against_healthy],
-    )
-    if not effects:
-        counts |= {g.treatment.cause: (1.0 - UNTESTED_PROBABILITY) * _yet_enough(g) for g in small}
+    large = [g for g in effects if g.full_length_reduction >= g.min_effect_against_healthy]
+    if not large:
+        counts |= {
+            g.treatment.cause: (1.0 - UNTESTED_PROBABILITY) * _yet_enough(g) for g in effects
+        }
         return counts | {"healthy": 1.0 - UNTESTED_PROBABILITY - max([0.0, *counts.values()])}
-    spread = max(float(np.mean(own)), min(g.min_effect_against_healthy for g in effects) ** 2)
+    shrinkage = _shrinkage(effects, large)
+    errors = np.array([g.error_at_end for g in large])
     pick = np.random.default_rng(0)
-    errors = np.array([g.error_at_end for g in effects])
-    shrinkage = spread / (spread + errors**2)
-    noise = (
-        pick.standard_normal((NUM_MONTE_CARLO_DRAWS, len(effects))) * errors * np.sqrt(shrinkage)
-    )
-    at_end = np.array([g.full_length_reduction for g in effects])
-    adjusted_reductions = np.array([g.cost_adjusted_reduction for g in effects])
+    noise = pick.standard_normal((NUM_MONTE_CARLO_DRAWS, len(large))) * errors * np.sqrt(shrinkage)
+    at_end = np.array([g.full_length_reduction for g in large])
+    adjusted_reductions = np.array([g.cost_adjusted_reduction for g in large])
     scale = adjusted_reductions / np.where(np.abs(at_end) > 1e-9, at_end, 1.0)
     drawn = shrinkage * at_end + noise
     scores = np.where(
-        drawn >= np.array([g.min_effect_against_healthy for g in effects]),
+        drawn >= np.array([g.min_effect_against_healthy for g in large]),
         drawn * np.abs(scale),
         -np.inf,
     )
-    first = np.where(np.isfinite(scores.max(1)), scores.argmax(1), len(effects))
-    names = [*(g.treatment.cause for g in effects), "healthy"]
+    first = np.where(np.isfinite(scores.max(1)), scores.argmax(1), len(large))
+    names = [*(g.treatment.cause for g in large), "healthy"]
     for index, name in enumerate(names):
         counts[name] += float((first == index).mean()) * (1.0 - UNTESTED_PROBABILITY)
     return counts
 
 
+def _shrinkage(
+    effects: Sequence[TreatmentEffect], large: Sequence[TreatmentEffect]
+) -> NDArray[np.float64]:
+    """Return the factor of each of `large` that the spread of all `effects` leaves."""
+    own = [
+        g.full_length_reduction**2 - g.error_at_end**2
+        for g in effects
+        if g.full_length_reduction > 0
+    ]
+    spread = max(float(np.mean(own)), min(g.min_effect_against_healthy for g in large) ** 2)
+    return spread / (spread + np.array([g.error_at_end for g in large]) ** 2)
+
+
 def _yet_enough(effect: TreatmentEffect) -> float:
-    """Chance that a gain measured too small to be worth having is large enough, under a half."""
+    """Return the chance that a gain measured too small to be worth having is large enough, under a
+    half."""
     if effect.low <= 0 or effect.error_at_end <= 0:
         return 0.0
     return 0.5 * math.erfc(

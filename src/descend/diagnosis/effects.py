@@ -142,8 +142,8 @@ class TreatmentEffect:
 
 
 def estimate_effects(series: TrialSeries, own_loss: float | None) -> list[TreatmentEffect]:
-    """A `TreatmentEffect` for every treatment that ran; p-values corrected over all of them by
-    Holm.
+    """Return a `TreatmentEffect` for every treatment that ran; p-values corrected over all of them
+    by Holm.
 
     `own_loss`: of the run itself, on the text that trials are judged on; None where the trials do
     not have the run's own settings, or it has no model.
@@ -160,9 +160,9 @@ def estimate_effects(series: TrialSeries, own_loss: float | None) -> list[Treatm
 
 
 def _pooled_std(series: TrialSeries, treatments: Sequence[Treatment]) -> float:
-    """Spread of a paired difference in this trial series: the lower median over the treatments that
-    ran with several seeds, since one that swings by itself says nothing of the others; or the
-    prior."""
+    """Return the spread of a paired difference in this trial series: the lower median over the
+    treatments that ran with several seeds, since one that swings by itself says nothing of the
+    others; or the prior."""
     own = [
         sample_std(reductions)
         for treatment in treatments
@@ -172,7 +172,7 @@ def _pooled_std(series: TrialSeries, treatments: Sequence[Treatment]) -> float:
 
 
 def _prior(series: TrialSeries) -> float:
-    """Spread (nats) of a paired difference, before any was seen."""
+    """Return the spread (nats) of a paired difference, before any was seen."""
     return PRIOR_FRACTION * (trial_loss(series, None, series.seed) or 1.0)
 
 
@@ -208,7 +208,8 @@ def _estimate_effect(series: TrialSeries, treatment: Treatment, spread: float) -
 
 
 def _text_error(series: TrialSeries, treatment: Treatment) -> float:
-    """Standard error of the gain from having judged on so much text only, by its blocks (nats)."""
+    """Return the standard error of the gain from having judged on so much text only, by its blocks
+    (nats)."""
     treatment_result, control = (series.results.get((x, series.seed)) for x in (treatment, None))
     if treatment_result is None or control is None:
         return 0.0
@@ -222,7 +223,8 @@ def _text_error(series: TrialSeries, treatment: Treatment) -> float:
 
 
 def control_curve(series: TrialSeries, own_loss: float | None) -> InterpolatedCurve | None:
-    """Loss of complete runs by length (steps): the control at its lengths, and the user's run."""
+    """Return the loss of complete runs by length (steps): the control at its lengths, and the
+    user's run."""
     recorded_run = series.recorded_run
     if series.is_full_length or own_loss is None:
         return None
@@ -238,7 +240,7 @@ def control_curve(series: TrialSeries, own_loss: float | None) -> InterpolatedCu
 def _extrapolate_effect(
     series: TrialSeries, effect: TreatmentEffect, curve: InterpolatedCurve | None
 ) -> TreatmentEffect:
-    """`gain` with what is expected of it at the run's full length, and at equal time.
+    """Return `gain` with what is expected of it at the run's full length, and at equal time.
 
     A treatment that reaches in h steps what the control reaches in m h is taken to be worth m times
     the steps at the end as well: L(N) - L(m N) by the control's own curve. What lies beyond all
@@ -292,8 +294,8 @@ def _lengths(series: TrialSeries) -> tuple[float, float]:
 def _reduction_from_steps(
     series: TrialSeries, factor: float, curve: InterpolatedCurve | None
 ) -> float | None:
-    """Nats that the control would gain in `factor` times its steps, from the run twice as long, or
-    where that was not tried by its curve; None where there is neither."""
+    """Return nats that the control would gain in `factor` times its steps, from the run twice as
+    long, or where that was not tried by its curve; None where there is neither."""
     for treatment in list_treatments(series):
         if treatment.change.steps == 2.0 and treatment.change.keys.keys() <= {"epoch"}:
             doubled = paired_reductions(series, treatment)

@@ -18,7 +18,7 @@ from descend.trials.trial_evaluation import evaluate_trial, evaluation_segments
 
 
 def measure_run(recorded_run: RunContext) -> dict[str, Measurement]:
-    """All measurements that can be taken of `recorded_run`, by signal name."""
+    """Return all measurements that can be taken of `recorded_run`, by signal name."""
     all_measurements = [*measure_records(recorded_run), *measure_config(recorded_run)]
     if recorded_run.store is not None:
         counted = count_corpus(recorded_run.store)
@@ -36,8 +36,8 @@ def measure_run(recorded_run: RunContext) -> dict[str, Measurement]:
 
 
 def run_validation_loss(recorded_run: RunContext, evaluation_tokens: int) -> float | None:
-    """Validation loss (nats) of the model of `recorded_run` on the very text that a trial is judged
-    on."""
+    """Return the validation loss (nats) of the model of `recorded_run` on the very text that a
+    trial is judged on."""
     model = (
         load_trained_model(recorded_run)
         if recorded_run.store is not None and recorded_run.epochs

@@ -52,7 +52,7 @@ def metric_label(metric: str) -> str:
 
 
 def is_percentage(metric: str) -> bool:
-    """Whether the value of `metric` is a fraction and is shown in percent."""
+    """Return whether the value of `metric` is a fraction and is shown in percent."""
     return metric.endswith(_FRACTION) or metric in _PERCENT_METRICS
 
 

@@ -103,13 +103,14 @@ def _measure_uncontaminated(
 
 
 def _mean_and_error(token_losses: loss_breakdown.TokenLosses) -> tuple[float, float]:
-    """Mean loss (nats per token) and its standard error, each window taken for a draw."""
+    """Return the mean loss (nats per token) and its standard error, each window taken for a
+    draw."""
     error = float(token_losses.losses.mean(1).std() / max(len(token_losses.losses), 1) ** 0.5)
     return float(token_losses.losses.mean()), error
 
 
 def _count_read_sequences(recorded_run: RunContext) -> tuple[int, int]:
-    """Sequences of the first pass that the run has read, and how many it has not."""
+    """Return sequences of the first pass that the run has read, and how many it has not."""
     read = len(recorded_run.steps) * recorded_run.config.batch_size
     return read, recorded_run.batches.sequences_per_epoch - read
 
@@ -117,7 +118,7 @@ def _count_read_sequences(recorded_run: RunContext) -> tuple[int, int]:
 def _loss_on_trained_text(
     recorded_run: RunContext, store: TokenStore, model: Transformer, windows: int
 ) -> loss_breakdown.TokenLosses:
-    """Losses on training text that the run has read."""
+    """Return losses on training text that the run has read."""
     read, num_unread = _count_read_sequences(recorded_run)
     if num_unread <= 0 or not read:
         return loss_breakdown.token_losses(
@@ -128,8 +129,8 @@ def _loss_on_trained_text(
 
 
 def _unread_windows(recorded_run: RunContext, windows: int) -> loss_breakdown.Ids | None:
-    """Windows (N, T + 1) of the training text that the run has not read: only where it made less
-    than a pass."""
+    """Return windows (N, T + 1) of the training text that the run has not read: only where it made
+    less than a pass."""
     read, num_unread = _count_read_sequences(recorded_run)
     if num_unread < MIN_UNREAD_WINDOWS:
         return None
@@ -138,7 +139,7 @@ def _unread_windows(recorded_run: RunContext, windows: int) -> loss_breakdown.Id
 
 
 def _measure_layers(model: Transformer, ids_NT: loss_breakdown.Ids) -> Iterator[Measurement]:
-    """What goes on in the network while it reads: the worst head and the worst block."""
+    """Yield what goes on in the network while it reads: the worst head and the worst block."""
     heads = head_attention_entropies(model, ids_NT[0, :ENTROPY_WINDOW])
     if heads:
         yield Measurement("max_attention_logit", max(h.max_logit for h in heads), "")

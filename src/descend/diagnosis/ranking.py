@@ -27,7 +27,7 @@ class RankedCause(msgspec.Struct, frozen=True):
 def rank_causes(
     causes: Sequence[Cause], config: RunConfig, measurements: Measurements
 ) -> list[RankedCause]:
-    """All causes, the most probable first; those out of the question last."""
+    """Return all causes, the most probable first; those out of the question last."""
     ranked_causes = [
         RankedCause(c, cause_log_odds(c, measurements), c.exclusion_reason(config, measurements))
         for c in causes
@@ -36,7 +36,7 @@ def rank_causes(
 
 
 def cause_log_odds(cause: Cause, measurements: Measurements) -> float:
-    """Its prior and the weights of what it expects: for a measurement inside, against one
+    """Return its prior and the weights of what it expects: for a measurement inside, against one
     outside."""
     return cause.prior_log_odds + sum(
         e.weight if in_expected_range(e, measurements[e.metric]) else -e.penalty
@@ -54,8 +54,8 @@ def softmax_probabilities(scores: Sequence[float], healthy: float) -> list[float
 
 
 def supporting_evidence(cause: Cause, measurements: Measurements) -> list[Evidence]:
-    """The measurements that speak for `cause`. One that is usual is no evidence, though it may have
-    made a cause a little more likely."""
+    """Return the measurements that speak for `cause`. One that is usual is no evidence, though it
+    may have made a cause a little more likely."""
     return [
         evidence_of(measurements[e.metric], e.reason)
         for e in cause.expected_ranges
@@ -66,7 +66,8 @@ def supporting_evidence(cause: Cause, measurements: Measurements) -> list[Eviden
 
 
 def is_usual(measurement: Measurement) -> bool:
-    """Whether `measurement` lies in its reference range; not where no value of it is unusual."""
+    """Return whether `measurement` lies in its reference range; not where no value of it is
+    unusual."""
     low, high = reference_range(measurement.metric, measurement.optimizer)
     if low is None and high is None:
         return False
@@ -74,7 +75,7 @@ def is_usual(measurement: Measurement) -> bool:
 
 
 def contrary_evidence(cause: Cause, measurements: Measurements) -> list[Evidence]:
-    """The measurements that speak against `cause`."""
+    """Return the measurements that speak against `cause`."""
     return [
         evidence_of(measurements[e.metric], e.reason)
         for e in cause.expected_ranges
@@ -83,7 +84,7 @@ def contrary_evidence(cause: Cause, measurements: Measurements) -> list[Evidence
 
 
 def evidence_of(measurement: Measurement, why: str) -> Evidence:
-    """A measurement with its healthy range and what it means."""
+    """Return a measurement with its healthy range and what it means."""
     if why and measurement.metric == CRITICAL_STEP:
         why = explain_long_step(measurement.value) or why
     normal_range = reference_range(measurement.metric, measurement.optimizer)
@@ -93,7 +94,7 @@ def evidence_of(measurement: Measurement, why: str) -> Evidence:
 
 
 def in_expected_range(expected: ExpectedRange, measurement: Measurement) -> bool:
-    """Whether `measurement` is what is expected."""
+    """Return whether `measurement` is what is expected."""
     low = -math.inf if expected.low is None else expected.low
     high = math.inf if expected.high is None else expected.high
     return low <= measurement.value <= high

@@ -45,7 +45,8 @@ def load_diagnosis(run: Path) -> Diagnosis:
 
 
 def merge_recommendations(diagnosis: Diagnosis) -> dict[str, Any]:
-    """The settings of all treatments that hold together: the first cause's and what came on top."""
+    """Return the settings of all treatments that hold together: the first cause's and what came on
+    top."""
     keys: dict[str, Any] = {}
     for finding in compatible_causes(diagnosis):
         keys |= finding.recommended_config
@@ -53,7 +54,7 @@ def merge_recommendations(diagnosis: Diagnosis) -> dict[str, Any]:
 
 
 def compatible_causes(diagnosis: Diagnosis) -> list[Finding]:
-    """The causes whose treatments hold together."""
+    """Return the causes whose treatments hold together."""
     findings: list[Finding] = []
     for finding in diagnosis.causes:
         if not finding.recommended_config or finding.trial is None:
@@ -65,7 +66,7 @@ def compatible_causes(diagnosis: Diagnosis) -> list[Finding]:
 
 
 def requested_run_config(run: Path) -> dict[str, Any]:
-    """The requested settings of `run`; what was left open stays open."""
+    """Return the requested settings of `run`; what was left open stays open."""
     info = read_info(run)
     requested_config = {
         k: v for k, v in info.requested_config.items() if v is not None and k not in NOT_INHERITED
@@ -76,7 +77,7 @@ def requested_run_config(run: Path) -> dict[str, Any]:
 
 
 def make_changed_config(run: Path, changes: dict[str, Any]) -> dict[str, Any]:
-    """The requested settings of `run`, with `changes`."""
+    """Return the requested settings of `run`, with `changes`."""
     config = requested_run_config(run) | changes
     if "vocab_size" in changes:  # a tokenizer that was given has a size of its own
         config.pop("vocab_path", None)
@@ -86,7 +87,7 @@ def make_changed_config(run: Path, changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def recommended_run_config(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The settings for a new run after the diagnosis of `run`, and which of them it changes.
+    """Return the settings for a new run after the diagnosis of `run`, and which of them it changes.
 
     Raises `RunFolderError` where nothing was recommended.
     """

@@ -61,8 +61,8 @@ def measure_records(recorded_run: RunContext) -> Iterator[Measurement]:
 
 
 def _measure_extrapolation(recorded_run: RunContext) -> Iterator[Measurement]:
-    """Where the training loss was going at the peak of the rate: its decay is no part of the law.
-    Smoothed losses are on another scale than all others that are reported."""
+    """Yield where the training loss was going at the peak of the rate: its decay is no part of the
+    law. Smoothed losses are on another scale than all others that are reported."""
     if (
         recorded_run.diverged
         or recorded_run.first_exploded_step

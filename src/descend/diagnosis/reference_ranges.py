@@ -78,7 +78,7 @@ near_copies.json, and rare_tokens.json in benchmarks/results/ranges."""
 
 
 def format_range(value_range: Range) -> str:
-    """`0.5 to 6`, `under 3`, `over 2`; empty where there is no bound."""
+    """Return `0.5 to 6`, `under 3`, `over 2`; empty where there is no bound."""
     low, high = (None if bound is None else format_significant(bound) for bound in value_range)
     if low is None:
         return "" if high is None else f"under {high}"

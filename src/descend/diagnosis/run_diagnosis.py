@@ -84,7 +84,7 @@ def diagnose_run(
     proof: bool = True,
     on_progress: ProgressCallback = ignore_progress,
 ) -> Diagnosis:
-    """Why the run in `folder` does not learn better; nothing is written.
+    """Return why the run in `folder` does not learn better; nothing is written.
 
     `budget` is the fraction of the run's own time that trials may take, but always `min_seconds`.
     Without `proof` the metrics alone are read. Raises `RunFolderError` where there is no run.
@@ -107,7 +107,8 @@ def diagnose_run(
 
 
 def _workers_to_start(recorded_run: RunContext) -> int:
-    """Processes that read torch in while the run is measured; 0 where no trial can be made."""
+    """Return processes that read torch in while the run is measured; 0 where no trial can be
+    made."""
     if recorded_run.store is None:
         return 0
     return min(num_parallel_trials(control_config(recorded_run)), MAX_CANDIDATES)
@@ -116,7 +117,7 @@ def _workers_to_start(recorded_run: RunContext) -> int:
 def _diagnose(
     recorded_run: RunContext, allowed: float, proof: bool, on_progress: ProgressCallback
 ) -> Diagnosis:
-    """The diagnosis of a run whose trials may take `allowed` seconds, without its cost."""
+    """Return the diagnosis of a run whose trials may take `allowed` seconds, without its cost."""
     on_progress("reading the run", 0.0)
     with limit_threads_to_idle_cores():
         measurements = measure_run(recorded_run)
@@ -175,7 +176,8 @@ def save_diagnosis(diagnosis: Diagnosis) -> Diagnosis:
 
 
 def _was_tried(folder: Path) -> bool:
-    """Whether a diagnosis with trials stands in `folder`; one that is damaged counts for none."""
+    """Return whether a diagnosis with trials stands in `folder`; one that is damaged counts for
+    none."""
     try:
         return has_trials(load_diagnosis(folder))
     except RunFolderError:
@@ -183,7 +185,7 @@ def _was_tried(folder: Path) -> bool:
 
 
 def validate_cause_names(names: list[str]) -> set[str]:
-    """`names` as a set; `ConfigError` for one that is no verdict."""
+    """Return `names` as a set; `ConfigError` for one that is no verdict."""
     known = [*(c.name for c in CAUSES), "healthy", "unknown"]
     for name in names:
         if name not in known:
@@ -202,7 +204,7 @@ def _diagnose_diverged(
     budget: TrialBudget,
     on_progress: ProgressCallback,
 ) -> tuple[Verdict, list[str]]:
-    """The verdict on a run that diverged: that first; then what else is wrong with it,
+    """Return the verdict on a run that diverged: that first; then what else is wrong with it,
     where it was rolled back, came to its end and does not run away again, or what more there is to
     gain with the change that comes past the bad step."""
     verdict, warnings, past = diagnose_divergence(
@@ -237,8 +239,8 @@ def _combine_after_divergence(
     budget: TrialBudget,
     on_progress: ProgressCallback,
 ) -> list[Finding]:
-    """Further treatments of a run that diverged, on top of the mildest change with which it does
-    not: to stay finite is not yet to learn."""
+    """Return further treatments of a run that diverged, on top of the mildest change with which it
+    does not: to stay finite is not yet to learn."""
     base = with_changes(control_config(recorded_run), treatment.change.keys)
     sequences = prioritize(treatment_sequences(recorded_run, base, ranked_causes, measurements))
     steps, count = choose_trial_length(recorded_run, base, sequences[:MAX_CANDIDATES], budget.total)
@@ -261,7 +263,7 @@ def _diagnose_by_trials(
     budget: TrialBudget,
     on_progress: ProgressCallback,
 ) -> tuple[Verdict, list[str]]:
-    """The verdict by trial, and what to say of the trials."""
+    """Return the verdict by trial, and what to say of the trials."""
     base = control_config(recorded_run)
     everyone = prioritize(
         treatment_sequences(recorded_run, recorded_run.config, ranked_causes, measurements)

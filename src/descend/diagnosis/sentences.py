@@ -13,7 +13,7 @@ from descend.diagnosis.metric_text import format_metric
 from descend.diagnosis.ranking import RankedCause, contrary_evidence
 from descend.metrics.measurement import Measurements
 from descend.runs.events import Rollback
-from descend.units import format_duration, quoted
+from descend.units import format_duration, format_part_read, quoted
 
 if TYPE_CHECKING:  # numpy is not loaded for a page of the handbook
     from descend.diagnosis.effects import TreatmentEffect
@@ -162,7 +162,7 @@ def describe_falling_loss(fell: float, folder: Path) -> str:
 def describe_unread_text(num_epochs: float, folder: Path) -> str:
     """Say that the run read only a part of its text, and how to read the rest."""
     return (
-        f"the run read only {100 * num_epochs:.2g}% of its text, so train longer: "
+        f"the run read only {format_part_read(num_epochs)} of its text, so train longer: "
         f"`descend continue {quoted(folder)} --epoch 1` reads one whole epoch more"
     )
 

@@ -32,7 +32,7 @@ def treatment_sequences(
     ranked_causes: list[RankedCause],
     measurements: Measurements,
 ) -> list[list[Treatment]]:
-    """The treatments to test, a sequence a cause, the most probable first."""
+    """Return the treatments to test, a sequence a cause, the most probable first."""
     fixed = set(FIXED_BY_PARENT) if recorded_run.metadata.parent else set()
     sequences = []
     for ranked_cause in ranked_causes:
@@ -50,7 +50,8 @@ def treatment_sequences(
 
 
 def prioritize(sequences: list[list[Treatment]]) -> list[list[Treatment]]:
-    """Which to test first: the most probable few, then what the guide asks for, then the others."""
+    """Return which to test first: the most probable few, then what the guide asks for, then the
+    others."""
     always_tried_causes = {c.name for c in CAUSES if c.always_try}
     first, rest = sequences[:NUM_TOP_CAUSES], sequences[NUM_TOP_CAUSES:]
     return first + sorted(rest, key=lambda sequence: sequence[0].cause not in always_tried_causes)
@@ -72,7 +73,7 @@ def evaluate_series(
     measurements: Measurements,
     own: float | None,
 ) -> Verdict:
-    """The verdict by all that was tested so far; `own` as in `estimate_effects`."""
+    """Return the verdict by all that was tested so far; `own` as in `estimate_effects`."""
     effects = estimate_effects(series, own)
     prescriptions = _prescriptions(series, effects)
     return decide_verdict(ranked_causes, measurements, effects, prescriptions, series.run_fraction)
@@ -81,7 +82,7 @@ def evaluate_series(
 def _prescriptions(
     series: TrialSeries, effects: list[TreatmentEffect]
 ) -> dict[str, dict[str, Any]]:
-    """The settings of each cause's best treatment; what only takes away is no treatment."""
+    """Return the settings of each cause's best treatment; what only takes away is no treatment."""
     direct_effects = [g for g in effects if not g.treatment.change.is_ablation]
     return {
         name: recommended_changes(
@@ -102,7 +103,7 @@ def add_seeds_until_decided(
     own: float | None,
     verdict: Verdict,
 ) -> Verdict:
-    """`verdict` after more seeds for its contenders, while it is in doubt and time is left.
+    """Return `verdict` after more seeds for its contenders, while it is in doubt and time is left.
 
     A cause that is sure enough is in no doubt; that a run is healthy is, as long as a treatment
     that may be chance gained as much as would count.

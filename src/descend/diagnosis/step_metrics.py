@@ -66,7 +66,8 @@ def measure_step(recorded_run: RunContext) -> Iterator[Measurement]:
 
 
 def _micro_batches(recorded_run: RunContext, step: int) -> list[torch.Tensor] | None:
-    """`MICRO_BATCHES` equal parts of fresh text, of at most `PROBE_TOKENS` tokens together."""
+    """Return `MICRO_BATCHES` equal parts of fresh text, of at most `PROBE_TOKENS` tokens
+    together."""
     rows = max(1, PROBE_TOKENS // MICRO_BATCHES // recorded_run.config.seq_len)
     first = (step + 2) * recorded_run.config.batch_size
     ids = recorded_run.batches.sequences(np.arange(MICRO_BATCHES * rows) + first)

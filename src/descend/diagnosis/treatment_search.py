@@ -81,8 +81,8 @@ OnTrial = Callable[[TreatmentTrial], None]
 
 
 def moves_for(context: RunContext, measurements: Measurements) -> list[Move]:
-    """The sizes of the default recipe, then the treatments of the causes that `context` may have,
-    the likeliest first."""
+    """Return the sizes of the default recipe, then the treatments of the causes that `context` may
+    have, the likeliest first."""
     default = {k: v for k in SIZES if (v := getattr(RunConfig(), k)) != getattr(context.config, k)}
     moves = [Move("recipe: the default sizes", default)] if default else []
     for ranked_cause in rank_causes(CAUSES, context.config, measurements):
@@ -96,7 +96,7 @@ def moves_for(context: RunContext, measurements: Measurements) -> list[Move]:
 
 
 def _keys_of(change: TreatmentChange, config: RunConfig) -> dict[str, Any]:
-    """The keys that `change` sets to other values; none of a change that is no treatment."""
+    """Return the keys that `change` sets to other values; none of a change that is no treatment."""
     if change.is_ablation or change.train_fraction != 1.0:
         return {}
     keys = {k: v for k, v in change.keys.items() if k not in (*TIME_KEYS, "vocab_path")}
@@ -104,7 +104,7 @@ def _keys_of(change: TreatmentChange, config: RunConfig) -> dict[str, Any]:
 
 
 def at_strength(config: RunConfig, keys: Mapping[str, Any], strength: float) -> dict[str, Any]:
-    """`keys` moved from the values of `config`, by ratio: 1 is all the way.
+    """Return `keys` moved from the values of `config`, by ratio: 1 is all the way.
 
     Values that are no numbers above 0 are taken as they are.
     """
@@ -120,7 +120,7 @@ def at_strength(config: RunConfig, keys: Mapping[str, Any], strength: float) -> 
 
 
 def has_strength(config: RunConfig, keys: Mapping[str, Any]) -> bool:
-    """Whether a number in `keys` can be moved by another distance."""
+    """Return whether a number in `keys` can be moved by another distance."""
     return any(_is_scale(v) and _is_scale(getattr(config, k)) for k, v in keys.items())
 
 
@@ -135,7 +135,7 @@ class TreatmentSearch:
         self, config: RunConfig, vocab_size: int, rates: StepTimeModel, steps: int, ends: float,
         on_trial: OnTrial,
     ) -> None:  # fmt: skip
-        """`steps` of the control; nothing is begun after `ends` (by `time.perf_counter`)."""
+        """Run the control for `steps`; nothing is begun after `ends` (by `time.perf_counter`)."""
         self.config, self.vocab_size, self.rates = config, vocab_size, rates
         self.ends, self.on_trial = ends, on_trial
         self.changes: dict[str, Any] = {}
@@ -155,7 +155,7 @@ class TreatmentSearch:
         return TreatmentSearchResult(self.changes, self.trials)
 
     def _climb(self, move: Move) -> None:
-        """The best strength of `move`: further while it gains, else half as far."""
+        """Find the best strength of `move`: further while it gains, else half as far."""
         start, reached, best = self.config, self._control, None
         for strength in self._strengths(move):
             keys = at_strength(start, move.keys, strength)
@@ -177,7 +177,7 @@ class TreatmentSearch:
             self.on_trial(accepted)
 
     def _strengths(self, move: Move) -> Iterator[float]:
-        """1, then 2 and 4 where that gained, 0.5 where it did not."""
+        """Yield 1, then 2 and 4 where that gained, 0.5 where it did not."""
         yield 1.0
         if not (self.trials and has_strength(self.config, move.keys)):
             return
@@ -211,7 +211,7 @@ class TreatmentSearch:
         return trial, result
 
     def _run(self, config: RunConfig, control: TrialResult | None) -> TrialResult:
-        """A trial of `config`, as long in time as the control's steps."""
+        """Return a trial of `config`, as long in time as the control's steps."""
         steps = self.steps_for(config)
         spec = make_trial_spec(
             config, steps=steps, evaluate_every=max(1, math.ceil(steps / EVALUATIONS))
@@ -229,11 +229,11 @@ class TreatmentSearch:
         return run_trial(spec, is_behind)
 
     def steps_for(self, config: RunConfig) -> int:
-        """Steps of `config` that take as long as those of the first control."""
+        """Return steps of `config` that take as long as those of the first control."""
         return max(1, round(self._seconds / self._cost(config)))
 
     def _cost(self, config: RunConfig) -> float:
-        """Seconds of a step by the rates of this machine."""
+        """Return seconds of a step by the rates of this machine."""
         shape = shape_from_run_config(config, config.vocab_size or self.vocab_size)
         work = StepWorkload(shape, config.batch_size, config.seq_len, config.optimizer == "muon")
         return self.rates.seconds(work)
@@ -244,12 +244,12 @@ class TreatmentSearch:
 
 
 def _was_pruned(result: TrialResult) -> bool:
-    """Whether the trial ended at an evaluation before its last."""
+    """Return whether the trial ended at an evaluation before its last."""
     return len(result.curve) < EVALUATIONS or result.diverged_step is not None
 
 
 def interval_of(control: TrialResult, treated: TrialResult) -> tuple[float, float] | None:
-    """95 % interval of the gain in bits per byte, over pieces of the validation set.
+    """Return 95 % interval of the gain in bits per byte, over pieces of the validation set.
 
     None where the pieces are not the same: of another vocabulary, or of a trial that ended early.
     """

@@ -88,7 +88,8 @@ gains a little by more. Origin: healthy tiny runs gain up to 3 % by twice the pa
 
 
 def min_effect_nats(treatment: Treatment, loss: float) -> float:
-    """Nats from which a gain of `treatment` over a control of that `loss` is worth a word."""
+    """Return nats from which a gain of `treatment` over a control of that `loss` is worth a
+    word."""
     free = max(
         MIN_RELATIVE_EFFECT * loss, min(MIN_EFFECT_NATS, MIN_RELATIVE_EFFECT_AT_LOW_LOSS * loss)
     )
@@ -97,7 +98,8 @@ def min_effect_nats(treatment: Treatment, loss: float) -> float:
 
 
 def control_config(recorded_run: RunContext) -> RunConfig:
-    """The run's own settings as a trial takes them: its very tokenizer, and as it computed."""
+    """Return the run's own settings as a trial takes them: its very tokenizer, and as it
+    computed."""
     keys: dict[str, Any] = {
         "vocab_path": str((recorded_run.folder / TOKENIZER).resolve()),
         "precision": recorded_run.execution.precision,
@@ -120,7 +122,7 @@ def make_treatment_spec(
     steps: int,
     seed: int,
 ) -> TrialSpec:
-    """The run that tries `change` on `base`, as long as `steps` steps of the run examined.
+    """Return the run that tries `change` on `base`, as long as `steps` steps of the run examined.
 
     Equal tokens: a step of another size changes the number of steps. Where the vocabulary
     changes, equal bytes. Warmup keeps its fraction of the run.
@@ -146,21 +148,22 @@ def make_treatment_spec(
 
 
 def _as_long(recorded_run: RunContext, config: RunConfig, steps: int) -> RunConfig:
-    """`config` with the warmup that fits so many steps."""
+    """Return `config` with the warmup that fits so many steps."""
     warmup = round(_warmup_fraction(recorded_run, config) * steps)
     return make_config(config.model_dump() | {"warmup_steps": warmup})
 
 
 def _warmup_fraction(recorded_run: RunContext, config: RunConfig) -> float:
-    """Fraction of a run of `config` that its rate rises: as of the run examined, whose steps
-    `warmup_steps` counts; the usual share where it is left open."""
+    """Return the fraction of a run of `config` that its rate rises: as of the run examined, whose
+    steps `warmup_steps` counts; the usual share where it is left open."""
     if config.warmup_steps is None:
         return WARMUP_FRACTION
     return config.warmup_steps / max(recorded_run.total_steps, 1)
 
 
 def _tokens_for_the_same_bytes(recorded_run: RunContext, config: RunConfig) -> float:
-    """Tokens of the same text under the tokenizer of `config`, over those of the run's own."""
+    """Return tokens of the same text under the tokenizer of `config`, over those of the run's
+    own."""
     assert recorded_run.store is not None
     return len(tokenize_corpus(config).train) / max(len(recorded_run.store.train), 1)
 
@@ -174,7 +177,8 @@ def up_to_whole_epoch(change: TreatmentChange) -> TreatmentChange:
 def recommended_changes(
     recorded_run: RunContext, base: RunConfig, change: TreatmentChange, longer: float = 1.0
 ) -> dict[str, Any]:
-    """The keys of `change` that differ from the run's own, as they are for a run of full length.
+    """Return the keys of `change` that differ from the run's own, as they are for a run of full
+    length.
 
     A full run of `base` is `longer` times as long as the run examined.
     """
@@ -206,8 +210,8 @@ def recommended_changes(
 
 
 def _adapts_warmup(recorded_run: RunContext, base: RunConfig) -> bool:
-    """Whether a run of another length finds its warmup by itself: none, or the usual share where
-    the run examined did not say and no treatment does."""
+    """Return whether a run of another length finds its warmup by itself: none, or the usual share
+    where the run examined did not say and no treatment does."""
     if base.warmup_steps != recorded_run.config.warmup_steps:
         return False
     return (

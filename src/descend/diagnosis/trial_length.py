@@ -69,13 +69,13 @@ def first_round_seconds(
     treatment_sequences: Sequence[Sequence[Treatment]],
     steps: int,
 ) -> float:
-    """What the first round will take here: it is not cut short."""
+    """Return what the first round will take here: it is not cut short."""
     series = TrialSeries(recorded_run, base, steps, TrialBudget(0.0), ignore_progress)
     return seconds_for(series, [None, *(x[0] for x in treatment_sequences)])
 
 
 def seconds_for(series: TrialSeries, treatments: Sequence[Treatment | None]) -> float:
-    """What running all of `treatments` once will take here, side by side."""
+    """Return what running all of `treatments` once will take here, side by side."""
     specs = (make_series_spec(series, treatment, series.seed) for treatment in treatments)
     return sum(_trial_seconds(series.recorded_run, spec) for spec in specs) / num_parallel_trials(
         series.base
@@ -83,7 +83,7 @@ def seconds_for(series: TrialSeries, treatments: Sequence[Treatment | None]) -> 
 
 
 def num_parallel_trials(base: RunConfig) -> int:
-    """Trials that run side by side here: one a core, and one alone on a GPU."""
+    """Return trials that run side by side here: one a core, and one alone on a GPU."""
     return workers_for_devices({base.device})
 
 
@@ -93,8 +93,8 @@ def _series_seconds(
     treatment_sequences: Sequence[Sequence[Treatment]],
     steps: int,
 ) -> float:
-    """What a trial series will take here: all first treatments, two stronger ones, more seeds of
-    the best."""
+    """Return what a trial series will take here: all first treatments, two stronger ones, more
+    seeds of the best."""
     control = make_treatment_spec(recorded_run, base, None, steps, recorded_run.config.seed)
     more = (2 + (SEEDS - 1) * (FINALISTS + 1)) * _trial_seconds(recorded_run, control)
     return first_round_seconds(
@@ -103,7 +103,7 @@ def _series_seconds(
 
 
 def _trial_seconds(recorded_run: RunContext, planned: TrialSpec | None) -> float:
-    """Seconds of a trial by the run's own speed and the operations that each takes."""
+    """Return seconds of a trial by the run's own speed and the operations that each takes."""
     if planned is None:
         return 0.0
     config, own = make_config(planned.config), recorded_run.config
@@ -125,5 +125,5 @@ def _trial_seconds(recorded_run: RunContext, planned: TrialSpec | None) -> float
 
 
 def fits_in_budget(series: TrialSeries, treatments: Sequence[Treatment | None]) -> bool:
-    """Whether all of `treatments` can be run in the time that is left."""
+    """Return whether all of `treatments` can be run in the time that is left."""
     return series.budget.allows(seconds_for(series, treatments))

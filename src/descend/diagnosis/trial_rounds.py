@@ -74,7 +74,8 @@ def run_trial_series(
 
 
 def _twice_the_run(series: TrialSeries) -> Treatment:
-    """Where a treatment seems to be worth more steps, what those are worth where the run ended."""
+    """Return where a treatment seems to be worth more steps, what those are worth where the run
+    ended."""
     longer = TreatmentChange(
         "twice the run",
         {"epoch": 2 * (series.base.epoch or 1)},
@@ -86,7 +87,8 @@ def _twice_the_run(series: TrialSeries) -> Treatment:
 def _finalists(
     series: TrialSeries, treatment_sequences: Sequence[Sequence[Treatment]]
 ) -> list[Treatment]:
-    """The treatments that run with more seeds: those that may turn out to count, the best first."""
+    """Return the treatments that run with more seeds: those that may turn out to count, the best
+    first."""
     control = trial_loss(series, None, series.seed) or 0.0
     promise = {
         treatment: paired_reductions(series, treatment)[0]
@@ -101,7 +103,7 @@ def _finalists(
 
 
 def _count_affordable(series: TrialSeries, treatments: Sequence[Treatment]) -> int:
-    """How many of `treatments`, the best first, fit in the time that is left.
+    """Return how many of `treatments`, the best first, fit in the time that is left.
 
     Where nothing is proved yet, time stays for more seeds of the best few: what gained once only
     proves little, however strong the treatment. What is proved by one seed is made stronger first.
@@ -122,8 +124,8 @@ def _count_affordable(series: TrialSeries, treatments: Sequence[Treatment]) -> i
 
 
 def _improves_at_level(series: TrialSeries, sequence: Sequence[Treatment], level: int) -> bool:
-    """Whether the treatment below `level` was worth no less than those below it, and more than
-    none."""
+    """Return whether the treatment below `level` was worth no less than those below it, and more
+    than none."""
     reductions = [
         g[0] * treatment.cost_weight
         for treatment in sequence[:level]
@@ -137,7 +139,7 @@ def _improves_at_level(series: TrialSeries, sequence: Sequence[Treatment], level
 
 
 def best_treatment(series: TrialSeries, sequence: Sequence[Treatment]) -> Treatment | None:
-    """The treatment of a sequence whose gain on the run's own seed is worth most."""
+    """Return the treatment of a sequence whose gain on the run's own seed is worth most."""
     ran = [treatment for treatment in sequence if paired_reductions(series, treatment)]
     return (
         max(

@@ -97,26 +97,26 @@ class TrialSeries:
         return self.run_fraction >= NEARLY_FULL
 
     def remaining_seconds(self) -> float:
-        """Seconds that may still be spent."""
+        """Return seconds that may still be spent."""
         return self.budget.remaining_seconds()
 
 
 def is_too_short(series: TrialSeries, change: TreatmentChange) -> bool:
-    """Whether nothing of `change` could show in its trials."""
+    """Return whether nothing of `change` could show in its trials."""
     return change.min_run_fraction > series.run_fraction
 
 
 def drop_too_short(
     series: TrialSeries, treatment_sequences: Sequence[list[Treatment]]
 ) -> list[list[Treatment]]:
-    """Those of `treatment_sequences` of which something could show."""
+    """Return those of `treatment_sequences` of which something could show."""
     return [
         sequence for sequence in treatment_sequences if not is_too_short(series, sequence[0].change)
     ]
 
 
 def list_treatments(series: TrialSeries) -> list[Treatment]:
-    """Every treatment that ran."""
+    """Return every treatment that ran."""
     ran = dict.fromkeys(treatment for treatment, _ in series.results)
     return [
         treatment for treatment in ran if treatment is not None and treatment.cause != OF_THE_CURVE
@@ -124,7 +124,7 @@ def list_treatments(series: TrialSeries) -> list[Treatment]:
 
 
 def control_loss_by_steps(series: TrialSeries) -> dict[float, float]:
-    """Loss of the control by length in steps, for every length that it ran with."""
+    """Return the loss of the control by length in steps, for every length that it ran with."""
     ran = {treatment: o for (treatment, seed), o in series.results.items() if seed == series.seed}
     losses = {
         treatment.change.steps * series.steps: best_validation_point(o)[0]
@@ -210,7 +210,7 @@ def _charge(series: TrialSeries, specs: Mapping[TreatmentSeed, TrialSpec]) -> No
 
 
 def _run_one_by_one(series: TrialSeries, specs: Mapping[TreatmentSeed, TrialSpec]) -> None:
-    """The same runs after one of them failed: what does not fit or go together is left out."""
+    """Run the same after one of them failed: what does not fit or go together is left out."""
     for (treatment, seed), spec in specs.items():
         try:
             series.results[treatment, seed] = run_trials([spec], here=True)[0]
@@ -224,7 +224,8 @@ def _run_one_by_one(series: TrialSeries, specs: Mapping[TreatmentSeed, TrialSpec
 def make_series_spec(
     series: TrialSeries, treatment: Treatment | None, seed: int
 ) -> TrialSpec | None:
-    """The run of `treatment`; None, with the reason kept, where the settings do not allow it."""
+    """Return the run of `treatment`; None, with the reason kept, where the settings do not allow
+    it."""
     try:
         return make_treatment_spec(
             series.recorded_run,
@@ -241,14 +242,15 @@ def make_series_spec(
 
 
 def are_cached(series: TrialSeries, treatments: Sequence[Treatment | None]) -> bool:
-    """Whether the trials of all of `treatments` with the run's own seed were made before, so that
-    they take no time."""
+    """Return whether the trials of all of `treatments` with the run's own seed were made before, so
+    that they take no time."""
     specs = (make_series_spec(series, treatment, series.seed) for treatment in treatments)
     return all(load_cached_result(spec.key) is not None for spec in specs if spec is not None)
 
 
 def trial_loss(series: TrialSeries, treatment: Treatment | None, seed: int) -> float | None:
-    """Lowest validation loss of that run, in nats per token of the run's own tokenizer."""
+    """Return the lowest validation loss of that run, in nats per token of the run's own
+    tokenizer."""
     result, control = series.results.get((treatment, seed)), series.results.get((None, seed))
     if result is None or control is None:
         return None
@@ -256,7 +258,7 @@ def trial_loss(series: TrialSeries, treatment: Treatment | None, seed: int) -> f
 
 
 def follow_up_threshold(series: TrialSeries) -> float:
-    """Nats from which a gain on one seed is followed up."""
+    """Return nats from which a gain on one seed is followed up."""
     return FOLLOW_UP_RELATIVE_EFFECT * (trial_loss(series, None, series.seed) or 0.0)
 
 
@@ -279,7 +281,8 @@ def _reason(problem: DescendError) -> str:
 
 
 def best_validation_point(result: TrialResult) -> tuple[float, float]:
-    """Validation loss and bits per byte where the loss was lowest: those weights are kept."""
+    """Return the validation loss and bits per byte where the loss was lowest: those weights are
+    kept."""
     points = [(p.validation_loss, p.bits_per_byte) for p in result.curve]
     return min([*points, (result.validation_loss, result.bits_per_byte)])
 
@@ -287,7 +290,8 @@ def best_validation_point(result: TrialResult) -> tuple[float, float]:
 def comparable_loss(
     result: TrialResult, control: TrialResult, change: TreatmentChange | None
 ) -> float:
-    """Nats per token; across tokenizers by bits per byte, in tokens of the control's size."""
+    """Return nats per token; across tokenizers by bits per byte, in tokens of the control's
+    size."""
     loss, bits = best_validation_point(result)
     if change is None or not change.changes_vocabulary:
         return loss

@@ -86,7 +86,8 @@ def decide_verdict(
     prescriptions: Mapping[str, dict[str, Any]],
     run_fraction: float,
 ) -> Verdict:
-    """The verdict over all causes; `prescriptions` by cause for the best treatment of each."""
+    """Return the verdict over all causes; `prescriptions` by cause for the best treatment of
+    each."""
     best = best_effect_per_cause(effects)
     chances = probability_best(list(best.values()))
     measured = _measured_causes(ranked_causes, measurements)
@@ -137,8 +138,8 @@ def decide_verdict(
 def _measured_causes(
     ranked_causes: Sequence[RankedCause], measurements: Measurements
 ) -> list[Cause]:
-    """The causes that were counted and do harm (nats), the worst first. What spoils the evaluation
-    comes before what the text is."""
+    """Return the causes that were counted and do harm (nats), the worst first. What spoils the
+    evaluation comes before what the text is."""
     harms = [(s.cause.measured_harm_nats(measurements), s.cause) for s in ranked_causes]
     harms.sort(key=lambda x: (x[1].name == "noise_floor", -x[0]))
     return [cause for harm, cause in harms if harm >= MEASURED_FROM]
@@ -147,7 +148,8 @@ def _measured_causes(
 def _is_noise(
     measurements: Measurements, measured_causes: Set[str], claims: Sequence[TreatmentEffect]
 ) -> bool:
-    """Whether the text is counted as noise, and no other cause than its vocabulary is proved.
+    """Return whether the text is counted as noise, and no other cause than its vocabulary is
+    proved.
 
     Of noise nothing is to be learned but its words: a vocabulary that holds them whole, or that has
     fewer to learn, only brings the floor within reach sooner.
@@ -166,7 +168,7 @@ VOCABULARY_CAUSES = frozenset({"vocabulary_too_large", "vocabulary_too_small"})
 def _claims(
     best: Mapping[str, TreatmentEffect], chances: Mapping[str, float], measured_causes: Set[str]
 ) -> list[tuple[TreatmentEffect, float]]:
-    """The gains that may be claimed of causes that are not `measured_causes`, each with the
+    """Return the gains that may be claimed of causes that are not `measured_causes`, each with the
     probability of being the best, the likeliest first.
 
     Where text is what is short, which no setting brings, that comes first, and the probabilities of
@@ -198,7 +200,8 @@ the one with the larger effect comes first; first guess."""
 def _likeliest(
     effects: Sequence[TreatmentEffect], chances: Mapping[str, float]
 ) -> list[TreatmentEffect]:
-    """The likeliest to be the best first; among those nearly as likely the largest effect."""
+    """Return the likeliest to be the best first; among those nearly as likely the largest
+    effect."""
     top = max((chances[g.treatment.cause] for g in effects), default=0.0)
     enough = max(NEARLY_AS_LIKELY * top, min(top, chances["healthy"]))
 
@@ -232,7 +235,7 @@ def _perhaps(
     chances: Mapping[str, float],
     run_fraction: float,
 ) -> list[Finding]:
-    """What may be wrong where nothing is proved; nothing is recommended on that ground."""
+    """Return what may be wrong where nothing is proved; nothing is recommended on that ground."""
     likely = sorted(large, key=lambda g: -chances[g.treatment.cause])[:MAX_UNCERTAIN_CAUSES]
     return [
         make_finding(
@@ -246,7 +249,7 @@ def _perhaps(
 def decide_without_trials(
     ranked_causes: Sequence[RankedCause], measurements: Measurements
 ) -> Verdict:
-    """A verdict from the signals alone, where nothing could or should be tried."""
+    """Return a verdict from the signals alone, where nothing could or should be tried."""
     open_to = [s for s in ranked_causes if s.exclusion_reason is None]
     measured = {s.cause.name: s.cause.measured_harm_nats(measurements) for s in open_to}
     scores = [
@@ -286,8 +289,8 @@ def _verdict(
     measurements: Measurements,
     short: bool,
 ) -> tuple[str, float]:
-    """`short`: the trials were much shorter than the run, and may have missed what a full one
-    would have gained."""
+    """Return `short`: the trials were much shorter than the run, and may have missed what a full
+    one would have gained."""
     healthy = chances["healthy"]
     if causes and causes[0].trial and causes[0].probability < healthy:
         return "unknown", 1.0 - healthy

@@ -10,20 +10,21 @@ from descend.config import NON_SEMANTIC_KEYS, RunConfig
 
 
 def format_train_command(config: Mapping[str, Any], corpus: str) -> str:
-    """`descend train CORPUS` with a flag for each key that is not the default."""
+    """Return `descend train CORPUS` with a flag for each key that is not the default."""
     options = {key: value for key, value in non_default_keys(config).items() if key != "corpus_dir"}
     return shlex.join(["descend", "train", corpus, *format_flags(options)])
 
 
 def format_python_call(verb: str, *positional: Any, **keywords: Any) -> str:
-    """`descend.compare({…}, vary={…})`: the Python that does it again; what is None is left out."""
+    """Return `descend.compare({…}, vary={…})`: the Python that does it again; what is None is left
+    out."""
     arguments = [repr(value) for value in positional if value is not None]
     arguments += [f"{name}={value!r}" for name, value in keywords.items() if value is not None]
     return f"descend.{verb}({', '.join(arguments)})"
 
 
 def non_default_keys(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of a configuration that are not the default, without where it is kept."""
+    """Return the keys of a configuration that are not the default, without where it is kept."""
     return {
         key: value for key, value in config.items()
         if key not in NON_SEMANTIC_KEYS and value != RunConfig.model_fields[key].default
@@ -31,7 +32,7 @@ def non_default_keys(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def format_flags(options: Mapping[str, Any]) -> list[str]:
-    """Each key of `options` as a flag with its value; what is left open (None) has none."""
+    """Return each key of `options` as a flag with its value; what is left open (None) has none."""
     flags = []
     for key, value in options.items():
         flag = key.replace("_", "-")

@@ -17,7 +17,7 @@ class Estimate(msgspec.Struct, frozen=True):
 
 
 def estimate_mean(samples: Sequence[float]) -> Estimate:
-    """The mean of `samples` and its interval."""
+    """Return the mean of `samples` and its interval."""
     interval = paired_interval(samples)
     return Estimate(interval.value, (interval.low, interval.high) if len(samples) > 1 else None)
 

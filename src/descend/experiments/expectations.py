@@ -14,8 +14,8 @@ LATER_MINUTES, MORE_TEXT = 60.0, 10
 
 
 def expectations(improvement: Improvement, planned: CorpusPlan) -> list[Expectation]:
-    """What more time and more text would bring, by the scaling law, or by trials on fractions of
-    the text where they were made.
+    """Return what more time and more text would bring, by the scaling law, or by trials on
+    fractions of the text where they were made.
 
     The ratio is applied to what the planned recipe reached. Where no gain is expected, that is
     reported as 1. The law knows no models that learn from others, so it says nothing of an hour

@@ -19,7 +19,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 def create_experiment_folder(save_dir: Path | None = None) -> Path:
-    """A folder that holds no experiment yet; it is made when the result is written."""
+    """Return a folder that holds no experiment yet; it is made when the result is written."""
     if save_dir is not None:
         for name in (COMPARISON_FILE, ATTRIBUTION_FILE, SEARCH_FILE):
             if (save_dir / name).exists():

@@ -144,7 +144,7 @@ def add(
     improvement: Improvement, *, candidate: TrainedModel | None = None,
     trial: TreatmentTrial | None = None,
 ) -> Improvement:  # fmt: skip
-    """`improvement` with a model or a trial more."""
+    """Return `improvement` with a model or a trial more."""
     candidates = improvement.candidates + ([candidate] if candidate else [])
     trials = improvement.trials + ([trial] if trial else [])
     return msgspec.structs.replace(improvement, candidates=candidates, trials=trials)
@@ -157,7 +157,8 @@ def save(improvement: Improvement, folder: Path) -> None:
 
 
 def open_improvement(folder: Path, source: str, corpus: str) -> Improvement:
-    """The improvement in `folder`, or a new one; `RunFolderError` for one of something else."""
+    """Return the improvement in `folder`, or a new one; `RunFolderError` for one of something
+    else."""
     if not (folder / IMPROVEMENT).exists():
         return Improvement(source=source, corpus=corpus)
     improvement = read_record(folder, IMPROVEMENT, Improvement)
@@ -170,7 +171,7 @@ def open_improvement(folder: Path, source: str, corpus: str) -> Improvement:
 
 
 def without_interrupted(improvement: Improvement) -> Improvement:
-    """`improvement` without the models out of checkpoints, once those runs are finished."""
+    """Return `improvement` without the models out of checkpoints, once those runs are finished."""
     finished = [c for c in improvement.candidates if c.origin != "interrupted"]
     return msgspec.structs.replace(improvement, candidates=finished)
 
@@ -185,7 +186,7 @@ REASONS: dict[Origin, str] = {
 
 
 def contributions(improvement: Improvement) -> list[Contribution]:
-    """What each change brought, from the first model to the best one."""
+    """Return what each change brought, from the first model to the best one."""
     parts: list[Contribution] = []
     best = improvement.best
     before: TrainedModel | None = None
@@ -220,7 +221,7 @@ def _between(before: TrainedModel, after: TrainedModel, reason: str) -> Contribu
 
 
 def gain_interval(before: TrainedModel, after: TrainedModel) -> tuple[float, float] | None:
-    """95 % interval of the gain in bits per byte, over pieces of the validation set.
+    """Return 95 % interval of the gain in bits per byte, over pieces of the validation set.
 
     It says how sure the gain is on other text, and nothing of other seeds.
     """

@@ -37,7 +37,7 @@ class ProgressPoint(msgspec.Struct, frozen=True, kw_only=True):
 def forecast_over_time(
     planned: CorpusPlan, began_seconds: float, end_seconds: float
 ) -> list[ExpectedResult]:
-    """What one planned training would reach by each moment until `end_seconds`.
+    """Return what one planned training would reach by each moment until `end_seconds`.
 
     The training begins `began_seconds` after the beginning of the improvement. Moments too early
     for any training are left out.
@@ -61,7 +61,7 @@ def forecast_over_time(
 
 
 def recorded_epochs(run: Path) -> list[Epoch]:
-    """The epochs in the event log of `run`."""
+    """Return the epochs in the event log of `run`."""
     return [event for event in read_events(run) if isinstance(event, Epoch)]
 
 
@@ -70,7 +70,8 @@ def progress_points(
     folder: Path,
     read_epochs: Callable[[Path], Sequence[Epoch]] = recorded_epochs,
 ) -> list[ProgressPoint]:
-    """Every evaluation of a model below `folder`, in order of time, with the best one so far.
+    """Return every evaluation of a model below `folder`, in order of time, with the best one so
+    far.
 
     Evaluations after an epoch count for `best` only until the model is finished and evaluated on
     the common bytes. `read_epochs` gives the epochs of a run folder.
@@ -100,7 +101,7 @@ def progress_points(
 def _epoch_results(
     run: Path, began: float, read_epochs: Callable[[Path], Sequence[Epoch]]
 ) -> list[tuple[float, float]]:
-    """Seconds and bits per byte after each epoch of `run`, which began at `began`."""
+    """Return seconds and bits per byte after each epoch of `run`, which began at `began`."""
     if run.is_symlink() or not is_run_folder(run):
         return []
     results, seconds = [], began
@@ -111,7 +112,7 @@ def _epoch_results(
 
 
 def waterfall_steps(improvement: Improvement) -> list[Mapping[str, float | str]]:
-    """How the loss came down from the first model to the best: a step for each better model.
+    """Return how the loss came down from the first model to the best: a step for each better model.
 
     Each step has `reason`, `gain`, `start` and `end` in bits per byte. The gains add up.
     """

@@ -33,7 +33,7 @@ class NamedConfig:
 
 
 def load_named_config(name: str, changes: dict[str, Any] | None = None) -> NamedConfig:
-    """The configuration that `name` means, with `changes` on top.
+    """Return the configuration that `name` means, with `changes` on top.
 
     Of a run folder, what the run used: keys that it left open as they were chosen.
     """

@@ -49,7 +49,7 @@ class RevertedGroup(msgspec.Struct, frozen=True):
 
 
 def reverted_groups(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[RevertedGroup]:
-    """The groups in which the settings `after` differ from those `before`."""
+    """Return the groups in which the settings `after` differ from those `before`."""
     groups = []
     for name, keys in GROUPS:
         differing = [k for k in keys if k in before and k in after and before[k] != after[k]]
@@ -64,7 +64,7 @@ def measure_setting_effects(
     config: RunConfig, vocab_size: int, groups: list[RevertedGroup], rates: StepTimeModel,
     seconds_left: Callable[[], float],
 ) -> list[Contribution]:  # fmt: skip
-    """What each of `groups` is worth in `config`, as far as `seconds_left` goes.
+    """Return what each of `groups` is worth in `config`, as far as `seconds_left` goes.
 
     Every trial takes as long as the control by the `rates` of this machine.
     """
@@ -112,7 +112,7 @@ def measure_setting_effects(
 
 
 def _interval_of(control: TrialResult, reverted: TrialResult) -> tuple[float, float] | None:
-    """95 % over pieces of the validation set; None where the vocabulary differs."""
+    """Return 95 % over pieces of the validation set; None where the vocabulary differs."""
     pieces = control.chunk_losses, reverted.chunk_losses
     same = control.vocab_size == reverted.vocab_size and len(pieces[0]) == len(pieces[1])
     if not same or len(pieces[0]) < 2:

@@ -54,7 +54,7 @@ class MoreTextGain(msgspec.Struct, frozen=True):
 
 
 def trial_steps(run_steps: int) -> int:
-    """Steps of each trial for a run of `run_steps`."""
+    """Return steps of each trial for a run of `run_steps`."""
     return max(MIN_TRIAL_STEPS, round(run_steps / SCALE))
 
 
@@ -99,7 +99,7 @@ def _point(fraction: float, result: TrialResult) -> FractionPoint:
 
 
 def more_text_gain(points: Sequence[FractionPoint]) -> MoreTextGain | None:
-    """What `SCALE` times the text brings; None without the two ends.
+    """Return what `SCALE` times the text brings; None without the two ends.
 
     More text is never counted as a loss: a ratio is at most 1.
     """
@@ -115,7 +115,8 @@ def more_text_gain(points: Sequence[FractionPoint]) -> MoreTextGain | None:
 
 
 def _pieces_deviation(small: FractionPoint, whole: FractionPoint) -> float:
-    """Standard deviation of the logarithm of the ratio, over pieces of the validation set."""
+    """Return the standard deviation of the logarithm of the ratio, over pieces of the validation
+    set."""
     if len(small.pieces) != len(whole.pieces) or len(small.pieces) < 2:
         return 0.0
     ratios = [math.log(b / a) for a, b in zip(small.pieces, whole.pieces, strict=True)]

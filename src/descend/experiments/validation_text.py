@@ -63,12 +63,13 @@ class ValidationText:
 
 
 def validation_text(corpus: PreparedCorpus) -> ValidationText:
-    """The whole validation side of `corpus`."""
+    """Return the whole validation side of `corpus`."""
     return ValidationText(corpus, np.ones(corpus.split.validation_bytes, dtype=np.bool_))
 
 
 def without_contamination(text: ValidationText, tokenizer: Tokenizer) -> ValidationText:
-    """`text` without what is a copy of training text, found with the tokens of `tokenizer`."""
+    """Return `text` without what is a copy of training text, found with the tokens of
+    `tokenizer`."""
     store = prepare_tokens(text.corpus, tokenizer)
     covered = _contaminated_bytes(store, len(text.counted))
     fraction = float(covered.mean()) if covered.size else 0.0
@@ -117,7 +118,8 @@ def score_network(
 
 
 def _segments(ends: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """First token and one past the last of what is read; `ends`: the last byte of each token."""
+    """Return first token and one past the last of what is read; `ends`: the last byte of each
+    token."""
     total = int(ends[-1])
     if total <= MAX_BYTES:
         return [(0, len(ends))]

@@ -1,0 +1,1 @@
+"""Extrapolates a learning curve."""

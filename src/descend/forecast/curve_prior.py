@@ -68,7 +68,8 @@ class RunFeatures:
     token_dropout: float = 0.0
 
     def features(self) -> Floats:
-        """The numbers of `FEATURES`: logarithms about a middling run, so that each is near 0."""
+        """Return the numbers of `FEATURES`: logarithms about a middling run, so that each is near
+        0."""
         return np.array([
             1.0,
             math.log(self.peak_learning_rate / 0.001),

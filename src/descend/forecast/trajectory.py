@@ -50,8 +50,8 @@ def make_trajectory(
     config: RunConfig, warmup_steps: int, steps: int, tokens_per_pass: int,
     before: tuple[float, float] = (0.0, 0.0),
 ) -> Trajectory:  # fmt: skip
-    """The trajectory of `steps` steps that `config` asks for, after `before` (tokens trained on,
-    passes).
+    """Return the trajectory of `steps` steps that `config` asks for, after `before` (tokens trained
+    on, passes).
 
     `tokens_per_pass` are the tokens that one pass over the text predicts.
     """
@@ -73,7 +73,7 @@ class LossSpans:
     losses: Floats
 
     def until(self, step: int) -> LossSpans:
-        """Those that end by `step`."""
+        """Return those that end by `step`."""
         is_complete = self.ends <= step
         return LossSpans(self.ends[is_complete], self.losses[is_complete])
 
@@ -82,7 +82,7 @@ def observe(
     trajectory: Trajectory, spans: LossSpans, epoch_steps: Floats, validation_losses: Floats, *,
     start: float, scale: float, training_error: float,
 ) -> ObservedCurve:  # fmt: skip
-    """What `trajectory` has shown so far, the training losses in at most `GROUPS` groups."""
+    """Return what `trajectory` has shown so far, the training losses in at most `GROUPS` groups."""
     indices = np.arange(len(spans.ends))
     groups = np.array_split(indices, min(GROUPS, len(indices))) if len(indices) else []
     begins = np.concatenate([[0.0], spans.ends[:-1]])
@@ -104,7 +104,8 @@ def observe(
 
 
 def _error_of_mean(losses: Floats) -> float:
-    """Standard error of the mean of `losses`, without trend: from neighbours' differences."""
+    """Return the standard error of the mean of `losses`, without trend: from neighbours'
+    differences."""
     if len(losses) < 2:
         return 0.0
     return float(np.std(np.diff(losses)) / np.sqrt(2 * len(losses)))

@@ -24,7 +24,7 @@ _NAME = re.compile(r"\b[a-z]+(?:_[a-z0-9]+)*\b")
 
 @cache
 def cause_and_bug_pages() -> dict[str, Page]:
-    """Every cause and bug by name, sorted by group and then by title."""
+    """Return every cause and bug by name, sorted by group and then by title."""
     causes = [parse_cause_page(cause) for cause in CAUSES]
     bugs = [
         Page(bug.name, bug.title, "Bugs", (), (), bug.sections) for bug in load_bug_pages().values()
@@ -55,8 +55,8 @@ def parse_cause_page(cause: Cause) -> Page:
 
 
 def _linked(page: Page, names: set[str]) -> Page:
-    """`page` with the pages that it mentions by a name that is no everyday word, before those that
-    it has already."""
+    """Return `page` with the pages that it mentions by a name that is no everyday word, before
+    those that it has already."""
     text = "\n".join(page.sections.values())
     mentioned = dict.fromkeys(
         word for word in _NAME.findall(text)

@@ -115,7 +115,7 @@ def _answered(
 def _from_diagnosis(
     rule: ChecklistItem, diagnosis: Diagnosis | None
 ) -> tuple[Answer, bool, str] | None:
-    """No if one of the causes holds, yes if all were ruled out, None if neither was said."""
+    """Return no if one of the causes holds, yes if all were ruled out, None if neither was said."""
     if diagnosis is None:
         return None
     for finding in diagnosis.causes:
@@ -192,7 +192,7 @@ def _sentence(run: RecordedRun, answers: list[ChecklistAnswer], diagnosis: Diagn
 
 
 def _advice(folder: Path, diagnosis: Diagnosis) -> str:
-    """How to have more tried, by what stood in the way."""
+    """Return how to have more tried, by what stood in the way."""
     if diagnosis.verdict == "diverged":
         command = f"`descend train --from-run {quoted(folder)} --apply-fix`"
         return f"Train a run that does not diverge: {command}."

@@ -58,7 +58,7 @@ class Page(msgspec.Struct, frozen=True):
 
 
 def page_text(title: str, sections: dict[str, str], see_also: tuple[str, ...]) -> str:
-    """Markdown of a title, sections by heading, and the names of related pages."""
+    """Return markdown of a title, sections by heading, and the names of related pages."""
     parts = [f"# {title}", *(f"## {section}\n\n{body}" for section, body in sections.items())]
     links = ["See also: " + ", ".join(f"`{name}`" for name in see_also)] if see_also else []
     return "\n\n".join([*parts, *links])
@@ -66,7 +66,7 @@ def page_text(title: str, sections: dict[str, str], see_also: tuple[str, ...]) -
 
 @cache
 def load_markdown_pages() -> dict[str, Page]:
-    """Every page by name, sorted by group and then by title."""
+    """Return every page by name, sorted by group and then by title."""
     folder = files("descend.handbook") / "pages"
     pages = [
         parse_page(file.name.removesuffix(".md"), file.read_text(encoding="utf-8"))

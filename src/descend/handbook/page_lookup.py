@@ -16,7 +16,7 @@ NEAR_ENOUGH = 0.7
 
 
 def load_all_pages() -> dict[str, Page]:
-    """Settings, choices, ideas and signals, then causes and bugs."""
+    """Return settings, choices, ideas and signals, then causes and bugs."""
     return load_markdown_pages() | cause_and_bug_pages()
 
 
@@ -36,8 +36,8 @@ def find_page(what: str) -> Page:
 
 @cache
 def _names() -> dict[str, str]:
-    """The name of a page by each of its spellings; a name comes before titles and aliases, these
-    before the measurements that it is about."""
+    """Return the name of a page by each of its spellings; a name comes before titles and aliases,
+    these before the measurements that it is about."""
     pages = load_all_pages().values()
     other = {_plain(word): page for page, metrics in PAGE_METRICS.items() for word in metrics}
     other |= {_plain(word): page.name for page in pages for word in (page.title, *page.aliases)}

@@ -21,7 +21,7 @@ torch to be imported; a test compares the two."""
 
 
 def describe_setting(name: str) -> str:
-    """Sentences on the setting `name`: default, allowed values, what the presets take."""
+    """Return sentences on the setting `name`: default, allowed values, what the presets take."""
     if name in GENERATION:
         default, minimum, maximum = GENERATION[name]
         span = f"from {_number(minimum)}" + ("" if maximum is None else f" to {_number(maximum)}")
@@ -41,7 +41,7 @@ def describe_setting(name: str) -> str:
 
 
 def describe_bounds(name: str) -> str:
-    """What values the key may have, in words; empty where any text will do."""
+    """Return what values the key may have, in words; empty where any text will do."""
     field = RunConfig.model_fields[name]
     choices = _choices(field.annotation)
     if choices:
@@ -105,7 +105,7 @@ def _choices(annotation: object) -> tuple[str, ...]:
 
 
 def _number(value: float) -> str:
-    """`4,096`, `0.001`, `1000000`: no power of ten where a person would write none."""
+    """Return `4,096`, `0.001`, `1000000`: no power of ten where a person would write none."""
     if isinstance(value, int) or float(value).is_integer():
         return f"{int(value):,}" if abs(value) < 10**12 else f"{float(value):.2g}"
     return f"{value:.6f}".rstrip("0") if abs(value) < 0.01 else f"{value:g}"

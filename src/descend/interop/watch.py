@@ -5,9 +5,9 @@
     optimizer.step()
     watch.step(loss)
 
-The watch reads losses, gradients and weights, and changes none of them. It uses no random number.
-It writes `events.jsonl` into a folder that `descend diagnose FOLDER` reads. A disk that fails ends
-the record, never the training.
+The watch reads losses, gradients, weights, and activations, and changes none of them. It uses no
+random number. It writes `events.jsonl` into a folder that `descend diagnose FOLDER` reads. A disk
+that fails ends the record, never the training.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from descend.diagnosis.causes.bad_initialization import MOSTLY_DEAD
 from descend.errors import DiskWriteError, WatchError
 from descend.interop.parameter_checks import ParameterChecks
+from descend.metrics.watched_activations import ActivationRecorder
 from descend.metrics.weight_updates import RECORD_EVERY_STEPS, WeightUpdateRecorder
 from descend.runs.event_log import EventLog
 from descend.runs.events import (
@@ -80,6 +82,9 @@ class TrainingWatch:
         self._norm: Tensor | None = None
         self._checks = ParameterChecks(model, optimizers)
         self._recorder = WeightUpdateRecorder()
+        self._activations = ActivationRecorder(model)
+        self._silent_layers: set[str] = set()
+        """Layers whose units were mostly dead at the last record."""
         self._pending: list[_PendingStep] = []
         self._began = self._written = time.perf_counter()
         self._log: EventLog | None = EventLog(folder)
@@ -126,6 +131,7 @@ class TrainingWatch:
         """
         for hook in self._hooks:
             hook.remove()
+        self._activations.stop()
         if self._log is None:
             return
         self._hooks = []
@@ -167,15 +173,35 @@ class TrainingWatch:
         self._warn(*self._checks.check_gradients(self._updates))
         if self._updates % RECORD_EVERY_STEPS == 0:
             self._recorder.before(self._model)
+            self._record_activations()
 
     def _after_update(self, *_: Any) -> None:
         recorded = self._updates % RECORD_EVERY_STEPS == 0
         self._updates += 1
+        if self._updates % RECORD_EVERY_STEPS == 0:
+            # Not before the first update: a program that compiles its model does so there.
+            self._activations.start()
         if recorded:
             stats = self._recorder.after(self._model, self._updates)
             self._flush()
             if all(map(math.isfinite, (*stats.weight_rms.values(), *stats.gradient_rms.values()))):
                 self._append(stats)
+
+    def _record_activations(self) -> None:
+        stats = self._activations.take(self._updates + 1)
+        if stats is None:
+            return
+        self._flush()
+        self._append(stats)
+        silent = {n for n, value in stats.dead_unit_fraction.items() if value >= MOSTLY_DEAD}
+        lasting = sorted(silent & self._silent_layers)
+        self._silent_layers = silent
+        if lasting and not any("units" in warning for warning in self.warnings):
+            self._warn(
+                f"{stats.dead_unit_fraction[lasting[0]]:.0%} of the units that enter {lasting[0]} "
+                "are silent in two records. Fix: lower the learning rate, or check the "
+                "initialization and the activation function."
+            )
 
     def _rate(self) -> float | None:
         """The highest learning rate of all parameter groups."""

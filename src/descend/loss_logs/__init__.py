@@ -1,0 +1,1 @@
+"""Reads and judges the loss logs of other programs."""

@@ -81,12 +81,12 @@ class Meaning:
 
 
 def split_identifier(word: str) -> list[str]:
-    """The words of an identifier in lower case: `train/CrossEntropyLoss` has four."""
+    """Return the words of an identifier in lower case: `train/CrossEntropyLoss` has four."""
     return [part.lower() for part in _CAMEL.split(word) if part]
 
 
 def split_of(words: list[str]) -> Split | None:
-    """The split that `words` name, the last one if both."""
+    """Return the split that `words` name, the last one if both."""
     for word in reversed(words):
         if word in VALIDATION:
             return "validation"
@@ -96,7 +96,7 @@ def split_of(words: list[str]) -> Split | None:
 
 
 def column_meaning(name: str) -> Meaning | None:
-    """What a column's or key's name stands for; None if it is of no interest.
+    """Return what a column's or key's name stands for; None if it is of no interest.
 
     Weights & Biases writes `name of the run - train/loss`: the part after the run's name counts.
     """
@@ -107,7 +107,7 @@ def column_meaning(name: str) -> Meaning | None:
 
 @lru_cache(maxsize=20_000)
 def meaning_of(words: tuple[str, ...]) -> Meaning | None:
-    """What a number after `words` is; None if it is of no interest."""
+    """Return what a number after `words` is; None if it is of no interest."""
     parts = [split_identifier(word) for word in words]
     while parts and (not parts[-1] or (len(parts) > 1 and set(parts[-1]) <= TRAILING)):
         parts.pop()
@@ -154,7 +154,7 @@ def _loss(last: list[str], every: list[str]) -> Meaning | None:
 
 
 def _bits(last: list[str], every: list[str]) -> Meaning | None:
-    """A loss in bits for a character, a byte or a word."""
+    """Return a loss in bits for a character, a byte or a word."""
     named = _BITS & set(last) or ("bits" in every[-4:] and _BITS_OF & set(every[-4:]))
     if not named or NO_LOSS & set(every):
         return None

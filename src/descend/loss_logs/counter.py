@@ -40,7 +40,7 @@ class Counter:
     def place(
         self, raw: float, total: float | None, epoch: float | None, loss: float | None
     ) -> float:
-        """The place of a value `raw` of `total`, in `epoch`, beside a loss."""
+        """Return the place of a value `raw` of `total`, in `epoch`, beside a loss."""
         self.rewound, self.began_epoch, self.restarted_run = None, False, False
         if self.raw is None:
             self.begin, self.first_epoch = raw, epoch

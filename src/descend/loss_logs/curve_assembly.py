@@ -49,7 +49,7 @@ class CurveAssembly:
         self._take_rate(row)
 
     def _take_rate(self, row: Row) -> None:
-        """A rate or a gradient on a line of its own belongs to the loss of its step."""
+        """Add a rate or a gradient on a line of its own to the loss of its step."""
         last = self.places.last
         same = row.step is None or (last is not None and last.step == row.step)
         if row.rate is not None:
@@ -119,5 +119,5 @@ class CurveAssembly:
             points.append(point)
 
     def log(self) -> LossLog | None:
-        """The curve; None if no loss was read."""
+        """Return the curve; None if no loss was read."""
         return make_log(self.facts, self.points, self.places.epoch_starts)

@@ -109,7 +109,7 @@ class CurveFeatures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def extract_curve_features(log: LossLog) -> CurveFeatures | None:
-    """The curve of `log` in numbers; None if no finite loss is in it."""
+    """Return the curve of `log` in numbers; None if no finite loss is in it."""
     training = _series(log.entries, "train_loss")
     validation = _series(log.entries, "validation_loss")
     enough = len(training[0]) >= min(MIN_TRAINING_POINTS, len(validation[0]))
@@ -167,13 +167,14 @@ def extract_curve_features(log: LossLog) -> CurveFeatures | None:
 
 
 def _flat_since(places: Floats, smooth: Floats, error: float) -> float:
-    """The place from which on the smoothed loss stays where it ends."""
+    """Return the place from which on the smoothed loss stays where it ends."""
     away = np.abs(smooth - smooth[-1]) > max(SAME_LEVEL * abs(float(smooth[-1])), 2 * error)
     return float(places[np.flatnonzero(away)[-1] + 1]) if away.any() else float(places[0])
 
 
 def averaged(losses: int) -> int:
-    """How many of so many losses are averaged at the start and at the end, and smoothed over."""
+    """Return how many of so many losses are averaged at the start and at the end, and smoothed
+    over."""
     return max(1, round(EDGE * losses))
 
 
@@ -193,7 +194,7 @@ def slope_per_doubling(positions: Floats, losses: Floats) -> tuple[float, float]
 
 
 def gain_of_doubling(positions: Floats, losses: Floats) -> float:
-    """Nats by which the loss would fall if the run went on to twice its length.
+    """Return nats by which the loss would fall if the run went on to twice its length.
 
     A parabola over log2 of the place gives the falls of both halves of the last doubling. Their
     ratio goes on: exact for a power law, and more than remains for an exponential fall. Without
@@ -220,7 +221,8 @@ def gain_of_doubling(positions: Floats, losses: Floats) -> float:
 
 
 def _steady_gain(entries: Sequence[LogEntry], positions: Floats, losses: Floats) -> float | None:
-    """The gain of a doubling from the part at the peak rate; None where no rate is logged."""
+    """Return the gain of a doubling from the part at the peak rate; None where no rate is
+    logged."""
     here = mask_at_peak_lr(
         [(e.position, e.learning_rate) for e in entries if e.learning_rate is not None], positions
     )
@@ -228,7 +230,8 @@ def _steady_gain(entries: Sequence[LogEntry], positions: Floats, losses: Floats)
 
 
 def _steady_slope(entries: Sequence[LogEntry], positions: Floats, losses: Floats) -> float | None:
-    """The slope per doubling while the rate stood at its peak; None if that was too short."""
+    """Return the slope per doubling while the rate stood at its peak; None if that was too
+    short."""
     here = mask_at_peak_lr(
         [(e.position, e.learning_rate) for e in entries if e.learning_rate is not None], positions
     )
@@ -261,7 +264,7 @@ def _spikes(losses: Floats, smooth: Floats, noise: float) -> int:
 
 
 def _gap_at(place: float, validation: float, x: Floats, smooth: Floats) -> float | None:
-    """Validation minus training at one place; None where training was not logged there.
+    """Return the validation minus training at one place; None where training was not logged there.
 
     Training may have gone on, and diverged, after the last validation loss.
     """
@@ -274,7 +277,7 @@ def _gap_at(place: float, validation: float, x: Floats, smooth: Floats) -> float
 def _validation(
     validation: tuple[Floats, Floats], training: tuple[Floats, Floats]
 ) -> dict[str, float | None]:
-    """What validation and training say of each other."""
+    """Return what validation and training say of each other."""
     names = (
         "validation_best",
         "validation_best_at",

@@ -31,7 +31,7 @@ SINGULAR = {"steps": "step", "epochs": "epoch", "entries": "entry"}
 
 
 def ruled_out(shape: Shape) -> dict[str, str]:
-    """Causes that the curve speaks against, and the number that does."""
+    """Return causes that the curve speaks against, and the number that does."""
     curve = shape.curve
     if curve is None or curve.first_nonfinite is not None or shape.log.objective is not None:
         return {}
@@ -124,6 +124,6 @@ def describe_place(curve: CurveFeatures, place: float) -> str:
 
 
 def final_loss(curve: CurveFeatures) -> float:
-    """The validation loss where there is one in the unit of the training loss."""
+    """Return the validation loss where there is one in the unit of the training loss."""
     is_usable = curve.validation_end is not None and not curve.has_other_validation_unit
     return curve.validation_end if is_usable and curve.validation_end is not None else curve.end

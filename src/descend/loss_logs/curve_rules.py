@@ -74,7 +74,7 @@ OFTEN_SPIKED = 0.005
 
 
 def apply_curve_rules(shape: Shape) -> LogVerdict:
-    """The verdict of the first rule that holds, with what the curve rules out."""
+    """Return the verdict of the first rule that holds, with what the curve rules out."""
     for rule in RULES:
         verdict = rule(shape)
         if verdict is not None:
@@ -130,7 +130,7 @@ def _diverged(shape: Shape) -> LogVerdict | None:
 
 
 def _went_on(curve: CurveFeatures) -> bool:
-    """Whether a few losses were no numbers and training went on as before."""
+    """Return whether a few losses were no numbers and training went on as before."""
     lost = curve.points - curve.finite_points
     return curve.finite_at_end and lost <= FEW_LOST * curve.points and curve.end < curve.start
 
@@ -249,14 +249,14 @@ def _stuck(shape: Shape) -> LogVerdict | None:
 
 
 def _started_trained(curve: CurveFeatures) -> bool:
-    """Whether the first loss is one of a network that has learned something."""
+    """Return whether the first loss is one of a network that has learned something."""
     if is_by_epoch(curve):
         return curve.first < FREQUENCY_NATS
     return curve.first < TRAINED_START
 
 
 def _rose(curve: CurveFeatures, fact: EvidenceFacts) -> LogVerdict:
-    """A loss that ends no lower than it began."""
+    """Return a loss that ends no lower than it began."""
     if curve.end - curve.first <= max(WAVE * curve.first, WAVE_NOISE * curve.noise_of_mean):
         return LogVerdict("unknown", 0.5, "no", "the loss does not fall", None, [fact])
     return LogVerdict(
@@ -267,7 +267,7 @@ def _rose(curve: CurveFeatures, fact: EvidenceFacts) -> LogVerdict:
 
 
 def _rate_too_low(curve: CurveFeatures, reason: str, fact: EvidenceFacts) -> LogVerdict:
-    """The verdict on a curve whose rate is, or looks, too low."""
+    """Return the verdict on a curve whose rate is, or looks, too low."""
     low = _has_low_rate(curve, SMALL_RATE)
     advice = (
         "raise the rate threefold, then tenfold, with a short warm-up; if nothing changes, look "
@@ -281,12 +281,12 @@ def _rate_too_low(curve: CurveFeatures, reason: str, fact: EvidenceFacts) -> Log
 
 
 def _has_low_rate(curve: CurveFeatures, limit: float) -> bool:
-    """Whether the log tells its rate, and the highest is under `limit`."""
+    """Return whether the log tells its rate, and the highest is under `limit`."""
     return curve.rate_highest is not None and curve.rate_highest < limit
 
 
 def _like_finetuning(curve: CurveFeatures) -> bool:
-    """Whether rate and start are those of a model that was trained before."""
+    """Return whether rate and start are those of a model that was trained before."""
     rate = curve.rate_highest
     return rate is not None and TINY_RATE <= rate <= FINETUNING_RATE and (
         curve.first < FINETUNING_START
@@ -294,7 +294,7 @@ def _like_finetuning(curve: CurveFeatures) -> bool:
 
 
 def _rate_fact(curve: CurveFeatures) -> list[EvidenceFacts]:
-    """The highest rate, where the log tells it."""
+    """Return the highest rate, where the log tells it."""
     rate = curve.rate_highest
     if rate is None:
         return []
@@ -304,7 +304,7 @@ def _rate_fact(curve: CurveFeatures) -> list[EvidenceFacts]:
 
 
 def _too_slow(shape: Shape) -> LogVerdict | None:
-    """A curve that still falls and has not learned what a run of any use learns."""
+    """Return a curve that still falls and has not learned what a run of any use learns."""
     curve = shape.curve
     assert curve is not None
     slope = curve.slope_per_doubling
@@ -389,7 +389,8 @@ def _verdict_without_cause(shape: Shape) -> LogVerdict:
 
 
 def _decay_hides(curve: CurveFeatures) -> bool:
-    """Whether the fall at the end may be the decay's own, so that it says nothing of more steps."""
+    """Return whether the fall at the end may be the decay's own, so that it says nothing of more
+    steps."""
     falling = curve.slope_per_doubling >= STILL_FALLING * curve.end
     return curve.rate_decayed and curve.steady_slope is None and falling
 

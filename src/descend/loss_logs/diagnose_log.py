@@ -68,7 +68,7 @@ class LogDiagnosis(msgspec.Struct, frozen=True, kw_only=True):
 def diagnose_log(
     path: Path, *, corpus: str | None = None, vocab_size: int | None = None
 ) -> LogDiagnosis:
-    """What the loss log at `path` says of its run.
+    """Return what the loss log at `path` says of its run.
 
     With `corpus` (what the run trained on) and `vocab_size` the losses expected there are known.
     `LogError` where there is no curve, `CorpusError` where the corpus cannot be read.
@@ -94,7 +94,7 @@ def diagnose_log(
 
 
 def in_nats(log: LossLog) -> LossLog:
-    """`log` with losses in nats; itself where they are."""
+    """Return `log` with losses in nats; itself where they are."""
     if not log.bits:
         return log
     ln_2 = math.log(2)
@@ -157,7 +157,7 @@ no loss curve shows."""
 
 
 def unchecked_causes(verdict: LogVerdict) -> list[UncheckedCause]:
-    """All causes on which the curve is silent."""
+    """Return all causes on which the curve is silent."""
     known = {verdict.cause, *verdict.ruled_out}
     return [
         UncheckedCause(cause, why) for cause, why in REQUIRED_DATA.items() if cause not in known

@@ -35,7 +35,7 @@ class ExpectedLoss(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def expected_loss_range(corpus: str | None, vocab_size: int | None) -> ExpectedLoss:
-    """The band for a text and a vocabulary; `ConfigError` for a vocabulary that is none."""
+    """Return the band for a text and a vocabulary; `ConfigError` for a vocabulary that is none."""
     if vocab_size is not None and not 2 <= vocab_size <= MAX_VOCABULARY:
         raise ConfigError(
             "vocab_size", str(vocab_size), f"2 to {MAX_VOCABULARY:,}",

@@ -94,7 +94,7 @@ class Translator:
             self.translate(text)
 
     def translate(self, text: str) -> str:
-        """The line `text` with English words and decimal points."""
+        """Return the line `text` with English words and decimal points."""
         self.is_foreign = self.is_foreign or _FOREIGN.search(text) is not None
         if self.is_foreign:
             text = translate_words(text)
@@ -114,7 +114,8 @@ def _name_first(match: re.Match[str]) -> str:
 
 @lru_cache(maxsize=4096)
 def translate_words(text: str) -> str:
-    """`text` with the words of other languages for losses, counters, and rates in English."""
+    """Return `text` with the words of other languages for losses, counters, and rates in
+    English."""
     if not text.isascii():
         text = _DASHES.sub(" ; ", text.translate(_FULL_WIDTH))
         text = _TOTAL.sub("", text)

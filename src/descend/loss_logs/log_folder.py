@@ -30,7 +30,7 @@ _NUMBERED = re.compile(
 
 
 def log_files(folder: Path) -> list[Path]:
-    """Files below `folder` that may hold a loss, the likeliest first.
+    """Return files below `folder` that may hold a loss, the likeliest first.
 
     Of one kind the newest, and of numbered folders beside each other the highest number: copies
     lose their times.
@@ -52,14 +52,15 @@ def _order(
 
 
 def _series(path: Path) -> tuple[Path, float]:
-    """The folder that a file's numbered folder stands in, and the number; infinity where it has
-    none, as the `trainer_state.json` of a whole run."""
+    """Return the folder that a file's numbered folder stands in, and the number; infinity where it
+    has none, as the `trainer_state.json` of a whole run."""
     match = _NUMBERED.match(path.parent.name)
     return (path.parent.parent, float(match[1])) if match else (path.parent, math.inf)
 
 
 def checkpoint_log_folder(path: Path) -> Path | None:
-    """The folder with the log of the run that saved the checkpoint `path`; None if there is none.
+    """Return the folder with the log of the run that saved the checkpoint `path`; None if there is
+    none.
 
     `path`: a file of weights, or a folder of them without a log. Lightning writes `checkpoints/`
     beside `metrics.csv`, the Trainer a log into each `checkpoint-N` that can be resumed from.
@@ -82,7 +83,7 @@ def _is_checkpoint(path: Path) -> bool:
 
 
 def _has_own_record(folder: Path) -> bool:
-    """Whether a record of a run lies in `folder` itself, or in a checkpoint there."""
+    """Return whether a record of a run lies in `folder` itself, or in a checkpoint there."""
     entries = _entries(folder)
     numbered = [entry for entry in entries if _NUMBERED.match(entry.name) and entry.is_dir()]
     inside = [file for entry in numbered for file in _entries(entry)]
@@ -100,12 +101,13 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def holds_record(folder: Path) -> bool:
-    """Whether `folder` holds a file that only another program's run leaves."""
+    """Return whether `folder` holds a file that only another program's run leaves."""
     return any((rank := _rank(path)) is not None and rank <= _RECORDS for path in _files(folder))
 
 
 def holds_printed_log(folder: Path) -> bool:
-    """Whether a file directly in `folder` is named as the log of a run, whatever is beside it."""
+    """Return whether a file directly in `folder` is named as the log of a run, whatever is beside
+    it."""
     return any(
         (rank := _rank(path)) is not None and rank <= _NAMED and path.suffix.lower() != ".json"
         for path in _entries(folder)

@@ -57,7 +57,7 @@ class Line:
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """The lines of the file at `path`, without colors, thinned."""
+    """Return the lines of the file at `path`, without colors, thinned."""
     return thin_lines(_blocks(path), _code_page(path))
 
 
@@ -107,7 +107,7 @@ def _decoded(raw: bytes, code_page: str) -> str:
 
 
 def _code_page(path: Path) -> str:
-    """The encoding of the lines at the beginning of a file that are not UTF-8."""
+    """Return the encoding of the lines at the beginning of a file that are not UTF-8."""
     with path.open("rb") as file:
         start = file.read(BLOCK)
     if start.isascii() or b"\0" in start[:64]:
@@ -120,7 +120,7 @@ def _code_page(path: Path) -> str:
 
 
 def _blocks(path: Path) -> Iterator[list[bytes]]:
-    """The lines of the file, without colors, a block of the file after the other."""
+    """Yield the lines of the file, without colors, a block of the file after the other."""
     with path.open("rb") as file:
         start = file.read(4)
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # what PowerShell's > writes
@@ -145,7 +145,7 @@ def _blocks(path: Path) -> Iterator[list[bytes]]:
 
 
 def _clean(lines: list[bytes]) -> list[bytes]:
-    """`lines` without colors, those that are drawn over themselves one by one."""
+    """Return `lines` without colors, those that are drawn over themselves one by one."""
     clean: list[bytes] = []
     for line in lines:
         if any(sign in line for sign in _COLORED):

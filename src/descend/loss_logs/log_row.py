@@ -51,7 +51,7 @@ Pair = tuple[Meaning, float, float | None, str]
 
 
 def row_of(pairs: Iterable[Pair], line: Line | None = None) -> Row:
-    """The row that named numbers make."""
+    """Return the row that named numbers make."""
     row = Row(line=line)
     steps: list[tuple[int, str, float, float | None]] = []
     bare: list[tuple[Meaning, float]] = []
@@ -86,7 +86,7 @@ def row_of(pairs: Iterable[Pair], line: Line | None = None) -> Row:
 
 
 def split_named(word: str) -> Split | None:
-    """The split that a word which stands in front of a line names."""
+    """Return the split that a word which stands in front of a line names."""
     if not word:
         return None
     return "train" if word.startswith("tr") else "validation"

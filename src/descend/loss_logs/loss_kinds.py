@@ -49,8 +49,8 @@ class HasValue(Protocol):
 
 
 def objective_of(names: Iterable[str], points: Sequence[HasValue]) -> tuple[Objective | None, str]:
-    """What the loss is of, and by which sign; (None, "") where nothing speaks against a language
-    model's."""
+    """Return what the loss is of, and by which sign; (None, "") where nothing speaks against a
+    language model's."""
     spelled = {name: set(split_identifier(name)) for name in sorted(names)}
     for objective, words in _WORDS:
         for name, own in spelled.items():

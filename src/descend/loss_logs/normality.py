@@ -61,7 +61,7 @@ NEAR_START = 1.0
 
 
 def other_objective(shape: Shape) -> LogVerdict | None:
-    """A loss that is not of next tokens is not judged as one."""
+    """Return a loss that is not of next tokens is not judged as one."""
     objective = shape.log.objective
     if objective is None:
         return None
@@ -77,7 +77,7 @@ def other_objective(shape: Shape) -> LogVerdict | None:
 
 
 def rate_out_of_range(shape: Shape) -> LogVerdict | None:
-    """A logged peak rate far above what the optimizer is used at."""
+    """Return a logged peak rate far above what the optimizer is used at."""
     curve = shape.curve
     assert curve is not None
     rate = curve.rate_highest
@@ -101,7 +101,7 @@ def rate_out_of_range(shape: Shape) -> LogVerdict | None:
 
 
 def unexpected_start(shape: Shape) -> LogVerdict | None:
-    """A first loss that no guess costs."""
+    """Return a first loss that no guess costs."""
     curve = shape.curve
     assert curve is not None
     max_loss, known = shape.band.start_high, True
@@ -149,7 +149,7 @@ def recurring_pattern(shape: Shape) -> LogVerdict | None:
 
 
 def flat_after_fall(shape: Shape) -> LogVerdict | None:
-    """A flat segment after a fast fall, which only baselines can tell apart."""
+    """Return a flat segment after a fast fall, which only baselines can tell apart."""
     curve = shape.curve
     assert curve is not None
     if shape.band.unigram is not None or not is_flat(curve):
@@ -167,7 +167,7 @@ def flat_after_fall(shape: Shape) -> LogVerdict | None:
 
 
 def levels_at_frequencies(shape: Shape) -> LogVerdict | None:
-    """A curve that levels off where the frequencies of tokens alone bring it."""
+    """Return a curve that levels off where the frequencies of tokens alone bring it."""
     curve = shape.curve
     assert curve is not None
     has_level = (
@@ -205,20 +205,22 @@ def levels_at_frequencies(shape: Shape) -> LogVerdict | None:
 
 
 def is_above_frequencies(curve: CurveFeatures) -> bool:
-    """Whether a curve of thousands of tokens ends where knowing their frequencies alone brings it,
-    or above."""
+    """Return whether a curve of thousands of tokens ends where knowing their frequencies alone
+    brings it, or above."""
     return curve.first >= MANY_TOKENS and curve.end >= FREQUENCY_NATS
 
 
 def is_by_epoch(curve: CurveFeatures) -> bool:
-    """Whether there is a point an epoch, so that the first is no loss of an untrained network."""
+    """Return whether there is a point an epoch, so that the first is no loss of an untrained
+    network."""
     intervals = curve.points - 1
     begins = curve.unit == "epochs" and curve.first_position in (0, 1)
     return begins and intervals > 0 and curve.length - curve.first_position >= intervals
 
 
 def levels_after_first_epoch(shape: Shape) -> LogVerdict | None:
-    """A curve of one point an epoch that stays where its first epoch ended, far from learned."""
+    """Return a curve of one point an epoch that stays where its first epoch ended, far from
+    learned."""
     curve = shape.curve
     assert curve is not None
     rate = curve.rate_highest
@@ -237,13 +239,13 @@ def levels_after_first_epoch(shape: Shape) -> LogVerdict | None:
 
 
 def level_fact(curve: CurveFeatures) -> EvidenceFacts:
-    """The slope of a curve that has leveled off, as evidence."""
+    """Return the slope of a curve that has leveled off, as evidence."""
     return ("slope_per_doubling", curve.slope_per_doubling, "nats", (LEVEL * curve.end, None),
             "a normal curve still falls at so high a loss")  # fmt: skip
 
 
 def memorized_text(shape: Shape) -> LogVerdict | None:
-    """A training loss so low that only validation text can tell learning from memorizing."""
+    """Return a training loss so low that only validation text can tell learning from memorizing."""
     curve = shape.curve
     assert curve is not None
     max_loss = MAX_MEMORIZED_LOSS_NATS if curve.first >= FROM_NOTHING else MAX_SMALL_LOSS_NATS
@@ -257,7 +259,7 @@ def memorized_text(shape: Shape) -> LogVerdict | None:
 
 
 def is_flat(curve: CurveFeatures) -> bool:
-    """Whether the loss fell and then stayed where it is for most of the run."""
+    """Return whether the loss fell and then stayed where it is for most of the run."""
     if curve.finite_points < MIN_FLAT_POINTS or curve.flat_since is None:
         return False
     run = curve.length - curve.first_position
@@ -270,6 +272,6 @@ NEAR_START_STEPS, NEAR_START_FRACTION = 10, 0.02
 
 
 def from_the_start(curve: CurveFeatures) -> bool:
-    """Whether the first entry is of the beginning, as far as places tell."""
+    """Return whether the first entry is of the beginning, as far as places tell."""
     near = curve.first_position <= max(NEAR_START_STEPS, NEAR_START_FRACTION * curve.length)
     return curve.unit == "steps" and curve.length > 0 and near

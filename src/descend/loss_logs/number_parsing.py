@@ -20,7 +20,7 @@ MISSING = frozenset({"", "n/a", "na", "no log", "-", "--", "—"})
 
 
 def number(value: object) -> float | None:
-    """A number, also where it is written as text; None for what is none, an empty cell say.
+    """Return a number, also where it is written as text; None for what is none, an empty cell say.
 
     One too large for a float is infinity.
     """
@@ -65,14 +65,14 @@ def trim_special(text: str) -> str:
 
 
 def loss_of(value: float) -> float:
-    """A loss; infinity where it is too large to be reckoned with."""
+    """Return a loss; infinity where it is too large to be reckoned with."""
     if math.isfinite(value) and abs(value) > MAX_LOSS:
         return math.copysign(math.inf, value)
     return value
 
 
 def place_of(value: float | None) -> float | None:
-    """A step or an epoch; None where it can be none."""
+    """Return a step or an epoch; None where it can be none."""
     if value is None or not math.isfinite(value) or not 0 <= value <= MAX_POSITION:
         return None
     return value

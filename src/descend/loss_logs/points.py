@@ -38,11 +38,12 @@ class Point:
 
 
 def same_value(a: float | None, b: float) -> bool:
+    """Return whether both are one number, or no number."""
     return a is not None and (a == b or (math.isnan(a) and math.isnan(b)))
 
 
 def new_measures(points: list[Point]) -> list[Point]:
-    """Validation without the values that lines of training only show again."""
+    """Return the validation without the values that lines of training only show again."""
     again = [same_value(a.value, b.value) and b.beside_training for a, b in pairwise(points)]
     # Losses that are no numbers are alike however often they are measured.
     of_numbers = [old for old, point in zip(again, points[1:], strict=True)
@@ -53,8 +54,8 @@ def new_measures(points: list[Point]) -> list[Point]:
 
 
 def mark_lost_losses(training: list[Point], lost: list[Point]) -> list[Point]:
-    """The training loss with what is no number marked as such: lines whose loss has disappeared
-    beside a gradient that is none, and a loss that falls to exactly 0."""
+    """Return the training loss with what is no number marked as such: lines whose loss has
+    disappeared beside a gradient that is none, and a loss that falls to exactly 0."""
     if training is not lost and lost and training:
         end = training[-1].order
         training = training + [p for p in lost if p.order >= end and p is not training[-1]]
@@ -71,7 +72,7 @@ def mark_lost_losses(training: list[Point], lost: list[Point]) -> list[Point]:
 
 
 def place_points(points: list[Point]) -> tuple[LogUnit, list[float | None]]:
-    """Where the points of a series stand, and what that counts."""
+    """Return where the points of a series stand, and what that counts."""
     steps = [p.place for p in points]
     if sum(s is not None for s in steps) >= STEPS_SHARE * len(points) and len(set(steps)) > 1:
         return "steps", steps
@@ -101,7 +102,8 @@ def take_finer_steps(training: list[Point], validation: list[Point]) -> None:
 
 
 def merge_writers(training: list[Point]) -> list[Point]:
-    """`training` with one point a step, the mean, where several processes log most of the steps.
+    """Return `training` with one point a step, the mean, where several processes log most of the
+    steps.
 
     Points that a slow process adds later are of the step that they name.
     """
@@ -135,8 +137,8 @@ def take_bar_steps(training: list[Point], validation: list[Point]) -> None:
 
 
 def bar_steps(points: list[Point]) -> list[float] | None:
-    """Steps by the progress bar above each line, which is the bar that counts on from line to line
-    the most; None if none does."""
+    """Return steps by the progress bar above each line, which is the bar that counts on from line
+    to line the most; None if none does."""
     if not points or any(p.bars is None for p in points):
         return None
     counts = {
@@ -181,7 +183,8 @@ def join_entries(
 def validation_places(
     unit: LogUnit, training: list[Point], places: list[float], validation: list[Point]
 ) -> list[float]:
-    """Where validation stands: at its own step or epoch, else at the training loss before."""
+    """Return where validation stands: at its own step or epoch, else at the training loss
+    before."""
     positions: list[float] = []
     index = 0
     for point in validation:

@@ -7,7 +7,7 @@ from itertools import groupby, pairwise
 
 
 def spread_epochs(epochs: Sequence[float]) -> list[float] | None:
-    """`epochs` with equal ones spread evenly up to the next; None if they tell no places.
+    """Return `epochs` with equal ones spread evenly up to the next; None if they tell no places.
 
     The Trainer rounds to two digits, so that many lines share one; they are still in order.
     """

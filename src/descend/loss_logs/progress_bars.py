@@ -20,7 +20,8 @@ class ProgressBars:
     """The last value of each loss, and `ended_validations` at that time."""
 
     def is_new(self, key: SeriesKey, value: float) -> bool:
-        """Whether a value differs from the one before, or a bar of validation ended since."""
+        """Return whether a value differs from the one before, or a bar of validation ended
+        since."""
         last, ended = self.last_values.get(key, (None, None))
         if same_value(last, value) and ended == self.ended_validations:
             return False

@@ -32,7 +32,7 @@ _ENOUGH = 20
 
 
 def read_log(path: Path) -> LossLog:
-    """The curve in `path`; `LogError` if there is none to be found."""
+    """Return the curve in `path`; `LogError` if there is none to be found."""
     if path.is_dir() or checkpoint_log_folder(path) is not None:
         return _in_folder(path)
     if path.suffix == ".py":
@@ -63,7 +63,7 @@ def read_log(path: Path) -> LossLog:
 
 
 def _in_folder(folder: Path) -> LossLog:
-    """The log in `folder`, or, if `folder` is a checkpoint, of the run that saved it."""
+    """Return the log in `folder`, or, if `folder` is a checkpoint, of the run that saved it."""
     best = _best_of(log_files(folder) if folder.is_dir() else [])
     if best is not None:
         log, path = best
@@ -82,7 +82,7 @@ def _in_folder(folder: Path) -> LossLog:
 
 
 def _best_of(paths: list[Path]) -> tuple[LossLog, Path] | None:
-    """The log with the most losses of the likeliest of `paths`, and its file.
+    """Return the log with the most losses of the likeliest of `paths`, and its file.
 
     Of files of one name the first counts: the others are of earlier runs.
     """
@@ -125,14 +125,15 @@ def _read(path: Path) -> LossLog | None:
 
 
 def _read_events(path: Path) -> LossLog | None:
-    """The log of an event file of a folder, with the files beside it where it is one side only."""
+    """Return the log of an event file of a folder, with the files beside it where it is one side
+    only."""
     run = path.parent
     side = set(split_identifier(run.name)) & (TRAIN | VALIDATION | {"loss"})
     return _log(read_event_folder, run.parent if side else run)
 
 
 def _is_object(line: bytes) -> bool:
-    """Whether a line is an object by itself, so that the file is JSON lines."""
+    """Return whether a line is an object by itself, so that the file is JSON lines."""
     try:
         return isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):

@@ -90,7 +90,7 @@ class RowPlaces:
         return None
 
     def _place_below_step_row(self, row: Row) -> float | None:
-        """The place of the heading above, if no row of this kind has taken it."""
+        """Return the place of the heading above, if no row of this kind has taken it."""
         name = "/".join(f"{m.name}{s}" for m, s, _, _ in row.losses)
         step_row = self.step_row
         if step_row is None or name in step_row.used_for:
@@ -125,8 +125,8 @@ class RowPlaces:
         return at if behind <= 2 * main.interval + 1 else now
 
     def _end_of_epoch(self) -> float | None:
-        """The place of validation that names no step: where training is, or the end of the epoch
-        if that comes before another line of training would."""
+        """Return the place of validation that names no step: where training is, or the end of the
+        epoch if that comes before another line of training would."""
         last = self.last
         counter = None if last is None else self.counters.get(_counter_key(last))
         if last is None or counter is None or counter.raw is None or last.total is None:

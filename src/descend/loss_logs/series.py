@@ -47,7 +47,7 @@ def _preference(series: tuple[SeriesKey, list[Point]]) -> tuple[int, bool, int, 
 
 
 def with_final(series: Series, validation: list[Point] | None) -> list[Point] | None:
-    """`validation` with what a closing line without a step says under the same name."""
+    """Return `validation` with what a closing line without a step says under the same name."""
     key = next((k for k, points in series.items() if points is validation), None)
     if validation is None or key is None:
         return validation
@@ -65,12 +65,12 @@ def with_final(series: Series, validation: list[Point] | None) -> list[Point] | 
 
 
 def is_in_bits(series: Series, points: list[Point] | None) -> bool:
-    """Whether a series is logged in bits for a character, a byte or a word."""
+    """Return whether a series is logged in bits for a character, a byte or a word."""
     return any(
         p and points and p[-1] is points[-1] and key.name == BITS for key, p in series.items()
     )
 
 
 def is_same_point(a: Point, b: Point) -> bool:
-    """Whether two points of one step say the same, also of another counter."""
+    """Return whether two points of one step say the same, also of another counter."""
     return same_value(a.value, b.value) and a.other_place == b.other_place

@@ -43,7 +43,7 @@ class BlockActivationStats(msgspec.Struct, frozen=True):
 def block_activation_stats(
     model: Transformer, ids_BT: NDArray[np.int64]
 ) -> list[BlockActivationStats]:
-    """What leaves each block of `model` on the passages `ids_BT`.
+    """Return what leaves each block of `model` on the passages `ids_BT`.
 
     In evaluation mode; the mode of the model is left as it was found. Source of dead units: Lu et
     al. 2019, "Dying ReLU and initialization"; of the effective rank: see `effective_rank`.
@@ -85,8 +85,8 @@ def block_activation_stats(
 
 
 def dead_unit_fraction(units_NM: Tensor) -> float:
-    """Fraction of the M units that at none of N positions exceed `DEAD_UNIT_THRESHOLD` times the
-    root mean square of all (0 to 1); 1 where all are 0."""
+    """Return the fraction of the M units that at none of N positions exceed `DEAD_UNIT_THRESHOLD`
+    times the root mean square of all (0 to 1); 1 where all are 0."""
     max_activation_M = units_NM.abs().amax(0)
     return float((max_activation_M <= DEAD_UNIT_THRESHOLD * _rms(units_NM)).float().mean())
 

@@ -50,7 +50,7 @@ class HeadAttentionEntropy(msgspec.Struct, frozen=True):
 
 @torch.no_grad()
 def attention_weights(model: Transformer, ids_T: NDArray[np.int64]) -> Weights:
-    """(L, H, T, T): what position t (third axis) takes from position s <= t; rows sum to 1.
+    """Return (L, H, T, T): what position t (third axis) takes from position s <= t; rows sum to 1.
 
     In evaluation mode; the mode of the model is left as it was found. The weights are computed
     again from what each layer was given, since the fused kernel never writes them down.
@@ -63,7 +63,7 @@ def attention_weights(model: Transformer, ids_T: NDArray[np.int64]) -> Weights:
 def head_attention_entropies(
     model: Transformer, ids_T: NDArray[np.int64]
 ) -> list[HeadAttentionEntropy]:
-    """How hard each head looks, layer by layer, head by head (both counted from 1).
+    """Return how hard each head looks, layer by layer, head by head (both counted from 1).
 
     Healthy: entropies well above 0, logits of some tens. Entropies of 0 and logits of thousands: a
     head is stuck on one position and no gradient comes through. Source of the entropy: Zhai et al.
@@ -89,7 +89,8 @@ def head_attention_entropies(
 
 
 def _scores(model: Transformer, ids_T: NDArray[np.int64]) -> Tensor:
-    """(L, H, T, T) before the softmax, as each layer's forward computes them; -inf: not seen."""
+    """Return (L, H, T, T) before the softmax, as each layer's forward computes them; -inf: not
+    seen."""
     caught: list[Tensor] = []
 
     def catch(layer: SelfAttention, inputs: tuple[Any, ...]) -> None:
@@ -114,7 +115,7 @@ def _scores(model: Transformer, ids_T: NDArray[np.int64]) -> Tensor:
 def _scores_of(
     layer: SelfAttention, x_BTD: Tensor, rotation: tuple[Tensor, Tensor] | None
 ) -> Tensor:
-    """(B, H, T, T) of one layer."""
+    """Return (B, H, T, T) of one layer."""
     T = x_BTD.shape[1]
     q_BHTK, k_BGTK, _ = layer.project(x_BTD, rotation)
     k_BHTK = layer.share_heads(k_BGTK)
@@ -128,7 +129,7 @@ def _scores_of(
 
 
 def head_attention_patterns(weights_LHTT: Weights) -> list[HeadAttentionPattern]:
-    """How each head looks, layer by layer, head by head (both counted from 1)."""
+    """Return how each head looks, layer by layer, head by head (both counted from 1)."""
     length = weights_LHTT.shape[-1]
     if length < 2:
         return []

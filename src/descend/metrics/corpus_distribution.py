@@ -28,8 +28,8 @@ MAX_COMPARED = 1_000_000
 
 
 def distribution_shift_nats(train: Tokens, validation: Tokens, vocab_size: int) -> float | None:
-    """How much more foreign the validation text is to the training text than any segment of that is
-    to the rest (nats a token); None where the text is too short for it.
+    """Return how much more foreign the validation text is to the training text than any segment of
+    that is to the rest (nats a token); None where the text is too short for it.
 
     Foreign: what a bigram model loses on the second half of a segment by having counted the
     training text (without the segment) and not the segment's own first half. So text that is only
@@ -56,8 +56,8 @@ def _excess_loss(train: Tokens, segment: Tokens, vocab_size: int) -> float:
 
 
 def repeated_ngram_fraction(train: Tokens, length: int = 32) -> float:
-    """Fraction of the runs of `length` tokens (a power of two) of `train` that stood there before
-    (0 to 1).
+    """Return the fraction of the runs of `length` tokens (a power of two) of `train` that stood
+    there before (0 to 1).
 
     0 for a text without copies, 1/2 for one that is there twice. By a 64-bit hash: two different
     runs of a million are taken for equal with chance 3e-8. Counted on at most `MAX_TOKENS` tokens.

@@ -92,7 +92,7 @@ def evaluate(
 
 
 def bits_per_byte(total_nats: float, num_bytes: float) -> float:
-    """Total loss in bits over the bytes predicted."""
+    """Return the total loss in bits over the bytes predicted."""
     return total_nats / math.log(2) / max(num_bytes, 1)
 
 

@@ -50,7 +50,7 @@ def gradient_flow(records: Sequence[WeightUpdateStats], max_steps: int) -> Gradi
 
 
 def _layers(matrices: Sequence[str]) -> dict[str, list[str]]:
-    """The names of the matrices of each layer, from the input to the output."""
+    """Return the names of the matrices of each layer, from the input to the output."""
     blocks: dict[int, list[str]] = {}
     embedding: list[str] = []
     head: list[str] = []

@@ -48,7 +48,7 @@ def token_losses(
     windows: int,
     batch_size: int = 32,
 ) -> TokenLosses:
-    """Losses on at most `windows` windows of `seq_len`, evenly spread over `tokens`.
+    """Return losses on at most `windows` windows of `seq_len`, evenly spread over `tokens`.
 
     The mode of the model is left as it was found. With less text than a window, one shorter one.
     """
@@ -63,8 +63,8 @@ def token_losses(
 
 @torch.no_grad()
 def token_losses_for_ids(model: Transformer, ids: Ids, *, batch_size: int = 32) -> TokenLosses:
-    """Losses on the windows `ids` (N, T + 1), each by itself; the mode of the model is left as it
-    was found."""
+    """Return losses on the windows `ids` (N, T + 1), each by itself; the mode of the model is left
+    as it was found."""
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
@@ -88,7 +88,7 @@ def token_losses_for_ids(model: Transformer, ids: Ids, *, batch_size: int = 32) 
 
 
 def loss_by_position(token_losses: TokenLosses) -> list[LossBin]:
-    """Mean loss by octave of the number of tokens read before: 1, 2–3, 4–7, … (nats).
+    """Return the mean loss by octave of the number of tokens read before: 1, 2–3, 4–7, … (nats).
 
     Healthy: falls with every octave as far as the text has something to say at that distance.
     Source: contextwise loss curve, arXiv 2502.01481.
@@ -104,8 +104,8 @@ def loss_by_position(token_losses: TokenLosses) -> list[LossBin]:
 
 
 def loss_slope_per_context_doubling(token_losses: TokenLosses) -> float:
-    """How much lower the loss is in the second half of the window than in the quarter before it
-    (nats per doubling of the context); noise of its sampling: see `slope_error`."""
+    """Return how much lower the loss is in the second half of the window than in the quarter before
+    it (nats per doubling of the context); noise of its sampling: see `slope_error`."""
     length = token_losses.losses.shape[1]
     if length < 4:
         return 0.0
@@ -117,8 +117,8 @@ def loss_slope_per_context_doubling(token_losses: TokenLosses) -> float:
 
 
 def slope_error(token_losses: TokenLosses) -> float:
-    """Standard error of `loss_slope_per_context_doubling` (nats), from the spread between
-    windows."""
+    """Return the standard error of `loss_slope_per_context_doubling` (nats), from the spread
+    between windows."""
     length = token_losses.losses.shape[1]
     if length < 4 or len(token_losses.losses) < 2:
         return float("inf")
@@ -128,7 +128,7 @@ def slope_error(token_losses: TokenLosses) -> float:
 
 
 def context_benefit_nats(token_losses: TokenLosses) -> float:
-    """Loss after one token read minus the loss in the second half of the window (nats).
+    """Return the loss after one token read minus the loss in the second half of the window (nats).
 
     Near 0: what stands further back than one token is of no use to this model.
     """
@@ -141,9 +141,9 @@ FLAT_LOSS_NATS = 0.01
 
 
 def effective_context_length(token_losses: TokenLosses) -> int:
-    """Tokens (a power of two) after which the loss falls no further in the window: to read more
-    before a token is of no use to this model. By octaves, as `by_position`; lower is what is so by
-    1 % and two standard errors."""
+    """Return tokens (a power of two) after which the loss falls no further in the window: to read
+    more before a token is of no use to this model. By octaves, as `by_position`; lower is what is
+    so by 1 % and two standard errors."""
     length, needed = token_losses.losses.shape[1], 1
     min_reduction = FLAT_LOSS_NATS * float(token_losses.losses.mean())
     low = 1
@@ -167,8 +167,8 @@ def effective_context_length(token_losses: TokenLosses) -> int:
 def rare_token_loss_fraction(
     token_losses: TokenLosses, counts: NDArray[np.int64], rare: int
 ) -> float:
-    """Fraction of all the loss that falls on targets used under `rare` times in training (0 to 1);
-    `counts` (V,).
+    """Return the fraction of all the loss that falls on targets used under `rare` times in training
+    (0 to 1); `counts` (V,).
 
     Source: rare-token starvation of large vocabularies, arXiv 2407.13623.
     """
@@ -177,7 +177,8 @@ def rare_token_loss_fraction(
 
 
 def loss_by_frequency(token_losses: TokenLosses, counts: NDArray[np.int64]) -> list[LossBin]:
-    """Mean loss by octave of how often the target stands in training, `counts` (V,): 0, 1, 2–3, …
+    """Return the mean loss by octave of how often the target stands in training, `counts` (V,): 0,
+    1, 2–3, …
 
     Source: rare-token starvation of large vocabularies, arXiv 2407.13623.
     """

@@ -35,7 +35,7 @@ def mutual_information(tokens: Tokens, distances: list[int]) -> npt.NDArray[np.f
 
 
 def _kinds(tokens: Tokens, max_kinds: int) -> npt.NDArray[np.int64]:
-    """`tokens` by rank of their frequency, all from the last of `max_kinds` on as one."""
+    """Return `tokens` by rank of their frequency, all from the last of `max_kinds` on as one."""
     symbols, inverse, uses = np.unique(tokens, return_inverse=True, return_counts=True)
     ranks = np.empty(len(symbols), np.int64)
     ranks[np.argsort(-uses, kind="stable")] = np.arange(len(symbols))

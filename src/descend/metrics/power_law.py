@@ -55,7 +55,7 @@ class PowerLaw:
     exponent: float
 
     def predict(self, t: float) -> float:
-        """Loss after `t` (steps or tokens, as fitted)."""
+        """Return the loss after `t` (steps or tokens, as fitted)."""
         return float(_at(astuple(self), t))
 
 
@@ -69,19 +69,21 @@ class InterpolatedCurve:
     law: PowerLaw
 
     def at(self, t: float) -> float:
-        """Loss after `t`."""
+        """Return the loss after `t`."""
         return self.law.predict(t) + float(np.interp(math.log(t), np.log(self.times), self.off))
 
 
 def interpolate_curve(points: Mapping[float, float]) -> InterpolatedCurve:
-    """The curve through `points`, losses by time, three at least; a `fit` says how it goes on."""
+    """Return the curve through `points`, losses by time, three at least; a `fit` says how it goes
+    on."""
     times = tuple(sorted(points))
     law = fit_power_law(times, [points[t] for t in times])
     return InterpolatedCurve(times, tuple(points[t] - law.predict(t) for t in times), law)
 
 
 def fit_power_law(times: Sequence[float], losses: Sequence[float]) -> PowerLaw:
-    """Least squares over E and A for every exponent and offset of the grid; needs 3 points."""
+    """Return least squares over E and A for every exponent and offset of the grid; needs 3
+    points."""
     t, y = np.asarray(times, dtype=float), np.asarray(losses, dtype=float)
     if len(t) < 3:
         raise ValueError(f"{len(t)} points: expected at least 3")
@@ -105,8 +107,8 @@ class CurveExtrapolation(msgspec.Struct, frozen=True):
 
 
 def extrapolate_curve(times: Floats, losses: Floats, seed: int = 0) -> CurveExtrapolation | None:
-    """Where the losses of single steps at one rate are going: to what after twice the last of
-    `times` (growing), and to what at last. None of too short a curve.
+    """Return where the losses of single steps at one rate are going: to what after twice the last
+    of `times` (growing), and to what at last. None of too short a curve.
 
     What came before `IGNORED_EARLY_FRACTION` is left out, the rest gathered into at most `MAX_BINS`
     means.
@@ -128,8 +130,8 @@ def extrapolate_curve(times: Floats, losses: Floats, seed: int = 0) -> CurveExtr
 def bootstrap_power_law(
     times: Floats, losses: Floats, law: PowerLaw, *, draws: int = DRAWS, seed: int = 0
 ) -> Floats:
-    """`draws` laws (4, draws) that the points might as well have had: the floor, scale, offset and
-    exponent of each. `law` is their `fit`; the same `seed`, the same draws.
+    """Return `draws` laws (4, draws) that the points might as well have had: the floor, scale,
+    offset and exponent of each. `law` is their `fit`; the same `seed`, the same draws.
 
     A block is n^(1/3) points long, rounded up (the order that Hall, Horowitz and Jing 1995,
     Biometrika 82:561, derive for a variance). Residuals are made larger by sqrt(n / (n - 4)), since
@@ -147,7 +149,7 @@ def bootstrap_power_law(
 
 
 def _at(law: Floats | tuple[float, ...], t: Floats | float) -> Any:
-    """The loss of one law at one time or many, or of many laws at one."""
+    """Return the loss of one law at one time or many, or of many laws at one."""
     floor, scale, offset, exponent = law
     return floor + scale * (t + offset) ** -exponent
 

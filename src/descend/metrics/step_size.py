@@ -27,8 +27,8 @@ LossClosure = Callable[[], float]
 def critical_step_multiplier(
     weights: Sequence[Tensor], update: Sequence[Tensor], loss: LossClosure
 ) -> float:
-    """Largest c in [`MIN_MULTIPLIER`, `MAX_MULTIPLIER`] with loss(w + c u) <= loss(w), by doubling
-    and halving.
+    """Return the largest c in [`MIN_MULTIPLIER`, `MAX_MULTIPLIER`] with loss(w + c u) <= loss(w),
+    by doubling and halving.
 
     For a quadratic along the update u, c = -2 g·u / (u·H u): 2 for a step that exactly minimises.
     Large: a step could be so many times longer. Source: critical sharpness, arXiv 2601.16979.
@@ -69,8 +69,8 @@ def critical_step_multiplier(
 def gradient_noise_scale(
     model: Transformer, micro_batches: Sequence[Tensor], loss: Callable[[Tensor], Tensor]
 ) -> float:
-    """Gradient noise scale from the gradients of equal micro-batches (b, T + 1) of token ids:
-    tr(Σ) / |G|², the tokens of a batch at which noise and signal of the gradient are equal.
+    """Return the gradient noise scale from the gradients of equal micro-batches (b, T + 1) of token
+    ids: tr(Σ) / |G|², the tokens of a batch at which noise and signal of the gradient are equal.
 
     With q_s the mean squared norm of a micro-batch's gradient and q_b that of all together:
     |G|² = (b_b q_b - b_s q_s) / (b_b - b_s), tr Σ = (q_s - q_b) / (1/b_s - 1/b_b).

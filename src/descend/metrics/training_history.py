@@ -17,7 +17,7 @@ WINDOW = 50
 
 
 def initial_loss_ratio(steps: Sequence[Step], vocab_size: int) -> float | None:
-    """Training loss of the first step over ln V (ratio).
+    """Return the training loss of the first step over ln V (ratio).
 
     Near 1: all tokens are equally likely before training, as they should be.
     Source: Karpathy, "A recipe for training neural networks" (2019).
@@ -38,12 +38,13 @@ def update_to_weight_ratio(matrices: Sequence[WeightUpdateStats]) -> float | Non
 
 
 def clipped_step_fraction(steps: Sequence[Step]) -> float | None:
-    """Fraction of steps whose gradient was cut down to `gradient_clip` (0 to 1)."""
+    """Return the fraction of steps whose gradient was cut down to `gradient_clip` (0 to 1)."""
     return float(np.mean([s.clipped for s in steps])) if steps else None
 
 
 def gradient_norm_p99_over_p50(steps: Sequence[Step]) -> float | None:
-    """99th over 50th percentile of the gradient norm after the first tenth of the run (ratio).
+    """Return 99th over 50th percentile of the gradient norm after the first tenth of the run
+    (ratio).
 
     Source: spikes of thousands times the norm precede divergence, SPAM, arXiv 2501.06842.
     """
@@ -54,8 +55,8 @@ def gradient_norm_p99_over_p50(steps: Sequence[Step]) -> float | None:
 
 
 def max_loss_increase(steps: Sequence[Step]) -> float | None:
-    """Highest mean loss of `WINDOW` steps in a row after the first tenth of the run, minus the
-    lowest before it (nats): above 0 the loss rose again for good."""
+    """Return the highest mean loss of `WINDOW` steps in a row after the first tenth of the run,
+    minus the lowest before it (nats): above 0 the loss rose again for good."""
     losses = np.array([s.loss for s in steps])
     if len(losses) < 4 * WINDOW:
         return None
@@ -66,7 +67,8 @@ def max_loss_increase(steps: Sequence[Step]) -> float | None:
 
 
 def validation_loss_increase_after_best(epochs: Sequence[Epoch]) -> float | None:
-    """Validation loss of the last epoch minus that of the best (nats): above 0 it overfits."""
+    """Return the validation loss of the last epoch minus that of the best (nats): above 0 it
+    overfits."""
     if len(epochs) < 2:
         return None
     return epochs[-1].validation_loss - min(e.validation_loss for e in epochs)
@@ -80,12 +82,14 @@ def last_epoch_loss_reduction(epochs: Sequence[Epoch]) -> float | None:
 
 
 def final_lr_fraction(steps: Sequence[Step]) -> float | None:
-    """Learning rate of the last step over the highest (ratio): near 0 where it was let fall."""
+    """Return the learning rate of the last step over the highest (ratio): near 0 where it was let
+    fall."""
     return steps[-1].learning_rate / max(s.learning_rate for s in steps) if steps else None
 
 
 def warmup_fraction(steps: Sequence[Step]) -> float | None:
-    """Fraction of the recorded steps before the rate first reached its highest (0 to 1)."""
+    """Return the fraction of the recorded steps before the rate first reached its highest (0 to
+    1)."""
     if not steps:
         return None
     highest = max(s.learning_rate for s in steps)
@@ -93,7 +97,8 @@ def warmup_fraction(steps: Sequence[Step]) -> float | None:
 
 
 def near_zero_lr_fraction(steps: Sequence[Step]) -> float | None:
-    """Fraction of steps whose rate was under a hundredth of the highest (0 to 1): nearly wasted."""
+    """Return the fraction of steps whose rate was under a hundredth of the highest (0 to 1): nearly
+    wasted."""
     if not steps:
         return None
     highest = max(s.learning_rate for s in steps)

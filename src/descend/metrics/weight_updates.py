@@ -33,7 +33,7 @@ class WeightUpdateRecorder:
             self._gradient_rms[name] = 0.0 if gradient is None else _rms(gradient)
 
     def after(self, model: nn.Module, step: int) -> WeightUpdateStats:
-        """The record of the update that came between."""
+        """Return the record of the update that came between."""
         weight_rms, ratio = {}, {}
         for name, weight in _matrices(model):
             old = self._before.pop(name)

@@ -54,7 +54,7 @@ def block_matrix_parameters(shape: ModelShape) -> int:
 
 
 def forward_flops_per_token(shape: ModelShape, seq_len: int) -> int:
-    """2 (matrices of all blocks + head) + 4 L T D, with T = `seq_len`.
+    """Return 2 (matrices of all blocks + head) + 4 L T D, with T = `seq_len`.
 
     The last term is attention over all T positions, as it is computed, the masked half too.
     Source: Chowdhery et al. 2022 (PaLM), appendix B, whose 6 N + 12 L H Q T counts three times
@@ -69,7 +69,7 @@ def forward_flops_per_token(shape: ModelShape, seq_len: int) -> int:
 def training_flops_per_token(
     shape: ModelShape, seq_len: int, activation_checkpointing: bool = False
 ) -> int:
-    """Three times the forward pass: going back takes two products for each going forward
+    """Return three times the forward pass: going back takes two products for each going forward
     (Kaplan et al. 2020, section 2.1); with checkpointing the blocks go forward once more."""
     forward = forward_flops_per_token(shape, seq_len)
     blocks = forward - 2 * shape.vocab_size * shape.embed_dim
@@ -96,7 +96,7 @@ class TrainingMemory(msgspec.Struct, frozen=True):
 
 
 def training_memory(config: RunConfig, shape: ModelShape) -> int:
-    """Bytes that training `shape` as `config` says takes at its peak; see
+    """Return bytes that training `shape` as `config` says takes at its peak; see
     `training_memory_breakdown`.
 
     A precision of `auto` counts as float32, which takes most.
@@ -105,8 +105,8 @@ def training_memory(config: RunConfig, shape: ModelShape) -> int:
 
 
 def training_memory_breakdown(config: RunConfig, shape: ModelShape) -> TrainingMemory:
-    """Weights and gradients in float32; optimizer state: two numbers a weight for AdamW, one a
-    weight of the blocks' matrices for Muon; activations of one micro-batch.
+    """Return weights and gradients in float32; optimizer state: two numbers a weight for AdamW, one
+    a weight of the blocks' matrices for Muon; activations of one micro-batch.
 
     Mixed precision keeps a second copy of the matrices in 16 bits while it computes.
     """

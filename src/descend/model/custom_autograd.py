@@ -2,8 +2,7 @@
 
 Each is what torch would make of the plain line beside it. Torch goes over the numbers once for
 every operation and once or twice more for its gradient; here both directions take as few rounds as
-they can. That counts on a processor in float32, uncompiled (docs/speed.md); elsewhere the plain
-line is used.
+they can. That counts on a processor, uncompiled (docs/speed.md). Elsewhere the plain line is used.
 """
 
 from __future__ import annotations
@@ -18,14 +17,15 @@ from torch.nn import functional as F
 def use_custom_backward(x: Tensor) -> bool:
     """Return whether `x` needs gradients and the hand-written ones are faster."""
     needs_gradient = torch.is_grad_enabled() and x.requires_grad
-    quicker = x.device.type == "cpu" and x.dtype == torch.float32
+    quicker = x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16)
     return needs_gradient and quicker and not torch.compiler.is_compiling()
 
 
 def squared_relu(x: Tensor) -> Tensor:
     """Return the square of positive values, and zero for others."""
     if not use_custom_backward(x):
-        return F.relu(x).square()
+        above = F.relu(x)
+        return above * above  # autocast makes float32 of a square
     y: Tensor = _SquaredReLU.apply(x)  # type: ignore[no-untyped-call]
     return y
 
@@ -35,7 +35,7 @@ class _SquaredReLU(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor) -> Tensor:
         above = x.relu()
         ctx.save_for_backward(above)
-        return above.square()
+        return above * above
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -48,7 +48,8 @@ class RMSNorm(nn.RMSNorm):
     """Divide each position by the root of its mean square and multiply by a weight a feature."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not use_custom_backward(x):
+        """Return x (..., D) normalized; by the custom backward pass where that is faster."""
+        if x.dtype != torch.float32 or not use_custom_backward(x):
             plainly: Tensor = super().forward(x)
             return plainly
         assert self.eps is not None
@@ -88,6 +89,7 @@ def apply_rotary(x_BHTK: Tensor, cos_TJ: Tensor, sin_TJ: Tensor) -> Tensor:
 class _Rotate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        cos, sin = cos.to(x.dtype), sin.to(x.dtype)
         ctx.save_for_backward(cos, sin)
         return _rotate(x, cos, sin)
 

@@ -178,7 +178,7 @@ def to_huggingface(model: Transformer, end_id: int) -> tuple[dict[str, Any], dic
 
 
 def _architecture_config(shape: ModelShape) -> dict[str, Any]:
-    """The keys of config.json that say which network it is."""
+    """Return the keys of config.json that say which network it is."""
     if shape.architecture == "llama":
         return write_llama_config(shape)
     layout = LAYOUTS[shape.architecture]
@@ -291,7 +291,7 @@ def _weights(shape: ModelShape) -> Iterator[WeightMapping]:
 def _parts(
     weight: WeightMapping, state: Mapping[str, Tensor], expected: Mapping[str, torch.Size]
 ) -> dict[str, Tensor]:
-    """Our weights from theirs; the shape is checked before anything is copied."""
+    """Return our weights from theirs; the shape is checked before anything is copied."""
     rows, *columns = expected[weight.local_names[0]]
     expected_shape = (rows * len(weight.local_names), *columns)[:: -1 if weight.transposed else 1]
     weight_tensor = state.get(weight.hf_name)

@@ -135,7 +135,7 @@ def drop_computed_tensors(state: Mapping[str, Any], shape: ModelShape) -> dict[s
 
 
 def _block_names(details: NetworkDetails) -> Iterator[tuple[str, str]]:
-    """Our name and theirs of each weight of a block."""
+    """Yield our name and theirs of each weight of a block."""
     yield "attention_norm.weight", "input_layernorm.weight"
     yield "ff_norm.weight", "post_attention_layernorm.weight"
     for ours, theirs in (("query", "q"), ("key", "k"), ("value", "v"), ("output", "o")):
@@ -152,7 +152,8 @@ def _block_names(details: NetworkDetails) -> Iterator[tuple[str, str]]:
 
 
 def _refuse_unsupported(config: Mapping[str, Any]) -> None:
-    """`RunFolderError` for a key that changes what is computed in a way that is not built here."""
+    """Raise `RunFolderError` for a key that changes what is computed in a way that is not built
+    here."""
     if config.get("hidden_act", "silu") != "silu":
         raise _unsupported(config, "hidden_act", "'silu'")
     if config.get("quantization_config") is not None:
@@ -194,7 +195,8 @@ def _read_details(
 
 
 def _read_rotary(config: Mapping[str, Any], max_seq_len: int) -> tuple[float, RotaryScaling | None]:
-    """Base and scaling: in `rope_parameters` (transformers 5) or beside `rope_scaling` (4)."""
+    """Return the base and scaling: in `rope_parameters` (transformers 5) or beside `rope_scaling`
+    (4)."""
     parameters = config.get("rope_parameters") or config.get("rope_scaling") or {}
     if not isinstance(parameters, dict):
         raise _unsupported(config, "rope_parameters", "an object")
@@ -226,7 +228,7 @@ def _read_rotary(config: Mapping[str, Any], max_seq_len: int) -> tuple[float, Ro
 
 
 def _read_windows(model_type: str, config: Mapping[str, Any], num_layers: int) -> tuple[int, ...]:
-    """The window of each layer; empty where all layers see everything."""
+    """Return the window of each layer; empty where all layers see everything."""
     window = config.get("sliding_window", DIALECTS[model_type].window)
     if model_type == "llama" or window is None:
         return ()

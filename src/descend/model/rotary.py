@@ -15,12 +15,18 @@ from descend.model.shape import ModelShape, RotaryScaling
 
 def rotary_angles(positions_T: Tensor, shape: ModelShape) -> tuple[Tensor, Tensor]:
     """Return cosine and sine of each position's angles, (T, J) each, in float32."""
-    exponents = torch.arange(0, shape.head_dim, 2, device=positions_T.device) / shape.head_dim
-    frequencies_J = shape.details.rotary_base**-exponents
+    frequencies_J = rotary_frequencies(shape, positions_T.device)
     if shape.details.rotary_scaling is not None:
         frequencies_J = scale_frequencies(frequencies_J, shape.details.rotary_scaling)
     angles = positions_T.float()[:, None] * frequencies_J
     return angles.cos(), angles.sin()
+
+
+def rotary_frequencies(shape: ModelShape, device: torch.device | None = None) -> Tensor:
+    """Return the radians per position of each pair, before any scaling, (J) in float32."""
+    exponents_J = torch.arange(0, shape.head_dim, 2, device=device) / shape.head_dim
+    frequencies_J: Tensor = shape.details.rotary_base**-exponents_J
+    return frequencies_J
 
 
 def scale_frequencies(frequencies_J: Tensor, scaling: RotaryScaling) -> Tensor:

@@ -15,6 +15,7 @@ values, K head size, M ff_dim, V vocabulary, L layers.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal, cast
 
 import torch
@@ -28,6 +29,13 @@ from descend.model.rotary import rotary_angles
 from descend.model.shape import ModelShape
 
 Attention = Literal["matmul", "fused"]
+BlockFn = Callable[[nn.Module, Tensor, tuple[Tensor, Tensor] | None], Tensor]
+
+
+def run_block(block: nn.Module, x_BTD: Tensor, rotation: tuple[Tensor, Tensor] | None) -> Tensor:
+    """Run a block on whole sequences: (B, T, D) to (B, T, D). No argument depends on its layer."""
+    output_BTD: Tensor = block(x_BTD, rotation, 0, None)
+    return output_BTD
 
 
 class Transformer(nn.Module):
@@ -44,6 +52,8 @@ class Transformer(nn.Module):
         self.shape = shape
         self.checkpoint_activations = False
         self.token_dropout = 0.0
+        self.block_fn: BlockFn = run_block
+        """How a block is run without a cache; `use_compiled_blocks` replaces it for a while."""
         self.token_embedding = _embedding(shape.vocab_size, shape.embed_dim)
         self.position_embedding = (
             _embedding(shape.max_seq_len, shape.embed_dim) if shape.architecture == "gpt" else None
@@ -86,6 +96,8 @@ class Transformer(nn.Module):
         for layer, block in enumerate(self.blocks):
             if self.checkpoint_activations and self.training:
                 x_BTD = checkpoint(block, x_BTD, rotation, layer, cache, use_reentrant=False)
+            elif cache is None:
+                x_BTD = self.block_fn(block, x_BTD, rotation)
             else:
                 x_BTD = block(x_BTD, rotation, layer, cache)
         if cache is not None:
@@ -96,8 +108,8 @@ class Transformer(nn.Module):
         return logits_BTV
 
     def _rotation(self, positions: Tensor, cache: KeyValueCache | None) -> tuple[Tensor, Tensor]:
-        """`rotary_angles` of the positions; with a `cache`, looked up in what it holds for all of
-        them."""
+        """Return `rotary_angles` of the positions; with a `cache`, looked up in what it holds for
+        all of them."""
         if cache is None:
             return rotary_angles(positions, self.shape)
         if cache.rotation is None:
@@ -126,7 +138,7 @@ class Block(nn.Module):
         layer: int,
         cache: KeyValueCache | None,
     ) -> Tensor:
-        """(B, T, D) to (B, T, D)."""
+        """Return (B, T, D) to (B, T, D)."""
         attended = self.attention(self.attention_norm(x_BTD), rotation, layer, cache)
         x_BTD = x_BTD + self.dropout(attended)
         x_BTD = x_BTD + self.dropout(self.ff(self.ff_norm(x_BTD)))
@@ -164,7 +176,7 @@ class SelfAttention(nn.Module):
         layer: int,
         cache: KeyValueCache | None,
     ) -> Tensor:
-        """(B, T, D) to (B, T, D)."""
+        """Return (B, T, D) to (B, T, D)."""
         B, T, _ = x_BTD.shape
         q_BHTK, k_BGTK, v_BGTK = self.project(x_BTD, rotation, layer, cache)
         if cache is not None:
@@ -210,7 +222,8 @@ class SelfAttention(nn.Module):
         return x_BGSK.repeat_interleave(self.num_heads // self.num_kv_heads, dim=1)
 
     def _mask(self, q: Tensor, k: Tensor, cache: KeyValueCache | None) -> Tensor | None:
-        """Which positions are seen, True or 0 for those, where plain causality does not say it."""
+        """Return which positions are seen, True or 0 for those, where plain causality does not say
+        it."""
         mask = None if cache is None else cache.mask_B11S
         T, S = q.shape[-2], k.shape[-2]
         if not self.window or self.window >= S:
@@ -254,7 +267,7 @@ class FeedForward(nn.Module):
         self.down = nn.Linear(shape.ff_dim, shape.embed_dim, bias=bias)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        """(B, T, D) to (B, T, D)."""
+        """Return (B, T, D) to (B, T, D)."""
         h_BTM = self.up(x_BTD)
         if self.gate is not None:
             h_BTM = F.silu(self.gate(x_BTD)) * h_BTM
@@ -285,19 +298,20 @@ def _fused_attention(q: Tensor, k: Tensor, v: Tensor, dropout_rate: float) -> Te
 
 
 def _future_mask(T: int, S: int, like: Tensor) -> Tensor:
-    """(T, S): -inf where a position would see a later one; the T queries are the last of the S."""
+    """Return (T, S): -inf where a position would see a later one; the T queries are the last of the
+    S."""
     full = torch.full((T, S), -torch.inf, dtype=like.dtype, device=like.device)
     return full.triu(S - T + 1)
 
 
 def _distant_mask(T: int, S: int, like: Tensor, window: int) -> Tensor:
-    """(T, S): -inf where a position is `window` or more before the one that reads."""
+    """Return (T, S): -inf where a position is `window` or more before the one that reads."""
     full = torch.full((T, S), -torch.inf, dtype=like.dtype, device=like.device)
     return full.tril(S - T - window)
 
 
 def _embedding(count: int, width: int) -> nn.Embedding:
-    """An embedding; of shapes alone (device `meta`) without drawing its weights.
+    """Return an embedding; of shapes alone (device `meta`) without drawing its weights.
 
     To draw on `meta`, torch loads its whole compiler, which takes three seconds of a core.
     """

@@ -1,0 +1,1 @@
+"""What to train in a given time."""

@@ -44,7 +44,7 @@ class Axes(msgspec.Struct, frozen=True):
         return self._values("seq_len", fitting)
 
     def batch_sizes(self, context: int) -> Sequence[int]:
-        """Sequences per step weighed with sequences of `context` tokens."""
+        """Return sequences per step weighed with sequences of `context` tokens."""
         sizes = tuple(n // context for n in BATCH_TOKENS if n >= context)
         return self._values("batch_size", sizes)
 
@@ -59,13 +59,14 @@ class Axes(msgspec.Struct, frozen=True):
         return bool({"epoch", "max_steps"} & self.fixed.keys())
 
     def max_epochs(self, steps_per_epoch: float) -> float:
-        """Most steps that the user allows."""
+        """Return most steps that the user allows."""
         steps = float(self.fixed.get("max_steps") or "inf")
         epochs = float(self.fixed.get("epoch") or "inf")
         return min(steps, epochs * steps_per_epoch)
 
     def shape(self, vocab: int, width: int, layers: int, context: int) -> ModelShape | None:
-        """The network of a width; None where the heads that the user set do not divide it."""
+        """Return the network of a width; None where the heads that the user set do not divide
+        it."""
         modern = self.fixed.get("architecture", "modern") == "modern"
         heads = self.fixed.get("num_heads")
         if heads is None:
@@ -83,7 +84,7 @@ class Axes(msgspec.Struct, frozen=True):
 
 
 def heads_for(width: int) -> int:
-    """Heads of 32 numbers, of 64 from 512 on."""
+    """Return heads of 32 numbers, of 64 from 512 on."""
     head = LARGE_HEAD_SIZE if width >= LARGE_WIDTH else HEAD_SIZE
     heads = max(1, width // head)
     while width % heads or (width // heads) % 2:
@@ -92,6 +93,6 @@ def heads_for(width: int) -> int:
 
 
 def axes_for(fixed: Mapping[str, Any] | None) -> Axes:
-    """The axes where the user set `fixed`; what is None is not set."""
+    """Return the axes where the user set `fixed`; what is None is not set."""
     given = {k: v for k, v in (fixed or {}).items() if v is not None and k not in NOT_PLANNED}
     return Axes(given)

@@ -45,7 +45,7 @@ that the scaling law was fitted to. Larger networks memorize, which the scaling 
 
 
 def useful_epochs(law: ScalingLaw) -> float:
-    """Epochs over a text from which `law` expects next to nothing of another."""
+    """Return epochs over a text from which `law` expects next to nothing of another."""
     return 1 + MAX_USEFUL_EPOCH_FACTOR * math.exp(law.parameters[5])
 
 
@@ -92,7 +92,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 def sound_candidates(inputs: PlanInputs) -> Iterator[Candidate]:
-    """Every sound combination of sizes, with as many steps as fit into the time."""
+    """Yield every sound combination of sizes, with as many steps as fit into the time."""
     for shape, context, bytes_per_token in _shapes(inputs):
         train_tokens = inputs.sample.train_bytes / bytes_per_token
         for batch_size in inputs.axes.batch_sizes(context):
@@ -109,7 +109,8 @@ RECIPE_KEYS = {"vocab_size", "embed_dim", "num_heads", "num_layers", "ff_dim", "
 
 
 def default_candidate(inputs: PlanInputs) -> Candidate | None:
-    """The network and the batch of the default recipe, for at most as many epochs as it takes.
+    """Return the network and the batch of the default recipe, for at most as many epochs as it
+    takes.
 
     None if the user set a part of it, if the text is too short for a network of that size, or if
     the time is.
@@ -133,8 +134,8 @@ def fit_steps_to_time(
     context: int,
     max_epochs: int | None = None,
 ) -> Candidate | None:
-    """The run of `shape` that fits into the time, or a shorter one where more would overfit: by
-    the law, or of more than `max_epochs`. None if fewer than `MIN_STEPS` fit.
+    """Return the run of `shape` that fits into the time, or a shorter one where more would overfit:
+    by the law, or of more than `max_epochs`. None if fewer than `MIN_STEPS` fit.
     """
     sample, axes = inputs.sample, inputs.axes
     bytes_per_token = sample.train_bytes_per_token[shape.vocab_size]
@@ -163,7 +164,7 @@ def fit_steps_to_time(
 
 
 def _shapes(inputs: PlanInputs) -> Iterator[tuple[ModelShape, int, float]]:
-    """Networks that are sound for the text, with their context and bytes per token."""
+    """Yield networks that are sound for the text, with their context and bytes per token."""
     sample, axes = inputs.sample, inputs.axes
     for vocab, ratio in sample.train_bytes_per_token.items():
         train_tokens = sample.train_bytes / ratio
@@ -178,12 +179,12 @@ def _shapes(inputs: PlanInputs) -> Iterator[tuple[ModelShape, int, float]]:
 
 
 def evaluation_tokens(sample: CorpusProfile, vocab_size: int) -> float:
-    """Validation tokens that are judged after each pass."""
+    """Return the validation tokens that are judged after each pass."""
     return min(sample.validation_bytes / sample.bytes_per_token[vocab_size], MAX_EVALUATION_TOKENS)
 
 
 def _long_enough(max_candidate: Candidate, outlook: ScalingLaw) -> Candidate:
-    """`max_candidate`, or fewer steps of it where more would only be memorized."""
+    """Return `max_candidate`, or fewer steps of it where more would only be memorized."""
     best = max_candidate
     while (steps := int(best.steps * SHORTER)) >= MIN_STEPS:
         setting = msgspec.structs.replace(best.setting, tokens=steps * best.setting.batch_tokens)

@@ -111,7 +111,8 @@ def profile_corpus(
 
 
 def fitting_vocabularies(train_bytes: int) -> tuple[int, ...]:
-    """The sizes of vocabulary that `train_bytes` of text can teach; at least the smallest."""
+    """Return the sizes of vocabulary that `train_bytes` of text can teach; at least the
+    smallest."""
     min_bytes_per_token = MIN_BYTES_PER_TOKEN_OF_VOCABULARY
     sizes = tuple(v for v in VOCABULARIES if v * min_bytes_per_token <= train_bytes)
     return sizes or VOCABULARIES[:1]

@@ -53,8 +53,8 @@ def benchmark_machine(device: str = "auto") -> MachineBenchmark:
 def calibrate_to_config(
     machine: MachineBenchmark, config: RunConfig, steps: int, expected: float
 ) -> MachineBenchmark:
-    """`machine` corrected by the network of `config` itself, timed as a run of so many steps will
-    compute it (compiled, where that is earned), `expected` being the seconds of a step so far.
+    """Return `machine` corrected by the network of `config` itself, timed as a run of so many steps
+    will compute it (compiled, where that is earned), `expected` being the seconds of a step so far.
 
     What is found out is remembered: the run itself need not find it out again.
     """
@@ -80,5 +80,5 @@ def _config(width: int, layers: int, device: str) -> RunConfig:
 
 
 def _tokens(vocab: int, of_a_batch: int = SEQ_LEN * BATCH_SIZE) -> np.ndarray:
-    """Any tokens, for some batches: what they say costs no time."""
+    """Return any tokens, for some batches: what they say costs no time."""
     return np.random.default_rng(0).integers(0, vocab, 4 * of_a_batch).astype(np.uint16)

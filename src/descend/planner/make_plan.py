@@ -130,7 +130,7 @@ def make_corpus_plan(
     max_memory: float | None = None, settings: ResolvedConfig | None = None,
     began: float | None = None,
 ) -> CorpusPlan:  # fmt: skip
-    """The plan for `corpus`: for so many minutes, or (if None) for so many bits per byte.
+    """Return the plan for `corpus`: for so many minutes, or (if None) for so many bits per byte.
 
     `max_memory` in GB. What `settings` set stays as set. `minutes` are those of training, or with
     `began` (by `time.perf_counter`) all from then to the saved model. Raises `ConfigError` for
@@ -172,7 +172,7 @@ def make_corpus_plan(
 
 
 def set_keys(settings: ResolvedConfig | None) -> dict[str, Any]:
-    """The keys that the user set, wherever."""
+    """Return the keys that the user set, wherever."""
     if settings is None:
         return {}
     dumped = settings.config.model_dump()
@@ -180,7 +180,7 @@ def set_keys(settings: ResolvedConfig | None) -> dict[str, Any]:
 
 
 def _sample(text: PreparedCorpus, config: RunConfig) -> CorpusProfile:
-    """The text, by the tokenizers that the user's configuration leaves open."""
+    """Return the text, by the tokenizers that the user's configuration leaves open."""
     given = load_tokenizer(Path(config.vocab_path)) if config.vocab_path else None
     sizes = None if config.vocab_size is None else [config.vocab_size]
     return profile_corpus(text, config.tokenizer, sizes, given)
@@ -195,14 +195,15 @@ ROOM = 0.5
 
 
 def _should_time(prediction: Prediction) -> bool:
-    """Whether the planned network should be timed itself before the plan is final."""
+    """Return whether the planned network should be timed itself before the plan is final."""
     free = available_memory_bytes()
     room = free is None or prediction.memory_bytes <= ROOM * free
     return prediction.seconds >= LONG_ENOUGH and prediction.seconds_per_step <= QUICK and room
 
 
 def _resolved(plan: TrainingPlan) -> RunConfig:
-    """The configuration of the planned run as training resolves it, so far as it bears on time."""
+    """Return the configuration of the planned run as training resolves it, so far as it bears on
+    time."""
     config = make_config(plan.config)
     num_epochs = math.ceil(plan.predicted.num_epochs)
     open_keys = choose_dropouts(config, num_epochs) | {"gradient_accumulation_steps": 1}
@@ -212,7 +213,7 @@ def _resolved(plan: TrainingPlan) -> RunConfig:
 def check_bounds(
     minutes: float | None, target_bits_per_byte: float | None, max_memory: float | None
 ) -> None:
-    """`ConfigError` for a time, a loss or a memory that is not above zero."""
+    """Raise `ConfigError` for a time, a loss or a memory that is not above zero."""
     limits = {
         "minutes": minutes,
         "target_bits_per_byte": target_bits_per_byte,
@@ -230,7 +231,8 @@ run itself chooses its end step (`training.end_step`)."""
 
 
 def count_useful_steps(plan: TrainingPlan, law: ScalingLaw) -> int:
-    """Steps of the planned network from which more passes over the text would only overfit."""
+    """Return steps of the planned network from which more passes over the text would only
+    overfit."""
     setting = law_input(plan)
     steps = int(useful_epochs(law) * setting.train_tokens / setting.batch_tokens)
     best = math.inf
@@ -244,7 +246,7 @@ def count_useful_steps(plan: TrainingPlan, law: ScalingLaw) -> int:
 
 
 def plan_config(planned: CorpusPlan, save_dir: str | None = None) -> RunConfig:
-    """The planned run as a configuration."""
+    """Return the planned run as a configuration."""
     keys = planned.plan.config | planned.fixed | {"corpus_dir": planned.corpus}
     if save_dir is not None:
         keys["save_dir"] = save_dir

@@ -93,7 +93,7 @@ def choose_config(
     max_memory: int | None = None,
     axes: Axes = FREE,
 ) -> TrainingPlan:
-    """The best configuration for `minutes` of training; `max_memory` in bytes.
+    """Return the best configuration for `minutes` of training; `max_memory` in bytes.
 
     What the user set stays as in `axes`. Raises `ConfigError` for a time out of bounds, `UserError`
     if nothing fits.
@@ -160,7 +160,7 @@ def plan_for_target_loss(
     max_memory: int | None = None,
     axes: Axes = FREE,
 ) -> TrainingPlan:
-    """The plan for the shortest time (within 5 %) expected to reach `target` bits per byte.
+    """Return the plan for the shortest time (within 5 %) expected to reach `target` bits per byte.
 
     Raises `ConfigError` for a target not above zero, `UserError` for one out of reach.
     """
@@ -202,8 +202,9 @@ CLOSE_ENOUGH = 0.05
 def _is_as_good(
     default: Candidate, best: Candidate, law: ScalingLaw, max_memory: int | None
 ) -> bool:
-    """Whether `default` fits into the memory and may end as low as `best`: runs stray from the law
-    by more than it is expected to be behind. The default network is the one that was measured."""
+    """Return whether `default` fits into the memory and may end as low as `best`: runs stray from
+    the law by more than it is expected to be behind. The default network is the one that was
+    measured."""
     if max_memory is not None and _memory(default) > max_memory:
         return False
     return default.bits_per_byte <= (1 + law.run_deviation) * best.bits_per_byte
@@ -235,7 +236,7 @@ def _rate(outlook: ScalingLaw, candidate: Candidate) -> float:
 
 
 def law_input(plan: TrainingPlan) -> ScalingLawInput:
-    """The planned run, as far as the law's loss follows from it."""
+    """Return the planned run, as far as the law's loss follows from it."""
     config, sample = make_config(plan.config), plan.sample
     vocab = int(plan.config.get("vocab_size") or next(iter(sample.bytes_per_token)))
     shape = shape_from_run_config(config, vocab)

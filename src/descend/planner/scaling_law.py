@@ -81,12 +81,12 @@ class ScalingLaw(msgspec.Struct, frozen=True):
     fitted_on: str
 
     def bits_per_byte(self, setting: ScalingLawInput) -> float:
-        """Expected at the end of the run."""
+        """Return the expected at the end of the run."""
         return bits_per_byte(np.array(self.parameters), setting)
 
     def interval(self, setting: ScalingLawInput) -> tuple[float, float]:
-        """80 % around `bits_per_byte`: uncertain parameters, corpora and runs together, and how
-        far the text is shorter than any that the law was fitted to."""
+        """Return 80 % around `bits_per_byte`: uncertain parameters, corpora and runs together, and
+        how far the text is shorter than any that the law was fitted to."""
         z, here = np.array(self.parameters), self.bits_per_byte(setting)
         slope = np.array([
             (bits_per_byte(z + step, setting) - here) / 1e-4 for step in np.eye(len(z)) * 1e-4
@@ -98,7 +98,8 @@ class ScalingLaw(msgspec.Struct, frozen=True):
         return here * math.exp(-Z_80_PERCENT * deviation), here * math.exp(Z_80_PERCENT * deviation)
 
     def ratio(self, now: ScalingLawInput, then: ScalingLawInput) -> tuple[float, float, float]:
-        """Bits per byte of `then` over those of `now`, on one text, with an interval of 80 %.
+        """Return bits per byte of `then` over those of `now`, on one text, with an interval of 80
+        %.
 
         By how much the text itself strays is in both and cancels. The parameters are uncertain in
         both alike, and each run strays by itself.
@@ -115,7 +116,7 @@ class ScalingLaw(msgspec.Struct, frozen=True):
         return math.exp(here), math.exp(here - half), math.exp(here + half)
 
     def optimal_learning_rate(self, batch_tokens: int, width: int) -> float:
-        """Learning rate with the lowest loss expected."""
+        """Return the learning rate with the lowest loss expected."""
         return math.exp(_log_best_rate(np.array(self.parameters), batch_tokens, width))
 
 
@@ -133,13 +134,13 @@ Z_80_PERCENT = 1.2816
 
 @cache
 def load_scaling_law() -> ScalingLaw:
-    """The outlook that comes with the package."""
+    """Return the outlook that comes with the package."""
     text = files("descend.planner").joinpath("scaling_law.json").read_bytes()
     return msgspec.json.decode(text, type=ScalingLaw)
 
 
 def effective_tokens(z: Floats, setting: ScalingLawInput) -> float:
-    """Tokens trained on, repeats and large batches counted for what they are worth."""
+    """Return tokens trained on, repeats and large batches counted for what they are worth."""
     repetition_half_life, batch = np.exp(z[5:7])
     unique_tokens = min(setting.tokens, setting.train_tokens)
     effective = unique_tokens + setting.train_tokens * repetition_half_life * (
@@ -149,7 +150,7 @@ def effective_tokens(z: Floats, setting: ScalingLawInput) -> float:
 
 
 def bits_per_byte(z: Floats, setting: ScalingLawInput) -> float:
-    """The formula at parameters `z`."""
+    """Return the formula at parameters `z`."""
     floor, size, size_power, text, text_power, _, _, vocabulary, curve, memorization = np.exp(
         z[:LOGARITHMS]
     )

@@ -59,13 +59,13 @@ class StepTimeModel(msgspec.Struct, frozen=True):
     update_parameters: float
 
     def seconds(self, work: StepWorkload) -> float:
-        """Time of one step."""
+        """Return the time of one step."""
         total_seconds = np.concatenate(_terms(work)) @ np.array(msgspec.structs.astuple(self))
         return float(total_seconds)
 
 
 def fit_step_time(timed: list[TimedStep]) -> StepTimeModel:
-    """The rates that fit what was timed best, by relative error."""
+    """Return the rates that fit what was timed best, by relative error."""
     terms = [_terms(t.work) for t in timed]
     ahead = _fit(
         np.stack([t[0] for t in terms]), np.array([t.forward_backward_seconds for t in timed])

@@ -1,0 +1,1 @@
+"""Finds bugs in a training program by running it."""

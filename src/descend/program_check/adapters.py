@@ -16,7 +16,7 @@ LoRA trains 0.01 to 2 % (Hu et al. 2021, table 2), bottleneck adapters 2 to 4 % 
 
 
 def is_frozen_on_purpose(model: nn.Module) -> bool:
-    """Whether the weights that can learn are few, or of low rank beside a frozen matrix."""
+    """Return whether the weights that can learn are few, or of low rank beside a frozen matrix."""
     named = dict(model.named_parameters())
     trained = {n: p for n, p in named.items() if p.requires_grad}
     if not trained or len(trained) == len(named):
@@ -39,14 +39,15 @@ def is_frozen_on_purpose(model: nn.Module) -> bool:
 
 
 def _width(model: nn.Module) -> int:
-    """Size of the vectors that flow through the network: that of its first embedding."""
+    """Return the size of the vectors that flow through the network: that of its first embedding."""
     tables = [m.embedding_dim for m in model.modules() if isinstance(m, nn.Embedding)]
     return tables[0] if tables else max((min(p.shape) for p in model.parameters() if p.ndim == 2),
                                         default=0)  # fmt: skip
 
 
 def _is_low_rank(a: Tensor, b: Tensor, width: int) -> bool:
-    """Whether `a` then `b` lead from the network's width or more through at most half of it."""
+    """Return whether `a` then `b` lead from the network's width or more through at most half of
+    it."""
     for down, up in ((a, b), (b, a)):
         as_layers = down.shape[0] == up.shape[1] and min(down.shape[1], up.shape[0]) >= width
         as_products = down.shape[1] == up.shape[0] and min(down.shape[0], up.shape[1]) >= width

@@ -19,5 +19,5 @@ class Bug:
 
 
 def name_of(module: str) -> str:
-    """The name of the bug that stands in a module: that of the file."""
+    """Return the name of the bug that stands in a module: that of the file."""
     return module.rpartition(".")[2]

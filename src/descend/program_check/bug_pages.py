@@ -27,7 +27,7 @@ class BugPage(msgspec.Struct, frozen=True):
 
 @cache
 def load_bug_pages() -> dict[str, BugPage]:
-    """A page for every bug, by name. Loads nothing heavy."""
+    """Return a page for every bug, by name. Loads nothing heavy."""
     folder = files("descend.program_check") / "bugs"
     names = sorted(f.name for f in folder.iterdir() if f.name.endswith(".py"))
     return {
@@ -40,7 +40,8 @@ def load_bug_pages() -> dict[str, BugPage]:
 
 
 def parse_bug_page(name: str, source: str) -> BugPage:
-    """The page that stands in the docstring of `source`; `ValueError` if headings are not right."""
+    """Return the page that stands in the docstring of `source`; `ValueError` if headings are not
+    right."""
     docstring = ast.get_docstring(ast.parse(source)) or ""
     title, *chunks = re.split(r"^([A-Z][\w ]+):\n", docstring, flags=re.MULTILINE)
     sections = {

@@ -42,7 +42,7 @@ def main(request_file: str) -> None:
 
 
 def next_bug(checked: Checked) -> str:
-    """The first bug that is still to be looked for."""
+    """Return the first bug that is still to be looked for."""
     from descend.program_check.child_process import NOT_REACHED
 
     return next((n.bug for n in checked.not_checked if n.why == NOT_REACHED), "the last bug")

@@ -23,6 +23,7 @@ from typing import IO
 import msgspec
 
 from descend import errors
+from descend.machine import available_memory_bytes
 from descend.program_check.bug_report import (
     Checked,
     NotChecked,
@@ -114,12 +115,8 @@ def check_in_child(
 
 def default_memory_bytes() -> int:
     """`MEMORY_FRACTION` of the memory that is free, at least `MIN_MEMORY_BYTES`."""
-    with suppress(OSError, ValueError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                free = int(line.split()[1]) * 1024
-                return max(MIN_MEMORY_BYTES, int(MEMORY_FRACTION * free))
-    return 2**62
+    free = available_memory_bytes()
+    return 2**62 if free is None else max(MIN_MEMORY_BYTES, int(MEMORY_FRACTION * free))
 
 
 def _run_child(

@@ -22,7 +22,8 @@ MAX_NAMES = 12
 
 
 def not_covered(program: Program, called: Set[CodeType], applied: Set[str]) -> list[str]:
-    """What stays unseen, given the functions that were `called` and the checks that applied."""
+    """Return what stays unseen, given the functions that were `called` and the checks that
+    applied."""
     missing = list(ALWAYS)
     if not applied & {"optimizer_state_not_resumed", "checkpoint_not_loaded"}:
         missing.append(RESUME)

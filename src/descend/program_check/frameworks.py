@@ -80,7 +80,7 @@ def _stop(launch: Launch) -> Any:
 
 
 def framework_parts(namespace: Mapping[str, Any], launch: Launch | None) -> dict[str, Any]:
-    """The parts of a program that a framework trains; empty for any other program."""
+    """Return the parts of a program that a framework trains; empty for any other program."""
     values = list(namespace.values())
     launch = launch or Launch()
     trainers = [launch.trainer, namespace.get("trainer"), *values]
@@ -103,5 +103,5 @@ def _is_lightning_trainer(value: Any) -> bool:
 
 
 def is_framework_source(file: Path) -> bool:
-    """Whether the program's source names a framework whose training can be stopped."""
+    """Return whether the program's source names a framework whose training can be stopped."""
     return bool(_launchers_in(file))

@@ -37,7 +37,7 @@ class Optimization:
 
 
 def is_lightning_module(value: Any) -> bool:
-    """Whether `value` is a LightningModule, of either name of the package."""
+    """Return whether `value` is a LightningModule, of either name of the package."""
     return isinstance(value, nn.Module) and _class_of(value, "LightningModule") is not None
 
 
@@ -51,7 +51,8 @@ def lightning_parts(
     module: Any, runner: Any, values: Iterable[Any], given: Mapping[str, Any],
     namespace: Mapping[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
-    """The parts of a program that `module` makes and calls; `runner` is its Trainer, if any."""
+    """Return the parts of a program that `module` makes and calls; `runner` is its Trainer, if
+    any."""
     batches = made_or_reason("train_dataloader", lambda: _loader(module, values, given, namespace))
     epochs = getattr(runner, "max_epochs", None)
     runner = runner or _new_runner(module)
@@ -82,7 +83,8 @@ def lightning_parts(
 
 
 def read_optimization(returned: Any) -> Optimization:
-    """What `configure_optimizers` may return, in its forms: optimizer, lists, dictionaries."""
+    """Return what `configure_optimizers` may return, in its forms: optimizer, lists,
+    dictionaries."""
     optimization = Optimization()
     if (
         isinstance(returned, tuple | list)
@@ -222,7 +224,8 @@ def _step_of(module: Any, runner: Any, made: Optimization, attach: Attach) -> Ca
 
 
 def network_of(module: Any, parts: Mapping[str, Any]) -> nn.Module:
-    """The part of the module that takes ids and gives logits: itself, or the network it holds."""
+    """Return the part of the module that takes ids and gives logits: itself, or the network it
+    holds."""
     batch = _first_batch(parts.get("batches"))
     sizes = {m.num_embeddings for m in module.modules() if isinstance(m, nn.Embedding)}
     called: list[nn.Module] = []

@@ -22,7 +22,7 @@ from descend.program_check.training_loop import LoopStart, ScopeFrame
 
 
 def mode_is_reset(start: LoopStart, recognized: Mapping[str, Sequence[str]]) -> bool:
-    """Whether the step always begins in the mode in which the loop began.
+    """Return whether the step always begins in the mode in which the loop began.
 
     It does where nothing between two steps evaluates, and where the evaluation stands outside
     the loop and `.train()` is called on the way back in.
@@ -72,7 +72,8 @@ def _evaluates(statements: list[ast.stmt], names: set[str]) -> bool:
 def evaluation_of(
     start: LoopStart, names: dict[str, Any], recognized: Mapping[str, Sequence[str]]
 ) -> Any:
-    """The program's own evaluation: its call, a block in the loop, or what follows the loop."""
+    """Return the program's own evaluation: its call, a block in the loop, or what follows the
+    loop."""
     loop = start.loop
     assert loop is not None
     called = _called_evaluation(start, names, recognized)
@@ -97,8 +98,8 @@ def evaluation_of(
 def _called_evaluation(
     start: LoopStart, names: dict[str, Any], recognized: Mapping[str, Sequence[str]]
 ) -> Any:
-    """The first call of a function that evaluates, by the loop's scope or by one of its callers,
-    with the calls of `.eval()` and `.train()` around it."""
+    """Return the first call of a function that evaluates, by the loop's scope or by one of its
+    callers, with the calls of `.eval()` and `.train()` around it."""
     for name in recognized.get("evaluate", ()):
         function = names.get(name)
         if not callable(function):

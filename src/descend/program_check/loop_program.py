@@ -40,7 +40,7 @@ MAX_ITEMS = 4096
 def loop_parts(
     start: LoopStart, recognized: Mapping[str, Sequence[str]]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The names that the loop can see, and the parts of the program that it makes.
+    """Return the names that the loop can see, and the parts of the program that it makes.
 
     `recognized` holds the names that each part may bear in a program.
     """
@@ -77,7 +77,7 @@ def loop_parts(
 
 
 def network_of(start: LoopStart, named: Any) -> nn.Module | None:
-    """The network that is trained: the outermost one with the optimizer's weights."""
+    """Return the network that is trained: the outermost one with the optimizer's weights."""
     groups = start.optimizer.param_groups if start.optimizer is not None else []
     trained = {id(p) for g in groups for p in g["params"]}
 
@@ -139,7 +139,7 @@ def items_of(loop: LoopSource, names: dict[str, Any]) -> LoopItems:
 
 
 def _first_items(value: Any) -> tuple[Any, ...]:
-    """One batch, the first batches of what cannot be begun anew, or the first numbers."""
+    """Return one batch, the first batches of what cannot be begun anew, or the first numbers."""
     items = iter(value)
     first = tuple(islice(items, 1))
     if first and tokens_of(first[0]) is None:
@@ -187,7 +187,8 @@ def _step_of(
 def _num_epochs(
     start: LoopStart, names: dict[str, Any], recognized: Mapping[str, Sequence[str]]
 ) -> int | None:
-    """How often the loop around the loop runs, where it counts; None where that is not said."""
+    """Return how often the loop around the loop runs, where it counts; None where that is not
+    said."""
     assert start.loop is not None
     outer = start.loop.outer
     if outer is not None:
@@ -201,7 +202,7 @@ def _num_epochs(
 
 
 def _recorded_batches(step: Callable[[], None], network: nn.Module) -> Any:
-    """A function that runs the loop and hands out the ids that the network is given."""
+    """Return a function that runs the loop and hands out the ids that the network is given."""
 
     weights = sum(p.numel() for p in network.parameters())
 

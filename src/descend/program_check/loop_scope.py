@@ -18,7 +18,7 @@ class LoopReturnError(BaseException):
 def visible_names(
     scopes: Sequence[ScopeFrame], recognized: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
-    """What the loop can name, then what its callers can, then what its object holds."""
+    """Return what the loop can name, then what its callers can, then what its object holds."""
     innermost = scopes[0]
     if innermost.is_module:
         return innermost.module_names
@@ -61,7 +61,7 @@ def make_runner(
 
 
 def _cells(names: Mapping[str, Any], shared: set[str]) -> dict[str, CellType]:
-    """The cells in which functions of the loop's scope hold its local names."""
+    """Return the cells in which functions of the loop's scope hold its local names."""
     functions = [v for v in names.values() if isinstance(v, FunctionType) and v.__closure__]
     return {
         name: cell for f in functions

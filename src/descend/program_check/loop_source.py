@@ -45,8 +45,8 @@ class ScopeSource:
         return compile(ast.fix_missing_locations(tree), self.file, "exec")
 
     def call_with_modes(self, name: str) -> CodeType | None:
-        """The first call of a function in this scope, and the calls of `.eval()` and `.train()`
-        before and after it, in the blocks that hold it; None without such a call."""
+        """Return the first call of a function in this scope, and the calls of `.eval()` and
+        `.train()` before and after it, in the blocks that hold it; None without such a call."""
         blocks = _blocks_to_call(list(getattr(self.scope, "body", ())), name)
         if blocks is None:
             return None
@@ -73,11 +73,11 @@ class LoopSource(ScopeSource):
         return next((n for n in reversed(self.path) if isinstance(n, Loop)), None)
 
     def contains(self, line: int) -> bool:
-        """Whether a line is in the loop's body."""
+        """Return whether a line is in the loop's body."""
         return self.loop.body[0].lineno <= line <= (self.loop.body[-1].end_lineno or 0)
 
     def body_code(self) -> CodeType:
-        """One pass through the body, in the `with` blocks around the loop."""
+        """Return one pass through the body, in the `with` blocks around the loop."""
         body: list[ast.stmt] = [_once(self.loop.body, self.loop)]
         for node in reversed(self.path):
             if isinstance(node, ast.With):
@@ -85,12 +85,13 @@ class LoopSource(ScopeSource):
         return self.compile_statements(body)
 
     def rest_code(self) -> CodeType | None:
-        """What follows in the loop around it, where that evaluates; None where nothing does."""
+        """Return what follows in the loop around it, where that evaluates; None where nothing
+        does."""
         outer = self.outer
         return None if outer is None else self._evaluation_after(outer, self.loop.end_lineno or 0)
 
     def code_after(self, line: int) -> CodeType | None:
-        """What follows a line of the loop's body, where that evaluates.
+        """Return what follows a line of the loop's body, where that evaluates.
 
         What the statement of that line would have set is 0: it is not carried out.
         """
@@ -109,7 +110,8 @@ class LoopSource(ScopeSource):
         return self.compile_statements([*zeros, _once(rest, loop)])
 
     def evaluation_block(self) -> tuple[CodeType, int] | None:
-        """The block under an `if` of the loop that evaluates, and its line; None without any."""
+        """Return the block under an `if` of the loop that evaluates, and its line; None without
+        any."""
         for block in _blocks_under_if(self.loop.body):
             text = "\n".join(map(ast.unparse, block))
             says_so = EVALUATES.search(text) or VALIDATION_WORDS.search(text)
@@ -120,8 +122,8 @@ class LoopSource(ScopeSource):
         return None
 
     def trains_itself(self, function: str) -> bool:
-        """Whether the loop's body, without what it calls, clears gradients, or makes a step or a
-        backward pass: then `function`, which it calls, is a part of a step alone."""
+        """Return whether the loop's body, without what it calls, clears gradients, or makes a step
+        or a backward pass: then `function`, which it calls, is a part of a step alone."""
         return any(
             isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)
             and n.func.attr in ("zero_grad", "backward", "step") and n.func.attr != function
@@ -129,7 +131,7 @@ class LoopSource(ScopeSource):
         )  # fmt: skip
 
     def count_of(self, loop: Loop, names: Mapping[str, Any]) -> int | None:
-        """How often a loop over a `range` of this scope runs, where `names` can tell."""
+        """Return how often a loop over a `range` of this scope runs, where `names` can tell."""
         if not isinstance(loop, ast.For):
             return None
         expression: ast.expr = loop.iter
@@ -151,7 +153,7 @@ class LoopSource(ScopeSource):
             return None
 
     def iterated(self) -> tuple[ast.expr, str]:
-        """The expression whose items are batches, and the name of a counter beside them.
+        """Return the expression whose items are batches, and the name of a counter beside them.
 
         `enumerate(tqdm(loader))` gives `loader` and the counter's name.
         """
@@ -174,7 +176,8 @@ class LoopSource(ScopeSource):
         return outside, counter
 
     def _assigned(self, expression: ast.expr) -> ast.expr:
-        """What a name stands for that only hands items through, such as `bar = tqdm(loader)`."""
+        """Return what a name stands for that only hands items through, such as `bar =
+        tqdm(loader)`."""
         if not isinstance(expression, ast.Name):
             return expression
         names = [n for n in ast.walk(self.scope) if isinstance(n, ast.Name)
@@ -188,7 +191,7 @@ class LoopSource(ScopeSource):
 
 
 def _first_parameter(scope: ast.AST) -> str:
-    """The name of the first parameter of a function, such as `self`; empty without one."""
+    """Return the name of the first parameter of a function, such as `self`; empty without one."""
     if not isinstance(scope, ast.FunctionDef):
         return ""
     parameters = [*scope.args.posonlyargs, *scope.args.args]
@@ -250,7 +253,7 @@ def _parse(source: str) -> ast.Module:
 
 
 def loops_around(file: str, line: int) -> list[LoopSource]:
-    """The loops of the innermost function whose bodies hold a line, innermost first.
+    """Return the loops of the innermost function whose bodies hold a line, innermost first.
 
     An `async` function has none: its body cannot run at the level of a module.
     """
@@ -274,7 +277,7 @@ def loops_around(file: str, line: int) -> list[LoopSource]:
 
 
 def scope_around(file: str, line: int) -> ScopeSource | None:
-    """The innermost function around a line, or the module; None for an `async` one."""
+    """Return the innermost function around a line, or the module; None for an `async` one."""
     try:
         path = list(_path_to(_parse(Path(file).read_text(encoding="utf-8")), line))
     except (OSError, SyntaxError, ValueError):
@@ -289,7 +292,7 @@ def scope_around(file: str, line: int) -> ScopeSource | None:
 
 
 def _inner_blocks(statement: ast.stmt) -> list[list[ast.stmt]]:
-    """The blocks of a statement that belong to the same scope."""
+    """Return the blocks of a statement that belong to the same scope."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return []
     blocks = [getattr(statement, name, []) for name in ("body", "orelse", "finalbody")]
@@ -297,7 +300,7 @@ def _inner_blocks(statement: ast.stmt) -> list[list[ast.stmt]]:
 
 
 def _blocks_to_call(block: list[ast.stmt], name: str) -> list[list[ast.stmt]] | None:
-    """The blocks that lead to the first call of a function, and then that call alone."""
+    """Return the blocks that lead to the first call of a function, and then that call alone."""
     for statement in block:
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             continue
@@ -316,7 +319,7 @@ def _blocks_to_call(block: list[ast.stmt], name: str) -> list[list[ast.stmt]] | 
 
 
 def _blocks_under_if(block: list[ast.stmt]) -> Iterator[list[ast.stmt]]:
-    """The blocks under an `if` in a block, innermost first."""
+    """Yield the blocks under an `if` in a block, innermost first."""
     for statement in block:
         for inner in _inner_blocks(statement):
             yield from _blocks_under_if(inner)
@@ -325,7 +328,7 @@ def _blocks_under_if(block: list[ast.stmt]) -> Iterator[list[ast.stmt]]:
 
 
 def _sets_mode(statement: ast.stmt, *methods: str) -> bool:
-    """Whether a statement, taken alone, is a call of `.eval()` or `.train()`."""
+    """Return whether a statement, taken alone, is a call of `.eval()` or `.train()`."""
     return (
         isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
         and isinstance(statement.value.func, ast.Attribute)
@@ -334,7 +337,7 @@ def _sets_mode(statement: ast.stmt, *methods: str) -> bool:
 
 
 def _if_network(statement: ast.stmt) -> ast.stmt:
-    """The statement, carried out for a network alone: a trainer's `.train()` would train."""
+    """Return the statement, carried out for a network alone: a trainer's `.train()` would train."""
     assert isinstance(statement, ast.Expr)
     assert isinstance(statement.value, ast.Call)
     assert isinstance(statement.value.func, ast.Attribute)
@@ -346,7 +349,7 @@ def _if_network(statement: ast.stmt) -> ast.stmt:
 
 
 def statements_before(file: str, line: int) -> list[ast.stmt]:
-    """The statements of the innermost function around a line that come before it."""
+    """Return the statements of the innermost function around a line that come before it."""
     try:
         path = list(_path_to(_parse(Path(file).read_text(encoding="utf-8")), line))
     except (OSError, SyntaxError, ValueError):
@@ -356,7 +359,7 @@ def statements_before(file: str, line: int) -> list[ast.stmt]:
 
 
 def _path_to(node: ast.AST, line: int) -> Iterator[ast.AST]:
-    """The statements that hold a line, from the module inward."""
+    """Yield the statements that hold a line, from the module inward."""
     yield node
     for child in ast.iter_child_nodes(node):
         if not isinstance(child, ast.stmt | ast.ExceptHandler | ast.match_case):
@@ -370,8 +373,8 @@ def _path_to(node: ast.AST, line: int) -> Iterator[ast.AST]:
 
 
 def calls_training_mode(statements: list[ast.stmt], file: str) -> bool:
-    """Whether one of the statements, taken alone, is a call of `.train()`, or of a function of the
-    file that makes one."""
+    """Return whether one of the statements, taken alone, is a call of `.train()`, or of a function
+    of the file that makes one."""
     if any(map(_is_training_call, statements)):
         return True
     called = {ast.unparse(s.value.func).rpartition(".")[2] for s in statements
@@ -392,5 +395,5 @@ def _is_training_call(statement: ast.stmt) -> bool:
 
 
 def global_names(scope: ast.AST) -> set[str]:
-    """Names that a function declares global."""
+    """Return names that a function declares global."""
     return {name for n in ast.walk(scope) if isinstance(n, ast.Global) for name in n.names}

@@ -113,17 +113,17 @@ class Program:
         return cast(nn.Module, self.parts["model"])
 
     def has(self, part: str) -> bool:
-        """Whether the program has this part."""
+        """Return whether the program has this part."""
         return self.parts.get(part) is not None
 
     def get(self, part: str) -> Any:
-        """A part of the program; `UndeterminedError` without it."""
+        """Return a part of the program; `UndeterminedError` without it."""
         if not self.has(part):
             raise UndeterminedError(f"there is no `{part}`")
         return self.parts[part]
 
     def all_of(self, kind: type[T]) -> tuple[T, ...]:
-        """Every object of `kind` that the program can get at, wherever it keeps it."""
+        """Return every object of `kind` that the program can get at, wherever it keeps it."""
         return tuple(
             v for v in reachable_objects(self.namespace, self.parts) if isinstance(v, kind)
         )
@@ -139,7 +139,7 @@ class Program:
         return self.all_of(Optimizer)
 
     def source_location(self, part: str) -> str:
-        """File and line where a part was written, as exactly as Python knows."""
+        """Return file and line where a part was written, as exactly as Python knows."""
         value = self.parts.get(part)
         target = type(value) if isinstance(value, nn.Module) else value
         defined = definition_line(target)
@@ -152,12 +152,12 @@ class Program:
         return f"{_short(self.file or self.name)}{f':{line}' if line else ''} (`{part}`)"
 
     def where_is_weight(self, name: str, is_cut_off: bool = False) -> str:
-        """The name of a weight, and the line that makes it, or else that cuts it off."""
+        """Return the name of a weight, and the line that makes it, or else that cuts it off."""
         made = (cut_line(self.model, name) if is_cut_off else None) or weight_line(self.model, name)
         return f"model.{name}" + (f" ({_short(made[0])}:{made[1]})" if made else "")
 
     def where_is_side_weight(self, name: str, is_cut_off: bool = False) -> str:
-        """The same for a weight of another network, whose name stands first in `name`."""
+        """Return the same for a weight of another network, whose name stands first in `name`."""
         first, _, rest = name.partition(".")
         other = self.namespace.get(first)
         if not isinstance(other, nn.Module):
@@ -166,7 +166,7 @@ class Program:
         return name + (f" ({_short(made[0])}:{made[1]})" if made else "")
 
     def where_is_use(self, name: str) -> str:
-        """The name of a weight, and the last line of its class that uses it."""
+        """Return the name of a weight, and the last line of its class that uses it."""
         used = use_line(self.model, name)
         return f"model.{name}" + (f" ({_short(used[0])}:{used[1]})" if used else "")
 
@@ -179,15 +179,15 @@ class Program:
         return ", ".join(f"model.{name}" for name in names[:3]) + (f" ({at})" if at else "")
 
     def where_it_trained(self) -> str:
-        """File and line of the first step that was made while it was imported."""
+        """Return file and line of the first step that was made while it was imported."""
         return self.where_is_line(self.import_time_training.line)
 
     def where_is_line(self, line: int | None) -> str:
-        """A line of the program's file; the file alone if none is known."""
+        """Return a line of the program's file; the file alone if none is known."""
         return f"{_short(self.file or self.name)}{f':{line}' if line else ''}"
 
     def run_probe_once(self, probe: Callable[[Program], T]) -> T:
-        """The result of `probe`, from a fixed seed, with the program put back afterwards."""
+        """Return the result of `probe`, from a fixed seed, with the program put back afterwards."""
         if probe not in self._probes:
             with preserve_state(self.namespace, self.parts), torch.enable_grad():
                 seed_all()
@@ -216,7 +216,7 @@ def seed_all() -> None:
 
 
 def format_exception(problem: BaseException) -> str:
-    """An exception in one short line."""
+    """Return an exception in one short line."""
     name, lines = type(problem).__name__, str(problem).strip().splitlines()
     return f"{name}: {lines[0][:120]}" if lines else name
 
@@ -230,7 +230,7 @@ def make_program(
     launch: Launch | None = None,
     start: LoopStart | None = None,
 ) -> Program:
-    """The program that stands in `namespace`; `ProgramError` without a model."""
+    """Return the program that stands in `namespace`; `ProgramError` without a model."""
     parts: dict[str, Any] = {}
     of_loop: dict[str, Any] = {}
     if start is not None and start.loop is not None:
@@ -294,7 +294,7 @@ def load_program(spec: str) -> Program:
 
 
 def _trains_in_main(file: Path, module: ModuleType, launch: Launch, start: LoopStart) -> bool:
-    """Whether only `if __name__ == "__main__"` can say what is trained, and how."""
+    """Return whether only `if __name__ == "__main__"` can say what is trained, and how."""
     names = vars(module)
     if launch.trainer is not None or start.loop is not None or "__main__" not in _source_of(file):
         return False
@@ -324,7 +324,7 @@ def _run_main(file: Path, module: ModuleType) -> None:
 
 
 def import_error(spec: str, problem: BaseException) -> ProgramError:
-    """What to say of a program that `problem` ended before its first training step."""
+    """Return what to say of a program that `problem` ended before its first training step."""
     line = _line_of(spec, problem)
     words = format_exception(problem) + (f" at line {line}" if line else "")
     expected = "a program that runs up to its first training step"
@@ -341,7 +341,7 @@ def import_error(spec: str, problem: BaseException) -> ProgramError:
 
 
 def _line_of(spec: str, problem: BaseException) -> int | None:
-    """The line of the program that was running, or that is no Python."""
+    """Return the line of the program that was running, or that is no Python."""
     if isinstance(problem, SyntaxError):
         return problem.lineno
     frames = traceback.extract_tb(problem.__traceback__)
@@ -350,7 +350,7 @@ def _line_of(spec: str, problem: BaseException) -> int | None:
 
 
 def _fix_of(problem: BaseException) -> str:
-    """What to do about an import that failed."""
+    """Return what to do about an import that failed."""
     text = str(problem)
     if isinstance(problem, ImportError) and "accelerate" in text:
         return "install accelerate, which the Trainer of transformers needs, beside descend"

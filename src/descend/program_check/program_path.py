@@ -10,7 +10,7 @@ from descend.units import quoted
 
 
 def _holds_python(folder: Path) -> bool:
-    """Whether `folder` may be a module: a Python file stands directly in it."""
+    """Return whether `folder` may be a module: a Python file stands directly in it."""
     return any(path.suffix in all_suffixes() for path in folder.iterdir())
 
 

@@ -74,7 +74,7 @@ def check_program(program: Program, report: Report | None = None) -> Checked:
 
 
 def _result(program: Program, results: list[tuple[Bug, CheckResult]]) -> Checked:
-    """What `results` come to; a bug without a result was not reached."""
+    """Return what `results` come to; a bug without a result was not reached."""
     return Checked(
         program=program.name,
         bugs=[_entry(b, o) for b, o in results if isinstance(o, BugPresent)],
@@ -111,7 +111,7 @@ def _entry(bug: Bug, result: BugPresent | Remark) -> BugReport:
 
 @contextmanager
 def _arguments(spec: str, arguments: Sequence[str]) -> Iterator[None]:
-    """`sys.argv` as the program would have it."""
+    """Set `sys.argv` as the program would have it."""
     before = sys.argv
     sys.argv = [spec, *arguments]
     try:
@@ -122,7 +122,7 @@ def _arguments(spec: str, arguments: Sequence[str]) -> Iterator[None]:
 
 @contextmanager
 def _suppress_output() -> Iterator[None]:
-    """What the program prints and warns of is not requested; nothing is compiled.
+    """Silence what the program prints and warns of; nothing is compiled.
 
     The fast path of torch's encoder is off: its nested tensors have no shape to look at.
     """

@@ -47,7 +47,7 @@ def copy_to_scratch(spec: str, scratch: Path) -> Path:
 
 
 def path_in_scratch(spec: str, folder: Path) -> str:
-    """`spec` as seen from `folder`, which `copy_to_scratch` returned."""
+    """Return `spec` as seen from `folder`, which `copy_to_scratch` returned."""
     path = Path(spec)
     if not path.is_file():
         return spec
@@ -83,7 +83,7 @@ def _copy_link(path: Path, copy: Path, source: Path) -> None:
 
 
 def _entries(source: Path) -> Iterator[tuple[Path, bool]]:
-    """Folders, files and links below `source`, a folder before what it holds."""
+    """Yield folders, files and links below `source`, a folder before what it holds."""
     size = number = 0
     for parent, folders, files in os.walk(source):
         folders[:] = [f for f in folders if f not in SKIPPED_FOLDERS

@@ -23,14 +23,14 @@ ATTENTION = {F.scaled_dot_product_attention, F.softmax, torch.softmax, torch.Ten
 
 
 def is_own_file(file: str | None) -> bool:
-    """Whether `file` is somebody's program, and not installed or part of descend."""
+    """Return whether `file` is somebody's program, and not installed or part of descend."""
     return bool(file) and "site-packages" not in str(file) and not (
         Path(str(file)).is_relative_to(Path(__file__).parents[2])
     )  # fmt: skip
 
 
 def definition_line(target: Any) -> tuple[str, int] | None:
-    """File and line where a function or class of the program's own is defined."""
+    """Return file and line where a function or class of the program's own is defined."""
     line: tuple[str, int] | None = getattr(target, "stands_at", None)
     if line is not None:
         return line
@@ -46,14 +46,14 @@ def definition_line(target: Any) -> tuple[str, int] | None:
 
 
 def calls_eval(function: Any) -> bool:
-    """Whether the source of a function calls `.eval()`."""
+    """Return whether the source of a function calls `.eval()`."""
     with suppress(TypeError, OSError):
         return ".eval()" in inspect.getsource(inspect.unwrap(function))
     return False
 
 
 def class_source(target: type) -> tuple[str, int, list[str]] | None:
-    """File, first line, and lines of a class of the program's own, by its methods: a class
+    """Return file, first line, and lines of a class of the program's own, by its methods: a class
     of a file that was run as `__main__` has no module to look it up in."""
     for member in vars(target).values():
         code = getattr(inspect.unwrap(member) if callable(member) else member, "__code__", None)
@@ -71,7 +71,8 @@ def class_source(target: type) -> tuple[str, int, list[str]] | None:
 
 
 def assignment_line(file: str | None, names: Sequence[str]) -> int | None:
-    """Line of the last assignment to one of `names`, else of a call of some `…Trainer`."""
+    """Return the line of the last assignment to one of `names`, else of a call of some
+    `…Trainer`."""
     try:
         tree = ast.parse(Path(file or "").read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError):
@@ -89,8 +90,8 @@ def assignment_line(file: str | None, names: Sequence[str]) -> int | None:
 
 
 def own_classes_around(model: nn.Module, name: str) -> Iterator[tuple[str, str, int, list[str]]]:
-    """The classes with a source that hold a weight, the nearest first: the attribute that leads to
-    the weight, then file, first line, and lines of the class."""
+    """Yield the classes with a source that hold a weight, the nearest first: the attribute that
+    leads to the weight, then file, first line, and lines of the class."""
     path = name.split(".")
     for depth in range(len(path) - 1, -1, -1):
         source = class_source(type(model.get_submodule(".".join(path[:depth]))))
@@ -99,7 +100,8 @@ def own_classes_around(model: nn.Module, name: str) -> Iterator[tuple[str, str, 
 
 
 def weight_line(model: nn.Module, name: str) -> tuple[str, int] | None:
-    """File and line where the class that holds a weight, or the nearest own one, makes it."""
+    """Return file and line where the class that holds a weight, or the nearest own one, makes
+    it."""
     for attribute, file, start, lines in own_classes_around(model, name):
         for number, line in enumerate(lines):
             left = line.partition("=")[0]
@@ -110,7 +112,7 @@ def weight_line(model: nn.Module, name: str) -> tuple[str, int] | None:
 
 
 def use_line(model: nn.Module, name: str) -> tuple[str, int] | None:
-    """File and line that uses a weight's attribute last in the class that makes it."""
+    """Return file and line that uses a weight's attribute last in the class that makes it."""
     made = weight_line(model, name)
     for attribute, file, start, lines in own_classes_around(model, name):
         uses = [start + n for n, line in enumerate(lines) if f"self.{attribute}" in line]
@@ -124,7 +126,8 @@ CUTS = re.compile(r"no_grad\(|inference_mode\(|\.detach\(|set_grad_enabled\(|\.d
 
 
 def cut_line(model: nn.Module, name: str) -> tuple[str, int] | None:
-    """File and line, in the class that holds a weight or one around it, that cuts gradients off."""
+    """Return file and line, in the class that holds a weight or one around it, that cuts gradients
+    off."""
     for _, file, start, lines in own_classes_around(model, name):
         for number, line in enumerate(lines):
             if CUTS.search(line.partition("#")[0]):
@@ -133,7 +136,7 @@ def cut_line(model: nn.Module, name: str) -> tuple[str, int] | None:
 
 
 def attention_lines(file: str | None, forward: Callable[[], Any]) -> list[int]:
-    """Lines of `file` that turn scores of attention into weights while `forward` runs."""
+    """Return lines of `file` that turn scores of attention into weights while `forward` runs."""
     if file is None:
         return []
     follow = _CallsOf(ATTENTION, file)
@@ -146,7 +149,7 @@ SOFTMAXES = {F.softmax, torch.softmax, torch.Tensor.softmax}
 
 
 def last_softmax_line(file: str | None, forward: Callable[[], Any]) -> int | None:
-    """The line of `file` that calls a softmax last while `forward` runs."""
+    """Return the line of `file` that calls a softmax last while `forward` runs."""
     if file is None:
         return None
     follow = _CallsOf(SOFTMAXES, file)
@@ -156,7 +159,7 @@ def last_softmax_line(file: str | None, forward: Callable[[], Any]) -> int | Non
 
 
 def mention_line(function: Any, word: str) -> int | None:
-    """The last line of a function of the program's own that mentions a word."""
+    """Return the last line of a function of the program's own that mentions a word."""
     if definition_line(function) is None:
         return None
     with suppress(OSError, TypeError):
@@ -171,7 +174,7 @@ LOSSES = {F.cross_entropy, F.nll_loss, F.binary_cross_entropy, F.binary_cross_en
 
 
 def loss_lines(file: str | None, step: Callable[[], Any]) -> list[int]:
-    """Lines of `file` that compute a loss by a function of torch while `step` runs."""
+    """Return lines of `file` that compute a loss by a function of torch while `step` runs."""
     if file is None:
         return []
     follow = _CallsOf(LOSSES, file)
@@ -181,7 +184,7 @@ def loss_lines(file: str | None, step: Callable[[], Any]) -> list[int]:
 
 
 def call_line(file: str | None, name: str) -> int | None:
-    """Line of the first call in `file` of a function whose name begins with `name`."""
+    """Return the line of the first call in `file` of a function whose name begins with `name`."""
     try:
         tree = ast.parse(Path(file or "").read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError):
@@ -209,7 +212,7 @@ class _CallsOf(TorchFunctionMode):
 
 
 def running_line(file: Path) -> int | None:
-    """The line of `file`, a resolved path, that is being carried out."""
+    """Return the line of `file`, a resolved path, that is being carried out."""
     frame = sys._getframe(1)
     while frame is not None:
         with suppress(OSError):
@@ -221,7 +224,7 @@ def running_line(file: Path) -> int | None:
 
 @contextmanager
 def recorded_calls(functions: Collection[CodeType]) -> Iterator[set[CodeType]]:
-    """Those of `functions` that are called by whoever runs inside.
+    """Record those of `functions` that are called by whoever runs inside.
 
     Watching slows all of Python by a third, so it ends once each was called.
     """

@@ -22,12 +22,12 @@ EVALUATED_BATCHES = 2
 
 
 def is_trainer(value: Any) -> bool:
-    """Whether `value` is an object with the methods of transformers' Trainer."""
+    """Return whether `value` is an object with the methods of transformers' Trainer."""
     return not isinstance(value, type) and all(callable(getattr(value, m, None)) for m in METHODS)
 
 
 def trainer_parts(trainer: Any) -> dict[str, Any]:
-    """The parts of a program that `trainer` makes and calls."""
+    """Return the parts of a program that `trainer` makes and calls."""
     model = trainer.model
     if not hasattr(trainer, "current_gradient_accumulation_steps"):  # made when it trains
         trainer.current_gradient_accumulation_steps = 1
@@ -58,7 +58,7 @@ def trainer_parts(trainer: Any) -> dict[str, Any]:
 
 
 def made_or_reason(name: str, make: Callable[[], Any]) -> Any:
-    """What `make` makes, or a function that says why it could not."""
+    """Return what `make` makes, or a function that says why it could not."""
     try:
         return make()
     except Exception as problem:
@@ -83,7 +83,7 @@ def _scheduler(trainer: Any, total: int) -> Any:
 
 
 def _total_steps(trainer: Any, loader: Any) -> int:
-    """Steps of the whole training, as `Trainer` counts them."""
+    """Return steps of the whole training, as `Trainer` counts them."""
     args = trainer.args
     if args.max_steps > 0:
         return int(args.max_steps)
@@ -94,7 +94,8 @@ def _total_steps(trainer: Any, loader: Any) -> int:
 
 
 def _step_of(trainer: Any, optimizer: Any, scheduler: Any) -> Callable[[Any], Any]:
-    """One micro-batch: gradients of all that belong to an update follow when the last is there."""
+    """Return one micro-batch: gradients of all that belong to an update follow when the last is
+    there."""
     accumulated = max(1, int(trainer.args.gradient_accumulation_steps))
     waiting: list[Any] = []
     takes_count = "num_items_in_batch" in inspect.signature(trainer.training_step).parameters

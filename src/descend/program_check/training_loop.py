@@ -68,12 +68,13 @@ class LoopStart:
     """Whether each module was in training mode at the last `backward`."""
 
     def close(self) -> None:
-        """Where no optimizer was stepped, take the loop around the last `backward`."""
+        """Take the loop around the last `backward` where no optimizer was stepped."""
         if self.loop is None and self.last_backward:
             self._set_loop(self.last_backward)
 
     def is_whole_step(self, function: Any) -> bool:
-        """Whether a function that the loop calls makes the step of the optimizer and all else."""
+        """Return whether a function that the loop calls makes the step of the optimizer and all
+        else."""
         if self.loop is None:
             return True
         code = getattr(inspect.unwrap(function), "__code__", None)
@@ -89,7 +90,7 @@ class LoopStart:
         return False
 
     def _holds_backward(self, scope: ScopeFrame, loop: LoopSource) -> bool:
-        """Whether the last gradients were computed inside the same pass of a loop."""
+        """Return whether the last gradients were computed inside the same pass of a loop."""
         if not self.last_backward:
             return True
         return any(s.frame is scope.frame and loop.contains(s.line) for s in self.last_backward)
@@ -140,7 +141,7 @@ def stopped_at_loop() -> Iterator[LoopStart]:
 
 
 def running_scopes() -> tuple[ScopeFrame, ...]:
-    """The program's own functions that are running, innermost first."""
+    """Return the program's own functions that are running, innermost first."""
     scopes: list[ScopeFrame] = []
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:

@@ -11,13 +11,13 @@ def count_epochs_read(summary: RunSummary) -> float:
 
     A summary of an older version counts a part of an epoch as a whole one.
     """
-    begun = summary.epochs[-1].epoch
-    return float(begun) if summary.num_epochs is None else summary.num_epochs
+    begun = float(summary.epochs[-1].epoch) if summary.epochs else 0.0
+    return begun if summary.num_epochs is None else min(summary.num_epochs, begun)
 
 
 def format_epochs_read(summary: RunSummary) -> str:
     """Format how often the run read its text: `3 epochs`, `0.077 epochs`."""
-    return format_epochs(count_epochs_read(summary), summary.epochs[-1].epoch)
+    return format_epochs(count_epochs_read(summary))
 
 
 def count_tokens_read(summary: RunSummary) -> int:

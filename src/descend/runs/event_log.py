@@ -8,13 +8,14 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 
 import msgspec
 
 from descend.errors import RunFolderError
 from descend.guard import open_regular, read_exactly
-from descend.runs.atomic_write import PRIVATE, disk_error, make_folder
+from descend.runs.atomic_write import PRIVATE, disk_error, make_folder, write_file_atomic
 from descend.runs.checksums import MAX_LINE_BYTES, START, Chain, checksum_of, read_lines, seal_line
 from descend.runs.events import (
     SCHEMA,
@@ -41,9 +42,12 @@ class EventLog:
         try:
             make_folder(folder, PRIVATE)
             self._last = self._mend_last_line()
-            self._file = open_regular(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            self._file = self._open()
         except OSError as problem:
             raise disk_error(self._path, problem) from None
+
+    def _open(self) -> FileIO:
+        return open_regular(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
 
     def _mend_last_line(self) -> str:
         """Cut off a line that a crash left half written: the next append must start a line.
@@ -81,6 +85,25 @@ class EventLog:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as problem:
             raise disk_error(self._path, problem) from None
+
+    def restore(self) -> bool:
+        """Write the log again if it was deleted, moved or replaced; return whether it was.
+
+        The open file still holds every record. `DiskWriteError` if the disk refuses.
+        """
+        held = os.fstat(self._file.fileno())
+        try:
+            now = os.lstat(self._path)
+            if (now.st_dev, now.st_ino) == (held.st_dev, held.st_ino):
+                return False
+        except FileNotFoundError:
+            pass
+        with open(self._file.fileno(), "rb", closefd=False) as file:
+            file.seek(0)
+            write_file_atomic(self._path, file.read())
+        self._file.close()
+        self._file = self._open()
+        return True
 
     def close(self) -> None:
         """Close the file."""

@@ -63,6 +63,20 @@ class WeightUpdateStats(msgspec.Struct, frozen=True, tag="weight_updates", tag_f
     update_to_weight_ratio: dict[str, Real]
 
 
+class ActivationStats(msgspec.Struct, frozen=True, tag="activations", tag_field="kind"):
+    """What flows through a program that descend watches, by the name of each layer, every 25 steps.
+
+    `output_rms`: root mean square of what leaves the layer. `dead_unit_fraction`: of the units that
+    come in, those that are silent at every position (0 to 1). `attention_entropy`: of layers that
+    return their attention weights, over that of an even look (0 to 1).
+    """
+
+    step: Count
+    output_rms: dict[str, Real]
+    dead_unit_fraction: dict[str, Real]
+    attention_entropy: dict[str, Real]
+
+
 class Epoch(msgspec.Struct, frozen=True, tag="epoch", tag_field="kind"):
     """One pass over the text. `start` and `end` are training means over the first and the last
     twentieth of its steps; validation is unsmoothed and in evaluation mode."""
@@ -165,13 +179,13 @@ class ProgramWarning(msgspec.Struct, frozen=True, tag="program_warning", tag_fie
     text: str
 
 
-StopReason = Literal["finished", "interrupted", "diverged", "failed"]
+StopReason = Literal["finished", "interrupted", "diverged", "failed", "paused"]
 
 
 class TrainingStopped(
     msgspec.Struct, frozen=True, tag="training_stopped", tag_field="kind", omit_defaults=True
 ):
-    """Training ended."""
+    """Training ended, or waits: a run that is `paused` goes on with a `TrainingStarted`."""
 
     step: Count
     reason: StopReason
@@ -184,6 +198,7 @@ Event = (
     TrainingStarted
     | Step
     | WeightUpdateStats
+    | ActivationStats
     | Epoch
     | CheckpointSaved
     | Sample

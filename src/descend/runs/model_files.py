@@ -27,10 +27,20 @@ from descend.guard import decode_json, read_regular
 from descend.machine import resolve_device
 from descend.runs.atomic_write import MANIFEST_FILE, disk_error, write_file_atomic
 from descend.runs.model_card import model_card
-from descend.runs.run_files import MODEL_FILES, TOKENIZER, WEIGHTS, RunMetadata, RunSummary
+from descend.runs.run_files import (
+    MODEL_FILES,
+    TOKENIZER,
+    WEIGHTS,
+    RunMetadata,
+    RunSummary,
+    weights_path,
+)
 from descend.runs.run_folder import check_model_folder
+from descend.runs.weight_files import read_shards
 
 if TYPE_CHECKING:
+    import torch
+
     from descend.model.shape import ModelShape
     from descend.model.transformer import Transformer
 
@@ -111,14 +121,12 @@ def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
     content = _read(folder / "config.json", hashes.get("config.json"), CONFIG_BYTES)
     with _add_folder_to_errors(folder):
         config = _json_object("config.json", content)
-    max_bytes = _max_weight_bytes(folder, config)
-    content = _read(folder / WEIGHTS, hashes.get(WEIGHTS), max_bytes)
+    state = _read_weights(folder, hashes, _max_weight_bytes(folder, config))
     _read(folder / TOKENIZER, hashes.get(TOKENIZER), TOKENIZER_BYTES)
     tokenizer = load_model_tokenizer(folder, config)
-    from descend.model.huggingface import from_huggingface, weights_from_bytes
+    from descend.model.huggingface import from_huggingface
 
     with _add_folder_to_errors(folder):
-        state = weights_from_bytes(content)
         model = from_huggingface(config, state)
     _check_vocabulary(str(folder), model.shape.vocab_size, tokenizer)
     return LoadedModel(model.to(resolve_device(device)), tokenizer)
@@ -132,6 +140,18 @@ def read_model_shape(folder: Path) -> ModelShape:
     content = _read(folder / "config.json", None, CONFIG_BYTES)
     with _add_folder_to_errors(folder):
         return shape_from_config(_json_object("config.json", content))
+
+
+def _read_weights(
+    folder: Path, hashes: Mapping[str, str], max_bytes: int
+) -> dict[str, torch.Tensor]:
+    """All weights in `folder` by the names of `transformers`, of one file or of shards."""
+    from descend.model.huggingface import weights_from_bytes
+
+    is_sharded = weights_path(folder).name != WEIGHTS
+    content = b"" if is_sharded else _read(folder / WEIGHTS, hashes.get(WEIGHTS), max_bytes)
+    with _add_folder_to_errors(folder):
+        return read_shards(folder, max_bytes) if is_sharded else weights_from_bytes(content)
 
 
 def _max_weight_bytes(folder: Path, config: Mapping[str, Any]) -> int:

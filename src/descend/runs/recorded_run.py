@@ -130,7 +130,7 @@ class RecordedRun:
     @cached_property
     def stopped(self) -> TrainingStopped | None:
         """Return the last event that ended training, or None."""
-        stops = [e for e in self.events if isinstance(e, TrainingStopped)]
+        stops = [e for e in self.events if isinstance(e, TrainingStopped) and e.reason != "paused"]
         return stops[-1] if stops else None
 
     @property

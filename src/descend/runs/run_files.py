@@ -10,6 +10,7 @@ snapshots/step_<n>/       weights of earlier steps, to look at (`saved_weights`)
 diagnosis.json            why it does not learn better, if it was requested
 report.html               the report, once that was written
 annotation.json           tags and a note that a person wrote
+pause_requested           the run is to wait between two steps (`pause_request`)
 """
 
 from __future__ import annotations
@@ -42,18 +43,17 @@ from descend.runs.folder_errors import not_a_run_error
 
 WEIGHTS = "model.safetensors"
 
+WEIGHT_INDEX = "model.safetensors.index.json"
+"""Where another program split the weights: which file holds which (`weight_files`)."""
+
 
 TOKENIZER = "tokenizer.json"
 
-
 DIAGNOSIS = "diagnosis.json"
-
 
 REPORT = "report.html"
 
-
 _SUMMARY = "summary.json"
-
 
 MODEL_FILES = {
     "config.json": "the shape of the model",
@@ -282,7 +282,21 @@ def is_run_folder(folder: Path) -> bool:
 
 def has_model(folder: Path) -> bool:
     """Return whether `folder` holds a model, or a part of one."""
-    return any((folder / name).is_file() for name in MODEL_FILES)
+    return len(missing_model_files(folder)) < len(MODEL_FILES)
+
+
+def missing_model_files(folder: Path) -> list[str]:
+    """Return the names in `MODEL_FILES` that `folder` lacks; an index stands for the weights."""
+    there = {name for name in MODEL_FILES if (folder / name).is_file()}
+    if weights_path(folder).is_file():
+        there.add(WEIGHTS)
+    return [name for name in MODEL_FILES if name not in there]
+
+
+def weights_path(folder: Path) -> Path:
+    """Return the file that stands for the weights in `folder`: the weights, or their index."""
+    file, index = folder / WEIGHTS, folder / WEIGHT_INDEX
+    return index if index.is_file() and not file.is_file() else file
 
 
 def has_summary(folder: Path) -> bool:
@@ -370,10 +384,9 @@ def damaged_checkpoint_files(folder: Path, after: Path | None) -> list[Path]:
 
 
 def run_stamp(folder: Path) -> tuple[tuple[int, int] | None, ...]:
-    """Return time and size of the records of a run: equal where none was written since."""
-    return tuple(
-        _file_stamp(folder / name) for name in (RUN_FILE, _SUMMARY, DIAGNOSIS, EVENTS, ANNOTATION)
-    )
+    """Return time and size of the files of a run: equal where none was written or lost since."""
+    records = (RUN_FILE, _SUMMARY, DIAGNOSIS, EVENTS, ANNOTATION)
+    return tuple(_file_stamp(folder / name) for name in (*records, *MODEL_FILES))
 
 
 def _file_stamp(path: Path) -> tuple[int, int] | None:

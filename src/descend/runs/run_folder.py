@@ -19,6 +19,7 @@ from descend.runs.run_files import (
     is_run_folder,
     latest_checkpoint,
     load_summary,
+    missing_model_files,
 )
 from descend.runs.suggestions import has_diverged, suggest_fix
 from descend.units import quoted
@@ -77,13 +78,12 @@ def check_model_folder(folder: Path) -> None:
             else "check the path"
         )
         raise RunFolderError(str(folder), "no such folder", "a model folder", hint)
-    for name, meaning in MODEL_FILES.items():
-        if not (folder / name).is_file():
-            if not is_run_folder(folder) and not has_model(folder):
-                raise not_a_model_error(folder, name)
-            raise RunFolderError(
-                str(folder), f"no {name}", f"{meaning} in {name}", suggest_fix(folder)
-            )
+    for name in missing_model_files(folder):
+        if not is_run_folder(folder) and not has_model(folder):
+            raise not_a_model_error(folder, name)
+        raise RunFolderError(
+            str(folder), f"no {name}", f"{MODEL_FILES[name]} in {name}", suggest_fix(folder)
+        )
 
 
 def read_summary(folder: Path) -> RunSummary:

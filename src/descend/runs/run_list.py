@@ -10,6 +10,7 @@ import msgspec
 
 from descend.artifacts import RUN_FILE
 from descend.errors import RunFolderError
+from descend.runs.epochs_read import count_epochs_read
 from descend.runs.planned_models import find_models
 from descend.runs.run_files import (
     has_summary,
@@ -36,8 +37,8 @@ class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     saved_at: str = ""
     corpus: str = ""
-    epochs: int = 0
-    """Finished ones."""
+    epochs: float = 0.0
+    """How often its text was read; below one for a part of the text."""
     parameters: int | None = None
     validation_loss: float | None = None
     """Of the best epoch (nats per token); None before the end of the first."""
@@ -76,7 +77,7 @@ def describe_run(folder: Path) -> ListedRun:
         state=state,
         saved_at=info.saved_at,
         corpus=Path(str(info.corpus["corpus"])).name,
-        epochs=len(summary.epochs) if summary else 0,
+        epochs=count_epochs_read(summary) if summary else 0.0,
         parameters=summary.parameters if summary else None,
         validation_loss=summary.validation_loss if summary else None,
         bits_per_byte=summary.bits_per_byte if summary else None,

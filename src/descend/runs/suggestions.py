@@ -14,12 +14,12 @@ from typing import Any
 from descend.runs.event_log import read_events
 from descend.runs.events import TrainingStarted, TrainingStopped
 from descend.runs.run_files import (
-    MODEL_FILES,
     TOKENIZER,
     has_summary,
     is_finished,
     is_run_folder,
     latest_checkpoint,
+    missing_model_files,
     read_info,
 )
 
@@ -39,7 +39,7 @@ def has_diverged(folder: Path) -> bool:
 
 def lacks_model(folder: Path) -> bool:
     """Return whether a file of the model is missing in `folder`."""
-    return not all((folder / name).is_file() for name in MODEL_FILES)
+    return bool(missing_model_files(folder))
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ def choose_shape(
     parent: LoadedModel | None,
     details: NetworkDetails | None = None,
 ) -> ModelShape:
-    """The shape of `parent`, or of a network for the tokens of `store`.
+    """Return the shape of `parent`, or of a network for the tokens of `store`.
 
     `details`: those that a run recorded of a network from another program.
     """
@@ -200,8 +200,8 @@ def restore_assembly(
 def _tune_within_memory(
     inputs: StepInputs, is_automatic: bool, seconds: float
 ) -> tuple[StepInputs, TuningResult]:
-    """How to compute, and `inputs` with the batch in as many parts as the device has memory for,
-    if that was left open: a GPU tells only when it is tried."""
+    """Return how to compute, and `inputs` with the batch in as many parts as the device has memory
+    for, if that was left open: a GPU tells only when it is tried."""
     while True:
         try:
             steps = count_total_steps(inputs.config, inputs.batches)
@@ -216,7 +216,7 @@ def _tune_within_memory(
 def load_or_train_tokenizer(
     config: RunConfig, text: PreparedCorpus, progress: ProgressCallback = ignore_progress
 ) -> Tokenizer:
-    """The tokenizer that `config` names, or one trained on `text`."""
+    """Return the tokenizer that `config` names, or one trained on `text`."""
     if config.vocab_path:
         return _load_requested_tokenizer(config)
     vocab_size = choose_vocabulary(config, text.train_bytes)
@@ -237,7 +237,7 @@ def _load_requested_tokenizer(config: RunConfig) -> Tokenizer:
 
 
 def check_has_validation(store: TokenStore) -> None:
-    """`CorpusError` if there is no validation text to judge a model on."""
+    """Raise `CorpusError` if there is no validation text to judge a model on."""
     if len(store.validation) < 2:
         raise CorpusError(
             "corpus_dir", "less than two tokens of validation text", "enough to evaluate the model",
@@ -248,7 +248,7 @@ def check_has_validation(store: TokenStore) -> None:
 def fill_open_keys(
     config: RunConfig, store: TokenStore, batches: BatchSampler, steps: int | None = None
 ) -> RunConfig:
-    """`config` with every open key that decides the result filled in.
+    """Return `config` with every open key that decides the result filled in.
 
     With `steps`, else with `max_steps`, the run is that long, whatever `epoch` says. Text that
     came as a stream is named by its copy: a stream cannot be read again on resume.

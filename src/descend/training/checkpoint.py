@@ -101,7 +101,7 @@ def load_checkpoint(path: Path, state: TrainState) -> None:
 
 
 def _files(snapshot: Snapshot) -> dict[str, bytes]:
-    """The content of each file but that of the best weights, by name."""
+    """Return the content of each file but that of the best weights, by name."""
     files = {
         STATE: msgspec.json.encode(snapshot.scalars),
         "model.safetensors": _saved(snapshot.weights),
@@ -120,7 +120,8 @@ def _saved(tensors: dict[str, Tensor]) -> bytes:
 
 
 def _read(read: ReadFile, prefix: str, best: BestWeights | None) -> Snapshot:
-    """The snapshot in the files that begin with `prefix`; `best` if it has none of its own."""
+    """Return the snapshot in the files that begin with `prefix`; `best` if it has none of its
+    own."""
 
     def content(name: str) -> bytes:
         file_content = read(f"{prefix}{name}")

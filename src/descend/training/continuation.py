@@ -17,8 +17,8 @@ from descend.training.foreign_model import read_parent_info
 def continuation_config(
     parent: Path, changes: dict[str, Any], file: Path | None = None
 ) -> RunConfig:
-    """The configuration of a run that trains `parent` further with `changes` and those of `file`
-    and of the environment.
+    """Return the configuration of a run that trains `parent` further with `changes` and those of
+    `file` and of the environment.
 
     What fixes the network or its vocabulary cannot change.
     """
@@ -40,7 +40,7 @@ def continuation_config(
 
 
 def inherited_config(info: RunMetadata) -> dict[str, Any]:
-    """The settings that a run which goes on from another starts with.
+    """Return the settings that a run which goes on from another starts with.
 
     `epoch` counts anew, and where the parent ended by `max_steps` does not matter any more.
     """

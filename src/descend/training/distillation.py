@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -17,10 +18,16 @@ from torch.nn import functional as F
 from descend.config import RunConfig
 from descend.data.tokenizer import Tokenizer
 from descend.errors import ConfigError
+from descend.machine import Execution
 from descend.model.transformer import Transformer
 from descend.runs.model_files import load_model
 from descend.training.cuda_graphs import LossFn
-from descend.training.loss import compile_function
+from descend.training.loss import (
+    can_use_custom_cross_entropy,
+    compile_function,
+    cross_entropy,
+    use_compiled_blocks,
+)
 
 TEACHER_WEIGHT = 0.7
 """Fraction of the gradient that follows the teachers; the rest follows the text. Measured in
@@ -50,29 +57,34 @@ def load_teachers(config: RunConfig, tokenizer: Tokenizer, device: str) -> tuple
     return tuple(teachers)
 
 
-def make_distillation_loss(teachers: tuple[Transformer, ...], *, is_compiled: bool) -> LossFn:
+def make_distillation_loss(teachers: tuple[Transformer, ...], execution: Execution) -> LossFn:
     """Make the loss of a batch that follows the text and the mean prediction of `teachers`.
 
     Its value is the cross-entropy of the text alone, so that it compares with runs without
     teachers. Its gradient is that of the weighted sum (`TEACHER_WEIGHT`).
     """
-    predict, compute_loss = _compiled() if is_compiled else (predict_probabilities, taught_loss)
+    compiles_whole = execution.compiled and execution.device != "cpu"
+    predict, compute_loss = _compiled() if compiles_whole else (predict_probabilities, taught_loss)
 
     def compute(
         model: Transformer, inputs_BT: Tensor, targets_BT: Tensor, label_smoothing: float
     ) -> tuple[Tensor, Tensor]:
-        with torch.no_grad():
-            expected_BTV = predict(teachers[0], inputs_BT)
-            for teacher in teachers[1:]:
-                expected_BTV = expected_BTV + predict(teacher, inputs_BT)
-            expected_BTV = expected_BTV / len(teachers)
-        return compute_loss(model, inputs_BT, targets_BT, label_smoothing, expected_BTV)
+        with ExitStack() as stack:
+            if execution.compiled and not compiles_whole:
+                for network in (model, *teachers):
+                    stack.enter_context(use_compiled_blocks(network))
+            with torch.no_grad():
+                expected_BTV = predict(teachers[0], inputs_BT)
+                for teacher in teachers[1:]:
+                    expected_BTV = expected_BTV + predict(teacher, inputs_BT)
+                expected_BTV = expected_BTV / len(teachers)
+            return compute_loss(model, inputs_BT, targets_BT, label_smoothing, expected_BTV)
 
     return compute
 
 
 def predict_probabilities(model: Transformer, inputs_BT: Tensor) -> Tensor:
-    """Probability of each next token: float32, (batch, time, vocabulary)."""
+    """Return the probability of each next token: float32, (batch, time, vocabulary)."""
     logits_BTV: Tensor = model(inputs_BT)
     return logits_BTV.float().softmax(-1)
 
@@ -84,16 +96,20 @@ def taught_loss(
     label_smoothing: float,
     expected_BTV: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Loss in nats per token, and how many tokens the model holds likeliest are right."""
-    logits_NV = model(inputs_BT).float().flatten(0, 1)
-    targets_N = targets_BT.flatten()
+    """Return the loss in nats per token, and how many tokens the model holds likeliest are
+    right."""
+    logits_NV, targets_N = model(inputs_BT).flatten(0, 1), targets_BT.flatten()
+    expected_NV = expected_BTV.flatten(0, 1)
+    if can_use_custom_cross_entropy(logits_NV):
+        return cross_entropy(logits_NV, targets_N, label_smoothing, expected_NV, TEACHER_WEIGHT)
+    logits_NV = logits_NV.float()
     hits = (logits_NV.detach().argmax(-1) == targets_N).sum()
     log_probs_NV = logits_NV.log_softmax(-1)
     text_loss = F.nll_loss(log_probs_NV, targets_N)
     if label_smoothing:
         even_loss = -log_probs_NV.mean()
         text_loss = (1 - label_smoothing) * text_loss + label_smoothing * even_loss
-    teacher_loss = -(expected_BTV.flatten(0, 1) * log_probs_NV).sum(-1).mean()
+    teacher_loss = -(expected_NV * log_probs_NV).sum(-1).mean()
     mixed = (1 - TEACHER_WEIGHT) * text_loss + TEACHER_WEIGHT * teacher_loss
     return mixed + (text_loss - mixed).detach(), hits
 

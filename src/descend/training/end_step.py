@@ -43,14 +43,14 @@ class ScheduleSegment(msgspec.Struct, frozen=True):
     """Of training, at `begin_step`."""
 
     def progress_at(self, step: int) -> float:
-        """Fraction of the schedule at `step` (from 0); 1 from the end step on."""
+        """Return the fraction of the schedule at `step` (from 0); 1 from the end step on."""
         if step >= self.end_step:
             return 1.0
         done = max(step - self.begin_step, 0) / max(self.end_step - self.begin_step, 1)
         return self.begin_progress + (1.0 - self.begin_progress) * done
 
     def min_progress_at(self, seconds: float, end_seconds: float) -> float:
-        """Least fraction of the schedule after `seconds` of training, which ends at
+        """Return least fraction of the schedule after `seconds` of training, which ends at
         `end_seconds`."""
         done = (seconds - self.begin_seconds) / max(end_seconds - self.begin_seconds, 1e-3)
         clock = self.begin_progress + (1.0 - self.begin_progress) * done
@@ -67,13 +67,14 @@ class Pace(msgspec.Struct, frozen=True):
     """Steps from one evaluation to the next."""
 
     def seconds_for(self, first: int, last: int) -> float:
-        """Steps `first` + 1 to `last`, and the evaluations before the one that ends the run."""
+        """Return steps `first` + 1 to `last`, and the evaluations before the one that ends the
+        run."""
         evaluations = max(0, (last - 1) // self.epoch_steps - first // self.epoch_steps)
         return (last - first) * self.step_seconds + evaluations * self.evaluation_seconds
 
 
 def choose_end_step(step: int, seconds_left: float, pace: Pace, max_steps: int) -> int:
-    """The last step that ends within `seconds_left` after `step` steps: at most `max_steps`.
+    """Return the last step that ends within `seconds_left` after `step` steps: at most `max_steps`.
 
     `seconds_left` holds no time for the last evaluation and the saving. An end just after an epoch
     moves to the end of that epoch: its evaluation is then the last one.
@@ -95,6 +96,7 @@ def choose_end_step(step: int, seconds_left: float, pace: Pace, max_steps: int) 
 
 
 def is_off(end_step: int, step: int, seconds_left: float, seconds: float, pace: Pace) -> bool:
-    """Whether a run of `end_step` steps would end too early or too late, by `seconds` in all."""
+    """Return whether a run of `end_step` steps would end too early or too late, by `seconds` in
+    all."""
     spare = seconds_left - pace.seconds_for(step, end_step)
     return spare > EARLY_FRACTION * seconds or spare < -LATE_FRACTION * seconds

@@ -22,7 +22,8 @@ one is sure of the wrong tokens."""
 
 
 def loss_of_explosion(vocab_size: int, continued: bool = False) -> float:
-    """Loss (nats per token) above which a run has exploded: a nat over that of guessing."""
+    """Return the loss (nats per token) above which a run has exploded: a nat over that of
+    guessing."""
     return (CONTINUED if continued else 1.0) * math.log(vocab_size) + MIN_SPIKE_NATS
 
 
@@ -35,7 +36,7 @@ def note_explosion(state: TrainState, loss: float, limit: float) -> None:
 
 
 def has_exploded(state: TrainState, plan: TrainPlan, validation_loss: float) -> bool:
-    """Whether the run, at the end of an epoch, is worse than guessing for good.
+    """Return whether the run, at the end of an epoch, is worse than guessing for good.
 
     Training and validation loss must both be: at the last step, or after `SPIKE_PATIENCE_STEPS`
     steps in a row of such a training loss. A validation loss alone that is worse than guessing is
@@ -53,7 +54,7 @@ def has_exploded(state: TrainState, plan: TrainPlan, validation_loss: float) -> 
 
 
 def name_probable_cause(config: RunConfig) -> str:
-    """Why a run diverged, by its settings alone; empty where they are usual."""
+    """Return why a run diverged, by its settings alone; empty where they are usual."""
     if config.peak_learning_rate > FAR_ABOVE * DEFAULT_RATE:
         return (
             f"the learning_rate of {config.peak_learning_rate:g} is probably too high "
@@ -67,7 +68,7 @@ def name_probable_cause(config: RunConfig) -> str:
 
 
 def describe_explosion(state: TrainState, validation_loss: float, epoch: int) -> DivergedError:
-    """The error for it, naming the first step."""
+    """Return the error for it, naming the first step."""
     step = state.recent.exploded_at or state.step
     guessing = math.log(state.model.shape.vocab_size)
     return DivergedError(

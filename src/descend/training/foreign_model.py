@@ -14,7 +14,8 @@ FINE_TUNING_RATE = 5e-5
 
 
 def read_parent_info(folder: Path) -> RunMetadata:
-    """The record of the run in `folder`, or one that is made up from the model of another program.
+    """Return the record of the run in `folder`, or one that is made up from the model of another
+    program.
 
     Such a model goes on with AdamW at `FINE_TUNING_RATE`, its own context of at most the default.
     Raises `RunFolderError` for a folder without a model that descend knows.

@@ -58,7 +58,7 @@ def train(state: TrainState, plan: TrainPlan) -> Iterator[StepEvents]:
 
 
 def train_step(state: TrainState, plan: TrainPlan, watch: WeightUpdateRecorder) -> StepEvents:
-    """One update, and what is due after it; `DivergedError` as for `train`."""
+    """Return one update, and what is due after it; `DivergedError` as for `train`."""
     began = plan.group.clock()
     step, epoch = state.step, plan.batches.epoch_at_step(state.step)
     limit = plan.time_limit
@@ -116,7 +116,8 @@ def train_step(state: TrainState, plan: TrainPlan, watch: WeightUpdateRecorder) 
 
 
 def get_batch(state: TrainState, plan: TrainPlan, step: int) -> NDArray[np.int64]:
-    """Token ids of `step` (from 0): its own batch, or a later one where some were left out."""
+    """Return token ids of `step` (from 0): its own batch, or a later one where some were left
+    out."""
     return plan.batches.batch(step + state.rollback_state.batches_skipped)
 
 
@@ -155,7 +156,7 @@ def gradient_norm(state: TrainState, plan: TrainPlan) -> float:
 
 
 def is_fp16_overflow(state: TrainState, loss: float) -> bool:
-    """Whether an overflow is float16's own: the loss is fine and the scale still falls."""
+    """Return whether an overflow is float16's own: the loss is fine and the scale still falls."""
     return state.scaler.is_enabled() and math.isfinite(loss) and state.skipped < MAX_SKIPPED_STEPS
 
 

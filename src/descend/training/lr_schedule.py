@@ -16,7 +16,7 @@ docs/recipe.md)."""
 def make_lr_schedule(
     config: RunConfig, warmup_steps: int, total_steps: int, epoch_of: Callable[[int], int]
 ) -> Callable[[int], float]:
-    """The rate at step s = 0, 1, …, `total_steps` - 1.
+    """Return the rate at step s = 0, 1, …, `total_steps` - 1.
 
     All but `piecewise` rise linearly over `warmup_steps` and end near zero (constant: at the
     peak). `piecewise` holds the rate of the latest epoch named, the first one also before it.
@@ -43,7 +43,7 @@ def make_lr_schedule(
 
 
 def decay_factor(schedule: str, remaining_fraction: float) -> float:
-    """Fraction of the peak when `left` (1 to 0) of the run after warmup remains."""
+    """Return the fraction of the peak when `left` (1 to 0) of the run after warmup remains."""
     if schedule == "linear":
         return remaining_fraction
     if schedule == "cosine":
@@ -56,7 +56,7 @@ def decay_factor(schedule: str, remaining_fraction: float) -> float:
 def schedule_phases(
     config: RunConfig, warmup_steps: int, total_steps: int
 ) -> list[tuple[int, str]]:
-    """Where the rate begins to behave otherwise: the steps made by then, and what begins.
+    """Return where the rate begins to behave otherwise: the steps made by then, and what begins.
 
     Of `piecewise` the warmup alone: its other phases are the epochs that it names.
     """

@@ -17,7 +17,7 @@ from descend.units import format_bytes
 
 
 def check_memory(config: RunConfig, shape: ModelShape, device: str) -> None:
-    """`OutOfMemoryError` if training needs more memory than this machine can give.
+    """Raise `OutOfMemoryError` if training needs more memory than this machine can give.
 
     For the main memory only: a GPU refuses by itself (`translate_memory_errors`), while Linux
     promises memory it does not have and then kills the process without a word.
@@ -29,8 +29,8 @@ def check_memory(config: RunConfig, shape: ModelShape, device: str) -> None:
 
 
 def fit_micro_batches_to_memory(config: RunConfig, shape: ModelShape, device: str) -> RunConfig:
-    """`config`, where the parts of a batch were left open with as few as the main memory has room
-    for by the estimate; one, if not even single sequences have room."""
+    """Return `config`, where the parts of a batch were left open with as few as the main memory has
+    room for by the estimate; one, if not even single sequences have room."""
     if config.gradient_accumulation_steps is not None:
         return config
     available = available_memory_bytes() if device == "cpu" else None
@@ -45,12 +45,13 @@ def fit_micro_batches_to_memory(config: RunConfig, shape: ModelShape, device: st
 
 
 def with_smaller_micro_batches(config: RunConfig) -> RunConfig | None:
-    """`config` with the batch in twice as many parts; None where each is one sequence already."""
+    """Return `config` with the batch in twice as many parts; None where each is one sequence
+    already."""
     return next(_in_more_parts(config), None)
 
 
 def _in_more_parts(config: RunConfig) -> Iterator[RunConfig]:
-    """`config` with the batch in more and more parts, until each is one sequence."""
+    """Yield `config` with the batch in more and more parts, until each is one sequence."""
     parts, max_parts = config.num_micro_batches, config.batch_size // (config.num_processes or 1)
     while parts < max_parts:
         parts = min(2 * parts, max_parts)
@@ -59,7 +60,7 @@ def _in_more_parts(config: RunConfig) -> Iterator[RunConfig]:
 
 @contextmanager
 def translate_memory_errors(config: RunConfig, shape: ModelShape) -> Iterator[None]:
-    """Turns the allocator's words into one sentence: the one place where that is done."""
+    """Turn the allocator's words into one sentence: the one place where that is done."""
     try:
         yield
     except torch.OutOfMemoryError:
@@ -81,7 +82,8 @@ def _error(
 
 
 def memory_reduction_advice(config: RunConfig, shape: ModelShape, available: int | None) -> str:
-    """Which setting to lower and to what, so that the need fits `available` bytes (or halves)."""
+    """Return which setting to lower and to what, so that the need fits `available` bytes (or
+    halves)."""
     target = training_memory(config, shape) / 2 if available is None else available
     for lighter in _in_more_parts(config):
         if training_memory(lighter, shape) <= target:

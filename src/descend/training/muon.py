@@ -59,7 +59,8 @@ class Muon(EagerOptimizer):
                 self._move(weights, group["lr"], group["momentum"], group["weight_decay"])
 
     def _nesterov_momentum(self, weights: list[Tensor], momentum: float) -> list[Tensor]:
-        """The momentum of each weight, which takes up its gradient, with Nesterov's look ahead."""
+        """Return the momentum of each weight, which takes up its gradient, with Nesterov's look
+        ahead."""
         gradients = [p.grad for p in weights if p.grad is not None]
         for p in weights:
             if not self.state[p]:
@@ -81,8 +82,8 @@ class Muon(EagerOptimizer):
 
 
 def orthogonalize(matrices_NRC: Tensor) -> Tensor:
-    """Each of the (N, R, C) matrices with all singular values near 1, by Newton's and Schulz's
-    iteration: matrix products only."""
+    """Return each of the (N, R, C) matrices with all singular values near 1, by Newton's and
+    Schulz's iteration: matrix products only."""
     tall = matrices_NRC.shape[1] > matrices_NRC.shape[2]
     x = matrices_NRC.mT if tall else matrices_NRC
     x = x / (SPECTRAL_NORM_MARGIN * x.norm(dim=(-2, -1), keepdim=True).clamp(min=MIN_NORM))

@@ -22,7 +22,8 @@ NONFINITE_FIX = (
 def nonfinite_loss_error(
     model: Transformer, batch: NDArray[np.int64], step: int, epoch: int, loss: float
 ) -> DivergedError:
-    """The error for a step whose loss or gradient is not finite, naming the first bad place."""
+    """Return the error for a step whose loss or gradient is not finite, naming the first bad
+    place."""
     location = find_first_nonfinite(model, batch)
     what = "loss" if not math.isfinite(loss) else "gradient"
     return DivergedError(
@@ -35,7 +36,7 @@ def nonfinite_loss_error(
 
 @torch.no_grad()
 def bad_number(state: TrainState) -> str | None:
-    """The first weight, or number of an optimizer, that is not all finite; None if all are.
+    """Return the first weight, or number of an optimizer, that is not all finite; None if all are.
 
     The loss tells nothing of the weights it does not touch: rows of tokens that the text lacks,
     positions beyond `seq_len`. Cost: one pass over the weights and the optimizers' state.
@@ -65,7 +66,8 @@ def check_numbers(state: TrainState, epoch: int) -> None:
 
 @torch.no_grad()
 def find_first_nonfinite(model: Transformer, batch: NDArray[np.int64]) -> str:
-    """The first weight, else the first module output, else the first gradient, not all finite."""
+    """Return the first weight, else the first module output, else the first gradient, not all
+    finite."""
     for name, weight in model.named_parameters():
         if not torch.isfinite(weight).all():
             return f"the weights of {name}"

@@ -30,7 +30,7 @@ MUON_OTHERS_BETAS = (0.9, 0.95)
 def make_optimizers(
     model: Transformer, config: RunConfig, execution: Execution | None = None
 ) -> list[Optimizer]:
-    """One or two optimizers over all weights, each weight in exactly one group.
+    """Return one or two optimizers over all weights, each weight in exactly one group.
 
     Muon's matrix products are as those of `execution`: in its precision, and recorded where steps
     are replayed. Without it in float32.

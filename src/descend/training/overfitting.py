@@ -27,7 +27,8 @@ from a fifth and from seven hundredths 0.04 to 0.07 nats (the same file)."""
 
 
 def find_overfitting(epochs: Sequence[Epoch]) -> Epoch | None:
-    """The best of `epochs`, where those after it rose above it while the training loss fell."""
+    """Return the best of `epochs`, where those after it rose above it while the training loss
+    fell."""
     if len(epochs) < 2:
         return None
     best = min(epochs, key=lambda e: e.validation_loss)
@@ -35,7 +36,7 @@ def find_overfitting(epochs: Sequence[Epoch]) -> Epoch | None:
 
 
 def _is_overfitting(best: Epoch, before: Epoch, last: Epoch) -> bool:
-    """Whether `last` stands clearly, or like `before` it lastingly, above the best epoch."""
+    """Return whether `last` stands clearly, or like `before` it lastingly, above the best epoch."""
     rise = last.validation_loss - best.validation_loss
     lasting = (
         before is not best and before.validation_loss > best.validation_loss + OVERFITTING_RISE
@@ -46,7 +47,8 @@ def _is_overfitting(best: Epoch, before: Epoch, last: Epoch) -> bool:
 def update_overfitting(
     overfitting: Overfitting | None, epochs: Sequence[Epoch]
 ) -> Overfitting | None:
-    """`overfitting` as it stands after `epochs`, so that it names the epoch whose weights are kept.
+    """Return `overfitting` as it stands after `epochs`, so that it names the epoch whose weights
+    are kept.
 
     A run that trained on may reach a better epoch: then the rise after that one counts, if any.
     """
@@ -78,8 +80,8 @@ def begin_decay(state: TrainState, plan: TrainPlan, best: Epoch, steps: int) -> 
 def react_to_overfitting(
     state: TrainState, plan: TrainPlan, epochs: Sequence[Epoch], free: bool
 ) -> Overfitting | None:
-    """What is to be said after the last of `epochs`; with `free`, the number of epochs is not
-    the user's and the run goes into its last decay, or ends if it is in it."""
+    """Return what is to be said after the last of `epochs`; with `free`, the number of epochs is
+    not the user's and the run goes into its last decay, or ends if it is in it."""
     best, last = find_overfitting(epochs), epochs[-1]
     if best is None or state.decay or state.step >= plan.total_steps:
         return None

@@ -8,7 +8,6 @@ all of them. A run in one process has a group of its own, in which nothing is ex
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 from descend.errors import ProcessLostError
 from descend.model.transformer import Transformer
 from descend.training.cuda_graphs import LossFn
+from descend.training.running_clock import running_clock
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class ProcessGroup:
         return np.split(batch_BT, self.world_size)[self.rank]
 
     def clock(self) -> float:
-        """Return `time.perf_counter` of rank 0, the same number in all processes."""
-        return self.share(time.perf_counter())
+        """Return `running_clock` of rank 0, the same number in all processes."""
+        return self.share(running_clock())
 
     def share(self, value: float) -> float:
         """Return the `value` of rank 0."""

@@ -51,7 +51,7 @@ def restore_process_state() -> Iterator[None]:
 
 
 def _set_thresholds(mmap: int, trim: int) -> bool:
-    """Whether the C library is glibc; others have nothing to set."""
+    """Return whether the C library is glibc; others have nothing to set."""
     if not sys.platform.startswith("linux"):
         return False
     library = ctypes.CDLL(None)

@@ -48,7 +48,7 @@ WARMUP_FRACTION = 0.05
 
 
 def choose_vocabulary(config: RunConfig, train_bytes: int) -> int:
-    """`vocab_size`, or one that fits `train_bytes` of text."""
+    """Return `vocab_size`, or one that fits `train_bytes` of text."""
     if config.vocab_size is not None:
         return config.vocab_size
     for limit, size in _VOCABULARIES:
@@ -58,8 +58,8 @@ def choose_vocabulary(config: RunConfig, train_bytes: int) -> int:
 
 
 def shorten_context_for(config: RunConfig, train_tokens: int) -> RunConfig:
-    """`config`; where its `seq_len` was not requested and is longer than `train_tokens` of text,
-    with the longest power of two that goes twice into them, if that makes a context."""
+    """Return `config`; where its `seq_len` was not requested and is longer than `train_tokens` of
+    text, with the longest power of two that goes twice into them, if that makes a context."""
     if "seq_len" in config.model_fields_set or train_tokens > config.seq_len:
         return config
     max_context = 1 << max(1, (train_tokens - 1) // 2).bit_length() - 1
@@ -68,7 +68,7 @@ def shorten_context_for(config: RunConfig, train_tokens: int) -> RunConfig:
 
 
 def choose_epochs(config: RunConfig, train_tokens: int) -> int:
-    """`epoch`, or as many passes as pay for `train_tokens` of text."""
+    """Return `epoch`, or as many passes as pay for `train_tokens` of text."""
     if config.epoch is not None:
         return config.epoch
     if train_tokens >= _MIN_TOKENS_WITH_MORE_EPOCHS:
@@ -81,14 +81,14 @@ def choose_epochs(config: RunConfig, train_tokens: int) -> int:
 
 
 def max_useful_epochs(train_tokens: int) -> int:
-    """Epochs from which the default network would only overfit, whatever the time."""
+    """Return epochs from which the default network would only overfit, whatever the time."""
     if train_tokens >= _MIN_TOKENS_WITH_MORE_EPOCHS:
         return _MAX_EPOCHS
     return _MAX_EPOCHS_BY_TARGET_TOKENS[0][0]
 
 
 def choose_token_dropout(config: RunConfig, epochs: int) -> float:
-    """`token_dropout`, or the more the more often the text is repeated.
+    """Return `token_dropout`, or a rate that rises with the repetitions of the text.
 
     None beside BPE-dropout: with both, six epochs of tiny Shakespeare ended 0.6 % higher than with
     BPE-dropout alone (docs/recipe.md).
@@ -102,7 +102,7 @@ def choose_token_dropout(config: RunConfig, epochs: int) -> float:
 
 
 def choose_bpe_dropout(config: RunConfig, epochs: int) -> float:
-    """`bpe_dropout`, or more of it the more often the text is repeated."""
+    """Return `bpe_dropout`, or more of it the more often the text is repeated."""
     if config.bpe_dropout is not None:
         return config.bpe_dropout
     if config.tokenizer != "bpe":
@@ -112,7 +112,7 @@ def choose_bpe_dropout(config: RunConfig, epochs: int) -> float:
 
 
 def choose_dropouts(config: RunConfig, epochs: int) -> dict[str, float]:
-    """Both dropouts against repetition, by key, for `epochs` over the text."""
+    """Return both dropouts against repetition, by key, for `epochs` over the text."""
     return {
         "token_dropout": choose_token_dropout(config, epochs),
         "bpe_dropout": choose_bpe_dropout(config, epochs),
@@ -120,18 +120,18 @@ def choose_dropouts(config: RunConfig, epochs: int) -> dict[str, float]:
 
 
 def choose_warmup(config: RunConfig, total_steps: int) -> int:
-    """`warmup_steps`, or a twentieth of the run."""
+    """Return `warmup_steps`, or a twentieth of the run."""
     if config.warmup_steps is not None:
         return config.warmup_steps
     return round(WARMUP_FRACTION * total_steps)
 
 
 def count_total_steps(resolved: RunConfig, batches: BatchSampler) -> int:
-    """Updates of a whole run; `resolved` has no open key."""
+    """Return updates of a whole run; `resolved` has no open key."""
     assert resolved.epoch is not None
     return resolved.max_steps or batches.steps(resolved.epoch)
 
 
 def automatic_values(config: RunConfig, values: dict[str, Any]) -> dict[str, Any]:
-    """Those of `values` whose key the user left open, to be said aloud."""
+    """Return those of `values` whose key the user left open, to be said aloud."""
     return {key: value for key, value in values.items() if getattr(config, key) is None}

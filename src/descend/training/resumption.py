@@ -76,7 +76,8 @@ def reassemble_run(
 
 
 def choose_checkpoint(folder: Path) -> tuple[Path, tuple[Path, ...]]:
-    """The newest whole checkpoint of the run in `folder`, and the damaged files of newer ones.
+    """Return the newest whole checkpoint of the run in `folder`, and the damaged files of newer
+    ones.
 
     `RunFolderError` that names the damaged file where none is whole.
     """
@@ -92,7 +93,7 @@ def choose_checkpoint(folder: Path) -> tuple[Path, tuple[Path, ...]]:
 
 
 def format_damaged(files: Sequence[Path]) -> str:
-    """The first of `files` in brackets, and how many more."""
+    """Return the first of `files` in brackets, and how many more."""
     if not files:
         return ""
     more = f" and {len(files) - 1} more" if files[1:] else ""
@@ -115,7 +116,7 @@ def check_tokens(folder: Path, info: RunMetadata, store: TokenStore) -> None:
 
 
 def list_differences(then: Execution, num_processes: int) -> tuple[Difference, ...]:
-    """What is not as it was when the run began, and so may round differently."""
+    """Return what is not as it was when the run began, and so may round differently."""
     compiler = "missing" if then.compiled and not can_compile(then.device) else "here"
     instructions = cpu_instructions()
     now = {"torch": str(torch.__version__), "processor": cpu_name(), "C++ compiler": compiler,

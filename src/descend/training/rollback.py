@@ -111,7 +111,8 @@ Change = tuple[Literal["skip", "clip", "rate"], float, RollbackState]
 def _next_change(
     before: RollbackState, config: RunConfig, noticed: int, batches: int
 ) -> Change | None:
-    """What to do differently now, as a word and its number, and all that is different then."""
+    """Return what to do differently now, as a word and its number, and all that is different
+    then."""
     again = before.num_rollbacks and noticed <= before.last_step + SAME_FAILURE_STEPS
     tried = before.num_adjustments if again else 0
     after = msgspec.structs.replace(
@@ -133,7 +134,7 @@ def _next_change(
 
 
 def effective_gradient_clip(rollback_state: RollbackState, config: RunConfig) -> float:
-    """The largest gradient norm let through; 0: any."""
+    """Return the largest gradient norm let through; 0: any."""
     return (
         config.gradient_clip
         if rollback_state.gradient_clip is None
@@ -142,7 +143,8 @@ def effective_gradient_clip(rollback_state: RollbackState, config: RunConfig) ->
 
 
 def _far_above(recent: RecentLosses, loss: float, guessing: float) -> bool:
-    """Whether `loss` stands far above the recent ones; `guessing`: the loss of no knowledge."""
+    """Return whether `loss` stands far above the recent ones; `guessing`: the loss of no
+    knowledge."""
     losses = recent.losses
     return bool(losses) and loss > min(losses) + MIN_SPIKE_NATS and loss > _limit(losses, guessing)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -12,8 +13,10 @@ from descend.runs.event_log import EVENTS, EventLog
 from descend.runs.events import Event, Sample
 from descend.runs.lock import LockedRunFolder, lock_run_folder
 from descend.runs.model_files import save_model
+from descend.runs.pause_request import is_pause_requested, withdraw_pause
 from descend.runs.run_files import (
     CHECKPOINTS,
+    RUN_FILE,
     TOKENIZER,
     WEIGHTS,
     RunMetadata,
@@ -32,12 +35,18 @@ from descend.training.text_samples import generate_sample
 from descend.training.training_run import TrainingRun
 from descend.training.weight_snapshots import keep_snapshot
 
+_log = logging.getLogger("descend")
+
 
 class RunWriter:
     """What a process does with the results of a run; this one does nothing."""
 
     def check(self) -> None:
         """Raise `DiskWriteError` if the run folder is gone."""
+
+    def is_pause_requested(self) -> bool:
+        """Return whether the run is to wait; rank 0 decides."""
+        return False
 
     def append(self, event: Event) -> None:
         """Write an event into the log."""
@@ -76,8 +85,21 @@ class FolderWriter(RunWriter):
             write_file_atomic(run.folder / TOKENIZER, run.store.tokenizer.to_bytes())
 
     def check(self) -> None:
-        """Raise `DiskWriteError` if the run folder is gone."""
+        """Write records again that were deleted; `DiskWriteError` if the run folder is gone."""
         self._locked_folder.check()
+        folder = self._run.folder
+        restored = [EVENTS] if self._log.restore() else []
+        restored += [name for name in (RUN_FILE, TOKENIZER) if not (folder / name).exists()]
+        if RUN_FILE in restored:
+            write_info(folder, self._run.info)
+        if TOKENIZER in restored:
+            write_file_atomic(folder / TOKENIZER, self._run.store.tokenizer.to_bytes())
+        for name in restored:
+            _log.warning("%s: deleted or replaced during the run, and written again", folder / name)
+
+    def is_pause_requested(self) -> bool:
+        """Return whether the run is to wait between two steps."""
+        return is_pause_requested(self._run.folder)
 
     def append(self, event: Event) -> None:
         """Write an event into the log."""
@@ -131,8 +153,12 @@ def open_run_writer(run: TrainingRun) -> Iterator[FolderWriter]:
     """
     with lock_run_folder(run.folder) as locked_folder:
         _check_unchanged(run)  # under the lock: before it, another run may still begin
-        with closing(EventLog(run.folder)) as log:
-            yield FolderWriter(run, locked_folder, log)
+        withdraw_pause(run.folder)  # one that an ended process left
+        try:
+            with closing(EventLog(run.folder)) as log:
+                yield FolderWriter(run, locked_folder, log)
+        finally:
+            withdraw_pause(run.folder)
 
 
 def _check_unchanged(run: TrainingRun) -> None:

@@ -15,7 +15,7 @@ Numbers = dict[str, dict[str, int | float]]
 
 
 def snapshot_view(state: TrainState) -> Snapshot:
-    """All of `state`; its tensors are those that train on."""
+    """Return all of `state`; its tensors are those that train on."""
     tensors, numbers = zip(*(_split_optimizer_state(o) for o in state.optimizers), strict=True)
     scalars = StateScalars(
         step=state.step,
@@ -36,7 +36,7 @@ def snapshot_view(state: TrainState) -> Snapshot:
 
 
 def copy_snapshot(state: TrainState) -> Snapshot:
-    """The same with tensors of its own, on the same device."""
+    """Return the same with tensors of its own, on the same device."""
     view = snapshot_view(state)
     return replace(
         view,
@@ -72,7 +72,8 @@ def restore_snapshot(snapshot: Snapshot, state: TrainState) -> None:
 
 
 def _split_optimizer_state(optimizer: Optimizer) -> tuple[dict[str, Tensor], Numbers]:
-    """The state of `optimizer` as tensors and numbers, keyed by the place of the parameter."""
+    """Return the state of `optimizer` as tensors and numbers, keyed by the place of the
+    parameter."""
     tensors: dict[str, Tensor] = {}
     numbers: Numbers = {}
     for index, parameter_state in optimizer.state_dict()["state"].items():

@@ -51,7 +51,7 @@ class StepTimes:
             self._mark = (self._num_steps, elapsed - self._evaluated)
 
     def measure_step(self, elapsed: float) -> float | None:
-        """Mean seconds of a step since the last call, with what is done between steps.
+        """Return the mean seconds of a step since the last call, with what is done between steps.
 
         None where that are too few steps; then they are measured on.
         """

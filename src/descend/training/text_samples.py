@@ -20,7 +20,7 @@ WINDOW = 4 * PROMPT_TOKENS
 
 
 def validation_prompts(store: TokenStore) -> list[str]:
-    """`PROMPTS` beginnings, evenly spread over the validation text, each of one document and
+    """Return `PROMPTS` beginnings, evenly spread over the validation text, each of one document and
     starting at a word."""
     tokens = store.validation
     starts = np.linspace(0, max(0, len(tokens) - WINDOW), PROMPTS).astype(int)
@@ -28,8 +28,8 @@ def validation_prompts(store: TokenStore) -> list[str]:
 
 
 def _prompt(window: NDArray[np.unsignedinteger], tokenizer: Tokenizer) -> str:
-    """A beginning from the longest piece of a document in `window`: decoded together, the end of
-    one document and the next would read as one text."""
+    """Return a beginning from the longest piece of a document in `window`: decoded together, the
+    end of one document and the next would read as one text."""
     ends = np.flatnonzero(window == tokenizer.eos_token_id)
     documents = np.split(window, ends)
     document_index = max(range(len(documents)), key=lambda n: len(documents[n]))
@@ -48,7 +48,8 @@ def _prompt(window: NDArray[np.unsignedinteger], tokenizer: Tokenizer) -> str:
 def generate_sample(
     model: Transformer, store: TokenStore, prompt: str, *, step: int, context: int, seed: int
 ) -> Sample:
-    """What `model` writes after `prompt` with the default settings; changes nothing in it."""
+    """Return what `model` writes after `prompt` with the default settings; changes nothing in
+    it."""
     chunks = generate_text(
         model, store.tokenizer, [prompt], SamplingOptions(),
         max_new_tokens=SAMPLE_TOKENS, seed=seed, context=context,

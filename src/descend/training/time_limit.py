@@ -9,7 +9,6 @@ unless the end step is chosen anew.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from descend.training.end_step import (
     choose_end_step,
     is_off,
 )
+from descend.training.running_clock import running_clock
 from descend.training.step_times import StepTimes
 from descend.training.train_state import (
     ClockState,
@@ -53,7 +53,7 @@ class TimeLimit:
     """Steps from one evaluation to the next."""
     seconds_before: float = 0.0
     """Seconds of training before an interruption."""
-    clock: Callable[[], float] = time.perf_counter
+    clock: Callable[[], float] = running_clock
     share: Callable[[float], float] = float
     """Returns the number of rank 0; all processes of a run call it together."""
     is_over: bool = False
@@ -180,7 +180,7 @@ def make_time_limit(
     """The limit that `minutes` of `config` set; None where it is not set.
 
     `epoch_steps`: steps from one evaluation to the next. `ends`: when the run has to be saved, by
-    `time.perf_counter`; None: `minutes` from now, less the training before an interruption.
+    `running_clock`; None: `minutes` from now, less the training before an interruption.
     `state`: where a resumed run goes on.
     """
     if config.minutes is None:
@@ -192,7 +192,7 @@ def make_time_limit(
     elapsed = state.elapsed_seconds if clock is None else max(clock.elapsed, state.elapsed_seconds)
     seconds = 60 * config.minutes if clock is None else clock.seconds
     if ends is not None:  # less time than the run had before: the schedule is spread over that
-        seconds = min(seconds, elapsed + ends - time.perf_counter())
+        seconds = min(seconds, elapsed + ends - running_clock())
     limit = TimeLimit(seconds, times, epoch_steps, elapsed)
     if clock is not None:
         limit.restore(clock)
@@ -203,4 +203,4 @@ def seconds_left(config: RunConfig, ends: float | None) -> float:
     """Seconds that a run of `config` may still take; infinite without `minutes`."""
     if config.minutes is None:
         return float("inf")
-    return 60 * config.minutes if ends is None else ends - time.perf_counter()
+    return 60 * config.minutes if ends is None else ends - running_clock()

@@ -49,7 +49,7 @@ class TrainPlan:
     def loss_fn(self) -> LossFn:
         """Loss and hits of a batch; what is recorded for a GPU lives as long as the plan."""
         compute = (
-            make_distillation_loss(self.teachers, is_compiled=self.execution.compiled)
+            make_distillation_loss(self.teachers, self.execution)
             if self.teachers
             else make_loss_fn(self.execution)
         )

@@ -41,7 +41,7 @@ class EpochAccumulator(msgspec.Struct):
 
 
 def epoch_edge_steps(epoch_steps: int) -> int:
-    """Steps that make the start, and the end, of an epoch: a twentieth, at least one."""
+    """Return steps that make the start, and the end, of an epoch: a twentieth, at least one."""
     return max(1, epoch_steps // 20)
 
 
@@ -89,7 +89,7 @@ class Decay(msgspec.Struct, frozen=True):
     rate: float
 
     def rate_at(self, step: int) -> float:
-        """The learning rate of `step` (from 0), which lies in it."""
+        """Return the learning rate of `step` (from 0), which lies in it."""
         done = step - self.begin
         warmup = min(1.0, (done + 1) / (DECAY_WARMUP + 1))
         return self.rate * min(warmup, 1.0 - done / max(self.steps, 1))
@@ -171,17 +171,17 @@ class TrainState:
 
 
 def last_step(state: TrainState, total_steps: int) -> int:
-    """The step that the run ends with: `total_steps`, or sooner where it overfits."""
+    """Return the step that the run ends with: `total_steps`, or sooner where it overfits."""
     return state.decay.begin + state.decay.steps if state.decay else total_steps
 
 
 def copy_weights(model: Transformer) -> dict[str, Tensor]:
-    """The weights of `model`, copied to the CPU; tied ones once."""
+    """Return the weights of `model`, copied to the CPU; tied ones once."""
     return {name: p.detach().to("cpu", copy=True) for name, p in model.named_parameters()}
 
 
 def load_weights(model: Transformer, weights: dict[str, Tensor]) -> None:
-    """The reverse of `copy_weights`."""
+    """Reverse `copy_weights`."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(weights[name])

@@ -34,6 +34,7 @@ from descend.training.loop import train
 from descend.training.memory import translate_memory_errors
 from descend.training.nonfinite import check_numbers
 from descend.training.overfitting import react_to_overfitting, update_overfitting
+from descend.training.pause import wait_while_paused
 from descend.training.process_group import translate_lost_processes
 from descend.training.process_settings import restore_process_state
 from descend.training.recipe import choose_warmup
@@ -188,7 +189,8 @@ def _records(run: TrainingRun, writer: RunWriter, stop_request: StopRequest) -> 
         if stop is None and _may_sample(run, sampling, isinstance(record, Epoch)):
             with sampling.measure_cost():
                 yield from writer.generate_sample(validation_prompts(run.store)[0])
-        saved = stop is not None or saving.is_due()
+        pauses = stop is None and bool(group.share(float(writer.is_pause_requested())))
+        saved = stop is not None or pauses or saving.is_due()
         if saved:
             if (back := _go_back(run)) is not None:
                 yield back
@@ -197,6 +199,9 @@ def _records(run: TrainingRun, writer: RunWriter, stop_request: StopRequest) -> 
             with saving.measure_cost():
                 _save(run, writer)
             yield CheckpointSaved(state.step, saving.cost)
+        if pauses:  # a machine that is switched off meanwhile loses nothing: it is saved
+            yield from wait_while_paused(run, writer.is_pause_requested, stop_request)
+            stop = group.agree_on_signal(stop_request.signal_number)
         if stop is not None:
             raise TrainingInterrupted(str(run.folder), state.step, stop)
     if not saved:

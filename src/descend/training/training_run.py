@@ -91,7 +91,7 @@ def create_run(
     ends: float | None = None,
     on_prepared: PreparedCallback | None = None,
 ) -> TrainingRun:
-    """A run from the start, or with `parent` one that trains its model further.
+    """Return a run from the start, or with `parent` one that trains its model further.
 
     `ends`: when a run with `minutes` has to be saved, by `time.perf_counter`.
     """
@@ -131,7 +131,7 @@ def resume_run(
     ends: float | None = None,
     num_processes: int | None = None,
 ) -> TrainingRun:
-    """The interrupted run in `folder`, to be taken up after its newest whole checkpoint.
+    """Return the interrupted run in `folder`, to be taken up after its newest whole checkpoint.
 
     `num_processes`: None, those of torchrun or as many as before.
     """
@@ -176,7 +176,7 @@ def make_train_plan(
     resumed: TrainState | None = None,
     continued: bool = False,
 ) -> TrainPlan:
-    """The trajectory of a run to its end, or to that of `steps`; each epoch is judged.
+    """Return the trajectory of a run to its end, or to that of `steps`; each epoch is judged.
 
     `ends` and `resumed`: see `make_time_limit`. `continued`: it trains a finished model further.
     """
@@ -218,7 +218,8 @@ def initial_train_state(inputs: StepInputs, execution: Execution) -> TrainState:
 
 
 def _loss_of(parent: Path, assembly: RunAssembly) -> float | None:
-    """Validation loss of `parent`; None if it was judged on other text, or with another context."""
+    """Return the validation loss of `parent`; None if it was judged on other text, or with another
+    context."""
     if not is_run_folder(parent):  # a model of another program
         return None
     info = read_info(parent)

@@ -35,16 +35,16 @@ class TrialScheduler(Protocol):
     """Chooses the next trial, and judges those that are under way by their keys."""
 
     def next_trial(self) -> TrialSpec | None:
-        """What to train next; None when there is nothing more."""
+        """Return what to train next; None when there is nothing more."""
 
     def on_evaluation(self, key: str, point: EvalPoint) -> bool:
-        """Called with each evaluation of a trial; True prunes it there."""
+        """Return whether to prune a trial, at each of its evaluations."""
 
     def on_progress(self, key: str, fraction: float) -> None:
-        """Called every few seconds with the fraction of a trial that is done."""
+        """Take note of the fraction of a trial that is done; called every few seconds."""
 
     def on_result(self, key: str, result: TrialResult | DescendError) -> None:
-        """Called with the result of a trial; of a pruned one, up to there."""
+        """Take the result of a trial; of a pruned one, up to there."""
 
 
 def run_adaptive_trials(scheduler: TrialScheduler, workers: int) -> None:

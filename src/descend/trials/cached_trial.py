@@ -18,7 +18,7 @@ def run_trial(
     on_evaluation: EvalCallback | None = None,
     on_fraction: FractionCallback | None = None,
 ) -> TrialResult:
-    """The result of `spec`: from the cache, or trained in this process and kept there.
+    """Return the result of `spec`: from the cache, or trained in this process and kept there.
 
     `on_fraction` is reported how far it is, and `on_evaluation` may end it early (`trials.trial`);
     what came of it is then kept as what it is, the result of a trial that stops there.
@@ -38,7 +38,7 @@ def cache_result(result: TrialResult) -> None:
 
 
 def load_cached_result(key: str) -> TrialResult | None:
-    """The result kept under `key`; None if there is none, or none that can be read."""
+    """Return the result kept under `key`; None if there is none, or none that can be read."""
     return read_cached(_file(key), TrialResult)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def estimate_trial_seconds(specs: Sequence[TrialSpec]) -> dict[str, float]:
-    """Seconds that each trial will take alone, by its key; those in the cache are left out.
+    """Return seconds that each trial will take alone, by its key; those in the cache are left out.
 
     The text is prepared for it. A step of the lightest and of the heaviest network is timed, once
     and for all; what lies between costs in proportion to its floating-point operations.
@@ -59,12 +59,12 @@ def _seconds(ready: PreparedTrial, speed: StepTime) -> float:
 
 
 def training_seconds(ready: PreparedTrial, speed: StepTime, steps: int) -> float:
-    """What `steps` of it take."""
+    """Return what `steps` of it take."""
     return steps * (ready.batches.tokens_per_step * speed.per_token + speed.per_update)
 
 
 def evaluation_seconds(ready: PreparedTrial, speed: StepTime) -> float:
-    """What one judgment on validation text takes."""
+    """Return what one judgment on validation text takes."""
     from descend.trials.trial_evaluation import BYTES_PER_TOKEN
 
     info = ready.store.info

@@ -49,7 +49,7 @@ def run_trials(
     on_progress: TrialCallback = ignore_progress,
     here: bool = False,
 ) -> list[TrialResult]:
-    """The results of `specs`, in that order.
+    """Return the results of `specs`, in that order.
 
     `workers` at a time with a thread each (left open: one a core, or one alone on a GPU; on a
     cluster as many as it takes). `here`: on this machine, also where a cluster is named.
@@ -89,8 +89,8 @@ def run_trials(
 
 
 def worker_count(specs: Sequence[TrialSpec], requested: int | None = None) -> int:
-    """How many of `specs` `run_trials` trains at a time: as many as there is room for, unless
-    requested; on a cluster by the room that it has in all."""
+    """Return how many of `specs` `run_trials` trains at a time: as many as there is room for,
+    unless requested; on a cluster by the room that it has in all."""
     if not ray_address() or not specs:
         return local_worker_count(specs, requested)
     room = cluster_slots(_devices(specs))
@@ -98,8 +98,8 @@ def worker_count(specs: Sequence[TrialSpec], requested: int | None = None) -> in
 
 
 def local_worker_count(specs: Sequence[TrialSpec], requested: int | None = None) -> int:
-    """Processes to train `specs` with on this machine: no more than there are trials; on a GPU one,
-    unless requested."""
+    """Return processes to train `specs` with on this machine: no more than there are trials; on a
+    GPU one, unless requested."""
     return max(
         1, min(workers_for_devices(_devices(specs)) if requested is None else requested, len(specs))
     )
@@ -110,5 +110,5 @@ def _devices(specs: Sequence[TrialSpec]) -> set[str]:
 
 
 def workers_for_devices(devices: set[str]) -> int:
-    """Processes that train side by side on `devices`, as configurations name them."""
+    """Return processes that train side by side on `devices`, as configurations name them."""
     return available_cores() if {resolve_device(device) for device in devices} <= {"cpu"} else 1

@@ -39,7 +39,7 @@ def paired_interval(
     pooled_df: int = 0,
     level: float = CONFIDENCE_LEVEL,
 ) -> Interval:
-    """Interval of the mean difference over pairs, by Student's t.
+    """Return the interval of the mean difference over pairs, by Student's t.
 
     With `pooled_sd`, the spread of single differences known from elsewhere on `pooled_df` degrees
     of freedom, both spreads are weighed by their degrees of freedom: the moderated t of Smyth 2004
@@ -94,21 +94,22 @@ def holm_adjust(p_values: Sequence[float]) -> list[float]:
 
 
 def is_significant(loss_reduction: Interval, of: float) -> bool:
-    """Whether a gain (nats, positive is better) over a loss `of` may be called one."""
+    """Return whether a gain (nats, positive is better) over a loss `of` may be called one."""
     return loss_reduction.low > 0 and loss_reduction.value >= max(
         MIN_RELATIVE_EFFECT * of, MIN_EFFECT_NATS
     )
 
 
 def sample_std(differences: Sequence[float]) -> float:
-    """Standard deviation of single differences; 0 for one alone."""
+    """Return the standard deviation of single differences; 0 for one alone."""
     return float(np.std(differences, ddof=1)) if len(differences) > 1 else 0.0
 
 
 def moderated_t(
     differences: Sequence[float], pooled_sd: float | None = None, pooled_df: int = 0
 ) -> tuple[float, float, int]:
-    """Mean, its standard error and degrees of freedom, by both spreads as `paired_interval` is."""
+    """Return the mean, its standard error and degrees of freedom, by both spreads as
+    `paired_interval` is."""
     own_df = len(differences) - 1
     prior_df = pooled_df if pooled_sd is not None else 0
     df = own_df + prior_df

@@ -65,8 +65,9 @@ def prepare_trial(spec: TrialSpec) -> PreparedTrial:
 
 
 def trial_execution(config: RunConfig) -> Execution:
-    """How every trial of this configuration computes: nothing is tried, so that two are alike, and
-    several at a time take a thread each; compiling would take longer than most of them."""
+    """Return how every trial of this configuration computes: nothing is tried, so that two are
+    alike, and several at a time take a thread each; compiling would take longer than most of
+    them."""
     device = resolve_device(config.device)
     return Execution(
         device=device,

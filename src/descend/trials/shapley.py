@@ -18,14 +18,14 @@ Game = Mapping[Coalition, float]
 
 
 def coalitions(players: int) -> Iterator[Coalition]:
-    """All 2^`players` of them, small ones first."""
+    """Yield all 2^`players` of them, small ones first."""
     for size in range(players + 1):
         for members in itertools.combinations(range(players), size):
             yield frozenset(members)
 
 
 def exact_shapley_values(game: Game, players: int) -> list[float]:
-    """The Shapley value of each player; `game` holds all coalitions."""
+    """Return the Shapley value of each player; `game` holds all coalitions."""
     contributions = [0.0] * players
     for members in coalitions(players):
         for player in set(range(players)) - members:
@@ -35,8 +35,8 @@ def exact_shapley_values(game: Game, players: int) -> list[float]:
 
 
 def pair_interaction(game: Game, first: int, second: int) -> dict[Coalition, float]:
-    """What two players bring beyond what each brings alone, by the coalition that is there already;
-    for those of which `game` holds all four values that tell it."""
+    """Return what two players bring beyond what each brings alone, by the coalition that is there
+    already; for those of which `game` holds all four values that tell it."""
     pair = frozenset((first, second))
     interactions = {}
     for members in game:
@@ -47,7 +47,7 @@ def pair_interaction(game: Game, first: int, second: int) -> dict[Coalition, flo
 
 
 def mean_interaction(of_pair: Mapping[Coalition, float]) -> float:
-    """The mean over coalitions of one size, then over the sizes.
+    """Return the mean over coalitions of one size, then over the sizes.
 
     For all coalitions the Shapley interaction index (Grabisch and Roubens 1999, "An axiomatic
     approach to the concept of interaction"), for some of them an estimate of it.
@@ -59,7 +59,8 @@ def mean_interaction(of_pair: Mapping[Coalition, float]) -> float:
 
 
 def sample_orderings(players: int, count: int, seed: int) -> list[tuple[int, ...]]:
-    """`count` orders of joining: rotations of random orders, so that places are taken evenly.
+    """Return `count` orders of joining: rotations of random orders, so that places are taken
+    evenly.
 
     Each order alone is uniformly random, so shares averaged over them are unbiased; after
     `players` rotations every player has stood at every place once (sampling stratified by place:
@@ -75,12 +76,12 @@ def sample_orderings(players: int, count: int, seed: int) -> list[tuple[int, ...
 
 
 def coalitions_along(walk: tuple[int, ...]) -> list[Coalition]:
-    """The coalitions met when the players join in this order, from none to all."""
+    """Return the coalitions met when the players join in this order, from none to all."""
     return [frozenset(walk[:size]) for size in range(len(walk) + 1)]
 
 
 def marginal_contributions(game: Game, walk: tuple[int, ...]) -> list[float]:
-    """The marginal contribution of each player, by number, when they join in this order."""
+    """Return the marginal contribution of each player, by number, when they join in this order."""
     met = coalitions_along(walk)
     contributions = [0.0] * len(walk)
     for index, player in enumerate(walk):

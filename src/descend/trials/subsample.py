@@ -15,7 +15,8 @@ MIN_CHUNK_TOKENS = 512
 
 
 def subsample_tokens(tokens: Tokens, fraction: float) -> Tokens:
-    """`share` (above 0, at most 1) of `tokens` in pieces spread evenly over them; two at least.
+    """Return `share` (above 0, at most 1) of `tokens` in pieces spread evenly over them; two at
+    least.
 
     A leading half would be a text of other subjects, and the further from the held-out end of a
     book the less like it: what it costs to train on that half would measure the distance.

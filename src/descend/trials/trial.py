@@ -141,7 +141,7 @@ def _train_and_evaluate(
 
 
 def _throttle(on_fraction: FractionCallback) -> FractionCallback:
-    """`on_fraction`, called every few seconds however often this is."""
+    """Return `on_fraction`, called every few seconds however often this is."""
     said = time.monotonic()
 
     def seldom(fraction: float) -> None:
@@ -156,7 +156,8 @@ def _throttle(on_fraction: FractionCallback) -> FractionCallback:
 def _timed(
     records: Iterator[StepEvents], clock: Callable[[], float]
 ) -> Iterator[tuple[Step, float]]:
-    """Each step with the seconds of training by then; what is done between two does not count."""
+    """Yield each step with the seconds of training by then; what is done between two does not
+    count."""
     seconds = 0.0
     while True:
         began = clock()

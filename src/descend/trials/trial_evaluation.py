@@ -42,7 +42,7 @@ class TrialEvaluation(msgspec.Struct, frozen=True):
 
 
 def evaluation_segments(store: TokenStore, evaluation_tokens: int) -> list[Tokens]:
-    """What to judge on: the whole validation text, or `NUM_SEGMENTS` of it.
+    """Return what to judge on: the whole validation text, or `NUM_SEGMENTS` of it.
 
     In each, every token but the first is predicted.
     """

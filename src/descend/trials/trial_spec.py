@@ -15,9 +15,11 @@ import msgspec
 
 from descend.config import NON_SEMANTIC_KEYS, RunConfig
 from descend.data.corpus import resolve_corpus
+from descend.data.readers.options import read_options
 from descend.errors import ConfigError
 from descend.machine import resolve_device
-from descend.runs.run_files import WEIGHTS
+from descend.runs.run_files import WEIGHTS, weights_path
+from descend.runs.weight_files import names_by_shard
 
 # Raised whenever a trial of the same spec would come out otherwise, so that old ones are not met.
 # Since 5, seconds on a processor are those at work; before, they said how busy the machine was.
@@ -67,7 +69,7 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True):
         config["device"] = resolve_device(config["device"])
         if config.get("vocab_path"):
             config["vocab_path"] = _hash_of(Path(config["vocab_path"]), "vocab_path")
-        weights = self.parent and _hash_of(parent_weights_file(self.parent), "parent")
+        weights = self.parent and _hash_weights(Path(self.parent))
         content = msgspec.structs.replace(self, config=config, parent=weights)
         corpus = resolve_corpus(self.config["corpus_dir"]).fingerprint
         made_of = (_FORMAT, metadata.version("torch"), corpus, content)
@@ -145,7 +147,7 @@ def make_trial_spec(
     values = config.model_dump(mode="json") | {"minutes": None}
     if steps is not None:
         values |= {"epoch": None, "max_steps": None}
-    source = resolve_corpus(config.corpus_dir)
+    source = resolve_corpus(config.corpus_dir, options=read_options(config))
     if source.is_stream_copy:  # a stream cannot be read again by another process
         values["corpus_dir"] = str(source.paths[0])
     return TrialSpec(
@@ -160,7 +162,14 @@ def make_trial_spec(
 
 def parent_weights_file(parent: str) -> Path:
     """The file that a trial which starts from the model `parent` needs."""
-    return Path(parent) / WEIGHTS
+    return weights_path(Path(parent))
+
+
+def _hash_weights(parent: Path) -> str:
+    file = weights_path(parent)
+    if file.name == WEIGHTS:
+        return _hash_of(file, "parent")
+    return ",".join(_hash_of(parent / name, "parent") for name in sorted(names_by_shard(parent)))
 
 
 def _hash_of(file: Path, where: str) -> str:

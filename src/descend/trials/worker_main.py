@@ -64,7 +64,7 @@ def run_trial_catching_errors(
     on_fraction: Callable[[float], None],
     first: Callable[[], None] = lambda: None,
 ) -> WorkerMessage:
-    """What came of `spec`, errors too, also those of what is done `first`."""
+    """Return what came of `spec`, errors too, also those of what is done `first`."""
     try:
         first()
         return WorkerMessage(result=run_trial(spec, on_evaluation, on_fraction))

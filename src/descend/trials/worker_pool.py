@@ -158,7 +158,7 @@ def run_in_worker_pool(
 
 
 def start_worker(*arguments: str) -> subprocess.Popen[bytes]:
-    """A process that waits for trials; `arguments` stand behind its name."""
+    """Return a process that waits for trials; `arguments` stand behind its name."""
     # Where the package was found without PYTHONPATH, a child in the same Python finds it as well,
     # unless the caller changed sys.path; with this it finds the same one in any case.
     path = [str(Path(errors.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
@@ -234,7 +234,7 @@ def _feed(
 
 
 def _next_message(lines: IO[bytes]) -> WorkerMessage:
-    """`EOFError` where a worker ended before it had said it."""
+    """Raise `EOFError` where a worker ended before it had said it."""
     line = lines.readline()
     if not line:
         raise EOFError
@@ -242,7 +242,7 @@ def _next_message(lines: IO[bytes]) -> WorkerMessage:
 
 
 def worker_died_error() -> DescendError:
-    """What is said of a process that was gone before its trial was done."""
+    """Return what is said of a process that was gone before its trial was done."""
     return OutOfMemoryError(
         "trials", "a process that ended in the middle of a run",
         "a process that reports its result",
@@ -251,7 +251,7 @@ def worker_died_error() -> DescendError:
 
 
 def to_exception(fault: RemoteError | None) -> BaseException:
-    """The error that a worker met, as it would have been raised here."""
+    """Return the error that a worker met, as it would have been raised here."""
     assert fault is not None
     kind = getattr(errors, fault.kind, None)
     if fault.facts and isinstance(kind, type) and issubclass(kind, DescendError):

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from descend.program_check.run_checks import Checked, check_module
-
-PROGRAMS = Path(__file__).parents[3] / "benchmarks" / "diagnosis" / "programs"
-sys.path.insert(0, str(PROGRAMS))
 
 Check = Callable[[str], Checked]
 

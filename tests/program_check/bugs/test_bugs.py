@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks" / "diagnosis" / "programs"))
-
 from alike import ALIKE
 from examples import all_cases
 from pieces import source

@@ -16,7 +16,13 @@ from descend.report.text.run_summary import (
 )
 from descend.runs.events import Epoch, Overfitting, Sample
 from descend.runs.run_files import RunSummary
-from descend.units import format_bytes, format_duration, format_percentage_points
+from descend.units import (
+    format_bytes,
+    format_duration,
+    format_epochs,
+    format_part_read,
+    format_percentage_points,
+)
 
 
 def epoch(number: int, validation_loss: float, loss_end: float = 3.0) -> Epoch:
@@ -73,15 +79,26 @@ def test_summary_states_part_of_text_when_less_than_an_epoch_was_read() -> None:
         train_tokens=31134, ngram_baselines={"uniform": 8.0, "unigram": 7.5, "bigram": 7.2},
     )  # fmt: skip
     said = (
-        "The run read 8% of the text once (2,400 of 31,134 tokens). Train longer: "
+        "The run read 7.7% of the text once (2,400 of 31,134 tokens). Train longer: "
         "`descend continue models/x --epoch 1`."
     )
     assert said in what_it_means(short)
     assert said in summarize_run(short)
     without = msgspec.structs.replace(short, train_tokens=None)  # of an older version
-    assert "8% of the text once. Train longer" in what_it_means(without)
+    assert "7.7% of the text once. Train longer" in what_it_means(without)
     nearly = msgspec.structs.replace(short, num_epochs=0.999)
-    assert "99.90% of the text once" in what_it_means(nearly)
+    assert "99% of the text once" in what_it_means(nearly)
+
+
+@pytest.mark.parametrize(
+    ("num_epochs", "part", "epochs"),
+    [(0.0771, "7.7%", "0.077 epochs"), (0.999, "99%", "0.99 epochs"), (0.65, "65%", "0.65 epochs")],
+)  # fmt: skip
+def test_part_of_text_is_written_alike_when_less_than_all_was_read(
+    num_epochs: float, part: str, epochs: str
+) -> None:
+    assert format_part_read(num_epochs) == part
+    assert format_epochs(num_epochs) == epochs
 
 
 def test_format_epoch_numbers_the_part_when_the_last_epoch_is_not_whole() -> None:

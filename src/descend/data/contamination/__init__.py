@@ -1,0 +1,1 @@
+"""What of the validation text training contains."""

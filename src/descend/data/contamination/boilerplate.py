@@ -76,7 +76,8 @@ def find_boilerplate(texts: Texts) -> Boilerplate | None:
 
 
 def recurring_units(texts: Texts) -> tuple[Units, int]:
-    """Hashes of the lines and pairs of lines that recur, ascending; and the number of texts."""
+    """Return hashes of the lines and pairs of lines that recur, ascending; and the number of
+    texts."""
     per_text = [np.unique(_units(text)) for text in texts()]
     if not per_text:
         return np.zeros(0, dtype=np.int64), 0
@@ -103,7 +104,7 @@ def _passages(text: str, units: Units) -> Iterator[str]:
 
 
 def _recurring(lines: list[str], units: Units) -> list[bool]:
-    """Which lines are of a recurring passage of `MIN_CHARS` characters."""
+    """Return which lines are of a recurring passage of `MIN_CHARS` characters."""
     places = _places(lines)
     hashes = np.array([unit for unit, _ in places], dtype=np.int64)
     at = np.minimum(np.searchsorted(units, hashes), max(0, len(units) - 1))

@@ -20,7 +20,7 @@ _WORD = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]|[^\W\u0e00-\u0eff
 
 
 def find_exact_duplicates(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Indices of documents whose hash stood before, ascending: int64 (duplicates)."""
+    """Return indices of documents whose hash stood before, ascending: int64 (duplicates)."""
     _, first = np.unique(hashes, return_index=True)
     again = np.ones(len(hashes), dtype=np.bool_)
     again[first] = False
@@ -28,7 +28,7 @@ def find_exact_duplicates(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
 
 
 def find_near_duplicates(texts: Iterable[str], threshold: float = 0.8) -> NDArray[np.int64]:
-    """Indices of texts that resemble an earlier kept one: int64 (duplicates), ascending.
+    """Return indices of texts that resemble an earlier kept one: int64 (duplicates), ascending.
 
     Two texts resemble each other if about `threshold` (0 to 1) of their runs of three
     words are common; case and punctuation do not count. Texts without a word are never

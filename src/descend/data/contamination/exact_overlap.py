@@ -64,7 +64,7 @@ class ExactOverlap:
 
 
 def find_exact_overlap(train: Tokens, validation: Tokens, length: int = 32) -> ExactOverlap:
-    """Which validation tokens lie in a run of `length` tokens that also occurs in training.
+    """Return which validation tokens lie in a run of `length` tokens that also occurs in training.
 
     Windows are found by a 64-bit hash and then compared token by token, so a run is never
     claimed that is not there. (Only two different validation windows of equal hash could
@@ -108,8 +108,8 @@ def exact_overlap_fraction(
 
 
 def min_significant_match_length(tokens: int, nats: float, bytes_per_token: float) -> int | None:
-    """Tokens (a power of two) that a run must have in common with a text of `tokens` tokens to be
-    a copy and no chance; None where no run is long enough to tell.
+    """Return tokens (a power of two) that a run must have in common with a text of `tokens` tokens
+    to be a copy and no chance; None where no run is long enough to tell.
 
     A run of n tokens of a text of `nats` a token comes up by chance about `tokens` exp(-n `nats`)
     times; required is less than one in `tokens`. Text of few words says the same again and again

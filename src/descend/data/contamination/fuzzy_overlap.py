@@ -80,8 +80,8 @@ class _ShingleIndex:
     """Words from the beginning of the training text."""
 
     def of(self, runs: Hashes) -> tuple[Positions, Positions]:
-        """Where the passage of `runs` would begin if it stood where one of them does, for each
-        place of each, ascending; and which of the runs it is."""
+        """Return where the passage of `runs` would begin if it stood where one of them does, for
+        each place of each, ascending; and which of the runs it is."""
         which = np.searchsorted(self.hashes, runs)
         counts = np.minimum(self.starts[which + 1] - self.starts[which], MAX_MATCHES)
         numbers = np.repeat(np.arange(len(runs)), counts)
@@ -92,8 +92,8 @@ class _ShingleIndex:
 
 
 def find_fuzzy_overlap(train: Tokens, validation: Tokens, decode: Decode) -> FuzzyOverlap | None:
-    """Which validation passages have `MIN_MATCH_FRACTION` of their runs of words together in the
-    training text.
+    """Return which validation passages have `MIN_MATCH_FRACTION` of their runs of words together in
+    the training text.
 
     Case and punctuation do not count. None where the text has too few words to tell.
     """
@@ -130,8 +130,8 @@ def find_fuzzy_overlap(train: Tokens, validation: Tokens, decode: Decode) -> Fuz
 
 
 def _stands(runs: Hashes, shingle_index: _ShingleIndex, times: int) -> bool | None:
-    """Whether so many places of the training text hold `MIN_MATCH_FRACTION` of `runs`; None where
-    too few runs are requested."""
+    """Return whether so many places of the training text hold `MIN_MATCH_FRACTION` of `runs`; None
+    where too few runs are requested."""
     if len(runs) < MIN_SHINGLES:
         return None
     begins, numbers = shingle_index.of(runs)
@@ -181,14 +181,15 @@ def _tokens_per_segment(validation_sample: Tokens, decode: Decode) -> int | None
 
 
 def _sample_segments(tokens: Tokens, length: int, max_segments: int) -> Iterator[Tokens]:
-    """Whole passages, all of them or `max_segments`, evenly spread."""
+    """Yield whole passages, all of them or `max_segments`, evenly spread."""
     there = len(tokens) // length
     for number in np.unique(np.linspace(0, there - 1, min(max_segments, there)).astype(np.int64)):
         yield tokens[number * length : (number + 1) * length]
 
 
 def _runs(segment: Tokens, decode: Decode, numbers: dict[str, int]) -> Hashes:
-    """Hashes of the passage's runs; words met for the first time get the next number, from 1."""
+    """Return hashes of the passage's runs; words met for the first time get the next number, from
+    1."""
     said = normalize_words(decode(segment.tolist()))
     return hash_shingles([numbers.setdefault(word, len(numbers) + 1) for word in said])
 
@@ -203,7 +204,7 @@ def hash_shingles(ids: list[int]) -> Hashes:
 def _look_for(
     train: Tokens, decode: Decode, numbers: dict[str, int], hashes: Hashes
 ) -> _ShingleIndex:
-    """Where each of the sorted `hashes` stands in the training text."""
+    """Return where each of the sorted `hashes` stands in the training text."""
     which, where, before = [], [], 0
     for first in range(0, len(train), CHUNK):
         said = normalize_words(decode(train[first : first + CHUNK].tolist()))

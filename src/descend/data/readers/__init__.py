@@ -71,19 +71,19 @@ TEXT_SUFFIXES = frozenset(suffix for suffix in SUFFIXES if suffix not in SANDBOX
 
 
 def has_known_suffix(path: PurePath) -> bool:
-    """Whether the end of the name says that this is a file we read."""
+    """Return whether the end of the name says that this is a file we read."""
     *_, inner, outer = ["", "", *path.suffixes]
     return (inner + outer).lower() in SUFFIXES or outer.lower() in SUFFIXES
 
 
 def has_suffix(path: PurePath) -> bool:
-    """Whether the name has a suffix that says what the file is. A number says nothing, as in
+    """Return whether the name has a suffix that says what the file is. A number says nothing, as in
     `Apache-2.0` and `notes.1`."""
     return bool(path.suffix) and not path.suffix[1:].isdigit()
 
 
 def foreign_kind(path: PurePath) -> str | None:
-    """The format of a file that a child process parses; None for text."""
+    """Return the format of a file that a child process parses; None for text."""
     *_, inner, outer = ["", "", *(suffix.lower() for suffix in path.suffixes)]
     return SANDBOXED_FORMATS.get(inner + outer) or SANDBOXED_FORMATS.get(outer)
 
@@ -91,7 +91,7 @@ def foreign_kind(path: PurePath) -> str | None:
 def read_file(
     path: Path, *, name: str | None = None, options: ReadOptions = DEFAULT_OPTIONS
 ) -> Iterator[Document]:
-    """The documents of one file; `name` (default: the path) is their `source`.
+    """Yield the documents of one file; `name` (default: the path) is their `source`.
 
     The suffix decides how it is read; a suffix that is not known is read as plain text.
     Raises `CorpusError` if the file cannot be read or is no text, possibly after having
@@ -108,7 +108,8 @@ def read_file(
 def read_member(
     entry: PurePosixPath, opener: Callable[[], BinaryIO], name: str, options: ReadOptions
 ) -> Iterator[Document]:
-    """The documents of a member of an archive, parsed in this process: for the child alone."""
+    """Yield the documents of a member of an archive, parsed in this process: for the child
+    alone."""
     kind = foreign_kind(entry)
     if kind is not None:
         yield from foreign_reader(kind)(BytesIO(opener().read()), name, options)

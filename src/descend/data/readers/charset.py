@@ -85,7 +85,7 @@ class _Census:
 def decode_blocks(
     blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS
 ) -> Iterator[str]:
-    """The text in pieces of at most about a mebi-character, without a leading mark.
+    """Yield the text in pieces of at most about a mebi-character, without a leading mark.
 
     A piece never ends between `\\r` and `\\n`. Raises `CorpusError` if it is not text.
     """
@@ -129,7 +129,7 @@ def _decoded(blocks: Blocks, encoding: Charset) -> Iterator[str]:
 
 
 def _whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces that end with a line, or are beyond `_MAX_LINE_BYTES`."""
+    """Yield the same bytes in pieces that end with a line, or are beyond `_MAX_LINE_BYTES`."""
     buffer = bytearray()
     for block in blocks:
         cut = block.rfind(b"\n") + 1
@@ -142,7 +142,7 @@ def _whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def detect_charset(blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS) -> Charset:
-    """How these bytes are to be decoded. Raises `CorpusError` if they are no text.
+    """Return how these bytes are to be decoded. Raises `CorpusError` if they are no text.
 
     Logs a warning with a decoded line wherever this is a guess.
     """
@@ -175,7 +175,8 @@ def detect_charset(blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPT
 
 
 def foreign_sample(blocks: Blocks) -> bytes:
-    """Bytes of the lines in the first block that are in an encoding of bytes other than UTF-8."""
+    """Return bytes of the lines in the first block that are in an encoding of bytes other than
+    UTF-8."""
     head = next(blocks(), b"")
     marked = any(head.startswith(mark) for mark, _ in _MARKS)
     if marked or head.isascii() or b"\0" in head:
@@ -202,7 +203,7 @@ def take_census(blocks: Blocks) -> _Census:
 
 
 def _is_nearly_utf8(line: bytes) -> bool:
-    """Whether a line is UTF-8, or at least as much of it beyond ASCII is as is not."""
+    """Return whether a line is UTF-8, or at least as much of it beyond ASCII is as is not."""
     try:
         line.decode("utf-8")
     except UnicodeDecodeError:
@@ -264,7 +265,7 @@ def _utf16_without_mark(head: bytes) -> str | None:
 
 
 def _guess_rarer(sample: bytes) -> str | None:
-    """What charset-normalizer takes bytes for; None if they are no text."""
+    """Return what charset-normalizer takes bytes for; None if they are no text."""
     from charset_normalizer import from_bytes
 
     best = from_bytes(sample).best()
@@ -277,7 +278,7 @@ def _reject_binary(text: str, name: str) -> None:
 
 
 def _junk_share(text: str) -> float:
-    """The fraction of characters that are never in text."""
+    """Return the fraction of characters that are never in text."""
     junk = sum(
         character == "\ufffd"
         or (

@@ -58,19 +58,19 @@ Turn = tuple[str, str]
 
 
 def conversation_text(record: object) -> str | None:
-    """The conversation in a record as text with markers; None if the record is none."""
+    """Return the conversation in a record as text with markers; None if the record is none."""
     turns = _turns(record)
     return None if turns is None else format_turns(turns)
 
 
 def conversation_turns(record: object) -> list[Turn] | None:
-    """The turns of the conversation in a record, with roles of `ROLES` where they are known; None
-    if the record is none."""
+    """Return the turns of the conversation in a record, with roles of `ROLES` where they are known;
+    None if the record is none."""
     return _turns(record)
 
 
 def written_roles(record: object) -> list[str]:
-    """The roles of a list of turns in a record, as they are spelled there."""
+    """Return the roles of a list of turns in a record, as they are spelled there."""
     lists = [record] if isinstance(record, list) else []
     if isinstance(record, dict):
         lists = [record[key] for key in record if str(key).lower() in _CHAT_KEYS]
@@ -83,7 +83,7 @@ def written_roles(record: object) -> list[str]:
 
 
 def format_turns(turns: Iterable[Turn]) -> str:
-    """Turns in the template; markers that stand in what was said lose their bars."""
+    """Return turns in the template; markers that stand in what was said lose their bars."""
     lines = []
     for role, said in turns:
         said = _MARKER.sub(r"<\1>", said).strip()
@@ -96,7 +96,7 @@ def format_turns(turns: Iterable[Turn]) -> str:
 
 
 def join_loose_turns(records: Iterable[object], name: str) -> Iterator[object]:
-    """The records, with turns that follow each other as records put together to lists.
+    """Yield the records, with turns that follow each other as records put together to lists.
 
     A change of the conversation's id or a system turn begins a new one. Of more than
     `MAX_UNMARKED_TURNS` without either, each exchange is one, and a warning says so.
@@ -137,7 +137,7 @@ def join_loose_turns(records: Iterable[object], name: str) -> Iterator[object]:
 
 
 def _exchanges(turns: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Turns cut before each one of a user that follows an answer."""
+    """Return turns cut before each one of a user that follows an answer."""
     cut: list[list[dict[str, Any]]] = [[]]
     for turn in turns:
         if cut[-1] and _role(turn) == "user" and _role(cut[-1][-1]) != "user":
@@ -147,7 +147,8 @@ def _exchanges(turns: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 
 
 def _is_loose_turn(record: object) -> bool:
-    """Whether a record is a turn beyond doubt: a known role under `role` or `from`, and text."""
+    """Return whether a record is a turn beyond doubt: a known role under `role` or `from`, and
+    text."""
     if not isinstance(record, dict):
         return False
     role = record.get("role", record.get("from"))
@@ -169,7 +170,8 @@ def _conversation_id(record: Mapping[str, Any]) -> object:
 
 
 def _role(turn: Mapping[str, Any]) -> str:
-    """The role of a turn as one of `ROLES`, or as it is written; empty where there is none."""
+    """Return the role of a turn as one of `ROLES`, or as it is written; empty where there is
+    none."""
     for key in _ROLE_KEYS:
         role = turn.get(key)
         if isinstance(role, dict):  # as in what ChatGPT exports
@@ -180,7 +182,8 @@ def _role(turn: Mapping[str, Any]) -> str:
 
 
 def _content(turn: Mapping[str, Any]) -> str | None:
-    """What is said in a turn: text, or the texts among its parts; None if there is no such key."""
+    """Return what is said in a turn: text, or the texts among its parts; None if there is no such
+    key."""
     for key in _CONTENT_KEYS:
         if key in turn:
             return _said(turn[key])
@@ -198,7 +201,7 @@ def _said(value: object) -> str:
 
 
 def _turns(record: object, depth: int = 0) -> list[Turn] | None:
-    """The turns of a record of any known shape; None if it has none."""
+    """Return the turns of a record of any known shape; None if it has none."""
     if isinstance(record, list):
         return messenger_turns(record) or _listed_turns(record)
     if not isinstance(record, dict) or depth > _MAX_NESTED:
@@ -230,7 +233,7 @@ def _chat(keys: Mapping[str, Any]) -> list[Turn] | None:
 
 
 def _listed_turns(listed: list[Any]) -> list[Turn] | None:
-    """A list of nothing but turns, or of pairs of them."""
+    """Return a list of nothing but turns, or of pairs of them."""
     turns: list[Turn] = []
     for item in listed:
         if not isinstance(item, dict):
@@ -270,7 +273,7 @@ def _export(keys: Mapping[str, Any]) -> list[Turn] | None:
 
 
 def _preference(keys: Mapping[str, Any]) -> list[Turn] | None:
-    """The question and the answer that was preferred, as lists of turns."""
+    """Return the question and the answer that was preferred, as lists of turns."""
     chosen = keys.get("chosen", keys.get("completion"))
     turns = _listed_turns(chosen) if isinstance(chosen, list) else None
     if turns is None:
@@ -297,7 +300,7 @@ def _pair(keys: Mapping[str, Any]) -> list[Turn] | None:
 
 
 def _answer(value: object) -> str:
-    """An answer, or the first of several."""
+    """Return an answer, or the first of several."""
     if isinstance(value, dict):
         value = value.get("text")
     if isinstance(value, list):

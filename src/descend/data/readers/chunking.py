@@ -13,13 +13,13 @@ MAX_LINE_CHARS = 1 << 28
 
 
 def document_chunks(texts: Iterable[str], source: str) -> Iterator[Document]:
-    """One document of the joined pieces, in parts small enough to hold in memory."""
+    """Yield one document of the joined pieces, in parts small enough to hold in memory."""
     for number, part in enumerate(split_into_chunks(iter(texts))):
         yield Document(part, source, number)
 
 
 def split_into_chunks(texts: Iterator[str]) -> Iterator[str]:
-    """The same text in parts of at most `CHUNK_CHARS` characters, cut after newlines if any.
+    """Yield the same text in parts of at most `CHUNK_CHARS` characters, cut after newlines if any.
 
     Joined, the parts are the joined pieces; `\\r\\n` is never split.
     """
@@ -37,7 +37,8 @@ def split_into_chunks(texts: Iterator[str]) -> Iterator[str]:
 
 
 def split_into_lines(texts: Iterable[str], name: str) -> Iterator[str]:
-    """The lines of a text with their ends; raises `CorpusError` on one beyond `MAX_LINE_CHARS`."""
+    """Yield the lines of a text with their ends; raises `CorpusError` on one beyond
+    `MAX_LINE_CHARS`."""
     pending: list[str] = []
     length = 0
     for text in texts:

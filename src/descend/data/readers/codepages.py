@@ -133,7 +133,8 @@ class CodePages:
         return max(self.nats, key=self.nats.__getitem__, default=None)
 
     def choose(self, declared: str | None) -> str | None:
-        """`declared`, unless another is likelier by the evidence of five signs; else the best."""
+        """Return `declared`, unless another is likelier by the evidence of five signs; else the
+        best."""
         best = self.best
         if best is None or declared not in self.nats:
             return best
@@ -141,7 +142,7 @@ class CodePages:
 
 
 def rank_code_pages(sample: bytes) -> CodePages:
-    """The code pages that fit `sample`, bytes that are not UTF-8."""
+    """Return the code pages that fit `sample`, bytes that are not UTF-8."""
     sample = sample[:_MAX_MEASURED]
     runs = _RUNS.findall(sample)
     if not runs:
@@ -190,7 +191,7 @@ def _rank_latin(sample: bytes, strict: bool = False) -> CodePages:
 
 
 def _misfit(window: str, letters: frozenset[str], rare: frozenset[str]) -> float:
-    """How badly the middle one of three characters fits there in a language: 0 to 1."""
+    """Return how badly the middle one of three characters fits there in a language: 0 to 1."""
     before, sign, after = tuple(window)
     if sign in letters:
         if sign.isupper() and before.islower():
@@ -208,7 +209,8 @@ def _misfit(window: str, letters: frozenset[str], rare: frozenset[str]) -> float
 
 
 def _rank_languages(sample: bytes) -> dict[str, float]:
-    """Nats against each language by the ASCII letters, which may also be of English words."""
+    """Return nats against each language by the ASCII letters, which may also be of English
+    words."""
     counts = Counter(sample.decode("ascii", "ignore").lower())
     nats = {}
     for language, order in _FREQUENT.items():
@@ -239,7 +241,8 @@ def _rank_scripts(runs: list[bytes]) -> CodePages:
 
 
 def _letters_cost(pairs: Counter[tuple[str, str]], alphabet: str) -> float:
-    """Nats of the letters, each as likely as its rank among those of `alphabet` lets expect."""
+    """Return nats of the letters, each as likely as its rank among those of `alphabet` lets
+    expect."""
     weights = {letter: math.exp(-rank / 10) for rank, letter in enumerate(dict.fromkeys(alphabet))}
     whole = sum(weights.values())
     likely = {letter: 0.95 * weight / whole for letter, weight in weights.items()}
@@ -284,6 +287,6 @@ def _rank_wide(sample: bytes) -> CodePages:
 
 
 def _fraction(signs: str, first: str, last: str) -> float:
-    """The fraction of `signs` from `first` to `last`, punctuation not counted."""
+    """Return the fraction of `signs` from `first` to `last`, punctuation not counted."""
     counted = [sign for sign in signs if sign.isalpha()]
     return sum(first <= sign <= last for sign in counted) / max(1, len(counted))

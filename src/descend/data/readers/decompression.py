@@ -24,7 +24,7 @@ SUFFIXES = (".gz", ".zst")
 
 
 def read_blocks(path: Path, name: str) -> Blocks:
-    """The bytes of `path`, unpacked if its suffix says so; `name` stands in errors.
+    """Return the bytes of `path`, unpacked if its suffix says so; `name` stands in errors.
 
     The blocks raise `CorpusError` if the file cannot be opened, read or unpacked.
     """
@@ -32,7 +32,7 @@ def read_blocks(path: Path, name: str) -> Blocks:
 
 
 def opened_blocks(opener: Callable[[], BinaryIO], suffix: str, name: str) -> Blocks:
-    """The bytes of what `opener` opens afresh each time, unpacked if `suffix` says so."""
+    """Return the bytes of what `opener` opens afresh each time, unpacked if `suffix` says so."""
     unpack = {".gz": _gzip_blocks, ".zst": _zstd_blocks}.get(suffix.lower(), _plain_blocks)
 
     def blocks() -> Iterator[bytes]:
@@ -48,7 +48,7 @@ def opened_blocks(opener: Callable[[], BinaryIO], suffix: str, name: str) -> Blo
 
 
 def read_error(name: str, error: OSError) -> CorpusError:
-    """The operating system's refusal to read, as one sentence."""
+    """Return the operating system's refusal to read, as one sentence."""
     reason = (error.strerror or type(error).__name__).lower()
     return CorpusError(
         name, f"no way to read it ({reason})", "a readable file or folder",
@@ -87,7 +87,7 @@ def _zstd_blocks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _zstd() -> tuple[Any, type[Exception]]:
-    """What makes a decompressor of one frame, and what it raises."""
+    """Return what makes a decompressor of one frame, and what it raises."""
     if sys.version_info >= (3, 14):
         from compression import zstd
 

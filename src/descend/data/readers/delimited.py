@@ -27,7 +27,7 @@ _TITLE = re.compile(r"[^\W\d][\w ()/-]{0,39}")
 def read_csv(
     blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS
 ) -> Iterator[Document]:
-    """A document per row; the delimiter is the one the first line has most of."""
+    """Yield a document per row; the delimiter is the one the first line has most of."""
     rows = split_into_lines(decode_blocks(blocks, name, options), name)
     first = next(rows, "")
     delimiter = max(",;\t|", key=first.count)
@@ -37,14 +37,15 @@ def read_csv(
 def read_tsv(
     blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS
 ) -> Iterator[Document]:
-    """A document per row, columns divided by tabs."""
+    """Yield a document per row, columns divided by tabs."""
     yield from _documents(
         split_into_lines(decode_blocks(blocks, name, options), name), "\t", name, options
     )
 
 
 def detect_text_columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
-    """Which columns hold text: those with a known title, else the long ones, else the longest.
+    """Return which columns hold text: those with a known title, else the long ones, else the
+    longest.
 
     `titles` may be empty. No column at all if every cell is a number.
     """
@@ -108,7 +109,7 @@ def _rows(text: Iterator[str], delimiter: str, name: str) -> Iterator[list[str]]
 
 
 def _is_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row is titles: a known one, or short words over longer text."""
+    """Return whether the first row is titles: a known one, or short words over longer text."""
     if any(cell.strip().lower() in TEXT_KEYS for cell in first):
         return True
     if conversation_text({cell.strip(): "text" for cell in first}):

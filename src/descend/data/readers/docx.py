@@ -25,7 +25,7 @@ _OLD_FORM = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallba
 
 
 def read_docx(path: Source, name: str, options: ReadOptions) -> Iterator[Document]:
-    """The text of the body, then footnotes and endnotes. Raises `CorpusError` if damaged."""
+    """Yield the text of the body, then footnotes and endnotes. Raises `CorpusError` if damaged."""
     with open_archive(path, name, "docx") as archive:
         entries = ["word/document.xml"]
         present = set(archive.namelist())
@@ -35,7 +35,7 @@ def read_docx(path: Source, name: str, options: ReadOptions) -> Iterator[Documen
 
 
 def _text_chunks(root: Element) -> Iterator[str]:
-    """Texts and line ends in order; with a stack, since files may nest deeply."""
+    """Yield texts and line ends in order; with a stack, since files may nest deeply."""
     waiting: list[Element | str] = [root]
     while waiting:
         item = waiting.pop()

@@ -22,7 +22,7 @@ _PAGES = ("application/xhtml+xml", "text/html")
 
 
 def read_epub(path: Source, name: str, options: ReadOptions) -> Iterator[Document]:
-    """The chapters as text. Raises `CorpusError` if it is no book or has none."""
+    """Yield the chapters as text. Raises `CorpusError` if it is no book or has none."""
     with open_archive(path, name, "epub") as archive:
         yield from document_chunks(_chapters(archive, name), name)
 
@@ -58,5 +58,5 @@ def _once(data: bytes) -> Blocks:
 
 
 def _all(root: Element, tag: str) -> Iterator[Element]:
-    """All elements of that name, in whatever namespace."""
+    """Return all elements of that name, in whatever namespace."""
     return (element for element in root.iter() if element.tag.rpartition("}")[2] == tag)

@@ -57,13 +57,13 @@ _GAP = re.compile(r"[ \x01-\x03]+")
 def read_html(
     blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS
 ) -> Iterator[Document]:
-    """One document per page. Raises `CorpusError` on binary data or a page beyond reason."""
+    """Yield one document per page. Raises `CorpusError` on binary data or a page beyond reason."""
     page = whole_text(decode_blocks(blocks, name, options), name, MAX_CHARS)
     yield from document_chunks((html_text(page),), name)
 
 
 def html_text(page: str) -> str:
-    """The text of a page: a line per block, an empty line around paragraphs."""
+    """Return the text of a page: a line per block, an empty line around paragraphs."""
     # The signs below are ours from here on; in a page they mean nothing.
     page = _OURS.sub(" ", page.replace("\r\n", "\n"))
     text = "".join(_scanned(page) if _is_beyond_parser(page) else _parsed(page)).replace(
@@ -75,7 +75,7 @@ def html_text(page: str) -> str:
 
 
 def _line_ends(gap: re.Match[str]) -> str:
-    """What stands for a run of spaces and ends of elements."""
+    """Return what stands for a run of spaces and ends of elements."""
     run = gap.group()
     if _PARAGRAPH in run or run.count(_BREAK) > 1:
         return "\n\n"
@@ -90,8 +90,8 @@ def _parsed(page: str) -> Iterator[str]:
 
 
 def _is_beyond_parser(page: str) -> bool:
-    """Whether more elements may be open at once, or a tag have more attributes, than a parser takes
-    linear time for."""
+    """Return whether more elements may be open at once, or a tag have more attributes, than a
+    parser takes linear time for."""
     for part in page.split(">"):
         if len(part) > 4 * MAX_ATTRIBUTES:
             tag = part.partition("<")[2]
@@ -109,7 +109,8 @@ def _is_beyond_parser(page: str) -> bool:
 
 
 def _scanned(page: str) -> Iterator[str]:
-    """Texts and line ends as `_pieces` gives them, without a tree: for pages that nest deeply.
+    """Yield texts and line ends as `_pieces` gives them, without a tree: for pages that nest
+    deeply.
 
     What is dropped ends with its own closing tag, or with the page.
     """
@@ -129,7 +130,7 @@ def _scanned(page: str) -> Iterator[str]:
 
 
 def _text_chunks(root: LexborNode) -> Iterator[str]:
-    """Texts and line ends in the order of the page; with no recursion, pages nest deeply."""
+    """Yield texts and line ends in the order of the page; with no recursion, pages nest deeply."""
     # Nodes are distinguished by mem_id: `==` compares them by their whole HTML.
     node: LexborNode | None = root
     pre = 0

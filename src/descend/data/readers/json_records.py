@@ -31,7 +31,7 @@ _MAX_LABEL = 40
 def read_json(
     blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS
 ) -> Iterator[Document]:
-    """A document per record of a list, or of values that follow each other.
+    """Yield a document per record of a list, or of values that follow each other.
 
     `source` is the name with the record's number. Raises `CorpusError` on broken JSON.
     """
@@ -41,7 +41,7 @@ def read_json(
 def read_jsonl(
     blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS
 ) -> Iterator[Document]:
-    """A document per line; or per value, where the first one goes over several lines.
+    """Yield a document per line; or per value, where the first one goes over several lines.
 
     Raises `CorpusError` naming the first line that is not JSON.
     """
@@ -54,7 +54,7 @@ def read_jsonl(
 
 
 def _goes_on(line: str) -> bool:
-    """Whether a line begins a JSON value that does not end in it."""
+    """Return whether a line begins a JSON value that does not end in it."""
     try:
         _DECODER.decode(line)
     except json.JSONDecodeError as error:
@@ -69,7 +69,7 @@ def _documents(values: Iterable[object], name: str, options: ReadOptions) -> Ite
 
 
 def _records(value: object) -> Iterable[object]:
-    """The records in one value: those of `{"data": [...]}`, or the value itself.
+    """Return the records in one value: those of `{"data": [...]}`, or the value itself.
 
     Beside the list only numbers and names may stand, as of a version; a list of turns is none.
     """
@@ -100,7 +100,7 @@ def _lines(texts: Iterator[str], name: str) -> Iterator[object]:
 
 
 def _values(texts: Iterator[str], name: str) -> Iterator[object]:
-    """The elements of the list a file consists of, or its values one after the other.
+    """Yield the elements of the list a file consists of, or its values one after the other.
 
     A value that is not whole yet is tried again when the text held has doubled, so that
     the time stays linear.
@@ -130,7 +130,7 @@ def _values(texts: Iterator[str], name: str) -> Iterator[object]:
 
 
 def _try_value(pending: str, at: int, ended: bool, name: str) -> tuple[int | None, object]:
-    """The value at `at` and where it ends; no end if the text must go on first."""
+    """Return the value at `at` and where it ends; no end if the text must go on first."""
     try:
         value, end = _DECODER.raw_decode(pending, at)
     except json.JSONDecodeError as error:

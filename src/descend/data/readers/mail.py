@@ -32,7 +32,7 @@ _HEADERS = (
 
 
 def read_eml(path: Source, name: str, options: ReadOptions) -> Iterator[Document]:
-    """One message. Raises `CorpusError` if it has no headers of mail."""
+    """Yield one message. Raises `CorpusError` if it has no headers of mail."""
     with _opened(path) as file:
         data = file.read(MAX_MESSAGE_BYTES)
     text = _message_text(data, name, options)
@@ -42,7 +42,7 @@ def read_eml(path: Source, name: str, options: ReadOptions) -> Iterator[Document
 
 
 def read_mbox(path: Source, name: str, options: ReadOptions) -> Iterator[Document]:
-    """The messages of a mailbox, each after a line that begins with `From `."""
+    """Yield the messages of a mailbox, each after a line that begins with `From `."""
     number = 0
     with _opened(path) as file:
         for data in _messages(file, name):
@@ -96,7 +96,7 @@ def _message_text(data: bytes, name: str, options: ReadOptions) -> str | None:
 
 
 def _part_text(part: MIMEPart, name: str, options: ReadOptions) -> str:
-    """The text of a part, by its own charset, or by guess where that is unknown or wrong."""
+    """Return the text of a part, by its own charset, or by guess where that is unknown or wrong."""
     payload = part.get_payload(decode=True)
     data = payload if isinstance(payload, bytes) else b""
     try:

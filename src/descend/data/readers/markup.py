@@ -34,7 +34,7 @@ _CUE_HEADS = ("WEBVTT", "NOTE", "STYLE", "REGION")
 def read_xml(
     blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS
 ) -> Iterator[Document]:
-    """The text of the elements, without tags, comments and lines of numbers, ids and URLs.
+    """Yield the text of the elements, without tags, comments and lines of numbers, ids and URLs.
 
     Raises `CorpusError` on a file that defines entities, which is how XML bombs are made.
     """
@@ -48,7 +48,7 @@ def read_xml(
 
 
 def _xml_pieces(page: str) -> Iterator[str]:
-    """Texts, with a line end where one element follows another and nothing stands between."""
+    """Yield texts, with a line end where one element follows another and nothing stands between."""
     closed = False
     for tag, piece in scan_markup(page):
         if tag is None:
@@ -63,7 +63,8 @@ def _xml_pieces(page: str) -> Iterator[str]:
 def read_subtitles(
     blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS
 ) -> Iterator[Document]:
-    """What is said in SubRip (srt) and WebVTT files: a line each, without numbers and times."""
+    """Yield what is said in SubRip (srt) and WebVTT files: a line each, without numbers and
+    times."""
     yield from document_chunks(
         _cues(split_into_lines(decode_blocks(blocks, name, options), name)), name
     )
@@ -82,7 +83,7 @@ def _cues(rows: Iterator[str]) -> Iterator[str]:
 
 
 def _said(cue: list[str]) -> Iterator[str]:
-    """The rows of a block but for times, and for the number or name of a cue before them."""
+    """Yield the rows of a block but for times, and for the number or name of a cue before them."""
     for row, after in pairwise([*cue, ""]):
         if _TIMES.fullmatch(row) or _TIMES.fullmatch(after):
             continue
@@ -92,7 +93,7 @@ def _said(cue: list[str]) -> Iterator[str]:
 
 
 def whole_text(pieces: Iterator[str], name: str, max_bytes: int) -> str:
-    """The joined pieces; raises `CorpusError` beyond `max_bytes` characters."""
+    """Return the joined pieces; raises `CorpusError` beyond `max_bytes` characters."""
     chunks: list[str] = []
     length = 0
     for piece in pieces:

@@ -38,7 +38,7 @@ Member = tuple[str, int, Callable[[], BinaryIO]]
 
 
 def read_zip(path: Source, name: str, options: ReadOptions) -> Iterator[Document]:
-    """The documents of the members. Raises `CorpusError` if it is damaged or has no text."""
+    """Yield the documents of the members. Raises `CorpusError` if it is damaged or has no text."""
     try:
         with zipfile.ZipFile(path) as archive:
             yield from _documents(_zipped(archive), _packed(path), name, options)
@@ -49,7 +49,7 @@ def read_zip(path: Source, name: str, options: ReadOptions) -> Iterator[Document
 
 
 def read_tar(path: Source, name: str, options: ReadOptions) -> Iterator[Document]:
-    """The documents of the members, packed by gzip, bzip2, xz or not at all."""
+    """Yield the documents of the members, packed by gzip, bzip2, xz or not at all."""
     stream = path if isinstance(path, BytesIO) else path.open("rb")
     try:
         with stream, tarfile.open(fileobj=stream, mode="r|*") as archive:

@@ -38,7 +38,7 @@ _HEAD_LINES, _MIN_STAMPED = 40, 0.5
 
 
 def messenger_turns(listed: list[Any]) -> list[Message] | None:
-    """The messages of an export in order of time, notices left out; None if it is none."""
+    """Return the messages of an export in order of time, notices left out; None if it is none."""
     messages = [item for item in listed if isinstance(item, dict) and _is_message(item)]
     if not messages or len(messages) < _MIN_MESSAGES_FRACTION * len(listed):
         return None
@@ -49,7 +49,7 @@ def messenger_turns(listed: list[Any]) -> list[Message] | None:
 
 
 def is_slack_message(record: object) -> bool:
-    """Whether a record is a message of Slack, whose files are lists of them."""
+    """Return whether a record is a message of Slack, whose files are lists of them."""
     return (
         isinstance(record, dict)
         and record.get("type") == "message"
@@ -93,7 +93,8 @@ def _text(item: Mapping[str, Any]) -> str:
 
 
 def _of_slack(mark: re.Match[str]) -> str:
-    """The label of a mention or a link, or nothing: what else stands there is an id or an URL."""
+    """Return the label of a mention or a link, or nothing: what else stands there is an id or an
+    URL."""
     sign, target, label = mark.groups()
     if sign == "!" and not label:
         return f"@{target}" if target in ("here", "channel", "everyone") else ""
@@ -109,7 +110,7 @@ def _repaired(text: str) -> str:
 
 
 def is_whatsapp(text: str) -> bool:
-    """Whether the beginning of a text is that of an exported chat of WhatsApp."""
+    """Return whether the beginning of a text is that of an exported chat of WhatsApp."""
     rows = [row for row in islice(text.splitlines(), _HEAD_LINES) if row.strip()]
     stamped = sum(_WHATSAPP.match(row) is not None for row in rows)
     spoken = sum(_WHATSAPP_MESSAGE.match(row) is not None for row in rows)
@@ -117,7 +118,7 @@ def is_whatsapp(text: str) -> bool:
 
 
 def whatsapp_text(rows: Iterable[str]) -> Iterator[str]:
-    """The messages of a chat whose lines, with their ends, are `rows`."""
+    """Yield the messages of a chat whose lines, with their ends, are `rows`."""
     message = ""
     for row in chain(rows, (None,)):
         if row is not None and not _WHATSAPP.match(row):

@@ -17,7 +17,7 @@ from descend.errors import CorpusError
 
 
 def read_ipynb(path: Source, name: str, options: ReadOptions) -> Iterator[Document]:
-    """The cells in order, an empty line between them. Raises `CorpusError` if it is none."""
+    """Yield the cells in order, an empty line between them. Raises `CorpusError` if it is none."""
     data = path.getvalue() if isinstance(path, BytesIO) else path.read_bytes()
     try:
         notebook: Any = json.loads(data)
@@ -33,7 +33,7 @@ def read_ipynb(path: Source, name: str, options: ReadOptions) -> Iterator[Docume
 
 
 def _cells(notebook: Any) -> list[Any] | None:
-    """The cells of a notebook; up to version 3 they stand in worksheets."""
+    """Return the cells of a notebook; up to version 3 they stand in worksheets."""
     if not isinstance(notebook, dict):
         return None
     if isinstance(notebook.get("cells"), list):

@@ -24,7 +24,7 @@ _MAX_SPACES = 1000
 
 
 def read_odt(path: Source, name: str, options: ReadOptions) -> Iterator[Document]:
-    """The text of the body with its footnotes. Raises `CorpusError` if damaged or locked."""
+    """Yield the text of the body with its footnotes. Raises `CorpusError` if damaged or locked."""
     with open_archive(path, name, "odt") as archive:
         root = entry_xml(archive, "content.xml", name, "odt")
     body = root.find(f"{_OFFICE}body/{_OFFICE}text")
@@ -34,7 +34,7 @@ def read_odt(path: Source, name: str, options: ReadOptions) -> Iterator[Document
 
 
 def _pieces(root: Element) -> Iterator[str]:
-    """Texts and line ends in order; with a stack, since files may nest deeply."""
+    """Yield texts and line ends in order; with a stack, since files may nest deeply."""
     waiting: list[Element | str] = [root]
     while waiting:
         item = waiting.pop()

@@ -6,8 +6,12 @@ import codecs
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from descend.errors import ConfigError
+
+if TYPE_CHECKING:
+    from descend.config import RunConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,11 @@ class ReadOptions:
     def columns(self) -> tuple[str, ...]:
         """The columns of `text_column`, in the order in which they were named."""
         return tuple(filter(None, (c.strip() for c in (self.text_column or "").split(","))))
+
+
+def read_options(config: RunConfig) -> ReadOptions:
+    """Return what `config` says of how its corpus is to be read."""
+    return ReadOptions(config.encoding, config.text_column, config.split)
 
 
 Source = Path | BytesIO

@@ -22,7 +22,7 @@ _BATCH_ROWS = 256
 
 
 def read_parquet(path: Source, name: str, options: ReadOptions) -> Iterator[Document]:
-    """A document per row, of the columns that hold text.
+    """Yield a document per row, of the columns that hold text.
 
     Raises `CorpusError` if the file is damaged or has no such column.
     """
@@ -48,7 +48,8 @@ def read_parquet(path: Source, name: str, options: ReadOptions) -> Iterator[Docu
 
 
 def read_arrow(path: Source, name: str, options: ReadOptions) -> Iterator[Document]:
-    """A document per row of an Arrow stream or file, as `datasets.save_to_disk` writes them."""
+    """Yield a document per row of an Arrow stream or file, as `datasets.save_to_disk` writes
+    them."""
     import pyarrow as pa
 
     # Not mapped: the limit of memory counts what is mapped.
@@ -79,7 +80,8 @@ def read_arrow(path: Source, name: str, options: ReadOptions) -> Iterator[Docume
 
 
 def _columns(schema: Any, look: list[dict[str, Any]], name: str, options: ReadOptions) -> list[str]:
-    """Columns that hold the text: those requested, those of a conversation, else of strings."""
+    """Return columns that hold the text: those requested, those of a conversation, else of
+    strings."""
     titles = _readable(schema)
     if options.columns:
         requested = [t for t in titles if t in {c.partition(".")[0] for c in options.columns}
@@ -111,13 +113,13 @@ def _documents(
 
 
 def _readable(schema: Any) -> list[str]:
-    """Columns of strings, and of lists and records with strings and no pictures in them."""
+    """Return columns of strings, and of lists and records with strings and no pictures in them."""
     return [field.name for field in schema if "text" in (kinds := _value_kinds(field.type))
             and "bytes" not in kinds]  # fmt: skip
 
 
 def _value_kinds(kind: Any) -> set[str]:
-    """Whether a type holds text, and whether it holds bytes."""
+    """Return whether a type holds text, and whether it holds bytes."""
     import pyarrow as pa
 
     if _is_string(kind):

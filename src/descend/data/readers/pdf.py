@@ -14,7 +14,7 @@ from descend.errors import CorpusError
 
 
 def read_pdf(path: Source, name: str, options: ReadOptions) -> Iterator[Document]:
-    """The pages with any text, each ended by an empty line.
+    """Yield the pages with any text, each ended by an empty line.
 
     Raises `CorpusError` on a damaged or locked file, and on one without text (a scan).
     """

@@ -29,7 +29,7 @@ SUFFIXES: tuple[str, ...] = tuple(_NAMES.split())
 def read_plain(
     blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS
 ) -> Iterator[Document]:
-    """The text of one file as one document, in parts; raises `CorpusError` on binary data.
+    """Yield the text of one file as one document, in parts; raises `CorpusError` on binary data.
 
     Of a chat that WhatsApp exported the messages are taken, with a warning.
     """

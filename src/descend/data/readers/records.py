@@ -31,7 +31,7 @@ _NUM_LISTED_KEYS = 8
 
 
 def record_text(record: object, options: ReadOptions) -> str:
-    """The text of one record.
+    """Return the text of one record.
 
     That of the columns which `options` name, else its conversation, else what stands under a
     known key, else all its strings that are not ids, URLs, dates and the like, one a line.
@@ -53,7 +53,7 @@ def record_text(record: object, options: ReadOptions) -> str:
 def record_documents(
     records: Iterable[object], name: str, options: ReadOptions
 ) -> Iterator[Document]:
-    """A document per record with text, and per conversation; `source` ends with its number.
+    """Yield a document per record with text, and per conversation; `source` ends with its number.
 
     Raises `CorpusError` if columns were named and no record has one of them.
     """
@@ -72,7 +72,7 @@ def record_documents(
 
 
 def no_such_column(name: str, options: ReadOptions, columns: Iterable[str]) -> CorpusError:
-    """The error for a file without the columns that `options` name."""
+    """Return the error for a file without the columns that `options` name."""
     known = list(columns)
     listing = ", ".join(known[:_NUM_LISTED_KEYS]) + (", …" if known[_NUM_LISTED_KEYS:] else "")
     return CorpusError(
@@ -82,7 +82,8 @@ def no_such_column(name: str, options: ReadOptions, columns: Iterable[str]) -> C
 
 
 def value_at(record: object, column: str) -> object:
-    """What stands under `column`, whose dots go into nested records; None if nothing does."""
+    """Return what stands under `column`, whose dots go into nested records; None if nothing
+    does."""
     if not isinstance(record, Mapping):
         return None
     if column in record:
@@ -92,7 +93,7 @@ def value_at(record: object, column: str) -> object:
 
 
 def is_text_value(value: str) -> bool:
-    """Whether a string is text, and no number, id, URL, date, hash or other code."""
+    """Return whether a string is text, and no number, id, URL, date, hash or other code."""
     return not _NO_TEXT.fullmatch(value, 0, min(len(value), 4096))
 
 
@@ -104,7 +105,7 @@ def _value_text(value: object) -> str:
 
 
 def _strings(value: object) -> Iterator[str]:
-    """All strings of a value in their order; with a stack, since files may nest deeply."""
+    """Yield all strings of a value in their order; with a stack, since files may nest deeply."""
     if isinstance(value, str):  # a record that is a string is its text, whatever it is
         yield value
         return

@@ -84,7 +84,7 @@ class _State:
 
 
 def read_rtf(path: Source, name: str, options: ReadOptions) -> Iterator[Document]:
-    """The text without its formatting. Raises `CorpusError` if it is no RTF."""
+    """Yield the text without its formatting. Raises `CorpusError` if it is no RTF."""
     data = path.read_bytes() if not hasattr(path, "getvalue") else path.getvalue()
     if not data.lstrip().startswith(b"{\\rtf"):
         raise CorpusError(
@@ -134,7 +134,7 @@ def _pieces(data: bytes) -> Iterator[str]:
 
 
 def _control(word: str, number: int | None, group: _Group, state: _State) -> tuple[_Group, str]:
-    """What a control word makes of the group, and the text that it stands for."""
+    """Return what a control word makes of the group, and the text that it stands for."""
     if word in _DROPPED:
         return replace(group, dropped=True), ""
     if word == "fonttbl":

@@ -90,7 +90,7 @@ def read_sandboxed(
     limits: SandboxLimits | None = None,
     options: ReadOptions = DEFAULT_OPTIONS,
 ) -> Iterator[Document]:
-    """The documents of a file of format `kind`, parsed in a child process.
+    """Yield the documents of a file of format `kind`, parsed in a child process.
 
     Raises `CorpusError` if the file cannot be parsed, or if parsing it crashes or passes
     `limits`; documents before that have been yielded.
@@ -166,7 +166,8 @@ def _received(
 
 
 def _message(line: bytes) -> dict[str, Any] | None:
-    """What the child said; None if it ended without saying so, or said what it never says."""
+    """Return what the child said; None if it ended without saying so, or said what it never
+    says."""
     try:
         message = json.loads(line)
     except ValueError:
@@ -183,7 +184,7 @@ def _refused(name: str, kind: str, actual: str) -> CorpusError:
 
 
 def main() -> None:
-    """The child: `FORMAT PATH NAME MEGABYTES SECONDS OPTIONS`; documents as JSON lines."""
+    """Run the child: `FORMAT PATH NAME MEGABYTES SECONDS OPTIONS`; documents as JSON lines."""
     kind, path, name, megabytes, seconds, options = sys.argv[1:]
     limit_process(ProcessLimits(int(megabytes), cpu_seconds=int(seconds)))
     out = sys.stdout
@@ -217,7 +218,7 @@ def main() -> None:
 
 
 def foreign_reader(kind: str) -> SandboxedReader:
-    """The parser of a format; for the child alone."""
+    """Return the parser of a format; for the child alone."""
     module, function = _READERS[kind]
     reader: SandboxedReader = getattr(import_module(module), function)
     return reader

@@ -15,7 +15,7 @@ MAX_TOTAL_BYTES = 1 << 30
 
 
 def open_archive(path: Source, name: str, kind: str) -> zipfile.ZipFile:
-    """The archive. Raises `CorpusError` if it is none, or unpacks to more than the limits.
+    """Return the archive. Raises `CorpusError` if it is none, or unpacks to more than the limits.
 
     `zipfile` never unpacks an entry beyond its declared size, so the sums below bound it.
     """
@@ -32,7 +32,8 @@ def open_archive(path: Source, name: str, kind: str) -> zipfile.ZipFile:
 
 
 def entry_bytes(archive: zipfile.ZipFile, entry: str, name: str, kind: str) -> bytes:
-    """The bytes of one entry. Raises `CorpusError` if it is missing, too large or damaged."""
+    """Return the bytes of one entry. Raises `CorpusError` if it is missing, too large or
+    damaged."""
     try:
         size = archive.getinfo(entry).file_size
         if size > MAX_ENTRY_BYTES:
@@ -45,7 +46,7 @@ def entry_bytes(archive: zipfile.ZipFile, entry: str, name: str, kind: str) -> b
 
 
 def entry_xml(archive: zipfile.ZipFile, entry: str, name: str, kind: str) -> ElementTree.Element:
-    """One entry as XML. A document type is refused: it is how XML bombs are made."""
+    """Return one entry as XML. A document type is refused: it is how XML bombs are made."""
     data = entry_bytes(archive, entry, name, kind)
     if b"<!ENTITY" in data:
         raise archive_error(name, f"entity definitions in {entry}", kind)
@@ -56,5 +57,5 @@ def entry_xml(archive: zipfile.ZipFile, entry: str, name: str, kind: str) -> Ele
 
 
 def archive_error(name: str, actual: str, kind: str) -> CorpusError:
-    """An archive that cannot be read, as one sentence."""
+    """Return an archive that cannot be read, as one sentence."""
     return CorpusError(name, actual, f"a whole {kind} file", "save it again or remove it")

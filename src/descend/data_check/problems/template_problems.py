@@ -75,7 +75,7 @@ def encode_examples(examples: tuple[Example, ...], tokenizer: ChatTokenizer) -> 
 def labels_all_masked(
     encoded: tuple[Encoded, ...], tokenizer: ChatTokenizer, max_length: int | None
 ) -> list[DataProblem]:
-    """Examples without a single label that counts."""
+    """Return examples without a single label that counts."""
     masked, no_answer, cut = [], [], []
     for one in encoded:
         example = one.example
@@ -105,7 +105,8 @@ def labels_all_masked(
 def template_markers_missing(
     encoded: tuple[Encoded, ...], tokenizer: ChatTokenizer
 ) -> list[DataProblem]:
-    """Texts that look like conversations in another template, and turns that the template drops."""
+    """Return texts that look like conversations in another template, and turns that the template
+    drops."""
     foreign: dict[str, set[str]] = defaultdict(set)
     lines: dict[str, list[int]] = defaultdict(list)
     dropped: dict[str, list[int]] = defaultdict(list)
@@ -140,7 +141,7 @@ def template_markers_missing(
 
 
 def end_token_missing(encoded: tuple[Encoded, ...], tokenizer: ChatTokenizer) -> list[DataProblem]:
-    """Examples whose last answer is followed by no token that ends it."""
+    """Return examples whose last answer is followed by no token that ends it."""
     eos_id = None if tokenizer.eos_token is None else (
         tokenizer.backend.token_to_id(tokenizer.eos_token)
     )  # fmt: skip
@@ -176,7 +177,7 @@ def end_token_missing(encoded: tuple[Encoded, ...], tokenizer: ChatTokenizer) ->
 
 
 def length_outliers(encoded: tuple[Encoded, ...], max_length: int | None) -> list[DataProblem]:
-    """Examples over the maximum length, and those far longer than the others."""
+    """Return examples over the maximum length, and those far longer than the others."""
     lengths = {one.example.line: max(1, len(one.ids)) for one in encoded}
     problems = []
     if max_length and (over := [line for line, n in lengths.items() if n > max_length]):

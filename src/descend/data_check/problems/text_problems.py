@@ -61,7 +61,8 @@ def truncated_answers(examples: Sequence[Example]) -> list[DataProblem]:
 
 
 def _stops_within_sentence(answer: str) -> bool:
-    """Whether a sentence cannot end so, or the last line is prose without a mark at its end."""
+    """Return whether a sentence cannot end so, or the last line is prose without a mark at its
+    end."""
     if _OPEN_END.search(answer):
         return True
     line = answer.rsplit("\n", 1)[-1]
@@ -73,7 +74,7 @@ def _stops_within_sentence(answer: str) -> bool:
 
 
 def duplicates(examples: Sequence[Example]) -> list[DataProblem]:
-    """Examples that occur before, apart from case and white space."""
+    """Return examples that occur before, apart from case and white space."""
     first: dict[bytes, int] = {}
     again: list[int] = []
     of = 0
@@ -93,7 +94,7 @@ def duplicates(examples: Sequence[Example]) -> list[DataProblem]:
 
 
 def train_in_validation(train: ExampleFile, validation: ExampleFile) -> list[DataProblem]:
-    """Examples of the training data whose prompt is in the validation data."""
+    """Return examples of the training data whose prompt is in the validation data."""
     problems = []
     taken: set[int] = set()
     for prompt_only, what in (
@@ -157,7 +158,7 @@ def mixed_roles(examples: Sequence[Example]) -> list[DataProblem]:
 
 
 def unreadable_lines(file: ExampleFile) -> list[DataProblem]:
-    """Lines that are no example."""
+    """Return lines that are no example."""
     by_reason: dict[str, list[int]] = defaultdict(list)
     for line, reason in file.unreadable:
         by_reason[reason].append(line)

@@ -64,7 +64,7 @@ from descend.metrics.measurement import Measurements, measurement_value
 
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
-    """No setting to try: it is measured."""
+    """Return no setting to try: it is measured."""
     return ()
 
 
@@ -76,7 +76,7 @@ FAR_OFF = 1.3
 
 
 def measured(measurements: Measurements) -> float:
-    """How far above guessing the run began, in units of ln V."""
+    """Return how far above guessing the run began, in units of ln V."""
     initial_loss_ratio = measurement_value(measurements, "initial_loss_ratio")
     return initial_loss_ratio - 1.0 if initial_loss_ratio >= FAR_OFF else 0.0
 

@@ -71,13 +71,13 @@ LONG_WARMUP = 0.3
 
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
-    """The schedule of the default recipe at the same peak."""
+    """Return the schedule of the default recipe at the same peak."""
     keys = {"schedule": "wsd", "warmup_steps": None, "learning_rate": config.peak_learning_rate}
     return (TreatmentChange("a rate that rises and falls", keys),)
 
 
 def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
-    """A schedule that warms up, and cools down over a good part of the run."""
+    """Return a schedule that warms up, and cools down over a good part of the run."""
     warmup = (config.warmup_steps or 0) / max(measurement_value(measurements, "steps", 1.0), 1.0)
     falls = config.schedule in ("wsd", "cosine", "linear")
     if falls and MIN_WARMUP <= warmup <= LONG_WARMUP:

@@ -91,7 +91,7 @@ def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChang
 
 
 def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
-    """A batch of few sequences has no quarter."""
+    """Exclude a batch of few sequences, which has no quarter."""
     if config.batch_size < FACTORS[0]:
         return f"a batch of {config.batch_size} sequences cannot be much smaller"
     return None

@@ -98,7 +98,8 @@ MIN_WINDOWS = 8
 
 
 def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
-    """A flat end of the loss by position, in a window long enough to show what lies beyond it."""
+    """Return a flat end of the loss by position, in a window long enough to show what lies beyond
+    it."""
     slope = measurements.get("loss_slope_per_context_doubling")
     if config.seq_len < SHORT or slope is None:
         return None

@@ -80,7 +80,7 @@ def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChang
 
 
 def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
-    """The context brings something, and its end too."""
+    """Return the context brings something, and its end too."""
     context_benefit, slope = (
         measurements.get("context_benefit_nats"),
         measurements.get("loss_slope_per_context_doubling"),

@@ -68,7 +68,7 @@ from descend.metrics.measurement import Measurements, measurement_value
 
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
-    """No setting to try: it is measured."""
+    """Return no setting to try: it is measured."""
     return ()
 
 
@@ -81,7 +81,7 @@ guess."""
 
 
 def measured(measurements: Measurements) -> float:
-    """What the loss would be higher on validation text that is not in training.
+    """Return what the loss would be higher on validation text that is not in training.
 
     Copies that stand all over the text explain as much of it as their share.
     """

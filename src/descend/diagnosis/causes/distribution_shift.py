@@ -69,7 +69,7 @@ from descend.metrics.measurement import Measurements, measurement_value
 
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
-    """No setting to try: it is measured."""
+    """Return no setting to try: it is measured."""
     return ()
 
 
@@ -85,7 +85,8 @@ easy then, since it stands elsewhere too."""
 
 
 def measured(measurements: Measurements) -> float:
-    """How much more foreign the validation text is than what differs within the training text."""
+    """Return how much more foreign the validation text is than what differs within the training
+    text."""
     shift_nats = measurement_value(measurements, "distribution_shift_nats")
     return (
         shift_nats

@@ -77,7 +77,7 @@ from descend.metrics.measurement import Measurements
 
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
-    """One thing at a time, mildest first."""
+    """Return one thing at a time, mildest first."""
     changes = []
     if not 0 < config.gradient_clip <= DEFAULT_GRADIENT_CLIP:
         changes.append(
@@ -98,8 +98,8 @@ def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChang
 
 
 def _usual(config: RunConfig) -> list[TreatmentChange]:
-    """All else that keeps numbers small as it is by default, at falling rates: where it was off as
-    well, one thing at a time may get past the bad step, and learn little."""
+    """Return all else that keeps numbers small as it is by default, at falling rates: where it was
+    off as well, one thing at a time may get past the bad step, and learn little."""
     keys: dict[str, Any] = {}
     if config.weight_decay > DECAY:
         keys["weight_decay"] = DECAY

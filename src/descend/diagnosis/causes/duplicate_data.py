@@ -64,7 +64,7 @@ from descend.metrics.measurement import Measurements, measurement_value
 
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
-    """No setting to try: it is measured."""
+    """Return no setting to try: it is measured."""
     return ()
 
 
@@ -76,7 +76,7 @@ says more."""
 
 
 def measured(measurements: Measurements) -> float:
-    """Nats by which copies flatter the training loss and shorten the text."""
+    """Return nats by which copies flatter the training loss and shorten the text."""
     duplicate_fraction = measurement_value(measurements, "duplicate_train_fraction")
     return duplicate_fraction * BY_COPIES if duplicate_fraction >= MIN_DUPLICATE_FRACTION else 0.0
 

@@ -90,7 +90,7 @@ def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChang
 
 
 def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
-    """A model that has memorized its training text is large enough."""
+    """Return a model that has memorized its training text is large enough."""
     gap, train_loss = (
         measurement_value(measurements, "generalization_gap_nats"),
         measurement_value(measurements, "trained_text_loss", 1.0),

@@ -70,7 +70,7 @@ from descend.metrics.measurement import Measurements, measurement_value
 
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
-    """No setting to try: it is measured."""
+    """Return no setting to try: it is measured."""
     return ()
 
 
@@ -87,12 +87,14 @@ model is still learning the last of them; first guess."""
 
 
 def is_chance(measurements: Measurements) -> bool:
-    """Whether the order of the text tells nothing, in words or in bytes, whatever its tokens."""
+    """Return whether the order of the text tells nothing, in words or in bytes, whatever its
+    tokens."""
     return measurement_value(measurements, "order_information_nats", math.inf) <= TELLING
 
 
 def measured(measurements: Measurements) -> float:
-    """The loss, where all of it is chance: that of who knows how frequent words or bytes are."""
+    """Return the loss, where all of it is chance: that of who knows how frequent words or bytes
+    are."""
     loss = measurement_value(measurements, "measured_validation_loss")
     chance_loss = measurement_value(measurements, "chance_loss", math.inf)
     at_floor = (

@@ -83,7 +83,7 @@ LITTLE_DECAY = 0.1
 
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
-    """All of it off, but for what the recipe sets against repetition."""
+    """Return all of it off, but for what the recipe sets against repetition."""
     keys: dict[str, float] = dict(_above_recipe(config))
     if config.dropout_rate:
         keys["dropout_rate"] = 0.0
@@ -95,7 +95,7 @@ def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChang
 
 
 def _above_recipe(config: RunConfig) -> Iterator[tuple[str, float]]:
-    """Values of the recipe for settings that are above them.
+    """Yield values of the recipe for settings that are above them.
 
     Token dropout and BPE-dropout pay when the text is read often. A trial reads less of it, so it
     would find them harmful in every run.

@@ -71,6 +71,7 @@ from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
 from descend.metrics.measurement import Measurements, measurement_value
 from descend.runs.events import OVERFITTING_RISE
+from descend.units import format_part_read
 
 GAP = 0.3
 """Nats between seen and validation text; first guess."""
@@ -205,7 +206,9 @@ def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     """Text that is read at most once cannot be memorized."""
     num_epochs = measurement_value(measurements, "epochs", 1.0)
     if num_epochs < 1 and not hardly_any(measurements):
-        return f"the run read only {100 * num_epochs:.2g}% of its text, so no part of it twice"
+        return (
+            f"the run read only {format_part_read(num_epochs)} of its text, so no part of it twice"
+        )
     gap = measurement_value(measurements, "generalization_gap_nats", 1.0)
     if (config.epoch or 1) == 1 and gap < GAP / 2 and not hardly_any(measurements):
         return f"the validation text is only {gap:.2f} nats harder than the training text"

@@ -92,7 +92,7 @@ def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChang
 
 
 def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
-    """A run past its best epoch was long enough."""
+    """Exclude a run past its best epoch, which was long enough."""
     rise = measurement_value(measurements, "validation_loss_increase_after_best")
     if rise > RISEN:
         return f"the validation loss rose by {rise:.2f} nats after its best epoch"

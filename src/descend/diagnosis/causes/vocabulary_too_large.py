@@ -88,7 +88,7 @@ MAX_SIZE_RATIO = 0.67
 
 
 def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
-    """Characters and bytes are few already."""
+    """Exclude characters and bytes, which are few already."""
     size = config.vocab_size or 0
     if config.tokenizer != "bpe" or size * MAX_SIZE_RATIO < MIN_VOCAB_SIZE:
         return f"{size} tokens are about as few as there can be"

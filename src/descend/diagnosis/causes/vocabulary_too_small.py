@@ -95,7 +95,7 @@ MIN_USES = 20
 
 
 def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
-    """A vocabulary that is mostly rare cannot be too small."""
+    """Return a vocabulary that is mostly rare cannot be too small."""
     rare = measurement_value(measurements, "rare_token_fraction")
     if rare > TOO_RARE:
         return f"{rare:.0%} of the vocabulary is used under 20 times in training already"

@@ -1,0 +1,1 @@
+"""Which of several changes made a difference."""

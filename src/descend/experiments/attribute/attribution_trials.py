@@ -70,7 +70,7 @@ class AttributionDesign:
         return 0 if self.exact else len(self.orders[self.seeds[0]])
 
     def required_runs(self) -> list[tuple[int, Coalition]]:
-        """Each run, by its seed and the changes made, once."""
+        """Return each run, by its seed and the changes made, once."""
         met: dict[tuple[int, Coalition], None] = {}
         for seed in self.seeds:
             seed_coalitions = (
@@ -82,7 +82,7 @@ class AttributionDesign:
         return list(met)
 
     def make_spec(self, seed: int, members: Coalition) -> TrialSpec:
-        """The run of `seed` with these changes made."""
+        """Return the run of `seed` with these changes made."""
         made = [self.changes[number] for number in sorted(members)]
         config = apply_diff(self.a.config, made, seed)
         return make_trial_spec(
@@ -90,7 +90,7 @@ class AttributionDesign:
         )
 
     def specs(self) -> list[TrialSpec]:
-        """All that must be run, in the order of `needed`."""
+        """Return all that must be run, in the order of `needed`."""
         return [self.make_spec(*one) for one in self.required_runs()]
 
 
@@ -103,7 +103,7 @@ def design_attribution(
     train_fraction: float = 1.0,
     evaluation_tokens: int = EVALUATION_TOKENS,
 ) -> AttributionDesign:
-    """All sets of changes if `runs` allow it, else as many random orders as they pay for.
+    """Return all sets of changes if `runs` allow it, else as many random orders as they pay for.
 
     Seeds count on from that of A. `ConfigError` if A and B do not differ or `runs` are too few.
     """
@@ -140,7 +140,7 @@ def run_attribution_trials(
 def compute_attribution(
     plan: AttributionDesign, results: dict[tuple[int, Coalition], TrialResult]
 ) -> Attribution:
-    """The attribution that follows from these results."""
+    """Return the attribution that follows from these results."""
     in_bits = len({result.vocab_size for result in results.values()}) > 1
 
     def loss(result: TrialResult) -> float:
@@ -218,7 +218,8 @@ def _make_contribution(
 
 
 def _step(games: dict[int, Game], before: Coalition, number: int) -> float | None:
-    """What one change brings after the changes `before`, over the seeds where that was run."""
+    """Return what one change brings after the changes `before`, over the seeds where that was
+    run."""
     after = before | {number}
     steps = [g[after] - g[before] for g in games.values() if after in g and before in g]
     return float(np.mean(steps)) if steps else None
@@ -262,7 +263,7 @@ def _tried(
 def on_common_corpus(
     a: NamedConfig, b: NamedConfig, corpus_dir: str | None
 ) -> tuple[NamedConfig, NamedConfig]:
-    """Both on one text: that of CORPUS if given, else what A names, else what B names."""
+    """Return both on one text: that of CORPUS if given, else what A names, else what B names."""
     corpus = corpus_dir or a.config.corpus_dir or b.config.corpus_dir
     return _on(a, corpus), _on(b, corpus if corpus_dir else b.config.corpus_dir or corpus)
 

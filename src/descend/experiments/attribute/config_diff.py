@@ -46,7 +46,7 @@ class ConfigDiff(msgspec.Struct, frozen=True):
 
 
 def diff_configs(old: RunConfig, new: RunConfig) -> list[ConfigDiff]:
-    """The groups of keys in which two configurations differ, in the order of `RunConfig`.
+    """Return the groups of keys in which two configurations differ, in the order of `RunConfig`.
 
     `ConfigError` if they differ in nothing, or in the text itself.
     """
@@ -78,7 +78,8 @@ def diff_configs(old: RunConfig, new: RunConfig) -> list[ConfigDiff]:
 
 
 def apply_diff(old: RunConfig, changes: list[ConfigDiff], seed: int) -> RunConfig:
-    """`old` with `changes` made to it; `ConfigError` if they do not fit without the others."""
+    """Return `old` with `changes` made to it; `ConfigError` if they do not fit without the
+    others."""
     values = old.model_dump(mode="json") | {"seed": seed}
     for change in changes:
         values |= change.new

@@ -1,0 +1,1 @@
+"""Compares configurations over several seeds."""

@@ -25,7 +25,8 @@ class ComparisonArm:
 
 
 def parse_vary_flags(texts: Sequence[str]) -> dict[str, list[Any]]:
-    """`embed_dim=128,256` to the key and its values; `ConfigError` for what is not of that form."""
+    """Return `embed_dim=128,256` to the key and its values; `ConfigError` for what is not of that
+    form."""
     values_by_key: dict[str, list[Any]] = {}
     for text in texts:
         key, equals, values = text.partition("=")
@@ -40,7 +41,8 @@ def parse_vary_flags(texts: Sequence[str]) -> dict[str, list[Any]]:
 
 
 def validate_vary(vary: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
-    """The same with plain names and each value once; `ConfigError` for a key not to be varied."""
+    """Return the same with plain names and each value once; `ConfigError` for a key not to be
+    varied."""
     values_by_key: dict[str, list[Any]] = {}
     for name, values in vary.items():
         key = resolve_key(name, "vary")
@@ -51,7 +53,7 @@ def validate_vary(vary: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
 
 
 def resolve_key(name: str, where: str) -> str:
-    """`name` as the key that it means; `ConfigError` at `where` for one not to be varied."""
+    """Return `name` as the key that it means; `ConfigError` at `where` for one not to be varied."""
     key = normalize_key(name)
     if key not in RunConfig.model_fields:
         guess = closest_match(key, list(RunConfig.model_fields))
@@ -70,7 +72,7 @@ def resolve_key(name: str, where: str) -> str:
 def make_arms(
     named: Sequence[NamedConfig], vary: Mapping[str, Sequence[Any]]
 ) -> list[ComparisonArm]:
-    """Each of `named` with each combination of the values in `vary`.
+    """Return each of `named` with each combination of the values in `vary`.
 
     `ConfigError` if that makes fewer than two, if keys do not fit each other, or if the texts
     of two named ones differ.

@@ -56,7 +56,7 @@ def plan_comparison(
     points: int = 1,
     evaluation_tokens: int = EVALUATION_TOKENS,
 ) -> ComparisonPlan:
-    """The runs of `comparison_arms` with `seeds` each, `points` judgments along each.
+    """Return the runs of `comparison_arms` with `seeds` each, `points` judgments along each.
 
     With no `budget`, each has what the first one needs for its epochs. `ConfigError` for a budget
     that is none, is too small for a step or stands beside epochs, or for epochs that would be
@@ -84,7 +84,7 @@ def plan_comparison(
 
 
 def check_budget(budget: float | None, budget_unit: str) -> None:
-    """`ConfigError` for what is no way of making runs equal, or no amount of it."""
+    """Raise `ConfigError` for what is no way of making runs equal, or no amount of it."""
     if budget_unit not in BUDGET_UNITS:
         raise ConfigError(
             "budget_unit", str(budget_unit), " or ".join(BUDGET_UNITS), "choose one of those"
@@ -135,7 +135,7 @@ def run_comparison_trials(
 
 
 def _budget_of(arm: ComparisonArm, budget_unit: BudgetUnit) -> float:
-    """What the first arm needs for its own epochs."""
+    """Return what the first arm needs for its own epochs."""
     from descend.trials.cost_estimate import measure_step_time
     from descend.trials.prepared_trial import prepare_trial
 
@@ -159,7 +159,7 @@ def make_arm_spec(
     points: int,
     evaluation_tokens: int,
 ) -> TrialSpec:
-    """The run of `arm` with `seed`, as long as `budget` (of `budget_unit`) lets it be;
+    """Return the run of `arm` with `seed`, as long as `budget` (of `budget_unit`) lets it be;
     None: its own epochs. `ConfigError` for less than a step."""
     config = arm.config.model_copy(update={"seed": seed})
     if budget is None:
@@ -229,8 +229,8 @@ def _compared(
 
 
 def nats_per_unit(first: Sequence[TrialResult], in_bits: bool) -> float:
-    """Nats per token of the first arm that one of the unit of a comparison is: of a bit per byte,
-    ln 2 times the bytes of a token."""
+    """Return nats per token of the first arm that one of the unit of a comparison is: of a bit per
+    byte, ln 2 times the bytes of a token."""
     if not in_bits:
         return 1.0
     bits = float(np.mean([o.bits_per_byte for o in first]))
@@ -238,7 +238,7 @@ def nats_per_unit(first: Sequence[TrialResult], in_bits: bool) -> float:
 
 
 def _verdict(difference: Interval, p: float, of: float) -> str:
-    """`difference` and `of` in nats per token."""
+    """Return `difference` and `of` in nats per token."""
     if p >= ALPHA:
         return "not significant"
     loss_reduction = Interval(-difference.value, -difference.high, -difference.low)

@@ -9,6 +9,7 @@ import msgspec
 
 from descend.config import NON_SEMANTIC_KEYS, make_config
 from descend.errors import ConfigError, RunFolderError
+from descend.runs.epochs_read import count_epochs_read
 from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import RunMetadata, has_summary
 from descend.runs.suggestions import suggest_fix
@@ -26,7 +27,8 @@ class FinishedRun(msgspec.Struct, frozen=True, kw_only=True):
     """Nats per token of its own vocabulary: not comparable where vocabularies differ."""
     accuracy: float
     parameters: int
-    epochs: int
+    epochs: float
+    """How often its text was read; below one for a part of the text."""
     seconds: float
     finished: bool
 
@@ -71,7 +73,7 @@ def compare_finished(folders: Sequence[Path]) -> FinishedComparison:
             validation_loss=summary.validation_loss,
             accuracy=summary.validation_accuracy,
             parameters=summary.parameters,
-            epochs=len(summary.epochs),
+            epochs=count_epochs_read(summary),
             seconds=summary.seconds,
             finished=summary.finished,
         ))  # fmt: skip

@@ -41,7 +41,8 @@ class MaxGainPruner(BasePruner):
 
 
 def should_prune(observed: Curve, finished: Sequence[Curve]) -> bool:
-    """Whether the trial with the judgments `observed` should end, as `finished` ones went."""
+    """Return whether the trial with the judgments `observed` should end, as `finished` ones
+    went."""
     whole = [curve for curve in finished if FULL_BUDGET in curve]
     now = max(observed)
     if len(whole) < MIN_FINISHED_TRIALS or now < MIN_PRUNE_PROGRESS:
@@ -52,6 +53,6 @@ def should_prune(observed: Curve, finished: Sequence[Curve]) -> bool:
 
 
 def loss_at(curve: Curve, position: int) -> float:
-    """The loss of `curve` at `position`: between two judgments in proportion."""
+    """Return the loss of `curve` at `position`: between two judgments in proportion."""
     positions = sorted(curve)
     return float(np.interp(position, positions, [curve[p] for p in positions]))

@@ -223,6 +223,6 @@ class _SearchLoop:
 
 
 def _best_of(tried: Sequence[SearchTrial]) -> float | None:
-    """Bits per byte of the best that was finished."""
+    """Return bits per byte of the best that was finished."""
     finished = (t.bits_per_byte for t in tried if t.state == "finished" and t.bits_per_byte)
     return min(finished, default=None)

@@ -38,7 +38,7 @@ class SearchBudget:
     """Trials at a time; None: one a core."""
 
     def check(self, space: list[Param]) -> None:
-        """`ConfigError` for what cannot be, whatever the text."""
+        """Raise `ConfigError` for what cannot be, whatever the text."""
         check_budget(self.budget, self.budget_unit)
         if not 0 < self.minutes < float("inf"):
             raise ConfigError("minutes", f"{self.minutes:g}", "a number above 0", "give some time")
@@ -88,7 +88,7 @@ class SearchPlan:
         return 60 * self.terms.minutes
 
     def make_spec(self, values: Mapping[str, Any]) -> TrialSpec:
-        """The trial of `values`; `ConfigError` where they do not fit."""
+        """Return the trial of `values`; `ConfigError` where they do not fit."""
         one = ComparisonArm("a trial", complete_config(self.base, values), tuple(values))
         return make_arm_spec(
             one,

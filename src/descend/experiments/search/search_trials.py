@@ -15,6 +15,7 @@ from typing import Any
 
 from descend.config import RunConfig
 from descend.data.corpus import resolve_corpus
+from descend.data.readers.options import read_options
 from descend.errors import ConfigError, UserError
 from descend.experiments.command_line import format_train_command
 from descend.experiments.compare.arms import ComparisonArm
@@ -60,8 +61,9 @@ def plan_search(
     """
     terms.check(space)
     question = SearchKey(
-        fingerprint=resolve_corpus(base.corpus_dir).fingerprint, base=base.model_dump(mode="json"),
-        space=space, budget_unit=terms.budget_unit, evaluation_tokens=terms.evaluation_tokens,
+        fingerprint=resolve_corpus(base.corpus_dir, options=read_options(base)).fingerprint,
+        base=base.model_dump(mode="json"), space=space, budget_unit=terms.budget_unit,
+        evaluation_tokens=terms.evaluation_tokens,
     )  # fmt: skip
     file = (folder or _folder_of(question)) / studies.STUDY_FILE
     known = studies.load_progress(file, question)

@@ -57,7 +57,7 @@ class RangeParam(msgspec.Struct, frozen=True, tag=True, kw_only=True):
         return f"{self.key} {self.low:g} to {self.high:g}{how}"
 
     def holds(self, value: object) -> bool:
-        """Whether `value` is one of them."""
+        """Return whether `value` is one of them."""
         if not isinstance(value, int | float) or not self.low <= value <= self.high:
             return False
         return not self.whole or (value - self.low) % self.step == 0
@@ -68,13 +68,13 @@ class RangeParam(msgspec.Struct, frozen=True, tag=True, kw_only=True):
         return (self.high - self.low) // self.step + 1 if self.whole else math.inf
 
     def readable(self, value: float | int) -> float | int:
-        """`value` to `DIGITS` digits, still among them."""
+        """Return `value` to `DIGITS` digits, still among them."""
         if self.whole:
             return value
         return min(max(float(f"{value:.{DIGITS}g}"), self.low), self.high)
 
     def draw(self, pick: random.Random) -> float | int:
-        """Any of them."""
+        """Return any of them."""
         if not self.whole:
             return pick.uniform(self.low, self.high)
         return pick.randrange(int(self.low), int(self.high) + 1, self.step)
@@ -92,7 +92,7 @@ class ChoiceParam(msgspec.Struct, frozen=True, tag=True, kw_only=True):
         return f"{self.key} {', '.join(str(v) for v in self.values)}"
 
     def holds(self, value: object) -> bool:
-        """Whether `value` is one of them."""
+        """Return whether `value` is one of them."""
         return value in self.values
 
     @property
@@ -101,11 +101,11 @@ class ChoiceParam(msgspec.Struct, frozen=True, tag=True, kw_only=True):
         return len(self.values)
 
     def readable(self, value: Any) -> Any:
-        """`value` as it is."""
+        """Return `value` as it is."""
         return value
 
     def draw(self, pick: random.Random) -> Any:
-        """Any of them."""
+        """Return any of them."""
         return pick.choice(self.values)
 
 
@@ -113,12 +113,13 @@ Param = RangeParam | ChoiceParam
 
 
 def count_configs(space: Sequence[Param]) -> float:
-    """How many configurations there are to choose from; infinite where a number may be any."""
+    """Return how many configurations there are to choose from; infinite where a number may be
+    any."""
     return math.prod(span.size for span in space)
 
 
 def parse_over_flags(texts: Sequence[str]) -> dict[str, Any]:
-    """`learning_rate=0.001..0.01` or `embed_dim=128,256` to the key and its ends or values.
+    """Return `learning_rate=0.001..0.01` or `embed_dim=128,256` to the key and its ends or values.
 
     `ConfigError` for what is of neither form.
     """
@@ -139,7 +140,7 @@ def parse_over_flags(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def make_search_space(over: Mapping[str, Any], base: RunConfig) -> list[Param]:
-    """Ends (a tuple of two) and values (a list) by key, checked: what may be drawn around `base`.
+    """Return what may be drawn around `base`, from ends (a tuple of two) or values (a list) by key.
 
     `ConfigError` for a key or a value that cannot be, an empty range, or nothing to choose from.
     """
@@ -165,7 +166,8 @@ NARROWEST = 8
 
 
 def complete_config(base: RunConfig, values: Mapping[str, Any]) -> RunConfig:
-    """`base` with `values`, and with what must follow from them if it was not chosen as well.
+    """Return `base` with `values`, and with what must follow from them if it was not chosen as
+    well.
 
     A width keeps the size of the heads (as nearly as it can be divided) and the proportion of the
     feed-forward layers; a longer context raises `max_seq_len`. `ConfigError` for a misfit.
@@ -184,7 +186,7 @@ def complete_config(base: RunConfig, values: Mapping[str, Any]) -> RunConfig:
 
 
 def _heads(width: int, size: int) -> int:
-    """Heads that divide `width` into even parts, as near to `size` as can be."""
+    """Return heads that divide `width` into even parts, as near to `size` as can be."""
     possible = [h for h in range(1, width + 1) if width % h == 0 and (width // h) % 2 == 0]
     return min(possible or [1], key=lambda h: abs(width / h - size))
 
@@ -229,7 +231,7 @@ def _range(key: str, low: object, high: object) -> RangeParam:
 
 
 def _numbers(key: str) -> set[type]:
-    """Which numbers a key takes: int, float, or none."""
+    """Return which numbers a key takes: int, float, or none."""
     annotation = RunConfig.model_fields[key].annotation
     kinds = {annotation, *get_args(annotation)}
     for kind in list(kinds):
@@ -249,14 +251,14 @@ def _choice(key: str, candidates: object) -> ChoiceParam:
 
 
 def _check_possible(span: Param, spans: Sequence[Param], base: RunConfig) -> None:
-    """`ConfigError` for a value that fits with no draw of the others."""
+    """Raise `ConfigError` for a value that fits with no draw of the others."""
     ends = [span.low, span.high] if isinstance(span, RangeParam) else span.values
     for value in ends:
         _find_valid_config(span, value, spans, base)
 
 
 def _typed(span: Param, spans: Sequence[Param], base: RunConfig) -> Param:
-    """The same with its values as the configuration has them: `"128"` as 128."""
+    """Return the same with its values as the configuration has them: `"128"` as 128."""
     if isinstance(span, RangeParam):
         return span
     values = [getattr(_find_valid_config(span, v, spans, base), span.key) for v in span.values]
@@ -271,7 +273,7 @@ def _typed(span: Param, spans: Sequence[Param], base: RunConfig) -> Param:
 def _find_valid_config(
     span: Param, value: object, spans: Sequence[Param], base: RunConfig
 ) -> RunConfig:
-    """A configuration in which `span` has `value`."""
+    """Return a configuration in which `span` has `value`."""
     pick = random.Random(0)
     problem: ConfigError | None = None
     if isinstance(span, RangeParam) and span.whole:

@@ -59,7 +59,8 @@ class StudyProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def open_study(file: Path, question: SearchKey, budget: float | None) -> Study:
-    """The study in `file`, made if there is none; one that was interrupted is made ready again.
+    """Return the study in `file`, made if there is none; one that was interrupted is made ready
+    again.
 
     Raises `RunFolderError` for a file that is not such a study, or one of another question.
     """
@@ -90,7 +91,7 @@ def open_study(file: Path, question: SearchKey, budget: float | None) -> Study:
 
 
 def load_progress(file: Path, question: SearchKey) -> StudyProgress | None:
-    """How far the study in `file` is; None if there is none yet.
+    """Return how far the study in `file` is; None if there is none yet.
 
     `RunFolderError` as in `open_study`.
     """
@@ -110,7 +111,7 @@ def _check_same(study: Study, file: Path, question: SearchKey) -> None:
 
 
 def progress_of(study: Study, file: Path) -> StudyProgress:
-    """What it has used so far; `RunFolderError` if descend did not make it."""
+    """Return what it has used so far; `RunFolderError` if descend did not make it."""
     stored = study.user_attrs.get("descend")
     with suppress(msgspec.ValidationError):
         return msgspec.convert(stored, type=StudyProgress)
@@ -123,12 +124,12 @@ def save_progress(study: Study, progress: StudyProgress) -> None:
 
 
 def next_trial(study: Study, space: list[Param]) -> Trial:
-    """The next trial."""
+    """Return the next trial."""
     return study.ask({span.key: _distribution(span) for span in space})
 
 
 def values_of(trial: Trial | FrozenTrial, space: list[Param]) -> dict[str, Any]:
-    """What is tried in it: what was drawn, made readable."""
+    """Return what is tried in it: what was drawn, made readable."""
     return {span.key: span.readable(trial.params[span.key]) for span in space}
 
 
@@ -139,7 +140,7 @@ def report_and_check_pruning(trial: Trial, steps: int, point: EvalPoint) -> bool
 
 
 def _budget_step(point: EvalPoint, steps: int) -> int:
-    """The part of its budget that a trial had used, in thousandths."""
+    """Return the part of its budget that a trial had used, in thousandths."""
     return round(FULL_BUDGET * point.step / steps)
 
 
@@ -172,7 +173,8 @@ def record_failure(study: Study, trial: Trial, failure_reason: str) -> None:
 
 
 def reuse_duplicate_result(study: Study, trial: Trial, space: list[Param]) -> bool:
-    """Whether the values of `trial` were tried already; it is then given what came of them."""
+    """Return whether the values of `trial` were tried already; it is then given what came of
+    them."""
     from optuna.trial import TrialState
 
     for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
@@ -197,7 +199,8 @@ def discard_trial(study: Study, trial: Trial) -> None:
 
 
 def finished_trials(study: Study, space: list[Param]) -> list[SearchTrial]:
-    """Every trial that has come to an end; repetitions, and those that we left, are left out."""
+    """Return every trial that has come to an end; repetitions, and those that we left, are left
+    out."""
     states = {"COMPLETE": "finished", "PRUNED": "stopped", "FAIL": "failed"}
     trials = []
     for trial in study.get_trials(deepcopy=False):
@@ -222,8 +225,9 @@ def finished_trials(study: Study, space: list[Param]) -> list[SearchTrial]:
 
 
 def importance(study: Study) -> list[KeyImportance]:
-    """How much each key decided about being among the best: PED-ANOVA (Watanabe, Bansal and Hutter
-    2023, IJCAI), which needs the order of the trials only, so that ended ones count as well."""
+    """Return how much each key decided about being among the best: PED-ANOVA (Watanabe, Bansal and
+    Hutter 2023, IJCAI), which needs the order of the trials only, so that ended ones count as
+    well."""
     optuna = import_optuna()
     ended = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
     all_ended = study.get_trials(deepcopy=False, states=ended)
@@ -266,7 +270,7 @@ def _distribution(span: Param) -> BaseDistribution:
 
 
 def _put_back(study: Study, optuna: Any) -> None:
-    """Trials under way when the search was stopped: tried again, as what they are."""
+    """Put back the trials under way when the search was stopped, as what they are."""
     running = optuna.trial.TrialState.RUNNING
     for trial in study.get_trials(deepcopy=False, states=(running,)):
         if trial.params:

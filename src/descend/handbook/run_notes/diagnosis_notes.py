@@ -18,7 +18,8 @@ def load_saved_diagnosis(run: Path) -> Diagnosis | None:
 
 
 def describe_cause(cause: str, run: Path) -> str:
-    """Whether `cause` holds in the run in folder `run`, by what number, or how to find out."""
+    """Return whether `cause` holds in the run in folder `run`, by what number, or how to find
+    out."""
     diagnosis = load_saved_diagnosis(run)
     if diagnosis is None:
         return (
@@ -65,11 +66,11 @@ def _tried(trial: PairedTrial | None) -> str:
 
 
 def describe_trial(trial: PairedTrial) -> str:
-    """`twice the width ends 0.020 nats better (95 %: -0.010 to 0.050)`."""
+    """Return `twice the width ends 0.020 nats better (95 %: -0.010 to 0.050)`."""
     return describe_effect(trial.change, trial.loss_reduction, trial.ci95, is_ablation(trial))
 
 
 def is_ablation(trial: PairedTrial) -> bool:
-    """Whether the trial made the run worse on purpose, such as by half the text: what that costs
-    is what more of it would gain."""
+    """Return whether the trial made the run worse on purpose, such as by half the text: what that
+    costs is what more of it would gain."""
     return trial.loss_reduction > 0 and trial.treatment_loss > trial.control_loss

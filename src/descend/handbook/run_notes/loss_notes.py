@@ -44,7 +44,7 @@ def _suggest_improvement(run: RecordedRun) -> str:
 
 
 def describe_ngram_baselines(run: RecordedRun) -> str:
-    """Where the run stands between the n-gram baselines."""
+    """Return where the run stands between the n-gram baselines."""
     return (
         f"{_format_baselines(run)} To lower the loss further,"
         f" {suggest_flags(run, *alternative_learning_rates(run), _more_epochs(run))}."
@@ -107,7 +107,7 @@ def entropy(run: RecordedRun) -> str:
 
 
 def text_bits(run: RecordedRun) -> str:
-    """Bytes per token and bits per byte."""
+    """Return bytes per token and bits per byte."""
     size = run.config.vocab_size
     baseline_bits = {
         k: v / math.log(2) / run.bytes_per_token for k, v in run.ngram_baselines.items()
@@ -126,7 +126,8 @@ def text_bits(run: RecordedRun) -> str:
 
 
 def epochs(run: RecordedRun) -> str:
-    """Training and validation loss by epoch, the gap, and what came after the best epoch."""
+    """Return the training and validation loss by epoch, the gap, and what came after the best
+    epoch."""
     lines = [
         f"- epoch {e.epoch}: training {e.loss_end:.3f}, validation {e.validation_loss:.3f}, "
         f"difference {e.validation_loss - e.loss_end:+.3f}"
@@ -153,7 +154,8 @@ def epochs(run: RecordedRun) -> str:
 
 
 def explain_higher_train_loss(run: RecordedRun) -> str | None:
-    """Why the training loss stands above that on validation text, where settings make it so."""
+    """Return why the training loss stands above that on validation text, where settings make it
+    so."""
     config, best = run.config, run.best_epoch
     what = [
         text for value, text in (
@@ -175,7 +177,7 @@ def explain_higher_train_loss(run: RecordedRun) -> str | None:
 
 
 def describe_validation_split(run: RecordedRun) -> str:
-    """How much text there was on either side."""
+    """Return how much text there was on either side."""
     corpus = run.metadata.corpus
     half, twice = (
         {"validation_fraction": round(run.config.validation_fraction * factor, 4)}
@@ -191,7 +193,7 @@ def describe_validation_split(run: RecordedRun) -> str:
 
 
 def describe_contamination(run: RecordedRun) -> str:
-    """How much of the validation text training has too."""
+    """Return how much of the validation text training has too."""
     corpus = run.metadata.corpus
     return (
         f"Of your text ({corpus['corpus']}, split by {corpus['split_by']}), "
@@ -222,7 +224,7 @@ def regularization(run: RecordedRun) -> str:
 
 
 def checkpoint(run: RecordedRun) -> str:
-    """What was saved, and how to go on."""
+    """Return what was saved, and how to go on."""
     saved = [r for r in run.events if isinstance(r, CheckpointSaved)]
     took = f", {sum(r.seconds for r in saved):.2f} s in all" if saved else ""
     verb = "continue" if run.finished else "resume"
@@ -234,7 +236,7 @@ def checkpoint(run: RecordedRun) -> str:
 
 
 def describe_seed_variance(run: RecordedRun) -> str:
-    """How to find the spread."""
+    """Return how to find the spread."""
     return (
         f"With this seed the run reached a validation loss of {run.summary.validation_loss:.3f}. To"
         f" see how much of that is chance, {suggest_flags(run, {'seed': run.config.seed + 1})},"

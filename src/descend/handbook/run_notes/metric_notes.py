@@ -18,7 +18,7 @@ IN_THE_RECORDS = {
 
 
 def describe_metrics(page: str, run: RecordedRun) -> str | None:
-    """The measurements, a line each; None where the diagnosis took none of them or there is
+    """Return the measurements, a line each; None where the diagnosis took none of them or there is
     none."""
     diagnosis = load_saved_diagnosis(run.folder) if page in PAGE_METRICS else None
     if diagnosis is None:
@@ -30,7 +30,7 @@ def describe_metrics(page: str, run: RecordedRun) -> str | None:
 
 
 def describe_missing_metrics(run: RecordedRun) -> str:
-    """What is said where a page lives on what a diagnosis measures, and it did not."""
+    """Return what is said where a page lives on what a diagnosis measures, and it did not."""
     if load_saved_diagnosis(run.folder) is None:
         return (
             "A run does not record this by itself: "
@@ -43,7 +43,8 @@ def describe_missing_metrics(run: RecordedRun) -> str:
 
 
 def _format_metric_line(measurement: Evidence) -> str:
-    """A line: `- dead units 0% of a block's units (normal: under 25%): of the worst block`."""
+    """Return a line: `- dead units 0% of a block's units (normal: under 25%): of the worst
+    block`."""
     metric = measurement.metric
     healthy = format_metric_range(metric, measurement.healthy_range)
     gloss = METRIC_DESCRIPTIONS.get(metric)

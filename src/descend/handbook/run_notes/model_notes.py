@@ -21,7 +21,7 @@ Part 3.3, Knowledge Capacity Scaling Laws"."""
 
 
 def parameters(run: RecordedRun) -> str:
-    """Parameters in all, in the tables, and beside the text."""
+    """Return parameters in all, in the tables, and beside the text."""
     total, tokens = run.summary.parameters, run.corpus_count("train_tokens")
     tables, config = _tables(run), run.config
     deeper = {"num_layers": 2 * config.num_layers}
@@ -57,7 +57,7 @@ def memory(run: RecordedRun) -> str:
 
 
 def heads(run: RecordedRun) -> str:
-    """Heads and their size."""
+    """Return heads and their size."""
     width, count = run.config.embed_dim, run.config.num_heads
     trials = ({"num_heads": count * 2}, {"num_heads": count // 2})
     return (
@@ -84,7 +84,7 @@ def describe_embedding(run: RecordedRun) -> str:
 
 
 def cache(run: RecordedRun) -> str:
-    """Memory of the cache for one text."""
+    """Return the memory of the cache for one text."""
     config = run.config
     full = 2 * config.num_layers * config.max_seq_len * config.embed_dim * FLOAT32
     return (
@@ -96,7 +96,7 @@ def cache(run: RecordedRun) -> str:
 
 
 def architecture(run: RecordedRun) -> str:
-    """Which network it was."""
+    """Return which network it was."""
     width, heads = run.config.embed_dim, run.config.num_heads
     other: dict[str, object] = {"architecture": "gpt"}
     if run.config.architecture == "gpt":
@@ -112,13 +112,13 @@ def architecture(run: RecordedRun) -> str:
 
 
 def machine(run: RecordedRun) -> str:
-    """Where and how it was computed, and how fast."""
+    """Return where and how it was computed, and how fast."""
     other = "bfloat16" if run.metadata.execution["precision"] == "float32" else "float32"
     return _computed(run, "the format", {"precision": other})
 
 
 def attention(run: RecordedRun) -> str:
-    """Heads and their size, and how they were computed."""
+    """Return heads and their size, and how they were computed."""
     other = "matmul" if run.metadata.execution["attention"] == "fused" else "fused"
     return f"{heads(run)}\n\n{_computed(run, 'the kernel', {'attention': other})}"
 
@@ -147,7 +147,7 @@ def describe_processes(run: RecordedRun) -> str:
 
 
 def _computed(run: RecordedRun, what: str, change: Change) -> str:
-    """How the run was computed and how fast; `change` to see what `what` is worth."""
+    """Return how the run was computed and how fast; `change` to see what `what` is worth."""
     how = run.metadata.execution
     compiled = "compiled" if how.get("compiled") else "not compiled"
     return (
@@ -161,7 +161,7 @@ def _computed(run: RecordedRun, what: str, change: Change) -> str:
 
 
 def describe_micro_batches(run: RecordedRun) -> str:
-    """How a batch is computed."""
+    """Return how a batch is computed."""
     cut, batch = run.config.num_micro_batches, run.config.batch_size
     more = ({"gradient_accumulation_steps": 2 * cut}, {"batch_size": batch // 2})
     return (

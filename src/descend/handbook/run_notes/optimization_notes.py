@@ -44,7 +44,7 @@ def learning_rate(run: RecordedRun) -> str:
 
 
 def updates(run: RecordedRun) -> str:
-    """How the batch cuts the text into updates."""
+    """Return how the batch cuts the text into updates."""
     batch = run.config.batch_size
     trials = ({"batch_size": batch // 2}, {"batch_size": batch * 2})
     first = f"the first epoch took {run.epochs[0].step:,} steps, and the run made"
@@ -60,7 +60,7 @@ def updates(run: RecordedRun) -> str:
 
 
 def context(run: RecordedRun) -> str:
-    """How much text a sequence covers, and what the context costs in updates."""
+    """Return how much text a sequence covers, and what the context costs in updates."""
     length, batch = run.config.seq_len, run.config.batch_size
     covered = length * run.bytes_per_token
     longer = {"seq_len": length * 2, "batch_size": batch // 2}
@@ -77,7 +77,7 @@ def context(run: RecordedRun) -> str:
 
 
 def schedule(run: RecordedRun) -> str:
-    """How long the rate stayed up and where it ended."""
+    """Return how long the rate stayed up and where it ended."""
     rates = [s.learning_rate for s in run.steps]
     peak = max(rates)
     high = sum(r >= NEAR_PEAK * peak for r in rates) / len(rates)
@@ -92,7 +92,7 @@ def schedule(run: RecordedRun) -> str:
 
 
 def warmup(run: RecordedRun) -> str:
-    """How long the rate rose, and what the loss did meanwhile."""
+    """Return how long the rate rose, and what the loss did meanwhile."""
     steps = run.config.warmup_steps or 0
     first, after = run.steps[0].loss, run.steps[min(steps, len(run.steps) - 1)].loss
     highest = max(run.steps, key=lambda s: s.loss)
@@ -107,7 +107,7 @@ def warmup(run: RecordedRun) -> str:
 
 
 def gradients(run: RecordedRun) -> str:
-    """Size of the gradients and what clipping did to them."""
+    """Return the size of the gradients and what clipping did to them."""
     norms, limit = run.gradient_norms, run.config.gradient_clip
     peak_step = max(run.steps, key=lambda s: s.gradient_norm or 0.0)
     clipped = (
@@ -180,7 +180,7 @@ def update_ratios(run: RecordedRun) -> str:
 
 
 def optimizer(run: RecordedRun) -> str:
-    """What an update took, and what it brought."""
+    """Return what an update took, and what it brought."""
     seconds = statistics.median(s.seconds for s in run.steps)
     other = "adamw" if run.config.optimizer == "muon" else "muon"
     return (
@@ -192,7 +192,7 @@ def optimizer(run: RecordedRun) -> str:
 
 
 def weight_decay(run: RecordedRun) -> str:
-    """How the weights grew or shrank."""
+    """Return how the weights grew or shrank."""
     if not run.weight_updates:
         return "Your run is too short to record the sizes of its weights: try more epochs."
     before = statistics.median(run.weight_updates[0].weight_rms.values())

@@ -23,7 +23,7 @@ PROMPT_WORDS, PROMPT_CHARACTERS = 3, 30
 
 
 def format_ci95(ci95: tuple[float, float] | None) -> str:
-    """` (95 %: 4.05 to 4.2)`, to stand behind a number; empty where it has no interval."""
+    """Return ` (95 %: 4.05 to 4.2)`, to stand behind a number; empty where it has no interval."""
     return (
         ""
         if ci95 is None
@@ -32,13 +32,13 @@ def format_ci95(ci95: tuple[float, float] | None) -> str:
 
 
 def format_percent(part: float) -> str:
-    """`0.4%`, `37%`."""
+    """Return `0.4%`, `37%`."""
     return f"{part:.1%}" if 0 < part < 0.1 else f"{part:.0%}"
 
 
 def generate_command(folder: Path | str, samples: Sequence[Sample] = ()) -> str:
-    """`descend generate …` with the first words of a sample, which are in the language of the text;
-    with an English beginning where there is none."""
+    """Return `descend generate …` with the first words of a sample, which are in the language of
+    the text; with an English beginning where there is none."""
     # Without spaces between words (Chinese, Japanese) a word may be the whole prompt.
     prompts = (" ".join(s.prompt.split()[:PROMPT_WORDS])[:PROMPT_CHARACTERS] for s in samples)
     prompt = next((p.strip() for p in prompts if p.strip()), "Once upon a time")
@@ -48,7 +48,7 @@ def generate_command(folder: Path | str, samples: Sequence[Sample] = ()) -> str:
 
 
 def suggest_flags(run: RecordedRun, *changes: Change) -> str:
-    """`try --batch-size 8 or --batch-size 2`: flags of `descend train`.
+    """Return `try --batch-size 8 or --batch-size 2`: flags of `descend train`.
 
     Only changes are named that a run like `run` would accept and that change something;
     where none is left, another seed. A diagnosis in the run folder comes first: what it recommends
@@ -80,8 +80,8 @@ DIRECTIONS = {
 
 
 def _readable_diagnosis(folder: Path) -> Diagnosis | None:
-    """The diagnosis in a run folder; None also where it is damaged, since a page has more to say
-    than that."""
+    """Return the diagnosis in a run folder; None also where it is damaged, since a page has more to
+    say than that."""
     try:
         return load_saved_diagnosis(folder)
     except RunFolderError:
@@ -89,7 +89,7 @@ def _readable_diagnosis(folder: Path) -> Diagnosis | None:
 
 
 def _was_worse(run: RecordedRun, change: Change, diagnosis: Diagnosis) -> bool:
-    """Whether the 95 % interval of a trial in the direction of `change` lies below zero."""
+    """Return whether the 95 % interval of a trial in the direction of `change` lies below zero."""
     for other in diagnosis.ruled_out:
         key, sign = DIRECTIONS.get(other.cause, ("", 0))
         own, value = getattr(run.config, key, None), change.get(key)
@@ -105,12 +105,12 @@ def _was_worse(run: RecordedRun, change: Change, diagnosis: Diagnosis) -> bool:
 
 
 def suggest_comparison(run: RecordedRun, *changes: Change) -> str:
-    """`trial` with what its result is to be held against."""
+    """Return `trial` with what its result is to be held against."""
     return f"{suggest_flags(run, *changes)} {comparison_baseline_text(run)}"
 
 
 def comparison_baseline_text(run: RecordedRun) -> str:
-    """What the result of a trial is to be held against."""
+    """Return what the result of a trial is to be held against."""
     loss = run.summary.validation_loss
     return f"and compare with the validation loss of {loss:.3f} that this run reached"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +19,7 @@ from descend.interop.export.exported_model import (
     ExportSource,
     WeightType,
 )
-from descend.interop.export.gguf_file import ARCHITECTURES, write_gguf
+from descend.interop.export.gguf_file import max_gguf_context, write_gguf
 from descend.interop.export.onnx_file import write_onnx
 from descend.runs.atomic_write import disk_error, make_folder, sync_folder, write_file_atomic
 from descend.runs.model_card import model_card
@@ -54,12 +55,8 @@ def export_model(
     base = folder.resolve()
     target = output or base.with_name(f"{base.name}-{export_format}")
     float16_tensors: list[str] = []
-    if export_format == "gguf" and source.model.shape.architecture not in ARCHITECTURES:
-        raise ConfigError(
-            "--to", f"gguf for a {source.model.shape.details.model_type} model",
-            "safetensors or onnx for it",
-            "export safetensors, and convert them with llama.cpp's convert_hf_to_gguf.py",
-        )  # fmt: skip
+    if export_format == "gguf":
+        source = replace(source, max_context=max_gguf_context(source.model.shape))
     if export_format == "safetensors":
         files = _write_safetensors(source, target, kind)
     elif export_format == "gguf":

@@ -27,6 +27,8 @@ class ExportSource:
     info: RunMetadata | None
     """None for a model that descend did not train."""
     summary: RunSummary | None
+    max_context: int | None = None
+    """Most tokens of context that the format can state; None: any number."""
 
     @property
     def name(self) -> str:
@@ -36,10 +38,12 @@ class ExportSource:
     @property
     def context(self) -> int:
         """Tokens of context that the model was trained with; at most `max_seq_len`."""
-        max_seq_len = self.model.shape.max_seq_len
-        if self.info is None:
-            return max_seq_len
-        return min(max_seq_len, int(self.info.resolved_config["seq_len"]))
+        limits = [self.model.shape.max_seq_len]
+        if self.info is not None:
+            limits.append(int(self.info.resolved_config["seq_len"]))
+        if self.max_context is not None:
+            limits.append(self.max_context)
+        return min(limits)
 
 
 class ExportedFile(msgspec.Struct, frozen=True):

@@ -69,7 +69,7 @@ class MetricStream:
         for event in events:
             if isinstance(event, Rollback):
                 self._last_step = {key: min(s, event.step) for key, s in self._last_step.items()}
-            if isinstance(event, TrainingStopped):
+            if isinstance(event, TrainingStopped) and event.reason != "paused":
                 self.stop_reason = event.reason
             metrics = metrics_of(event)
             if not metrics:

@@ -163,7 +163,7 @@ class Console:
             self.assembly.set_context(Row(rate=number(call[1])))
 
     def _end_cells(self) -> None:
-        """The end of a block of `| name | value |` lines, which are one row."""
+        """End a block of `| name | value |` lines, which are one row."""
         cells, self.cells, self.section = self.cells, {}, ""
         if cells:
             self._cells(cells, None)
@@ -233,8 +233,8 @@ class Console:
         self._set_block(named[-1] if is_title else "", is_short=is_short)
 
     def _progress(self, progress: re.Match[str], text: str, line: Line) -> bool:
-        """A progress line of Keras: its losses are means over the epoch so far, so that the last
-        one counts, and epochs may have no heading."""
+        """Return a progress line of Keras: its losses are means over the epoch so far, so that the
+        last one counts, and epochs may have no heading."""
         at_end = progress[1] == progress[2]
         self.keras_only_ends = self.keras_only_ends and at_end
         if self.keras_begun and (progress[1] == "1" or self.keras_only_ends):
@@ -260,8 +260,8 @@ _EPOCH = Meaning("epoch", None, 0, "epoch")
 
 
 def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
-    """The named numbers of a line that matter, and all names in it; `block`: the split that a line
-    above names for this one."""
+    """Return the named numbers of a line that matter, and all names in it; `block`: the split that
+    a line above names for this one."""
     if (bare_pairs := bare_line_pairs(text)) is not None:
         return bare_pairs
     names: list[str] = []
@@ -318,7 +318,7 @@ def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
 
 
 def _missing_number(low: str, meaning: Meaning, split: str) -> list[Pair]:
-    """A loss that is `nan`, `inf`, or missing; nothing for another missing number."""
+    """Return a loss that is `nan`, `inf`, or missing; nothing for another missing number."""
     if low in _NULL:
         return [(meaning, float("nan"), None, split)] if meaning.role == "loss" else []
     return [(meaning, float(low), None, split)]
@@ -327,7 +327,7 @@ def _missing_number(low: str, meaning: Meaning, split: str) -> list[Pair]:
 def _after_sign(
     sign: str, words: list[str], named_before: Meaning | None
 ) -> tuple[Meaning | None, list[str]]:
-    """The loss whose value may follow a sign, and the words that still name a number."""
+    """Return the loss whose value may follow a sign, and the words that still name a number."""
     if sign in "|;{}":  # `train CrossEntropyLoss | 8.11`: the value stands behind
         named_before = _loss_of(words) if sign == "|" else None
     # `valid | loss` names the split for the line; `loss train: 1, val: n/a` no value.
@@ -340,7 +340,7 @@ def _loss_of(words: list[str]) -> Meaning | None:
 
 
 def _loss_before(words: list[str], meaning: Meaning | None) -> Meaning | None:
-    """The loss that is named before a counter: `validation loss after step 500: 3.2`."""
+    """Return the loss that is named before a counter: `validation loss after step 500: 3.2`."""
     if meaning is None or meaning.role not in ("step", "epoch"):
         return None
     names = (_loss_of(words[:end]) for end in range(len(words) - 1, 0, -1))
@@ -360,8 +360,8 @@ def _glued(text: str) -> list[Pair]:
 def _counts(
     words: list[str], begin: int, bare: Pair | None, pairs: list[Pair], token: re.Match[str]
 ) -> bool:
-    """Whether a counter without a name is still looked for: the last one before the loss counts,
-    or the first one behind it. Before `10/500` a logger's name may stand."""
+    """Return whether a counter without a name is still looked for: the last one before the loss
+    counts, or the first one behind it. Before `10/500` a logger's name may stand."""
     named = _BEFORE_COUNTER
     if token.lastgroup == "fraction":
         words, named = words[-2:], _BEFORE_FRACTION
@@ -371,8 +371,8 @@ def _counts(
 
 
 def _is_counter(token: re.Match[str], text: str, opened: bool) -> bool:
-    """Whether a number without a name counts steps: `10/500`, `[10]`, or `10 |` or `10 loss` in
-    front."""
+    """Return whether a number without a name counts steps: `10/500`, `[10]`, or `10 |` or `10 loss`
+    in front."""
     if token.lastgroup == "fraction":
         done, total = token[0].split("/")
         return float(done) <= float(total)

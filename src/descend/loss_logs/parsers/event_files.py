@@ -26,7 +26,7 @@ Field = tuple[int, int, int | bytes]
 
 
 def is_event_file(start: bytes) -> bool:
-    """Whether a file that begins so is TensorBoard's: its first record holds the version."""
+    """Return whether a file that begins so is TensorBoard's: its first record holds the version."""
     return b"brain.Event:" in start[:64]
 
 
@@ -89,7 +89,8 @@ def _joined(
 
 
 def fields(data: bytes) -> Iterator[Field]:
-    """The fields of a message: number, wire type, value. Ends where the message is damaged."""
+    """Yield the fields of a message: number, wire type, value. Ends where the message is
+    damaged."""
     at, end = 0, len(data)
     while at < end:
         key, at = _varint(data, at)
@@ -164,7 +165,7 @@ def _summary(data: bytes) -> Iterator[tuple[str, float]]:
 
 
 def _tensor(data: bytes) -> float | None:
-    """The number that a tensor with one element holds."""
+    """Return the number that a tensor with one element holds."""
     kind, content = 0, None
     for key, wire, value in fields(data):
         if key == 1 and isinstance(value, int):
@@ -235,7 +236,7 @@ def _number_of(content: str) -> float | None:
 
 
 def _wandb_records(path: Path) -> Iterator[bytes]:
-    """The records of a log of leveldb's format, whose first block begins with a header."""
+    """Yield the records of a log of leveldb's format, whose first block begins with a header."""
     parts: list[bytes] = []
     with path.open("rb") as file:
         at = _HEADER

@@ -34,7 +34,7 @@ class LineWriters:
         self.has_labels = is_usual and returns >= MIN_RETURNS and len(known) <= MAX_WRITERS
 
     def split(self, text: str) -> tuple[str, str]:
-        """The writer of a line, empty if none is named, and the line without its label."""
+        """Return the writer of a line, empty if none is named, and the line without its label."""
         writer = ""
         if self.has_labels and (label := _LABEL.match(text)) is not None:
             writer, text = label[1], text[label.end() :]

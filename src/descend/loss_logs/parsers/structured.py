@@ -35,7 +35,7 @@ _LONG_FORM = {"key": ("key", "metric", "tag", "metric_name"), "value": ("value",
 
 
 def flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"train": {"loss": 1}}` as `{"train/loss": 1}`."""
+    """Return `{"train": {"loss": 1}}` as `{"train/loss": 1}`."""
     result: dict[str, Any] = {}
     pending: list[tuple[str, Mapping[str, Any], int]] = [("", row, 0)]
     while pending:
@@ -50,7 +50,7 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def row_of_object(cells: Mapping[str, Any], line: Line | None = None) -> Row:
-    """The row that an object, or a line of a table by its columns' names, holds."""
+    """Return the row that an object, or a line of a table by its columns' names, holds."""
     if any(key in cells for key in _OF_THE_WHOLE_RUN):
         return Row(line=line)
     word = next(
@@ -104,7 +104,7 @@ def read_json(path: Path, assembly: CurveAssembly) -> bool:
 
 
 def _read_large(path: Path, assembly: CurveAssembly) -> bool:
-    """The innermost objects of a large file, one after the other."""
+    """Return the innermost objects of a large file, one after the other."""
     assembly.facts.kind, rest = "JSON", b""
     with path.open("rb") as file:
         while block := file.read(2**20):
@@ -135,7 +135,7 @@ def _add(rows: Iterable[Any], assembly: CurveAssembly) -> None:
 
 
 def _rows_in(value: object) -> list[Any] | None:
-    """The longest list of objects with a loss in `value`, or its columns as rows."""
+    """Return the longest list of objects with a loss in `value`, or its columns as rows."""
     best: list[Any] | None = None
     pending: list[tuple[object, int]] = [(value, 0)]
     while pending:
@@ -154,7 +154,7 @@ def _rows_in(value: object) -> list[Any] | None:
 
 
 def _columns(value: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Rows of a dictionary whose values are lists of numbers, one of them of losses."""
+    """Return rows of a dictionary whose values are lists of numbers, one of them of losses."""
     lists = {
         k: v for k, v in value.items() if isinstance(v, list) and v and not isinstance(v[0], dict)
     }
@@ -243,6 +243,6 @@ def _long_form(header: list[str]) -> tuple[str, str] | None:
 
 
 def rows_of_scalars(scalars: Iterable[tuple[float, Mapping[str, float]]]) -> Iterator[Row]:
-    """Rows of numbers by name at steps, as event files hold them."""
+    """Yield rows of numbers by name at steps, as event files hold them."""
     for step, values in scalars:
         yield row_of_object({"step": step, **values})

@@ -31,7 +31,8 @@ class TextTable:
         self.interruptions = 0
 
     def row(self, text: str) -> dict[str, str] | None:
-        """The cells of `text` by the names of the header; None if it is no row of a table."""
+        """Return the cells of `text` by the names of the header; None if it is no row of a
+        table."""
         if self.header is None or (text[0].isalpha() and "|" not in text):
             self._take_header(text)
             self._interrupt(text)
@@ -50,7 +51,7 @@ class TextTable:
         return dict(zip(self.header, cells, strict=True))
 
     def _split_cells(self, cells: list[str]) -> dict[str, str] | None:
-        """The cells of a row whose loss cell names its split: `50  val 1.553  17 s`."""
+        """Return the cells of a row whose loss cell names its split: `50  val 1.553  17 s`."""
         assert self.header is not None
         for index, (name, cell) in enumerate(zip(self.header, cells, strict=False)):
             meaning = column_meaning(name)

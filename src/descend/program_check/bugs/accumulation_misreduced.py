@@ -85,7 +85,7 @@ def look(program: Program) -> CheckResult:
 
 
 def _are_different_texts(updates: list[OptimizerStepRecord]) -> bool:
-    """Whether the calls of most steps have texts of their own."""
+    """Return whether the calls of most steps have texts of their own."""
     different = [
         len({c.ids_BT.cpu().numpy().tobytes() for c in u.model_calls}) == len(u.model_calls)
         for u in updates

@@ -77,7 +77,7 @@ def look(program: Program) -> CheckResult:
 
 
 def _new_epoch(program: Program, batches: list[Tensor], keys: list[bytes]) -> bool:
-    """Whether the batches came back since the text had been seen."""
+    """Return whether the batches came back since the text had been seen."""
     period = next((n for n in range(1, len(keys)) if keys[n] == keys[0]), len(keys))
     distinct = len(set(keys[:period])) == period
     num_tokens = sum(batch.numel() for batch in batches[:period])
@@ -89,7 +89,7 @@ def _new_epoch(program: Program, batches: list[Tensor], keys: list[bytes]) -> bo
 
 
 def _check_network_inputs(program: Program) -> CheckResult | None:
-    """Whether the network gets the same ids in every step though the batches differ."""
+    """Return whether the network gets the same ids in every step though the batches differ."""
     try:
         dry_run_result = program.run_probe_once(dry_run)
     except UndeterminedError:
@@ -114,7 +114,7 @@ def _check_network_inputs(program: Program) -> CheckResult | None:
 
 
 def _is_all_data(program: Program, ids: Tensor) -> bool:
-    """Whether one batch holds most of what the program trains on."""
+    """Return whether one batch holds most of what the program trains on."""
     size = data_size(program)
     return size is not None and ids.numel() >= COVERED * size
 

@@ -65,7 +65,7 @@ BOTH_SIDES = (
 
 
 def is_missing(influence: FutureInfluence) -> bool:
-    """Whether nothing is hidden, in no part of the network that mixes positions."""
+    """Return whether nothing is hidden, in no part of the network that mixes positions."""
     everywhere = influence.num_affected == influence.pairs and not influence.closed_parts
     return everywhere and influence.balance >= EVEN
 

@@ -83,7 +83,8 @@ def _into_model(program: Program, load: StateDictLoad) -> CheckResult:
 
 
 def _read_elsewhere(program: Program) -> CheckResult | None:
-    """A checkpoint of this very network that was read, or put into a copy, and not into it."""
+    """Return a checkpoint of this very network that was read, or put into a copy, and not into
+    it."""
     loads = program.loads
     checkpoints = [*(loads.files if loads else []), program.parts.get("checkpoint")]
     checkpoints += [x.weights for x in loads.networks] if loads else []
@@ -105,7 +106,7 @@ def _read_elsewhere(program: Program) -> CheckResult | None:
 
 
 def _drawn(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Those that differ from network to network: not gains of 1 and biases of 0."""
+    """Return those that differ from network to network: not gains of 1 and biases of 0."""
     return {
         n: w for n, w in weights.items()
         if w.is_floating_point() and w.numel() > 1 and not bool((w == w.flatten()[0]).all())
@@ -119,7 +120,7 @@ def _arrived(program: Program, weights: dict[str, torch.Tensor]) -> int:
 
 
 def _is_meant(program: Program, weights: dict[str, torch.Tensor]) -> bool:
-    """Whether they are in another network that the program keeps: a teacher, an average."""
+    """Return whether they are in another network that the program keeps: a teacher, an average."""
     for other in program.all_of(torch.nn.Module):
         names = other.state_dict()
         inside = other is not program.model and weights.keys() <= names.keys()

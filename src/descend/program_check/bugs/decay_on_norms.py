@@ -71,7 +71,7 @@ def look(program: Program) -> CheckResult:
 
 
 def find_norm_weights(model: nn.Module) -> dict[str, nn.Parameter]:
-    """The multiplying weights of all norms, by name."""
+    """Return the multiplying weights of all norms, by name."""
     return {
         f"{name}.weight" if name else "weight": module.weight
         for name, module in model.named_modules()

@@ -79,7 +79,7 @@ def look(program: Program) -> CheckResult:
 
 
 def _default_tied(program: Program) -> bool:
-    """Whether the head is a token embedding as torch draws it."""
+    """Return whether the head is a token embedding as torch draws it."""
     size = vocabulary_of(program.model)
     modules = list(program.model.modules())
     tables = [m.weight for m in modules if isinstance(m, nn.Embedding) and m.num_embeddings == size]

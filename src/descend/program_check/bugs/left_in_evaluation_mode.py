@@ -62,13 +62,13 @@ def interval(program: Program) -> int | None:
 
 
 def is_affordable(program: Program, every: int) -> bool:
-    """Whether so many steps can be made until the evaluation inside them was seen."""
+    """Return whether so many steps can be made until the evaluation inside them was seen."""
     batches = program.run_probe_once(dry_run).batches
     return num_affordable_calls(program, batches, MAX_FLOPS, MAX_CALLS) >= min(MAX_CALLS, every + 3)
 
 
 def past_interval(program: Program) -> DryRun:
-    """A dry run that is long enough to see the step after an evaluation."""
+    """Return a dry run that is long enough to see the step after an evaluation."""
     calls = program.run_probe_once(dry_run).calls
     return run_steps(program, max(calls, min(MAX_CALLS, (interval(program) or 0) + 3)))
 

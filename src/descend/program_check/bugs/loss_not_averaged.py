@@ -77,7 +77,7 @@ MAX_VARIATION = 0.3
 
 
 def _weighs_on_purpose(call: ModelCall) -> bool:
-    """Whether the loss is a preference or a reward, which sums over the tokens of a text."""
+    """Return whether the loss is a preference or a reward, which sums over the tokens of a text."""
     if call.unexplained_rows > MAX_UNEXPLAINED_ROWS:
         return True
     live = call.weights_BT[call.weights_BT > 0] if call.weights_BT is not None else None
@@ -87,7 +87,8 @@ def _weighs_on_purpose(call: ModelCall) -> bool:
 
 
 def _summed_head(program: Program, probe: LossProbe) -> BugPresent | None:
-    """A further output over the vocabulary, such as that for the token after next, in a sum."""
+    """Return a further output over the vocabulary, such as that for the token after next, in a
+    sum."""
     model_call = probe.model_calls[0]
     scale = loss_scale(program) if probe.part == "step" else 1.0
     for number, head in enumerate(model_call.heads):
@@ -125,7 +126,7 @@ def _total(program: Program, probe: LossProbe) -> float | None:
 
 
 def _step_averages_loss(program: Program) -> bool:
-    """Whether `step`, which is what trains, averages what `loss` sums."""
+    """Return whether `step`, which is what trains, averages what `loss` sums."""
     try:
         probe = program.run_probe_once(probe_training_step)
     except UndeterminedError:

@@ -87,7 +87,8 @@ def look(program: Program) -> CheckResult:
 
 
 def _carries_state(program: Program) -> bool:
-    """Whether a step hands numbers of its own to the network, which differ from step to step."""
+    """Return whether a step hands numbers of its own to the network, which differ from step to
+    step."""
     try:
         calls = program.run_probe_once(dry_run).learned()
     except UndeterminedError:
@@ -98,7 +99,7 @@ def _carries_state(program: Program) -> bool:
 
 
 def _numbers_in(value: Any) -> list[Tensor]:
-    """The floating-point tensors in arguments."""
+    """Return the floating-point tensors in arguments."""
     if isinstance(value, Tensor):
         return [value] if value.is_floating_point() else []
     inner = value.values() if isinstance(value, Mapping) else value
@@ -107,7 +108,7 @@ def _numbers_in(value: Any) -> list[Tensor]:
 
 
 def _goes_on(row_positions: RowPositions) -> tuple[int, int]:
-    """Rows that can stand after the row before, and rows of which that could be tested."""
+    """Return rows that can stand after the row before, and rows of which that could be tested."""
     known = [(n, starts) for n, starts in enumerate(row_positions.starts) if starts]
     on = 0
     last, before = known[0]
@@ -120,7 +121,7 @@ def _goes_on(row_positions: RowPositions) -> tuple[int, int]:
 
 
 def _batch_by_batch(row_positions: RowPositions) -> bool:
-    """Whether batches follow the text though rows inside a batch are mixed."""
+    """Return whether batches follow the text though rows inside a batch are mixed."""
     size = row_positions.rows_a_batch
     parts = [
         row_positions.starts[i : i + size]
@@ -133,7 +134,7 @@ def _batch_by_batch(row_positions: RowPositions) -> bool:
 
 
 def _without_text(program: Program, reason: str) -> CheckResult:
-    """What the rows say of each other, and what a DataLoader says of itself."""
+    """Return what the rows say of each other, and what a DataLoader says of itself."""
     batches = program.run_probe_once(first_batch_rows)
     flat = [row for batch in batches for row in batch]
     if len(flat) >= MIN_ROWS and _overlap(flat):
@@ -162,7 +163,8 @@ def _without_text(program: Program, reason: str) -> CheckResult:
 
 
 def _gives_the_same(dataset: Any) -> bool:
-    """Whether a data set has fixed rows: one that draws anew each time is shuffled as it is."""
+    """Return whether a data set has fixed rows: one that draws anew each time is shuffled as it
+    is."""
     first, again = tokens_of([dataset[0]]), tokens_of([dataset[0]])
     if first is None or again is None:
         one, other = dataset[0], dataset[0]
@@ -176,7 +178,7 @@ def _gives_the_same(dataset: Any) -> bool:
 
 
 def _overlap(flat: list[Tensor]) -> bool:
-    """Whether each row repeats most of the one before, moved on."""
+    """Return whether each row repeats most of the one before, moved on."""
     width = flat[0].numel()
     for stride in range(1, width // 2 + 1):
         pairs = list(pairwise(flat))

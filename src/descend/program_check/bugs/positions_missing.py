@@ -84,13 +84,13 @@ def unused_position_tables(program: Program) -> list[str]:
 
 
 def _is_table(model: nn.Module, name: str) -> bool:
-    """Whether a weight is an embedding's or stands alone, and is no matrix of a layer."""
+    """Return whether a weight is an embedding's or stands alone, and is no matrix of a layer."""
     owner = model.get_submodule(name.rpartition(".")[0])
     return isinstance(owner, nn.Embedding) or definition_line(type(owner)) is not None
 
 
 def knows_positions(program: Program) -> str:
-    """How positions come in; "" if they do not."""
+    """Return how positions come in; "" if they do not."""
     net = program.run_probe_once(make_network_handle)
     if net.length < 4:
         raise UndeterminedError("the texts are shorter than four tokens")
@@ -126,7 +126,7 @@ def _distinguishes_positions(program: Program, net: NetworkHandle, first: Mixing
 
 
 def _positions_in_logits(net: NetworkHandle) -> str:
-    """The same test for the whole network, of which no part could be tested."""
+    """Return the same test for the whole network, of which no part could be tested."""
     same = net.ids_BT.clone()
     same[:] = net.ids_BT[0, 0]
     logits = net.by_position(net.forward(same).float())

@@ -75,7 +75,7 @@ def look(program: Program) -> CheckResult:
 
 
 def _where(program: Program) -> str:
-    """The first line that steps a schedule; without one, where the schedule is made."""
+    """Return the first line that steps a schedule; without one, where the schedule is made."""
     steps = find_scheduler_steps(program)
     if steps and steps[0].line:
         return program.where_is_line(steps[0].line)
@@ -103,8 +103,8 @@ def _wrong(program: Program, dry_run_result: DryRun, index: int) -> str:
 
 
 def _counted_in_epochs(program: Program, scheduler: LRScheduler) -> str:
-    """What is wrong with a schedule as long as there are epochs that follows steps; "" if it is not
-    such a one."""
+    """Return what is wrong with a schedule as long as there are epochs that follows steps; "" if it
+    is not such a one."""
     epochs, length = program.parts.get("num_epochs"), schedule_length(scheduler)
     if not isinstance(epochs, int) or length is None or length != epochs or length < MIN_STEPS:
         return ""
@@ -118,7 +118,7 @@ def _counted_in_epochs(program: Program, scheduler: LRScheduler) -> str:
 
 
 def _too_long_for_epochs(program: Program, length: int | None) -> str:
-    """What is wrong with a schedule that a framework steps after each epoch."""
+    """Return what is wrong with a schedule that a framework steps after each epoch."""
     epochs = program.parts.get("num_epochs")
     an_epoch = batches_an_epoch(program) if program.has("batches") else None
     if not isinstance(epochs, int) or length is None or an_epoch is None:
@@ -131,7 +131,8 @@ def _too_long_for_epochs(program: Program, length: int | None) -> str:
 
 
 def _never(program: Program, index: int, updates: int) -> str:
-    """What is wrong with a schedule that `step` does not step; "" if it is stepped by epochs."""
+    """Return what is wrong with a schedule that `step` does not step; "" if it is stepped by
+    epochs."""
     scheduler_steps = find_scheduler_steps(program)
     if scheduler_steps == () and not program.has("after_epoch"):
         return f"the schedule was never stepped in {updates} steps of the optimizer, nor elsewhere"

@@ -60,7 +60,7 @@ def look(program: Program) -> CheckResult:
 
 
 def _where(program: Program, probe: LossProbe, call: ModelCall) -> str:
-    """The line of the softmax in the network, or that of the loss."""
+    """Return the line of the softmax in the network, or that of the loss."""
     if _of_probabilities(call):
         line = last_softmax_line(program.file, lambda: program.model(*call.args, **call.kwargs))
         if line is not None:

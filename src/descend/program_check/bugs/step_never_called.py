@@ -44,7 +44,7 @@ ENOUGH = 65
 
 
 def run_long_dry_run(program: Program) -> DryRun:
-    """The same with more calls."""
+    """Return the same with more calls."""
     return run_steps(program, LONG)
 
 

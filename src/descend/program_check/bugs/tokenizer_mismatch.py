@@ -96,7 +96,8 @@ def _rows(program: Program) -> int | None:
 def _against_text(
     kit: TokenizerAdapter, batches: list[Any], texts: list[str], where: str
 ) -> CheckResult | None:
-    """What the decoded batches say beside the texts; None where there is no text of theirs."""
+    """Return what the decoded batches say beside the texts; None where there is no text of
+    theirs."""
     if not texts:
         return None
     joined = "\n".join(texts)
@@ -121,7 +122,8 @@ def _against_text(
 
 
 def _apart(one: Counter[int], other: Counter[int]) -> float:
-    """Total variation of two distributions of ids: 0 if they are the same, 1 if they share none."""
+    """Return the total variation of two distributions of ids: 0 if they are the same, 1 if they
+    share none."""
     a, b = one.total(), other.total()
     return sum(abs(one[i] / a - other[i] / b) for i in one.keys() | other.keys()) / 2
 

@@ -81,7 +81,8 @@ def look(program: Program) -> CheckResult:
 
 
 def _cut_off_beside(program: Program, dry_run_result: DryRun | None) -> list[str]:
-    """Weights of other networks that an optimizer holds, no gradient comes to, and a step needs."""
+    """Return weights of other networks that an optimizer holds, no gradient comes to, and a step
+    needs."""
     if dry_run_result is None or not dry_run_result.updates:
         return []
     stepped = {id(u.optimizer): u.optimizer for u in dry_run_result.updates}
@@ -96,7 +97,7 @@ def _cut_off_beside(program: Program, dry_run_result: DryRun | None) -> list[str
 def _without_gradient(
     program: Program, trainable: list[str], dry_run: DryRun | None
 ) -> list[str]:  # fmt: skip
-    """Weights that are to be trained and that no gradient came to in any step."""
+    """Return weights that are to be trained and that no gradient came to in any step."""
     if dry_run is not None and dry_run.weights_with_gradient:
         return [
             n

@@ -98,7 +98,8 @@ def look(program: Program) -> CheckResult:
 def _beside(
     program: Program, dry_run_result: DryRun | None, optimized_ids: set[int]
 ) -> dict[str, nn.Parameter]:
-    """Weights outside the network that a gradient comes to and nobody moves; none if trained."""
+    """Return weights outside the network that a gradient comes to and nobody moves; none if
+    trained."""
     if dry_run_result is None:
         return {}
     weights = {
@@ -110,7 +111,7 @@ def _beside(
 
 
 def _where(program: Program, name: str) -> str:
-    """The line that makes the list of layers, or the other network."""
+    """Return the line that makes the list of layers, or the other network."""
     attribute = name.partition("[")[0]
     return program.where_is_weight(attribute) if "[" in name else program.where_is_side_weight(name)
 

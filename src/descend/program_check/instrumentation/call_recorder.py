@@ -179,7 +179,7 @@ def _ids_of_logits(
     ids: Tensor, logits: Tensor | None, args: tuple[Any, ...], kwargs: Mapping[str, Any],
     inner_ids: list[Tensor],
 ) -> tuple[Tensor, bool]:  # fmt: skip
-    """The ids that the logits belong to, and whether they are no argument of the network.
+    """Return the ids that the logits belong to, and whether they are no argument of the network.
 
     Of an encoder-decoder these are the decoder's, which may be made of the labels inside.
     """
@@ -196,14 +196,14 @@ def _ids_of_logits(
 
 
 def is_ids(value: Any) -> bool:
-    """Whether `value` is a tensor of whole numbers."""
+    """Return whether `value` is a tensor of whole numbers."""
     return (
         isinstance(value, Tensor) and value.dtype in (torch.int64, torch.int32) and value.ndim > 0
     )
 
 
 def ids_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor | None:
-    """The token ids among the arguments of a network: the first whole numbers."""
+    """Return the token ids among the arguments of a network: the first whole numbers."""
     for value in (kwargs.get("input_ids"), *args, *kwargs.values()):
         if isinstance(value, Mapping):
             value = value.get("input_ids")
@@ -213,8 +213,8 @@ def ids_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor | None:
 
 
 def logits_of(output: Any) -> Tensor | None:
-    """The logits in what a network returns: a tensor, `.logits`, `["logits"]`, or the first of a
-    tuple that has a dimension more than a loss has."""
+    """Return the logits in what a network returns: a tensor, `.logits`, `["logits"]`, or the first
+    of a tuple that has a dimension more than a loss has."""
     if isinstance(output, Tensor):
         return output if output.is_floating_point() and output.ndim >= 2 else None
     logits = (
@@ -228,7 +228,7 @@ def logits_of(output: Any) -> Tensor | None:
 
 
 def loss_of(output: Any) -> Tensor | float | None:
-    """The loss in what a step or a network returns, if it returns one."""
+    """Return the loss in what a step or a network returns, if it returns one."""
     if isinstance(output, int | float) and not isinstance(output, bool):
         return float(output)
     if isinstance(output, Tensor):
@@ -300,7 +300,7 @@ def _choose_ids(call: ModelCall) -> None:
 
 
 def _is_softmax_of_two(z_RV: Tensor, p_RV: Tensor, g_RV: Tensor, y_R: Tensor) -> bool:
-    """Whether two probabilities, V = 2, are taken for logits by a cross-entropy.
+    """Return whether two probabilities, V = 2, are taken for logits by a cross-entropy.
 
     The gradient of a binary cross-entropy, which is right, has the same direction: it falls with
     the probability p of the target as 1 / p, and that of a cross-entropy as 1 - softmax(p).
@@ -317,7 +317,8 @@ def _variation(values: Tensor) -> float:
 
 
 def _misfits(p_RV: Tensor, g_RV: Tensor, y_R: Tensor) -> tuple[Tensor, Tensor]:
-    """How badly a cross-entropy of logits, and one of their softmax, explain the gradient."""
+    """Return how badly a cross-entropy of logits, and one of their softmax, explain the
+    gradient."""
     num_rows = 256  # rows are alike: more of them say no more
     p, g, y = p_RV[:num_rows].double(), g_RV[:num_rows].double(), y_R[:num_rows, None]
     once = p.scatter_add(1, y, torch.full_like(p[:, :1], -1.0))

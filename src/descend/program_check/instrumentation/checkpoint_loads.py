@@ -73,7 +73,7 @@ def watch_checkpoint_loads() -> Iterator[CheckpointLoads]:
 
 
 def is_optimizer_state(value: Any) -> bool:
-    """Whether `value` is what `Optimizer.state_dict()` gives once steps were taken."""
+    """Return whether `value` is what `Optimizer.state_dict()` gives once steps were taken."""
     return (
         isinstance(value, Mapping)
         and isinstance(value.get("param_groups"), list)
@@ -83,7 +83,7 @@ def is_optimizer_state(value: Any) -> bool:
 
 
 def optimizer_states(value: Any, depth: int = 3) -> Iterator[Any]:
-    """The states of optimizers in a checkpoint."""
+    """Yield the states of optimizers in a checkpoint."""
     if is_optimizer_state(value):
         yield value
     elif isinstance(value, Mapping) and depth:
@@ -95,7 +95,8 @@ def optimizer_states(value: Any, depth: int = 3) -> Iterator[Any]:
 
 
 def weights_in(value: Any, shapes: Mapping[str, Any], depth: int = 3) -> dict[str, Tensor]:
-    """The weights in a checkpoint that has all names and shapes of `shapes`; empty without."""
+    """Return the weights in a checkpoint that has all names and shapes of `shapes`; empty
+    without."""
     if not isinstance(value, Mapping) or not depth:
         return {}
     loaded_weights = {k: v for k, v in value.items() if k in shapes and isinstance(v, Tensor)}

@@ -66,7 +66,8 @@ class GradientTracker:
         return record_gradient
 
     def split(self, weights: list[Tensor]) -> tuple[float | None, float | None]:
-        """How much of the gradients now held is old and new: medians over the watched weights."""
+        """Return how much of the gradients now held is old and new: medians over the watched
+        weights."""
         old, new = [], []
         for w in self.watched:
             if any(w is x for x in weights) and w.grad is not None and id(w) in self.came:
@@ -76,7 +77,7 @@ class GradientTracker:
         return _median(old), _median(new)
 
     def discarded_parts(self, weights: list[Tensor]) -> int:
-        """How many gradients had been cleared before the last arrived, which alone is held.
+        """Return how many gradients had been cleared before the last arrived, which alone is held.
 
         The median over the watched weights. What another sums elsewhere, as `autograd.grad` lets
         one do, is held in `grad` as a sum, and counts as nothing cleared.
@@ -105,7 +106,8 @@ class GradientTracker:
 def _parts(
     gradient: Tensor, came: Tensor, stale_gradient: Tensor | None
 ) -> tuple[float | None, float | None]:
-    """`gradient` as new x came + old x left, by least squares: (new, old); None: undetermined."""
+    """Return `gradient` as new x came + old x left, by least squares: (new, old); None:
+    undetermined."""
     g, s = gradient.detach().double().flatten(), came.double().flatten()
     if not (torch.isfinite(g).all() and torch.isfinite(s).all()) or not s.any():
         return None, None
@@ -132,7 +134,7 @@ def _holds_gradient(weight: Tensor) -> bool:
 
 
 def _is_multiple(gradient: Tensor, of: Tensor) -> bool:
-    """Whether `gradient` is `of`, scaled, as clipping does."""
+    """Return whether `gradient` is `of`, scaled, as clipping does."""
     g, s = gradient.detach().double().flatten(), of.double().flatten()
     if not (torch.isfinite(g).all() and torch.isfinite(s).all() and g.any() and s.any()):
         return False

@@ -32,7 +32,7 @@ LEAVES = (Tensor, Optimizer, torch.Generator, random.Random, np.random.Generator
 
 
 def reachable_objects(*roots: Mapping[str, Any]) -> list[Any]:
-    """Every object of state behind `roots`, each once, a holder before what it holds."""
+    """Return every object of state behind `roots`, each once, a holder before what it holds."""
     objects: list[Any] = []
     visited_ids: set[int] = set()
     waiting: list[Any] = list(reversed(roots))
@@ -73,12 +73,12 @@ def _referenced_objects(value: Any) -> Iterator[Any]:
 
 
 def is_hidden(name: object) -> bool:
-    """Whether a name belongs to Python rather than to the program."""
+    """Return whether a name belongs to Python rather than to the program."""
     return isinstance(name, str) and name.startswith("__")
 
 
 def is_own_object(value: Any) -> bool:
-    """Whether `value` is an object of the program's own that has attributes."""
+    """Return whether `value` is an object of the program's own that has attributes."""
     home = type(value).__module__ or ""
     own = home.startswith(OWN_PARTS_OF_TORCH) or is_own_code(
         vars(sys.modules[home]) if home in sys.modules else {}
@@ -87,7 +87,7 @@ def is_own_object(value: Any) -> bool:
 
 
 def is_own_code(names: Mapping[str, Any]) -> bool:
-    """Whether these are the names of a module that somebody wrote, not of one installed."""
+    """Return whether these are the names of a module that somebody wrote, not of one installed."""
     file = names.get("__file__")
     top = str(names.get("__name__", "")).partition(".")[0]
     if top in sys.stdlib_module_names and top != "__main__":

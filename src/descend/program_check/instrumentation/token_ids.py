@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def tokens_of(batch: Any) -> Tensor | None:
-    """The ids (B, T) in a batch; None where there are none."""
+    """Return the ids (B, T) in a batch; None where there are none."""
     if isinstance(batch, Mapping):
         inner = [batch.get(k) for k in ("input_ids", "ids", "tokens", "x", "input")]
         return next((t for t in map(tokens_of, [*inner, *batch.values()]) if t is not None), None)

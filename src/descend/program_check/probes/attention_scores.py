@@ -118,7 +118,8 @@ class ScaleTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 )
 
     def _factor_of_sum(self, tensors: list[Tensor], out: Any) -> float | None:
-        """1 for parts that are scaled apart, as a low-rank adapter beside its base; else None."""
+        """Return 1 for parts that are scaled apart, as a low-rank adapter beside its base; else
+        None."""
         parts = [t for t in tensors if isinstance(out, Tensor) and t.shape == out.shape]
         factors = {self.marks[id(t)].factor if id(t) in self.marks else 1.0 for t in parts}
         return 1.0 if len(factors) > 1 else None
@@ -181,7 +182,7 @@ def _number(value: Any) -> float | None:
 
 
 def trace_attention_scores(program: Program) -> tuple[AttentionScore, ...]:
-    """Every softmax over scores in one forward; `UndeterminedError` where there is none."""
+    """Return every softmax over scores in one forward; `UndeterminedError` where there is none."""
     net = program.run_probe_once(make_network_handle)
     weights = {p.untyped_storage().data_ptr() for p in program.model.parameters()}
     fast = torch.backends.mha.get_fastpath_enabled()

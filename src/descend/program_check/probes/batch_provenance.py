@@ -36,7 +36,7 @@ MIN_LOCATED_FRACTION = 0.5
 
 
 def first_batch_rows(program: Program) -> list[Tensor]:
-    """The ids of the first batches as (B, T), in order."""
+    """Return the ids of the first batches as (B, T), in order."""
     batches = [
         t
         for t in map(tokens_of, program.run_probe_once(read_first_batches).batches)
@@ -53,7 +53,7 @@ def first_batch_rows(program: Program) -> list[Tensor]:
 
 
 def find_token_sequences(program: Program) -> list[Tensor]:
-    """Every long run of whole numbers that the program can get at, as (N,) each."""
+    """Return every long run of whole numbers that the program can get at, as (N,) each."""
     sequences = []
     for value in reachable_objects(program.namespace, program.parts):
         ids = _run_of(value)
@@ -104,7 +104,7 @@ def locate_rows(program: Program) -> RowPositions:
 
 
 def _find(text: Tensor, flat: list[Tensor], width: int) -> list[list[int]] | None:
-    """Where each row begins in `text`; None unless all are there, and most at few places."""
+    """Return where each row begins in `text`; None unless all are there, and most at few places."""
     if text.numel() <= width:
         return None
     windows = text.unfold(0, width, 1)
@@ -123,8 +123,8 @@ def _find(text: Tensor, flat: list[Tensor], width: int) -> list[list[int]] | Non
 
 
 def data_size(program: Program) -> int | None:
-    """Numbers of the largest tensor, array, or list of lists of whole numbers that the program can
-    get at; None without any."""
+    """Return numbers of the largest tensor, array, or list of lists of whole numbers that the
+    program can get at; None without any."""
     sizes = [size for value in reachable_objects(program.namespace, program.parts)
              if (size := _size_of(value))]  # fmt: skip
     return max(sizes, default=None)
@@ -144,7 +144,7 @@ INTEGERS = (torch.int64, torch.int32, torch.int16, torch.uint8)
 
 
 def find_texts(program: Program) -> list[str]:
-    """Every long text that the program can get at."""
+    """Return every long text that the program can get at."""
     texts: list[str] = []
     spaces: list[Mapping[str, Any]] = [program.namespace]
     spaces += [

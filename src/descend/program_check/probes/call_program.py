@@ -50,7 +50,7 @@ def arguments(
     program: Program, part: str, function: Callable[..., Any], things: tuple[Any, ...],
     more: Mapping[str, Any] = {},
 ) -> tuple[list[Any], dict[str, Any]]:  # fmt: skip
-    """What to call `function` with."""
+    """Return what to call `function` with."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
@@ -75,7 +75,7 @@ def arguments(
 def fill_arguments(
     names: list[str], things: tuple[Any, ...], part: str, known: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """`things` for the arguments `names`."""
+    """Return `things` for the arguments `names`."""
     if len(things) == 1 and len(names) > 1:
         thing = things[0]
         if isinstance(thing, Mapping) and set(names) <= set(thing):
@@ -94,7 +94,7 @@ def fill_arguments(
 
 
 def guess_argument(name: str) -> Any:
-    """A value for an argument of a function of batches."""
+    """Return a value for an argument of a function of batches."""
     for names, value in GUESSES:
         if name.lower() in names or any(w in name.lower() for w in names if len(w) > 3):
             return value

@@ -91,6 +91,6 @@ def _weights(program: Program) -> dict[str, Tensor]:
 
 
 def _moments(program: Program) -> list[Tensor]:
-    """One number for each tensor that an optimizer remembers: its sum."""
+    """Return one number for each tensor that an optimizer remembers: its sum."""
     states: list[Any] = [s for o in program.optimizers for s in o.state.values()]
     return [v.detach().double().sum() for s in states for v in s.values() if isinstance(v, Tensor)]

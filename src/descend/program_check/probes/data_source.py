@@ -25,7 +25,7 @@ class DataSource:
 
 
 def read_first_batches(program: Program) -> DataSource:
-    """The first batches of `program`; `UndeterminedError` where it has none."""
+    """Return the first batches of `program`; `UndeterminedError` where it has none."""
     source = program.get("batches")
     try:
         if not callable(source) or isinstance(source, Iterable):
@@ -53,7 +53,8 @@ def _from(value: Any) -> DataSource:
 
 
 def is_batch(value: Any) -> bool:
-    """Whether a function of batches returned one batch rather than something that holds many."""
+    """Return whether a function of batches returned one batch rather than something that holds
+    many."""
     if isinstance(value, Tensor):
         return value.ndim == 2
     if isinstance(value, Mapping):

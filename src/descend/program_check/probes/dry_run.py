@@ -91,12 +91,12 @@ class DryRun:
     """Lines of the program that cleared gradients, in order."""
 
     def learned(self) -> list[ModelCall]:
-        """All calls of the network that a gradient came back to."""
+        """Return all calls of the network that a gradient came back to."""
         return [s for calls in self.model_calls for s in calls if s.learned_from]
 
 
 def schedulers_of(program: Program) -> tuple[LRScheduler, ...]:
-    """The schedules of the program that count steps, without those inside another."""
+    """Return the schedules of the program that count steps, without those inside another."""
     schedulers = program.all_of(LRScheduler)
     inner = {id(s) for one in schedulers for s in getattr(one, "_schedulers", ())}
     return tuple(s for s in schedulers if id(s) not in inner and hasattr(s, "_last_lr")
@@ -109,15 +109,16 @@ def dry_run(program: Program) -> DryRun:
 
 
 def where_gradients_are_cleared(program: Program, result: DryRun) -> str:
-    """The line of the program that clears gradients first; where `step` stands, if none does."""
+    """Return the line of the program that clears gradients first; where `step` stands, if none
+    does."""
     if result.clear_lines:
         return program.where_is_line(result.clear_lines[0])
     return program.source_location("step")
 
 
 def run_steps(program: Program, calls: int | None) -> DryRun:
-    """`calls` calls of `step`, as many as are cheap without; `UndeterminedError` when the first
-    fails."""
+    """Return `calls` calls of `step`, as many as are cheap without; `UndeterminedError` when the
+    first fails."""
     program.get("step")
     batches = (
         list(program.run_probe_once(read_first_batches).batches) if program.has("batches") else []
@@ -219,7 +220,8 @@ def _positions(schedulers: tuple[LRScheduler, ...]) -> tuple[int, ...]:
 def num_affordable_calls(
     program: Program, batches: list[Any], flops: float = FLOPS, max_calls: int = MAX_CALLS
 ) -> int:
-    """How many calls `flops` pay for, at 6 operations a weight and token, at most `max_calls`.
+    """Return how many calls `flops` pay for, at 6 operations a weight and token, at most
+    `max_calls`.
 
     Operations are counted instead of seconds: a busy machine must not change what is found.
     """

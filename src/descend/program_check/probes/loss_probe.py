@@ -33,8 +33,8 @@ class LossProbe:
 
 
 def probe_losses(program: Program) -> tuple[LossProbe, ...]:
-    """One probe for each part of the program that computes a loss; `UndeterminedError` without
-    any."""
+    """Return one probe for each part of the program that computes a loss; `UndeterminedError`
+    without any."""
     probes: list[LossProbe] = []
     reasons: list[str] = []
     for of in (probe_loss_function, probe_training_step, probe_model_loss):
@@ -50,21 +50,21 @@ def probe_losses(program: Program) -> tuple[LossProbe, ...]:
 
 
 def probe_loss_function(program: Program) -> LossProbe:
-    """`loss(model, batch)` on the first batches."""
+    """Return `loss(model, batch)` on the first batches."""
     program.get("loss")
     return _try(program, "loss", lambda batch: call_part(program, "loss", batch))
 
 
 def where_is_loss(program: Program, part: str) -> str:
-    """The line of the program that computes its loss, or that makes the labels where a framework
-    computes it; where `part` stands, if neither can be seen."""
+    """Return the line of the program that computes its loss, or that makes the labels where a
+    framework computes it; where `part` stands, if neither can be seen."""
     line = program.run_probe_once(_loss_line) if part == "step" else None
     line = line or _labels_line(program)
     return program.where_is_line(line) if line else program.source_location(part)
 
 
 def _labels_line(program: Program) -> int | None:
-    """The line of the data that makes the labels, of a program that a framework trains."""
+    """Return the line of the data that makes the labels, of a program that a framework trains."""
     loader = program.parts.get("batches")
     if not isinstance(loader, DataLoader) or "trainer" not in program.parts:
         return None
@@ -73,7 +73,7 @@ def _labels_line(program: Program) -> int | None:
 
 
 def _loss_line(program: Program) -> int | None:
-    """The one line of the program's file that computes a loss in a step."""
+    """Return the one line of the program's file that computes a loss in a step."""
     batches = (
         program.run_probe_once(read_first_batches).batches[:1] if program.has("batches") else ()
     )
@@ -82,7 +82,7 @@ def _loss_line(program: Program) -> int | None:
 
 
 def probe_model_loss(program: Program) -> LossProbe:
-    """A network that computes its loss itself: `model(**batch)` or `model(x, y)`."""
+    """Return a network that computes its loss itself: `model(**batch)` or `model(x, y)`."""
 
     def forward(batch: Any) -> Any:
         model = program.model
@@ -118,7 +118,7 @@ def _try(program: Program, part: str, forward: Any) -> LossProbe:
 
 
 def probe_training_step(program: Program) -> LossProbe:
-    """`step(batch)`, as in the dry run."""
+    """Return `step(batch)`, as in the dry run."""
     dry_run_result = program.run_probe_once(dry_run)
     model_calls = dry_run_result.learned()
     if not model_calls:
@@ -129,7 +129,7 @@ def probe_training_step(program: Program) -> LossProbe:
 
 
 def first_model_call(program: Program) -> ModelCall:
-    """A call of the network as the program makes it, learned from or not."""
+    """Return a call of the network as the program makes it, learned from or not."""
     for of in (probe_loss_function, probe_training_step, probe_model_loss):
         try:
             return program.run_probe_once(of).model_calls[0]

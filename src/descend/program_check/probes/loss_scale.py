@@ -14,7 +14,7 @@ too, hits this by chance only."""
 
 
 def loss_scale(program: Program) -> float:
-    """What a gradient scaler multiplied the loss by; 1 without one."""
+    """Return what a gradient scaler multiplied the loss by; 1 without one."""
     from torch.amp.grad_scaler import GradScaler
 
     if not program.run_probe_once(dry_run).precision.uses_grad_scaler:

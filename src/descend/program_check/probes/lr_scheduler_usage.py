@@ -19,7 +19,7 @@ from descend.program_check.results import UndeterminedError
 
 
 def schedule_length(scheduler: Any) -> int | None:
-    """Steps after which a torch schedule has run its course, where it says so."""
+    """Return steps after which a torch schedule has run its course, where it says so."""
     parts = getattr(scheduler, "_schedulers", None)
     if parts:
         milestones = list(getattr(scheduler, "_milestones", []))
@@ -44,7 +44,7 @@ class SchedulerStepCall:
 
 
 def find_scheduler_steps(program: Program) -> tuple[SchedulerStepCall, ...] | None:
-    """Where the source steps a schedule; None if there is no source to read.
+    """Return where the source steps a schedule; None if there is no source to read.
 
     A last resort: a loop in `main()` or under `if __name__ == "__main__"` is not run.
     """
@@ -62,7 +62,7 @@ def find_scheduler_steps(program: Program) -> tuple[SchedulerStepCall, ...] | No
 
 
 def scheduler_names(program: Program) -> set[str]:
-    """The names, and names of attributes, that hold a schedule."""
+    """Return the names, and names of attributes, that hold a schedule."""
     names: set[str] = set()
     for value in (program.namespace, *reachable_objects(program.namespace, program.parts)):
         holder = value if isinstance(value, Mapping) else {}
@@ -74,7 +74,7 @@ def scheduler_names(program: Program) -> set[str]:
 
 
 def _is_step(node: ast.AST, of_schedule: bool, names: Set[str]) -> bool:
-    """Whether `node` calls the step of a schedule, or the program's own step of training."""
+    """Return whether `node` calls the step of a schedule, or the program's own step of training."""
     if not isinstance(node, ast.Call):
         return False
     if isinstance(node.func, ast.Attribute) and node.func.attr == "step":
@@ -129,7 +129,8 @@ MAX_EPOCH = 5_000
 
 
 def batches_an_epoch(program: Program) -> int | None:
-    """Batches until they end; None if they do not within `MAX_EPOCH`, or cannot be counted."""
+    """Return batches until they end; None if they do not within `MAX_EPOCH`, or cannot be
+    counted."""
     batches = program.get("batches")
     if hasattr(batches, "__len__"):
         return len(batches)

@@ -47,7 +47,7 @@ class NetworkHandle:
         return self.ids_BT.shape[self.time]
 
     def with_changed_token(self, position: int) -> Tensor:
-        """`ids_BT` with another token at `position` of every text."""
+        """Return `ids_BT` with another token at `position` of every text."""
         ids = self.ids_BT.clone()
         view = ids if self.time == 1 else ids.T
         others = self.ids_BT.unique()  # type: ignore[no-untyped-call]
@@ -59,7 +59,7 @@ class NetworkHandle:
         return ids
 
     def by_position(self, values: Tensor) -> Tensor:
-        """(T, everything else) of something with the dimensions of the ids first."""
+        """Return (T, everything else) of something with the dimensions of the ids first."""
         return values.transpose(0, self.time).flatten(1)
 
 
@@ -86,7 +86,7 @@ def make_network_handle(program: Program) -> NetworkHandle:
 
 
 def ask_once(program: Program) -> None:
-    """One forward of the network in evaluation mode, for whoever watches it."""
+    """Run the network forward once in evaluation mode, for whoever watches it."""
     net = program.run_probe_once(make_network_handle)
     with evaluation_probe_mode(program.model):
         net.forward(net.ids_BT)
@@ -122,7 +122,7 @@ def _find_forward_calls(
 
 
 def _is_decoder_side(model: nn.Module, call: ModelCall) -> bool:
-    """Whether the ids came in an argument with a name of targets: what a decoder reads."""
+    """Return whether the ids came in an argument with a name of targets: what a decoder reads."""
     try:
         given = inspect.signature(model.forward).bind_partial(*call.args, **call.kwargs).arguments
     except (TypeError, ValueError):
@@ -131,13 +131,13 @@ def _is_decoder_side(model: nn.Module, call: ModelCall) -> bool:
 
 
 def vocabulary_of(model: nn.Module) -> int | None:
-    """Rows of the embedding that takes token ids: the first that is registered."""
+    """Return rows of the embedding that takes token ids: the first that is registered."""
     sizes = [m.num_embeddings for m in model.modules() if isinstance(m, nn.Embedding)]
     return sizes[0] if sizes else None
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where the weights are."""
+    """Return where the weights are."""
     return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
@@ -183,7 +183,8 @@ def _whole(logits: Tensor | None, ids: Tensor) -> Tensor:
 
 
 def _time(ids: Tensor, forward: Callable[[Tensor], Tensor]) -> int:
-    """1, or 0 where a change at the first place is felt down the columns and not along the rows."""
+    """Return 1, or 0 where a change at the first place is felt down the columns and not along the
+    rows."""
     if ids.shape[0] < 2 or ids.shape[1] < 2:
         return 1
     changed = ids.clone()
@@ -194,7 +195,7 @@ def _time(ids: Tensor, forward: Callable[[Tensor], Tensor]) -> int:
 
 @contextmanager
 def evaluation_probe_mode(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode, no gradients, the same random numbers, and nothing that is silent.
+    """Provide evaluation mode, no gradients, the same random numbers, and nothing that is silent.
 
     Weights that start at zero (gates, outputs of blocks, heads) would hide what the rest does:
     they are given small values for the while. Whoever uses this puts the weights back.

@@ -33,7 +33,7 @@ PADDED_ROWS = 0.25
 
 
 def detect_pad_token(program: Program) -> tuple[int | None, str]:
-    """The padding and how it is known; None and why it is not."""
+    """Return the padding and how it is known; None and why it is not."""
     for name in NAMES:
         value = program.namespace.get(name)
         if isinstance(value, int) and not isinstance(value, bool):
@@ -65,7 +65,7 @@ def _masked(program: Program) -> int | None:
 
 
 def _by_tails(batches: list[Tensor]) -> tuple[int | None, str]:
-    """A token that ends many rows, at different lengths, and stands nowhere else."""
+    """Return a token that ends many rows, at different lengths, and stands nowhere else."""
     tails: list[tuple[int, int]] = []
     for row in (r for batch in batches[:8] for r in batch):
         other = (row != row[-1]).nonzero()
@@ -82,7 +82,8 @@ def _by_tails(batches: list[Tensor]) -> tuple[int | None, str]:
 
 
 def padding_mask(call: ModelCall, pad: int) -> Tensor | None:
-    """Where a target is filling (B, T): padding after padding; the first may end the text."""
+    """Return where a target is filling (B, T): padding after padding; the first may end the
+    text."""
     y, w, ids = call.targets_BT, call.weights_BT, call.ids_BT
     if y is None or w is None or y.shape != ids.shape:
         return None
@@ -92,6 +93,7 @@ def padding_mask(call: ModelCall, pad: int) -> Tensor | None:
 
 
 def _at_an_end(is_pad: Tensor) -> Tensor:
-    """Where all before or all after in the row is padding too: inside, a token is a token."""
+    """Return where all before or all after in the row is padding too: inside, a token is a
+    token."""
     numbers = is_pad.long()
     return (numbers.cumprod(1) + numbers.flip(1).cumprod(1).flip(1)) > 0

@@ -24,7 +24,8 @@ MAX_PERTURBED = 16
 
 
 def side_weights(program: Program) -> dict[str, nn.Parameter]:
-    """Trainable weights of the program's other networks, and of layers that none registers."""
+    """Return trainable weights of the program's other networks, and of layers that none
+    registers."""
     known = {id(p) for p in program.model.parameters()}
     weights: dict[str, nn.Parameter] = {}
     for name, module in _named_modules(program):
@@ -36,7 +37,8 @@ def side_weights(program: Program) -> dict[str, nn.Parameter]:
 
 
 def _named_modules(program: Program) -> Iterator[tuple[str, nn.Module]]:
-    """Networks by the names that the program gives them, then layers in plain lists and dicts."""
+    """Yield networks by the names that the program gives them, then layers in plain lists and
+    dicts."""
     for name, value in list(program.namespace.items()):
         if isinstance(value, nn.Module) and not name.startswith("_"):
             yield name, value
@@ -57,7 +59,8 @@ def _modules_in(value: object) -> Iterator[tuple[object, nn.Module]]:
 
 
 def weights_affecting_step(program: Program, weights: Mapping[str, Tensor]) -> list[str]:
-    """Those of `weights` that the logits of a step depend on, as `step` calls the network."""
+    """Return those of `weights` that the logits of a step depend on, as `step` calls the
+    network."""
     base = _logits_of_step(program)
     affecting = []
     for name, weight in list(weights.items())[:MAX_PERTURBED]:
@@ -74,7 +77,7 @@ def weights_affecting_step(program: Program, weights: Mapping[str, Tensor]) -> l
 
 
 def _logits_of_step(program: Program) -> Tensor:
-    """The first logits of one step on the first batch, from the same random numbers."""
+    """Return the first logits of one step on the first batch, from the same random numbers."""
     logits_list: list[Tensor] = []
 
     def note(_module: nn.Module, _args: object, output: object) -> None:

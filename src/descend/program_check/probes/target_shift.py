@@ -33,14 +33,15 @@ class TargetShift:
     targets: int
 
     def only_at(self, *offsets: int) -> int | None:
-        """The offset among `offsets` at which the targets are, if they are not the next token."""
+        """Return the offset among `offsets` at which the targets are, if they are not the next
+        token."""
         best = max(offsets, key=lambda o: self.agreement[o])
         wrong = self.agreement[best] >= AGREE and self.agreement[1] <= DISAGREE
         return best if wrong else None
 
 
 def target_shifts(program: Program) -> tuple[TargetShift, ...]:
-    """One for each part of the program that computes a loss."""
+    """Return one for each part of the program that computes a loss."""
     shifts = [s for s in map(target_shift, probe_losses(program)) if s is not None]
     if not shifts:
         raise UndeterminedError("the targets cannot be laid beside the tokens")
@@ -48,7 +49,8 @@ def target_shifts(program: Program) -> tuple[TargetShift, ...]:
 
 
 def has_another_task(program: Program) -> bool:
-    """Whether the loss asks for something else than the next token: hidden or corrupted tokens.
+    """Return whether the loss asks for something else than the next token: hidden or corrupted
+    tokens.
 
     A network for such a task is meant to see both sides. False where that cannot be determined.
     """
@@ -62,7 +64,7 @@ def has_another_task(program: Program) -> bool:
 
 
 def restores_noised_tokens(program: Program) -> bool:
-    """Whether the network adds noise to what it restores: of a diffusion, of an autoencoder.
+    """Return whether the network adds noise to what it restores: of a diffusion, of an autoencoder.
 
     False where that cannot be determined.
     """
@@ -73,7 +75,7 @@ def restores_noised_tokens(program: Program) -> bool:
 
 
 def restores_input(program: Program) -> bool:
-    """Whether the targets are the input, of which every position sees what comes after: an
+    """Return whether the targets are the input, of which every position sees what comes after: an
     autoencoder.
 
     False where that cannot be determined.
@@ -87,8 +89,9 @@ def restores_input(program: Program) -> bool:
 
 
 def shifts_inside(program: Program) -> bool:
-    """Whether the logits at a position do not depend on its own token: the network puts something
-    before the text, and asks for the token itself. False where that cannot be determined."""
+    """Return whether the logits at a position do not depend on its own token: the network puts
+    something before the text, and asks for the token itself. False where that cannot be
+    determined."""
     try:
         return not program.run_probe_once(measure_future_influence).sees_own_token
     except UndeterminedError:
@@ -96,13 +99,14 @@ def shifts_inside(program: Program) -> bool:
 
 
 def _is_masked_language_model(program: Program) -> bool:
-    """Whether the network alone, without a loss, is one of transformers' for hidden tokens."""
+    """Return whether the network alone, without a loss, is one of transformers' for hidden
+    tokens."""
     kind = type(program.model)
     return kind.__module__.startswith("transformers.") and "MaskedLM" in kind.__name__
 
 
 def has_next_token_head(probe: LossProbe) -> bool:
-    """Whether a further head of the network predicts the next token."""
+    """Return whether a further head of the network predicts the next token."""
     for index in range(max((len(s.heads) for s in probe.model_calls), default=0)):
         heads = tuple(s.heads[index] for s in probe.model_calls if len(s.heads) > index)
         shift = target_shift(LossProbe(probe.part, heads, None))
@@ -112,7 +116,8 @@ def has_next_token_head(probe: LossProbe) -> bool:
 
 
 def target_shift(probe: LossProbe) -> TargetShift | None:
-    """How far the targets of a probe are from its tokens; None where that cannot be determined."""
+    """Return how far the targets of a probe are from its tokens; None where that cannot be
+    determined."""
     candidates = [s for s in (_along(probe, 1), _along(probe, 0)) if s is not None]
     return max(candidates, key=lambda s: max(s.agreement.values()), default=None)
 

@@ -88,7 +88,7 @@ def shifted_begin(probe: LossProbe) -> ShiftedBegin | None:
 
 
 def _frequent_token(tokens: Sequence[int]) -> tuple[int, float]:
-    """The most frequent token, and its fraction."""
+    """Return the most frequent token, and its fraction."""
     token, count = Counter(tokens).most_common(1)[0]
     return token, count / len(tokens)
 
@@ -118,7 +118,7 @@ def masked_end(program: Program, probe: LossProbe) -> MaskedEnd | None:
 
 
 def end_tokens(program: Program) -> set[int]:
-    """What the program, its tokenizer or its network's settings call the end of a text."""
+    """Return what the program, its tokenizer or its network's settings call the end of a text."""
     config = getattr(program.model, "config", None)
     holders: list[Any] = [program.parts.get("tokenizer"), config]
     values = [program.namespace.get(n) for n in NAMES]

@@ -102,7 +102,7 @@ class MixingLayer:
     kwargs: dict[str, Any]
 
     def output(self, x: Tensor) -> Tensor:
-        """What it makes of `x` in place of what it was given."""
+        """Return what it makes of `x` in place of what it was given."""
 
         def swap(value: Any) -> Any:
             return x if value is self.x else value
@@ -114,7 +114,7 @@ class MixingLayer:
 
 
 def first_tensor(value: Any) -> Tensor | None:
-    """The first floating-point tensor in what a module returns."""
+    """Return the first floating-point tensor in what a module returns."""
     if isinstance(value, Tensor):
         return value if value.is_floating_point() else None
     if isinstance(value, tuple | list):
@@ -123,7 +123,8 @@ def first_tensor(value: Any) -> Tensor | None:
 
 
 def find_mixing_layers(model: nn.Module, net: NetworkHandle) -> Iterator[MixingLayer]:
-    """The innermost parts in which the first position acts on the last, in order of their calls."""
+    """Yield the innermost parts in which the first position acts on the last, in order of their
+    calls."""
     caught: dict[str, MixingLayer] = {}
     names = {id(m): n for n, m in model.named_modules()}
 
@@ -149,7 +150,7 @@ def find_mixing_layers(model: nn.Module, net: NetworkHandle) -> Iterator[MixingL
 
 
 def influences(mixer: MixingLayer, net: NetworkHandle, cause: int, effect: int) -> bool:
-    """Whether another input at position `cause` moves the output at `effect`."""
+    """Return whether another input at position `cause` moves the output at `effect`."""
     changed = mixer.x.clone()
     view = changed if net.time == 1 else changed.transpose(0, 1)
     view[:, cause] = -view[:, cause] + 0.5
@@ -165,7 +166,8 @@ def influences(mixer: MixingLayer, net: NetworkHandle, cause: int, effect: int) 
 def _parts(
     model: nn.Module, net: NetworkHandle, nearest: tuple[int, int]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of the parts that let some of the future through, and of those that hide some."""
+    """Return names of the parts that let some of the future through, and of those that hide
+    some."""
     earlier, later = nearest
     doors: list[str] = []
     walls: list[str] = []

@@ -20,7 +20,7 @@ class TokenizerAdapter:
 
 
 def adapt_tokenizer(program: Program) -> TokenizerAdapter:
-    """The program's tokenizer; `UndeterminedError` where it is of no known form."""
+    """Return the program's tokenizer; `UndeterminedError` where it is of no known form."""
     tokenizer = program.get("tokenizer")
     encode, decode = getattr(tokenizer, "encode", None), getattr(tokenizer, "decode", None)
     if isinstance(tokenizer, dict):
@@ -71,7 +71,7 @@ def _size(tokenizer: Any) -> int | None:
 
 
 def _length(tokenizer: Any) -> int:
-    """`len()`: with transformers' tokenizers it counts tokens that were added later."""
+    """Return `len()`: with transformers' tokenizers it counts tokens that were added later."""
     try:
         return len(tokenizer)
     except Exception:

@@ -27,7 +27,8 @@ as choosing a code, and those that drop numbers."""
 
 
 def nondeterminism_in_eval(program: Program) -> float:
-    """Largest difference of logits between forwards in evaluation mode, fraction of their size."""
+    """Return the largest difference of logits between forwards in evaluation mode, fraction of
+    their size."""
     net = program.run_probe_once(make_network_handle)
     with evaluation_probe_mode(program.model):
         outputs = _outputs(net.forward, net.ids_BT)
@@ -49,7 +50,7 @@ class _RandomOps(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def draws_noise(program: Program) -> bool:
-    """Whether the network draws noise or codes in evaluation mode and drops nothing."""
+    """Return whether the network draws noise or codes in evaluation mode and drops nothing."""
     net = program.run_probe_once(make_network_handle)
     with evaluation_probe_mode(program.model), _RandomOps() as drawn:
         net.forward(net.ids_BT)
@@ -57,7 +58,8 @@ def draws_noise(program: Program) -> bool:
 
 
 def draws_noise_in_training(program: Program) -> bool:
-    """Whether the network draws normal noise in training mode: a denoiser, or an autoencoder."""
+    """Return whether the network draws normal noise in training mode: a denoiser, or an
+    autoencoder."""
     net = program.run_probe_once(make_network_handle)
     with evaluation_probe_mode(program.model), _RandomOps() as drawn:
         for module in program.model.modules():
@@ -67,7 +69,8 @@ def draws_noise_in_training(program: Program) -> bool:
 
 
 def modes_matter(program: Program) -> bool:
-    """Whether training mode changes what the network returns, given the same random numbers."""
+    """Return whether training mode changes what the network returns, given the same random
+    numbers."""
     net = program.run_probe_once(make_network_handle)
     with evaluation_probe_mode(program.model):
         evaluated = _outputs(net.forward, net.ids_BT)
@@ -92,7 +95,7 @@ def _spread(outputs: list[Tensor]) -> float:
 
 
 def evaluates_in_training_mode(program: Program) -> bool:
-    """Whether the program's own evaluation calls the network in training mode."""
+    """Return whether the program's own evaluation calls the network in training mode."""
     program.model.train()
     with record_calls(program.model) as opened:
         call_part(program, "evaluate", *_one_batch(program))
@@ -101,7 +104,7 @@ def evaluates_in_training_mode(program: Program) -> bool:
 
 
 def after_evaluation(program: Program) -> list[ModelCall]:
-    """What a step of training sees after the program's own evaluation."""
+    """Return what a step of training sees after the program's own evaluation."""
     things = _one_batch(program)
     call_part(program, "step", *things)
     call_part(program, "evaluate", *things)

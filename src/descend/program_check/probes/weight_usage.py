@@ -27,7 +27,7 @@ MAX_PERTURBED = 64
 
 
 def try_dry_run(program: Program) -> DryRun | None:
-    """The dry run, where the program has steps to run."""
+    """Return the dry run, where the program has steps to run."""
     try:
         return program.run_probe_once(dry_run)
     except UndeterminedError:
@@ -35,7 +35,7 @@ def try_dry_run(program: Program) -> DryRun | None:
 
 
 def looks_random(weight: Tensor) -> bool:
-    """Whether a matrix is as it was drawn: no direction stands out from the noise."""
+    """Return whether a matrix is as it was drawn: no direction stands out from the noise."""
     if weight.ndim != 2 or min(weight.shape) < MIN_MATRIX:
         return False
     corner = weight.detach()[:MAX_CORNER, :MAX_CORNER].float()
@@ -47,13 +47,14 @@ def looks_random(weight: Tensor) -> bool:
 
 
 def looks_untrained(model: nn.Module) -> bool:
-    """Whether most matrices are as they were drawn: the network has not been trained."""
+    """Return whether most matrices are as they were drawn: the network has not been trained."""
     matrices = [p for p in model.parameters() if p.ndim == 2 and min(p.shape) >= MIN_MATRIX]
     return 2 * sum(map(looks_random, matrices[:24])) > min(24, len(matrices))
 
 
 def weights_affecting_logits(program: Program, names: list[str]) -> list[str]:
-    """Those of `names` that the logits depend on; `UndeterminedError` where it cannot be tested."""
+    """Return those of `names` that the logits depend on; `UndeterminedError` where it cannot be
+    tested."""
     net = program.run_probe_once(make_network_handle)
     weights = dict(program.model.named_parameters())
     affecting_names = []
@@ -72,7 +73,7 @@ def weights_affecting_logits(program: Program, names: list[str]) -> list[str]:
 
 
 def weights_without_gradient(program: Program) -> list[str]:
-    """Trainable weights that no gradient of the logits comes to, though they count."""
+    """Return trainable weights that no gradient of the logits comes to, though they count."""
     net = program.run_probe_once(make_network_handle)
     model = program.model
     model.train()

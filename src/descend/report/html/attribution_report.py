@@ -149,7 +149,7 @@ def _contributions_table(attribution: Attribution) -> ReportTable:
 
 
 def _runs(attribution: Attribution) -> Section:
-    """How it was found: every run, and what all of them share."""
+    """Return how it was found: every run, and what all of them share."""
     names = {s.key: s.change for s in attribution.contributions}
     columns = (
         TableColumn("seed"),

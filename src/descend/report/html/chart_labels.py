@@ -53,7 +53,7 @@ def place_mark_labels(
 
 
 def place_level_labels(levels: Sequence[float], points: Sequence[Point], log: bool) -> list[str]:
-    """The ECharts position of the words of each horizontal line.
+    """Return the ECharts position of the words of each horizontal line.
 
     They stand at the end from which the `points` (sorted by x) keep further away. Of two lines
     close to each other, the higher has its words above it, the lower below.
@@ -87,7 +87,7 @@ class LegendEntry:
 
 
 def legend_entries(option: dict[str, Any]) -> list[LegendEntry]:
-    """The named lines and fields of a figure, each name once.
+    """Return the named lines and fields of a figure, each name once.
 
     The page writes them above the figure, where they wrap at any width.
     """

@@ -28,8 +28,8 @@ def downsample(
 
 
 def smooth(y: Sequence[float], parts: int = 60) -> list[float]:
-    """Mean over about 1/`parts` of the points around each; near the ends over fewer, so that a
-    steep beginning is not dragged along."""
+    """Return the mean over about 1/`parts` of the points around each; near the ends over fewer, so
+    that a steep beginning is not dragged along."""
     reach = max(1, len(y) // parts) // 2
     total = np.concatenate([[0.0], np.cumsum(np.asarray(y, dtype=np.float64))])
     position = np.arange(len(y))

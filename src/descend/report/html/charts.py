@@ -97,7 +97,8 @@ def curves(
     levels: Sequence[HorizontalLine] = (),
     marks: Sequence[VerticalLine] = (),
 ) -> Option:
-    """Lines over a common axis, with the fields, levels and marks that they are held against."""
+    """Return lines over a common axis, with the fields, levels and marks that they are held
+    against."""
     series = [_line(line, y_axis.log) for line in lines]
     if areas:
         series.append(_areas(areas))
@@ -124,7 +125,7 @@ def curves(
 
 
 def _whole_decades(axis: Axis, heights: Sequence[float]) -> Axis:
-    """A log axis from one power of ten to another: left to itself it may begin far below."""
+    """Return a log axis from one power of ten to another: left to itself it may begin far below."""
     finite = [math.log10(y) for y in heights if y > 0 and math.isfinite(y)] or [0.0]
     low = 10.0 ** math.floor(min(finite)) if axis.min_value is None else axis.min_value
     high = 10.0 ** math.ceil(max(finite)) if axis.max_value is None else axis.max_value
@@ -151,7 +152,7 @@ def _line(line: Curve, log: bool) -> Option:
 
 
 def _areas(areas: Sequence[Area]) -> Option:
-    """A series of its own, so that the fields have a name in the legend."""
+    """Return a series of its own, so that the fields have a name in the legend."""
     corners = [[a.x[n], a.y[n]] for a in areas for n in (0, 1)]
     return _invisible_series(areas[0].name, corners) | {
         "itemStyle": {"color": "@band"}, "z": 1,
@@ -182,7 +183,7 @@ def _levels(levels: Sequence[HorizontalLine], lines: Sequence[Curve], log: bool)
 
 
 def _obstacle_points(lines: Sequence[Curve]) -> list[tuple[float, float]]:
-    """The points that words must not cover: those that are marked, or of all curves."""
+    """Return the points that words must not cover: those that are marked, or of all curves."""
     marked = [line for line in lines if line.dress == "points"] or lines
     return sorted(point for line in marked for point in zip(line.x, line.y, strict=True))
 
@@ -213,7 +214,7 @@ _HALO = {"fontSize": 11, "textBorderColor": "@paper", "textBorderWidth": 3}
 
 
 def _invisible_series(name: str, data: list[list[float]]) -> Option:
-    """A series that is there for what it carries; the axes reach as far as its `data`."""
+    """Return a series that is there for what it carries; the axes reach as far as its `data`."""
     return {
         "type": "line", "name": name, "data": data, "showSymbol": False, "silent": True,
         "lineStyle": {"opacity": 0}, "tooltip": {"show": False},
@@ -236,7 +237,8 @@ def bars(
     lying: bool = False,
     strong: int | None = None,
 ) -> Option:
-    """A bar a name; `lying` for long names, the first on top; `strong` is set apart by colour."""
+    """Return a bar a name; `lying` for long names, the first on top; `strong` is set apart by
+    colour."""
     data: list[Option] = [{"value": _round(v)} for v in values]
     for number, item in enumerate(data):
         item["itemStyle"] = {"color": "@accent" if strong in (None, number) else "@calm"}
@@ -268,7 +270,7 @@ class IntervalBar:
 
 
 def intervals(spans: Sequence[IntervalBar], axis: Axis) -> Option:
-    """A point and its interval a name, the first on top, around a line at zero.
+    """Return a point and its interval a name, the first on top, around a line at zero.
 
     The interval is two stacked bars, the first of them not seen: ECharts has no other that is
     plain data.
@@ -304,14 +306,16 @@ def intervals(spans: Sequence[IntervalBar], axis: Axis) -> Option:
 
 
 def _unbroken(name: str) -> str:
-    """`name` with its thousands set apart by a narrow space: ECharts would break at a comma."""
+    """Return `name` with its thousands set apart by a narrow space: ECharts would break at a
+    comma."""
     return re.sub(r"(?<=\d),(?=\d{3})", "\u202f", name)
 
 
 def heatmap(
     rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[float | None]]
 ) -> Option:
-    """A square of shades from 0 to `DARKEST`; None is left blank. The first row is on top."""
+    """Return a square of shades from 0 to `DARKEST`; None is left blank. The first row is on
+    top."""
     data = [
         [column, row, round(value, 2)]
         for row, line in enumerate(values)

@@ -73,7 +73,7 @@ def _loss(arm: ArmResult, comparison: Comparison) -> float:
 
 
 def differences(comparison: Comparison) -> Section:
-    """Each arm against the first, in a figure and as rows."""
+    """Return each arm against the first, in a figure and as rows."""
     first = comparison.arms[0].name
     reductions = [(a.name, arm_loss_reduction(a)) for a in comparison.arms]
     spans = [make_interval_bar(name, r) for name, r in reductions if r is not None]
@@ -165,7 +165,7 @@ def _seeds(comparison: Comparison) -> ReportTable:
 
 
 def learning_curves(comparison: Comparison) -> Section | None:
-    """Validation loss along the runs, where they were judged more than once."""
+    """Return the validation loss along the runs, where they were judged more than once."""
     bits = comparison.unit == "bits per byte"
     lines = []
     for arm, colour in zip(comparison.arms, SERIES * len(comparison.arms), strict=False):
@@ -190,7 +190,7 @@ def learning_curves(comparison: Comparison) -> Section | None:
 
 
 def _config_section(comparison: Comparison) -> Section:
-    """What the arms do not share, and what they share that is no default."""
+    """Return what the arms do not share, and what they share that is no default."""
     keys = [k for k in RunConfig.model_fields if k not in KEYS_WITHOUT_EFFECT_ON_LOSS]
     values = {k: [a.config.get(k) for a in comparison.arms] for k in keys}
     differing = [k for k in keys if any(v != values[k][0] for v in values[k])]

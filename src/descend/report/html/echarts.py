@@ -34,7 +34,7 @@ class Script:
 
 
 def policy_hash(code: str) -> str:
-    """The source expression that lets exactly this script run."""
+    """Return the source expression that lets exactly this script run."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()}'"
 
 

@@ -11,7 +11,7 @@ MADE_BY = f"Report of an experiment · descend {__version__}"
 
 
 def repeat_section(command: str) -> Section | None:
-    """What repeats an experiment; None where it was not written down."""
+    """Return what repeats an experiment; None where it was not written down."""
     if not command:
         return None
     return Section(
@@ -27,6 +27,6 @@ def repeat_section(command: str) -> Section | None:
 
 
 def make_interval_bar(name: str, estimate: Estimate) -> IntervalBar:
-    """A bar of the chart: its ends are the value where there is no interval."""
+    """Return a bar of the chart: its ends are the value where there is no interval."""
     low, high = estimate.ci95 or (estimate.value, estimate.value)
     return IntervalBar(name, estimate.value, low, high)

@@ -28,7 +28,7 @@ _COUNTED_AT_ONCE = 2**22
 
 
 def token_counts(store: TokenStore) -> NDArray[np.int64]:
-    """How often each token stands in the training text, (V,), counted in fixed memory."""
+    """Return how often each token stands in the training text, (V,), counted in fixed memory."""
     size = store.tokenizer.vocab_size
     counts = np.zeros(size, dtype=np.int64)
     for first in range(0, len(store.train), _COUNTED_AT_ONCE):
@@ -53,7 +53,7 @@ class ModelInspection:
 
 
 def open_text(run: RecordedRun) -> TokenStore | str:
-    """The text of `run` as tokens, or why it cannot be shown."""
+    """Return the text of `run` as tokens, or why it cannot be shown."""
     try:
         return open_run_text(run.folder, run.metadata)
     except TextChangedError:
@@ -63,7 +63,7 @@ def open_text(run: RecordedRun) -> TokenStore | str:
 
 
 def look(run: RecordedRun, store: TokenStore) -> ModelInspection | str:
-    """The model of `run` on validation text, or why it cannot be looked at."""
+    """Return the model of `run` on validation text, or why it cannot be looked at."""
     if not run.summary.finished:
         return "the run is not finished, so there is no model to inspect"
     try:

@@ -14,12 +14,13 @@ COLOUR = (14, 124, 123)
 
 
 def png_data_uri(fractions_HW: NDArray[np.floating]) -> str:
-    """A `data:` address of a PNG of one dot a share; a page enlarges it without smoothing."""
+    """Return a `data:` address of a PNG of one dot a share; a page enlarges it without
+    smoothing."""
     return "data:image/png;base64," + base64.b64encode(encode_png(fractions_HW)).decode()
 
 
 def encode_png(fractions_HW: NDArray[np.floating]) -> bytes:
-    """The picture as bytes: 8 bits of red, green, blue and opacity."""
+    """Return the picture as bytes: 8 bits of red, green, blue and opacity."""
     height, width = fractions_HW.shape
     dots = np.empty((height, width, 4), dtype=np.uint8)
     dots[..., :3] = COLOUR

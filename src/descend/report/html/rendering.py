@@ -22,7 +22,7 @@ MARK = "descend report"
 
 
 def render(page: ReportPage) -> str:
-    """`page` as HTML; one without figures carries no script."""
+    """Return `page` as HTML; one without figures carries no script."""
     figures = page.figures()
     script = load_echarts_script() if figures else None
     starter = _file("report.js")
@@ -48,7 +48,7 @@ def _file(name: str) -> str:
 
 
 def _tie_numbers(text: str) -> str:
-    """`text` that is not broken within `95 %` or `vocab_size = 257`."""
+    """Return `text` that is not broken within `95 %` or `vocab_size = 257`."""
     return re.sub(r"(?<=\d) (?=%)| (?==)|(?<==) ", "\N{NO-BREAK SPACE}", text)
 
 

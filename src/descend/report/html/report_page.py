@@ -209,12 +209,12 @@ class ReportPage:
     """The one picture that belongs on the first screen."""
 
     def blocks(self) -> list[ReportBlock]:
-        """Every block in order, also those that are folded."""
+        """Return every block in order, also those that are folded."""
         top = [self.figure] if self.figure else []
         return [*top, *_flatten(b for section in self.sections for b in section.blocks)]
 
     def figures(self) -> list[Figure]:
-        """All of them, in order."""
+        """Return all of them, in order."""
         return [block for block in self.blocks() if isinstance(block, Figure)]
 
 

@@ -21,7 +21,8 @@ from descend.runs.recorded_run import RecordedRun
 
 
 def run_report(run: RecordedRun) -> ReportPage:
-    """All that can be said of `run`, which has finished an epoch, and of what cannot be, why."""
+    """Return all that can be said of `run`, which has finished an epoch, and of what cannot be,
+    why."""
     folder = run.folder
     warnings: list[str] = []
     opened = open_text(run)

@@ -30,7 +30,7 @@ UNIT = "bits per byte"
 
 
 def search_report(result: SearchResult, folder: Path) -> ReportPage:
-    """All that a search found, its confirmation with intervals, and what to type."""
+    """Return all that a search found, its confirmation with intervals, and what to type."""
     confirmed = result.confirmation
     sections = [_best(result)]
     if confirmed is not None:
@@ -88,12 +88,12 @@ class _Reference:
     bits_per_byte: float
 
     def gain(self, tried: SearchTrial) -> float:
-        """Bits per byte below the reference: positive is better."""
+        """Return bits per byte below the reference: positive is better."""
         return self.bits_per_byte - (tried.bits_per_byte or 0.0)
 
 
 def _reference(result: SearchResult) -> _Reference:
-    """The base, or the first finished trial where the base is none of them."""
+    """Return the base, or the first finished trial where the base is none of them."""
     base = base_of(result)
     if base is not None and base.state == "finished" and base.bits_per_byte is not None:
         return _Reference("the base", base.bits_per_byte)
@@ -106,7 +106,7 @@ def _finished(result: SearchResult) -> list[SearchTrial]:
 
 
 def _decided(result: SearchResult) -> Section:
-    """The gain over each key, and what PED-ANOVA makes of it."""
+    """Return the gain over each key, and what PED-ANOVA makes of it."""
     reference, finished = _reference(result), _finished(result)
     axis = Axis(f"gain, {UNIT}")
     choices = {}
@@ -151,7 +151,7 @@ def _decided(result: SearchResult) -> Section:
 
 
 def _trials(result: SearchResult) -> Section:
-    """Every trial in the order it was chosen in."""
+    """Return every trial in the order it was chosen in."""
     keys = [span.key for span in result.space]
     reference, finished = _reference(result), _finished(result)
     gains = [reference.gain(t) for t in finished]

@@ -16,7 +16,7 @@ MAX_IN_A_CHARACTER = 4
 
 
 def tokens_to_text(tokenizer: Tokenizer, ids: Sequence[int]) -> Iterator[tuple[str, list[int]]]:
-    """The text of `ids` in pieces, with the places of the tokens that make each.
+    """Yield the text of `ids` in pieces, with the places of the tokens that make each.
 
     A piece is one token, or the few whose bytes make a character together.
     """
@@ -38,5 +38,5 @@ def tokens_to_text(tokenizer: Tokenizer, ids: Sequence[int]) -> Iterator[tuple[s
 
 
 def mark_whitespace(text: str) -> str:
-    """`text` with white space that can be seen: for cells and axes."""
+    """Return `text` with white space that can be seen: for cells and axes."""
     return text.replace(" ", "␣").replace("\n", "↵").replace("\t", "⇥").replace("\r", "␍") or "∅"

@@ -43,7 +43,7 @@ _ENDED = {
 
 
 def unfinished_run_report(run: RecordedRun) -> ReportPage:
-    """What the steps made so far show; `RunFolderError` if `run` made none."""
+    """Return what the steps made so far show; `RunFolderError` if `run` made none."""
     steps = run.steps
     if not steps:
         raise RunFolderError(
@@ -81,7 +81,7 @@ def unfinished_run_report(run: RecordedRun) -> ReportPage:
 
 
 def loss_word(loss: float) -> str:
-    """A loss, also one that has run away."""
+    """Return a loss, also one that has run away."""
     return f"{loss:.3f}" if loss < MAX_PLOTTED_LOSS else format_significant(loss)
 
 

@@ -79,7 +79,7 @@ def _page(folder: Path) -> ReportPage:
 
 
 def _check_report_path(file: Path) -> None:
-    """A report may replace a report, nothing else."""
+    """Refuse to replace anything but a report."""
     if file.is_dir():
         raise UserError(
             str(file), "a folder", "the name of a file", f"write to {file / REPORT}"

@@ -97,7 +97,7 @@ class SvgChart:
 
 
 def notebook_model_card(name: str, summary: RunSummary) -> str:
-    """A trained model: how it went, its curve, its epochs."""
+    """Return a trained model: how it went, its curve, its epochs."""
     rows = [epoch_row(e) for e in subsample_epochs(summary.epochs, summary.best_epoch)]
     curves = [[e.loss_end for e in summary.epochs], [e.validation_loss for e in summary.epochs]]
     return _card(
@@ -117,12 +117,12 @@ def _by_epoch(curves: Sequence[Sequence[float]]) -> SvgChart | None:
 
 
 def minimal_model_card(name: str) -> str:
-    """A model of which nothing more is known."""
+    """Return a model of which nothing more is known."""
     return _card(name, [], (), [])
 
 
 def diagnosis_card(diagnosis: Diagnosis) -> str:
-    """A diagnosis: the verdict, and every trial that was made."""
+    """Return a diagnosis: the verdict, and every trial that was made."""
     findings: list[Finding | OtherCause] = [*diagnosis.causes, *diagnosis.ruled_out]
     tested_causes = [(c.cause, c.trial) for c in findings if c.trial is not None]  # fmt: skip
     tested_causes.sort(key=lambda pair: -pair[1].loss_reduction)
@@ -139,7 +139,7 @@ def diagnosis_card(diagnosis: Diagnosis) -> str:
 
 
 def comparison_card(comparison: Comparison) -> str:
-    """A comparison: its answer, a dot a run, and every configuration as a row."""
+    """Return a comparison: its answer, a dot a run, and every configuration as a row."""
     rows = [
         (a.name, f"{a.validation_loss:.3f}", f"{a.bits_per_byte:.3f}",
          format_estimate(arm_loss_reduction(a)), a.verdict,
@@ -157,7 +157,8 @@ def comparison_card(comparison: Comparison) -> str:
 
 
 def _draw_comparison(comparison: Comparison) -> SvgChart:
-    """A row an arm, a dot for each seed, on one axis for all; what all are set against is grey."""
+    """Return a row an arm, a dot for each seed, on one axis for all; what all are set against is
+    grey."""
     values = seed_losses(comparison)
     low, high = min(map(min, values)), max(map(max, values))
     bottom = ROW * len(values)
@@ -185,7 +186,7 @@ def _draw_comparison(comparison: Comparison) -> SvgChart:
 
 
 def attribution_card(attribution: Attribution) -> str:
-    """An attribution: its answer, and every change as a row, the largest gain first."""
+    """Return an attribution: its answer, and every change as a row, the largest gain first."""
     rows = [
         (
             s.change,
@@ -219,7 +220,7 @@ def attribution_card(attribution: Attribution) -> str:
 
 
 def search_card(result: SearchResult) -> str:
-    """A search: its answer, the best of it, and the command that trains the best."""
+    """Return a search: its answer, the best of it, and the command that trains the best."""
     keys = [span.key for span in result.space]
     rows = [search_row(n, t, keys) for n, t in enumerate(result.ranking[:MAX_LISTED_TRIALS], 1)]
     columns = ("rank", *keys, *NUMBERS)
@@ -227,14 +228,14 @@ def search_card(result: SearchResult) -> str:
 
 
 def result_card(title: str, lines: Sequence[str]) -> str:
-    """A result that is reported in sentences."""
+    """Return a result that is reported in sentences."""
     return _card(title, lines, (), ())
 
 
 def progress_card(
     fraction: float, status: str, epochs: Sequence[Epoch], of: int, sample: str | None
 ) -> str:
-    """A run as it goes: how far it is, its epochs so far, what it wrote last."""
+    """Return a run as it goes: how far it is, its epochs so far, what it wrote last."""
     displayed_epochs = subsample_epochs(epochs, 0)
     return _card(
         f"epoch {min(len(epochs) + 1, of)} of {of}" if fraction < 1 else "trained",
@@ -247,7 +248,7 @@ def progress_card(
 
 
 def epoch_row(e: Epoch) -> tuple[str, ...]:
-    """An epoch as cells of `EPOCHS`."""
+    """Return an epoch as cells of `EPOCHS`."""
     return (
         str(e.epoch),
         f"{e.loss_start:.2f} → {e.loss_end:.2f}",
@@ -267,7 +268,7 @@ def subsample_epochs(epochs: Sequence[Epoch], best: int) -> list[Epoch]:
 
 
 def polylines(curves: Sequence[Sequence[float]]) -> list[str]:
-    """Points of SVG polylines over a common scale, the highest value on top."""
+    """Return points of SVG polylines over a common scale, the highest value on top."""
     values = [v for curve in curves for v in curve]
     low, high = min(values), max(values)
     point_strings = []

@@ -32,7 +32,8 @@ def progress_lines(
     timeout_seconds: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> ProgressCallback:
-    """A callback that says every few seconds what the check does, and how long it may take."""
+    """Return a callback that says every few seconds what the check does, and how long it may
+    take."""
     start = clock()
     printed = [start]
 
@@ -84,7 +85,7 @@ def _headline(report: Checked) -> str:
 
 
 def _how_to_be_checked(report: Checked) -> list[str]:
-    """The lines that let more be tried, where most was not since there is no `step`."""
+    """Return the lines that let more be tried, where most was not since there is no `step`."""
     looked = len(report.bugs) + len(report.remarks) + len(report.checked)
     by_step = sum(NO_STEP in one.why for one in report.not_checked)
     return ["", *STEP_TEMPLATE.splitlines()] if by_step and len(report.not_checked) > looked else []

@@ -27,7 +27,7 @@ def format_data_check(check: DataCheck) -> str:
 
 
 def format_lines(numbers: list[int]) -> str:
-    """`Line 4`, or `Lines 4, 5, 6, … (12 in all)`."""
+    """Return `Line 4`, or `Lines 4, 5, 6, … (12 in all)`."""
     listing = ", ".join(map(str, numbers[:MAX_LINES]))
     more = f", … ({len(numbers)} in all)" if len(numbers) > MAX_LINES else ""
     return f"{'Lines' if numbers[1:] else 'Line'} {listing}{more}"

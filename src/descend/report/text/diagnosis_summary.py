@@ -30,7 +30,8 @@ _LISTED = 4
 
 
 def format_diagnosis(diagnosis: Diagnosis, explain: bool = False) -> str:
-    """What `descend diagnose` prints; with `explain` also how each other cause was ruled out."""
+    """Return what `descend diagnose` prints; with `explain` also how each other cause was ruled
+    out."""
     lines = [headline(diagnosis)]
     for position, finding in enumerate(diagnosis.causes):
         lines += _finding(finding, position, doubtful=diagnosis.verdict == "unknown")
@@ -77,9 +78,9 @@ NOTHING_TRIED = "Other causes"
 
 
 def group_other_causes(diagnosis: Diagnosis) -> list[tuple[str, list[OtherCause]]]:
-    """The causes that are not reported, by what is known of them, with a title: whose treatments
-    gain as well, whose trials left it open, those that are out of question, and those that nobody
-    tried."""
+    """Return the causes that are not reported, by what is known of them, with a title: whose
+    treatments gain as well, whose trials left it open, those that are out of question, and those
+    that nobody tried."""
     others = diagnosis.ruled_out
     named = [f.trial.loss_reduction for f in diagnosis.causes if f.trial and f.trial.ci95]
     best = named[0] if named else math.inf
@@ -104,13 +105,13 @@ def group_other_causes(diagnosis: Diagnosis) -> list[tuple[str, list[OtherCause]
 
 
 def _how_to_decide(diagnosis: Diagnosis) -> str:
-    """The option that gives trials more time, where there is one."""
+    """Return the option that gives trials more time, where there is one."""
     budget = larger_trial_budget(diagnosis.cost)
     return "" if budget is None else f" (`--trial-budget {budget:g}` gives trials twice the time)"
 
 
 def _effect(out: OtherCause) -> float:
-    """Nats that the trial of a cause gained; of what was taken away on purpose, none."""
+    """Return nats that the trial of a cause gained; of what was taken away on purpose, none."""
     trial = out.trial
     return (
         -math.inf
@@ -120,7 +121,7 @@ def _effect(out: OtherCause) -> float:
 
 
 def _is_positive(out: OtherCause) -> bool:
-    """Whether the 95 % interval of what a cause's trial gained lies above zero."""
+    """Return whether the 95 % interval of what a cause's trial gained lies above zero."""
     return (
         _effect(out) > -math.inf
         and out.trial is not None
@@ -133,12 +134,12 @@ def _join_causes(causes: Iterable[str]) -> str:
 
 
 def assignments(keys: dict[str, Any]) -> str:
-    """`learning_rate = 0.003, batch_size = 4`."""
+    """Return `learning_rate = 0.003, batch_size = 4`."""
     return ", ".join(f"{key} = {value}" for key, value in keys.items())
 
 
 def headline(diagnosis: Diagnosis, *, says_probability: bool = True) -> str:
-    """The verdict as a sentence."""
+    """Return the verdict as a sentence."""
     sure = f" ({diagnosis.probability:.0%} sure)" if says_probability else ""
     if diagnosis.verdict == "healthy" and not has_trials(diagnosis):
         return f"The metrics show no problem. No trials were run{sure}."
@@ -180,7 +181,7 @@ def _finding(finding: Finding, position: int, *, doubtful: bool) -> list[str]:
 
 
 def format_trial(trial: PairedTrial) -> str:
-    """What a trial showed, with its interval."""
+    """Return what a trial showed, with its interval."""
     if trial.ci95 is None:
         return (
             f"with {trial.change}, the run passes the step at which it diverged and reaches a "
@@ -210,7 +211,7 @@ def format_trial(trial: PairedTrial) -> str:
 
 
 def _accuracy(diagnosis: Diagnosis) -> list[str]:
-    """Whether a low accuracy is the model's fault or the text's."""
+    """Return whether a low accuracy is the model's fault or the text's."""
     values = {e.metric: e.value for e in diagnosis.measurements}
     if not {"validation_accuracy", "mean_confidence", "best_ngram_loss"} <= values.keys():
         return []
@@ -247,7 +248,8 @@ def _extrapolation_lines(diagnosis: Diagnosis) -> list[str]:
 def describe_extrapolation(
     ahead: Evidence | Measurement, last: Evidence | Measurement, curve: str = "training loss"
 ) -> str:
-    """Where a curve was going, from the measurements `extrapolated_loss` and `loss_asymptote`."""
+    """Return where a curve was going, from the measurements `extrapolated_loss` and
+    `loss_asymptote`."""
     low, high = last.ci95 or (last.value, last.value)
     is_known = high - low <= MAX_RELATIVE_INTERVAL * ahead.value
     asymptote = (
@@ -287,5 +289,5 @@ def _format_evidence(evidence: Evidence) -> str:
 
 
 def describe_change(trial: PairedTrial) -> str:
-    """What was changed; of what was taken away, that the gain is what it costs."""
+    """Return what was changed; of what was taken away, that the gain is what it costs."""
     return f"{trial.change} (what it costs)" if is_ablation(trial) else trial.change

@@ -171,12 +171,12 @@ def _name_effect(contribution: ChangeContribution) -> str:
 
 
 def _excludes_zero(ci95: tuple[float, float] | None) -> bool:
-    """Whether there is an interval and zero lies outside it."""
+    """Return whether there is an interval and zero lies outside it."""
     return ci95 is not None and (ci95[0] > 0 or ci95[1] < 0)
 
 
 def format_value(value: object) -> str:
-    """`0.00211`: a drawn number is not worth more than three digits to read."""
+    """Return `0.00211`: a drawn number is not worth more than three digits to read."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

@@ -24,7 +24,7 @@ MIN_P = 0.001
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], num_text_columns: int = 1) -> str:
-    """Columns aligned, the first `left` to the left, the others to the right."""
+    """Return columns aligned, the first `left` to the left, the others to the right."""
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
 
     def line(row: Sequence[str]) -> str:
@@ -39,55 +39,56 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], num_text_columns: 
 
 
 def format_estimate(estimate: Estimate | None) -> str:
-    """`+0.236 (+0.170 to +0.302)`; a dash for what the others are held against."""
+    """Return `+0.236 (+0.170 to +0.302)`; a dash for what the others are held against."""
     if estimate is None:
         return "–"
     return f"{estimate.value:+.3f}" + (f" ({format_ci95(estimate)})" if estimate.ci95 else "")
 
 
 def format_ci95(estimate: Estimate | None) -> str:
-    """`+0.170 to +0.302`; a dash where there is no interval."""
+    """Return `+0.170 to +0.302`; a dash where there is no interval."""
     if estimate is None or estimate.ci95 is None:
         return "–"
     return f"{estimate.ci95[0]:+.3f} to {estimate.ci95[1]:+.3f}"
 
 
 def arm_loss_reduction(arm: ArmResult) -> Estimate | None:
-    """The loss reduction of an arm against the first; None for the first."""
+    """Return the loss reduction of an arm against the first; None for the first."""
     return None if arm.difference is None else to_loss_reduction(arm.difference)
 
 
 def contribution_loss_reduction(contribution: ChangeContribution) -> Estimate:
-    """The part of a change in the loss reduction of all of them."""
+    """Return the part of a change in the loss reduction of all of them."""
     return to_loss_reduction(Estimate(contribution.value, contribution.ci95))
 
 
 def format_loss_reduction(difference: float | None) -> str:
-    """A difference of losses, new minus old, as a loss reduction: `+0.236`; a dash for None."""
+    """Return a difference of losses, new minus old, as a loss reduction: `+0.236`; a dash for
+    None."""
     return "–" if difference is None else f"{0.0 - difference:+.3f}"
 
 
 def format_time_difference(estimate: Estimate) -> str:
-    """`+12 s`."""
+    """Return `+12 s`."""
     return f"{'+' if estimate.value >= 0 else '-'}{format_duration(abs(estimate.value))}"
 
 
 def format_bracketed(estimate: Estimate) -> str:
-    """`+0.123 [+0.096, +0.150]`."""
+    """Return `+0.123 [+0.096, +0.150]`."""
     ends = estimate.ci95
     text = f"{estimate.value:+.3f}"
     return text if ends is None else f"{text} [{ends[0]:+.3f}, {ends[1]:+.3f}]"
 
 
 def format_p_value(p: float | None) -> str:
-    """A p-value; a dash where there is none."""
+    """Return a p-value; a dash where there is none."""
     if p is None:
         return "–"
     return f"under {MIN_P}" if p < MIN_P else f"{p:.3f}"
 
 
 def bar(value: float, max_value: float) -> str:
-    """A bar to the right of the middle for a loss reduction, to the left for a harm."""
+    """Return a bar to the right of the middle for a loss reduction, to the left for a harm."""
     length = round(BAR / 2 * abs(value) / max_value) if max_value else 0
     half = BAR // 2
     if value < 0:
@@ -96,7 +97,7 @@ def bar(value: float, max_value: float) -> str:
 
 
 def attribution_text(attribution: Attribution) -> str:
-    """`attribute` in the terminal."""
+    """Return `attribute` in the terminal."""
     max_value = max(abs(contribution.value) for contribution in attribution.contributions)
     rows = [
         (
@@ -139,7 +140,7 @@ STRONGEST = 3
 
 
 def describe_pairs(attribution: Attribution) -> str:
-    """The strongest pairs in a sentence."""
+    """Return the strongest pairs in a sentence."""
     pairs = [
         f"{i.keys[0]} with {i.keys[1]} {format_loss_reduction(i.value)}"
         + (
@@ -153,7 +154,7 @@ def describe_pairs(attribution: Attribution) -> str:
 
 
 def pairs_method(attribution: Attribution) -> str:
-    """What the numbers of pairs are."""
+    """Return what the numbers of pairs are."""
     if attribution.method == "exact":
         return f"{attribution.unit} (Shapley interaction index)"
     return f"{attribution.unit} (estimated from the sampled orders)"
@@ -165,14 +166,15 @@ def _from_to(pair: Interaction) -> str:
 
 
 def format_pair_range(pair: Interaction) -> str:
-    """The least and the most loss reduction of a pair: `-0.100 to +0.050`; empty if not known."""
+    """Return the least and the most loss reduction of a pair: `-0.100 to +0.050`; empty if not
+    known."""
     if pair.range is None:
         return ""
     return f"{0.0 - pair.range[1]:+.3f} to {0.0 - pair.range[0]:+.3f}"
 
 
 def describe_method(attribution: Attribution) -> str:
-    """The method in a sentence."""
+    """Return the method in a sentence."""
     seeds = format_count(len(attribution.seeds), "seed")
     orders = f"{format_count(attribution.orders, 'random order')} of the changes"
     design = "all sets of changes" if attribution.method == "exact" else orders
@@ -200,7 +202,7 @@ AXIS = 40
 
 
 def comparison_text(comparison: Comparison) -> str:
-    """`compare` in the terminal."""
+    """Return `compare` in the terminal."""
     in_bits = comparison.unit == "bits per byte"
     measure = "bits/byte" if in_bits else "loss"
     rows = []
@@ -222,7 +224,8 @@ def comparison_text(comparison: Comparison) -> str:
 
 
 def seed_losses(comparison: Comparison) -> list[list[float]]:
-    """What is compared: of each arm, the loss of each seed in the unit of the differences."""
+    """Return what is compared: of each arm, the loss of each seed in the unit of the
+    differences."""
     in_bits = comparison.unit == "bits per byte"
     return [
         [s.bits_per_byte if in_bits else s.validation_loss for s in arm.seeds]
@@ -231,7 +234,7 @@ def seed_losses(comparison: Comparison) -> list[list[float]]:
 
 
 def dot_plot(comparison: Comparison) -> str:
-    """A line an arm, a dot for each seed, on one axis for all."""
+    """Return a line an arm, a dot for each seed, on one axis for all."""
     values = seed_losses(comparison)
     low, high = min(map(min, values)), max(map(max, values))
     width = max(len(arm.name) for arm in comparison.arms)

@@ -7,7 +7,7 @@ from descend.units import format_bytes
 
 
 def describe_export(exported: ExportedModel) -> str:
-    """The files with their sizes, and what was kept in another type."""
+    """Return the files with their sizes, and what was kept in another type."""
     lines = [f"{file.path}  {format_bytes(file.size_bytes)}" for file in exported.files]
     if exported.float16_tensors:
         lines.append(

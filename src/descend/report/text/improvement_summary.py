@@ -21,7 +21,7 @@ from descend.units import format_duration, humanize_name
 
 
 def model_line(model: TrainedModel) -> str:
-    """A model of an improvement."""
+    """Return a model of an improvement."""
     prediction_text = "" if model.predicted is None else f" (predicted {model.predicted:.3f})"
     changes = f": {assignments(model.changes)}" if model.changes else ""
     return (
@@ -50,7 +50,7 @@ def describe_origin(origin: Origin, teachers: Sequence[str]) -> str:
 
 
 def trial_line(trial: TreatmentTrial) -> str:
-    """A trial of a treatment."""
+    """Return a trial of a treatment."""
     status = "accepted" if trial.accepted else "pruned" if trial.pruned else "rejected"
     return (
         f"  {status}: {assignments(trial.changes)} ({humanize_name(trial.cause)}), "
@@ -59,7 +59,7 @@ def trial_line(trial: TreatmentTrial) -> str:
 
 
 def improvement_text(improvement: Improvement) -> str:
-    """What `descend improve` prints at its end."""
+    """Return what `descend improve` prints at its end."""
     lines = [model_line(model) for model in improvement.candidates]
     if improvement.text_notes is not None:
         lines += text_lines(improvement.text_notes)
@@ -93,7 +93,7 @@ def improvement_text(improvement: Improvement) -> str:
 
 
 def text_lines(notes: TextNotes) -> list[str]:
-    """What was found in the text and done about it: a line for each finding."""
+    """Return what was found in the text and done about it: a line for each finding."""
     lines = []
     if notes.text_changed:
         lines.append(
@@ -129,7 +129,7 @@ def text_lines(notes: TextNotes) -> list[str]:
 
 
 def _setting_lines(improvement: Improvement) -> list[str]:
-    """What each group of settings is worth, the largest first."""
+    """Return what each group of settings is worth, the largest first."""
     effects = improvement.setting_effects
     if not effects:
         return []
@@ -143,7 +143,7 @@ def _setting_lines(improvement: Improvement) -> list[str]:
 
 
 def _setting_effect(effect: Contribution) -> str:
-    """A group of settings, in words."""
+    """Return a group of settings, in words."""
     low, high = effect.ci95 or (effect.gain, effect.gain)
     interval = "" if effect.ci95 is None else f" (95 % CI {low:+.3f} to {high:+.3f})"
     effect_text = "lower with it" if effect.gain >= 0 else "higher with it"
@@ -156,7 +156,7 @@ def _setting_effect(effect: Contribution) -> str:
 
 
 def _fraction_lines(improvement: Improvement) -> list[str]:
-    """Loss against fractions of the text."""
+    """Return the loss against fractions of the text."""
     points = improvement.text_fractions
     if len(points) < 2:
         return []

@@ -33,6 +33,7 @@ from descend.runs.events import (
     Sample,
     Step,
     TrainingStarted,
+    TrainingStopped,
 )
 from descend.runs.run_length import announced_end_step
 from descend.training.assembly import PreparedCallback
@@ -199,6 +200,8 @@ class _EventPrinter:
             print_line("  " + format_rollback(record), self._console, "yellow")
         elif isinstance(record, Overfitting):
             print_line("  " + overfitting_line(record), self._console, "yellow")
+        elif isinstance(record, TrainingStopped) and record.reason == "paused":
+            print_line(f"  Paused after step {record.step:,}.", self._console, "yellow")
         elif isinstance(record, Sample) and not self._is_of_the_end():
             self._print_sample(record)
 

@@ -20,7 +20,7 @@ _ANSWER = {
 
 
 def format_log_diagnosis(diagnosis: LogDiagnosis, explain: bool = False) -> str:
-    """What `descend diagnose LOG` prints."""
+    """Return what `descend diagnose LOG` prints."""
     lines = [f"{_ANSWER[diagnosis.normal.answer]}: {diagnosis.normal.reason}."]
     if diagnosis.features is not None:
         lines.append(f"  {_curve(diagnosis.kind, diagnosis.features)}")
@@ -42,7 +42,7 @@ def format_log_diagnosis(diagnosis: LogDiagnosis, explain: bool = False) -> str:
 
 
 def _unchecked(diagnosis: LogDiagnosis, explain: bool) -> list[str]:
-    """The causes that this curve leaves open, apart from those that no loss curve shows."""
+    """Return the causes that this curve leaves open, apart from those that no loss curve shows."""
     is_open = [n for n in diagnosis.not_checked if n.cause in CURVE_CAUSES]
     is_hidden = [n for n in diagnosis.not_checked if n.cause not in CURVE_CAUSES]
     lines = []

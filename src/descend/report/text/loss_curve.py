@@ -101,7 +101,7 @@ def _column(step: int, last: int, width: int) -> int:
 
 
 def _column_means(points: Sequence[tuple[int, float]], last: int, width: int) -> dict[int, float]:
-    """The mean loss of each column that has a step."""
+    """Return the mean loss of each column that has a step."""
     columns: dict[int, list[float]] = {}
     for step, loss in points:
         columns.setdefault(_column(step, last, width), []).append(loss)

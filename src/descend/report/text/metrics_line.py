@@ -46,7 +46,8 @@ def format_metrics_line(
     steps: list[Step], matrices: list[WeightUpdateStats], epochs: list[Epoch], vocab_size: int,
     optimizer: str = "muon",
 ) -> str:  # fmt: skip
-    """What the recorded signals read so far; those outside their healthy range are marked."""
+    """Return what the recorded signals read so far; those outside their healthy range are
+    marked."""
     measurements: list[tuple[str, str, float | None, str]] = [
         (
             "initial_loss_ratio",

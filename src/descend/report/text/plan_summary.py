@@ -9,7 +9,7 @@ from descend.planner.machine_benchmark import MachineBenchmark
 from descend.planner.make_plan import CorpusPlan
 from descend.planner.plan import NEARLY_ALL, TrainingPlan
 from descend.runs.run_files import RunSummary
-from descend.units import format_bytes, format_duration
+from descend.units import format_bytes, format_duration, format_epochs
 
 
 def plan_lines(planned: CorpusPlan) -> list[str]:
@@ -73,7 +73,7 @@ def _choice(plan: TrainingPlan) -> list[str]:
             f"{config['batch_size']} x {config['seq_len']} tokens"
         ),
         (
-            f"           {prediction.tokens:,} tokens, {prediction.num_epochs:.1f} epochs;"
+            f"           {prediction.tokens:,} tokens, {format_epochs(prediction.num_epochs)};"
             f" learning rate {config['learning_rate']}, falling to zero over the last half;"
             f" {format_bytes(prediction.memory_bytes)} of memory"
         ),
@@ -159,7 +159,7 @@ def time_plan_lines(planned: CorpusPlan) -> list[str]:
         f"planned for {format_duration(60 * plan.minutes)} of training: {plan.config['num_layers']}"
         f" layers of {plan.config['embed_dim']} ({prediction.parameters:,} parameters), about"
         f" {prediction.steps:,} steps of {plan.config['batch_size']} x {plan.config['seq_len']}"
-        f" tokens, {prediction.num_epochs:.1f} epochs"
+        f" tokens, {format_epochs(prediction.num_epochs)}"
         + (f"; as you set: {fixed_keys}" if fixed_keys else ""),
         (
             f"predicted validation loss {prediction.bits_per_byte:.3f} bits per byte (80 %"

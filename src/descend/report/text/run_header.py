@@ -35,9 +35,9 @@ def run_header_lines(run: TrainingRun) -> list[str]:
     """What was chosen, how long it will take and where it goes, a line each."""
     batches = run.plan.batches
     steps = run.plan.total_steps - run.state.step
-    num_epochs = batches.epochs_at_step(run.plan.total_steps)
+    num_epochs = min(batches.epochs_at_step(run.plan.total_steps), float(run.plan.epochs))
     # Where `max_steps` ends the last one early, the part is reported: a plan counts passes so too.
-    epochs = format_epochs(num_epochs, run.plan.epochs)
+    epochs = format_epochs(num_epochs)
     lines = run_notices(run)
     plan = f"{epochs}, {format_count(steps, 'step')} of {batches.tokens_per_step:,} tokens"
     seconds = 0.0

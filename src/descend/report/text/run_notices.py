@@ -21,14 +21,14 @@ effect on the loss is under about 0.05 nat, since a passage memorized costs near
 
 
 def run_notices(run: TrainingRun) -> list[str]:
-    """Sentences on a run before its first step, or before its next."""
+    """Return sentences on a run before its first step, or before its next."""
     if run.resume_point is not None:
         return describe_resumption(run, run.resume_point)
     return [] if run.tuning is None else describe_choices(run, run.tuning)
 
 
 def describe_choices(run: TrainingRun, tuning: TuningResult) -> list[str]:
-    """Sentences on what the recipe and the machine decided for a new run."""
+    """Return sentences on what the recipe and the machine decided for a new run."""
     config, resolved = make_config(run.info.requested_config), run.plan.config
     own_tokens, info = run.info.parent is None, run.store.info
     notices = []
@@ -56,7 +56,7 @@ def describe_choices(run: TrainingRun, tuning: TuningResult) -> list[str]:
 
 
 def _values_by_size(config: RunConfig, resolved: RunConfig, own_tokens: bool) -> dict[str, Any]:
-    """The keys that `config` left open and the size of the text decided."""
+    """Return the keys that `config` left open and the size of the text decided."""
     filled: dict[str, Any] = {"vocab_size": resolved.vocab_size, "epoch": resolved.epoch}
     for key in ("token_dropout", "bpe_dropout"):
         if value := getattr(resolved, key):
@@ -69,7 +69,7 @@ def _values_by_size(config: RunConfig, resolved: RunConfig, own_tokens: bool) ->
 
 
 def _describe_speed(config: RunConfig, tuning: TuningResult) -> str:
-    """How the run computes and how fast that is; what else was timed goes to the log."""
+    """Return how the run computes and how fast that is; what else was timed goes to the log."""
     name = describe_execution(tuning.execution)
     others = {n: 1 / s for n, s in tuning.seconds_per_token.items() if n != name}
     if others:
@@ -86,7 +86,7 @@ def _describe_speed(config: RunConfig, tuning: TuningResult) -> str:
 
 
 def _large_batch_warning(run: TrainingRun) -> list[str]:
-    """A warning where a batch holds more tokens than the whole text."""
+    """Return a warning where a batch holds more tokens than the whole text."""
     tokens, per_step = len(run.store.train), run.plan.batches.tokens_per_step
     if per_step <= tokens:
         return []
@@ -97,7 +97,7 @@ def _large_batch_warning(run: TrainingRun) -> list[str]:
 
 
 def describe_resumption(run: TrainingRun, point: ResumePoint) -> list[str]:
-    """Sentences on where an interrupted run goes on, and what may differ from before."""
+    """Return sentences on where an interrupted run goes on, and what may differ from before."""
     notices = [f"continuing from step {run.state.step:,} of {run.plan.total_steps:,}"]
     if point.damaged_files:
         damaged = format_damaged(point.damaged_files)
@@ -115,5 +115,5 @@ def describe_resumption(run: TrainingRun, point: ResumePoint) -> list[str]:
 
 
 def describe_difference(difference: Difference) -> str:
-    """`torch was 2.5 and is 2.6`."""
+    """Return for example `torch was 2.5 and is 2.6`."""
     return f"{difference.name} was {difference.before} and is {difference.now}"

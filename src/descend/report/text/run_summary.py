@@ -10,7 +10,14 @@ from descend.handbook.checklist import Checklist
 from descend.runs.epochs_read import count_epochs_read, count_tokens_read, format_epochs_read
 from descend.runs.events import Epoch, Overfitting, Rollback, Sample, Step
 from descend.runs.run_files import RunSummary
-from descend.units import format_bytes, format_count, format_duration, format_epochs, quoted
+from descend.units import (
+    format_bytes,
+    format_count,
+    format_duration,
+    format_epochs,
+    format_part_read,
+    quoted,
+)
 
 MIN_LOSS_DIFFERENCE_NATS = 0.02
 """Nats by which two validation losses must differ before we call one lower: the spread between
@@ -28,7 +35,7 @@ def format_epoch(epoch: Epoch, of: int, num_epochs: float | None = None) -> str:
     """
     number = f"{epoch.epoch}/{of}"
     if num_epochs is not None and num_epochs < epoch.epoch:
-        number = format_epochs(num_epochs, epoch.epoch).removesuffix(" epochs")
+        number = format_epochs(num_epochs).removesuffix(" epochs")
     return (
         f"epoch {number}  "
         f"training loss {epoch.loss_start:.2f} → {epoch.loss_end:.2f}  "
@@ -179,12 +186,11 @@ def _after_one_epoch(summary: RunSummary) -> str:
     fraction = count_epochs_read(summary)
     if fraction >= 1:
         return "One epoch is not enough to judge whether more would help."
-    percent = f"{fraction:.0%}" if 0.01 <= fraction < 0.995 else f"{fraction:.2%}"
     of_tokens = ""
     if summary.train_tokens is not None:
         of_tokens = f" ({count_tokens_read(summary):,} of {summary.train_tokens:,} tokens)"
     return (
-        f"The run read {percent} of the text once{of_tokens}. Train longer: "
+        f"The run read {format_part_read(fraction)} of the text once{of_tokens}. Train longer: "
         f"`descend continue {quoted(summary.model_dir)} --epoch 1`."
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from descend.experiments.compare.finished_runs import FinishedComparison
 from descend.report.text.experiment_tables import table
 from descend.runs.run_list import MODELS, ListedRun
-from descend.units import format_duration, quoted
+from descend.units import format_duration, format_epochs, quoted
 
 NO_VALUE = "–"
 
@@ -73,7 +73,7 @@ def finished_text(comparison: FinishedComparison) -> str:
             r.run.removeprefix(f"{MODELS}/"), f"{r.bits_per_byte:.3f}",
             NO_VALUE if r.gain is None else f"{r.gain:+.3f}",
             f"{r.accuracy:.1%}", format_parameters(r.parameters),
-            str(r.epochs), format_duration(r.seconds),
+            format_epochs(r.epochs).split()[0], format_duration(r.seconds),
         )
         for r in comparison.runs
     ]  # fmt: skip

@@ -15,7 +15,7 @@ MAX_LISTED_TRIALS = 5
 
 
 def format_search(result: SearchResult) -> str:
-    """`search` in the terminal."""
+    """Return `search` in the terminal."""
     keys = [span.key for span in result.space]
     head = ["rank", *keys, *NUMBERS]
     best_trials = result.ranking[:MAX_LISTED_TRIALS]
@@ -28,7 +28,7 @@ def format_search(result: SearchResult) -> str:
 
 
 def search_row(rank: int, tried: SearchTrial, keys: list[str]) -> tuple[str, ...]:
-    """A trial as cells: rank, values, bits per byte, loss, accuracy, seconds."""
+    """Return a trial as cells: rank, values, bits per byte, loss, accuracy, seconds."""
     named = (str(rank), *(format_value(tried.values[k]) for k in keys))
     if tried.bits_per_byte is None:
         return (*named, *("–" for _ in NUMBERS))
@@ -39,12 +39,12 @@ def search_row(rank: int, tried: SearchTrial, keys: list[str]) -> tuple[str, ...
 
 
 def base_of(result: SearchResult) -> SearchTrial | None:
-    """The base among what was tried, if it was."""
+    """Return the base among what was tried, if it was."""
     return next((t for t in result.trials if t.number == result.base_number), None)
 
 
 def importance_bars(result: SearchResult) -> str:
-    """A bar a key."""
+    """Return a bar a key."""
     width = max(len(w.key) for w in result.importance)
     bars = [f"{w.key.ljust(width)}  {w.fraction:4.0%}  {'█' * round(AXIS * w.fraction)}"
             for w in result.importance]  # fmt: skip
@@ -52,5 +52,5 @@ def importance_bars(result: SearchResult) -> str:
 
 
 def format_train_command_line(result: SearchResult) -> str:
-    """The command that trains the best one."""
+    """Return the command that trains the best one."""
     return f"Train the best configuration:\n{result.train_command}"

@@ -127,7 +127,7 @@ class RemainingTime:
 
 
 def _without_slow_start(seconds: list[float]) -> list[float]:
-    """`seconds` without the steps at the start that are slower than any is later on."""
+    """Return `seconds` without the steps at the start that are slower than any is later on."""
     if len(seconds) < MIN_SETTLED:
         return seconds
     limit = SLOW_START_RATIO * statistics.median(seconds[len(seconds) // 2 :])

@@ -65,7 +65,7 @@ def show_trials(
 
 
 def _cost_line(total: int, costs: Mapping[str, float], count: int, start: float) -> str:
-    """What runs that each take `costs` alone will take together."""
+    """Return what runs that each take `costs` alone will take together."""
     address = ray_address()
     crowd = 1.0 if address else contention_factor(count)
     seconds = start + crowd * max(max(costs.values(), default=0.0), sum(costs.values()) / count)
@@ -109,8 +109,8 @@ def _telling(
 def estimate_remaining_seconds(
     costs: Mapping[str, float], fractions: Mapping[str, float], seconds: float, count: int
 ) -> float | None:
-    """What is left of runs that each cost so much, `count` at a time, when in `seconds` these
-    `fractions` of them were made; None where nothing was. At least what the longest of them
+    """Return what is left of runs that each cost so much, `count` at a time, when in `seconds`
+    these `fractions` of them were made; None where nothing was. At least what the longest of them
     needs."""
     made = sum(costs[key] * fraction for key, fraction in fractions.items())
     if made <= 0:
@@ -135,7 +135,7 @@ def _end_of(result: TrialResult) -> str:
 
 @contextmanager
 def line_on(console: Console) -> Iterator[Renew]:
-    """A line that is renewed in place until the end; where that cannot be, printed once a
+    """Provide a line that is renewed in place until the end; where that cannot be, printed once a
     minute."""
     if console.is_jupyter:
         cell = display_cell("<p></p>")
@@ -160,7 +160,7 @@ def _one_line(text: str) -> Text:
 
 
 def contention_text(crowd: float) -> str:
-    """That other programs are at work, where they make it `crowd` times as long."""
+    """Return that other programs are at work, where they make it `crowd` times as long."""
     return (
         f" (slowed by a factor of {crowd:.1f} by other programs)"
         if crowd > CONTENTION_WARNING_FACTOR
@@ -190,8 +190,8 @@ def print_search_cost(plan: SearchPlan, console: Console | None) -> None:
 def show_search_trials(
     console: Console | None,
 ) -> Iterator[Callable[[TrialEnded | TrialsRunning], None]]:
-    """The callback for the trials of a search: each that has ended is a line, and how far the
-    others are is renewed in place."""
+    """Provide the callback for the trials of a search: each that has ended is a line, and how far
+    the others are is renewed in place."""
     if console is None:
         yield lambda one: None
         return

@@ -1,0 +1,1 @@
+"""How a run computes: device, precision, attention, compilation."""

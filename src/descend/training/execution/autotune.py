@@ -65,7 +65,8 @@ EXPECTED_COMPILE_SPEEDUP = 0.25
 def autotune_execution(
     inputs: StepInputs, steps: int = 0, seconds: float = float("inf")
 ) -> TuningResult:
-    """Time the candidate executions on this machine and take the fastest; remembered in the cache.
+    """Time the candidate executions on this machine and take the fastest; remembered in
+    the cache.
 
     A run that may take `seconds` makes no more steps than fit into them.
     `steps` is how long the run will be (0: as long as can be): what costs a start must be earned
@@ -112,8 +113,8 @@ def autotune_execution(
 def _maybe_compile(
     choice: TuningResult, file: Path, inputs: StepInputs, steps: int, is_contended: bool
 ) -> TuningResult:
-    """`choice`, or the same compiled, if that is forced or a run of `steps` earns the seconds that
-    it costs. What was tried is among its times either way."""
+    """Return `choice`, or the same compiled, if that is forced or a run of `steps` earns the
+    seconds that it costs. What was tried is among its times either way."""
     tokens, is_automatic = inputs.batches.tokens_per_step, inputs.config.compile == "auto"
     execution = msgspec.structs.replace(choice.execution, compiled=True)
     if is_automatic and not can_compile(execution.device):
@@ -152,9 +153,9 @@ def _maybe_compile(
 
 
 def _try_compiled(execution: Execution, inputs: StepInputs) -> TuningResult:
-    """How fast `execution` is, and unless it is forced the same not compiled, both with as many
-    sequences as in training; no times where this machine cannot compile: training does not need it.
-    `ConfigError` if compiling is forced."""
+    """Return how fast `execution` is, and unless it is forced the same not compiled, both with as
+    many sequences as in training; no times where this machine cannot compile: training does not
+    need it. `ConfigError` if compiling is forced."""
     config = inputs.config
     plainly = msgspec.structs.replace(execution, compiled=False)
     times = {}
@@ -176,7 +177,7 @@ def _try_compiled(execution: Execution, inputs: StepInputs) -> TuningResult:
 
 
 def _remembered(file: Path, is_contended: bool) -> TuningResult | None:
-    """The choice in `file`; one made beside busy programs while there are some, or
+    """Return the choice in `file`; one made beside busy programs while there are some, or
     `RETUNE_AFTER_SECONDS` after."""
     choice = read_cached(file, TuningResult)
     if choice is None or is_contended or not choice.timed_under_load:
@@ -193,7 +194,7 @@ def _remember(file: Path, choice: TuningResult, is_contended: bool) -> None:
 
 
 def _has_contention() -> bool:
-    """Whether other programs keep a core busy, and go on doing so."""
+    """Return whether other programs keep a core busy, and go on doing so."""
     for watch in range(NUM_LOAD_SAMPLES):
         if watch:
             time.sleep(BETWEEN_WATCHES)
@@ -203,7 +204,7 @@ def _has_contention() -> bool:
 
 
 def _steps_within(choice: TuningResult, batches: BatchSampler, steps: int, seconds: float) -> int:
-    """`steps`, or as many as fit into `seconds`; at least one."""
+    """Return `steps`, or as many as fit into `seconds`; at least one."""
     if seconds == float("inf"):
         return steps
     fitting = max(1, int(seconds / max(choice.seconds(batches.tokens_per_step, 1), 1e-9)))
@@ -211,6 +212,6 @@ def _steps_within(choice: TuningResult, batches: BatchSampler, steps: int, secon
 
 
 def _should_tune_further(choice: TuningResult, batches: BatchSampler, steps: int) -> bool:
-    """Whether a run of `steps` is long enough to try more than `choice` was tried among."""
+    """Return whether a run of `steps` is long enough to try more than `choice` was tried among."""
     allowed = MAX_TUNING_FRACTION * choice.seconds(batches.tokens_per_step, steps)
     return steps == 0 or allowed > choice.truncated_tuning_seconds

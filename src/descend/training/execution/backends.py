@@ -31,12 +31,12 @@ EXECUTION_KEYS = ("device", "precision", "attention", "compile", "threads", "num
 
 
 def forced_keys(config: RunConfig) -> list[str]:
-    """Those of `EXECUTION_KEYS` that `config` sets."""
+    """Return those of `EXECUTION_KEYS` that `config` sets."""
     return [key for key in EXECUTION_KEYS if getattr(config, key) not in ("auto", None)]
 
 
 def resolve_training_device(config: RunConfig) -> str:
-    """The device to compute on; `ConfigError` for an execution that is requested and is not
+    """Return the device to compute on; `ConfigError` for an execution that is requested and is not
     available."""
     device = resolve_device(config.device)
     if device == "mps" and config.precision == "float16":
@@ -57,8 +57,8 @@ def resolve_training_device(config: RunConfig) -> str:
 
 
 def supports_cuda_graphs(config: RunConfig, device: str) -> bool:
-    """Whether a step of `config` can be recorded and replayed (`replay`); where nothing may be
-    compiled, nothing is recorded either."""
+    """Return whether a step of `config` can be recorded and replayed (`replay`); where nothing may
+    be compiled, nothing is recorded either."""
     in_one = config.num_micro_batches == 1 and not config.activation_checkpointing
     in_one = in_one and not config.teachers
     in_one = in_one and config.num_processes in (None, 1)
@@ -66,8 +66,8 @@ def supports_cuda_graphs(config: RunConfig, device: str) -> bool:
 
 
 def candidate_backends(config: RunConfig, device: str) -> Iterator[Execution]:
-    """Every execution but compiled ones; of what is forced, only that. For a GPU the one first that
-    is likely the best: a short run tries no more than that."""
+    """Yield every execution but compiled ones; of what is forced, only that. For a GPU the one
+    first that is likely the best: a short run tries no more than that."""
     requested_precision = config.precision
     gpu = device.startswith("cuda")
     precisions: list[Literal["float32", "bfloat16", "float16"]]
@@ -104,7 +104,7 @@ def candidate_backends(config: RunConfig, device: str) -> Iterator[Execution]:
 
 @cache
 def _has_fast_bfloat16() -> bool:
-    """Whether a small product in bfloat16 is worth comparing with one in float32.
+    """Return whether a small product in bfloat16 is worth comparing with one in float32.
 
     Without instructions for it, one is hundreds of times slower, and a whole step would take
     minutes to try. Called once: what is remembered is matched with the executions available.

@@ -49,7 +49,7 @@ class TuningResult(msgspec.Struct, frozen=True):
     """Seconds that trying took where it was ended early; 0: all executions were tried."""
 
     def seconds(self, tokens_per_step: int, steps: int) -> float:
-        """Time that `steps` will take, validation and saving left out.
+        """Return the time that `steps` will take, validation and saving left out.
 
         That processes wait for each other and exchange gradients is not counted.
         """
@@ -63,7 +63,7 @@ def time_candidates(
     inputs: StepInputs,
     steps: int = 0,
 ) -> TuningResult:
-    """The fastest of `executions`; no more of them than a run of `steps` can earn back."""
+    """Return the fastest of `executions`; no more of them than a run of `steps` can earn back."""
     best = executions[0]
     timed: dict[Execution, float] = {}
     updates: dict[Execution, float] = {}
@@ -90,8 +90,8 @@ def time_candidates(
 
 
 def _time_or_pass(execution: Execution, inputs: StepInputs, limit: float) -> tuple[float, float]:
-    """`time_training_step`; on a GPU with the whole batch, as its time does not follow the tokens,
-    and infinite for an execution that its memory is too small for."""
+    """Return `time_training_step`; on a GPU with the whole batch, as its time does not follow the
+    tokens, and infinite for an execution that its memory is too small for."""
     if execution.device == "cpu":
         return time_training_step(execution, inputs, limit)
     try:
@@ -102,7 +102,7 @@ def _time_or_pass(execution: Execution, inputs: StepInputs, limit: float) -> tup
 
 
 def time_whole_batch(execution: Execution, inputs: StepInputs) -> tuple[float, float]:
-    """`time_training_step` with as many sequences as go through the network together."""
+    """Return `time_training_step` with as many sequences as go through the network together."""
     min_seconds = 0.0 if execution.device == "cpu" else GPU_PROBE_SECONDS
     return time_training_step(
         execution,
@@ -117,8 +117,8 @@ def time_training_step(
     execution: Execution, inputs: StepInputs, limit: float,
     sequences: int = 0, clock: Callable[[], float] = time.perf_counter, min_seconds: float = 0.0,
 ) -> tuple[float, float]:  # fmt: skip
-    """Seconds per token of forward and backward, and seconds of an update: the fastest of a few
-    after one to warm up; only that one if it took more than `limit` a token.
+    """Return seconds per token of forward and backward, and seconds of an update: the fastest of a
+    few after one to warm up; only that one if it took more than `limit` a token.
 
     Each of the few is one step, or the mean of as many as take `min_seconds` seconds by `clock`.
     """
@@ -169,15 +169,16 @@ def _wait_for(device: str) -> None:
 
 
 def _with_fewer_threads(execution: Execution) -> list[Execution]:
-    """`execution` as it is, and on fewer threads: each step waits for the slowest of them, so with
-    one core taken by another program all but one thread may wait for the last one's turn."""
+    """Return `execution` as it is, and on fewer threads: each step waits for the slowest of them,
+    so with one core taken by another program all but one thread may wait for the last one's
+    turn."""
     counts = dict.fromkeys((execution.threads // 2, execution.threads - 1, execution.threads))
     # The fewest first: where they are enough, more of them are of no use, and seen to be so sooner.
     return [msgspec.structs.replace(execution, threads=n) for n in counts if n >= 1]
 
 
 def try_threads(execution: Execution, inputs: StepInputs) -> TuningResult:
-    """`execution` on as many threads as are quickest beside what else the cores do now."""
+    """Return `execution` on as many threads as are quickest beside what else the cores do now."""
     min_threads_execution, *more = _with_fewer_threads(execution)
     best = time_candidates([min_threads_execution], inputs)
     few = max(1, min(inputs.config.micro_batch_size, PILOT_TOKENS // inputs.config.seq_len))
@@ -195,7 +196,7 @@ def try_threads(execution: Execution, inputs: StepInputs) -> TuningResult:
 def time_under_load(
     executions: list[Execution], by_threads: TuningResult, inputs: StepInputs, steps: int,
 ) -> TuningResult:  # fmt: skip
-    """The best of `executions` on as many threads as were best for the first of them."""
+    """Return the best of `executions` on as many threads as were best for the first of them."""
     threads = by_threads.execution.threads
     executions = [msgspec.structs.replace(execution, threads=threads) for execution in executions]
     tuned = time_candidates(executions, inputs, steps)
@@ -204,8 +205,9 @@ def time_under_load(
 
 
 def with_all_threads(choice: TuningResult, by_threads: TuningResult, threads: int) -> TuningResult:
-    """`choice` on all `threads`, as it is remembered: how many are best is tried again each time.
-    Of executions that were not timed on all of them, the time of the one that was is taken."""
+    """Return `choice` on all `threads`, as it is remembered: how many are best is tried again each
+    time. Of executions that were not timed on all of them, the time of the one that was is
+    taken."""
     execution = msgspec.structs.replace(choice.execution, threads=threads)
     own = by_threads.seconds_per_token
     on_all = describe_execution(msgspec.structs.replace(by_threads.execution, threads=threads))

@@ -1,0 +1,1 @@
+"""How long trials take to start and to run here."""

@@ -26,13 +26,13 @@ class _Startup(msgspec.Struct, frozen=True):
 
 
 def worker_startup_seconds() -> float:
-    """Seconds from asking for a worker until it can train, as it was the last time."""
+    """Return seconds from asking for a worker until it can train, as it was the last time."""
     startup = read_cached(_file(), _Startup)
     return DEFAULT_STARTUP_SECONDS if startup is None else startup.seconds
 
 
 def record_worker_startup(began: float) -> None:
-    """A worker requested when `time.monotonic()` was `began` is ready now."""
+    """Note that a worker requested when `time.monotonic()` was `began` is ready now."""
     write_cached(_file(), _Startup(round(time.monotonic() - began, 2)))
 
 

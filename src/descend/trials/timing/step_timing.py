@@ -62,7 +62,8 @@ class _Timing(msgspec.Struct, frozen=True):
 
 
 def get_step_time(ready: PreparedTrial) -> StepTime:
-    """Time a step of the network of `ready`, unless a timing is remembered that can be trusted."""
+    """Time a step of the network of `ready`, unless a timing is remembered that can be
+    trusted."""
     file = _file(ready)
     cached = read_cached(file, _Timing)
     age = abs(time.time() - cached.at) if cached else TIMING_TTL_SECONDS
@@ -101,14 +102,14 @@ def _time(ready: PreparedTrial) -> _Timing:
 
 
 def choose_clock(execution: Execution) -> Callable[[], float]:
-    """The clock by which training is timed: of one thread on a processor the time at work, in which
-    waiting for a core does not count, and of all else that of the wall."""
+    """Return the clock by which training is timed: of one thread on a processor the time at work,
+    in which waiting for a core does not count, and of all else that of the wall."""
     alone = execution.device == "cpu" and execution.threads == 1
     return time.process_time if alone else time.perf_counter
 
 
 def clock_resolution(clock: Callable[[], float]) -> float:
-    """Seconds by which `clock` goes on at once."""
+    """Return seconds by which `clock` goes on at once."""
     began = clock()
     while (now := clock()) == began:
         pass
@@ -116,13 +117,13 @@ def clock_resolution(clock: Callable[[], float]) -> float:
 
 
 def _has_contention(execution: Execution) -> bool:
-    """Whether others have the cores that `execution` needs."""
+    """Return whether others have the cores that `execution` needs."""
     num_spare_cores = available_cores() - (execution.threads if execution.device == "cpu" else 1)
     return count_active_cores() > num_spare_cores + CONTENTION_CORE_THRESHOLD
 
 
 def _timings_agree(one: StepTime, other: StepTime) -> bool:
-    """Whether they say the same of a step of `PROBE_TOKENS`, which is what was timed."""
+    """Return whether they say the same of a step of `PROBE_TOKENS`, which is what was timed."""
     from descend.training.execution.candidate_timing import PROBE_TOKENS
 
     a, b = (s.per_token * PROBE_TOKENS + s.per_update for s in (one, other))

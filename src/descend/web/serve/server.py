@@ -7,7 +7,7 @@ from pathlib import Path
 
 from descend.api import load
 from descend.errors import UserError
-from descend.runs.run_files import WEIGHTS
+from descend.runs.run_files import weights_path
 from descend.web.address import check_address, format_address, host_names, listen, make_server
 from descend.web.credentials import Credentials
 from descend.web.serve.app import ServedModel, make_gated_app
@@ -38,7 +38,7 @@ def serve_model(
     listening = listen(host, [DEFAULT_PORT, 0] if port is None else [port])
     number = listening.getsockname()[1]
     name, context = folder.resolve().name, model.trained_context
-    created = int((folder / WEIGHTS).stat().st_mtime)
+    created = int(weights_path(folder).stat().st_mtime)
     engine = Engine(model.network, model.tokenizer, context, max_batch)
     credentials = Credentials(key=key)
     app = make_gated_app(

@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 from descend.errors import UserError
+from descend.units import format_duration
 from descend.web.studio.http_errors import TooManyRequestsError
 from descend.web.studio.processes import COMMAND, child_environment
 from descend.web.studio.workspace import Workspace
@@ -63,9 +64,15 @@ class Children:
             )  # fmt: skip
             try:
                 output, _ = await asyncio.wait_for(child.communicate(), TIMEOUT_SECONDS)
+            except TimeoutError:
+                raise ChildError(
+                    f"descend {arguments[0]}", f"no answer in {format_duration(TIMEOUT_SECONDS)}",
+                    "one in this time", "try again when this computer is less busy",
+                ) from None  # fmt: skip
             finally:
                 if child.returncode is None:
                     child.kill()
+                    await child.wait()
         try:
             answer: dict[str, Any] = json.loads(output)
         except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ class RunFeed:
         self.samples: list[Sample] = []
         self.messages: list[tuple[int, str]] = []
         self.stopped: TrainingStopped | None = None
+        self._paused_seconds = 0.0
         self.checkpoint_step = 0
         self.end_step: int | None = None
         """The last step, where the run has chosen it on its way."""
@@ -94,6 +96,7 @@ class RunFeed:
             self.checkpoint_step = event.step
         elif isinstance(event, TrainingStarted):
             self._drop_after(event.step)
+            self._paused_seconds = self.paused_seconds(_seconds(event.time))
             self.stopped, self.has_started = None, True
         elif isinstance(event, TrainingStopped):
             self.stopped = event
@@ -116,6 +119,12 @@ class RunFeed:
     def step(self) -> int:
         """The last step."""
         return self.points[-1][0] if self.points else 0
+
+    def paused_seconds(self, now: float) -> float:
+        """Seconds of all pauses until `now` (seconds since 1970)."""
+        if self.stopped is None or self.stopped.reason != "paused":
+            return self._paused_seconds
+        return self._paused_seconds + max(0.0, now - _seconds(self.stopped.time))
 
     @property
     def seconds_per_step(self) -> float | None:
@@ -178,6 +187,14 @@ class FeedCache:
             self._feeds[folder] = RunFeed(folder)
         self._feeds[folder].poll()
         return self._feeds[folder]
+
+
+def _seconds(time: str) -> float:
+    """Seconds since 1970 of the time of a record; 0 for one that is damaged."""
+    try:
+        return datetime.fromisoformat(time).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def epoch_fields(epoch: Epoch) -> dict[str, Any]:

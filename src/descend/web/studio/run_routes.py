@@ -13,6 +13,7 @@ from fastapi.responses import Response, StreamingResponse
 from descend.config import make_config
 from descend.guard import encode_json
 from descend.runs.atomic_write import write_file_atomic
+from descend.runs.pause_request import request_pause, withdraw_pause
 from descend.runs.planned_models import find_models
 from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import is_run_folder
@@ -32,7 +33,7 @@ STATE_EVERY = 5
 """Looks between two accounts of speed and time left."""
 
 MAX_COMPARED = 8
-BUSY = ("waiting", "starting", "running")
+BUSY = ("waiting", "starting", "running", "paused")
 
 
 def run_routes(services: Services) -> APIRouter:
@@ -111,9 +112,22 @@ def control_routes(services: Services) -> APIRouter:
         jobs.stop(models.last.name if models and is_teacher else name)
         return {"run": name, "stopping": True}
 
+    @router.post("/runs/{name}/pause")
+    def pause(name: str) -> dict[str, Any]:
+        """Let a run wait after its next step, with all that it has in memory."""
+        folder = workspace.run_folder(name)
+        if views.state(name) != "running":
+            raise NotNowError(name, f"a run that is {views.state(name)}", "a run that trains",
+                              "look at the list")  # fmt: skip
+        request_pause(folder)
+        return {"run": name, "pausing": True}
+
     @router.post("/runs/{name}/resume")
     def resume(name: str) -> dict[str, Any]:
-        """Go on with a stopped run where it was."""
+        """Go on with a paused or stopped run where it was."""
+        if views.state(name) in ("running", "paused"):
+            withdraw_pause(workspace.run_folder(name))
+            return {"run": name, "state": "running"}
         models = find_models(workspace.run_path(name))
         if models and not is_run_folder(models.last):
             folder = workspace.run_folder(models.teachers[-1].name)

@@ -15,8 +15,9 @@ from descend.model.cost import parameter_count
 from descend.report.text.live_sentence import describe_learning, describe_trend
 from descend.report.text.run_summary import short_remark, what_it_means
 from descend.runs.annotation import read_annotation
+from descend.runs.epochs_read import count_epochs_read
 from descend.runs.event_tail import last_start_or_stop
-from descend.runs.events import TrainingStopped
+from descend.runs.events import TrainingStarted, TrainingStopped
 from descend.runs.lock import is_run_locked
 from descend.runs.planned_models import find_models
 from descend.runs.recorded_run import RecordedRun
@@ -39,9 +40,10 @@ from descend.web.studio.settings import FIRST
 from descend.web.studio.workspace import Workspace, is_name
 
 State = Literal[
-    "waiting", "starting", "running", "finished", "stopped", "diverged", "failed", "unreadable"
-]
-AT_REST = ("finished", "stopped", "diverged", "failed")
+    "waiting", "starting", "running", "paused", "finished", "stopped", "diverged", "failed",
+    "model lost", "unreadable",
+]  # fmt: skip
+AT_REST = ("finished", "stopped", "diverged", "failed", "model lost")
 """States that last until something is written."""
 TRAINS = ("train", "resume")
 FAILURES = (1, 2)
@@ -63,7 +65,8 @@ class RunRow(msgspec.Struct, kw_only=True):
     started_at: str = ""
     """ISO 8601."""
     parameters: int | None = None
-    epochs: int = 0
+    epochs: float = 0.0
+    """How often its text was read; below one for a part of the text."""
     validation_loss: float | None = None
     """Nats per token."""
     bits_per_byte: float | None = None
@@ -154,17 +157,19 @@ class RunViews:
             event = last_start_or_stop(folder)
             # The end of an earlier process: this one has not begun to train yet.
             is_before = isinstance(event, TrainingStopped) and event.time < _iso(job.began_at)
-            return "starting" if is_before or not is_run_folder(folder) else "running"
+            if is_before or not is_run_folder(folder):
+                return "starting"
+            return "paused" if _is_paused(event) else "running"
         if not is_run_folder(folder):
             return "stopped" if find_models(folder) else "failed"
         event = last_start_or_stop(folder)
-        if not isinstance(event, TrainingStopped):
+        if not isinstance(event, TrainingStopped) or _is_paused(event):
             if is_run_locked(folder):
-                return "running"
+                return "paused" if _is_paused(event) else "running"
             return "stopped"
-        return {"finished": "finished", "diverged": "diverged", "failed": "failed"}.get(
-            event.reason, "stopped"
-        )  # type: ignore[return-value]
+        if event.reason == "finished":
+            return "model lost" if lacks_model(folder) else "finished"
+        return event.reason if event.reason in ("diverged", "failed") else "stopped"
 
     def _job_state(self, job: Job) -> State:
         if job.ended_at is not None:
@@ -219,7 +224,8 @@ class RunViews:
         fraction = min(1.0, feed.step / max(total, 1))
         seconds_left = feed.seconds_left(total)
         if minutes and job and job.kind == "train" and job.began_at and job.ended_at is None:
-            elapsed = time.time() - job.began_at
+            now = time.time()
+            elapsed = now - job.began_at - feed.paused_seconds(now)
             fraction = min(1.0, elapsed / (60 * minutes))
             seconds_left = max(0.0, 60 * minutes - elapsed)
         if state == "finished":
@@ -236,6 +242,8 @@ class RunViews:
         """How it goes, in a sentence or two."""
         if state == "waiting":
             return "It waits until the run before it has ended."
+        if state == "model lost":
+            return "Its training ended, but a file of its model is missing."
         if state == "failed" or (state == "diverged" and summary is None):
             lines = self._jobs.log(name)
             return lines[-1] if lines else "It ended before it had begun."
@@ -257,8 +265,17 @@ class RunViews:
         loss = feed.epochs[-1].validation_loss if feed.epochs else feed.points[-1][2]
         said = describe_learning(loss, metadata.corpus["ngram_baselines"])
         trend = describe_trend([point[2] for point in feed.points]) if state == "running" else ""
-        stopped = "It is stopped, and can go on where it was." if state == "stopped" else ""
-        return " ".join(filter(None, [said, trend, stopped]))
+        return " ".join(filter(None, [said, trend, _AT_HALT.get(state, "")]))
+
+
+_AT_HALT: dict[State, str] = {
+    "stopped": "It is stopped, and can go on where it was.",
+    "paused": "It is paused, and goes on at once when you resume it.",
+}
+
+
+def _is_paused(event: TrainingStarted | TrainingStopped | None) -> bool:
+    return isinstance(event, TrainingStopped) and event.reason == "paused"
 
 
 def compare_configs(metadata: Sequence[RunMetadata]) -> list[dict[str, Any]]:
@@ -299,7 +316,7 @@ def _read_row(folder: Path) -> RunRow:
     except (RunFolderError, KeyError, TypeError, ValueError):
         return RunRow(name=folder.name, state="unreadable")
     if summary is not None:
-        row.parameters, row.epochs = summary.parameters, len(summary.epochs)
+        row.parameters, row.epochs = summary.parameters, count_epochs_read(summary)
         row.validation_loss, row.accuracy = summary.validation_loss, summary.validation_accuracy
         row.bits_per_byte, row.seconds = summary.bits_per_byte, summary.seconds
         row.remark = short_remark(summary)

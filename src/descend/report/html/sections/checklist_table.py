@@ -9,7 +9,7 @@ from descend.report.html.report_page import Paragraph, ReportTable, Section, Tab
 
 
 def checklist_section(checklist: Checklist) -> Section:
-    """Each question, its answer and what it rests on."""
+    """Return each question, its answer and what it rests on."""
     rows = tuple(
         (
             a.question, a.answer,

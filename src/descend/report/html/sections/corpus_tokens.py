@@ -26,7 +26,7 @@ FREQUENT = 15
 
 
 def corpus_section(run: RecordedRun, store: TokenStore | None) -> Section:
-    """Sizes of the text, and how often its tokens are used where the text is at hand."""
+    """Return sizes of the text, and how often its tokens are used where the text is at hand."""
     of, info = run.corpus_count, run.metadata.corpus
     blocks: list[ReportBlock] = [
         Paragraph(
@@ -64,7 +64,7 @@ def corpus_section(run: RecordedRun, store: TokenStore | None) -> Section:
 
 
 def _contamination(fraction: float) -> str:
-    """What of the validation text is known from training."""
+    """Return what of the validation text is known from training."""
     if fraction == 0.0:
         return "No passage of the validation text also occurs in the training text."
     return (

@@ -17,7 +17,7 @@ def curve_events(run: RecordedRun) -> list[VerticalLine]:
 
 
 def _phases(run: RecordedRun) -> list[VerticalLine]:
-    """Where a phase begins: after that many steps, on the axis of epochs."""
+    """Return where a phase begins: after that many steps, on the axis of epochs."""
     phases = schedule_phases(run.config, run.config.warmup_steps or 0, run.total_steps)
     epochs = steps_to_epochs(run, [step for step, _ in phases])
     last = steps_to_epochs(run, [run.num_steps])[0]
@@ -32,7 +32,7 @@ def _phases(run: RecordedRun) -> list[VerticalLine]:
 
 
 def _rollback_marks(run: RecordedRun) -> list[VerticalLine]:
-    """One mark for all rollbacks that went back to the same step: `1–3`."""
+    """Return one mark for all rollbacks that went back to the same step: `1–3`."""
     numbers_by_step: dict[int, list[int]] = {}
     for number, rollback in enumerate(run.summary.rollbacks, 1):
         numbers_by_step.setdefault(rollback.step, []).append(number)
@@ -46,7 +46,7 @@ def _rollback_marks(run: RecordedRun) -> list[VerticalLine]:
 
 
 def rollback_blocks(run: RecordedRun) -> list[ReportBlock]:
-    """What each numbered mark stands for; nothing where training never diverged."""
+    """Return what each numbered mark stands for; nothing where training never diverged."""
     rollbacks = run.summary.rollbacks
     if not rollbacks:
         return []

@@ -85,7 +85,7 @@ def _evidence_table(caption: str, evidence: list[Evidence], folded: bool) -> Rep
 
 
 def _trials(diagnosis: Diagnosis) -> list[ReportBlock]:
-    """Every trial with an interval, the largest gain first: a figure and its table."""
+    """Return every trial with an interval, the largest gain first: a figure and its table."""
     findings: list[Finding | OtherCause] = [*diagnosis.causes, *diagnosis.ruled_out]
     tested_causes = [
         (cause.cause, cause.trial) for cause in findings
@@ -128,8 +128,8 @@ def _trials(diagnosis: Diagnosis) -> list[ReportBlock]:
 
 
 def _gain(trial: PairedTrial) -> IntervalBar:
-    """What the change itself brought: below zero where the trial took something away on purpose,
-    to tell what more of it would bring."""
+    """Return what the change itself brought: below zero where the trial took something away on
+    purpose, to tell what more of it would bring."""
     assert trial.ci95 is not None
     low, high = trial.ci95
     if is_ablation(trial):

@@ -10,7 +10,7 @@ from descend.runs.recorded_run import RecordedRun
 
 
 def steps_to_epochs(run: RecordedRun, steps: Sequence[int]) -> list[float]:
-    """Each step as epochs gone by: 0 at the start, 1 after the first."""
+    """Return each step as epochs gone by: 0 at the start, 1 after the first."""
     ends = [0, *(e.step for e in run.epochs)]
     done = [0.0, *(float(e.epoch) for e in run.epochs)]
     per_step = (done[-1] - done[-2]) / max(ends[-1] - ends[-2], 1)

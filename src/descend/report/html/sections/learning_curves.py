@@ -16,8 +16,8 @@ from descend.units import format_duration
 
 
 def learning_curves_section(run: RecordedRun) -> Section:
-    """What the curve says, its accuracy, and every epoch as a row; the curve of the loss stands
-    above all sections.
+    """Return what the curve says, its accuracy, and every epoch as a row; the curve of the loss
+    stands above all sections.
 
     Open where training rolled back: the marks of the curve are numbered here.
     """
@@ -33,7 +33,7 @@ def learning_curves_section(run: RecordedRun) -> Section:
 
 
 def learning_curve(run: RecordedRun, what: Literal["loss", "accuracy"] = "loss") -> Figure:
-    """The loss or the accuracy along the run, on training batches and on validation text."""
+    """Return the loss or the accuracy along the run, on training batches and on validation text."""
     loss = what == "loss"
     x = steps_to_epochs(run, [s.step for s in run.steps])
     train = [s.loss if loss else 100 * s.accuracy for s in run.steps]
@@ -86,7 +86,7 @@ EPOCH_COLUMNS = (
 
 
 def epoch_table(run: RecordedRun) -> ReportTable:
-    """Every epoch; the one whose weights are kept is set apart."""
+    """Return every epoch; the one whose weights are kept is set apart."""
     rows = tuple(
         (
             str(e.epoch), f"{e.loss_start:.2f} → {e.loss_end:.2f}", f"{e.validation_loss:.3f}",

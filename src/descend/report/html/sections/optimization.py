@@ -26,7 +26,7 @@ MAX_MATRICES = 60
 
 
 def optimization_section(run: RecordedRun) -> Section | None:
-    """Curves of the quantities that tell of trouble before the loss does."""
+    """Return curves of the quantities that tell of trouble before the loss does."""
     if not run.steps:
         return None
     blocks: list[ReportBlock] = [_rate(run), *_norm(run)]

@@ -30,7 +30,8 @@ _MACHINE = ("device", "precision", "attention", "compiled", "threads", "torch", 
 
 
 def config_section(info: RunMetadata, folder: Path) -> Section:
-    """Every key: its value, where it came from, the default; first what is not the default."""
+    """Return every key: its value, where it came from, the default; first what is not the
+    default."""
     other: list[tuple[str, ...]] = []
     default: list[tuple[str, ...]] = []
     for key, field in RunConfig.model_fields.items():
@@ -75,7 +76,7 @@ def config_section(info: RunMetadata, folder: Path) -> Section:
 
 
 def repeat_section(run: RecordedRun, samples: Sequence[Sample] = ()) -> Section:
-    """The commands that repeat the run, and those that its state allows."""
+    """Return the commands that repeat the run, and those that its state allows."""
     model = quoted(run.folder)
     blocks: list[ReportBlock] = [
         Paragraph(
@@ -98,7 +99,7 @@ def repeat_section(run: RecordedRun, samples: Sequence[Sample] = ()) -> Section:
 
 
 def repeat_command(info: RunMetadata) -> str:
-    """`descend train …` with every key that differs from the preset."""
+    """Return `descend train …` with every key that differs from the preset."""
     requested_config = {
         k: v for k, v in info.requested_config.items() if k in RunConfig.model_fields
     }

@@ -22,7 +22,7 @@ MAX_SAMPLES = 12
 
 
 def samples_section(run: RecordedRun) -> Section | None:
-    """Samples in the order in which they were written."""
+    """Return samples in the order in which they were written."""
     samples = [r for r in run.events if isinstance(r, Sample)]
     if not samples:
         return None

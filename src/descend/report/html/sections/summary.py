@@ -20,7 +20,7 @@ BASELINE_NAMES = {
 
 
 def subtitle(run: RecordedRun) -> str:
-    """What was trained on what, and when."""
+    """Return what was trained on what, and when."""
     when = run.metadata.saved_at.partition("T")[0]
     return (
         f"{corpus_name(run)}, {format_bytes(run.corpus_count('train_bytes'))} of training text ·"
@@ -29,12 +29,12 @@ def subtitle(run: RecordedRun) -> str:
 
 
 def corpus_name(run: RecordedRun) -> str:
-    """The corpus as a person calls it."""
+    """Return the corpus as a person calls it."""
     return str(run.metadata.corpus["corpus"]).rstrip("/").rpartition("/")[2] or "the corpus"
 
 
 def lead_paragraphs(run: RecordedRun, diagnosed: Diagnosis | None = None) -> tuple[str, ...]:
-    """How good it is, what that means, what the diagnosis says, and what to do next."""
+    """Return how good it is, what that means, what the diagnosis says, and what to do next."""
     paragraphs = []
     if run.diverged:
         paragraphs.append("This run diverged: its loss was not finite or exploded.")
@@ -47,7 +47,7 @@ def lead_paragraphs(run: RecordedRun, diagnosed: Diagnosis | None = None) -> tup
 
 
 def facts(run: RecordedRun) -> Facts:
-    """The numbers that one compares runs by."""
+    """Return the numbers that one compares runs by."""
     summary = run.summary
     return Facts(
         (
@@ -74,7 +74,7 @@ def _millions(count: int) -> str:
 
 
 def ngram_baselines_section(run: RecordedRun) -> Section:
-    """The model among those that only count, as the gain of each over guessing."""
+    """Return the model among those that only count, as the gain of each over guessing."""
     baselines = run.metadata.corpus["ngram_baselines"]
     losses = [(BASELINE_NAMES[k], float(v)) for k, v in baselines.items() if k in BASELINE_NAMES]
     losses.append(("this model", run.summary.validation_loss))

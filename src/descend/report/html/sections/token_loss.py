@@ -34,7 +34,7 @@ NATS_PER_SHADE = 1.25
 
 
 def token_loss_section(look: ModelInspection) -> Section:
-    """The validation text in shades, and what its shades add up to."""
+    """Return the validation text in shades, and what its shades add up to."""
     blocks: list[ReportBlock] = [
         Paragraph(
             "Validation text. The stronger the color behind a token, the less the model expected "
@@ -67,7 +67,7 @@ def shade_segment(look: ModelInspection, row: int) -> ShadedText:
 
 
 def scale() -> tuple[str, ...]:
-    """What each shade means: the chance the model gave to the token."""
+    """Return what each shade means: the chance the model gave to the token."""
     return tuple(
         f"{_format_probability(level * NATS_PER_SHADE)} or less" if level else "more than "
         + _format_probability(NATS_PER_SHADE)
@@ -135,7 +135,7 @@ def _frequency_figure(look: ModelInspection) -> Figure:
 
 
 def highest_loss_tokens_table(look: ModelInspection) -> ReportTable:
-    """The tokens that make up most of the loss: frequent and hard to foresee."""
+    """Return the tokens that make up most of the loss: frequent and hard to foresee."""
     targets, losses = (
         look.token_losses.targets.ravel(),
         look.token_losses.losses.ravel().astype(np.float64),

@@ -5,7 +5,7 @@ import { base, Chart, color, scale } from "./chart.js";
 import { duration } from "./format.js";
 
 /** A number in at most three digits. @param {number} value */
-export const plain = (value) => String(Number(value.toPrecision(3)));
+export const plain = (value) => value.toLocaleString("en-US", { maximumSignificantDigits: 3 });
 
 /** Where a value lies on a scale that holds it and its reference range; logarithmic where they span decades. @param {number} value @param {[number | null, number | null]} range */
 function scaleOf(value, [low, high]) {

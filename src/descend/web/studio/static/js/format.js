@@ -7,6 +7,9 @@ export const whole = (value) => (value == null ? "–" : Math.round(value).toLoc
 /** @param {number | null | undefined} value */
 export const percent = (value) => (value == null ? "–" : `${Math.round(value * 100)}\u00a0%`);
 
+/** The part of a text that is read, where that is less than all of it. @param {number} epochs */
+export const part = (epochs) => `${Number(Math.min(100 * epochs, 99).toPrecision(2))}\u00a0%`;
+
 /** A probability, never 0 % and never 100 %. @param {number} value */
 export const likely = (value) => (value < 0.01 ? "under 1 %" : value > 0.99 ? "over 99 %" : percent(value));
 
@@ -56,5 +59,6 @@ export function moment(iso) {
 
 export const STATES = {
   waiting: "waiting", starting: "getting ready", running: "learning", finished: "finished",
+  paused: "paused", "model lost": "model lost",
   stopped: "unfinished", diverged: "diverged", failed: "failed", unreadable: "cannot be read",
 };

@@ -12,10 +12,10 @@ const LIKELY = 0.5;
 export function Health({ name, state }) {
   const [health, setHealth] = useState(null);
   const [together, setTogether] = useState(1);
-  const isRunning = state === "running";
+  const isRunning = state === "running" || state === "paused";
   const where = `/runs/${quoted(name)}`;
   useEffect(() => {
-    if (!["running", "stopped", "finished", "diverged"].includes(state)) return undefined;
+    if (!["running", "paused", "stopped", "finished", "diverged"].includes(state)) return undefined;
     get("/workspace").then((answer) => setTogether(answer.runs_at_a_time), () => {});
     const path = `${where}/health`;
     if (!isRunning) { get(path).then(setHealth, () => {}); return undefined; }

@@ -13,7 +13,7 @@ const MAX_AVERAGES = 400;
 const AVERAGED_PART = 25;
 const FORECASTS = 10;
 const FORECAST_FROM = 50;
-const BUSY = ["waiting", "starting", "running"];
+const BUSY = ["waiting", "starting", "running", "paused"];
 
 /** @param {{name: string}} props */
 export function Live({ name }) {
@@ -59,8 +59,9 @@ export function Live({ name }) {
     <div class="row between">
       <div class="row"><h1>${name}</h1><${State} state=${state}/></div>
       <div class="row">
-        ${(state === "running" || state === "starting" || state === "waiting") && html`<button onClick=${() => act("stop", state === "waiting" ? "It is out of the queue." : "It saves and stops. Resume goes on from there.")}>${state === "waiting" ? "Cancel" : "Stop"}</button>`}
-        ${state === "stopped" && html`<button class="main" onClick=${() => act("resume", "It goes on where it stopped.")}>Resume</button>`}
+        ${state === "running" ? html`<button onClick=${() => act("pause", "It waits after this step. Resume goes on at once.")}>Pause</button>`
+          : ["paused", "stopped"].includes(state) ? html`<button class="main" onClick=${() => act("resume", "It goes on where it was.")}>Resume</button>` : null}
+        ${BUSY.includes(state) && html`<button onClick=${() => act("stop", state === "waiting" ? "It is out of the queue." : "It saves and stops. Resume goes on from there.")}>${state === "waiting" ? "Cancel" : "Stop"}</button>`}
         ${details.can_talk && html`<a class=${BUSY.includes(state) || state === "stopped" ? "button" : "button main"} href=${`#/talk/${quoted(name)}`}>Talk to it</a>`}
         ${(curve.points.length > 0 || details.can_talk) && html`<a class="button" href=${`#/inside/${quoted(name)}`}>Look inside</a>`}
         ${state === "finished" && details.has_model && html`<${TrainOn} name=${name}/>`}
@@ -70,7 +71,7 @@ export function Live({ name }) {
     </div>
     ${isLost && BUSY.includes(state) && html`<p class="note warn" role="status">The studio does not answer. Training goes on without it.</p>`}
     <section class="card" aria-label="How it goes">
-      <p class=${state === "failed" || state === "diverged" ? "sentence note bad" : "sentence"} role="status">${state === "starting" && html`<span class="spin"></span>`}${details.sentence}</p>
+      <p class=${state === "failed" || state === "diverged" ? "sentence note bad" : "sentence"} role="status">${state === "starting" && html`<span class="spin"></span>`}${withoutCommands(details.sentence)}</p>
       ${details.models.length > 0 && html`<${Models} names=${details.models} name=${name}/>`}
       ${details.progress && state !== "finished" && html`<${Progress} progress=${details.progress} state=${state}/>`}
       ${curve.points.length > 0 && html`<${Facts} details=${details} curve=${curve}/>`}
@@ -103,6 +104,9 @@ function Curve({ curve, details }) {
     <p class="soft small">${isLoss ? "The loss says how surprised the model is by the next token. Down is better." : "Accuracy is how often the next token was predicted correctly. Up is better."} The dots are the validation set: text that it never learns from.</p></section>`;
 }
 
+/** A sentence of the terminal without the command at its end: the page has a button for it. @param {string} text */
+const withoutCommands = (text) => text.replace(/: `descend [^`]*`/g, "");
+
 /** @param {any} before @param {any} news */
 function merge(before, news) {
   const from = news.reset ? { points: [], epochs: [], samples: [], messages: [] } : before;
@@ -117,7 +121,7 @@ function Progress({ progress, state }) {
   const percentDone = Math.round(100 * progress.fraction);
   return html`<div class="progress" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="100" aria-valuenow=${percentDone}>
       <div style=${{ width: `${percentDone}%` }}></div></div>
-    ${state === "running" && html`<p class="soft small">${percentDone} % done${progress.seconds_left == null ? "" : `, about ${duration(progress.seconds_left)} left`}</p>`}`;
+    ${(state === "running" || state === "paused") && html`<p class="soft small">${percentDone} % done${progress.seconds_left == null ? "" : `, about ${duration(progress.seconds_left)} ${state === "paused" ? "of training " : ""}left`}</p>`}`;
 }
 
 /** @param {{details: any, curve: any}} props */
@@ -219,7 +223,7 @@ function useForecast(details, step) {
   const [points, setPoints] = useState([]);
   const total = details.total_steps || 0;
   const part = total ? Math.floor((FORECASTS * step) / total) : 0;
-  const isOn = step >= FORECAST_FROM && ["running", "stopped"].includes(details.state);
+  const isOn = step >= FORECAST_FROM && ["running", "paused", "stopped"].includes(details.state);
   useEffect(() => {
     let isCurrent = true;
     if (!isOn) { setPoints([]); return undefined; }

@@ -96,11 +96,23 @@ function Ticked({ count, onNone }) {
 /** Everything that a search looks at. @param {any} run */
 const described = (run) => `${run.name} ${run.text} ${run.state} ${STATES[run.state] || ""} ${run.remark} ${run.tags.join(" ")} ${run.note} ${Object.entries(run.settings).map(([key, value]) => `${key}=${value ?? "auto"}`).join(" ")}`.toLowerCase();
 
-/** Settings that were not set alike in all of `runs`: those that tell them apart. @param {any[]} runs */
+/** Settings that were not set alike in all of `runs`, those that divide them most evenly first. @param {any[]} runs */
 function differentKeys(runs) {
   if (runs.length < 2) return [];
   const keys = [...new Set(runs.flatMap((run) => Object.keys(run.settings)))];
-  return keys.filter((key) => new Set(runs.map((run) => JSON.stringify(run.settings[key]))).size > 1);
+  const spreads = new Map(keys.map((key) => [key, spread(runs, key)]));
+  return keys.filter((key) => spreads.get(key) > 0).sort((a, b) => spreads.get(b) - spreads.get(a));
+}
+
+/** How much the value of a setting tells about which run it is: its entropy over `runs`. @param {any[]} runs @param {string} key */
+function spread(runs, key) {
+  const counts = new Map();
+  for (const run of runs) {
+    const value = JSON.stringify(run.settings[key]);
+    counts.set(value, (counts.get(value) || 0) + 1);
+  }
+  const entropy = [...counts.values()].reduce((sum, count) => sum - (count / runs.length) * Math.log(count / runs.length), 0);
+  return Math.round(1e6 * entropy);
 }
 
 /** @param {any} run @param {string[]} different */

@@ -2,7 +2,7 @@
 
 import { html, useEffect, useState } from "/static/vendor/preact.min.js";
 import { get, post, quoted } from "./api.js";
-import { bytes, duration, fixed, short, whole } from "./format.js";
+import { bytes, duration, fixed, part, short, whole } from "./format.js";
 import { DropZone } from "./drop.js";
 import { Figures, handbook, Meter, sayError } from "./ui.js";
 
@@ -123,7 +123,7 @@ function Plan({ text, minutes, settings }) {
     { name: "your model, expected", value: expected, good: true },
   ];
   return html`<div class="cols half" aria-busy=${isMeasuring ? "true" : "false"}>
-    <div><p class="sentence">A network with <strong>${config.num_layers} ${config.num_layers === 1 ? "layer" : "layers"}</strong> and <strong>${short(predicted.parameters)} parameters</strong> will read the text <strong>${predicted.num_epochs.toFixed(1)} times</strong>.</p>
+    <div><p class="sentence">A network with <strong>${config.num_layers} ${config.num_layers === 1 ? "layer" : "layers"}</strong> and <strong>${short(predicted.parameters)} parameters</strong> will read ${predicted.num_epochs < 1 ? html`<strong>${part(predicted.num_epochs)}</strong> of the text` : html`the text <strong>${predicted.num_epochs.toFixed(1)} times</strong>`}.</p>
       ${plan.num_models > 1 && html`<p>Reading it more often would only teach it by heart. So <strong>${plan.num_models} models</strong> are trained one after the other, and each later one learns from those before it too. The last one is yours.</p>`}
       <p class="soft small">${whole(predicted.steps)} steps of ${whole(config.batch_size * config.seq_len)} tokens. The first ${duration(plan.setup_seconds)} go into getting ready.</p></div>
     <div><h3>Expected result</h3><${Meter} rows=${rows} max=${Math.max(plan.unigram_bits_per_byte, high)}/>

@@ -47,7 +47,7 @@ export function Talk({ name }) {
         ${runs.map((run) => html`<option key=${run.name} value=${run.name}>${run.name}</option>`)}</select></div>
         ${runs.length > 1 && html`<label for="other">beside</label><div><select id="other" value=${other} onChange=${(event) => setOther(event.target.value)}>
           <option value="">nobody else</option>${runs.filter((run) => run.name !== model).map((run) => html`<option key=${run.name} value=${run.name}>${run.name}</option>`)}</select></div>`}</div></div>
-    ${unfinished.map((run) => html`<p class="note" key=${run.name}>${run.name} is not finished. You talk to what it had learned when it last saved.</p>`)}
+    ${unfinished.map((run) => html`<p class="note" key=${run.name}>${run.name} ${run.state === "model lost" ? "has lost its model" : "is not finished"}. You talk to what it had learned when it last saved.</p>`)}
     <div class="row" role="group" aria-label="Kind of talk">
       <button class=${isChat ? "" : "main"} aria-pressed=${isChat ? "false" : "true"} onClick=${() => setChat(false)}>Go on with my text</button>
       <button class=${isChat ? "main" : ""} aria-pressed=${isChat ? "true" : "false"} onClick=${() => setChat(true)}>Take turns</button></div>
