@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 import msgspec
 
 from descend.program_trials.run_program import (
-    TrialOutcome,
+    ProgramResult,
     TrialRequest,
     run_program,
     stop_process,
@@ -24,35 +24,35 @@ from descend.trials.ray_executor import ray_address, run_tasks
 POLL_SECONDS = 0.2
 """Seconds between two looks for a signal."""
 
-OutcomeCallback = Callable[[int, TrialOutcome], None]
+ResultCallback = Callable[[int, ProgramResult], None]
 
 
 def run_programs(
-    requests: Sequence[TrialRequest], workers: int | None, on_outcome: OutcomeCallback
-) -> list[TrialOutcome]:
-    """Return the outcome of each request; `on_outcome` hears of each as it comes.
+    requests: Sequence[TrialRequest], workers: int | None, on_program: ResultCallback
+) -> list[ProgramResult]:
+    """Return the result of each request; `on_program` hears of each as it comes.
 
     `workers` at a time; None: one on this machine, since a program may use all of it, and on a
     cluster as many as it takes.
     """
-    outcomes: dict[int, TrialOutcome] = {}
+    results: dict[int, ProgramResult] = {}
 
-    def on_result(index: int, outcome: TrialOutcome) -> None:
-        outcomes[index] = outcome
-        on_outcome(index, outcome)
+    def on_result(index: int, result: ProgramResult) -> None:
+        results[index] = result
+        on_program(index, result)
 
     if ray_address():
         lines = [msgspec.json.encode((os.getcwd(), request)) for request in requests]
         run_tasks(
             _run_remote_program, lines, workers,
-            lambda index, line: on_result(index, msgspec.json.decode(line, type=TrialOutcome)),
+            lambda index, line: on_result(index, msgspec.json.decode(line, type=ProgramResult)),
         )  # fmt: skip
     else:
         _run_here(requests, workers or 1, on_result)
-    return [outcomes[index] for index in range(len(requests))]
+    return [results[index] for index in range(len(requests))]
 
 
-def _run_here(requests: Sequence[TrialRequest], workers: int, on_result: OutcomeCallback) -> None:
+def _run_here(requests: Sequence[TrialRequest], workers: int, on_result: ResultCallback) -> None:
     """Run requests in threads, which wait for processes.
 
     An error, Ctrl-C, SIGTERM, and a terminal that closes end all of them.
@@ -88,7 +88,7 @@ def _run_remote_program(line: bytes) -> bytes:
     try:
         os.chdir(folder)
     except OSError as problem:
-        outcome = TrialOutcome(None, 0.0, f"{socket.gethostname()}: {folder}: {problem.strerror}")
+        result = ProgramResult(None, 0.0, f"{socket.gethostname()}: {folder}: {problem.strerror}")
     else:
-        outcome = run_program(request)
-    return msgspec.json.encode(outcome)
+        result = run_program(request)
+    return msgspec.json.encode(result)
