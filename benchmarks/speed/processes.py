@@ -143,8 +143,9 @@ def measure_exchange(rank: int, store: str) -> None:
                 taken.append(time.perf_counter() - began)
             seconds[name][str(megabytes)] = round(statistics.median(taken), 6)
     if rank == 0:
-        print(json.dumps(seconds))
+        print(json.dumps(seconds), flush=True)
     dist.barrier()
+    dist.destroy_process_group()
 
 
 def exchange_seconds() -> dict[str, Any]:
