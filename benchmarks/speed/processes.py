@@ -1,6 +1,6 @@
 """Whether several processes of one thread train faster than one process of all threads.
 
-    python benchmarks/speed/processes.py RESULTS [--rounds N] [--text TEXT]
+    python benchmarks/speed/processes.py RESULTS [--rounds N] [--text TEXT] [--steps N]
 
 Each arm is `descend train` with the default recipe (Muon) in programs of its own, from the
 key press to the saved model. A round lets every arm run once, in an order that turns around
@@ -32,7 +32,13 @@ from descend.machine import available_cores, describe_hardware
 from descend.training.muon import orthogonalize
 
 STEPS = 60
-COMMON = ("--seq-len", "128", "--device", "cpu", "--compile", "off", "--precision", "float32")
+WARMUP_STEPS = 5
+"""Steps whose time does not count."""
+
+COMMON = ("--seq-len", "128", "--device", "cpu", "--compile", "off", "--precision", "float32",
+          "--epoch", "20")  # fmt: skip
+"""Epochs enough for the steps of any arm on the built-in stories."""
+
 MEGABYTES = (0.001, 1.0, 4.0, 16.0, 64.0)
 REPEATS = 7
 
@@ -40,16 +46,16 @@ PLAIN = [sys.executable, "-m", "descend"]
 NOT_SHARED = [sys.executable, __file__, "--not-shared"]
 
 
-def programs(cores: int) -> dict[str, dict[str, Any]]:
+def programs(cores: int, steps: int) -> dict[str, dict[str, Any]]:
     """Return arguments of `descend train`, steps and sequences a step, by name."""
     many = ("--processes", str(cores))
     return {
-        "one process": {"arguments": (), "steps": STEPS, "batch": 16},
-        "processes": {"arguments": many, "steps": STEPS, "batch": 16},
-        "processes, each all of Muon": {"arguments": (), "steps": STEPS, "batch": 16},
-        "one process of one thread": {"arguments": ("--threads", "1"), "steps": STEPS // 2,
+        "one process": {"arguments": (), "steps": steps, "batch": 16},
+        "processes": {"arguments": many, "steps": steps, "batch": 16},
+        "processes, each all of Muon": {"arguments": (), "steps": steps, "batch": 16},
+        "one process of one thread": {"arguments": ("--threads", "1"), "steps": steps // 2,
                                       "batch": 16},
-        "processes, each a whole batch": {"arguments": many, "steps": STEPS // 2,
+        "processes, each a whole batch": {"arguments": many, "steps": steps // 2,
                                           "batch": 16 * cores},
     }  # fmt: skip
 
@@ -69,9 +75,12 @@ def train_once(name: str, program: dict[str, Any], text: str, steps: int) -> dic
         seconds = time.perf_counter() - began
         events = (Path(folder) / "run" / "events.jsonl").read_text().splitlines()
         taken = [e for e in map(json.loads, events) if e["kind"] == "step"]
+    if len(taken) != steps:
+        raise SystemExit(f"{name} made {len(taken)} steps instead of {steps}")
+    seconds_of_steps = [e["seconds"] for e in taken[WARMUP_STEPS:]]
     return {
         "program_seconds": round(seconds, 3),
-        "step_seconds": round(statistics.median(e["seconds"] for e in taken[5:]), 5),
+        "step_seconds": round(statistics.median(seconds_of_steps), 5),
         "tokens_per_step": program["batch"] * 128,
         "steps": steps,
         "last_loss": taken[-1]["loss"],
@@ -134,8 +143,9 @@ def measure_exchange(rank: int, store: str) -> None:
                 taken.append(time.perf_counter() - began)
             seconds[name][str(megabytes)] = round(statistics.median(taken), 6)
     if rank == 0:
-        print(json.dumps(seconds))
+        print(json.dumps(seconds), flush=True)
     dist.barrier()
+    dist.destroy_process_group()
 
 
 def exchange_seconds() -> dict[str, Any]:
@@ -205,11 +215,12 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--text", default="stories")
+    parser.add_argument("--steps", type=int, default=STEPS)
     args = parser.parse_args()
     file = args.results / "processes.json"
     raw = json.loads(file.read_text())["raw"] if file.exists() else []
     first = 1 + max((r["round"] for r in raw), default=-1)
-    runs = programs(available_cores())
+    runs = programs(available_cores(), args.steps)
     record = {
         "command": "python benchmarks/speed/processes.py RESULTS",
         "machine": describe_hardware("cpu"),
@@ -218,7 +229,7 @@ def main() -> None:
     }
     args.results.mkdir(parents=True, exist_ok=True)
     for name in ("one process", "processes"):  # fill the caches
-        train_once(name, runs[name], args.text, 2)
+        train_once(name, runs[name], args.text, WARMUP_STEPS + 1)
     for number in range(first, first + args.rounds):
         order = list(runs.items())
         for name, program in order if number % 2 == 0 else reversed(order):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from descend.program_trials.metric_output import read_metric, read_metric_table
 from descend.program_trials.program_executor import run_programs
 from descend.program_trials.program_flags import parse_program
 from descend.program_trials.program_treatments import list_treatments
-from descend.program_trials.run_program import TrialOutcome, TrialRequest, run_program
+from descend.program_trials.run_program import ProgramResult, TrialRequest, run_program
 from descend.report.text.program_diagnosis import format_program_diagnosis
 
 from .programs import REGRESSION, WRITES_FILES
@@ -45,7 +46,7 @@ def diagnose(arguments: str = "") -> ProgramDiagnosis:
     return diagnose_program(program, TrialOptions("val loss", timeout=600, workers=2))
 
 
-def run_words(*words: str, timeout: float = 60, **fields: Any) -> TrialOutcome:
+def run_words(*words: str, timeout: float = 60, **fields: Any) -> ProgramResult:
     return run_program(TrialRequest(list(words), "val loss", timeout=timeout, **fields))
 
 
@@ -71,8 +72,8 @@ def test_diagnose_program_names_the_planted_fault(arguments: str) -> None:
 
 
 def test_run_program_changes_no_file_of_the_program(program_folder: Path) -> None:
-    outcome = run_words("python", "train.py", "--steps=100", shift=1)
-    assert (outcome.problem, outcome.loss is not None) == (None, True)
+    result = run_words("python", "train.py", "--steps=100", shift=1)
+    assert (result.problem, result.loss is not None) == (None, True)
     assert [path.name for path in program_folder.iterdir()] == ["train.py"]
 
 
@@ -84,10 +85,10 @@ def test_run_program_repeats_a_trial_with_the_same_seed() -> None:
 
 def test_run_program_stops_after_its_time(program_folder: Path) -> None:
     (program_folder / "slow.py").write_text("import time; time.sleep(60)")
-    outcome = run_words("python", "slow.py", timeout=2)
-    assert outcome.loss is None
-    assert outcome.seconds < 50
-    assert outcome.problem == "it ran longer than 2 s"
+    result = run_words("python", "slow.py", timeout=2)
+    assert result.loss is None
+    assert result.seconds < 50
+    assert result.problem == "it ran longer than 2 s"
 
 
 @pytest.mark.parametrize(
@@ -171,8 +172,8 @@ def test_metric_file_is_read_after_the_program(
     program_folder: Path, pattern: str, loss: float | None, problem: str | None
 ) -> None:
     (program_folder / "write.py").write_text(WRITES_FILES)
-    outcome = run_words("python", "write.py", metric_file=pattern)
-    assert (outcome.loss, outcome.problem) == (loss, problem)
+    result = run_words("python", "write.py", metric_file=pattern)
+    assert (result.loss, result.problem) == (loss, problem)
     assert not (program_folder / "metrics.csv").exists()
 
 
@@ -188,7 +189,7 @@ def test_run_programs_ends_all_programs_after_an_error(program_folder: Path) -> 
     fast = TrialRequest(["python", "train.py", "--steps=100"], "val loss")
     slow = TrialRequest(["python", "slow.py"], "val loss")
 
-    def fail(index: int, outcome: TrialOutcome) -> None:
+    def fail(index: int, result: ProgramResult) -> None:
         raise KeyboardInterrupt
 
     began = time.monotonic()
@@ -233,3 +234,24 @@ def test_command_prints_the_diagnosis_as_json() -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["verdict"] == "learning_rate_too_high"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGTERM")
+def test_command_leaves_no_program_behind_when_terminated(
+    program_folder: Path, tmp_path: Path
+) -> None:
+    script = "import os, pathlib, sys, time\npathlib.Path(sys.argv[1]).write_text(str(os.getpid()))"
+    (program_folder / "slow.py").write_text(f"{script}\ntime.sleep(3000)\n")
+    file = tmp_path / "pid"
+    command = subprocess.Popen(
+        [sys.executable, "-m", "descend", "diagnose", "--program", f"python slow.py {file}",
+         "--metric", "loss", "--map", "learning_rate=--lr=0.1", "--map", "max_steps=--steps=9"],
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    while not (file.exists() and file.read_text()):
+        time.sleep(0.1)
+    command.terminate()
+    command.communicate()
+    assert command.returncode == 143
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(file.read_text()), 0)

@@ -22,7 +22,7 @@ from descend.config import make_config
 from descend.data.cache_dir import cache_dir
 from descend.errors import ConfigError, CorpusError, MissingDependencyError
 from descend.program_trials.program_executor import run_programs
-from descend.program_trials.run_program import TrialOutcome, TrialRequest
+from descend.program_trials.run_program import ProgramResult, TrialRequest
 from descend.trials.cached_trial import load_cached_result
 from descend.trials.executor import run_trials, worker_count
 from descend.trials.ray_executor import RAY_ADDRESS_VARIABLE
@@ -268,12 +268,12 @@ def test_program_trials_on_ray_equal_those_here(
         TrialRequest(["python", script, "--steps=100"], "val loss", shift=seed)
         for script, seed in (("train.py", 1), ("train.py", 2), ("missing.py", 1))
     ]
-    heard: dict[int, TrialOutcome] = {}
-    on_ray = run_programs(requests, None, heard.__setitem__)
-    assert [heard[index] for index in range(3)] == on_ray
+    by_index: dict[int, ProgramResult] = {}
+    on_ray = run_programs(requests, None, by_index.__setitem__)
+    assert [by_index[index] for index in range(3)] == on_ray
     monkeypatch.delenv(RAY_ADDRESS_VARIABLE)
-    here = run_programs(requests, 2, lambda index, outcome: None)
-    assert [outcome.loss for outcome in on_ray] == [outcome.loss for outcome in here]
+    here = run_programs(requests, 2, lambda index, result: None)
+    assert [result.loss for result in on_ray] == [result.loss for result in here]
     assert on_ray[0].loss != on_ray[1].loss
     assert on_ray[2].problem is not None
     assert "missing.py" in on_ray[2].problem

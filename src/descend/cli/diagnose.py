@@ -95,8 +95,7 @@ def diagnose(
     if run is None:
         assert program is not None
         options = {"num_seeds": seeds, "timeout": trial_seconds, "workers": workers}
-        verdict = diagnose_command(program, mappings or [], metric, metric_file, options, as_json)
-        diagnosed_names = {verdict}
+        diagnosed_names = diagnose_command(program, mappings, metric, metric_file, options, as_json)
     elif run.is_file() or _holds_a_log(run):
         diagnosed_names = _diagnose_log(run, corpus, vocab_size, verbose, as_json)
     else:

@@ -80,13 +80,13 @@ Workers = Annotated[
 
 def diagnose_command(
     program: str,
-    mappings: list[str],
+    mappings: list[str] | None,
     metric: str | None,
     metric_file: str | None,
     options: dict[str, Any],
     as_json: bool,
-) -> str:
-    """Run the trials of a program, print the result, and return the verdict."""
+) -> set[str]:
+    """Run the trials of a program, print the result, and return the name of the verdict."""
     from descend.program_trials.diagnose_program import TrialOptions, diagnose_program
     from descend.program_trials.program_flags import parse_program
     from descend.report.text.program_diagnosis import format_program_diagnosis
@@ -96,7 +96,7 @@ def diagnose_command(
             "--metric", "nothing", "the loss that the program prints",
             "add --metric val_loss, or the name that it prints",
         )  # fmt: skip
-    flags = parse_program(program, mappings)
+    flags = parse_program(program, mappings or [])
     diagnosis = diagnose_program(
         flags, TrialOptions(metric, metric_file, **options), on_trial=print_status
     )
@@ -104,4 +104,4 @@ def diagnose_command(
         print_json("diagnose", diagnosis)
     else:
         print_result(format_program_diagnosis(diagnosis))
-    return diagnosis.verdict
+    return {diagnosis.verdict}

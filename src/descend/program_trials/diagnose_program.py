@@ -21,7 +21,7 @@ from descend.errors import ConfigError
 from descend.program_trials.program_executor import run_programs
 from descend.program_trials.program_flags import ProgramFlags
 from descend.program_trials.program_treatments import ProgramTreatment, list_treatments
-from descend.program_trials.run_program import ProgramTrial, TrialOutcome, TrialRequest
+from descend.program_trials.run_program import ProgramResult, ProgramTrial, TrialRequest
 from descend.trials.paired_stats import (
     ALPHA,
     Interval,
@@ -138,15 +138,15 @@ def _run_trials(
         for treatment, seed in pairs
     ]  # fmt: skip
 
-    def on_outcome(index: int, outcome: TrialOutcome) -> None:
+    def on_program(index: int, result: ProgramResult) -> None:
         treatment, seed = pairs[index]
-        result = outcome.problem or f"{options.metric} {outcome.loss:.4f}"
-        on_trial(f"{treatment.description}, seed {seed}: {result} ({outcome.seconds:.0f} s)")
+        answer = result.problem or f"{options.metric} {result.loss:.4f}"
+        on_trial(f"{treatment.description}, seed {seed}: {answer} ({result.seconds:.0f} s)")
 
-    outcomes = run_programs(requests, options.workers, on_outcome)
+    results = run_programs(requests, options.workers, on_program)
     return [
-        ProgramTrial(treatment.changes, seed, outcome.seconds, outcome.loss, outcome.problem)
-        for (treatment, seed), outcome in zip(pairs, outcomes, strict=True)
+        ProgramTrial(treatment.changes, seed, result.seconds, result.loss, result.problem)
+        for (treatment, seed), result in zip(pairs, results, strict=True)
     ]
 
 

@@ -3,67 +3,83 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import msgspec
 
 from descend.program_trials.run_program import (
-    TrialOutcome,
+    ProgramResult,
     TrialRequest,
     run_program,
     stop_process,
 )
+from descend.training.stop_signals import defer_stop_signals
 from descend.trials.ray_executor import ray_address, run_tasks
 
-OutcomeCallback = Callable[[int, TrialOutcome], None]
+POLL_SECONDS = 0.2
+"""Seconds between two looks for a signal."""
+
+ResultCallback = Callable[[int, ProgramResult], None]
 
 
 def run_programs(
-    requests: Sequence[TrialRequest], workers: int | None, on_outcome: OutcomeCallback
-) -> list[TrialOutcome]:
-    """Return the outcome of each request; `on_outcome` hears of each as it comes.
+    requests: Sequence[TrialRequest], workers: int | None, on_program: ResultCallback
+) -> list[ProgramResult]:
+    """Return the result of each request; `on_program` hears of each as it comes.
 
     `workers` at a time; None: one on this machine, since a program may use all of it, and on a
     cluster as many as it takes.
     """
-    outcomes: dict[int, TrialOutcome] = {}
+    results: dict[int, ProgramResult] = {}
 
-    def on_result(index: int, outcome: TrialOutcome) -> None:
-        outcomes[index] = outcome
-        on_outcome(index, outcome)
+    def on_result(index: int, result: ProgramResult) -> None:
+        results[index] = result
+        on_program(index, result)
 
     if ray_address():
         lines = [msgspec.json.encode((os.getcwd(), request)) for request in requests]
         run_tasks(
             _run_remote_program, lines, workers,
-            lambda index, line: on_result(index, msgspec.json.decode(line, type=TrialOutcome)),
+            lambda index, line: on_result(index, msgspec.json.decode(line, type=ProgramResult)),
         )  # fmt: skip
     else:
         _run_here(requests, workers or 1, on_result)
-    return [outcomes[index] for index in range(len(requests))]
+    return [results[index] for index in range(len(requests))]
 
 
-def _run_here(requests: Sequence[TrialRequest], workers: int, on_result: OutcomeCallback) -> None:
-    """Run requests in threads, which wait for processes. An error and Ctrl-C end them all."""
+def _run_here(requests: Sequence[TrialRequest], workers: int, on_result: ResultCallback) -> None:
+    """Run requests in threads, which wait for processes.
+
+    An error, Ctrl-C, SIGTERM, and a terminal that closes end all of them.
+    """
     running: list[subprocess.Popen[bytes]] = []
-    pool = ThreadPoolExecutor(workers)
-    try:
+    with ThreadPoolExecutor(workers) as pool, defer_stop_signals() as stop_request:
         futures = {
             pool.submit(run_program, request, running.append): index
             for index, request in enumerate(requests)
         }
-        for future in as_completed(futures):
-            on_result(futures[future], future.result())
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in running:
-            stop_process(process)
-        raise
-    finally:
-        pool.shutdown()
+        waiting = set(futures)
+        try:
+            while waiting:
+                done, waiting = wait(waiting, POLL_SECONDS, FIRST_COMPLETED)
+                for future in done:
+                    on_result(futures[future], future.result())
+                if stop_request.signal_number == signal.SIGINT:
+                    raise KeyboardInterrupt
+                if stop_request.signal_number is not None:
+                    raise SystemExit(128 + stop_request.signal_number)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            while not all(future.done() for future in futures):
+                for process in running:
+                    stop_process(process)
+                time.sleep(POLL_SECONDS)
+            raise
 
 
 def _run_remote_program(line: bytes) -> bytes:
@@ -72,7 +88,7 @@ def _run_remote_program(line: bytes) -> bytes:
     try:
         os.chdir(folder)
     except OSError as problem:
-        outcome = TrialOutcome(None, 0.0, f"{socket.gethostname()}: {folder}: {problem.strerror}")
+        result = ProgramResult(None, 0.0, f"{socket.gethostname()}: {folder}: {problem.strerror}")
     else:
-        outcome = run_program(request)
-    return msgspec.json.encode(outcome)
+        result = run_program(request)
+    return msgspec.json.encode(result)

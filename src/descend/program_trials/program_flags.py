@@ -127,8 +127,8 @@ def find_value(words: Sequence[str], flag: str) -> str | None:
     for index, word in enumerate(words):
         if word == flag and index + 1 < len(words):
             value = words[index + 1]
-        elif found := _setting(flag).search(word):
-            value = found[2]
+        elif match := _setting(flag).search(word):
+            value = match[2]
     return value
 
 
@@ -139,7 +139,7 @@ def _with_value(words: Sequence[str], flag: str, text: str) -> list[str]:
         if word == flag and index + 1 < len(words):
             changed[index + 1] = text
         else:
-            changed[index] = _setting(flag).sub(lambda found: found[1] + text, changed[index])
+            changed[index] = _setting(flag).sub(lambda match: match[1] + text, changed[index])
     if find_value(words, flag) is None:
         changed += [flag, text] if re.fullmatch(r"-\w", flag) else [f"{flag}={text}"]
     return changed

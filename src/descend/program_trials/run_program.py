@@ -54,7 +54,7 @@ class TrialRequest(msgspec.Struct, frozen=True):
     shift: int | None = None
 
 
-class TrialOutcome(msgspec.Struct, frozen=True):
+class ProgramResult(msgspec.Struct, frozen=True):
     """What a command came to; `loss` is None where there is a problem."""
 
     loss: float | None
@@ -62,7 +62,7 @@ class TrialOutcome(msgspec.Struct, frozen=True):
     problem: str | None = None
 
 
-def run_program(request: TrialRequest, on_start: StartCallback = _ignore_start) -> TrialOutcome:
+def run_program(request: TrialRequest, on_start: StartCallback = _ignore_start) -> ProgramResult:
     """Run a command in a copy of its folder, with which the files that it writes go.
 
     `on_start` is given the process.
@@ -73,7 +73,7 @@ def run_program(request: TrialRequest, on_start: StartCallback = _ignore_start) 
         try:
             folder = copy_to_scratch(script or ".", Path(aside))
         except DescendError as problem:
-            return TrialOutcome(None, 0.0, problem.actual)
+            return ProgramResult(None, 0.0, problem.actual)
         command = list(words)
         if command[0] in ("python", "python3"):
             command[0] = sys.executable
@@ -97,7 +97,7 @@ def _run(
     folder: Path,
     output: IO[bytes],
     on_start: StartCallback,
-) -> TrialOutcome:
+) -> ProgramResult:
     began = time.monotonic()
     try:
         process = subprocess.Popen(
@@ -106,7 +106,7 @@ def _run(
             env=os.environ | {"PYTHONUNBUFFERED": "1", "WANDB_MODE": "disabled"},
         )  # fmt: skip
     except OSError as problem:
-        return TrialOutcome(None, 0.0, f"{words[0]}: {problem.strerror}")
+        return ProgramResult(None, 0.0, f"{words[0]}: {problem.strerror}")
     try:
         on_start(process)
         code: int | None = process.wait(request.timeout)
@@ -117,10 +117,10 @@ def _run(
     seconds = time.monotonic() - began
     text = _read_end(output)
     if code is None:
-        return TrialOutcome(None, seconds, f"it ran longer than {request.timeout:.0f} s")
+        return ProgramResult(None, seconds, f"it ran longer than {request.timeout:.0f} s")
     if code != 0:
         last = text.strip().splitlines()
-        return TrialOutcome(
+        return ProgramResult(
             None, seconds, f"exit code {code}: {last[-1][:200] if last else 'no output'}"
         )
     if request.metric_file is None:
@@ -128,7 +128,7 @@ def _run(
     else:
         value, place = _read_file(folder, request), f"{request.metric_file} has"
     problem = None if value is not None else f"{place} no {request.metric}"
-    return TrialOutcome(value, seconds, problem)
+    return ProgramResult(value, seconds, problem)
 
 
 def _read_file(folder: Path, request: TrialRequest) -> float | None:
