@@ -38,8 +38,13 @@ FOREIGN_FLAGS = {
     "--times",
     "--nproc-per-node",
     "--max-restarts",
+    "--torch-backend",  # uv
+    "--local-dir",  # hf
+    "--iters",  # a training program of somebody
+    "--warmup",
+    "--flag",
 }
-"""Of Ray, and of the benchmarks' own scripts."""
+"""Of Ray, other programs, and the benchmarks' own scripts."""
 
 
 def commands() -> Iterator[tuple[str, Any, Any]]:

@@ -64,7 +64,9 @@ def _larger_batches(values: Mapping[str, float]) -> list[ProgramTreatment]:
     batch, rate = values.get("batch_size"), values.get("learning_rate")
     steps = values.get("max_steps")
     treatments = []
-    for factor in BATCH_FACTORS if batch is not None else ():
+    if batch is None:
+        return []
+    for factor in BATCH_FACTORS:
         changes = {"batch_size": batch * factor}
         if steps is not None:
             if steps / factor < MIN_STEPS_LEFT:

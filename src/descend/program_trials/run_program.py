@@ -127,8 +127,8 @@ def _run(
         value, place = read_metric(text, request.metric), "it printed"
     else:
         value, place = _read_file(folder, request), f"{request.metric_file} has"
-    problem = None if value is not None else f"{place} no {request.metric}"
-    return ProgramResult(value, seconds, problem)
+    missing = None if value is not None else f"{place} no {request.metric}"
+    return ProgramResult(value, seconds, missing)
 
 
 def _read_file(folder: Path, request: TrialRequest) -> float | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from descend.artifacts import RUN_FILE
 from descend.errors import RunFolderError, RunLockedError
 from descend.runs.atomic_write import write_file_atomic
 from descend.runs.event_log import EVENTS, EventLog
@@ -16,7 +17,6 @@ from descend.runs.model_files import save_model
 from descend.runs.pause_request import is_pause_requested, withdraw_pause
 from descend.runs.run_files import (
     CHECKPOINTS,
-    RUN_FILE,
     TOKENIZER,
     WEIGHTS,
     RunMetadata,

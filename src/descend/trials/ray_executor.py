@@ -119,7 +119,8 @@ def run_tasks(
     ray = _connected()
     gpus = 1 if ray.cluster_resources().get("GPU") else 0
     task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(function)
-    waiting, running = list(enumerate(lines)), {}
+    waiting = list(enumerate(lines))
+    running: dict[Any, int] = {}
     try:
         while waiting or running:
             while waiting and len(running) < (max_running or len(lines)):
