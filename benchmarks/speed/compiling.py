@@ -2,9 +2,10 @@
 
     python benchmarks/speed/compiling.py [SIZE]
 
-Prints, for each way: seconds of the first step with an empty cache, with a cache that holds another
-width, and with one that holds this width; then tokens a second of the later steps (median of
-twelve, optimizer included). Each figure of a first step is from a process of its own.
+Prints seconds of the first step with an empty cache, with a cache that holds another width, and
+with one that holds this width, each from a process of its own. Then milliseconds of later steps
+with the optimizer, and their ratio to those that are not compiled, by rounds in which each way
+takes a few steps in turn (median, quartiles).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 
 import torch
 from compared_programs import SIZES, VOCABULARY
@@ -28,12 +30,12 @@ from descend.training.loss import compile_function, make_loss_fn, next_token_los
 from descend.training.optimizers import make_optimizers
 from descend.training.precision import autocast_precision
 
-STEPS = 12
+ROUNDS, STEPS = 9, 4
 WAYS = ("not compiled", "blocks", "whole network")
 
 
-def time_steps(size: dict[str, int], precision: str, way: str) -> tuple[float, float]:
-    """Seconds of the first step, and tokens a second of the others."""
+def make_step(size: dict[str, int], precision: str, way: str) -> Callable[[], float]:
+    """Return a function that makes a step and returns its seconds."""
     config = make_config(size | {"warmup_steps": 0})
     execution = Execution(
         device="cpu", precision=precision, attention="matmul",  # type: ignore[arg-type]
@@ -42,12 +44,11 @@ def time_steps(size: dict[str, int], precision: str, way: str) -> tuple[float, f
     model = Transformer(shape_from_run_config(config, VOCABULARY), 0.0, "matmul")
     initialize(model, 0)
     optimizers = make_optimizers(model, config, execution)
-    compute = make_loss_fn(execution)
-    if way == "whole network":
-        compute = compile_function(next_token_loss)
+    whole = way == "whole network"
+    compute = compile_function(next_token_loss) if whole else make_loss_fn(execution)
     ids = torch.randint(0, VOCABULARY, (size["batch_size"], size["seq_len"] + 1))
-    seconds = []
-    for _ in range(STEPS + 1):
+
+    def step() -> float:
         began = time.perf_counter()
         with autocast_precision(execution):
             loss, _ = compute(model, ids[:, :-1], ids[:, 1:], 0.0)
@@ -55,43 +56,56 @@ def time_steps(size: dict[str, int], precision: str, way: str) -> tuple[float, f
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        seconds.append(time.perf_counter() - began)
-    return seconds[0], ids[:, 1:].numel() / statistics.median(seconds[1:])
+        return time.perf_counter() - began
+
+    return step
 
 
-def time_in_child(size: str, precision: str, way: str, cache: str) -> list[str]:
-    """`time_steps` in a process of its own that compiles into `cache`."""
+def time_first_step(size: str, precision: str, way: str, cache: str) -> float:
+    """Seconds of the first step in a process of its own that compiles into `cache`."""
     done = subprocess.run(
         [sys.executable, __file__, "--one", size, precision, way],
         env=os.environ | {"TORCHINDUCTOR_CACHE_DIR": cache, "DESCEND_CACHE_DIR": cache},
         stdout=subprocess.PIPE, text=True, check=True,
     )  # fmt: skip
-    return done.stdout.split()
+    return float(done.stdout)
+
+
+def time_in_turn(size: dict[str, int], precision: str) -> dict[str, list[float]]:
+    """Median seconds of a step of each way, round by round."""
+    steps = {way: make_step(size, precision, way) for way in WAYS}
+    rounds: dict[str, list[float]] = {way: [] for way in WAYS}
+    for _ in range(1 + ROUNDS):  # the first to compile
+        for way, step in steps.items():
+            rounds[way].append(statistics.median(step() for _ in range(STEPS)))
+    return {way: seconds[1:] for way, seconds in rounds.items()}
 
 
 def main() -> None:
     """Print the table."""
     if "--one" in sys.argv:
         name, precision, way = sys.argv[2:]
-        width = 64 if name.startswith("other-") else 0
         size = dict(SIZES[name.removeprefix("other-")])
-        size["embed_dim"] += width
-        print(*time_steps(size, precision, way))
+        size["embed_dim"] += 64 if name.startswith("other-") else 0
+        print(make_step(size, precision, way)())
         return
     name = sys.argv[1] if len(sys.argv) > 1 else "guide"
     print(f"python benchmarks/speed/compiling.py {name}")
-    print(
-        f"{cpu_name()}, torch {torch.__version__}, {torch.get_num_threads()} threads, {SIZES[name]}"
-    )
-    print(f"{'':25}{'first':>9}{'new width':>11}{'again':>7}   seconds; tokens/s")
+    print(f"{cpu_name()}, torch {torch.__version__}, {torch.get_num_threads()} threads")
+    print(f"{SIZES[name]}, vocabulary {VOCABULARY}")
+    print(f"{'':25}{'first':>8}{'new width':>11}{'again':>7} s{'a step':>11} ms   times as long")
     for precision in ("float32", "bfloat16"):
+        rounds = time_in_turn(SIZES[name], precision)
         for way in WAYS:
             with tempfile.TemporaryDirectory() as cache:
-                first = time_in_child(f"other-{name}", precision, way, cache)[0]
-                new, _ = time_in_child(name, precision, way, cache)
-                again, speed = time_in_child(name, precision, way, cache)
-            figures = f"{float(first):9.1f}{float(new):11.1f}{float(again):7.1f}"
-            print(f"{precision:9} {way:15}{figures} {float(speed):20,.0f}", flush=True)
+                first = time_first_step(f"other-{name}", precision, way, cache)
+                new = time_first_step(name, precision, way, cache)
+                again = time_first_step(name, precision, way, cache)
+            pairs = zip(rounds[way], rounds[WAYS[0]], strict=True)
+            low, middle, high = statistics.quantiles([a / b for a, b in pairs], n=4)
+            step = 1000 * statistics.median(rounds[way])
+            print(f"{precision:9} {way:15}{first:8.1f}{new:11.1f}{again:7.1f}{step:13.1f}"
+                  f"{middle:12.2f} ({low:.2f} to {high:.2f})", flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":
