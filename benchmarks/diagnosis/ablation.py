@@ -102,6 +102,7 @@ MECHANISMS = (
     Mechanism("PRIOR_DF", "1", ((effects, "PRIOR_DF", 1),)),
     Mechanism("MIN_RELATIVE_EFFECT_AGAINST_HEALTHY", "0",
               ((effects, "MIN_RELATIVE_EFFECT_AGAINST_HEALTHY", 0.0),)),
+    Mechanism("COSTLY_EFFECT_WEIGHT", "1", ((treatments, "COSTLY_EFFECT_WEIGHT", 1.0),)),
     Mechanism("MIN_RELATIVE_COSTLY_EFFECT", "0",
               ((treatments, "MIN_RELATIVE_COSTLY_EFFECT", 0.0),)),
     Mechanism("MIN_RELATIVE_EFFECT_AT_LOW_LOSS", "0.01 nat at any loss",

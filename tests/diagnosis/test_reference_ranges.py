@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from descend.diagnosis.reference_ranges import (
-    FIRST_GUESS,
     RANGE_SOURCES,
     REFERENCE_RANGES,
+    UNMEASURED,
     format_range,
     range_source,
     reference_range,
@@ -25,7 +25,7 @@ def test_format_range_names_the_bounds_that_exist() -> None:
     assert format_range((None, None)) == ""
 
 
-def test_range_source_is_a_first_guess_without_another() -> None:
+def test_range_source_is_unmeasured_without_another() -> None:
     assert RANGE_SOURCES.keys() <= REFERENCE_RANGES.keys()
-    assert range_source("clipped_step_fraction") == FIRST_GUESS
-    assert range_source("initial_loss_ratio") != FIRST_GUESS
+    assert range_source("clipped_step_fraction") == UNMEASURED
+    assert range_source("initial_loss_ratio") != UNMEASURED

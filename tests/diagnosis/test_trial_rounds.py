@@ -35,7 +35,8 @@ def test_run_trial_series_follows_up_only_what_helps(context: RunContext) -> Non
     assert paired_reductions(series, hurts[1]) == []
     assert best_treatment(series, helps) == helps[1]
     assert len(paired_reductions(series, helps[1])) > 1  # more seeds
-    assert list(dict.fromkeys(stages)) == ["trying", "trying: stronger", "trying: more seeds"]
+    rounds = [stage for stage in stages if stage.startswith("trying")]  # the others are results
+    assert list(dict.fromkeys(rounds)) == ["trying", "trying: stronger", "trying: more seeds"]
 
 
 def test_run_trial_series_makes_only_the_first_round_when_time_is_spent(

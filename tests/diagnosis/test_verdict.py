@@ -361,7 +361,7 @@ def test_describe_unread_part_gives_the_command_when_the_text_was_not_read_once(
 def test_describe_unread_part_names_the_fix_first_when_there_is_one() -> None:
     values = make_measurements(epochs=0.077)
     fixed = verdict([gain("learning_rate_too_high", 0.4, 0.02)], epochs=0.077)
-    assert [found.cause for found in fixed.findings] == ["learning_rate_too_high"]
+    assert [finding.cause for finding in fixed.findings] == ["learning_rate_too_high"]
     (note,) = describe_unread_part(fixed, values, Path("models/bad"))
     assert "`descend train --from-run models/bad --apply-fix --epoch 1`" in note
     assert "continue" not in note

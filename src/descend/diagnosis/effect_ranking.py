@@ -23,9 +23,9 @@ def best_effect_per_cause(effects: Sequence[TreatmentEffect]) -> dict[str, Treat
     best: dict[str, TreatmentEffect] = {}
     for effect in effects:
         before = best.get(effect.treatment.cause)
-        if before is None or (effect.is_significant, effect.full_length_reduction) > (
+        if before is None or (effect.is_significant, effect.cost_adjusted_reduction) > (
             before.is_significant,
-            before.full_length_reduction,
+            before.cost_adjusted_reduction,
         ):
             best[effect.treatment.cause] = effect
     return best
@@ -56,9 +56,14 @@ def probability_best(effects: Sequence[TreatmentEffect]) -> dict[str, float]:
     pick = np.random.default_rng(0)
     noise = pick.standard_normal((NUM_MONTE_CARLO_DRAWS, len(large))) * errors * np.sqrt(shrinkage)
     at_end = np.array([g.full_length_reduction for g in large])
+    adjusted_reductions = np.array([g.cost_adjusted_reduction for g in large])
+    scale = adjusted_reductions / np.where(np.abs(at_end) > 1e-9, at_end, 1.0)
     drawn = shrinkage * at_end + noise
-    is_enough = drawn >= np.array([g.min_effect_against_healthy for g in large])
-    scores = np.where(is_enough, drawn, -np.inf)
+    scores = np.where(
+        drawn >= np.array([g.min_effect_against_healthy for g in large]),
+        drawn * np.abs(scale),
+        -np.inf,
+    )
     first = np.where(np.isfinite(scores.max(1)), scores.argmax(1), len(large))
     names = [*(g.treatment.cause for g in large), "healthy"]
     for index, name in enumerate(names):

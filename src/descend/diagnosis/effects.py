@@ -129,6 +129,11 @@ class TreatmentEffect:
         return self.treatment.change.whole_epoch_steps is not None and high >= self.min_effect
 
     @property
+    def cost_adjusted_reduction(self) -> float:
+        """Nats, those that were bought with time counted at what they cost."""
+        return self.full_length_reduction * self.treatment.cost_weight
+
+    @property
     def is_significant(self) -> bool:
         """Whether it is no chance, by interval and by Holm, and worth having in full runs too."""
         return (

@@ -95,8 +95,8 @@ def describe_unread_part(verdict: Verdict, measurements: Measurements, folder: P
     if num_epochs >= 1 or excluded:
         return []
     has_fix = any(
-        found.recommended_config and found.cause != undertrained.CAUSE.name
-        for found in verdict.findings
+        finding.recommended_config and finding.cause != undertrained.CAUSE.name
+        for finding in verdict.findings
     )
     return [describe_unread_text(num_epochs, folder, has_fix=has_fix)]
 

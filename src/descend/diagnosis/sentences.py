@@ -109,7 +109,7 @@ def _beside_the_best(gain: TreatmentEffect, best: TreatmentEffect | None) -> str
     """How a proved effect compares with that of the cause that is named."""
     if best is None or gain.mean_reduction < best.mean_reduction:
         return ": it helps, but another change helps more"
-    if gain.full_length_reduction < best.full_length_reduction:
+    if gain.cost_adjusted_reduction < best.cost_adjusted_reduction:
         return f": it helps, and costs {gain.cost_factor:.1f} times the training time"
     return ": it helps about as much as the change above"
 

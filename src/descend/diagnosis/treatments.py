@@ -64,10 +64,19 @@ class Treatment:
         whole = 1 - math.pow(ratio, math.log2(change.whole_epoch_steps))
         return max(1.0, whole / done)
 
+    @property
+    def cost_weight(self) -> float:
+        """What a nat that it gains is worth."""
+        return float(COSTLY_EFFECT_WEIGHT**self.cost_doublings)
+
 
 DOUBLING_EXPONENT = 0.5
 """a of L(n) = E + A n^-a. Steeper than that of tokens in large models (0.28, Hoffmann et al. 2022),
 so that less is expected of later doublings, not more."""
+
+COSTLY_EFFECT_WEIGHT = 0.8
+"""What a nat is worth that costs as much time or text again, against one that is free. A
+rule of thumb: the replay shows no difference (benchmarks/results/diagnosis/ablation.json)."""
 
 MIN_RELATIVE_EFFECT_AT_LOW_LOSS = 0.01
 """Of the loss, in place of `LEAST_NATS` where a token carries under a nat: a hundredth of a nat

@@ -74,8 +74,8 @@ def run_trial_series(
 
 
 def _twice_the_run(series: TrialSeries) -> Treatment:
-    """Return where a treatment seems to be worth more steps, what those are worth where the run
-    ended."""
+    """Return the treatment of twice the steps: it tells what more steps are worth at the end of the
+    run, where another treatment seems to be worth some."""
     longer = TreatmentChange(
         "twice the run",
         {"epoch": 2 * (series.base.epoch or 1)},
@@ -127,7 +127,9 @@ def _improves_at_level(series: TrialSeries, sequence: Sequence[Treatment], level
     """Return whether the treatment below `level` was worth no less than those below it, and more
     than none."""
     reductions = [
-        g[0] for treatment in sequence[:level] if (g := paired_reductions(series, treatment))
+        g[0] * treatment.cost_weight
+        for treatment in sequence[:level]
+        if (g := paired_reductions(series, treatment))
     ]
     return (
         len(reductions) == level
@@ -139,4 +141,11 @@ def _improves_at_level(series: TrialSeries, sequence: Sequence[Treatment], level
 def best_treatment(series: TrialSeries, sequence: Sequence[Treatment]) -> Treatment | None:
     """Return the treatment of a sequence whose gain on the run's own seed is worth most."""
     ran = [treatment for treatment in sequence if paired_reductions(series, treatment)]
-    return max(ran, key=lambda x: paired_reductions(series, x)[0], default=None)
+    return (
+        max(
+            ran,
+            key=lambda treatment: paired_reductions(series, treatment)[0] * treatment.cost_weight,
+        )
+        if ran
+        else None
+    )

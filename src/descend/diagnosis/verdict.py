@@ -175,7 +175,7 @@ def _claims(
     the others are among settings: until there is more, one of them helps.
     """
     claimed = [g for c, g in best.items() if g.is_significant and c not in measured_causes]
-    claimed.sort(key=lambda g: -g.full_length_reduction)
+    claimed.sort(key=lambda g: -g.cost_adjusted_reduction)
     first = [g for g in claimed[:1] if g.treatment.change.is_ablation]
     if not first and not measured_causes & best.keys():
         return [(g, chances[g.treatment.cause]) for g in claimed]

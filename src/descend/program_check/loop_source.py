@@ -77,7 +77,7 @@ class LoopSource(ScopeSource):
         return self.loop.body[0].lineno <= line <= (self.loop.body[-1].end_lineno or 0)
 
     def body_code(self) -> CodeType:
-        """Return one pass through the body, in the `with` blocks around the loop."""
+        """Return the code of one pass through the body, in the `with` blocks around the loop."""
         body: list[ast.stmt] = [_once(self.loop.body, self.loop)]
         for node in reversed(self.path):
             if isinstance(node, ast.With):

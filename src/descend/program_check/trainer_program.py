@@ -94,8 +94,8 @@ def _total_steps(trainer: Any, loader: Any) -> int:
 
 
 def _step_of(trainer: Any, optimizer: Any, scheduler: Any) -> Callable[[Any], Any]:
-    """Return one micro-batch: gradients of all that belong to an update follow when the last is
-    there."""
+    """Return a function that runs one micro-batch. Gradients of all that belong to an update follow
+    when the last is there."""
     accumulated = max(1, int(trainer.args.gradient_accumulation_steps))
     waiting: list[Any] = []
     takes_count = "num_items_in_batch" in inspect.signature(trainer.training_step).parameters

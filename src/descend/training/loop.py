@@ -58,7 +58,7 @@ def train(state: TrainState, plan: TrainPlan) -> Iterator[StepEvents]:
 
 
 def train_step(state: TrainState, plan: TrainPlan, watch: WeightUpdateRecorder) -> StepEvents:
-    """Return one update, and what is due after it; `DivergedError` as for `train`."""
+    """Make one update, and what is due after it; `DivergedError` as for `train`."""
     began = plan.group.clock()
     step, epoch = state.step, plan.batches.epoch_at_step(state.step)
     limit = plan.time_limit

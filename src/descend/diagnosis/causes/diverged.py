@@ -77,7 +77,7 @@ from descend.metrics.measurement import Measurements
 
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
-    """Return one thing at a time, mildest first."""
+    """Return changes of one thing at a time, the mildest first."""
     changes = []
     if not 0 < config.gradient_clip <= DEFAULT_GRADIENT_CLIP:
         changes.append(

@@ -32,7 +32,7 @@ class InitialState:
 
 
 def measure_initial_state(program: Program) -> InitialState:
-    """Return one forward of the untouched network."""
+    """Measure one forward pass of the untouched network."""
     net = program.run_probe_once(make_network_handle)
     model = program.model
     model.eval()

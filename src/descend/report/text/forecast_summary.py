@@ -43,8 +43,8 @@ def summarize_forecast(forecast: Forecast) -> str:
     elif forecast.epochs_ahead > 1 and forecast.expected_loss_reduction >= MIN_OVERFIT_NATS:
         sentences.append("No overfitting is expected until then.")
     if high - low > WIDE * forecast.validation_loss and forecast.num_observed_epochs < FEW_EPOCHS:
-        seen = forecast.num_observed_epochs
-        observed_text = f"only {format_count(seen, 'epoch')}" if seen else "no whole epoch"
+        count = forecast.num_observed_epochs
+        observed_text = f"only {format_count(count, 'epoch')}" if count else "no whole epoch"
         sentences.append(f"The interval is wide because {observed_text} could be observed.")
     return " ".join(sentences)
 

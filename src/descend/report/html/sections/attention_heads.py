@@ -30,7 +30,7 @@ MAX_LARGE = 12
 
 
 def attention_section(look: ModelInspection) -> Section | None:
-    """Return one passage of validation text through every head."""
+    """Show one passage of validation text through every head."""
     ids = look.token_losses.targets[look.windows // 2][:TOKENS]
     if len(ids) < 3:
         return None

@@ -99,7 +99,7 @@ function useAnswers(models, settings) {
 function GoOn({ models, settings }) {
   const [prompt, setPrompt] = useState(FIRST_PROMPT);
   const [given, setGiven] = useState("");
-  const isMine = useRef(false); // typed, or written on
+  const isMine = useRef(false); // begun to type, or written on
   const answers = useAnswers(models, settings);
   const isBusy = answers.some((answer) => answer.isBusy);
   useEffect(() => {
@@ -115,7 +115,7 @@ function GoOn({ models, settings }) {
   const another = (answer) => (index, alternative) => answer.write(given, [...answer.tokens.slice(0, index), { ...answer.tokens[index], text: alternative.text, probability: alternative.probability }]);
   return html`<section class="card stack" aria-label="Go on with my text">
     <div><label for="prompt">Your beginning</label>
-      <textarea id="prompt" rows="3" maxlength="20000" value=${prompt} onInput=${(event) => { isMine.current = true; setPrompt(event.target.value); }}
+      <textarea id="prompt" rows="3" maxlength="20000" value=${prompt} onFocus=${() => { isMine.current = true; }} onInput=${(event) => setPrompt(event.target.value)}
         onKeyDown=${(event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) start(); }}></textarea></div>
     <div class="row">${isBusy ? html`<button onClick=${stop}>Stop</button>` : html`<button class="main" onClick=${start}>Write on</button>`}
       <span class="soft small">${models.length > 1 ? "Each only knows its own text." : "It only knows its own text, and goes on in the same manner."}</span></div>
