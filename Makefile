@@ -18,9 +18,11 @@ $(VENV)/installed: pyproject.toml constraints.txt
 run: install
 	$(VENV)/bin/descend train
 
-# One process a core, each file in one of them. One thread a process: the cores are in use already.
+# One process more than cores, because tests wait for the programs and browsers that they start. Each
+# file runs in one process, with one thread.
 test: install
-	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not slow" --numprocesses logical --dist loadfile
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not slow" --dist loadfile \
+	--numprocesses $$($(PY) -c "import os; print((os.cpu_count() or 1) + 1)")
 
 test-slow: install
 	$(PY) -m pip install --quiet --constraint constraints.txt --group trainers --group export --group serve --group trackers

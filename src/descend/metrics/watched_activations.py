@@ -109,7 +109,8 @@ def attention_entropy(weights: object) -> Tensor | None:
     if not bool(is_attention & counts.any()):
         return None
     entropy = -torch.special.xlogy(rows, rows).sum(-1)[counts]
-    return (entropy / num_visible[counts].log()).mean()
+    mean: Tensor = (entropy / num_visible[counts].log()).mean()
+    return mean
 
 
 def _is_compiled(module: nn.Module) -> bool:
