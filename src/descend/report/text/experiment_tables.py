@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 
 from descend.experiments.attribute.attribution_result import (
@@ -36,6 +37,23 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], num_text_columns: 
 
     rule = "  ".join("─" * width for width in widths)
     return "\n".join([line(head), rule, *map(line, rows)])
+
+
+def divided_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table that fits the terminal: columns for which there is no room follow below, in
+    tables that repeat the first column."""
+    width = shutil.get_terminal_size().columns
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    groups: list[list[int]] = [[0]]
+    for column in range(1, len(head)):
+        needed = sum(widths[i] + 2 for i in groups[-1]) + widths[column]
+        if needed > width and len(groups[-1]) > 1:
+            groups.append([0])
+        groups[-1].append(column)
+    return "\n\n".join(
+        table([head[i] for i in group], [[row[i] for i in group] for row in rows])
+        for group in groups
+    )
 
 
 def format_estimate(estimate: Estimate | None) -> str:
@@ -129,7 +147,7 @@ def attribution_text(attribution: Attribution) -> str:
         "accuracy",
         "time",
     )
-    blocks = [table(head, [*rows, whole]), attribution.sentence]
+    blocks = [divided_table(head, [*rows, whole]), attribution.sentence]
     if attribution.interactions:
         blocks.append(describe_pairs(attribution))
     return "\n\n".join([*blocks, describe_method(attribution)])
@@ -214,8 +232,8 @@ def comparison_text(comparison: Comparison) -> str:
              "" if reduction is None else format_bracketed(reduction),
              VERDICTS.get(arm.verdict, arm.verdict))
         )  # fmt: skip
-    head = ("arm", measure, "accuracy", "time", f"{measure} reduction", "")
-    blocks = [table(head, rows), dot_plot(comparison), comparison.sentence]
+    head = ("arm", measure, "accuracy", "time", f"{measure} reduction", "verdict")
+    blocks = [divided_table(head, rows), dot_plot(comparison), comparison.sentence]
     if in_bits:
         blocks.append(
             "The vocabularies differ, so the configurations are compared in bits per byte."
