@@ -379,9 +379,9 @@ MAX_DEPTH = 3
 def json_lines(value: Any, depth: int = 0) -> str:
     """JSON with an object of `MAX_DEPTH` levels on several lines, what is deeper on one."""
     if not isinstance(value, dict) or not value or depth >= MAX_DEPTH:
-        return json.dumps(value)
+        return json.dumps(value, separators=(",", ":"))
     pad = " " * (depth + 1)
-    items = (f"{pad}{json.dumps(k)}: {json_lines(v, depth + 1)}" for k, v in value.items())
+    items = (f"{pad}{json.dumps(k)}:{json_lines(v, depth + 1)}" for k, v in value.items())
     return "{\n" + ",\n".join(items) + f"\n{pad[1:]}}}"
 
 

@@ -53,7 +53,7 @@ class Transformer(nn.Module):
         self.checkpoint_activations = False
         self.token_dropout = 0.0
         self.block_fn: BlockFn = run_block
-        """How a block is run without a cache; `use_compiled_blocks` replaces it for a while."""
+        """How a block is run without a cache; `run_compiled_blocks` replaces it for a while."""
         self.token_embedding = _embedding(shape.vocab_size, shape.embed_dim)
         self.position_embedding = (
             _embedding(shape.max_seq_len, shape.embed_dim) if shape.architecture == "gpt" else None
@@ -80,11 +80,19 @@ class Transformer(nn.Module):
 
         `last_only` gives (B, 1, V): who generates needs no logits of the positions before.
         """
+        x_BTD = self.hidden_states(ids_BT, cache)
+        if last_only:
+            x_BTD = x_BTD[:, -1:]
+        logits_BTV: Tensor = self.head(self.final_norm(x_BTD))
+        return logits_BTV
+
+    def hidden_states(self, ids_BT: Tensor, cache: KeyValueCache | None = None) -> Tensor:
+        """Return what the last block gives (B, T, D), before the last norm."""
         if cache is None:
             positions = torch.arange(0, ids_BT.shape[1], device=ids_BT.device)
         else:
             positions = cache.next_positions(ids_BT.shape[1], ids_BT.device)
-        x_BTD = self.token_embedding(ids_BT)
+        x_BTD: Tensor = self.token_embedding(ids_BT)
         if self.training and self.token_dropout:
             # Blank noising (Xie et al. 2017): some tokens must be distinguished from the others.
             keep_mask_BT = torch.rand(ids_BT.shape, device=ids_BT.device) >= self.token_dropout
@@ -102,10 +110,7 @@ class Transformer(nn.Module):
                 x_BTD = block(x_BTD, rotation, layer, cache)
         if cache is not None:
             cache.advance(ids_BT.shape[1])
-        if last_only:
-            x_BTD = x_BTD[:, -1:]
-        logits_BTV: Tensor = self.head(self.final_norm(x_BTD))
-        return logits_BTV
+        return x_BTD
 
     def _rotation(self, positions: Tensor, cache: KeyValueCache | None) -> tuple[Tensor, Tensor]:
         """Return `rotary_angles` of the positions; with a `cache`, looked up in what it holds for

@@ -6,13 +6,10 @@ every token is there, so the same text teaches more before a model overfits.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from descend.config import RunConfig
@@ -22,12 +19,7 @@ from descend.machine import Execution
 from descend.model.transformer import Transformer
 from descend.runs.model_files import load_model
 from descend.training.cuda_graphs import LossFn
-from descend.training.loss import (
-    can_use_custom_cross_entropy,
-    compile_function,
-    cross_entropy,
-    use_compiled_blocks,
-)
+from descend.training.loss import can_use_custom_cross_entropy, choose_runner, cross_entropy
 
 TEACHER_WEIGHT = 0.7
 """Fraction of the gradient that follows the teachers; the rest follows the text. Measured in
@@ -63,42 +55,40 @@ def make_distillation_loss(teachers: tuple[Transformer, ...], execution: Executi
     Its value is the cross-entropy of the text alone, so that it compares with runs without
     teachers. Its gradient is that of the weighted sum (`TEACHER_WEIGHT`).
     """
-    compiles_whole = execution.compiled and execution.device != "cpu"
-    predict, compute_loss = _compiled() if compiles_whole else (predict_probabilities, taught_loss)
+    run = choose_runner(execution)
 
     def compute(
         model: Transformer, inputs_BT: Tensor, targets_BT: Tensor, label_smoothing: float
     ) -> tuple[Tensor, Tensor]:
-        with ExitStack() as stack:
-            if execution.compiled and not compiles_whole:
-                for network in (model, *teachers):
-                    stack.enter_context(use_compiled_blocks(network))
-            with torch.no_grad():
-                expected_BTV = predict(teachers[0], inputs_BT)
-                for teacher in teachers[1:]:
-                    expected_BTV = expected_BTV + predict(teacher, inputs_BT)
-                expected_BTV = expected_BTV / len(teachers)
-            return compute_loss(model, inputs_BT, targets_BT, label_smoothing, expected_BTV)
+        with torch.no_grad():
+            expected_BTV = run(predict_probabilities, teachers[0], inputs_BT)
+            for teacher in teachers[1:]:
+                expected_BTV = expected_BTV + run(predict_probabilities, teacher, inputs_BT)
+            expected_BTV = expected_BTV / len(teachers)
+        loss, hits = run(taught_loss, model, inputs_BT, targets_BT, label_smoothing, expected_BTV)
+        return loss, hits
 
     return compute
 
 
-def predict_probabilities(model: Transformer, inputs_BT: Tensor) -> Tensor:
-    """Return the probability of each next token: float32, (batch, time, vocabulary)."""
-    logits_BTV: Tensor = model(inputs_BT)
+def predict_probabilities(norm: nn.Module, head: nn.Module, x_BTD: Tensor) -> Tensor:
+    """Return the probability of each next token, float32 (B, T, V), from what the last block
+    gives."""
+    logits_BTV: Tensor = head(norm(x_BTD))
     return logits_BTV.float().softmax(-1)
 
 
 def taught_loss(
-    model: Transformer,
-    inputs_BT: Tensor,
+    norm: nn.Module,
+    head: nn.Module,
+    x_BTD: Tensor,
     targets_BT: Tensor,
     label_smoothing: float,
     expected_BTV: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Return the loss in nats per token, and how many tokens the model holds likeliest are
     right."""
-    logits_NV, targets_N = model(inputs_BT).flatten(0, 1), targets_BT.flatten()
+    logits_NV, targets_N = head(norm(x_BTD)).flatten(0, 1), targets_BT.flatten()
     expected_NV = expected_BTV.flatten(0, 1)
     if can_use_custom_cross_entropy(logits_NV):
         return cross_entropy(logits_NV, targets_N, label_smoothing, expected_NV, TEACHER_WEIGHT)
@@ -112,8 +102,3 @@ def taught_loss(
     teacher_loss = -(expected_NV * log_probs_NV).sum(-1).mean()
     mixed = (1 - TEACHER_WEIGHT) * text_loss + TEACHER_WEIGHT * teacher_loss
     return mixed + (text_loss - mixed).detach(), hits
-
-
-@functools.cache
-def _compiled() -> tuple[Callable[..., Tensor], Callable[..., tuple[Tensor, Tensor]]]:
-    return compile_function(predict_probabilities), compile_function(taught_loss)
