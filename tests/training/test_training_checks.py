@@ -264,7 +264,7 @@ def summed(model: Any, x: torch.Tensor, y: torch.Tensor, smoothing: float) -> Lo
 
 
 def softmax_twice(model: Any, x: torch.Tensor, y: torch.Tensor, smoothing: float) -> Loss:
-    return right(lambda ids: model(ids).softmax(-1), x, y, smoothing)  # type: ignore[arg-type]
+    return F.cross_entropy(model(x).softmax(-1).flatten(0, 1), y.flatten()), y.sum()
 
 
 def masked(model: Any, x: torch.Tensor, y: torch.Tensor, smoothing: float) -> Loss:

@@ -149,7 +149,9 @@ class _CrossEntropy(torch.autograd.Function):
 def make_loss_fn(execution: Execution) -> LossFn:
     """Return `next_token_loss`, compiled or as a CUDA graph: that takes seconds at its first
     call."""
-    compute: LossFn = functools.partial(choose_runner(execution), head_loss)
+    compute: LossFn = next_token_loss
+    if execution.compiled:
+        compute = functools.partial(choose_runner(execution), head_loss)
     return CudaGraphLoss(compute, execution) if execution.cuda_graph else compute
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from descend.data.batches import BatchSampler
@@ -124,10 +124,10 @@ def _step(state: TrainState, plan: TrainPlan, number: int) -> None:
     tokens = torch.from_numpy(plan.batches.batch(number))
     norm = _norm(state.model, tokens, plan) if number == STEPS - 1 else None
     forward_records: list[ForwardRecord] = []
-    watching = state.model.register_forward_hook(_record_forward(forward_records))
+    stop_watching = _record_forward(state.model, forward_records)
     scale = state.scaler.get_scale()
     record = train_step(state, plan, WeightUpdateRecorder())[0]
-    watching.remove()
+    stop_watching()
     assert isinstance(record, Step)
     smoothing = plan.config.label_smoothing
     if not torch.equal(torch.cat([one.ids_BT for one in forward_records]).cpu(), tokens[:, :-1]):
@@ -142,13 +142,29 @@ def _step(state: TrainState, plan: TrainPlan, number: int) -> None:
     _after(state, plan, record)
 
 
-def _record_forward(forward_records: list[ForwardRecord]) -> Callable[..., None]:
-    def record_forward(model: Transformer, args: tuple[Any, ...], logits_BTV: Tensor) -> None:
+def _record_forward(model: Transformer, forward_records: list[ForwardRecord]) -> Callable[[], None]:
+    """Add to `forward_records` what goes into the network and comes out of its head; returns what
+    ends that."""
+    ids_BT: list[Tensor] = []
+
+    def record_ids(embedding: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        ids_BT.append(args[0])
+
+    def record_logits(head: nn.Module, args: tuple[Any, ...], logits_BTV: Tensor) -> None:
         if logits_BTV.requires_grad:
             logits_BTV.retain_grad()
-        forward_records.append(ForwardRecord(args[0], logits_BTV, model.training))
+        forward_records.append(ForwardRecord(ids_BT.pop(), logits_BTV, model.training))
 
-    return record_forward
+    handles = (
+        model.token_embedding.register_forward_hook(record_ids),
+        model.head.register_forward_hook(record_logits),
+    )
+
+    def stop() -> None:
+        for handle in handles:
+            handle.remove()
+
+    return stop
 
 
 def _loss(
@@ -237,10 +253,10 @@ def _same_after_resume(model: Transformer, resumed: Transformer, before: dict[st
 def _check_evaluation_mode(model: Transformer, batches: BatchSampler) -> None:
     """In evaluation mode, and back in training mode after it."""
     forward_records: list[ForwardRecord] = []
-    watching = model.register_forward_hook(_record_forward(forward_records))
+    stop_watching = _record_forward(model, forward_records)
     text = batches.tokens[: LENGTH + 1]
     evaluate(model, text, np.ones(VOCABULARY, dtype=np.int64), LENGTH)
-    watching.remove()
+    stop_watching()
     if any(one.training for one in forward_records):
         raise failure(
             "evaluation", "a network in training mode", "evaluation mode, without dropout"
