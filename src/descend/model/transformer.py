@@ -52,8 +52,6 @@ class Transformer(nn.Module):
         self.shape = shape
         self.checkpoint_activations = False
         self.token_dropout = 0.0
-        self.block_fn: BlockFn = run_block
-        """How a block is run without a cache; `run_compiled_blocks` replaces it for a while."""
         self.token_embedding = _embedding(shape.vocab_size, shape.embed_dim)
         self.position_embedding = (
             _embedding(shape.max_seq_len, shape.embed_dim) if shape.architecture == "gpt" else None
@@ -86,8 +84,13 @@ class Transformer(nn.Module):
         logits_BTV: Tensor = self.head(self.final_norm(x_BTD))
         return logits_BTV
 
-    def hidden_states(self, ids_BT: Tensor, cache: KeyValueCache | None = None) -> Tensor:
-        """Return what the last block gives (B, T, D), before the last norm."""
+    def hidden_states(
+        self, ids_BT: Tensor, cache: KeyValueCache | None = None, block_fn: BlockFn = run_block
+    ) -> Tensor:
+        """Return what the last block gives (B, T, D), before the last norm.
+
+        `block_fn` runs each block where there is no `cache`.
+        """
         if cache is None:
             positions = torch.arange(0, ids_BT.shape[1], device=ids_BT.device)
         else:
@@ -105,7 +108,7 @@ class Transformer(nn.Module):
             if self.checkpoint_activations and self.training:
                 x_BTD = checkpoint(block, x_BTD, rotation, layer, cache, use_reentrant=False)
             elif cache is None:
-                x_BTD = self.block_fn(block, x_BTD, rotation)
+                x_BTD = block_fn(block, x_BTD, rotation)
             else:
                 x_BTD = block(x_BTD, rotation, layer, cache)
         if cache is not None:

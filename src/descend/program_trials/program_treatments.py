@@ -63,9 +63,9 @@ def _larger_batches(values: Mapping[str, float]) -> list[ProgramTreatment]:
     """Larger batches on the same text: a limit of steps falls, others stay as they are."""
     batch, rate = values.get("batch_size"), values.get("learning_rate")
     steps = values.get("max_steps")
-    treatments = []
     if batch is None:
         return []
+    treatments = []
     for factor in BATCH_FACTORS:
         changes = {"batch_size": batch * factor}
         if steps is not None:

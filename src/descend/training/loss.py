@@ -177,11 +177,7 @@ def run_compiled_blocks(
     The code of one block serves all of them and any number of layers. On a processor it is as fast
     as the whole network compiled, and compiles in about two thirds of the time.
     """
-    model.block_fn = compile_function(run_block)
-    try:
-        x_BTD = model.hidden_states(inputs_BT)
-    finally:
-        model.block_fn = run_block
+    x_BTD = model.hidden_states(inputs_BT, block_fn=compile_function(run_block))
     return compile_function(function)(model.final_norm, model.head, x_BTD, *arguments)
 
 

@@ -26,7 +26,7 @@ MIN_P = 0.001
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], num_text_columns: int = 1) -> str:
     """Return columns aligned, the first `left` to the left, the others to the right."""
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    widths = _column_widths(head, rows)
 
     def line(row: Sequence[str]) -> str:
         cells = [
@@ -39,11 +39,15 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], num_text_columns: 
     return "\n".join([line(head), rule, *map(line, rows)])
 
 
+def _column_widths(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+
+
 def divided_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table that fits the terminal: columns for which there is no room follow below, in
     tables that repeat the first column."""
     width = shutil.get_terminal_size().columns
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    widths = _column_widths(head, rows)
     groups: list[list[int]] = [[0]]
     for column in range(1, len(head)):
         needed = sum(widths[i] + 2 for i in groups[-1]) + widths[column]
