@@ -80,9 +80,9 @@ def test_drop_book_licenses_keeps_text_that_only_quotes_the_lines(text: str) -> 
 def test_drop_book_licenses_warns_once_with_the_size(caplog: pytest.LogCaptureFixture) -> None:
     texts = [book("Emma", "Emma Woodhouse."), "a diary", book("Dracula", "3 May.")]
     with caplog.at_level(logging.WARNING, "descend"):
-        kept = read(*texts)
-    assert len(kept) == 3
-    left_out = sum(map(len, texts)) - sum(map(len, kept))
+        remaining = read(*texts)
+    assert len(remaining) == 3
+    left_out = sum(map(len, texts)) - sum(map(len, remaining))
     assert caplog.messages == [
         f"2 books of Project Gutenberg, read without the license ({left_out:,} characters)"
     ]
@@ -99,9 +99,9 @@ def test_drop_book_licenses_does_not_depend_on_the_parts(num_lines: list[int]) -
     cuts = [0, *itertools.accumulate(num_lines, initial=8), len(lines)]  # the header is in one part
     parts = ["".join(lines[a:b]) for a, b in itertools.pairwise(cuts) if a < len(lines)]
     documents = (Document(part, "b", i) for i, part in enumerate(parts) if part)
-    kept = list(drop_book_licenses(documents))
-    assert "".join(d.text for d in kept) == text + "\n\n"
-    assert [d.part_index for d in kept] == list(range(len(kept)))
+    remaining = list(drop_book_licenses(documents))
+    assert "".join(d.text for d in remaining) == text + "\n\n"
+    assert [d.part_index for d in remaining] == list(range(len(remaining)))
 
 
 def test_read_documents_and_build_corpus_leave_the_license_out(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ MAX_HEADER_CHARS = 32_768
 2004, have about 12,000 characters."""
 
 MAX_LICENSE_CHARS = 65_536
-"""What follows the line below a book is kept if it is longer. The license has about 19,000
+"""What follows the line below a book is text if it is longer. The license has about 19,000
 characters."""
 
 
@@ -91,9 +91,9 @@ class _Book:
 
     def _divide_text(self, text: str) -> tuple[str, str]:
         """Return the text to keep, and the end that is a license if the document ends there."""
-        kept = []
+        book_text = []
         while end := _END.search(text):
-            kept.append(text[: end.start()])
+            book_text.append(text[: end.start()])
             rest = text[end.start() :]
             next_book = _START.search(rest[: MAX_LICENSE_CHARS + MAX_HEADER_CHARS])
             if next_book is not None:
@@ -101,8 +101,8 @@ class _Book:
                 self.num_characters += next_book.end()
                 text = rest[next_book.end() :]
             elif len(rest) <= MAX_LICENSE_CHARS:
-                return "".join(kept), rest
+                return "".join(book_text), rest
             else:  # only quoted
-                kept.append(end.group())
+                book_text.append(end.group())
                 text = rest[len(end.group()) :]
-        return "".join(kept) + text, ""
+        return "".join(book_text) + text, ""
