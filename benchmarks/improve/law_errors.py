@@ -68,6 +68,7 @@ def read_error(folder: Path, text: str, num_bytes: int, minutes: float) -> dict[
     models = find_models(folder)
     folder = models.teachers[0] if models else folder
     plan = json.loads((folder / "plan.json").read_text())
+    profile = plan["sample"]
     resolved, summary = read_info(folder).resolved_config, read_summary(folder)
     steps = summary.epochs[-1].step
     return {
@@ -76,7 +77,10 @@ def read_error(folder: Path, text: str, num_bytes: int, minutes: float) -> dict[
         "interval": plan["predicted"]["bits_per_byte_interval"],
         "steps_planned": plan["predicted"]["steps"], "steps_made": steps,
         "expected_for_steps_made": expect_for_steps(plan, resolved, steps),
-        "reached": summary.bits_per_byte, **{k: resolved[k] for k in SIZES},
+        "reached": summary.bits_per_byte,
+        **{k: profile[k] for k in ("unigram", "trigram", "compressed")},
+        "difficulty": msgspec.convert(profile, CorpusProfile, strict=False).difficulty,
+        **{k: resolved[k] for k in SIZES},
     }  # fmt: skip
 
 

@@ -41,7 +41,7 @@ def sample(train_bytes: int) -> CorpusProfile:
         train_bytes=train_bytes, validation_bytes=train_bytes // 9, documents=1,
         bytes_per_token={v: ratios[v] for v in fit},
         train_bytes_per_token={v: 1.05 * ratios[v] for v in fit},
-        unigram=3.9, bigram=3.1, trigram=2.9,
+        unigram=3.9, bigram=3.1, trigram=2.9, compressed=3.0,
         overlap_fraction=0.0, seconds_to_prepare=1.0,
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -35,6 +36,16 @@ SLICES = 16
 BASELINE_VOCAB_SIZE = 1024
 
 
+COMPRESSED_PROSE = 0.894
+"""What LZMA reaches on prose, in units of the geometric mean of unigrams and trigrams."""
+
+COMPRESSED_POWER = 0.54
+"""How much less is learned of a text that is compressed less: fitted to texts that the scaling law
+was not fitted to, by benchmarks/plan/difficulty.py."""
+
+_LZMA = ({"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 20},)
+
+
 class CorpusProfile(msgspec.Struct, frozen=True):
     """A corpus, as far as a plan needs to know it."""
 
@@ -51,6 +62,9 @@ class CorpusProfile(msgspec.Struct, frozen=True):
     """Of knowing the token before."""
     trigram: float
     """Of knowing the two tokens before."""
+    compressed: float
+    """Bits per byte that LZMA writes for validation text after training text: it finds what repeats
+    at any distance, such as the lines of a program."""
     overlap_fraction: float
     """Validation tokens that are copied from the sample of training text."""
     seconds_to_prepare: float
@@ -60,12 +74,12 @@ class CorpusProfile(msgspec.Struct, frozen=True):
     def difficulty(self) -> float:
         """How hard the text is, in bits per byte: between what single tokens reach and triples.
 
-        What triples reach is not enough: counted in so little text they say too little of source
-        code, which a network learns better than prose of the same count. With the geometric mean
-        eight texts lie within 2.7 % of each other, with triples alone within 4.5 %
-        (benchmarks/plan/fit.py).
+        With this geometric mean eight texts lie within 2.7 % of each other, with triples alone
+        within 4.5 % (benchmarks/plan/fit.py). A text that repeats itself more than prose does is
+        easier than that (benchmarks/plan/difficulty.py).
         """
-        return math.sqrt(self.unigram * self.trigram)
+        counted = math.sqrt(self.unigram * self.trigram)
+        return counted * (self.compressed / (COMPRESSED_PROSE * counted)) ** COMPRESSED_POWER
 
 
 def profile_corpus(
@@ -105,6 +119,7 @@ def profile_corpus(
         unigram=baselines[0],
         bigram=baselines[1],
         trigram=baselines[2],
+        compressed=_compressed_bits(counted.encode(), validation_text.encode()),
         overlap_fraction=baselines[3],
         seconds_to_prepare=seconds / len(ratios) / max(sample_fraction, 1e-9),
     )
@@ -130,6 +145,13 @@ def _measure_baselines(
         baselines.trigram * to_bits,
         shared,
     )
+
+
+def _compressed_bits(train: bytes, validation: bytes) -> float:
+    def size(data: bytes) -> int:
+        return len(lzma.compress(data, format=lzma.FORMAT_RAW, filters=_LZMA))
+
+    return 8 * max(size(train + validation) - size(train), 1) / max(len(validation), 1)
 
 
 def _ids(tokenizer: Tokenizer, text: str) -> np.ndarray:
