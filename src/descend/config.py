@@ -376,7 +376,7 @@ class RunConfig(BaseModel):
 
 
 def make_config(values: Mapping[str, Any] | None = None) -> RunConfig:
-    """A checked `RunConfig` from key-value pairs; `ConfigError` names the first bad key."""
+    """Return a checked `RunConfig` from key-value pairs; `ConfigError` names the first bad key."""
     try:
         return RunConfig.model_validate(dict(values or {}))
     except ValidationError as problem:

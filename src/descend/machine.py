@@ -42,7 +42,7 @@ class Execution(msgspec.Struct, frozen=True):
 
 
 def available_cores() -> int:
-    """Processor cores that this process may use."""
+    """Return the processor cores that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
@@ -57,7 +57,8 @@ begins now have the same one, and compute alike to the last bit."""
 
 
 def count_active_cores() -> float:
-    """How many cores other programs keep at work just now; those that give way (nice) left out.
+    """Return how many cores other programs keep at work just now; those that give way (nice) left
+    out.
 
     Under Linux's autogroups (most desktops) a nice program gives way only to those of its own
     terminal, so there it counts. Where the system keeps no such counters: the load of the last
@@ -71,7 +72,7 @@ def count_active_cores() -> float:
 
 
 def _at_work(before: tuple[int, int], after: tuple[int, int]) -> float:
-    """How many cores worked between two looks at `_core_times`."""
+    """Return how many cores worked between two looks at `_core_times`."""
     worked, passed = after[0] - before[0], after[1] - before[1]
     return worked / passed * (os.cpu_count() or 1) if passed else 0.0
 
@@ -117,14 +118,14 @@ def count_idle_cores() -> int:
 
 
 def _own_time() -> float:
-    """Processor seconds of this process, as far as `_core_times` counts them."""
+    """Return the processor seconds of this process, as far as `_core_times` counts them."""
     nice = hasattr(os, "nice") and os.nice(0) > 0
     return 0.0 if nice and not _autogroups() else time.process_time()
 
 
 def contention_factor(processes: int) -> float:
-    """How many times as long so many processes of a thread each take beside other programs than on
-    a machine at rest, if the cores are shared evenly; at least 1."""
+    """Return how many times as long so many processes of a thread each take beside other programs
+    than on a machine at rest, if the cores are shared evenly; at least 1."""
     return max(1.0, (processes + count_active_cores()) / available_cores())
 
 
@@ -140,7 +141,7 @@ def _core_times() -> tuple[int, int] | None:
 
 
 def _autogroups() -> bool:
-    """Whether Linux shares its cores by terminal first, and by `nice` only within one."""
+    """Return whether Linux shares its cores by terminal first, and by `nice` only within one."""
     try:
         return Path("/proc/sys/kernel/sched_autogroup_enabled").read_text().strip() == "1"
     except OSError:
@@ -148,7 +149,7 @@ def _autogroups() -> bool:
 
 
 def cpu_name() -> str:
-    """The processor's name as the operating system gives it."""
+    """Return the processor's name as the operating system gives it."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -159,14 +160,14 @@ def cpu_name() -> str:
 
 
 def cpu_instructions() -> str:
-    """The instruction set that torch's kernels use here."""
+    """Return the instruction set that torch's kernels use here."""
     import torch
 
     return str(torch.backends.cpu.get_cpu_capability())
 
 
 def available_memory_bytes(proc: Path = Path("/proc"), groups: Path = CONTROL_GROUPS) -> int | None:
-    """Bytes of memory that can be had without swapping; None where the system does not say.
+    """Return bytes of memory that can be had without swapping; None where the system does not say.
 
     A limit of the control group counts, as of a container or a job of a cluster: past it Linux
     kills the process, however much memory the machine has.
@@ -181,7 +182,7 @@ def available_memory_bytes(proc: Path = Path("/proc"), groups: Path = CONTROL_GR
 
 
 def _group_rooms(proc: Path, groups: Path) -> Iterator[int | None]:
-    """What the control groups of this process, and those above them, leave; of both versions.
+    """Yield what the control groups of this process, and those above them, leave; of both versions.
 
     In a container the path in `cgroup` may be that of the host, which is not there: then the
     group at the root is the container's.
@@ -204,7 +205,7 @@ def _group_rooms(proc: Path, groups: Path) -> Iterator[int | None]:
 
 
 def _group_room(group: Path, *, is_first_version: bool) -> int | None:
-    """Bytes below the limit of one control group; None where it has none.
+    """Return bytes below the limit of one control group; None where it has none.
 
     Pages of files that were not used of late are given back, and do not count as used.
     """
@@ -235,7 +236,7 @@ def process_began() -> float:
 
 
 def resolve_device(device: str) -> str:
-    """The device to use; `ConfigError` if the requested one is not there."""
+    """Return the device to use; `ConfigError` if the requested one is not there."""
     import torch
 
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
@@ -262,7 +263,7 @@ def package_versions() -> dict[str, str]:
 
 
 def describe_hardware(device: str) -> dict[str, Any]:
-    """What run.json says of the machine; no name of host or user."""
+    """Return what run.json says of the machine; no name of host or user."""
     facts: dict[str, Any] = {
         "system": platform.system(),
         "processor": cpu_name(),

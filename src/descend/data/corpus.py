@@ -83,7 +83,8 @@ def resolve_corpus(
     accept: Callable[[Path], bool] = is_text_file,
     options: ReadOptions = DEFAULT_OPTIONS,
 ) -> CorpusSource:
-    """What `corpus_dir` means: None, `-`, `hf:NAME`, a folder, a file, or an embedded corpus.
+    """Return what `corpus_dir` means: None, `-`, `hf:NAME`, a folder, a file, or an embedded
+    corpus.
 
     None is the embedded corpus `python`, `-` standard input, `hf:NAME` a data set of the hub. A
     stream is read by the first call of a process; later ones get the same copy. A file or folder
@@ -157,7 +158,7 @@ def _find(
 def read_documents(
     source: CorpusSource, *, normalize: str = "none", skipped: list[str] | None = None
 ) -> Iterator[Document]:
-    """All documents in order, those without any visible character left out.
+    """Yield all documents in order, those without any visible character left out.
 
     `normalize='nfc'` gives the NFC form of each document. In a folder of several files, one
     that cannot be read is skipped with a warning, and its name added to `skipped`. Books of
@@ -240,7 +241,8 @@ def _all_documents(source: CorpusSource, skipped: list[str]) -> Iterator[Documen
 
 
 def file_options(source: CorpusSource) -> ReadOptions:
-    """How each file of `source` is to be read, with what the files of a folder suggest together.
+    """Return how each file of `source` is to be read, with what the files of a folder suggest
+    together.
 
     Looks at the beginnings of `_FILES_SAMPLED` files at most.
     """
@@ -315,7 +317,8 @@ def _normalized(documents: Iterator[Document]) -> Iterator[Document]:
 
 
 def _last_boundary(text: str) -> int:
-    """The last place to cut for NFC; 0, so that all waits for what follows, if there is none."""
+    """Return the last place to cut for NFC; 0, so that all waits for what follows, if there is
+    none."""
     after_newline = text.rfind("\n") + 1
     if after_newline:
         return after_newline
@@ -343,7 +346,8 @@ def _blocks(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _copy_stream_to_cache(blocks: Iterator[bytes], name: str, suffix: str = ".txt") -> CorpusSource:
-    """A stream as a file in the cache, named by its content, so that it can be read twice."""
+    """Return a stream as a file in the cache, named by its content, so that it can be read
+    twice."""
     path = copy_to_cache(blocks, name, suffix)
     if path is None:
         raise _empty(name, "nothing")

@@ -89,7 +89,7 @@ def prepare_documents(
 
 
 def _open_text(folder: Path) -> tuple[DocumentStore, list[str], list[str]]:
-    """A stored text, the files that could not be read, and the warnings of its reading."""
+    """Return a stored text, the files that could not be read, and the warnings of its reading."""
     store = open_document_store(folder)
     return store, _listed(folder / _SKIPPED), _listed(folder / _WARNINGS)
 
@@ -100,7 +100,7 @@ def _listed(file: Path) -> list[str]:
 
 
 def _readable_names(file: Path) -> list[str]:
-    """The same; none from a file of another format, which is made again."""
+    """Return the listed names; none from a file of another format, which is made again."""
     try:
         return _listed(file)
     except (OSError, msgspec.DecodeError):
@@ -128,7 +128,7 @@ def prepare_tokenizer(
 def prepare_tokens(
     text: PreparedCorpus, tokenizer: Tokenizer, progress: ProgressCallback = ignore_progress
 ) -> TokenStore:
-    """Both sides of `text` as tokens, with what any model must beat; cached."""
+    """Return both sides of `text` as tokens, with what any model must beat; cached."""
     made_from = (_FORMAT, text.key, tokenizer.fingerprint)
     name = hashlib.sha256(repr(made_from).encode()).hexdigest()[:24]
 

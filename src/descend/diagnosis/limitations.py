@@ -38,7 +38,7 @@ MIN_VALIDATION_TOKENS = 1000
 def no_trials_reason(
     recorded_run: RunContext, measurements: Measurements, proof: bool
 ) -> str | None:
-    """Why nothing can be tried, or None."""
+    """Return why nothing can be tried, or None."""
     if recorded_run.store is None:
         return NO_TRIALS_WITHOUT_TEXT
     if (
@@ -60,7 +60,8 @@ def add_untested_causes(
     series: TrialSeries,
     tested_causes: Collection[str],
 ) -> Verdict:
-    """`verdict`, saying of what could have been tested and was not that it was not tried, and why.
+    """Return `verdict`, saying of what could have been tested and was not that it was not tried,
+    and why.
 
     `treatment_sequences`: what could have been; `tested_causes`: causes tried on top of the best
     treatment of `series`.
@@ -104,7 +105,7 @@ def describe_unread_part(verdict: Verdict, measurements: Measurements, folder: P
 def describe_normal_run(
     measurements: Measurements, folder: Path, untested_reason: str | None
 ) -> list[str]:
-    """What is worth knowing of a run with nothing wrong; `untested_reason`: why that is not
+    """Return what is worth knowing of a run with nothing wrong; `untested_reason`: why that is not
     proved."""
     lines = []
     gap, falls = (

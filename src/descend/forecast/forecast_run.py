@@ -103,8 +103,8 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def forecast_run(folder: Path, epochs: int | None = None) -> Forecast:
-    """What `epochs` more of them will bring the finished run in `folder`, or of an unfinished one
-    what its own remaining epochs will (and `epochs` more after them, if given).
+    """Return what `epochs` more of them will bring the finished run in `folder`, or of an
+    unfinished one what its own remaining epochs will (and `epochs` more after them, if given).
 
     Without `epochs` a finished run is thought to be continued for as many as it had.
 
@@ -294,7 +294,7 @@ def _forecast(
 
 
 def effect_of(known: float, ahead: EpochForecast) -> Effect:
-    """What `ahead` says of a run that stands at `known` (nats), within its 80 % interval."""
+    """Return what `ahead` says of a run that stands at `known` (nats), within its 80 % interval."""
     may_gain = ahead.low < known - MIN_OVERFIT_NATS
     may_lose = ahead.high > known + MIN_OVERFIT_NATS
     if may_gain and may_lose:
@@ -306,7 +306,7 @@ def effect_of(known: float, ahead: EpochForecast) -> Effect:
 
 
 def _epochs_behind(recorded_run: RecordedRun) -> int:
-    """Epochs that count as behind: a continued run goes on from its best one."""
+    """Return epochs that count as behind: a continued run goes on from its best one."""
     if not recorded_run.finished:
         return len(recorded_run.epochs)
     return min(recorded_run.epochs, key=lambda e: e.validation_loss).epoch
@@ -328,7 +328,8 @@ def prediction_interval(
 def expected_accuracy(
     losses: Floats, from_loss: float, accuracy: float, prior: CurvePrior
 ) -> Floats:
-    """Accuracy at `losses`, from one known pair: falling loss buys more of it than rising costs."""
+    """Return the accuracy at `losses`, from one known pair: falling loss buys more of it than
+    rising costs."""
     loss_reduction = from_loss - losses
     slope = np.where(loss_reduction > 0, prior.accuracy_slope, prior.accuracy_slope_rising)
     accuracies: Floats = np.clip(accuracy + slope * loss_reduction, 0, 1)
@@ -336,7 +337,8 @@ def expected_accuracy(
 
 
 def _observed_loss_and_accuracy(recorded_run: RecordedRun) -> tuple[float, float]:
-    """A loss and the accuracy that went with it: of the best epoch, or of the latest training."""
+    """Return a loss and the accuracy that went with it: of the best epoch, or of the latest
+    training."""
     if recorded_run.epochs:
         best = min(recorded_run.epochs, key=lambda e: e.validation_loss)
         return best.validation_loss, best.validation_accuracy
@@ -361,7 +363,8 @@ def _rose(recorded_run: RecordedRun) -> bool:
 
 
 def _overfits(recorded_run: RecordedRun, ahead: list[EpochForecast]) -> int | None:
-    """The epoch after the lowest one, if the loss is then seen or expected to rise for good."""
+    """Return the epoch after the lowest one, if the loss is then seen or expected to rise for
+    good."""
     if _rose(recorded_run):
         return _epochs_behind(recorded_run) + 1
     behind = [

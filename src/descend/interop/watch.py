@@ -204,7 +204,7 @@ class TrainingWatch:
             )
 
     def _rate(self) -> float | None:
-        """The highest learning rate of all parameter groups."""
+        """Return the highest learning rate of all parameter groups."""
         rates = [float(g["lr"]) for o in self._optimizers for g in o.param_groups if "lr" in g]
         return max(rates, default=None)
 
@@ -278,7 +278,7 @@ def watch(
 
 
 def unwrap_optimizer(optimizer: object) -> Optimizer:
-    """The torch optimizer inside a wrapper such as that of accelerate."""
+    """Return the torch optimizer inside a wrapper such as that of accelerate."""
     inner = optimizer
     while (deeper := getattr(inner, "optimizer", None)) is not None:
         inner = deeper
@@ -309,7 +309,7 @@ def _as_list(optimizer: Optimizer | list[Optimizer]) -> list[Optimizer]:
 
 
 def _global_norm(gradients: list[Tensor]) -> Tensor:
-    """The Euclidean norm of all gradients together, on the device of the first."""
+    """Return the Euclidean norm of all gradients together, on the device of the first."""
     dense = [g.to_dense() if g.is_sparse else g for g in gradients]
     norms = torch._foreach_norm(dense)
     stacked = torch.stack([n.to(norms[0].device).float() for n in norms])

@@ -114,7 +114,7 @@ def check_in_child(
 
 
 def default_memory_bytes() -> int:
-    """`MEMORY_FRACTION` of the memory that is free, at least `MIN_MEMORY_BYTES`."""
+    """Return `MEMORY_FRACTION` of the memory that is free, at least `MIN_MEMORY_BYTES`."""
     free = available_memory_bytes()
     return 2**62 if free is None else max(MIN_MEMORY_BYTES, int(MEMORY_FRACTION * free))
 
@@ -197,7 +197,7 @@ def resident_bytes(group: int) -> int:
 
 
 def stage_of(reply: ChildReply) -> tuple[str, float]:
-    """What the child does, and the fraction of the checks that are done."""
+    """Return what the child does, and the fraction of the checks that are done."""
     if reply.checked is None:
         is_loading = reply.stage == STARTED
         return "loading torch" if is_loading else "running up to the first training step", 0.0
@@ -221,7 +221,7 @@ def _read_reply(path: Path) -> ChildReply:
 
 
 def _result_of(spec: str, reply: ChildReply, ending: str, output: list[str]) -> Checked:
-    """The result in the child's reply, or what is left of it when the child was ended."""
+    """Return the result in the child's reply, or what is left of it when the child was ended."""
     last = f"; its last line: {output[-1][:120]!r}" if output else ""
     if reply.error is not None:
         _, *facts = reply.error

@@ -126,7 +126,7 @@ def _run_trials(
     on_trial: TrialCallback,
     pairs: Sequence[tuple[ProgramTreatment, int]],
 ) -> list[ProgramTrial]:
-    """A trial of each treatment and seed."""
+    """Return a trial of each treatment and seed."""
     has_flag = "seed" in program.flags
     requests = [
         TrialRequest(
@@ -155,7 +155,7 @@ def _try_treatments(
     controls: Sequence[ProgramTrial],
     run: Callable[[list[tuple[ProgramTreatment, int]]], list[ProgramTrial]],
 ) -> list[list[ProgramTrial]]:
-    """The trials of each treatment; none after one that failed or is clearly worse.
+    """Return the trials of each treatment; none after one that failed or is clearly worse.
 
     Clearly: by more than the controls differ from each other and 2 % of their loss.
     """
@@ -177,7 +177,8 @@ def _try_treatments(
 def _differences(
     trials: Sequence[ProgramTrial], controls: Sequence[ProgramTrial], ceiling: float
 ) -> list[float]:
-    """Loss of the control minus loss of the treatment for each pair; none where a trial failed.
+    """Return the loss of the control minus loss of the treatment for each pair; none where a trial
+    failed.
 
     Losses above `ceiling` count as that: how far a run diverged says nothing.
     """
@@ -190,7 +191,7 @@ def _differences(
 
 
 def _ceiling(arms: Sequence[Sequence[ProgramTrial]]) -> float:
-    """`MAX_RATIO` times the lowest mean loss of an arm of which all trials are finite."""
+    """Return `MAX_RATIO` times the lowest mean loss of an arm of which all trials are finite."""
     losses = [[t.loss for t in arm if t.loss is not None] for arm in arms]
     whole = [values for values in losses if values and all(map(math.isfinite, values))]
     if not whole:
@@ -204,7 +205,7 @@ def _judge(
     tried: Sequence[list[ProgramTrial]],
     controls: Sequence[ProgramTrial],
 ) -> list[ProgramEffect]:
-    """The effect of each treatment, with the spread of all of them pooled."""
+    """Return the effect of each treatment, with the spread of all of them pooled."""
     complete = [trials for trials in tried if len(trials) == len(controls)]
     ceiling = _ceiling([controls, *complete])
     pairs = [_differences(trials, controls, ceiling) for trials in tried]
@@ -249,7 +250,7 @@ def _conclude(
     controls: list[ProgramTrial],
     effects: list[ProgramEffect],
 ) -> ProgramDiagnosis:
-    """The cause whose treatment saves most; none where no treatment helps."""
+    """Return the cause whose treatment saves most; none where no treatment helps."""
     best: dict[str, ProgramEffect] = {}
     by_cause: dict[str, list[ProgramEffect]] = defaultdict(list)
     for effect in effects:

@@ -83,7 +83,7 @@ def _run_here(requests: Sequence[TrialRequest], workers: int, on_result: ResultC
 
 
 def _run_remote_program(line: bytes) -> bytes:
-    """What a machine of the cluster does with a folder and a `TrialRequest`."""
+    """Return what a machine of the cluster does with a folder and a `TrialRequest`."""
     folder, request = msgspec.json.decode(line, type=tuple[str, TrialRequest])
     try:
         os.chdir(folder)

@@ -55,7 +55,8 @@ class ProgramFlags:
         return words
 
     def _ratio(self, key: str, own: str | None) -> float:
-        """The value of a flag over that of the first flag of its key; 1 where it has none."""
+        """Return the value of a flag over that of the first flag of its key; 1 where it has
+        none."""
         first = self.values.get(key)
         number = _to_number(own)
         return number / first if first and number is not None else 1.0
@@ -133,7 +134,7 @@ def find_value(words: Sequence[str], flag: str) -> str | None:
 
 
 def _with_value(words: Sequence[str], flag: str, text: str) -> list[str]:
-    """`words` with the value of `flag` replaced, or added where there is none."""
+    """Return `words` with the value of `flag` replaced, or added where there is none."""
     changed = list(words)
     for index, word in enumerate(words):
         if word == flag and index + 1 < len(words):
@@ -146,12 +147,12 @@ def _with_value(words: Sequence[str], flag: str, text: str) -> list[str]:
 
 
 def _setting(flag: str) -> re.Pattern[str]:
-    """`flag=VALUE`: a word, or one of several settings in a word."""
+    """Return `flag=VALUE`: a word, or one of several settings in a word."""
     return re.compile(rf"((?:^|[\s,;]){re.escape(flag)}=)([^\s,;]+)")
 
 
 def _format_value(key: str, value: float) -> str:
-    """A value as every program reads it: whole, or with a point and no exponent.
+    """Return a value as every program reads it: whole, or with a point and no exponent.
 
     nanoGPT takes `0` for a whole number and refuses it as a rate. YAML takes `1e-05` for a text.
     """

@@ -27,7 +27,7 @@ StartCallback = Callable[["subprocess.Popen[bytes]"], object]
 
 
 def _ignore_start(process: subprocess.Popen[bytes]) -> None:
-    """A process that nobody needs to know of."""
+    """Ignore a process that nobody needs to know of."""
 
 
 class ProgramTrial(msgspec.Struct, frozen=True):
@@ -132,7 +132,7 @@ def _run(
 
 
 def _read_file(folder: Path, request: TrialRequest) -> float | None:
-    """The metric in the newest file that the pattern matches."""
+    """Return the metric in the newest file that the pattern matches."""
     assert request.metric_file is not None
     files = [path for path in folder.glob(request.metric_file) if path.is_file()]
     if not files:

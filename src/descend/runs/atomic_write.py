@@ -108,8 +108,8 @@ def remove_folder(folder: Path) -> None:
 
 
 def check_can_write(folder: Path) -> None:
-    """`OSError` if `folder` cannot be made or written in: found by making one of its name beside
-    where it would stand, and taking that away again."""
+    """Raise `OSError` if `folder` cannot be made or written in: found by making one of its name
+    beside where it would stand, and taking that away again."""
     whole = folder.resolve()
     there = next(p for p in (whole, *whole.parents) if p.exists())
     with tempfile.TemporaryDirectory(prefix=".descend-", dir=there) as aside:
@@ -192,7 +192,8 @@ FEW_FILES = 64
 
 
 def _describe_full_disk(path: Path, is_quota: bool) -> str:
-    """What is used up: bytes, the number of files that a disk can hold, or what a user may use."""
+    """Return what is used up: bytes, the number of files that a disk can hold, or what a user may
+    use."""
     existing = next((p for p in [path, *path.parents] if os.path.exists(p)), Path())
     if is_quota:
         return "a used-up quota"

@@ -25,7 +25,7 @@ def write_cached(path: Path, record: object) -> None:
 
 
 def read_cached(path: Path, kind: type[RecordT]) -> RecordT | None:
-    """The record at `path`; None if it is missing, damaged, or of another format."""
+    """Return the record at `path`; None if it is missing, damaged, or of another format."""
     try:
         content = read_regular(path)
         return decode_json(content, kind) if is_sealed(content) else None

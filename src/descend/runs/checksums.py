@@ -111,7 +111,7 @@ class Chain:
 
 
 def read_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a log with their ends, none if it is missing; `OSError` if it is no file.
+    """Yield the lines of a log with their ends, none if it is missing; `OSError` if it is no file.
 
     `OSError` also if it is larger than `MAX_LOG_BYTES`: a sparse file of any size costs nothing to
     send. A line longer than `MAX_LINE_BYTES` comes as an empty one, read in pieces and let go.

@@ -140,7 +140,7 @@ def read_events(
 
 
 def read_program_warnings(path: Path) -> list[str]:
-    """The mistakes that `descend.watch` noticed in the program of a record, a sentence each.
+    """Return the mistakes that `descend.watch` noticed in the program of a record, a sentence each.
 
     `path`: a folder, or its events.jsonl; of any other file there are none.
     """
@@ -158,7 +158,7 @@ def read_program_warnings(path: Path) -> list[str]:
 
 
 def event_problems(folder: Path) -> tuple[str, ...]:
-    """Sentences on what is damaged in, or missing from, events.jsonl."""
+    """Return sentences on what is damaged in, or missing from, events.jsonl."""
     return _read(folder, None)[1]
 
 
@@ -187,7 +187,8 @@ def _read(
 
 
 def _whole_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a log; not the last one if a crash, or a run under way, left it half written."""
+    """Yield the lines of a log; not the last one if a crash, or a run under way, left it half
+    written."""
     try:
         for line in read_lines(path):
             if line.endswith(b"\n"):
@@ -216,7 +217,7 @@ def _problems(path: Path, chain: Chain, records: list[Event]) -> tuple[str, ...]
 
 
 def _numbers(noun: str, numbers: list[int]) -> str:
-    """`line 4`, or `lines 4, 5, 6, …`."""
+    """Return `line 4`, or `lines 4, 5, 6, …`."""
     listing = ", ".join(map(str, numbers[:_NUM_LISTED])) + (", …" if numbers[_NUM_LISTED:] else "")
     return f"{noun}{'s' if numbers[1:] else ''} {listing}"
 
@@ -230,7 +231,7 @@ def _check_schema(folder: Path, schema: int) -> None:
 
 
 def _before_checkpoint(records: list[Event], step: int, num_rollbacks: int | None) -> list[Event]:
-    """Those of `records` that count once training goes on from the checkpoint of `step`.
+    """Return those of `records` that count once training goes on from the checkpoint of `step`.
 
     A rollback goes back to lower steps, so whether it came before that checkpoint was saved is
     reported by the place of its record, not by its step. `num_rollbacks`: how many came before;
@@ -248,7 +249,7 @@ def _before_checkpoint(records: list[Event], step: int, num_rollbacks: int | Non
 
 
 def _without_undone(records: list[Event]) -> list[Event]:
-    """`records` without those of steps that a rollback after them went back before."""
+    """Return `records` without those of steps that a rollback after them went back before."""
     events: list[Event] = []
     lowest = math.inf
     for record in reversed(records):

@@ -17,7 +17,10 @@ _EXPERIMENTS = {
 
 
 def not_a_run_error(folder: Path, lacking: str, *, model: bool) -> RunFolderError:
-    """`folder` is no run since it has no file `lacking`; `model`: whether it holds a model."""
+    """Return the error that `folder` is no run since it has no file `lacking`.
+
+    `model`: whether it holds a model.
+    """
     if folder.is_file():
         return RunFolderError(str(folder), "a file", RUN_EXPECTED, "name the folder")
     if not folder.exists():
@@ -35,7 +38,7 @@ def not_a_run_error(folder: Path, lacking: str, *, model: bool) -> RunFolderErro
 
 
 def not_a_model_error(folder: Path, lacking: str) -> RunFolderError:
-    """`folder` holds no part of a model, so no `lacking` either."""
+    """Return the error that `folder` holds no part of a model, so no `lacking` either."""
     return RunFolderError(
         str(folder), f"no {lacking}", "the folder of a model",
         _of_no_use(folder) or _one_within(folder, "model"),
@@ -43,7 +46,7 @@ def not_a_model_error(folder: Path, lacking: str) -> RunFolderError:
 
 
 def _of_no_use(folder: Path) -> str | None:
-    """What to do with the folder of an experiment; None where it is none."""
+    """Return what to do with the folder of an experiment; None where it is none."""
     for name, kind in _EXPERIMENTS.items():
         if (folder / name).exists():
             return (

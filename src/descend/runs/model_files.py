@@ -86,7 +86,7 @@ def render_model_files(
     info: RunMetadata | None = None,
     summary: RunSummary | None = None,
 ) -> dict[str, bytes]:
-    """Name and content of each file that `transformers` reads, and of the model card."""
+    """Return the name and content of each file that `transformers` reads, and of the model card."""
     from descend.model.huggingface import (
         generation_config,
         to_huggingface,
@@ -133,7 +133,8 @@ def load_model(folder: Path, device: str = "cpu") -> LoadedModel:
 
 
 def read_model_shape(folder: Path) -> ModelShape:
-    """The shape that config.json of `folder` gives; `RunFolderError` for no network of ours."""
+    """Return the shape that config.json of `folder` gives; `RunFolderError` for no network of
+    ours."""
     from descend.model.huggingface import shape_from_config
 
     check_model_folder(folder)
@@ -145,7 +146,7 @@ def read_model_shape(folder: Path) -> ModelShape:
 def _read_weights(
     folder: Path, hashes: Mapping[str, str], max_bytes: int
 ) -> dict[str, torch.Tensor]:
-    """All weights in `folder` by the names of `transformers`, of one file or of shards."""
+    """Return all weights in `folder` by the names of `transformers`, of one file or of shards."""
     from descend.model.huggingface import weights_from_bytes
 
     is_sharded = weights_path(folder).name != WEIGHTS
@@ -155,7 +156,7 @@ def _read_weights(
 
 
 def _max_weight_bytes(folder: Path, config: Mapping[str, Any]) -> int:
-    """Most bytes that the weights of `config` can take: each number eight, and a header."""
+    """Return most bytes that the weights of `config` can take: each number eight, and a header."""
     from descend.model.cost import parameter_count
     from descend.model.header import MAX_HEADER
     from descend.model.huggingface import shape_from_config

@@ -238,7 +238,7 @@ def relative_working_dir(folder: Path) -> str | None:
 
 
 def _from_here(base: Path, path: Any) -> Any:
-    """`path`, relative to `base`, as it is written here; as it is if nothing is there.
+    """Return `path`, relative to `base`, as it is written here; as it is if nothing is there.
 
     `os.path` raises nothing for a name that no disk can hold, or the home of nobody.
     """
@@ -271,7 +271,7 @@ def read_diagnosis(folder: Path) -> bytes:
 
 
 def has_diagnosis(folder: Path) -> bool:
-    """Whether the run in `folder` has been diagnosed."""
+    """Return whether the run in `folder` has been diagnosed."""
     return (folder / DIAGNOSIS).exists()
 
 
@@ -330,12 +330,12 @@ def _damaged(path: Path, problem: Exception) -> RunFolderError:
 
 
 def checkpoint_folder(folder: Path, step: int) -> Path:
-    """Where the checkpoint of `step` stands."""
+    """Return where the checkpoint of `step` stands."""
     return folder / CHECKPOINTS / f"step_{step}"
 
 
 def checkpoints(folder: Path) -> list[tuple[int, Path]]:
-    """Steps and folders of all checkpoints, in the order they were saved, verified or not.
+    """Return steps and folders of all checkpoints, in the order they were saved, verified or not.
 
     The order is that of (rollbacks so far, step): after a rollback a lower step is the newer one.
     Those whose state.json cannot be read come last. `RunFolderError` if checkpoints/ is a link,
@@ -376,7 +376,8 @@ def latest_checkpoint(folder: Path) -> Path | None:
 
 
 def damaged_checkpoint_files(folder: Path, after: Path | None) -> list[Path]:
-    """Files that are missing or damaged in checkpoints newer than `after`, or in all of them."""
+    """Return files that are missing or damaged in checkpoints newer than `after`, or in all of
+    them."""
     newer = [path for _, path in checkpoints(folder)]
     if after is not None:
         newer = newer[newer.index(after) + 1 :]

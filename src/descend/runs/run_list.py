@@ -85,8 +85,8 @@ def describe_run(folder: Path) -> ListedRun:
 
 
 def find_run(name: Path) -> Path:
-    """The folder that `name` means: itself where it exists, the newest run for `latest`, else the
-    one run whose name begins so. As it is where no run does; `RunFolderError` for several.
+    """Return the folder that `name` means: itself where it exists, the newest run for `latest`,
+    else the one run whose name begins so. As it is where no run does; `RunFolderError` for several.
 
     A run that learns from others and has not begun means the latest of those.
     """

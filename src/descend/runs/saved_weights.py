@@ -134,7 +134,7 @@ def _is_undone(run: RecordedRun, step: int, num_rollbacks: float) -> bool:
 
 
 def _snapshots(folder: Path) -> list[tuple[int, Path]]:
-    """Steps and folders of all snapshots; none where a link stands in their place."""
+    """Return steps and folders of all snapshots; none where a link stands in their place."""
     place = folder / SNAPSHOTS
     if place.is_symlink():
         return []

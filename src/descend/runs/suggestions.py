@@ -51,7 +51,7 @@ class NextStep:
 
 
 def suggest_fix(folder: Path) -> str:
-    """What to do about a run in `folder` that cannot be used as it is, with the command."""
+    """Return what to do about a run in `folder` that cannot be used as it is, with the command."""
     return describe_next_step(choose_fix(folder))
 
 
@@ -75,13 +75,15 @@ def choose_fix(folder: Path) -> NextStep:
 
 
 def retrain_command(folder: Path) -> str:
-    """The command that makes the run in `folder` again with a learning rate that is lower."""
+    """Return the command that makes the run in `folder` again with a learning rate that is
+    lower."""
     rate = lower_rate(read_info(folder).resolved_config["learning_rate"])
     return f"descend train --from-run {shlex.quote(str(folder))} --learning-rate {rate}"
 
 
 def lower_rate(rate: Any) -> str:
-    """A learning rate (or one per epoch) to try after `rate` made a run diverge, as a flag."""
+    """Return a learning rate (or one per epoch) to try after `rate` made a run diverge, as a
+    flag."""
     if isinstance(rate, dict):
         return ",".join(f"{epoch}:{value / FAR_ABOVE:.2g}" for epoch, value in rate.items())
     return f"{DEFAULT_RATE if rate > FAR_ABOVE * DEFAULT_RATE else rate / FAR_ABOVE:.2g}"

@@ -73,12 +73,13 @@ class TimeLimit:
             self._began = self.clock()
 
     def elapsed(self) -> float:
-        """Seconds of training so far."""
+        """Return seconds of training so far."""
         now = 0.0 if self._began is None else self.clock() - self._began
         return self.seconds_before + now
 
     def shared_elapsed(self) -> float:
-        """Seconds of training so far, the same number in all processes: for what they decide."""
+        """Return seconds of training so far, the same number in all processes: for what they
+        decide."""
         return self.share(self.elapsed())
 
     def add_step(self, seconds: float, loss: float, accuracy: float) -> None:
@@ -93,7 +94,7 @@ class TimeLimit:
         return max(self.seconds - reserved_seconds, 1e-3)
 
     def schedule_step(self, step: int, total_steps: int) -> int:
-        """The step of the schedule (from 0) at step `step` of at most `total_steps`."""
+        """Return the step of the schedule (from 0) at step `step` of at most `total_steps`."""
         elapsed, ends = self.shared_elapsed(), self.training_seconds
         if self.segment is None:
             progress = max(step / total_steps, elapsed / ends)
@@ -125,7 +126,7 @@ class TimeLimit:
         return EndStepChosen(step, end_step, step_seconds)
 
     def state(self) -> ClockState:
-        """What was decided so far."""
+        """Return what was decided so far."""
         return ClockState(
             seconds=self.seconds, elapsed=self.shared_elapsed(), progress=self.progress,
             segment=self.segment, next_choice=self._next_choice,
@@ -150,7 +151,7 @@ class TimeLimit:
         self._next_choice = leader.next_choice
 
     def is_last(self, state: TrainState, ends_epoch: bool) -> bool:
-        """Whether the step just made is the last: it is the end step, or time is up.
+        """Return whether the step just made is the last: it is the end step, or time is up.
 
         A run in its last decay (`TrainState.decay`) ends with that.
         """
@@ -159,7 +160,8 @@ class TimeLimit:
         return ends or self.must_stop(ends_epoch)
 
     def must_stop(self, ends_epoch: bool) -> bool:
-        """Whether the step just made is the last: another, or an evaluation more, has no time."""
+        """Return whether the step just made is the last: another, or an evaluation more, has no
+        time."""
         left = self.training_seconds - self.shared_elapsed() - self.times.step_seconds
         return left < (self.times.evaluation_seconds if ends_epoch else 0.0)
 
@@ -177,7 +179,7 @@ def make_time_limit(
     config: RunConfig, evaluation_tokens: int, epoch_steps: int, ends: float | None,
     state: TrainState | None = None,
 ) -> TimeLimit | None:  # fmt: skip
-    """The limit that `minutes` of `config` set; None where it is not set.
+    """Return the limit that `minutes` of `config` set; None where it is not set.
 
     `epoch_steps`: steps from one evaluation to the next. `ends`: when the run has to be saved, by
     `running_clock`; None: `minutes` from now, less the training before an interruption.
@@ -200,7 +202,7 @@ def make_time_limit(
 
 
 def seconds_left(config: RunConfig, ends: float | None) -> float:
-    """Seconds that a run of `config` may still take; infinite without `minutes`."""
+    """Return seconds that a run of `config` may still take; infinite without `minutes`."""
     if config.minutes is None:
         return float("inf")
     return 60 * config.minutes if ends is None else ends - running_clock()

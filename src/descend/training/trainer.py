@@ -72,11 +72,11 @@ class TimeBudget:
         self.since = self.clock()
 
     def is_due(self) -> bool:
-        """Whether enough time has passed since the last time to pay for the next."""
+        """Return whether enough time has passed since the last time to pay for the next."""
         return self.clock() - self.since >= self.cost / self.fraction
 
     def is_overdue(self) -> bool:
-        """Whether a sample within an epoch is due."""
+        """Return whether a sample within an epoch is due."""
         interval = SAMPLE_INTERVAL_SECONDS if self.cost else FIRST_SAMPLE_SECONDS
         wait = max(interval, self.cost / MAX_SAMPLING_FRACTION)
         return self.clock() - self.since >= wait
@@ -135,7 +135,7 @@ def _go_back(run: TrainingRun) -> Rollback | None:
 
 
 def _with_fix(problem: DivergedError, run: TrainingRun) -> DivergedError:
-    """`problem` with its probable cause and the command that fixes it."""
+    """Return `problem` with its probable cause and the command that fixes it."""
     cause = name_probable_cause(run.plan.config)
     error = DivergedError(
         problem.location, problem.actual, problem.expected, cause + problem.fix
@@ -238,7 +238,7 @@ def _finish(
 
 
 def _completed_info(run: TrainingRun) -> RunMetadata:
-    """The run's facts; of a run that the clock ended, with the steps that it made."""
+    """Return the run's facts; of a run that the clock ended, with the steps that it made."""
     if run.plan.time_limit is None:
         return run.info
     steps, requested = run.state.step, make_config(run.info.requested_config)
@@ -251,7 +251,7 @@ def _completed_info(run: TrainingRun) -> RunMetadata:
 
 
 def _may_sample(run: TrainingRun, sampling: TimeBudget, ends_epoch: bool) -> bool:
-    """Whether a sample is due that the time of the run has room for."""
+    """Return whether a sample is due that the time of the run has room for."""
     if run.state.step >= last_step(run.state, run.plan.total_steps):
         return False  # the finished model writes its own
     limit = run.plan.time_limit
@@ -270,7 +270,7 @@ def build_run_summary(
     overfitting: Overfitting | None = None,
     finished: bool = False,
 ) -> RunSummary:
-    """The result of `run` so far."""
+    """Return the result of `run` so far."""
     best = min(epochs, key=lambda e: e.validation_loss)
     batches = run.plan.batches
     baselines = run.store.info.ngram_baselines

@@ -41,12 +41,12 @@ USE_LOCAL_HINT = f"unset {RAY_ADDRESS_VARIABLE} to train on this machine alone"
 
 
 def ray_address() -> str | None:
-    """The address of the cluster to train on; None: this machine alone."""
+    """Return the address of the cluster to train on; None: this machine alone."""
     return os.environ.get(RAY_ADDRESS_VARIABLE) or None
 
 
 def cluster_slots(devices: set[str]) -> int:
-    """Trials that the cluster can train at a time on `devices`, as configurations name them.
+    """Return how many trials the cluster can train at a time on `devices` of configurations.
 
     `ConfigError` where it cannot train any.
     """
@@ -144,7 +144,7 @@ def _cluster_error(problem: BaseException) -> DescendError:
 
 
 def _progress_actor() -> Any:
-    """It costs no core, and is begun again where its machine is lost."""
+    """Collect progress; costs no core, and is begun again where its machine is lost."""
     import ray
 
     return ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_ProgressActor).remote()
@@ -160,7 +160,7 @@ class _ProgressActor:
         self.fractions[key] = fraction
 
     async def collect_fractions(self) -> dict[str, float]:
-        """What was said within the next few seconds."""
+        """Return what was said within the next few seconds."""
         await asyncio.sleep(PROGRESS_POLL_SECONDS)
         new, self.fractions = self.fractions, {}
         return new
@@ -177,8 +177,8 @@ def _on_gpu(device: str) -> bool:
 
 
 def _portable_spec(spec: TrialSpec) -> TrialSpec:
-    """`spec` as any machine understands it: paths whole, the device decided. Of several GPUs Ray
-    shows a task the one that it may use."""
+    """Return `spec` as any machine understands it: paths whole, the device decided. Of several GPUs
+    Ray shows a task the one that it may use."""
     source = resolve_corpus(spec.config["corpus_dir"])
     config = dict(spec.config)
     if source.embedded is None:
@@ -195,8 +195,8 @@ def _whole(path: str) -> str:
 
 
 def _run_remote_trial(line: bytes, key: str, progress_actor: Any, name: str) -> bytes:
-    """What a machine of the cluster does: train the trial of `line`, which must be that of `key`
-    there as well; returns a `WorkerMessage`. `progress_actor` is reported how far it is, by its
+    """Return what a machine of the cluster does: train the trial of `line`, which must be that of
+    `key` there as well. The reply is a `WorkerMessage`; `progress_actor` learns the progress of
     `name`."""
     from descend.trials.worker_main import run_trial_catching_errors
 
@@ -261,7 +261,7 @@ def _connected() -> Any:
 
 
 def _check_reachable(address: str) -> None:
-    """`OSError` where nobody listens at `address`, if it names a machine."""
+    """Raise `OSError` where nobody listens at `address`, if it names a machine."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()

@@ -130,7 +130,7 @@ def make_trial_spec(
     evaluation_tokens: int = EVALUATION_TOKENS,
     parent: Path | str | None = None,
 ) -> TrialSpec:
-    """The trial that trains `config`; `ConfigError` for a budget that is none.
+    """Return the trial that trains `config`; `ConfigError` for a budget that is none.
 
     With `steps` neither the epochs nor `max_steps` count any more; they are left out, so that
     equal work is one trial.
@@ -161,7 +161,7 @@ def make_trial_spec(
 
 
 def parent_weights_file(parent: str) -> Path:
-    """The file that a trial which starts from the model `parent` needs."""
+    """Return the file that a trial which starts from the model `parent` needs."""
     return weights_path(Path(parent))
 
 

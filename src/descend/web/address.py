@@ -17,7 +17,7 @@ BACKLOG = 1024
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
+    """Return whether only this machine can reach `host`."""
     if host == "localhost":
         return True
     try:
@@ -47,7 +47,7 @@ def check_address(host: str) -> None:
 
 
 def listen(host: str, ports: Sequence[int]) -> socket.socket:
-    """A socket that listens at `host`, at the first of `ports` that is free; 0 is any."""
+    """Return a socket that listens at `host`, at the first of `ports` that is free; 0 is any."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     problem: OSError | None = None
     for number in ports:
@@ -69,7 +69,7 @@ def listen(host: str, ports: Sequence[int]) -> socket.socket:
 
 
 def make_server(app: Any, on_start: Callable[[], None]) -> uvicorn.Server:
-    """A server of the ASGI application `app`; `on_start` is called once it answers."""
+    """Return a server of the ASGI application `app`; `on_start` is called once it answers."""
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, ws="none", server_header=False,
         date_header=False, timeout_graceful_shutdown=1, proxy_headers=False, backlog=BACKLOG,

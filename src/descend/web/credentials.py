@@ -43,7 +43,7 @@ class Credentials:
         return self._password is not None
 
     def redeem(self, token: str) -> str | None:
-        """A new session for the one-time token; None if it is not the current one."""
+        """Return a new session for the one-time token; None if it is not the current one."""
         if not _equal(token, self.token):
             return None
         self.token = secrets.token_urlsafe(TOKEN_BYTES)
@@ -51,7 +51,8 @@ class Credentials:
         return self._new_session()
 
     def log_in(self, password: str) -> str | None:
-        """A new session for the password; None if it is wrong, or after too many wrong ones."""
+        """Return a new session for the password; None if it is wrong, or after too many wrong
+        ones."""
         now = time.monotonic()
         self._attempts = [t for t in self._attempts if now - t < ATTEMPT_SECONDS]
         if self._password is None or len(self._attempts) >= MAX_ATTEMPTS:
@@ -62,11 +63,11 @@ class Credentials:
         return self._new_session()
 
     def is_session(self, session: str) -> bool:
-        """Whether `session` is one of this start."""
+        """Return whether `session` is one of this start."""
         return _digest(session) in self._sessions
 
     def is_key(self, authorization: str) -> bool:
-        """Whether the value of an Authorization header carries the key."""
+        """Return whether the value of an Authorization header carries the key."""
         return _equal(authorization, f"Bearer {self.key}")
 
     def _new_session(self) -> str:

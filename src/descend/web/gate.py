@@ -125,7 +125,7 @@ class Gate:
             raise RequestRefusedError(400, "This path is not a plain one.")
 
     def _check_origin(self, scope: Scope) -> None:
-        """A page of another origin asks for nothing; to change something, ours must be named."""
+        """Refuse a page of another origin; to change something, ours must be named."""
         origins, sites = _values(scope, b"origin"), _values(scope, b"sec-fetch-site")
         if origins and (len(origins) != 1 or origins[0] not in self.rules.origins):
             raise RequestRefusedError(403, "This request comes from another page.")
@@ -153,7 +153,7 @@ class Gate:
         raise RequestRefusedError(401, self.rules.sign_in)
 
     def has_session(self, scope: Scope) -> bool:
-        """Whether the request carries the cookie of a session."""
+        """Return whether the request carries the cookie of a session."""
         if self.rules.cookie is None:
             return False
         cookies = [part.strip() for value in _values(scope, b"cookie") for part in value.split(";")]
@@ -189,7 +189,7 @@ class Gate:
 
 
 def session_cookie(name: str, session: str) -> bytes:
-    """The Set-Cookie value of a session; it ends with the browser."""
+    """Return the Set-Cookie value of a session; it ends with the browser."""
     return f"{name}={session}; Path=/; HttpOnly; SameSite=Strict".encode()
 
 
@@ -199,7 +199,7 @@ def _values(scope: Scope, name: bytes) -> list[str]:
 
 
 def _limited(receive: Receive, limit: int, response: _Response) -> Receive:
-    """`receive`, which raises once more than `limit` bytes came, whatever was announced."""
+    """Return `receive`, which raises once more than `limit` bytes came, whatever was announced."""
     total = 0
 
     async def receive_limited() -> Message:

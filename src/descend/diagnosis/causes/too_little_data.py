@@ -89,7 +89,7 @@ DROPOUT = 0.2
 
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
-    """What half the text costs, then what fewer passes and dropout make good."""
+    """Return what half the text costs, then what fewer passes and dropout make good."""
     num_epochs = config.epoch or 1
     turned = (
         measurement_value(measurements, "validation_loss_increase_after_best") > OVERFITTING_RISE
@@ -119,7 +119,7 @@ def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChang
 
 
 def adding_over_halving(num_epochs: float) -> float:
-    """What more text gains, of what half of it costs, at equal tokens (0 and up).
+    """Return what more text gains, of what half of it costs, at equal tokens (0 and up).
 
     More: as much as makes a single pass of `num_epochs`, at most `MAX_MORE` times, as a model is
     made up to so many times as wide. The loss follows the logarithm of what the text is worth, its
@@ -137,9 +137,9 @@ def adding_over_halving(num_epochs: float) -> float:
 
 
 def max_inverse_effect_nats(measurements: Measurements) -> float | None:
-    """Nats that more text can gain at most: a fraction of what text it trained on is easier, and of
-    what was lost past the best epoch. What is known no better than new text lacks none of it,
-    whatever half of it would cost: there may be a cliff just below what there is."""
+    """Return nats that more text can gain at most: a fraction of what text it trained on is easier,
+    and of what was lost past the best epoch. What is known no better than new text lacks none of
+    it, whatever half of it would cost: there may be a cliff just below what there is."""
     gap = measurements.get("generalization_gap_nats")
     if gap is None:
         return None
@@ -148,8 +148,8 @@ def max_inverse_effect_nats(measurements: Measurements) -> float | None:
 
 
 def min_inverse_effect_nats(num_epochs: float, measurements: Measurements) -> float:
-    """Nats that more text gains at least where the validation loss rose much past the best epoch, 0
-    where it did not: half of so little text is memorized as well, and costs little."""
+    """Return nats that more text gains at least where the validation loss rose much past the best
+    epoch, 0 where it did not: half of so little text is memorized as well, and costs little."""
     rise = measurement_value(measurements, "validation_loss_increase_after_best")
     if rise < TURNED * measurement_value(measurements, "measured_validation_loss", math.inf):
         return 0.0
@@ -168,8 +168,9 @@ reported as often of real text with this bound as without, and nearly four times
 
 
 def min_run_fraction(num_epochs: float) -> float:
-    """Fraction of a run of so many passes from which half the text costs `MIN_COST_FRACTION` of
-    what it does in all of it: in less than a pass over half the text none of it comes twice."""
+    """Return the fraction of a run of so many passes from which half the text costs
+    `MIN_COST_FRACTION` of what it does in all of it: in less than a pass over half the text none of
+    it comes twice."""
     fractions = [n / 100 for n in range(1, 101)]
     whole = MIN_COST_FRACTION * _cost_of_halving(num_epochs)
     return next(s for s in fractions if _cost_of_halving(s * num_epochs) >= whole)
@@ -203,7 +204,7 @@ networks; the last one gives 4.3 (benchmarks/results/plan/fit.txt). Large ones: 
 
 
 def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
-    """Text that is read at most once cannot be memorized."""
+    """Return why the text cannot be too little: read at most once, it is not memorized."""
     num_epochs = measurement_value(measurements, "epochs", 1.0)
     if num_epochs < 1 and not hardly_any(measurements):
         return (
@@ -216,12 +217,13 @@ def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
 
 
 def hardly_any(measurements: Measurements) -> bool:
-    """Whether there is so little text that no trial need tell."""
+    """Return whether there is so little text that no trial need tell."""
     return measurement_value(measurements, "train_tokens", MIN_TOKENS) < MIN_TOKENS
 
 
 def measured(measurements: Measurements) -> float:
-    """Nats by which the loss is above that of `FEW_TOKENS`, where there is hardly any text."""
+    """Return nats by which the loss is above that of `FEW_TOKENS`, where there is hardly any
+    text."""
     if not hardly_any(measurements):
         return 0.0
     return EACH_HALVING * math.log2(

@@ -85,7 +85,7 @@ def compare_finished(folders: Sequence[Path]) -> FinishedComparison:
 
 
 def _validation_of(info: RunMetadata) -> tuple[object, ...]:
-    """What decides the text that a run is judged on."""
+    """Return what decides the text that a run is judged on."""
     config = make_config(info.resolved_config)
     keys = ("data_seed", "validation_fraction", "sample_size", "normalize")
     return (info.corpus["corpus_sha256"], *(getattr(config, key) for key in keys))

@@ -54,7 +54,7 @@ MIN_TRIALS = 2
 def plan_search(
     base: RunConfig, space: list[Param], terms: SearchBudget, folder: Path | None = None
 ) -> SearchPlan:
-    """The search over `space` around `base`, kept in `folder`.
+    """Return the search over `space` around `base`, kept in `folder`.
 
     `ConfigError` for bounds that cannot be or time for fewer than two trials; `RunFolderError` for
     a folder that holds something else.
@@ -83,13 +83,13 @@ def plan_search(
 
 
 def _folder_of(question: SearchKey) -> Path:
-    """The same for the same question, so that the same command finds it again."""
+    """Return the folder: the same for the same question, so that the command finds it again."""
     named = Path(question.base["corpus_dir"] or "python")
     return Path("searches") / f"{named.stem or 'text'}_{question.key[:8]}"
 
 
 def _costed(plan: SearchPlan, begun: bool) -> SearchPlan:
-    """`plan` with a budget, and with what a run of the base costs."""
+    """Return `plan` with a budget, and with what a run of the base costs."""
     from descend.trials.cost_estimate import (
         evaluation_seconds,
         measure_step_time,
@@ -146,14 +146,14 @@ def _of_a_step(match: BudgetUnit, config: RunConfig) -> float:
 
 
 def _budget(match: BudgetUnit, seconds: float, per_step: float, config: RunConfig) -> float:
-    """What the base does in so many seconds, in the unit of `match`."""
+    """Return what the base does in so many seconds, in the unit of `match`."""
     if match == "seconds":
         return float(f"{seconds:.3g}")
     return float(round(seconds / per_step * _of_a_step(match, config)))
 
 
 def show_nothing(specs: list[TrialSpec]) -> AbstractContextManager[TrialCallback]:
-    """The confirmation is not watched."""
+    """Show nothing: the confirmation is not watched."""
     return nullcontext(silent_of_runs)
 
 
@@ -209,13 +209,13 @@ def run_search_trials(
 
 
 def _own(span: Param, value: Any) -> Any:
-    """The base's value as trials are given theirs; as it is where `span` does not hold it, such as
-    one that was left open: the nearest of `span` would be another run."""
+    """Return the base's value as trials are given theirs; as it is where `span` does not hold it,
+    such as one that was left open: the nearest of `span` would be another run."""
     return span.readable(value) if span.holds(value) else value
 
 
 def _confirmation(plan: SearchPlan, best: RunConfig) -> ComparisonPlan:
-    """Base and best with the seeds after that of the trials."""
+    """Return the base and best with the seeds after that of the trials."""
     fresh = {"seed": plan.base.seed + 1}
     two = [
         ComparisonArm("base", plan.base.model_copy(update=fresh), ()),

@@ -8,7 +8,7 @@ from descend.runs.model_card import CardUsage
 
 
 def gguf_usage(source: ExportSource, name: str) -> CardUsage:
-    """The card of a GGUF file called `name`."""
+    """Return the card of a GGUF file called `name`."""
     return CardUsage(
         f'```sh\nllama-cli -m {name} -p "Once upon a time" -n 50 -no-cnv\n```\n\n'
         "```python\n"
@@ -24,7 +24,7 @@ def gguf_usage(source: ExportSource, name: str) -> CardUsage:
 
 
 def onnx_usage(source: ExportSource) -> CardUsage:
-    """The card of model.onnx."""
+    """Return the card of model.onnx."""
     return CardUsage(
         "```python\n"
         "import numpy as np\n"

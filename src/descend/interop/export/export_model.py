@@ -118,7 +118,8 @@ def _write_card(
 
 
 def _write_safetensors(source: ExportSource, target: Path, kind: WeightType) -> list[str]:
-    """The files that `transformers` reads, without those of the run; the weights come last."""
+    """Return the files that `transformers` reads, without those of the run; the weights come
+    last."""
     model = source.model.to(getattr(torch, kind))
     files = render_model_files(model, source.tokenizer, source.info, source.summary)
     for name in sorted(files, key=lambda name: name == WEIGHTS):

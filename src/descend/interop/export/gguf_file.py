@@ -90,7 +90,7 @@ def max_gguf_context(shape: ModelShape) -> int | None:
 
 
 def _choose_architecture(shape: ModelShape) -> str:
-    """The name of the network in llama.cpp; `ConfigError` for what it does not compute."""
+    """Return the name of the network in llama.cpp; `ConfigError` for what it does not compute."""
     if shape.architecture != "llama":
         return {"gpt": "gpt2", "modern": "arcee"}[shape.architecture]
     details = shape.details
@@ -159,7 +159,7 @@ def _add_tokenizer(writer: GGUFWriter, source: ExportSource) -> None:
 
 
 def _tensors(source: ExportSource, architecture: str) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Each weight in float32 by llama.cpp's name, matrices as (outputs, inputs)."""
+    """Yield each weight in float32 by llama.cpp's name, matrices as (outputs, inputs)."""
     shape = source.model.shape
     state = {k: v.detach().float().cpu().numpy() for k, v in source.model.state_dict().items()}
     for module, name in _OUTER.items():
@@ -201,7 +201,7 @@ def _block_tensors(
 
 
 def _interleave_pairs(weight: NDArray[np.float32], num_heads: int) -> NDArray[np.float32]:
-    """Rows (i, i + K/2) of each head, which rotate together, side by side."""
+    """Return rows (i, i + K/2) of each head, which rotate together, side by side."""
     rows, *columns = weight.shape
     halves = weight.reshape(num_heads, 2, rows // num_heads // 2, *columns)
     return halves.swapaxes(1, 2).reshape(weight.shape)

@@ -88,7 +88,7 @@ def gguf_vocabulary(tokenizer: Tokenizer) -> GgufVocabulary:
 def _tokens_and_types(
     tokenizer: Tokenizer, description: dict[str, Any]
 ) -> tuple[list[str], list[int]]:
-    """Each token by its id, and what llama.cpp calls its type."""
+    """Return each token by its id, and what llama.cpp calls its type."""
     added = {token["content"]: token for token in description["added_tokens"]}
     tokens = [f"[UNUSED{i}]" for i in range(tokenizer.vocab_size)]
     types = [UNUSED] * len(tokens)
@@ -104,7 +104,8 @@ def _tokens_and_types(
 
 
 def _byte_level_split(description: dict[str, Any]) -> str | None:
-    """What llama.cpp calls the split into words of byte-level BPE; None for another tokenizer."""
+    """Return what llama.cpp calls the split into words of byte-level BPE; None for another
+    tokenizer."""
     splitter = description["pre_tokenizer"] or {}
     parts = splitter["pretokenizers"] if splitter.get("type") == "Sequence" else [splitter]
     last = parts[-1] if parts else {}

@@ -15,7 +15,7 @@ FEW_EPOCHS = 3
 
 
 def summarize_forecast(forecast: Forecast) -> str:
-    """What is to be expected, in one paragraph."""
+    """Return what is to be expected, in one paragraph."""
     low, high = forecast.validation_loss_interval
     sentences = [
         (
@@ -50,7 +50,7 @@ def summarize_forecast(forecast: Forecast) -> str:
 
 
 def forecast_lines(forecast: Forecast) -> list[str]:
-    """The forecast as a small table of the epochs to come, then the paragraph."""
+    """Return the forecast as a small table of the epochs to come, then the paragraph."""
     lines = []
     if forecast.validation_loss_now is not None:
         lines.append(f"best so far     validation loss {forecast.validation_loss_now:.3f}")
@@ -65,7 +65,7 @@ MAX_LINES = 12
 
 
 def _a_few(epochs: list[EpochForecast]) -> list[EpochForecast]:
-    """All, or about `MAX_LINES` evenly spread with the last."""
+    """Return all, or about `MAX_LINES` evenly spread with the last."""
     every = -(-len(epochs) // MAX_LINES)
     return [a for i, a in enumerate(epochs) if (len(epochs) - 1 - i) % every == 0]
 

@@ -82,8 +82,8 @@ def show_prepared(console: Console) -> PreparedCallback:
 
 
 def stage_progress(console: Console) -> ProgressCallback:
-    """A progress callback for the work before training: a line a stage, each quarter of it, and
-    where those are far apart now and then. What is done when its first event arrives is a
+    """Return a progress callback for the work before training: a line a stage, each quarter of it,
+    and where those are far apart now and then. What is done when its first event arrives is a
     result."""
     printed_quarters: set[tuple[str, int]] = set()
     said = time.monotonic()
@@ -206,7 +206,7 @@ class _EventPrinter:
             self._print_sample(record)
 
     def _is_of_the_end(self) -> bool:
-        """Whether the run is over: its last samples are printed whole with the result."""
+        """Return whether the run is over: its last samples are printed whole with the result."""
         plan, state = self._run.plan, self._run.state
         is_late = plan.time_limit is not None and plan.time_limit.is_over
         return is_late or state.step >= last_step(state, plan.total_steps)

@@ -13,7 +13,7 @@ from descend.units import format_bytes, format_duration, format_epochs
 
 
 def plan_lines(planned: CorpusPlan) -> list[str]:
-    """The whole of it, as printed."""
+    """Return the lines of the whole plan, as printed."""
     plan = planned.plan
     summary_lines = [summarize_plan(plan, planned.corpus), *_time_left(planned),
                      *_too_regular(plan)]  # fmt: skip
@@ -88,7 +88,7 @@ def _choice(plan: TrainingPlan) -> list[str]:
 
 
 def summarize_plan(plan: TrainingPlan, corpus: str) -> str:
-    """What is expected, and the command that does it."""
+    """Return what is expected, and the command that does it."""
     prediction = plan.predicted
     low, high = prediction.bits_per_byte_interval
     return (
@@ -100,7 +100,8 @@ def summarize_plan(plan: TrainingPlan, corpus: str) -> str:
 
 
 def _time_left(planned: CorpusPlan) -> list[str]:
-    """What is done with the time that the text leaves, where the plan ends before it is up."""
+    """Return what is done with the time that the text leaves, where the plan ends before it is
+    up."""
     if not planned.plan.ends_for_text:
         return []
     lines = []
@@ -119,7 +120,8 @@ def _time_left(planned: CorpusPlan) -> list[str]:
 
 
 def time_used_line(plan: TrainingPlan | None, seconds: float, minutes: float | None) -> str:
-    """What a run took from its start to the saved model, and why not all of its `minutes`."""
+    """Return what a run took from its start to the saved model, and why not all of its
+    `minutes`."""
     line = f"{format_duration(seconds)} from the start to the saved model"
     if plan is None or minutes is None or not plan.ends_for_text:
         return line
@@ -138,8 +140,9 @@ benchmarks/plan/samples.json."""
 
 
 def _too_regular(plan: TrainingPlan) -> list[str]:
-    """That the expectation is likely too high, where counting alone comes lower on a text of a kind
-    that it was not learned from. On other texts a very short run ends above counting indeed."""
+    """Say that the expectation is likely too high, where counting alone comes lower on a text of
+    a kind that it was not learned from. On other texts a very short run ends above counting
+    indeed."""
     sample, expected = plan.sample, plan.predicted.bits_per_byte
     reached, name = min((sample.bigram, "bigram"), (sample.trigram, "trigram"))
     if expected <= reached or sample.trigram >= MAX_REGULAR * sample.unigram:
@@ -151,7 +154,7 @@ def _too_regular(plan: TrainingPlan) -> list[str]:
 
 
 def time_plan_lines(planned: CorpusPlan) -> list[str]:
-    """The plan of a run with a time limit, in short: before its first step."""
+    """Return the plan of a run with a time limit, in short: before its first step."""
     plan, prediction = planned.plan, planned.plan.predicted
     low, high = prediction.bits_per_byte_interval
     fixed_keys = ", ".join(k for k in planned.fixed if k not in NOT_PLANNED)

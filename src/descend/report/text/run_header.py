@@ -13,7 +13,8 @@ from descend.units import format_bytes, format_count, format_duration, format_ep
 
 
 def text_and_model_lines(config: RunConfig, store: TokenStore, shape: ModelShape) -> list[str]:
-    """Size of the text, baselines and size of the model: known before this machine is timed."""
+    """Return the size of the text, baselines and size of the model: known before this machine is
+    timed."""
     info, baselines = store.info, store.info.ngram_baselines
     documents = f", {info.documents:,} documents" if info.documents > 1 else ""
     return [
@@ -32,7 +33,7 @@ def text_and_model_lines(config: RunConfig, store: TokenStore, shape: ModelShape
 
 
 def run_header_lines(run: TrainingRun) -> list[str]:
-    """What was chosen, how long it will take and where it goes, a line each."""
+    """Return what was chosen, how long it will take and where it goes, a line each."""
     batches = run.plan.batches
     steps = run.plan.total_steps - run.state.step
     num_epochs = min(batches.epochs_at_step(run.plan.total_steps), float(run.plan.epochs))

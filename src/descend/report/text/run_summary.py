@@ -45,7 +45,7 @@ def format_epoch(epoch: Epoch, of: int, num_epochs: float | None = None) -> str:
 
 
 def step_line(step: Step, of: int, remaining_seconds: float | None) -> str:
-    """Where a long epoch stands; how long is left only where that is known."""
+    """Return where a long epoch stands; how long is left only where that is known."""
     suffix = "" if remaining_seconds is None else f"  {format_duration(remaining_seconds)} left"
     return f"step {step.step:,}/{of:,}  loss {step.loss:.3f}{suffix}"
 
@@ -64,7 +64,7 @@ def format_rollback(rollback: Rollback) -> str:
 
 
 def overfitting_line(overfitting: Overfitting) -> str:
-    """That the run overfits, and what is done about it."""
+    """Say that the run overfits, and what is done about it."""
     rise = (
         f"Overfitting: the validation loss rose from {overfitting.best_loss:.3f} (epoch "
         f"{overfitting.best_epoch}) to {overfitting.loss:.3f} (epoch {overfitting.epoch})"
@@ -82,7 +82,7 @@ def overfitting_line(overfitting: Overfitting) -> str:
 
 
 def format_sample(sample: Sample, max_length: int) -> str:
-    """A sample on one line, shortened to `max_length` characters."""
+    """Return a sample on one line, shortened to `max_length` characters."""
     text = " ".join(f"{sample.prompt}▸{sample.text}".split())
     return text if len(text) <= max_length else f"{text[: max_length - 2].rstrip()} …"
 
@@ -96,25 +96,25 @@ def format_ngram_baselines(baselines: dict[str, float]) -> str:
 
 
 def samples_text(samples: list[Sample]) -> str:
-    """Samples as they are, the prompt set apart by a mark."""
+    """Return samples as they are, the prompt set apart by a mark."""
     blocks = [f"{s.prompt}▸{s.text}".strip() for s in samples]
     return "\n\n".join(f"--- sample {n}\n{block}" for n, block in enumerate(blocks, 1))
 
 
 def format_run_end(summary: RunSummary) -> str:
-    """The end of a run in two lines, how good it is and what that means."""
+    """Return the end of a run in two lines, how good it is and what that means."""
     return "\n".join([how_good(summary), what_it_means(summary)])
 
 
 def format_run_details(summary: RunSummary) -> str:
-    """What `--verbose` prints at the end of a run."""
+    """Return what `--verbose` prints at the end of a run."""
     return "\n\n".join(
         [samples_text(summary.samples), summarize_run(summary), f"saved in {summary.model_dir}"]
     )
 
 
 def how_good(summary: RunSummary) -> str:
-    """The quality, with one comparison."""
+    """Return the quality, with one comparison."""
     guessing, pairs = summary.ngram_baselines["uniform"], summary.ngram_baselines["bigram"]
     if has_failed(summary):
         return _failure(summary)
@@ -131,7 +131,7 @@ def how_good(summary: RunSummary) -> str:
 
 
 def what_it_means(summary: RunSummary) -> str:
-    """What that quality says of the model, in a sentence or two."""
+    """Return what that quality says of the model, in a sentence or two."""
     if has_failed(summary):
         return "It has learned nothing. The most likely cause is the learning rate."
     bigram, loss = summary.ngram_baselines["bigram"], summary.validation_loss
@@ -145,7 +145,7 @@ def what_it_means(summary: RunSummary) -> str:
 
 
 def short_remark(summary: RunSummary) -> str:
-    """What is wrong with a run, in at most three words for a list; empty where nothing is.
+    """Return what is wrong with a run, in at most three words for a list; empty where nothing is.
 
     It never says other than `what_it_means`.
     """
@@ -165,7 +165,7 @@ def _overfits(summary: RunSummary) -> bool:
 
 
 def _state_of_curve(summary: RunSummary) -> str:
-    """What the curve suggests, shortly."""
+    """Return what the curve suggests, shortly."""
     last = summary.epochs[-1]
     if _overfits(summary):
         return (
@@ -197,7 +197,7 @@ def _after_one_epoch(summary: RunSummary) -> str:
 
 
 def has_failed(summary: RunSummary) -> bool:
-    """Whether the best loss is still far worse than guessing: an explosion."""
+    """Return whether the best loss is still far worse than guessing: an explosion."""
     return summary.validation_loss > summary.ngram_baselines["uniform"] + 1.0
 
 
@@ -214,12 +214,12 @@ def _failure(summary: RunSummary) -> str:
 
 
 def summarize_run(summary: RunSummary) -> str:
-    """How a finished run went, in plain words, honest about validation."""
+    """Return how a finished run went, in plain words, honest about validation."""
     return assess_run(summary)
 
 
 def assess_run(summary: RunSummary) -> str:
-    """The result, held against counting, and how the curve ended."""
+    """Return the result, held against counting, and how the curve ended."""
     if has_failed(summary):
         return _failure(summary)
     return " ".join([
@@ -280,7 +280,7 @@ def _against_counting(summary: RunSummary) -> str:
 
 
 def _beside_bigram(summary: RunSummary) -> str:
-    """How a loss that is not below the bigram baseline compares with it.
+    """Return how a loss that is not below the bigram baseline compares with it.
 
     A loss says little about context where the accuracy is high: few wrong, overconfident tokens
     may make it.
@@ -321,7 +321,7 @@ def describe_convergence(summary: RunSummary) -> str:
 
 
 def trained_on_warning(corpus: Mapping[str, Any]) -> str:
-    """What a judgment on its own text, as run.json describes it, says of a model."""
+    """Return what a judgment on its own text, as run.json describes it, says of a model."""
     known = corpus["train_bytes"] / (corpus["train_bytes"] + corpus["validation_bytes"])
     return (
         f"The model was trained on {known:.0%} of this text, so this loss is optimistic. "
@@ -330,7 +330,7 @@ def trained_on_warning(corpus: Mapping[str, Any]) -> str:
 
 
 def checklist_text(checklist: Checklist) -> str:
-    """`descend checklist`: a question, its answer, whether that is proved, and why."""
+    """Return `descend checklist`: a question, its answer, whether that is proved, and why."""
     marks = {"yes": "✓", "no": "✗", "open": "?"}
     lines = [
         f"{marks[a.answer]} {a.question} {a.answer}"
@@ -355,7 +355,7 @@ def _boilerplate_lines(stats: CorpusStats) -> list[str]:
 
 
 def format_corpus_stats(stats: CorpusStats) -> list[str]:
-    """`corpus stats` as text, the token frequencies drawn as bars."""
+    """Return `corpus stats` as text, the token frequencies drawn as bars."""
     near = (
         "not measured"
         if stats.near_duplicate_fraction is None

@@ -22,7 +22,7 @@ MAX_TEXT_NAME = 14
 
 
 def listing_text(runs: Sequence[ListedRun], folder: Path) -> str:
-    """What `descend list` prints."""
+    """Return what `descend list` prints."""
     if not runs:
         return f"There is no run in {folder}. `descend train` creates one."
     head = ("run", "state", "text", "started", "size", "bits/byte")
@@ -43,7 +43,7 @@ def listing_text(runs: Sequence[ListedRun], folder: Path) -> str:
 
 
 def _format_setting(value: str) -> str:
-    """`0.00003` for `3e-05`, as `train` and `diagnose` print it."""
+    """Return `0.00003` for `3e-05`, as `train` and `diagnose` print it."""
     if value == "None":
         return "not set"
     return f"{Decimal(value):f}" if SMALL_NUMBER.fullmatch(value) else value
@@ -58,7 +58,7 @@ def shorten_middle(name: str, max_length: int) -> str:
 
 
 def format_parameters(count: int) -> str:
-    """`656k`, `4.2M`."""
+    """Return `656k`, `4.2M`."""
     if count < 1_000_000:
         return f"{count / 1e3:.0f}k" if count >= 1000 else str(count)
     millions = count / 1e6
@@ -66,7 +66,7 @@ def format_parameters(count: int) -> str:
 
 
 def finished_text(comparison: FinishedComparison) -> str:
-    """What `descend compare RUN RUN` prints."""
+    """Return what `descend compare RUN RUN` prints."""
     head = ("run", "bits/byte", "better by", "accuracy", "size", "epochs", "time")
     rows = [
         (

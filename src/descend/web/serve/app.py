@@ -52,7 +52,7 @@ class ServedModel:
 def make_gated_app(
     engine: Engine, model: ServedModel, credentials: Credentials, hosts: frozenset[str]
 ) -> Gate:
-    """The application as it is served: only the key opens it."""
+    """Return the application as it is served: only the key opens it."""
     rules = GateRules(
         hosts, credentials, None, PUBLIC, None, _max_body_bytes, sign_in=SIGN_IN
     )  # fmt: skip
@@ -64,7 +64,7 @@ def _max_body_bytes(method: str, _: str) -> int:
 
 
 def make_app(engine: Engine, model: ServedModel) -> Starlette:
-    """The routes, without the gate."""
+    """Return the routes, without the gate."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -153,7 +153,7 @@ async def _collect(
 
 
 async def _until_disconnect(request: Request, work: Any) -> Any:
-    """The result of `work`; None if the client leaves before."""
+    """Return the result of `work`; None if the client leaves before."""
     task = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_wait_for_disconnect(request))
     try:
@@ -175,7 +175,7 @@ async def _wait_for_disconnect(request: Request) -> None:
 async def _events(
     answer: Answer, job: Job, first: list[TextPiece], rest: AsyncIterator[list[TextPiece]]
 ) -> AsyncIterator[bytes]:
-    """The events of a stream. What came together for a text is sent together."""
+    """Yield the events of a stream. What came together for a text is sent together."""
     try:
         if job.is_chat:
             yield b"".join(_event(answer.first_chunk(i)) for i in range(len(job.texts)))

@@ -126,7 +126,7 @@ class Engine:
                 self._condition.notify()
 
     def _work(self) -> None:
-        """The thread: take what is new, make a token for each text, hand them over."""
+        """Run the thread: take what is new, make a token for each text, hand them over."""
         while self._take_changes():
             try:
                 tokens = self._decoder.step()

@@ -21,7 +21,7 @@ from descend.web.studio.trash import delete_run, list_deleted, restore_run
 
 
 def after_run_routes(services: Services) -> APIRouter:
-    """The routes, over the parts of `services`."""
+    """Return the routes, over the parts of `services`."""
     router = APIRouter(tags=["after a run"])
     workspace, jobs, views = services.workspace, services.jobs, services.views
 
@@ -48,14 +48,15 @@ def after_run_routes(services: Services) -> APIRouter:
         return {"run": restore_run(workspace, body.id)}
 
     def _has_begun(name: str) -> bool:
-        """Whether a diagnosis or an improvement of the run is at work."""
+        """Return whether a diagnosis or an improvement of the run is at work."""
         return any(job.run == name and job.began_at is not None for job in jobs.active())
 
     return router
 
 
 def diagnosis_routes(services: Services) -> APIRouter:
-    """The routes that find out what is wrong and try its fix, over the parts of `services`."""
+    """Return the routes that find out what is wrong and try its fix, over the parts of
+    `services`."""
     router = APIRouter(tags=["diagnosis"])
     workspace, jobs, views = services.workspace, services.jobs, services.views
 

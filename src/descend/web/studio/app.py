@@ -53,7 +53,7 @@ class PlainJSONResponse(JSONResponse):
 
 
 def make_app(services: Services, cookie: str) -> FastAPI:
-    """The routes, without the gate."""
+    """Return the routes, without the gate."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -90,13 +90,13 @@ def make_app(services: Services, cookie: str) -> FastAPI:
 
 
 def make_gated_app(services: Services, hosts: frozenset[str], cookie: str) -> Gate:
-    """The application as it is served."""
+    """Return the application as it is served."""
     rules = GateRules(hosts, services.credentials, cookie, PUBLIC, "/login", max_body_bytes)
     return Gate(make_app(services, cookie), rules)
 
 
 def max_body_bytes(method: str, path: str) -> int:
-    """Bytes that a request may carry."""
+    """Return bytes that a request may carry."""
     if method == "PUT" and path.startswith(f"{API}/texts/"):
         return MAX_TEXT_BYTES
     return MAX_BODY_BYTES if method in ("POST", "PUT") else 0
@@ -124,7 +124,7 @@ async def _on_http_error(_: Request, problem: Exception) -> PlainJSONResponse:
 
 
 async def _on_invalid(_: Request, problem: Exception) -> PlainJSONResponse:
-    """A body or a query that is not as documented: which field, in one sentence."""
+    """Say in one sentence which field of a body or a query is not as documented."""
     assert isinstance(problem, RequestValidationError)
     first = problem.errors()[0]
     where = ".".join(str(part) for part in first["loc"][1:]) or "request"

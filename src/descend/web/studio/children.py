@@ -35,7 +35,7 @@ class Children:
         self._stamps: dict[tuple[str, ...], object] = {}
 
     async def ask(self, *arguments: str, stamp: object = None) -> dict[str, Any]:
-        """The object that `descend ARGUMENTS --json` prints; `ChildError` with its sentence.
+        """Return the object that `descend ARGUMENTS --json` prints; `ChildError` with its sentence.
 
         An earlier answer to the same question holds while `stamp` is the same.
         """

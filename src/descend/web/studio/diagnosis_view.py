@@ -20,7 +20,7 @@ MAX_TRIAL_BYTES = 2**20
 
 
 def diagnosis_fields(folder: Path) -> dict[str, Any]:
-    """The diagnosis of the run in `folder`; `RunFolderError` if there is none."""
+    """Return the diagnosis of the run in `folder`; `RunFolderError` if there is none."""
     diagnosis = load_diagnosis(folder)
     causes: list[Finding | OtherCause] = [*diagnosis.causes, *diagnosis.ruled_out]
     trials = [
@@ -59,7 +59,7 @@ def diagnosis_fields(folder: Path) -> dict[str, Any]:
 
 
 def trial_fields(file: Path) -> list[dict[str, Any]]:
-    """The trials that the diagnosis wrote into `file` so far, the largest effect first."""
+    """Return the trials that the diagnosis wrote into `file` so far, the largest effect first."""
     reports: dict[tuple[str, str], TrialReport] = {}
     try:
         lines = read_regular(file, MAX_TRIAL_BYTES).splitlines(keepends=True)

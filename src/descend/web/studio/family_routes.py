@@ -32,7 +32,7 @@ class AnnotationRequest(Body):
 
 
 def family_routes(services: Services) -> APIRouter:
-    """The routes, over the parts of `services`."""
+    """Return the routes, over the parts of `services`."""
     router = APIRouter(tags=["runs"])
     workspace, jobs, views = services.workspace, services.jobs, services.views
 

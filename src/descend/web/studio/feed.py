@@ -121,7 +121,7 @@ class RunFeed:
         return self.points[-1][0] if self.points else 0
 
     def paused_seconds(self, now: float) -> float:
-        """Seconds of all pauses until `now` (seconds since 1970)."""
+        """Return seconds of all pauses until `now` (seconds since 1970)."""
         if self.stopped is None or self.stopped.reason != "paused":
             return self._paused_seconds
         return self._paused_seconds + max(0.0, now - _seconds(self.stopped.time))
@@ -133,12 +133,12 @@ class RunFeed:
         return sum(recent) / len(recent) if recent else None
 
     def seconds_left(self, total_steps: int) -> float | None:
-        """Seconds until `total_steps` at the latest speed; None before the first step."""
+        """Return seconds until `total_steps` at the latest speed; None before the first step."""
         each = self.seconds_per_step
         return None if each is None else max(0.0, (total_steps - self.step) * each)
 
     def curve(self, max_points: int = MAX_POINTS) -> dict[str, Any]:
-        """The curve so far, thinned, with the epochs."""
+        """Return the curve so far, thinned, with the epochs."""
         with self._lock:
             return {
                 "points": thin(self.points, max_points),
@@ -148,7 +148,8 @@ class RunFeed:
             }
 
     def news(self, cursor: Cursor) -> dict[str, Any]:
-        """What came since `cursor`, which moves on; `reset` where the whole curve is sent anew."""
+        """Return what came since `cursor`, which moves on; `reset` where the whole curve is sent
+        anew."""
         with self._lock:
             return self._news(cursor)
 
@@ -180,7 +181,7 @@ class FeedCache:
         self._feeds: dict[Path, RunFeed] = {}
 
     def feed(self, folder: Path) -> RunFeed:
-        """The events of the run in `folder` so far; none where no run is."""
+        """Return the events of the run in `folder` so far; none where no run is."""
         if folder not in self._feeds:
             while len(self._feeds) >= self._max_feeds:
                 del self._feeds[next(iter(self._feeds))]
@@ -190,7 +191,7 @@ class FeedCache:
 
 
 def _seconds(time: str) -> float:
-    """Seconds since 1970 of the time of a record; 0 for one that is damaged."""
+    """Return seconds since 1970 of the time of a record; 0 for one that is damaged."""
     try:
         return datetime.fromisoformat(time).timestamp()
     except ValueError:
@@ -198,7 +199,7 @@ def _seconds(time: str) -> float:
 
 
 def epoch_fields(epoch: Epoch) -> dict[str, Any]:
-    """What the page draws of an epoch."""
+    """Return what the page draws of an epoch."""
     return {
         "epoch": epoch.epoch, "step": epoch.step, "validation_loss": epoch.validation_loss,
         "accuracy": epoch.validation_accuracy, "bits_per_byte": epoch.bits_per_byte,

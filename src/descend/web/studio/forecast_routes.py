@@ -18,7 +18,7 @@ NEW_AFTER = 0.1
 
 
 def forecast_routes(services: Services) -> APIRouter:
-    """The routes, over the parts of `services`."""
+    """Return the routes, over the parts of `services`."""
     router = APIRouter(tags=["runs"])
     workspace, views, children = services.workspace, services.views, services.children
 
@@ -40,7 +40,8 @@ def forecast_routes(services: Services) -> APIRouter:
 def points_ahead(
     forecast: dict[str, Any], config: dict[str, Any], corpus: dict[str, Any], total: int
 ) -> list[dict[str, float]]:
-    """The ends of the epochs ahead by their steps, no later than `total`, with their intervals."""
+    """Return the ends of the epochs ahead by their steps, no later than `total`, with their
+    intervals."""
     each = int(corpus["train_tokens"]) / (int(config["batch_size"]) * int(config["seq_len"]))
     points = [
         {

@@ -33,7 +33,8 @@ class HealthChecks:
         self._checks: dict[str, tuple[tuple[int, int], RunCheck | None]] = {}
 
     def health(self, name: str) -> dict[str, Any]:
-        """What is wrong with the run `name`, how sure that is, and which settings would fix it.
+        """Return what is wrong with the run `name`, how sure that is, and which settings would fix
+        it.
 
         `basis` is `trials` for a diagnosis, `curve` for the curve alone, None where nothing is
         known yet.
@@ -50,7 +51,8 @@ class HealthChecks:
         )  # fmt: skip
 
     def fixed_config(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Settings of a new run with what the curve of the run `name` recommends, and the changes.
+        """Return settings of a new run with what the curve of the run `name` recommends, and the
+        changes.
 
         `RunFolderError` if it recommends nothing.
         """

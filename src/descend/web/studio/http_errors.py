@@ -18,7 +18,7 @@ class TooManyRequestsError(UserError):
 
 
 def http_status(error: DescendError) -> int:
-    """The HTTP status of `error`: 4xx for what the user can fix, 500 for the rest."""
+    """Return the HTTP status of `error`: 4xx for what the user can fix, 500 for the rest."""
     for kind, status in (
         (NoSuchItemError, 404), (NotNowError, 409), (RunLockedError, 409),
         (TooManyRequestsError, 429), (DiskWriteError, 507), (UserError, 422),
@@ -29,7 +29,7 @@ def http_status(error: DescendError) -> int:
 
 
 def error_fields(error: DescendError) -> dict[str, object]:
-    """What a client is given of `error`: the sentence and its four facts."""
+    """Return what a client is given of `error`: the sentence and its four facts."""
     return {"error": {
         "kind": type(error).__name__, "message": str(error), "where": error.location,
         "found": error.actual, "expected": error.expected, "fix": error.fix,

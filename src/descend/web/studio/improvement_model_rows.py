@@ -43,7 +43,8 @@ def model_fields(
 def _model(
     improvement: Improvement, run: str, folder: Path, feeds: FeedCache, *, is_last: bool
 ) -> dict[str, Any]:
-    """A model: what it is, its teachers, its state, and its validation loss after each epoch."""
+    """Return a model: what it is, its teachers, its state, and its validation loss after each
+    epoch."""
     model = next((one for one in improvement.candidates if one.run == run), None)
     place = folder / Path(run).name
     is_ours = run in improvement.trainings and not place.is_symlink() and is_run_folder(place)
@@ -94,7 +95,7 @@ def _state(model: TrainedModel | None, feed: RunFeed | None, *, is_last: bool) -
 
 
 def _epochs(feed: RunFeed) -> list[dict[str, float]]:
-    """Seconds of training and bits per byte after each epoch."""
+    """Return seconds of training and bits per byte after each epoch."""
     seconds = accumulate(epoch.seconds for epoch in feed.epochs)
     return [
         {"seconds": round(time, 1), "bits_per_byte": epoch.bits_per_byte}
@@ -103,7 +104,7 @@ def _epochs(feed: RunFeed) -> list[dict[str, float]]:
 
 
 def _progress(recorded: RecordedRun | None, feed: RunFeed) -> dict[str, Any] | None:
-    """Steps done, all steps, and seconds left, as far as they are known."""
+    """Return steps done, all steps, and seconds left, as far as they are known."""
     if recorded is None or not feed.points:
         return None
     total = feed.end_step or planned_steps(recorded.config, recorded.corpus_count("train_tokens"))

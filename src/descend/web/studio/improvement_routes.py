@@ -26,7 +26,7 @@ MAX_FEEDS = 20
 
 
 def improvement_routes(services: Services) -> APIRouter:
-    """The routes, over the parts of `services`."""
+    """Return the routes, over the parts of `services`."""
     router = APIRouter(tags=["improve"])
     workspace, jobs, views = services.workspace, services.jobs, services.views
     feeds = FeedCache(MAX_FEEDS)

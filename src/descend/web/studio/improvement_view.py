@@ -25,7 +25,7 @@ from descend.web.studio.workspace import Workspace
 
 
 def load_improvement(workspace: Workspace, name: str) -> Improvement | None:
-    """The improvement of the run `name` so far; None before its first result."""
+    """Return the improvement of the run `name` so far; None before its first result."""
     folder = workspace.improvement_path(name)
     if not (folder / IMPROVEMENT).is_file():
         return None
@@ -35,7 +35,7 @@ def load_improvement(workspace: Workspace, name: str) -> Improvement | None:
 def improvement_fields(
     workspace: Workspace, name: str, feeds: FeedCache, *, is_active: bool = False
 ) -> dict[str, Any]:
-    """What is known of the improvement of the run `name`; `feeds` read its trainings.
+    """Return what is known of the improvement of the run `name`; `feeds` read its trainings.
 
     `is_active` says whether its process runs.
     """
@@ -124,6 +124,6 @@ def keep_best_model(workspace: Workspace, name: str, taken: set[str]) -> str:
 
 
 def _unfinished_run(folder: Path) -> Path | None:
-    """The training in the improvement's `folder` that was interrupted."""
+    """Return the training in the improvement's `folder` that was interrupted."""
     runs = [p for p in folder.iterdir() if (p / RUN_FILE).is_file() and not is_finished(p)]
     return max(runs, key=lambda path: (path / RUN_FILE).stat().st_mtime, default=None)

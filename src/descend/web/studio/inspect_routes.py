@@ -41,7 +41,7 @@ class NeighborsRequest(Body):
 
 
 def inspect_routes(services: Services) -> APIRouter:
-    """The routes, over the parts of `services`."""
+    """Return the routes, over the parts of `services`."""
     router = APIRouter(tags=["inside"])
     inspector = Inspector(services.workspace)
 

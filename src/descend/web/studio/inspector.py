@@ -40,7 +40,7 @@ class Inspector:
         self._waiting = 0
 
     def list_weights(self, name: str) -> dict[str, Any]:
-        """What the run `name` kept, and how many bytes its snapshots take."""
+        """Return what the run `name` kept, and how many bytes its snapshots take."""
         saved = list_saved_weights(self._workspace.run_folder(name))
         snapshot_bytes = sum(one.bytes for one in saved if one.kind == "snapshot")
         return {"weights": msgspec.to_builtins(saved), "snapshot_bytes": snapshot_bytes}
@@ -48,7 +48,7 @@ class Inspector:
     def inspect(
         self, name: str, weights: str, text: str, layer: int | None, head: int | None
     ) -> Inspection:
-        """What the run's model, with these weights, makes of `text`."""
+        """Return what the run's model, with these weights, makes of `text`."""
         from descend.api.inspection import inspect_text
         from descend.metrics.ablation import Ablation
 
@@ -57,7 +57,7 @@ class Inspector:
             return inspect_text(self._load(name, weights), text, ablation)
 
     def ablations(self, name: str, weights: str, text: str) -> dict[str, Any]:
-        """What each part of the model is worth for `text`."""
+        """Return what each part of the model is worth for `text`."""
         from descend.api.inspection import measure_ablations
 
         with _Turn(self):
@@ -65,14 +65,14 @@ class Inspector:
         return {"effects": msgspec.to_builtins(effects)}
 
     def neighbors(self, name: str, weights: str, token: int) -> list[Neighbor]:
-        """The tokens most similar to one."""
+        """Return the tokens most similar to one."""
         from descend.api.inspection import find_neighbors
 
         with _Turn(self):
             return find_neighbors(self._load(name, weights), token)
 
     def gradients(self, name: str) -> GradientFlow:
-        """The gradient that reached each layer, as the run recorded it."""
+        """Return the gradient that reached each layer, as the run recorded it."""
         from descend.metrics.gradient_flow import gradient_flow
 
         run = RecordedRun(self._workspace.run_folder(name))

@@ -122,7 +122,7 @@ class Jobs:
             self.on_change()
 
     def _has_room(self, job: Job) -> bool:
-        """Whether `job` can begin now."""
+        """Return whether `job` can begin now."""
         running = [other for other in self._jobs.values() if self._is_begun(other)]
         if not running:
             return True
@@ -162,19 +162,19 @@ class Jobs:
         return self._workspace.jobs / f"{run}{JOB_SUFFIX}"
 
     def log_file(self, run: str) -> Path:
-        """Where the output of the job of `run` goes."""
+        """Return where the output of the job of `run` goes."""
         return self._workspace.jobs / f"{run}.log"
 
     def config_file(self, run: str) -> Path:
-        """Where the settings of the job of `run` stand."""
+        """Return where the settings of the job of `run` stand."""
         return self._workspace.jobs / f"{run}.config.json"
 
     def trials_file(self, run: str) -> Path:
-        """Where the trials of the diagnosis of `run` stand."""
+        """Return where the trials of the diagnosis of `run` stand."""
         return self._workspace.jobs / f"{run}.trials.jsonl"
 
     def log(self, run: str) -> list[str]:
-        """The last lines that the job of `run` printed, control characters made visible."""
+        """Return the last lines that the job of `run` printed, control characters made visible."""
         try:
             content = read_regular(self.log_file(run), MAX_LOG_BYTES)
         except OSError:
@@ -189,20 +189,20 @@ class Jobs:
         return sorted(waiting, key=lambda job: job.queued_at)
 
     def active(self) -> list[Job]:
-        """Those that run, then those that wait."""
+        """Return those that run, then those that wait."""
         with self._lock:
             return [*filter(self._is_begun, self._jobs.values()), *self.queue]
 
     def get(self, run: str) -> Job | None:
-        """The last job of `run`."""
+        """Return the last job of `run`."""
         return self._jobs.get(run)
 
     def all(self) -> list[Job]:
-        """The last job of each run."""
+        """Return the last job of each run."""
         return list(self._jobs.values())
 
     def is_active(self, run: str) -> bool:
-        """Whether `run` has a job that runs or waits."""
+        """Return whether `run` has a job that runs or waits."""
         return any(job.run == run for job in self.active())
 
     def stop(self, run: str) -> None:

@@ -17,7 +17,7 @@ from descend.web.studio.services import Services
 
 
 def lesson_routes(services: Services) -> APIRouter:
-    """The routes, over the parts of `services`."""
+    """Return the routes, over the parts of `services`."""
     router = APIRouter(tags=["lessons"])
     workspace, jobs, views = services.workspace, services.jobs, services.lessons
 
@@ -58,7 +58,7 @@ def lesson_routes(services: Services) -> APIRouter:
 
 
 def known(lesson: str) -> str:
-    """`lesson`, if there is one of that name."""
+    """Return `lesson`, if there is one of that name."""
     if lesson not in load_lessons():
         raise NoSuchItemError(
             "lesson", f"{lesson[:40]!r}", "one of " + ", ".join(load_lessons()), "look at the list"

@@ -44,7 +44,7 @@ class LessonViews:
         self._feeds = FeedCache(MAX_FEEDS)
 
     def overview(self) -> list[dict[str, Any]]:
-        """Each lesson with whether it is done, and whether the prediction was right."""
+        """Return each lesson with whether it is done, and whether the prediction was right."""
         progress = self._load()
         return [
             {
@@ -55,7 +55,7 @@ class LessonViews:
         ]  # fmt: skip
 
     def lesson(self, name: str) -> dict[str, Any]:
-        """What to read and to choose in the lesson `name`, and the name of the next one."""
+        """Return what to read and to choose in the lesson `name`, and the name of the next one."""
         lesson, names = load_lesson(name), list(load_lessons())
         fields: dict[str, Any] = msgspec.to_builtins(lesson)
         return {key: value for key, value in fields.items() if key not in ("answer", "arms")} | {
@@ -87,7 +87,8 @@ class LessonViews:
         write_file_atomic(self._workspace.lessons / PROGRESS_FILE, content)
 
     def experiment(self, name: str) -> dict[str, Any]:
-        """The latest experiment of the lesson `name`: its state, curves, and measured answer."""
+        """Return the latest experiment of the lesson `name`: its state, curves, and measured
+        answer."""
         lesson = load_lesson(name)
         known = self._load().get(name)
         job = self._jobs.get(job_name(name))
@@ -163,5 +164,6 @@ class LessonViews:
 
 
 def job_name(lesson: str) -> str:
-    """The name under which the experiment of `lesson` is a job; no run made here has a plus."""
+    """Return the name under which the experiment of `lesson` is a job; no run made here has a
+    plus."""
     return f"lesson+{lesson}"

@@ -33,7 +33,8 @@ class StaticFile:
 
 
 def load_static_files() -> dict[str, StaticFile]:
-    """Every file of the page by its path below /static/, and the script that reports carry."""
+    """Return every file of the page by its path below /static/, and the script that reports
+    carry."""
     folder = files("descend.web.studio") / "static"
     names = {name: item.read_bytes() for name, item in _walk(folder, "")}
     echarts = files("descend.report.html") / "vendor" / SCRIPT_FILE
@@ -50,7 +51,7 @@ def _walk(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]
 
 
 def page_routes(services: Services, cookie: str) -> APIRouter:
-    """`/`, `/static/…`, and `/login` where a password opens the studio."""
+    """Return `/`, `/static/…`, and `/login` where a password opens the studio."""
     router = APIRouter(include_in_schema=False)
     static = load_static_files()
     credentials = services.credentials
@@ -88,7 +89,8 @@ def page_routes(services: Services, cookie: str) -> APIRouter:
 
 
 def door(has_password: bool, is_wrong: bool) -> str:
-    """The page for who has no session: where the link stands, or a field for the password."""
+    """Return the page for who has no session: where the link stands, or a field for the
+    password."""
     wrong = (
         '<p class="note bad" role="alert">That was not right. After five wrong tries wait a minute.'
         "</p>"

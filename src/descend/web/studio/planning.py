@@ -28,7 +28,7 @@ MIN_TRAINING_MINUTES = 0.25
 async def plan(
     children: Children, corpus: str, minutes: float, settings: dict[str, Any]
 ) -> dict[str, Any]:
-    """The plan for `corpus` in `minutes` with what `settings` fix, as plain data.
+    """Return the plan for `corpus` in `minutes` with what `settings` fix, as plain data.
 
     `ConfigError` names a setting that is wrong, `UserError` says why nothing fits.
     """

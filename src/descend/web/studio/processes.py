@@ -31,7 +31,8 @@ def start_detached(arguments: list[str], folder: Path, log: Path) -> subprocess.
 
 
 def child_environment() -> dict[str, str]:
-    """The environment of a child: no colors, and this package wherever it was imported from."""
+    """Return the environment of a child: no colors, and this package wherever it was imported
+    from."""
     package = str(Path(__file__).parents[3])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     return os.environ | {
@@ -52,7 +53,7 @@ def process_birth(pid: int) -> str | None:
 
 
 def is_same_process(pid: int, birth: str | None) -> bool:
-    """Whether the process that began at `birth` still runs under the number `pid`."""
+    """Return whether the process that began at `birth` still runs under the number `pid`."""
     if birth is None:
         return is_alive(pid)
     return process_birth(pid) == birth

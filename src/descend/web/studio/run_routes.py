@@ -37,7 +37,7 @@ BUSY = ("waiting", "starting", "running", "paused")
 
 
 def run_routes(services: Services) -> APIRouter:
-    """The routes, over the parts of `services`."""
+    """Return the routes, over the parts of `services`."""
     router = APIRouter(tags=["runs"])
     workspace, views = services.workspace, services.views
 
@@ -82,7 +82,7 @@ def run_routes(services: Services) -> APIRouter:
 
 
 def control_routes(services: Services) -> APIRouter:
-    """The routes that start and stop runs, over the parts of `services`."""
+    """Return the routes that start and stop runs, over the parts of `services`."""
     router = APIRouter(tags=["runs"])
     workspace, jobs, views = services.workspace, services.jobs, services.views
 
@@ -169,5 +169,5 @@ async def _watch(services: Services, name: str, request: Request) -> AsyncIterat
 
 
 def as_json(content: Any) -> Response:
-    """`content` as JSON; what is not a finite number becomes null."""
+    """Return `content` as JSON; what is not a finite number becomes null."""
     return Response(encode_json(content), media_type="application/json")

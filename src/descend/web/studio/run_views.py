@@ -93,7 +93,7 @@ class RunViews:
         self._feeds: dict[Path, RunFeed] = {}
 
     def feed(self, name: str) -> RunFeed:
-        """The events of the run `name`, which may not have begun."""
+        """Return the events of the run `name`, which may not have begun."""
         folder = self._workspace.run_path(name)
         if folder not in self._feeds:
             while len(self._feeds) >= MAX_FEEDS:
@@ -109,7 +109,7 @@ class RunViews:
         self._rows.pop(name, None)
 
     def rows(self) -> list[RunRow]:
-        """Every run, and every job that is no run yet, the newest first."""
+        """Return every run, and every job that is no run yet, the newest first."""
         runs = self._workspace.runs
         names = [path.parent.name for path in runs.glob(f"*/{RUN_FILE}")] if runs.is_dir() else []
         rows = [self._row(name) for name in names if not (runs / name).is_symlink()]
@@ -149,7 +149,7 @@ class RunViews:
         return row
 
     def state(self, name: str) -> State:
-        """What the run `name` does now."""
+        """Return what the run `name` does now."""
         job, folder = self._jobs.get(name), self._workspace.run_path(name)
         if job is not None and job.kind in TRAINS and job.ended_at is None:
             if job.began_at is None:
@@ -177,7 +177,7 @@ class RunViews:
         return "waiting" if job.began_at is None else "starting"
 
     def details(self, name: str) -> dict[str, Any]:
-        """Everything about the run `name` but its curve."""
+        """Return everything about the run `name` but its curve."""
         job, folder = self._jobs.get(name), self._workspace.run_path(name)
         if not is_run_folder(folder) and job is None:
             self._workspace.run_folder(name)  # raises
@@ -217,7 +217,7 @@ class RunViews:
     def _progress(
         self, name: str, feed: RunFeed, state: State, metadata: RunMetadata, total: int
     ) -> dict[str, Any]:
-        """How far it is: a fraction from 0 to 1, seconds left, tokens per second."""
+        """Return how far it is: a fraction from 0 to 1, seconds left, tokens per second."""
         config, each = metadata.resolved_config, feed.seconds_per_step
         tokens = int(config["batch_size"]) * int(config["seq_len"])
         job, minutes = self._jobs.get(name), config.get("minutes")
@@ -239,7 +239,7 @@ class RunViews:
         self, name: str, state: State, feed: RunFeed, metadata: RunMetadata | None,
         summary: RunSummary | None,
     ) -> str:  # fmt: skip
-        """How it goes, in a sentence or two."""
+        """Return how it goes, in a sentence or two."""
         if state == "waiting":
             return "It waits until the run before it has ended."
         if state == "model lost":
@@ -279,7 +279,7 @@ def _is_paused(event: TrainingStarted | TrainingStopped | None) -> bool:
 
 
 def compare_configs(metadata: Sequence[RunMetadata]) -> list[dict[str, Any]]:
-    """The settings of several runs: key, values, and whether they differ."""
+    """Return the settings of several runs: key, values, and whether they differ."""
     keys = metadata[0].resolved_config
     rows = []
     for key in keys:
@@ -292,7 +292,7 @@ def compare_configs(metadata: Sequence[RunMetadata]) -> list[dict[str, Any]]:
 
 
 def _differing_keys(configs: Sequence[dict[str, Any]]) -> list[str]:
-    """Keys whose values are not the same in all of `configs`, the best known first."""
+    """Return keys whose values are not the same in all of `configs`, the best known first."""
     if not configs:
         return []
     keys = [key for key in configs[0] if key not in PLACES]
@@ -324,7 +324,7 @@ def _read_row(folder: Path) -> RunRow:
 
 
 def _can_talk(folder: Path) -> bool:
-    """Whether the run in `folder` has a model, or a checkpoint to be heard by."""
+    """Return whether the run in `folder` has a model, or a checkpoint to be heard by."""
     return not lacks_model(folder) or bool(checkpoints(folder))
 
 

@@ -29,7 +29,7 @@ class Services:
 
 
 def make_services(workspace: Workspace, credentials: Credentials) -> Services:
-    """The parts of a studio over `workspace`, whose folders are made."""
+    """Return the parts of a studio over `workspace`, whose folders are made."""
     workspace.make()
     jobs = Jobs(workspace)
     views = RunViews(workspace, jobs)

@@ -21,7 +21,8 @@ FIRST = ("num_layers", "embed_dim", "num_heads", "seq_len", "batch_size", "learn
 
 
 def check_settings(settings: Mapping[str, Any]) -> RunConfig:
-    """The settings of a form as a configuration; `ConfigError` for one that is wrong or hidden."""
+    """Return the settings of a form as a configuration; `ConfigError` for one that is wrong or
+    hidden."""
     for key in settings:
         if key in HIDDEN:
             raise ConfigError(key, "a setting that the studio sets itself", "one of the form",
@@ -31,7 +32,7 @@ def check_settings(settings: Mapping[str, Any]) -> RunConfig:
 
 @cache
 def setting_fields() -> list[dict[str, Any]]:
-    """Each setting that a form offers, the best known first."""
+    """Return each setting that a form offers, the best known first."""
     keys = [*FIRST, *(k for k in RunConfig.model_fields if k not in (*FIRST, *HIDDEN))]
     return [_fields(key) for key in keys]
 

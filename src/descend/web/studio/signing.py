@@ -22,7 +22,8 @@ KEY_NAME = "studio_key"
 
 
 def load_key() -> bytes:
-    """The key of this user, made at first; one of this process alone where no cache is writable."""
+    """Return the key of this user, made at first; one of this process alone where no cache is
+    writable."""
     file = cache_dir() / KEY_NAME
     try:
         cache_dir().mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -40,7 +41,7 @@ def load_key() -> bytes:
 
 
 def _replace_key(file: Path) -> bytes:
-    """A new key in the place of a damaged one, by which nothing can be checked any more."""
+    """Return a new key in the place of a damaged one, by which nothing can be checked any more."""
     key = secrets.token_bytes(KEY_BYTES)
     aside = file.with_name(f".{file.name}.{os.getpid()}.partial")
     with suppress(OSError):
@@ -56,7 +57,7 @@ def sign(content: bytes, folder: Path, key: bytes) -> bytes:
 
 
 def open_signed(signed: bytes, folder: Path, key: bytes) -> bytes | None:
-    """The content of a signed record; None if its code is another."""
+    """Return the content of a signed record; None if its code is another."""
     code, _, content = signed.partition(b"\n")
     return content if hmac.compare_digest(code, _code(content, folder, key)) else None
 

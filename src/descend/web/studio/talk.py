@@ -43,7 +43,8 @@ class Talk:
         self._waiting = 0
 
     def load(self, name: str) -> Model:
-        """The model of the run `name`, read again if its folder changed; takes a second or two.
+        """Return the model of the run `name`, read again if its folder changed; takes a second or
+        two.
 
         A run without a model yet is heard by its newest checkpoint.
         """
@@ -76,7 +77,7 @@ class Talk:
     async def answer(
         self, name: str, prompt: str, max_length: int, seed: int | None, options: dict[str, Any]
     ) -> AsyncIterator[bytes]:
-        """Lines of JSON, `{"tokens": […]}` or `{"error": …}`.
+        """Return lines of JSON, `{"tokens": […]}` or `{"error": …}`.
 
         The model is loaded and the options are checked before the first line. At most
         `MAX_WAITING` answers are under way at once.
@@ -101,7 +102,7 @@ class Talk:
             self._waiting -= 1
 
     async def _next(self, tokens: Iterator[StreamedToken]) -> list[StreamedToken]:
-        """The next tokens of an answer: one computes at a time, and they take turns."""
+        """Return the next tokens of an answer: one computes at a time, and they take turns."""
         async with self._busy:
             return await asyncio.to_thread(_take, tokens)
 
@@ -109,7 +110,8 @@ class Talk:
 def _tokens(
     model: Model, prompt: str, max_length: int, seed: int | None, options: dict[str, Any]
 ) -> Iterator[StreamedToken]:
-    """The stream, its first token already made: what is wrong shows before the answer begins."""
+    """Return the stream, its first token already made: what is wrong shows before the answer
+    begins."""
     from descend.api.token_stream import stream_tokens
 
     stream = stream_tokens(model, prompt, max_length, seed=seed, **options)
@@ -118,7 +120,7 @@ def _tokens(
 
 
 def _take(tokens: Iterator[StreamedToken]) -> list[StreamedToken]:
-    """The tokens of the next moment; none at the end."""
+    """Return the tokens of the next moment; none at the end."""
     until = time.perf_counter() + SEND_SECONDS
     batch: list[StreamedToken] = []
     for token in tokens:

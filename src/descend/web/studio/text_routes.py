@@ -19,7 +19,7 @@ SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "no_
 
 
 def text_routes(services: Services) -> APIRouter:
-    """The routes, over the parts of `services`."""
+    """Return the routes, over the parts of `services`."""
     router = APIRouter(tags=["texts"])
     workspace, children = services.workspace, services.children
 
@@ -80,7 +80,7 @@ def text_routes(services: Services) -> APIRouter:
 
 
 def talk_routes(services: Services) -> APIRouter:
-    """The routes that a model answers, over the parts of `services`."""
+    """Return the routes that a model answers, over the parts of `services`."""
     router = APIRouter(tags=["models"])
 
     @router.get("/runs/{name}/model")

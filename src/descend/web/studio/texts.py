@@ -30,7 +30,7 @@ DESCRIPTIONS = {
 
 
 def list_texts(workspace: Workspace) -> list[dict[str, Any]]:
-    """Every text with its size; built-in ones first."""
+    """Return every text with its size; built-in ones first."""
     texts: list[dict[str, Any]] = [
         {"name": name, "builtin": True, "bytes": None, "description": DESCRIPTIONS[name]}
         for name in reversed(BUILTIN_CORPORA)
@@ -47,7 +47,7 @@ def list_texts(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def _plain_entries(folder: Path) -> list[Path]:
-    """What stands in `folder`, but links and hidden files; sorted."""
+    """Return what stands in `folder`, but links and hidden files; sorted."""
     entries = sorted(folder.iterdir())
     return [p for p in entries if not p.is_symlink() and not p.name.startswith(".")]
 

@@ -30,7 +30,7 @@ class DeletedRun(msgspec.Struct, frozen=True):
 
 
 def list_deleted(workspace: Workspace) -> list[DeletedRun]:
-    """What is in the trash, the newest first."""
+    """Return what is in the trash, the newest first."""
     deleted = [
         DeletedRun(place.name, folder.name, float(place.name.split("-")[0]))
         for place in workspace.trash.iterdir()

@@ -68,21 +68,21 @@ class Workspace:
         return self.hidden / "trash"
 
     def run_folder(self, name: str) -> Path:
-        """The folder of the run `name`, which exists and is no link."""
+        """Return the folder of the run `name`, which exists and is no link."""
         folder = self.run_path(name)
         if not (folder / RUN_FILE).is_file():
             raise _no_such("run", name)
         return folder
 
     def run_path(self, name: str) -> Path:
-        """Where the run `name` is, or will be; no link stands there."""
+        """Return where the run `name` is, or will be; no link stands there."""
         folder = self.runs / check_name(name, "run")
         if folder.is_symlink():
             raise _no_such("run", name)
         return folder
 
     def improvement_path(self, name: str) -> Path:
-        """Where the improvement of the run `name` is, or will be; no link stands there."""
+        """Return where the improvement of the run `name` is, or will be; no link stands there."""
         folder = self.improvements / check_name(name, "run")
         if self.improvements.is_symlink() or folder.is_symlink():
             raise _no_such("improvement", name)
@@ -94,7 +94,7 @@ class Workspace:
         return self.hidden / "lessons"
 
     def text_path(self, name: str) -> Path:
-        """The file or folder of the text `name`, which exists and is no link."""
+        """Return the file or folder of the text `name`, which exists and is no link."""
         place = self.texts / check_name(name, "text")
         is_there = place.is_file() or place.is_dir()
         if self.texts.is_symlink() or place.is_symlink() or not is_there:
@@ -102,11 +102,11 @@ class Workspace:
         return place
 
     def corpus(self, name: str) -> str:
-        """What `corpus_dir` has to be for the text `name`: a built-in one, or a path."""
+        """Return what `corpus_dir` has to be for the text `name`: a built-in one, or a path."""
         return name if name in BUILTIN_CORPORA else str(self.text_path(name))
 
     def new_run_name(self, text: str, taken: set[str]) -> str:
-        """A name for a run on `text` that none has yet, such as `stories-2`."""
+        """Return a name for a run on `text` that none has yet, such as `stories-2`."""
         stem = _NOT_IN_A_NAME.sub("-", Path(text).stem).strip("-.")[:40] or "run"
         number = 1
         while (name := f"{stem}-{number}") in taken or (self.runs / name).exists():
@@ -115,13 +115,13 @@ class Workspace:
 
 
 def is_name(name: str) -> bool:
-    """Whether a run or a text may have this name."""
+    """Return whether a run or a text may have this name."""
     plain = _NAME.fullmatch(name) and not _DEVICES.fullmatch(name) and name[-1] not in " ."
     return bool(plain) and ".." not in name and len(name.encode()) <= MAX_NAME_BYTES
 
 
 def check_name(name: str, kind: str) -> str:
-    """`name`, if it is one that a run or a text may have; else `NoSuchItemError`."""
+    """Return `name`, if it is one that a run or a text may have; else `NoSuchItemError`."""
     if not is_name(name):
         raise _no_such(kind, name)
     return name
