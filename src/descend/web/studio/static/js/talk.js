@@ -7,13 +7,13 @@ import { sayError } from "./ui.js";
 
 const SLIDERS = [
   { key: "temperature", title: "Temperature", low: 0.1, high: 2, step: 0.05, value: 0.9, meaning: "Low: safe and dull. High: bold and wild." },
-  { key: "top_k", title: "Top k", low: 0, high: 100, step: 1, value: 40, meaning: "It chooses among so many likely tokens. 0: all." },
-  { key: "top_p", title: "Top p", low: 0.05, high: 1, step: 0.01, value: 0.92, meaning: "It chooses among the likeliest that make up this probability." },
-  { key: "max_new_tokens", title: "Length", low: 10, high: 500, step: 10, value: 100, meaning: "Tokens that it writes at most." },
+  { key: "top_k", title: "Top k", low: 0, high: 100, step: 1, value: 40, meaning: "How many of the likeliest tokens it chooses from. 0: all." },
+  { key: "top_p", title: "Top p", low: 0.05, high: 1, step: 0.01, value: 0.92, meaning: "It chooses from the likeliest tokens that have this probability together." },
+  { key: "max_new_tokens", title: "Length", low: 10, high: 500, step: 10, value: 100, meaning: "How many tokens it writes at most." },
 ];
 const MORE_SLIDERS = [
   { key: "repetition_penalty", title: "Repetition penalty", low: 1, high: 2, step: 0.05, value: 1.3, meaning: "Above 1 it repeats itself less." },
-  { key: "no_repeat_ngram_size", title: "Never repeat", low: 0, high: 10, step: 1, value: 3, meaning: "It never writes the same so many tokens in a row twice. 0: it may." },
+  { key: "no_repeat_ngram_size", title: "Never repeat", low: 0, high: 10, step: 1, value: 3, meaning: "How many tokens in a row it never writes twice. 0: it may." },
   { key: "min_p", title: "Min p", low: 0, high: 0.5, step: 0.01, value: 0, meaning: "It drops tokens that are less likely than this part of the likeliest one." },
 ];
 const POPOVER_HEIGHT = 300;
