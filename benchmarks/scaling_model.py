@@ -17,7 +17,7 @@ from descend.model.cost import parameter_count
 from descend.model.shape import shape_from_run_config
 
 WORKERS = (1, 2, 4, 8, 16, 64, 256, 1024)
-RESULT = "speed/xeon/processes.json"
+RESULT = "speed/amx/processes.json"
 VOCABULARY = 2048
 """Tokens that the default recipe chooses for half a megabyte to three megabytes of text."""
 

@@ -254,15 +254,12 @@ def schema_file(command: str) -> Path:
 
 def make_table() -> str:
     """Make the list of the schemas for docs/json.md."""
-    lines = ["| command | schema | top-level fields |", "|---|---|---|"]
+    lines = ["| command | schema |", "|---|---|"]
     for command in OUTPUT_TYPES:
-        schema, file = make_schema(command), schema_file(command)
-        tops = [schema] if "$ref" in schema else schema["anyOf"]
-        fields = [list(schema["$defs"][t["$ref"].rpartition("/")[2]]["properties"]) for t in tops]
-        fields_text = "<br>or ".join(", ".join(f"`{f}`" for f in names[1:]) for names in fields)
+        file = schema_file(command)
         also = [other for other, same in SAME_OUTPUT.items() if same == command]
         names = ", ".join(f"`{name}`" for name in (command, *also))
-        lines.append(f"| {names} | [{file.name}](schemas/{file.name}) | {fields_text} |")
+        lines.append(f"| {names} | [{file.name}](schemas/{file.name}) |")
     return "\n".join(lines) + "\n"
 
 

@@ -380,9 +380,8 @@ def json_lines(value: Any, depth: int = 0) -> str:
     """JSON with an object of `MAX_DEPTH` levels on several lines, what is deeper on one."""
     if not isinstance(value, dict) or not value or depth >= MAX_DEPTH:
         return json.dumps(value, separators=(",", ":"))
-    pad = " " * (depth + 1)
-    items = (f"{pad}{json.dumps(k)}:{json_lines(v, depth + 1)}" for k, v in value.items())
-    return "{\n" + ",\n".join(items) + f"\n{pad[1:]}}}"
+    items = (f"{json.dumps(k)}:{json_lines(v, depth + 1)}" for k, v in value.items())
+    return "{\n" + ",\n".join(items) + "\n}"
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from descend.model.cost import block_matrix_parameters  # noqa: E402
 from descend.model.shape import shape_from_run_config  # noqa: E402
 from descend.planner.corpus_profile import CorpusProfile  # noqa: E402
 from descend.planner.scaling_law import ScalingLawInput, load_scaling_law  # noqa: E402
+from descend.runs.planned_models import find_models  # noqa: E402
 from descend.runs.run_files import read_info  # noqa: E402
 from descend.runs.run_folder import read_summary  # noqa: E402
 
@@ -60,7 +61,12 @@ def expect_for_steps(plan: dict[str, Any], resolved: dict[str, Any], steps: int)
 
 
 def read_error(folder: Path, text: str, num_bytes: int, minutes: float) -> dict[str, Any]:
-    """The same of a finished run with a plan.json, as it was made by the clock on the wall."""
+    """The same of a finished run, as it was made by the clock on the wall.
+
+    Of several models the first counts: the plan is in its folder, and the law is of it.
+    """
+    models = find_models(folder)
+    folder = models.teachers[0] if models else folder
     plan = json.loads((folder / "plan.json").read_text())
     resolved, summary = read_info(folder).resolved_config, read_summary(folder)
     steps = summary.epochs[-1].step
@@ -82,8 +88,8 @@ def measure_error(text: Path, num_bytes: int, minutes: float, arms: bool) -> dic
         shared = {"corpus_dir": str(part), "log_level": "error", "compile": "off", "threads": 1}
         model = run(shared | {"save_dir": str(folder), "minutes": minutes})
         line = read_error(folder, text.stem, num_bytes, minutes)
-        resolved, steps = model.info.resolved_config, line["steps_made"]
         if arms:
+            resolved, steps = model.info.resolved_config, line["steps_made"]
             keys = shared | {k: resolved[k] for k in PLANNED_KEYS} | {"max_steps": steps}
             by_steps = run(keys | {"save_dir": str(Path(scratch) / "by_steps")})
             plain = run(keys | {"token_dropout": 0.0, "save_dir": str(Path(scratch) / "plain")})

@@ -5,11 +5,13 @@
 pytest is run in forked children of one process, which put the changed line into the loaded code.
 Every test must pass without a mutation, and fail with it. The exit code is 1 otherwise. With
 `--missing` a mutation that the stored results hold as noticed is kept from there with its commit.
+A result names a mutation by its promise, and by a hash of its line and its test.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import sys
@@ -144,10 +146,9 @@ def run_tests(tests: list[str], check: Check | None, place: Path) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-def describe(check: Check) -> dict[str, Any]:
-    """What a result says of a mutation."""
-    return {"promise": check.promise, "without": f"`{check.line}` in `{check.place}`",
-            "test": check.test}  # fmt: skip
+def identify(check: Check) -> str:
+    """A hash that changes with the mutation or its test."""
+    return hashlib.sha256("\n".join(check).encode()).hexdigest()[:12]
 
 
 def noticed_before() -> list[dict[str, Any]]:
@@ -155,12 +156,9 @@ def noticed_before() -> list[dict[str, Any]]:
     path = RESULTS / "check_mutations.json"
     if not path.exists():
         return []
-    result = json.loads(path.read_text(encoding="utf-8"))
-    now = [describe(check) for check in CHECKS]
-    return [
-        {"commit": result["commit"]} | row for row in result["mutations"]
-        if row["noticed"] and {key: row[key] for key in now[0]} in now
-    ]  # fmt: skip
+    now = {check.promise: identify(check) for check in CHECKS}
+    rows = json.loads(path.read_text(encoding="utf-8"))["mutations"]
+    return [row for row in rows if row["noticed"] and row["check"] == now.get(row["promise"])]
 
 
 def main() -> None:
@@ -187,7 +185,8 @@ def main() -> None:
                 missed.append(f"{check.promise}: the code as it is: pytest ends with {code}")
             code = run_tests([check.test], check, place)
             print(f"{check.promise}: {code}", file=sys.stderr, flush=True)
-            rows.append(describe(check) | {"noticed": code == 1, "commit": read_commit()})
+            rows.append({"promise": check.promise, "check": identify(check),
+                         "noticed": code == 1, "commit": read_commit()})  # fmt: skip
             if code != 1:
                 missed.append(f"{check.promise}: pytest ends with {code}")
     tried = {row["promise"] for row in rows}

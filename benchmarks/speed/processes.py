@@ -176,8 +176,10 @@ def muon_seconds() -> dict[str, float]:
     return seconds
 
 
-def spread(ratios: list[float]) -> dict[str, float]:
-    """Return median, least and greatest of ratios."""
+def spread(ratios: list[float]) -> dict[str, float] | None:
+    """Return median, least and greatest of ratios, or None before the first whole round."""
+    if not ratios:
+        return None
     return {
         "median": round(statistics.median(ratios), 3), "min": round(min(ratios), 3),
         "max": round(max(ratios), 3), "rounds": len(ratios),
@@ -187,7 +189,7 @@ def spread(ratios: list[float]) -> dict[str, float]:
 def summarize(raw: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the ratios within rounds that docs/scaling.md quotes; above 1: processes win."""
 
-    def ratios(above: str, below: str, key: str, factor: float = 1.0) -> dict[str, float]:
+    def ratios(above: str, below: str, key: str, factor: float = 1.0) -> dict[str, float] | None:
         by_round = [
             {r["arm"]: r[key] for r in raw if r["round"] == number}
             for number in dict.fromkeys(r["round"] for r in raw)

@@ -73,9 +73,8 @@ def test_lines_of_two_encodings_are_each_read_as_theirs(
     new, old = SAMPLES["Polish"] + "\n", SAMPLES["Polish"].lower() + "\r\n"
     data = (new.encode() + old.encode("cp1250")) * 40 + b"plain\n" + "żółw".encode("cp1250")
     (tmp_path / "a.txt").write_bytes(data)
-    assert (
-        "".join(d.text for d in read_file(tmp_path / "a.txt")) == (new + old) * 40 + "plain\nżółw"
-    )
+    lines = (new + old.replace("\r\n", "\n")) * 40
+    assert "".join(d.text for d in read_file(tmp_path / "a.txt")) == lines + "plain\nżółw"
     assert "41 lines are not UTF-8 and 40 are" in caplog.text
 
 

@@ -22,6 +22,11 @@ from descend.errors import CorpusError
 STORY = "Once upon a time there was a fox.\r\nIt said “hello”, naïvely.\n\nÜber 東京 🦊.\n"
 
 
+def unix(text: str) -> str:
+    """The text with the newlines that a reader gives."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def texts(path: Path) -> list[str]:
     """The documents of a file with their parts joined."""
     whole: list[str] = []
@@ -48,9 +53,15 @@ def write(path: Path, data: bytes | str) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".txt", ".md", ".rst", ".py", ".tex", ".log", ".unknown", ""])
-def test_plain_text_comes_back_unchanged(tmp_path: Path, suffix: str) -> None:
+def test_plain_text_comes_back_unchanged_but_for_newlines(tmp_path: Path, suffix: str) -> None:
     path = write(tmp_path / f"story{suffix}", STORY)
-    assert list(read_file(path, name="a story")) == [Document(STORY, "a story", 0)]
+    assert list(read_file(path, name="a story")) == [Document(unix(STORY), "a story", 0)]
+
+
+@given(text=st.text(st.sampled_from("ab\r\n"), min_size=1))
+def test_newlines_are_those_of_python(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = write(tmp_path_factory.mktemp("newlines") / "a.txt", text)
+    assert "".join(texts(path)) == path.read_text()
 
 
 @pytest.mark.parametrize(
@@ -59,12 +70,12 @@ def test_plain_text_comes_back_unchanged(tmp_path: Path, suffix: str) -> None:
 def test_charset_detection_decodes_and_strips_byte_order_mark(tmp_path: Path, codec: str) -> None:
     chinese = "我们今天去公园散步，天气非常好，大家都很高兴。\r\n" * 3
     story = chinese if codec == "gb18030" else STORY
-    assert texts(write(tmp_path / "story.txt", story.encode(codec))) == [story]
+    assert texts(write(tmp_path / "story.txt", story.encode(codec))) == [unix(story)]
 
 
 def test_western_text_decodes_as_windows_1252(tmp_path: Path) -> None:
     story = "Le café est très bon, “à bientôt” !\r\n" * 3
-    assert texts(write(tmp_path / "story.txt", story.encode("cp1252"))) == [story]
+    assert texts(write(tmp_path / "story.txt", story.encode("cp1252"))) == [unix(story)]
 
 
 def test_late_invalid_utf8_byte_changes_whole_file_charset(tmp_path: Path) -> None:
@@ -107,7 +118,7 @@ def test_large_file_is_chunked_at_line_boundaries(tmp_path: Path) -> None:
     documents = list(read_file(write(tmp_path / "story.txt", story)))
     assert len(documents) > 2
     assert [document.part_index for document in documents] == list(range(len(documents)))
-    assert "".join(document.text for document in documents) == story
+    assert "".join(document.text for document in documents) == unix(story)
     assert all(document.text.endswith("\n") for document in documents)
 
 
@@ -155,7 +166,7 @@ def test_json_reader_is_independent_of_indentation(
     path = tmp_path_factory.mktemp("json") / "a.json"
     with_junk = [f"It is known that {record}" for record in records]
     path.write_text(json.dumps(with_junk, indent=indent, ensure_ascii=True), "utf-8")
-    assert texts(path) == with_junk
+    assert texts(path) == list(map(unix, with_junk))
 
 
 def test_a_large_json_list_streams(tmp_path: Path) -> None:

@@ -88,8 +88,7 @@ ENCODED = {
     "shift_jis": (JAPANESE.encode("shift_jis"), JAPANESE),
     "utf16_bom": (LATIN.encode("utf-16"), LATIN),
     "utf16_nobom_le": ((LATIN * 5).encode("utf-16-le"), LATIN * 5),
-    "utf8_bom_crlf": (b"\xef\xbb\xbf" + LATIN.replace("\n", "\r\n").encode(),
-                      LATIN.replace("\n", "\r\n")),
+    "utf8_bom_crlf": (b"\xef\xbb\xbf" + LATIN.replace("\n", "\r\n").encode(), LATIN),
 }  # fmt: skip
 SILENT = ("utf16_bom", "utf8_bom_crlf")
 

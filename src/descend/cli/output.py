@@ -143,11 +143,28 @@ class _Visible(logging.Formatter):
         return make_visible(super().format(record))
 
 
+class _FirstOfEach(logging.Filter):
+    """A text that is prepared twice, for the plan and for its run, warns once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        message = record.getMessage()
+        is_first = message not in self.messages
+        self.messages.add(message)
+        return is_first
+
+
 def set_up_logging(level: str) -> None:
     """Send the library's log to standard error, a line each."""
     logger = logging.getLogger("descend")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Visible("%(message)s"))
+    handler.addFilter(_FirstOfEach())
     # At the handler, not the logger: the cache keeps warnings, also those that are not shown.
     handler.setLevel(level.upper())
     logger.handlers[:] = [handler]

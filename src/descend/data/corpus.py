@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from descend.data import hub_dataset
+from descend.data.book_license import drop_book_licenses
 from descend.data.cache_dir import STREAMS, cache_dir
 from descend.data.document import Document
 from descend.data.file_discovery import find_text_files, is_text_file
@@ -159,12 +160,13 @@ def read_documents(
     """All documents in order, those without any visible character left out.
 
     `normalize='nfc'` gives the NFC form of each document. In a folder of several files, one
-    that cannot be read is skipped with a warning, and its name added to `skipped`; raises
-    `CorpusError` if nothing remains, or if the copy of a stream is not what came.
+    that cannot be read is skipped with a warning, and its name added to `skipped`. Books of
+    Project Gutenberg come without their license. Raises `CorpusError` if nothing remains, or if
+    the copy of a stream is not what came.
     """
     if source.is_stream_copy:
         _check_stream_copy(source)
-    documents = _all_documents(source, [] if skipped is None else skipped)
+    documents = drop_book_licenses(_all_documents(source, [] if skipped is None else skipped))
     if normalize == "nfc":
         documents = _normalized(documents)
     any_text = False

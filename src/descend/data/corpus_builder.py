@@ -24,6 +24,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from descend.data.book_license import drop_book_licenses
 from descend.data.contamination.boilerplate import (
     MAX_DOCUMENTS,
     recurring_units,
@@ -172,7 +173,7 @@ def _gather(
 ) -> CorpusBuildSummary:
     counts: Counter[str] = Counter()
     chunk_file = aside / "pieces.jsonl"
-    read = _documents(sources, recipe.max_files, counts)
+    read = drop_book_licenses(_documents(sources, recipe.max_files, counts))
     offsets = _write_chunks(chunk_file, _split_documents(read, recipe), recipe, counts)
     if recipe.drop_boilerplate:
         cleaned = _without_boilerplate(chunk_file, offsets, counts)

@@ -7,6 +7,7 @@ file (in blocks), a name and options to documents.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path, PurePath, PurePosixPath
 from typing import BinaryIO
@@ -94,15 +95,25 @@ def read_file(
     """Yield the documents of one file; `name` (default: the path) is their `source`.
 
     The suffix decides how it is read; a suffix that is not known is read as plain text.
-    Raises `CorpusError` if the file cannot be read or is no text, possibly after having
-    yielded the documents before the damage.
+    Every line ends with `\\n`, as in a file that Python opens as text. Raises `CorpusError` if the
+    file cannot be read or is no text, possibly after having yielded the documents before the
+    damage.
     """
     name = str(path) if name is None else name
     kind = foreign_kind(path)
-    if kind is not None:
-        yield from read_sandboxed(kind, path, name, options=options)
-        return
-    yield from _text_reader(path, name)(read_blocks(path, name), name, options)
+    documents = (
+        _text_reader(path, name)(read_blocks(path, name), name, options)
+        if kind is None
+        else read_sandboxed(kind, path, name, options=options)
+    )
+    yield from map(_with_newlines, documents)
+
+
+def _with_newlines(document: Document) -> Document:
+    """Return the document with `\\n` for `\\r\\n` and `\\r`; no part ends between these two."""
+    if "\r" not in document.text:
+        return document
+    return replace(document, text=document.text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def read_member(

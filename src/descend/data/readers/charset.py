@@ -3,7 +3,7 @@
 Text is decoded in blocks, so that memory stays fixed however large a file is. Since what
 is UTF-8 is only known at the end of the file, the bytes are gone through twice: once to
 decide, once to decode. A file whose lines are partly UTF-8 is decoded line by line. Newlines
-stay as they are (`\\r\\n` is not changed): reading loses nothing but a byte-order mark.
+stay as they are: `read_file` changes them.
 """
 
 from __future__ import annotations
