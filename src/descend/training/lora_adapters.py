@@ -34,7 +34,7 @@ MATRICES = ("query", "key", "value", "output", "gate", "up", "down")
 def add_adapters(parent: Transformer, dropout_rate: float, rank: int) -> Transformer:
     """Return a network with adapters of `rank` whose other weights are those of `parent`, frozen.
 
-    The weights are shared, not copied. `MissingDependencyError` without `peft`.
+    The weights are shared, not copied. `MissingDependencyError` without the package peft.
     """
     try:
         from peft import LoraConfig, inject_adapter_in_model
