@@ -20,12 +20,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-SOUND = {"rate": 0.01, "batch": 8, "layers": 2, "dropout": 0.0, "steps": 300}
+SOUND = {"rate": 0.003, "batch": 8, "layers": 2, "dropout": 0.0, "steps": 300}
 
 CASES: dict[str, tuple[str, dict[str, float]]] = {
     "sound": ("healthy", {}),
-    "rate_times_30": ("learning_rate_too_high", {"rate": 0.3}),
-    "rate_over_30": ("learning_rate_too_low", {"rate": 0.01 / 30}),
+    "rate_times_30": ("learning_rate_too_high", {"rate": 0.09}),
+    "rate_over_30": ("learning_rate_too_low", {"rate": 0.0001}),
     "dropout_0.7": ("over_regularized", {"dropout": 0.7}),
     "batch_1": ("batch_too_small", {"batch": 1, "steps": 2400}),  # the same text
     "one_layer": ("model_too_small", {"layers": 1}),

@@ -202,6 +202,14 @@ class RunConfig(BaseModel):
         ge=0,
         lt=1,
     )
+    lora_rank: int | None = _config_field(
+        None,
+        "Rank of the LoRA adapters that `continue` trains instead of all weights. 0: all weights. "
+        "Default: 0, or 16 if all weights do not fit into memory.",
+        group="Optimization",
+        ge=0,
+        le=1024,
+    )
     teachers: Annotated[str | None, BeforeValidator(parse_teachers)] = _config_field(
         None,
         "Folders of models, separated by commas, whose predictions are learned as well. "
@@ -299,11 +307,9 @@ class RunConfig(BaseModel):
             fits = [h for h in range(1, self.embed_dim + 1) if self.embed_dim % h == 0]
             nearest = min(fits, key=lambda h: abs(h - self.num_heads))
             raise config_conflict(
-                "num_heads",
-                f"{self.num_heads}",
-                f"a divisor of embed_dim {self.embed_dim}",
+                "num_heads", f"{self.num_heads}", f"a divisor of embed_dim {self.embed_dim}",
                 f"set num_heads to {nearest}",
-            )
+            )  # fmt: skip
         if self.architecture == "modern" and (self.embed_dim // self.num_heads) % 2:
             raise config_conflict(
                 "num_heads",
@@ -313,11 +319,9 @@ class RunConfig(BaseModel):
             )
         if self.seq_len > self.max_seq_len:
             raise config_conflict(
-                "seq_len",
-                f"{self.seq_len}",
-                f"at most max_seq_len {self.max_seq_len}",
+                "seq_len", f"{self.seq_len}", f"at most max_seq_len {self.max_seq_len}",
                 f"lower seq_len or set max_seq_len to {self.seq_len}",
-            )
+            )  # fmt: skip
         if (self.schedule == "piecewise") != isinstance(self.learning_rate, dict):
             raise config_conflict(
                 "schedule",
@@ -327,25 +331,24 @@ class RunConfig(BaseModel):
             )
         if self.bpe_dropout and self.tokenizer != "bpe":
             raise config_conflict(
-                "bpe_dropout",
-                f"{self.bpe_dropout:g} with the {self.tokenizer} tokenizer",
-                "0 for a tokenizer without merges",
-                "set bpe_dropout to 0 or tokenizer to bpe",
-            )
+                "bpe_dropout", f"{self.bpe_dropout:g} with the {self.tokenizer} tokenizer",
+                "0 for a tokenizer without merges", "set bpe_dropout to 0 or tokenizer to bpe",
+            )  # fmt: skip
         if self.num_micro_batches > self.batch_size:
             raise config_conflict(
-                "gradient_accumulation_steps",
-                f"{self.num_micro_batches}",
-                f"at most batch_size {self.batch_size}",
-                "lower it or raise batch_size",
-            )
+                "gradient_accumulation_steps", f"{self.num_micro_batches}",
+                f"at most batch_size {self.batch_size}", "lower it or raise batch_size",
+            )  # fmt: skip
         if self.compile == "on" and self.activation_checkpointing:
             raise config_conflict(
-                "compile",
-                "on together with activation_checkpointing",
-                "one of the two",
+                "compile", "on together with activation_checkpointing", "one of the two",
                 "set compile to auto or activation_checkpointing to false",
-            )
+            )  # fmt: skip
+        if self.lora_rank and (self.optimizer != "adamw" or self.compile == "on"):
+            raise config_conflict(
+                "lora_rank", f"{self.lora_rank} with {self.optimizer}, compile {self.compile}",
+                "adamw, not compiled", "set optimizer to adamw and compile to auto",
+            )  # fmt: skip
         return self
 
     @property
@@ -391,6 +394,6 @@ FIXED_KEYS = ("architecture", "embed_dim", "num_heads", "num_layers", "ff_dim", 
               "tokenizer", "vocab_size", "vocab_path")  # fmt: skip
 """Keys that fix the network or its vocabulary: a model that is trained further keeps them."""
 
-RESTARTED_KEYS = ("save_dir", "warmup_steps", "max_steps", "teachers")
+RESTARTED_KEYS = ("save_dir", "warmup_steps", "max_steps", "teachers", "lora_rank")
 """Keys that a run does not inherit from the run that it continues. Its text may be another one, of
-which the teachers know nothing."""
+which the teachers know nothing. Adapters are merged at the end of a run."""

@@ -28,6 +28,7 @@ CASES = {
     "starlette": (["serve", "MODEL"], "serve"),
     "fastapi": (["studio"], "studio"),
     "datasets": (["train", "hf:someone/stories"], "datasets"),
+    "peft": (["continue", "MODEL", "TEXT", "--lora-rank", "4", "--optimizer", "adamw"], "lora"),
     "optuna": (["search", "TEXT", "--minutes", "0.1"], "search"),
 }
 """Package, command, and the extra that it belongs to."""

@@ -11,6 +11,7 @@ import torch
 from descend.config import make_config
 from descend.model.initialization import initialize
 from descend.model.transformer import Transformer
+from descend.runs.model_files import load_model
 from descend.training.assembly import assemble_run, tokenize_corpus
 from descend.training.execution.candidate_timing import time_training_step
 from descend.training.training_run import create_run
@@ -59,11 +60,11 @@ def test_reset_model_sets_the_attention_kernel(tiny: Tiny, kernel: str) -> None:
 
 def test_assembly_holds_the_weights_of_its_parent(tiny: Tiny, trained: Path) -> None:
     assembly = assemble_run(make_config(tiny), trained)
-    assert assembly.parent is not None
+    parent = load_model(trained)
     model = assembly.reset_model(assembly.execution)
-    pairs = zip(model.parameters(), assembly.parent.model.parameters(), strict=True)
+    pairs = zip(model.parameters(), parent.model.parameters(), strict=True)
     assert all(torch.equal(one, other) for one, other in pairs)
-    assert assembly.store.tokenizer.fingerprint == assembly.parent.tokenizer.fingerprint
+    assert assembly.store.tokenizer.fingerprint == parent.tokenizer.fingerprint
 
 
 def test_assembly_fills_in_every_open_key(tiny: Tiny) -> None:

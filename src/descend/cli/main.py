@@ -96,8 +96,8 @@ def _add(name: str, panel: str, verb: Callable[..., None]) -> None:
     app.command(name, cls=HelpCommand, rich_help_panel=panel)(verb)
 
 
-_LEFT_OUT = ("corpus_dir", "save_dir", "minutes")
-_add("train", "Train", with_config_flags(train, ("corpus_dir",), TRAIN_COMMON))
+_LEFT_OUT = ("corpus_dir", "save_dir", "minutes", "lora_rank")
+_add("train", "Train", with_config_flags(train, ("corpus_dir", "lora_rank"), TRAIN_COMMON))
 _add(
     "continue",
     "Train",

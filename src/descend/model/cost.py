@@ -76,6 +76,17 @@ def training_flops_per_token(
     return 3 * forward + (blocks if activation_checkpointing else 0)
 
 
+def adapter_parameter_count(shape: ModelShape, rank: int) -> int:
+    """Count the parameters of LoRA adapters of `rank` beside all matrices of the blocks.
+
+    A matrix of m inputs and n outputs gets rank (m + n) of them (Hu et al. 2021).
+    """
+    D, K = shape.embed_dim, shape.head_dim
+    attention = 2 * (D + shape.num_heads * K) + 2 * (D + shape.num_kv_heads * K)
+    matrices = 3 if shape.architecture == "llama" else 2
+    return rank * shape.num_layers * (attention + matrices * (D + shape.ff_dim))
+
+
 class TrainingMemory(msgspec.Struct, frozen=True):
     """The peak memory of training in bytes, by purpose."""
 
@@ -108,15 +119,20 @@ def training_memory_breakdown(config: RunConfig, shape: ModelShape) -> TrainingM
     """Return weights and gradients in float32; optimizer state: two numbers a weight for AdamW, one
     a weight of the blocks' matrices for Muon; activations of one micro-batch.
 
-    Mixed precision keeps a second copy of the matrices in 16 bits while it computes.
+    Mixed precision keeps a second copy of the matrices in 16 bits while it computes. With LoRA
+    adapters only these are trained, and all but the weights is theirs.
     """
     parameters = parameter_count(shape)
+    trained = parameters
+    if config.lora_rank:
+        trained = adapter_parameter_count(shape, config.lora_rank)
+        parameters += trained
     in_blocks = shape.num_layers * block_matrix_parameters(shape)
-    states = 2 * parameters - (in_blocks if config.optimizer == "muon" else 0)
+    states = 2 * trained - (in_blocks if config.optimizer == "muon" else 0)
     precision: Precision = "float32" if config.precision == "auto" else config.precision
     return TrainingMemory(
         weights=FLOAT32 * parameters + (0 if precision == "float32" else 2 * parameters),
-        gradients=FLOAT32 * parameters,
+        gradients=FLOAT32 * trained,
         optimizer=FLOAT32 * states,
         activations=activation_bytes(
             shape,
@@ -126,10 +142,8 @@ def training_memory_breakdown(config: RunConfig, shape: ModelShape) -> TrainingM
             dropout=config.dropout_rate > 0,
             activation_checkpointing=config.activation_checkpointing,
         ),
-        best_weights=FLOAT32 * parameters,
-        rollback_snapshot=FLOAT32 * (parameters + states)
-        if config.divergence_rollback == "on"
-        else 0,
+        best_weights=FLOAT32 * trained,
+        rollback_snapshot=FLOAT32 * (trained + states) if config.divergence_rollback == "on" else 0,
     )
 
 

@@ -214,7 +214,10 @@ class SelfAttention(nn.Module):
         """Return query (B, H, T, K), key, and value (B, G, T, K), normalized and rotated."""
         B, T, _ = x_BTD.shape
         H, G = self.num_heads, self.num_kv_heads
-        joined = F.linear(x_BTD, *self.fused_qkv(layer, cache))
+        if isinstance(self.query, nn.Linear):
+            joined = F.linear(x_BTD, *self.fused_qkv(layer, cache))
+        else:  # with LoRA adapters, whose part is not in the weights
+            joined = torch.cat([self.query(x_BTD), self.key(x_BTD), self.value(x_BTD)], dim=-1)
         heads = joined.view(B, T, H + 2 * G, self.head_dim).transpose(1, 2)
         q_BHTK, k_BGTK, v_BGTK = torch.split(heads, [H, G, G], dim=1)
         if self.query_norm is not None and self.key_norm is not None:

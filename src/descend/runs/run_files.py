@@ -151,6 +151,8 @@ class RunMetadata(msgspec.Struct, frozen=True):
     """Folder of the model that this run continued."""
     parent_loss: float | None = None
     """Validation loss of that model, if it was evaluated on the same validation text."""
+    parent_hash: str | None = None
+    """Hash of its weights, where only adapters beside them are trained."""
     network: NetworkDetails | None = None
     """What the configuration does not say of a network that came from another program."""
     working_dir: _PathText | None = None

@@ -20,7 +20,7 @@ from descend.data.cache_dir import remember_path
 from descend.data.prepare import prepare_documents, prepare_tokenizer, prepare_tokens
 from descend.data.token_store import PreparedCorpus, TokenStore
 from descend.data.tokenizer import Tokenizer, load_tokenizer
-from descend.errors import ConfigError, CorpusError
+from descend.errors import ConfigError, CorpusError, RunFolderError
 from descend.machine import Execution
 from descend.model.shape import ModelShape, NetworkDetails, shape_from_run_config
 from descend.model.transformer import Transformer
@@ -30,8 +30,10 @@ from descend.runs.run_files import RunMetadata
 from descend.training.execution.autotune import autotune_execution
 from descend.training.execution.backends import resolve_training_device
 from descend.training.execution.candidate_timing import TuningResult
+from descend.training.lora_adapters import hash_frozen_weights
 from descend.training.memory import (
     check_memory,
+    choose_lora_rank,
     fit_micro_batches_to_memory,
     translate_memory_errors,
     with_smaller_micro_batches,
@@ -63,17 +65,8 @@ class RunAssembly(StepInputs):
     execution: Execution
     tuning: TuningResult | None = None
     """What was timed to choose `execution`; None where nothing was."""
-    parent: LoadedModel | None = None
-    """The model that is trained further."""
     too_long_context: int | None = None
     """The default `seq_len`, where the text is too short for it and another was chosen."""
-
-    def fill_weights(self, model: Transformer) -> None:
-        """Fill `model` with the weights of the parent, or with those of the seed."""
-        if self.parent:
-            model.load_state_dict(self.parent.model.state_dict())
-        else:
-            super().fill_weights(model)
 
 
 def assemble_run(
@@ -96,13 +89,14 @@ def assemble_run(
     check_has_validation(store)
     shape = choose_shape(short, store, loaded)
     shared = short.model_copy(update={"num_processes": num_processes})
-    fitted = fit_micro_batches_to_memory(shared, shape, device)
+    ranked = choose_lora_rank(shared, shape, device, has_parent=loaded is not None)
+    fitted = fit_micro_batches_to_memory(ranked, shape, device)
     check_memory(fitted, shape, device)
     if on_prepared:
         on_prepared(fitted, store, shape)
     progress("measuring the speed of this computer", 0.0)
     with translate_memory_errors(short, shape):
-        inputs = gather_step_inputs(fitted, store, shape)
+        inputs = gather_step_inputs(fitted, store, shape, loaded and loaded.model)
         is_automatic = config.gradient_accumulation_steps is None
         inputs, tuning = _tune_within_memory(inputs, is_automatic, seconds_left(config, ends))
     return RunAssembly(
@@ -114,7 +108,7 @@ def assemble_run(
         store=store,
         execution=tuning.execution,
         tuning=tuning,
-        parent=loaded,
+        parent=inputs.parent,
         too_long_context=config.seq_len if short.seq_len != config.seq_len else None,
     )
 
@@ -161,18 +155,20 @@ def gather_step_inputs(
     config: RunConfig,
     store: TokenStore,
     shape: ModelShape,
+    parent: Transformer | None = None,
     *,
     tokens: NDArray[np.unsignedinteger] | None = None,
     steps: int | None = None,
 ) -> StepInputs:
     """Fill in the open keys of `config` and plan its batches.
 
-    `tokens`: those to train on; None: all of `store`. `steps`: see `fill_open_keys`.
+    `parent`: the network that is trained further. `tokens`: those to train on; None: all of
+    `store`. `steps`: see `fill_open_keys`.
     """
     train = store.train if tokens is None else tokens
     plain = BatchSampler(train, config.seq_len, config.batch_size, config.seed)
     resolved = fill_open_keys(config, store, plain, steps)
-    return make_step_inputs(resolved, shape, plan_batches(resolved, store, train))
+    return make_step_inputs(resolved, shape, plan_batches(resolved, store, train), parent)
 
 
 def plan_batches(
@@ -187,12 +183,21 @@ def plan_batches(
 def restore_assembly(
     info: RunMetadata, store: TokenStore, shape: ModelShape, execution: Execution
 ) -> RunAssembly:
-    """Assemble the run of `info` again from its text: nothing of it is chosen anew."""
+    """Assemble the run of `info` again from its text: nothing of it is chosen anew.
+
+    `RunFolderError` for adapters whose model is gone or is another one.
+    """
     config = make_config(info.resolved_config)
     batches = plan_batches(config, store)
-    inputs = make_step_inputs(config, shape, batches)
+    parent = load_model(Path(info.parent)).model if config.lora_rank and info.parent else None
+    inputs = make_step_inputs(config, shape, batches, parent)
+    if parent is not None and hash_frozen_weights(inputs.model) != info.parent_hash:
+        raise RunFolderError(
+            str(info.parent), "another model than the one whose adapters were trained",
+            "the model that the run began with", "restore it, or begin a new run with it",
+        )  # fmt: skip
     return RunAssembly(
-        config, shape, batches, inputs.build_model,
+        config, shape, batches, inputs.build_model, parent,
         requested=make_config(info.requested_config), store=store, execution=execution,
     )  # fmt: skip
 

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 import torch
 
 from descend.config import RunConfig
-from descend.errors import OutOfMemoryError
+from descend.errors import ConfigError, OutOfMemoryError
 from descend.machine import available_memory_bytes
 from descend.model.cost import training_memory
 from descend.model.shape import ModelShape
+from descend.training.lora_adapters import DEFAULT_RANK
 from descend.training.num_processes import local_world_size
 from descend.units import format_bytes
 
@@ -26,6 +27,37 @@ def check_memory(config: RunConfig, shape: ModelShape, device: str) -> None:
     needed = local_world_size(config) * training_memory(config, shape)
     if device == "cpu" and available is not None and needed > available:
         raise _error(config, shape, f"a need of about {format_bytes(needed)}", available)
+
+
+def choose_lora_rank(
+    config: RunConfig, shape: ModelShape, device: str, *, has_parent: bool
+) -> RunConfig:
+    """Return `config` with adapters where a model is trained further, this was left open, and
+    training all of its weights would not fit into memory even one sequence at a time.
+
+    `ConfigError` for adapters of a new model.
+    """
+    if config.lora_rank and not has_parent:
+        raise ConfigError(
+            "lora_rank", f"{config.lora_rank} for a new model", "a model to train further",
+            "use `descend continue`, or set lora_rank to 0",
+        )  # fmt: skip
+    if not has_parent or config.lora_rank is not None or config.optimizer != "adamw":
+        return config
+    lightest = config
+    if config.gradient_accumulation_steps is None:
+        lightest = [config, *_in_more_parts(config)][-1]
+    available = _free_bytes(device)
+    needed = local_world_size(config) * training_memory(lightest, shape)
+    is_too_large = available is not None and needed > available
+    return config.model_copy(update={"lora_rank": DEFAULT_RANK if is_too_large else 0})
+
+
+def _free_bytes(device: str) -> int | None:
+    """Return the free memory of the device; None where it does not say."""
+    if device.startswith("cuda"):
+        return torch.cuda.mem_get_info(device)[0]
+    return available_memory_bytes() if device == "cpu" else None
 
 
 def fit_micro_batches_to_memory(config: RunConfig, shape: ModelShape, device: str) -> RunConfig:

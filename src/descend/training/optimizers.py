@@ -10,6 +10,7 @@ from descend.config import RunConfig
 from descend.machine import Execution
 from descend.model.transformer import Transformer
 from descend.training.eager_optimizer import EagerAdamW
+from descend.training.lora_adapters import LORA_LR_MULTIPLIER, has_adapters
 from descend.training.muon import Muon
 
 MUON_LR_MULTIPLIER = 20.0
@@ -30,7 +31,7 @@ MUON_OTHERS_BETAS = (0.9, 0.95)
 def make_optimizers(
     model: Transformer, config: RunConfig, execution: Execution | None = None
 ) -> list[Optimizer]:
-    """Return one or two optimizers over all weights, each weight in exactly one group.
+    """Return one or two optimizers over all trained weights, each in exactly one group.
 
     Muon's matrix products are as those of `execution`: in its precision, and recorded where steps
     are replayed. Without it in float32.
@@ -39,15 +40,16 @@ def make_optimizers(
     group carries `scale`, what `set_learning_rate` multiplies the rate by.
     """
     inner = {id(p) for p in model.blocks.parameters() if p.ndim == 2}
-    weights = list(model.parameters())
+    weights = [p for p in model.parameters() if p.requires_grad]
     block_matrices = [p for p in weights if id(p) in inner]
     tables = [p for p in weights if p.ndim >= 2 and id(p) not in inner]
     vectors = [p for p in weights if p.ndim < 2]
     fused = next(model.parameters()).device.type in ("cpu", "cuda")
     if config.optimizer == "adamw":
+        scale = LORA_LR_MULTIPLIER if has_adapters(model) else 1.0
         groups = [
-            _group(block_matrices + tables, 1.0, config.weight_decay),
-            _group(vectors, 1.0, 0.0),
+            _group(block_matrices + tables, scale, config.weight_decay),
+            _group(vectors, scale, 0.0),
         ]
         groups = [group for group in groups if group["params"]]
         return [EagerAdamW(groups, lr=0.0, betas=ADAMW_BETAS, fused=fused)]

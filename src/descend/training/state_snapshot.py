@@ -9,7 +9,13 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-from descend.training.train_state import Snapshot, StateScalars, TrainState, load_weights
+from descend.training.train_state import (
+    Snapshot,
+    StateScalars,
+    TrainState,
+    load_weights,
+    trained_weights,
+)
 
 Numbers = dict[str, dict[str, int | float]]
 
@@ -31,8 +37,7 @@ def snapshot_view(state: TrainState) -> Snapshot:
         decay=state.decay,
         clock=state.clock,
     )
-    weights = {name: p.detach() for name, p in state.model.named_parameters()}
-    return Snapshot(weights, list(tensors), state.best, scalars)
+    return Snapshot(trained_weights(state.model), list(tensors), state.best, scalars)
 
 
 def copy_snapshot(state: TrainState) -> Snapshot:

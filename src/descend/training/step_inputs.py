@@ -12,6 +12,7 @@ from descend.machine import Execution
 from descend.model.initialization import initialize
 from descend.model.shape import ModelShape
 from descend.model.transformer import Transformer
+from descend.training.lora_adapters import add_adapters, reset_adapters
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class StepInputs:
     batches: BatchSampler
     build_model: Callable[[], Transformer]
     """Builds the network at its first call and returns the same one from then on."""
+    parent: Transformer | None = None
+    """The network that is trained further."""
 
     @property
     def model(self) -> Transformer:
@@ -45,10 +48,22 @@ class StepInputs:
 
     def fill_weights(self, model: Transformer) -> None:
         """Fill `model` with the weights that training starts from."""
-        initialize(model, self.config.seed)
+        if self.parent is None:
+            initialize(model, self.config.seed)
+        elif self.config.lora_rank:  # its weights are those of the parent, and frozen
+            reset_adapters(model, self.config.seed)
+        else:
+            model.load_state_dict(self.parent.state_dict())
 
 
-def make_step_inputs(config: RunConfig, shape: ModelShape, batches: BatchSampler) -> StepInputs:
-    """Hold `config` and its batches together with its network, which is built when it is used."""
-    build_model = cache(partial(Transformer, shape, config.dropout_rate))
-    return StepInputs(config, shape, batches, build_model)
+def make_step_inputs(
+    config: RunConfig, shape: ModelShape, batches: BatchSampler, parent: Transformer | None = None
+) -> StepInputs:
+    """Hold `config` and its batches together with its network, which is built when it is used.
+
+    `parent`: the network that is trained further.
+    """
+    build = partial(Transformer, shape, config.dropout_rate)
+    if parent is not None and config.lora_rank:
+        build = partial(add_adapters, parent, config.dropout_rate, config.lora_rank)
+    return StepInputs(config, shape, batches, cache(build), parent)

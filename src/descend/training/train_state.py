@@ -175,13 +175,18 @@ def last_step(state: TrainState, total_steps: int) -> int:
     return state.decay.begin + state.decay.steps if state.decay else total_steps
 
 
+def trained_weights(model: Transformer) -> dict[str, Tensor]:
+    """Return the weights of `model` that are trained, by name; tied ones once."""
+    return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+
+
 def copy_weights(model: Transformer) -> dict[str, Tensor]:
-    """Return the weights of `model`, copied to the CPU; tied ones once."""
-    return {name: p.detach().to("cpu", copy=True) for name, p in model.named_parameters()}
+    """Return the trained weights of `model`, copied to the CPU."""
+    return {name: weight.to("cpu", copy=True) for name, weight in trained_weights(model).items()}
 
 
 def load_weights(model: Transformer, weights: dict[str, Tensor]) -> None:
     """Reverse `copy_weights`."""
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(weights[name])
+        for name, weight in trained_weights(model).items():
+            weight.copy_(weights[name])

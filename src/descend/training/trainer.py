@@ -15,6 +15,7 @@ import torch
 
 from descend.config import make_config
 from descend.errors import DescendError, DivergedError
+from descend.model.cost import parameter_count
 from descend.runs.events import (
     CheckpointSaved,
     Epoch,
@@ -31,6 +32,7 @@ from descend.runs.run_files import RunMetadata, RunSummary
 from descend.runs.suggestions import retrain_command
 from descend.training.explosion import name_probable_cause
 from descend.training.loop import train
+from descend.training.lora_adapters import has_adapters, merge_adapters
 from descend.training.memory import translate_memory_errors
 from descend.training.nonfinite import check_numbers
 from descend.training.overfitting import react_to_overfitting, update_overfitting
@@ -234,6 +236,8 @@ def _finish(
         samples += new
         yield from new
     summary = build_run_summary(run, epochs, rollbacks, samples, overfitting, finished=True)
+    if has_adapters(state.model):
+        merge_adapters(state.model)
     writer.save_model(_completed_info(run), summary)
 
 
@@ -276,7 +280,7 @@ def build_run_summary(
     baselines = run.store.info.ngram_baselines
     return RunSummary(
         model_dir=str(run.folder),
-        parameters=sum(p.numel() for p in run.state.model.parameters()),
+        parameters=parameter_count(run.shape),
         seconds=run.state.elapsed_seconds,
         tokens_per_second=run.state.step
         * batches.tokens_per_step

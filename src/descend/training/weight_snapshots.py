@@ -9,6 +9,7 @@ from descend.errors import DiskWriteError
 from descend.model.transformer import Transformer
 from descend.runs.lock import LockedRunFolder
 from descend.runs.saved_weights import save_snapshot
+from descend.training.lora_adapters import has_adapters
 
 FIRST_STEP = 8
 """The first after the start. From there each is twice as late: the loss falls about as a power of
@@ -36,12 +37,12 @@ def is_snapshot_step(step: int) -> bool:
 
 
 def keep_snapshot(locked_folder: LockedRunFolder, step: int, model: Transformer) -> None:
-    """Write the weights of `model` after `step`, if that is due and costs little.
+    """Write the weights of `model` after `step`, if that is due, costs little, and all are trained.
 
     A disk that refuses is no reason to end a run: the snapshot is left out. Raises as
     `LockedRunFolder.check` where the folder is not the one that was locked.
     """
-    if not is_snapshot_step(step):
+    if not is_snapshot_step(step) or has_adapters(model):
         return
     size = MAX_SNAPSHOTS * BYTES_PER_WEIGHT * sum(p.numel() for p in model.parameters())
     if size > MAX_SNAPSHOT_BYTES:

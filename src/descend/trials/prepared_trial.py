@@ -57,10 +57,13 @@ def prepare_trial(spec: TrialSpec) -> PreparedTrial:
         )
     execution = trial_execution(requested_config)
     usable = subsample_tokens(store.train, spec.train_fraction)
-    inputs = gather_step_inputs(requested_config, store, shape, tokens=usable, steps=spec.steps)
+    network = parent.model if parent else None
+    inputs = gather_step_inputs(
+        requested_config, store, shape, network, tokens=usable, steps=spec.steps
+    )
     return PreparedTrial(
-        inputs.config, shape, inputs.batches, inputs.build_model, requested=requested_config,
-        store=store, execution=execution, parent=parent, spec=spec,
+        inputs.config, shape, inputs.batches, inputs.build_model, network,
+        requested=requested_config, store=store, execution=execution, spec=spec,
     )  # fmt: skip
 
 

@@ -145,6 +145,8 @@ def make_trial_spec(
             "train_fraction", str(train_fraction), "above 0, at most 1", "choose a share"
         )
     values = config.model_dump(mode="json") | {"minutes": None}
+    if parent is None:  # adapters need a model
+        values |= {"lora_rank": None}
     if steps is not None:
         values |= {"epoch": None, "max_steps": None}
     source = resolve_corpus(config.corpus_dir, options=read_options(config))

@@ -46,6 +46,11 @@ def describe_choices(run: TrainingRun, tuning: TuningResult) -> list[str]:
     notices += _large_batch_warning(run)
     if config.gradient_accumulation_steps is None and (parts := resolved.num_micro_batches) > 1:
         notices.append(f"each batch is computed in {parts} parts, so that it fits into memory")
+    if resolved.lora_rank and config.lora_rank is None:
+        notices.append(
+            f"lora_rank = {resolved.lora_rank}: all weights do not fit into memory, so only LoRA"
+            " adapters are trained"
+        )
     if info.contamination_fraction > OVERLAP_WORTH_A_WORD:
         notices.append(
             f"{info.contamination_fraction:.0%} of the validation text also occurs in the"

@@ -78,7 +78,8 @@ def autotune_execution(
     decided_by = (_FORMAT, inputs.shape, executions, config.optimizer, config.seq_len,
                   config.batch_size, config.dropout_rate, config.token_dropout,
                   config.activation_checkpointing, config.gradient_accumulation_steps,
-                  config.label_smoothing, config.compile, config.threads)  # fmt: skip
+                  config.label_smoothing, config.compile, config.threads,
+                  *((config.lora_rank,) if config.lora_rank else ()))  # fmt: skip
     key = hashlib.sha256(repr(decided_by).encode()).hexdigest()[:24]
     file = cache_dir() / "engine" / f"{key}.json"
     is_contended = device == "cpu" and _has_contention()
@@ -105,7 +106,10 @@ def autotune_execution(
         choice = time_candidates(executions, inputs, steps)
         _remember(file, choice, is_contended)
     steps = _steps_within(choice, batches, steps, seconds)
-    if device == "mps" or config.activation_checkpointing or config.compile == "off":
+    if (
+        device == "mps" or config.activation_checkpointing or config.lora_rank
+        or config.compile == "off"
+    ):  # fmt: skip
         return choice
     return _maybe_compile(choice, file, inputs, steps, is_contended)
 

@@ -60,7 +60,7 @@ def supports_cuda_graphs(config: RunConfig, device: str) -> bool:
     """Return whether a step of `config` can be recorded and replayed (`replay`); where nothing may
     be compiled, nothing is recorded either."""
     in_one = config.num_micro_batches == 1 and not config.activation_checkpointing
-    in_one = in_one and not config.teachers
+    in_one = in_one and not config.teachers and not config.lora_rank
     in_one = in_one and config.num_processes in (None, 1)
     return device.startswith("cuda") and in_one and config.compile != "off"
 

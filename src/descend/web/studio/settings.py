@@ -12,7 +12,7 @@ from descend.handbook.page import load_markdown_pages
 from descend.handbook.setting_facts import describe_bounds
 
 HIDDEN = ("corpus_dir", "save_dir", "log_level", "minutes", "vocab_path", "teachers", "split",
-          "text_column", "encoding")  # fmt: skip
+          "text_column", "encoding", "lora_rank")  # fmt: skip
 """Keys that the page sets itself, or that name files."""
 
 FIRST = ("num_layers", "embed_dim", "num_heads", "seq_len", "batch_size", "learning_rate", "epoch",
