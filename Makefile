@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: install run test test-slow test-ray campaign lint lint-js types check docs coverage
+.PHONY: install run test test-slow test-ray campaign lint lint-js types check docs coverage lock
 
 install: $(VENV)/installed
 
@@ -73,5 +73,13 @@ coverage: install
 docs: install
 	$(PY) -m pip install --quiet --constraint constraints.txt --group docs
 	$(PY) -m sphinx -W --keep-going -b html docs docs/_build
+
+# The hash of every file that `pip install` may take, for the versions of constraints.txt.
+lock: install
+	$(PY) -m pip install --quiet uv
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(PY) -m uv pip compile pyproject.toml \
+	--constraint constraints.txt --extra datasets --extra export --extra hub --extra search \
+	--extra serve --extra studio --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --quiet --output-file requirements.lock
 
 check: lint types test

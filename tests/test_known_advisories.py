@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,33 @@ def test_every_constraint_names_one_version() -> None:
     named = [line for line in lines if line.strip() and not line.startswith("#")]
     assert len(named) > 100
     assert all("==" in line for line in named)
+
+
+def read_lock() -> dict[str, tuple[Version, str]]:
+    """The version of each package of requirements.lock, and the lines of its hashes."""
+    content = (ROOT / "requirements.lock").read_text()
+    blocks = re.findall(r"^([\w.-]+)==([^\s;]+)([^\n]*(?:\n    [^\n]*)*)", content, re.MULTILINE)
+    return {normalize(name): (Version(version), rest) for name, version, rest in blocks}
+
+
+def normalize(name: str) -> str:
+    """The name of a package as pip compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_locked_packages_have_hashes_and_the_versions_of_the_constraints() -> None:
+    content = (ROOT / "requirements.lock").read_text()
+    locked = read_lock()
+    assert len(locked) == len(re.findall("^[^ #]", content, re.MULTILINE)) > 50
+    for name, (_, lines) in locked.items():
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}\b", lines), name
+    versions = {normalize(name): version for name, version in read_constraints().items()}
+    others = {n for n, (version, _) in locked.items() if versions.get(n, version) != version}
+    assert not others, "run `make lock`"
+    assert "://" not in content
+
+
+def test_lock_names_each_package_that_descend_needs() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {re.split(r"[<>=;\[ ]", line)[0] for line in project["dependencies"]}
+    assert {normalize(name) for name in needed} <= set(read_lock())

@@ -5,8 +5,8 @@
 Reads the runs of `law_errors.py` (benchmarks/results/improve/law_errors.jsonl) on texts that the
 law was not fitted to. Of each the error is the logarithm of what was reached over what the law
 expects of as many steps, with the difficulty of unigrams and trigrams alone. Prints the line
-through the errors over the logarithm of `compressed` in units of that difficulty, and the errors of each
-text when it is left out of the fit: their root mean square is the `text_deviation` of the law.
+through the errors over the logarithm of `compressed` in units of that difficulty, and the error of
+each text when it is left out of the fit. Their root mean square is the `text_deviation` of the law.
 """
 
 from __future__ import annotations

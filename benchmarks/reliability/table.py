@@ -79,7 +79,8 @@ ROWS = (
     Row("A run with a planted divergence ends within 0.05 nat of its clean twin", "divergence",
         lambda r: f"{r['within_tolerance']} of {r['total']}", "`roll_back`"),
     Row("Whatever a reader is given, it answers with a sentence", "fuzz",
-        lambda r: f"{of_total(r)} inputs of {r['readers']} readers, guided by coverage", ""),
+        lambda r: f"{of_total(r)} inputs of {r['readers']} readers, guided by coverage, "
+        f"{r['seconds_each']:g} s each", ""),
     Row("Any configuration gives a run or a sentence", "configs",
         lambda r: f"{of_total(r)} configurations, {r['rows']} of them trained", ""),
     Row("Steps add no memory", "memory_steps",

@@ -11,7 +11,7 @@ from descend.data.corpus import read_documents, resolve_corpus
 from descend.data.readers import read_file
 from descend.data.readers.codepages import rank_code_pages
 from descend.data.readers.options import ReadOptions
-from descend.errors import ConfigError
+from descend.errors import ConfigError, CorpusError
 
 SAMPLES = {
     "French": "L'été dernier, nous étions à la plage où les élèves jouaient. C'était très beau.",
@@ -180,3 +180,22 @@ def test_rank_code_pages_reads_the_text_when_it_is_a_single_sentence(text: str, 
     best = rank_code_pages(data).best
     assert best is not None
     assert data.decode(best) == text
+
+
+def test_bytes_that_look_like_utf16_without_a_mark_are_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "text.srt"
+    # Found by fuzzing: charset-normalizer takes the lines that are not UTF-8 for UTF-16.
+    path.write_bytes(
+        b"1\n\xff\xfe\xff\xff\xff\xff\xff00:15:\xce\xa10\xd0\xd3000 -\xd1A\x86 00:00:02\xd0\xa500"
+        b"\xff\xffo1ds\n\n1\xce\xa1\xfff\xff0:00\x17:01,00 0--> 00:,0:02,00\x00\x00000:01\n000:00:"
+        b"\xce\nw\xa1"
+    )
+    with pytest.raises(CorpusError):
+        list(read_file(path))
+
+
+def test_encoding_that_is_named_wrongly_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text("words and words\n" * 20)
+    with pytest.raises(CorpusError, match="no utf-16"):
+        list(read_file(path, options=ReadOptions(encoding="utf-16")))

@@ -22,7 +22,7 @@ from descend.errors import CorpusError, RunFolderError
 from descend.guard import encode_json, make_visible
 from descend.runs.atomic_write import disk_error
 from descend.runs.checksums import seal_json
-from descend.runs.run_files import read_info
+from descend.runs.run_files import load_summary, read_info
 
 CONFIGS = ("requested_config", "resolved_config")
 
@@ -81,6 +81,21 @@ def test_record_of_a_run_is_damaged_when_a_fact_is_missing_or_of_another_kind(
     assert run(["list"]) == 0
     assert "unreadable" in capsys.readouterr().out
     assert run(["report", str(folder)]) == 2
+
+
+@pytest.mark.parametrize("edit", [{"epochs": []}, {"best_epoch": 99}])
+def test_summary_is_damaged_when_its_best_epoch_is_none_of_its_epochs(
+    changed: Callable[..., Path], capsys: pytest.CaptureFixture[str], edit: dict[str, Any]
+) -> None:
+    folder = changed(lambda _: None)
+    summary = json.loads((folder / "summary.json").read_bytes())
+    del summary["sha256"]
+    (folder / "summary.json").write_bytes(seal_json(json.dumps(summary | edit).encode()))
+    with pytest.raises(RunFolderError, match="damaged"):
+        load_summary(folder)
+    for words in (["report", str(folder)], ["show", str(folder)], ["list"]):
+        run(words)
+        assert "bug" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", UNUSABLE)

@@ -86,7 +86,9 @@ def test_a_terminal_that_closes_saves_the_run(
     signals: list[signal.Signals], text_file: Path, tiny_file: Path, own_folder: Path
 ) -> None:
     command = train(text_file, tiny_file, "--epoch", "400")
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    signal.signal(signal.SIGHUP, before)
     events, deadline = Path("run/events.jsonl"), time.monotonic() + 200
     while not (events.exists() and events.read_bytes().count(b'"step"') > 40):
         assert process.poll() is None

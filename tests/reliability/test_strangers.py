@@ -249,6 +249,17 @@ def test_a_hostile_normalizer_is_a_sentence(stranger: Path, name: str) -> None:
         load_tokenizer(stranger)
 
 
+@pytest.mark.parametrize(("places", "ids"), [(2000, 1), (50, 50)])
+def test_a_template_of_many_tokens_is_a_sentence(stranger: Path, places: int, ids: int) -> None:
+    special = {"id": "x", "ids": [0] * ids, "tokens": ["x"] * ids}
+    retokenized(stranger, lambda value: value.update(post_processor={
+        "type": "TemplateProcessing", "pair": [], "special_tokens": {"x": special},
+        "single": [{"SpecialToken": {"id": "x", "type_id": 0}}] * places,
+    }))  # fmt: skip
+    with pytest.raises(TokenizerError, match="a template of"):
+        load_tokenizer(stranger)
+
+
 def test_padding_and_truncation_of_a_batch_are_not_taken_over(stranger: Path) -> None:
     before = load_tokenizer(stranger).encode_batch(["the cat sleeps", "a"])
     retokenized(stranger, lambda value: value.update(

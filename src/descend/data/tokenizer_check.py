@@ -26,6 +26,9 @@ MAX_GROWTH = 16.0
 MAX_PATTERN = 2000
 """Characters of a pattern; those of GPT-2 to GPT-4 have under 300."""
 
+MAX_ADDED_TOKENS = 1000
+"""Tokens that a template puts around a text; published ones put up to four."""
+
 _NORMALIZERS = {"Sequence", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Strip",
                 "Nmt", "BertNormalizer", "ByteLevel", "Replace", "Prepend"}  # fmt: skip
 
@@ -48,6 +51,7 @@ def check_tokenizer(content: bytes) -> str:
         raise ValueError(f"{len(parts)} parts, at most {MAX_PARTS}")
     for part in parts:
         _check_pattern(part)
+        _check_template(part)
     _check_normalizers(list(_parts(value.get("normalizer"))))
     growth = 1.0
     for part in _parts(value.get("decoder")):
@@ -91,6 +95,27 @@ def _growth(part: dict[str, Any]) -> float:
     if part["type"] == "Prepend":
         return max(1.0, len(str(part.get("prepend", "")).encode()) / 4)
     return 1.0
+
+
+def _check_template(part: dict[str, Any]) -> None:
+    tokens = part.get("special_tokens")
+    if not isinstance(tokens, dict):
+        return
+    added = {
+        name: len(ids)
+        for name, token in tokens.items()
+        if isinstance(token, dict) and isinstance(ids := token.get("ids"), list)
+    }
+    for key in ("single", "pair"):
+        items = part.get(key)
+        specials = [
+            item["SpecialToken"]
+            for item in (items if isinstance(items, list) else ())
+            if isinstance(item, dict) and isinstance(item.get("SpecialToken"), dict)
+        ]
+        count = sum(added.get(str(special.get("id")), 0) for special in specials)
+        if max(count, len(specials)) > MAX_ADDED_TOKENS:
+            raise ValueError(f"a template of {count:,} tokens, at most {MAX_ADDED_TOKENS:,}")
 
 
 def _check_pattern(part: dict[str, Any]) -> None:

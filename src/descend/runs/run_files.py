@@ -259,7 +259,10 @@ def load_summary(folder: Path) -> RunSummary:
 
     Its `model_dir` is `folder`, also where that was moved or copied since.
     """
-    return msgspec.structs.replace(_read(folder / _SUMMARY, RunSummary), model_dir=str(folder))
+    summary = _read(folder / _SUMMARY, RunSummary)
+    if not any(epoch.epoch == summary.best_epoch for epoch in summary.epochs):
+        raise _damaged(folder / _SUMMARY, ValueError("the best epoch is none of its epochs"))
+    return msgspec.structs.replace(summary, model_dir=str(folder))
 
 
 def write_diagnosis(folder: Path, content: bytes) -> None:

@@ -91,7 +91,7 @@ def decode_blocks(
     """
     encoding = detect_charset(blocks, name, options)
     at_start, carried, checked, equal_chars = True, "", False, 0
-    for decoded in chain(_decoded(blocks, encoding), (None,)):
+    for decoded in chain(_decoded(blocks, encoding, name), (None,)):
         text = carried + (decoded or "")
         if at_start:
             text = text.lstrip("\ufeff")
@@ -110,7 +110,21 @@ def decode_blocks(
             yield text
 
 
-def _decoded(blocks: Blocks, encoding: Charset) -> Iterator[str]:
+def _decoded(blocks: Blocks, encoding: Charset, name: str) -> Iterator[str]:
+    """Yield the decoded blocks; `CorpusError` where the codec refuses them, as UTF-16 does without
+    a byte-order mark."""
+    try:
+        yield from _decode(blocks, encoding)
+    except UnicodeError as problem:
+        raise CorpusError(
+            name,
+            f"no {encoding.codec} ({problem})",
+            "text",
+            "name its encoding, or convert it to UTF-8",
+        ) from None
+
+
+def _decode(blocks: Blocks, encoding: Charset) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder(encoding.codec)(encoding.errors)
     if not encoding.by_line:
         for block in chain(blocks(), (b"",)):
@@ -269,7 +283,9 @@ def _guess_rarer(sample: bytes) -> str | None:
     from charset_normalizer import from_bytes
 
     best = from_bytes(sample).best()
-    return None if best is None else best.encoding.replace("_", "-")
+    if best is None or best.encoding.startswith("utf"):  # a sample of lines is none of those
+        return None
+    return best.encoding.replace("_", "-")
 
 
 def _reject_binary(text: str, name: str) -> None:

@@ -95,8 +95,8 @@ def epoch_table(run: RecordedRun) -> ReportTable:
         )
         for e in run.epochs
     )  # fmt: skip
-    best_row = next(n for n, e in enumerate(run.epochs) if e.epoch == run.summary.best_epoch)
     return ReportTable(
         f"Each epoch; the weights of epoch {run.summary.best_epoch} were kept",
-        EPOCH_COLUMNS, rows, strong=frozenset({best_row}),
+        EPOCH_COLUMNS, rows,
+        strong=frozenset(n for n, e in enumerate(run.epochs) if e.epoch == run.summary.best_epoch),
     )  # fmt: skip
