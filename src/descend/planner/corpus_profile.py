@@ -79,7 +79,8 @@ class CorpusProfile(msgspec.Struct, frozen=True):
         easier than that (benchmarks/plan/difficulty.py).
         """
         counted = math.sqrt(self.unigram * self.trigram)
-        return counted * (self.compressed / (COMPRESSED_PROSE * counted)) ** COMPRESSED_POWER
+        prose = COMPRESSED_PROSE * counted
+        return counted * math.pow(self.compressed / prose, COMPRESSED_POWER)
 
 
 def profile_corpus(

@@ -75,8 +75,8 @@ class ScalingLaw(msgspec.Struct, frozen=True):
     parameters: list[float]
     covariance: list[list[float]]
     text_deviation: float
-    """One standard deviation, as a fraction of the loss, by which a whole corpus strays. From 16 texts
-    that the law was not fitted to (benchmarks/plan/difficulty.py)."""
+    """One standard deviation, as a fraction of the loss, by which a whole corpus strays. From
+    16 texts that the law was not fitted to (benchmarks/plan/difficulty.py)."""
     run_deviation: float
     """The same for one run on a corpus."""
     fitted_on: str

@@ -46,13 +46,9 @@ WEIGHTS = "model.safetensors"
 WEIGHT_INDEX = "model.safetensors.index.json"
 """Where another program split the weights: which file holds which (`weight_files`)."""
 
-
 TOKENIZER = "tokenizer.json"
-
 DIAGNOSIS = "diagnosis.json"
-
 REPORT = "report.html"
-
 _SUMMARY = "summary.json"
 
 MODEL_FILES = {

@@ -96,7 +96,7 @@ def assemble_run(
         on_prepared(fitted, store, shape)
     progress("measuring the speed of this computer", 0.0)
     with translate_memory_errors(short, shape):
-        inputs = gather_step_inputs(fitted, store, shape, loaded and loaded.model)
+        inputs = gather_step_inputs(fitted, store, shape, loaded.model if loaded else None)
         is_automatic = config.gradient_accumulation_steps is None
         inputs, tuning = _tune_within_memory(inputs, is_automatic, seconds_left(config, ends))
     return RunAssembly(
