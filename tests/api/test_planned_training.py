@@ -37,6 +37,7 @@ def models_of(*folders: Path) -> dict[str, Path]:
     return {read_info(f).requested_config["teachers"] or "": f for f in folders if f.exists()}
 
 
+@pytest.mark.slow
 def test_later_models_learn_from_those_before_on_the_same_split(tiny: Tiny) -> None:
     train_first(tiny, 3)
     assert train_later_models(LAST, [FIRST], None, time.perf_counter()).folder == LAST
@@ -58,6 +59,7 @@ def test_only_model_is_the_last_one_when_the_time_is_up(tiny: Tiny) -> None:
     assert model.predict("the", 3)
 
 
+@pytest.mark.slow
 def test_last_model_is_the_one_after_which_none_fits(tiny: Tiny) -> None:
     train_first(tiny, 3)
     train_later_models(LAST, [FIRST], None, time.perf_counter() - 300 + 14)
@@ -78,6 +80,7 @@ def test_best_model_is_in_the_folder_of_the_run(
     assert read_summary(others[0]).model_dir == str(others[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [str(LAST), str(FIRST)])
 def test_resume_finishes_the_first_model_and_those_after_it(tiny: Tiny, name: str) -> None:
     first = create_run(make_config(tiny | {"epoch": 3, "save_dir": str(FIRST)}), FIRST)

@@ -52,6 +52,7 @@ def mean_surprise(page: Any) -> float:
     return float(page.locator(".legend strong").first.inner_text())
 
 
+@pytest.mark.slow
 def test_slider_goes_back_to_the_untrained_model(enter: Any, with_family: RunningStudio) -> None:
     visitor = enter(with_family)
     page = open_inside(visitor)
@@ -100,6 +101,7 @@ def test_head_is_picked_and_switched_off_by_keyboard(
     )
 
 
+@pytest.mark.slow
 def test_two_moments_stand_side_by_side(enter: Any, with_family: RunningStudio) -> None:
     page = open_inside(enter(with_family))
     page.get_by_role("button", name="Two moments side by side").click()
@@ -134,6 +136,7 @@ def test_hostile_sentence_appears_as_text(enter: Any, with_family: RunningStudio
     assert page.evaluate("window.hacked") is None
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_new_screens_are_accessible(enter: Any, with_family: RunningStudio) -> None:
     visitor, faults = enter(with_family), list[tuple[str, ...]]()
@@ -184,6 +187,7 @@ def talk_to_two(visitor: Visitor) -> None:
     page.get_by_role("button", name="Write on").wait_for()
 
 
+@pytest.mark.slow
 def test_two_models_answer_side_by_side(enter: Any, with_family: RunningStudio) -> None:
     visitor = enter(with_family)
     talk_to_two(visitor)

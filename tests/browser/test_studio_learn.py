@@ -118,6 +118,7 @@ def test_live_card_names_what_is_wrong_and_queues_the_fix(
     assert '"learning_rate":' in config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 1280])
 def test_answers_are_accessible_at_every_width(
     enter: Any, with_run: RunningStudio, width: int

@@ -63,6 +63,7 @@ def test_plan_command_prints_reasons_and_working_command(descend: Descend, text_
     assert descend(*command[1:], "--max-steps", "5").code == 0
 
 
+@pytest.mark.slow
 def test_plan_command_estimates_time_for_target_loss(descend: Descend, varied_text: Path) -> None:
     free = descend("plan", varied_text, "--minutes", "1", "--json").json
     target = round(1.15 * free["predicted"]["bits_per_byte"], 3)
@@ -78,6 +79,7 @@ def test_plan_command_estimates_time_for_target_loss(descend: Descend, varied_te
     assert "the least expected on this text" in refused.err
 
 
+@pytest.mark.slow
 def test_plan_keeps_a_bound_on_memory(descend: Descend, varied_text: Path) -> None:
     free = descend("plan", varied_text, "--minutes", "1", "--json").json["predicted"]
     bound = round(0.7 * free["memory_bytes"] / 1e9, 6)

@@ -227,6 +227,7 @@ def test_continue_command_reports_worse_loss_and_inherited_settings(
     assert "guide" not in further.out
 
 
+@pytest.mark.slow
 def test_continue_command_accepts_per_epoch_learning_rate(
     descend: Descend, trained: Path, own_folder: Path, text_file: Path
 ) -> None:

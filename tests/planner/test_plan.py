@@ -251,6 +251,7 @@ def test_a_sample_measures_the_text(text_file: Path, tmp_path: Path) -> None:
     assert hard.overlap_fraction == 0
 
 
+@pytest.mark.slow
 def test_long_plan_is_corrected_by_measured_step_time(
     varied_text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

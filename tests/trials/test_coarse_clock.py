@@ -68,6 +68,7 @@ def test_network_timing_supports_a_coarse_clock(
     assert step_time.per_token + step_time.per_update > 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="a process is stopped by a signal there")
 def test_a_trial_counts_the_time_at_work_alone(tiny: dict[str, object]) -> None:
     """A worker that is stopped in the middle of its steps waits, as one that has no core does."""

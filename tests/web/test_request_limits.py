@@ -50,6 +50,7 @@ def head(studio: Any, method: str, path: str, *extra: str) -> bytes:
     return "\r\n".join(lines).encode()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_server_stays_small_and_answers_others(studio: Any) -> None:
     assert studio.ask("GET", "/runs")[0] == 200
