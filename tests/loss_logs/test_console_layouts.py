@@ -145,6 +145,23 @@ def test_a_closing_validation_loss_without_a_step_counts(tmp_path: Path) -> None
     assert values == [8.1, 7.1, 6.1, 5.1, 5.25]
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        "/usr/lib/python3/torch/optim/lr_scheduler.py:209: UserWarning: Detected call of step()",
+        '  File "C:\\code\\lr_scheduler.py", line 209, in step',
+        "[lr_finder.cpp:209] Warning: slow",
+        "INFO lr.py:209 - begin",
+    ],
+)
+def test_a_line_of_source_code_is_no_rate(place: str, tmp_path: Path) -> None:
+    log = read_text(
+        tmp_path, f"{place}\n" + "\n".join(f"step {s} loss {9 - s / 20}" for s in range(40))
+    )
+    assert all(entry.learning_rate is None for entry in log.entries)
+    assert len(training_points(log)) == 40
+
+
 def test_a_comment_behind_a_setting_is_no_value(tmp_path: Path) -> None:
     text = "learning_rate = 1e-3 # can go higher\nmin_lr = 1e-4 # learning_rate / 10 usually\n"
     text += "\n".join(f"iter {s}: loss {9 - s / 20}" for s in range(40))

@@ -74,6 +74,10 @@ _TENSOR = re.compile(r"\b(?:tensor|Array)\(")
 _LEVELS = frozenset({"debug", "info", "warning", "warn", "error"})
 _BEFORE_COUNTER = TRAIN | VALIDATION | {"epoch"}
 _BEFORE_FRACTION = _BEFORE_COUNTER | STEPS.keys() | _LEVELS
+_SOURCE_LINE = re.compile(
+    r"[\w./\\<>~-]*\.(?:pyx?|ipynb|c|cc|cpp|cu|h|hpp|rs|go|jl)(?:\"?, line |:)\d+:?"
+)
+# Where a warning comes from: `optim/lr_scheduler.py:209:` is no rate.
 _LOSS_NAME = re.compile(r"(?:(?:train|training|val|valid|validation|test|eval)[ _])?loss\b", re.I)
 _ESTIMATOR = "Saving dict for global step"
 """What TensorFlow's estimators write in front of an evaluation."""
@@ -268,7 +272,7 @@ def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
     words: list[str] = []
     split = block
     bare: Pair | None = None
-    text = _TENSOR.sub("(", text)
+    text = _TENSOR.sub("(", _SOURCE_LINE.sub(" ", text))
     if _ESTIMATOR in text:
         split = "eval"
     pairs = _glued(text)
