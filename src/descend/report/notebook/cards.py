@@ -25,7 +25,7 @@ from descend.report.text.experiment_tables import (
     format_time_difference,
     seed_losses,
 )
-from descend.report.text.run_summary import assess_run
+from descend.report.text.run_summary import summarize_run
 from descend.report.text.search_summary import MAX_LISTED_TRIALS, NUMBERS, search_row
 from descend.runs.events import Epoch
 from descend.runs.run_files import RunSummary
@@ -101,7 +101,7 @@ def notebook_model_card(name: str, summary: RunSummary) -> str:
     rows = [epoch_row(e) for e in subsample_epochs(summary.epochs, summary.best_epoch)]
     curves = [[e.loss_end for e in summary.epochs], [e.validation_loss for e in summary.epochs]]
     return _card(
-        name, [assess_run(summary)], EPOCHS, rows, picture=_by_epoch(curves),
+        name, [summarize_run(summary)], EPOCHS, rows, picture=_by_epoch(curves),
         foot=f"descend report {quoted(summary.model_dir)}",
     )  # fmt: skip
 
