@@ -219,7 +219,7 @@ def _failure(summary: RunSummary) -> str:
 
 
 def summarize_run(summary: RunSummary) -> str:
-    """Return how a finished run went: its result, held against counting, and how the curve ended."""
+    """Return how a finished run went: its result beside counting, and how the curve ended."""
     if has_failed(summary):
         return _failure(summary)
     return " ".join([
