@@ -8,7 +8,7 @@ from descend.diagnosis.diagnosis_result import Diagnosis
 from descend.diagnosis.recommended_config import merge_recommendations
 from descend.handbook.run_notes.wording import generate_command
 from descend.report.text.diagnosis_summary import assignments
-from descend.report.text.run_summary import is_below_bigram
+from descend.report.text.run_summary import has_learned_little
 from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import RunSummary
 from descend.runs.suggestions import NextStep, choose_fix, lacks_model
@@ -34,11 +34,8 @@ def choose_next_step(run: RecordedRun, diagnosis: Diagnosis | None = None) -> Ne
 
 
 def choose_step_after_training(folder: Path | str, summary: RunSummary) -> NextStep:
-    """Return what to do after a finished run in `folder` without a diagnosis.
-
-    A model that is no better than counting pairs of tokens writes nothing worth reading.
-    """
-    if not is_below_bigram(summary):
+    """Return what to do after a finished run in `folder` without a diagnosis."""
+    if has_learned_little(summary):
         return NextStep("find out why", f"descend diagnose {quoted(folder)}")
     return _write_text(folder, summary)
 

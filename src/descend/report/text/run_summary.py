@@ -206,11 +206,6 @@ def has_learned_little(summary: RunSummary) -> bool:
     return summary.validation_loss >= summary.ngram_baselines["unigram"] - MIN_LOSS_DIFFERENCE_NATS
 
 
-def is_below_bigram(summary: RunSummary) -> bool:
-    """Return whether the loss is clearly below that of the bigram baseline."""
-    return summary.validation_loss < summary.ngram_baselines["bigram"] - MIN_LOSS_DIFFERENCE_NATS
-
-
 def _failure(summary: RunSummary) -> str:
     return (
         f"Training diverged: the validation loss is {summary.validation_loss:.4g} "
@@ -266,7 +261,7 @@ def _describe_result(summary: RunSummary) -> str:
 def _against_counting(summary: RunSummary) -> str:
     unigram, bigram = summary.ngram_baselines["unigram"], summary.ngram_baselines["bigram"]
     loss = summary.validation_loss
-    if is_below_bigram(summary):
+    if loss < bigram - MIN_LOSS_DIFFERENCE_NATS:
         return (
             f"That is {bigram - loss:.2f} below the bigram baseline ({bigram:.2f}), so the model "
             "uses more context than the previous token."
