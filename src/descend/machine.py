@@ -124,8 +124,8 @@ def _own_time() -> float:
 
 
 def contention_factor(processes: int) -> float:
-    """Return how many times as long so many processes of a thread each take beside other programs
-    than on a machine at rest, if the cores are shared evenly; at least 1."""
+    """Return the time of `processes` of one thread each beside other programs, over their time on
+    an idle machine, if the cores are shared evenly; at least 1."""
     return max(1.0, (processes + count_active_cores()) / available_cores())
 
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 
-from descend.data.document import Document
+from descend.data.document import Document, group_parts
 
 _START = re.compile(
     r"^[ \t]*(?:\*{3} ?START OF TH(?:E|IS) PROJECT GUTENBERG EBOOK\b[^*]{0,400}\*{3}"
@@ -41,14 +40,8 @@ def drop_book_licenses(documents: Iterator[Document]) -> Iterator[Document]:
 
     Logs one warning at the end if there were any. A document of nothing else is left out.
     """
-    num_books = num_characters = number = 0
-
-    def number_of(document: Document) -> int:
-        nonlocal number
-        number += document.part_index == 0
-        return number
-
-    for _, parts in groupby(documents, number_of):
+    num_books = num_characters = 0
+    for parts in group_parts(documents):
         book = _Book()
         for index, part in enumerate(book.divide(parts)):
             yield Document(part.text, part.source, index)

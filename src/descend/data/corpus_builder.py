@@ -17,7 +17,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,7 +33,7 @@ from descend.data.contamination.boilerplate import (
 from descend.data.contamination.duplicate_documents import find_near_duplicates
 from descend.data.corpus import CorpusSource, file_options, read_documents, resolve_corpus
 from descend.data.corpus_warnings import log_warnings
-from descend.data.document import Document
+from descend.data.document import Document, group_parts
 from descend.data.document_store import encode_utf8, sample_indices
 from descend.data.file_discovery import is_text_file
 from descend.data.readers import read_file
@@ -289,15 +289,9 @@ def _split_documents(
     documents: Iterator[Document], recipe: _BuildOptions
 ) -> Iterator[tuple[str, str]]:
     """Yield the source and text of each piece; a document's parts are joined before it is cut."""
-    number = 0
-
-    def whose(document: Document) -> tuple[int, str]:
-        nonlocal number
-        number += document.part_index == 0
-        return number, document.source
-
-    for (_, source), group in groupby(documents, whose):
-        texts = (part.text for part in group)
+    for parts in group_parts(documents):
+        first = next(parts)
+        source, texts = first.source, (part.text for part in chain((first,), parts))
         if recipe.split == "line":
             for line in split_into_lines(texts, source):
                 if line.strip():

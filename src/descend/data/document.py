@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +19,16 @@ class Document:
     text: str
     source: str
     part_index: int = 0
+
+
+def group_parts(documents: Iterable[Document]) -> Iterator[Iterator[Document]]:
+    """Yield the parts of each document, one document after the other."""
+    number = 0
+
+    def count_documents(document: Document) -> int:
+        nonlocal number
+        number += document.part_index == 0
+        return number
+
+    for _, parts in groupby(documents, count_documents):
+        yield parts

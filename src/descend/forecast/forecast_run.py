@@ -328,8 +328,8 @@ def prediction_interval(
 def expected_accuracy(
     losses: Floats, from_loss: float, accuracy: float, prior: CurvePrior
 ) -> Floats:
-    """Return the accuracy at `losses`, from one known pair: falling loss buys more of it than
-    rising costs."""
+    """Return the accuracy at `losses`, from one known pair: a falling loss adds more to it than
+    a rising one takes away."""
     loss_reduction = from_loss - losses
     slope = np.where(loss_reduction > 0, prior.accuracy_slope, prior.accuracy_slope_rising)
     accuracies: Floats = np.clip(accuracy + slope * loss_reduction, 0, 1)

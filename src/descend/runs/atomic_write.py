@@ -108,8 +108,8 @@ def remove_folder(folder: Path) -> None:
 
 
 def check_can_write(folder: Path) -> None:
-    """Raise `OSError` if `folder` cannot be made or written in: found by making one of its name
-    beside where it would stand, and taking that away again."""
+    """Raise `OSError` if `folder` cannot be made or written in: makes one of its name beside
+    where it would stand, and removes it again."""
     whole = folder.resolve()
     there = next(p for p in (whole, *whole.parents) if p.exists())
     with tempfile.TemporaryDirectory(prefix=".descend-", dir=there) as aside:

@@ -187,7 +187,7 @@ def _read(
 
 
 def _whole_lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a log; not the last one if a crash, or a run under way, left it half
+    """Yield the lines of a log, without a last one that a crash or a running process left half
     written."""
     try:
         for line in read_lines(path):

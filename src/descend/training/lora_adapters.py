@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from peft.tuners.lora import LoraLayer
 
 DEFAULT_RANK = 16
-"""Rank where it is left open: that of the examples of `peft` for language models."""
+"""Rank that is chosen automatically: that of the examples of `peft` for language models."""
 
 LORA_ALPHA = 32
 """Adapters are multiplied by this, divided by their rank (Schulman et al. 2025)."""

@@ -174,8 +174,8 @@ def run_compiled_blocks(
 ) -> Any:
     """Return the same, each block compiled by itself, and `function` too.
 
-    The code of one block serves all of them and any number of layers. On a processor it is as fast
-    as the whole network compiled, and compiles in about two thirds of the time.
+    The code of one block serves all of them and any number of layers. On a processor it is about
+    as fast as the whole network compiled (benchmarks/results/speed/amx/compiling.txt).
     """
     x_BTD = model.hidden_states(inputs_BT, block_fn=compile_function(run_block))
     return compile_function(function)(model.final_norm, model.head, x_BTD, *arguments)
@@ -211,7 +211,7 @@ def _pick_instructions(module: ModuleType) -> None:
 
 @functools.cache
 def compile_function(function: AnyFunction) -> AnyFunction:
-    """Return `function`, compiled for the shapes that it is called with; the code is kept between
+    """Return `function`, compiled for the shapes that it is called with; the code is cached between
     runs."""
     enable_compile_cache()
     # What its probing of the processor and of tensors has to say is nothing that a user could fix.

@@ -54,7 +54,7 @@ MIN_TRIALS = 2
 def plan_search(
     base: RunConfig, space: list[Param], terms: SearchBudget, folder: Path | None = None
 ) -> SearchPlan:
-    """Return the search over `space` around `base`, kept in `folder`.
+    """Return the search over `space` around `base`, stored in `folder`.
 
     `ConfigError` for bounds that cannot be or time for fewer than two trials; `RunFolderError` for
     a folder that holds something else.
