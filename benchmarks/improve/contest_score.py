@@ -1,4 +1,4 @@
-"""The one judge of the contest: bits per byte of any contestant on the same validation bytes."""
+"""The one judge of the contest: bits per byte of any arm on the same validation bytes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from descend.experiments.validation_text import score_network, validation_text
 from descend.runs.model_files import load_model
 from descend.runs.run_files import read_info
 
-GPT_FILE = "contestant.json"
-"""Beside the model of a contestant that is not descend's: its context."""
+GPT_FILE = "arm.json"
+"""Beside the model of an arm that is not descend's: its context."""
 
 
 class Score(NamedTuple):
