@@ -32,8 +32,8 @@ VIEWS = {
     "phone-dark": (390, 844),
 }  # fmt: skip
 WIDE = (3840, 2160)
-LIVE_MINUTES = 5.0
-"""Of the run that is seen while it trains: longer than the pictures of it take."""
+LIVE_SECONDS = 240.0
+"""About how long the run trains that is seen live: longer than its pictures take."""
 MAX_BYTES, MAX_ALL_BYTES = 100_000, 1_500_000
 
 TO_WEBP = """async (png) => {
@@ -85,7 +85,8 @@ def start_live_run(studio: RunningStudio, like: str) -> str:
     """Start a run with the network of the run `like`, once it trains; its name."""
     details = studio.ask("GET", f"/runs/{like}")[1]
     settings = {key: details["resolved_config"][key] for key in TINY_SETTINGS}
-    body = {"text": details["text"], "minutes": LIVE_MINUTES, "settings": settings}
+    steps = LIVE_SECONDS * details["num_steps"] / details["summary"]["seconds"]
+    body = {"text": details["text"], "settings": settings | {"max_steps": round(steps)}}
     name = str(studio.ask("POST", "/runs", body)[1]["run"])
     studio.wait_for_state(name, "running", seconds=MAX_WAIT / SECONDS)
     return name
