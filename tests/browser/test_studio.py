@@ -14,6 +14,7 @@ from descend.runs.event_log import EventLog
 from descend.runs.events import Sample
 
 from ..web.studio_server import TINY_SETTINGS, RunningStudio, Studios
+from .conftest import SECONDS
 
 pytest.importorskip("fastapi", reason="the extra `studio` is not installed")
 
@@ -252,6 +253,25 @@ def test_two_runs_side_by_side_and_a_talk_in_turns(enter: Any, with_runs: Runnin
     assert page.locator(".turn").nth(1).locator(".token").count() > 5
 
 
+def test_result_stands_beside_its_baselines(enter: Any, with_runs: RunningStudio) -> None:
+    visitor = enter(with_runs)
+    visitor.go("run/first")
+    said = visitor.page.get_by_text("To compare: baseline loss (lower is better): random guess")
+    said.wait_for()
+    assert "unigram" in said.inner_text()
+    assert "bigram" in said.inner_text()
+
+
+def test_run_that_is_not_there_is_named_and_refused(enter: Any, with_runs: RunningStudio) -> None:
+    visitor = enter(with_runs)
+    for screen in ("run/third", "diagnosis/third"):
+        visitor.go(screen)
+        assert visitor.page.locator("main h1").inner_text() == "third"
+        assert "third" in visitor.page.get_by_role("alert").inner_text()
+    visitor.go("learn/nothing")
+    visitor.page.get_by_role("alert").wait_for()
+
+
 def test_accuracy_takes_the_place_of_the_loss(enter: Any, with_runs: RunningStudio) -> None:
     page = enter(with_runs).page
     page.goto(f"{with_runs.address}/#/run/first")
@@ -291,6 +311,22 @@ def test_each_sampling_setting_is_sent(enter: Any, with_runs: RunningStudio) -> 
     page.get_by_role("button", name="Write on").wait_for()
     assert page.locator(".answer .token").count() > 5
     assert visitor.errors == []
+
+
+def test_plan_is_asked_for_again_when_the_browser_gave_it_up(
+    enter: Any, with_runs: RunningStudio
+) -> None:
+    page, routes = enter(with_runs).page, list[Any]()
+    page.clock.install()
+    page.route("**/api/v1/plan", lambda route: routes.append(route))
+    page.get_by_role("button", name="stories").first.click()
+    for seconds in (300, 300, 1):  # a browser waits for five minutes
+        with page.expect_request("**/api/v1/plan"):
+            page.clock.run_for(1000)
+        page.clock.fast_forward(seconds * SECONDS)
+        routes[-1].abort("timedout" if seconds > 1 else "connectionrefused")
+    page.locator(".note.bad").get_by_text("does not answer").wait_for()
+    assert len(routes) == 3
 
 
 @pytest.mark.slow

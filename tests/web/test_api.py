@@ -45,6 +45,7 @@ def test_a_finished_run_has_a_row_details_and_a_curve(studio: Any, trained: Path
     assert details["summary"]["validation_loss"] == summary["validation_loss"]
     assert details["sentence"].startswith("It ")
     assert set(details["baselines"]) >= {"uniform", "unigram", "bigram"}
+    assert f"bigram {details['baselines']['bigram']:.2f}" in details["baselines_text"]
     _, curve = studio.ask("GET", "/runs/first/curve?points=10")
     assert len(curve["points"]) <= 10
     assert curve["points"][-1][0] == details["num_steps"] == curve["num_steps"]

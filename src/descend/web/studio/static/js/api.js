@@ -13,9 +13,17 @@ export class ApiError extends Error {
 /** @param {string} name */
 export const quoted = (name) => encodeURIComponent(name);
 
-/** @param {string} method @param {string} path @param {any} [body] */
+const LONG_MILLISECONDS = 60_000;
+const QUESTIONS = /\/(plan|inspect|ablations)$/;
+
+/**
+ * A browser ends a request after five minutes without an answer. On a busy computer the server is
+ * then still at work: a question that was on its way for long is asked again.
+ * @param {string} method @param {string} path @param {any} [body]
+ */
 export async function request(method, path, body) {
   const isFile = body instanceof Blob;
+  const begun = performance.now();
   let response;
   try {
     response = await fetch(BASE + path, {
@@ -24,6 +32,8 @@ export async function request(method, path, body) {
       headers: body === undefined || isFile ? {} : { "content-type": "application/json" },
     });
   } catch {
+    const isQuestion = method === "GET" || QUESTIONS.test(path);
+    if (isQuestion && performance.now() - begun > LONG_MILLISECONDS) return request(method, path, body);
     throw new ApiError(0, "The studio does not answer. Is it still running in the terminal?");
   }
   if (!response.ok) throw await failure(response);
@@ -70,22 +80,32 @@ export function poll(path, milliseconds, onAnswer, onProblem) {
 }
 
 /**
- * Follow a run. `handlers` has a function for each event: news, state, end, lost.
+ * Follow a run while its page is in sight. A browser has six connections to a server, in all tabs
+ * together: tabs that nobody sees must not hold them. `handlers` has a function for each event:
+ * news, state, end, open, lost.
  * @param {string} name @param {Record<string, (data: any) => void>} handlers
  * @returns {() => void} closes it
  */
 export function follow(name, handlers) {
-  const source = new EventSource(`${BASE}/runs/${quoted(name)}/events`);
-  for (const kind of ["news", "state"]) {
-    source.addEventListener(kind, (event) => handlers[kind](JSON.parse(event.data)));
-  }
-  source.addEventListener("end", () => {
-    source.close();
-    handlers.end({});
-  });
-  source.addEventListener("open", () => handlers.open({}));
-  source.addEventListener("error", () => handlers.lost({}));
-  return () => source.close();
+  let source = null;
+  let hasEnded = false;
+  const look = () => {
+    if (document.hidden || hasEnded) {
+      if (source) source.close();
+      source = null;
+    } else if (!source) {
+      source = new EventSource(`${BASE}/runs/${quoted(name)}/events`);
+      for (const kind of ["news", "state"]) {
+        source.addEventListener(kind, (event) => handlers[kind](JSON.parse(event.data)));
+      }
+      source.addEventListener("end", () => { hasEnded = true; look(); handlers.end({}); });
+      source.addEventListener("open", () => handlers.open({}));
+      source.addEventListener("error", () => handlers.lost({}));
+    }
+  };
+  document.addEventListener("visibilitychange", look);
+  look();
+  return () => { document.removeEventListener("visibilitychange", look); hasEnded = true; look(); };
 }
 
 /**

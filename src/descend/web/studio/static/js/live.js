@@ -6,7 +6,7 @@ import { Annotation } from "./annotation.js";
 import { base, Chart, color, scale } from "./chart.js";
 import { duration, fixed, moment, percent, short, whole } from "./format.js";
 import { Health } from "./health.js";
-import { Figures, say, sayError, State } from "./ui.js";
+import { Figures, Refusal, say, sayError, State } from "./ui.js";
 
 const MAX_POINTS = 4000;
 const MAX_AVERAGES = 400;
@@ -46,7 +46,7 @@ export function Live({ name }) {
     if (curve.points.length > MAX_POINTS) setAttempt(attempt + 1);
   }, [curve.points.length]);
 
-  if (problem) return html`<p class="note bad" role="alert">${problem}</p>`;
+  if (problem) return html`<${Refusal} title=${name} text=${problem}/>`;
   if (!details) return html`<p class="soft" role="status"><span class="spin"></span>Opening ${name} …</p>`;
   const act = async (path, words) => {
     try {
@@ -139,7 +139,8 @@ function Facts({ details, curve }) {
   const speed = details.progress && details.progress.tokens_per_second;
   if (speed && details.state === "running") items.push(["Speed", short(speed), "tokens/s"]);
   if (summary && details.state !== "running") items.push(["Time", duration(summary.seconds)]);
-  return html`<${Figures} items=${items}/>`;
+  return html`<${Figures} items=${items}/>
+    ${details.baselines_text && html`<p class="soft small">To compare: ${details.baselines_text}.</p>`}`;
 }
 
 /** @param {{curve: any, details: any}} props */
