@@ -64,9 +64,7 @@ def run_method(method: str, case: PlantedRun, folder: Path, text: Path, seconds:
     settings = [] if is_improve else [f"validation_fraction={fraction}"]
     part = {"seconds": seconds, "seed": case.values["seed"], "set": settings}
     with tempfile.TemporaryDirectory() as scratch:
-        words = child_command(
-            part | {"arm": method}, folder if is_improve else text, Path(scratch)
-        )
+        words = child_command(part | {"arm": method}, folder if is_improve else text, Path(scratch))
         cache = {"DESCEND_CACHE_DIR": f"{scratch}/cache", "PYTHONPATH": str(ROOT / "src")}
         began = time.perf_counter()
         child = subprocess.run(
