@@ -181,6 +181,18 @@ def available_memory_bytes(proc: Path = Path("/proc"), groups: Path = CONTROL_GR
     return min(free, default=None)
 
 
+def free_memory_bytes(device: str) -> int | None:
+    """Return bytes of memory that `device` has left; None where the system does not say.
+
+    A GPU of CUDA has memory of its own, any other device takes the main memory.
+    """
+    if not device.startswith("cuda"):
+        return available_memory_bytes()
+    import torch
+
+    return torch.cuda.mem_get_info(device)[0]
+
+
 def _group_rooms(proc: Path, groups: Path) -> Iterator[int | None]:
     """Yield what the control groups of this process, and those above them, leave; of both versions.
 

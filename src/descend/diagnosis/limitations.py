@@ -10,7 +10,7 @@ import msgspec
 
 from descend.config import RunConfig
 from descend.diagnosis.causes import undertrained
-from descend.diagnosis.causes.undertrained import STILL_FALLING
+from descend.diagnosis.causes.undertrained import MIN_LAST_EPOCH_FALL_NATS
 from descend.diagnosis.diagnosis_result import OtherCause
 from descend.diagnosis.reference_ranges import reference_range
 from descend.diagnosis.run_context import RunContext
@@ -115,6 +115,6 @@ def describe_normal_run(
     _, usual = reference_range("generalization_gap_nats")
     if usual is not None and gap >= usual:
         lines.append(describe_gap(gap, is_tested=not untested_reason))
-    if untested_reason and falls >= STILL_FALLING:  # else twice the steps were tried
+    if untested_reason and falls >= MIN_LAST_EPOCH_FALL_NATS:  # else twice the steps were tried
         lines.append(describe_falling_loss(falls, folder))
     return lines
