@@ -179,6 +179,8 @@ def look_at(
         show(page)
         take(visitor, encoder, target(name), is_kept=name not in NOT_PICTURED)
         faults += [(name, text) for text in page.evaluate(CUT)]
+        if "`descend " in page.locator("main").inner_text():
+            faults.append((name, "a command of the terminal"))
         if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             faults.append((name, "scrolls sideways"))
     encoder.close()
