@@ -185,6 +185,7 @@ function LossChart({ curve, details }) {
     // A wide forecast must not flatten the curve.
     const highest = Math.max(beat.uniform || 0, ...curve.points.map((p) => p[1]));
     if (band.some((p) => p.high > highest)) chart.yAxis.max = Math.ceil(highest);
+    if (end && innerWidth < 700) chart.grid.top = 48 * scale(); // the legend has two lines
     return {
       ...chart,
       color: [color("raw"), color("accent"), color("second")],
