@@ -14,7 +14,6 @@ from descend.runs.event_log import EventLog
 from descend.runs.events import Sample
 
 from ..web.studio_server import TINY_SETTINGS, RunningStudio, Studios
-from .conftest import SECONDS
 
 pytest.importorskip("fastapi", reason="the extra `studio` is not installed")
 
@@ -311,22 +310,6 @@ def test_each_sampling_setting_is_sent(enter: Any, with_runs: RunningStudio) -> 
     page.get_by_role("button", name="Write on").wait_for()
     assert page.locator(".answer .token").count() > 5
     assert visitor.errors == []
-
-
-def test_plan_is_asked_for_again_when_the_browser_gave_it_up(
-    enter: Any, with_runs: RunningStudio
-) -> None:
-    page, routes = enter(with_runs).page, list[Any]()
-    page.clock.install()
-    page.route("**/api/v1/plan", lambda route: routes.append(route))
-    page.get_by_role("button", name="stories").first.click()
-    for seconds in (300, 300, 1):  # a browser waits for five minutes
-        with page.expect_request("**/api/v1/plan"):
-            page.clock.run_for(1000)
-        page.clock.fast_forward(seconds * SECONDS)
-        routes[-1].abort("timedout" if seconds > 1 else "connectionrefused")
-    page.locator(".note.bad").get_by_text("does not answer").wait_for()
-    assert len(routes) == 3
 
 
 @pytest.mark.slow

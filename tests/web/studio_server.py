@@ -37,7 +37,7 @@ class RunningStudio:
     @property
     def link(self) -> str:
         """The newest link that the terminal shows: each works once."""
-        return str(re.findall(r"http\S+", self.terminal.read_text())[-1])
+        return str(re.findall(r"http://\S+", self.terminal.read_text())[-1])
 
     @property
     def address(self) -> str:
@@ -88,9 +88,9 @@ class Studios:
         with tempfile.NamedTemporaryFile(delete=False) as terminal:
             process = subprocess.Popen([*command, *arguments], stderr=terminal)
         shown = Path(terminal.name)
-        while "http" not in shown.read_text() and process.poll() is None:
+        while "http://" not in shown.read_text() and process.poll() is None:
             time.sleep(0.05)
-        assert "http" in shown.read_text(), shown.read_text()
+        assert "http://" in shown.read_text(), shown.read_text()
         key = (folder / ".studio" / "api_key").read_text()
         studio = RunningStudio(folder, process, shown, key)
         self.started.append(studio)
@@ -101,7 +101,6 @@ class Studios:
         for studio in self.started:
             studio.process.terminate()
             studio.process.wait(timeout=20)
-            studio.terminal.unlink()
             for file in (studio.folder / ".studio" / "jobs").glob("*.job"):
                 job = json.loads(file.read_text().partition("\n")[2])
                 if job["pid"] is not None and job["ended_at"] is None:
@@ -109,6 +108,10 @@ class Studios:
                         os.kill(job["pid"], signal.SIGKILL)
                     except ProcessLookupError:
                         continue
+        shown = [studio.terminal.read_text() for studio in self.started]
+        for studio in self.started:
+            studio.terminal.unlink()
+        assert not any("Traceback" in text for text in shown), "\n".join(shown)
 
 
 def free_port() -> int:

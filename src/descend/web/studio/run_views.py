@@ -266,7 +266,7 @@ class RunViews:
         # After a pass over the text its training loss flatters: the text is known by then.
         loss = feed.epochs[-1].validation_loss if feed.epochs else feed.points[-1][2]
         said = describe_learning(loss, metadata.corpus["ngram_baselines"])
-        trend = describe_trend([point[2] for point in feed.points]) if state == "running" else ""
+        trend = describe_trend([point[1] for point in feed.points]) if state == "running" else ""
         return " ".join(filter(None, [said, trend, _AT_HALT.get(state, "")]))
 
 

@@ -13,17 +13,9 @@ export class ApiError extends Error {
 /** @param {string} name */
 export const quoted = (name) => encodeURIComponent(name);
 
-const LONG_MILLISECONDS = 60_000;
-const QUESTIONS = /\/(plan|inspect|ablations)$/;
-
-/**
- * A browser ends a request after five minutes without an answer. On a busy computer the server is
- * then still at work: a question that was on its way for long is asked again.
- * @param {string} method @param {string} path @param {any} [body]
- */
+/** @param {string} method @param {string} path @param {any} [body] */
 export async function request(method, path, body) {
   const isFile = body instanceof Blob;
-  const begun = performance.now();
   let response;
   try {
     response = await fetch(BASE + path, {
@@ -32,8 +24,6 @@ export async function request(method, path, body) {
       headers: body === undefined || isFile ? {} : { "content-type": "application/json" },
     });
   } catch {
-    const isQuestion = method === "GET" || QUESTIONS.test(path);
-    if (isQuestion && performance.now() - begun > LONG_MILLISECONDS) return request(method, path, body);
     throw new ApiError(0, "The studio does not answer. Is it still running in the terminal?");
   }
   if (!response.ok) throw await failure(response);

@@ -66,7 +66,7 @@ function Running({ progress, onStop }) {
   </section>`;
 }
 
-const HowToRead = () => html`<p class="soft small">Dots right of zero lowered the loss. The bars are 95 % intervals. If one crosses zero, the effect may be chance.</p>`;
+const HowToRead = () => html`<p class="soft small">Dots right of zero lowered the loss. The bars are 95 % intervals. If one crosses zero, the effect may be chance. Gray ones are too small or too uncertain to count.</p>`;
 
 /** @param {{diagnosis: any, onAgain: () => void, onFix: () => void}} props */
 function Answer({ diagnosis, onAgain, onFix }) {

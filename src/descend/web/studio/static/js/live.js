@@ -15,15 +15,13 @@ const FORECASTS = 10;
 const FORECAST_FROM = 50;
 const BUSY = ["waiting", "starting", "running", "paused"];
 
-/** @param {{name: string}} props */
-export function Live({ name }) {
+/** What is known of a run, and what comes while it is watched. @param {string} name */
+function useRun(name) {
   const [details, setDetails] = useState(null);
   const [problem, setProblem] = useState("");
   const [isLost, setLost] = useState(false);
   const [attempt, setAttempt] = useState(0);
   const [curve, setCurve] = useState({ points: [], epochs: [], samples: [], messages: [] });
-  const state = details && details.state;
-
   useEffect(() => {
     let close = () => {};
     let isCurrent = true;
@@ -45,16 +43,24 @@ export function Live({ name }) {
   useEffect(() => {
     if (curve.points.length > MAX_POINTS) setAttempt(attempt + 1);
   }, [curve.points.length]);
+  return { details, problem, isLost, curve, lookAgain: () => setAttempt(attempt + 1) };
+}
 
+/** @param {{name: string}} props */
+export function Live({ name }) {
+  const { details, problem, isLost, curve, lookAgain } = useRun(name);
+  const state = details && details.state;
   if (problem) return html`<${Refusal} title=${name} text=${problem}/>`;
   if (!details) return html`<p class="soft" role="status"><span class="spin"></span>Opening ${name} …</p>`;
   const act = async (path, words) => {
     try {
       await post(`/runs/${quoted(name)}/${path}`);
       say(words);
-      setAttempt(attempt + 1);
+      lookAgain();
     } catch (error) { sayError(error); }
   };
+  // Until its own training begins, the newest of its teachers is the one that trains.
+  const teacher = BUSY.includes(state) && details.resolved_config == null ? details.models[details.models.length - 2] : "";
   return html`<div class="stack">
     <div class="row between">
       <div class="row"><h1>${name}</h1><${State} state=${state}/></div>
@@ -78,14 +84,31 @@ export function Live({ name }) {
       ${curve.messages.map((one, index) => html`<p class="note warn" key=${index}>${one.text}</p>`)}
     </section>
     <${Health} name=${name} state=${state}/>
-    <div class="cols two">
-      <${Curve} curve=${curve} details=${details}/>
-      <section class="card" aria-labelledby="text-title"><h2 id="text-title">What it writes</h2>
-        <${Samples} samples=${curve.samples} state=${state}/></section>
-    </div>
+    ${teacher ? html`<${Teacher} key=${teacher} name=${teacher}/>` : html`<${Learning} curve=${curve} details=${details}/>`}
     ${details.annotation && html`<${Annotation} key=${name} name=${name} annotation=${details.annotation}/>`}
     <${More} details=${details}/>
   </div>`;
+}
+
+/** The curve of a run, and what it writes. @param {{curve: any, details: any}} props */
+function Learning({ curve, details }) {
+  return html`<div class="cols two">
+    <${Curve} curve=${curve} details=${details}/>
+    <section class="card" aria-labelledby="text-title"><h2 id="text-title">What it writes</h2>
+      <${Samples} samples=${curve.samples} state=${details.state}/></section>
+  </div>`;
+}
+
+/** The model that trains now, for one that learns from it. @param {{name: string}} props */
+function Teacher({ name }) {
+  const { details, curve } = useRun(name);
+  if (!details) return null;
+  return html`<section class="card" aria-labelledby="teacher-title">
+      <div class="row"><h2 id="teacher-title"><a href=${`#/run/${quoted(name)}`}>${name}</a></h2><${State} state=${details.state}/></div>
+      <p class="sentence">${withoutCommands(details.sentence)}</p>
+      ${details.progress && html`<${Progress} progress=${details.progress} state=${details.state}/>`}
+      ${curve.points.length > 0 && html`<${Facts} details=${details} curve=${curve}/>`}</section>
+    <${Learning} curve=${curve} details=${details}/>`;
 }
 
 /** The models of one training, each of which learns from those before it. @param {{names: string[], name: string}} props */
@@ -104,8 +127,8 @@ function Curve({ curve, details }) {
     <p class="soft small">${isLoss ? "The loss says how surprised the model is by the next token. Down is better." : "Accuracy is how often the next token was predicted correctly. Up is better."} The dots are the validation set: text that it never learns from.</p></section>`;
 }
 
-/** A sentence of the terminal without the command at its end: the page has a button for it. @param {string} text */
-const withoutCommands = (text) => text.replace(/: `descend [^`]*`/g, "");
+/** A sentence of the terminal without the command at its end, and without sentences about a command: the page has buttons. @param {string} text */
+const withoutCommands = (text) => text.replace(/: `descend [^`]*`/g, "").replace(/(?<=[.?]) `descend [^`]*`[^.]*\./g, "");
 
 /** @param {any} before @param {any} news */
 function merge(before, news) {
@@ -155,8 +178,14 @@ function LossChart({ curve, details }) {
     const chart = base("step", "");
     const soft = color("soft");
     chart.xAxis.max = Math.max(last[0], end ? end.step : 0, 1);
-    const lowest = Math.min(...curve.points.map((p) => p[2]), ...curve.epochs.map((e) => e.validation_loss), end ? end.low : Infinity);
+    const reached = Math.min(...curve.points.map((p) => p[2]), ...curve.epochs.map((e) => e.validation_loss), end ? end.low : Infinity);
+    // The next baseline to beat is in sight.
+    const lowest = Math.max(0, ...rules.map(([, value]) => value || 0).filter((value) => value < reached)) || reached;
     chart.yAxis.min = Math.max(0, Math.floor(2 * (lowest - 0.5)) / 2);
+    // A wide forecast must not flatten the curve.
+    const highest = Math.max(beat.uniform || 0, ...curve.points.map((p) => p[1]));
+    if (band.some((p) => p.high > highest)) chart.yAxis.max = Math.ceil(highest);
+    if (end && innerWidth < 700) chart.grid.top = 48 * scale(); // the legend has two lines
     return {
       ...chart,
       color: [color("raw"), color("accent"), color("second")],
