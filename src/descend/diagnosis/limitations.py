@@ -28,7 +28,6 @@ from descend.diagnosis.treatments import Treatment
 from descend.diagnosis.trial_series import TrialSeries, is_too_short
 from descend.diagnosis.verdict import Verdict
 from descend.metrics.measurement import Measurements, measurement_value
-from descend.trials.trial_spec import parent_weights_file
 
 MIN_VALIDATION_TOKENS = 1000
 """Validation tokens under which no difference between two runs can be distinguished from chance:
@@ -41,11 +40,8 @@ def no_trials_reason(
     """Return why nothing can be tried, or None."""
     if recorded_run.store is None:
         return NO_TRIALS_WITHOUT_TEXT
-    if (
-        recorded_run.metadata.parent
-        and not parent_weights_file(recorded_run.metadata.parent).is_file()
-    ):
-        return describe_missing_parent(recorded_run.metadata.parent)
+    if recorded_run.lacks_parent:
+        return describe_missing_parent(str(recorded_run.metadata.parent))
     if not proof:
         return NO_TRIALS_BY_FLAG
     tokens = measurement_value(measurements, "validation_tokens")
