@@ -82,6 +82,18 @@ def test_events_end_when_the_run_is_deleted(studio: Any, trained: Path) -> None:
         assert response.read().endswith(b"event: end\ndata: {}\n\n")
 
 
+def test_studio_ends_without_a_word_when_a_page_is_open(studio: Any, trained: Path) -> None:
+    copy_run(trained, studio.folder, "first")
+    run = studio.folder / "models" / "first"
+    (run / "events.jsonl").unlink()
+    with lock_run_folder(run), watch(studio, "first") as response:
+        response.readline()
+        shown = studio.terminal.read_text()
+        studio.process.terminate()
+        studio.process.wait(timeout=60)
+    assert studio.terminal.read_text() == shown
+
+
 def test_events_of_a_finished_run_end(studio: Any, trained: Path) -> None:
     copy_run(trained, studio.folder, "first")
     with watch(studio, "first") as response:

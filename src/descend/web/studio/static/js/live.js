@@ -13,6 +13,7 @@ const MAX_AVERAGES = 400;
 const AVERAGED_PART = 25;
 const FORECASTS = 10;
 const FORECAST_FROM = 50;
+const NEAR = 0.1;
 const BUSY = ["waiting", "starting", "running", "paused"];
 
 /** What is known of a run, and what comes while it is watched. @param {string} name */
@@ -101,10 +102,12 @@ function Learning({ curve, details }) {
 
 /** The model that trains now, for one that learns from it. @param {{name: string}} props */
 function Teacher({ name }) {
-  const { details, curve } = useRun(name);
+  const { details, curve, lookAgain } = useRun(name);
   if (!details) return null;
+  const act = (path) => post(`/runs/${quoted(name)}/${path}`).then(lookAgain, sayError);
   return html`<section class="card" aria-labelledby="teacher-title">
-      <div class="row"><h2 id="teacher-title"><a href=${`#/run/${quoted(name)}`}>${name}</a></h2><${State} state=${details.state}/></div>
+      <div class="row between"><div class="row"><h2 id="teacher-title"><a href=${`#/run/${quoted(name)}`}>${name}</a></h2><${State} state=${details.state}/></div>
+        ${details.state === "running" ? html`<button onClick=${() => act("pause")}>Pause</button>` : details.state === "paused" ? html`<button class="main" onClick=${() => act("resume")}>Resume</button>` : null}</div>
       <p class="sentence">${withoutCommands(details.sentence)}</p>
       ${details.progress && html`<${Progress} progress=${details.progress} state=${details.state}/>`}
       ${curve.points.length > 0 && html`<${Facts} details=${details} curve=${curve}/>`}</section>
@@ -185,6 +188,8 @@ function LossChart({ curve, details }) {
     // A wide forecast must not flatten the curve.
     const highest = Math.max(beat.uniform || 0, ...curve.points.map((p) => p[1]));
     if (band.some((p) => p.high > highest)) chart.yAxis.max = Math.ceil(highest);
+    // A label at the end would hide the end of a curve that is near.
+    const isNear = (value) => Math.abs(value - last[2]) < NEAR * (highest - chart.yAxis.min);
     if (end && innerWidth < 700) chart.grid.top = 48 * scale(); // the legend has two lines
     return {
       ...chart,
@@ -194,7 +199,7 @@ function LossChart({ curve, details }) {
       series: [
         { name: "each step", ...LINE, lineStyle: { width: 1, opacity: .7 }, data: curve.points.map((p) => [p[0], p[1]]),
           markLine: { silent: true, symbol: "none", lineStyle: { color: soft, type: "dashed", opacity: .7 }, label: { position: "insideEndTop", color: soft, fontSize: 12 * scale(), formatter: "{b}", backgroundColor: color("card"), padding: [1, 3] },
-            data: rules.filter(([, value]) => value != null).map(([label, value]) => ({ name: label, yAxis: value })) } },
+            data: rules.filter(([, value]) => value != null).map(([label, value]) => ({ name: label, yAxis: value, label: { position: isNear(value) ? "insideStartTop" : "insideEndTop" } })) } },
         { name: "average", ...LINE, lineStyle: { width: 2.5 }, data: every(curve.points, MAX_AVERAGES).map((p) => [p[0], p[2]]) },
         { name: "validation", type: "line", symbol: "circle", symbolSize: 9, lineStyle: { width: 2 }, data: curve.epochs.map((e) => [e.step, e.validation_loss]) },
         ...(end ? forecastSeries(band) : []),
