@@ -10,7 +10,7 @@ from pathlib import Path
 
 from descend.cli.config_flags import JsonOption
 from descend.cli.json_outputs import Device, EnvironmentFacts
-from descend.cli.output import print_json, print_result
+from descend.cli.output import print_report
 
 PACKAGES = (
     "torch", "numpy", "scipy", "tokenizers", "safetensors", "pyarrow", "pydantic", "typer", "rich",
@@ -27,10 +27,7 @@ def env(as_json: JsonOption = False) -> None:
     The output names no user, no host, and no path outside of `~`.
     """
     facts = collect_facts()
-    if as_json:
-        print_json("env", facts)
-    else:
-        print_result(format_facts(facts))
+    print_report("env", facts, format_facts(facts), as_json)
 
 
 def collect_facts() -> EnvironmentFacts:

@@ -8,13 +8,7 @@ from typing import Annotated
 import typer
 
 from descend.cli.config_flags import JsonOption
-from descend.cli.output import (
-    print_json,
-    print_result,
-    print_status,
-    set_up_logging,
-    stderr_console,
-)
+from descend.cli.output import print_report, print_status, set_up_logging, stderr_console
 from descend.errors import ConfigError
 
 
@@ -45,10 +39,7 @@ def learn(
 
     if lesson is None:
         lessons = list(load_lessons().values())
-        if as_json:
-            print_json("learn", {"lessons": lessons})
-        else:
-            print_result(lesson_list(lessons))
+        print_report("learn", {"lessons": lessons}, lesson_list(lessons), as_json)
         return
     chosen = load_lesson(lesson)
     if prediction is not None and not 1 <= prediction <= len(chosen.choices):
@@ -63,7 +54,9 @@ def learn(
     set_up_logging("info")
     folder = Path("lessons") / lesson if save_dir is None else save_dir
     result = run_lesson(lesson, text, folder, console=stderr_console())
-    if as_json:
-        print_json("learn", {"lessons": [chosen], "result": result})
-    else:
-        print_result(lesson_result_text(chosen, result, prediction))
+    print_report(
+        "learn",
+        {"lessons": [chosen], "result": result},
+        lesson_result_text(chosen, result, prediction),
+        as_json,
+    )

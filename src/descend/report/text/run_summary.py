@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from descend.data.corpus_stats import CorpusStats
 from descend.handbook.checklist import Checklist
 from descend.runs.epochs_read import count_epochs_read, count_tokens_read, format_epochs_read
 from descend.runs.events import Epoch, Overfitting, Rollback, Sample, Step
 from descend.runs.run_files import RunSummary
 from descend.units import (
-    format_bytes,
-    format_count,
     format_duration,
     format_epochs,
     format_part_read,
@@ -22,10 +19,6 @@ from descend.units import (
 MIN_LOSS_DIFFERENCE_NATS = 0.02
 """Nats by which two validation losses must differ before we call one lower: the spread between
 seeds of a small run is about 0.006 (three seeds, tiny Shakespeare), so this is three of it."""
-
-
-FREQUENT_PER_LINE = 4
-"""Tokens of a line of the most frequent ones: they fit into 80 columns."""
 
 
 def format_epoch(epoch: Epoch, of: int, num_epochs: float | None = None) -> str:
@@ -334,62 +327,3 @@ def checklist_text(checklist: Checklist) -> str:
         for a in checklist.answers
     ]
     return "\n".join([*lines, checklist.sentence])
-
-
-def _boilerplate_lines(stats: CorpusStats) -> list[str]:
-    recurring = stats.boilerplate
-    if recurring is None:
-        return ["boilerplate: not measured (too few documents)"]
-    fix = " (fix: `descend corpus add --drop-boilerplate`)"
-    return [
-        f"boilerplate: {recurring.fraction:.1%} of the text in passages that recur across "
-        f"documents{fix if recurring.passages else ''}",
-        *(f'  {p.fraction:>5.1%} in {format_count(p.documents, "document")}: "{p.beginning} …"'
-          for p in recurring.passages),
-    ]  # fmt: skip
-
-
-def format_corpus_stats(stats: CorpusStats) -> list[str]:
-    """Return `corpus stats` as text, the token frequencies drawn as bars."""
-    near = (
-        "not measured"
-        if stats.near_duplicate_fraction is None
-        else f"{stats.near_duplicate_fraction:.1%}"
-    )
-    baselines = stats.ngram_baselines
-    lines = [
-        (
-            f"{stats.corpus}: {format_count(stats.documents, 'document')},"
-            f" {format_bytes(stats.bytes)}, {stats.characters:,} characters, {stats.tokens:,}"
-            " tokens"
-        ),
-        f"{stats.bytes_per_token:.2f} bytes per token with a vocabulary of {stats.vocab_size:,}",
-        (
-            f"duplicates: {stats.duplicate_fraction:.1%} of the bytes (exact), {near} of the"
-            f" documents (near). {stats.contamination_fraction:.1%} of the validation text also"
-            " occurs in the training text"
-        ),
-        *_boilerplate_lines(stats),
-        f"validation set: {stats.validation_tokens:,} of {stats.tokens:,} tokens, split by "
-        f"{stats.split_by}",
-        format_ngram_baselines(
-            {"uniform": baselines.uniform, "unigram": baselines.unigram, "bigram": baselines.bigram}
-        )
-        + f", trigram {baselines.trigram:.2f}",
-        (
-            f"{stats.rare_vocabulary_fraction:.0%} of the vocabulary occurs fewer than 20 times in "
-            "the training text"
-        ),
-        "tokens of the vocabulary, by how often they occur in the training text:",
-    ]
-    for octave, count in enumerate(stats.frequency_octaves):
-        low, high = (0, 0) if octave == 0 else (2 ** (octave - 1), 2**octave - 1)
-        span = f"{low:,}" if low == high else f"{low:,}-{high:,}"
-        bar = "█" * round(40 * count / max(stats.frequency_octaves))
-        lines.append(f"{span:>19} {'time ' if high == 1 else 'times'}  {bar:<40} {count:,}")
-    frequent = [f"{t.token!r} {t.count:,}" for t in stats.frequent_tokens]
-    rows = [
-        "  ".join(f"{token:<16}" for token in frequent[i : i + FREQUENT_PER_LINE]).rstrip()
-        for i in range(0, len(frequent), FREQUENT_PER_LINE)
-    ]
-    return [*lines, "most frequent tokens:", *(f"  {row}" for row in rows)]
