@@ -28,6 +28,7 @@ from descend.diagnosis.treatments import Treatment
 from descend.diagnosis.trial_series import TrialSeries, is_too_short
 from descend.diagnosis.verdict import Verdict
 from descend.metrics.measurement import Measurements, measurement_value
+from descend.runs.epochs_read import reads_whole_text
 
 MIN_VALIDATION_TOKENS = 1000
 """Validation tokens under which no difference between two runs can be distinguished from chance:
@@ -89,7 +90,7 @@ def describe_unread_part(verdict: Verdict, measurements: Measurements, folder: P
         )
         for out in verdict.ruled_out
     )
-    if num_epochs >= 1 or excluded:
+    if reads_whole_text(num_epochs) or excluded:
         return []
     has_fix = any(
         finding.recommended_config and finding.cause != undertrained.CAUSE.name

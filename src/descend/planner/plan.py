@@ -73,8 +73,20 @@ class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ends_for_text(self) -> bool:
-        """Whether the text ends the planned run: not the time, and not the user."""
-        return not self.has_user_length and self.predicted.seconds < NEARLY_ALL * 60 * self.minutes
+        """Whether the text ends the planned run: not the time, and not the user.
+
+        Time that is left may be too short for one more evaluation, or kept for one.
+        """
+        taken = self.predicted.seconds + self.evaluation_seconds
+        return not self.has_user_length and taken < NEARLY_ALL * 60 * self.minutes
+
+    @property
+    def evaluation_seconds(self) -> float:
+        """Seconds that one evaluation is expected to take."""
+        batch_tokens = self.config["batch_size"] * self.config["seq_len"]
+        tokens = evaluation_tokens(self.sample, self.config["vocab_size"])
+        step_seconds = self.predicted.seconds_per_step
+        return JUDGING_FRACTION * tokens * step_seconds / batch_tokens
 
 
 NEARLY_ALL = 0.95
