@@ -253,19 +253,21 @@ function every(points, count) {
   return points.filter((_, index) => (points.length - 1 - index) % stride === 0);
 }
 
-/** Ends of the epochs to come, of a run that trains or is stopped; asked again as it goes on. @param {any} details @param {number} step */
+/** Ends of the epochs to come, of a run that trains or is stopped; asked again as it goes on, one question at a time: on a busy computer an answer takes longer than a part of the run. @param {any} details @param {number} step */
 function useForecast(details, step) {
   const [points, setPoints] = useState([]);
+  const [asked, setAsked] = useState(-1);
+  const [isAsking, setAsking] = useState(false);
   const total = details.total_steps || 0;
   const part = total ? Math.floor((FORECASTS * step) / total) : 0;
   const isOn = step >= FORECAST_FROM && ["running", "paused", "stopped"].includes(details.state);
   useEffect(() => {
-    let isCurrent = true;
-    if (!isOn) { setPoints([]); return undefined; }
-    get(`/runs/${quoted(details.name)}/forecast`).then((answer) => isCurrent && setPoints(answer.points), () => isCurrent && setPoints([]));
-    return () => { isCurrent = false; };
-  }, [details.name, isOn, part]);
-  return points.filter((point) => point.step > step);
+    if (!isOn || isAsking || part === asked) return;
+    setAsking(true);
+    setAsked(part);
+    get(`/runs/${quoted(details.name)}/forecast`).then((answer) => setPoints(answer.points), () => setPoints([])).finally(() => setAsking(false));
+  }, [isOn, part, isAsking]);
+  return isOn ? points.filter((point) => point.step > step) : [];
 }
 
 /** The band between the low and the high end, and the line in its midst. @param {any[]} band */

@@ -101,9 +101,10 @@ function Plan({ text, minutes, settings }) {
   useEffect(() => {
     let isCurrent = true;
     setMeasuring(true);
+    setProblem("");
     const timer = setTimeout(() => {
       post("/plan", { text, minutes, settings: cleaned(settings) }).then(
-        (answer) => { if (isCurrent) { setPlan(answer); setProblem(""); setMeasuring(false); } },
+        (answer) => { if (isCurrent) { setPlan(answer); setMeasuring(false); } },
         (error) => { if (isCurrent) { setProblem(error.message); setMeasuring(false); } },
       );
     }, ASK_AFTER);
