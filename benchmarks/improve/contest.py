@@ -94,7 +94,7 @@ def run_part(part: dict[str, Any], text: Path) -> dict[str, Any]:
             sys.exit(f"{' '.join(command)} failed:\n{child.stderr[-3000:]}")
         from contest_score import score_folder
 
-        score = score_folder(best_folder(folder / "model"), text, part["seed"])
+        score = score_folder(best_folder(folder / "model"), text, seed=part["seed"])
     command_words = [Path(w).name if w.startswith("/") else w for w in command]
     return part | {
         "bits_per_byte": round(score.bits_per_byte, 5), "wall_seconds": round(wall, 1),

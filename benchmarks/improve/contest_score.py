@@ -41,9 +41,9 @@ class LogitsOnly(nn.Module):
         return logits
 
 
-def score_folder(folder: Path, text: Path, seed: int) -> Score:
-    """Judge the model in `folder` on what `text` holds out with `seed`."""
-    corpus = prepare_documents(make_config({"corpus_dir": str(text), "seed": seed}))
+def score_folder(folder: Path, text: Path, **settings: Any) -> Score:
+    """Judge the model in `folder` on what `text` holds out with `settings`."""
+    corpus = prepare_documents(make_config({"corpus_dir": str(text)} | settings))
     validation = validation_text(corpus)
     if (folder / GPT_FILE).exists():
         from transformers import GPT2LMHeadModel

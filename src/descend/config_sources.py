@@ -276,7 +276,7 @@ def _parse_yaml(text: str) -> Any:
         depth = 0
 
         def compose_node(self, parent: Any, index: Any) -> Any:
-            event = self.peek_event()
+            event = self.peek_event()  # type: ignore[no-untyped-call]
             if isinstance(event, yaml.AliasEvent):
                 raise ValueError(f"an alias *{event.anchor}: write the value out")
             if isinstance(event, yaml.CollectionStartEvent) and self.depth == MAX_YAML_DEPTH:

@@ -61,7 +61,7 @@ def test_all_models_are_scored_on_the_same_bytes(
     from descend.runs.run_folder import read_summary
 
     seed = int(read_info(trained).resolved_config["seed"])
-    own = score_folder(trained, text_file, seed)
+    own = score_folder(trained, text_file, seed=seed)
     assert own.bits_per_byte == pytest.approx(read_summary(trained).bits_per_byte, rel=0.05)
     vocab_size = int(read_info(trained).resolved_config["vocab_size"])
     network = transformers.GPT2LMHeadModel(transformers.GPT2Config(
@@ -70,7 +70,7 @@ def test_all_models_are_scored_on_the_same_bytes(
     network.save_pretrained(tmp_path)
     (tmp_path / "tokenizer.json").write_bytes((trained / "tokenizer.json").read_bytes())
     (tmp_path / "arm.json").write_text(json.dumps({"context": 16}))
-    other = score_folder(tmp_path, text_file, seed)
+    other = score_folder(tmp_path, text_file, seed=seed)
     assert (other.sha256, other.num_bytes) == (own.sha256, own.num_bytes)
     untrained = math.log2(vocab_size)
     assert 0.2 * untrained < other.bits_per_byte < untrained  # a token has more than a byte

@@ -11,6 +11,7 @@ from pathlib import Path
 from descend.cli.config_flags import JsonOption
 from descend.cli.json_outputs import Device, EnvironmentFacts
 from descend.cli.output import print_report
+from descend.units import format_count
 
 PACKAGES = (
     "torch", "numpy", "scipy", "tokenizers", "safetensors", "pyarrow", "pydantic", "typer", "rich",
@@ -97,7 +98,7 @@ def format_facts(facts: EnvironmentFacts) -> str:
         ("descend", facts.descend),
         ("Python", facts.python),
         ("system", facts.system),
-        ("processor", f"{facts.processor}, {facts.cores} cores"),
+        ("processor", f"{facts.processor}, {format_count(facts.cores, 'core')}"),
         ("memory", "unknown" if memory is None else f"{memory / 1e9:.1f} GB available"),
         *(("device", format_device(device)) for device in facts.devices),
         ("compiler", "C++ compiler found" if facts.has_cpp_compiler else "no C++ compiler"),

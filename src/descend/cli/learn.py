@@ -15,7 +15,7 @@ from descend.errors import ConfigError
 def learn(
     lesson: Annotated[
         str | None,
-        typer.Argument(metavar="[LESSON]", help="Name of a lesson. Without it: list all lessons."),
+        typer.Argument(metavar="[LESSON]", help="Name or number of a lesson. Default: list them."),
     ] = None,
     text: Annotated[
         str,
@@ -52,8 +52,8 @@ def learn(
     from descend.api.lessons import run_lesson
 
     set_up_logging("info")
-    folder = Path("lessons") / lesson if save_dir is None else save_dir
-    result = run_lesson(lesson, text, folder, console=stderr_console())
+    folder = Path("lessons") / chosen.name if save_dir is None else save_dir
+    result = run_lesson(chosen.name, text, folder, console=stderr_console())
     print_report(
         "learn",
         {"lessons": [chosen], "result": result},

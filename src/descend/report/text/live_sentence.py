@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from descend.report.text.run_summary import MIN_LOSS_DIFFERENCE_NATS
@@ -46,18 +47,26 @@ def describe_learning(loss: float, baselines: Mapping[str, float]) -> str:
     return "It uses more context than the previous token."
 
 
-def describe_trend(smoothed: Sequence[float]) -> str:
-    """Say whether the smoothed training loss of all steps falls, rests, or rises.
+def describe_trend(losses: Sequence[float]) -> str:
+    """Say whether the training loss of all steps falls, rests, or rises.
 
-    Empty where the run is too short to tell. The last tenth is compared with the tenth before it.
+    Empty where the run is too short to tell, or the change is smaller than the noise. The last
+    tenth is compared with the tenth before it.
     """
-    if len(smoothed) < MIN_STEPS_FOR_TREND:
+    if len(losses) < MIN_STEPS_FOR_TREND:
         return ""
-    tenth = len(smoothed) // 10
-    last = sum(smoothed[-tenth:]) / tenth
-    before = sum(smoothed[-2 * tenth : -tenth]) / tenth
-    if last > before + MIN_LOSS_DIFFERENCE_NATS:
+    tenth = len(losses) // 10
+    last, last_variance = _mean_and_variance(losses[-tenth:])
+    before, before_variance = _mean_and_variance(losses[-2 * tenth : -tenth])
+    noise = 2 * math.sqrt((last_variance + before_variance) / tenth)
+    least = max(MIN_LOSS_DIFFERENCE_NATS, noise)
+    if last > before + least:
         return "The loss is rising."
-    if last > before - MIN_LOSS_DIFFERENCE_NATS:
-        return "The loss hardly falls any more."
-    return "The loss is falling."
+    if last < before - least:
+        return "The loss is falling."
+    return "" if noise > MIN_LOSS_DIFFERENCE_NATS else "The loss hardly falls any more."
+
+
+def _mean_and_variance(values: Sequence[float]) -> tuple[float, float]:
+    mean = sum(values) / len(values)
+    return mean, sum((value - mean) ** 2 for value in values) / (len(values) - 1)

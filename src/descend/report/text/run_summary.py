@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from descend.handbook.checklist import Checklist
-from descend.runs.epochs_read import count_epochs_read, count_tokens_read, format_epochs_read
+from descend.runs.epochs_read import (
+    count_epochs_read,
+    count_tokens_read,
+    format_epochs_read,
+    reads_whole_text,
+)
 from descend.runs.events import Epoch, Overfitting, Rollback, Sample, Step
 from descend.runs.run_files import RunSummary
 from descend.units import (
@@ -127,10 +132,9 @@ def what_it_means(summary: RunSummary) -> str:
     """Return what that quality says of the model, in a sentence or two."""
     if has_failed(summary):
         return "It has learned nothing. The most likely cause is the learning rate."
-    bigram, loss = summary.ngram_baselines["bigram"], summary.validation_loss
     if has_learned_little(summary):
         learned = "It has learned almost nothing yet."
-    elif loss >= bigram - MIN_LOSS_DIFFERENCE_NATS:
+    elif not is_below_bigram(summary):
         learned = f"It is {_beside_bigram(summary)}."
     else:
         learned = "It uses more context than the previous token."
@@ -178,7 +182,7 @@ def _state_of_curve(summary: RunSummary) -> str:
 def _after_one_epoch(summary: RunSummary) -> str:
     """Say that one evaluation shows no trend, and how little was read if it was less than once."""
     fraction = count_epochs_read(summary)
-    if fraction >= 1:
+    if reads_whole_text(fraction):
         return "One epoch is not enough to judge whether more would help."
     of_tokens = ""
     if summary.train_tokens is not None:
@@ -197,6 +201,11 @@ def has_failed(summary: RunSummary) -> bool:
 def has_learned_little(summary: RunSummary) -> bool:
     """Return whether the loss is not clearly below that of the unigram baseline."""
     return summary.validation_loss >= summary.ngram_baselines["unigram"] - MIN_LOSS_DIFFERENCE_NATS
+
+
+def is_below_bigram(summary: RunSummary) -> bool:
+    """Return whether the loss is clearly below that of the bigram baseline."""
+    return summary.validation_loss < summary.ngram_baselines["bigram"] - MIN_LOSS_DIFFERENCE_NATS
 
 
 def _failure(summary: RunSummary) -> str:
@@ -254,7 +263,7 @@ def _describe_result(summary: RunSummary) -> str:
 def _against_counting(summary: RunSummary) -> str:
     unigram, bigram = summary.ngram_baselines["unigram"], summary.ngram_baselines["bigram"]
     loss = summary.validation_loss
-    if loss < bigram - MIN_LOSS_DIFFERENCE_NATS:
+    if is_below_bigram(summary):
         return (
             f"That is {bigram - loss:.2f} below the bigram baseline ({bigram:.2f}), so the model "
             "uses more context than the previous token."

@@ -23,7 +23,7 @@ from descend.report.text.live_sentence import (
     describe_teacher,
     describe_trend,
 )
-from descend.report.text.run_summary import short_remark, what_it_means
+from descend.report.text.run_summary import format_ngram_baselines, short_remark, what_it_means
 from descend.runs.annotation import read_annotation
 from descend.runs.epochs_read import count_epochs_read
 from descend.runs.event_tail import last_start_or_stop
@@ -203,6 +203,7 @@ class RunViews:
         metadata = run.metadata
         summary = read_summary(folder) if has_summary(folder) else None
         total = feed.end_step or planned_steps(run.config, run.corpus_count("train_tokens"))
+        baselines = metadata.corpus.get("ngram_baselines")
         return fields | {
             "text": Path(str(metadata.corpus["corpus"])).name,
             "started_at": metadata.saved_at,
@@ -211,7 +212,8 @@ class RunViews:
             "resolved_config": metadata.resolved_config,
             "execution": metadata.execution,
             "corpus": metadata.corpus,
-            "baselines": metadata.corpus.get("ngram_baselines"),
+            "baselines": baselines,
+            "baselines_text": baselines and format_ngram_baselines(baselines),
             "parent": Path(metadata.parent).name if metadata.parent else job and job.origin,
             "parameters": parameter_count(run.shape),
             "total_steps": total,
@@ -270,7 +272,7 @@ class RunViews:
         # After a pass over the text its training loss flatters: the text is known by then.
         loss = feed.epochs[-1].validation_loss if feed.epochs else feed.points[-1][2]
         said = describe_learning(loss, metadata.corpus["ngram_baselines"])
-        trend = describe_trend([point[2] for point in feed.points]) if state == "running" else ""
+        trend = describe_trend([point[1] for point in feed.points]) if state == "running" else ""
         return " ".join(filter(None, [said, trend, HALTED.get(state, "")]))
 
 
