@@ -65,7 +65,7 @@ def changed(trained: Path, own_folder: Path) -> Callable[..., Path]:
         record = json.loads((folder / "run.json").read_bytes())
         del record["sha256"]
         edit(record)
-        (folder / "run.json").write_bytes(seal_json(json.dumps(record).encode()))
+        (folder / "run.json").write_bytes(seal_json(record))
         return folder
 
     return change
@@ -90,7 +90,7 @@ def test_summary_is_damaged_when_its_best_epoch_is_none_of_its_epochs(
     folder = changed(lambda _: None)
     summary = json.loads((folder / "summary.json").read_bytes())
     del summary["sha256"]
-    (folder / "summary.json").write_bytes(seal_json(json.dumps(summary | edit).encode()))
+    (folder / "summary.json").write_bytes(seal_json(summary | edit))
     with pytest.raises(RunFolderError, match="damaged"):
         load_summary(folder)
     for words in (["report", str(folder)], ["show", str(folder)], ["list"]):

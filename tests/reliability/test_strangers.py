@@ -162,7 +162,7 @@ def with_path(folder: Path, path: str) -> None:
     info = json.loads((folder / "run.json").read_bytes())
     info.pop("sha256")
     info["requested_config"]["corpus_dir"] = info["resolved_config"]["corpus_dir"] = path
-    (folder / "run.json").write_bytes(seal_json(json.dumps(info).encode()))
+    (folder / "run.json").write_bytes(seal_json(info))
 
 
 @posix
@@ -352,7 +352,7 @@ def test_context_out_of_range_gives_an_error(stranger: Path, length: object) -> 
     info = json.loads((stranger / "run.json").read_bytes())
     info.pop("sha256")
     info["resolved_config"]["seq_len"] = length
-    (stranger / "run.json").write_bytes(seal_json(json.dumps(info).encode()))
+    (stranger / "run.json").write_bytes(seal_json(info))
     with pytest.raises(RunFolderError, match=r"run\.json.*seq_len") as caught:
         _ = descend.load(stranger).trained_context
     assert len(str(caught.value)) < 500
@@ -365,7 +365,7 @@ def test_execution_out_of_range_gives_an_error(stranger: Path, change: dict[str,
     info = json.loads((stranger / "run.json").read_bytes())
     info.pop("sha256")
     info["execution"] |= change
-    (stranger / "run.json").write_bytes(seal_json(json.dumps(info).encode()))
+    (stranger / "run.json").write_bytes(seal_json(info))
     with pytest.raises(RunFolderError, match=r"run\.json.*an execution that cannot be"):
         _ = RecordedRun(stranger).execution
 
