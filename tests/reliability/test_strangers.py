@@ -260,6 +260,14 @@ def test_a_template_of_many_tokens_is_a_sentence(stranger: Path, places: int, id
         load_tokenizer(stranger)
 
 
+def test_load_tokenizer_refuses_an_id_that_is_far_beyond_the_vocabulary(stranger: Path) -> None:
+    # Without an end token: an earlier look at it would write all ids up to the highest as JSON.
+    model = {"type": "BPE", "vocab": {"a": 0, "b": 2**27}, "merges": []}
+    retokenized(stranger, lambda value: value.update(model=model, added_tokens=[]))
+    with pytest.raises(TokenizerError, match="id 134217728 in a vocabulary of 2"):
+        load_tokenizer(stranger)
+
+
 def test_padding_and_truncation_of_a_batch_are_not_taken_over(stranger: Path) -> None:
     before = load_tokenizer(stranger).encode_batch(["the cat sleeps", "a"])
     retokenized(stranger, lambda value: value.update(
