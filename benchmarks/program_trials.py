@@ -8,6 +8,9 @@ The sizes are tiny: a trial takes a few seconds of one core.
 
 nanogpt: https://github.com/karpathy/nanoGPT, after `python data/shakespeare_char/prepare.py` on
 the first 300 kB of its text.
+
+run_clm: examples/pytorch/language-modeling/run_clm.py of transformers, with a text `train.txt` and
+the folder `tok` of a tokenizer of 320 tokens. It is judged by the loss that it trains with.
 """
 
 from __future__ import annotations
@@ -46,16 +49,30 @@ PROGRAMS: dict[str, dict[str, Any]] = {
             "max_steps=--max_iters,--lr_decay_iters,--eval_interval,--warmup_iters",
         ],
     },
+    "run_clm": {
+        "command": "python run_clm.py --model_type gpt2 --config_overrides"
+        " n_embd=32,n_layer={layers},n_head=2,n_positions=64,vocab_size=320 --tokenizer_name tok"
+        " --train_file train.txt --validation_split_percentage 10 --block_size 32 --do_train"
+        " --per_device_train_batch_size {batch} --learning_rate {rate} --max_steps {steps}"
+        " --warmup_steps {warmup} --logging_steps 5 --save_strategy no --report_to none --use_cpu"
+        " --seed 1 --output_dir out",
+        "metric": "loss",
+        "maps": [
+            "learning_rate=--learning_rate", "max_steps=--max_steps,--warmup_steps", "seed=--seed",
+        ],
+        "settings": {"steps": 120},
+        "options": ["--seeds", "2"],
+    },
 }  # fmt: skip
 
 
 def diagnose(program: dict[str, Any], folder: Path, settings: dict[str, float]) -> dict[str, Any]:
     """Return what `descend diagnose --program --json` says of the program with `settings`."""
-    values = SOUND | settings
+    values = SOUND | program.get("settings", {}) | settings
     values |= {"min_rate": values["rate"] / 10, "warmup": int(values["steps"] // 15)}
     command = program["command"].format(**values)
     words = [sys.executable, "-m", "descend", "diagnose", "--program", command,
-             "--metric", program["metric"], "--json"]  # fmt: skip
+             "--metric", program["metric"], "--json", *program.get("options", ())]  # fmt: skip
     for mapping in program["maps"]:
         words += ["--map", mapping]
     source = str(Path(__file__).parents[1] / "src")

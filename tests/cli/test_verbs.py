@@ -207,6 +207,9 @@ def test_continue_trains_the_same_network_further(
     assert json.loads(Path("further/run.json").read_text())["parent"] == str(trained)
     began = json.loads((trained / "summary.json").read_text())["validation_loss"]
     assert result["parent_validation_loss"] == began > result["validation_loss"]
+    again = descend("train", "--from-run", "further", "--save-dir", "again", "--json").json
+    assert again["parent_validation_loss"] == began
+    assert again["validation_loss"] == result["validation_loss"]
 
 
 def test_continue_command_reports_worse_loss_and_inherited_settings(
@@ -237,10 +240,10 @@ def test_continue_command_accepts_per_epoch_learning_rate(
                     "--learning-rate", "1:1e-3,2:1e-4", "--json").json  # fmt: skip
     check_training_result(result, epochs=2)
     assert result["parent_validation_loss"] is None, "it was not judged on that text"
-    fresh = descend("train", "--from-run", result["model_dir"], "--learning-rate", "0.001",
+    changed = descend("train", "--from-run", result["model_dir"], "--learning-rate", "0.001",
                     "--max-steps", "5", "--json").json  # fmt: skip
     assert (
-        json.loads((Path(fresh["model_dir"]) / "run.json").read_text())["requested_config"][
+        json.loads((Path(changed["model_dir"]) / "run.json").read_text())["requested_config"][
             "schedule"
         ]
         == "wsd"

@@ -294,6 +294,22 @@ def test_a_resumed_run_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     assert (diagnosis.features.training_points, diagnosis.features.length) == (100, 990)
 
 
+def test_a_run_resumed_after_few_lines_is_no_new_epoch(tmp_path: Path) -> None:
+    losses = {100: 5.1, 200: 4.4, 300: 4.05, 400: 3.9}
+    later = {300: 4.06, 400: 3.91, 500: 3.8, 600: 3.72}
+    lines = [f"step {s} loss {v}" for part in (losses, later) for s, v in part.items()]
+    training, _ = _sides(read_log(_written(tmp_path, "\n".join(lines))))
+    assert training == sorted((losses | later).items())
+
+
+def test_a_zero_before_the_first_loss_is_no_loss(tmp_path: Path) -> None:
+    lines = [
+        f"iter= {n} sample={8 * n + 1} sched=0.01 loss={(9 - n if n else 0):f}" for n in range(6)
+    ]
+    training, _ = _sides(read_log(_written(tmp_path, "\n".join(lines))))
+    assert training == [(n, 9.0 - n) for n in range(1, 6)]
+
+
 def test_a_large_log_is_thinned_while_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "large.log"
     with path.open("w") as file:

@@ -116,9 +116,12 @@ def _train_within(
 
 def continue_run(
     parent: Path, changes: dict[str, Any], console: Console | None = None,
-    file: Path | None = None, *, track: Sequence[str] = (),
+    file: Path | None = None, *, watch: bool = False, track: Sequence[str] = (),
 ) -> Model:  # fmt: skip
-    """Train the model in `parent` further with `changes`, and those in `file`, to its settings."""
+    """Train the model in `parent` further with `changes`, and those in `file`, to its settings.
+
+    `watch` and `track`: as in `train_with_config`.
+    """
     check_trackers(track)
     if is_follower():
         return load(follow_run())
@@ -134,7 +137,7 @@ def continue_run(
         config, folder, preset=preset, parent=parent, progress=progress,
         on_prepared=show_prepared(console) if console else None,
     )  # fmt: skip
-    return run_and_load(run, console, has_prepared_lines=True, track=track)
+    return run_and_load(run, console, watch=watch, has_prepared_lines=True, track=track)
 
 
 def resume(

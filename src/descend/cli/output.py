@@ -98,6 +98,14 @@ def print_json(command: str, value: Any) -> None:
     write_out(_RAW_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
 
 
+def print_report(command: str, value: Any, text: str, as_json: bool) -> None:
+    """Print the result of `command`: `value` as one JSON object, or `text` for a person."""
+    if as_json:
+        print_json(command, value)
+    else:
+        print_result(text)
+
+
 def write_generated(text: str) -> None:
     """Write a piece of generated text as it is; on a terminal, control characters visibly.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,12 @@ from descend.cli.config_flags import (
 )
 from descend.config_sources import ResolvedConfig, resolve_config
 from descend.errors import ConfigError
+from descend.runs.run_files import read_info
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from descend.api import Model
 
 Corpus = Annotated[
     str | None,
@@ -50,7 +56,8 @@ FromRun = Annotated[
     Path | None,
     typer.Option(
         metavar="RUN",
-        help="Start from the configuration of this run. Other flags override it.",
+        help="Start from the configuration of this run, and from the model that it continued. "
+        "Other flags override it.",
         callback=named_run,
     ),
 ]
@@ -101,15 +108,17 @@ def train(
     from descend.cli.output import print_start
 
     print_start()
-    from descend.api import train_with_config
+    from descend.api import continue_run, train_with_config
     from descend.cli.run_and_report import run_and_report
 
     began = command_began()
     requested_config = values | _resolve_corpus_argument(corpus, corpus_dir)
+    parent = None
     if from_run is not None:
         run = (from_run, _config_from_run(from_run, apply_fix, config, preset))
         resolved = resolve_config(requested_config, run=run)
         _check_paths(resolved, from_run)
+        parent = read_info(from_run).parent
     elif apply_fix:
         raise ConfigError(
             "--apply-fix", "no --from-run", "--from-run RUN", "name the run that was diagnosed"
@@ -117,14 +126,22 @@ def train(
     else:
         resolved = resolve_flags(requested_config, config, preset)
     level = resolved.config.log_level
-    run_and_report(
-        lambda console: train_with_config(
+
+    def train_run(console: Console) -> Model:
+        if parent is not None:
+            changes = {
+                key: getattr(resolved.config, key)
+                for key, origin in resolved.origins.items()
+                if not origin.startswith(("default", "preset "))
+            }
+            return continue_run(
+                Path(parent), changes, console, watch=show_metrics, track=track or ()
+            )
+        return train_with_config(
             resolved, console, watch=show_metrics, began=began, track=track or ()
-        ),
-        as_json,
-        level,
-        verbose,
-    )
+        )
+
+    run_and_report(train_run, as_json, level, verbose)
 
 
 def continue_training(

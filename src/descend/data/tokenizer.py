@@ -276,6 +276,11 @@ def _no_panic(where: str) -> Iterator[None]:
     except BaseException as problem:
         if type(problem).__name__ != "PanicException":
             raise
+        if "ThreadPoolBuildError" in str(problem):
+            raise TokenizerError(
+                "tokenizer", "no more threads that the system allows", "a thread for each core",
+                "set TOKENIZERS_PARALLELISM=false, or allow more processes (`ulimit -u`) or memory",
+            ) from None  # fmt: skip
         raise _damaged(where, problem) from None
 
 

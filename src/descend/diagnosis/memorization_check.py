@@ -36,9 +36,9 @@ def check_memorization(
 
     Fresh weights of the run's shape and seed, on the CPU in float32, with the run's optimizer at
     the peak of its rate from the first step on. Without dropout: whether the question is whether
-    the network can.
+    the network can. Nothing for LoRA adapters, which need a trained model beside them.
     """
-    if not recorded_run.steps:
+    if not recorded_run.steps or recorded_run.config.lora_rank:
         return {}, []
     model = Transformer(recorded_run.shape, 0.0, recorded_run.execution.attention)
     initialize(model, recorded_run.config.seed)

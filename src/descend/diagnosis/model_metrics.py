@@ -18,6 +18,7 @@ from descend.metrics.measurement import Measurement
 from descend.model.transformer import Transformer
 from descend.runs.model_files import load_model
 from descend.runs.suggestions import lacks_model
+from descend.training.lora_adapters import has_adapters, merge_adapters
 
 MAX_TOKENS = 32_768
 """Tokens that the model is looked at on: a standard error of the loss near 0.02 nat."""
@@ -30,6 +31,8 @@ def load_trained_model(recorded_run: RunContext) -> Transformer | None:
     if recorded_run.finished and not lacks_model(recorded_run.folder):
         return load_model(recorded_run.folder, "cpu").model
     state = load_newest_state(recorded_run)
+    if state is not None and has_adapters(state.model):
+        merge_adapters(state.model)
     return state.model if state else None
 
 

@@ -16,6 +16,7 @@ from descend.runs.run_text import open_run_text
 from descend.runs.suggestions import suggest_fix
 from descend.training.explosion import loss_of_explosion
 from descend.training.rollback import SPIKE_PATIENCE_STEPS
+from descend.trials.trial_spec import parent_weights_file
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,12 @@ class RunContext(RecordedRun):
         if not self.steps or any(s.loss <= limit for s in self.steps[-SPIKE_PATIENCE_STEPS:]):
             return None
         return next(s.step for s in self.steps if not s.loss <= limit)
+
+    @property
+    def lacks_parent(self) -> bool:
+        """Return whether the model that the run trained further is gone."""
+        parent = self.metadata.parent
+        return parent is not None and not parent_weights_file(parent).is_file()
 
     @property
     def num_epochs(self) -> float:

@@ -11,11 +11,9 @@ from descend.diagnosis.run_context import RunContext
 from descend.machine import Execution
 from descend.metrics.measurement import Measurement
 from descend.metrics.step_size import critical_step_multiplier, gradient_noise_scale
-from descend.model.transformer import Transformer
-from descend.training.checkpoint import load_checkpoint
+from descend.training.checkpoint_model import load_checkpoint_state
 from descend.training.loss import mean_cross_entropy
-from descend.training.optimizers import make_optimizers, set_learning_rate
-from descend.training.precision import make_grad_scaler
+from descend.training.optimizers import set_learning_rate
 from descend.training.train_state import TrainState
 
 PROBE_TOKENS = 4_096
@@ -75,13 +73,12 @@ def _micro_batches(recorded_run: RunContext, step: int) -> list[torch.Tensor] | 
 
 
 def load_newest_state(recorded_run: RunContext) -> TrainState | None:
-    """Return the state of the newest checkpoint, on the CPU in float32, or None."""
-    if recorded_run.checkpoint is None:
+    """Return the state of the newest checkpoint, on the CPU in float32.
+
+    None without one, and where the model is gone whose adapters the run trains.
+    """
+    is_frozen_parent_gone = bool(recorded_run.config.lora_rank) and recorded_run.lacks_parent
+    if recorded_run.checkpoint is None or is_frozen_parent_gone:
         return None
     execution = Execution("cpu", "float32", recorded_run.execution.attention, 1, "", "")
-    model = Transformer(recorded_run.shape, recorded_run.config.dropout_rate, execution.attention)
-    state = TrainState(
-        model, make_optimizers(model, recorded_run.config), make_grad_scaler(execution)
-    )
-    load_checkpoint(recorded_run.checkpoint, state)
-    return state
+    return load_checkpoint_state(recorded_run, recorded_run.checkpoint, execution)

@@ -79,7 +79,7 @@ class Counter:
         assert self.raw is not None
         assert self.last is not None
         later = self._whole_epochs(epoch) and (epoch or 0.0) > (self.epoch or 0.0)
-        near = raw <= self.begin + 2 * self.interval or raw <= 1
+        near = raw <= self.begin + self.interval or raw <= 1
         if total is not None:
             near = near or raw <= 0.1 * total < self.raw
         if not later and not near:

@@ -11,6 +11,7 @@ from descend.loss_logs.loss_kinds import objective_of
 from descend.loss_logs.point_store import PointStore
 from descend.loss_logs.points import (
     Point,
+    drop_unset_loss,
     join_entries,
     mark_lost_losses,
     merge_writers,
@@ -42,6 +43,7 @@ def make_log(facts: LogFacts, points: PointStore, epoch_starts: list[float]) -> 
     validation = with_final(series, _best(facts, points, {"validation"}))
     if training is None and validation is None:
         training = points.losses_lost or None
+    training = training and drop_unset_loss(training)
     if training is None and validation is None:
         return None
     curve = mark_lost_losses(training, points.losses_lost) if training else validation or []

@@ -53,6 +53,13 @@ def new_measures(points: list[Point]) -> list[Point]:
     return points[:1] + [p for p, old in zip(points[1:], again, strict=True) if not old]
 
 
+def drop_unset_loss(points: list[Point]) -> list[Point]:
+    """Return `points` without a lone zero at the beginning, which a program prints before its
+    first loss, as llama.cpp does."""
+    is_unset = len(points) > 1 and points[0].value == 0 and points[1].value != 0
+    return points[1:] if is_unset else points
+
+
 def mark_lost_losses(training: list[Point], lost: list[Point]) -> list[Point]:
     """Return the training loss with what is no number marked as such: lines whose loss has
     disappeared beside a gradient that is none, and a loss that falls to exactly 0."""

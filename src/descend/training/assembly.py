@@ -20,7 +20,7 @@ from descend.data.cache_dir import remember_path
 from descend.data.prepare import prepare_documents, prepare_tokenizer, prepare_tokens
 from descend.data.token_store import PreparedCorpus, TokenStore
 from descend.data.tokenizer import Tokenizer, load_tokenizer
-from descend.errors import ConfigError, CorpusError, RunFolderError
+from descend.errors import ConfigError, CorpusError
 from descend.machine import Execution
 from descend.model.shape import ModelShape, NetworkDetails, shape_from_run_config
 from descend.model.transformer import Transformer
@@ -30,7 +30,7 @@ from descend.runs.run_files import RunMetadata
 from descend.training.execution.autotune import autotune_execution
 from descend.training.execution.backends import resolve_training_device
 from descend.training.execution.candidate_timing import TuningResult
-from descend.training.lora_adapters import hash_frozen_weights
+from descend.training.lora_adapters import load_frozen_parent
 from descend.training.memory import (
     check_memory,
     choose_lora_rank,
@@ -189,15 +189,9 @@ def restore_assembly(
     """
     config = make_config(info.resolved_config)
     batches = plan_batches(config, store)
-    parent = load_model(Path(info.parent)).model if config.lora_rank and info.parent else None
-    inputs = make_step_inputs(config, shape, batches, parent)
-    if parent is not None and hash_frozen_weights(inputs.model) != info.parent_hash:
-        raise RunFolderError(
-            str(info.parent), "another model than the one whose adapters were trained",
-            "the model that the run began with", "restore it, or begin a new run with it",
-        )  # fmt: skip
+    inputs = make_step_inputs(config, shape, batches, load_frozen_parent(info))
     return RunAssembly(
-        config, shape, batches, inputs.build_model, parent,
+        config, shape, batches, inputs.build_model, inputs.parent,
         requested=make_config(info.requested_config), store=store, execution=execution,
     )  # fmt: skip
 

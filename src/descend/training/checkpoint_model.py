@@ -1,4 +1,4 @@
-"""The best model so far of a run that is not finished, out of its checkpoint."""
+"""The state, and the best model so far, of a run out of its checkpoint."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from pathlib import Path
 import msgspec
 
 from descend.data.tokenizer import load_tokenizer
-from descend.model.transformer import Transformer
+from descend.machine import Execution
 from descend.runs.model_files import save_model
 from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import TOKENIZER
 from descend.training.checkpoint import load_checkpoint
+from descend.training.lora_adapters import has_adapters, load_frozen_parent, merge_adapters
 from descend.training.optimizers import make_optimizers
 from descend.training.precision import make_grad_scaler
+from descend.training.step_inputs import build_network
 from descend.training.train_state import TrainState, load_weights
 
 
@@ -29,12 +31,24 @@ def save_checkpoint_model(run: Path, target: Path) -> float | None:
     if recorded_run.checkpoint is None:
         return None
     execution = msgspec.structs.replace(recorded_run.execution, device="cpu", compiled=False)
-    model = Transformer(recorded_run.shape)
-    optimizers = make_optimizers(model, recorded_run.config, execution)
-    state = TrainState(model, optimizers, make_grad_scaler(execution))
-    load_checkpoint(recorded_run.checkpoint, state)
+    state = load_checkpoint_state(recorded_run, recorded_run.checkpoint, execution)
     if state.best is not None:
-        load_weights(model, state.best.weights)
-    model.eval()
-    save_model(target, model, load_tokenizer(run / TOKENIZER), recorded_run.metadata)
+        load_weights(state.model, state.best.weights)
+    if has_adapters(state.model):
+        merge_adapters(state.model)
+    state.model.eval()
+    save_model(target, state.model, load_tokenizer(run / TOKENIZER), recorded_run.metadata)
     return state.elapsed_seconds
+
+
+def load_checkpoint_state(run: RecordedRun, checkpoint: Path, execution: Execution) -> TrainState:
+    """Return the state of `run` at `checkpoint`, with its adapters if it trains those.
+
+    `RunFolderError` for a checkpoint or a frozen model that does not fit.
+    """
+    model = build_network(run.config, run.shape, load_frozen_parent(run.metadata))
+    model.set_attention(execution.attention)
+    optimizers = make_optimizers(model, run.config, execution)
+    state = TrainState(model, optimizers, make_grad_scaler(execution))
+    load_checkpoint(checkpoint, state)
+    return state

@@ -7,12 +7,15 @@ saved model is like any other.
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from descend.errors import MissingDependencyError
+from descend.errors import MissingDependencyError, RunFolderError
 from descend.model.transformer import Transformer
+from descend.runs.model_files import load_model
+from descend.runs.run_files import RunMetadata
 
 if TYPE_CHECKING:
     from peft.tuners.lora import LoraLayer
@@ -77,13 +80,28 @@ def has_adapters(model: Transformer) -> bool:
     return not model.token_embedding.weight.requires_grad
 
 
-def hash_frozen_weights(model: Transformer) -> str:
-    """Return a hash of what the adapters of `model` are trained beside."""
+def hash_weights(model: Transformer) -> str:
+    """Return a hash of the weights of `model`, beside which adapters are trained."""
     digest = hashlib.blake2b(digest_size=16)
-    for parameter in model.parameters():
-        if not parameter.requires_grad:
-            digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    for weight in model.parameters():
+        digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def load_frozen_parent(info: RunMetadata) -> Transformer | None:
+    """Return the model beside which the run of `info` trains adapters; None for all weights.
+
+    `RunFolderError` for a model that is gone or is another one.
+    """
+    if not info.resolved_config.get("lora_rank") or info.parent is None:
+        return None
+    parent = load_model(Path(info.parent)).model
+    if hash_weights(parent) != info.parent_hash:
+        raise RunFolderError(
+            info.parent, "another model than the one whose adapters were trained",
+            "the model that the run began with", "restore it, or begin a new run with it",
+        )  # fmt: skip
+    return parent
 
 
 def _adapted_layers(model: Transformer) -> list[tuple[str, LoraLayer]]:

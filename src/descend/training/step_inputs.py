@@ -63,7 +63,13 @@ def make_step_inputs(
 
     `parent`: the network that is trained further.
     """
-    build = partial(Transformer, shape, config.dropout_rate)
-    if parent is not None and config.lora_rank:
-        build = partial(add_adapters, parent, config.dropout_rate, config.lora_rank)
+    build = partial(build_network, config, shape, parent)
     return StepInputs(config, shape, batches, cache(build), parent)
+
+
+def build_network(config: RunConfig, shape: ModelShape, parent: Transformer | None) -> Transformer:
+    """Return the network of `config`, with adapters beside the weights of `parent` if it asks for
+    them; its trained weights have yet to be filled."""
+    if parent is not None and config.lora_rank:
+        return add_adapters(parent, config.dropout_rate, config.lora_rank)
+    return Transformer(shape, config.dropout_rate)

@@ -25,7 +25,7 @@ from descend.training.checkpoint import load_checkpoint
 from descend.training.distillation import load_teachers
 from descend.training.execution.candidate_timing import TuningResult
 from descend.training.explosion import loss_of_explosion
-from descend.training.lora_adapters import hash_frozen_weights
+from descend.training.lora_adapters import hash_weights
 from descend.training.loss import can_compile, prefetch_compiler_info
 from descend.training.lr_schedule import make_lr_schedule
 from descend.training.num_processes import choose_num_processes_again, divide_execution
@@ -121,7 +121,11 @@ def _make_metadata(
         hardware=describe_hardware(assembly.execution.device),
         parent=str(parent) if parent else None,
         parent_loss=_loss_of(parent, assembly) if parent else None,
-        parent_hash=hash_frozen_weights(assembly.model) if assembly.config.lora_rank else None,
+        parent_hash=(
+            hash_weights(assembly.parent)
+            if assembly.config.lora_rank and assembly.parent is not None
+            else None
+        ),
         network=assembly.shape.details if assembly.shape.architecture == "llama" else None,
         working_dir=relative_working_dir(folder),
     )

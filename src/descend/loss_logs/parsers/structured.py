@@ -96,11 +96,25 @@ def read_json(path: Path, assembly: CurveAssembly) -> bool:
     rows = _rows_in(value)
     if rows is None:
         return False
-    history = isinstance(value, dict) and "log_history" in value
+    history = _has_history(value)
     assembly.facts.kind = "Hugging Face Trainer, trainer_state.json" if history else "JSON"
     assembly.facts.adam = history
     _add(rows, assembly)
     return True
+
+
+def is_trainer_state(path: Path) -> bool:
+    """Return whether a file is the state of a Hugging Face Trainer, with or without losses."""
+    if path.stat().st_size > MAX_WHOLE_FILE_BYTES:
+        return False
+    try:
+        return _has_history(json.loads(path.read_bytes()))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _has_history(value: object) -> bool:
+    return isinstance(value, dict) and "log_history" in value
 
 
 def _read_large(path: Path, assembly: CurveAssembly) -> bool:

@@ -10,6 +10,27 @@ from descend.report.text.run_summary import MIN_LOSS_DIFFERENCE_NATS
 MIN_STEPS_FOR_TREND = 60
 """Steps before which the curve is too short to call it falling or flat."""
 
+WAITS = "It waits until the run before it has ended."
+LACKS_A_FILE = "Its training ended, but a file of its model is missing."
+ENDED_BEFORE_IT_BEGAN = "It ended before it had begun."
+COULD_NOT_GO_ON = "It could not go on."
+HALTED = {
+    "stopped": "It is stopped, and can go on where it was.",
+    "paused": "It is paused, and goes on at once when you resume it.",
+}
+"""By state, what to say after how far a run came."""
+
+
+def describe_teacher(name: str, *, is_stopped: bool) -> str:
+    """Say of a model to come that it learns from another one, and what that one does."""
+    state = "is stopped, and can go on where it was" if is_stopped else "is trained first"
+    return f"It learns from {name}, which {state}."
+
+
+def describe_preparation(last_line: str) -> str:
+    """Say that a run gets ready, with the last line that it printed, if any."""
+    return f"Getting ready: {last_line}" if last_line else "Getting ready …"
+
 
 def describe_learning(loss: float, baselines: Mapping[str, float]) -> str:
     """Say what a model of this loss (nats per token) has learned, by the n-gram baselines.
