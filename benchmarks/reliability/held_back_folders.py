@@ -43,7 +43,7 @@ DEEP = "[" * 50_000 + "]" * 50_000
 TOKEN = {"id": 0, "content": "", "single_word": False, "lstrip": False, "rstrip": False,
          "normalized": False, "special": True}  # fmt: skip
 
-HELD_BACK: dict[str, Change] = {
+UNSEEN_FOLDERS: dict[str, Change] = {
     # weights
     "weights cut": changed("model.safetensors", lambda raw: raw[:-1000]),
     "weights with a header of 9 EB": changed("model.safetensors", cut_header),

@@ -87,12 +87,12 @@ class Studios:
             command += ["--port", str(free_port())]
         with tempfile.NamedTemporaryFile(delete=False) as terminal:
             process = subprocess.Popen([*command, *arguments], stderr=terminal)
-        shown = Path(terminal.name)
-        while "http://" not in shown.read_text() and process.poll() is None:
+        terminal_file = Path(terminal.name)
+        while "http://" not in terminal_file.read_text() and process.poll() is None:
             time.sleep(0.05)
-        assert "http://" in shown.read_text(), shown.read_text()
+        assert "http://" in terminal_file.read_text(), terminal_file.read_text()
         key = (folder / ".studio" / "api_key").read_text()
-        studio = RunningStudio(folder, process, shown, key)
+        studio = RunningStudio(folder, process, terminal_file, key)
         self.started.append(studio)
         return studio
 
@@ -108,10 +108,10 @@ class Studios:
                         os.kill(job["pid"], signal.SIGKILL)
                     except ProcessLookupError:
                         continue
-        shown = [studio.terminal.read_text() for studio in self.started]
+        outputs = [studio.terminal.read_text() for studio in self.started]
         for studio in self.started:
             studio.terminal.unlink()
-        assert not any("Traceback" in text for text in shown), "\n".join(shown)
+        assert not any("Traceback" in text for text in outputs), "\n".join(outputs)
 
 
 def free_port() -> int:
