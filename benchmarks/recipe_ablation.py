@@ -4,6 +4,7 @@
         [--now]
     python benchmarks/recipe_ablation.py RESULTS TEXT --times ROUNDS [--now]
     python benchmarks/recipe_ablation.py RESULTS TEXT[,TEXT…] --many-epochs
+    python benchmarks/recipe_ablation.py RESULTS TEXT[,TEXT…] --bpe-dropout
 
 Each variant is the recipe with one change, on the first 200,000 bytes of each text, with a network
 and steps of a quarter of the guide's: small enough for three seeds on three texts. Seeds share
@@ -16,7 +17,8 @@ for RESULTS/ablation_times.json. Without `--now` the recipe is that of the day w
 first made; with it the present one, in float32, with other changes, in files of their own
 (ablation_now.jsonl, ablation_now_times.json). With `--many-epochs` it is the present one with eight
 passes over the text and a fifth of the tokens hidden, as a plan has it where the text is the limit
-(ablation_many_epochs.jsonl).
+(ablation_many_epochs.jsonl). With `--bpe-dropout` it is the present one with six passes and
+BPE-dropout of 0.1 (ablation_bpe_dropout.jsonl).
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ from descend.config import make_config
 from descend.machine import Execution, cpu_name, package_versions
 from descend.model import initialization
 from descend.runs.events import Epoch, Step
-from descend.training import lr_schedule, muon, optimizers, train_plan
+from descend.training import loop, lr_schedule, muon, optimizers, train_plan
 from descend.training.cuda_graphs import LossFn
 from descend.training.loop import train
 from descend.training.loss import cross_entropy, next_token_loss
@@ -297,6 +299,16 @@ MANY_EPOCHS = Ablation(
     NOW.settings | {"epoch": 8, "token_dropout": 0.2}, {},
 )  # fmt: skip
 """`--many-epochs`: the present recipe where the text is the limit."""
+BPE_DROPOUT = Ablation(
+    "ablation_bpe_dropout",
+    (
+        Variant("whole tokens at a low rate"),
+        Variant("merges undone to the end", constants={(loop, "MIN_DROPOUT_RATE"): 0.0}),
+        Variant("no BPE-dropout", {"bpe_dropout": 0.0}),
+    ),
+    NOW.settings | {"epoch": 6, "bpe_dropout": 0.1}, {},
+)  # fmt: skip
+"""`--bpe-dropout`: the present recipe, and BPE-dropout that is never off."""
 
 
 @contextmanager
@@ -416,9 +428,14 @@ def main() -> None:
     parser.add_argument("--only", default="", help="variants whose name holds one of these words")
     parser.add_argument("--now", action="store_true", help="changes of the present recipe")
     parser.add_argument("--many-epochs", action="store_true", help="many epochs")
+    parser.add_argument("--bpe-dropout", action="store_true", help="the end of BPE-dropout")
     args = parser.parse_args()
     args.results.mkdir(parents=True, exist_ok=True)
-    ablation = MANY_EPOCHS if args.many_epochs else NOW if args.now else THEN
+    ablation = THEN
+    for is_chosen, other in (
+        (args.now, NOW), (args.many_epochs, MANY_EPOCHS), (args.bpe_dropout, BPE_DROPOUT)
+    ):  # fmt: skip
+        ablation = other if is_chosen else ablation
     variants = (
         r for r in ablation.variants if any(word in r.name for word in args.only.split(","))
     )

@@ -154,6 +154,9 @@ def test_resolve_config_drops_weaker_length_when_other_length_is_set(
         ("twice.toml", "batch-size = 4\nbatch_size = 5", "the key batch_size stands twice"),
         ("twice.json", '{"epoch": 1, "epochs": 2}', "the key epoch stands twice"),
         ("twice.yaml", "seed: 1\nseed: 2", "the key seed stands twice"),
+        ("alias.yaml", "seed: &a 1\nepoch: *a", "an alias *a: write the value out"),
+        ("deep.yaml", "seed: " + 8 * "[" + 8 * "]", "nested deeper than 8 levels"),
+        ("abyss.yaml", 20_000 * "[", "nested deeper than 8 levels"),
     ],
 )
 def test_a_bad_file_is_named(own_folder: Path, name: str, content: str | None, part: str) -> None:

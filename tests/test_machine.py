@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from descend.machine import available_memory_bytes
+from descend.machine import available_memory_bytes, free_memory_bytes
 
 MB = 2**20
 NO_LIMIT = 9223372036854771712
@@ -121,3 +121,18 @@ main()"""
     error = json.loads(done.stdout.splitlines()[-1])
     assert "memory" in str(error)
     assert "Traceback" not in done.stderr
+
+
+def test_free_memory_is_of_the_gpu_when_the_device_is_one() -> None:
+    torch = pytest.importorskip("torch")
+    main = available_memory_bytes()
+    assert main is not None
+    assert free_memory_bytes("cpu") == pytest.approx(main, rel=0.2)
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device is here")
+    before = free_memory_bytes("cuda")
+    block = torch.empty(2**30, dtype=torch.uint8, device="cuda")
+    after = free_memory_bytes("cuda")
+    assert before is not None
+    assert after is not None
+    assert before - after >= block.numel()

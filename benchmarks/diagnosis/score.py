@@ -195,7 +195,7 @@ def repair(
               if t.case.name in advised]  # fmt: skip
     return {
         "cases": len(repaired),
-        "repaired": _share(repaired), "repaired_ci95": _wilson(repaired),
+        "repaired": _share(repaired), "repaired_ci95": wilson(repaired),
         **{
             f"of_{name}": [sum(hits), len(hits)]
             for name, is_text in (("settings", False), ("text", True))
@@ -204,7 +204,7 @@ def repair(
         **{f"repaired_by_random_search{name}": _share(hits) for name, hits in chance.items()},
         "gap_closed": round(statistics.median(closed), 3) if closed else None,
         "advised": len(harmed),
-        "harmed": _share(harmed), "harmed_ci95": _wilson(harmed),
+        "harmed": _share(harmed), "harmed_ci95": wilson(harmed),
     }  # fmt: skip
 
 
@@ -212,7 +212,7 @@ def _share(hits: Sequence[bool]) -> float | None:
     return round(statistics.mean(hits), 3) if hits else None
 
 
-def _wilson(hits: Sequence[bool]) -> list[float] | None:
+def wilson(hits: Sequence[bool]) -> list[float] | None:
     """95 % interval of a share (Wilson 1927)."""
     if not hits:
         return None

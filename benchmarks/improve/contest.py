@@ -1,10 +1,10 @@
 """The contest: bits per byte against seconds from key press, for `descend` and its rivals.
 
     cd benchmarks/improve
-    python contest.py --contestant train_minutes --text PATH --seconds 120 --seed 1
+    python contest.py --arm train_minutes --text PATH --seconds 120 --seed 1
     python contest.py --table
 
-A part is one contestant on one text for so many seconds with one seed. It starts singly and adds
+A part is one arm on one text for so many seconds with one seed. It starts singly and adds
 one line to `--results` (benchmarks/results/improve/contest.jsonl); a part that stands there is not
 run again. The seconds are those of a child process from its start to its end, with an empty cache.
 Afterwards every model is evaluated by one function on the same validation bytes of the text.
@@ -38,11 +38,11 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 RESULTS = ROOT / "benchmarks/results/improve/contest.jsonl"
-DESCEND_CONTESTANTS = ("train", "train_minutes", "improve")
-SEARCH_CONTESTANTS = ("search", "random_search", "tpe")
-GPT_CONTESTANTS = ("nanogpt", "gpt2_trainer")
-CONTESTANTS = (*DESCEND_CONTESTANTS, *SEARCH_CONTESTANTS, *GPT_CONTESTANTS)
-PART_KEYS = ("contestant", "text", "bytes", "seconds", "seed", "set")
+DESCEND_ARMS = ("train", "train_minutes", "improve")
+SEARCH_ARMS = ("search", "random_search", "tpe")
+GPT_ARMS = ("nanogpt", "gpt2_trainer")
+ARMS = (*DESCEND_ARMS, *SEARCH_ARMS, *GPT_ARMS)
+PART_KEYS = ("arm", "text", "bytes", "seconds", "seed", "set")
 OVERTIME_FRACTION, OVERTIME_SECONDS = 0.05, 10.0
 """Over the time requested: more than 5 %, or 10 s, is too late."""
 MAX_TIMES = 4
@@ -54,8 +54,8 @@ def child_command(part: dict[str, Any], text: Path, folder: Path) -> list[str]:
     minutes, seed = f"{part['seconds'] / 60:.6g}", str(part["seed"])
     model = str(folder / "model")
     settings = [word for pair in part["set"] for word in ("--set", pair)]
-    name = part["contestant"]
-    if name in DESCEND_CONTESTANTS:
+    name = part["arm"]
+    if name in DESCEND_ARMS:
         verb = "improve" if name == "improve" else "train"
         words = [verb, str(text), "--save-dir", model, "--json"]
         if name != "train":
@@ -66,7 +66,7 @@ def child_command(part: dict[str, Any], text: Path, folder: Path) -> list[str]:
             key, _, value = pair.partition("=")
             words += [f"--{key.replace('_', '-')}", value]
         return [sys.executable, "-m", "descend", *words]
-    script = "contest_search.py" if name in SEARCH_CONTESTANTS else "contest_gpt.py"
+    script = "contest_search.py" if name in SEARCH_ARMS else "contest_gpt.py"
     return [
         sys.executable, str(HERE / script), name, str(text), str(part["seconds"]), seed, model,
         *settings,
@@ -94,7 +94,7 @@ def run_part(part: dict[str, Any], text: Path) -> dict[str, Any]:
             sys.exit(f"{' '.join(command)} failed:\n{child.stderr[-3000:]}")
         from contest_score import score_folder
 
-        score = score_folder(best_folder(folder / "model"), text, part["seed"])
+        score = score_folder(best_folder(folder / "model"), text, seed=part["seed"])
     command_words = [Path(w).name if w.startswith("/") else w for w in command]
     return part | {
         "bits_per_byte": round(score.bits_per_byte, 5), "wall_seconds": round(wall, 1),
@@ -147,16 +147,16 @@ def format_table(lines: Sequence[dict[str, Any]]) -> str:
 
     Of `gpt2_trainer` the best of its grid. Parts that took too long are marked with their seconds.
     """
-    columns = [c for c in CONTESTANTS if any(line["contestant"] == c for line in lines)]
+    columns = [c for c in ARMS if any(line["arm"] == c for line in lines)]
     head = ["text, seconds", *columns]
     rows = []
     for text, seconds in sorted({(line["text"], line["seconds"]) for line in lines}):
         cells = []
-        for method in columns:
+        for arm in columns:
             here = [
                 line for line in lines
-                if (line["contestant"], line["text"]) == (method, text)
-                and (line["seconds"] == seconds or method == "train")
+                if (line["arm"], line["text"]) == (arm, text)
+                and (line["seconds"] == seconds or arm == "train")
             ]  # fmt: skip
             cells.append(_cell(here))
         rows.append([f"{text}, {seconds:g}", *cells])
@@ -174,7 +174,7 @@ def _cell(lines: Sequence[dict[str, Any]]) -> str:
     best = min(settings.values(), key=lambda g: statistics.mean(x["bits_per_byte"] for x in g))
     value = statistics.mean(x["bits_per_byte"] for x in best)
     seeds = f" ({len(best)})" if len(best) > 1 else ""
-    late = any(is_too_late(x) or x["contestant"] == "train" for x in best)
+    late = any(is_too_late(x) or x["arm"] == "train" for x in best)
     took = f" in {max(x['wall_seconds'] for x in best):.0f} s" if late else ""
     return f"{value:.3f}{seeds}{took}"
 
@@ -184,7 +184,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--contestant", dest="method", choices=CONTESTANTS)
+    parser.add_argument("--arm", choices=ARMS)
     parser.add_argument("--text", type=Path)
     parser.add_argument("--bytes", type=int, help="only the first so many bytes of the text")
     parser.add_argument("--seconds", type=float)
@@ -196,10 +196,10 @@ def main() -> None:
     if options.table:
         print(format_table(read_lines(options.results)))
         return
-    if None in (options.method, options.text, options.seconds):
-        parser.error("name --contestant, --text and --seconds, or --table")
+    if None in (options.arm, options.text, options.seconds):
+        parser.error("name --arm, --text and --seconds, or --table")
     part = {
-        "contestant": options.method, "text": options.text.stem, "bytes": options.bytes,
+        "arm": options.arm, "text": options.text.stem, "bytes": options.bytes,
         "seconds": options.seconds, "seed": options.seed, "set": options.set,
     }  # fmt: skip
     if any(all(line[k] == part[k] for k in PART_KEYS) for line in read_lines(options.results)):

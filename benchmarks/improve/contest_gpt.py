@@ -208,7 +208,7 @@ def main() -> None:
         train_under_trainer(network, store, settings, ends, int(seed), target)
     network.save_pretrained(target)
     (target / "tokenizer.json").write_bytes(store.tokenizer.to_bytes())
-    (target / "contestant.json").write_text(json.dumps({"context": settings["context"]}))
+    (target / "arm.json").write_text(json.dumps({"context": settings["context"]}))
 
 
 if __name__ == "__main__":

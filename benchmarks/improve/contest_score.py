@@ -1,4 +1,4 @@
-"""The one judge of the contest: bits per byte of any contestant on the same validation bytes."""
+"""The one judge of the contest: bits per byte of any arm on the same validation bytes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from descend.experiments.validation_text import score_network, validation_text
 from descend.runs.model_files import load_model
 from descend.runs.run_files import read_info
 
-GPT_FILE = "contestant.json"
-"""Beside the model of a contestant that is not descend's: its context."""
+GPT_FILE = "arm.json"
+"""Beside the model of an arm that is not descend's: its context."""
 
 
 class Score(NamedTuple):
@@ -41,9 +41,9 @@ class LogitsOnly(nn.Module):
         return logits
 
 
-def score_folder(folder: Path, text: Path, seed: int) -> Score:
-    """Judge the model in `folder` on what `text` holds out with `seed`."""
-    corpus = prepare_documents(make_config({"corpus_dir": str(text), "seed": seed}))
+def score_folder(folder: Path, text: Path, **settings: Any) -> Score:
+    """Judge the model in `folder` on what `text` holds out with `settings`."""
+    corpus = prepare_documents(make_config({"corpus_dir": str(text)} | settings))
     validation = validation_text(corpus)
     if (folder / GPT_FILE).exists():
         from transformers import GPT2LMHeadModel

@@ -1,10 +1,11 @@
 """Searches of the contest: many short trials, then the best configuration in the time left.
 
-    python benchmarks/improve/contest_search.py NAME TEXT SECONDS SEED FOLDER
+    python benchmarks/improve/contest_search.py NAME TEXT SECONDS SEED FOLDER [--set KEY=VALUE]…
 
 NAME: `search` (the package's own), `random_search`, or `tpe` (Optuna's TPE with its median pruner).
 A trial runs like those of `improve`: one thread, as many steps as its fraction of the time holds by
-the measured rates of this machine. The best configuration is trained into FOLDER.
+the measured rates of this machine. The best configuration is trained into FOLDER. What `--set`
+names is fixed.
 """
 
 from __future__ import annotations
@@ -132,7 +133,9 @@ def main() -> None:
     name, text, total, seed, folder = sys.argv[1:6]
     began = BEGAN - STARTUP_SECONDS
     seconds = float(total)
+    fixed = [word for word in sys.argv[6:] if word != "--set"]
     base: dict[str, Any] = {"corpus_dir": text, "seed": int(seed)}
+    base |= {key: float(value) for key, _, value in (pair.partition("=") for pair in fixed)}
     share = SEARCH_FRACTION * seconds
     rates = benchmark_machine("cpu").rates
     if name == "search":

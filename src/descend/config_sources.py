@@ -32,6 +32,8 @@ LENGTH_KEYS = ("epoch", "max_steps")
 # Possessive, and only from the start of a word: a text without dots is read once.
 _DOTTED = re.compile(r"""(?<![\w"'-])(?:[\w"'-]++\s*+\.\s*+){65}""")
 
+MAX_YAML_DEPTH = 8
+"""Levels of lists and mappings in a YAML file."""
 MAX_CONFIG_BYTES = 100_000
 """Largest configuration file: fifty times one with every key and a remark on each."""
 
@@ -270,18 +272,25 @@ def _parse_yaml(text: str) -> Any:
     """YAML without aliases, which can stand for billions of values, and of bounded depth."""
     import yaml
 
-    depth, max_depth = 0, 8
-    try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    class BoundedLoader(yaml.SafeLoader):
+        depth = 0
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            event = self.peek_event()  # type: ignore[no-untyped-call]
             if isinstance(event, yaml.AliasEvent):
                 raise ValueError(f"an alias *{event.anchor}: write the value out")
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            if depth > max_depth:
-                raise ValueError(f"values nested deeper than {max_depth} levels")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+            if isinstance(event, yaml.CollectionStartEvent) and self.depth == MAX_YAML_DEPTH:
+                raise ValueError(f"values nested deeper than {MAX_YAML_DEPTH} levels")
+            self.depth += 1
+            node = super().compose_node(parent, index)
+            self.depth -= 1
+            return node
+
+    try:
+        loader = BoundedLoader(text)
+        root = loader.get_single_node()
         if isinstance(root, yaml.MappingNode):
             _make_unique((key.value, None) for key, _ in root.value)
-        return yaml.safe_load(text) or {}
+        return {} if root is None else loader.construct_document(root) or {}
     except yaml.YAMLError as problem:
         raise ValueError(" ".join(str(problem).split())) from None

@@ -57,11 +57,11 @@ begins now have the same one, and compute alike to the last bit."""
 
 
 def count_active_cores() -> float:
-    """Return how many cores other programs keep at work just now; those that give way (nice) left
-    out.
+    """Return how many cores other programs keep at work just now; those of low priority (nice)
+    left out.
 
-    Under Linux's autogroups (most desktops) a nice program gives way only to those of its own
-    terminal, so there it counts. Where the system keeps no such counters: the load of the last
+    Under Linux's autogroups (most desktops) the priority counts only within a terminal, so there
+    nice programs count. Where the system keeps no such counters: the load of the last
     minute, which lags behind.
     """
     before = _core_times()
@@ -130,7 +130,7 @@ def contention_factor(processes: int) -> float:
 
 
 def _core_times() -> tuple[int, int] | None:
-    """Ticks that all cores have worked for others than who give way, and all ticks so far."""
+    """Return the ticks that all cores worked, those of low priority left out, and all ticks."""
     try:
         first = Path("/proc/stat").read_text().splitlines()[0].split()
     except OSError:
@@ -179,6 +179,18 @@ def available_memory_bytes(proc: Path = Path("/proc"), groups: Path = CONTROL_GR
     except OSError:
         pass
     return min(free, default=None)
+
+
+def free_memory_bytes(device: str) -> int | None:
+    """Return bytes of memory that `device` has left; None where the system does not say.
+
+    A GPU of CUDA has memory of its own, any other device takes the main memory.
+    """
+    if not device.startswith("cuda"):
+        return available_memory_bytes()
+    import torch
+
+    return torch.cuda.mem_get_info(device)[0]
 
 
 def _group_rooms(proc: Path, groups: Path) -> Iterator[int | None]:

@@ -20,8 +20,8 @@ def contest(monkeypatch: pytest.MonkeyPatch) -> Any:
     return contest
 
 
-def line(method: str, bits: float, wall: float, **changes: Any) -> dict[str, Any]:
-    part = {"contestant": method, "text": "t", "bytes": None, "seconds": 60.0, "seed": 1}
+def line(arm: str, bits: float, wall: float, **changes: Any) -> dict[str, Any]:
+    part = {"arm": arm, "text": "t", "bytes": None, "seconds": 60.0, "seed": 1}
     return part | {"set": [], "bits_per_byte": bits, "wall_seconds": wall} | changes
 
 
@@ -42,8 +42,8 @@ def test_more_than_a_twentieth_over_is_late(contest: Any, wall: float, late: boo
     assert contest.is_too_late(line("improve", 2.0, wall)) is late
 
 
-def test_every_method_has_a_command(contest: Any, tmp_path: Path) -> None:
-    for name in contest.CONTESTANTS:
+def test_every_arm_has_a_command(contest: Any, tmp_path: Path) -> None:
+    for name in contest.ARMS:
         part = line(name, 0.0, 0.0) | {"set": ["learning_rate=0.001"]}
         command = contest.child_command(part, Path("text.txt"), tmp_path)
         assert "text.txt" in command
@@ -61,7 +61,7 @@ def test_all_models_are_scored_on_the_same_bytes(
     from descend.runs.run_folder import read_summary
 
     seed = int(read_info(trained).resolved_config["seed"])
-    own = score_folder(trained, text_file, seed)
+    own = score_folder(trained, text_file, seed=seed)
     assert own.bits_per_byte == pytest.approx(read_summary(trained).bits_per_byte, rel=0.05)
     vocab_size = int(read_info(trained).resolved_config["vocab_size"])
     network = transformers.GPT2LMHeadModel(transformers.GPT2Config(
@@ -69,8 +69,8 @@ def test_all_models_are_scored_on_the_same_bytes(
     ))  # fmt: skip
     network.save_pretrained(tmp_path)
     (tmp_path / "tokenizer.json").write_bytes((trained / "tokenizer.json").read_bytes())
-    (tmp_path / "contestant.json").write_text(json.dumps({"context": 16}))
-    other = score_folder(tmp_path, text_file, seed)
+    (tmp_path / "arm.json").write_text(json.dumps({"context": 16}))
+    other = score_folder(tmp_path, text_file, seed=seed)
     assert (other.sha256, other.num_bytes) == (own.sha256, own.num_bytes)
     untrained = math.log2(vocab_size)
     assert 0.2 * untrained < other.bits_per_byte < untrained  # a token has more than a byte

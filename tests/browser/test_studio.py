@@ -252,6 +252,25 @@ def test_two_runs_side_by_side_and_a_talk_in_turns(enter: Any, with_runs: Runnin
     assert page.locator(".turn").nth(1).locator(".token").count() > 5
 
 
+def test_result_stands_beside_its_baselines(enter: Any, with_runs: RunningStudio) -> None:
+    visitor = enter(with_runs)
+    visitor.go("run/first")
+    said = visitor.page.get_by_text("To compare: baseline loss (lower is better): random guess")
+    said.wait_for()
+    assert "unigram" in said.inner_text()
+    assert "bigram" in said.inner_text()
+
+
+def test_run_that_is_not_there_is_named_and_refused(enter: Any, with_runs: RunningStudio) -> None:
+    visitor = enter(with_runs)
+    for screen in ("run/third", "diagnosis/third"):
+        visitor.go(screen)
+        assert visitor.page.locator("main h1").inner_text() == "third"
+        assert "third" in visitor.page.get_by_role("alert").inner_text()
+    visitor.go("learn/nothing")
+    visitor.page.get_by_role("alert").wait_for()
+
+
 def test_accuracy_takes_the_place_of_the_loss(enter: Any, with_runs: RunningStudio) -> None:
     page = enter(with_runs).page
     page.goto(f"{with_runs.address}/#/run/first")

@@ -14,14 +14,14 @@ from __future__ import annotations
 import base64
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ..web.studio_server import TINY_SETTINGS, RunningStudio, Studios
-from .conftest import SHOTS, Visitor
+from .conftest import SECONDS, SHOTS, Visitor
 from .shown_workspace import Workspace, made_text, make_workspace
 from .test_studio_improve import MAX_WAIT, improve_minutes
 
@@ -32,6 +32,8 @@ VIEWS = {
     "phone-dark": (390, 844),
 }  # fmt: skip
 WIDE = (3840, 2160)
+LIVE_SECONDS = 240.0
+"""About how long the run trains that is seen live: longer than its pictures take."""
 MAX_BYTES, MAX_ALL_BYTES = 100_000, 1_500_000
 
 TO_WEBP = """async (png) => {
@@ -79,10 +81,47 @@ def example_runs(studio: RunningStudio) -> tuple[str, str]:
     return slow, good["name"]
 
 
+def start_live_run(studio: RunningStudio, like: str) -> str:
+    """Start a run with the network of the run `like`, once it trains; its name."""
+    details = studio.ask("GET", f"/runs/{like}")[1]
+    settings = {key: details["resolved_config"][key] for key in TINY_SETTINGS}
+    steps = LIVE_SECONDS * details["num_steps"] / details["summary"]["seconds"]
+    body = {"text": details["text"], "settings": settings | {"max_steps": round(steps)}}
+    name = str(studio.ask("POST", "/runs", body)[1]["run"])
+    studio.wait_for_state(name, "running", seconds=MAX_WAIT / SECONDS)
+    return name
+
+
+def end_live_run(studio: RunningStudio, name: str) -> None:
+    """End the run `name`, and leave nothing of it in the list."""
+    studio.ask("POST", f"/runs/{name}/stop")
+    studio.wait_for_state(name, "stopped", "finished", seconds=MAX_WAIT / SECONDS)
+    studio.ask("DELETE", f"/runs/{name}")
+
+
 def show_start(page: Any) -> None:
     page.get_by_role("button", name="stories").first.click()
     page.locator(".excerpt .t").nth(100).wait_for()
-    page.get_by_text("Expected result").wait_for()
+    plan, problem = page.get_by_text("Expected result"), page.locator(".note.bad")
+    plan.or_(problem).first.wait_for()
+    while problem.is_visible() and "Give more minutes" in problem.inner_text():  # a busy machine
+        page.locator("#minutes").press("ArrowRight")
+        problem.wait_for(state="detached")
+        plan.or_(problem).first.wait_for()
+    assert plan.is_visible(), problem.inner_text()
+
+
+def show_live(page: Any) -> None:
+    page.locator(".samples li").nth(1).wait_for()
+    page.get_by_text("with 80 % certainty").wait_for()
+    page.get_by_role("button", name="Pause").wait_for()
+
+
+def show_paused(page: Any) -> None:
+    page.get_by_role("button", name="Pause").click()
+    page.locator(".state.paused").wait_for()
+    page.get_by_role("button", name="Resume").wait_for()
+    page.locator(".toast").wait_for(state="detached")
 
 
 def show_runs(page: Any) -> None:
@@ -113,9 +152,11 @@ def show_improve(page: Any) -> None:
     page.evaluate("scrollBy(0, -80)")
 
 
-SCREENS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+Screens = Mapping[str, tuple[str, Callable[[Any], Any]]]
+
+LIVE_SCREENS: Screens = {"run": ("run/LIVE", show_live), "paused": ("run/LIVE", show_paused)}
+SCREENS: Screens = {
     "start": ("start", show_start),
-    "run": ("run/GOOD", lambda page: page.locator(".chart svg").wait_for()),
     "bad-run": ("run/SLOW", lambda page: page.locator(".warn-card").wait_for()),
     "runs": ("runs", show_runs),
     "talk": ("talk/GOOD", show_talk),
@@ -125,18 +166,42 @@ SCREENS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "learn": ("learn", lambda page: page.locator(".lesson").first.wait_for()),
     "lesson": ("learn/rate", lambda page: page.locator(".choice-line").first.wait_for()),
 }
+NOT_PICTURED = ("paused",)
+"""Looked at, and left out of the documentation."""
 
 
-def take(visitor: Visitor, encoder: Any, target: Path, *, whole: bool = False) -> None:
-    """Write what is on the screen, or the whole page, as WebP, and as PNG beside it if `whole`."""
+def look_at(
+    visitor: Visitor, screens: Screens, runs: Mapping[str, str], target: Callable[[str], Path]
+) -> list[tuple[str, str]]:
+    """Open each of `screens`, write its picture to `target` of its name, and return faults."""
+    page, encoder, faults = visitor.page, visitor.context.new_page(), list[tuple[str, str]]()
+    page.bring_to_front()  # one behind another may not draw
+    for name, (place, show) in screens.items():
+        screen, _, run = place.partition("/")
+        visitor.go(f"{screen}/{runs.get(run, run)}")
+        page.mouse.move(0, 0)  # where the last click was, nothing is pointed at
+        show(page)
+        take(visitor, encoder, target(name), is_saved=name not in NOT_PICTURED)
+        faults += [(name, text) for text in page.evaluate(CUT)]
+        if "`descend " in page.locator("main").inner_text():
+            faults.append((name, "a command of the terminal"))
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            faults.append((name, "scrolls sideways"))
+    encoder.close()
+    return faults
+
+
+def take(visitor: Visitor, encoder: Any, target: Path, *, is_saved: bool) -> None:
+    """Write what is on the screen as WebP, and the whole page as PNG beside it if that is
+    wanted."""
     visitor.page.wait_for_timeout(400)
-    png = visitor.page.screenshot(full_page=whole)
-    if whole:
-        target.with_suffix(".png").write_bytes(png)
-        return
-    webp = base64.b64decode(encoder.evaluate(TO_WEBP, base64.b64encode(png).decode()))
-    target.write_bytes(webp)
-    assert len(webp) <= MAX_BYTES, target.name
+    if os.environ.get("STUDIO_WHOLE_PAGES") is not None:
+        target.with_suffix(".png").write_bytes(visitor.page.screenshot(full_page=True))
+    if is_saved:
+        png = base64.b64encode(visitor.page.screenshot()).decode()
+        webp = base64.b64decode(encoder.evaluate(TO_WEBP, png))
+        target.write_bytes(webp)
+        assert len(webp) <= MAX_BYTES, target.name
 
 
 @pytest.mark.slow
@@ -146,26 +211,24 @@ def test_each_screen_fits_and_has_its_picture(
 ) -> None:
     folder, faults = Path(SHOTS or tmp_path / "pictures"), []
     folder.mkdir(parents=True, exist_ok=True)
-    whole = os.environ.get("STUDIO_WHOLE_PAGES") is not None
     slow, good = example_runs(studio)
     for view, (width, height) in (VIEWS | {"wide": WIDE}).items():
         visitor = enter(studio, width=width, dark=view.endswith("dark"))
-        page, encoder = visitor.page, visitor.context.new_page()
-        page.set_default_timeout(MAX_WAIT)  # the plan times a machine that may be busy
-        page.set_viewport_size({"width": width, "height": height})
-        page.bring_to_front()  # one behind another may not draw
-        for name, (place, show) in SCREENS.items():
-            if view == "wide" and name != "run":
-                continue
-            visitor.go(place.replace("SLOW", slow).replace("GOOD", good))
-            page.mouse.move(0, 0)  # where the last click was, nothing is pointed at
-            show(page)
-            take(visitor, encoder, folder / f"{name}-{view}.webp", whole=whole)
-            faults += [(name, view, text) for text in page.evaluate(CUT)]
-            if page.evaluate("document.documentElement.scrollWidth") > width:
-                faults.append((name, view, "scrolls sideways"))
-        faults += [("console", view, said) for said in visitor.errors]
+        visitor.page.set_default_timeout(MAX_WAIT)  # the plan times a machine that may be busy
+        visitor.page.set_viewport_size({"width": width, "height": height})
+        live = start_live_run(studio, good)
+        runs = {"SLOW": slow, "GOOD": good, "LIVE": live}
+
+        def target(name: str, view: str = view) -> Path:
+            return folder / f"{name}-{view}.webp"
+
+        view_faults = look_at(visitor, LIVE_SCREENS, runs, target)
+        end_live_run(studio, live)
+        if view != "wide":
+            view_faults += look_at(visitor, SCREENS, runs, target)
+        faults += [(view, *fault) for fault in view_faults]
+        faults += [(view, "console", said) for said in visitor.errors]
         visitor.context.close()
     assert faults == []
-    pictures = [*folder.glob("*.webp")]
+    pictures = [file for file in folder.glob("*.webp") if not file.stem.endswith("wide")]
     assert sum(picture.stat().st_size for picture in pictures) <= MAX_ALL_BYTES

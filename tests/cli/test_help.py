@@ -194,3 +194,10 @@ def test_sentences_wrap_between_words_and_commands_stay_whole() -> None:
 def test_usage_has_single_brackets() -> None:
     usage = "Usage: descend x [OPTIONS] {RUN} {SRC…}... [[CORPUS]] [[-- ARGUMENTS]]..."
     assert clean_usage(usage) == "Usage: descend x [OPTIONS] RUN SRC… [CORPUS] [-- ARGUMENTS]"
+
+
+@pytest.mark.parametrize("words", [(), ("config",), ("corpus",), ("tokenizer",)])
+def test_verb_without_a_command_shows_its_help(descend: Descend, words: tuple[str, ...]) -> None:
+    alone, helped = descend(*words), descend(*words, "--help")
+    assert (alone.code, alone.out, alone.err) == (0, helped.out, "")
+    assert "Examples:" in alone.out

@@ -96,3 +96,11 @@ def test_batch_sampler_splits_a_window_otherwise_when_the_epoch_differs(
     assert sampler.sequences_per_epoch == 1
     epochs = sampler.sequences(np.arange(8))
     assert len(np.unique(epochs, axis=0)) > 4
+
+
+def test_batch_sampler_reads_plain_text_when_it_must_keep_merges(tokenizer: Tokenizer) -> None:
+    tokens = np.array(tokenizer.encode(TEXT * 4), np.uint16)
+    sampler = BatchSampler(tokens, 16, 8, seed=3, bpe_dropout=make_bpe_dropout(tokenizer, 0.4))
+    plain = BatchSampler(tokens, 16, 8, seed=3)
+    assert (sampler.batch(2) != plain.batch(2)).any(1).all()
+    assert (sampler.batch(2, keep_merges=True) == plain.batch(2)).all()

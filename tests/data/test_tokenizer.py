@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -103,3 +106,32 @@ def test_line_chunks_end_after_newlines() -> None:
 def test_tokenizer_training_sample_is_limited_in_bytes() -> None:
     taken = "".join(tokenizers._some(iter(["日本語\n" * 10] * 9), 250))
     assert len(taken.encode()) == 300
+
+
+THREADS_SCRIPT = """
+import os, resource
+from pathlib import Path
+from descend.data.tokenizer import train_tokenizer
+from descend.errors import TokenizerError
+
+os.environ["TOKENIZERS_PARALLELISM"] = "false"  # so that no thread is there before the limit
+tokenizer = train_tokenizer("byte", 257, lambda: iter(["a b"]))
+os.environ["TOKENIZERS_PARALLELISM"] = "true"
+size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + 1_500_000,) * 2)  # less than the stack of a thread
+try:
+    tokenizer.encode_batch(["a b"] * 10)
+except TokenizerError as problem:
+    print(problem)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs RLIMIT_AS and /proc")
+def test_encode_batch_names_the_threads_when_none_can_be_started() -> None:
+    variables = {"RAYON_NUM_THREADS": "4"}
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS_SCRIPT], env=os.environ | variables,
+        capture_output=True, text=True, timeout=300, check=True,
+    )  # fmt: skip
+    assert "found no more threads that the system allows" in done.stdout
+    assert "damaged" not in done.stdout

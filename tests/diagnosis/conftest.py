@@ -10,6 +10,7 @@ import pytest
 
 if TYPE_CHECKING:
     from descend.diagnosis.run_context import RunContext
+    from descend.diagnosis.trial_series import TrialSeries
 
 
 @pytest.fixture
@@ -35,3 +36,20 @@ def context(trained: Path) -> RunContext:
     from descend.diagnosis.run_context import load_run_context
 
     return load_run_context(trained)
+
+
+@pytest.fixture
+def series(context: RunContext) -> TrialSeries:
+    """A series as long as the run, with no result."""
+    from descend.diagnosis.treatments import control_config
+    from descend.diagnosis.trial_budget import TrialBudget
+    from descend.diagnosis.trial_series import TrialSeries
+    from descend.progress import ignore_progress
+
+    return TrialSeries(
+        context,
+        control_config(context),
+        context.total_steps,
+        TrialBudget(0.0),
+        ignore_progress,
+    )

@@ -1,10 +1,11 @@
-"""Effects of treatments made up for tests, so that the answer is known."""
+"""Effects of treatments and results of trials made up for tests, so that the answer is known."""
 
 from __future__ import annotations
 
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.effects import TreatmentEffect
 from descend.diagnosis.treatments import Treatment
+from descend.trials.trial_spec import TrialResult
 
 
 def gain(cause: str, mean: float, error: float = 0.01, *, buys: bool = False) -> TreatmentEffect:
@@ -22,3 +23,13 @@ def gain(cause: str, mean: float, error: float = 0.01, *, buys: bool = False) ->
         seconds=1.0,
         cost_factor=1.0,
     )
+
+
+def make_result(
+    loss: float, bits: float | None = None, diverged_step: int | None = None
+) -> TrialResult:
+    return TrialResult(
+        key="", steps=1, tokens=1000, train_tokens=1000, vocab_size=10, parameters=1, seconds=1.0,
+        peak_bytes=None, curve=[], validation_loss=loss, accuracy=0.1,
+        bits_per_byte=loss if bits is None else bits, diverged_step=diverged_step, chunk_losses=[],
+    )  # fmt: skip

@@ -90,8 +90,9 @@ def test_combination_reports_metric_and_config_of_base_treatment(chain: str) -> 
     assert more.findings
     assert all(f.trial and f.trial.metric == NEW_VOCABULARY_METRIC for f in more.findings)
 
-    smaller = Treatment("batch_too_large", TreatmentChange("", {"batch_size": 2}))
+    smaller = Treatment("batch_too_large", TreatmentChange("half the batch", {"batch_size": 2}))
     on_top = combined_trial_series(series, replace(other, treatment=smaller), None)
+    assert on_top.combined_with == "half the batch"
     back = TreatmentChange("", {"batch_size": 8, "num_heads": 2})
     assert (
         recommended_changes(series.recorded_run, on_top.base, back)["batch_size"] == 8

@@ -6,9 +6,7 @@ import msgspec
 import pytest
 
 from descend.diagnosis.cause import TreatmentChange
-from descend.diagnosis.run_context import RunContext
-from descend.diagnosis.treatments import Treatment, control_config
-from descend.diagnosis.trial_budget import TrialBudget
+from descend.diagnosis.treatments import Treatment
 from descend.diagnosis.trial_rounds import HALF_STEPS
 from descend.diagnosis.trial_series import (
     TrialSeries,
@@ -20,31 +18,12 @@ from descend.diagnosis.trial_series import (
     make_series_spec,
     paired_reductions,
 )
-from descend.progress import ignore_progress
-from descend.trials.trial_spec import EvalPoint, TrialResult
+from descend.trials.trial_spec import EvalPoint
+
+from .made_effects import make_result
 
 RATE = Treatment("learning_rate_too_low", TreatmentChange("three times", {"learning_rate": 0.003}))
 LESS = Treatment("too_little_data", TreatmentChange("half the text", {}, is_ablation=True))
-
-
-def make_result(loss: float, bits: float | None = None) -> TrialResult:
-    return TrialResult(
-        key="", steps=1, tokens=1000, train_tokens=1000, vocab_size=10, parameters=1, seconds=1.0,
-        peak_bytes=None, curve=[], validation_loss=loss, accuracy=0.1,
-        bits_per_byte=loss if bits is None else bits, diverged_step=None, chunk_losses=[],
-    )  # fmt: skip
-
-
-@pytest.fixture
-def series(context: RunContext) -> TrialSeries:
-    """A series as long as the run, with no result."""
-    return TrialSeries(
-        context,
-        control_config(context),
-        context.total_steps,
-        TrialBudget(0.0),
-        ignore_progress,
-    )
 
 
 def test_paired_reductions_pair_equal_seeds_only(series: TrialSeries) -> None:

@@ -22,6 +22,10 @@ def arm_result(label: str = "A", **values: float) -> LessonArmResult:
     return msgspec.convert(fields | {"label": label, "run": "x"}, LessonArmResult, strict=False)
 
 
+def test_load_lesson_takes_the_number_that_the_list_shows() -> None:
+    assert load_lesson("7") == load_lesson("overfitting")
+
+
 def test_lessons_are_eight_in_order() -> None:
     assert list(LESSONS) == [
         "model", "tokens", "loss", "rate", "size", "batch", "overfitting", "diagnosis",

@@ -121,6 +121,15 @@ def test_refused_push_is_one_sentence(hub: str, trained: Path) -> None:
     assert Hub.files == {}
 
 
+def test_push_without_a_connection_names_the_network(trained: Path) -> None:
+    pytest.importorskip("huggingface_hub", reason="the extra `hub` is not installed")
+    done = push("http://127.0.0.1:9", trained)  # nothing listens there
+    assert done.returncode == 1
+    message = json.loads(done.stdout)["error"]["message"]
+    assert "expected a connection to the hub" in message
+    assert "Log in" not in message
+
+
 def test_push_of_an_export_takes_its_files(tmp_path: Path) -> None:
     for name in ("a-q8_0.gguf", "README.md", "notes.txt"):
         (tmp_path / name).write_text("x")

@@ -48,11 +48,21 @@ class Network(nn.Module):
         return logits
 
 
-def batches(count: int, seed: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-    generator = torch.Generator().manual_seed(seed)
-    for _ in range(count):
-        ids = torch.randint(VOCABULARY, (BATCH,), generator=generator)
-        yield ids, (ids * 3 + 1) % VOCABULARY
+def train_steps(
+    model: nn.Module, optimizer: torch.optim.Optimizer, count: int,
+    batch_size: int = BATCH, nan_from: int | None = None,
+) -> Iterator[Tensor]:  # fmt: skip
+    """Yield the loss of each step after it was made; a NaN from step `nan_from` on."""
+    generator = torch.Generator().manual_seed(0)
+    for number in range(1, count + 1):
+        ids = torch.randint(VOCABULARY, (batch_size,), generator=generator)
+        loss = functional.cross_entropy(model(ids), (ids * 3 + 1) % VOCABULARY)
+        if nan_from is not None and number >= nan_from:
+            loss = loss * float("nan")
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        yield loss
 
 
 def train(
@@ -65,11 +75,7 @@ def train(
     model = Network()
     optimizer = make(model) if make else torch.optim.AdamW(model.parameters(), lr=rate)
     watch = None if folder is None else descend.watch(model, optimizer, folder)
-    for number, (ids, targets) in enumerate(batches(steps), 1):
-        loss = functional.cross_entropy(model(ids), targets)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    for number, loss in enumerate(train_steps(model, optimizer, steps), 1):
         if watch:
             watch.step(loss)
             if number % 20 == 0:
@@ -108,12 +114,8 @@ def test_watch_records_the_gradient_norm_that_torch_computes(tmp_path: Path) -> 
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     norms = []
     with descend.watch(model, optimizer, tmp_path / "run") as watch:
-        for ids, targets in batches(5):
-            loss = functional.cross_entropy(model(ids), targets)
-            optimizer.zero_grad()
-            loss.backward()
+        for loss in train_steps(model, optimizer, 5):
             norms.append(float(nn.utils.get_total_norm(p.grad for p in model.parameters())))
-            optimizer.step()
             watch.step(loss)
     recorded = [
         e.gradient_norm for e in read_events(tmp_path / "run") if isinstance(e, WatchedStep)
@@ -181,11 +183,7 @@ def test_watch_names_parameters_without_a_gradient(tmp_path: Path) -> None:
     model = Detached()
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
     with descend.watch(model, optimizer, tmp_path / "run") as watch:
-        for ids, targets in batches(12):
-            loss = functional.cross_entropy(model(ids), targets)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+        for loss in train_steps(model, optimizer, 12):
             watch.step(loss)
     [warning] = watch.warnings
     assert "3 parameters (embedding.weight, hidden.weight, hidden.bias) got no gradient" in warning
@@ -203,12 +201,7 @@ def test_watch_warns_of_units_that_stay_silent(tmp_path: Path) -> None:
         model.hidden.bias[:10] = -50.0  # of 16 units
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.001)
     with descend.watch(model, optimizer, tmp_path / "run") as watch:
-        for ids, targets in batches(80):
-            ids, targets = ids.repeat(4), targets.repeat(4)
-            loss = functional.cross_entropy(model(ids), targets)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+        for loss in train_steps(model, optimizer, 80, batch_size=4 * BATCH):
             watch.step(loss)
     [warning] = watch.warnings
     assert warning.startswith("62% of the units that enter head are silent in two records.")
@@ -231,13 +224,7 @@ def test_diagnosis_says_diverged_when_the_watched_loss_became_nan(tmp_path: Path
     model = Network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
     with descend.watch(model, optimizer, tmp_path / "run") as watch:
-        for number, (ids, targets) in enumerate(batches(60), 1):
-            loss = functional.cross_entropy(model(ids), targets)
-            if number >= 40:
-                loss = loss * float("nan")
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+        for loss in train_steps(model, optimizer, 60, nan_from=40):
             watch.step(loss)
     assert "The loss of step 40 is not finite: the run diverged there." in watch.warnings
     assert any("the gradient of 5 parameters" in warning for warning in watch.warnings)
@@ -283,11 +270,7 @@ def test_training_goes_on_when_the_record_cannot_be_written(
     watch._log._file.close()
     watch._log._file = open("/dev/full", "ab", buffering=0)  # noqa: SIM115
     with caplog.at_level(logging.WARNING, "descend"):
-        for ids, targets in batches(30):
-            loss = functional.cross_entropy(model(ids), targets)
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
+        for loss in train_steps(model, optimizer, 30):
             watch.step(loss)
         watch.close()
     assert caplog.text.count("Training goes on without a record.") == 1

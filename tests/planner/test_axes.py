@@ -20,11 +20,21 @@ from descend.planner.make_plan import (
     make_corpus_plan,
     plan_config,
 )
-from descend.planner.plan import TextTooShortError, TrainingPlan, choose_config, law_input
+from descend.planner.plan import (
+    NEARLY_ALL,
+    TextTooShortError,
+    TrainingPlan,
+    choose_config,
+    law_input,
+)
 from descend.planner.scaling_law import load_scaling_law
 from descend.planner.step_time import StepTimeModel
-from descend.report.text.plan_summary import time_used_line
-from descend.runs.run_files import read_info
+from descend.report.text.plan_summary import (
+    compare_with_prediction,
+    time_used_line,
+)
+from descend.runs.events import Epoch
+from descend.runs.run_files import RunSummary, read_info
 from descend.runs.run_folder import read_summary
 
 RATES = StepTimeModel(0.0011, 0.0055, 0.41, 0.0024, 0.005, 0.0022)
@@ -108,6 +118,39 @@ def test_run_that_ends_for_the_text_says_so() -> None:
     assert "more epochs on this text would overfit" in time_used_line(by_text, 60.0, 600)
     assert time_used_line(by_time, 29.0, 0.5) == "29 s from the start to the saved model"
     assert "left" not in time_used_line(by_text, 599 * 60.0, 600)
+
+
+def test_plan_is_limited_by_time_when_what_is_left_is_one_evaluation() -> None:
+    plan = plan_with(0.5)
+    allowed = NEARLY_ALL * 60 * plan.minutes
+    ends_for_text = []
+    for left in (0.9 * plan.evaluation_seconds, 1.1 * plan.evaluation_seconds):
+        predicted = msgspec.structs.replace(plan.predicted, seconds=allowed - left)
+        ends_for_text.append(msgspec.structs.replace(plan, predicted=predicted).ends_for_text)
+    assert ends_for_text == [False, True]
+
+
+def test_comparison_with_prediction_says_how_much_shorter_the_run_was() -> None:
+    plan = plan_with(0.5)
+    steps = plan.predicted.steps
+    texts = [
+        compare_with_prediction(plan, run_summary(step)) for step in (steps, round(0.36 * steps))
+    ]
+    assert "planned steps" not in texts[0]
+    assert f"Only {round(0.36 * steps):,} of about {steps:,} planned steps fit" in texts[1]
+
+
+def run_summary(step: int) -> RunSummary:
+    epoch = Epoch(
+        epoch=1, step=step, loss_start=6.0, loss_end=5.0, accuracy_start=0.1, accuracy_end=0.2,
+        validation_loss=5.0, validation_accuracy=0.2, bits_per_byte=2.0, tokens_per_second=1000.0,
+        seconds=60.0,
+    )  # fmt: skip
+    return RunSummary(
+        model_dir="x", parameters=1, seconds=1.0, tokens_per_second=1.0, epochs=[epoch],
+        best_epoch=1, validation_loss=5.0, validation_accuracy=0.2, bits_per_byte=2.0,
+        ngram_baselines={"uniform": 8.0}, finished=True, samples=[],
+    )  # fmt: skip
 
 
 def test_make_corpus_plan_fails_when_planning_takes_all_the_time(text_file: Path) -> None:

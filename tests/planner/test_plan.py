@@ -277,7 +277,7 @@ def test_long_plan_is_corrected_by_measured_step_time(
     assert corpus_plan.plan.predicted.seconds <= 12 * 1.001
     text = "\n".join(plan_lines(corpus_plan))
     assert "The plan was updated." in text
-    monkeypatch.setattr(make_plan, "available_memory_bytes", lambda: 1000)
+    monkeypatch.setattr(make_plan, "free_memory_bytes", lambda device: 1000)
     assert make_corpus_plan(str(varied_text), 0.2).machine.correction_factor == 1.0
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -20,7 +21,7 @@ from descend.model.sampling import SamplingOptions
 from descend.model.shape import Architecture, ModelShape
 from descend.model.transformer import Transformer
 from descend.runs.atomic_write import MANIFEST_FILE, verify_folder
-from descend.runs.events import Sample
+from descend.runs.events import Epoch, Sample
 from descend.runs.model_card import model_card
 from descend.runs.model_files import load_model, render_model_files, save_model
 from descend.runs.run_files import RunMetadata, RunSummary
@@ -294,6 +295,19 @@ def test_model_card_omits_private_text() -> None:
         assert fact in card
     assert "secret" not in card
     assert "`stories`" in model_card(shape, 1, _info("stories"), None)
+
+
+def test_model_card_counts_a_part_of_an_epoch_as_a_part() -> None:
+    shape = noisy("gpt", tokenizer_of()).shape
+    epoch = Epoch(
+        epoch=1, step=60, loss_start=6.0, loss_end=5.0, accuracy_start=0.1, accuracy_end=0.2,
+        validation_loss=5.0, validation_accuracy=0.2, bits_per_byte=2.0, tokens_per_second=1000.0,
+        seconds=60.0,
+    )  # fmt: skip
+    part = msgspec.structs.replace(_summary(), epochs=[epoch], num_epochs=0.136)
+    card = model_card(shape, 1, _info("stories"), part)
+    assert "| epochs | 0.14 |" in card
+    assert "best epoch" not in card
 
 
 def test_the_example_of_the_card_runs(

@@ -61,7 +61,7 @@ def test_gradient_accumulation_is_minimal_for_available_memory(
     config = make_config(tiny | {"batch_size": 8, "seq_len": 16, "max_seq_len": 16})
     shape = create_run(config, Path("run")).shape
     room = training_memory(config.model_copy(update={"gradient_accumulation_steps": 4}), shape)
-    monkeypatch.setattr(memory, "available_memory_bytes", lambda: room)
+    monkeypatch.setattr(memory, "free_memory_bytes", lambda device: room)
     run = create_run(config, Path("run"))
     assert run.plan.config.gradient_accumulation_steps == 4
     assert (
@@ -70,12 +70,12 @@ def test_gradient_accumulation_is_minimal_for_available_memory(
     assert run.info.requested_config["gradient_accumulation_steps"] is None
     assert any("in 4 parts" in note for note in run_notices(run))
     monkeypatch.setattr(
-        memory, "available_memory_bytes", lambda: 2 * training_memory(config, shape)
+        memory, "free_memory_bytes", lambda device: 2 * training_memory(config, shape)
     )
     run = create_run(config, Path("run"))
     assert run.plan.config.gradient_accumulation_steps == 1
     assert not any("parts" in note for note in run_notices(run))
-    monkeypatch.setattr(memory, "available_memory_bytes", lambda: 1000)
+    monkeypatch.setattr(memory, "free_memory_bytes", lambda device: 1000)
     with pytest.raises(OutOfMemoryError):
         create_run(config, Path("run"))
 

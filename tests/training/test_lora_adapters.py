@@ -227,7 +227,7 @@ def test_adapters_are_chosen_when_all_weights_do_not_fit(monkeypatch: pytest.Mon
     adapted = training_memory(one.model_copy(update={"lora_rank": DEFAULT_RANK}), shape)
     assert adapted < needed / 3
     for room, expected in ((needed, 0), (needed - 1, DEFAULT_RANK), (None, 0)):
-        monkeypatch.setattr(memory, "available_memory_bytes", lambda room=room: room)
+        monkeypatch.setattr(memory, "free_memory_bytes", lambda device, room=room: room)
         assert choose_lora_rank(config, shape, "cpu", has_parent=True).lora_rank == expected
         assert choose_lora_rank(config, shape, "cpu", has_parent=False).lora_rank is None
         chosen = config.model_copy(update={"lora_rank": 0})

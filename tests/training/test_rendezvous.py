@@ -393,8 +393,10 @@ def test_single_process_exchanges_nothing() -> None:
     assert SINGLE_PROCESS.select_rows(batch).tolist() == batch.tolist()
     assert ProcessGroup(1, 2).select_rows(batch).tolist() == batch[2:].tolist()
     assert SINGLE_PROCESS.mean_loss(torch.tensor(0.5), torch.tensor(3)) == (0.5, 3)
-    assert SINGLE_PROCESS.agree_on_signal(None) is None
-    assert SINGLE_PROCESS.agree_on_signal(signal.SIGINT) == signal.SIGINT
+    assert SINGLE_PROCESS.agree_on_stop(None) == (None, False)
+    assert SINGLE_PROCESS.agree_on_stop(None, is_pause_requested=True) == (None, True)
+    both = SINGLE_PROCESS.agree_on_stop(signal.SIGINT, is_pause_requested=True)
+    assert both == (signal.SIGINT, False)
 
 
 def test_reading_the_clock_of_a_run_exchanges_nothing() -> None:

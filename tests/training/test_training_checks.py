@@ -216,14 +216,14 @@ def test_check_training_detects_unshuffled_text(monkeypatch: pytest.MonkeyPatch)
 
 def test_check_training_detects_duplicate_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     first = BatchSampler.batch
-    monkeypatch.setattr(BatchSampler, "batch", lambda self, step: first(self, 0))
+    monkeypatch.setattr(BatchSampler, "batch", lambda self, step, keep_merges=False: first(self, 0))
     refused("comes again", made())
 
 
 def test_check_training_detects_noncontiguous_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
     read = BatchSampler.sequences
     monkeypatch.setattr(
-        BatchSampler, "sequences", lambda self, numbers: read(self, numbers)[:, ::-1]
+        BatchSampler, "sequences", lambda self, numbers, keep_merges: read(self, numbers)[:, ::-1]
     )
     refused("jump", made())
 
@@ -293,7 +293,9 @@ def test_check_training_detects_wrong_loss(
     refused("the loss", made(architecture=architecture))
 
 
-def parts_that_count_alike(state: TrainState, plan: TrainPlan, step: int) -> tuple[float, float]:
+def parts_that_count_alike(
+    state: TrainState, plan: TrainPlan, step: int, keep_merges: bool
+) -> tuple[float, float]:
     batch = torch.from_numpy(plan.batches.batch(step))
     losses = []
     for part in batch.tensor_split(plan.config.num_micro_batches):
@@ -303,8 +305,10 @@ def parts_that_count_alike(state: TrainState, plan: TrainPlan, step: int) -> tup
     return sum(losses), 0.0
 
 
-def the_same_batch(state: TrainState, plan: TrainPlan, step: int) -> tuple[float, float]:
-    return real_backward(state, plan, 0)
+def the_same_batch(
+    state: TrainState, plan: TrainPlan, step: int, keep_merges: bool
+) -> tuple[float, float]:
+    return real_backward(state, plan, 0, keep_merges)
 
 
 def never_stepping(state: TrainState, finite: bool) -> None:
@@ -343,9 +347,11 @@ def test_check_training_detects_wrong_optimizer_step(
 def test_check_training_detects_accumulated_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where they are gone again when the step ends."""
 
-    def twice(state: TrainState, plan: TrainPlan, step: int) -> tuple[float, float]:
-        real_backward(state, plan, step)
-        return real_backward(state, plan, step)
+    def twice(
+        state: TrainState, plan: TrainPlan, step: int, keep_merges: bool
+    ) -> tuple[float, float]:
+        real_backward(state, plan, step, keep_merges)
+        return real_backward(state, plan, step, keep_merges)
 
     monkeypatch.setattr(loop, "accumulate_gradients", twice)
     refused("other tokens", made())

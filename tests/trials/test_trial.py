@@ -13,38 +13,25 @@ import torch
 
 from descend import run
 from descend.config import RunConfig, make_config
-from descend.data.cache_dir import cache_dir
-from descend.errors import ConfigError, CorpusError
+from descend.errors import ConfigError
 from descend.machine import Execution
-from descend.metrics.evaluation import evaluate, iter_windows, score_batches
-from descend.model.cost import forward_flops_per_token, training_flops_per_token
 from descend.runs.model_files import load_model
 from descend.training.train_state import TrainState
 from descend.training.training_run import initial_train_state
 from descend.trials import trial
-from descend.trials.cached_trial import load_cached_result, run_trial
-from descend.trials.cost_estimate import estimate_trial_seconds, evaluation_seconds
-from descend.trials.executor import run_trials
+from descend.trials.cached_trial import run_trial
 from descend.trials.prepared_trial import prepare_trial
 from descend.trials.subsample import subsample_tokens
-from descend.trials.timing.step_timing import StepTime
 from descend.trials.trial import train_trial
 from descend.trials.trial_evaluation import (
-    BYTES_PER_TOKEN,
-    NUM_SEGMENTS,
     evaluate_trial,
     evaluation_segments,
 )
-from descend.trials.trial_spec import TrialResult, TrialSpec, make_trial_spec
+from descend.trials.trial_spec import TrialResult, make_trial_spec
 
 
 def config_of(tiny: dict[str, object], **keys: Any) -> RunConfig:
     return make_config(tiny | keys)
-
-
-def forget(*specs: TrialSpec) -> None:
-    for spec in specs:
-        (cache_dir() / "trials" / f"{spec.key}.json").unlink(missing_ok=True)
 
 
 def test_full_trial_reproduces_training_run_loss(tiny: dict[str, object]) -> None:
@@ -70,61 +57,6 @@ def test_trial_is_bitwise_deterministic_for_a_seed(tiny: dict[str, object]) -> N
         train_trial(make_trial_spec(config_of(tiny, seed=1), steps=8)).chunk_losses
         != first.chunk_losses
     )
-
-
-def test_cached_trial_is_not_retrained(
-    tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spec = make_trial_spec(config_of(tiny, learning_rate=0.0021), steps=5)
-    result = run_trial(spec)
-    assert result.steps == 5
-
-    def refuse(*_: object) -> TrialResult:
-        raise AssertionError("trained again")
-
-    monkeypatch.setattr(trial, "train_trial", refuse)
-    assert run_trials([spec, spec], workers=1) == [result, result]
-    forget(spec)
-    with pytest.raises(AssertionError, match="trained again"):
-        run_trials([spec], workers=1)
-
-
-def test_damaged_cache_file_is_retrained(tiny: dict[str, object]) -> None:
-    spec = make_trial_spec(config_of(tiny, learning_rate=0.0022), steps=5)
-    result = run_trial(spec)
-    (cache_dir() / "trials" / f"{spec.key}.json").write_text('{"key": 3')
-    assert load_cached_result(spec.key) is None
-    assert run_trial(spec).chunk_losses == result.chunk_losses
-
-
-def test_identical_trials_run_once_and_preserve_order(tiny: dict[str, object]) -> None:
-    specs = [
-        make_trial_spec(config_of(tiny, learning_rate=rate), steps=4) for rate in (0.003, 0.004)
-    ]
-    forget(*specs)
-    progress_counts: list[tuple[int, int]] = []
-    results = run_trials(
-        [specs[1], specs[0], specs[1]],
-        workers=1,
-        on_progress=lambda news: progress_counts.append((news.done, news.total)),
-    )
-    assert [o.key for o in results] == [specs[1].key, specs[0].key, specs[1].key]
-    assert progress_counts == [(1, 2), (2, 2)]
-
-
-def test_worker_processes_return_identical_results_and_errors(tiny: dict[str, object]) -> None:
-    specs = [make_trial_spec(config_of(tiny, seed=seed), steps=6) for seed in (5, 6)]
-    expected = [train_trial(spec) for spec in specs]
-    forget(*specs)
-    results = run_trials(specs, workers=2)
-    assert [o.chunk_losses for o in results] == [o.chunk_losses for o in expected]
-    assert load_cached_result(specs[0].key) == results[0]
-
-    too_little = [
-        make_trial_spec(config_of(tiny, seed=s), steps=2, train_fraction=0.001) for s in (5, 6)
-    ]
-    with pytest.raises(CorpusError, match="tokens of training text"):
-        run_trials(too_little, workers=2)
 
 
 def test_train_fraction_restricts_training_tokens(tiny: dict[str, object]) -> None:
@@ -262,40 +194,6 @@ def test_diverged_trial_has_a_finite_result(
     assert msgspec.json.decode(msgspec.json.encode(result), type=TrialResult) == result
 
 
-def test_evaluation_uses_the_same_bytes_for_every_tokenizer(tiny: dict[str, object]) -> None:
-    evaluation_bytes = {}
-    for name in ("byte", "bpe"):
-        ready = prepare_trial(
-            make_trial_spec(
-                config_of(tiny, tokenizer=name, vocab_size=None if name == "byte" else 300)
-            )
-        )
-        parts = evaluation_segments(ready.store, 100)
-        assert len(parts) == NUM_SEGMENTS
-        lengths = ready.store.tokenizer.byte_lengths
-        evaluation_bytes[name] = sum(int(lengths[part[1:]].sum()) for part in parts)
-        whole = evaluation_segments(ready.store, 10**6)
-        assert len(whole) == 1
-        assert len(whole[0]) == len(ready.store.validation)
-    # To within a token at either end of each segment.
-    assert evaluation_bytes["byte"] == pytest.approx(100 * BYTES_PER_TOKEN, abs=NUM_SEGMENTS)
-    assert abs(evaluation_bytes["byte"] - evaluation_bytes["bpe"]) < 2 * 10 * NUM_SEGMENTS
-
-
-def test_evaluation_uses_the_same_tokens_for_every_context(tiny: dict[str, object]) -> None:
-    ready = prepare_trial(make_trial_spec(config_of(tiny)))
-    state = initial_train_state(ready, ready.execution)
-    parts = evaluation_segments(ready.store, 200)
-    evaluations = {
-        n: evaluate_trial(state.model, ready.execution, ready.store, parts, n) for n in (4, 7, 32)
-    }
-    assert len({len(j.chunk_losses) for j in evaluations.values()}) == 1
-    # Fresh weights hardly use the context, so the same tokens give nearly the same losses.
-    assert evaluations[4].loss == pytest.approx(evaluations[32].loss, abs=0.05)
-    mean = np.mean(evaluations[7].chunk_losses)
-    assert evaluations[7].loss == pytest.approx(mean, abs=0.02)
-
-
 @pytest.mark.parametrize(
     ("budget", "where"),
     [({"steps": 0}, "steps"), ({"train_fraction": 0.0}, "train_fraction"),
@@ -308,59 +206,3 @@ def test_invalid_trial_budget_is_rejected(
     with pytest.raises(ConfigError) as refused:
         make_trial_spec(config_of(tiny), **budget)
     assert refused.value.location == where
-
-
-def test_cost_estimate_excludes_cached_trials(tiny: dict[str, object]) -> None:
-    small = make_trial_spec(config_of(tiny, seed=77), steps=10)
-    large = make_trial_spec(config_of(tiny, seed=77), steps=1000)
-    costs = estimate_trial_seconds([small, large])
-    assert 0 < costs[small.key] < costs[large.key]
-    run_trial(small)
-    assert estimate_trial_seconds([small, large]).keys() == {large.key}
-
-
-@pytest.mark.parametrize("tokenizer", ["bpe", "byte"])
-@pytest.mark.parametrize("checkpointing", [False, True])
-def test_evaluation_cost_scales_with_evaluated_tokens(
-    tiny: dict[str, object], tokenizer: str, checkpointing: bool
-) -> None:
-    config = config_of(tiny, tokenizer=tokenizer, activation_checkpointing=checkpointing)
-    config = config.model_copy(update={"validation_fraction": 0.5})
-    ready = prepare_trial(make_trial_spec(config, evaluation_tokens=400))
-    tokens = sum(len(part) - 1 for part in evaluation_segments(ready.store, 400))
-    assert tokens < len(ready.store.validation) / 2, "else all of it is judged anyway"
-    forward = forward_flops_per_token(ready.shape, config.seq_len)
-    step = training_flops_per_token(ready.shape, config.seq_len, checkpointing)
-    assert (step > 3 * forward) is checkpointing
-    seconds = evaluation_seconds(ready, StepTime(per_token=1.0, per_update=0.0))
-    assert seconds == pytest.approx(tokens * forward / step, rel=0.1)
-
-
-def test_trial_result_survives_json_round_trip(tiny: dict[str, object]) -> None:
-    result = run_trial(make_trial_spec(config_of(tiny), steps=3))
-    assert msgspec.json.decode(msgspec.json.encode(result), type=TrialResult) == result
-    assert math.isfinite(result.seconds)
-
-
-def test_trial_and_training_evaluate_the_same_text_alike(tiny: dict[str, object]) -> None:
-    ready = prepare_trial(make_trial_spec(config_of(tiny)))
-    model, validation = initial_train_state(ready, ready.execution).model, ready.store.validation
-    by_trial = evaluate_trial(model, ready.execution, ready.store, [validation], 16)
-    by_training = evaluate(model, validation, ready.store.tokenizer.byte_lengths, 16)
-    assert by_trial.loss == pytest.approx(by_training.loss, rel=1e-5)
-    assert by_trial.bits_per_byte == pytest.approx(by_training.bits_per_byte, rel=1e-5)
-    assert by_trial.accuracy == pytest.approx(by_training.accuracy)
-
-
-@pytest.mark.parametrize("was_training", [True, False])
-def test_scoring_restores_the_mode_of_the_model_when_it_ends_early(
-    tiny: dict[str, object], was_training: bool
-) -> None:
-    ready = prepare_trial(make_trial_spec(config_of(tiny)))
-    model = initial_train_state(ready, ready.execution).model.train(was_training)
-    windows = iter_windows(ready.store.validation, 16, 1)
-    scores = score_batches(model, windows, ready.store.tokenizer.byte_lengths)
-    assert len(next(scores).losses) == 16
-    assert not model.training
-    scores.close()
-    assert model.training == was_training

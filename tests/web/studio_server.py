@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -28,9 +29,15 @@ class RunningStudio:
     """`descend studio` in a process of its own."""
 
     folder: Path
-    process: subprocess.Popen[str]
-    link: str
+    process: subprocess.Popen[bytes]
+    terminal: Path
+    """What the terminal shows."""
     key: str
+
+    @property
+    def link(self) -> str:
+        """The newest link that the terminal shows: each works once."""
+        return str(re.findall(r"http://\S+", self.terminal.read_text())[-1])
 
     @property
     def address(self) -> str:
@@ -78,13 +85,14 @@ class Studios:
         command = [sys.executable, "-m", "descend", "studio", str(folder), "--no-browser"]
         if "--port" not in arguments:
             command += ["--port", str(free_port())]
-        process = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, text=True)
-        assert process.stderr is not None
-        line = process.stderr.readline()
-        match = re.search(r"http\S+", line)
-        assert match, line + (process.stderr.read() if process.poll() is not None else "")
+        with tempfile.NamedTemporaryFile(delete=False) as terminal:
+            process = subprocess.Popen([*command, *arguments], stderr=terminal)
+        terminal_file = Path(terminal.name)
+        while "http://" not in terminal_file.read_text() and process.poll() is None:
+            time.sleep(0.05)
+        assert "http://" in terminal_file.read_text(), terminal_file.read_text()
         key = (folder / ".studio" / "api_key").read_text()
-        studio = RunningStudio(folder, process, match[0], key)
+        studio = RunningStudio(folder, process, terminal_file, key)
         self.started.append(studio)
         return studio
 
@@ -93,8 +101,6 @@ class Studios:
         for studio in self.started:
             studio.process.terminate()
             studio.process.wait(timeout=20)
-            if studio.process.stderr is not None:
-                studio.process.stderr.close()
             for file in (studio.folder / ".studio" / "jobs").glob("*.job"):
                 job = json.loads(file.read_text().partition("\n")[2])
                 if job["pid"] is not None and job["ended_at"] is None:
@@ -102,6 +108,10 @@ class Studios:
                         os.kill(job["pid"], signal.SIGKILL)
                     except ProcessLookupError:
                         continue
+        outputs = [studio.terminal.read_text() for studio in self.started]
+        for studio in self.started:
+            studio.terminal.unlink()
+        assert not any("Traceback" in text for text in outputs), "\n".join(outputs)
 
 
 def free_port() -> int:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from descend.errors import UserError
+from descend.runs.lock import lock_run_folder
 from descend.runs.planned_models import write_plan
 from descend.web.address import is_loopback
 from descend.web.studio.curve import thin
@@ -45,6 +46,7 @@ def test_a_finished_run_has_a_row_details_and_a_curve(studio: Any, trained: Path
     assert details["summary"]["validation_loss"] == summary["validation_loss"]
     assert details["sentence"].startswith("It ")
     assert set(details["baselines"]) >= {"uniform", "unigram", "bigram"}
+    assert f"bigram {details['baselines']['bigram']:.2f}" in details["baselines_text"]
     _, curve = studio.ask("GET", "/runs/first/curve?points=10")
     assert len(curve["points"]) <= 10
     assert curve["points"][-1][0] == details["num_steps"] == curve["num_steps"]
@@ -60,13 +62,41 @@ def test_rows_hold_the_settings_that_are_not_alike(studio: Any, trained: Path) -
     }
 
 
-def test_events_of_a_finished_run_end(studio: Any, trained: Path) -> None:
-    copy_run(trained, studio.folder, "first")
+def watch(studio: Any, name: str) -> Any:
+    """The stream of events of the run `name`."""
     request = urllib.request.Request(
-        f"{studio.address}/api/v1/runs/first/events",
+        f"{studio.address}/api/v1/runs/{name}/events",
         headers={"Authorization": f"Bearer {studio.key}"},
     )
-    with urllib.request.urlopen(request, timeout=600) as response:
+    return urllib.request.urlopen(request, timeout=600)
+
+
+def test_events_end_when_the_run_is_deleted(studio: Any, trained: Path) -> None:
+    copy_run(trained, studio.folder, "first")
+    run = studio.folder / "models" / "first"
+    (run / "events.jsonl").unlink()
+    with lock_run_folder(run), watch(studio, "first") as response:
+        while response.readline() != b"event: state\n":
+            pass
+        run.rename(studio.folder / "elsewhere")
+        assert response.read().endswith(b"event: end\ndata: {}\n\n")
+
+
+def test_studio_ends_without_a_word_when_a_page_is_open(studio: Any, trained: Path) -> None:
+    copy_run(trained, studio.folder, "first")
+    run = studio.folder / "models" / "first"
+    (run / "events.jsonl").unlink()
+    with lock_run_folder(run), watch(studio, "first") as response:
+        response.readline()
+        before = studio.terminal.read_text()
+        studio.process.terminate()
+        studio.process.wait(timeout=60)
+    assert studio.terminal.read_text() == before
+
+
+def test_events_of_a_finished_run_end(studio: Any, trained: Path) -> None:
+    copy_run(trained, studio.folder, "first")
+    with watch(studio, "first") as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         text = response.read().decode()
     kinds = [line.removeprefix("event: ") for line in text.splitlines() if line[:6] == "event:"]

@@ -46,9 +46,16 @@ from descend.planner.generations import MIN_LENGTH, ROUND_SECONDS, plan_later_mo
 from descend.planner.make_plan import CorpusPlan, make_corpus_plan, plan_config
 from descend.planner.plan import MIN_MINUTES, choose_config
 from descend.planner.scaling_law import load_scaling_law
+from descend.report.text.improvement_summary import (
+    LATER_MODELS_LEARNED,
+    NOTHING_HELPS,
+    ONE_TRAINING_IS_BEST,
+    TEXT_IS_LEARNED,
+    TIME_IS_UP,
+    describe_too_little_time,
+)
 from descend.runs.run_files import is_finished, is_run_folder, latest_checkpoint, read_info
 from descend.training.stop_signals import TrainingInterrupted
-from descend.units import format_duration
 
 FIRST_FRACTION = 0.4
 """Of the time, for the planned run where a search follows. As much is left for the last training,
@@ -67,14 +74,6 @@ MIN_SEARCH_TRIALS = 3
 
 MIN_ROUND_MINUTES = 0.25
 """Minutes below which nothing more is planned and trained: planning alone takes half of it."""
-
-TIME_ENDS = "the time is up; by the plan it was worth more in one training than in a search"
-TEXT_ENDS = (
-    "more epochs on this text would overfit, and the time left is too short for another training"
-)
-"""Why an improvement ends after one training."""
-
-DISTILLED = "more epochs on this text would overfit, so later models learned from earlier ones"
 
 OnModel = Callable[[TrainedModel], None]
 OnTrial = Callable[[TreatmentTrial], None]
@@ -161,17 +160,17 @@ class _ImprovementRun:
         settings = resolve_config(self.keys)
         planned = self._plan(settings)
         if planned is None:
-            return self._end("the time is up", None)
+            return self._end(TIME_IS_UP, None)
         end = self.last_moment - self._began
         forecast = forecast_over_time(planned, self._planned_at - self._began, end)
         self.improvement = msgspec.structs.replace(self.improvement, forecast=forecast)
         self._save()
         base = self._first_training(planned)
         if base is None:
-            why = TEXT_ENDS if planned.plan.ends_for_text else TIME_ENDS
+            why = TEXT_IS_LEARNED if planned.plan.ends_for_text else ONE_TRAINING_IS_BEST
             return self._end(why, planned)
         if planned.plan.ends_for_text and self._train_generations(base):
-            return self._end(DISTILLED, planned)
+            return self._end(LATER_MODELS_LEARNED, planned)
         changes = self._search(base, planned)
         return self._end(self._last_training(base, changes, settings), planned)
 
@@ -360,21 +359,18 @@ class _ImprovementRun:
         """Train what the search came to, or another plan, in the time left; why it ended."""
         left = 60 * self._minutes_left() - ROUND_SECONDS
         if left < MIN_LENGTH * base.seconds:
-            return (
-                f"another training would take about {format_duration(base.seconds)} and "
-                f"{format_duration(max(left, 0))} are left, so the best model stays"
-            )
+            return describe_too_little_time(base.seconds, left)
         final = self._plan(settings)
         if final is None:
-            return "the time is up"
+            return TIME_IS_UP
         if changes:
             self._train(final, "treated", changes, read_info(Path(base.run)).requested_config)
-            return "the time is up"
+            return TIME_IS_UP
         other = find_another_plan(final, base)
         if other is None:
-            return "no tested change lowers the loss, and no other plan is expected to be as good"
+            return NOTHING_HELPS
         self._train(other, "another plan")
-        return "the time is up"
+        return TIME_IS_UP
 
     def _end(self, why: str, planned: CorpusPlan | None) -> Improvement:
         known = self.improvement

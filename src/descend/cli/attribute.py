@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from descend.cli.config_flags import JsonOption
-from descend.cli.output import print_json, print_result, print_status, stderr_console
+from descend.cli.output import print_report, print_status, stderr_console
 from descend.cli.trial_options import EvaluationTokens, Seeds, Workers, format_typed_command
 from descend.trials.trial_spec import EVALUATION_TOKENS
 
@@ -84,8 +84,7 @@ def attribute(
         workers=workers,
         console=stderr_console(),
     )
-    if as_json:
-        print_json("attribute", attribution_fields(attribution))
-    else:
-        print_result(attribution_text(attribution))
+    print_report(
+        "attribute", attribution_fields(attribution), attribution_text(attribution), as_json
+    )
     print_status(f"saved in {folder}")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from descend.cli.config_flags import JsonOption
-from descend.cli.output import print_json, print_result, print_status
+from descend.cli.output import print_report, print_status
 from descend.errors import ConfigError
 
 DATA_SUFFIXES = (".jsonl", ".ndjson", ".json")
@@ -93,10 +93,7 @@ def check(
     limits = CheckLimits(timeout, None if memory is None else int(memory * 2**30), in_place)
     progress = progress_lines(print_status, timeout)
     checked = check_in_child(module, arguments or [], limits, progress)
-    if as_json:
-        print_json("check", checked)
-    else:
-        print_result(format_check_report(checked))
+    print_report("check", checked, format_check_report(checked), as_json)
     if checked.exit_code:
         raise typer.Exit(checked.exit_code)
 
@@ -109,9 +106,6 @@ def _check_data(
     from descend.report.text.data_check import format_data_check
 
     checked = check_data(file, tokenizer, validation, max_length)
-    if as_json:
-        print_json("check", checked)
-    else:
-        print_result(format_data_check(checked))
+    print_report("check", checked, format_data_check(checked), as_json)
     if checked.exit_code:
         raise typer.Exit(checked.exit_code)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from descend.cli.config_flags import JsonOption, RunArgument
-from descend.cli.output import print_json, print_result
+from descend.cli.output import print_report
 
 
 def checklist(
@@ -15,7 +15,4 @@ def checklist(
     from descend.report.text.run_summary import checklist_text
 
     result = answer_checklist(run)
-    if as_json:
-        print_json("checklist", result)
-    else:
-        print_result(checklist_text(result))
+    print_report("checklist", result, checklist_text(result), as_json)

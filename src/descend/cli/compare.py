@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from descend.cli.config_flags import ConfigFile, JsonOption, Preset, resolve_flags
-from descend.cli.output import print_json, print_result, print_status, stderr_console
+from descend.cli.output import print_report, print_status, stderr_console
 from descend.cli.trial_options import (
     BudgetUnitOption,
     EvaluationTokens,
@@ -118,10 +118,7 @@ def compare(
     comparison = run_comparison(
         plan, folder, command=command, workers=workers, console=stderr_console()
     )
-    if as_json:
-        print_json("compare", comparison_fields(comparison))
-    else:
-        print_result(comparison_text(comparison))
+    print_report("compare", comparison_fields(comparison), comparison_text(comparison), as_json)
     print_status(f"saved in {folder}")
 
 
@@ -138,10 +135,7 @@ def _compare_finished(names: list[str], given: dict[str, Any], as_json: bool) ->
             "leave it out, or name each run as an --arm to train it again",
         )  # fmt: skip
     comparison = compare_finished_runs([find_run(Path(name)) for name in names])
-    if as_json:
-        print_json("compare", comparison)
-    else:
-        print_result(finished_text(comparison))
+    print_report("compare", comparison, finished_text(comparison), as_json)
 
 
 def _make_arms(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -17,11 +17,7 @@ from descend.cli.config_flags import (
     with_config_flags,
 )
 from descend.cli.help_format import HelpCommand, HelpGroup
-from descend.cli.output import print_json, print_result, set_up_logging
-from descend.units import format_count
-
-if TYPE_CHECKING:
-    from descend.data.corpus_builder import CorpusBuildSummary
+from descend.cli.output import print_report, set_up_logging
 
 corpus_app = typer.Typer(cls=HelpGroup, help="Build a corpus and measure it.", no_args_is_help=True)
 
@@ -124,6 +120,7 @@ def add(
     """Add text from files of many formats to a corpus folder."""
     from descend.data.corpus_builder import build_corpus
     from descend.data.readers.options import ReadOptions
+    from descend.report.text.corpus_summary import describe_corpus_build
 
     set_up_logging("info")
     endings = tuple(e.strip() for e in extensions.split(",")) if extensions else None
@@ -134,23 +131,7 @@ def add(
         drop_boilerplate=drop_boilerplate,
         options=ReadOptions(encoding, text_column, dataset_split),
     )  # fmt: skip
-    if as_json:
-        print_json("corpus add", done)
-        return
-    print_result(_gathered_line(done, drop_boilerplate))
-
-
-def _gathered_line(done: CorpusBuildSummary, drop_boilerplate: bool) -> str:
-    count = done.num_unreadable_files
-    unreadable = f" ({count} of them could not be read)" if count else ""
-    recurring = f", {done.boilerplate_fraction:.1%} of the text as boilerplate" * drop_boilerplate
-    return (
-        f"{format_count(done.documents, 'document')} ({done.bytes:,} bytes) from "
-        f"{format_count(done.files, 'file')}{unreadable} {'is' if done.documents == 1 else 'are'} "
-        f"in {done.path}. Removed: {done.too_short} too short, "
-        f"{done.exact_duplicates} exact and {done.near_duplicates} near duplicates, "
-        f"{done.num_not_sampled} not sampled{recurring}"
-    )
+    print_report("corpus add", done, describe_corpus_build(done, drop_boilerplate), as_json)
 
 
 def stats(
@@ -165,16 +146,15 @@ def stats(
 ) -> None:
     """Show documents, tokens, duplicates, and the n-gram baselines of a corpus."""
     from descend.api import measure_corpus
-    from descend.report.text.run_summary import format_corpus_stats
+    from descend.report.text.corpus_summary import format_corpus_stats
 
     where = {} if corpus is None else {"corpus_dir": corpus}
     resolved = resolve_flags(values | where, config, preset)
     set_up_logging(resolved.config.log_level)
     corpus_stats = measure_corpus(resolved.config)
-    if as_json:
-        print_json("corpus stats", corpus_stats)
-    else:
-        print_result("\n".join(format_corpus_stats(corpus_stats)))
+    print_report(
+        "corpus stats", corpus_stats, "\n".join(format_corpus_stats(corpus_stats)), as_json
+    )
 
 
 corpus_app.command("add", cls=HelpCommand)(add)

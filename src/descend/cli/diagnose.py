@@ -19,7 +19,7 @@ from descend.cli.diagnose_program import (
     Workers,
     diagnose_command,
 )
-from descend.cli.output import print_json, print_result, print_status, stderr_console
+from descend.cli.output import print_report, print_status, stderr_console
 from descend.diagnosis.diagnosis_result import DEFAULT_BUDGET, Diagnosis
 from descend.errors import ConfigError
 
@@ -202,10 +202,7 @@ def _trial_writer(file: Path) -> Callable[[TrialReport], None]:
 
 
 def _print_result(result: object, text: str, as_json: bool) -> None:
-    if as_json:
-        print_json("diagnose", result)
-    else:
-        print_result(text)
+    print_report("diagnose", result, text, as_json)
 
 
 def _reject_log_options(**options: object) -> None:

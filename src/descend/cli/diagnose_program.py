@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from descend.cli.output import print_json, print_result, print_status
+from descend.cli.output import print_report, print_status
 from descend.errors import ConfigError
 
 Program = Annotated[
@@ -100,8 +100,5 @@ def diagnose_command(
     diagnosis = diagnose_program(
         flags, TrialOptions(metric, metric_file, **options), on_trial=print_status
     )
-    if as_json:
-        print_json("diagnose", diagnosis)
-    else:
-        print_result(format_program_diagnosis(diagnosis))
+    print_report("diagnose", diagnosis, format_program_diagnosis(diagnosis), as_json)
     return {diagnosis.verdict}

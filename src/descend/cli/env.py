@@ -10,7 +10,8 @@ from pathlib import Path
 
 from descend.cli.config_flags import JsonOption
 from descend.cli.json_outputs import Device, EnvironmentFacts
-from descend.cli.output import print_json, print_result
+from descend.cli.output import print_report
+from descend.units import format_count
 
 PACKAGES = (
     "torch", "numpy", "scipy", "tokenizers", "safetensors", "pyarrow", "pydantic", "typer", "rich",
@@ -27,10 +28,7 @@ def env(as_json: JsonOption = False) -> None:
     The output names no user, no host, and no path outside of `~`.
     """
     facts = collect_facts()
-    if as_json:
-        print_json("env", facts)
-    else:
-        print_result(format_facts(facts))
+    print_report("env", facts, format_facts(facts), as_json)
 
 
 def collect_facts() -> EnvironmentFacts:
@@ -100,7 +98,7 @@ def format_facts(facts: EnvironmentFacts) -> str:
         ("descend", facts.descend),
         ("Python", facts.python),
         ("system", facts.system),
-        ("processor", f"{facts.processor}, {facts.cores} cores"),
+        ("processor", f"{facts.processor}, {format_count(facts.cores, 'core')}"),
         ("memory", "unknown" if memory is None else f"{memory / 1e9:.1f} GB available"),
         *(("device", format_device(device)) for device in facts.devices),
         ("compiler", "C++ compiler found" if facts.has_cpp_compiler else "no C++ compiler"),

@@ -8,7 +8,7 @@ import typer
 
 from descend.cli.config_flags import CORPUS_HELP, JsonOption
 from descend.cli.generate import ModelFolder
-from descend.cli.output import print_json, print_result, set_up_logging
+from descend.cli.output import print_report, set_up_logging
 
 
 def evaluate(
@@ -22,7 +22,4 @@ def evaluate(
 
     set_up_logging("info")
     evaluation = load(model).evaluate(corpus)
-    if as_json:
-        print_json("evaluate", evaluation)
-    else:
-        print_result(describe_evaluation(evaluation))
+    print_report("evaluate", evaluation, describe_evaluation(evaluation), as_json)

@@ -9,7 +9,7 @@ import typer
 
 from descend.cli.config_flags import JsonOption
 from descend.cli.generate import ModelFolder
-from descend.cli.output import print_json, print_result
+from descend.cli.output import print_report
 
 
 def export(
@@ -44,7 +44,4 @@ def export(
     from descend.report.text.export_summary import describe_export
 
     exported = export_model(model, to, weight_type, output)
-    if as_json:
-        print_json("export", exported)
-    else:
-        print_result(describe_export(exported))
+    print_report("export", exported, describe_export(exported), as_json)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from descend.cli.config_flags import JsonOption, RunArgument
-from descend.cli.output import print_json, print_result
+from descend.cli.output import print_report
 
 
 def forecast(
@@ -26,20 +26,18 @@ def forecast(
     import msgspec
 
     from descend.forecast.forecast_run import UndeterminedForecast, forecast_run
-    from descend.report.text.forecast_summary import forecast_lines, summarize_forecast
+    from descend.report.text.forecast_summary import (
+        explain_undetermined,
+        forecast_lines,
+        summarize_forecast,
+    )
 
     try:
         result = forecast_run(run, epochs)
     except UndeterminedForecast as reason:
-        sentence = f"No forecast is possible for {run}: {reason.actual}. Fix: {reason.fix}."
-        if as_json:
-            fields = {"run": str(run), "effect": "undetermined", "sentence": sentence}
-            print_json("forecast", fields)
-        else:
-            print_result(sentence)
+        sentence = explain_undetermined(run, reason)
+        fields = {"run": str(run), "effect": "undetermined", "sentence": sentence}
+        print_report("forecast", fields, sentence, as_json)
         return
-    if as_json:
-        fields = msgspec.to_builtins(result) | {"sentence": summarize_forecast(result)}
-        print_json("forecast", fields)
-    else:
-        print_result("\n".join(forecast_lines(result)))
+    fields = msgspec.to_builtins(result) | {"sentence": summarize_forecast(result)}
+    print_report("forecast", fields, "\n".join(forecast_lines(result)), as_json)

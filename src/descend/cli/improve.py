@@ -8,13 +8,7 @@ import typer
 
 from descend.cli.clock import command_began
 from descend.cli.config_flags import JsonOption
-from descend.cli.output import (
-    print_json,
-    print_result,
-    print_status,
-    set_up_logging,
-    stderr_console,
-)
+from descend.cli.output import print_report, print_status, set_up_logging, stderr_console
 
 
 def improve(
@@ -51,7 +45,4 @@ def improve(
         on_model=lambda model: print_status(model_line(model)),
         on_trial=lambda trial: print_status(trial_line(trial)),
     )  # fmt: skip
-    if as_json:
-        print_json("improve", improvement)
-    else:
-        print_result(improvement_text(improvement))
+    print_report("improve", improvement, improvement_text(improvement), as_json)

@@ -8,20 +8,14 @@ from typing import Annotated
 import typer
 
 from descend.cli.config_flags import JsonOption
-from descend.cli.output import (
-    print_json,
-    print_result,
-    print_status,
-    set_up_logging,
-    stderr_console,
-)
+from descend.cli.output import print_report, print_status, set_up_logging, stderr_console
 from descend.errors import ConfigError
 
 
 def learn(
     lesson: Annotated[
         str | None,
-        typer.Argument(metavar="[LESSON]", help="Name of a lesson. Without it: list all lessons."),
+        typer.Argument(metavar="[LESSON]", help="Name or number of a lesson. Default: list them."),
     ] = None,
     text: Annotated[
         str,
@@ -45,10 +39,7 @@ def learn(
 
     if lesson is None:
         lessons = list(load_lessons().values())
-        if as_json:
-            print_json("learn", {"lessons": lessons})
-        else:
-            print_result(lesson_list(lessons))
+        print_report("learn", {"lessons": lessons}, lesson_list(lessons), as_json)
         return
     chosen = load_lesson(lesson)
     if prediction is not None and not 1 <= prediction <= len(chosen.choices):
@@ -61,9 +52,11 @@ def learn(
     from descend.api.lessons import run_lesson
 
     set_up_logging("info")
-    folder = Path("lessons") / lesson if save_dir is None else save_dir
-    result = run_lesson(lesson, text, folder, console=stderr_console())
-    if as_json:
-        print_json("learn", {"lessons": [chosen], "result": result})
-    else:
-        print_result(lesson_result_text(chosen, result, prediction))
+    folder = Path("lessons") / chosen.name if save_dir is None else save_dir
+    result = run_lesson(chosen.name, text, folder, console=stderr_console())
+    print_report(
+        "learn",
+        {"lessons": [chosen], "result": result},
+        lesson_result_text(chosen, result, prediction),
+        as_json,
+    )

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from descend.cli.config_flags import JsonOption
-from descend.cli.output import print_json, print_result
+from descend.cli.output import print_report
 from descend.runs.run_list import MODELS
 
 
@@ -26,7 +26,4 @@ def list_all(
     from descend.runs.run_list import list_runs
 
     runs = list_runs(folder)
-    if as_json:
-        print_json("list", {"folder": str(folder), "runs": runs})
-    else:
-        print_result(listing_text(runs, folder))
+    print_report("list", {"folder": str(folder), "runs": runs}, listing_text(runs, folder), as_json)

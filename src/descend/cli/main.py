@@ -162,6 +162,8 @@ def run(arguments: list[str], debug: bool = False) -> int:
     except Exit as end:
         return end.exit_code
     except TyperException as problem:
+        if type(problem).__name__ == "NoArgsIsHelpError":  # typer exports no such name
+            return run([*arguments, "--help"], debug)
         sentence = _format_usage_error(problem, arguments)
         if with_json and sentence:
             print_error("UsageError", sentence, problem.exit_code)

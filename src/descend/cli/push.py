@@ -8,7 +8,7 @@ import typer
 
 from descend.cli.config_flags import JsonOption
 from descend.cli.generate import ModelFolder
-from descend.cli.output import print_json, print_result
+from descend.cli.output import print_report
 
 
 def push(
@@ -26,7 +26,4 @@ def push(
     from descend.interop.hub import push_model
 
     pushed = push_model(model, repository, private=not public)
-    if as_json:
-        print_json("push", pushed)
-    else:
-        print_result(f"{len(pushed.files)} files are at {pushed.url}")
+    print_report("push", pushed, f"{len(pushed.files)} files are at {pushed.url}", as_json)

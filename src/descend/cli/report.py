@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from descend.cli.config_flags import JsonOption, named_run
-from descend.cli.output import print_json, print_result, print_status
+from descend.cli.output import print_report, print_status
 
 
 def report(
@@ -31,7 +31,9 @@ def report(
     written = write_report(run, output)
     for warning in written.warnings:
         print_status(f"Not in the report: {warning}")
-    if as_json:
-        print_json("report", written)
-    else:
-        print_result(f"{written.file} ({written.bytes / 1e6:.1f} MB). Open it in a browser.")
+    print_report(
+        "report",
+        written,
+        f"{written.file} ({written.bytes / 1e6:.1f} MB). Open it in a browser.",
+        as_json,
+    )

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from descend.cli.config_flags import ConfigFile, JsonOption, Preset, resolve_flags
-from descend.cli.output import print_json, print_result, print_status, stderr_console
+from descend.cli.output import print_report, print_status, stderr_console
 from descend.cli.trial_options import (
     BudgetUnitOption,
     Corpus,
@@ -103,8 +103,5 @@ def search(
     )  # fmt: skip
     plan = plan_search(base, space, terms, save_dir)
     result = run_search(plan, command=format_typed_command(context), console=stderr_console())
-    if as_json:
-        print_json("search", search_fields(result))
-    else:
-        print_result(format_search(result))
+    print_report("search", search_fields(result), format_search(result), as_json)
     print_status(f"saved in {plan.file.parent}")

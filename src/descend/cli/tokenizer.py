@@ -17,7 +17,7 @@ from descend.cli.config_flags import (
 )
 from descend.cli.help_format import HelpCommand, HelpGroup
 from descend.cli.json_outputs import TokenizerFile
-from descend.cli.output import print_json, print_result, set_up_logging
+from descend.cli.output import print_report, set_up_logging
 
 tokenizer_app = typer.Typer(
     cls=HelpGroup, help="Train a tokenizer separately.", no_args_is_help=True
@@ -40,19 +40,19 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a tokenizer that several runs can share through --vocab-path."""
+    from descend.report.text.corpus_summary import describe_tokenizer
     from descend.training.tokenizer_training import train_and_save_tokenizer
 
     resolved = resolve_flags(values | {"corpus_dir": corpus}, config, preset)
     set_up_logging(resolved.config.log_level)
     made = train_and_save_tokenizer(resolved.config, output)
     file = TokenizerFile(str(output), made.vocab_size, made.bytes_per_token)
-    if as_json:
-        print_json("tokenizer train", file)
-    else:
-        print_result(
-            f"Trained a tokenizer with {made.vocab_size} tokens ({made.bytes_per_token:.2f} bytes "
-            f"per token on validation text). Use it with --vocab-path {output}"
-        )
+    print_report(
+        "tokenizer train",
+        file,
+        describe_tokenizer(output, made.vocab_size, made.bytes_per_token),
+        as_json,
+    )
 
 
 tokenizer_app.command("train", cls=HelpCommand)(

@@ -22,7 +22,7 @@ from typing import BinaryIO
 from descend.data import hub_dataset
 from descend.data.book_license import drop_book_licenses
 from descend.data.cache_dir import STREAMS, cache_dir
-from descend.data.document import Document
+from descend.data.document import Document, group_parts
 from descend.data.file_discovery import find_text_files, is_text_file
 from descend.data.readers import TEXT_SUFFIXES, read_file
 from descend.data.readers.charset import foreign_sample
@@ -279,41 +279,27 @@ def _size(path: Path) -> int:
 
 def _drop_empty(documents: Iterator[Document]) -> Iterator[Document]:
     """Drop documents of white space alone; their parts wait until one has more."""
-    pending: list[Document] = []
-    is_empty = True
-    for document in documents:
-        if document.part_index == 0:
-            pending, is_empty = [], True
-        pending.append(document)
-        waiting = sum(len(part.text) for part in pending)
-        if is_empty and not document.text.strip() and waiting <= _MAX_EMPTY_CHARS:
-            continue
-        is_empty = False
-        yield from pending
-        pending = []
+    for parts in group_parts(documents):
+        pending, num_chars = [], 0
+        for part in parts:
+            pending.append(part)
+            num_chars += len(part.text)
+            if part.text.strip() or num_chars > _MAX_EMPTY_CHARS:
+                yield from pending
+                yield from parts
 
 
 def _normalized(documents: Iterator[Document]) -> Iterator[Document]:
     """NFC of each document, whose parts are cut where both sides normalise apart."""
-    pending: Document | None = None
-    for document in documents:
-        if pending is not None and document.part_index > 0:
-            whole = pending.text + document.text
+    for parts in group_parts(documents):
+        pending = next(parts)
+        for part in parts:
+            whole = pending.text + part.text
             cut = _last_boundary(whole)
-            yield Document(
-                unicodedata.normalize("NFC", whole[:cut]), pending.source, pending.part_index
-            )
-            pending = Document(whole[cut:], document.source, document.part_index)
-            continue
-        if pending is not None and pending.text:
-            yield Document(
-                unicodedata.normalize("NFC", pending.text), pending.source, pending.part_index
-            )
-        pending = document
-    if pending is not None and pending.text:
-        yield Document(
-            unicodedata.normalize("NFC", pending.text), pending.source, pending.part_index
-        )
+            yield replace(pending, text=unicodedata.normalize("NFC", whole[:cut]))
+            pending = replace(part, text=whole[cut:])
+        if pending.text:
+            yield replace(pending, text=unicodedata.normalize("NFC", pending.text))
 
 
 def _last_boundary(text: str) -> int:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from descend.data.document_store import DocumentStore, shuffled_indices
 from descend.errors import CorpusError
+from descend.units import format_count
 
 # How far from the requested share the validation part may be, as factors of it.
 MIN_SIZE_RATIO, MAX_SIZE_RATIO = 0.5, 1.5
@@ -137,6 +138,6 @@ def _cut(documents: DocumentStore, fraction: float) -> int:
         if 0 < cut < total and documents.text[cut] & 0xC0 != 0x80:
             return cut
     raise CorpusError(
-        "corpus", f"{total} bytes of text", "enough text for a training and a validation set",
-        "add more text",
+        "corpus", f"{format_count(total, 'byte')} of text",
+        "enough text for a training and a validation set", "add more text",
     )  # fmt: skip

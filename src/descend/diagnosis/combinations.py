@@ -144,6 +144,7 @@ def combined_trial_series(
         * series.recommended_length_factor,
         known_curve=curve,
         head_start=series.head_start * (effect.equivalent_step_factor or 1.0) / change.steps,
+        combined_with=", ".join(filter(None, [series.combined_with, change.label])),
     )
 
 

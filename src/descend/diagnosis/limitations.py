@@ -10,7 +10,7 @@ import msgspec
 
 from descend.config import RunConfig
 from descend.diagnosis.causes import undertrained
-from descend.diagnosis.causes.undertrained import STILL_FALLING
+from descend.diagnosis.causes.undertrained import MIN_LAST_EPOCH_FALL_NATS
 from descend.diagnosis.diagnosis_result import OtherCause
 from descend.diagnosis.reference_ranges import reference_range
 from descend.diagnosis.run_context import RunContext
@@ -28,6 +28,7 @@ from descend.diagnosis.treatments import Treatment
 from descend.diagnosis.trial_series import TrialSeries, is_too_short
 from descend.diagnosis.verdict import Verdict
 from descend.metrics.measurement import Measurements, measurement_value
+from descend.runs.epochs_read import reads_whole_text
 
 MIN_VALIDATION_TOKENS = 1000
 """Validation tokens under which no difference between two runs can be distinguished from chance:
@@ -89,7 +90,7 @@ def describe_unread_part(verdict: Verdict, measurements: Measurements, folder: P
         )
         for out in verdict.ruled_out
     )
-    if num_epochs >= 1 or excluded:
+    if reads_whole_text(num_epochs) or excluded:
         return []
     has_fix = any(
         finding.recommended_config and finding.cause != undertrained.CAUSE.name
@@ -111,6 +112,6 @@ def describe_normal_run(
     _, usual = reference_range("generalization_gap_nats")
     if usual is not None and gap >= usual:
         lines.append(describe_gap(gap, is_tested=not untested_reason))
-    if untested_reason and falls >= STILL_FALLING:  # else twice the steps were tried
+    if untested_reason and falls >= MIN_LAST_EPOCH_FALL_NATS:  # else twice the steps were tried
         lines.append(describe_falling_loss(falls, folder))
     return lines

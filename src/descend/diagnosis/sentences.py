@@ -116,8 +116,8 @@ def _beside_the_best(gain: TreatmentEffect, best: TreatmentEffect | None) -> str
 
 def _at_equal_time(loss_reduction: float) -> str:
     """Against more steps in the time that the change takes more."""
-    better = "better" if loss_reduction >= 0 else "worse"
-    return f"{abs(loss_reduction):.3f} {better} than more steps in the same time"
+    more = "less" if loss_reduction >= 0 else "more"
+    return f"in the same time, more steps gain {abs(loss_reduction):.3f} nats {more}"
 
 
 def describe_missing_parent(parent: str) -> str:
@@ -182,8 +182,8 @@ def describe_slow_check(seconds: float) -> str:
 def describe_trials(tokens: int, run_fraction: float) -> list[str]:
     """Say how long the trials were, and what both sides had in common."""
     warnings = [
-        f"each side of a trial trained on {tokens:,} tokens ({run_fraction:.0%} of the run), with "
-        "the same seed, data order, and validation tokens"
+        f"the control of a trial trained on {tokens:,} tokens ({run_fraction:.0%} of the run); "
+        "both sides had the same seed, data order, and validation tokens"
     ]
     if run_fraction < 1:
         warnings.append(

@@ -75,6 +75,8 @@ class TrialSeries:
     head_start: float = 1.0
     """Steps on `known` that one step of `base` is worth."""
     seconds: float = 0.0
+    combined_with: str = ""
+    """The changes that both sides of each trial have."""
 
     @property
     def run_fraction(self) -> float:
@@ -191,7 +193,8 @@ def _report_result(series: TrialSeries, treatment: Treatment | None, seed: int) 
     change = f"{difference} nats {'lower' if loss < control else 'higher'}"
     if float(difference) == 0:
         change = "unchanged"
-    series.progress(f"  {treatment.change.label}{of_seed}: validation loss {change}", 1.0)
+    both = f" (both sides: {series.combined_with})" if series.combined_with else ""
+    series.progress(f"  {treatment.change.label}{both}{of_seed}: validation loss {change}", 1.0)
     if isinstance(series.progress, TrialCallback):
         series.progress.on_trial(series, treatment)
 

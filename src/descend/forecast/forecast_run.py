@@ -363,8 +363,8 @@ def _rose(recorded_run: RecordedRun) -> bool:
 
 
 def _overfits(recorded_run: RecordedRun, ahead: list[EpochForecast]) -> int | None:
-    """Return the epoch after the lowest one, if the loss is then seen or expected to rise for
-    good."""
+    """Return the epoch after the lowest one, if the loss then rises for good, measured or
+    expected."""
     if _rose(recorded_run):
         return _epochs_behind(recorded_run) + 1
     behind = [

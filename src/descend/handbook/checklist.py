@@ -248,10 +248,11 @@ def _data(run: RecordedRun) -> str:
 
 def _gap(run: RecordedRun) -> str:
     best, last = run.best_epoch, run.epochs[-1]
-    return (
-        f"At the best epoch ({best.epoch} of {last.epoch}) the training loss was "
-        f"{best.loss_end:.2f} and the validation loss {best.validation_loss:.2f}"
-    )
+    when = f"At the best epoch ({best.epoch} of {last.epoch})"
+    if len(run.epochs) == 1:
+        when = f"After {format_epochs_read(run.summary)}"
+    losses = f"training loss was {best.loss_end:.2f} and the validation loss"
+    return f"{when} the {losses} {best.validation_loss:.2f}"
 
 
 RULES = (

@@ -97,8 +97,9 @@ def load_lessons() -> dict[str, Lesson]:
 
 
 def load_lesson(name: str) -> Lesson:
-    """Return the lesson `name`; `ConfigError` if there is none."""
+    """Return the lesson of that name or number; `ConfigError` if there is none."""
     lessons = load_lessons()
+    name = next((x.name for x in lessons.values() if str(x.number) == name), name)
     if name not in lessons:
         guess = closest_match(name, list(lessons))
         raise ConfigError(

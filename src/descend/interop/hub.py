@@ -70,6 +70,12 @@ def model_files(folder: Path) -> list[str]:
 
 def _hub_error(repository: str, problem: Exception) -> HubError:
     reason = " ".join(str(problem).split())[:300] or type(problem).__name__
+    # Of httpx or requests, by the version of the package.
+    if {"ConnectionError", "TransportError"} & {kind.__name__ for kind in type(problem).__mro__}:
+        return HubError(
+            repository, f"no connection ({reason})", "a connection to the hub",
+            "check the network and HF_ENDPOINT, and run the command again",
+        )  # fmt: skip
     return HubError(
         repository, f"a hub that refuses ({reason})", "an upload that the hub takes",
         "log in with `hf auth login` or set HF_TOKEN, and check the name",

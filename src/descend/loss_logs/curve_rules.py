@@ -40,7 +40,7 @@ GONE_BACK = 0.5
 """Fraction of its fall that a training loss must have risen again at the end to have diverged."""
 FEW_LOST = 0.05
 """Fraction of losses that may be no numbers where training went on after them."""
-STILL_FALLING = 0.03
+MIN_DOUBLING_FALL_FRACTION = 0.03
 """Fraction of the loss that a doubling of the run gains, from which it was stopped too early."""
 HARDLY_FELL, HARDLY_FELL_MANY = 0.12, 0.2
 """Fraction of the first loss: a network that learns anything at all about a text comes further down
@@ -100,7 +100,7 @@ def _diverged(shape: Shape) -> LogVerdict | None:
                       "on after them")  # fmt: skip
     if curve is None or curve.first_nonfinite is not None:
         at = _first_place(shape) if curve is None else curve.first_nonfinite or 0.0
-        fact: EvidenceFacts = ("first_loss_not_finite", at, _unit(shape), (None, None),
+        fact: EvidenceFacts = ("first_loss_not_finite", at, shape.log.unit, (None, None),
                                "from here on the loss is not a number")  # fmt: skip
         return LogVerdict(
             "diverged", 0.95, "no", "the loss stops being a number", "diverged", [fact], {}, advice
@@ -310,8 +310,7 @@ def _too_slow(shape: Shape) -> LogVerdict | None:
     slope = curve.slope_per_doubling
     if slope < 2 * curve.slope_std_error:
         return None
-    fact: EvidenceFacts = ("slope_per_doubling", slope, "nats", (None, STILL_FALLING * curve.end),
-                           "fall per doubling of the run, in its second half")  # fmt: skip
+    fact = _slope_evidence(slope, curve)
     is_far = curve.first >= FINETUNING_START and curve.end > PAIR_FRACTION * curve.first
     if is_far and _has_low_rate(curve, SMALL_RATE):
         return _rate_too_low(curve, "the loss still falls, slowly, at a rate for fine-tuning", fact)
@@ -327,19 +326,23 @@ def _too_slow(shape: Shape) -> LogVerdict | None:
     )  # fmt: skip
 
 
+def _slope_evidence(slope: float, curve: CurveFeatures) -> EvidenceFacts:
+    usual = (None, MIN_DOUBLING_FALL_FRACTION * curve.end)
+    text = "fall per doubling of the run, in its second half"
+    return ("slope_per_doubling", slope, "nats", usual, text)
+
+
 def _stopped_early(shape: Shape) -> LogVerdict | None:
     curve = shape.curve
     assert curve is not None
-    slope, error = curve.slope_per_doubling, curve.slope_std_error
-    gain = curve.gain_of_doubling
+    slope, error, gain = curve.slope_per_doubling, curve.slope_std_error, curve.gain_of_doubling
     if curve.rate_decayed:
         if curve.steady_slope is None or curve.steady_gain is None:
             return None
         slope, error, gain = curve.steady_slope, 0.0, curve.steady_gain
-    if min(slope, gain) < STILL_FALLING * curve.end or slope < 2 * error:
+    if min(slope, gain) < MIN_DOUBLING_FALL_FRACTION * curve.end or slope < 2 * error:
         return None
-    fact: EvidenceFacts = ("slope_per_doubling", slope, "nats", (None, STILL_FALLING * curve.end),
-                           "fall per doubling of the run, in its second half")  # fmt: skip
+    fact = _slope_evidence(slope, curve)
     unseen = "" if curve.validation_best is not None else (
         "; without a validation loss, overfitting cannot be detected"
     )  # fmt: skip
@@ -391,9 +394,5 @@ def _verdict_without_cause(shape: Shape) -> LogVerdict:
 def _decay_hides(curve: CurveFeatures) -> bool:
     """Return whether the fall at the end may be the decay's own, so that it says nothing of more
     steps."""
-    falling = curve.slope_per_doubling >= STILL_FALLING * curve.end
+    falling = curve.slope_per_doubling >= MIN_DOUBLING_FALL_FRACTION * curve.end
     return curve.rate_decayed and curve.steady_slope is None and falling
-
-
-def _unit(shape: Shape) -> str:
-    return shape.log.unit

@@ -19,7 +19,7 @@ from descend.loss_logs.parsers.event_files import (
     read_events,
     read_wandb,
 )
-from descend.loss_logs.parsers.structured import read_json, read_table
+from descend.loss_logs.parsers.structured import is_trainer_state, read_json, read_table
 
 KNOWN_FORMATS = (
     "a program's console output, a CSV with a loss column, trainer_state.json, JSON lines, "
@@ -49,6 +49,11 @@ def read_log(path: Path) -> LossLog:
             str(path), str(problem.strerror or problem).lower(), "a file with losses",
             "check the path",
         ) from None  # fmt: skip
+    if (log is None or not log.entries) and is_trainer_state(path):
+        raise LogError(
+            str(path), "a log_history without losses", f"at least {MIN_ENTRIES} losses",
+            "train with logging_steps=10 or less, and give the trainer_state.json of that run",
+        )  # fmt: skip
     if log is None or not log.entries:
         raise LogError(
             str(path), _first_line(path), KNOWN_FORMATS,

@@ -115,7 +115,7 @@ def default_candidate(inputs: PlanInputs) -> Candidate | None:
     None if the user set a part of it, if the text is too short for a network of that size, or if
     the time is.
     """
-    config, sample = RunConfig(), inputs.sample
+    config, sample = RunConfig(bpe_dropout=inputs.axes.fixed.get("bpe_dropout")), inputs.sample
     vocab_size = choose_vocabulary(config, sample.train_bytes)
     if RECIPE_KEYS & inputs.axes.fixed.keys() or vocab_size not in sample.train_bytes_per_token:
         return None
@@ -123,7 +123,7 @@ def default_candidate(inputs: PlanInputs) -> Candidate | None:
     shape = shape_from_run_config(config, vocab_size)
     if shape.num_layers * block_matrix_parameters(shape) > MAX_PARAMETERS_PER_TOKEN * train_tokens:
         return None
-    max_epochs = max_useful_epochs(int(train_tokens))
+    max_epochs = max_useful_epochs(config, int(train_tokens))
     return fit_steps_to_time(inputs, shape, config.batch_size, config.seq_len, max_epochs)
 
 

@@ -16,7 +16,7 @@ from descend.data.token_store import PreparedCorpus
 from descend.data.tokenizer import load_tokenizer
 from descend.errors import ConfigError, UserError
 from descend.launch_environment import read_launch_environment
-from descend.machine import available_memory_bytes
+from descend.machine import free_memory_bytes, resolve_device
 from descend.planner.axes import axes_for
 from descend.planner.candidates import SHORTER, useful_epochs
 from descend.planner.corpus_profile import CorpusProfile, profile_corpus
@@ -159,7 +159,7 @@ def make_corpus_plan(
         return choose_config(*rest, left, memory, axes)
 
     plan = planned(machine.rates)
-    if _should_time(plan.predicted):
+    if _should_time(plan.predicted, resolve_device(base.device)):
         steps, each = plan.predicted.steps, plan.predicted.seconds_per_step
         machine = calibrate_to_config(machine, _resolved(plan), steps, each)
         plan = planned(machine.rates)
@@ -194,9 +194,9 @@ ROOM = 0.5
 """Of the memory that is free, that it may take."""
 
 
-def _should_time(prediction: Prediction) -> bool:
+def _should_time(prediction: Prediction, device: str) -> bool:
     """Return whether the planned network should be timed itself before the plan is final."""
-    free = available_memory_bytes()
+    free = free_memory_bytes(device)
     room = free is None or prediction.memory_bytes <= ROOM * free
     return prediction.seconds >= LONG_ENOUGH and prediction.seconds_per_step <= QUICK and room
 

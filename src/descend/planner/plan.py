@@ -73,8 +73,25 @@ class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ends_for_text(self) -> bool:
-        """Whether the text ends the planned run: not the time, and not the user."""
-        return not self.has_user_length and self.predicted.seconds < NEARLY_ALL * 60 * self.minutes
+        """Whether the text ends the planned run: not the time, and not the user.
+
+        Time that is left may be too short for one more evaluation, or kept for one.
+        """
+        taken = self.predicted.seconds + self.evaluation_seconds
+        return not self.has_user_length and taken < NEARLY_ALL * 60 * self.minutes
+
+    @property
+    def evaluation_seconds(self) -> float:
+        """Seconds that one evaluation is expected to take."""
+        batch_tokens: int = self.config["batch_size"] * self.config["seq_len"]
+        tokens = evaluation_tokens(self.sample, self.vocab_size)
+        step_seconds = self.predicted.seconds_per_step
+        return JUDGING_FRACTION * tokens * step_seconds / batch_tokens
+
+    @property
+    def vocab_size(self) -> int:
+        """Tokens of the vocabulary: those of a tokenizer that the user named, too."""
+        return int(self.config.get("vocab_size") or next(iter(self.sample.bytes_per_token)))
 
 
 NEARLY_ALL = 0.95
@@ -238,7 +255,7 @@ def _rate(outlook: ScalingLaw, candidate: Candidate) -> float:
 def law_input(plan: TrainingPlan) -> ScalingLawInput:
     """Return the planned run, as far as the law's loss follows from it."""
     config, sample = make_config(plan.config), plan.sample
-    vocab = int(plan.config.get("vocab_size") or next(iter(sample.bytes_per_token)))
+    vocab = plan.vocab_size
     shape = shape_from_run_config(config, vocab)
     ratio = sample.train_bytes_per_token[vocab]
     return ScalingLawInput(

@@ -15,6 +15,15 @@ def count_epochs_read(summary: RunSummary) -> float:
     return begun if summary.num_epochs is None else min(summary.num_epochs, begun)
 
 
+def reads_whole_text(num_epochs: float) -> bool:
+    """Return whether a run of `num_epochs` reads its text once, but for some batches."""
+    return num_epochs >= WHOLE_EPOCH
+
+
+WHOLE_EPOCH = 0.98
+"""Epochs from which another epoch is no advice to read the rest."""
+
+
 def format_epochs_read(summary: RunSummary) -> str:
     """Format how often the run read its text: `3 epochs`, `0.077 epochs`."""
     return format_epochs(count_epochs_read(summary))

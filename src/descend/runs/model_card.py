@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from descend.data.builtin_corpora import BUILTIN_CORPORA as EMBEDDED_CORPORA
+from descend.runs.epochs_read import format_epochs_read
 from descend.runs.run_files import RunMetadata, RunSummary
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def model_card(
                 "vocabulary": f"{shape.vocab_size:,} tokens",
             }
         ),
-        *(["## Training", _table(_training(info))] if info else []),
+        *(["## Training", _table(_training(info, summary))] if info else []),
         *(["## On validation text", _table(_evaluation_values(summary))] if summary else []),
         *(["## Files", usage.files] if usage.files else []),
         "## Use",
@@ -81,7 +82,7 @@ def model_card(
     return "\n\n".join(sections) + "\n"
 
 
-def _training(info: RunMetadata) -> dict[str, object]:
+def _training(info: RunMetadata, summary: RunSummary | None) -> dict[str, object]:
     config, corpus = info.resolved_config, info.corpus
     # Only names that came with descend: any other may be private.
     name = corpus.get("corpus")
@@ -102,6 +103,10 @@ def _training(info: RunMetadata) -> dict[str, object]:
     ]:
         if source.get(key) is not None:
             values[label] = f"{source[key]:,}" if key == "train_tokens" else source[key]
+    if summary and summary.epochs and "epochs" in values:  # the run may have ended before them
+        values["epochs"] = (
+            format_epochs_read(summary).removesuffix(" epochs").removesuffix(" epoch")
+        )
     return values | {"descend": info.version}
 
 
@@ -110,8 +115,9 @@ def _evaluation_values(summary: RunSummary) -> dict[str, object]:
         "loss": f"{summary.validation_loss:.4f} nats per token",
         "accuracy": f"{summary.validation_accuracy:.1%} of next tokens",
         "bits per byte": f"{summary.bits_per_byte:.4f}",
-        "best epoch": f"{summary.best_epoch} of {len(summary.epochs)}",
     }
+    if len(summary.epochs) > 1:
+        values["best epoch"] = f"{summary.best_epoch} of {len(summary.epochs)}"
     for name, loss in summary.ngram_baselines.items():
         values[f"loss of the {name} model"] = f"{loss:.4f} nats per token"
     return values

@@ -104,8 +104,8 @@ def find_run(name: Path) -> Path:
         return models.teachers[-1]
     if len(matches) > 1:
         raise RunFolderError(
-            str(name), f"the beginning of {len(matches)} names", "that of one",
-            "type more of it: " + ", ".join(str(m) for m in matches[:3]),
+            str(name), f"the beginning of {len(matches)} names", "the name of one run",
+            "type more of the name: " + ", ".join(str(m) for m in matches[:3]),
         )  # fmt: skip
     return matches[0] if matches else name
 

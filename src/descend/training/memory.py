@@ -9,7 +9,7 @@ import torch
 
 from descend.config import RunConfig
 from descend.errors import ConfigError, OutOfMemoryError
-from descend.machine import available_memory_bytes
+from descend.machine import free_memory_bytes
 from descend.model.cost import training_memory
 from descend.model.shape import ModelShape
 from descend.training.lora_adapters import DEFAULT_RANK
@@ -23,7 +23,7 @@ def check_memory(config: RunConfig, shape: ModelShape, device: str) -> None:
     For the main memory only: a GPU refuses by itself (`translate_memory_errors`), while Linux
     promises memory it does not have and then kills the process without a word.
     """
-    available = available_memory_bytes()
+    available = free_memory_bytes(device)
     needed = local_world_size(config) * training_memory(config, shape)
     if device == "cpu" and available is not None and needed > available:
         raise _error(config, shape, f"a need of about {format_bytes(needed)}", available)
@@ -47,17 +47,10 @@ def choose_lora_rank(
     lightest = config
     if config.gradient_accumulation_steps is None:
         lightest = [config, *_in_more_parts(config)][-1]
-    available = _free_bytes(device)
+    available = free_memory_bytes(device)
     needed = local_world_size(config) * training_memory(lightest, shape)
     is_too_large = available is not None and needed > available
     return config.model_copy(update={"lora_rank": DEFAULT_RANK if is_too_large else 0})
-
-
-def _free_bytes(device: str) -> int | None:
-    """Return the free memory of the device; None where it does not say."""
-    if device.startswith("cuda"):
-        return torch.cuda.mem_get_info(device)[0]
-    return available_memory_bytes() if device == "cpu" else None
 
 
 def fit_micro_batches_to_memory(config: RunConfig, shape: ModelShape, device: str) -> RunConfig:
@@ -65,7 +58,7 @@ def fit_micro_batches_to_memory(config: RunConfig, shape: ModelShape, device: st
     room for by the estimate; one, if not even single sequences have room."""
     if config.gradient_accumulation_steps is not None:
         return config
-    available = available_memory_bytes() if device == "cpu" else None
+    available = free_memory_bytes(device) if device == "cpu" else None
     whole = config.model_copy(update={"gradient_accumulation_steps": 1})
     if available is None:
         return whole
@@ -101,7 +94,7 @@ def translate_memory_errors(config: RunConfig, shape: ModelShape) -> Iterator[No
         # The CPU allocator has no exception type of its own.
         if "allocate memory" not in str(problem) and "Cannot allocate" not in str(problem):
             raise
-        raise _error(config, shape, "no memory left", available_memory_bytes()) from None
+        raise _error(config, shape, "no memory left", free_memory_bytes("cpu")) from None
 
 
 def _error(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 from descend.runs.events import Event, TrainingStarted, TrainingStopped, current_time
 from descend.training.running_clock import leave_out_of_clock
@@ -16,19 +16,21 @@ LOOK_SECONDS = 0.2
 
 def wait_while_paused(
     run: TrainingRun, is_requested: Callable[[], bool], stop_request: StopRequest
-) -> Iterator[Event]:
-    """Wait until the pause is no longer requested, or a signal stops the run.
+) -> Generator[Event, None, int | None]:
+    """Wait until the pause is no longer requested, or a signal stops the run. Return the signal.
 
     All processes of the run wait together. The time does not count for `minutes`.
     """
     state, group = run.state, run.plan.group
     yield TrainingStopped(state.step, "paused", current_time())
     began = time.perf_counter()
-    while group.share(float(is_requested())):
-        if group.agree_on_signal(stop_request.signal_number) is not None:
+    while True:
+        stop, pauses = group.agree_on_stop(stop_request.signal_number, is_requested())
+        if not pauses:
             break
         time.sleep(LOOK_SECONDS)
     leave_out_of_clock(time.perf_counter() - began)
     yield TrainingStarted(
         state.step, current_time(), num_rollbacks=state.rollback_state.num_rollbacks
     )
+    return stop

@@ -45,9 +45,14 @@ class ProcessGroup:
         """Return the `value` of rank 0."""
         return self._all_reduce(value if self.rank == 0 else 0.0)
 
-    def agree_on_signal(self, number: int | None) -> int | None:
-        """Return the number of a signal that any process received, or None."""
-        return int(self._all_reduce(float(number or 0), "MAX")) or None
+    def agree_on_stop(
+        self, signal_number: int | None, is_pause_requested: bool = False
+    ) -> tuple[int | None, bool]:
+        """Return the number of a signal that any process received, or None, and whether to pause:
+        where rank 0 was asked to, and no signal came. One number is exchanged for both."""
+        pause = 0.5 if is_pause_requested and self.rank == 0 else 0.0
+        agreed = self._all_reduce(float(signal_number or pause), "MAX")
+        return int(agreed) or None, agreed == 0.5
 
     def mean_loss(self, loss: Tensor, hits: Tensor) -> tuple[float, float]:
         """Return the mean of a loss, and the mean of hits, over all processes."""

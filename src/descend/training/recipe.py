@@ -17,29 +17,29 @@ if TYPE_CHECKING:  # explaining a page of a cause loads no numpy
 _VOCABULARIES = ((150_000, 1024), (3_000_000, 2048), (30_000_000, 4096))
 _MAX_VOCABULARY = 8192
 
-# Epochs: of a short text no more than three, however few tokens they are. More of them ended higher
-# on 40, 135 and 400 kB of prose (benchmarks/results/improve/epochs.jsonl). On 15 kB three, five and
-# eight ended alike, with the best of all after the second. On 5 kB, where an epoch is less than a
-# step, eight ended as low as three or up to 4 % lower
-# (benchmarks/results/recipe/small_text_epochs.jsonl).
-_MAX_EPOCHS_BY_TARGET_TOKENS = ((3, 1_000_000), (8, 10_000))
-
-# Of a longer text up to six, with BPE-dropout, for two million tokens in all: about three minutes
-# on two cores. On 1.1 MB six ended lower than three, on 400 kB as low
+# Epochs: up to six with BPE-dropout, for two million tokens in all: about three minutes on two
+# cores. Six ended 1.9 to 3.4 % lower than three on texts of 135 kB to 1.1 MB
 # (benchmarks/results/plan/recipe_runs.jsonl).
-_MIN_TOKENS_WITH_MORE_EPOCHS = 250_000
 _MAX_EPOCHS, _TARGET_TOKENS = 6, 2_000_000
+
+# Without BPE-dropout more than three epochs ended higher on 40, 135 and 400 kB of prose
+# (benchmarks/results/improve/epochs.jsonl), and on 15 kB alike.
+_MAX_EPOCHS_OF_WHOLE_TOKENS, _MIN_TOKENS_WITH_MORE_EPOCHS = 3, 250_000
+
+# Of a very short text, where an epoch is less than a step, eight epochs ended as low as three or up
+# to 4 % lower (benchmarks/results/recipe/small_text_epochs.jsonl).
+_MAX_EPOCHS_OF_FEW_TOKENS, _TARGET_FEW_TOKENS = 8, 10_000
 
 # Tokens hidden from the model: none while repeats teach something new, then more with each pass.
 _EPOCHS_WITHOUT_TOKEN_DROPOUT = 3
 _TOKEN_DROPOUT_PER_EPOCH = 0.05
 _MAX_TOKEN_DROPOUT = 0.2
 
-# Merges of the tokenizer undone in the training text: none while repeats teach something new. In
-# three epochs of tiny Shakespeare 0.1 cost 0.7 %, in six it gained 2 %.
-_EPOCHS_WITHOUT_BPE_DROPOUT = 3
+# Merges of the tokenizer undone in the training text, but for its end (`loop.MIN_DROPOUT_RATE`):
+# more the more often it is read. In six epochs 0.2 ended lower than 0.1, in eight 0.3 than 0.2.
+_EPOCHS_WITHOUT_BPE_DROPOUT = 2
 _BPE_DROPOUT_PER_EPOCH = 0.05
-_MAX_BPE_DROPOUT = 0.1
+_MAX_BPE_DROPOUT = 0.3
 
 # A text too short for it is no text to train on, but a mistake.
 _MIN_CONTEXT = 8
@@ -71,20 +71,17 @@ def choose_epochs(config: RunConfig, train_tokens: int) -> int:
     """Return `epoch`, or as many passes as pay for `train_tokens` of text."""
     if config.epoch is not None:
         return config.epoch
-    if train_tokens >= _MIN_TOKENS_WITH_MORE_EPOCHS:
-        return max(1, min(_MAX_EPOCHS, round(_TARGET_TOKENS / train_tokens)))
-    fitting = (
-        min(max_epochs, round(target_tokens / max(train_tokens, 1)))
-        for max_epochs, target_tokens in _MAX_EPOCHS_BY_TARGET_TOKENS
-    )
-    return max(1, *fitting)
+    few = min(_MAX_EPOCHS_OF_FEW_TOKENS, round(_TARGET_FEW_TOKENS / max(train_tokens, 1)))
+    max_epochs = max_useful_epochs(config, train_tokens)
+    return max(1, few, min(max_epochs, round(_TARGET_TOKENS / max(train_tokens, 1))))
 
 
-def max_useful_epochs(train_tokens: int) -> int:
+def max_useful_epochs(config: RunConfig, train_tokens: int) -> int:
     """Return epochs from which the default network would only overfit, whatever the time."""
-    if train_tokens >= _MIN_TOKENS_WITH_MORE_EPOCHS:
+    has_dropout = config.tokenizer == "bpe" and config.bpe_dropout != 0.0
+    if has_dropout or train_tokens >= _MIN_TOKENS_WITH_MORE_EPOCHS:
         return _MAX_EPOCHS
-    return _MAX_EPOCHS_BY_TARGET_TOKENS[0][0]
+    return _MAX_EPOCHS_OF_WHOLE_TOKENS
 
 
 def choose_token_dropout(config: RunConfig, epochs: int) -> float:

@@ -187,11 +187,10 @@ def _records(run: TrainingRun, writer: RunWriter, stop_request: StopRequest) -> 
                 overfitting = rise
                 yield rise
             writer.write_summary(build_run_summary(run, epochs, rollbacks, [], overfitting))
-        stop = group.agree_on_signal(stop_request.signal_number)
+        stop, pauses = group.agree_on_stop(stop_request.signal_number, writer.is_pause_requested())
         if stop is None and _may_sample(run, sampling, isinstance(record, Epoch)):
             with sampling.measure_cost():
                 yield from writer.generate_sample(validation_prompts(run.store)[0])
-        pauses = stop is None and bool(group.share(float(writer.is_pause_requested())))
         saved = stop is not None or pauses or saving.is_due()
         if saved:
             if (back := _go_back(run)) is not None:
@@ -202,8 +201,7 @@ def _records(run: TrainingRun, writer: RunWriter, stop_request: StopRequest) -> 
                 _save(run, writer)
             yield CheckpointSaved(state.step, saving.cost)
         if pauses:  # a machine that is switched off meanwhile loses nothing: it is saved
-            yield from wait_while_paused(run, writer.is_pause_requested, stop_request)
-            stop = group.agree_on_signal(stop_request.signal_number)
+            stop = yield from wait_while_paused(run, writer.is_pause_requested, stop_request)
         if stop is not None:
             raise TrainingInterrupted(str(run.folder), state.step, stop)
     if not saved:

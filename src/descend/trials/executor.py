@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,9 +15,6 @@ from descend.machine import available_cores, resolve_device
 from descend.trials.cached_trial import cache_result, load_cached_result, run_trial
 from descend.trials.ray_executor import cluster_slots, ray_address, run_on_ray
 from descend.trials.trial_spec import TrialResult, TrialSpec
-
-if TYPE_CHECKING:
-    pass
 
 
 class TrialProgress(msgspec.Struct, frozen=True):

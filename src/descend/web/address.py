@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -74,7 +76,14 @@ def make_server(app: Any, on_start: Callable[[], None]) -> uvicorn.Server:
         app, log_level="warning", access_log=False, ws="none", server_header=False,
         date_header=False, timeout_graceful_shutdown=1, proxy_headers=False, backlog=BACKLOG,
     )  # fmt: skip
+    logging.getLogger("uvicorn.error").addFilter(_is_no_cut)
     return _Server(config, on_start)
+
+
+def _is_no_cut(record: logging.LogRecord) -> bool:
+    """Return whether `record` tells more than that the end of the server cut off a request."""
+    is_cancelled = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return not is_cancelled and "timeout graceful shutdown" not in record.getMessage()
 
 
 class _Server(uvicorn.Server):

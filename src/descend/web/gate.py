@@ -171,9 +171,7 @@ class Gate:
             return False
         session = self.rules.credentials.redeem(tokens[0])
         if session is None and not self.has_session(scope):
-            raise RequestRefusedError(
-                403, "This link was used before. Open the newest one that the terminal shows."
-            )
+            return False  # a used link leads to the door, which says which one opens
         headers = [(b"location", b"/"), (b"cache-control", b"no-store")]
         if session is not None:
             headers.append((b"set-cookie", session_cookie(cookie, session)))

@@ -18,7 +18,8 @@ def finished_run(name: str, bits: float, num_epochs: float = 1.0) -> FinishedRun
 
 @pytest.mark.parametrize(
     ("bits", "same", "words"),
-    [(2.4, True, "b is better by 0.100 bits per byte"), (2.499, True, "no reliable difference"),
+    [(2.4, True, "b is better by 0.100 bits per byte"),
+     (2.4, True, "run `descend compare --arm a --arm b`."), (2.499, True, "no reliable difference"),
      (2.4, False, "their losses cannot be compared")],
 )  # fmt: skip
 def test_summarize_finished_runs_ranks_them_only_when_they_are_comparable(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from descend.report.text.live_sentence import (
@@ -30,3 +32,13 @@ def test_trend_needs_steps_and_a_difference() -> None:
     assert describe_trend(falling) == "The loss is falling."
     assert describe_trend(falling[::-1]) == "The loss is rising."
     assert describe_trend([2.0] * 400) == "The loss hardly falls any more."
+
+
+def test_trend_says_nothing_when_the_noise_is_larger_than_the_change() -> None:
+    def noisy(slope: float) -> list[float]:
+        pick = random.Random(3)
+        return [4 + slope * n + pick.gauss(0, 0.15) for n in range(110)]
+
+    assert describe_trend(noisy(0.0)) == ""
+    assert describe_trend(noisy(-0.03)) == "The loss is falling."
+    assert describe_trend(noisy(0.03)) == "The loss is rising."

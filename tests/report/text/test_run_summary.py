@@ -86,8 +86,22 @@ def test_summary_states_part_of_text_when_less_than_an_epoch_was_read() -> None:
     assert said in summarize_run(short)
     without = msgspec.structs.replace(short, train_tokens=None)  # of an older version
     assert "7.7% of the text. `descend continue" in what_it_means(without)
-    nearly = msgspec.structs.replace(short, num_epochs=0.999)
-    assert "99% of the text (" in what_it_means(nearly)
+    nearly = msgspec.structs.replace(short, num_epochs=0.97)
+    assert "97% of the text (" in what_it_means(nearly)
+    but_for_a_batch = msgspec.structs.replace(short, num_epochs=0.999)
+    assert "One epoch is not enough" in what_it_means(but_for_a_batch)
+
+
+@pytest.mark.parametrize(
+    ("loss", "num_epochs", "command"),
+    [(5.0, 0.14, "descend continue models/x --epoch 1"), (5.0, 0.999, "descend generate models/x"),
+     (4.0, 0.14, "descend generate models/x"), (6.1, 0.14, "descend diagnose models/x")],
+)  # fmt: skip
+def test_next_step_is_the_rest_of_the_text_when_the_bigram_baseline_is_better(
+    loss: float, num_epochs: float, command: str
+) -> None:
+    done = msgspec.structs.replace(summary(loss), num_epochs=num_epochs)
+    assert (choose_step_after_training("models/x", done).command or "").startswith(command)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,8 @@ def read_plain(
     texts = chain((first,), texts)
     if name.lower().endswith(".txt") and is_whatsapp(first[:_HEAD_CHARS]):
         logging.getLogger("descend").warning(
-            "%s: a chat exported from WhatsApp, read without times, notices and phone numbers", name
+            "%s: a chat exported from WhatsApp, read without times, notices, and phone numbers",
+            name,
         )
         texts = whatsapp_text(split_into_lines(texts, name))
     yield from document_chunks(texts, name)

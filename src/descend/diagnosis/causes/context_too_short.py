@@ -62,7 +62,7 @@ from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
 from descend.metrics.measurement import Measurements, measurement_value
 
-STILL_FALLING = 0.02
+MIN_CONTEXT_FALL_NATS = 0.02
 """Nats won by the last doubling of the context (diagnosis notes; first guess)."""
 SHORT = 32
 """Tokens under which a flat end rules nothing out. Origin: letters that repeat the one twelve back,
@@ -103,7 +103,7 @@ def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     slope = measurements.get("loss_slope_per_context_doubling")
     if config.seq_len < SHORT or slope is None:
         return None
-    if slope.value + 2 * slope.std_error < STILL_FALLING / 2:
+    if slope.value + 2 * slope.std_error < MIN_CONTEXT_FALL_NATS / 2:
         return (
             f"the last doubling of the context lowers the loss by {slope.value:.3f} nats "
             f"(standard error {slope.std_error:.3f}): further back there is nothing to find"
@@ -118,7 +118,7 @@ CAUSE = Cause(
     expected_ranges=(
         ExpectedRange(
             "loss_slope_per_context_doubling",
-            STILL_FALLING,
+            MIN_CONTEXT_FALL_NATS,
             None,
             0.2,
             "the loss still falls at the window's end",

@@ -64,7 +64,7 @@ from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
 from descend.metrics.measurement import Measurements, measurement_value
 
-STILL_FALLING = 0.03
+MIN_LAST_EPOCH_FALL_NATS = 0.03
 """Nats won in the last epoch; first guess."""
 
 
@@ -119,7 +119,7 @@ CAUSE = Cause(
     expected_ranges=(
         ExpectedRange(
             "last_epoch_loss_reduction",
-            STILL_FALLING,
+            MIN_LAST_EPOCH_FALL_NATS,
             None,
             0.2,
             "still falling in the last epoch",

@@ -96,11 +96,25 @@ def read_json(path: Path, assembly: CurveAssembly) -> bool:
     rows = _rows_in(value)
     if rows is None:
         return False
-    history = isinstance(value, dict) and "log_history" in value
+    history = _has_history(value)
     assembly.facts.kind = "Hugging Face Trainer, trainer_state.json" if history else "JSON"
     assembly.facts.adam = history
     _add(rows, assembly)
     return True
+
+
+def is_trainer_state(path: Path) -> bool:
+    """Return whether a file is the state of a Hugging Face Trainer, with or without losses."""
+    if path.stat().st_size > MAX_WHOLE_FILE_BYTES:
+        return False
+    try:
+        return _has_history(json.loads(path.read_bytes()))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _has_history(value: object) -> bool:
+    return isinstance(value, dict) and "log_history" in value
 
 
 def _read_large(path: Path, assembly: CurveAssembly) -> bool:
@@ -179,7 +193,7 @@ def read_table(path: Path, assembly: CurveAssembly) -> bool:
     if long is None and not _names_a_loss(header):
         return False
     assembly.facts.kind = "table"
-    split = _split_of_path(path) if _is_tensorboard(header) else ""
+    split = _split_of_path(path) if long is None and _is_tensorboard(header) else None
     assembly.facts.names.update(header[:300])
     rows: list[Row] = []
     for line in lines:
@@ -188,15 +202,15 @@ def read_table(path: Path, assembly: CurveAssembly) -> bool:
             continue
         if separator is None and len(cells) != len(header):
             return False  # other lines stand between: that is a console
-        values: dict[str, Any] = dict(zip(header, cells, strict=False))
-        if long is not None:
-            values = {values.get(long[0], ""): values.get(long[1], "")} | {
-                k: v for k, v in values.items() if k not in long
-            }
-        elif _is_tensorboard(header):
+        if split is not None:
             values = {"step": cells[1], f"{split}loss": cells[2]} if len(cells) > 2 else {}
-        values = {k: v for k, v in values.items() if v.strip().lower() not in MISSING}
-        row = row_of_object(values, line)
+        else:
+            values = dict(zip(header, cells, strict=False))
+        if long is not None:
+            name, value = (values.pop(column, "") for column in long)
+            values = {name: value} | values
+        present = {k: v for k, v in values.items() if v.strip().lower() not in MISSING}
+        row = row_of_object(present, line)
         if long is not None:
             rows.append(row)
         elif not assembly.add(row):

@@ -57,8 +57,8 @@ def look(program: Program) -> CheckResult:
     if middle < MIN_STALE_FRACTION:
         return BugAbsent(f"{len(old)} steps hold {abs(middle):.0%} of the gradient before")
     return BugPresent(
-        f"in {sum(x >= MIN_STALE_FRACTION for x in old)} of {len(old)} steps the gradients of the"
-        f" one before are still there ({middle:.0%} of them)",
+        f"in {sum(x >= MIN_STALE_FRACTION for x in old)} of {len(old)} steps the gradients still"
+        f" hold those of the previous step ({middle:.0%} of them)",
         where,
     )
 

@@ -58,7 +58,7 @@ def detect(program: Program) -> CheckResult:
         if head is not None:
             return head
         if _weighs_on_purpose(probe.model_calls[0]):
-            return Undetermined("the tokens are weighed, or pushed down: no plain cross-entropy")
+            return Undetermined("the loss weights its tokens: it is not a plain cross-entropy")
         total = _total(program, probe)
         if total is not None and total >= SUMMED:
             call = probe.model_calls[0]

@@ -52,8 +52,8 @@ def look(program: Program) -> CheckResult:
             what = (
                 "the network returns probabilities and the loss takes them for logits"
                 if _of_probabilities(wrong[0])
-                else "the gradient is that of a cross-entropy of the softmax of the outputs "
-                f"(unexplained {wrong[0].misfit_of_two:.1e} of it, plain {wrong[0].misfit:.1e})"
+                else "the gradient is that of a softmax before the cross-entropy (relative error "
+                f"{wrong[0].misfit_of_two:.1e}, without that softmax {wrong[0].misfit:.1e})"
             )
             return BugPresent(what, _where(program, probe, wrong[0]))
     return BugAbsent("the gradient is not that of a cross-entropy of probabilities")

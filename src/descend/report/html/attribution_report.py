@@ -10,12 +10,15 @@ from descend.experiments.attribute.attribution_result import Attribution
 from descend.experiments.estimate import to_loss_reduction
 from descend.experiments.named_config import KEYS_WITHOUT_EFFECT_ON_LOSS
 from descend.handbook.setting_facts import format_setting
-from descend.report.html.charts import BETTER, Axis, intervals
-from descend.report.html.experiment_sections import MADE_BY, make_interval_bar, repeat_section
+from descend.report.html.experiment_sections import (
+    MADE_BY,
+    interval_figure,
+    make_interval_bar,
+    repeat_section,
+)
 from descend.report.html.report_page import (
     Fact,
     Facts,
-    Figure,
     Paragraph,
     ReportBlock,
     ReportPage,
@@ -85,7 +88,6 @@ def _contributions_section(attribution: Attribution) -> Section:
         make_interval_bar(s.change, contribution_loss_reduction(s))
         for s in attribution.contributions
     ]
-    description = "; ".join(f"{s.name} {s.value:+.3f}" for s in spans)
     return Section(
         "contributions",
         "Contribution of each change",
@@ -97,12 +99,12 @@ def _contributions_section(attribution: Attribution) -> Section:
                 " interval speaks for its own change; p, corrected for their number, for what is"
                 " said of all of them."
             ),
-            Figure(
+            interval_figure(
                 f"Part of each change in the validation loss reduction, {attribution.unit}, with"
                 " 95 % intervals",
-                f"Loss reductions: {description}.",
-                intervals(spans, Axis(f"{attribution.unit} · {BETTER}")),
-                height=70 + 34 * len(spans),
+                "Loss reductions",
+                spans,
+                attribution.unit,
             ),
             _contributions_table(attribution),
         ),

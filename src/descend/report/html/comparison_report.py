@@ -8,8 +8,13 @@ from descend.config import RunConfig
 from descend.experiments.compare.comparison_result import ArmResult, Comparison
 from descend.experiments.named_config import KEYS_WITHOUT_EFFECT_ON_LOSS
 from descend.handbook.setting_facts import format_setting
-from descend.report.html.charts import BETTER, SERIES, Axis, Curve, curves, intervals
-from descend.report.html.experiment_sections import MADE_BY, make_interval_bar, repeat_section
+from descend.report.html.charts import SERIES, Axis, Curve, curves
+from descend.report.html.experiment_sections import (
+    MADE_BY,
+    interval_figure,
+    make_interval_bar,
+    repeat_section,
+)
 from descend.report.html.report_page import (
     Fact,
     Facts,
@@ -77,17 +82,16 @@ def differences(comparison: Comparison) -> Section:
     first = comparison.arms[0].name
     reductions = [(a.name, arm_loss_reduction(a)) for a in comparison.arms]
     spans = [make_interval_bar(name, r) for name, r in reductions if r is not None]
-    description = "; ".join(f"{s.name} {s.value:+.3f}" for s in spans)
     blocks: list[ReportBlock] = [
         Paragraph(
             f"Each is compared with {first}, seed by seed: same initial weights where the shape "
             "allows, same order of the text, same validation text."
         ),
-        Figure(
+        interval_figure(
             f"Validation loss reduction against {first}, {comparison.unit}, with 95 % intervals",
-            f"Loss reduction against {first}: {description}.",
-            intervals(spans, Axis(f"{comparison.unit} · {BETTER}")),
-            height=70 + 34 * max(len(spans), 1),
+            f"Loss reduction against {first}",
+            spans,
+            comparison.unit,
         ),
         _arms(comparison),
         _sizes(comparison),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from descend.experiments.estimate import Estimate
-from descend.report.html.charts import IntervalBar
-from descend.report.html.report_page import Command, Paragraph, Section
+from descend.report.html.charts import BETTER, Axis, IntervalBar, intervals
+from descend.report.html.report_page import Command, Figure, Paragraph, Section
 from descend.version import __version__
 
 MADE_BY = f"Report of an experiment · descend {__version__}"
@@ -30,3 +32,16 @@ def make_interval_bar(name: str, estimate: Estimate) -> IntervalBar:
     """Return a bar of the chart: its ends are the value where there is no interval."""
     low, high = estimate.ci95 or (estimate.value, estimate.value)
     return IntervalBar(name, estimate.value, low, high)
+
+
+def interval_figure(title: str, label: str, bars: Sequence[IntervalBar], unit: str) -> Figure:
+    """Return a figure of loss reductions with their intervals; `label` begins its description."""
+    description = "; ".join(
+        f"{b.name} {b.value:+.3f} ({b.low:+.3f} to {b.high:+.3f})" for b in bars
+    )
+    return Figure(
+        title,
+        f"{label}: {description}.",
+        intervals(bars, Axis(f"{unit} · {BETTER}")),
+        height=70 + 34 * max(len(bars), 1),
+    )

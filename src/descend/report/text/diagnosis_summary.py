@@ -191,7 +191,7 @@ def format_trial(trial: PairedTrial) -> str:
     differs = "lower" if trial.treatment_loss < trial.control_loss else "higher"
     seeds = format_count(trial.seeds, "paired seed")
     text = (
-        f"with {trial.change}, the validation loss after {trial.tokens:,} training tokens is"
+        f"with {trial.change}, the validation loss is"
         f" {trial.loss_reduction:.2f} nats {differs} ({trial.control_loss:.2f} →"
         f" {trial.treatment_loss:.2f}; 95 % CI {low:.2f} to {high:.2f}; {seeds})"
     )

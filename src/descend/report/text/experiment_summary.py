@@ -12,7 +12,7 @@ from descend.experiments.estimate import to_loss_reduction
 from descend.experiments.search.search_result import SearchResult, SearchTrial
 from descend.experiments.search.space import count_configs
 from descend.trials.paired_stats import ALPHA
-from descend.units import format_count
+from descend.units import format_count, quoted
 
 MIN_TRIED = 3
 """Trials under which nothing was searched: the base and another are a comparison."""
@@ -66,6 +66,7 @@ def summarize_finished_runs(comparison: FinishedComparison) -> str:
     runs = comparison.runs
     best = min(runs, key=lambda r: r.bits_per_byte)
     lead = min(r.bits_per_byte for r in runs if r is not best) - best.bits_per_byte
+    arms = " ".join(f"--arm {quoted(r.run)}" for r in runs)
     if lead < MIN_GAIN_BITS:
         return (
             f"The best two differ by {lead:.3f} bits per byte, which is within seed-to-seed "
@@ -73,7 +74,7 @@ def summarize_finished_runs(comparison: FinishedComparison) -> str:
         )
     return (
         f"{best.run} is better by {lead:.3f} bits per byte, with one run each. For a significance "
-        "test over several seeds, run `descend compare --arm RUN --arm RUN`."
+        f"test over several seeds, run `descend compare {arms}`."
     )
 
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from descend.forecast.forecast_run import MIN_OVERFIT_NATS, EpochForecast, Forecast
+from descend.forecast.forecast_run import (
+    MIN_OVERFIT_NATS,
+    EpochForecast,
+    Forecast,
+    UndeterminedForecast,
+)
 from descend.runs.suggestions import lacks_model, suggest_fix
 from descend.units import format_count, format_duration, quoted
 
@@ -47,6 +52,11 @@ def summarize_forecast(forecast: Forecast) -> str:
         observed_text = f"only {format_count(count, 'epoch')}" if count else "no whole epoch"
         sentences.append(f"The interval is wide because {observed_text} could be observed.")
     return " ".join(sentences)
+
+
+def explain_undetermined(run: Path, reason: UndeterminedForecast) -> str:
+    """Say why a run has no forecast, and what to do about it."""
+    return f"No forecast is possible for {run}: {reason.actual}. Fix: {reason.fix}."
 
 
 def forecast_lines(forecast: Forecast) -> list[str]:

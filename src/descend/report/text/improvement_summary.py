@@ -19,6 +19,27 @@ from descend.experiments.validation_text import MIN_CONTAMINATED_FRACTION
 from descend.report.text.diagnosis_summary import assignments
 from descend.units import format_duration, humanize_name
 
+TIME_IS_UP = "the time is up"
+ONE_TRAINING_IS_BEST = (
+    f"{TIME_IS_UP}; by the plan it was worth more in one training than in a search"
+)
+TEXT_IS_LEARNED = (
+    "more epochs on this text would overfit, and the time left is too short for another training"
+)
+LATER_MODELS_LEARNED = (
+    "more epochs on this text would overfit, so later models learned from earlier ones"
+)
+NOTHING_HELPS = "no tested change lowers the loss, and no other plan is expected to be as good"
+"""Why an improvement ended."""
+
+
+def describe_too_little_time(training_seconds: float, seconds_left: float) -> str:
+    """Say that an improvement ended because another training would take too long."""
+    return (
+        f"another training would take about {format_duration(training_seconds)} and "
+        f"{format_duration(max(seconds_left, 0))} are left, so the best model stays"
+    )
+
 
 def model_line(model: TrainedModel) -> str:
     """Return a model of an improvement."""

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from descend.report.text.run_summary import MIN_LOSS_DIFFERENCE_NATS
 
 MIN_STEPS_FOR_TREND = 60
 """Steps before which the curve is too short to call it falling or flat."""
+
+WAITS = "It waits until the run before it has ended."
+LACKS_A_FILE = "Its training ended, but a file of its model is missing."
+ENDED_BEFORE_IT_BEGAN = "It ended before it had begun."
+COULD_NOT_GO_ON = "It could not go on."
+HALTED = {
+    "stopped": "It is stopped, and can go on where it was.",
+    "paused": "It is paused, and goes on at once when you resume it.",
+}
+"""By state, what to say after how far a run came."""
+
+
+def describe_teacher(name: str, *, is_stopped: bool) -> str:
+    """Say of a model to come that it learns from another one, and what that one does."""
+    state = "is stopped, and can go on where it was" if is_stopped else "is trained first"
+    return f"It learns from {name}, which {state}."
+
+
+def describe_preparation(last_line: str) -> str:
+    """Say that a run gets ready, with the last line that it printed, if any."""
+    return f"Getting ready: {last_line}" if last_line else "Getting ready …"
 
 
 def describe_learning(loss: float, baselines: Mapping[str, float]) -> str:
@@ -25,18 +47,26 @@ def describe_learning(loss: float, baselines: Mapping[str, float]) -> str:
     return "It uses more context than the previous token."
 
 
-def describe_trend(smoothed: Sequence[float]) -> str:
-    """Say whether the smoothed training loss of all steps falls, rests, or rises.
+def describe_trend(losses: Sequence[float]) -> str:
+    """Say whether the training loss of all steps falls, rests, or rises.
 
-    Empty where the run is too short to tell. The last tenth is compared with the tenth before it.
+    Empty where the run is too short to tell, or the change is smaller than the noise. The last
+    tenth is compared with the tenth before it.
     """
-    if len(smoothed) < MIN_STEPS_FOR_TREND:
+    if len(losses) < MIN_STEPS_FOR_TREND:
         return ""
-    tenth = len(smoothed) // 10
-    last = sum(smoothed[-tenth:]) / tenth
-    before = sum(smoothed[-2 * tenth : -tenth]) / tenth
-    if last > before + MIN_LOSS_DIFFERENCE_NATS:
+    tenth = len(losses) // 10
+    last, last_variance = _mean_and_variance(losses[-tenth:])
+    before, before_variance = _mean_and_variance(losses[-2 * tenth : -tenth])
+    noise = 2 * math.sqrt((last_variance + before_variance) / tenth)
+    min_change = max(MIN_LOSS_DIFFERENCE_NATS, noise)
+    if last > before + min_change:
         return "The loss is rising."
-    if last > before - MIN_LOSS_DIFFERENCE_NATS:
-        return "The loss hardly falls any more."
-    return "The loss is falling."
+    if last < before - min_change:
+        return "The loss is falling."
+    return "" if noise > MIN_LOSS_DIFFERENCE_NATS else "The loss hardly falls any more."
+
+
+def _mean_and_variance(values: Sequence[float]) -> tuple[float, float]:
+    mean = sum(values) / len(values)
+    return mean, sum((value - mean) ** 2 for value in values) / (len(values) - 1)

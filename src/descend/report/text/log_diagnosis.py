@@ -63,6 +63,8 @@ def _verdict(diagnosis: LogDiagnosis) -> list[str]:
     sure = f"({diagnosis.probability:.0%} sure, from a curve alone)"
     if diagnosis.verdict == "healthy":
         return [f"The curve shows no problem {sure}."]
+    if diagnosis.verdict == "unknown" and diagnosis.normal.answer == "yes":
+        return ["The curve shows no fault, and does not exclude all of them."]
     if diagnosis.verdict == "unknown":
         return ["No cause could be determined from this curve."]
     if diagnosis.normal.answer == "yes":
@@ -74,7 +76,8 @@ def _curve(kind: str, curve: CurveFeatures) -> str:
     numbers = ""
     if curve.first_nonfinite is not None:
         numbers = f", {curve.finite_points:,} of them finite,"
-    over = f" over {curve.length:,.6g} {curve.unit}" if curve.unit != "entries" else ""
+    last = max(curve.length, curve.validation_last_at)
+    over = f" over {last:,.6g} {curve.unit}" if curve.unit != "entries" else ""
     if is_by_epoch(curve) and curve.first_position == 0:
         over = f" over {curve.length + 1:,.6g} epochs, numbered from 0"
     text = (

@@ -8,7 +8,8 @@ from descend.diagnosis.diagnosis_result import Diagnosis
 from descend.diagnosis.recommended_config import merge_recommendations
 from descend.handbook.run_notes.wording import generate_command
 from descend.report.text.diagnosis_summary import assignments
-from descend.report.text.run_summary import has_learned_little
+from descend.report.text.run_summary import has_learned_little, is_below_bigram
+from descend.runs.epochs_read import count_epochs_read, reads_whole_text
 from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import RunSummary
 from descend.runs.suggestions import NextStep, choose_fix, lacks_model
@@ -34,9 +35,14 @@ def choose_next_step(run: RecordedRun, diagnosis: Diagnosis | None = None) -> Ne
 
 
 def choose_step_after_training(folder: Path | str, summary: RunSummary) -> NextStep:
-    """Return what to do after a finished run in `folder` without a diagnosis."""
+    """Return what to do after a finished run in `folder` without a diagnosis.
+
+    A run that read a part of its text and is not below the bigram baseline needs the rest first.
+    """
     if has_learned_little(summary):
         return NextStep("find out why", f"descend diagnose {quoted(folder)}")
+    if not is_below_bigram(summary) and not reads_whole_text(count_epochs_read(summary)):
+        return NextStep("read the whole text", f"descend continue {quoted(folder)} --epoch 1")
     return _write_text(folder, summary)
 
 

@@ -162,8 +162,7 @@ def time_plan_lines(planned: CorpusPlan) -> list[str]:
         f"planned for {format_duration(60 * plan.minutes)} of training: {plan.config['num_layers']}"
         f" layers of {plan.config['embed_dim']} ({prediction.parameters:,} parameters), about"
         f" {prediction.steps:,} steps of {plan.config['batch_size']} x {plan.config['seq_len']}"
-        f" tokens, {format_epochs(prediction.num_epochs)}"
-        + (f"; as you set: {fixed_keys}" if fixed_keys else ""),
+        " tokens" + (f"; as you set: {fixed_keys}" if fixed_keys else ""),
         (
             f"predicted validation loss {prediction.bits_per_byte:.3f} bits per byte (80 %"
             f" interval {low:.3f} to {high:.3f})"
@@ -174,9 +173,20 @@ def time_plan_lines(planned: CorpusPlan) -> list[str]:
 
 
 def compare_with_prediction(plan: TrainingPlan, summary: RunSummary) -> str:
-    """Measured beside predicted, after a run that was planned."""
+    """Measured beside predicted, after a run that was planned, with why it may be higher."""
     low, high = plan.predicted.bits_per_byte_interval
-    return (
+    line = (
         f"validation loss {summary.bits_per_byte:.3f} bits per byte (predicted {low:.2f} to "
         f"{high:.2f})"
     )
+    planned, made = plan.predicted.steps, summary.epochs[-1].step
+    if made >= MIN_STEP_FRACTION * planned:
+        return line
+    return (
+        f"{line}. Only {made:,} of about {planned:,} planned steps fit into the time, because a "
+        "step took longer than planned"
+    )
+
+
+MIN_STEP_FRACTION = 0.8
+"""Steps made over those planned, under which the prediction was for a much longer run."""

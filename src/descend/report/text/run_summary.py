@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from descend.data.corpus_stats import CorpusStats
 from descend.handbook.checklist import Checklist
-from descend.runs.epochs_read import count_epochs_read, count_tokens_read, format_epochs_read
+from descend.runs.epochs_read import (
+    count_epochs_read,
+    count_tokens_read,
+    format_epochs_read,
+    reads_whole_text,
+)
 from descend.runs.events import Epoch, Overfitting, Rollback, Sample, Step
 from descend.runs.run_files import RunSummary
 from descend.units import (
-    format_bytes,
-    format_count,
     format_duration,
     format_epochs,
     format_part_read,
@@ -22,10 +24,6 @@ from descend.units import (
 MIN_LOSS_DIFFERENCE_NATS = 0.02
 """Nats by which two validation losses must differ before we call one lower: the spread between
 seeds of a small run is about 0.006 (three seeds, tiny Shakespeare), so this is three of it."""
-
-
-FREQUENT_PER_LINE = 4
-"""Tokens of a line of the most frequent ones: they fit into 80 columns."""
 
 
 def format_epoch(epoch: Epoch, of: int, num_epochs: float | None = None) -> str:
@@ -134,10 +132,9 @@ def what_it_means(summary: RunSummary) -> str:
     """Return what that quality says of the model, in a sentence or two."""
     if has_failed(summary):
         return "It has learned nothing. The most likely cause is the learning rate."
-    bigram, loss = summary.ngram_baselines["bigram"], summary.validation_loss
     if has_learned_little(summary):
         learned = "It has learned almost nothing yet."
-    elif loss >= bigram - MIN_LOSS_DIFFERENCE_NATS:
+    elif not is_below_bigram(summary):
         learned = f"It is {_beside_bigram(summary)}."
     else:
         learned = "It uses more context than the previous token."
@@ -185,7 +182,7 @@ def _state_of_curve(summary: RunSummary) -> str:
 def _after_one_epoch(summary: RunSummary) -> str:
     """Say that one evaluation shows no trend, and how little was read if it was less than once."""
     fraction = count_epochs_read(summary)
-    if fraction >= 1:
+    if reads_whole_text(fraction):
         return "One epoch is not enough to judge whether more would help."
     of_tokens = ""
     if summary.train_tokens is not None:
@@ -204,6 +201,11 @@ def has_failed(summary: RunSummary) -> bool:
 def has_learned_little(summary: RunSummary) -> bool:
     """Return whether the loss is not clearly below that of the unigram baseline."""
     return summary.validation_loss >= summary.ngram_baselines["unigram"] - MIN_LOSS_DIFFERENCE_NATS
+
+
+def is_below_bigram(summary: RunSummary) -> bool:
+    """Return whether the loss is clearly below that of the bigram baseline."""
+    return summary.validation_loss < summary.ngram_baselines["bigram"] - MIN_LOSS_DIFFERENCE_NATS
 
 
 def _failure(summary: RunSummary) -> str:
@@ -261,7 +263,7 @@ def _describe_result(summary: RunSummary) -> str:
 def _against_counting(summary: RunSummary) -> str:
     unigram, bigram = summary.ngram_baselines["unigram"], summary.ngram_baselines["bigram"]
     loss = summary.validation_loss
-    if loss < bigram - MIN_LOSS_DIFFERENCE_NATS:
+    if is_below_bigram(summary):
         return (
             f"That is {bigram - loss:.2f} below the bigram baseline ({bigram:.2f}), so the model "
             "uses more context than the previous token."
@@ -334,62 +336,3 @@ def checklist_text(checklist: Checklist) -> str:
         for a in checklist.answers
     ]
     return "\n".join([*lines, checklist.sentence])
-
-
-def _boilerplate_lines(stats: CorpusStats) -> list[str]:
-    recurring = stats.boilerplate
-    if recurring is None:
-        return ["boilerplate: not measured (too few documents)"]
-    fix = " (fix: `descend corpus add --drop-boilerplate`)"
-    return [
-        f"boilerplate: {recurring.fraction:.1%} of the text in passages that recur across "
-        f"documents{fix if recurring.passages else ''}",
-        *(f'  {p.fraction:>5.1%} in {format_count(p.documents, "document")}: "{p.beginning} …"'
-          for p in recurring.passages),
-    ]  # fmt: skip
-
-
-def format_corpus_stats(stats: CorpusStats) -> list[str]:
-    """Return `corpus stats` as text, the token frequencies drawn as bars."""
-    near = (
-        "not measured"
-        if stats.near_duplicate_fraction is None
-        else f"{stats.near_duplicate_fraction:.1%}"
-    )
-    baselines = stats.ngram_baselines
-    lines = [
-        (
-            f"{stats.corpus}: {format_count(stats.documents, 'document')},"
-            f" {format_bytes(stats.bytes)}, {stats.characters:,} characters, {stats.tokens:,}"
-            " tokens"
-        ),
-        f"{stats.bytes_per_token:.2f} bytes per token with a vocabulary of {stats.vocab_size:,}",
-        (
-            f"duplicates: {stats.duplicate_fraction:.1%} of the bytes (exact), {near} of the"
-            f" documents (near). {stats.contamination_fraction:.1%} of the validation text also"
-            " occurs in the training text"
-        ),
-        *_boilerplate_lines(stats),
-        f"validation set: {stats.validation_tokens:,} of {stats.tokens:,} tokens, split by "
-        f"{stats.split_by}",
-        format_ngram_baselines(
-            {"uniform": baselines.uniform, "unigram": baselines.unigram, "bigram": baselines.bigram}
-        )
-        + f", trigram {baselines.trigram:.2f}",
-        (
-            f"{stats.rare_vocabulary_fraction:.0%} of the vocabulary occurs fewer than 20 times in "
-            "the training text"
-        ),
-        "tokens of the vocabulary, by how often they occur in the training text:",
-    ]
-    for octave, count in enumerate(stats.frequency_octaves):
-        low, high = (0, 0) if octave == 0 else (2 ** (octave - 1), 2**octave - 1)
-        span = f"{low:,}" if low == high else f"{low:,}-{high:,}"
-        bar = "█" * round(40 * count / max(stats.frequency_octaves))
-        lines.append(f"{span:>19} {'time ' if high == 1 else 'times'}  {bar:<40} {count:,}")
-    frequent = [f"{t.token!r} {t.count:,}" for t in stats.frequent_tokens]
-    rows = [
-        "  ".join(f"{token:<16}" for token in frequent[i : i + FREQUENT_PER_LINE]).rstrip()
-        for i in range(0, len(frequent), FREQUENT_PER_LINE)
-    ]
-    return [*lines, "most frequent tokens:", *(f"  {row}" for row in rows)]

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from descend.data.tokenizer import Tokenizer
-from descend.machine import available_memory_bytes
+from descend.machine import free_memory_bytes
 from descend.model.batch_decoder import BatchDecoder, DecodedToken, DecodeRequest
 from descend.model.generation import FinishReason, TextStream
 from descend.model.transformer import Transformer
@@ -189,11 +189,7 @@ class Engine:
 def limit_rows(model: Transformer, context: int, max_rows: int) -> int:
     """Return how many texts of `context` tokens have room in `CACHE_FRACTION` of the memory."""
     weight = model.token_embedding.weight
-    memory = available_memory_bytes()
-    if weight.device.type == "cuda":
-        import torch
-
-        memory = torch.cuda.mem_get_info(weight.device)[0]
+    memory = free_memory_bytes(str(weight.device))
     if memory is None:
         return max_rows
     row_bytes = 2 * model.shape.num_layers * context * model.shape.embed_dim * weight.element_size()

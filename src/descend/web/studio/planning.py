@@ -12,7 +12,7 @@ from descend.planner.generations import choose_later_models, estimate_final_loss
 from descend.planner.plan import TextTooShortError, choose_config
 from descend.planner.scaling_law import load_scaling_law
 from descend.planner.step_time import StepTimeModel
-from descend.web.studio.children import Children
+from descend.web.studio.children import ChildError, Children
 from descend.web.studio.settings import check_settings
 
 MEASURED_MINUTES = 5.0
@@ -33,7 +33,7 @@ async def plan(
     `ConfigError` names a setting that is wrong, `UserError` says why nothing fits.
     """
     check_settings(settings)
-    measured = await children.ask("plan", corpus, "--minutes", f"{MEASURED_MINUTES:g}")
+    measured = await _measure(children, corpus, minutes)
     profile = msgspec.convert(measured["sample"], CorpusProfile, strict=False)
     step_times = msgspec.convert(measured["rates"], StepTimeModel)
     setup = (SETUP_SECONDS + profile.seconds_to_prepare) / 60
@@ -57,3 +57,16 @@ async def plan(
         "bigram_bits_per_byte": profile.bigram,
         "train_bytes": profile.train_bytes,
     }
+
+
+async def _measure(children: Children, corpus: str, minutes: float) -> dict[str, Any]:
+    """Return what `descend plan` measures of text and machine.
+
+    On a slow machine the usual time can be too short for it: then in the time of the user.
+    """
+    try:
+        return await children.ask("plan", corpus, "--minutes", f"{MEASURED_MINUTES:g}")
+    except ChildError:
+        if minutes <= MEASURED_MINUTES:
+            raise
+        return await children.ask("plan", corpus, "--minutes", f"{minutes:g}")

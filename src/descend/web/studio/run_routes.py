@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from descend.config import make_config
+from descend.errors import DescendError
 from descend.guard import encode_json
 from descend.runs.atomic_write import write_file_atomic
 from descend.runs.pause_request import request_pause, withdraw_pause
@@ -33,6 +34,7 @@ STATE_EVERY = 5
 """Looks between two accounts of speed and time left."""
 
 MAX_COMPARED = 8
+END = b"event: end\ndata: {}\n\n"
 BUSY = ("waiting", "starting", "running", "paused")
 
 
@@ -146,23 +148,24 @@ def control_routes(services: Services) -> APIRouter:
 async def _watch(services: Services, name: str, request: Request) -> AsyncIterator[bytes]:
     """Server-sent events of the run `name`: its curve so far, then what is new."""
     cursor, looks = Cursor(), 0
-    last_state, last_news = b"", b""
+    last_state = b""
     while not await request.is_disconnected():
-        feed = await asyncio.to_thread(services.views.feed, name)
+        try:
+            feed = await asyncio.to_thread(services.views.feed, name)
+            is_due = looks % STATE_EVERY == 0 or feed.stopped is not None
+            details = await asyncio.to_thread(services.views.details, name) if is_due else None
+        except (DescendError, OSError):  # deleted while it was watched
+            yield END
+            return
         news = feed.news(cursor)
         if news["reset"] or any(news[key] for key in ("points", "epochs", "samples", "messages")):
-            last_news = encode_json(news)
-            yield b"event: news\ndata: " + last_news + b"\n\n"
-        if looks % STATE_EVERY == 0 or feed.stopped is not None:
-            details = await asyncio.to_thread(services.views.details, name)
+            yield b"event: news\ndata: " + encode_json(news) + b"\n\n"
+        if details is not None:
             state = encode_json(details)
-            if state != last_state:
-                last_state = state
-                yield b"event: state\ndata: " + state + b"\n\n"
-            else:
-                yield b": still here\n\n"
+            is_new, last_state = state != last_state, state
+            yield b"event: state\ndata: " + state + b"\n\n" if is_new else b": still here\n\n"
             if details["state"] not in BUSY:
-                yield b"event: end\ndata: {}\n\n"
+                yield END
                 return
         looks += 1
         await asyncio.sleep(LOOK_SECONDS)

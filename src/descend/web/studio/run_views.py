@@ -12,8 +12,18 @@ import msgspec
 from descend.artifacts import RUN_FILE
 from descend.errors import RunFolderError
 from descend.model.cost import parameter_count
-from descend.report.text.live_sentence import describe_learning, describe_trend
-from descend.report.text.run_summary import short_remark, what_it_means
+from descend.report.text.live_sentence import (
+    COULD_NOT_GO_ON,
+    ENDED_BEFORE_IT_BEGAN,
+    HALTED,
+    LACKS_A_FILE,
+    WAITS,
+    describe_learning,
+    describe_preparation,
+    describe_teacher,
+    describe_trend,
+)
+from descend.report.text.run_summary import format_ngram_baselines, short_remark, what_it_means
 from descend.runs.annotation import read_annotation
 from descend.runs.epochs_read import count_epochs_read
 from descend.runs.event_tail import last_start_or_stop
@@ -193,6 +203,7 @@ class RunViews:
         metadata = run.metadata
         summary = read_summary(folder) if has_summary(folder) else None
         total = feed.end_step or planned_steps(run.config, run.corpus_count("train_tokens"))
+        baselines = metadata.corpus.get("ngram_baselines")
         return fields | {
             "text": Path(str(metadata.corpus["corpus"])).name,
             "started_at": metadata.saved_at,
@@ -201,7 +212,8 @@ class RunViews:
             "resolved_config": metadata.resolved_config,
             "execution": metadata.execution,
             "corpus": metadata.corpus,
-            "baselines": metadata.corpus.get("ngram_baselines"),
+            "baselines": baselines,
+            "baselines_text": baselines and format_ngram_baselines(baselines),
             "parent": Path(metadata.parent).name if metadata.parent else job and job.origin,
             "parameters": parameter_count(run.shape),
             "total_steps": total,
@@ -241,37 +253,27 @@ class RunViews:
     ) -> str:  # fmt: skip
         """Return how it goes, in a sentence or two."""
         if state == "waiting":
-            return "It waits until the run before it has ended."
+            return WAITS
         if state == "model lost":
-            return "Its training ended, but a file of its model is missing."
+            return LACKS_A_FILE
         if state == "failed" or (state == "diverged" and summary is None):
             lines = self._jobs.log(name)
-            return lines[-1] if lines else "It ended before it had begun."
+            return lines[-1] if lines else ENDED_BEFORE_IT_BEGAN
         if metadata is None and (models := find_models(self._workspace.run_path(name))):
-            return (
-                f"It learns from {models.teachers[-1].name}, which "
-                + ("is stopped, and can go on where it was." if state == "stopped"
-                   else "is trained first.")
-            )  # fmt: skip
+            return describe_teacher(models.teachers[-1].name, is_stopped=state == "stopped")
         job = self._jobs.get(name)
         if state == "stopped" and job and job.kind in TRAINS and job.exit_code in FAILURES:
-            return (self._jobs.log(name) or ["It could not go on."])[-1]
+            return (self._jobs.log(name) or [COULD_NOT_GO_ON])[-1]
         if state == "finished" and summary is not None:
             return what_it_means(summary)
         if not feed.points or metadata is None:
             lines = self._jobs.log(name)
-            return f"Getting ready: {lines[-1]}" if lines else "Getting ready …"
+            return describe_preparation(lines[-1] if lines else "")
         # After a pass over the text its training loss flatters: the text is known by then.
         loss = feed.epochs[-1].validation_loss if feed.epochs else feed.points[-1][2]
         said = describe_learning(loss, metadata.corpus["ngram_baselines"])
-        trend = describe_trend([point[2] for point in feed.points]) if state == "running" else ""
-        return " ".join(filter(None, [said, trend, _AT_HALT.get(state, "")]))
-
-
-_AT_HALT: dict[State, str] = {
-    "stopped": "It is stopped, and can go on where it was.",
-    "paused": "It is paused, and goes on at once when you resume it.",
-}
+        trend = describe_trend([point[1] for point in feed.points]) if state == "running" else ""
+        return " ".join(filter(None, [said, trend, HALTED.get(state, "")]))
 
 
 def _is_paused(event: TrainingStarted | TrainingStopped | None) -> bool:

@@ -11,10 +11,10 @@ from descend.diagnosis.metric_text import (
 from descend.diagnosis.recommended_config import merge_recommendations
 from descend.handbook.run_notes.diagnosis_notes import is_ablation
 from descend.handbook.run_notes.wording import format_ci95
-from descend.report.html.charts import BETTER, Axis, IntervalBar, intervals
+from descend.report.html.charts import IntervalBar
+from descend.report.html.experiment_sections import interval_figure
 from descend.report.html.report_page import (
     Command,
-    Figure,
     Paragraph,
     ReportBlock,
     ReportTable,
@@ -95,15 +95,12 @@ def _trials(diagnosis: Diagnosis) -> list[ReportBlock]:
         return []
     tested_causes.sort(key=lambda pair: -_gain(pair[1]).value)
     spans = [_gain(trial) for _, trial in tested_causes]
-    description = "; ".join(
-        f"{s.name} {s.value:+.3f} ({s.low:+.3f} to {s.high:+.3f})" for s in spans
-    )
     return [
-        Figure(
+        interval_figure(
             "Gain of each change in validation loss, with 95 % intervals",
-            f"Effect of each trial: {description}.",
-            intervals(spans, Axis(f"nats per token · {BETTER}")),
-            height=70 + 34 * len(spans),
+            "Effect of each trial",
+            spans,
+            "nats per token",
         ),
         ReportTable(
             "The same run with one change: same seed, data order, and evaluation",

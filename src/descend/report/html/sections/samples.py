@@ -13,6 +13,7 @@ from descend.report.html.report_page import (
 from descend.report.html.sections.epoch_axis import steps_to_epochs
 from descend.runs.events import Sample
 from descend.runs.recorded_run import RecordedRun
+from descend.units import format_epochs
 
 MAX_OPEN = 2
 """Samples that are not folded: the last ones."""
@@ -54,8 +55,9 @@ def samples_section(run: RecordedRun) -> Section | None:
 
 def _when(run: RecordedRun, sample: Sample, last: int) -> str:
     if sample.step == last and run.summary.finished:
-        return f"the saved model (epoch {run.summary.best_epoch})"
-    return f"after epoch {steps_to_epochs(run, [sample.step])[0]:g}"
+        best = f" (epoch {run.summary.best_epoch})" if len(run.epochs) > 1 else ""
+        return f"the saved model{best}"
+    return f"after {format_epochs(steps_to_epochs(run, [sample.step])[0])}"
 
 
 def _some(samples: list[Sample], max_samples: int) -> list[Sample]:

@@ -70,22 +70,32 @@ export function poll(path, milliseconds, onAnswer, onProblem) {
 }
 
 /**
- * Follow a run. `handlers` has a function for each event: news, state, end, lost.
+ * Follow a run while its page is in sight. A browser has six connections to a server, in all tabs
+ * together: tabs that nobody sees must not hold them. `handlers` has a function for each event:
+ * news, state, end, open, lost.
  * @param {string} name @param {Record<string, (data: any) => void>} handlers
  * @returns {() => void} closes it
  */
 export function follow(name, handlers) {
-  const source = new EventSource(`${BASE}/runs/${quoted(name)}/events`);
-  for (const kind of ["news", "state"]) {
-    source.addEventListener(kind, (event) => handlers[kind](JSON.parse(event.data)));
-  }
-  source.addEventListener("end", () => {
-    source.close();
-    handlers.end({});
-  });
-  source.addEventListener("open", () => handlers.open({}));
-  source.addEventListener("error", () => handlers.lost({}));
-  return () => source.close();
+  let source = null;
+  let hasEnded = false;
+  const look = () => {
+    if (document.hidden || hasEnded) {
+      if (source) source.close();
+      source = null;
+    } else if (!source) {
+      source = new EventSource(`${BASE}/runs/${quoted(name)}/events`);
+      for (const kind of ["news", "state"]) {
+        source.addEventListener(kind, (event) => handlers[kind](JSON.parse(event.data)));
+      }
+      source.addEventListener("end", () => { hasEnded = true; look(); handlers.end({}); });
+      source.addEventListener("open", () => handlers.open({}));
+      source.addEventListener("error", () => handlers.lost({}));
+    }
+  };
+  document.addEventListener("visibilitychange", look);
+  look();
+  return () => { document.removeEventListener("visibilitychange", look); hasEnded = true; look(); };
 }
 
 /**

@@ -5,7 +5,7 @@ import { get, poll, post, quoted } from "./api.js";
 import { Effects, Evidence } from "./effects.js";
 import { duration, percent } from "./format.js";
 import { Improve } from "./improve.js";
-import { Explain, say, sayError } from "./ui.js";
+import { Explain, Refusal, say, sayError } from "./ui.js";
 
 const LOOK_MILLISECONDS = 1500;
 
@@ -35,7 +35,7 @@ export function Diagnosis({ name }) {
   const ask = () => post(`${where}/diagnosis`).then(() => setAttempt(attempt + 1), sayError);
   const stop = () => post(`${where}/stop`).then(() => say("It stops. Trials that have ended are kept."), sayError);
   const fix = () => post(`${where}/fix`).then(({ run }) => { location.hash = `#/run/${quoted(run)}`; }, sayError);
-  if (problem && !details) return html`<p class="note bad" role="alert">${problem}</p>`;
+  if (problem && !details) return html`<${Refusal} title=${name} text=${problem}/>`;
   if (!details || !progress) return html`<p class="soft" role="status"><span class="spin"></span>Opening ${name} …</p>`;
   const failed = job && !isBusy && job.exit_code > 0 && progress.log.length;
   return html`<div class="stack">
@@ -66,7 +66,7 @@ function Running({ progress, onStop }) {
   </section>`;
 }
 
-const HowToRead = () => html`<p class="soft small">Dots right of zero lowered the loss. The bars are 95 % intervals. If one crosses zero, the effect may be chance.</p>`;
+const HowToRead = () => html`<p class="soft small">Dots right of zero lowered the loss. The bars are 95 % intervals. If one crosses zero, the effect may be chance. Gray ones are too small or too uncertain to count.</p>`;
 
 /** @param {{diagnosis: any, onAgain: () => void, onFix: () => void}} props */
 function Answer({ diagnosis, onAgain, onFix }) {

@@ -66,7 +66,7 @@ function Results({ improvement, job, isBusy, onKeep }) {
   const expected = forecast[forecast.length - 1];
   const end = Math.max(expected ? expected.seconds : 0, improvement.seconds, 30);
   const items = [["Your run", fixed(first), "bits per byte"]];
-  if (best) items.push(["Best so far", fixed(best.bits_per_byte), "bits per byte"]);
+  if (best) items.push([isBusy ? "Best so far" : "Best model", fixed(best.bits_per_byte), "bits per byte"]);
   if (expected) items.push(["Expected", fixed(expected.bits_per_byte), `${fixed(expected.interval[0], 2)} to ${fixed(expected.interval[1], 2)}`]);
   const isBetter = best && best.is_new && best.bits_per_byte < first;
   const isTooShort = improvement.stopped && improvement.points.length < 2;

@@ -45,12 +45,12 @@ function Looking({ name }) {
     }, sayError);
   }, []);
   useEffect(() => {
-    const load = () => get(`/runs/${quoted(name)}/weights`).then(setKept, (error) => setProblem(error.message));
+    const load = () => get(`/runs/${quoted(name)}/weights`).then((answer) => { setKept(answer); setProblem(""); }, (error) => setProblem(error.message));
     load();
     const timer = setInterval(load, LOOK_MILLISECONDS); // a run that trains keeps more
     return () => clearInterval(timer);
   }, []);
-  if (problem) return html`<p class="note bad" role="alert">${problem}</p>`;
+  if (problem && !kept) return html`<p class="note bad" role="alert">${problem}</p>`;
   if (!kept) return html`<p class="soft" role="status"><span class="spin"></span>Opening ${name} …</p>`;
   if (!kept.weights.length) return html`<div class="card"><p>This run has kept no weights yet. Look again in a moment.</p></div>`;
   const last = kept.weights.length - 1;

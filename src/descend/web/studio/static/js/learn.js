@@ -4,7 +4,7 @@ import { html, useEffect, useRef, useState } from "/static/vendor/preact.min.js"
 import { get, poll, post } from "./api.js";
 import { base, Chart, color, scale, SERIES } from "./chart.js";
 import { duration, fixed, percent, short, whole } from "./format.js";
-import { Explain, sayError } from "./ui.js";
+import { Explain, Refusal, sayError } from "./ui.js";
 
 const LOOK_MILLISECONDS = 700;
 
@@ -55,7 +55,7 @@ function Lesson({ name }) {
     if (wasBusy.current && state === "finished" && answer.current) answer.current.scrollIntoView({ block: "nearest" });
     wasBusy.current = isBusy;
   }, [state]);
-  if (problem && !lesson) return html`<p class="note bad" role="alert">${problem}</p>`;
+  if (problem && !lesson) return html`<${Refusal} title="Learn" text=${problem}/>`;
   if (!lesson || !experiment) return html`<p class="soft" role="status"><span class="spin"></span>Opening the lesson …</p>`;
   const start = async () => {
     try {

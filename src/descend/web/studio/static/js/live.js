@@ -6,24 +6,23 @@ import { Annotation } from "./annotation.js";
 import { base, Chart, color, scale } from "./chart.js";
 import { duration, fixed, moment, percent, short, whole } from "./format.js";
 import { Health } from "./health.js";
-import { Figures, say, sayError, State } from "./ui.js";
+import { Figures, Refusal, say, sayError, State } from "./ui.js";
 
 const MAX_POINTS = 4000;
 const MAX_AVERAGES = 400;
 const AVERAGED_PART = 25;
 const FORECASTS = 10;
 const FORECAST_FROM = 50;
+const NEAR = 0.1;
 const BUSY = ["waiting", "starting", "running", "paused"];
 
-/** @param {{name: string}} props */
-export function Live({ name }) {
+/** What is known of a run, and what comes while it is watched. @param {string} name */
+function useRun(name) {
   const [details, setDetails] = useState(null);
   const [problem, setProblem] = useState("");
   const [isLost, setLost] = useState(false);
   const [attempt, setAttempt] = useState(0);
   const [curve, setCurve] = useState({ points: [], epochs: [], samples: [], messages: [] });
-  const state = details && details.state;
-
   useEffect(() => {
     let close = () => {};
     let isCurrent = true;
@@ -45,16 +44,24 @@ export function Live({ name }) {
   useEffect(() => {
     if (curve.points.length > MAX_POINTS) setAttempt(attempt + 1);
   }, [curve.points.length]);
+  return { details, problem, isLost, curve, lookAgain: () => setAttempt(attempt + 1) };
+}
 
-  if (problem) return html`<p class="note bad" role="alert">${problem}</p>`;
+/** @param {{name: string}} props */
+export function Live({ name }) {
+  const { details, problem, isLost, curve, lookAgain } = useRun(name);
+  const state = details && details.state;
+  if (problem) return html`<${Refusal} title=${name} text=${problem}/>`;
   if (!details) return html`<p class="soft" role="status"><span class="spin"></span>Opening ${name} …</p>`;
   const act = async (path, words) => {
     try {
       await post(`/runs/${quoted(name)}/${path}`);
       say(words);
-      setAttempt(attempt + 1);
+      lookAgain();
     } catch (error) { sayError(error); }
   };
+  // Until its own training begins, the newest of its teachers is the one that trains.
+  const teacher = BUSY.includes(state) && details.resolved_config == null ? details.models[details.models.length - 2] : "";
   return html`<div class="stack">
     <div class="row between">
       <div class="row"><h1>${name}</h1><${State} state=${state}/></div>
@@ -78,14 +85,33 @@ export function Live({ name }) {
       ${curve.messages.map((one, index) => html`<p class="note warn" key=${index}>${one.text}</p>`)}
     </section>
     <${Health} name=${name} state=${state}/>
-    <div class="cols two">
-      <${Curve} curve=${curve} details=${details}/>
-      <section class="card" aria-labelledby="text-title"><h2 id="text-title">What it writes</h2>
-        <${Samples} samples=${curve.samples} state=${state}/></section>
-    </div>
+    ${teacher ? html`<${Teacher} key=${teacher} name=${teacher}/>` : html`<${Learning} curve=${curve} details=${details}/>`}
     ${details.annotation && html`<${Annotation} key=${name} name=${name} annotation=${details.annotation}/>`}
     <${More} details=${details}/>
   </div>`;
+}
+
+/** The curve of a run, and what it writes. @param {{curve: any, details: any}} props */
+function Learning({ curve, details }) {
+  return html`<div class="cols two">
+    <${Curve} curve=${curve} details=${details}/>
+    <section class="card" aria-labelledby="text-title"><h2 id="text-title">What it writes</h2>
+      <${Samples} samples=${curve.samples} state=${details.state}/></section>
+  </div>`;
+}
+
+/** The model that trains now, for one that learns from it. @param {{name: string}} props */
+function Teacher({ name }) {
+  const { details, curve, lookAgain } = useRun(name);
+  if (!details) return null;
+  const act = (path) => post(`/runs/${quoted(name)}/${path}`).then(lookAgain, sayError);
+  return html`<section class="card" aria-labelledby="teacher-title">
+      <div class="row between"><div class="row"><h2 id="teacher-title"><a href=${`#/run/${quoted(name)}`}>${name}</a></h2><${State} state=${details.state}/></div>
+        ${details.state === "running" ? html`<button onClick=${() => act("pause")}>Pause</button>` : details.state === "paused" ? html`<button class="main" onClick=${() => act("resume")}>Resume</button>` : null}</div>
+      <p class="sentence">${withoutCommands(details.sentence)}</p>
+      ${details.progress && html`<${Progress} progress=${details.progress} state=${details.state}/>`}
+      ${curve.points.length > 0 && html`<${Facts} details=${details} curve=${curve}/>`}</section>
+    <${Learning} curve=${curve} details=${details}/>`;
 }
 
 /** The models of one training, each of which learns from those before it. @param {{names: string[], name: string}} props */
@@ -104,8 +130,8 @@ function Curve({ curve, details }) {
     <p class="soft small">${isLoss ? "The loss says how surprised the model is by the next token. Down is better." : "Accuracy is how often the next token was predicted correctly. Up is better."} The dots are the validation set: text that it never learns from.</p></section>`;
 }
 
-/** A sentence of the terminal without the command at its end: the page has a button for it. @param {string} text */
-const withoutCommands = (text) => text.replace(/: `descend [^`]*`/g, "");
+/** A sentence of the terminal without the command at its end, and without sentences about a command: the page has buttons. @param {string} text */
+const withoutCommands = (text) => text.replace(/: `descend [^`]*`/g, "").replace(/(?<=[.?]) `descend [^`]*`[^.]*\./g, "");
 
 /** @param {any} before @param {any} news */
 function merge(before, news) {
@@ -139,7 +165,8 @@ function Facts({ details, curve }) {
   const speed = details.progress && details.progress.tokens_per_second;
   if (speed && details.state === "running") items.push(["Speed", short(speed), "tokens/s"]);
   if (summary && details.state !== "running") items.push(["Time", duration(summary.seconds)]);
-  return html`<${Figures} items=${items}/>`;
+  return html`<${Figures} items=${items}/>
+    ${details.baselines_text && html`<p class="soft small">To compare: ${details.baselines_text}.</p>`}`;
 }
 
 /** @param {{curve: any, details: any}} props */
@@ -154,8 +181,16 @@ function LossChart({ curve, details }) {
     const chart = base("step", "");
     const soft = color("soft");
     chart.xAxis.max = Math.max(last[0], end ? end.step : 0, 1);
-    const lowest = Math.min(...curve.points.map((p) => p[2]), ...curve.epochs.map((e) => e.validation_loss), end ? end.low : Infinity);
+    const reached = Math.min(...curve.points.map((p) => p[2]), ...curve.epochs.map((e) => e.validation_loss), end ? end.low : Infinity);
+    // The next baseline to beat is in sight.
+    const lowest = Math.max(0, ...rules.map(([, value]) => value || 0).filter((value) => value < reached)) || reached;
     chart.yAxis.min = Math.max(0, Math.floor(2 * (lowest - 0.5)) / 2);
+    // A wide forecast must not flatten the curve.
+    const highest = Math.max(beat.uniform || 0, ...curve.points.map((p) => p[1]));
+    if (band.some((p) => p.high > highest)) chart.yAxis.max = Math.ceil(highest);
+    // A label at the end would hide the end of a curve that is near.
+    const isNear = (value) => 2 * last[0] > chart.xAxis.max && Math.abs(value - last[2]) < NEAR * (highest - chart.yAxis.min);
+    if (end && innerWidth < 700) chart.grid.top = 48 * scale(); // the legend has two lines
     return {
       ...chart,
       color: [color("raw"), color("accent"), color("second")],
@@ -164,7 +199,7 @@ function LossChart({ curve, details }) {
       series: [
         { name: "each step", ...LINE, lineStyle: { width: 1, opacity: .7 }, data: curve.points.map((p) => [p[0], p[1]]),
           markLine: { silent: true, symbol: "none", lineStyle: { color: soft, type: "dashed", opacity: .7 }, label: { position: "insideEndTop", color: soft, fontSize: 12 * scale(), formatter: "{b}", backgroundColor: color("card"), padding: [1, 3] },
-            data: rules.filter(([, value]) => value != null).map(([label, value]) => ({ name: label, yAxis: value })) } },
+            data: rules.filter(([, value]) => value != null).map(([label, value]) => ({ name: label, yAxis: value, label: { position: isNear(value) ? "insideStartTop" : "insideEndTop" } })) } },
         { name: "average", ...LINE, lineStyle: { width: 2.5 }, data: every(curve.points, MAX_AVERAGES).map((p) => [p[0], p[2]]) },
         { name: "validation", type: "line", symbol: "circle", symbolSize: 9, lineStyle: { width: 2 }, data: curve.epochs.map((e) => [e.step, e.validation_loss]) },
         ...(end ? forecastSeries(band) : []),
@@ -218,19 +253,21 @@ function every(points, count) {
   return points.filter((_, index) => (points.length - 1 - index) % stride === 0);
 }
 
-/** Ends of the epochs to come, of a run that trains or is stopped; asked again as it goes on. @param {any} details @param {number} step */
+/** Ends of the epochs to come, of a run that trains or is stopped; asked again as it goes on, one question at a time: on a busy computer an answer takes longer than a part of the run. @param {any} details @param {number} step */
 function useForecast(details, step) {
   const [points, setPoints] = useState([]);
+  const [asked, setAsked] = useState(-1);
+  const [isAsking, setAsking] = useState(false);
   const total = details.total_steps || 0;
   const part = total ? Math.floor((FORECASTS * step) / total) : 0;
   const isOn = step >= FORECAST_FROM && ["running", "paused", "stopped"].includes(details.state);
   useEffect(() => {
-    let isCurrent = true;
-    if (!isOn) { setPoints([]); return undefined; }
-    get(`/runs/${quoted(details.name)}/forecast`).then((answer) => isCurrent && setPoints(answer.points), () => isCurrent && setPoints([]));
-    return () => { isCurrent = false; };
-  }, [details.name, isOn, part]);
-  return points.filter((point) => point.step > step);
+    if (!isOn || isAsking || part === asked) return;
+    setAsking(true);
+    setAsked(part);
+    get(`/runs/${quoted(details.name)}/forecast`).then((answer) => setPoints(answer.points), () => setPoints([])).finally(() => setAsking(false));
+  }, [isOn, part, isAsking]);
+  return isOn ? points.filter((point) => point.step > step) : [];
 }
 
 /** The band between the low and the high end, and the line in its midst. @param {any[]} band */

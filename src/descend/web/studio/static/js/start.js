@@ -46,7 +46,7 @@ export function Start() {
         <input id="minutes" type="range" min="0" max=${MINUTES.length - 1} step="1" value=${MINUTES.indexOf(minutes)}
           aria-valuetext=${duration(60 * minutes)} onInput=${(event) => setMinutes(MINUTES[Number(event.target.value)])}/></div>
       </div>
-      ${text ? html`<${Plan} text=${text} minutes=${minutes} settings=${settings}/>` : html`<p class="soft">Choose a text first. Then a plan appears here.</p>`}
+      ${text ? html`<${Plan} key=${text} text=${text} minutes=${minutes} settings=${settings}/>` : html`<p class="soft">Choose a text first. Then a plan appears here.</p>`}
       <${Settings} values=${settings} onChange=${setSettings}/>
     </section>
     <section class="card go" aria-labelledby="train"><div><h2 id="train">Train</h2>
@@ -101,9 +101,10 @@ function Plan({ text, minutes, settings }) {
   useEffect(() => {
     let isCurrent = true;
     setMeasuring(true);
+    setProblem("");
     const timer = setTimeout(() => {
       post("/plan", { text, minutes, settings: cleaned(settings) }).then(
-        (answer) => { if (isCurrent) { setPlan(answer); setProblem(""); setMeasuring(false); } },
+        (answer) => { if (isCurrent) { setPlan(answer); setMeasuring(false); } },
         (error) => { if (isCurrent) { setProblem(error.message); setMeasuring(false); } },
       );
     }, ASK_AFTER);

@@ -37,6 +37,11 @@ export function Toasts() {
   </div>`;
 }
 
+/** A screen that cannot be opened, and why. @param {{title: string, text: string}} props */
+export function Refusal({ title, text }) {
+  return html`<div class="stack"><h1>${title}</h1><p class="note bad" role="alert">${text}</p></div>`;
+}
+
 /** @param {{state: string}} props */
 export function State({ state }) {
   return html`<span class=${`state ${state}`}>${state === "running" || state === "starting" ? html`<span class="dot"></span>` : null}${STATES[state] || state}</span>`;
