@@ -34,16 +34,18 @@ test-ray: install
 	$(PY) -m pip install --quiet --constraint constraints.txt --group ray
 	$(PY) -m pytest tests/trials/test_ray_executor.py
 
-# The long form of docs/reliability.md. One part: `make campaign PART=power_cuts` (that and
-# full_disks as root).
+# The long form of docs/reliability.md; no part begins a case after an hour. One part:
+# `make campaign PART=power_cuts` (that and full_disks as root).
 PARTS := save_faults crash_states mutations_syncs mutations_checks check_mutations power_cuts kills stop_signals \
-	full_disks exact_resume exact_resume_compiled hostile_verbs divergence fuzz configs memory_steps
+	full_disks exact_resume exact_resume_compiled hostile_verbs held_back_folders divergence fuzz \
+	configs memory_steps
 PART ?= $(PARTS)
 campaign: install
 	status=0; for part in $(PART); do \
 	case $$part in \
 	mutations_*) script="mutations.py --kind $${part#mutations_}" ;; \
 	exact_resume_compiled) script="exact_resume.py --compile" ;; \
+	held_back_folders) script="hostile_verbs.py --held-back" ;; \
 	*) script=$$part.py ;; esac; \
 	$(PY) benchmarks/reliability/$$script || status=1; done; \
 	$(PY) benchmarks/reliability/table.py; exit $$status

@@ -10,15 +10,14 @@ A result names a mutation by its promise, and by a hash of its line and its test
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from campaign_options import begin_within, make_parser
 from mutations import ATOMIC, CACHE, Mutation, mutate
 from stored import RESULTS, ROOT, read_commit, scratch_folder, store
 
@@ -162,11 +161,9 @@ def noticed_before() -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("--only", default="")
     parser.add_argument("--missing", action="store_true", help="not those that were noticed before")
-    parser.add_argument("--minutes", type=float, default=60.0, help="begin no more after them")
-    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     os.chdir(ROOT)
@@ -174,13 +171,11 @@ def main() -> None:
     import descend.training.trainer  # noqa: F401
 
     rows = noticed_before() if arguments.missing else []
-    missed, until = [], time.monotonic() + 60 * arguments.minutes
+    missed = []
     known = {row["promise"] for row in rows}
     chosen = [c for c in CHECKS if arguments.only in c.promise and c.promise not in known]
     with scratch_folder() as place:
-        for check in chosen:
-            if time.monotonic() > until:
-                break
+        for check in begin_within(arguments.minutes, chosen):
             if code := run_tests([check.test], None, place):
                 missed.append(f"{check.promise}: the code as it is: pytest ends with {code}")
             code = run_tests([check.test], check, place)

@@ -10,16 +10,15 @@ is 1 otherwise.
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import shutil
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from campaign_options import begin_within, make_parser
 from exact_resume import covering_rows
 from stored import bound_of_zero, scratch_folder, store
 
@@ -95,7 +94,7 @@ def consistent(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def train_rows(
-    rows: list[dict[str, Any]], place: Path, until: float
+    rows: list[dict[str, Any]], place: Path, minutes: float
 ) -> tuple[Counter[str], list[str]]:
     """Train each row for 3 steps; how they ended, and what is wrong."""
     import saves
@@ -109,9 +108,7 @@ def train_rows(
     fixed = {"corpus_dir": str(place / "text.txt"), "max_steps": 3, "threads": 1, "compile": "off"}
     endings: Counter[str] = Counter()
     problems = []
-    for row in rows:
-        if time.monotonic() > until:
-            break
+    for row in begin_within(minutes, rows):
         folder = place / "run"
         shutil.rmtree(folder, ignore_errors=True)
         try:
@@ -128,17 +125,14 @@ def train_rows(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="30 of the rows")
-    parser.add_argument("--minutes", type=float, default=60.0, help="begin no more after them")
-    parser.add_argument("--out", type=Path)
+    parser = make_parser(__doc__, short="30 of the rows")
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    until = time.monotonic() + 60 * arguments.minutes
     checked, problems = check_odd(2000)
     print(problems[:20], file=sys.stderr, flush=True)
     with scratch_folder() as place:
-        trained, wrong = train_rows(list_rows(30 if arguments.short else 120), place, until)
+        rows = list_rows(30 if arguments.short else 120)
+        trained, wrong = train_rows(rows, place, arguments.minutes)
     total = sum(checked.values()) + sum(trained.values())
     store("configs", {
         "checked": dict(checked), "trained": dict(trained), "rows": sum(trained.values()),

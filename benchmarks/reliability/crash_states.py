@@ -13,7 +13,6 @@ It needs no root and no loop device.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import itertools
 import os
@@ -24,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import fault_injection
+from campaign_options import begin_within, make_parser
 from fault_injection import Call
 from stored import bound_of_zero, scratch_folder, store
 
@@ -218,8 +218,7 @@ def check_operation(bench, place: Path, operation: str) -> tuple[int, int, list[
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path)
+    parser = make_parser(__doc__)
     parser.add_argument("--operation", action="append")
     arguments = parser.parse_args()
     with scratch_folder() as place:
@@ -227,13 +226,14 @@ def main() -> None:
 
         bench = saves.make_bench(place)
         calls, states, problems = {}, {}, []
-        for operation in arguments.operation or list(saves.OPERATIONS):
+        chosen = arguments.operation or list(saves.OPERATIONS)
+        for operation in begin_within(arguments.minutes, chosen):
             calls[operation], states[operation], wrong = check_operation(bench, place, operation)
             problems += wrong
     total = sum(states.values())
     store("crash_states", {
-        "calls": calls, "states": states, "total": total, "failures": len(problems),
-        "bound": bound_of_zero(total), "problems": problems[:200],
+        "planned": len(chosen), "calls": calls, "states": states, "total": total,
+        "failures": len(problems), "bound": bound_of_zero(total), "problems": problems[:200],
     }, arguments.out)  # fmt: skip
     for problem in problems[:20]:
         print(problem, file=sys.stderr)

@@ -10,17 +10,16 @@ under 95 % end within 0.05 nat.
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from campaign_options import begin_within, make_parser
 from stored import bound_of_zero, scratch_folder, store
 
 STEPS = (9, 40, 120)
@@ -208,12 +207,8 @@ def summarize(cases: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="each plant once")
-    parser.add_argument("--minutes", type=float, default=60.0, help="begin no more after them")
-    parser.add_argument("--out", type=Path)
+    parser = make_parser(__doc__, short="each plant once")
     arguments = parser.parse_args()
-    until = time.monotonic() + 60 * arguments.minutes
     os.environ["OMP_NUM_THREADS"] = "1"
     cases: list[dict[str, Any]] = []
     with scratch_folder() as place:
@@ -230,9 +225,7 @@ def main() -> None:
         chosen = [case for n, case in enumerate(every) if n % 6 == (n // 6) % 6]
         rest = [] if arguments.short else [case for case in every if case not in chosen]
         planned = [*chosen, *rest]
-        for name, optimizer, at in planned:
-            if time.monotonic() > until:
-                break
+        for name, optimizer, at in begin_within(arguments.minutes, planned):
             folder = place / "case"
             result = run_case(make_job(text, folder, optimizer), PLANTS[name], at)
             shutil.rmtree(folder)

@@ -9,16 +9,15 @@ The short form takes no compiled row, and one number of stops a row. The exit co
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import itertools
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
+from campaign_options import begin_within, make_parser
 from stored import scratch_folder, store
 
 FACTORS: dict[str, tuple[Any, ...]] = {
@@ -162,11 +161,8 @@ def check_row(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true")
+    parser = make_parser(__doc__, short="one number of stops for each row")
     parser.add_argument("--compile", action="store_true", help="the compiled rows only")
-    parser.add_argument("--minutes", type=float, default=60.0, help="begin no more after them")
-    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     rows = covering_rows(FACTORS)
@@ -176,13 +172,11 @@ def main() -> None:
         rows = covering_rows({k: v for k, v in FACTORS.items() if k != "compile"})
         rows = [row | {"compile": "off"} for row in rows]
     planned, problems, resumes = len(rows), [], 0
-    until = time.monotonic() + 60 * arguments.minutes
     with scratch_folder() as place:
         sources = make_sources(place)
-        for number, row in enumerate(rows):
-            if time.monotonic() > until:
-                rows = rows[:number]
-                break
+        tried = []
+        for number, row in enumerate(begin_within(arguments.minutes, rows)):
+            tried.append(row)
             counts = (STOPS[number % 3],) if arguments.short else STOPS
             folder = place / str(number)
             folder.mkdir()
@@ -193,8 +187,8 @@ def main() -> None:
             resumes += sum(counts)
     name = "exact_resume_compiled" if arguments.compile else "exact_resume"
     store(name, {
-        "rows": len(rows), "planned": planned, "factors": {k: len(v) for k, v in FACTORS.items()},
-        "compiled_rows": sum(row["compile"] == "on" for row in rows), "resumes": resumes,
+        "rows": len(tried), "planned": planned, "factors": {k: len(v) for k, v in FACTORS.items()},
+        "compiled_rows": sum(row["compile"] == "on" for row in tried), "resumes": resumes,
         "failures": len(problems), "problems": problems,
     }, arguments.out)  # fmt: skip
     sys.exit(1 if problems else 0)

@@ -11,7 +11,6 @@ end with 0. It needs root and tmpfs, and says "not run" where one is missing.
 
 from __future__ import annotations
 
-import argparse
 import os
 import resource
 import shutil
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import whole_runs
+from campaign_options import begin_within, make_parser
 from stored import bound_of_zero, store
 
 ROOM = 64 * 2**20
@@ -121,14 +121,13 @@ def run_case(clean: whole_runs.CleanRun, case: DiskFault) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="every third disk")
-    parser.add_argument("--out", type=Path)
+    parser = make_parser(__doc__, short="every third disk")
     arguments = parser.parse_args()
     tried: Counter[str] = Counter()
     problems, without_effect, with_saves = [], [], 0
     with whole_runs.open_bench() as clean:
-        for case in CASES[::3] if arguments.short else CASES:
+        chosen = CASES[::3] if arguments.short else CASES
+        for case in begin_within(arguments.minutes, chosen):
             result = run_case(clean, case)
             print(f"{case.kind} {case.size}: {result}", file=sys.stderr, flush=True)
             problems += result["problems"]

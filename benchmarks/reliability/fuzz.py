@@ -9,7 +9,6 @@ too ends with a traceback, hangs or dies. It needs atheris, and says "not run" w
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 import re
@@ -20,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from campaign_options import begin_within, make_parser
 from stored import bound_of_zero, scratch_folder, store
 
 HERE = Path(__file__).parent
@@ -77,26 +77,21 @@ def replay(name: str, path: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("--seconds", type=float, default=1200.0, help="for each reader")
-    parser.add_argument("--minutes", type=float, default=60.0, help="begin no more after them")
     parser.add_argument("--only", default="")
-    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     if find_spec("atheris") is None:
         sys.exit("not run: it needs atheris")
     from fuzz_targets import TARGETS
 
-    until = time.monotonic() + 60 * arguments.minutes
     chosen = [name for name in TARGETS if arguments.only in name]
     inputs: dict[str, int] = {}
     problems: list[str] = []
     crashes = 0
     with scratch_folder() as place:
         os.environ["TMPDIR"] = str(place)
-        for number, name in enumerate(chosen):
-            if time.monotonic() > until:
-                break
+        for number, name in enumerate(begin_within(arguments.minutes, chosen)):
             result = fuzz(name, arguments.seconds, place / str(number))
             print(name, result, file=sys.stderr, flush=True)
             inputs[name] = result["inputs"]

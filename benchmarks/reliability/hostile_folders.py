@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -95,7 +96,7 @@ def edit_json(name: str, edit: Callable[[dict[str, Any]], object]) -> Change:
         edit(value)
         encoded = json.dumps(value).encode()
         remove(folder / "manifest.json")
-        (folder / name).write_bytes(seal_json(encoded) if sealed else encoded)
+        (folder / name).write_bytes(seal_json(msgspec.Raw(encoded)) if sealed else encoded)
 
     return change
 

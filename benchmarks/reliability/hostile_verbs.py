@@ -1,16 +1,16 @@
 """Every hostile folder through every verb that reads one.
 
-    python benchmarks/reliability/hostile_verbs.py [--short] [--out FILE]
+    python benchmarks/reliability/hostile_verbs.py [--short] [--held-back] [--only WORD]
 
 Each verb runs in a forked process with limits of memory, processor time, and file size, and with an
 audit hook. It must end by itself with exit code 0, 1, or 2 and without a traceback. It may print no
 control code, change no file outside its folder, read none of the user's, and import, connect, or
-start nothing. The exit code is 1 if anything did not hold.
+start nothing. With `--held-back` the folders are those of `held_back_folders`. The exit code is 1
+if any of that did not hold.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
@@ -19,11 +19,16 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from campaign_options import begin_within, make_parser
 from stored import bound_of_zero, scratch_folder, store
+
+Change = Callable[[Path, Path], object]
+"""Changes a run folder; the second path is a folder of the user, which holds `mine.txt`."""
 
 CPU_SECONDS = 20
 MORE_BYTES = 2**30
@@ -39,6 +44,7 @@ VERBS = {
     "resume": ["resume", "{run}"],
     "list": ["list", "{parent}"],
     "show": ["show", "{run}"],
+    "forecast": ["forecast", "{run}"],
 }  # fmt: skip
 
 
@@ -182,63 +188,85 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def try_all(place: Path, short: bool) -> dict[str, Any]:
-    """Each folder through each verb; in the short form each folder through one of them."""
-    from hostile_folders import FOLDERS
+def try_verb(
+    verb: str, change: Change | None, bases: dict[str, Path], place: Path
+) -> tuple[dict[str, Any], list[str]]:
+    """Put a fresh copy of a folder, made hostile by `change`, through `verb`; how it ended, and
+    what does not hold."""
+    scratch, own = place / "scratch", place / "own"
+    for folder in (scratch, own):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+    (own / "mine.txt").write_text("This is mine, all of it. " * 400)
+    folder = scratch / "models" / "run"
+    shutil.copytree(bases["stopped" if verb == "resume" else "finished"], folder)
+    if change is not None:
+        change(folder, own)
+    before = contents(own)
+    words = [w.format(run=folder, text=place / "text.txt", parent=folder.parent)
+             for w in VERBS[verb]]  # fmt: skip
+    result = run_verb(words, scratch, own, Path(os.environ["DESCEND_CACHE_DIR"]))
+    wrong = judge(verb, result)
+    if change is None and result["code"] != 0:
+        wrong.append(f"the folder as it is: {result['output'][-300:]}")
+    if contents(own) != before:
+        wrong.append("a file of the user was changed")
+    return result, wrong
 
+
+def list_cases(folders: dict[str, Change], short: bool) -> list[tuple[str, str]]:
+    """Folder and verb, for each verb in turn with another folder: the first `len(folders)` hold
+    every folder. In the short form those alone, and the folder as it is with every verb."""
+    as_it_is = [("as it is", verb) for verb in VERBS]
+    turns = range(1 if short else len(VERBS))
+    verbs = list(VERBS)
+    return as_it_is + [
+        (name, verbs[(number + turn) % len(verbs)])
+        for turn in turns for number, name in enumerate(folders, 1)
+    ]  # fmt: skip
+
+
+def try_all(
+    place: Path, folders: dict[str, Change], cases: list[tuple[str, str]], minutes: float
+) -> dict[str, Any]:
+    """Try `cases` while there is time."""
     import descend.api
     import descend.cli.main  # noqa: F401
 
     bases = make_bases(place)
-    own, cache = place / "own", Path(os.environ["DESCEND_CACHE_DIR"])
     endings: Counter[str] = Counter()
-    problems, slowest, tried = [], 0.0, 0
-    for number, (name, change) in enumerate([("as it is", None), *FOLDERS.items()]):
-        verbs = list(VERBS)
-        if short and number:
-            verbs = [verbs[number % len(verbs)]]
-        for verb in verbs:
-            scratch = place / "scratch"
-            for folder in (scratch, own):
-                shutil.rmtree(folder, ignore_errors=True)
-                folder.mkdir()
-            (own / "mine.txt").write_text("This is mine, all of it. " * 400)
-            base = bases["stopped" if verb == "resume" else "finished"]
-            folder = scratch / "models" / "run"
-            shutil.copytree(base, folder)
-            if change is not None:
-                change(folder, own)
-            before = contents(own)
-            words = [w.format(run=folder, text=place / "text.txt", parent=folder.parent)
-                     for w in VERBS[verb]]  # fmt: skip
-            result = run_verb(words, scratch, own, cache)
-            wrong = judge(verb, result)
-            if change is None and result["code"] != 0:
-                wrong.append(f"the folder as it is: {result['output'][-300:]}")
-            if contents(own) != before:
-                wrong.append("a file of the user was changed")
-            tried += 1
-            endings[f"exit {result['code']}"] += 1
-            slowest = max(slowest, result["cpu_seconds"])
-            for problem in wrong:
-                problems.append(f"{verb}, {name}: {problem}")
-                print(problems[-1], file=sys.stderr, flush=True)
+    problems, slowest, tried = [], 0.0, set()
+    for name, verb in begin_within(minutes, cases):
+        result, wrong = try_verb(verb, folders.get(name), bases, place)
+        tried.add((name, verb))
+        endings[f"exit {result['code']}"] += 1
+        slowest = max(slowest, result["cpu_seconds"])
+        problems += [f"{verb}, {name}: {problem}".replace(str(place), "") for problem in wrong]
+        said = wrong or result["output"].strip()[-300:]
+        print(f"{verb}, {name}: exit {result['code']}: {said!r}", file=sys.stderr, flush=True)
     return {
-        "folders": len(FOLDERS), "verbs": len(VERBS), "total": tried, "endings": dict(endings),
+        "folders": len({name for name, _ in tried if name in folders}), "verbs": len(VERBS),
+        "planned": len(cases), "total": len(tried), "endings": dict(endings),
         "slowest_cpu_seconds": round(slowest, 2), "failures": len(problems), "problems": problems,
     }  # fmt: skip
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true")
-    parser.add_argument("--out", type=Path)
+    parser = make_parser(__doc__, short="each folder with one of the verbs")
+    parser.add_argument("--held-back", action="store_true", help="folders made without the code")
+    parser.add_argument("--only", default="", help="folders with this word in their names")
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
+    from held_back_folders import UNSEEN_FOLDERS
+    from hostile_folders import FOLDERS
+
+    folders = UNSEEN_FOLDERS if arguments.held_back else FOLDERS
+    chosen = {name: change for name, change in folders.items() if arguments.only in name}
     with scratch_folder() as place:
-        result = try_all(place, arguments.short)
+        cases = list_cases(chosen, arguments.short)
+        result = try_all(place, chosen, cases, arguments.minutes)
     result["bound"] = bound_of_zero(result["total"])
-    store("hostile_verbs", result, arguments.out)
+    store("held_back_folders" if arguments.held_back else "hostile_verbs", result, arguments.out)
     sys.exit(1 if result["failures"] else 0)
 
 

@@ -10,7 +10,6 @@ those of the undisturbed run, bit for bit. The exit code is 1 otherwise.
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import shutil
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import whole_runs
+from campaign_options import make_parser
 from stored import bound_of_zero, store
 
 AIMED_SHARE = 0.3
@@ -101,11 +101,9 @@ def kill_until_done(clean: whole_runs.CleanRun, draw: random.Random) -> dict[str
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("--kills", type=int, default=2000)
-    parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     draw = random.Random(arguments.seed)
     total = {"kills": 0, "aimed": 0, "worst": 0}

@@ -9,7 +9,6 @@ fails.
 
 from __future__ import annotations
 
-import argparse
 import ast
 import importlib
 import os
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import fault_injection
+from campaign_options import begin_within, make_parser
 from stored import scratch_folder, store
 
 
@@ -158,13 +158,13 @@ def count_problems(
     return -1 if code in (255,) or code < 0 else code
 
 
-def try_all(bench, place: Path, mutations: tuple[Mutation, ...]) -> dict[str, Any]:
-    """Make each mutation; which were noticed."""
+def try_all(bench, place: Path, mutations: tuple[Mutation, ...], minutes: float) -> dict[str, Any]:
+    """Make each mutation for which there is time; which were noticed."""
     rows, missed = [], []
     for operation, fault in sorted({(m.operation, m.fault) for m in mutations}):
         if problems := count_problems(bench, place, None, operation, fault):
             missed.append(f"the code as it is: {operation}, {fault}: {problems}")
-    for mutation in mutations:
+    for mutation in begin_within(minutes, mutations):
         problems = count_problems(bench, place, mutation, mutation.operation, mutation.fault)
         print(f"{mutation.name}: {problems}", flush=True)
         rows.append({"mutation": mutation.name, "test": f"{mutation.operation}, {mutation.fault}",
@@ -173,20 +173,19 @@ def try_all(bench, place: Path, mutations: tuple[Mutation, ...]) -> dict[str, An
             missed.append(mutation.name)
     return {
         "noticed": sum(r["noticed"] for r in rows), "failures": len(missed), "missed": missed,
-        "mutations": rows,
+        "planned": len(mutations), "mutations": rows,
     }  # fmt: skip
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("--kind", choices=("syncs", "checks"), required=True)
-    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     with scratch_folder() as place:
         import saves
 
         chosen = SYNCS if arguments.kind == "syncs" else CHECKS
-        result = try_all(saves.make_bench(place), place, chosen)
+        result = try_all(saves.make_bench(place), place, chosen, arguments.minutes)
     store(f"mutations_{arguments.kind}", result, arguments.out)
     sys.exit(1 if result["missed"] else 0)
 

@@ -10,7 +10,6 @@ loop devices and mkfs.ext4, and says "not run" where one is missing.
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import signal
@@ -21,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import fault_injection
+from campaign_options import begin_within, make_parser
 from fault_injection import MissingToolError, read_calls
 from stored import bound_of_zero, scratch_folder, store
 
@@ -125,14 +125,14 @@ def schedule(counts: dict[str, int], cuts: int) -> Iterator[tuple[str, str, int]
             yield every[number * len(every) // cuts]
 
 
-def run_cuts(bench, place: Path, cuts: int) -> dict:
-    """Do `cuts` cuts."""
+def run_cuts(bench, place: Path, cuts: int, minutes: float) -> dict:
+    """Do `cuts` cuts, or those for which there is time."""
     counts = {operation: count_calls(bench, place, operation) for operation in OPERATIONS}
     images = {operation: make_image(place, bench, operation) for operation in OPERATIONS}
     tried: Counter[str] = Counter()
     problems: list[str] = []
     not_fired = 0
-    for operation, kind, at in schedule(counts, cuts):
+    for operation, kind, at in begin_within(minutes, schedule(counts, cuts)):
         fired, calls, wrong = cut(bench, place, operation, images[operation], kind, at)
         if not fired:
             not_fired += 1
@@ -150,14 +150,13 @@ def run_cuts(bench, place: Path, cuts: int) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("--cuts", type=int, default=1000)
-    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     with scratch_folder() as place:
         import saves
 
-        result = run_cuts(saves.make_bench(place), place, arguments.cuts)
+        result = run_cuts(saves.make_bench(place), place, arguments.cuts, arguments.minutes)
     result["bound"] = bound_of_zero(result["total"])
     store("power_cuts", result, arguments.out)
     for problem in result["problems"][:20]:

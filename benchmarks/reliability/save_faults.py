@@ -8,9 +8,10 @@ of the library says that it fired. The exit code is 1 if anything did not hold.
 
 from __future__ import annotations
 
-import argparse
 import errno
+import math
 import os
+import random
 import signal
 import sys
 from collections import Counter
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import fault_injection
+from campaign_options import begin_within, make_parser
 from fault_injection import WRITES, Call, read_calls
 from stored import bound_of_zero, scratch_folder, store
 
@@ -95,57 +97,73 @@ def judge(bench, folder: Path, operation: str, fault: Fault, said: str) -> list[
     return problems + save_checks.check_folder(bench, folder, operation, finished)
 
 
-def sweep(
-    bench, place: Path, operations: list[str], short: bool, faults: dict[str, Fault] = FAULTS
-) -> dict:
-    """Try `faults` at all points of `operations`."""
+def watch_operations(bench, place: Path, operations: list[str]) -> dict[str, list[Call]]:
+    """The calls of each of `operations` without a fault."""
     import save_checks
     import saves
 
-    tried: Counter[str] = Counter()
-    calls_of: dict[str, int] = {}
-    endings: Counter[str] = Counter()
-    problems: list[str] = []
-    not_fired = 0
     folder, log = place / "run", place / "calls.log"
+    calls_of = {}
     for operation in operations:
         saves.copy_base(bench, folder, operation)
         ending, calls = run_child(bench, folder, operation, log, Fault("watch"), 0)
         assert ending == "done", (operation, ending)
         assert save_checks.check_folder(bench, folder, operation, True) == [], operation
-        calls_of[operation] = len(calls)
-        for name, fault in faults.items():
-            for at in list_points(calls, fault, short):
-                saves.copy_base(bench, folder, operation)
-                ending, made = run_child(bench, folder, operation, log, fault, at)
-                if not any(c.fired and c.number == at for c in made):
-                    not_fired += 1
-                    continue
-                tried[name] += 1
-                endings[ending.split(":")[0]] += 1
-                call = calls[at - 1]
-                where = f"{operation}, {name} at call {at} ({call.name} {Path(call.path).name})"
-                problems += [
-                    f"{where}: {p}" for p in judge(bench, folder, operation, fault, ending)
-                ]
+        calls_of[operation] = calls
+    return calls_of
+
+
+def sweep(
+    bench,
+    place: Path,
+    operations: list[str],
+    short: bool,
+    faults: dict[str, Fault] = FAULTS,
+    minutes: float = math.inf,
+) -> dict:
+    """Try `faults` at all points of `operations`, in an order drawn once, while there is time."""
+    import saves
+
+    calls_of = watch_operations(bench, place, operations)
+    cases = [
+        (operation, name, at) for operation, calls in calls_of.items()
+        for name, fault in faults.items() for at in list_points(calls, fault, short)
+    ]  # fmt: skip
+    random.Random(0).shuffle(cases)
+    tried: Counter[str] = Counter()
+    endings: Counter[str] = Counter()
+    problems: list[str] = []
+    not_fired = 0
+    folder, log = place / "run", place / "calls.log"
+    for operation, name, at in begin_within(minutes, cases):
+        fault, call = faults[name], calls_of[operation][at - 1]
+        saves.copy_base(bench, folder, operation)
+        ending, made = run_child(bench, folder, operation, log, fault, at)
+        if not any(c.fired and c.number == at for c in made):
+            not_fired += 1
+            continue
+        tried[name] += 1
+        endings[ending.split(":")[0]] += 1
+        where = f"{operation}, {name} at call {at} ({call.name} {Path(call.path).name})"
+        problems += [f"{where}: {p}" for p in judge(bench, folder, operation, fault, ending)]
     return {
-        "calls": calls_of, "tried": dict(tried), "total": sum(tried.values()),
+        "calls": {name: len(calls) for name, calls in calls_of.items()}, "planned": len(cases),
+        "tried": dict(tried), "total": sum(tried.values()),
         "not_fired": not_fired, "endings": dict(endings), "failures": len(problems),
         "problems": problems,
     }  # fmt: skip
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true")
-    parser.add_argument("--out", type=Path)
+    parser = make_parser(__doc__, short="every third call")
     parser.add_argument("--operation", action="append")
     arguments = parser.parse_args()
     with scratch_folder() as place:
         import saves
 
         bench = saves.make_bench(place)
-        result = sweep(bench, place, arguments.operation or list(saves.OPERATIONS), arguments.short)
+        operations = arguments.operation or list(saves.OPERATIONS)
+        result = sweep(bench, place, operations, arguments.short, minutes=arguments.minutes)
     result["bound"] = bound_of_zero(result["total"])
     store("save_faults", result, arguments.out)
     for problem in result["problems"][:20]:

@@ -10,7 +10,6 @@ undisturbed run. A phase counts only if the signal was raised there. The exit co
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
 import shutil
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import whole_runs
+from campaign_options import begin_within, make_parser
 from stored import bound_of_zero, store
 
 PHASES = {
@@ -106,9 +106,7 @@ def run_case(clean: whole_runs.CleanRun, phase: str, name: str) -> dict[str, Any
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="each phase with two of the signals")
-    parser.add_argument("--out", type=Path)
+    parser = make_parser(__doc__, short="each phase with two of the signals")
     arguments = parser.parse_args()
     tried, not_fired = 0, []
     endings: Counter[str] = Counter()
@@ -117,7 +115,7 @@ def main() -> None:
     if arguments.short:
         cases = [case for number, case in enumerate(cases) if number % 4 == number // 7 % 4]
     with whole_runs.open_bench() as clean:
-        for phase, name in cases:
+        for phase, name in begin_within(arguments.minutes, cases):
             result = run_case(clean, phase, name)
             if not result["fired"]:
                 not_fired.append(f"{name}, {phase}")

@@ -36,20 +36,30 @@ def of_total(result: Result, failures: str = "failures") -> str:
     return text if result[failures] or bound is None else f"{text} (< {bound:.2%})"
 
 
+def not_run(result: Result, done: int) -> str:
+    """What of the planned cases there was no time for, if any."""
+    left = result.get("planned", done) - done
+    return f"; {left:,} not run" if left else ""
+
+
 ROWS = (
     Row("A save is all or nothing at every call, and two good checkpoints always stand",
         "save_faults", lambda r: f"{of_total(r)} faults at {sum(r['calls'].values())} calls of "
-        f"{len(r['calls'])} operations; {r['not_fired']} did not fire",
+        f"{len(r['calls'])} operations; {r['not_fired']} did not fire"
+        + not_run(r, r["total"] + r["not_fired"]),
         "a checkpoint is not read back"),
     Row("Lost power loses nothing that was saved, on a disk that keeps only what was synced",
-        "crash_states", lambda r: f"{of_total(r)} states after {sum(r['calls'].values())} calls",
+        "crash_states", lambda r: f"{of_total(r)} states after {sum(r['calls'].values())} calls"
+        + not_run(r, len(r["calls"])),
         "each sync"),
     Row("The same on a real ext4", "power_cuts",
         lambda r: f"{of_total(r)} cuts, spread over {r['points']} points", "`os.fsync` of a file"),
     Row("A test notices each sync that is taken out", "mutations_syncs",
-        lambda r: f"{r['noticed']} of {len(r['mutations'])} noticed", ""),
+        lambda r: f"{r['noticed']} of {len(r['mutations'])} noticed"
+        + not_run(r, len(r["mutations"])), ""),
     Row("A test notices each check of a save that is taken out", "mutations_checks",
-        lambda r: f"{r['noticed']} of {len(r['mutations'])} noticed", ""),
+        lambda r: f"{r['noticed']} of {len(r['mutations'])} noticed"
+        + not_run(r, len(r["mutations"])), ""),
     Row("A kill at any time loses no more than the steps since a save, and no bit of the result",
         "kills", lambda r: f"{of_total(r)} kills in {r['runs']} runs, {r['in_saves']} of them in a "
         f"save; at most {r['most_steps_lost']} steps lost, with saves up to "
@@ -73,9 +83,14 @@ ROWS = (
         "any field left out of `Snapshot`"),
     Row("A hostile folder ends in a sentence, and nothing outside is touched", "hostile_verbs",
         lambda r: f"{of_total(r)} problems with {r['folders']} folders; slowest "
-        f"{r['slowest_cpu_seconds']} s of processor time", "`S_ISREG` in `open_regular`"),
+        f"{r['slowest_cpu_seconds']} s of processor time" + not_run(r, r["total"]),
+        "`S_ISREG` in `open_regular`"),
+    Row("The same with folders that were made without a look at the code", "held_back_folders",
+        lambda r: f"{of_total(r)} problems with {r['folders']} folders" + not_run(r, r["total"]),
+        ""),
     Row("A number that is not finite enters no checkpoint", "divergence",
-        lambda r: f"{of_total(r, 'bad_checkpoints')} planted cases", "`_go_back` before a save"),
+        lambda r: f"{of_total(r, 'bad_checkpoints')} planted cases" + not_run(r, r["total"]),
+        "`_go_back` before a save"),
     Row("A run with a planted divergence ends within 0.05 nat of its clean twin", "divergence",
         lambda r: f"{r['within_tolerance']} of {r['total']}", "`roll_back`"),
     Row("Whatever a reader is given, it answers with a sentence", "fuzz",
@@ -85,7 +100,8 @@ ROWS = (
         lambda r: f"{of_total(r)} configurations, {r['rows']} of them trained", ""),
     Row("Steps add no memory", "memory_steps",
         lambda r: f"{r['slope_mb_per_10000_steps']} MB (< {r['upper_bound']} MB) in 10,000 steps, "
-        f"from {r['steps']:,} steps", ""),
+        f"from {r['steps']:,} steps"
+        + (f"; an epoch adds {r['kb_per_epoch']} kB" if "kb_per_epoch" in r else ""), ""),
 )  # fmt: skip
 
 

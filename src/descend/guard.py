@@ -120,6 +120,11 @@ def make_visible(text: str) -> str:
     return _CONTROL.sub(_escape, text)
 
 
+def make_visible_in_json(text: str) -> str:
+    """Write the same characters of a JSON text as its own escapes, which mean the same."""
+    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
 def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

@@ -181,7 +181,7 @@ def look_at(
         visitor.go(f"{screen}/{runs.get(run, run)}")
         page.mouse.move(0, 0)  # where the last click was, nothing is pointed at
         show(page)
-        take(visitor, encoder, target(name), is_kept=name not in NOT_PICTURED)
+        take(visitor, encoder, target(name), is_pictured=name not in NOT_PICTURED)
         faults += [(name, text) for text in page.evaluate(CUT)]
         if "`descend " in page.locator("main").inner_text():
             faults.append((name, "a command of the terminal"))
@@ -191,13 +191,13 @@ def look_at(
     return faults
 
 
-def take(visitor: Visitor, encoder: Any, target: Path, *, is_kept: bool) -> None:
+def take(visitor: Visitor, encoder: Any, target: Path, *, is_pictured: bool) -> None:
     """Write what is on the screen as WebP, and the whole page as PNG beside it if that is
     wanted."""
     visitor.page.wait_for_timeout(400)
     if os.environ.get("STUDIO_WHOLE_PAGES") is not None:
         target.with_suffix(".png").write_bytes(visitor.page.screenshot(full_page=True))
-    if is_kept:
+    if is_pictured:
         png = base64.b64encode(visitor.page.screenshot()).decode()
         webp = base64.b64decode(encoder.evaluate(TO_WEBP, png))
         target.write_bytes(webp)
@@ -222,11 +222,11 @@ def test_each_screen_fits_and_has_its_picture(
         def target(name: str, view: str = view) -> Path:
             return folder / f"{name}-{view}.webp"
 
-        found = look_at(visitor, LIVE_SCREENS, runs, target)
+        new_faults = look_at(visitor, LIVE_SCREENS, runs, target)
         end_live_run(studio, live)
         if view != "wide":
-            found += look_at(visitor, SCREENS, runs, target)
-        faults += [(view, *fault) for fault in found]
+            new_faults += look_at(visitor, SCREENS, runs, target)
+        faults += [(view, *fault) for fault in new_faults]
         faults += [(view, "console", said) for said in visitor.errors]
         visitor.context.close()
     assert faults == []

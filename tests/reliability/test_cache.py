@@ -251,6 +251,6 @@ def test_a_resume_compares_the_hash_of_the_tokens(stopped: Any, own_folder: Path
     info = json.loads(Path("run/run.json").read_bytes())
     info["corpus"]["train_sha256"] = "0" * 64
     info.pop("sha256")
-    Path("run/run.json").write_bytes(seal_json(json.dumps(info).encode()))
+    Path("run/run.json").write_bytes(seal_json(info))
     with pytest.raises(CorpusError, match="other train tokens"):
         resume_run(Path("run"))

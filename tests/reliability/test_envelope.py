@@ -20,7 +20,7 @@ def edit_execution(folder: Path, **changes: Any) -> None:
     info = json.loads((folder / "run.json").read_bytes())
     info.pop("sha256")
     info["execution"] |= changes
-    (folder / "run.json").write_bytes(seal_json(json.dumps(info).encode()))
+    (folder / "run.json").write_bytes(seal_json(info))
 
 
 @pytest.mark.parametrize(("key", "then", "word"), [

@@ -65,7 +65,7 @@ def changed(trained: Path, own_folder: Path) -> Callable[..., Path]:
         record = json.loads((folder / "run.json").read_bytes())
         del record["sha256"]
         edit(record)
-        (folder / "run.json").write_bytes(seal_json(json.dumps(record).encode()))
+        (folder / "run.json").write_bytes(seal_json(record))
         return folder
 
     return change
@@ -83,6 +83,30 @@ def test_record_of_a_run_is_damaged_when_a_fact_is_missing_or_of_another_kind(
     assert run(["report", str(folder)]) == 2
 
 
+@pytest.mark.parametrize("verb", ["report", "forecast", "resume"])
+def test_verbs_name_the_file_when_its_configuration_has_an_impossible_value(
+    changed: Callable[..., Path], capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    folder = changed(in_configs(seed="x"))
+    (folder / "model.safetensors").unlink()  # else a resume has nothing to do
+    assert run([verb, str(folder)]) == 2
+    error = capsys.readouterr().err
+    assert f"{folder / 'run.json'}: expected a whole number, but found seed 'x'" in error
+
+
+def test_diagnose_has_a_verdict_when_no_step_can_be_read(
+    changed: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = changed(lambda _: None)
+    lines = (folder / "events.jsonl").read_bytes().splitlines(keepends=True)
+    whole = [line for line in lines if b'"kind":"step"' not in line]
+    assert len(whole) < len(lines)
+    (folder / "events.jsonl").write_bytes(b"".join(whole))
+    assert list(folder.glob("checkpoints/*/state.json"))
+    assert run(["diagnose", str(folder), "--no-trials"]) == 0
+    assert "lines are missing" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("edit", [{"epochs": []}, {"best_epoch": 99}])
 def test_summary_is_damaged_when_its_best_epoch_is_none_of_its_epochs(
     changed: Callable[..., Path], capsys: pytest.CaptureFixture[str], edit: dict[str, Any]
@@ -90,7 +114,7 @@ def test_summary_is_damaged_when_its_best_epoch_is_none_of_its_epochs(
     folder = changed(lambda _: None)
     summary = json.loads((folder / "summary.json").read_bytes())
     del summary["sha256"]
-    (folder / "summary.json").write_bytes(seal_json(json.dumps(summary | edit).encode()))
+    (folder / "summary.json").write_bytes(seal_json(summary | edit))
     with pytest.raises(RunFolderError, match="damaged"):
         load_summary(folder)
     for words in (["report", str(folder)], ["show", str(folder)], ["list"]):

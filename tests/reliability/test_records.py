@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import re
+import tracemalloc
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from descend.diagnosis.run_context import load_run_context
@@ -14,7 +16,7 @@ from descend.errors import RunFolderError
 from descend.runs.checksums import check_seal, seal_json
 from descend.runs.event_log import EventLog, event_problems, read_events
 from descend.runs.events import Sample, Step, TrainingStarted, TrainingStopped
-from descend.runs.run_files import read_info
+from descend.runs.run_files import load_summary, read_info, write_summary
 from descend.runs.run_folder import read_summary
 
 
@@ -119,4 +121,16 @@ def test_a_record_without_a_seal_is_still_read(run_copy: Path) -> None:
     value.pop("sha256")
     (run_copy / "summary.json").write_text(json.dumps(value))
     assert read_summary(run_copy).finished
-    check_seal(seal_json(b'{"a":[1,{"b":2}]}'))
+    check_seal(seal_json({"a": [1, {"b": 2}]}))
+
+
+def test_write_summary_takes_little_more_than_twice_its_size_when_epochs_are_many(
+    run_copy: Path,
+) -> None:
+    summary = load_summary(run_copy)
+    summary = msgspec.structs.replace(summary, epochs=list(summary.epochs) * 1000)
+    tracemalloc.start()
+    write_summary(run_copy, summary)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 1e5 < peak < 2.4 * (run_copy / "summary.json").stat().st_size

@@ -162,7 +162,7 @@ def with_path(folder: Path, path: str) -> None:
     info = json.loads((folder / "run.json").read_bytes())
     info.pop("sha256")
     info["requested_config"]["corpus_dir"] = info["resolved_config"]["corpus_dir"] = path
-    (folder / "run.json").write_bytes(seal_json(json.dumps(info).encode()))
+    (folder / "run.json").write_bytes(seal_json(info))
 
 
 @posix
@@ -260,6 +260,14 @@ def test_a_template_of_many_tokens_is_a_sentence(stranger: Path, places: int, id
         load_tokenizer(stranger)
 
 
+def test_load_tokenizer_refuses_an_id_that_is_far_beyond_the_vocabulary(stranger: Path) -> None:
+    # Without an end token: an earlier look at it would write all ids up to the highest as JSON.
+    model = {"type": "BPE", "vocab": {"a": 0, "b": 2**27}, "merges": []}
+    retokenized(stranger, lambda value: value.update(model=model, added_tokens=[]))
+    with pytest.raises(TokenizerError, match="id 134217728 in a vocabulary of 2"):
+        load_tokenizer(stranger)
+
+
 def test_padding_and_truncation_of_a_batch_are_not_taken_over(stranger: Path) -> None:
     before = load_tokenizer(stranger).encode_batch(["the cat sleeps", "a"])
     retokenized(stranger, lambda value: value.update(
@@ -352,7 +360,7 @@ def test_context_out_of_range_gives_an_error(stranger: Path, length: object) -> 
     info = json.loads((stranger / "run.json").read_bytes())
     info.pop("sha256")
     info["resolved_config"]["seq_len"] = length
-    (stranger / "run.json").write_bytes(seal_json(json.dumps(info).encode()))
+    (stranger / "run.json").write_bytes(seal_json(info))
     with pytest.raises(RunFolderError, match=r"run\.json.*seq_len") as caught:
         _ = descend.load(stranger).trained_context
     assert len(str(caught.value)) < 500
@@ -365,7 +373,7 @@ def test_execution_out_of_range_gives_an_error(stranger: Path, change: dict[str,
     info = json.loads((stranger / "run.json").read_bytes())
     info.pop("sha256")
     info["execution"] |= change
-    (stranger / "run.json").write_bytes(seal_json(json.dumps(info).encode()))
+    (stranger / "run.json").write_bytes(seal_json(info))
     with pytest.raises(RunFolderError, match=r"run\.json.*an execution that cannot be"):
         _ = RecordedRun(stranger).execution
 

@@ -87,12 +87,12 @@ class Studios:
             command += ["--port", str(free_port())]
         with tempfile.NamedTemporaryFile(delete=False) as terminal:
             process = subprocess.Popen([*command, *arguments], stderr=terminal)
-        shown = Path(terminal.name)
-        while "http://" not in shown.read_text() and process.poll() is None:
+        printed = Path(terminal.name)
+        while "http://" not in printed.read_text() and process.poll() is None:
             time.sleep(0.05)
-        assert "http://" in shown.read_text(), shown.read_text()
+        assert "http://" in printed.read_text(), printed.read_text()
         key = (folder / ".studio" / "api_key").read_text()
-        studio = RunningStudio(folder, process, shown, key)
+        studio = RunningStudio(folder, process, printed, key)
         self.started.append(studio)
         return studio
 
@@ -108,10 +108,10 @@ class Studios:
                         os.kill(job["pid"], signal.SIGKILL)
                     except ProcessLookupError:
                         continue
-        shown = [studio.terminal.read_text() for studio in self.started]
+        printed = [studio.terminal.read_text() for studio in self.started]
         for studio in self.started:
             studio.terminal.unlink()
-        assert not any("Traceback" in text for text in shown), "\n".join(shown)
+        assert not any("Traceback" in text for text in printed), "\n".join(printed)
 
 
 def free_port() -> int:

@@ -88,10 +88,10 @@ def test_studio_ends_without_a_word_when_a_page_is_open(studio: Any, trained: Pa
     (run / "events.jsonl").unlink()
     with lock_run_folder(run), watch(studio, "first") as response:
         response.readline()
-        shown = studio.terminal.read_text()
+        printed = studio.terminal.read_text()
         studio.process.terminate()
         studio.process.wait(timeout=60)
-    assert studio.terminal.read_text() == shown
+    assert studio.terminal.read_text() == printed
 
 
 def test_events_of_a_finished_run_end(studio: Any, trained: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import os
-import re
 import shutil
 import sys
 from contextlib import suppress
@@ -17,15 +16,11 @@ from rich.console import Console
 
 from descend.cli.json_outputs import SCHEMA_VERSIONS
 from descend.errors import DiskWriteError
-from descend.guard import LossyStream, encode_json, make_visible
+from descend.guard import LossyStream, encode_json, make_visible, make_visible_in_json
 from descend.report.text.wrapping import wrap_lines
 
 TERMINAL_WIDTH_OF_FILES = 200
 """Columns of a table that is written to a file or a pipe."""
-
-
-# In JSON a terminal could still obey these; as escapes they mean the same.
-_RAW_IN_JSON = re.compile("[\x7f-\x9f]")
 
 
 def protect_streams() -> None:
@@ -95,7 +90,7 @@ def print_json(command: str, value: Any) -> None:
     fields = msgspec.to_builtins(value, str_keys=True, enc_hook=_path_as_text)
     version = {"schema_version": SCHEMA_VERSIONS[command]}
     text = encode_json(version | fields).decode()
-    write_out(_RAW_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
+    write_out(make_visible_in_json(text) + "\n")
 
 
 def print_report(command: str, value: Any, text: str, as_json: bool) -> None:

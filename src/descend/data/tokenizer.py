@@ -246,12 +246,13 @@ def parse_tokenizer(content: bytes, source: str) -> Tokenizer:
         raise _damaged(source, problem) from None
     fast.encode_special_tokens = True
     tokenizer = Tokenizer(fast)
-    _ = tokenizer.eos_token_id
-    highest = max(fast.get_vocab(with_added_tokens=True).values())
-    if highest >= tokenizer.vocab_size:
+    # Before anything is written as JSON: that goes through all ids up to the highest.
+    highest = max(fast.get_vocab(with_added_tokens=True).values(), default=0)
+    if highest >= max(tokenizer.vocab_size, 1):
         raise _damaged(
             source, ValueError(f"id {highest} in a vocabulary of {tokenizer.vocab_size}")
         )
+    _ = tokenizer.eos_token_id
     return tokenizer
 
 

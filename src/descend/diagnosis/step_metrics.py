@@ -23,8 +23,9 @@ MICRO_BATCHES = 8
 
 
 def measure_step(recorded_run: RunContext) -> Iterator[Measurement]:
-    """Yield what the next optimizer step would do, at the peak learning rate."""
-    state = load_newest_state(recorded_run)
+    """Yield what the next optimizer step would do, at the peak learning rate; nothing where no step
+    can be read."""
+    state = load_newest_state(recorded_run) if recorded_run.steps else None
     if state is None:
         return
     plan, model = recorded_run.batches, state.model

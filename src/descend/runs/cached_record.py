@@ -21,7 +21,7 @@ def write_cached(path: Path, record: object) -> None:
     """Write `record`, a JSON object, to `path`; without a disk that takes it, it is not kept."""
     with suppress(DiskWriteError, OSError):
         make_folder(cache_dir(), PRIVATE)
-        write_file_atomic(path, seal_json(msgspec.json.encode(record)))
+        write_file_atomic(path, seal_json(record))
 
 
 def read_cached(path: Path, kind: type[RecordT]) -> RecordT | None:

@@ -15,7 +15,7 @@ import msgspec
 
 from descend.artifacts import RUN_FILE
 from descend.config import RunConfig, make_config
-from descend.errors import RunFolderError
+from descend.errors import ConfigError, RunFolderError
 from descend.machine import Execution
 from descend.model.shape import ModelShape, shape_from_run_config
 from descend.runs.event_log import event_problems, read_events
@@ -34,6 +34,20 @@ from descend.runs.suggestions import suggest_fix
 
 MAX_THREADS = 4096
 """Most threads that a run of a folder may ask for: more than any machine has."""
+
+
+def read_config(folder: Path, info: RunMetadata) -> RunConfig:
+    """Return the resolved configuration in the run.json of `folder`.
+
+    `RunFolderError` for a value that none can have: it is that of a file, and nobody chose it.
+    """
+    try:
+        return make_config(info.resolved_config)
+    except ConfigError as problem:
+        raise RunFolderError(
+            str(folder / RUN_FILE), f"{problem.location} {problem.actual}", problem.expected,
+            "restore it from a copy or train again",
+        ) from None  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,7 +70,7 @@ class RecordedRun:
     @cached_property
     def config(self) -> RunConfig:
         """Return the resolved configuration: every key that was not set has its value."""
-        return make_config(self.metadata.resolved_config)
+        return read_config(self.folder, self.metadata)
 
     @cached_property
     def events(self) -> list[Event]:

@@ -188,7 +188,7 @@ class RunSummary(msgspec.Struct, frozen=True):
 
 def write_info(folder: Path, info: RunMetadata) -> None:
     """Write run.json, and note that it is one of this machine's own (`check_path`)."""
-    content = seal_json(msgspec.json.encode(info))
+    content = seal_json(info)
     write_file_atomic(folder / RUN_FILE, content)
     remember_run(content)
 
@@ -247,7 +247,7 @@ def _from_here(base: Path, path: Any) -> Any:
 
 def write_summary(folder: Path, summary: RunSummary) -> None:
     """Write summary.json."""
-    write_file_atomic(folder / _SUMMARY, seal_json(msgspec.json.encode(summary)))
+    write_file_atomic(folder / _SUMMARY, seal_json(summary))
 
 
 def load_summary(folder: Path) -> RunSummary:

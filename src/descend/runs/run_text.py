@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from descend.config import make_config
 from descend.data.builtin_corpora import BUILTIN_CORPORA
 from descend.data.cache_dir import check_path
 from descend.data.prepare import prepare_documents, prepare_tokens
@@ -12,6 +11,7 @@ from descend.data.token_store import TokenStore
 from descend.data.tokenizer import load_tokenizer
 from descend.errors import TextChangedError
 from descend.progress import ProgressCallback, ignore_progress
+from descend.runs.recorded_run import read_config
 from descend.runs.run_files import TOKENIZER, RunMetadata
 from descend.runs.suggestions import lacks_model
 from descend.units import quoted
@@ -25,7 +25,7 @@ def open_run_text(
     Raises `TextChangedError` if the text is not what it was, and `CorpusError` if it cannot be
     read or the user has never named it.
     """
-    config = make_config(info.resolved_config)
+    config = read_config(folder, info)
     check_path(config.corpus_dir, folder, BUILTIN_CORPORA)
     text = prepare_documents(config, progress)
     if text.documents.sha256 != info.corpus["corpus_sha256"]:

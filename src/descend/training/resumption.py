@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
-from descend.config import make_config
 from descend.data.cache_dir import check_teachers
 from descend.data.token_store import TokenStore
 from descend.errors import CorpusError, RunFolderError
 from descend.machine import Execution, cpu_instructions, cpu_name
 from descend.progress import ProgressCallback
 from descend.runs.lock import lock_run_folder
+from descend.runs.recorded_run import read_config
 from descend.runs.run_files import (
     TOKENIZER,
     RunMetadata,
@@ -68,7 +68,7 @@ def reassemble_run(
     folder: Path, info: RunMetadata, execution: Execution, progress: ProgressCallback
 ) -> RunAssembly:
     """Assemble the run in `folder` again as it was begun, to compute as `execution`."""
-    config = make_config(info.resolved_config)
+    config = read_config(folder, info)
     check_teachers(config.teacher_folders, folder)
     store = open_run_text(folder, info, progress)
     shape = choose_shape(config, store, None, info.network)

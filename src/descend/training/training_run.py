@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from descend.config import RunConfig, make_config
+from descend.config import RunConfig
 from descend.data.token_store import TokenStore
 from descend.machine import Execution, describe_hardware, resolve_device
 from descend.metrics.evaluation import Evaluation, EvaluationPart, evaluate
@@ -17,7 +17,7 @@ from descend.model.transformer import Transformer
 from descend.progress import ProgressCallback, ignore_progress
 from descend.runs.event_log import read_events
 from descend.runs.events import Epoch, Overfitting, Rollback, Step, current_time
-from descend.runs.recorded_run import RecordedRun
+from descend.runs.recorded_run import RecordedRun, read_config
 from descend.runs.run_files import RunMetadata, is_run_folder, read_info, relative_working_dir
 from descend.runs.run_folder import read_summary
 from descend.training.assembly import PreparedCallback, RunAssembly, assemble_run
@@ -230,7 +230,7 @@ def _loss_of(parent: Path, assembly: RunAssembly) -> float | None:
         return None
     info = read_info(parent)
     same_text = info.corpus["corpus_sha256"] == assembly.store.info.corpus_sha256
-    before, now = make_config(info.resolved_config), assembly.config
+    before, now = read_config(parent, info), assembly.config
     evaluation_keys = ("data_seed", "validation_fraction", "seq_len")
     if not same_text or any(getattr(before, k) != getattr(now, k) for k in evaluation_keys):
         return None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from descend.config import NON_SEMANTIC_KEYS, make_config
+from descend.config import NON_SEMANTIC_KEYS
 from descend.errors import ConfigError, RunFolderError
 from descend.runs.epochs_read import count_epochs_read
 from descend.runs.recorded_run import RecordedRun
@@ -60,7 +60,7 @@ def compare_finished(folders: Sequence[Path]) -> FinishedComparison:
                 str(folder), "a run without a validation loss",
                 "one that came to the end of an epoch", suggest_fix(folder),
             )  # fmt: skip
-    validation_sets = {_validation_of(info) for info in infos}
+    validation_sets = {_validation_of(run) for run in recorded_runs}
     same = len(validation_sets) == 1
     runs: list[FinishedRun] = []
     for recorded_run in recorded_runs:
@@ -84,11 +84,10 @@ def compare_finished(folders: Sequence[Path]) -> FinishedComparison:
     )
 
 
-def _validation_of(info: RunMetadata) -> tuple[object, ...]:
+def _validation_of(run: RecordedRun) -> tuple[object, ...]:
     """Return what decides the text that a run is judged on."""
-    config = make_config(info.resolved_config)
     keys = ("data_seed", "validation_fraction", "sample_size", "normalize")
-    return (info.corpus["corpus_sha256"], *(getattr(config, key) for key in keys))
+    return (run.metadata.corpus["corpus_sha256"], *(getattr(run.config, key) for key in keys))
 
 
 def _differences(infos: Sequence[RunMetadata]) -> dict[str, list[str]]:

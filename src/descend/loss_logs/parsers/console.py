@@ -1,9 +1,6 @@
 """Any program's console output: names and numbers on a line, whoever printed it.
 
-A line is cut into words, numbers and signs. The words since the last number or separator are the
-name of the next number; `10/500` is a counter with its end, `[10]` one without a name. A line that
-names a split (`valid | loss 9.2`, `DEV : loss 2.4`) names it for what follows on it. Tables with a
-header and the Trainer's dictionaries are read too, and JSON objects, one a line.
+Tables with a header and the Trainer's dictionaries are read too, and JSON objects, one a line.
 """
 
 from __future__ import annotations
@@ -14,27 +11,17 @@ from collections.abc import Iterable, Mapping
 from itertools import chain, islice
 from typing import Any
 
-from descend.loss_logs.column_names import STEPS, TRAIN, VALIDATION, Meaning, meaning_of
+from descend.loss_logs.column_names import TRAIN, VALIDATION
 from descend.loss_logs.curve_assembly import CurveAssembly
 from descend.loss_logs.languages import Translator
 from descend.loss_logs.log_lines import Line
 from descend.loss_logs.log_row import Pair, Row, row_of
-from descend.loss_logs.number_parsing import number, trim_special
-from descend.loss_logs.parsers.bare_lines import bare_line_pairs
+from descend.loss_logs.number_parsing import number
+from descend.loss_logs.parsers.line_pairs import DICTIONARY, EPOCH, pairs_of
 from descend.loss_logs.parsers.line_writers import LineWriters
 from descend.loss_logs.parsers.structured import flat, row_of_object
 from descend.loss_logs.parsers.text_table import TextTable
 
-_TOKEN = re.compile(
-    r"(?P<fraction>(?<![\d/.:-])\d+\s*/\s*\d+(?![\d/.:]))"
-    r"|(?P<number>[-+−]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])|\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)"
-    r"|(?P<word>[A-Za-z_][\w/.\-]*)"
-    r"|(?P<sign>[|;,{}\[\]%<])"
-)
-_SPECIAL = frozenset({"nan", "inf", "infinity", "-inf", "-nan"})
-_NULL = frozenset({"null", "none"})
-_NO_NUMBER = _SPECIAL | _NULL
-_STEP = Meaning("step", None, 9, "bare")
 _MESSAGE_KEYS = ("message", "msg", "log", "textPayload", "line", "event")
 """Where collectors of logs put the line that a program printed."""
 _BAR = re.compile(r"\d+/\d+ ?\[\d+:\d|%\|")
@@ -42,14 +29,11 @@ _BAR_COUNT = re.compile(r"(\d+)/(\d+) ?\[\d+:\d")
 _TITLE = re.compile(r"^[*=\-#>~\s]{3,}.*[*=\-#<~:]$|^[A-Za-z].*(?::|\.\.\.)$")
 """A line that stands over others: between signs, or with a colon or dots at its end."""
 MAX_TITLE_WORDS = 6
-_DICTIONARY = re.compile(r"\{\s*['\"]\w")
 _KERAS = re.compile(
     r"^\s*(\d+)/(\d+|Unknown)\b.*?"
     r"(?:/(?:step|epoch|batch|sample)\b|ETA:|\[[=>.]+\]|\b\d+[um]?s - ).*\bloss: "
 )
 _EPOCH_LINE = re.compile(r"^\W*epoch\W*(\d+)(?:\s*(?:/|of)\s*\d+)?\W*$", re.IGNORECASE)
-_GLUED_EPOCH = re.compile(r"\b(\d+)epoch\b")
-_GLUED_BATCH = re.compile(r"\b\d+-(\d+)batch\b")
 _CELL = re.compile(
     r"^[|│]\s*([A-Za-z_][\w/ .\-]*?)\s*[|│]\s*([-+]?[\d.][\d.,eE+\-]*|nan|inf)\s*[|│]$",
     re.IGNORECASE,
@@ -70,18 +54,6 @@ _FASTAI_FIT = re.compile(
     re.IGNORECASE,
 )
 """fastai's call with the epochs and the peak rate; its optimizer is Adam by default."""
-_TENSOR = re.compile(r"\b(?:tensor|Array)\(")
-_LEVELS = frozenset({"debug", "info", "warning", "warn", "error"})
-_BEFORE_COUNTER = TRAIN | VALIDATION | {"epoch"}
-_BEFORE_FRACTION = _BEFORE_COUNTER | STEPS.keys() | _LEVELS
-_SOURCE_LINE = re.compile(
-    r"[\w./\\<>~-]*\.(?:pyx?|ipynb|c|cc|cpp|cu|h|hpp|rs|go|jl)(?:\"?, line |:)\d+:?"
-)
-# Where a warning comes from: `optim/lr_scheduler.py:209:` is no rate.
-_LOSS_NAME = re.compile(r"(?:(?:train|training|val|valid|validation|test|eval)[ _])?loss\b", re.I)
-_ESTIMATOR = "Saving dict for global step"
-"""What TensorFlow's estimators write in front of an evaluation."""
-_MAX_NAME_WORDS = 6
 _HEAD_LINES = 400
 """Lines looked at before the first is read: for their language, and for who wrote them."""
 
@@ -149,7 +121,7 @@ class Console:
                 False,
             )
             self._set_block("")
-            self.assembly.set_context(row_of([(_EPOCH, float(epoch_line[1]), None, "")]))
+            self.assembly.set_context(row_of([(EPOCH, float(epoch_line[1]), None, "")]))
             return False
         if not any(c.isdigit() for c in text) and "nan" not in text.lower():
             self._name_block(text)
@@ -207,7 +179,7 @@ class Console:
             if self.block_is_short:
                 self._set_block("")
             self.assembly.facts.names.update(names[:40])
-            if _DICTIONARY.search(text):
+            if DICTIONARY.search(text):
                 self.assembly.facts.dictionaries += 1
             return self.assembly.add(row)
         if row.step is not None or self.block_is_short:
@@ -258,134 +230,6 @@ class Console:
             self.assembly.facts.progress_lines += 1
             self.assembly.add(row)
             self.keras = None
-
-
-_EPOCH = Meaning("epoch", None, 0, "epoch")
-
-
-def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
-    """Return the named numbers of a line that matter, and all names in it; `block`: the split that
-    a line above names for this one."""
-    if (bare_pairs := bare_line_pairs(text)) is not None:
-        return bare_pairs
-    names: list[str] = []
-    words: list[str] = []
-    split = block
-    bare: Pair | None = None
-    text = _TENSOR.sub("(", _SOURCE_LINE.sub(" ", text))
-    if _ESTIMATOR in text:
-        split = "eval"
-    pairs = _glued(text)
-    named_step = any(meaning.role == "step" for meaning, _, _, _ in pairs)
-    dictionary = _DICTIONARY.search(text)
-    named_before: Meaning | None = None
-    begin = dictionary.start() if dictionary is not None and "loss" in text else 0
-    opened = False
-    for token in _TOKEN.finditer(text):
-        value = token[0]
-        if token.lastgroup == "word":
-            word = value.rstrip(".-/")
-            low = trim_special(word.lower())
-            if low in _NO_NUMBER and (meaning := meaning_of(tuple(words))) is not None:
-                if token.start() >= begin:
-                    pairs += _missing_number(low, meaning, split)
-                words = []
-                continue
-            if low in VALIDATION or low in TRAIN or low in ("train_inner", "valid_subset"):
-                split = low
-            words = [*words, word][-_MAX_NAME_WORDS:]
-        elif token.lastgroup == "sign":
-            named_before, words = _after_sign(value, words, named_before)
-            opened = value == "["
-            continue
-        else:
-            is_percent = text[token.end() : token.end() + 1] == "%"
-            if token.start() >= begin and not is_percent:
-                meaning = meaning_of(tuple(words)) if words else named_before
-                named_before = _loss_before(words, meaning)
-                if meaning is not None:
-                    whole, _, end = value.partition("/")
-                    parsed = number(whole)
-                    if parsed is not None:
-                        pairs.append((meaning, parsed, number(end) if end else None, split))
-                        named_step = named_step or meaning.role == "step"
-                elif _counts(words, begin, bare, pairs, token) and _is_counter(token, text, opened):
-                    whole, _, end = value.partition("/")
-                    bare = (_STEP, float(whole), number(end) if end else None, "")
-            if words:
-                names.append(words[-1])
-            words = []
-        opened = False
-    if bare is not None and (not named_step or bare[2] is not None):
-        pairs.append(bare)
-    return pairs, names
-
-
-def _missing_number(low: str, meaning: Meaning, split: str) -> list[Pair]:
-    """Return a loss that is `nan`, `inf`, or missing; nothing for another missing number."""
-    if low in _NULL:
-        return [(meaning, float("nan"), None, split)] if meaning.role == "loss" else []
-    return [(meaning, float(low), None, split)]
-
-
-def _after_sign(
-    sign: str, words: list[str], named_before: Meaning | None
-) -> tuple[Meaning | None, list[str]]:
-    """Return the loss whose value may follow a sign, and the words that still name a number."""
-    if sign in "|;{}":  # `train CrossEntropyLoss | 8.11`: the value stands behind
-        named_before = _loss_of(words) if sign == "|" else None
-    # `valid | loss` names the split for the line; `loss train: 1, val: n/a` no value.
-    return named_before, [] if sign in "|;,{}" else words
-
-
-def _loss_of(words: list[str]) -> Meaning | None:
-    meaning = meaning_of(tuple(words)) if words else None
-    return meaning if meaning is not None and meaning.role == "loss" else None
-
-
-def _loss_before(words: list[str], meaning: Meaning | None) -> Meaning | None:
-    """Return the loss that is named before a counter: `validation loss after step 500: 3.2`."""
-    if meaning is None or meaning.role not in ("step", "epoch"):
-        return None
-    names = (_loss_of(words[:end]) for end in range(len(words) - 1, 0, -1))
-    return next(filter(None, names), None)
-
-
-def _glued(text: str) -> list[Pair]:
-    """Counters whose name follows the number, as ESPnet prints them: `1epoch:train:1-100batch`."""
-    pairs: list[Pair] = []
-    if (batch := _GLUED_BATCH.search(text)) is not None:
-        pairs.append((Meaning("step", None, 3, "batch"), float(batch[1]), None, ""))
-    if (epoch := _GLUED_EPOCH.search(text)) is not None:
-        pairs.append((_EPOCH, float(epoch[1]), None, ""))
-    return pairs
-
-
-def _counts(
-    words: list[str], begin: int, bare: Pair | None, pairs: list[Pair], token: re.Match[str]
-) -> bool:
-    """Return whether a counter without a name is still looked for: the last one before the loss
-    counts, or the first one behind it. Before `10/500` a logger's name may stand."""
-    named = _BEFORE_COUNTER
-    if token.lastgroup == "fraction":
-        words, named = words[-2:], _BEFORE_FRACTION
-    if begin or any(w.lower() not in named for w in words):
-        return False
-    return bare is None or all(meaning.role != "loss" for meaning, _, _, _ in pairs)
-
-
-def _is_counter(token: re.Match[str], text: str, opened: bool) -> bool:
-    """Return whether a number without a name counts steps: `10/500`, `[10]`, or `10 |` or `10 loss`
-    in front."""
-    if token.lastgroup == "fraction":
-        done, total = token[0].split("/")
-        return float(done) <= float(total)
-    behind = text[token.end() :].lstrip()
-    in_front = token.start() == 0 and (
-        (behind[:1] in ("|", ":") and behind[1:2] == " ")
-        or (text[token.end() :][:1] == " " and _LOSS_NAME.match(behind) is not None)
-    )
-    return token[0].isdigit() and (in_front or (opened and behind[:1] == "]"))
 
 
 def _json_object(text: str) -> dict[str, Any] | None:

@@ -193,7 +193,7 @@ def read_table(path: Path, assembly: CurveAssembly) -> bool:
     if long is None and not _names_a_loss(header):
         return False
     assembly.facts.kind = "table"
-    split = _split_of_path(path) if _is_tensorboard(header) else ""
+    split = _split_of_path(path) if long is None and _is_tensorboard(header) else None
     assembly.facts.names.update(header[:300])
     rows: list[Row] = []
     for line in lines:
@@ -202,15 +202,15 @@ def read_table(path: Path, assembly: CurveAssembly) -> bool:
             continue
         if separator is None and len(cells) != len(header):
             return False  # other lines stand between: that is a console
-        values: dict[str, Any] = dict(zip(header, cells, strict=False))
-        if long is not None:
-            values = {values.get(long[0], ""): values.get(long[1], "")} | {
-                k: v for k, v in values.items() if k not in long
-            }
-        elif _is_tensorboard(header):
+        if split is not None:
             values = {"step": cells[1], f"{split}loss": cells[2]} if len(cells) > 2 else {}
-        values = {k: v for k, v in values.items() if v.strip().lower() not in MISSING}
-        row = row_of_object(values, line)
+        else:
+            values = dict(zip(header, cells, strict=False))
+        if long is not None:
+            name, value = (values.pop(column, "") for column in long)
+            values = {name: value} | values
+        present = {k: v for k, v in values.items() if v.strip().lower() not in MISSING}
+        row = row_of_object(present, line)
         if long is not None:
             rows.append(row)
         elif not assembly.add(row):

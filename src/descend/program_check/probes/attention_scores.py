@@ -90,11 +90,9 @@ class ScaleTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._fused(tensors, kwargs, args)
         elif name in PRODUCTS and not self._has_weight(tensors):
             a, b = tensors[-2:]
-            both = [self.marks.get(id(x), TensorProvenance(x)) for x in (a, b)]
-            factor = both[0].factor * both[1].factor
+            factor, free = self._product(a, b)
             factor *= float(kwargs.get("alpha", 1.0))
-            free = any(m.free or m.normed for m in both)
-            self._mark(out, TensorProvenance(out, factor, a.shape[-1], free))
+            self._mark(out, factor, a.shape[-1], free)
         elif name in ("mul", "div", "mul_", "div_") and args and isinstance(args[0], Tensor):
             self._scaled(name, args, marked, out)
         elif name in ("_softmax", "_safe_softmax", "softmax", "exp"):
@@ -102,20 +100,13 @@ class ScaleTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             last = name == "exp" or args[1] in (-1, args[0].ndim - 1)
             if mark is not None and mark.head_size and last:
                 self.scores.append(AttentionScore(mark.factor, mark.head_size, mark.free))
-        elif name in BOUNDED:
-            for one in out if isinstance(out, tuple) else (out,):
-                self._mark(one, TensorProvenance(one, free=True))
-        elif name in NORMS:
-            for one in out if isinstance(out, tuple) else (out,):
-                self._mark(one, TensorProvenance(one, normed=True, free=True))
+        elif name in BOUNDED or name in NORMS:
+            self._mark(out, free=True, normed=name in NORMS)
         elif name in KEEPS and marked:
             best = next((m for m in marked if m.head_size), marked[0])
             of_sum = self._factor_of_sum(tensors, out) if name in SUMS else None
             factor = best.factor if of_sum is None or best.head_size else of_sum
-            for one in out if isinstance(out, list | tuple) else (out,):
-                self._mark(
-                    one, TensorProvenance(one, factor, best.head_size, best.free, best.normed)
-                )
+            self._mark(out, factor, best.head_size, best.free, best.normed)
 
     def _factor_of_sum(self, tensors: list[Tensor], out: Any) -> float | None:
         """Return 1 for parts that are scaled apart, as a low-rank adapter beside its base; else
@@ -138,18 +129,20 @@ class ScaleTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             factor = 1.0 / factor if factor else 1.0
         before = mark.factor if mark else 1.0
         size = mark.head_size if mark else None
-        self._mark(
-            out, TensorProvenance(out, before * factor, size, free, any(m.normed for m in marked))
-        )
+        self._mark(out, before * factor, size, free, any(m.normed for m in marked))
 
     def _fused(self, tensors: list[Tensor], kwargs: dict[str, Any], args: tuple[Any, ...]) -> None:
         q, k = tensors[:2]
         size = q.shape[-1]
         scale = kwargs.get("scale")
         factor = 1.0 / math.sqrt(size) if scale is None else float(scale)
-        both = [self.marks.get(id(x), TensorProvenance(x)) for x in (q, k)]
-        self.scores.append(AttentionScore(factor * both[0].factor * both[1].factor, size,
-                                 any(m.free or m.normed for m in both)))  # fmt: skip
+        of_both, free = self._product(q, k)
+        self.scores.append(AttentionScore(factor * of_both, size, free))
+
+    def _product(self, a: Tensor, b: Tensor) -> tuple[float, bool]:
+        """Return the factor of a product, and whether something else sets its scale."""
+        both = [self.marks.get(id(x), TensorProvenance(x)) for x in (a, b)]
+        return both[0].factor * both[1].factor, any(m.free or m.normed for m in both)
 
     def _has_weight(self, tensors: list[Tensor]) -> bool:
         return any(self._known(t) for t in tensors)
@@ -158,9 +151,14 @@ class ScaleTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         base = tensor if tensor._base is None else tensor._base
         return base.untyped_storage().data_ptr() in self.weights
 
-    def _mark(self, tensor: Any, mark: TensorProvenance) -> None:
-        if isinstance(tensor, Tensor):
-            self.marks[id(tensor)] = mark
+    def _mark(
+        self, out: Any, factor: float = 1.0, head_size: int | None = None,
+        free: bool = False, normed: bool = False,
+    ) -> None:  # fmt: skip
+        """Write down what is known of a result, or of each of several."""
+        for one in out if isinstance(out, list | tuple) else (out,):
+            if isinstance(one, Tensor):
+                self.marks[id(one)] = TensorProvenance(one, factor, head_size, free, normed)
 
 
 def _tensors(args: Any) -> list[Tensor]:

@@ -59,10 +59,10 @@ def describe_trend(losses: Sequence[float]) -> str:
     last, last_variance = _mean_and_variance(losses[-tenth:])
     before, before_variance = _mean_and_variance(losses[-2 * tenth : -tenth])
     noise = 2 * math.sqrt((last_variance + before_variance) / tenth)
-    least = max(MIN_LOSS_DIFFERENCE_NATS, noise)
-    if last > before + least:
+    min_change = max(MIN_LOSS_DIFFERENCE_NATS, noise)
+    if last > before + min_change:
         return "The loss is rising."
-    if last < before - least:
+    if last < before - min_change:
         return "The loss is falling."
     return "" if noise > MIN_LOSS_DIFFERENCE_NATS else "The loss hardly falls any more."
 

@@ -189,7 +189,7 @@ function LossChart({ curve, details }) {
     const highest = Math.max(beat.uniform || 0, ...curve.points.map((p) => p[1]));
     if (band.some((p) => p.high > highest)) chart.yAxis.max = Math.ceil(highest);
     // A label at the end would hide the end of a curve that is near.
-    const isNear = (value) => Math.abs(value - last[2]) < NEAR * (highest - chart.yAxis.min);
+    const isNear = (value) => 2 * last[0] > chart.xAxis.max && Math.abs(value - last[2]) < NEAR * (highest - chart.yAxis.min);
     if (end && innerWidth < 700) chart.grid.top = 48 * scale(); // the legend has two lines
     return {
       ...chart,

@@ -1,0 +1,30 @@
+"""What the command lines of the parts of the campaign have in common."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+Case = TypeVar("Case")
+
+
+def make_parser(description: str | None, short: str | None = None) -> argparse.ArgumentParser:
+    """Return a parser with `--minutes` and `--out`, and with `--short` if its help is given."""
+    parser = argparse.ArgumentParser(description=description)
+    if short is not None:
+        parser.add_argument("--short", action="store_true", help=short)
+    parser.add_argument("--minutes", type=float, default=60.0, help="begin no more after them")
+    parser.add_argument("--out", type=Path)
+    return parser
+
+
+def begin_within(minutes: float, cases: Iterable[Case]) -> Iterator[Case]:
+    """Yield `cases` until `minutes` have passed since the first; at least that one."""
+    until = time.monotonic() + 60 * minutes
+    for number, case in enumerate(cases):
+        if number and time.monotonic() > until:
+            return
+        yield case

@@ -1,0 +1,177 @@
+"""The named numbers of a line that some program printed.
+
+A line is cut into words, numbers and signs. The words since the last number or separator are the
+name of the next number; `10/500` is a counter with its end, `[10]` one without a name. A line that
+names a split (`valid | loss 9.2`, `DEV : loss 2.4`) names it for what follows on it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from descend.loss_logs.column_names import STEPS, TRAIN, VALIDATION, Meaning, meaning_of
+from descend.loss_logs.log_row import Pair
+from descend.loss_logs.number_parsing import number, trim_special
+from descend.loss_logs.parsers.bare_lines import bare_line_pairs
+
+_TOKEN = re.compile(
+    r"(?P<fraction>(?<![\d/.:-])\d+\s*/\s*\d+(?![\d/.:]))"
+    r"|(?P<number>[-+−]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])|\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)"
+    r"|(?P<word>[A-Za-z_][\w/.\-]*)"
+    r"|(?P<sign>[|;,{}\[\]%<])"
+)
+_SPECIAL = frozenset({"nan", "inf", "infinity", "-inf", "-nan"})
+_NULL = frozenset({"null", "none"})
+_NO_NUMBER = _SPECIAL | _NULL
+_STEP = Meaning("step", None, 9, "bare")
+EPOCH = Meaning("epoch", None, 0, "epoch")
+DICTIONARY = re.compile(r"\{\s*['\"]\w")
+_GLUED_EPOCH = re.compile(r"\b(\d+)epoch\b")
+_GLUED_BATCH = re.compile(r"\b\d+-(\d+)batch\b")
+_TENSOR = re.compile(r"\b(?:tensor|Array)\(")
+_LEVELS = frozenset({"debug", "info", "warning", "warn", "error"})
+_BEFORE_COUNTER = TRAIN | VALIDATION | {"epoch"}
+_BEFORE_FRACTION = _BEFORE_COUNTER | STEPS.keys() | _LEVELS
+_SOURCE_LINE = re.compile(
+    r"[\w./\\<>~-]*\.(?:pyx?|ipynb|c|cc|cpp|cu|h|hpp|rs|go|jl)(?:\"?, line |:)\d+:?"
+)
+# Where a warning comes from: `optim/lr_scheduler.py:209:` is no rate.
+_LOSS_NAME = re.compile(r"(?:(?:train|training|val|valid|validation|test|eval)[ _])?loss\b", re.I)
+_ESTIMATOR = "Saving dict for global step"
+"""What TensorFlow's estimators write in front of an evaluation."""
+_MAX_NAME_WORDS = 6
+
+
+def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
+    """Return the named numbers of a line that matter, and all names in it; `block`: the split that
+    a line above names for this one."""
+    if (bare_pairs := bare_line_pairs(text)) is not None:
+        return bare_pairs
+    reader = _PairReader(_TENSOR.sub("(", _SOURCE_LINE.sub(" ", text)), block)
+    return reader.read(), reader.names
+
+
+class _PairReader:
+    """Goes through a line once, token by token."""
+
+    def __init__(self, text: str, block: str) -> None:
+        self.text = text
+        self.split = "eval" if _ESTIMATOR in text else block
+        self.pairs = _glued(text)
+        self.names: list[str] = []
+        self.words: list[str] = []
+        """Since the last number or separator: the name of the next number."""
+        self.loss_before: Meaning | None = None
+        """A loss that was named and whose value stands behind a sign or a counter."""
+        self.bare_counter: Pair | None = None
+        self.has_named_step = any(meaning.role == "step" for meaning, _, _, _ in self.pairs)
+        dictionary = DICTIONARY.search(text) if "loss" in text else None
+        self.begin = dictionary.start() if dictionary is not None else 0
+        """Where the numbers that matter begin."""
+        self.follows_bracket = False
+
+    def read(self) -> list[Pair]:
+        """Return the pairs of the whole line."""
+        for token in _TOKEN.finditer(self.text):
+            if token.lastgroup == "word":
+                self._read_word(token)
+            elif token.lastgroup == "sign":
+                self._read_sign(token[0])
+            else:
+                self._read_number(token)
+            self.follows_bracket = token[0] == "["
+        counter = self.bare_counter
+        if counter is not None and (not self.has_named_step or counter[2] is not None):
+            self.pairs.append(counter)
+        return self.pairs
+
+    def _read_word(self, token: re.Match[str]) -> None:
+        word = token[0].rstrip(".-/")
+        low = trim_special(word.lower())
+        if low in _NO_NUMBER and (meaning := meaning_of(tuple(self.words))) is not None:
+            if token.start() >= self.begin:
+                self.pairs += _missing_number(low, meaning, self.split)
+            self.words = []
+            return
+        if low in VALIDATION or low in TRAIN or low in ("train_inner", "valid_subset"):
+            self.split = low
+        self.words = [*self.words, word][-_MAX_NAME_WORDS:]
+
+    def _read_sign(self, sign: str) -> None:
+        if sign in "|;{}":  # `train CrossEntropyLoss | 8.11`: the value stands behind
+            self.loss_before = _loss_of(self.words) if sign == "|" else None
+        # `valid | loss` names the split for the line; `loss train: 1, val: n/a` no value.
+        if sign in "|;,{}":
+            self.words = []
+
+    def _read_number(self, token: re.Match[str]) -> None:
+        is_percent = self.text[token.end() : token.end() + 1] == "%"
+        if token.start() >= self.begin and not is_percent:
+            whole, _, end = token[0].partition("/")
+            meaning = meaning_of(tuple(self.words)) if self.words else self.loss_before
+            self.loss_before = _loss_before(self.words, meaning)
+            if meaning is not None:
+                value = number(whole)
+                if value is not None:
+                    self.pairs.append((meaning, value, number(end) if end else None, self.split))
+                    self.has_named_step |= meaning.role == "step"
+            elif self._may_count(token) and _is_counter(token, self.text, self.follows_bracket):
+                self.bare_counter = (_STEP, float(whole), number(end) if end else None, "")
+        if self.words:
+            self.names.append(self.words[-1])
+        self.words = []
+
+    def _may_count(self, token: re.Match[str]) -> bool:
+        """Return whether a counter without a name is still looked for: the last one before the
+        loss counts, or the first one behind it. Before `10/500` a logger's name may stand."""
+        words, named = self.words, _BEFORE_COUNTER
+        if token.lastgroup == "fraction":
+            words, named = words[-2:], _BEFORE_FRACTION
+        if self.begin or any(w.lower() not in named for w in words):
+            return False
+        has_loss = any(meaning.role == "loss" for meaning, _, _, _ in self.pairs)
+        return self.bare_counter is None or not has_loss
+
+
+def _missing_number(low: str, meaning: Meaning, split: str) -> list[Pair]:
+    """Return a loss that is `nan`, `inf`, or missing; nothing for another missing number."""
+    if low in _NULL:
+        return [(meaning, float("nan"), None, split)] if meaning.role == "loss" else []
+    return [(meaning, float(low), None, split)]
+
+
+def _loss_of(words: list[str]) -> Meaning | None:
+    meaning = meaning_of(tuple(words)) if words else None
+    return meaning if meaning is not None and meaning.role == "loss" else None
+
+
+def _loss_before(words: list[str], meaning: Meaning | None) -> Meaning | None:
+    """Return the loss that is named before a counter: `validation loss after step 500: 3.2`."""
+    if meaning is None or meaning.role not in ("step", "epoch"):
+        return None
+    names = (_loss_of(words[:end]) for end in range(len(words) - 1, 0, -1))
+    return next(filter(None, names), None)
+
+
+def _glued(text: str) -> list[Pair]:
+    """Counters whose name follows the number, as ESPnet prints them: `1epoch:train:1-100batch`."""
+    pairs: list[Pair] = []
+    if (batch := _GLUED_BATCH.search(text)) is not None:
+        pairs.append((Meaning("step", None, 3, "batch"), float(batch[1]), None, ""))
+    if (epoch := _GLUED_EPOCH.search(text)) is not None:
+        pairs.append((EPOCH, float(epoch[1]), None, ""))
+    return pairs
+
+
+def _is_counter(token: re.Match[str], text: str, follows_bracket: bool) -> bool:
+    """Return whether a number without a name counts steps: `10/500`, `[10]`, or `10 |` or `10 loss`
+    in front."""
+    if token.lastgroup == "fraction":
+        done, total = token[0].split("/")
+        return float(done) <= float(total)
+    behind = text[token.end() :].lstrip()
+    in_front = token.start() == 0 and (
+        (behind[:1] in ("|", ":") and behind[1:2] == " ")
+        or (text[token.end() :][:1] == " " and _LOSS_NAME.match(behind) is not None)
+    )
+    return token[0].isdigit() and (in_front or (follows_bracket and behind[:1] == "]"))
