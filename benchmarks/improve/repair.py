@@ -1,4 +1,4 @@
-"""How many planted faults each method repairs in the same time: `improve` and two searches.
+"""How many planted faults each method repairs in the same time: `improve` and a search.
 
     python benchmarks/improve/repair.py TEXTS FOLDERS [--seconds 60] [--faults 16]
     python benchmarks/improve/repair.py --summary
@@ -6,9 +6,9 @@
 The faults are those of the diagnosis benchmark's development split that a setting can repair, drawn
 at random by a fixed seed. TEXTS holds the texts they are made of, FOLDERS gets the run folders. Of
 each fault the run as planted and its twin without the fault are trained. Then each method gets so
-many seconds from key press to saved model: `improve` of the run as planted, and the searches of the
-contest on its text. All models are scored on the same validation bytes. A method repairs a fault if
-it ends within 2 % of the twin, or below. What stands in the results is not run again.
+many seconds from key press to saved model: `improve` of the run as planted, and TPE on its text in
+the space of the contest. All models are scored on the same validation bytes. A method repairs a
+fault if it ends within 2 % of the twin, or below. What stands in the results is not run again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from score import IN_THE_TEXT, REPAIRED, wilson  # noqa: E402
 from descend.errors import DescendError  # noqa: E402
 
 RESULTS = ROOT / "benchmarks/results/improve/repair.jsonl"
-METHODS = ("improve", "tpe", "random_search")
+METHODS = ("improve", "tpe")
 DRAW_SEED = 1
 NOT_OF_SETTINGS = IN_THE_TEXT | {"noise_floor", "undertrained"}
 """Causes that no setting repairs in the same epochs, or that are no fault of the settings."""
