@@ -22,6 +22,7 @@ from descend.data.prepare import prepare_documents
 from descend.model.cost import block_matrix_parameters
 from descend.planner.corpus_profile import profile_corpus
 from descend.runs.events import Epoch
+from descend.training import loop
 from descend.training.loop import train
 from descend.training.training_run import create_run
 
@@ -46,6 +47,7 @@ def measure(text: Path, seed: int, changes: dict[str, str]) -> dict[str, object]
         "train_tokens": len(store.train), "train_bytes": store.info.train_bytes,
         "text_difficulty": round(profile.difficulty, 5),
         "block_parameters": run.shape.num_layers * block_matrix_parameters(run.shape),
+        "min_dropout_rate": loop.MIN_DROPOUT_RATE,
         "bits_per_byte": [round(e.bits_per_byte, 4) for e in epochs],
     }  # fmt: skip
 

@@ -30,7 +30,7 @@ def reseal(folder: Path) -> None:
         path.write_text(json.dumps(seals))
 
 
-def sealed(change: Change) -> Change:
+def reseal_after(change: Change) -> Change:
     """The change, with manifests that agree with it."""
 
     def apply(folder: Path, own: Path) -> None:
@@ -40,22 +40,22 @@ def sealed(change: Change) -> Change:
     return apply
 
 
-def content(name: str, data: str | bytes) -> Change:
+def replace_content(name: str, data: str | bytes) -> Change:
     """Another content of a file."""
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
-    return sealed(lambda folder, own: (folder / name).write_bytes(raw))
+    return reseal_after(lambda folder, own: (folder / name).write_bytes(raw))
 
 
-def changed(name: str, make: Callable[[bytes], bytes]) -> Change:
+def change_content(name: str, make: Callable[[bytes], bytes]) -> Change:
     """What `make` makes of a file."""
 
     def apply(folder: Path, own: Path) -> None:
         (folder / name).write_bytes(make((folder / name).read_bytes()))
 
-    return sealed(apply)
+    return reseal_after(apply)
 
 
-def keys(name: str, **values: Any) -> Change:
+def change_keys(name: str, **values: Any) -> Change:
     """Other values of keys of a JSON file; `a__b` is a key within a key."""
 
     def make(raw: bytes) -> bytes:
@@ -69,10 +69,10 @@ def keys(name: str, **values: Any) -> Change:
             inner[last] = value
         return json.dumps(record).encode()
 
-    return changed(name, make)
+    return change_content(name, make)
 
 
-def weights(make: Callable[[dict[str, Any]], dict[str, Any]], name: str = "model") -> Change:
+def change_weights(make: Callable[[dict[str, Any]], dict[str, Any]], name: str = "model") -> Change:
     """Other tensors in each weights file of that name."""
 
     def apply(folder: Path, own: Path) -> None:
@@ -81,15 +81,15 @@ def weights(make: Callable[[dict[str, Any]], dict[str, Any]], name: str = "model
             if tensors:
                 save_file({k: t.contiguous() for k, t in make(tensors).items()}, path)
 
-    return sealed(apply)
+    return reseal_after(apply)
 
 
-def everywhere(make: Callable[[Any], Any], name: str = "model") -> Change:
+def change_tensors(make: Callable[[Any], Any], name: str = "model") -> Change:
     """The same change of all tensors."""
-    return weights(lambda tensors: {k: make(t) for k, t in tensors.items()}, name)
+    return change_weights(lambda tensors: {k: make(t) for k, t in tensors.items()}, name)
 
 
-def instead(name: str, make: Callable[[Path], object]) -> Change:
+def replace_entry(name: str, make: Callable[[Path], object]) -> Change:
     """Something that is no regular file."""
 
     def apply(folder: Path, own: Path) -> None:
@@ -99,7 +99,7 @@ def instead(name: str, make: Callable[[Path], object]) -> Change:
     return apply
 
 
-def swapped(one: str, other: str) -> Change:
+def swap_files(one: str, other: str) -> Change:
     """Two files under each other's names."""
 
     def apply(folder: Path, own: Path) -> None:
@@ -107,10 +107,10 @@ def swapped(one: str, other: str) -> Change:
         (folder / one).write_bytes(second)
         (folder / other).write_bytes(first)
 
-    return sealed(apply)
+    return reseal_after(apply)
 
 
-def only(*names: str) -> Change:
+def keep_only(*names: str) -> Change:
     """Only these files are left."""
 
     def apply(folder: Path, own: Path) -> None:
@@ -121,12 +121,12 @@ def only(*names: str) -> Change:
     return apply
 
 
-def states(**values: Any) -> Change:
+def change_states(**values: Any) -> Change:
     """Other values in the state of each checkpoint."""
 
     def apply(folder: Path, own: Path) -> None:
         for path in folder.glob("checkpoints/*/state.json"):
-            keys(str(path.relative_to(folder)), **values)(folder, own)
+            change_keys(str(path.relative_to(folder)), **values)(folder, own)
 
     return apply
 
@@ -193,10 +193,10 @@ def add_code(folder: Path, own: Path) -> None:
         b"cbuiltins\nexec\n(V" + harm.strip().encode() + b"\ntR."
     )
     names = {"AutoConfig": "modeling_mine.Mine", "AutoModelForCausalLM": "modeling_mine.Mine"}
-    keys("config.json", auto_map=names, trust_remote_code=True)(folder, own)
+    change_keys("config.json", auto_map=names, trust_remote_code=True)(folder, own)
     template = "{% for a in range(10**9) %}{{ ''.__class__.__mro__ }}{% endfor %}"
     mapped = {"AutoTokenizer": ["modeling_mine.Mine", None]}
-    keys("tokenizer_config.json", auto_map=mapped, chat_template=template)(folder, own)
+    change_keys("tokenizer_config.json", auto_map=mapped, chat_template=template)(folder, own)
 
 
 def add_shards(folder: Path, own: Path) -> None:
@@ -213,7 +213,7 @@ def add_adapter(folder: Path, own: Path) -> None:
     shutil.copy(folder / "model.safetensors", folder / "adapter_model.safetensors")
 
 
-def lines(make: Callable[[list[dict[str, Any]]], list[Any]]) -> Change:
+def change_events(make: Callable[[list[dict[str, Any]]], list[Any]]) -> Change:
     """Other events, without checksums."""
 
     def change(raw: bytes) -> bytes:
@@ -222,19 +222,19 @@ def lines(make: Callable[[list[dict[str, Any]]], list[Any]]) -> Change:
             event.pop("crc32"), event.pop("after")
         return "".join(json.dumps(e) + "\n" for e in make(events)).encode()
 
-    return changed("events.jsonl", change)
+    return change_content("events.jsonl", change)
 
 
-def steps(**values: Any) -> Change:
+def change_steps(**values: Any) -> Change:
     """Other values of every step."""
-    return lines(lambda events: [e | values if e["kind"] == "step" else e for e in events])
+    return change_events(lambda events: [e | values if e["kind"] == "step" else e for e in events])
 
 
-def tokenizer(**values: Any) -> Change:
-    return keys("tokenizer.json", **values)
+def change_tokenizer(**values: Any) -> Change:
+    return change_keys("tokenizer.json", **values)
 
 
-def half(raw: bytes) -> bytes:
+def cut_in_half(raw: bytes) -> bytes:
     return raw[: len(raw) // 2]
 
 

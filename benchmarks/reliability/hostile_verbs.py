@@ -257,10 +257,10 @@ def main() -> None:
     parser.add_argument("--only", default="", help="folders with this word in their names")
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    from held_back_folders import HELD_BACK
+    from held_back_folders import UNSEEN_FOLDERS
     from hostile_folders import FOLDERS
 
-    folders = HELD_BACK if arguments.held_back else FOLDERS
+    folders = UNSEEN_FOLDERS if arguments.held_back else FOLDERS
     chosen = {name: change for name, change in folders.items() if arguments.only in name}
     with scratch_folder() as place:
         cases = list_cases(chosen, arguments.short)

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from descend.errors import RunFolderError
+from descend.runs.run_list import find_run
+
 Descend = Callable[..., Any]
 
 
@@ -101,6 +104,16 @@ def test_a_run_is_named_by_latest_or_the_beginning_of_its_name(
     assert ambiguous.code == 2
     assert "the beginning of 2 names" in ambiguous.err
     assert "models/transformer_10, models/transformer_11" in ambiguous.err
+
+
+def test_find_run_prefers_the_whole_name_when_others_begin_with_it(own_folder: Path) -> None:
+    for name in ("java", "java2"):
+        Path("models", name).mkdir(parents=True)
+        Path("models", name, "run.json").write_text("{}")
+    assert find_run(Path("java")) == Path("models/java")
+    assert find_run(Path("java2")) == Path("models/java2")
+    with pytest.raises(RunFolderError, match="the beginning of 2 names"):
+        find_run(Path("jav"))
 
 
 def test_latest_without_a_run_says_so(descend: Descend) -> None:

@@ -98,7 +98,7 @@ def test_batch_sampler_splits_a_window_otherwise_when_the_epoch_differs(
     assert len(np.unique(epochs, axis=0)) > 4
 
 
-def test_batch_sampler_reads_the_text_as_it_is_when_merges_are_kept(tokenizer: Tokenizer) -> None:
+def test_batch_sampler_reads_plain_text_when_it_must_keep_merges(tokenizer: Tokenizer) -> None:
     tokens = np.array(tokenizer.encode(TEXT * 4), np.uint16)
     sampler = BatchSampler(tokens, 16, 8, seed=3, bpe_dropout=make_bpe_dropout(tokenizer, 0.4))
     plain = BatchSampler(tokens, 16, 8, seed=3)

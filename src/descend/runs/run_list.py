@@ -100,6 +100,9 @@ def find_run(name: Path) -> Path:
             )
         return runs[-1]
     matches = _beginning_with(name)
+    exact = [match for match in matches if match.name == name.name]
+    if len(exact) == 1:  # `java` is a run, though `java2` begins so too
+        return exact[0]
     if len(matches) > 1 and (models := find_models(name)):
         return models.teachers[-1]
     if len(matches) > 1:
