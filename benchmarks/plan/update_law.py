@@ -5,9 +5,9 @@
 PRIOR is a law as `fit.py` made it, RUNS the file of `recipe_runs.py`, LAW the law that is written.
 The prior is a normal distribution with the parameters and the covariance of PRIOR. What repeated
 text is worth depends on the recipe, which undoes merges in it since the prior was fitted
-(`bpe_dropout`). So the prior of those two parameters is widened. Texts reserved for reporting
-are left
-out. Every epoch at whose end the learning rate had fallen is the end of a run: only the last.
+(`bpe_dropout`; in these runs to the end). So the prior of those two parameters is widened. Texts
+reserved for reporting are left out. Every epoch at whose end the learning rate had fallen is the
+end of a run: only the last.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ from corpora import REPORT_ONLY
 
 from descend.forecast.least_squares import minimize_squared_residuals
 from descend.planner.scaling_law import PARAMETERS, ScalingLaw, ScalingLawInput, bits_per_byte
-from descend.training.loop import MIN_DROPOUT_RATE
 
 WIDER = {"passes": 4.0, "memorization": 10.0}
 """Times the prior's standard deviation of the parameters that the recipe changes."""
+
+RECIPE_BPE_DROPOUT = (0.0, 0.1)
+"""What `training.recipe` chooses: runs with another value are no runs of the recipe."""
 
 RUN_DEVIATION, TEXT_DEVIATION = 0.01, 0.03
 """Shares of the loss: seeds of a run differ by half the first, texts stray by the second."""
@@ -40,8 +42,8 @@ def read_rows(runs: Path) -> list[dict[str, Any]]:
     rows = []
     for line in runs.read_text("utf-8").splitlines():
         r = json.loads(line)
-        is_recipe = not r["bpe_dropout"] or r["min_dropout_rate"] == MIN_DROPOUT_RATE
-        if r["text"] in REPORT_ONLY or r["token_dropout"] or not is_recipe:
+        is_recipe = not r["token_dropout"] and r["bpe_dropout"] in RECIPE_BPE_DROPOUT
+        if r["text"] in REPORT_ONLY or not is_recipe:
             continue
         setting = ScalingLawInput(
             text_difficulty=r["text_difficulty"], block_parameters=r["block_parameters"],
