@@ -12,11 +12,16 @@ import msgspec
 import pytest
 
 from descend.api import improve, load
+from descend.api import run as library_run
 from descend.cli.main import run as cli
 from descend.experiments.improvement import (
     Improvement,
+    Origin,
     TextNotes,
+    TrainedModel,
+    TreatmentTrial,
     add,
+    contributions,
     open_improvement,
     save,
 )
@@ -78,6 +83,44 @@ def test_later_models_learn_from_earlier_ones_where_the_text_is_the_limit(
     assert improvement.best.bits_per_byte < planned.bits_per_byte
     assert improvement.contributions[-1].ci95 is not None
     assert improvement.seconds <= 2.1 * 60
+
+
+@pytest.mark.slow
+def test_improve_repairs_a_short_run_when_its_settings_are_at_fault(varied_text: Path) -> None:
+    sizes = {"embed_dim": 32, "num_heads": 2, "num_layers": 1, "ff_dim": 64, "seq_len": 32}
+    keys = sizes | {"corpus_dir": str(varied_text), "tokenizer": "char", "learning_rate": 3e-5}
+    library_run(keys | {"epoch": 1, "save_dir": "own", "log_level": "error"})
+    improvement = improve("own", 1.0, save_dir="better")
+    models = {c.origin: c for c in improvement.candidates}
+    assert "learning_rate" in models["repaired"].changes
+    assert models["repaired"].settings["tokenizer"] == "char"
+    assert models["repaired"].bits_per_byte < models["your run"].bits_per_byte
+    assert all(t.is_of_your_run for t in improvement.trials)
+    assert any(t.accepted for t in improvement.trials)
+
+
+def test_contributions_leave_out_trials_of_the_given_run() -> None:
+    """They led to the repaired run, not to the treated one."""
+
+    def model(origin: Origin, bits: float) -> TrainedModel:
+        return TrainedModel(
+            run=origin, origin=origin, changes={}, bits_per_byte=bits, predicted=None, seconds=1.0
+        )
+
+    def trial(cause: str, is_of_your_run: bool) -> TreatmentTrial:
+        return TreatmentTrial(
+            cause=cause, strength=1.0, changes={}, control=2.0, treated=1.9, gain=0.1, ci95=None,
+            pruned=False, accepted=True, seconds=1.0, is_of_your_run=is_of_your_run,
+        )  # fmt: skip
+
+    improvement = Improvement(
+        source="own", corpus="text",
+        candidates=[model("your run", 3.0), model("repaired", 2.0), model("treated", 1.9)],
+        trials=[trial("batch_too_small", True), trial("bad_schedule", False)],
+    )  # fmt: skip
+    reasons = [c.reason for c in contributions(improvement)]
+    assert "bad_schedule" in reasons
+    assert "batch_too_small" not in reasons
 
 
 def test_given_run_stays_the_best_where_it_is_better(trained: Path) -> None:

@@ -13,8 +13,19 @@ from rich.console import Console
 
 from descend.api.generation_config import find_origin, generation_config, measure_first_model
 from descend.api.improvement_effects import measure_effects, reserved_seconds
-from descend.api.improvement_models import ModelJudge, as_long_as, model_folders
-from descend.api.improvement_plans import find_another_plan
+from descend.api.improvement_models import (
+    ModelJudge,
+    as_long_as,
+    has_tokenizer_of,
+    model_folders,
+    text_keys,
+)
+from descend.api.improvement_plans import (
+    WORTH_SEARCHING,
+    find_another_plan,
+    plan_first_part,
+)
+from descend.api.improvement_search import search_changes
 from descend.api.model import Model
 from descend.api.run_training import train_planned
 from descend.api.training import resume
@@ -22,9 +33,15 @@ from descend.config import RunConfig, make_config
 from descend.config_sources import ResolvedConfig, resolve_config, with_changes
 from descend.data.prepare import prepare_documents
 from descend.diagnosis.measure import measure_run
-from descend.diagnosis.recommended_config import NOT_INHERITED, requested_run_config
+from descend.diagnosis.recommended_config import (
+    make_changed_config,
+)
 from descend.diagnosis.run_context import RunContext, load_run_context
-from descend.diagnosis.treatment_search import MIN_STEPS, MIN_TRIALS, TreatmentSearch, moves_for
+from descend.diagnosis.treatment_search import (
+    Move,
+    all_moves,
+    cause_moves,
+)
 from descend.errors import ConfigError, RunFolderError, UserError
 from descend.experiments.expectations import expectations
 from descend.experiments.improvement import (
@@ -41,11 +58,9 @@ from descend.experiments.improvement import (
 from descend.experiments.improvement_progress import forecast_over_time
 from descend.experiments.text_treatment import treat_text
 from descend.experiments.validation_text import validation_text
-from descend.planner.axes import axes_for
+from descend.metrics.measurement import Measurements
 from descend.planner.generations import MIN_LENGTH, ROUND_SECONDS, plan_later_models
 from descend.planner.make_plan import CorpusPlan, make_corpus_plan, plan_config
-from descend.planner.plan import MIN_MINUTES, choose_config
-from descend.planner.scaling_law import load_scaling_law
 from descend.report.text.improvement_summary import (
     LATER_MODELS_LEARNED,
     NOTHING_HELPS,
@@ -57,25 +72,15 @@ from descend.report.text.improvement_summary import (
 from descend.runs.run_files import is_finished, is_run_folder, latest_checkpoint, read_info
 from descend.training.stop_signals import TrainingInterrupted
 
-FIRST_FRACTION = 0.4
-"""Of the time, for the planned run where a search follows. As much is left for the last training,
-the rest for the trials."""
-
-WORTH_SEARCHING = 0.005
-"""Fraction of the bits per byte that a shorter training may lose, by the plan, for a search to be
-made: two seeds differ by as much. Else all the time goes into one training, as in `train`."""
-
-TEXT_KEYS = ("encoding", "text_column", "split", "sample_size", "normalize", "seed",
-             "split_seed", "validation_fraction")  # fmt: skip
-"""Keys that decide which text a model is trained and judged on: those of the run stay."""
-
-MIN_SEARCH_TRIALS = 3
-"""Trials, the control with them, for which a search is worth beginning."""
+REPAIR_FRACTION = 0.1
+"""Fraction of the time left that the run may have taken, for changes to its own settings to be
+tried. The search takes twice that."""
 
 MIN_ROUND_MINUTES = 0.25
 """Minutes below which nothing more is planned and trained: planning alone takes half of it."""
 
 OnModel = Callable[[TrainedModel], None]
+FindMoves = Callable[[RunContext, Measurements], list[Move]]
 OnTrial = Callable[[TreatmentTrial], None]
 
 
@@ -103,7 +108,7 @@ def improve(
             str(run), "a run that is not finished", "one that is",
             f"finish it with `descend resume {run}`",
         )  # fmt: skip
-    keys = {"corpus_dir": str(what)} if run is None else _keys_of(run)
+    keys = {"corpus_dir": str(what)} if run is None else text_keys(run)
     folder = _new_folder() if save_dir is None else Path(save_dir)
     improvement = open_improvement(folder, str(what), str(keys["corpus_dir"]))
     ends = began + 60 * minutes
@@ -113,12 +118,6 @@ def improve(
         driver.keep(run, "your run", {}, None)
     driver.resume_interrupted()
     return driver.carry_out()
-
-
-def _keys_of(run: Path) -> dict[str, Any]:
-    """Return the text of `run`, and what decides which part of it is the validation set."""
-    settings = requested_run_config(run)
-    return {k: settings[k] for k in ("corpus_dir", *TEXT_KEYS) if settings.get(k) is not None}
 
 
 def _new_folder() -> Path:
@@ -169,9 +168,12 @@ class _ImprovementRun:
         if base is None:
             why = TEXT_IS_LEARNED if planned.plan.ends_for_text else ONE_TRAINING_IS_BEST
             return self._end(why, planned)
+        base = self._better_of_repaired(base, planned)
         if planned.plan.ends_for_text and self._train_generations(base):
             return self._end(LATER_MODELS_LEARNED, planned)
-        changes = self._search(base, planned)
+        # As much time as the training of `base` took is left for the last one.
+        last_seconds = 60 * self._minutes_left() - base.seconds - ROUND_SECONDS
+        changes = self._search(base, planned, all_moves, time.perf_counter() + last_seconds)
         return self._end(self._last_training(base, changes, settings), planned)
 
     def keep(
@@ -239,26 +241,9 @@ class _ImprovementRun:
             expected = planned.plan.predicted.bits_per_byte
             if last.predicted is None or expected > (1 - WORTH_SEARCHING) * last.predicted:
                 return last
-        first = self._first_part(planned)
+        first = plan_first_part(planned)
         model = self._train(first, "planned")
         return None if first is planned else model
-
-    def _first_part(self, planned: CorpusPlan) -> CorpusPlan:
-        """Return the plan for the first training: for all the time, where a shorter one would lose
-        more than a search can gain."""
-        plan, axes = planned.plan, axes_for(planned.fixed)
-        assert planned.minutes is not None
-        spent = planned.minutes - plan.minutes
-        minutes = FIRST_FRACTION * planned.minutes
-        if minutes - spent < MIN_MINUTES:
-            return planned
-        shorter = choose_config(
-            plan.sample, plan.rates, load_scaling_law(), minutes - spent, None, axes
-        )
-        lost = shorter.predicted.bits_per_byte / plan.predicted.bits_per_byte - 1
-        if lost > WORTH_SEARCHING:
-            return planned
-        return msgspec.structs.replace(planned, plan=shorter, minutes=minutes)
 
     def _train(
         self, planned: CorpusPlan, origin: Origin, changes: dict[str, Any] | None = None,
@@ -295,7 +280,10 @@ class _ImprovementRun:
 
         False where the time is too short for one: nothing is trained then.
         """
-        earlier = [c for c in self.improvement.candidates if c.origin == "distilled"]
+        earlier = [
+            c for c in self.improvement.candidates
+            if c.origin == "distilled" and has_tokenizer_of(c, base)
+        ]  # fmt: skip
         is_trained = False
         first = measure_first_model(Path(base.run))
         while later := plan_later_models(first, 60 * self._minutes_left(), 1 + len(earlier)):
@@ -318,24 +306,35 @@ class _ImprovementRun:
         if model is not None:
             self._add(model)
 
-    def _search(self, base: TrainedModel, planned: CorpusPlan) -> dict[str, Any]:
-        """Return the changes that gain in trials on the settings of `base`; as much time stays as
-        its training took."""
-        last_training = base.seconds + ROUND_SECONDS
-        ends = time.perf_counter() + 60 * self._minutes_left() - last_training
-        run = Path(base.run)
-        context = load_run_context(run)
-        seconds = max(context.seconds_per_step, 1e-6) * context.execution.threads  # a trial has one
-        left = (ends - time.perf_counter()) / seconds
-        steps = min(context.total_steps, max(MIN_STEPS, int(left / MIN_TRIALS)))
-        if left < MIN_SEARCH_TRIALS * steps:
-            return {}
-        moves = moves_for(context, self._measure(context))
-        info = read_info(run)
-        requested = {k: v for k, v in info.requested_config.items() if k not in NOT_INHERITED}
-        config = make_config(requested | {"epoch": None, "max_steps": None, "minutes": None})
+    def _better_of_repaired(self, base: TrainedModel, planned: CorpusPlan) -> TrainedModel:
+        """Return `base`, or the run that the user named with changes that help it, if that is
+        better. It is trained here if it is short."""
+        repaired = self._find("repaired") or self._repair_run(planned)
+        return min(base, repaired or base, key=lambda c: c.bits_per_byte)
+
+    def _find(self, origin: Origin) -> TrainedModel | None:
+        return next((c for c in self.improvement.candidates if c.origin == origin), None)
+
+    def _repair_run(self, planned: CorpusPlan) -> TrainedModel | None:
+        given, seconds = self._find("your run"), REPAIR_FRACTION * 60 * self._minutes_left()
+        if given is None or given.seconds > seconds:
+            return None
+        changes = self._search(given, planned, cause_moves, time.perf_counter() + 2 * seconds)
+        if not changes:
+            return None
+        limits = {"minutes": self._minutes_left(), "save_dir": str(self._next_folder())}
+        config = make_config(make_changed_config(Path(given.run), changes) | limits)
+        run = self._train_config(config, None, time.perf_counter())
+        return self.keep(run, "repaired", changes, None)
+
+    def _search(
+        self, base: TrainedModel, planned: CorpusPlan, find_moves: FindMoves, ends: float
+    ) -> dict[str, Any]:
+        """Return the changes that gain in trials on the settings of `base`, until `ends`."""
+        is_of_your_run = base.origin == "your run"
 
         def on_trial(trial: TreatmentTrial) -> None:
+            trial = msgspec.structs.replace(trial, is_of_your_run=is_of_your_run)
             if trial.accepted:
                 earlier_trials = [t for t in self.improvement.trials if t.changes != trial.changes]
                 self.improvement = msgspec.structs.replace(self.improvement, trials=earlier_trials)
@@ -343,9 +342,11 @@ class _ImprovementRun:
             self._save()
             self.on_trial(trial)
 
-        vocab = int(info.resolved_config["vocab_size"])
-        search = TreatmentSearch(config, vocab, planned.plan.rates, steps, ends, on_trial)
-        return search.run(moves).changes
+        context = load_run_context(Path(base.run))
+        return search_changes(
+            context, planned.plan.rates, lambda: find_moves(context, self._measure(context)),
+            ends, on_trial,
+        )  # fmt: skip
 
     def _measure(self, context: RunContext) -> Any:
         """Return what the run's own numbers say, with what they say of the text kept."""

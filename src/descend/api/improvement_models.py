@@ -12,6 +12,7 @@ from descend.config import RunConfig, make_config
 from descend.data.prepare import prepare_tokens
 from descend.data.token_store import TokenStore
 from descend.diagnosis.corpus_metrics import validation_shift
+from descend.diagnosis.recommended_config import requested_run_config
 from descend.experiments.improvement import Origin, TextNotes, TrainedModel
 from descend.experiments.text_treatment import TextTreatment
 from descend.experiments.validation_text import (
@@ -53,6 +54,23 @@ def model_folders(folder: Path) -> list[Path]:
     paths = folder.glob(f"{MODEL_PREFIX}*")
     numbered = [p for p in paths if p.name.removeprefix(MODEL_PREFIX).isdigit()]
     return sorted(numbered, key=lambda p: int(p.name.removeprefix(MODEL_PREFIX)))
+
+
+TEXT_KEYS = ("encoding", "text_column", "split", "sample_size", "normalize", "seed",
+             "split_seed", "validation_fraction")  # fmt: skip
+"""Keys that decide which text a model is trained and judged on: those of the run stay."""
+
+
+def has_tokenizer_of(model: TrainedModel, other: TrainedModel) -> bool:
+    """Return whether both models read the text in the same tokens, so one can teach the other."""
+    keys = ("tokenizer", "vocab_size")
+    return all(model.settings.get(key) == other.settings.get(key) for key in keys)
+
+
+def text_keys(run: Path) -> dict[str, Any]:
+    """Return the text of `run`, and what decides which part of it is the validation set."""
+    settings = requested_run_config(run)
+    return {k: settings[k] for k in ("corpus_dir", *TEXT_KEYS) if settings.get(k) is not None}
 
 
 class ModelJudge:

@@ -1,4 +1,4 @@
-"""Another plan for the time that a planned training left."""
+"""The plans of an improvement: for its first training, and for the time that it left."""
 
 from __future__ import annotations
 
@@ -8,12 +8,38 @@ from descend.errors import UserError
 from descend.experiments.improvement import TrainedModel
 from descend.planner.axes import axes_for
 from descend.planner.make_plan import CorpusPlan
-from descend.planner.plan import TrainingPlan, choose_config
+from descend.planner.plan import MIN_MINUTES, TrainingPlan, choose_config
 from descend.planner.scaling_law import load_scaling_law
+
+FIRST_FRACTION = 0.4
+"""Of the time, for the planned run where a search follows. As much is left for the last training,
+the rest for the trials."""
+
+WORTH_SEARCHING = 0.005
+"""Fraction of the bits per byte that a shorter training may lose, by the plan, for a search to be
+made: two seeds differ by as much. Else all the time goes into one training, as in `train`."""
 
 OTHER_MARGIN = 0.03
 """Fraction of the bits per byte that another plan may be expected to end above the best: the law
 strays as much from one run to the next (benchmarks/results/improve/law_errors.jsonl)."""
+
+
+def plan_first_part(planned: CorpusPlan) -> CorpusPlan:
+    """Return the plan for the first training: for all the time, where a shorter one would lose
+    more than a search can gain."""
+    plan, axes = planned.plan, axes_for(planned.fixed)
+    assert planned.minutes is not None
+    spent = planned.minutes - plan.minutes
+    minutes = FIRST_FRACTION * planned.minutes
+    if minutes - spent < MIN_MINUTES:
+        return planned
+    shorter = choose_config(
+        plan.sample, plan.rates, load_scaling_law(), minutes - spent, None, axes
+    )
+    lost = shorter.predicted.bits_per_byte / plan.predicted.bits_per_byte - 1
+    if lost > WORTH_SEARCHING:
+        return planned
+    return msgspec.structs.replace(planned, plan=shorter, minutes=minutes)
 
 
 def find_another_plan(final: CorpusPlan, base: TrainedModel) -> CorpusPlan | None:

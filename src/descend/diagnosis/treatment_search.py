@@ -80,11 +80,18 @@ class TreatmentSearchResult(msgspec.Struct, frozen=True):
 OnTrial = Callable[[TreatmentTrial], None]
 
 
-def moves_for(context: RunContext, measurements: Measurements) -> list[Move]:
-    """Return the sizes of the default recipe, then the treatments of the causes that `context` may
-    have, the likeliest first."""
-    default = {k: v for k in SIZES if (v := getattr(RunConfig(), k)) != getattr(context.config, k)}
-    moves = [Move("recipe: the default sizes", default)] if default else []
+def all_moves(context: RunContext, measurements: Measurements) -> list[Move]:
+    """Return the sizes of the default recipe, then `cause_moves`, then what helps with repeated
+    text."""
+    sizes = {k: v for k in SIZES if (v := getattr(RunConfig(), k)) != getattr(context.config, k)}
+    moves = [Move("recipe: the default sizes", sizes)] if sizes else []
+    moves += cause_moves(context, measurements)
+    return moves + [Move(name, keys) for name, keys in ALWAYS_TRIED]
+
+
+def cause_moves(context: RunContext, measurements: Measurements) -> list[Move]:
+    """Return the treatments of the causes that `context` may have, the likeliest first."""
+    moves: list[Move] = []
     for ranked_cause in rank_causes(CAUSES, context.config, measurements):
         if ranked_cause.exclusion_reason is None:
             moves += [
@@ -92,7 +99,7 @@ def moves_for(context: RunContext, measurements: Measurements) -> list[Move]:
                 for change in ranked_cause.cause.treatments(context.config, measurements)[:1]
                 if (keys := _keys_of(change, context.config))
             ]
-    return moves + [Move(name, keys) for name, keys in ALWAYS_TRIED]
+    return moves
 
 
 def _keys_of(change: TreatmentChange, config: RunConfig) -> dict[str, Any]:

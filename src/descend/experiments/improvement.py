@@ -14,9 +14,12 @@ from descend.experiments.experiment_folder import read_record, write_record
 from descend.experiments.text_fractions import FractionPoint
 from descend.trials.paired_stats import paired_interval
 
-Origin = Literal["your run", "planned", "treated", "another plan", "distilled", "interrupted"]
-"""`distilled`: trained on the predictions of earlier models as well. `interrupted`: out of the
-checkpoint of a training that is not finished yet."""
+Origin = Literal[
+    "your run", "repaired", "planned", "treated", "another plan", "distilled", "interrupted"
+]
+"""`repaired`: your run with changes that helped it in trials. `distilled`: trained on the
+predictions of earlier models as well. `interrupted`: out of the checkpoint of a training that is
+not finished yet."""
 
 
 class TrainedModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +61,8 @@ class TreatmentTrial(msgspec.Struct, frozen=True, kw_only=True):
     """Ended early, since it was behind."""
     accepted: bool
     seconds: float
+    is_of_your_run: bool = False
+    """Whether it changes the run that was given, not the planned one."""
 
 
 class Contribution(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,6 +183,7 @@ def without_interrupted(improvement: Improvement) -> Improvement:
 
 REASONS: dict[Origin, str] = {
     "planned": "the planned recipe instead of yours",
+    "repaired": "your settings with what helped in trials, instead of the planned recipe",
     "treated": "all of these in a full run",
     "another plan": "another plan",
     "distilled": "learning from the predictions of the earlier models",
@@ -198,7 +204,7 @@ def contributions(improvement: Improvement) -> list[Contribution]:
                         reason=t.cause, changes=t.changes, gain=t.gain, ci95=t.ci95,
                         measured_by="short trial",
                     )
-                    for t in improvement.trials if t.accepted
+                    for t in improvement.trials if t.accepted and not t.is_of_your_run
                 ]  # fmt: skip
             reason = REASONS.get(model.origin, "another run")
             if model.origin == "planned" and before.origin != "your run":

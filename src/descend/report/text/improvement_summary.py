@@ -54,6 +54,7 @@ def model_line(model: TrainedModel) -> str:
 ORIGIN_TEXT: dict[Origin, str] = {
     "your run": "The run that you started from. It is measured on the same text as the others.",
     "planned": "The recipe that is planned for this text, this computer, and this time.",
+    "repaired": "Your run again, with the changes that helped it in trials.",
     "treated": "The planned recipe with all changes that helped in trials.",
     "another plan": "Another recipe, with another size or vocabulary.",
     "distilled": "The same recipe with another seed.",
@@ -72,7 +73,7 @@ def describe_origin(origin: Origin, teachers: Sequence[str]) -> str:
 
 def trial_line(trial: TreatmentTrial) -> str:
     """Return a trial of a treatment."""
-    status = "accepted" if trial.accepted else "pruned" if trial.pruned else "rejected"
+    status = "accepted" if trial.accepted else "pruned" if trial.pruned else "tried"
     return (
         f"  {status}: {assignments(trial.changes)} ({humanize_name(trial.cause)}), "
         f"{trial.control:.3f} → {trial.treated:.3f} bits per byte"
