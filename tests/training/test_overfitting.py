@@ -43,7 +43,7 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def overfits(noise: Path) -> Iterator[dict[str, Any]]:
     """Settings that memorize `noise` within ten epochs, where the recipe would choose ten."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipe, "_MAX_EPOCHS_BY_TARGET_TOKENS", ((10, 40_000),))
+        patch.setattr(recipe, "_MAX_EPOCHS_OF_WHOLE_TOKENS", 10)
         yield settings(noise)
 
 

@@ -111,8 +111,8 @@ def exact_run(text_file: Path, architecture: str, optimizer: str) -> Exact:
     # Hidden tokens are drawn by chance, and by compiled code from other numbers.
     run = create_run(make_config(sizes | {
         "corpus_dir": str(text_file), "architecture": architecture, "optimizer": optimizer,
-        "learning_rate": rate, "epoch": 10, "token_dropout": 0.0, "device": "cpu",
-        "precision": "float32", "attention": "matmul", "compile": "off",
+        "learning_rate": rate, "epoch": 10, "token_dropout": 0.0, "bpe_dropout": 0.0,
+        "device": "cpu", "precision": "float32", "attention": "matmul", "compile": "off",
     }), Path("run"))  # fmt: skip
     losses, state = learned(run, "float32", "matmul")
     weights = state.model.state_dict()
