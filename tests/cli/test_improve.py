@@ -16,12 +16,8 @@ from descend.api import run as library_run
 from descend.cli.main import run as cli
 from descend.experiments.improvement import (
     Improvement,
-    Origin,
     TextNotes,
-    TrainedModel,
-    TreatmentTrial,
     add,
-    contributions,
     open_improvement,
     save,
 )
@@ -96,30 +92,6 @@ def test_improve_repairs_a_short_run_when_its_settings_are_at_fault(varied_text:
     assert models["repaired"].bits_per_byte < models["your run"].bits_per_byte
     assert all(t.is_of_your_run for t in improvement.trials)
     assert any(t.accepted for t in improvement.trials)
-
-
-def test_contributions_leave_out_trials_of_the_given_run() -> None:
-    """They led to the repaired run, not to the treated one."""
-
-    def model(origin: Origin, bits: float) -> TrainedModel:
-        return TrainedModel(
-            run=origin, origin=origin, changes={}, bits_per_byte=bits, predicted=None, seconds=1.0
-        )
-
-    def trial(cause: str, is_of_your_run: bool) -> TreatmentTrial:
-        return TreatmentTrial(
-            cause=cause, strength=1.0, changes={}, control=2.0, treated=1.9, gain=0.1, ci95=None,
-            pruned=False, accepted=True, seconds=1.0, is_of_your_run=is_of_your_run,
-        )  # fmt: skip
-
-    improvement = Improvement(
-        source="own", corpus="text",
-        candidates=[model("your run", 3.0), model("repaired", 2.0), model("treated", 1.9)],
-        trials=[trial("batch_too_small", True), trial("bad_schedule", False)],
-    )  # fmt: skip
-    reasons = [c.reason for c in contributions(improvement)]
-    assert "bad_schedule" in reasons
-    assert "batch_too_small" not in reasons
 
 
 def test_given_run_stays_the_best_where_it_is_better(trained: Path) -> None:

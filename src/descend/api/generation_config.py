@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from descend.config import RunConfig, make_config
-from descend.experiments.improvement import Origin
 from descend.planner.generations import FirstModel
 from descend.runs.epochs_read import count_epochs_read
 from descend.runs.run_files import read_info
@@ -52,8 +51,3 @@ def _choose_dropouts_again(
     before = choose_dropouts(open_config, math.ceil(num_epochs))
     after = choose_dropouts(open_config, math.ceil(longer))
     return {k: v for k, v in after.items() if requested.get(k) in (None, before[k])}
-
-
-def find_origin(run: Path) -> Origin:
-    """Find why `run`, which an earlier call of `improve` began, was trained."""
-    return "distilled" if read_info(run).requested_config.get("teachers") else "planned"

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from descend.api.generation_config import find_origin, generation_config, measure_first_model
+from descend.api.generation_config import generation_config, measure_first_model
 from descend.api.improvement_effects import measure_effects, reserved_seconds
 from descend.api.improvement_models import (
     ModelJudge,
@@ -20,11 +20,7 @@ from descend.api.improvement_models import (
     model_folders,
     text_keys,
 )
-from descend.api.improvement_plans import (
-    WORTH_SEARCHING,
-    find_another_plan,
-    plan_first_part,
-)
+from descend.api.improvement_plans import WORTH_SEARCHING, find_another_plan, plan_first_part
 from descend.api.improvement_search import search_changes
 from descend.api.model import Model
 from descend.api.run_training import train_planned
@@ -33,15 +29,9 @@ from descend.config import RunConfig, make_config
 from descend.config_sources import ResolvedConfig, resolve_config, with_changes
 from descend.data.prepare import prepare_documents
 from descend.diagnosis.measure import measure_run
-from descend.diagnosis.recommended_config import (
-    make_changed_config,
-)
+from descend.diagnosis.recommended_config import make_changed_config
 from descend.diagnosis.run_context import RunContext, load_run_context
-from descend.diagnosis.treatment_search import (
-    Move,
-    all_moves,
-    cause_moves,
-)
+from descend.diagnosis.treatment_search import Move, all_moves, cause_moves
 from descend.errors import ConfigError, RunFolderError, UserError
 from descend.experiments.expectations import expectations
 from descend.experiments.improvement import (
@@ -51,6 +41,7 @@ from descend.experiments.improvement import (
     TreatmentTrial,
     add,
     contributions,
+    find_origin,
     open_improvement,
     save,
     without_interrupted,
@@ -205,7 +196,8 @@ class _ImprovementRun:
                     raise
             if is_finished(path):
                 self.improvement = without_interrupted(self.improvement)
-                self.keep(path, find_origin(path), {}, None)
+                settings = read_info(path).resolved_config
+                self.keep(path, find_origin(self.improvement, settings), {}, None)
 
     def _minutes_left(self) -> float:
         return (self.ends - time.perf_counter() - self.judge.seconds) / 60
@@ -317,8 +309,8 @@ class _ImprovementRun:
 
     def _repair_run(self, planned: CorpusPlan) -> TrainedModel | None:
         given, seconds = self._find("your run"), REPAIR_FRACTION * 60 * self._minutes_left()
-        if given is None or given.seconds > seconds:
-            return None
+        if given is None or given.seconds > seconds or read_info(Path(given.run)).parent:
+            return None  # none, a long one, or one that begins with the weights of another
         changes = self._search(given, planned, cause_moves, time.perf_counter() + 2 * seconds)
         if not changes:
             return None

@@ -3,6 +3,7 @@ change brought. Plain records, no torch."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -153,6 +154,22 @@ def add(
     candidates = improvement.candidates + ([candidate] if candidate else [])
     trials = improvement.trials + ([trial] if trial else [])
     return msgspec.structs.replace(improvement, candidates=candidates, trials=trials)
+
+
+def find_origin(improvement: Improvement, settings: Mapping[str, Any]) -> Origin:
+    """Find why the model with these resolved `settings`, which has no result yet, is trained."""
+    if settings.get("teachers"):
+        return "distilled"
+    origins: tuple[tuple[Origin, bool], ...] = (("repaired", True), ("treated", False))
+    for origin, is_of_your_run in origins:
+        changes: dict[str, Any] = {}
+        for trial in improvement.trials:
+            if trial.accepted and trial.is_of_your_run == is_of_your_run:
+                changes |= trial.changes
+        if changes and changes.items() <= settings.items():
+            return origin
+    is_first = all(model.origin != "planned" for model in improvement.candidates)
+    return "planned" if is_first else "another plan"
 
 
 def save(improvement: Improvement, folder: Path) -> None:

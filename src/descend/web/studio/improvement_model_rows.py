@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from descend.errors import RunFolderError
-from descend.experiments.improvement import Improvement, Origin, TrainedModel, gain_interval
+from descend.experiments.improvement import (
+    Improvement,
+    TrainedModel,
+    find_origin,
+    gain_interval,
+)
 from descend.report.text.improvement_summary import describe_origin
 from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import is_run_folder
@@ -50,7 +55,8 @@ def _model(
     is_ours = run in improvement.trainings and not place.is_symlink() and is_run_folder(place)
     recorded = _open(place) if is_ours else None
     teachers = [] if recorded is None else [Path(t).name for t in recorded.config.teacher_folders]
-    origin = _origin(improvement, recorded, teachers) if model is None else model.origin
+    settings = {} if recorded is None else recorded.metadata.resolved_config
+    origin = find_origin(improvement, settings) if model is None else model.origin
     feed = feeds.feed(place) if recorded is not None else None
     return {
         "run": run, "name": Path(run).name, "origin": origin, "teachers": teachers,
@@ -69,19 +75,6 @@ def _open(place: Path) -> RecordedRun | None:
     except RunFolderError:  # its run.json is not written yet, or damaged
         return None
     return run
-
-
-def _origin(improvement: Improvement, recorded: RecordedRun | None, teachers: list[str]) -> Origin:
-    """Find why a model in training is trained, as its result will say."""
-    if teachers:
-        return "distilled"
-    accepted = [trial.changes for trial in improvement.trials if trial.accepted]
-    settings = {} if recorded is None else recorded.metadata.resolved_config
-    changed = [key for changes in accepted for key in changes]
-    if changed and all(settings.get(k) == v for changes in accepted for k, v in changes.items()):
-        return "treated"
-    is_first = all(model.origin != "planned" for model in improvement.candidates)
-    return "planned" if is_first else "another plan"
 
 
 def _state(model: TrainedModel | None, feed: RunFeed | None, *, is_last: bool) -> str:
