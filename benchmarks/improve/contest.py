@@ -73,25 +73,31 @@ def child_command(part: dict[str, Any], text: Path, folder: Path) -> list[str]:
     ]  # fmt: skip
 
 
+def train_in_child(command: list[str], folder: Path, part: dict[str, Any]) -> float:
+    """Run `command` with an empty cache in `folder`; the seconds that it took."""
+    environment = os.environ | {
+        "DESCEND_CACHE_DIR": str(folder / "cache"),
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]),
+        "DESCEND_SEED": str(part["seed"]),
+    }  # fmt: skip
+    began = time.perf_counter()
+    child = subprocess.run(
+        command, capture_output=True, text=True, env=environment, check=False,
+        timeout=MAX_TIMES * part["seconds"] + 120,
+    )  # fmt: skip
+    wall = time.perf_counter() - began
+    if child.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{child.stderr[-3000:]}")
+    return wall
+
+
 def run_part(part: dict[str, Any], text: Path) -> dict[str, Any]:
     """Train a part in a child process, judge its model; the line that is stored."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         command = child_command(part, text, folder)
-        environment = os.environ | {
-            "DESCEND_CACHE_DIR": str(folder / "cache"),
-            "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]),
-            "DESCEND_SEED": str(part["seed"]),
-        }  # fmt: skip
         load = os.getloadavg()
-        began = time.perf_counter()
-        child = subprocess.run(
-            command, capture_output=True, text=True, env=environment, check=False,
-            timeout=MAX_TIMES * part["seconds"] + 120,
-        )  # fmt: skip
-        wall = time.perf_counter() - began
-        if child.returncode:
-            sys.exit(f"{' '.join(command)} failed:\n{child.stderr[-3000:]}")
+        wall = train_in_child(command, folder, part)
         from contest_score import score_folder
 
         score = score_folder(best_folder(folder / "model"), text, seed=part["seed"])

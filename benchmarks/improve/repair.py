@@ -17,13 +17,10 @@ import argparse
 import csv
 import json
 import math
-import os
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -36,7 +33,7 @@ sys.path[:0] = [str(ROOT / "src"), str(HERE), str(HERE.parent / "diagnosis")]
 
 from campaign import twin  # noqa: E402
 from cases import PlantedRun, cases, config_values  # noqa: E402
-from contest import best_folder, child_command, commit  # noqa: E402
+from contest import best_folder, child_command, commit, train_in_child  # noqa: E402
 from contest_score import score_folder  # noqa: E402
 from diagnose_cases import run_folder  # noqa: E402
 from score import IN_THE_TEXT, REPAIRED, wilson  # noqa: E402
@@ -68,13 +65,8 @@ def run_method(
     settings = [] if is_improve else [f"validation_fraction={_fraction(case, text)}"]
     part = {"arm": method, "seconds": seconds, "seed": case.values["seed"], "set": settings}
     with tempfile.TemporaryDirectory() as scratch:
-        words = child_command(part, folder if is_improve else text, Path(scratch))
-        cache = {"DESCEND_CACHE_DIR": f"{scratch}/cache", "PYTHONPATH": str(ROOT / "src")}
-        began = time.perf_counter()
-        child = subprocess.run(words, capture_output=True, env=os.environ | cache, check=False)
-        wall = time.perf_counter() - began
-        if child.returncode:
-            sys.exit(f"{case.name}: {' '.join(words)} failed:\n{child.stderr.decode()[-3000:]}")
+        command = child_command(part, folder if is_improve else text, Path(scratch))
+        wall = train_in_child(command, Path(scratch), part)
         return score(best_folder(Path(scratch, "model")), case, text), wall
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-Case = TypeVar("Case")
+Item = TypeVar("Item")
 
 
 def make_parser(description: str | None, short: str | None = None) -> argparse.ArgumentParser:
@@ -21,7 +21,7 @@ def make_parser(description: str | None, short: str | None = None) -> argparse.A
     return parser
 
 
-def begin_within(minutes: float, cases: Iterable[Case]) -> Iterator[Case]:
+def begin_within(minutes: float, cases: Iterable[Item]) -> Iterator[Item]:
     """Yield `cases` until `minutes` have passed since the first; at least that one."""
     until = time.monotonic() + 60 * minutes
     for number, case in enumerate(cases):

@@ -181,7 +181,7 @@ def look_at(
         visitor.go(f"{screen}/{runs.get(run, run)}")
         page.mouse.move(0, 0)  # where the last click was, nothing is pointed at
         show(page)
-        take(visitor, encoder, target(name), is_pictured=name not in NOT_PICTURED)
+        take_picture(visitor, encoder, target(name), is_pictured=name not in NOT_PICTURED)
         faults += [(name, text) for text in page.evaluate(CUT)]
         if "`descend " in page.locator("main").inner_text():
             faults.append((name, "a command of the terminal"))
@@ -191,7 +191,7 @@ def look_at(
     return faults
 
 
-def take(visitor: Visitor, encoder: Any, target: Path, *, is_pictured: bool) -> None:
+def take_picture(visitor: Visitor, encoder: Any, target: Path, *, is_pictured: bool) -> None:
     """Write what is on the screen as WebP, and the whole page as PNG beside it if that is
     wanted."""
     visitor.page.wait_for_timeout(400)

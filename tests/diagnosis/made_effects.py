@@ -7,6 +7,9 @@ from descend.diagnosis.effects import TreatmentEffect
 from descend.diagnosis.treatments import Treatment
 from descend.trials.trial_spec import TrialResult
 
+RATE = Treatment("learning_rate_too_low", TreatmentChange("three times", {"learning_rate": 0.003}))
+LESS = Treatment("too_little_data", TreatmentChange("half the text", {}, is_ablation=True))
+
 
 def gain(cause: str, mean: float, error: float = 0.01, *, buys: bool = False) -> TreatmentEffect:
     return TreatmentEffect(

@@ -26,10 +26,7 @@ from descend.diagnosis.trial_length import seconds_for
 from descend.diagnosis.trial_series import TrialSeries, make_series_spec
 from descend.trials.cached_trial import cache_result
 
-from .made_effects import make_result
-
-RATE = Treatment("learning_rate_too_low", TreatmentChange("three times", {"learning_rate": 0.003}))
-LESS = Treatment("too_little_data", TreatmentChange("half the text", {}, is_ablation=True))
+from .made_effects import LESS, RATE, make_result
 
 
 @pytest.fixture

@@ -20,10 +20,7 @@ from descend.diagnosis.trial_series import (
 )
 from descend.trials.trial_spec import EvalPoint
 
-from .made_effects import make_result
-
-RATE = Treatment("learning_rate_too_low", TreatmentChange("three times", {"learning_rate": 0.003}))
-LESS = Treatment("too_little_data", TreatmentChange("half the text", {}, is_ablation=True))
+from .made_effects import LESS, RATE, make_result
 
 
 def test_paired_reductions_pair_equal_seeds_only(series: TrialSeries) -> None:

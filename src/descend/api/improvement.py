@@ -31,7 +31,7 @@ from descend.data.prepare import prepare_documents
 from descend.diagnosis.measure import measure_run
 from descend.diagnosis.recommended_config import make_changed_config
 from descend.diagnosis.run_context import RunContext, load_run_context
-from descend.diagnosis.treatment_search import Move, all_moves, cause_moves
+from descend.diagnosis.treatment_search import Move, OnTrial, all_moves, cause_moves
 from descend.errors import ConfigError, RunFolderError, UserError
 from descend.experiments.expectations import expectations
 from descend.experiments.improvement import (
@@ -72,7 +72,6 @@ MIN_ROUND_MINUTES = 0.25
 
 OnModel = Callable[[TrainedModel], None]
 FindMoves = Callable[[RunContext, Measurements], list[Move]]
-OnTrial = Callable[[TreatmentTrial], None]
 
 
 def improve(
@@ -340,7 +339,7 @@ class _ImprovementRun:
             ends, on_trial,
         )  # fmt: skip
 
-    def _measure(self, context: RunContext) -> Any:
+    def _measure(self, context: RunContext) -> Measurements:
         """Return what the run's own numbers say, with what they say of the text kept."""
         measurements = measure_run(context)
         self.judge.add_measurements(measurements)

@@ -123,7 +123,7 @@ def _diagnose_log(
     from descend.report.text.log_diagnosis import format_log_diagnosis
 
     of_log = diagnose_log(log, corpus=corpus, vocab_size=vocab_size)
-    _print_result(of_log, format_log_diagnosis(of_log, verbose), as_json)
+    print_report("diagnose", of_log, format_log_diagnosis(of_log, verbose), as_json)
     return {of_log.verdict, *(f.cause for f in of_log.causes)}
 
 
@@ -131,7 +131,7 @@ def _print_diagnosis(diagnosis: Diagnosis, verbose: bool, as_json: bool) -> set[
     """Print the diagnosis of a run, and return the names of the verdict and the causes."""
     from descend.report.text.diagnosis_summary import format_diagnosis
 
-    _print_result(diagnosis, format_diagnosis(diagnosis, verbose), as_json)
+    print_report("diagnose", diagnosis, format_diagnosis(diagnosis, verbose), as_json)
     if diagnosis.verdict == "unknown":  # what may be is no failure
         return {diagnosis.verdict}
     return {diagnosis.verdict, *(f.cause for f in diagnosis.causes)}
@@ -199,10 +199,6 @@ def _trial_writer(file: Path) -> Callable[[TrialReport], None]:
     file.unlink(missing_ok=True)  # a link that stands there would be followed
     write("xb", b"")
     return lambda report: write("ab", msgspec.json.encode(report) + b"\n")
-
-
-def _print_result(result: object, text: str, as_json: bool) -> None:
-    print_report("diagnose", result, text, as_json)
 
 
 def _reject_log_options(**options: object) -> None:

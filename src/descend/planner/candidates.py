@@ -142,7 +142,7 @@ def fit_steps_to_time(
     train_tokens, batch_tokens = sample.train_bytes / bytes_per_token, batch_size * context
     muon = axes.fixed.get("optimizer", "muon") == "muon"
     each = inputs.rates.seconds(StepWorkload(shape, batch_size, context, muon))
-    judging = JUDGING_FRACTION * evaluation_tokens(sample, shape.vocab_size) * each / batch_tokens
+    judging = evaluation_seconds(sample, shape.vocab_size, each / batch_tokens)
     steps_per_epoch = train_tokens / batch_tokens
     epochs = max_epochs or useful_epochs(inputs.law)
     usable = inputs.seconds * (1 - SAVING_FRACTION) - judging
@@ -181,6 +181,11 @@ def _shapes(inputs: PlanInputs) -> Iterator[tuple[ModelShape, int, float]]:
 def evaluation_tokens(sample: CorpusProfile, vocab_size: int) -> float:
     """Return the validation tokens that are judged after each pass."""
     return min(sample.validation_bytes / sample.bytes_per_token[vocab_size], MAX_EVALUATION_TOKENS)
+
+
+def evaluation_seconds(sample: CorpusProfile, vocab_size: int, seconds_per_token: float) -> float:
+    """Return the seconds of one evaluation, from those of training on a token."""
+    return JUDGING_FRACTION * evaluation_tokens(sample, vocab_size) * seconds_per_token
 
 
 def _long_enough(max_candidate: Candidate, outlook: ScalingLaw) -> Candidate:

@@ -18,13 +18,12 @@ from descend.model.cost import block_matrix_parameters, parameter_count, trainin
 from descend.model.shape import shape_from_run_config
 from descend.planner.axes import Axes
 from descend.planner.candidates import (
-    JUDGING_FRACTION,
     MIN_STEPS,
     SAVING_FRACTION,
     Candidate,
     PlanInputs,
     default_candidate,
-    evaluation_tokens,
+    evaluation_seconds,
     sound_candidates,
 )
 from descend.planner.corpus_profile import CorpusProfile
@@ -84,9 +83,8 @@ class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
     def evaluation_seconds(self) -> float:
         """Seconds that one evaluation is expected to take."""
         batch_tokens: int = self.config["batch_size"] * self.config["seq_len"]
-        tokens = evaluation_tokens(self.sample, self.vocab_size)
-        step_seconds = self.predicted.seconds_per_step
-        return JUDGING_FRACTION * tokens * step_seconds / batch_tokens
+        seconds_per_token = self.predicted.seconds_per_step / batch_tokens
+        return evaluation_seconds(self.sample, self.vocab_size, seconds_per_token)
 
     @property
     def vocab_size(self) -> int:
@@ -273,8 +271,9 @@ def _predict(candidate: Candidate, outlook: ScalingLaw, sample: CorpusProfile) -
     to_nats = math.log(2) * sample.bytes_per_token[setting.vocab_size]
     each, steps = candidate.seconds_per_step, candidate.steps
     judgments = math.ceil(setting.tokens / setting.train_tokens)
-    num_tokens = evaluation_tokens(sample, setting.vocab_size)
-    judging = judgments * JUDGING_FRACTION * num_tokens * each / setting.batch_tokens
+    judging = judgments * evaluation_seconds(
+        sample, setting.vocab_size, each / setting.batch_tokens
+    )
     return Prediction(
         validation_loss=candidate.bits_per_byte * to_nats,
         interval=(low * to_nats, high * to_nats),
