@@ -145,6 +145,18 @@ def test_command_changes_a_setting_within_a_word() -> None:
     ]  # fmt: skip
 
 
+def test_command_changes_a_setting_within_json() -> None:
+    program = parse_program(
+        """litgpt pretrain --optimizer='{"class_path": "AdamW", "init_args": {"lr": 0.01}}' """
+        "--train.min_lr=0.001 --train.max_tokens=99 --seed=1",
+        ["learning_rate=lr,--train.min_lr", "max_tokens=--train.max_tokens", "seed=--seed"],
+    )
+    assert program.values["learning_rate"] == 0.01
+    assert program.command({"learning_rate": 0.03})[2:4] == [
+        '--optimizer={"class_path": "AdamW", "init_args": {"lr": 0.03}}', "--train.min_lr=0.003"
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(("value", "text"), [(0, "0.0"), (1, "1.0"), (1e-5, "0.00001")])
 def test_command_writes_rates_that_every_parser_takes_for_numbers(value: float, text: str) -> None:
     program = parse_program("p --lr 0.1", ["learning_rate=--lr", "max_steps=-n=9", "seed=-s"])
