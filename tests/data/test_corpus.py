@@ -168,7 +168,7 @@ def test_stdin_corpus_is_cached_by_content(tmp_path: Path, monkeypatch: pytest.M
         given_input(b"")
 
 
-def test_copy_of_a_stream_is_found_in_the_cache_of_another_machine(
+def test_stream_copy_is_read_from_the_cache_of_another_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def read_here(machine: str) -> str:

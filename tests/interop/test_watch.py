@@ -309,9 +309,9 @@ def test_watch_records_a_loop_that_changes_the_weights_itself(tmp_path: Path) ->
     updates = [e for e in events if isinstance(e, WeightUpdateStats)]
     assert [u.step for u in updates] == [1, 26, 51]
     for update in updates:
-        for name, ratio in update.update_to_weight_ratio.items():  # plain SGD moves by 0.1 of it
-            moved = ratio * update.weight_rms[name]
-            assert moved == pytest.approx(0.1 * update.gradient_rms[name], rel=1e-3)
+        for name, ratio in update.update_to_weight_ratio.items():  # SGD changes by 0.1 of it
+            change = ratio * update.weight_rms[name]
+            assert change == pytest.approx(0.1 * update.gradient_rms[name], rel=1e-3)
     assert [e.step for e in events if isinstance(e, ActivationStats)] == [26, 51]
     assert not watch.warnings
 

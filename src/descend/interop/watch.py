@@ -102,7 +102,7 @@ class TrainingWatch:
 
     def validation(self, loss: Tensor | float) -> None:
         """Record a validation loss (a mean in nats) after the updates so far."""
-        self._record.add_validation(float(loss))
+        self._record.add_validation(float(loss.detach() if isinstance(loss, Tensor) else loss))
 
     def close(self, reason: StopReason = "finished") -> None:
         """Write what waits, remove the hooks, and tell the folder. A second call does nothing.
