@@ -11,6 +11,9 @@ the first 300 kB of its text.
 
 run_clm: examples/pytorch/language-modeling/run_clm.py of transformers, with a text `train.txt`, the
 folder `tok` of a tokenizer of 320 tokens, and the metric `accuracy` of the hub.
+
+litgpt: https://github.com/Lightning-AI/litgpt, installed, with TORCHDYNAMO_DISABLE=1, a folder
+`text` of two files, and the folder `tok`. It has no dropout.
 """
 
 from __future__ import annotations
@@ -62,6 +65,23 @@ PROGRAMS: dict[str, dict[str, Any]] = {
             "learning_rate=--learning_rate", "batch_size=--per_device_train_batch_size",
             "num_layers=n_layer", "dropout_rate=attn_pdrop,resid_pdrop,embd_pdrop",
             "max_steps=--max_steps,--warmup_steps", "seed=--seed",
+        ],
+    },
+    "litgpt": {
+        "command": "litgpt pretrain pythia-14m --model_config.name=tiny"
+        " --model_config.n_layer={layers} --model_config.n_head=2 --model_config.n_embd=32"
+        " --model_config.block_size=32 --model_config.padded_vocab_size=320 --tokenizer_dir=tok"
+        " --data=TextFiles --data.train_data_path=text --data.num_workers=0"
+        " --train.global_batch_size={batch} --train.micro_batch_size={batch}"
+        " --train.max_tokens=76800 --train.lr_warmup_steps={warmup} --train.min_lr={min_rate}"
+        " --train.log_interval=1000 --eval.interval=100000 --eval.max_iters=1000"
+        " --eval.final_validation=true --seed=1 --precision=32-true --logger_name=csv --out_dir=out"
+        """ --optimizer='{{"class_path":"torch.optim.AdamW","init_args":{{"lr":{rate}}}}}'""",
+        "metric": "val loss",
+        "maps": [
+            "learning_rate=lr,--train.min_lr", "num_layers=--model_config.n_layer",
+            "batch_size=--train.global_batch_size,--train.micro_batch_size",
+            "max_tokens=--train.max_tokens", "seed=--seed",
         ],
     },
 }  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -155,6 +156,8 @@ def test_command_changes_a_setting_within_json() -> None:
     assert program.command({"learning_rate": 0.03})[2:4] == [
         '--optimizer={"class_path": "AdamW", "init_args": {"lr": 0.03}}', "--train.min_lr=0.003"
     ]  # fmt: skip
+    line = program.command_line({"learning_rate": 0.03})
+    assert shlex.split(line) == program.command({"learning_rate": 0.03})
 
 
 @pytest.mark.parametrize(("value", "text"), [(0, "0.0"), (1, "1.0"), (1e-5, "0.00001")])

@@ -9,6 +9,7 @@ corrected p-value is below 0.05 (Holm) and the effect is worth a word, as in `tr
 from __future__ import annotations
 
 import math
+import shlex
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -265,7 +266,7 @@ def _conclude(
     if ranked:
         first = ranked[0].treatment
         verdict = first.cause
-        command = " ".join(program.command(program.limits | first.changes))
+        command = program.command_line(program.limits | first.changes)
         reason = f"{first.description} saves {_saved(ranked[0]):.3f} of {metric}"
         if len(ranked) > 1 and _overlap(ranked[0], ranked[1]):
             reason += f", about as much as {ranked[1].treatment.description}"
@@ -274,7 +275,7 @@ def _conclude(
     else:
         reason = "no treatment that was tried lowers the metric by a difference worth a word"
     return ProgramDiagnosis(
-        " ".join(program.words), metric, controls, _mean_loss(controls), effects, verdict, command,
+        shlex.join(program.words), metric, controls, _mean_loss(controls), effects, verdict, command,
         reason, seconds,
     )  # fmt: skip
 

@@ -54,6 +54,10 @@ class ProgramFlags:
                 words = _with_value(words, flag, text)
         return words
 
+    def command_line(self, changes: Mapping[str, float]) -> str:
+        """Return the same as a line for a shell."""
+        return shlex.join(self.command(changes))
+
     def _ratio(self, key: str, own: str | None) -> float:
         """Return the value of a flag over that of the first flag of its key; 1 where it has
         none."""
