@@ -275,8 +275,8 @@ def _conclude(
     else:
         reason = "no treatment that was tried lowers the metric by a difference worth a word"
     return ProgramDiagnosis(
-        shlex.join(program.words), metric, controls, _mean_loss(controls), effects, verdict, command,
-        reason, seconds,
+        shlex.join(program.words), metric, controls, _mean_loss(controls), effects, verdict,
+        command, reason, seconds,
     )  # fmt: skip
 
 
