@@ -83,6 +83,7 @@ PROGRAMS: dict[str, dict[str, Any]] = {
             "batch_size=--train.global_batch_size,--train.micro_batch_size",
             "max_tokens=--train.max_tokens", "seed=--seed",
         ],
+        "options": ["--seeds", "2"],
     },
 }  # fmt: skip
 

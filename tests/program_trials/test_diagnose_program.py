@@ -72,6 +72,16 @@ def test_diagnose_program_names_the_planted_fault(arguments: str) -> None:
         assert diagnosis.recommended_command in format_program_diagnosis(diagnosis)
 
 
+def test_diagnose_program_tries_no_stronger_change_after_one_that_is_clearly_worse() -> None:
+    diagnosis = diagnose("--lr=0.0033")
+    trials = {e.treatment.description: len(e.trials) for e in diagnosis.effects}
+    assert trials["1/3 of the learning rate"] == 1
+    assert trials["1/10 of the learning rate"] == trials["1/30 of the learning rate"] == 0
+    assert trials["30 times the learning rate"] == 3
+    text = format_program_diagnosis(diagnosis)
+    assert text.count("not tried, since a smaller change was clearly worse") == 2
+
+
 def test_run_program_changes_no_file_of_the_program(program_folder: Path) -> None:
     result = run_words("python", "train.py", "--steps=100", shift=1)
     assert (result.problem, result.loss is not None) == (None, True)
