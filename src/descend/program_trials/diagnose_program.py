@@ -9,7 +9,8 @@ corrected p-value is below 0.05 (Holm) and the effect is worth a word, as in `tr
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+import shlex
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -157,21 +158,48 @@ def _try_treatments(
 ) -> list[list[ProgramTrial]]:
     """Return the trials of each treatment; none after one that failed or is clearly worse.
 
-    Clearly: by more than the controls differ from each other and 2 % of their loss.
+    Clearly: by more than the controls differ from each other and 2 % of their loss. Then stronger
+    treatments of that cause are not tried either, since the loss has one minimum over a setting.
     """
     tried: list[list[ProgramTrial]] = [[] for _ in treatments]
     finite = _finite_losses(controls)
     spread = max(finite) - min(finite) if finite else 0.0
-    remaining = list(range(len(treatments)))
-    for control in controls:
-        trials = run([(treatments[index], control.seed) for index in remaining])
-        for index, trial in zip(list(remaining), trials, strict=True):
+
+    def try_with(control: ProgramTrial, chosen: Sequence[int]) -> list[int]:
+        """Return those of the `chosen` treatments that are not clearly worse."""
+        before = control.loss if control.loss is not None else math.inf
+        limit = before + spread + 0.02 * abs(before)
+        trials = run([(treatments[index], control.seed) for index in chosen])
+        for index, trial in zip(chosen, trials, strict=True):
             tried[index].append(trial)
-            before = control.loss if control.loss is not None else math.inf
-            limit = before + spread + 0.02 * abs(before)
-            if trial.loss is None or not math.isfinite(trial.loss) or trial.loss > limit:
-                remaining.remove(index)
+        return [
+            index
+            for index, trial in zip(chosen, trials, strict=True)
+            if trial.loss is not None and math.isfinite(trial.loss) and trial.loss <= limit
+        ]
+
+    remaining: list[int] = []
+    given_up: set[str] = set()
+    for wave in _by_strength(treatments):
+        chosen = [index for index in wave if treatments[index].cause not in given_up]
+        kept = try_with(controls[0], chosen)
+        given_up |= {treatments[index].cause for index in chosen if index not in kept}
+        remaining += kept
+    for control in controls[1:]:
+        remaining = try_with(control, sorted(remaining))
     return tried
+
+
+def _by_strength(treatments: Sequence[ProgramTreatment]) -> list[list[int]]:
+    """Return the first treatment of each cause, the second, and so on: the weakest comes first."""
+    waves: list[list[int]] = []
+    counts: Counter[str] = Counter()
+    for index, treatment in enumerate(treatments):
+        if counts[treatment.cause] == len(waves):
+            waves.append([])
+        waves[counts[treatment.cause]].append(index)
+        counts[treatment.cause] += 1
+    return waves
 
 
 def _differences(
@@ -265,7 +293,7 @@ def _conclude(
     if ranked:
         first = ranked[0].treatment
         verdict = first.cause
-        command = " ".join(program.command(program.limits | first.changes))
+        command = program.command_line(program.limits | first.changes)
         reason = f"{first.description} saves {_saved(ranked[0]):.3f} of {metric}"
         if len(ranked) > 1 and _overlap(ranked[0], ranked[1]):
             reason += f", about as much as {ranked[1].treatment.description}"
@@ -274,8 +302,8 @@ def _conclude(
     else:
         reason = "no treatment that was tried lowers the metric by a difference worth a word"
     return ProgramDiagnosis(
-        " ".join(program.words), metric, controls, _mean_loss(controls), effects, verdict, command,
-        reason, seconds,
+        shlex.join(program.words), metric, controls, _mean_loss(controls), effects, verdict,
+        command, reason, seconds,
     )  # fmt: skip
 
 
