@@ -110,7 +110,9 @@ def _ratios(run: RecordedRun) -> list[Figure | ReportTable]:
         for m in run.weight_updates
         if (
             ratios := [
-                r for n, r in m.update_to_weight_ratio.items() if m.weight_rms[n] > 0 and r > 0
+                r
+                for n, r in m.update_to_weight_ratio.items()
+                if m.weight_rms.get(n, 0.0) > 0 and r > 0
             ]
         )
     ]
