@@ -187,9 +187,9 @@ def _try_treatments(
     given_up: set[str] = set()
     for wave in _by_strength(treatments):
         chosen = [index for index in wave if treatments[index].cause not in given_up]
-        kept = try_with(controls[0], chosen)
-        given_up |= {treatments[index].cause for index in chosen if index not in kept}
-        remaining += kept
+        promising = try_with(controls[0], chosen)
+        given_up |= {treatments[index].cause for index in chosen if index not in promising}
+        remaining += promising
     for control in controls[1:]:
         remaining = try_with(control, sorted(remaining))
     return tried
