@@ -27,7 +27,7 @@ from descend.program_trials.program_treatments import list_treatments
 from descend.program_trials.run_program import ProgramResult, TrialRequest, run_program
 from descend.report.text.program_diagnosis import format_program_diagnosis
 
-from .programs import REGRESSION, WRITES_FILES
+from .programs import NOISY, REGRESSION, WRITES_FILES
 
 MAPS = ["learning_rate=--lr=0.1", "batch_size=--batch-size=8", "dropout_rate=--dropout=0",
         "max_steps=--steps=300"]  # fmt: skip
@@ -70,6 +70,22 @@ def test_diagnose_program_names_the_planted_fault(arguments: str) -> None:
     else:
         assert diagnosis.recommended_command is not None
         assert diagnosis.recommended_command in format_program_diagnosis(diagnosis)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [("", "the seeds differ too much to say"), ("--strict", "no treatment could be run")],
+)
+def test_diagnose_program_cannot_tell_when_trials_are_too_noisy_or_all_fail(
+    arguments: str, reason: str, program_folder: Path
+) -> None:
+    (program_folder / "noisy.py").write_text(NOISY)
+    maps = ["learning_rate=--lr=0.1", "max_steps=--steps=9"]
+    program = parse_program(f"python noisy.py {arguments}", maps)
+    diagnosis = diagnose_program(program, TrialOptions("val loss", timeout=600, workers=2))
+    assert diagnosis.verdict == "unknown"
+    assert reason in diagnosis.reason
+    assert format_program_diagnosis(diagnosis).startswith("Cannot tell")
 
 
 def test_diagnose_program_tries_no_stronger_change_after_one_that_is_clearly_worse() -> None:
