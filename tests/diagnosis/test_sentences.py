@@ -35,7 +35,7 @@ def test_better_worse_and_costs() -> None:
     )
     assert (
         describe_effect("half the text", -0.1, None, is_ablation=True)
-        == "half the text costs -0.100 nats"
+        == "half the text ends 0.100 nats better"
     )
 
 

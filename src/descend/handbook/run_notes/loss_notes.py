@@ -90,8 +90,19 @@ def accuracy(run: RecordedRun) -> str:
     return (
         f"On validation text your model's likeliest token was right {right:.1%} of the time, and on"
         f" training batches at the end of the last epoch {last.accuracy_end:.1%}."
-        f" {_format_baselines(run)} Accuracy follows the loss: to bring that down,"
-        f" {suggest_flags(run, *alternative_learning_rates(run), _more_epochs(run))}."
+        f"{_accuracy_baselines(run)} {_format_baselines(run)} Accuracy follows the loss: to bring"
+        f" that down, {suggest_flags(run, *alternative_learning_rates(run), _more_epochs(run))}."
+    )
+
+
+def _accuracy_baselines(run: RecordedRun) -> str:
+    """Return how often counting is right on the same text; empty for older runs."""
+    baselines = run.summary.accuracy_baselines
+    if not baselines:
+        return ""
+    return (
+        f" Always guessing the most common token is right {baselines['unigram']:.1%} of the time,"
+        f" and the most common one after the last token {baselines['bigram']:.1%}."
     )
 
 
