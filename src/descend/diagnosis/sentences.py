@@ -182,12 +182,22 @@ def describe_slow_check(seconds: float) -> str:
     )
 
 
-def describe_trials(tokens: int, run_fraction: float) -> list[str]:
-    """Say how long the trials were, and what both sides had in common."""
+def describe_trials(
+    tokens: int, run_fraction: float, evaluation_tokens: int, validation_tokens: int
+) -> list[str]:
+    """Say how long the trials were, what both sides had in common, and what judged them.
+
+    `evaluation_tokens`: at most so many of the `validation_tokens`.
+    """
     warnings = [
         f"the control of a trial trained on {tokens:,} tokens ({run_fraction:.0%} of the run); "
         "both sides had the same seed, data order, and validation tokens"
     ]
+    if evaluation_tokens < validation_tokens:
+        warnings.append(
+            f"trials are evaluated on a sample of {evaluation_tokens:,} of the "
+            f"{validation_tokens:,} validation tokens, so their losses are not those of the run"
+        )
     if run_fraction < 1:
         warnings.append(
             "trials are shorter than the run, so the effect expected at full length follows the "

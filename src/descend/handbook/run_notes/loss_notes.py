@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from descend.data.split import describe_split_method
 from descend.handbook.run_notes.wording import (
     Change,
     alternative_learning_rates,
@@ -196,7 +197,8 @@ def describe_validation_split(run: RecordedRun) -> str:
     )
     return (
         f"The text ({corpus['corpus']}, {run.corpus_count('documents'):,} documents) was split by"
-        f" {corpus['split_by']}: {run.corpus_count('train_tokens'):,} tokens to train on,"
+        f" {describe_split_method(corpus['split_by'])}:"
+        f" {run.corpus_count('train_tokens'):,} tokens to train on,"
         f" {run.corpus_count('validation_tokens'):,} for validation; {_overlap(run)}. If you have"
         " more text of this kind, add it; to see how much the split decides,"
         f" {suggest_flags(run, {'seed': run.config.seed + 1}, half, twice)}."
@@ -207,7 +209,7 @@ def describe_contamination(run: RecordedRun) -> str:
     """Return how much of the validation text training has too."""
     corpus = run.metadata.corpus
     return (
-        f"Of your text ({corpus['corpus']}, split by {corpus['split_by']}), "
+        f"Of your text ({corpus['corpus']}, split by {describe_split_method(corpus['split_by'])}), "
         f"{_overlap(run)}, word for word. To see whether another part "
         f"of the text is harder, {suggest_comparison(run, {'seed': run.config.seed + 1})}."
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from descend.data.corpus_stats import CorpusStats
+from descend.data.split import describe_split_method
 from descend.report.text.run_summary import format_accuracy_baselines, format_ngram_baselines
 from descend.units import format_bytes, format_count
 
@@ -73,7 +74,7 @@ def format_corpus_stats(stats: CorpusStats) -> list[str]:
         ),
         *_boilerplate_lines(stats),
         f"validation set: {stats.validation_tokens:,} of {stats.tokens:,} tokens, split by "
-        f"{stats.split_by}",
+        f"{describe_split_method(stats.split_by)}",
         format_ngram_baselines(
             {"uniform": baselines.uniform, "unigram": baselines.unigram, "bigram": baselines.bigram}
         )
