@@ -25,6 +25,7 @@ from descend.errors import RunFolderError
 from descend.handbook.checklist import answer_checklist
 from descend.handbook.page import load_markdown_pages
 from descend.handbook.run_notes import describe_run
+from descend.handbook.run_notes.diagnosis_notes import describe_trial, reduction_by_change
 from descend.handbook.run_notes.loss_notes import MAX_LISTED_EPOCHS
 from descend.handbook.run_notes.optimization_notes import MAX_LISTED_MATRICES
 from descend.handbook.run_notes.topics import TOPICS
@@ -62,6 +63,26 @@ def test_run_section_ends_with_a_valid_suggestion(
             changes = dict(zip(flag.split()[::2], flag.split()[1::2], strict=True))
             values = {normalize_key(key.removeprefix("--")): v for key, v in changes.items()}
             assert make_config(run.config.model_dump() | values) != run.config
+
+
+@pytest.mark.parametrize(
+    ("treated", "said"), [(4.3, "costs 0.300"), (3.7, "ends 0.300 nats better")]
+)
+def test_effect_has_the_direction_of_the_change_when_it_is_an_ablation(
+    treated: float, said: str
+) -> None:
+    cost = treated - 4.0
+    half = PairedTrial(
+        metric="", change="half the text", control_loss=4.0, treatment_loss=treated,
+        loss_reduction=cost, ci95=(cost - 0.1, cost + 0.2), p_holm=1.0, seeds=1, tokens=1,
+        run_fraction=0.5, seconds=1.0, cost_factor=1.0,
+    )  # fmt: skip
+    reduction, interval = reduction_by_change(half)
+    assert reduction == pytest.approx(4.0 - treated)
+    assert interval == pytest.approx((reduction - 0.2, reduction + 0.1))
+    assert said in describe_trial(half)
+    opposite = structs.replace(half, change="half the rate", loss_reduction=-cost)
+    assert reduction_by_change(opposite)[0] == pytest.approx(4.0 - treated)
 
 
 @pytest.mark.parametrize("recommended", [{"learning_rate": 0.001}, {}])

@@ -94,6 +94,8 @@ class _Baselines(msgspec.Struct):
     uniform: float
     unigram: float
     bigram: float
+    unigram_accuracy: float | None = None
+    bigram_accuracy: float | None = None
 
 
 class _CorpusFacts(msgspec.Struct):
@@ -179,6 +181,9 @@ class RunSummary(msgspec.Struct, frozen=True):
     """How often it read its text so far; the last of `epochs` may be a part of one."""
     train_tokens: Count | None = None
     """Tokens of its training text."""
+    accuracy_baselines: dict[str, Real] = {}
+    """Validation accuracy of the most common token (`unigram`) and of the most common one after the
+    token before (`bigram`); empty in older runs."""
 
 
 def write_info(folder: Path, info: RunMetadata) -> None:
