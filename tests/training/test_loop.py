@@ -28,13 +28,14 @@ class RecordingSampler(BatchSampler):
 
 
 @pytest.mark.parametrize(
-    ("schedule", "whole_fraction", "full_fraction"),
-    [("wsd", 0.2, 0.5), ("linear", 0.4, 0.0), ("constant", 0.0, 1.0)],
+    ("schedule", "epochs", "whole_fraction", "full_fraction"),
+    [("wsd", 4, 0.2, 0.5), ("wsd", 12, 0.1, 0.5), ("linear", 4, 0.4, 0.0), ("constant", 4, 0, 1)],
 )
 def test_train_step_reads_whole_tokens_when_the_learning_rate_is_low(
-    tiny: dict[str, Any], schedule: str, whole_fraction: float, full_fraction: float
+    tiny: dict[str, Any], schedule: str, epochs: int, whole_fraction: float, full_fraction: float
 ) -> None:
     keys = {"tokenizer": "bpe", "bpe_dropout": 0.3, "schedule": schedule, "warmup_steps": 0}
+    keys["epoch"] = epochs
     run = create_run(make_config(tiny | keys), Path("run"))
     given = {f.name: getattr(run.plan.batches, f.name) for f in fields(BatchSampler)}
     sampler = RecordingSampler(**given)
