@@ -38,6 +38,6 @@ def report(
     print_report(
         "report",
         written,
-        f"{written.file} ({written.bytes / 1e6:.1f} MB). Open it in a browser.",
+        lambda: f"{written.file} ({written.bytes / 1e6:.1f} MB). Open it in a browser.",
         as_json,
     )

@@ -27,6 +27,7 @@ from descend.artifacts import RUN_FILE
 from descend.data.cache_dir import remember_run
 from descend.errors import RunFolderError
 from descend.guard import decode_json, read_regular
+from descend.machine import Execution
 from descend.model.shape import NetworkDetails
 from descend.runs.annotation import ANNOTATION
 from descend.runs.atomic_write import (
@@ -57,12 +58,8 @@ MODEL_FILES = {
     TOKENIZER: "the tokenizer",
 }
 
-
 CHECKPOINTS = "checkpoints"
-
-
 SNAPSHOTS = "snapshots"
-
 
 OWN_FILES = frozenset({
     *MODEL_FILES, RUN_FILE, EVENTS, _SUMMARY, MANIFEST_FILE, "generation_config.json",
@@ -70,18 +67,13 @@ OWN_FILES = frozenset({
 })  # fmt: skip
 """What the run alone writes; a diagnosis and a report come from other processes too."""
 
-
-_PATHS = ("corpus_dir", "vocab_path")
-
-
 RecordT = TypeVar("RecordT")
 
-
+_PATHS = ("corpus_dir", "vocab_path")
 _CHECKPOINT = re.compile(r"step_(\d+)")
 
-
 STATE = "state.json"
-"""File of a checkpoint: everything of the state that is not a tensor."""
+"""File of a checkpoint: all of the state that is no tensor."""
 
 
 class _RollbackCount(msgspec.Struct):
@@ -102,6 +94,8 @@ class _Baselines(msgspec.Struct):
     uniform: float
     unigram: float
     bigram: float
+    unigram_accuracy: float | None = None
+    bigram_accuracy: float | None = None
 
 
 class _CorpusFacts(msgspec.Struct):
@@ -110,10 +104,13 @@ class _CorpusFacts(msgspec.Struct):
     corpus: str
     corpus_sha256: str
     train_bytes: _Positive
-    validation_bytes: int
+    validation_bytes: _Positive
     train_tokens: _Positive
-    validation_tokens: int
+    validation_tokens: _Positive
     vocab_size: _Positive
+    documents: int
+    split_by: str
+    contamination_fraction: float
     ngram_baselines: _Baselines
 
 
@@ -184,6 +181,9 @@ class RunSummary(msgspec.Struct, frozen=True):
     """How often it read its text so far; the last of `epochs` may be a part of one."""
     train_tokens: Count | None = None
     """Tokens of its training text."""
+    accuracy_baselines: dict[str, Real] = {}
+    """Validation accuracy of the most common token (`unigram`) and of the most common one after the
+    token before (`bigram`); empty in older runs."""
 
 
 def write_info(folder: Path, info: RunMetadata) -> None:
@@ -204,6 +204,7 @@ def read_info(folder: Path) -> RunMetadata:
         msgspec.convert(info.corpus, _CorpusFacts)
         msgspec.convert(info.requested_config, _Paths)
         msgspec.convert(info.resolved_config, _ConfigFacts)
+        msgspec.convert(info.execution, Execution)
     except msgspec.ValidationError as problem:
         raise _damaged(folder / RUN_FILE, problem) from None
     if info.working_dir is None:
@@ -256,8 +257,13 @@ def load_summary(folder: Path) -> RunSummary:
     Its `model_dir` is `folder`, also where that was moved or copied since.
     """
     summary = _read(folder / _SUMMARY, RunSummary)
-    if not any(epoch.epoch == summary.best_epoch for epoch in summary.epochs):
-        raise _damaged(folder / _SUMMARY, ValueError("the best epoch is none of its epochs"))
+    try:
+        msgspec.convert(summary.parameters, _Positive)
+        msgspec.convert(summary.ngram_baselines, _Baselines)
+        if not any(epoch.epoch == summary.best_epoch for epoch in summary.epochs):
+            raise msgspec.ValidationError("the best epoch is none of its epochs")
+    except msgspec.ValidationError as problem:
+        raise _damaged(folder / _SUMMARY, problem) from None
     return msgspec.structs.replace(summary, model_dir=str(folder))
 
 

@@ -32,9 +32,10 @@ from descend.training.train_state import (
 MAX_SKIPPED_STEPS = 50
 """float16 steps in a row that may overflow while the loss scale is searched; each halves it."""
 
-MIN_DROPOUT_RATE = 0.3
+MIN_DROPOUT_RATE = 0.4
 """Fraction of the peak learning rate under which BPE-dropout is off, so that the model ends on the
-tokens that it is judged by: with `wsd` the last 15 % of the steps (docs/recipe.md)."""
+tokens that it is judged by: with `wsd` the last fifth of the steps. Above, it falls with the
+learning rate (docs/recipe.md)."""
 
 StepEvents = tuple[Step | WeightUpdateStats | EndStepChosen | Epoch | Rollback, ...]
 
@@ -71,12 +72,12 @@ def train_step(state: TrainState, plan: TrainPlan, watch: WeightUpdateRecorder) 
     set_learning_rate(state.optimizers, rate)
     # Dropout at step n follows from the seed and n alone, so nothing must be saved for it.
     torch.manual_seed((plan.config.seed * 1_000_003 + step + plan.group.rank * 2**40) % 2**63)
-    keep_merges = planned < MIN_DROPOUT_RATE * plan.config.peak_learning_rate
-    loss, accuracy = accumulate_gradients(state, plan, step, keep_merges)
+    dropout_scale = scale_bpe_dropout(planned / plan.config.peak_learning_rate)
+    loss, accuracy = accumulate_gradients(state, plan, step, dropout_scale)
     norm = gradient_norm(state, plan)
     finite = math.isfinite(loss) and math.isfinite(norm)
     if not finite and not is_fp16_overflow(state, loss):
-        batch = get_batch(state, plan, step, keep_merges)
+        batch = get_batch(state, plan, step, dropout_scale)
         raise nonfinite_loss_error(state.model, batch, step, epoch, loss)
     if finite and plan.config.divergence_rollback == "on":
         check_for_loss_spike(state, loss, epoch)
@@ -119,22 +120,27 @@ def train_step(state: TrainState, plan: TrainPlan, watch: WeightUpdateRecorder) 
     return tuple(records)
 
 
+def scale_bpe_dropout(rate_fraction: float) -> float:
+    """Return BPE-dropout at `rate_fraction` of the peak learning rate, over that at the peak."""
+    return min(max((rate_fraction - MIN_DROPOUT_RATE) / (1 - MIN_DROPOUT_RATE), 0.0), 1.0)
+
+
 def get_batch(
-    state: TrainState, plan: TrainPlan, step: int, keep_merges: bool = False
+    state: TrainState, plan: TrainPlan, step: int, dropout_scale: float = 1.0
 ) -> NDArray[np.int64]:
     """Return token ids of `step` (from 0): its own batch, or a later one where some were left
     out."""
-    return plan.batches.batch(step + state.rollback_state.batches_skipped, keep_merges)
+    return plan.batches.batch(step + state.rollback_state.batches_skipped, dropout_scale)
 
 
 def accumulate_gradients(
-    state: TrainState, plan: TrainPlan, step: int, keep_merges: bool = False
+    state: TrainState, plan: TrainPlan, step: int, dropout_scale: float = 1.0
 ) -> tuple[float, float]:
     """Add the gradients of the batch of `step`; returns its mean loss (nats) and accuracy.
 
     Of several processes each computes its own rows; both results and gradients are of all rows.
     """
-    rows = plan.group.select_rows(get_batch(state, plan, step, keep_merges))
+    rows = plan.group.select_rows(get_batch(state, plan, step, dropout_scale))
     batch = torch.from_numpy(rows).to(plan.execution.device)
     parts = batch.tensor_split(plan.config.num_micro_batches)
     loss_sum = torch.zeros((), device=batch.device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from descend.data.split import describe_split_method
 from descend.data.token_store import TokenStore
 from descend.report.html.charts import Axis, Curve, bars, curves
 from descend.report.html.model_inspection import token_counts
@@ -31,7 +32,8 @@ def corpus_section(run: RecordedRun, store: TokenStore | None) -> Section:
     blocks: list[ReportBlock] = [
         Paragraph(
             f"{info['corpus']}: {format_count(of('documents'), 'document')}, split by"
-            f" {info['split_by']}. {_contamination(float(info['contamination_fraction']))}"
+            f" {describe_split_method(info['split_by'])}."
+            f" {_contamination(float(info['contamination_fraction']))}"
         ),
         Facts(
             (

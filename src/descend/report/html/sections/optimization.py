@@ -111,7 +111,9 @@ def median_update_ratios(records: Sequence[WeightUpdateStats]) -> list[tuple[int
     medians = []
     for record in records:
         sizes = record.weight_rms
-        ratios = [r for n, r in record.update_to_weight_ratio.items() if sizes[n] > 0 and r > 0]
+        ratios = [
+            r for n, r in record.update_to_weight_ratio.items() if sizes.get(n, 0.0) > 0 and r > 0
+        ]
         if ratios:
             medians.append((record.step, statistics.median(ratios)))
     return medians
