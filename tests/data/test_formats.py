@@ -291,3 +291,19 @@ def test_read_documents_warns_of_the_share_when_files_are_skipped(
     assert len(list(read_documents(resolve_corpus(str(tmp_path))))) == 1
     assert "25.0 % of the bytes" in caplog.messages[0]
     assert caplog.messages[-1] == "skipped 2 of 3 files, 50.0 % of the bytes"
+
+
+@pytest.mark.parametrize(("table", "said"), [
+    ("n,text\n1,a tree\n", "column text (--text-column NAME chooses another)"),
+    ("n,word,long,url\n1,a,the wind from the west is cold,http://x.org\n", "column long ("),
+    ("1;the wind from the west is cold\n2;and so is the wind from the east\n", "column 2"),
+    ("text\nthe wind from the west\n", None),
+])  # fmt: skip
+def test_table_says_which_columns_it_reads_when_it_leaves_some_out(
+    table: str, said: str | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a.csv").write_text(table)
+    assert texts(tmp_path / "a.csv")
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == (said is not None)
+    assert said is None or f"the text is taken from {said}" in messages[0]

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from descend.config import make_config
+from descend.data.prepare import prepare_documents
 from descend.data.readers import read_file
 
 
@@ -115,3 +117,18 @@ def test_diary_with_dates_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "diary.txt"
     path.write_text(text)
     assert texts_of(path) == [text]
+
+
+def test_twelve_chats_of_whatsapp_give_two_warnings(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(12):
+        text = WHATSAPP["iphone_english"] + f"[7/4/23, 8:11:02 AM] Ada: Tag {number}\n" * 9
+        (tmp_path / f"chat_{number:02}.txt").write_text(text)
+    for _ in range(2):  # the second time from the cache
+        caplog.clear()
+        prepare_documents(make_config({"corpus_dir": str(tmp_path)}), anew=True)
+        said = [record.getMessage() for record in caplog.records]
+        assert len(said) == 2
+        assert said[0].startswith("chat_00.txt: a chat exported from WhatsApp")
+        assert said[1].startswith("chat_01.txt, chat_02.txt, and 9 more: a chat exported from")

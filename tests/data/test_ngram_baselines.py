@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 
@@ -136,3 +137,23 @@ def test_ngram_baselines_limit_validation_tokens(monkeypatch: pytest.MonkeyPatch
         tokens, np.concatenate([tokens[:50], np.zeros(400, np.int64)]), 7
     )
     assert whole == compute_ngram_baselines(tokens, tokens[:50], 7)
+
+
+@given(st.lists(st.integers(0, VOCAB - 1), min_size=1, max_size=60), SCORED)
+def test_baseline_accuracies_are_those_of_a_slow_count(
+    train: list[int], validation: list[int]
+) -> None:
+    counts = Counter(train)
+    pairs = Counter(itertools.pairwise(train))
+    baselines = compute_ngram_baselines(np.array(train), np.array(validation), VOCAB)
+    # Where several are equally common, any of them may be guessed.
+    best = [token for token in counts if counts[token] == max(counts.values())]
+    possible = {sum(t == guess for t in validation[1:]) / len(validation[1:]) for guess in best}
+    assert any(baselines.unigram_accuracy == pytest.approx(value) for value in possible)
+    low = high = 0
+    for before, token in itertools.pairwise(validation):
+        followers = {t: n for (first, t), n in pairs.items() if first == before}
+        likeliest = [t for t, n in followers.items() if n == max(followers.values())] or best
+        low, high = low + (likeliest == [token]), high + (token in likeliest)
+    total = len(validation[1:])
+    assert low / total - 1e-9 <= (baselines.bigram_accuracy or 0.0) <= high / total + 1e-9

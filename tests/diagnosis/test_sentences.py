@@ -35,7 +35,7 @@ def test_better_worse_and_costs() -> None:
     )
     assert (
         describe_effect("half the text", -0.1, None, is_ablation=True)
-        == "half the text costs -0.100 nats"
+        == "half the text ends 0.100 nats better"
     )
 
 
@@ -47,9 +47,14 @@ def test_explain_other_cause_names_the_better_change() -> None:
     assert explain_other_cause(excluded, {}, effect, True) == "it cannot be"
 
 
+def test_describe_trials_says_when_a_sample_is_evaluated() -> None:
+    text = " ".join(describe_trials(1000, 1.0, 8192, 11_300))
+    assert "a sample of 8,192 of the 11,300 validation tokens" in text
+
+
 def test_describe_trials_warns_only_when_trials_are_shorter() -> None:
-    assert len(describe_trials(1000, 1.0)) == 1
-    text = " ".join(describe_trials(1000, 0.25))
+    assert len(describe_trials(1000, 1.0, 500, 500)) == 1
+    text = " ".join(describe_trials(1000, 0.25, 500, 500))
     assert "1,000 tokens (25% of the run)" in text
     assert "expected at full length" in text
 

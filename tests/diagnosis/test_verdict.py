@@ -96,6 +96,13 @@ def test_insignificant_effect_gives_unknown_verdict() -> None:
     assert decision.findings[0].trial is not None
 
 
+def test_unlikely_cause_is_no_candidate_when_nothing_is_proved() -> None:
+    decision = verdict([
+        gain("over_regularized", 0.3, 0.2), gain("batch_too_large", 0.06, 0.01),
+    ])  # fmt: skip
+    assert all(finding.probability >= 0.05 for finding in decision.findings)
+
+
 def test_small_insignificant_effect_gives_healthy_verdict() -> None:
     """Under a hundredth of the loss: more than would count if it were sure."""
     little = gain("learning_rate_too_low", 0.035, 0.01)

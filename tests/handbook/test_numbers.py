@@ -264,7 +264,7 @@ def describe_validation(raw: Raw) -> list[str]:
     ]  # fmt: skip
 
 
-def regularisation(raw: Raw) -> list[str]:
+def regularization(raw: Raw) -> list[str]:
     last = raw.of("epoch")[-1]
     return [
         (
@@ -419,7 +419,7 @@ EXPECTED: dict[str, Expected] = {
     "num_heads": heads,
     **dict.fromkeys(("max_seq_len", "seq_len"), context),
     **dict.fromkeys(
-        ("dropout_rate", "token_dropout", "bpe_dropout", "label_smoothing"), regularisation
+        ("dropout_rate", "token_dropout", "bpe_dropout", "label_smoothing"), regularization
     ),
     **dict.fromkeys(("batch_size", "epoch_and_step", "max_steps", "minutes"), updates),
     **dict.fromkeys(("epoch", "overfitting", "underfitting", "validation"), epochs),

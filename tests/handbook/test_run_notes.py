@@ -25,13 +25,14 @@ from descend.errors import RunFolderError
 from descend.handbook.checklist import answer_checklist
 from descend.handbook.page import load_markdown_pages
 from descend.handbook.run_notes import describe_run
+from descend.handbook.run_notes.diagnosis_notes import describe_trial, reduction_by_change
 from descend.handbook.run_notes.loss_notes import MAX_LISTED_EPOCHS
 from descend.handbook.run_notes.optimization_notes import MAX_LISTED_MATRICES
 from descend.handbook.run_notes.topics import TOPICS
 from descend.handbook.run_notes.wording import suggest_flags
 from descend.report.text.run_overview import overview_lines
 from descend.runs.epochs_read import count_epochs_read, count_tokens_read, format_epochs_read
-from descend.runs.events import WeightUpdateStats
+from descend.runs.events import Step, WeightUpdateStats
 from descend.runs.recorded_run import open_run_with_epoch
 from descend.runs.run_files import write_diagnosis
 from descend.runs.run_list import describe_run as describe_listed_run
@@ -62,6 +63,26 @@ def test_run_section_ends_with_a_valid_suggestion(
             changes = dict(zip(flag.split()[::2], flag.split()[1::2], strict=True))
             values = {normalize_key(key.removeprefix("--")): v for key, v in changes.items()}
             assert make_config(run.config.model_dump() | values) != run.config
+
+
+@pytest.mark.parametrize(
+    ("treated", "said"), [(4.3, "costs 0.300"), (3.7, "ends 0.300 nats better")]
+)
+def test_effect_has_the_direction_of_the_change_when_it_is_an_ablation(
+    treated: float, said: str
+) -> None:
+    cost = treated - 4.0
+    half = PairedTrial(
+        metric="", change="half the text", control_loss=4.0, treatment_loss=treated,
+        loss_reduction=cost, ci95=(cost - 0.1, cost + 0.2), p_holm=1.0, seeds=1, tokens=1,
+        run_fraction=0.5, seconds=1.0, cost_factor=1.0,
+    )  # fmt: skip
+    reduction, interval = reduction_by_change(half)
+    assert reduction == pytest.approx(4.0 - treated)
+    assert interval == pytest.approx((reduction - 0.2, reduction + 0.1))
+    assert said in describe_trial(half)
+    opposite = structs.replace(half, change="half the rate", loss_reduction=-cost)
+    assert reduction_by_change(opposite)[0] == pytest.approx(4.0 - treated)
 
 
 @pytest.mark.parametrize("recommended", [{"learning_rate": 0.001}, {}])
@@ -242,3 +263,23 @@ def test_read_run_rejects_run_without_finished_epoch(trained: Path, tmp_path: Pa
 )  # fmt: skip
 def test_significant_writes_no_power_of_ten(value: float, text: str) -> None:
     assert format_significant(value) == text
+
+
+@pytest.mark.parametrize("values", [
+    {"learning_rate": 0.0}, {"seconds": 0.0, "loss": 0.0, "step": 0}, {"gradient_norm": None},
+    {"loss": 1e308, "learning_rate": 1e308, "step": 10**25},
+])  # fmt: skip
+def test_describe_run_has_a_section_on_each_page_when_steps_are_odd(
+    trained: Path, values: dict[str, object]
+) -> None:
+    run = open_run_with_epoch(trained)
+    steps: list[Step] = [structs.replace(step, **values) for step in run.steps]
+    odd = run.with_parts(steps=tuple(steps))
+    assert all(describe_run(name, odd) for name in TOPICS)
+
+
+def test_describe_run_has_a_section_on_each_page_when_weights_have_no_size(trained: Path) -> None:
+    run = open_run_with_epoch(trained)
+    assert any(record.update_to_weight_ratio for record in run.weight_updates)
+    odd = [structs.replace(record, weight_rms={}) for record in run.weight_updates]
+    assert all(describe_run(n, run.with_parts(weight_updates=tuple(odd))) for n in TOPICS)

@@ -44,6 +44,16 @@ class NgramBaselines:
     """Interpolated Kneser-Ney on the one token before."""
     trigram: float
     """The same on the two tokens before."""
+    unigram_accuracy: float | None = None
+    """Fraction of tokens that are the most common one of training. None in older records."""
+    bigram_accuracy: float | None = None
+    """Fraction of tokens that most often follow the one before them in training."""
+
+    @property
+    def accuracies(self) -> dict[str, float]:
+        """The accuracies by name of the model, `unigram` and `bigram`; empty in older records."""
+        named = {"unigram": self.unigram_accuracy, "bigram": self.bigram_accuracy}
+        return {name: value for name, value in named.items() if value is not None}
 
     @property
     def best(self) -> float:
@@ -64,7 +74,8 @@ def compute_ngram_baselines(train: Tokens, validation: Tokens, vocab_size: int) 
     """Uniform, unigram, bigram and trigram loss on `validation[1:]` (nats per token).
 
     The unigram adds one half to each count, p(w) = (c(w) + 1/2) / (N + V/2), the estimator
-    of Krichevsky and Trofimov (1981); the others are those of `ngram_probabilities`.
+    of Krichevsky and Trofimov (1981); the others are those of `ngram_probabilities`. The accuracies
+    are those of always guessing the likeliest token.
     At most `MAX_TRAIN_TOKENS` training tokens are counted, and `MAX_VALIDATION_TOKENS` evaluated.
 
     `CorpusError` for fewer than 2 validation tokens, `TokenizerError` for tokens outside
@@ -80,7 +91,21 @@ def compute_ngram_baselines(train: Tokens, validation: Tokens, vocab_size: int) 
         unigram=_loss(unigram),
         bigram=_loss(_kneser_ney(grams[:2], scored, vocab_size)),
         trigram=_loss(_kneser_ney(grams[:3], scored, vocab_size)),
+        unigram_accuracy=float((scored[1:] == counts.argmax()).mean()),
+        bigram_accuracy=float((scored[1:] == _followers(grams, counts)[scored[:-1]]).mean()),
     )
+
+
+def _followers(grams: Sequence[_NgramTable], counts: Ids) -> Ids:
+    """Return, of each token, the one that most often follows it; the most common one after a token
+    that nothing followed."""
+    followers = np.full(len(counts), counts.argmax(), dtype=np.int64)
+    if len(grams) > 1:
+        by_count = np.argsort(grams[1].counts, kind="stable")
+        keys = grams[1].keys[by_count]
+        # Of several values for one index, numpy keeps the last: the one with the highest count.
+        followers[grams[0].keys[keys // len(counts)]] = keys % len(counts)
+    return followers
 
 
 def kneser_ney_loss(train: Tokens, validation: Tokens, vocab_size: int, order: int) -> float:

@@ -52,7 +52,11 @@ from descend.diagnosis.series_evaluation import (
     limit_to_budget,
     treatment_sequences,
 )
-from descend.diagnosis.treatments import Treatment, control_config
+from descend.diagnosis.treatments import (
+    Treatment,
+    control_config,
+    count_evaluation_tokens,
+)
 from descend.diagnosis.trial_budget import TrialBudget, start_budget
 from descend.diagnosis.trial_length import (
     choose_trial_length,
@@ -302,7 +306,10 @@ def _diagnose_by_trials(
     verdict = add_seeds_until_decided(series, ranked_causes, measurements, own, verdict)
     budget.limit_stage(1.0)
     tokens = series.steps * recorded_run.tokens_per_step
-    warnings = describe_trials(tokens, series.run_fraction)
+    warnings = describe_trials(
+        tokens, series.run_fraction, count_evaluation_tokens(tokens),
+        recorded_run.corpus_count("validation_tokens"),
+    )  # fmt: skip
     verdict, tested_causes, said = _add_second_cause(
         series, verdict, ranked_causes, measurements, own
     )

@@ -19,8 +19,8 @@ if TYPE_CHECKING:  # numpy is not loaded for a page of the handbook
     from descend.diagnosis.effects import TreatmentEffect
 
 BUSY_WARNING = (
-    "other programs kept the processor busy, so some trials are missing: run the same command "
-    "again to add them"
+    "other programs kept the processor busy, so some trials are missing: diagnose the run again to "
+    "add them"
 )
 EARLIER_DIAGNOSIS_WARNING = (
     "an earlier diagnosis of this run rests on trials, and this one does not, so diagnosis.json "
@@ -47,6 +47,9 @@ def describe_effect(
     the gain is what the run loses by a change that made it worse on purpose, such as half the text.
     The interval is reported in the direction of the word before it.
     """
+    if is_ablation and loss_reduction < 0:  # the change made it better after all
+        is_ablation, loss_reduction = False, -loss_reduction
+        ci95 = ci95 and (-ci95[1], -ci95[0])
     sign = 1.0 if is_ablation or loss_reduction >= 0 else -1.0
     nats = f"{sign * loss_reduction:.3f} nats"
     text = f"costs {nats}" if is_ablation else f"ends {nats} {'better' if sign > 0 else 'worse'}"
@@ -179,12 +182,22 @@ def describe_slow_check(seconds: float) -> str:
     )
 
 
-def describe_trials(tokens: int, run_fraction: float) -> list[str]:
-    """Say how long the trials were, and what both sides had in common."""
+def describe_trials(
+    tokens: int, run_fraction: float, evaluation_tokens: int, validation_tokens: int
+) -> list[str]:
+    """Say how long the trials were, what both sides had in common, and what judged them.
+
+    `evaluation_tokens`: at most so many of the `validation_tokens`.
+    """
     warnings = [
         f"the control of a trial trained on {tokens:,} tokens ({run_fraction:.0%} of the run); "
         "both sides had the same seed, data order, and validation tokens"
     ]
+    if evaluation_tokens < validation_tokens:
+        warnings.append(
+            f"trials are evaluated on a sample of {evaluation_tokens:,} of the "
+            f"{validation_tokens:,} validation tokens, so their losses are not those of the run"
+        )
     if run_fraction < 1:
         warnings.append(
             "trials are shorter than the run, so the effect expected at full length follows the "

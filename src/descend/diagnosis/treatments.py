@@ -134,17 +134,20 @@ def make_treatment_spec(
     count = max(1, round(tokens / (config.batch_size * config.seq_len)))
     assert recorded_run.store is not None
     num_epochs = tokens / len(recorded_run.store.train)
-    own = steps * recorded_run.tokens_per_step
     return make_trial_spec(
         make_config(_as_long(recorded_run, config, count).model_dump() | {"seed": seed}),
         steps=count,
         train_fraction=change.train_fraction if change else 1.0,
         evaluate_every=max(1, count // NUM_EVALUATIONS) if num_epochs > SEVERAL_EPOCHS else None,
-        evaluation_tokens=min(
-            EVALUATION_TOKENS, max(MIN_EVALUATION_TOKENS, round(EVALUATION_TOKEN_FRACTION * own))
-        ),
+        evaluation_tokens=count_evaluation_tokens(steps * recorded_run.tokens_per_step),
         parent=recorded_run.metadata.parent,
     )
+
+
+def count_evaluation_tokens(trained_tokens: int) -> int:
+    """Return at most how many validation tokens judge trials whose control trains on so many."""
+    fraction = round(EVALUATION_TOKEN_FRACTION * trained_tokens)
+    return min(EVALUATION_TOKENS, max(MIN_EVALUATION_TOKENS, fraction))
 
 
 def _as_long(recorded_run: RunContext, config: RunConfig, steps: int) -> RunConfig:

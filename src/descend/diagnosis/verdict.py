@@ -208,6 +208,7 @@ def _perhaps(
 ) -> list[Finding]:
     """Return what may be wrong where nothing is proved; nothing is recommended on that ground."""
     likely = sorted(large, key=lambda g: -chances[g.treatment.cause])[:MAX_UNCERTAIN_CAUSES]
+    likely = [g for g in likely if chances[g.treatment.cause] >= MIN_LISTED_PROBABILITY]
     return [
         make_finding(
             _cause(ranked_causes, g.treatment.cause), measurements, chances[g.treatment.cause], {},

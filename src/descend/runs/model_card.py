@@ -120,6 +120,8 @@ def _evaluation_values(summary: RunSummary) -> dict[str, object]:
         values["best epoch"] = f"{summary.best_epoch} of {len(summary.epochs)}"
     for name, loss in summary.ngram_baselines.items():
         values[f"loss of the {name} model"] = f"{loss:.4f} nats per token"
+    for name, accuracy in summary.accuracy_baselines.items():
+        values[f"accuracy of the {name} model"] = f"{accuracy:.1%} of next tokens"
     return values
 
 

@@ -293,6 +293,7 @@ def build_run_summary(
             "unigram": baselines.unigram,
             "bigram": baselines.bigram,
         },
+        accuracy_baselines=baselines.accuracies,
         finished=finished,
         samples=samples,
         rollbacks=rollbacks,

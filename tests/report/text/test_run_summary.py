@@ -7,6 +7,7 @@ import pytest
 
 from descend.report.text.next_step import choose_step_after_training, format_next_step
 from descend.report.text.run_summary import (
+    format_accuracy_baselines,
     format_epoch,
     format_run_end,
     how_good,
@@ -151,6 +152,31 @@ def test_summary_does_not_deny_context_when_loss_is_above_bigram(
     for text in (what_it_means(run), summarize_run(run)):
         assert "little context" not in text
         assert (said in text) is (beside is not None)
+
+
+def test_accuracy_stands_beside_that_of_the_bigram_baseline_when_it_is_known() -> None:
+    run = msgspec.structs.replace(
+        summary(4.2), validation_accuracy=0.09,
+        accuracy_baselines={"unigram": 0.05, "bigram": 0.12},
+    )  # fmt: skip
+    right = "The model predicts 9% of the next tokens correctly (bigram baseline 12%)"
+    assert right in how_good(run)
+    assert right in summarize_run(run)
+    header = format_accuracy_baselines(run.accuracy_baselines)
+    assert header == "baseline accuracy (higher is better): most common token 5%, bigram 12%"
+    assert format_accuracy_baselines({}) == ""
+
+
+@pytest.mark.parametrize(("accuracy", "is_praised"), [(0.09, False), (0.12, False), (0.3, True)])
+def test_accuracy_is_praised_only_when_above_the_bigram_baseline(
+    accuracy: float, is_praised: bool
+) -> None:
+    run = msgspec.structs.replace(
+        summary(4.6), validation_accuracy=accuracy,
+        accuracy_baselines={"unigram": 0.05, "bigram": 0.12},
+    )  # fmt: skip
+    assert "worse than the bigram baseline" in what_it_means(run)
+    assert ("though it guesses 30%" in what_it_means(run)) is is_praised
 
 
 def test_a_run_that_learned_nothing_is_not_called_converged() -> None:

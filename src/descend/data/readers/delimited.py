@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
@@ -19,6 +20,9 @@ from descend.errors import CorpusError
 SAMPLE_ROWS = 200
 # A column whose cells are this long on average, in characters, holds text, not labels.
 TEXT_CHARS = 20
+
+_NUM_LISTED, _MAX_TITLE = 8, 40
+_log = logging.getLogger("descend")
 
 _NUMBER = re.compile(r"[-+]?[\d.,:/ eE%-]*")
 _TITLE = re.compile(r"[^\W\d][\w ()/-]{0,39}")
@@ -84,10 +88,21 @@ def _documents(
         raise CorpusError(
             name, "only numbers in its columns", "a column of text", "remove this file"
         )
+    if len(columns) < max(map(len, look), default=0):
+        _log.warning("%s: %s", name, _describe_columns(columns, titles))
     for number, row in enumerate(chain(look, rows), start=1):
         cells = [row[at] for at in columns if at < len(row) and row[at]]
         if cells:
             yield from document_chunks(("\n".join(cells),), f"{name}:{number}")
+
+
+def _describe_columns(columns: Sequence[int], titles: Sequence[str]) -> str:
+    """Say which columns are read, by title or else by number, and how to choose others."""
+    listed = [titles[at][:_MAX_TITLE] if at < len(titles) else str(at + 1) for at in columns]
+    names = ", ".join(listed[:_NUM_LISTED]) + (", …" if listed[_NUM_LISTED:] else "")
+    noun = "column" if len(listed) == 1 else "columns"
+    choose = " (--text-column NAME chooses another)" if titles else ""
+    return f"the text is taken from {noun} {names}{choose}"
 
 
 def _rows(text: Iterator[str], delimiter: str, name: str) -> Iterator[list[str]]:

@@ -1,4 +1,4 @@
-"""It is held back by too much regularisation.
+"""It is held back by too much regularization.
 
 What it is:
     Dropout, weight decay or label smoothing, meant against memorization, keep the model
@@ -91,7 +91,7 @@ def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChang
         keys["label_smoothing"] = 0.0
     if config.weight_decay > LITTLE_DECAY:
         keys["weight_decay"] = LITTLE_DECAY
-    return (TreatmentChange("no regularisation", keys),) if keys else ()
+    return (TreatmentChange("no regularization", keys),) if keys else ()
 
 
 def _above_recipe(config: RunConfig) -> Iterator[tuple[str, float]]:
@@ -152,7 +152,7 @@ CAUSE = Cause(
         ),
     ),
     treatments=trial,
-    advice="switch the regularisation off",
+    advice="switch off regularization",
     exclusion_reason=cannot_be,
     prior_log_odds=0.1,
 )

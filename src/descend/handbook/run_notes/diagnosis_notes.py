@@ -73,4 +73,12 @@ def describe_trial(trial: PairedTrial) -> str:
 def is_ablation(trial: PairedTrial) -> bool:
     """Return whether the trial made the run worse on purpose, such as by half the text: what that
     costs is what more of it would gain."""
-    return trial.loss_reduction > 0 and trial.treatment_loss > trial.control_loss
+    return trial.loss_reduction * (trial.treatment_loss - trial.control_loss) > 0
+
+
+def reduction_by_change(trial: PairedTrial) -> tuple[float, tuple[float, float] | None]:
+    """Return by how much the change itself lowered the loss, with its 95 % interval (nats): below
+    zero where the trial made the run worse on purpose."""
+    if not is_ablation(trial):
+        return trial.loss_reduction, trial.ci95
+    return -trial.loss_reduction, trial.ci95 and (-trial.ci95[1], -trial.ci95[0])

@@ -16,8 +16,8 @@ from descend.handbook.run_notes.wording import (
 from descend.runs.epochs_read import count_epochs_read
 from descend.runs.events import CheckpointSaved, Epoch
 from descend.runs.recorded_run import RecordedRun
+from descend.units import describe_split_method, quoted
 from descend.units import perplexity as words_of_perplexity
-from descend.units import quoted
 
 MAX_LISTED_EPOCHS = 12
 """Of a longer run, so many are picked evenly, with the first, the best and the last."""
@@ -90,8 +90,19 @@ def accuracy(run: RecordedRun) -> str:
     return (
         f"On validation text your model's likeliest token was right {right:.1%} of the time, and on"
         f" training batches at the end of the last epoch {last.accuracy_end:.1%}."
-        f" {_format_baselines(run)} Accuracy follows the loss: to bring that down,"
-        f" {suggest_flags(run, *alternative_learning_rates(run), _more_epochs(run))}."
+        f"{_accuracy_baselines(run)} {_format_baselines(run)} Accuracy follows the loss: to bring"
+        f" that down, {suggest_flags(run, *alternative_learning_rates(run), _more_epochs(run))}."
+    )
+
+
+def _accuracy_baselines(run: RecordedRun) -> str:
+    """Return how often counting is right on the same text; empty for older runs."""
+    baselines = run.summary.accuracy_baselines
+    if not baselines:
+        return ""
+    return (
+        f" Always guessing the most common token is right {baselines['unigram']:.1%} of the time,"
+        f" and the most common one after the last token {baselines['bigram']:.1%}."
     )
 
 
@@ -185,7 +196,8 @@ def describe_validation_split(run: RecordedRun) -> str:
     )
     return (
         f"The text ({corpus['corpus']}, {run.corpus_count('documents'):,} documents) was split by"
-        f" {corpus['split_by']}: {run.corpus_count('train_tokens'):,} tokens to train on,"
+        f" {describe_split_method(corpus['split_by'])}:"
+        f" {run.corpus_count('train_tokens'):,} tokens to train on,"
         f" {run.corpus_count('validation_tokens'):,} for validation; {_overlap(run)}. If you have"
         " more text of this kind, add it; to see how much the split decides,"
         f" {suggest_flags(run, {'seed': run.config.seed + 1}, half, twice)}."
@@ -196,7 +208,7 @@ def describe_contamination(run: RecordedRun) -> str:
     """Return how much of the validation text training has too."""
     corpus = run.metadata.corpus
     return (
-        f"Of your text ({corpus['corpus']}, split by {corpus['split_by']}), "
+        f"Of your text ({corpus['corpus']}, split by {describe_split_method(corpus['split_by'])}), "
         f"{_overlap(run)}, word for word. To see whether another part "
         f"of the text is harder, {suggest_comparison(run, {'seed': run.config.seed + 1})}."
     )

@@ -14,7 +14,8 @@ from descend.experiments.attribute.attribution_result import Attribution
 from descend.experiments.compare.comparison_result import Comparison
 from descend.experiments.estimate import to_loss_reduction
 from descend.experiments.search.search_result import SearchResult
-from descend.report.text.diagnosis_summary import describe_change, headline
+from descend.handbook.run_notes.diagnosis_notes import reduction_by_change
+from descend.report.text.diagnosis_summary import headline
 from descend.report.text.experiment_tables import (
     arm_loss_reduction,
     contribution_loss_reduction,
@@ -125,11 +126,12 @@ def diagnosis_card(diagnosis: Diagnosis) -> str:
     """Return a diagnosis: the verdict, and every trial that was made."""
     findings: list[Finding | OtherCause] = [*diagnosis.causes, *diagnosis.ruled_out]
     tested_causes = [(c.cause, c.trial) for c in findings if c.trial is not None]  # fmt: skip
-    tested_causes.sort(key=lambda pair: -pair[1].loss_reduction)
+    effects = [(t.change, cause, *reduction_by_change(t)) for cause, t in tested_causes]
+    effects.sort(key=lambda row: -row[2])
     rows = [
-        (describe_change(t), humanize_name(cause), f"{t.loss_reduction:+.3f}",
-         f"{t.ci95[0]:+.3f} to {t.ci95[1]:+.3f}" if t.ci95 else "–")
-        for cause, t in tested_causes
+        (change, humanize_name(cause), f"{reduction:+.3f}",
+         f"{interval[0]:+.3f} to {interval[1]:+.3f}" if interval else "–")
+        for change, cause, reduction, interval in effects
     ]  # fmt: skip
     advice = [f"Fix: {f.advice.rstrip('.')}." for f in diagnosis.causes]
     return _card(

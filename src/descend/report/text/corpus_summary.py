@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from descend.data.corpus_stats import CorpusStats
-from descend.report.text.run_summary import format_ngram_baselines
-from descend.units import format_bytes, format_count
+from descend.report.text.run_summary import format_accuracy_baselines, format_ngram_baselines
+from descend.units import describe_split_method, format_bytes, format_count
 
 if TYPE_CHECKING:
     from descend.data.corpus_builder import CorpusBuildSummary
@@ -73,11 +73,12 @@ def format_corpus_stats(stats: CorpusStats) -> list[str]:
         ),
         *_boilerplate_lines(stats),
         f"validation set: {stats.validation_tokens:,} of {stats.tokens:,} tokens, split by "
-        f"{stats.split_by}",
+        f"{describe_split_method(stats.split_by)}",
         format_ngram_baselines(
             {"uniform": baselines.uniform, "unigram": baselines.unigram, "bigram": baselines.bigram}
         )
         + f", trigram {baselines.trigram:.2f}",
+        *filter(None, [format_accuracy_baselines(baselines.accuracies)]),
         (
             f"{stats.rare_vocabulary_fraction:.0%} of the vocabulary occurs fewer than 20 times in "
             "the training text"

@@ -19,7 +19,7 @@ from descend.diagnosis.diagnosis_result import (
 )
 from descend.diagnosis.metric_text import format_metric, format_metric_range
 from descend.diagnosis.recommended_config import merge_recommendations
-from descend.handbook.run_notes.diagnosis_notes import is_ablation
+from descend.handbook.run_notes.diagnosis_notes import is_ablation, reduction_by_change
 from descend.handbook.run_notes.wording import format_ci95, format_percent
 from descend.metrics.measurement import Measurement
 from descend.units import format_count, format_duration, humanize_name, quoted
@@ -267,17 +267,16 @@ MAX_RELATIVE_INTERVAL = 0.5
 
 
 def _neutral(diagnosis: Diagnosis) -> list[str]:
-    neutral: list[tuple[OtherCause, PairedTrial]] = [
-        (r, r.trial) for r in diagnosis.ruled_out if r.trial is not None and r.trial.ci95
-    ]
+    neutral = [r.trial for r in diagnosis.ruled_out if r.trial is not None and r.trial.ci95]
     if not neutral:
         return []
-    neutral.sort(key=lambda x: -x[1].loss_reduction)
-    effects = [
-        f"{describe_change(t)} {t.loss_reduction:+.2f} ({t.ci95[0]:+.2f} to {t.ci95[1]:+.2f})"
-        for _, t in neutral[:_LISTED]
-        if t.ci95
-    ]
+    neutral.sort(key=lambda trial: -trial.loss_reduction)
+    effects = []
+    for trial in neutral[:_LISTED]:
+        reduction, interval = reduction_by_change(trial)
+        if interval:
+            low, high = interval
+            effects.append(f"{trial.change} {reduction:+.2f} ({low:+.2f} to {high:+.2f})")
     return [f"  Other trials, loss reduction in nats (95 % CI): {'; '.join(effects)}."]
 
 
@@ -286,8 +285,3 @@ def _format_evidence(evidence: Evidence) -> str:
     healthy = f" (normal: {healthy})" if healthy else ""
     text = format_metric(evidence.metric, evidence.value, evidence.unit)
     return text + format_ci95(evidence.ci95) + healthy
-
-
-def describe_change(trial: PairedTrial) -> str:
-    """Return what was changed; of what was taken away, that the gain is what it costs."""
-    return f"{trial.change} (what it costs)" if is_ablation(trial) else trial.change

@@ -7,7 +7,7 @@ from descend.data.token_store import TokenStore
 from descend.model.cost import parameter_count, training_memory
 from descend.model.shape import ModelShape
 from descend.report.text.run_notices import run_notices
-from descend.report.text.run_summary import format_ngram_baselines
+from descend.report.text.run_summary import format_accuracy_baselines, format_ngram_baselines
 from descend.training.training_run import TrainingRun
 from descend.units import format_bytes, format_count, format_duration, format_epochs
 
@@ -27,6 +27,7 @@ def text_and_model_lines(config: RunConfig, store: TokenStore, shape: ModelShape
                 "bigram": baselines.bigram,
             }
         ),
+        *filter(None, [format_accuracy_baselines(baselines.accuracies)]),
         f"model: {parameter_count(shape):,} parameters ({shape.architecture}), "
         f"about {format_bytes(training_memory(config, shape))} of memory",
     ]

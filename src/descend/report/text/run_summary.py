@@ -93,6 +93,28 @@ def format_ngram_baselines(baselines: dict[str, float]) -> str:
     )
 
 
+def format_accuracy_baselines(accuracies: Mapping[str, float]) -> str:
+    """Format the accuracy of guessing without a network; empty where it is unknown.
+
+    `accuracies`: those of `NgramBaselines.accuracies`.
+    """
+    if not {"unigram", "bigram"} <= accuracies.keys():
+        return ""
+    return (
+        f"baseline accuracy (higher is better): most common token {accuracies['unigram']:.0%},"
+        f" bigram {accuracies['bigram']:.0%}"
+    )
+
+
+def _format_accuracy(summary: RunSummary) -> str:
+    """Return how often the model is right, beside guessing without a network."""
+    bigram = summary.accuracy_baselines.get("bigram")
+    beside = "" if bigram is None else f" (bigram baseline {bigram:.0%})"
+    return (
+        f"The model predicts {summary.validation_accuracy:.0%} of the next tokens correctly{beside}"
+    )
+
+
 def samples_text(samples: list[Sample]) -> str:
     """Return samples as they are, the prompt set apart by a mark."""
     blocks = [f"{s.prompt}▸{s.text}".strip() for s in samples]
@@ -122,10 +144,7 @@ def how_good(summary: RunSummary) -> str:
         beside = f"{summary.parent_validation_loss:.3f} before: {abs(change):.3f} {direction}"
     else:
         beside = f"bigram baseline {pairs:.2f}, random guess {guessing:.2f}"
-    return (
-        f"The model predicts {summary.validation_accuracy:.0%} of the next tokens correctly. "
-        f"Validation loss {summary.validation_loss:.3f} ({beside})."
-    )
+    return f"{_format_accuracy(summary)}. Validation loss {summary.validation_loss:.3f} ({beside})."
 
 
 def what_it_means(summary: RunSummary) -> str:
@@ -241,7 +260,7 @@ def _rollback_lines(summary: RunSummary) -> list[str]:
 
 def _describe_result(summary: RunSummary) -> str:
     spent = f"After {format_epochs_read(summary)} and {format_duration(summary.seconds)}"
-    right = f"The model predicts {summary.validation_accuracy:.0%} of the next tokens correctly."
+    right = f"{_format_accuracy(summary)}."
     loss, before = summary.validation_loss, summary.parent_validation_loss
     if before is None:
         return (
@@ -279,15 +298,17 @@ def _against_counting(summary: RunSummary) -> str:
 def _beside_bigram(summary: RunSummary) -> str:
     """Return how a loss that is not below the bigram baseline compares with it.
 
-    A loss says little about context where the accuracy is high: few wrong, overconfident tokens
-    may make it.
+    A loss says little about context where the accuracy is above that baseline's: few wrong,
+    overconfident tokens may make it.
     """
     excess = summary.validation_loss - summary.ngram_baselines["bigram"]
     beside = "worse than" if excess > MIN_LOSS_DIFFERENCE_NATS else "no better than"
-    return (
-        f"{beside} the bigram baseline on this validation text, though it guesses "
-        f"{summary.validation_accuracy:.0%} of the tokens right"
-    )
+    text = f"{beside} the bigram baseline on this validation text"
+    accuracy, bigram = summary.validation_accuracy, summary.accuracy_baselines.get("bigram", 0.0)
+    if accuracy <= bigram:
+        return text
+    than = f" (bigram {bigram:.0%})" if bigram else ""
+    return f"{text}, though it guesses {accuracy:.0%} of the tokens right{than}"
 
 
 def describe_convergence(summary: RunSummary) -> str:

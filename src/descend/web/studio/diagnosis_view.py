@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 
 from descend.diagnosis.diagnosis_result import Evidence, Finding, OtherCause, PairedTrial
-from descend.diagnosis.metric_text import format_metric_range, metric_label
+from descend.diagnosis.metric_text import format_metric_range, format_metric_value, metric_label
 from descend.diagnosis.recommended_config import load_diagnosis, merge_recommendations
 from descend.diagnosis.trial_reports import TrialReport
 from descend.guard import decode_json, read_regular
-from descend.report.text.diagnosis_summary import describe_change, group_other_causes, headline
+from descend.handbook.run_notes.diagnosis_notes import reduction_by_change
+from descend.report.text.diagnosis_summary import group_other_causes, headline
 from descend.units import humanize_name
 
 MAX_TRIAL_BYTES = 2**20
@@ -77,13 +78,15 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(evidence)
     return fields | {
         "title": metric_label(evidence.metric),
+        "text": format_metric_value(evidence.metric, evidence.value),
         "range": format_metric_range(evidence.metric, evidence.healthy_range),
     }
 
 
 def _trial(cause: str, trial: PairedTrial) -> dict[str, Any]:
+    effect, interval = reduction_by_change(trial)
     return {
-        "cause": cause, "title": humanize_name(cause), "change": describe_change(trial),
-        "effect": trial.loss_reduction, "ci95": trial.ci95,
+        "cause": cause, "title": humanize_name(cause), "change": trial.change,
+        "effect": effect, "ci95": interval,
         "is_significant": bool(trial.is_significant), "seeds": trial.seeds,
     }  # fmt: skip

@@ -23,8 +23,14 @@ from descend.report.text.live_sentence import (
     describe_teacher,
     describe_trend,
 )
-from descend.report.text.run_summary import format_ngram_baselines, short_remark, what_it_means
+from descend.report.text.run_summary import (
+    format_accuracy_baselines,
+    format_ngram_baselines,
+    short_remark,
+    what_it_means,
+)
 from descend.runs.annotation import read_annotation
+from descend.runs.checkpoint_folders import checkpoints
 from descend.runs.epochs_read import count_epochs_read
 from descend.runs.event_tail import last_start_or_stop
 from descend.runs.events import TrainingStarted, TrainingStopped
@@ -34,7 +40,6 @@ from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import (
     RunMetadata,
     RunSummary,
-    checkpoints,
     has_diagnosis,
     has_summary,
     is_run_folder,
@@ -81,6 +86,8 @@ class RunRow(msgspec.Struct, kw_only=True):
     """Nats per token."""
     bits_per_byte: float | None = None
     accuracy: float | None = None
+    bigram_accuracy: float | None = None
+    """Accuracy of the bigram baseline on the same text."""
     seconds: float | None = None
     parent: str | None = None
     """The run whose model this one trained further, or whose settings it began from."""
@@ -213,7 +220,7 @@ class RunViews:
             "execution": metadata.execution,
             "corpus": metadata.corpus,
             "baselines": baselines,
-            "baselines_text": baselines and format_ngram_baselines(baselines),
+            "baselines_text": baselines and _baselines_text(baselines),
             "parent": Path(metadata.parent).name if metadata.parent else job and job.origin,
             "parameters": parameter_count(run.shape),
             "total_steps": total,
@@ -320,6 +327,7 @@ def _read_row(folder: Path) -> RunRow:
     if summary is not None:
         row.parameters, row.epochs = summary.parameters, count_epochs_read(summary)
         row.validation_loss, row.accuracy = summary.validation_loss, summary.validation_accuracy
+        row.bigram_accuracy = summary.accuracy_baselines.get("bigram")
         row.bits_per_byte, row.seconds = summary.bits_per_byte, summary.seconds
         row.remark = short_remark(summary)
     return row
@@ -328,6 +336,17 @@ def _read_row(folder: Path) -> RunRow:
 def _can_talk(folder: Path) -> bool:
     """Return whether the run in `folder` has a model, or a checkpoint to be heard by."""
     return not lacks_model(folder) or bool(checkpoints(folder))
+
+
+def _baselines_text(baselines: dict[str, Any]) -> str:
+    """Return what counting reaches, in loss and, where it is recorded, in accuracy."""
+    accuracies = {
+        name: baselines[f"{name}_accuracy"]
+        for name in ("unigram", "bigram")
+        if baselines.get(f"{name}_accuracy") is not None
+    }
+    accuracy = format_accuracy_baselines(accuracies)
+    return format_ngram_baselines(baselines) + (accuracy and f". B{accuracy[1:]}")
 
 
 def _summary_fields(summary: RunSummary) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from descend.report.html.report_page import (
 )
 from descend.report.html.token_text import mark_whitespace, tokens_to_text
 from descend.runs.recorded_run import RecordedRun
-from descend.units import format_bytes, format_count
+from descend.units import describe_split_method, format_bytes, format_count
 
 FREQUENT = 15
 
@@ -31,7 +31,8 @@ def corpus_section(run: RecordedRun, store: TokenStore | None) -> Section:
     blocks: list[ReportBlock] = [
         Paragraph(
             f"{info['corpus']}: {format_count(of('documents'), 'document')}, split by"
-            f" {info['split_by']}. {_contamination(float(info['contamination_fraction']))}"
+            f" {describe_split_method(info['split_by'])}."
+            f" {_contamination(float(info['contamination_fraction']))}"
         ),
         Facts(
             (

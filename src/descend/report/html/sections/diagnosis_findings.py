@@ -9,7 +9,7 @@ from descend.diagnosis.metric_text import (
     metric_label,
 )
 from descend.diagnosis.recommended_config import merge_recommendations
-from descend.handbook.run_notes.diagnosis_notes import is_ablation
+from descend.handbook.run_notes.diagnosis_notes import reduction_by_change
 from descend.handbook.run_notes.wording import format_ci95
 from descend.report.html.charts import IntervalBar
 from descend.report.html.experiment_sections import interval_figure
@@ -125,13 +125,10 @@ def _trials(diagnosis: Diagnosis) -> list[ReportBlock]:
 
 
 def _gain(trial: PairedTrial) -> IntervalBar:
-    """Return what the change itself brought: below zero where the trial took something away on
-    purpose, to tell what more of it would bring."""
-    assert trial.ci95 is not None
-    low, high = trial.ci95
-    if is_ablation(trial):
-        return IntervalBar(trial.change, -trial.loss_reduction, -high, -low)
-    return IntervalBar(trial.change, trial.loss_reduction, low, high)
+    """Return what the change itself brought."""
+    reduction, interval = reduction_by_change(trial)
+    assert interval is not None
+    return IntervalBar(trial.change, reduction, *interval)
 
 
 def _row(cause: str, trial: PairedTrial) -> tuple[str, ...]:

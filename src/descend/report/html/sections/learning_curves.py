@@ -32,6 +32,9 @@ def learning_curves_section(run: RecordedRun) -> Section:
     ), teaser="" if rollbacks else "accuracy, and every epoch in numbers")  # fmt: skip
 
 
+BASELINE_LABELS = {"unigram": "counting tokens", "bigram": "counting pairs"}
+
+
 def learning_curve(run: RecordedRun, what: Literal["loss", "accuracy"] = "loss") -> Figure:
     """Return the loss or the accuracy along the run, on training batches and on validation text."""
     loss = what == "loss"
@@ -41,25 +44,27 @@ def learning_curve(run: RecordedRun, what: Literal["loss", "accuracy"] = "loss")
     validation_values = [
         e.validation_loss if loss else 100 * e.validation_accuracy for e in run.epochs
     ]
+    baselines = run.ngram_baselines if loss else run.summary.accuracy_baselines
     lines = [
         Curve("training batches", x, train, "@calm", "raw"),
         Curve("training batches", x, smooth(train), "@calm"),
         Curve("validation text", ends, validation_values, "@accent", "points"),
     ]
     levels = [
-        HorizontalLine({"unigram": "counting tokens", "bigram": "counting pairs"}[key], value)
-        for key, value in run.ngram_baselines.items()
-        if loss and key in ("unigram", "bigram")
+        HorizontalLine(BASELINE_LABELS[key], value if loss else 100 * value)
+        for key, value in baselines.items()
+        if key in BASELINE_LABELS
     ]
     best, name = run.best_epoch, "Loss" if loss else "Accuracy"
     label = (
-        f"{name} by epoch. Training batches from {train[0]:.3g} to {smooth(train)[-1]:.3g}; "
-        f"validation text {validation_values[0]:.3g} after the first epoch, "
+        f"{name} by epoch. "
+        + (f"Training batches from {train[0]:.3g} to {smooth(train)[-1]:.3g}; " if train else "")
+        + f"validation text {validation_values[0]:.3g} after the first epoch, "
         f"{validation_values[ends.index(best.epoch)]:.3g} after the best, {best.epoch}. "
         "A table below has every epoch."
     )
     axis = Axis("nats per token") if loss else Axis("percent", min_value=0)
-    last = max(run.epochs[-1].epoch, x[-1])
+    last = max([run.epochs[-1].epoch, *x])
     best_epoch_marks = (
         [VerticalLine("best epoch", float(best.epoch))] if best.epoch < run.epochs[-1].epoch else []
     )

@@ -9,6 +9,7 @@ from descend.report.text.diagnosis_summary import headline
 from descend.report.text.next_step import choose_next_step
 from descend.report.text.run_summary import how_good, what_it_means
 from descend.runs.recorded_run import RecordedRun
+from descend.runs.run_files import RunSummary
 from descend.runs.suggestions import describe_next_step
 from descend.units import format_bytes, format_duration, perplexity
 
@@ -51,7 +52,9 @@ def facts(run: RecordedRun) -> Facts:
     summary = run.summary
     return Facts(
         (
-            Fact("next token correct", f"{summary.validation_accuracy:.1%}", "of validation text"),
+            Fact(
+                "next token correct", f"{summary.validation_accuracy:.1%}", _beside_bigram(summary)
+            ),
             Fact("validation loss", f"{summary.validation_loss:.3f}", "nats per token"),
             Fact(
                 "perplexity",
@@ -67,6 +70,12 @@ def facts(run: RecordedRun) -> Facts:
             ),
         )
     )
+
+
+def _beside_bigram(summary: RunSummary) -> str:
+    """Return the accuracy of the bigram baseline, or what the accuracy is measured on."""
+    bigram = summary.accuracy_baselines.get("bigram")
+    return "of validation text" if bigram is None else f"bigram baseline: {bigram:.1%}"
 
 
 def _millions(count: int) -> str:

@@ -4,9 +4,6 @@ import { html } from "/static/vendor/preact.min.js";
 import { base, Chart, color, scale } from "./chart.js";
 import { duration } from "./format.js";
 
-/** A number in at most three digits. @param {number} value */
-export const plain = (value) => value.toLocaleString("en-US", { maximumSignificantDigits: 3 });
-
 /** Where a value lies on a scale that holds it and its reference range; logarithmic where they span decades. @param {number} value @param {[number | null, number | null]} range */
 function scaleOf(value, [low, high]) {
   const known = [value, low, high].filter((one) => one != null);
@@ -28,7 +25,7 @@ export function RangePicture({ row }) {
   const left = low == null ? 0 : at(low);
   const right = high == null ? 100 : at(high);
   const isInside = (low == null || row.value >= low) && (high == null || row.value <= high);
-  return html`<svg class="range" viewBox="0 0 100 12" preserveAspectRatio="none" role="img" aria-label=${`${row.title}: ${plain(row.value)} ${row.unit}, usual ${row.range}, ${isInside ? "inside" : "outside"}`}>
+  return html`<svg class="range" viewBox="0 0 100 12" preserveAspectRatio="none" role="img" aria-label=${`${row.title}: ${row.text} ${row.unit}, usual ${row.range}, ${isInside ? "inside" : "outside"}`}>
     <rect class="rail" x="0" y="5" width="100" height="2"/><rect class="usual" x=${left} y="3" width=${Math.max(1, right - left)} height="6"/>
     <rect class=${isInside ? "value" : "value out"} x=${Math.min(98, Math.max(0, at(row.value) - 1))} y="0" width="2" height="12"/></svg>`;
 }
@@ -37,7 +34,7 @@ export function RangePicture({ row }) {
 export function Evidence({ rows }) {
   if (!rows.length) return null;
   return html`<ul class="evidence plain">${rows.map((row) => html`<li key=${row.metric}>
-    <div class="row between"><span>${row.title}</span><strong class="mono">${plain(row.value)} ${row.unit}</strong></div>
+    <div class="row between"><span>${row.title}</span><strong class="mono">${row.text} ${row.unit}</strong></div>
     <${RangePicture} row=${row}/>
     <p class="soft small">${row.range ? `Usual: ${row.range}. ` : ""}${row.reason ? `${row.reason[0].toUpperCase()}${row.reason.slice(1)}.` : ""}</p></li>`)}</ul>`;
 }
@@ -45,9 +42,9 @@ export function Evidence({ rows }) {
 /** Effects with 95 % intervals, those right of zero help. @param {{rows: any[], unit: string}} props */
 export function Effects({ rows, unit }) {
   const names = rows.map((row) => row.change || row.title);
-  const isNarrow = innerWidth < 700;
-  const height = `${(70 + (isNarrow ? 44 : 34) * Math.max(2, rows.length)) / 16}rem`;
+  const height = `${(70 + (innerWidth < 700 ? 44 : 34) * Math.max(2, rows.length)) / 16}rem`;
   const option = () => {
+    const isNarrow = innerWidth < 700; // asked at each drawing: a phone may be turned
     const chart = base(`loss lower by (${unit})`, "");
     delete chart.xAxis.min;
     chart.xAxis.splitNumber = isNarrow ? 3 : 6;
@@ -109,7 +106,7 @@ export function BestOverTime({ improvement, end }) {
     return {
       ...chart,
       grid: { ...chart.grid, top: (innerWidth < 700 ? 54 : 30) * scale() },
-      xAxis: { ...chart.xAxis, max: x(end) },
+      xAxis: { ...chart.xAxis, max: x(end), axisLabel: { ...chart.xAxis.axisLabel, showMaxLabel: Number.isInteger(x(end)) } },
       legend: { top: 0, left: innerWidth < 700 ? 0 : "auto", right: 0, textStyle: { color: color("ink"), fontSize: 13 * scale() }, itemHeight: 8, data: ["expected", "best so far", "in training", "each model"] },
       tooltip: { ...chart.tooltip, valueFormatter: (value) => (Array.isArray(value) ? value[1] : Number(value)).toFixed(3) },
       series: [

@@ -20,7 +20,8 @@ export function Gradients({ name }) {
     <p class="soft small">At each step every layer is told how to change. The stronger the color, the more it was told. Where a row is pale all along, that layer learns hardly anything.</p>
     <div class="flow" style=${`--rows: ${flow.layers.length}`}><div class="flownames small" aria-hidden="true">${flow.layers.map((layer) => html`<span key=${layer}>${layer.replace("block", "layer")}</span>`)}</div>
       <${Heat} rows=${rows} className="wide" stamp=${`${name} ${last}`} description=${`Size of the gradient of each layer over the steps. At the end: ${words}.`}/></div>
-    <div class="row between soft small"><span>step ${whole(flow.steps[0])}</span><span>from ${(10 ** low).toExponential(0)} (pale) to ${(10 ** high).toExponential(0)} (strong)</span><span>step ${whole(flow.steps[last])}</span></div></section>`;
+    <div class="row between soft small"><span>step ${whole(flow.steps[0])}</span><span>step ${whole(flow.steps[last])}</span></div>
+    <p class="soft small">Colors: from ${(10 ** low).toExponential(0)} (pale) to ${(10 ** high).toExponential(0)} (strong).</p></section>`;
 }
 
 /** Powers of ten of the smallest and the largest gradient; a thousandth of the largest is pale. @param {number[][]} rows */

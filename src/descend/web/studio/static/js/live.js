@@ -126,7 +126,7 @@ function Curve({ curve, details }) {
   return html`<section class="card" aria-labelledby="curve-title">
     <div class="row between"><h2 id="curve-title">${isLoss ? "Loss, step by step" : "Accuracy, step by step"}</h2>
       <div class="row small-choices" role="group" aria-label="What the curve shows">${choice("Loss", true)}${choice("Accuracy", false)}</div></div>
-    ${!curve.points.length ? html`<p class="soft">The curve begins with the first step.</p>` : isLoss ? html`<${LossChart} curve=${curve} details=${details}/>` : html`<${AccuracyChart} curve=${curve}/>`}
+    ${!curve.points.length ? html`<p class="soft">The curve begins with the first step.</p>` : isLoss ? html`<${LossChart} curve=${curve} details=${details}/>` : html`<${AccuracyChart} curve=${curve} details=${details}/>`}
     <p class="soft small">${isLoss ? "The loss says how surprised the model is by the next token. Down is better." : "Accuracy is how often the next token was predicted correctly. Up is better."} The dots are the validation set: text that it never learns from.</p></section>`;
 }
 
@@ -175,11 +175,12 @@ function LossChart({ curve, details }) {
   const rules = [["random guess", beat.uniform], ["frequent tokens (unigram)", beat.unigram], ["last token (bigram)", beat.bigram]];
   const last = curve.points[curve.points.length - 1];
   const ahead = useForecast(details, last[0]);
-  const band = ahead.length ? [{ step: last[0], loss: last[2], low: last[2], high: last[2] }, ...ahead] : [];
+  // It continues the validation loss, which is not where the average on training text is.
+  const known = curve.epochs.slice(-1).map(({ step, validation_loss: loss }) => ({ step, loss, low: loss, high: loss }));
+  const band = ahead.length ? [...known, ...ahead] : [];
   const end = band.length ? band[band.length - 1] : null;
   const option = () => {
     const chart = base("step", "");
-    const soft = color("soft");
     chart.xAxis.max = Math.max(last[0], end ? end.step : 0, 1);
     const reached = Math.min(...curve.points.map((p) => p[2]), ...curve.epochs.map((e) => e.validation_loss), end ? end.low : Infinity);
     // The next baseline to beat is in sight.
@@ -198,8 +199,7 @@ function LossChart({ curve, details }) {
       tooltip: { ...chart.tooltip, valueFormatter: (value) => Number(value).toFixed(3) },
       series: [
         { name: "each step", ...LINE, lineStyle: { width: 1, opacity: .7 }, data: curve.points.map((p) => [p[0], p[1]]),
-          markLine: { silent: true, symbol: "none", lineStyle: { color: soft, type: "dashed", opacity: .7 }, label: { position: "insideEndTop", color: soft, fontSize: 12 * scale(), formatter: "{b}", backgroundColor: color("card"), padding: [1, 3] },
-            data: rules.filter(([, value]) => value != null).map(([label, value]) => ({ name: label, yAxis: value, label: { position: isNear(value) ? "insideStartTop" : "insideEndTop" } })) } },
+          markLine: ruleLines(rules, (value) => (isNear(value) ? "insideStartTop" : "insideEndTop")) },
         { name: "average", ...LINE, lineStyle: { width: 2.5 }, data: every(curve.points, MAX_AVERAGES).map((p) => [p[0], p[2]]) },
         { name: "validation", type: "line", symbol: "circle", symbolSize: 9, lineStyle: { width: 2 }, data: curve.epochs.map((e) => [e.step, e.validation_loss]) },
         ...(end ? forecastSeries(band) : []),
@@ -211,8 +211,17 @@ function LossChart({ curve, details }) {
     ${end && html`<p class="soft small" data-forecast>The shaded band is the forecast: with 80 % certainty the validation loss ends between <strong>${fixed(end.low, 2)}</strong> and <strong>${fixed(end.high, 2)}</strong>.</p>`}`;
 }
 
-/** Share of tokens that were predicted correctly, averaged over neighboring points. @param {{curve: any}} props */
-function AccuracyChart({ curve }) {
+/** What simple rules reach, as dashed lines. @param {any[][]} rules name and value @param {(value: number) => string} position of a label */
+const ruleLines = (rules, position) => ({
+  silent: true, symbol: "none", lineStyle: { color: color("soft"), type: "dashed", opacity: .7 },
+  label: { color: color("soft"), fontSize: 12 * scale(), formatter: "{b}", backgroundColor: color("card"), padding: [1, 3] },
+  data: rules.filter(([, value]) => value != null).map(([label, value]) => ({ name: label, yAxis: value, label: { position: position(value) } })),
+});
+
+/** Share of tokens that were predicted correctly, averaged over neighboring points. @param {{curve: any, details: any}} props */
+function AccuracyChart({ curve, details }) {
+  const beat = details.baselines || {};
+  const rules = [["most common token", beat.unigram_accuracy], ["last token (bigram)", beat.bigram_accuracy]];
   const last = curve.points[curve.points.length - 1];
   const wide = Math.max(1, Math.round(curve.points.length / AVERAGED_PART));
   const option = () => {
@@ -225,7 +234,7 @@ function AccuracyChart({ curve }) {
       legend: { top: 0, right: 0, textStyle: { color: color("ink"), fontSize: 12 * scale() }, itemHeight: 8, data: ["each step", "average", "validation"] },
       tooltip: { ...chart.tooltip, valueFormatter: (value) => `${(100 * value).toFixed(1)} %` },
       series: [
-        { name: "each step", ...LINE, lineStyle: { width: 1, opacity: .7 }, data: curve.points.map((p) => [p[0], p[3]]) },
+        { name: "each step", ...LINE, lineStyle: { width: 1, opacity: .7 }, data: curve.points.map((p) => [p[0], p[3]]), markLine: ruleLines(rules, () => "insideEndTop") },
         { name: "average", ...LINE, lineStyle: { width: 2.5 }, data: every(averaged(curve.points, wide), MAX_AVERAGES) },
         { name: "validation", type: "line", symbol: "circle", symbolSize: 9, lineStyle: { width: 2 }, data: curve.epochs.map((e) => [e.step, e.accuracy]) },
       ],

@@ -68,13 +68,13 @@ export function Runs() {
           <td class="tick"><input type="checkbox" aria-label=${`Compare ${run.name}`} disabled=${!run.epochs} checked=${chosen.includes(run.name)} onChange=${() => toggle(run.name)}/></td>
           <td class="name">${chosen.includes(run.name) && html`<span class=${`swatch c${chosen.indexOf(run.name)}`}></span>`}<a href=${`#/run/${quoted(run.name)}`}>${run.name}</a>${run.parent && html` <span class="soft small">from ${run.parent}</span>`}<${Tags} tags=${run.tags}/>${settingWords(run, different) && html`<span class="soft small mono notes">${settingWords(run, different)}</span>`}${run.note && html`<span class="soft small notes">${run.note}</span>`}</td>
           <td><${State} state=${run.state}/>${run.remark && html` <span class="state bad">${run.remark}</span>`}</td><td data-label="Text">${run.text}</td>
-          <td class="number" data-label="Accuracy">${percent(run.accuracy)}</td><td class="number" data-label="Bits per byte">${fixed(run.bits_per_byte)}</td>
+          <td class="number" data-label="Accuracy"><${Accuracy} run=${run}/></td><td class="number" data-label="Bits per byte">${fixed(run.bits_per_byte)}</td>
           <td class="number" data-label="Parameters">${short(run.parameters)}</td><td class="number" data-label="Time">${duration(run.seconds)}</td>
           <td class="soft small" data-label="Started">${moment(run.started_at)}</td></tr>`)}</tbody>
       </table></div>
       ${!sorted.length && html`<p class="soft">No run matches.</p>`}
       ${sorted.length > shown.length && html`<p><button onClick=${() => setAll(true)}>Show all ${sorted.length}</button></p>`}
-      <p class="soft small">Accuracy: how often the next token was predicted correctly, on validation text that the model never learns from. Bits per byte: the loss on that text. Lower is better.${runs.filter((run) => run.epochs).length > 1 ? " Tick two or more runs to compare them." : ""}</p>
+      <p class="soft small">Accuracy: how often the next token was predicted correctly, on validation text that the model never learns from. Beside it: how often the token before tells it (bigram). Bits per byte: the loss on that text. Lower is better.${runs.filter((run) => run.epochs).length > 1 ? " Tick two or more runs to compare them." : ""}</p>
     </section>
     ${chosen.length > 0 && html`<${Ticked} count=${chosen.length} onNone=${() => setSelected([])}/>`}
     ${chosen.length > 0 && html`<${Overlay} key=${chosen.join("/")} names=${chosen} onDelete=${async () => { await removeAll(chosen, load); setSelected([]); }}/>`}
@@ -92,6 +92,12 @@ function Ticked({ count, onNone }) {
   return html`<div class="ticked row between" role="group" aria-label="Ticked runs"><span>${count === 1 ? "1 run ticked" : `${count} runs ticked`}${count === MAX_SELECTED ? ", the most that fit" : ""}</span>
     <span class="row"><button class="main" onClick=${show}>${count > 1 ? "Show side by side" : "Show its curve"}</button><button onClick=${onNone}>Untick all</button></span></div>`;
 }
+
+/** How often it is right, beside what the token before tells. @param {{run: any}} props */
+const Accuracy = ({ run }) => html`${percent(run.accuracy)}${run.bigram_accuracy != null && html` <span class="soft small">bigram\u00a0${percent(run.bigram_accuracy)}</span>`}`;
+
+/** A value of a setting, with few digits. @param {any} value @param {string} none */
+const settingValue = (value, none) => (value == null ? none : typeof value === "number" && !Number.isInteger(value) ? String(Number(value.toPrecision(4))) : String(value));
 
 /** Everything that a search looks at. @param {any} run */
 const described = (run) => `${run.name} ${run.text} ${run.state} ${STATES[run.state] || ""} ${run.remark} ${run.tags.join(" ")} ${run.note} ${Object.entries(run.settings).map(([key, value]) => `${key}=${value ?? "auto"}`).join(" ")}`.toLowerCase();
@@ -117,7 +123,7 @@ function spread(runs, key) {
 
 /** @param {any} run @param {string[]} different */
 function settingWords(run, different) {
-  const all = different.filter((key) => key in run.settings).map((key) => `${key}=${run.settings[key] ?? "auto"}`);
+  const all = different.filter((key) => key in run.settings).map((key) => `${key}=${settingValue(run.settings[key], "auto")}`);
   return all.length > MAX_DIFFERENT ? `${all.slice(0, MAX_DIFFERENT).join(" ")} …` : all.join(" ");
 }
 
@@ -183,14 +189,13 @@ function Differences({ table }) {
   const [isAll, setAll] = useState(false);
   const best = Math.min(...table.runs.map((run) => run.bits_per_byte ?? Infinity));
   const rows = table.settings.filter((row) => isAll || row.differs);
-  const text = (value) => (value == null ? "–" : String(value));
   return html`<div class="scroll" tabindex="0" role="group" aria-label="Results and settings side by side"><table>
     <thead><tr><th><span class="hidden-label">Result or setting</span></th>${table.runs.map((run, index) => html`<th key=${run.name}><span class=${`swatch c${index}`}></span>${run.name}</th>`)}</tr></thead>
     <tbody>
       <tr><th>Bits per byte</th>${table.runs.map((run) => html`<td key=${run.name}><strong>${fixed(run.bits_per_byte)}</strong>${run.bits_per_byte === best ? " best" : ""}</td>`)}</tr>
-      <tr><th>Accuracy</th>${table.runs.map((run) => html`<td key=${run.name}>${percent(run.accuracy)}</td>`)}</tr>
+      <tr><th>Accuracy</th>${table.runs.map((run) => html`<td key=${run.name}><${Accuracy} run=${run}/></td>`)}</tr>
       <tr><th>Time</th>${table.runs.map((run) => html`<td key=${run.name}>${duration(run.seconds)}</td>`)}</tr>
-      ${rows.map((row) => html`<tr key=${row.key} class=${row.differs ? "differs" : ""}><th><code>${row.key}</code></th>${row.values.map((value, index) => html`<td key=${index} class="mono">${text(value)}</td>`)}</tr>`)}
+      ${rows.map((row) => html`<tr key=${row.key} class=${row.differs ? "differs" : ""}><th><code>${row.key}</code></th>${row.values.map((value, index) => html`<td key=${index} class="mono">${settingValue(value, "–")}</td>`)}</tr>`)}
     </tbody></table>
     <p><button onClick=${() => setAll(!isAll)}>${isAll ? "Only what differs" : "All settings"}</button></p></div>`;
 }

@@ -68,21 +68,13 @@ function Statistics({ name }) {
   }, []);
   if (problem) return html`<p class="note bad" role="alert">${problem}</p>`;
   if (!facts) return html`<p class="soft" role="status"><span class="spin"></span>Reading ${name} …</p>`;
-  const beat = facts.ngram_baselines;
-  const rows = [
-    { name: "random guess", value: beat.uniform }, { name: "knows frequent tokens", value: beat.unigram },
-    { name: "looks at the last token", value: beat.bigram },
-  ];
-  return html`<div class="cols half">
-    <div><${Figures} items=${[
+  return html`<div><${Figures} items=${[
       ["Size", bytes(facts.bytes)], ["Documents", whole(facts.documents)], ["Tokens", short(facts.tokens)],
       ["Different tokens", whole(facts.vocab_size)],
     ]}/>
     <p class="soft small">A token is a word or a piece of one. The most frequent here:
       ${facts.frequent_tokens.slice(0, 12).map((one) => html` <code key=${one.token}>${one.token.trim() ? one.token : JSON.stringify(one.token)}</code>`)}</p>
     ${facts.duplicate_fraction > 0.05 && html`<p class="note warn">${Math.round(100 * facts.duplicate_fraction)} % of the text stands in it more than once.</p>`}</div>
-    <div><h3>What the model has to beat</h3><p class="soft small">Loss of simple rules. Lower is better.</p><${Meter} rows=${rows} max=${beat.uniform}/></div>
-  </div>
   <${Excerpt} tokens=${facts.excerpt_tokens}/>`;
 }
 
@@ -128,7 +120,7 @@ function Plan({ text, minutes, settings }) {
       ${plan.num_models > 1 && html`<p>Reading it more often would only teach it by heart. So <strong>${plan.num_models} models</strong> are trained one after the other, and each later one learns from those before it too. The last one is yours.</p>`}
       <p class="soft small">${whole(predicted.steps)} steps of ${whole(config.batch_size * config.seq_len)} tokens. The first ${duration(plan.setup_seconds)} go into getting ready.</p></div>
     <div><h3>Expected result</h3><${Meter} rows=${rows} max=${Math.max(plan.unigram_bits_per_byte, high)}/>
-      <p class="soft small">Loss in bits per byte. Lower is better. With 80 % certainty it ends between ${fixed(low, 2)} and ${fixed(high, 2)}.</p></div>
+      <p class="soft small">Loss in bits per byte. Lower is better. The gray bars are simple rules that the model has to beat. With 80 % certainty it ends between ${fixed(low, 2)} and ${fixed(high, 2)}.</p></div>
   </div>`;
 }
 

@@ -186,7 +186,7 @@ function Answer({ given, tokens, isBusy, onChoose }) {
   const token = open && tokens[open.index];
   return html`<div ref=${place} onKeyDown=${onKey} onMouseLeave=${() => setOpen(null)}>
     <div class="answer" aria-busy=${isBusy ? "true" : "false"}><span class="given">${given}</span>${tokens.map((one, index) => html`<span key=${index} role="button"
-      class=${`token ${shade(one.probability)}`} tabindex=${index === 0 ? 0 : -1} aria-expanded=${open && open.index === index ? "true" : "false"}
+      class=${`token ${shade(one.probability)} ${one.text.includes("\n") ? "newline" : ""}`} tabindex=${index === 0 ? 0 : -1} aria-expanded=${open && open.index === index ? "true" : "false"}
       aria-label=${one.text.trim() ? one.text : JSON.stringify(one.text)}
       onMouseEnter=${(event) => show(event, index)} onFocus=${(event) => show(event, index)} onClick=${(event) => show(event, index)}>${one.text}</span>`)}${isBusy && html`<span class="spin" aria-hidden="true"></span>`}</div>
     ${token && html`<div class="popover" style=${open.style} role="group" aria-label="Probabilities">
