@@ -19,8 +19,10 @@ run: install
 	$(VENV)/bin/descend train
 
 # One process more than cores, because tests wait for the programs and browsers that they start. Each
-# file runs in one process, with one thread.
+# file runs in one process, with one thread. Compiled first, or each program that they start compiles
+# the package again where PYTHONDONTWRITEBYTECODE is set.
 test: install
+	$(PY) -m compileall -q src
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not slow" --dist loadfile \
 	--numprocesses $$($(PY) -c "import os; print((os.cpu_count() or 1) + 1)")
 

@@ -9,8 +9,11 @@ The sizes are tiny: a trial takes a few seconds of one core.
 nanogpt: https://github.com/karpathy/nanoGPT, after `python data/shakespeare_char/prepare.py` on
 the first 300 kB of its text.
 
-run_clm: examples/pytorch/language-modeling/run_clm.py of transformers, with a text `train.txt` and
-the folder `tok` of a tokenizer of 320 tokens. It is judged by the loss that it trains with.
+run_clm: examples/pytorch/language-modeling/run_clm.py of transformers, with a text `train.txt`, the
+folder `tok` of a tokenizer of 320 tokens, and the metric `accuracy` of the hub.
+
+litgpt: https://github.com/Lightning-AI/litgpt, installed, with TORCHDYNAMO_DISABLE=1, a folder
+`text` of two files, and the folder `tok`. It has no dropout.
 """
 
 from __future__ import annotations
@@ -23,17 +26,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-SOUND = {"rate": 0.003, "batch": 8, "layers": 2, "dropout": 0.0, "steps": 300}
+SOUND = {"rate": 0.003, "factor": 1.0, "batch": 8, "layers": 2, "dropout": 0.0, "steps": 300}
 
 CASES: dict[str, tuple[str, dict[str, float]]] = {
     "sound": ("healthy", {}),
-    "rate_times_30": ("learning_rate_too_high", {"rate": 0.09}),
-    "rate_over_30": ("learning_rate_too_low", {"rate": 0.0001}),
+    "rate_times_30": ("learning_rate_too_high", {"factor": 30}),
+    "rate_over_30": ("learning_rate_too_low", {"factor": 1 / 30}),
     "dropout_0.7": ("over_regularized", {"dropout": 0.7}),
     "batch_1": ("batch_too_small", {"batch": 1, "steps": 2400}),  # the same text
     "one_layer": ("model_too_small", {"layers": 1}),
 }
-"""What is planted, and the settings that plant it."""
+"""What is planted, and the settings that plant it; `factor` is of the learning rate."""
 
 PROGRAMS: dict[str, dict[str, Any]] = {
     "nanogpt": {
@@ -51,16 +54,35 @@ PROGRAMS: dict[str, dict[str, Any]] = {
     },
     "run_clm": {
         "command": "python run_clm.py --model_type gpt2 --config_overrides"
-        " n_embd=32,n_layer={layers},n_head=2,n_positions=64,vocab_size=320 --tokenizer_name tok"
-        " --train_file train.txt --validation_split_percentage 10 --block_size 32 --do_train"
-        " --per_device_train_batch_size {batch} --learning_rate {rate} --max_steps {steps}"
-        " --warmup_steps {warmup} --logging_steps 5 --save_strategy no --report_to none --use_cpu"
-        " --seed 1 --output_dir out",
-        "metric": "loss",
+        " n_embd=32,n_layer={layers},n_head=2,n_positions=64,vocab_size=320,attn_pdrop={dropout},"
+        "resid_pdrop={dropout},embd_pdrop={dropout} --tokenizer_name tok --train_file train.txt"
+        " --validation_split_percentage 10 --block_size 32 --do_train --do_eval"
+        " --per_device_train_batch_size {batch} --per_device_eval_batch_size 64"
+        " --learning_rate {rate} --max_steps {steps} --warmup_steps {warmup} --save_strategy no"
+        " --report_to none --use_cpu --seed 1 --output_dir out",
+        "metric": "eval_loss",
         "maps": [
-            "learning_rate=--learning_rate", "max_steps=--max_steps,--warmup_steps", "seed=--seed",
+            "learning_rate=--learning_rate", "batch_size=--per_device_train_batch_size",
+            "num_layers=n_layer", "dropout_rate=attn_pdrop,resid_pdrop,embd_pdrop",
+            "max_steps=--max_steps,--warmup_steps", "seed=--seed",
         ],
-        "settings": {"steps": 120},
+    },
+    "litgpt": {
+        "command": "litgpt pretrain pythia-14m --model_config.name=tiny"
+        " --model_config.n_layer={layers} --model_config.n_head=2 --model_config.n_embd=32"
+        " --model_config.block_size=32 --model_config.padded_vocab_size=320 --tokenizer_dir=tok"
+        " --data=TextFiles --data.train_data_path=text --data.num_workers=0"
+        " --train.global_batch_size={batch} --train.micro_batch_size={batch}"
+        " --train.max_tokens=76800 --train.lr_warmup_steps={warmup} --train.min_lr={min_rate}"
+        " --train.log_interval=1000 --eval.interval=100000 --eval.max_iters=1000"
+        " --eval.final_validation=true --seed=1 --precision=32-true --logger_name=csv --out_dir=out"
+        """ --optimizer='{{"class_path":"torch.optim.AdamW","init_args":{{"lr":{rate}}}}}'""",
+        "metric": "val loss",
+        "maps": [
+            "learning_rate=lr,--train.min_lr", "num_layers=--model_config.n_layer",
+            "batch_size=--train.global_batch_size,--train.micro_batch_size",
+            "max_tokens=--train.max_tokens", "seed=--seed",
+        ],
         "options": ["--seeds", "2"],
     },
 }  # fmt: skip
@@ -68,7 +90,8 @@ PROGRAMS: dict[str, dict[str, Any]] = {
 
 def diagnose(program: dict[str, Any], folder: Path, settings: dict[str, float]) -> dict[str, Any]:
     """Return what `descend diagnose --program --json` says of the program with `settings`."""
-    values = SOUND | program.get("settings", {}) | settings
+    values = SOUND | settings
+    values["rate"] *= values["factor"]
     values |= {"min_rate": values["rate"] / 10, "warmup": int(values["steps"] // 15)}
     command = program["command"].format(**values)
     words = [sys.executable, "-m", "descend", "diagnose", "--program", command,

@@ -45,6 +45,8 @@ VERBS = {
     "list": ["list", "{parent}"],
     "show": ["show", "{run}"],
     "forecast": ["forecast", "{run}"],
+    "checklist": ["checklist", "{run}"],
+    "explain": ["explain", "learning_rate", "--run", "{run}"],
 }  # fmt: skip
 
 

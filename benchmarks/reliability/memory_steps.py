@@ -1,16 +1,16 @@
 """Many steps add no memory: anonymous memory and page tables over 50,000 steps.
 
-    python benchmarks/reliability/memory_steps.py [--short] [--out FILE]
+    python benchmarks/reliability/memory_steps.py [--short] [--minutes MINUTES] [--out FILE]
 
 The run evaluates, saves, and samples as any does. An epoch has about 230 steps: each adds a record
 to the summary, so epochs do add memory. `kb_per_epoch` is what one adds: the record that is kept,
 and the buffers in which the summary is written. The exit code is 1 if the upper 95 % bound of the
-growth is 1 MB or more in 10,000 steps. The short form takes 10,000 steps.
+growth is 1 MB or more in 10,000 steps. The short form takes 10,000 steps. When the time is over,
+the steps so far are judged.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 import os
 import sys
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from campaign_options import begin_within, make_parser
 from stored import scratch_folder, store
 
 MB = 2**20
@@ -60,8 +61,8 @@ def measure_epoch(place: Path) -> float:
     return peak / size
 
 
-def train(place: Path, steps: int) -> list[int]:
-    """Train for `steps` steps; the memory after each 500th part of them."""
+def train(place: Path, steps: int, minutes: float) -> list[int]:
+    """Train for `steps` steps while there is time; the memory after each 500th part of them."""
     import saves
 
     from descend.config import make_config
@@ -74,20 +75,27 @@ def train(place: Path, steps: int) -> list[int]:
     keys = {"corpus_dir": str(place / "text.txt"), "max_steps": steps, "epoch": None}
     run = create_run(make_config(saves.TINY | keys), place / "run")
     return [
-        anonymous_bytes() for event in run_training(run)
-        if isinstance(event, Step) and event.step % max(1, steps // NUM_SAMPLES) == 0
+        anonymous_bytes() for event in begin_within(minutes, run_training(run))
+        if isinstance(event, Step) and event.step % interval(steps) == 0
     ]  # fmt: skip
 
 
-def judge(samples: list[int], steps: int) -> dict[str, Any]:
+def interval(steps: int) -> int:
+    """The steps between two samples of `steps`."""
+    return max(1, steps // NUM_SAMPLES)
+
+
+def judge(samples: list[int], planned: int) -> dict[str, Any]:
     """The slope over the steps after the first tenth, and its upper 95 % bound."""
+    steps = len(samples) * interval(planned)
     megabytes = np.array(samples[len(samples) // 10 :]) / MB
     blocks = np.array([block.mean() for block in np.array_split(megabytes, 20)])
     x = np.linspace(0, 0.9 * steps / 10_000, len(blocks))
     (slope, _), covariance = np.polyfit(x, blocks, 1, cov=True)
     upper = float(slope + 1.734 * math.sqrt(covariance[0, 0]))  # one-sided t of 18 degrees
     return {
-        "steps": steps, "samples": len(megabytes), "mean_mb": round(float(megabytes.mean()), 1),
+        "planned": planned, "steps": steps, "samples": len(megabytes),
+        "mean_mb": round(float(megabytes.mean()), 1),
         "slope_mb_per_10000_steps": round(float(slope), 4), "upper_bound": round(upper, 4),
         "most_mb": round(float(megabytes.max()), 1), "least_mb": round(float(megabytes.min()), 1),
         "holds": upper < MAX_GROWTH_MB,
@@ -95,15 +103,13 @@ def judge(samples: list[int], steps: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true")
+    parser = make_parser(__doc__, short="10,000 steps")
     parser.add_argument("--steps", type=int, help="another number of steps")
-    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     steps = arguments.steps or (10_000 if arguments.short else 50_000)
     with scratch_folder() as place:
-        result = judge(train(place, steps), steps)
+        result = judge(train(place, steps, arguments.minutes), steps)
         result["kb_per_epoch"] = round(measure_epoch(place) / 1000, 2)
     store("memory_steps", result, arguments.out)
     sys.exit(0 if result["holds"] else 1)

@@ -46,6 +46,12 @@ class ResolvedConfig:
     origins: dict[str, str]
     preset: str
 
+    @property
+    def requested_config(self) -> dict[str, Any]:
+        """The keys that any source set, with their checked values."""
+        values = self.config.model_dump()
+        return {k: values[k] for k, origin in self.origins.items() if origin != "default"}
+
 
 def resolve_config(
     requested_config: Mapping[str, Any] | None = None,

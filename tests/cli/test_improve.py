@@ -7,13 +7,17 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from descend.api import improve, load
+from descend.api import Model, improve, load
+from descend.api import improvement as improvement_module
 from descend.api import run as library_run
 from descend.cli.main import run as cli
+from descend.config import RunConfig
+from descend.errors import DivergedError
 from descend.experiments.improvement import (
     Improvement,
     TextNotes,
@@ -21,7 +25,12 @@ from descend.experiments.improvement import (
     open_improvement,
     save,
 )
-from descend.report.text.improvement_summary import improvement_text, text_lines
+from descend.planner.make_plan import CorpusPlan
+from descend.report.text.improvement_summary import (
+    TRAINING_DIVERGED,
+    improvement_text,
+    text_lines,
+)
 from descend.runs.run_files import is_finished, read_info, write_summary
 from descend.runs.run_folder import read_summary
 
@@ -92,6 +101,24 @@ def test_improve_repairs_a_short_run_when_its_settings_are_at_fault(varied_text:
     assert models["repaired"].bits_per_byte < models["your run"].bits_per_byte
     assert all(t.is_of_your_run for t in improvement.trials)
     assert any(t.accepted for t in improvement.trials)
+
+
+@pytest.mark.slow
+def test_improve_ends_with_the_model_before_a_later_training_that_diverges(
+    varied_text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_first = improvement_module.train_planned
+
+    def diverge_later(planned: CorpusPlan | None, config: RunConfig, *rest: Any) -> Model:
+        if str(config.save_dir).endswith("model_1"):
+            return train_first(planned, config, *rest)
+        raise DivergedError("step 3", "a loss of nan", "a finite number", "lower learning_rate")
+
+    monkeypatch.setattr(improvement_module, "train_planned", diverge_later)
+    improvement = improve(str(varied_text), 2.0, save_dir="better")
+    assert improvement.stopped == TRAINING_DIVERGED
+    assert improvement.best is not None
+    assert improvement.best.run.endswith("model_1")
 
 
 def test_given_run_stays_the_best_where_it_is_better(trained: Path) -> None:

@@ -19,6 +19,7 @@ from typer.main import get_command
 
 from descend.cli.json_outputs import SAME_OUTPUT, SCHEMA_VERSIONS
 from descend.cli.main import app
+from descend.cli.output import print_report
 from json_schemas import check_output, read_schema
 
 Descend = Callable[..., Any]
@@ -162,3 +163,18 @@ def test_issue_forms_ask_for_env() -> None:
     for name in ("bug", "diagnosis"):
         form = (ROOT / ".github" / "ISSUE_TEMPLATE" / f"{name}.yml").read_text(encoding="utf-8")
         assert "`descend env`" in form
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_print_report_makes_the_text_only_when_it_is_printed(
+    as_json: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made: list[str] = []
+
+    def make_text() -> str:
+        made.append("2 files")
+        return made[-1]
+
+    print_report("push", {"files": 2}, make_text, as_json)
+    assert made == ([] if as_json else ["2 files"])
+    assert ('"files":2' if as_json else "2 files\n") in capsys.readouterr().out

@@ -98,9 +98,13 @@ def test_batch_sampler_splits_a_window_otherwise_when_the_epoch_differs(
     assert len(np.unique(epochs, axis=0)) > 4
 
 
-def test_batch_sampler_reads_plain_text_when_it_must_keep_merges(tokenizer: Tokenizer) -> None:
+def test_batch_sampler_undoes_fewer_merges_when_the_dropout_is_scaled_down(
+    tokenizer: Tokenizer,
+) -> None:
     tokens = np.array(tokenizer.encode(TEXT * 4), np.uint16)
     sampler = BatchSampler(tokens, 16, 8, seed=3, bpe_dropout=make_bpe_dropout(tokenizer, 0.4))
     plain = BatchSampler(tokens, 16, 8, seed=3)
     assert (sampler.batch(2) != plain.batch(2)).any(1).all()
-    assert (sampler.batch(2, keep_merges=True) == plain.batch(2)).all()
+    assert (sampler.batch(2, dropout_scale=0.0) == plain.batch(2)).all()
+    half = BatchSampler(tokens, 16, 8, seed=3, bpe_dropout=make_bpe_dropout(tokenizer, 0.2))
+    assert (sampler.batch(2, dropout_scale=0.5) == half.batch(2)).all()

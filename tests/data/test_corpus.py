@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from descend.data import corpus
+from descend.data.cache_dir import check_path
 from descend.data.corpus import CorpusSource, read_documents, resolve_corpus
 from descend.data.document import Document
 from descend.errors import CorpusError
@@ -165,6 +166,26 @@ def test_stdin_corpus_is_cached_by_content(tmp_path: Path, monkeypatch: pytest.M
     assert resolve_corpus("-") == other, "it is at its end: only the copy can be read again"
     with pytest.raises(CorpusError, match="nothing"):
         given_input(b"")
+
+
+def test_stream_copy_is_read_from_the_cache_of_another_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_here(machine: str) -> str:
+        monkeypatch.setenv("DESCEND_CACHE_DIR", str(tmp_path / machine))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"A fox.")))
+        return str(resolve_corpus("-").paths[0])
+
+    copy = read_here("one")
+    Path(copy).unlink()
+    monkeypatch.setenv("DESCEND_CACHE_DIR", str(tmp_path / "two"))
+    for refuse in (resolve_corpus, lambda path: check_path(path, tmp_path)):
+        with pytest.raises(CorpusError, match="no such copy of a stream in the cache of this"):
+            refuse(copy)
+    other = read_here("two")
+    check_path(copy, tmp_path)
+    assert str(resolve_corpus(copy).paths[0]) == other
+    assert resolve_corpus(copy).is_stream_copy
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no named pipes in the file system")

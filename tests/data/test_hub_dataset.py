@@ -15,6 +15,8 @@ import descend
 from descend.data.corpus import read_documents, resolve_corpus
 from descend.data.readers.options import ReadOptions
 from descend.errors import CorpusError
+from descend.runs.run_files import read_info
+from descend.runs.run_text import open_run_text
 
 pytestmark = [
     pytest.mark.slow,
@@ -83,7 +85,9 @@ def test_data_set_refuses_what_it_does_not_have(
         texts_of(parquet, **options)
 
 
-def test_train_and_resume_use_the_copy_of_a_data_set(parquet: str, tmp_path: Path) -> None:
+def test_train_and_resume_use_the_copy_of_a_data_set(
+    parquet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = tmp_path / "run"
     done = subprocess.run(
         [sys.executable, "-m", "descend", "train", parquet, "--text-column", "text",
@@ -98,3 +102,10 @@ def test_train_and_resume_use_the_copy_of_a_data_set(parquet: str, tmp_path: Pat
     assert (copy.suffix, len(copy.read_text().splitlines())) == (".jsonl", 200)
     assert info["corpus"]["corpus"] == parquet
     assert descend.load(run).evaluate(copy).loss > 0
+    # On another machine the copy is missing until the data set is named there.
+    copy.unlink()
+    monkeypatch.setenv("DESCEND_CACHE_DIR", str(tmp_path / "other_cache"))
+    with pytest.raises(CorpusError, match="Read it once more here"):
+        open_run_text(run, read_info(run))
+    texts_of(parquet, text_column="text", split="train[:200]")
+    assert len(open_run_text(run, read_info(run)).train) > 0

@@ -32,7 +32,7 @@ from descend.handbook.run_notes.topics import TOPICS
 from descend.handbook.run_notes.wording import suggest_flags
 from descend.report.text.run_overview import overview_lines
 from descend.runs.epochs_read import count_epochs_read, count_tokens_read, format_epochs_read
-from descend.runs.events import WeightUpdateStats
+from descend.runs.events import Step, WeightUpdateStats
 from descend.runs.recorded_run import open_run_with_epoch
 from descend.runs.run_files import write_diagnosis
 from descend.runs.run_list import describe_run as describe_listed_run
@@ -263,3 +263,23 @@ def test_read_run_rejects_run_without_finished_epoch(trained: Path, tmp_path: Pa
 )  # fmt: skip
 def test_significant_writes_no_power_of_ten(value: float, text: str) -> None:
     assert format_significant(value) == text
+
+
+@pytest.mark.parametrize("values", [
+    {"learning_rate": 0.0}, {"seconds": 0.0, "loss": 0.0, "step": 0}, {"gradient_norm": None},
+    {"loss": 1e308, "learning_rate": 1e308, "step": 10**25},
+])  # fmt: skip
+def test_describe_run_has_a_section_on_each_page_when_steps_are_odd(
+    trained: Path, values: dict[str, object]
+) -> None:
+    run = open_run_with_epoch(trained)
+    steps: list[Step] = [structs.replace(step, **values) for step in run.steps]
+    odd = run.with_parts(steps=tuple(steps))
+    assert all(describe_run(name, odd) for name in TOPICS)
+
+
+def test_describe_run_has_a_section_on_each_page_when_weights_have_no_size(trained: Path) -> None:
+    run = open_run_with_epoch(trained)
+    assert any(record.update_to_weight_ratio for record in run.weight_updates)
+    odd = [structs.replace(record, weight_rms={}) for record in run.weight_updates]
+    assert all(describe_run(n, run.with_parts(weight_updates=tuple(odd))) for n in TOPICS)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+import descend
 from descend.loss_logs.diagnose_log import diagnose_log
 from descend.runs.event_log import read_events
 from descend.runs.events import TrainingStopped, Validation, WatchedStep, WeightUpdateStats
@@ -186,3 +187,27 @@ def test_lightning_callback_records_losses_and_updates(tmp_path: Path) -> None:
         trainer.fit(Module(), data)
     records = sorted(path.parent.name for path in (tmp_path / "root").glob("*/events.jsonl"))
     assert records == ["descend", "descend_2"]
+
+
+def test_watch_reads_the_model_and_optimizer_that_fabric_wraps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fabric = pytest.importorskip("lightning").Fabric(accelerator="cpu", devices=1)
+    monkeypatch.chdir(tmp_path)
+    network = nn.Sequential(nn.Embedding(64, 16), nn.Linear(16, 64))
+    model, optimizer = fabric.setup(network, torch.optim.SGD(network.parameters(), lr=0.5))
+    watch = descend.watch(model, optimizer)
+    assert watch.folder.name.startswith("Sequential_")
+    for window in windows(30):
+        ids = window["input_ids"]
+        loss = functional.cross_entropy(model(ids[:-1]), ids[1:])
+        fabric.backward(loss)
+        fabric.clip_gradients(model, optimizer, max_norm=1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        watch.step(loss)
+    watch.close()
+    steps = [e for e in read_events(watch.folder) if isinstance(e, WatchedStep)]
+    assert [(s.step, s.learning_rate) for s in steps] == [(n, 0.5) for n in range(1, 31)]
+    assert all(s.gradient_norm is not None and 0 < s.gradient_norm < 1.01 for s in steps)
+    assert watch.warnings == []

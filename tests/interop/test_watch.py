@@ -266,9 +266,9 @@ def test_training_goes_on_when_the_record_cannot_be_written(
     model = Network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     watch = descend.watch(model, optimizer, tmp_path / "run")
-    assert watch._log is not None
-    watch._log._file.close()
-    watch._log._file = open("/dev/full", "ab", buffering=0)  # noqa: SIM115
+    assert watch._record._log is not None
+    watch._record._log._file.close()
+    watch._record._log._file = open("/dev/full", "ab", buffering=0)  # noqa: SIM115
     with caplog.at_level(logging.WARNING, "descend"):
         for loss in train_steps(model, optimizer, 30):
             watch.step(loss)
@@ -294,6 +294,28 @@ def test_watch_closes_as_interrupted_when_the_user_stops_the_loop(tmp_path: Path
     assert not optimizer._optimizer_step_pre_hooks  # type: ignore[attr-defined]
 
 
+def test_watch_records_a_loop_that_changes_the_weights_itself(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    model = Network()
+    watch = descend.watch(model, folder=tmp_path / "run")
+    # The gradients are still there: this optimizer is the loop's own, which the watch never sees.
+    for loss in train_steps(model, torch.optim.SGD(model.parameters(), lr=0.1), 60):
+        watch.step(loss)
+    watch.close()
+    events = read_events(tmp_path / "run")
+    steps = [e for e in events if isinstance(e, WatchedStep)]
+    assert [(s.step, s.learning_rate) for s in steps] == [(n, None) for n in range(1, 61)]
+    assert all(s.gradient_norm and s.gradient_norm > 0 for s in steps)
+    updates = [e for e in events if isinstance(e, WeightUpdateStats)]
+    assert [u.step for u in updates] == [1, 26, 51]
+    for update in updates:
+        for name, ratio in update.update_to_weight_ratio.items():  # SGD changes by 0.1 of it
+            change = ratio * update.weight_rms[name]
+            assert change == pytest.approx(0.1 * update.gradient_rms[name], rel=1e-3)
+    assert [e.step for e in events if isinstance(e, ActivationStats)] == [26, 51]
+    assert not watch.warnings
+
+
 def test_unwrap_optimizer_takes_the_inner_one() -> None:
     class Wrapper:
         def __init__(self, optimizer: object) -> None:
@@ -317,17 +339,43 @@ for _ in range(3):
     loss.backward()
     optimizer.step()
     watch.step(loss)
-watch.close()
-watch.close()
+END
 """
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [("", "finished"), ("raise ValueError", "failed"), ("raise KeyboardInterrupt", "interrupted")],
+)
+def test_watch_is_closed_when_the_program_ends(end: str, reason: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSE_SCRIPT.replace("END", end)],
+        cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    events = read_events(next(tmp_path.glob("watched_runs/Linear_*")))
+    assert sum(isinstance(e, WatchedStep) for e in events) == 3
+    assert isinstance(events[-1], TrainingStopped)
+    assert events[-1].reason == reason
+    assert "next: descend diagnose" in done.stderr
+
+
+def test_watch_folder_has_the_name_of_the_model_inside_a_wrapper(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = torch.nn.DataParallel(Network())
+    watch = descend.watch(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    watch.close()
+    assert watch.folder.name.startswith("Network_")
 
 
 @pytest.mark.parametrize("argument", ["", "log", "folder"])
 def test_watch_close_tells_the_folder_once_when_descend_chose_it_or_logs_are_read(
     argument: str, tmp_path: Path
 ) -> None:
+    script = CLOSE_SCRIPT.replace("END", "watch.close()\nwatch.close()")
     done = subprocess.run(
-        [sys.executable, "-c", CLOSE_SCRIPT, argument],
+        [sys.executable, "-c", script, argument],
         cwd=tmp_path, capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     assert done.stdout == ""

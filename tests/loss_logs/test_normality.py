@@ -155,3 +155,20 @@ def test_a_late_first_entry_rules_out_no_initialization(tmp_path: Path) -> None:
     path.write_text("\n".join(rows))
     ruled_out = {r.cause for r in diagnose_log(path, vocab_size=20_000).ruled_out}
     assert "bad_initialization" not in ruled_out
+
+
+@pytest.mark.parametrize(("share", "answer"), [(0.05, "cannot tell"), (0.8, "yes")])
+def test_diagnose_log_cannot_tell_when_the_validation_loss_does_not_follow(
+    share: float, answer: str, tmp_path: Path
+) -> None:
+    losses = [fall(10 * n) for n in range(120)]
+    path = tmp_path / "train.log"
+    path.write_text(
+        "\n".join(
+            f"step {10 * n}: train loss {x:.4f}, val loss {5 + share * (x - losses[0]):.4f}"
+            for n, x in enumerate(losses)
+        )
+    )
+    diagnosis = diagnose_log(path)
+    assert diagnosis.normal.answer == answer
+    assert ("the validation loss stays near" in diagnosis.normal.reason) == (answer != "yes")

@@ -47,3 +47,19 @@ run.mkdir(parents=True)
 (run / "events.jsonl").write_text('{"step":1,"val_loss":2.0}\\n{"step":2,"val_loss":1.5}\\n')
 pathlib.Path("metrics.csv").write_text("step,val_loss\\n1,2.0\\n2,1.25\\n")
 """
+
+NOISY = """
+import argparse, random
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float, default=0.1)
+parser.add_argument("--steps", type=int, default=9)
+parser.add_argument("--strict", action="store_true")
+args = parser.parse_args()
+
+random.seed(1337)
+if args.strict and args.lr != 0.1:
+    raise SystemExit("this rate is not supported")
+noise = random.Random(f"{random.random()} {args.lr}").gauss(0, 0.2)  # a rate has no effect
+print(f"val loss {2 + noise}")
+"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -26,7 +27,7 @@ from descend.program_trials.program_treatments import list_treatments
 from descend.program_trials.run_program import ProgramResult, TrialRequest, run_program
 from descend.report.text.program_diagnosis import format_program_diagnosis
 
-from .programs import REGRESSION, WRITES_FILES
+from .programs import NOISY, REGRESSION, WRITES_FILES
 
 MAPS = ["learning_rate=--lr=0.1", "batch_size=--batch-size=8", "dropout_rate=--dropout=0",
         "max_steps=--steps=300"]  # fmt: skip
@@ -69,6 +70,32 @@ def test_diagnose_program_names_the_planted_fault(arguments: str) -> None:
     else:
         assert diagnosis.recommended_command is not None
         assert diagnosis.recommended_command in format_program_diagnosis(diagnosis)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [("", "the seeds differ too much to say"), ("--strict", "no treatment could be run")],
+)
+def test_diagnose_program_cannot_tell_when_trials_are_too_noisy_or_all_fail(
+    arguments: str, reason: str, program_folder: Path
+) -> None:
+    (program_folder / "noisy.py").write_text(NOISY)
+    maps = ["learning_rate=--lr=0.1", "max_steps=--steps=9"]
+    program = parse_program(f"python noisy.py {arguments}", maps)
+    diagnosis = diagnose_program(program, TrialOptions("val loss", timeout=600, workers=2))
+    assert diagnosis.verdict == "unknown"
+    assert reason in diagnosis.reason
+    assert format_program_diagnosis(diagnosis).startswith("Cannot tell")
+
+
+def test_diagnose_program_tries_no_stronger_change_after_one_that_is_clearly_worse() -> None:
+    diagnosis = diagnose("--lr=0.0033")
+    trials = {e.treatment.description: len(e.trials) for e in diagnosis.effects}
+    assert trials["1/3 of the learning rate"] == 1
+    assert trials["1/10 of the learning rate"] == trials["1/30 of the learning rate"] == 0
+    assert trials["30 times the learning rate"] == 3
+    text = format_program_diagnosis(diagnosis)
+    assert text.count("not tried, since a smaller change was clearly worse") == 2
 
 
 def test_run_program_changes_no_file_of_the_program(program_folder: Path) -> None:
@@ -143,6 +170,20 @@ def test_command_changes_a_setting_within_a_word() -> None:
     assert program.command({"num_layers": 4, "dropout_rate": 0})[3:] == [
         "n_layer=4,attn_pdrop=0.0,resid_pdrop=0.0", "--steps=9"
     ]  # fmt: skip
+
+
+def test_command_changes_a_setting_within_json() -> None:
+    program = parse_program(
+        """litgpt pretrain --optimizer='{"class_path": "AdamW", "init_args": {"lr": 0.01}}' """
+        "--train.min_lr=0.001 --train.max_tokens=99 --seed=1",
+        ["learning_rate=lr,--train.min_lr", "max_tokens=--train.max_tokens", "seed=--seed"],
+    )
+    assert program.values["learning_rate"] == 0.01
+    assert program.command({"learning_rate": 0.03})[2:4] == [
+        '--optimizer={"class_path": "AdamW", "init_args": {"lr": 0.03}}', "--train.min_lr=0.003"
+    ]  # fmt: skip
+    line = program.command_line({"learning_rate": 0.03})
+    assert shlex.split(line) == program.command({"learning_rate": 0.03})
 
 
 @pytest.mark.parametrize(("value", "text"), [(0, "0.0"), (1, "1.0"), (1e-5, "0.00001")])

@@ -19,9 +19,10 @@ from descend.config import make_config
 from descend.errors import DivergedError, RunFolderError
 from descend.report.text.run_notices import run_notices
 from descend.runs.atomic_write import damaged_files, verify_folder
+from descend.runs.checkpoint_folders import checkpoints, latest_checkpoint
 from descend.runs.event_log import EventLog, read_events
 from descend.runs.events import CheckpointSaved, Rollback, Step, TrainingStarted
-from descend.runs.run_files import checkpoints, latest_checkpoint, read_info
+from descend.runs.run_files import read_info
 from descend.training.checkpoint import save_checkpoint
 from descend.training.stop_signals import TrainingInterrupted
 from descend.training.trainer import run_training

@@ -38,6 +38,10 @@ DAMAGE: dict[str, Callable[[dict[str, Any]], object]] = {
     "no baselines": lambda r: r["corpus"].pop("ngram_baselines"),
     "a baseline that is a word": lambda r: r["corpus"]["ngram_baselines"].update(unigram="x"),
     "counts that are words": lambda r: r["corpus"].update(train_tokens="many"),
+    "no split of the text": lambda r: r["corpus"].pop("split_by"),
+    "validation of nothing": lambda r: r["corpus"].update(validation_tokens=0),
+    "no execution": lambda r: r.update(execution={}),
+    "threads that are a word": lambda r: r["execution"].update(threads="x"),
     "a text of no token": lambda r: r["corpus"].update(train_tokens=0),
     "no configuration": lambda r: r.update(resolved_config={}),
     "batches of nothing": lambda r: r["resolved_config"].update(batch_size=0),
@@ -94,7 +98,7 @@ def test_verbs_name_the_file_when_its_configuration_has_an_impossible_value(
     assert f"{folder / 'run.json'}: expected a whole number, but found seed 'x'" in error
 
 
-def test_diagnose_has_a_verdict_when_no_step_can_be_read(
+def test_verbs_give_a_sentence_when_no_step_can_be_read(
     changed: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = changed(lambda _: None)
@@ -105,10 +109,16 @@ def test_diagnose_has_a_verdict_when_no_step_can_be_read(
     assert list(folder.glob("checkpoints/*/state.json"))
     assert run(["diagnose", str(folder), "--no-trials"]) == 0
     assert "lines are missing" in capsys.readouterr().out
+    assert run(["report", str(folder)]) == 0
+    assert run(["checklist", str(folder)]) == 0
+    assert run(["explain", "learning_rate", "--run", str(folder)]) == 2
+    assert "no step that can be read" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("edit", [{"epochs": []}, {"best_epoch": 99}])
-def test_summary_is_damaged_when_its_best_epoch_is_none_of_its_epochs(
+@pytest.mark.parametrize(
+    "edit", [{"epochs": []}, {"best_epoch": 99}, {"parameters": 0}, {"ngram_baselines": {}}]
+)
+def test_summary_is_damaged_when_its_parts_contradict_each_other(
     changed: Callable[..., Path], capsys: pytest.CaptureFixture[str], edit: dict[str, Any]
 ) -> None:
     folder = changed(lambda _: None)

@@ -18,27 +18,31 @@ from descend.training.training_run import create_run
 
 @dataclass(frozen=True)
 class RecordingSampler(BatchSampler):
-    """A sampler that notes which steps are read without BPE-dropout."""
+    """A sampler that notes the BPE-dropout of each step, over that of the settings."""
 
-    whole_steps: list[bool] = field(default_factory=list)
+    scales: list[float] = field(default_factory=list)
 
-    def batch(self, step: int, keep_merges: bool = False) -> NDArray[np.int64]:
-        self.whole_steps.append(keep_merges)
-        return super().batch(step, keep_merges)
+    def batch(self, step: int, dropout_scale: float = 1.0) -> NDArray[np.int64]:
+        self.scales.append(dropout_scale)
+        return super().batch(step, dropout_scale)
 
 
 @pytest.mark.parametrize(
-    ("schedule", "fraction"), [("wsd", 0.15), ("linear", 0.3), ("constant", 0.0)]
+    ("schedule", "epochs", "whole_fraction", "full_fraction"),
+    [("wsd", 4, 0.2, 0.5), ("wsd", 12, 0.1, 0.5), ("linear", 4, 0.4, 0.0), ("constant", 4, 0, 1)],
 )
 def test_train_step_reads_whole_tokens_when_the_learning_rate_is_low(
-    tiny: dict[str, Any], schedule: str, fraction: float
+    tiny: dict[str, Any], schedule: str, epochs: int, whole_fraction: float, full_fraction: float
 ) -> None:
     keys = {"tokenizer": "bpe", "bpe_dropout": 0.3, "schedule": schedule, "warmup_steps": 0}
+    keys["epoch"] = epochs
     run = create_run(make_config(tiny | keys), Path("run"))
     given = {f.name: getattr(run.plan.batches, f.name) for f in fields(BatchSampler)}
     sampler = RecordingSampler(**given)
     assert sampler.bpe_dropout is not None
     for _ in train(run.state, replace(run.plan, batches=sampler)):
         pass
-    assert sampler.whole_steps == sorted(sampler.whole_steps)  # first with dropout, then without
-    assert sum(sampler.whole_steps) == pytest.approx(fraction * run.plan.total_steps, abs=1)
+    assert sampler.scales == sorted(sampler.scales, reverse=True)
+    steps = run.plan.total_steps
+    assert sampler.scales.count(0.0) == pytest.approx(whole_fraction * steps, abs=1)
+    assert sampler.scales.count(1.0) == pytest.approx(full_fraction * steps, abs=1)

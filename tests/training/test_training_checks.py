@@ -216,14 +216,14 @@ def test_check_training_detects_unshuffled_text(monkeypatch: pytest.MonkeyPatch)
 
 def test_check_training_detects_duplicate_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     first = BatchSampler.batch
-    monkeypatch.setattr(BatchSampler, "batch", lambda self, step, keep_merges=False: first(self, 0))
+    monkeypatch.setattr(BatchSampler, "batch", lambda self, step, dropout_scale=1.0: first(self, 0))
     refused("comes again", made())
 
 
 def test_check_training_detects_noncontiguous_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
     read = BatchSampler.sequences
     monkeypatch.setattr(
-        BatchSampler, "sequences", lambda self, numbers, keep_merges: read(self, numbers)[:, ::-1]
+        BatchSampler, "sequences", lambda self, numbers, dropout_scale: read(self, numbers)[:, ::-1]
     )
     refused("jump", made())
 
@@ -294,7 +294,7 @@ def test_check_training_detects_wrong_loss(
 
 
 def parts_that_count_alike(
-    state: TrainState, plan: TrainPlan, step: int, keep_merges: bool
+    state: TrainState, plan: TrainPlan, step: int, dropout_scale: float
 ) -> tuple[float, float]:
     batch = torch.from_numpy(plan.batches.batch(step))
     losses = []
@@ -306,9 +306,9 @@ def parts_that_count_alike(
 
 
 def the_same_batch(
-    state: TrainState, plan: TrainPlan, step: int, keep_merges: bool
+    state: TrainState, plan: TrainPlan, step: int, dropout_scale: float
 ) -> tuple[float, float]:
-    return real_backward(state, plan, 0, keep_merges)
+    return real_backward(state, plan, 0, dropout_scale)
 
 
 def never_stepping(state: TrainState, finite: bool) -> None:
@@ -348,10 +348,10 @@ def test_check_training_detects_accumulated_gradients(monkeypatch: pytest.Monkey
     """Also where they are gone again when the step ends."""
 
     def twice(
-        state: TrainState, plan: TrainPlan, step: int, keep_merges: bool
+        state: TrainState, plan: TrainPlan, step: int, dropout_scale: float
     ) -> tuple[float, float]:
-        real_backward(state, plan, step, keep_merges)
-        return real_backward(state, plan, step, keep_merges)
+        real_backward(state, plan, step, dropout_scale)
+        return real_backward(state, plan, step, dropout_scale)
 
     monkeypatch.setattr(loop, "accumulate_gradients", twice)
     refused("other tokens", made())

@@ -32,7 +32,7 @@ from descend.diagnosis.measure import measure_run
 from descend.diagnosis.recommended_config import make_changed_config
 from descend.diagnosis.run_context import RunContext, load_run_context
 from descend.diagnosis.treatment_search import Move, OnTrial, all_moves, cause_moves
-from descend.errors import ConfigError, RunFolderError, UserError
+from descend.errors import ConfigError, DivergedError, RunFolderError, UserError
 from descend.experiments.expectations import expectations
 from descend.experiments.improvement import (
     Improvement,
@@ -58,9 +58,11 @@ from descend.report.text.improvement_summary import (
     ONE_TRAINING_IS_BEST,
     TEXT_IS_LEARNED,
     TIME_IS_UP,
+    TRAINING_DIVERGED,
     describe_too_little_time,
 )
-from descend.runs.run_files import is_finished, is_run_folder, latest_checkpoint, read_info
+from descend.runs.checkpoint_folders import latest_checkpoint
+from descend.runs.run_files import is_finished, is_run_folder, read_info
 from descend.training.stop_signals import TrainingInterrupted
 
 REPAIR_FRACTION = 0.1
@@ -158,13 +160,23 @@ class _ImprovementRun:
         if base is None:
             why = TEXT_IS_LEARNED if planned.plan.ends_for_text else ONE_TRAINING_IS_BEST
             return self._end(why, planned)
+        try:
+            why = self._train_further(base, planned, settings)
+        except DivergedError:
+            why = TRAINING_DIVERGED
+        return self._end(why, planned)
+
+    def _train_further(
+        self, base: TrainedModel, planned: CorpusPlan, settings: ResolvedConfig
+    ) -> str:
+        """Train better models than `base`, as far as the time goes; why it ended."""
         base = self._better_of_repaired(base, planned)
         if planned.plan.ends_for_text and self._train_generations(base):
-            return self._end(LATER_MODELS_LEARNED, planned)
+            return LATER_MODELS_LEARNED
         # As much time as the training of `base` took is left for the last one.
         last_seconds = 60 * self._minutes_left() - base.seconds - ROUND_SECONDS
         changes = self._search(base, planned, all_moves, time.perf_counter() + last_seconds)
-        return self._end(self._last_training(base, changes, settings), planned)
+        return self._last_training(base, changes, settings)
 
     def keep(
         self, run: Path, origin: Origin, changes: dict[str, Any], predicted: float | None
@@ -190,6 +202,8 @@ class _ImprovementRun:
             if not is_finished(path) and latest_checkpoint(path) is not None:
                 try:
                     resume(path, self.console, ends=self.ends - self.judge.seconds)
+                except DivergedError:
+                    continue
                 except TrainingInterrupted:
                     self._keep_interrupted(path)
                     raise
@@ -315,7 +329,10 @@ class _ImprovementRun:
             return None
         limits = {"minutes": self._minutes_left(), "save_dir": str(self._next_folder())}
         config = make_config(make_changed_config(Path(given.run), changes) | limits)
-        run = self._train_config(config, None, time.perf_counter())
+        try:
+            run = self._train_config(config, None, time.perf_counter())
+        except DivergedError:
+            return None
         return self.keep(run, "repaired", changes, None)
 
     def _search(

@@ -85,6 +85,6 @@ def attribute(
         console=stderr_console(),
     )
     print_report(
-        "attribute", attribution_fields(attribution), attribution_text(attribution), as_json
+        "attribute", attribution_fields(attribution), lambda: attribution_text(attribution), as_json
     )
     print_status(f"saved in {folder}")

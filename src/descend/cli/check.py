@@ -93,7 +93,7 @@ def check(
     limits = CheckLimits(timeout, None if memory is None else int(memory * 2**30), in_place)
     progress = progress_lines(print_status, timeout)
     checked = check_in_child(module, arguments or [], limits, progress)
-    print_report("check", checked, format_check_report(checked), as_json)
+    print_report("check", checked, lambda: format_check_report(checked), as_json)
     if checked.exit_code:
         raise typer.Exit(checked.exit_code)
 
@@ -106,6 +106,6 @@ def _check_data(
     from descend.report.text.data_check import format_data_check
 
     checked = check_data(file, tokenizer, validation, max_length)
-    print_report("check", checked, format_data_check(checked), as_json)
+    print_report("check", checked, lambda: format_data_check(checked), as_json)
     if checked.exit_code:
         raise typer.Exit(checked.exit_code)

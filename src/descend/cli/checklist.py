@@ -15,4 +15,4 @@ def checklist(
     from descend.report.text.run_summary import checklist_text
 
     result = answer_checklist(run)
-    print_report("checklist", result, checklist_text(result), as_json)
+    print_report("checklist", result, lambda: checklist_text(result), as_json)

@@ -118,7 +118,9 @@ def compare(
     comparison = run_comparison(
         plan, folder, command=command, workers=workers, console=stderr_console()
     )
-    print_report("compare", comparison_fields(comparison), comparison_text(comparison), as_json)
+    print_report(
+        "compare", comparison_fields(comparison), lambda: comparison_text(comparison), as_json
+    )
     print_status(f"saved in {folder}")
 
 
@@ -135,7 +137,7 @@ def _compare_finished(names: list[str], given: dict[str, Any], as_json: bool) ->
             "leave it out, or name each run as an --arm to train it again",
         )  # fmt: skip
     comparison = compare_finished_runs([find_run(Path(name)) for name in names])
-    print_report("compare", comparison, finished_text(comparison), as_json)
+    print_report("compare", comparison, lambda: finished_text(comparison), as_json)
 
 
 def _make_arms(

@@ -131,7 +131,7 @@ def add(
         drop_boilerplate=drop_boilerplate,
         options=ReadOptions(encoding, text_column, dataset_split),
     )  # fmt: skip
-    print_report("corpus add", done, describe_corpus_build(done, drop_boilerplate), as_json)
+    print_report("corpus add", done, lambda: describe_corpus_build(done, drop_boilerplate), as_json)
 
 
 def stats(
@@ -153,7 +153,7 @@ def stats(
     set_up_logging(resolved.config.log_level)
     corpus_stats = measure_corpus(resolved.config)
     print_report(
-        "corpus stats", corpus_stats, "\n".join(format_corpus_stats(corpus_stats)), as_json
+        "corpus stats", corpus_stats, lambda: "\n".join(format_corpus_stats(corpus_stats)), as_json
     )
 
 

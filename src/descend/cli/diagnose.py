@@ -123,7 +123,7 @@ def _diagnose_log(
     from descend.report.text.log_diagnosis import format_log_diagnosis
 
     of_log = diagnose_log(log, corpus=corpus, vocab_size=vocab_size)
-    print_report("diagnose", of_log, format_log_diagnosis(of_log, verbose), as_json)
+    print_report("diagnose", of_log, lambda: format_log_diagnosis(of_log, verbose), as_json)
     return {of_log.verdict, *(f.cause for f in of_log.causes)}
 
 
@@ -131,7 +131,7 @@ def _print_diagnosis(diagnosis: Diagnosis, verbose: bool, as_json: bool) -> set[
     """Print the diagnosis of a run, and return the names of the verdict and the causes."""
     from descend.report.text.diagnosis_summary import format_diagnosis
 
-    print_report("diagnose", diagnosis, format_diagnosis(diagnosis, verbose), as_json)
+    print_report("diagnose", diagnosis, lambda: format_diagnosis(diagnosis, verbose), as_json)
     if diagnosis.verdict == "unknown":  # what may be is no failure
         return {diagnosis.verdict}
     return {diagnosis.verdict, *(f.cause for f in diagnosis.causes)}

@@ -100,5 +100,5 @@ def diagnose_command(
     diagnosis = diagnose_program(
         flags, TrialOptions(metric, metric_file, **options), on_trial=print_status
     )
-    print_report("diagnose", diagnosis, format_program_diagnosis(diagnosis), as_json)
+    print_report("diagnose", diagnosis, lambda: format_program_diagnosis(diagnosis), as_json)
     return {diagnosis.verdict}

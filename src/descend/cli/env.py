@@ -28,7 +28,7 @@ def env(as_json: JsonOption = False) -> None:
     The output names no user, no host, and no path outside of `~`.
     """
     facts = collect_facts()
-    print_report("env", facts, format_facts(facts), as_json)
+    print_report("env", facts, lambda: format_facts(facts), as_json)
 
 
 def collect_facts() -> EnvironmentFacts:

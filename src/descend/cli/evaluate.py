@@ -22,4 +22,4 @@ def evaluate(
 
     set_up_logging("info")
     evaluation = load(model).evaluate(corpus)
-    print_report("evaluate", evaluation, describe_evaluation(evaluation), as_json)
+    print_report("evaluate", evaluation, lambda: describe_evaluation(evaluation), as_json)

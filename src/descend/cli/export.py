@@ -44,4 +44,4 @@ def export(
     from descend.report.text.export_summary import describe_export
 
     exported = export_model(model, to, weight_type, output)
-    print_report("export", exported, describe_export(exported), as_json)
+    print_report("export", exported, lambda: describe_export(exported), as_json)

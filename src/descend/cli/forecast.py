@@ -37,7 +37,7 @@ def forecast(
     except UndeterminedForecast as reason:
         sentence = explain_undetermined(run, reason)
         fields = {"run": str(run), "effect": "undetermined", "sentence": sentence}
-        print_report("forecast", fields, sentence, as_json)
+        print_report("forecast", fields, lambda: sentence, as_json)
         return
     fields = msgspec.to_builtins(result) | {"sentence": summarize_forecast(result)}
-    print_report("forecast", fields, "\n".join(forecast_lines(result)), as_json)
+    print_report("forecast", fields, lambda: "\n".join(forecast_lines(result)), as_json)

@@ -45,4 +45,4 @@ def improve(
         on_model=lambda model: print_status(model_line(model)),
         on_trial=lambda trial: print_status(trial_line(trial)),
     )  # fmt: skip
-    print_report("improve", improvement, improvement_text(improvement), as_json)
+    print_report("improve", improvement, lambda: improvement_text(improvement), as_json)

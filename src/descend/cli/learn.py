@@ -39,7 +39,7 @@ def learn(
 
     if lesson is None:
         lessons = list(load_lessons().values())
-        print_report("learn", {"lessons": lessons}, lesson_list(lessons), as_json)
+        print_report("learn", {"lessons": lessons}, lambda: lesson_list(lessons), as_json)
         return
     chosen = load_lesson(lesson)
     if prediction is not None and not 1 <= prediction <= len(chosen.choices):
@@ -57,6 +57,6 @@ def learn(
     print_report(
         "learn",
         {"lessons": [chosen], "result": result},
-        lesson_result_text(chosen, result, prediction),
+        lambda: lesson_result_text(chosen, result, prediction),
         as_json,
     )

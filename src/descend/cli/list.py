@@ -26,4 +26,6 @@ def list_all(
     from descend.runs.run_list import list_runs
 
     runs = list_runs(folder)
-    print_report("list", {"folder": str(folder), "runs": runs}, listing_text(runs, folder), as_json)
+    print_report(
+        "list", {"folder": str(folder), "runs": runs}, lambda: listing_text(runs, folder), as_json
+    )

@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -93,12 +94,12 @@ def print_json(command: str, value: Any) -> None:
     write_out(make_visible_in_json(text) + "\n")
 
 
-def print_report(command: str, value: Any, text: str, as_json: bool) -> None:
-    """Print the result of `command`: `value` as one JSON object, or `text` for a person."""
+def print_report(command: str, value: Any, text: Callable[[], str], as_json: bool) -> None:
+    """Print the result of `command`: `value` as one JSON object, or the text for a person."""
     if as_json:
         print_json(command, value)
     else:
-        print_result(text)
+        print_result(text())
 
 
 def write_generated(text: str) -> None:

@@ -26,4 +26,4 @@ def push(
     from descend.interop.hub import push_model
 
     pushed = push_model(model, repository, private=not public)
-    print_report("push", pushed, f"{len(pushed.files)} files are at {pushed.url}", as_json)
+    print_report("push", pushed, lambda: f"{len(pushed.files)} files are at {pushed.url}", as_json)

@@ -14,7 +14,11 @@ from descend.cli.output import print_report, print_status
 def report(
     run: Annotated[
         Path,
-        typer.Argument(metavar="RUN", help="Folder of a run or a comparison.", callback=named_run),
+        typer.Argument(
+            metavar="RUN",
+            help="Folder of a run, a comparison, or a watched loop, or a log of another program.",
+            callback=named_run,
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -24,7 +28,7 @@ def report(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write an HTML report of a run or a comparison."""
+    """Write an HTML report of a run, a comparison, or a log."""
     from descend.report.html.write import write_report
 
     print_status("Building the report…")
@@ -34,6 +38,6 @@ def report(
     print_report(
         "report",
         written,
-        f"{written.file} ({written.bytes / 1e6:.1f} MB). Open it in a browser.",
+        lambda: f"{written.file} ({written.bytes / 1e6:.1f} MB). Open it in a browser.",
         as_json,
     )

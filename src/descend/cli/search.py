@@ -103,5 +103,5 @@ def search(
     )  # fmt: skip
     plan = plan_search(base, space, terms, save_dir)
     result = run_search(plan, command=format_typed_command(context), console=stderr_console())
-    print_report("search", search_fields(result), format_search(result), as_json)
+    print_report("search", search_fields(result), lambda: format_search(result), as_json)
     print_status(f"saved in {plan.file.parent}")

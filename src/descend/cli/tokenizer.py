@@ -50,7 +50,7 @@ def train(
     print_report(
         "tokenizer train",
         file,
-        describe_tokenizer(output, made.vocab_size, made.bytes_per_token),
+        lambda: describe_tokenizer(output, made.vocab_size, made.bytes_per_token),
         as_json,
     )
 

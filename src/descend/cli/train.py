@@ -129,14 +129,10 @@ def train(
 
     def train_run(console: Console) -> Model:
         if parent is not None:
-            changes = {
-                key: getattr(resolved.config, key)
-                for key, origin in resolved.origins.items()
-                if not origin.startswith(("default", "preset "))
-            }
             return continue_run(
-                Path(parent), changes, console, watch=show_metrics, track=track or ()
-            )
+                Path(parent), resolved.requested_config, console, watch=show_metrics,
+                track=track or (),
+            )  # fmt: skip
         return train_with_config(
             resolved, console, watch=show_metrics, began=began, track=track or ()
         )

@@ -87,15 +87,17 @@ class BatchSampler:
         """Return how often `steps` steps read the text; the last pass may be a part of one."""
         return steps * self.batch_size / self.sequences_per_epoch
 
-    def batch(self, step: int, keep_merges: bool = False) -> NDArray[np.int64]:
+    def batch(self, step: int, dropout_scale: float = 1.0) -> NDArray[np.int64]:
         """Return token ids of step `step`, (B, T + 1): inputs are [:, :-1], targets [:, 1:].
 
-        With `keep_merges` they are read without `bpe_dropout`.
+        Merges are undone with `dropout_scale` times the probability of `bpe_dropout`.
         """
         first = step * self.batch_size
-        return self.sequences(np.arange(first, first + self.batch_size), keep_merges)
+        return self.sequences(np.arange(first, first + self.batch_size), dropout_scale)
 
-    def sequences(self, numbers: NDArray[np.int64], keep_merges: bool = False) -> NDArray[np.int64]:
+    def sequences(
+        self, numbers: NDArray[np.int64], dropout_scale: float = 1.0
+    ) -> NDArray[np.int64]:
         """Return token ids of the sequences with these global numbers, (len(numbers), T + 1)."""
         epochs, indices = np.divmod(numbers, self.sequences_per_epoch)
         starts = np.empty(len(numbers), dtype=np.int64)
@@ -107,11 +109,11 @@ class BatchSampler:
             starts[here] = self.grid_offset(int(number)) + windows * self.seq_len
         span = np.arange(self.seq_len + 1)
         read: NDArray[np.int64] = self.tokens[starts[:, None] + span].astype(np.int64)
-        if self.bpe_dropout is None or keep_merges:
+        if self.bpe_dropout is None or dropout_scale == 0:
             return read
         row_hashes = _mix(numbers.astype(np.uint64), _key(self.seed, 0, 98))
         hashes = _mix(row_hashes[:, None], span.astype(np.uint64))
-        return undo_merges(read, hashes, self.bpe_dropout)
+        return undo_merges(read, hashes, self.bpe_dropout.scale(dropout_scale))
 
     def grid_offset(self, number: int) -> int:
         """Offset of the window grid in pass `number`, in tokens."""

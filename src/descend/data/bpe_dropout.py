@@ -10,7 +10,7 @@ number of the step alone.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,10 @@ class BpeDropout:
     probability: float
     merge_parts: NDArray[np.int64]
     """(V, 2): the two tokens that each token was merged from, or `NOT_MERGED`."""
+
+    def scale(self, factor: float) -> BpeDropout:
+        """Return the same with `factor` times the probability."""
+        return replace(self, probability=factor * self.probability)
 
 
 def make_bpe_dropout(tokenizer: Tokenizer, probability: float | None) -> BpeDropout | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +22,9 @@ STREAMS = "stdin"
 """Folder of the copies of streams in the cache."""
 
 _NAMED = "named"
+
+_STREAM_COPY = re.compile(r"[0-9a-f]{64}\.(txt|jsonl)")
+"""Name of the copy of a stream: the SHA-256 of its content."""
 
 
 def cache_dir() -> Path:
@@ -34,6 +38,29 @@ def cache_dir() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("descend", appauthor=False)
+
+
+def find_stream_copy(path: Path) -> Path:
+    """Return where this machine has the copy of a stream that `path` names on another machine, or
+    in another cache; else `path`.
+    """
+    copy = cache_dir() / STREAMS / path.name
+    return copy if is_stream_copy(path) and copy.exists() else path
+
+
+def is_stream_copy(path: Path) -> bool:
+    """Return whether `path` is named like the copy of a stream in the cache of some machine."""
+    return path.parent.name == STREAMS and _STREAM_COPY.fullmatch(path.name) is not None
+
+
+def missing_stream_copy(path: str) -> CorpusError:
+    """Return the error for a copy of a stream that this machine does not have."""
+    return CorpusError(
+        path, "no such copy of a stream in the cache of this machine",
+        "what came from the data set or standard input",
+        "read it once more here, by `descend corpus stats hf:NAME` with the options of the run, or "
+        "`descend corpus stats -`",
+    )  # fmt: skip
 
 
 def remember_path(path: str | None) -> None:
@@ -73,11 +100,13 @@ def check_path(path: str | None, where: Path, embedded: tuple[str, ...] = ()) ->
     """
     if path is None or path in embedded:
         return
-    real = Path(os.path.realpath(os.path.expanduser(path)))
+    real = Path(os.path.realpath(find_stream_copy(Path(os.path.expanduser(path)))))
     if real.parent == Path(os.path.realpath(cache_dir() / STREAMS)):
         return
     if _path_mark(path).exists() or _is_own_run(where):
         return
+    if is_stream_copy(real):
+        raise missing_stream_copy(path)
     raise CorpusError(
         str(where), f"a text {path} that you have not named on this machine",
         "a text of your own: a folder from someone else may name any file",

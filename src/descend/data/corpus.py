@@ -21,7 +21,13 @@ from typing import BinaryIO
 
 from descend.data import hub_dataset
 from descend.data.book_license import drop_book_licenses
-from descend.data.cache_dir import STREAMS, cache_dir
+from descend.data.cache_dir import (
+    STREAMS,
+    cache_dir,
+    find_stream_copy,
+    is_stream_copy,
+    missing_stream_copy,
+)
 from descend.data.document import Document, group_parts
 from descend.data.file_discovery import find_text_files, is_text_file
 from descend.data.readers import TEXT_SUFFIXES, read_file
@@ -127,7 +133,7 @@ def _find(
         raise CorpusError(
             escape_surrogates(corpus_dir), "a name that is no text", "a name in UTF-8", "rename it"
         )
-    path = Path(os.path.expanduser(corpus_dir))
+    path = find_stream_copy(Path(os.path.expanduser(corpus_dir)))
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -365,6 +371,8 @@ def _embedded(name: str) -> CorpusSource:
 
 
 def _missing(corpus_dir: str, path: Path) -> CorpusError:
+    if is_stream_copy(path):
+        return missing_stream_copy(corpus_dir)
     try:
         siblings = [entry.name for entry in path.parent.iterdir()]
     except OSError:

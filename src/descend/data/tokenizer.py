@@ -261,12 +261,7 @@ def _try_in_child(content: str) -> None:
 
     Done once for a content on this machine.
     """
-    from descend.data.tokenizer_child import TokenizerFacts
-
-    check_in_child(
-        "tokenizer", "descend.data.tokenizer_child", content.encode(), TokenizerFacts,
-        ProcessLimits(),
-    )  # fmt: skip
+    check_in_child("tokenizer", "descend.data.tokenizer_child", content.encode(), ProcessLimits())
 
 
 @contextmanager

@@ -92,6 +92,6 @@ def _load_text(
         )
     except DescendError as problem:
         return None, (
-            f"the text that the run trained on cannot be read ({problem}), so only "
-            "recorded metrics are used",
+            f"the text that the run trained on cannot be read ({problem.location}: "
+            f"{problem.actual}), so only recorded metrics are used",
         )

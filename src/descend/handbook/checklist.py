@@ -216,7 +216,7 @@ def _size(run: RecordedRun) -> str:
 
 
 def _rate(run: RecordedRun) -> str:
-    peak = format_significant(max(s.learning_rate for s in run.steps))
+    peak = format_significant(run.peak_learning_rate)
     text = f"Recorded: a peak learning rate of {peak}."
     ratios = sorted(run.update_ratios.values())
     if ratios:

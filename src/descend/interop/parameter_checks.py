@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from torch import nn
 from torch.optim import Optimizer
@@ -52,9 +52,9 @@ class GradientCoverage:
 class ParameterChecks:
     """Looks at the parameters of a training loop; what is wrong comes as sentences."""
 
-    def __init__(self, model: nn.Module, optimizers: Iterable[Optimizer]) -> None:
+    def __init__(self, model: nn.Module, optimizers: Sequence[Optimizer]) -> None:
         self._model = model
-        self._outside = find_parameters_outside(model, optimizers)
+        self._outside = find_parameters_outside(model, optimizers) if optimizers else []
         self._coverage: GradientCoverage | None = GradientCoverage(model, self._outside)
         self._look_for_nonfinite = False
 

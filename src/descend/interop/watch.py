@@ -12,54 +12,29 @@ that fails ends the record, never the training.
 
 from __future__ import annotations
 
-import logging
 import math
-import sys
 import time
+import weakref
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-import msgspec
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from descend.diagnosis.causes.bad_initialization import MOSTLY_DEAD
-from descend.errors import DiskWriteError, WatchError
+from descend.errors import WatchError
 from descend.interop.parameter_checks import ParameterChecks
+from descend.interop.watch_record import PendingStep, StopReason, WatchRecord
 from descend.metrics.watched_activations import ActivationRecorder
 from descend.metrics.weight_updates import RECORD_EVERY_STEPS, WeightUpdateRecorder
-from descend.runs.event_log import EventLog
-from descend.runs.events import (
-    Event,
-    ProgramWarning,
-    TrainingStarted,
-    TrainingStopped,
-    Validation,
-    WatchedStep,
-    current_time,
-)
-from descend.units import quoted
-
-FLUSH_STEPS = 10
-"""Steps whose losses are read from the device at once: reading each would stall a GPU."""
-MAX_SECONDS_UNWRITTEN = 5.0
-"""Seconds after which records are written although fewer than `FLUSH_STEPS` wait."""
-
-
-class _PendingStep(msgspec.Struct):
-    step: int
-    losses: list[Tensor | float]
-    gradient_norm: Tensor | None
-    learning_rate: float | None
-    seconds: float
 
 
 class TrainingWatch:
     """Records a training loop. Made by `watch`; a context manager, or closed by `close`.
 
-    `folder`: where `events.jsonl` is. `warnings`: what was noticed so far, a sentence each.
+    One that is never closed is closed when the program ends. `folder`: where `events.jsonl` is.
     """
 
     def __init__(
@@ -71,12 +46,10 @@ class TrainingWatch:
         is_folder_chosen: bool = False,
     ) -> None:
         self.folder = folder
-        self._is_folder_chosen = is_folder_chosen
-        """Whether descend chose `folder`, so that the caller does not know its name."""
-        self.warnings: list[str] = []
         self._model = model
         self._optimizers = optimizers
-        self._updates = self._last_step = 0
+        """Empty where the loop changes the weights itself."""
+        self._last_step = 0
         self._losses: list[Tensor | float] = []
         """Of the batches since the last recorded update."""
         self._norm: Tensor | None = None
@@ -85,45 +58,53 @@ class TrainingWatch:
         self._activations = ActivationRecorder(model)
         self._silent_layers: set[str] = set()
         """Layers whose units were mostly dead at the last record."""
-        self._pending: list[_PendingStep] = []
-        self._began = self._written = time.perf_counter()
-        self._log: EventLog | None = EventLog(folder)
-        self._append(TrainingStarted(0, current_time()))
-        self._warn(*self._checks.check_optimizers())
-        first, last = optimizers[0], optimizers[-1]
-        self._hooks = [
-            first.register_step_pre_hook(self._before_update),
-            last.register_step_post_hook(self._after_update),
-        ]
+        self._names_nonfinite = False
+        self._began = time.perf_counter()
+        self._record = WatchRecord(folder, is_folder_chosen=is_folder_chosen)
+        self._close_at_exit = weakref.finalize(self, self._record.close)
+        self._record.warn(*self._checks.check_optimizers())
+        if optimizers:
+            first, last = optimizers[0], optimizers[-1]
+            self._hooks = [
+                first.register_step_pre_hook(self._before_update),
+                last.register_step_post_hook(self._after_update),
+            ]
+        else:
+            self._hooks = []
+            self._recorder.remember_weights(model)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was noticed so far, a sentence each."""
+        return self._record.warnings
 
     def step(self, loss: Tensor | float) -> None:
         """Record `loss` (a mean in nats) of a batch; call it once per batch, after the update.
 
-        With gradient accumulation, the losses of the batches of one update are averaged.
+        With gradient accumulation, the losses of the batches of one update are averaged. Without an
+        optimizer each call is an update, and the gradients must still be there.
         """
+        if not self._optimizers:
+            self._observe_gradients()
+            self._after_update()
         self._losses.append(loss.detach() if isinstance(loss, Tensor) else float(loss))
-        if self._updates == self._last_step:
+        updates = self._record.num_updates
+        if updates == self._last_step:
             return
-        if len(self._pending) >= FLUSH_STEPS or (
-            time.perf_counter() - self._written > MAX_SECONDS_UNWRITTEN
-        ):
-            self._flush()
         now = time.perf_counter()
-        self._pending.append(
-            _PendingStep(self._updates, self._losses, self._norm, self._rate(), now - self._began)
+        self._record.add_step(
+            PendingStep(updates, self._losses, self._norm, self._rate(), now - self._began)
         )
-        self._losses, self._last_step, self._began = [], self._updates, now
+        if self._record.diverged and not self._names_nonfinite:
+            self._names_nonfinite = True
+            self._checks.expect_nonfinite()
+        self._losses, self._last_step, self._began = [], updates, now
 
     def validation(self, loss: Tensor | float) -> None:
         """Record a validation loss (a mean in nats) after the updates so far."""
-        self._flush()
-        value = float(loss)
-        if math.isfinite(value):
-            self._append(Validation(self._updates, value))
-        else:
-            self._warn(f"The validation loss after step {self._updates} is {value}.")
+        self._record.add_validation(float(loss.detach() if isinstance(loss, Tensor) else loss))
 
-    def close(self, reason: Literal["finished", "interrupted", "failed"] = "finished") -> None:
+    def close(self, reason: StopReason = "finished") -> None:
         """Write what waits, remove the hooks, and tell the folder. A second call does nothing.
 
         The folder is logged (logger `descend`, level INFO). If descend chose it and nobody reads
@@ -131,29 +112,16 @@ class TrainingWatch:
         """
         for hook in self._hooks:
             hook.remove()
-        self._activations.stop()
-        if self._log is None:
-            return
         self._hooks = []
-        self._flush()
-        if self._losses and not self._updates:
-            self._warn(
+        self._activations.stop()
+        if self._losses and not self._record.num_updates:
+            self._record.warn(
                 "The optimizer made no update, so the model did not change. Fix: call "
                 "optimizer.step() on the optimizer that is watched."
             )
-        self._append(TrainingStopped(self._updates, reason, current_time()))
-        if self._log is not None:
-            self._log.close()
-            self._log = None
-            self._tell_folder()
-
-    def _tell_folder(self) -> None:
-        text = f"recorded in {self.folder}; next: descend diagnose {quoted(self.folder)}"
-        logger = logging.getLogger("descend")
-        if logger.hasHandlers() and logger.isEnabledFor(logging.INFO):
-            logger.info("%s", text)
-        elif self._is_folder_chosen and sys.stderr is not None:
-            print(text, file=sys.stderr)
+        self._losses = []
+        self._close_at_exit.detach()
+        self._record.close(reason)
 
     def __enter__(self) -> Self:
         return self
@@ -168,36 +136,47 @@ class TrainingWatch:
         self.close("finished" if kind is None else "interrupted" if interrupted else "failed")
 
     def _before_update(self, *_: Any) -> None:
+        if self._is_recorded():
+            self._recorder.remember_weights(self._model)
+        self._observe_gradients()
+
+    def _observe_gradients(self) -> None:
         gradients = [p.grad for p in self._model.parameters() if p.grad is not None]
         self._norm = _global_norm(gradients) if gradients else None
-        self._warn(*self._checks.check_gradients(self._updates))
-        if self._updates % RECORD_EVERY_STEPS == 0:
-            self._recorder.before(self._model)
+        self._record.warn(*self._checks.check_gradients(self._record.num_updates))
+        if self._is_recorded():
+            self._recorder.read_gradients(self._model)
             self._record_activations()
 
+    def _is_recorded(self) -> bool:
+        """Return whether the update that comes is one of those looked at closely."""
+        return self._record.num_updates % RECORD_EVERY_STEPS == 0
+
     def _after_update(self, *_: Any) -> None:
-        recorded = self._updates % RECORD_EVERY_STEPS == 0
-        self._updates += 1
-        if self._updates % RECORD_EVERY_STEPS == 0:
+        if self._is_recorded():
+            stats = self._recorder.after(self._model, self._record.num_updates + 1)
+            self._record.flush()
+            values = (*stats.weight_rms.values(), *stats.gradient_rms.values())
+            if self._norm is not None and all(map(math.isfinite, values)):
+                self._record.append(stats)
+        self._record.num_updates += 1
+        if self._is_recorded():
             # Not before the first update: a program that compiles its model does so there.
             self._activations.start()
-        if recorded:
-            stats = self._recorder.after(self._model, self._updates)
-            self._flush()
-            if all(map(math.isfinite, (*stats.weight_rms.values(), *stats.gradient_rms.values()))):
-                self._append(stats)
+            if not self._optimizers:
+                self._recorder.remember_weights(self._model)
 
     def _record_activations(self) -> None:
-        stats = self._activations.take(self._updates + 1)
+        stats = self._activations.take(self._record.num_updates + 1)
         if stats is None:
             return
-        self._flush()
-        self._append(stats)
+        self._record.flush()
+        self._record.append(stats)
         silent = {n for n, value in stats.dead_unit_fraction.items() if value >= MOSTLY_DEAD}
         lasting = sorted(silent & self._silent_layers)
         self._silent_layers = silent
         if lasting and not any("units" in warning for warning in self.warnings):
-            self._warn(
+            self._record.warn(
                 f"{stats.dead_unit_fraction[lasting[0]]:.0%} of the units that enter {lasting[0]} "
                 "are silent in two records. Fix: lower the learning rate, or check the "
                 "initialization and the activation function."
@@ -208,62 +187,21 @@ class TrainingWatch:
         rates = [float(g["lr"]) for o in self._optimizers for g in o.param_groups if "lr" in g]
         return max(rates, default=None)
 
-    def _flush(self) -> None:
-        self._written = time.perf_counter()
-        for pending in self._pending:
-            loss = sum(float(value) for value in pending.losses) / len(pending.losses)
-            norm = None if pending.gradient_norm is None else float(pending.gradient_norm)
-            finite = math.isfinite(loss)
-            if not finite or (norm is not None and not math.isfinite(norm)):
-                self._report_nonfinite(pending.step, loss)
-            self._append(
-                WatchedStep(
-                    pending.step,
-                    loss if finite else None,
-                    pending.learning_rate,
-                    norm if norm is not None and math.isfinite(norm) else None,
-                    round(pending.seconds, 6),
-                )
-            )
-        self._pending = []
-
-    def _report_nonfinite(self, step: int, loss: float) -> None:
-        if any("not finite" in warning for warning in self.warnings):
-            return
-        what = "loss" if not math.isfinite(loss) else "gradient"
-        self._warn(f"The {what} of step {step} is not finite: the run diverged there.")
-        self._checks.expect_nonfinite()
-
-    def _warn(self, *texts: str) -> None:
-        for text in texts:
-            self.warnings.append(text)
-            logging.getLogger("descend").warning("%s", text)
-            self._append(ProgramWarning(self._updates, text))
-
-    def _append(self, record: Event) -> None:
-        if self._log is None:
-            return
-        try:
-            self._log.append(record)
-        except DiskWriteError as problem:
-            self._log.close()
-            self._log = None
-            logging.getLogger("descend").warning("%s Training goes on without a record.", problem)
-
 
 def watch(
     model: nn.Module,
-    optimizer: Optimizer | list[Optimizer],
+    optimizer: Optimizer | list[Optimizer] | None = None,
     folder: str | Path | None = None,
 ) -> TrainingWatch:
     """Watch a training loop; call `step(loss)` on the result after each `optimizer.step()`.
 
-    `optimizer`: one, or several that step in this order. `folder` must not hold a record yet; by
-    default it is `watched_runs/<model's class>_<unix time>`. Raises `WatchError` for anything
-    else than a module and optimizers, or where `folder` holds a record.
+    `optimizer`: one, or several that step in this order; None for a loop that changes the weights
+    itself. `folder` must not hold a record yet; by default it is
+    `watched_runs/<model's class>_<unix time>`. Raises `WatchError` for anything else than a module
+    and optimizers, or where `folder` holds a record.
     """
     optimizers = [unwrap_optimizer(o) for o in _as_list(optimizer)]
-    if not isinstance(model, nn.Module) or not optimizers:
+    if not isinstance(model, nn.Module) or (optimizer is not None and not optimizers):
         raise WatchError(
             "watch()", f"{type(model).__name__} and {len(optimizers)} optimizers",
             "a torch.nn.Module and its optimizer", "call descend.watch(model, optimizer)",
@@ -304,7 +242,9 @@ def choose_free_folder(output: Path) -> Path:
     return folder
 
 
-def _as_list(optimizer: Optimizer | list[Optimizer]) -> list[Optimizer]:
+def _as_list(optimizer: Optimizer | list[Optimizer] | None) -> list[Optimizer]:
+    if optimizer is None:
+        return []
     return list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer]
 
 
@@ -318,7 +258,16 @@ def _global_norm(gradients: list[Tensor]) -> Tensor:
 
 
 def _new_folder(model: nn.Module) -> Path:
-    moment = int(time.time())
-    while (folder := Path("watched_runs") / f"{type(model).__name__}_{moment}").exists():
+    inner: object = model
+    # Of a model in DistributedDataParallel or Lightning Fabric, and of a compiled one.
+    while isinstance(deeper := _wrapped_model(inner), nn.Module):
+        inner = deeper
+    name, moment = type(inner).__name__, int(time.time())
+    while (folder := Path("watched_runs") / f"{name}_{moment}").exists():
         moment += 1
     return folder
+
+
+def _wrapped_model(model: object) -> object:
+    """Return the model inside a wrapper of torch or Lightning Fabric; None where it is none."""
+    return getattr(model, "_orig_mod", None) or getattr(model, "module", None)

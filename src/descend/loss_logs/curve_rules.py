@@ -34,6 +34,7 @@ from descend.loss_logs.normality import (
     rate_out_of_range,
     recurring_pattern,
     unexpected_start,
+    validation_stays,
 )
 
 GONE_BACK = 0.5
@@ -357,8 +358,8 @@ def _stopped_early(shape: Shape) -> LogVerdict | None:
 
 RULES: tuple[Callable[[Shape], LogVerdict | None], ...] = (
     _diverged, other_objective, rate_out_of_range, _overfitted, _stuck, recurring_pattern,
-    _rate_too_high, levels_at_frequencies, unexpected_start, flat_after_fall, memorized_text,
-    _too_slow, _stopped_early,
+    _rate_too_high, levels_at_frequencies, unexpected_start, validation_stays,
+    flat_after_fall, memorized_text, _too_slow, _stopped_early,
 )  # fmt: skip
 
 

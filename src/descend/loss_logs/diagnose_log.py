@@ -74,7 +74,18 @@ def diagnose_log(
     `LogError` where there is no curve, `CorpusError` where the corpus cannot be read.
     """
     began = time.monotonic()
-    log = in_nats(read_log(path))
+    return judge_log(path, in_nats(read_log(path)), corpus, vocab_size, began)
+
+
+def judge_log(
+    path: Path,
+    log: LossLog,
+    corpus: str | None = None,
+    vocab_size: int | None = None,
+    began: float | None = None,
+) -> LogDiagnosis:
+    """Return the same of a `log` in nats that was read from `path`, with time since `began`."""
+    began = time.monotonic() if began is None else began
     curve = extract_curve_features(log)
     band = expected_loss_range(corpus, vocab_size)
     verdict = apply_curve_rules(Shape(log, curve, band))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from descend.loss_logs.curve_features import CurveFeatures
+from descend.loss_logs.curve_features import CurveFeatures, averaged
 from descend.loss_logs.expected_loss import MAX_VOCABULARY
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
 
@@ -255,6 +255,42 @@ def memorized_text(shape: Shape) -> LogVerdict | None:
         "unknown", 0.5, "cannot tell",
         f"it ends at {curve.end:.2f}, as for memorized text, and without a validation "
         "loss overfitting cannot be detected",
+    )  # fmt: skip
+
+
+MIN_FALL_BESIDE, MAX_FOLLOWED = 0.12, 0.1
+"""Fraction of itself that the training loss falls by from the first validation on, and fraction of
+that fall by which the validation loss falls at most, where it does not follow. First guesses."""
+MIN_VALIDATIONS = 3
+"""Validation losses from which their course is judged."""
+
+
+def validation_stays(shape: Shape) -> LogVerdict | None:
+    """Return a validation loss that stays where it is while the training loss falls on."""
+    curve = shape.curve
+    assert curve is not None
+    validated = [(e.position, e.validation_loss) for e in shape.log.entries
+                 if e.validation_loss is not None and math.isfinite(e.validation_loss)]  # fmt: skip
+    if len(validated) < MIN_VALIDATIONS or curve.validation_best is None:
+        return None
+    place, first = validated[0]
+    trained = [
+        e.train_loss
+        for e in shape.log.entries
+        if e.train_loss is not None and math.isfinite(e.train_loss) and e.position >= place
+    ]
+    if len(trained) < MIN_VALIDATIONS or shape.log.has_other_validation_unit:
+        return None
+    early = trained[: averaged(len(trained))]
+    before = sum(early) / len(early)
+    fall, followed = before - curve.end, first - curve.validation_best
+    if fall < MIN_FALL_BESIDE * before or followed > MAX_FOLLOWED * fall:
+        return None
+    return LogVerdict(
+        "unknown", 0.5, "cannot tell",
+        f"the validation loss stays near {curve.validation_best:.2f} while the training loss falls "
+        f"by {fall:.2f}: the model memorizes, the validation text is of another kind, or the "
+        "model that is validated is not the one that is trained",
     )  # fmt: skip
 
 

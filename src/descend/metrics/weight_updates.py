@@ -27,8 +27,16 @@ class WeightUpdateRecorder:
 
     def before(self, model: nn.Module) -> None:
         """Remember weights and gradient sizes of trainable matrices (rows, columns)."""
+        self.remember_weights(model)
+        self.read_gradients(model)
+
+    def remember_weights(self, model: nn.Module) -> None:
+        """Remember the weights before the update."""
+        self._before = {name: weight.detach().clone() for name, weight in _matrices(model)}
+
+    def read_gradients(self, model: nn.Module) -> None:
+        """Remember the gradient sizes of the update, before or after it."""
         for name, weight in _matrices(model):
-            self._before[name] = weight.detach().clone()
             gradient = weight.grad
             self._gradient_rms[name] = 0.0 if gradient is None else _rms(gradient)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from descend.data.child_check import check_in_child
 from descend.limited_process import ProcessLimits
-from descend.model.header_child import MAX_TENSORS, HeaderFacts
+from descend.model.header_child import MAX_TENSORS
 
 MAX_HEADER = 10 * 2**20
 """Bytes: room for 80,000 tensors. The library itself allows ten times that, and takes 18 s."""
@@ -25,4 +25,4 @@ def check_header(content: bytes) -> None:
     header = content[8 : 8 + size]
     if header.count(b"{") > MAX_TENSORS + 2:  # before anything is decoded
         raise ValueError(f"a header of other than at most {MAX_TENSORS:,} tensors")
-    check_in_child("header", "descend.model.header_child", header, HeaderFacts, _LIMITS)
+    check_in_child("header", "descend.model.header_child", header, _LIMITS)

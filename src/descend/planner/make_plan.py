@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from descend.config import RunConfig, make_config
-from descend.config_sources import ResolvedConfig
+from descend.config_sources import ResolvedConfig, resolve_config
 from descend.data.prepare import prepare_documents
 from descend.data.token_store import PreparedCorpus
 from descend.data.tokenizer import load_tokenizer
@@ -140,8 +140,8 @@ def make_corpus_plan(
         raise ConfigError("minutes", "neither minutes nor a target", "one of them", "give one")
     # What needs no look at text or machine is refused at once.
     check_bounds(minutes, target_bits_per_byte, max_memory)
-    base = RunConfig() if settings is None else settings.config
-    fixed = set_keys(settings)
+    settings = settings or resolve_config(environment={})
+    base, fixed = settings.config, settings.requested_config
     text = prepare_documents(base.model_copy(update={"corpus_dir": corpus}))
     sample = _sample(text, base)
     machine = benchmark_machine(base.device)
@@ -169,14 +169,6 @@ def make_corpus_plan(
         )
     where = str(text.source.paths[0]) if text.source.is_stream_copy else corpus or "python"
     return CorpusPlan(where, machine, plan, fixed, None if allowance is None else minutes)
-
-
-def set_keys(settings: ResolvedConfig | None) -> dict[str, Any]:
-    """Return the keys that the user set, wherever."""
-    if settings is None:
-        return {}
-    dumped = settings.config.model_dump()
-    return {k: dumped[k] for k, origin in settings.origins.items() if origin != "default"}
 
 
 def _sample(text: PreparedCorpus, config: RunConfig) -> CorpusProfile:

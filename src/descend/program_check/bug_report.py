@@ -6,9 +6,9 @@ import msgspec
 
 from descend.errors import UserError
 
-EXIT_SOUND, EXIT_BUG, EXIT_MISTAKE, EXIT_NOT_CHECKED = 0, 1, 2, 3
-"""Exit codes of `descend check`: checks ran and found nothing, a bug, the user's mistake (see
-`UserError`), not checked."""
+EXIT_SOUND, EXIT_BUG, EXIT_NOT_CHECKED = 0, 1, 3
+"""Exit codes of `descend check`: checks ran and found nothing, a bug, not checked. A mistake of
+the user is 2 (see `UserError`)."""
 
 
 class ProgramError(UserError):

@@ -9,7 +9,8 @@ corrected p-value is below 0.05 (Holm) and the effect is worth a word, as in `tr
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+import shlex
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -46,6 +47,10 @@ little of a sound program too. First guesses."""
 MIN_OTHER_EFFECT = 0.02
 """The same for all others: a sound program gains a percent or so by another rate. First guess."""
 
+MAX_UNSEEN = 0.05
+"""Fraction of the loss up to which the interval of a treatment may reach where a program is called
+healthy. Where it reaches further, the trials are too noisy to tell. First guess."""
+
 TrialCallback = Callable[[str], None]
 
 
@@ -58,9 +63,10 @@ class ProgramEffect(msgspec.Struct, frozen=True):
     """None where the treatment could not be run."""
     p_holm: float | None
     may_help: bool
-    """Whether the effect is as large as a verdict asks for, proved or not."""
+    """Whether the effect is as large as a verdict asks for, or the interval too wide to exclude it
+    (`MAX_UNSEEN`)."""
     is_effective: bool
-    """Whether it is also proved."""
+    """Whether such an effect is proved."""
     problem: str | None = None
 
 
@@ -157,21 +163,48 @@ def _try_treatments(
 ) -> list[list[ProgramTrial]]:
     """Return the trials of each treatment; none after one that failed or is clearly worse.
 
-    Clearly: by more than the controls differ from each other and 2 % of their loss.
+    Clearly: by more than the controls differ from each other and 2 % of their loss. Then stronger
+    treatments of that cause are not tried either, since the loss has one minimum over a setting.
     """
     tried: list[list[ProgramTrial]] = [[] for _ in treatments]
     finite = _finite_losses(controls)
     spread = max(finite) - min(finite) if finite else 0.0
-    remaining = list(range(len(treatments)))
-    for control in controls:
-        trials = run([(treatments[index], control.seed) for index in remaining])
-        for index, trial in zip(list(remaining), trials, strict=True):
+
+    def try_with(control: ProgramTrial, chosen: Sequence[int]) -> list[int]:
+        """Return those of the `chosen` treatments that are not clearly worse."""
+        before = control.loss if control.loss is not None else math.inf
+        limit = before + spread + 0.02 * abs(before)
+        trials = run([(treatments[index], control.seed) for index in chosen])
+        for index, trial in zip(chosen, trials, strict=True):
             tried[index].append(trial)
-            before = control.loss if control.loss is not None else math.inf
-            limit = before + spread + 0.02 * abs(before)
-            if trial.loss is None or not math.isfinite(trial.loss) or trial.loss > limit:
-                remaining.remove(index)
+        return [
+            index
+            for index, trial in zip(chosen, trials, strict=True)
+            if trial.loss is not None and math.isfinite(trial.loss) and trial.loss <= limit
+        ]
+
+    remaining: list[int] = []
+    given_up: set[str] = set()
+    for wave in _by_strength(treatments):
+        chosen = [index for index in wave if treatments[index].cause not in given_up]
+        promising = try_with(controls[0], chosen)
+        given_up |= {treatments[index].cause for index in chosen if index not in promising}
+        remaining += promising
+    for control in controls[1:]:
+        remaining = try_with(control, sorted(remaining))
     return tried
+
+
+def _by_strength(treatments: Sequence[ProgramTreatment]) -> list[list[int]]:
+    """Return the first treatment of each cause, the second, and so on: the weakest comes first."""
+    waves: list[list[int]] = []
+    counts: Counter[str] = Counter()
+    for index, treatment in enumerate(treatments):
+        if counts[treatment.cause] == len(waves):
+            waves.append([])
+        waves[counts[treatment.cause]].append(index)
+        counts[treatment.cause] += 1
+    return waves
 
 
 def _differences(
@@ -226,8 +259,11 @@ def _judge(
         if differences:
             interval = paired_interval(differences, pooled_sd=pooled, pooled_df=df)
             worth = MIN_VERDICT_EFFECT.get(treatment.cause, MIN_OTHER_EFFECT) * abs(loss)
-            may_help = len(differences) == len(controls) and interval.value >= worth
-            is_effective = may_help and is_significant(interval, abs(loss)) and p_holm < ALPHA
+            is_complete = len(differences) == len(controls)
+            is_large = is_complete and interval.value >= worth
+            is_unseen = is_complete and interval.high >= max(worth, MAX_UNSEEN * abs(loss))
+            may_help = is_large or is_unseen
+            is_effective = is_large and is_significant(interval, abs(loss)) and p_holm < ALPHA
         problem = next((t.problem for t in trials if t.problem), None)
         effects.append(
             ProgramEffect(treatment, trials, interval, p_holm, may_help, is_effective, problem)
@@ -252,9 +288,7 @@ def _conclude(
 ) -> ProgramDiagnosis:
     """Return the cause whose treatment saves most; none where no treatment helps."""
     best: dict[str, ProgramEffect] = {}
-    by_cause: dict[str, list[ProgramEffect]] = defaultdict(list)
     for effect in effects:
-        by_cause[effect.treatment.cause].append(effect)
         if effect.is_effective and effect.loss_reduction is not None:
             known = best.get(effect.treatment.cause)
             if known is None or _saved(effect) > _saved(known):
@@ -265,17 +299,23 @@ def _conclude(
     if ranked:
         first = ranked[0].treatment
         verdict = first.cause
-        command = " ".join(program.command(program.limits | first.changes))
+        command = program.command_line(program.limits | first.changes)
         reason = f"{first.description} saves {_saved(ranked[0]):.3f} of {metric}"
         if len(ranked) > 1 and _overlap(ranked[0], ranked[1]):
             reason += f", about as much as {ranked[1].treatment.description}"
-    elif any(effect.may_help for effect in effects):
-        verdict, reason = "unknown", "a treatment may help, but its interval reaches zero"
+    elif possible := [effect for effect in effects if effect.may_help]:
+        first = max(possible, key=_saved).treatment
+        verdict = "unknown"
+        reason = (
+            f"{first.description} may help, but the seeds differ too much to say: raise --seeds"
+        )
+    elif all(effect.loss_reduction is None for effect in effects):
+        verdict, reason = "unknown", "no treatment could be run"
     else:
         reason = "no treatment that was tried lowers the metric by a difference worth a word"
     return ProgramDiagnosis(
-        " ".join(program.words), metric, controls, _mean_loss(controls), effects, verdict, command,
-        reason, seconds,
+        shlex.join(program.words), metric, controls, _mean_loss(controls), effects, verdict,
+        command, reason, seconds,
     )  # fmt: skip
 
 

@@ -54,6 +54,10 @@ class ProgramFlags:
                 words = _with_value(words, flag, text)
         return words
 
+    def command_line(self, changes: Mapping[str, float]) -> str:
+        """Return the same as a line for a shell."""
+        return shlex.join(self.command(changes))
+
     def _ratio(self, key: str, own: str | None) -> float:
         """Return the value of a flag over that of the first flag of its key; 1 where it has
         none."""
@@ -121,8 +125,8 @@ def _parse_mapping(mapping: str) -> tuple[str, tuple[str, ...], str | None]:
 def find_value(words: Sequence[str], flag: str) -> str | None:
     """Return the value of `flag` in a command, None where it has none; the last one counts.
 
-    Found are `--flag VALUE`, `--flag=VALUE`, and `name=VALUE` within a word, as in
-    `--config_overrides n_layer=2,n_head=2`.
+    Found are `--flag VALUE`, `--flag=VALUE`, and `name=VALUE` or `"name": VALUE` within a word, as
+    in `--config_overrides n_layer=2,n_head=2` and `--optimizer={"lr":0.01}`.
     """
     value = None
     for index, word in enumerate(words):
@@ -147,8 +151,10 @@ def _with_value(words: Sequence[str], flag: str, text: str) -> list[str]:
 
 
 def _setting(flag: str) -> re.Pattern[str]:
-    """Return `flag=VALUE`: a word, or one of several settings in a word."""
-    return re.compile(rf"((?:^|[\s,;]){re.escape(flag)}=)([^\s,;]+)")
+    """Return `flag=VALUE`: a word, or one of several settings in a word, JSON too."""
+    return re.compile(
+        rf"((?:^|[\s,;{{]){re.escape(flag)}=|[\s,{{]\"?{re.escape(flag)}\"?\s*:\s*)([^\s,;}}]+)"
+    )
 
 
 def _format_value(key: str, value: float) -> str:

@@ -18,16 +18,11 @@ from descend.config import RunConfig, make_config
 from descend.errors import ConfigError, RunFolderError
 from descend.machine import Execution
 from descend.model.shape import ModelShape, shape_from_run_config
-from descend.runs.event_log import event_problems, read_events
+from descend.runs.checkpoint_folders import latest_checkpoint
+from descend.runs.event_log import EVENTS, event_problems, read_events
 from descend.runs.events import Epoch, Event, Rollback, Step, TrainingStopped, WeightUpdateStats
 from descend.runs.folder_errors import not_a_run_error
-from descend.runs.run_files import (
-    RunMetadata,
-    RunSummary,
-    is_finished,
-    latest_checkpoint,
-    read_info,
-)
+from descend.runs.run_files import RunMetadata, RunSummary, is_finished, read_info
 from descend.runs.run_folder import read_summary
 from descend.runs.run_length import announced_end_step, planned_steps
 from descend.runs.suggestions import suggest_fix
@@ -173,6 +168,11 @@ class RecordedRun:
         return planned_steps(self.config, self.corpus_count("train_tokens"))
 
     @property
+    def peak_learning_rate(self) -> float:
+        """Return the highest learning rate of a step, or 0 before the first."""
+        return max((s.learning_rate for s in self.steps), default=0.0)
+
+    @property
     def tokens_per_step(self) -> int:
         """Return the tokens predicted in one optimizer step."""
         return self.config.batch_size * self.config.seq_len
@@ -222,7 +222,7 @@ class RecordedRun:
         ratios: dict[str, list[float]] = {}
         for record in records:
             for name, ratio in record.update_to_weight_ratio.items():
-                if record.weight_rms[name] > 0:
+                if record.weight_rms.get(name, 0.0) > 0:
                     ratios.setdefault(name, []).append(ratio)
         return {name: statistics.median(values) for name, values in ratios.items()}
 
@@ -247,12 +247,18 @@ def open_recorded_run(folder: Path) -> RecordedRun:
 
 
 def open_run_with_epoch(folder: Path) -> RecordedRun:
-    """Open the run in `folder`; `RunFolderError` if it has not finished an epoch."""
+    """Open the run in `folder`; `RunFolderError` if it has not finished an epoch, or its steps are
+    lost."""
     run = RecordedRun(folder)
     _ = run.config, run.events
     if not run.epochs:
         raise RunFolderError(
             str(folder), "a run that has not finished its first epoch", "at least one epoch",
             suggest_fix(folder),
+        )  # fmt: skip
+    if not run.steps:
+        raise RunFolderError(
+            str(folder / EVENTS), "no step that can be read", "at least one",
+            "restore it from a copy or train again",
         )  # fmt: skip
     return run

@@ -32,9 +32,14 @@ from descend.training.train_state import (
 MAX_SKIPPED_STEPS = 50
 """float16 steps in a row that may overflow while the loss scale is searched; each halves it."""
 
-MIN_DROPOUT_RATE = 0.3
+MIN_DROPOUT_RATE = 0.4
 """Fraction of the peak learning rate under which BPE-dropout is off, so that the model ends on the
-tokens that it is judged by: with `wsd` the last 15 % of the steps (docs/recipe.md)."""
+tokens that it is judged by: with `wsd` the last fifth of the steps. Above, it falls with the
+learning rate (docs/recipe.md)."""
+
+MIN_DROPOUT_RATE_EPOCHS = 2.4
+"""That fraction times the epochs of a run, at most. A text that is read without dropout more than
+about once (with `wsd` half of this) is memorized."""
 
 StepEvents = tuple[Step | WeightUpdateStats | EndStepChosen | Epoch | Rollback, ...]
 
@@ -64,19 +69,20 @@ def train_step(state: TrainState, plan: TrainPlan, watch: WeightUpdateRecorder) 
     """Make one update, and what is due after it; `DivergedError` as for `train`."""
     began = plan.group.clock()
     step, epoch = state.step, plan.batches.epoch_at_step(state.step)
-    limit = plan.time_limit
+    limit, end = plan.time_limit, last_step(state, plan.total_steps)
     scheduled = limit.schedule_step(step, plan.total_steps) if limit else step
     planned = state.decay.rate_at(step) if state.decay else plan.learning_rate(scheduled)
     rate = planned * state.rollback_state.rate_factor
     set_learning_rate(state.optimizers, rate)
     # Dropout at step n follows from the seed and n alone, so nothing must be saved for it.
     torch.manual_seed((plan.config.seed * 1_000_003 + step + plan.group.rank * 2**40) % 2**63)
-    keep_merges = planned < MIN_DROPOUT_RATE * plan.config.peak_learning_rate
-    loss, accuracy = accumulate_gradients(state, plan, step, keep_merges)
+    num_epochs = plan.batches.epochs_at_step(limit.end_step(end) if limit else end)
+    dropout_scale = scale_bpe_dropout(planned / plan.config.peak_learning_rate, num_epochs)
+    loss, accuracy = accumulate_gradients(state, plan, step, dropout_scale)
     norm = gradient_norm(state, plan)
     finite = math.isfinite(loss) and math.isfinite(norm)
     if not finite and not is_fp16_overflow(state, loss):
-        batch = get_batch(state, plan, step, keep_merges)
+        batch = get_batch(state, plan, step, dropout_scale)
         raise nonfinite_loss_error(state.model, batch, step, epoch, loss)
     if finite and plan.config.divergence_rollback == "on":
         check_for_loss_spike(state, loss, epoch)
@@ -89,7 +95,7 @@ def train_step(state: TrainState, plan: TrainPlan, watch: WeightUpdateRecorder) 
     state.skipped = 0 if finite else state.skipped + 1
     seconds = plan.group.clock() - began
     state.elapsed_seconds += seconds
-    epoch_ends = min(plan.batches.steps(epoch), last_step(state, plan.total_steps))
+    epoch_ends = min(plan.batches.steps(epoch), end)
     epoch_steps = epoch_ends - plan.batches.steps(epoch - 1)
     state.tally.add(epoch_steps, loss, accuracy, seconds)
     last, end_step = False, None
@@ -119,22 +125,29 @@ def train_step(state: TrainState, plan: TrainPlan, watch: WeightUpdateRecorder) 
     return tuple(records)
 
 
+def scale_bpe_dropout(rate_fraction: float, num_epochs: float) -> float:
+    """Return BPE-dropout at `rate_fraction` of the peak learning rate, over that at the peak, in a
+    run of `num_epochs`."""
+    lowest = min(MIN_DROPOUT_RATE, MIN_DROPOUT_RATE_EPOCHS / num_epochs)
+    return min(max((rate_fraction - lowest) / (1 - lowest), 0.0), 1.0)
+
+
 def get_batch(
-    state: TrainState, plan: TrainPlan, step: int, keep_merges: bool = False
+    state: TrainState, plan: TrainPlan, step: int, dropout_scale: float = 1.0
 ) -> NDArray[np.int64]:
     """Return token ids of `step` (from 0): its own batch, or a later one where some were left
     out."""
-    return plan.batches.batch(step + state.rollback_state.batches_skipped, keep_merges)
+    return plan.batches.batch(step + state.rollback_state.batches_skipped, dropout_scale)
 
 
 def accumulate_gradients(
-    state: TrainState, plan: TrainPlan, step: int, keep_merges: bool = False
+    state: TrainState, plan: TrainPlan, step: int, dropout_scale: float = 1.0
 ) -> tuple[float, float]:
     """Add the gradients of the batch of `step`; returns its mean loss (nats) and accuracy.
 
     Of several processes each computes its own rows; both results and gradients are of all rows.
     """
-    rows = plan.group.select_rows(get_batch(state, plan, step, keep_merges))
+    rows = plan.group.select_rows(get_batch(state, plan, step, dropout_scale))
     batch = torch.from_numpy(rows).to(plan.execution.device)
     parts = batch.tensor_split(plan.config.num_micro_batches)
     loss_sum = torch.zeros((), device=batch.device)

@@ -18,8 +18,8 @@ _VOCABULARIES = ((150_000, 1024), (3_000_000, 2048), (30_000_000, 4096))
 _MAX_VOCABULARY = 8192
 
 # Epochs: up to six with BPE-dropout, for two million tokens in all: about three minutes on two
-# cores. Six ended up to 3.4 % lower than three on five texts of 135 kB to 1.1 MB, and 0.4 % higher
-# on 40 kB (benchmarks/results/recipe/whole_tokens.csv).
+# cores. Six ended 0.7 to 5 % lower than three on texts of 40 kB to 1.1 MB
+# (benchmarks/results/recipe/whole_tokens.csv).
 _MAX_EPOCHS, _TARGET_TOKENS = 6, 2_000_000
 
 # Without BPE-dropout more than three epochs ended higher on 40, 135 and 400 kB of prose
@@ -35,11 +35,12 @@ _EPOCHS_WITHOUT_TOKEN_DROPOUT = 3
 _TOKEN_DROPOUT_PER_EPOCH = 0.05
 _MAX_TOKEN_DROPOUT = 0.2
 
-# Merges of the tokenizer undone in the training text, but for its end (`loop.MIN_DROPOUT_RATE`):
-# more the more often it is read. In six epochs 0.2 ended lower than 0.1, in eight 0.3 than 0.2.
+# Merges of the tokenizer undone in the training text, fewer with the learning rate
+# (`loop.MIN_DROPOUT_RATE`): more the more often it is read. In six epochs 0.4 ended as low as 0.2
+# or up to 2 % lower (benchmarks/results/recipe/whole_tokens.csv).
 _EPOCHS_WITHOUT_BPE_DROPOUT = 2
-_BPE_DROPOUT_PER_EPOCH = 0.05
-_MAX_BPE_DROPOUT = 0.3
+_BPE_DROPOUT_PER_EPOCH = 0.1
+_MAX_BPE_DROPOUT = 0.4
 
 # A text too short for it is no text to train on, but a mistake.
 _MIN_CONTEXT = 8

@@ -42,3 +42,8 @@ def test_trend_says_nothing_when_the_noise_is_larger_than_the_change() -> None:
     assert describe_trend(noisy(0.0)) == ""
     assert describe_trend(noisy(-0.03)) == "The loss is falling."
     assert describe_trend(noisy(0.03)) == "The loss is rising."
+
+
+def test_trend_of_a_run_that_diverges_is_no_rest() -> None:
+    assert describe_trend([2.0] * 390 + [float("inf")] * 10) == "The loss is rising."
+    assert describe_trend([2.0] * 390 + [float("nan")] * 10) == ""

@@ -79,14 +79,15 @@ def context(run: RecordedRun) -> str:
 def schedule(run: RecordedRun) -> str:
     """Return how long the rate stayed up and where it ended."""
     rates = [s.learning_rate for s in run.steps]
-    peak = max(rates)
+    peak = run.peak_learning_rate
     high = sum(r >= NEAR_PEAK * peak for r in rates) / len(rates)
+    end = rates[-1] / peak if peak else 0.0
     rate = {"learning_rate": peak} if run.config.schedule == "piecewise" else {}
     others = [s for s in ("wsd", "cosine", "linear") if s != run.config.schedule]
     return (
         f"Your run followed the `{run.config.schedule}` schedule: {format_percent(high)} of its "
         f"{len(rates):,} steps were made at {NEAR_PEAK:.0%} of the peak rate or more, and the "
-        f"last at {format_percent(rates[-1] / peak)} of it. To see what the schedule does, "
+        f"last at {format_percent(end)} of it. To see what the schedule does, "
         f"{suggest_comparison(run, *({'schedule': s} | rate for s in others))}."
     )
 
@@ -96,10 +97,11 @@ def warmup(run: RecordedRun) -> str:
     steps = run.config.warmup_steps or 0
     first, after = run.steps[0].loss, run.steps[min(steps, len(run.steps) - 1)].loss
     highest = max(run.steps, key=lambda s: s.loss)
+    part = steps / max(run.num_steps, 1)
     trials = ({"warmup_steps": max(2 * steps, 10)}, {"warmup_steps": 0})
     return (
         f"The rate rose over the first {steps:,} of {run.num_steps:,} steps"
-        f" ({format_percent(steps / run.num_steps)}). The training loss was {first:.3f} at the"
+        f" ({format_percent(part)}). The training loss was {first:.3f} at the"
         f" first step, {after:.3f} right after the warmup, and highest at step {highest.step:,}"
         f" with {highest.loss:.3f}. To see what the warmup is worth,"
         f" {suggest_comparison(run, *trials)}."
@@ -109,6 +111,8 @@ def warmup(run: RecordedRun) -> str:
 def gradients(run: RecordedRun) -> str:
     """Return the size of the gradients and what clipping did to them."""
     norms, limit = run.gradient_norms, run.config.gradient_clip
+    if not norms:
+        return "No step of your run has a gradient that is a number."
     peak_step = max(run.steps, key=lambda s: s.gradient_norm or 0.0)
     clipped = (
         f"clipping at {format_significant(limit)} scaled down"
@@ -149,6 +153,7 @@ def describe_rollbacks(run: RecordedRun) -> str:
 def describe_initial_loss(run: RecordedRun) -> str:
     """Return the first loss beside that of guessing."""
     first, guessing = run.steps[0], run.ngram_baselines["uniform"]
+    part = first.loss / guessing if guessing else 1.0
     began = (
         f"It continued the model {run.metadata.parent}, so it did not begin at random guessing. "
         if run.metadata.parent
@@ -157,7 +162,7 @@ def describe_initial_loss(run: RecordedRun) -> str:
     return (
         f"The training loss of the first step was {first.loss:.3f}. Random guessing among your"
         f" {run.corpus_count('vocab_size'):,} tokens costs ln V = {guessing:.3f}, so the run began"
-        f" at {first.loss / guessing:.2f} of that. {began}To see how much of it is chance,"
+        f" at {part:.2f} of that. {began}To see how much of it is chance,"
         f" {suggest_flags(run, {'seed': run.config.seed + 1})}."
     )
 
@@ -193,16 +198,17 @@ def optimizer(run: RecordedRun) -> str:
 
 def weight_decay(run: RecordedRun) -> str:
     """Return how the weights grew or shrank."""
-    if not run.weight_updates:
+    records = [record for record in run.weight_updates if record.weight_rms]
+    if not records:
         return "Your run is too short to record the sizes of its weights: try more epochs."
-    before = statistics.median(run.weight_updates[0].weight_rms.values())
-    after = statistics.median(run.weight_updates[-1].weight_rms.values())
+    before = statistics.median(records[0].weight_rms.values())
+    after = statistics.median(records[-1].weight_rms.values())
     decay = run.config.weight_decay
     trials = ({"weight_decay": 3 * decay or 0.1}, {"weight_decay": 0.0})
     return (
         "The median size of a matrix (root mean square of its weights) was"
-        f" {format_significant(before)} at step {run.weight_updates[0].step:,} and"
-        f" {format_significant(after)} at step {run.weight_updates[-1].step:,}. To see what the"
+        f" {format_significant(before)} at step {records[0].step:,} and"
+        f" {format_significant(after)} at step {records[-1].step:,}. To see what the"
         f" decay does, {suggest_comparison(run, *trials)}."
     )
 

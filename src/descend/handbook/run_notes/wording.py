@@ -117,7 +117,7 @@ def comparison_baseline_text(run: RecordedRun) -> str:
 
 def alternative_learning_rates(run: RecordedRun) -> list[Change]:
     """Return the peak rate of `run` times three and divided by three."""
-    peak = max(s.learning_rate for s in run.steps)
+    peak = run.peak_learning_rate
     # A rate per epoch belongs to its own schedule: one rate needs another.
     one: dict[str, object] = {"schedule": "wsd"} if run.config.schedule == "piecewise" else {}
     return [one | {"learning_rate": peak * 3}, one | {"learning_rate": peak / 3}]

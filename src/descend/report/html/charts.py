@@ -98,14 +98,15 @@ def curves(
     marks: Sequence[VerticalLine] = (),
 ) -> Option:
     """Return lines over a common axis, with the fields, levels and marks that they are held
-    against."""
+    against. A line without points is left out, and so are the levels if no other is there."""
+    lines = [line for line in lines if len(line.x)]
     series = [_line(line, y_axis.log) for line in lines]
     if areas:
         series.append(_areas(areas))
     if y_axis.log:
         heights = [*(y for line in lines for y in line.y), *(y for area in areas for y in area.y)]
         y_axis = _whole_decades(y_axis, [*heights, *(level.y for level in levels)])
-    if levels:
+    if levels and lines:
         series.append(_levels(levels, lines, y_axis.log))
     x = [x for line in lines for x in line.x]
     labels = place_mark_labels(

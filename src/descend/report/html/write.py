@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE, RUN_FILE, SEARCH_FILE
-from descend.errors import RunFolderError, UserError
+from descend.errors import LogError, RunFolderError, UserError
 from descend.experiments.attribute.attribution_result import Attribution
 from descend.experiments.compare.comparison_result import Comparison
 from descend.experiments.experiment_folder import read_record
@@ -15,6 +15,7 @@ from descend.experiments.search.search_result import SearchResult
 from descend.guard import open_regular
 from descend.report.html.attribution_report import attribution_report
 from descend.report.html.comparison_report import comparison_report
+from descend.report.html.log_report import log_report
 from descend.report.html.rendering import MARK, render
 from descend.report.html.report_page import ReportPage
 from descend.report.html.run_report import run_report
@@ -43,18 +44,18 @@ class WrittenReport(msgspec.Struct, frozen=True):
 
 
 def write_report(what: Path, output: Path | None = None) -> WrittenReport:
-    """Write the report on `what`, the folder of a run or an experiment, to `output` or there.
+    """Write the report on `what` to `output`, or into its folder, or beside a log file.
 
-    Raises `RunFolderError` where there is neither, `UserError` where another file would be
-    overwritten, `DiskWriteError` if the disk refuses.
+    `what`: the folder of a run, an experiment, or a watched loop, or a log of another program.
+    Raises `RunFolderError` where there is neither, `LogError` for a file without losses,
+    `UserError` where another file would be overwritten, `DiskWriteError` if the disk refuses.
     """
     folder = what.parent if what.name in EXPERIMENTS and what.is_file() else what
-    if not folder.is_dir():
+    if not folder.exists():
         raise RunFolderError(
-            str(what), "a file" if what.exists() else "no such folder",
-            "the folder of a run or of an experiment", "check the path",
-        )  # fmt: skip
-    file = folder / REPORT if output is None else output
+            str(what), "no such folder", "the folder of a run or of an experiment", "check the path"
+        )
+    file = output or (folder / REPORT if folder.is_dir() else folder.with_suffix(f".{REPORT}"))
     _check_report_path(file)
     page = _page(folder)
     content = render(page).encode()
@@ -75,7 +76,12 @@ def _page(folder: Path) -> ReportPage:
         return attribution_report(read_record(folder, ATTRIBUTION_FILE, Attribution), folder)
     if (folder / SEARCH_FILE).exists():
         return search_report(read_record(folder, SEARCH_FILE, SearchResult), folder)
-    raise not_a_run_error(folder, RUN_FILE, model=has_model(folder))
+    try:
+        return log_report(folder)
+    except LogError:
+        if folder.is_file():
+            raise
+        raise not_a_run_error(folder, RUN_FILE, model=has_model(folder)) from None
 
 
 def _check_report_path(file: Path) -> None:

@@ -29,6 +29,7 @@ TEXT_IS_LEARNED = (
 LATER_MODELS_LEARNED = (
     "more epochs on this text would overfit, so later models learned from earlier ones"
 )
+TRAINING_DIVERGED = "a later training diverged, so the best model before it stays"
 NOTHING_HELPS = "no tested change lowers the loss, and no other plan is expected to be as good"
 """Why an improvement ended."""
 

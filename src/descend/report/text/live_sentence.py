@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from descend.report.text.run_summary import MIN_LOSS_DIFFERENCE_NATS
 
 MIN_STEPS_FOR_TREND = 60
@@ -56,17 +58,13 @@ def describe_trend(losses: Sequence[float]) -> str:
     if len(losses) < MIN_STEPS_FOR_TREND:
         return ""
     tenth = len(losses) // 10
-    last, last_variance = _mean_and_variance(losses[-tenth:])
-    before, before_variance = _mean_and_variance(losses[-2 * tenth : -tenth])
-    noise = 2 * math.sqrt((last_variance + before_variance) / tenth)
+    before, last = np.reshape(losses[-2 * tenth :], (2, tenth))
+    with np.errstate(invalid="ignore"):  # a run that diverges
+        change = last.mean() - before.mean()
+        noise = 2 * math.sqrt((last.var(ddof=1) + before.var(ddof=1)) / tenth)
     min_change = max(MIN_LOSS_DIFFERENCE_NATS, noise)
-    if last > before + min_change:
+    if change > min_change:
         return "The loss is rising."
-    if last < before - min_change:
+    if change < -min_change:
         return "The loss is falling."
-    return "" if noise > MIN_LOSS_DIFFERENCE_NATS else "The loss hardly falls any more."
-
-
-def _mean_and_variance(values: Sequence[float]) -> tuple[float, float]:
-    mean = sum(values) / len(values)
-    return mean, sum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    return "The loss hardly falls any more." if noise <= MIN_LOSS_DIFFERENCE_NATS else ""

@@ -32,6 +32,8 @@ def _effect(effect: ProgramEffect) -> str:
     name = f"{effect.treatment.description} ({humanize_name(effect.treatment.cause)})"
     if effect.problem is not None:
         return f"{name}: not tested, {effect.problem}."
+    if not effect.trials:
+        return f"{name}: not tried, since a smaller change was clearly worse."
     interval = effect.loss_reduction
     if interval is None:
         return f"{name}: the loss is not finite."

@@ -57,13 +57,14 @@ def learning_curve(run: RecordedRun, what: Literal["loss", "accuracy"] = "loss")
     ]
     best, name = run.best_epoch, "Loss" if loss else "Accuracy"
     label = (
-        f"{name} by epoch. Training batches from {train[0]:.3g} to {smooth(train)[-1]:.3g}; "
-        f"validation text {validation_values[0]:.3g} after the first epoch, "
+        f"{name} by epoch. "
+        + (f"Training batches from {train[0]:.3g} to {smooth(train)[-1]:.3g}; " if train else "")
+        + f"validation text {validation_values[0]:.3g} after the first epoch, "
         f"{validation_values[ends.index(best.epoch)]:.3g} after the best, {best.epoch}. "
         "A table below has every epoch."
     )
     axis = Axis("nats per token") if loss else Axis("percent", min_value=0)
-    last = max(run.epochs[-1].epoch, x[-1])
+    last = max([run.epochs[-1].epoch, *x])
     best_epoch_marks = (
         [VerticalLine("best epoch", float(best.epoch))] if best.epoch < run.epochs[-1].epoch else []
     )

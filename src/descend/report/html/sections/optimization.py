@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 
 from descend.diagnosis.reference_ranges import reference_range
 from descend.handbook.run_notes.wording import format_percent
@@ -18,6 +19,7 @@ from descend.report.html.report_page import (
 )
 from descend.report.html.sections.curve_events import curve_events
 from descend.report.html.sections.epoch_axis import steps_to_epochs
+from descend.runs.events import WeightUpdateStats
 from descend.runs.recorded_run import RecordedRun
 from descend.units import format_significant
 
@@ -104,16 +106,21 @@ def _norm(run: RecordedRun) -> list[Figure | Paragraph]:
     ]
 
 
+def median_update_ratios(records: Sequence[WeightUpdateStats]) -> list[tuple[int, float]]:
+    """Return the step of each record and the median update-to-weight ratio of its matrices."""
+    medians = []
+    for record in records:
+        sizes = record.weight_rms
+        ratios = [
+            r for n, r in record.update_to_weight_ratio.items() if sizes.get(n, 0.0) > 0 and r > 0
+        ]
+        if ratios:
+            medians.append((record.step, statistics.median(ratios)))
+    return medians
+
+
 def _ratios(run: RecordedRun) -> list[Figure | ReportTable]:
-    medians = [
-        (m.step, statistics.median(ratios))
-        for m in run.weight_updates
-        if (
-            ratios := [
-                r for n, r in m.update_to_weight_ratio.items() if m.weight_rms[n] > 0 and r > 0
-            ]
-        )
-    ]
+    medians = median_update_ratios(run.weight_updates)
     low, high = reference_range("update_to_weight_ratio", run.config.optimizer)
     last = float(run.epochs[-1].epoch)
     rows = sorted(run.update_ratios.items(), key=lambda item: -item[1])[:MAX_MATRICES]
