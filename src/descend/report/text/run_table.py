@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from descend.experiments.compare.finished_runs import FinishedComparison, FinishedRun
-from descend.report.text.experiment_tables import table
+from descend.report.text.experiment_tables import divided_table, table
 from descend.runs.run_list import MODELS, ListedRun
 from descend.units import format_duration, format_epochs, quoted
 
@@ -84,7 +84,7 @@ def finished_text(comparison: FinishedComparison) -> str:
         )
         for r in comparison.runs
     ]  # fmt: skip
-    lines = [table(head, rows)]
+    lines = [divided_table(head, rows)]
     if comparison.differences:
         keys = [
             f"{key}: {', '.join(map(_format_setting, values))}"
