@@ -13,6 +13,12 @@ from descend.config_sources import resolve_config
 from descend.errors import UserError
 from descend.planner.axes import axes_for
 from descend.planner.corpus_profile import CorpusProfile
+from descend.planner.generations import (
+    MIN_GAIN,
+    choose_later_models,
+    estimate_final_loss,
+    plan_first_model,
+)
 from descend.planner.machine_benchmark import MachineBenchmark
 from descend.planner.make_plan import (
     CorpusPlan,
@@ -112,9 +118,9 @@ def test_spare_steps_end_where_more_epochs_overfit() -> None:
 
 def test_run_that_ends_for_the_text_says_so() -> None:
     by_text, by_time = plan_with(600), plan_with(0.5)
-    assert by_text.ends_for_text
-    assert not by_time.ends_for_text
-    assert not plan_with(600, epoch=1).ends_for_text  # the user set it
+    assert by_text.leaves_time
+    assert not by_time.leaves_time
+    assert not plan_with(600, epoch=1).leaves_time  # the user set it
     assert "more epochs on this text would overfit" in time_used_line(by_text, 60.0, 600)
     assert time_used_line(by_time, 29.0, 0.5) == "29 s from the start to the saved model"
     assert "left" not in time_used_line(by_text, 599 * 60.0, 600)
@@ -123,11 +129,11 @@ def test_run_that_ends_for_the_text_says_so() -> None:
 def test_plan_is_limited_by_time_when_what_is_left_is_one_evaluation() -> None:
     plan = plan_with(0.5)
     allowed = NEARLY_ALL * 60 * plan.minutes
-    ends_for_text = []
+    leaves_time = []
     for left in (0.9 * plan.evaluation_seconds, 1.1 * plan.evaluation_seconds):
         predicted = msgspec.structs.replace(plan.predicted, seconds=allowed - left)
-        ends_for_text.append(msgspec.structs.replace(plan, predicted=predicted).ends_for_text)
-    assert ends_for_text == [False, True]
+        leaves_time.append(msgspec.structs.replace(plan, predicted=predicted).leaves_time)
+    assert leaves_time == [False, True]
 
 
 def test_comparison_with_prediction_says_how_much_shorter_the_run_was() -> None:
@@ -172,3 +178,26 @@ def test_run_with_minutes_is_planned_and_ends_in_time(varied_text: Path) -> None
     assert read_summary(Path("timed")).finished
     assert Path("timed/plan.json").exists()
     assert model.summary.bits_per_byte < 8
+
+
+def test_first_model_takes_a_part_of_the_time_when_later_models_end_lower() -> None:
+    plan = plan_first_model(plan_with, 60, {})
+    later = choose_later_models(plan, {})
+    assert plan.minutes == 60
+    assert plan.leaves_time
+    assert later
+    final = estimate_final_loss(plan, later)
+    assert final < (1 - MIN_GAIN) * plan_with(60).predicted.bits_per_byte
+
+
+@pytest.mark.parametrize(
+    ("minutes", "fixed"),
+    [(0.3, {}), (60, {"epoch": 2}), (60, {"max_steps": 900}), (60, {"teachers": "run"})],
+)
+def test_first_model_takes_all_the_time_when_no_other_may_follow(
+    minutes: float, fixed: dict[str, object]
+) -> None:
+    def plan_for(training_minutes: float) -> TrainingPlan:
+        return plan_with(training_minutes, **{k: v for k, v in fixed.items() if k != "teachers"})
+
+    assert plan_first_model(plan_for, minutes, fixed) == plan_for(minutes)

@@ -56,7 +56,6 @@ from descend.report.text.improvement_summary import (
     LATER_MODELS_LEARNED,
     NOTHING_HELPS,
     ONE_TRAINING_IS_BEST,
-    TEXT_IS_LEARNED,
     TIME_IS_UP,
     TRAINING_DIVERGED,
     describe_too_little_time,
@@ -158,8 +157,7 @@ class _ImprovementRun:
         self._save()
         base = self._first_training(planned)
         if base is None:
-            why = TEXT_IS_LEARNED if planned.plan.ends_for_text else ONE_TRAINING_IS_BEST
-            return self._end(why, planned)
+            return self._end(ONE_TRAINING_IS_BEST, planned)
         try:
             why = self._train_further(base, planned, settings)
         except DivergedError:
@@ -171,7 +169,7 @@ class _ImprovementRun:
     ) -> str:
         """Train better models than `base`, as far as the time goes; why it ended."""
         base = self._better_of_repaired(base, planned)
-        if planned.plan.ends_for_text and self._train_generations(base):
+        if planned.plan.leaves_time and self._train_generations(base):
             return LATER_MODELS_LEARNED
         # As much time as the training of `base` took is left for the last one.
         last_seconds = 60 * self._minutes_left() - base.seconds - ROUND_SECONDS
@@ -248,7 +246,8 @@ class _ImprovementRun:
                 return last
         first = plan_first_part(planned)
         model = self._train(first, "planned")
-        return None if first is planned else model
+        takes_all_time = first is planned and not planned.plan.leaves_time
+        return None if takes_all_time else model
 
     def _train(
         self, planned: CorpusPlan, origin: Origin, changes: dict[str, Any] | None = None,

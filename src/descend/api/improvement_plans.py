@@ -25,10 +25,12 @@ strays as much from one run to the next (benchmarks/results/improve/law_errors.j
 
 
 def plan_first_part(planned: CorpusPlan) -> CorpusPlan:
-    """Return the plan for the first training: for all the time, where a shorter one would lose
-    more than a search can gain."""
+    """Return the plan for the first training: a shorter one than planned, where that loses less
+    than a search can gain and the plan leaves no time."""
     plan, axes = planned.plan, axes_for(planned.fixed)
     assert planned.minutes is not None
+    if plan.leaves_time:
+        return planned
     spent = planned.minutes - plan.minutes
     minutes = FIRST_FRACTION * planned.minutes
     if minutes - spent < MIN_MINUTES:

@@ -3,11 +3,14 @@ before it too ("born-again" networks, Furlanello et al. 2018)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
+from descend.errors import UserError
 from descend.planner.plan import TrainingPlan
 
 MAX_TEACHERS = 2
@@ -47,6 +50,15 @@ four texts (benchmarks/results/recipe/{teachers,generations}.jsonl)."""
 EPOCH_LOSS = ((3.0, 1.0), (5.0, 0.987), (10.0, 0.981))
 """Bits per byte of a model with teachers after so many epochs, over those after three. The means of
 two novels of 200 kB (benchmarks/results/recipe/generations.jsonl)."""
+
+
+MAX_PLANNED_MODELS = 3
+"""Models of equal length that the time is divided by to find the best first one. A fourth has no
+more teachers than the third."""
+
+MIN_GAIN = 0.01
+"""Fraction by which the last of several models must be expected to end lower than one model that
+takes all the time: two runs of one plan stray as much."""
 
 
 class FirstModel(NamedTuple):
@@ -99,13 +111,29 @@ SINGLE_MODEL_KEYS = {"teachers", "num_processes"}
 
 
 def choose_later_models(plan: TrainingPlan, fixed: Mapping[str, Any]) -> list[LaterModel]:
-    """Choose the models to train after the planned one; `fixed`: the keys that the user set.
-
-    Some where more epochs of one model would overfit and there is time left.
-    """
-    if not plan.ends_for_text or SINGLE_MODEL_KEYS & fixed.keys():
+    """Choose the models to train after the planned one, where that leaves time; `fixed`: the keys
+    that the user set."""
+    if not plan.leaves_time or SINGLE_MODEL_KEYS & fixed.keys():
         return []
     return plan_later_models(first_model(plan), 60 * plan.minutes - plan.predicted.seconds)
+
+
+def plan_first_model(
+    plan_for: Callable[[float], TrainingPlan], minutes: float, fixed: Mapping[str, Any]
+) -> TrainingPlan:
+    """Return the plan by `plan_for` for all `minutes`, or for a part of them, so that later models
+    follow, where the last of those is expected to end lower."""
+    best = plan_for(minutes)
+    lowest = (1 - MIN_GAIN) * estimate_final_loss(best, choose_later_models(best, fixed))
+    for num_models in range(2, MAX_PLANNED_MODELS + 1):
+        later = [generation_seconds(1.0, min(n, MAX_TEACHERS)) for n in range(1, num_models)]
+        first_seconds = (60 * minutes - ROUND_SECONDS * len(later)) / (1 + sum(later))
+        with suppress(UserError):  # too short for any training
+            plan = msgspec.structs.replace(plan_for(first_seconds / 60), minutes=minutes)
+            expected = estimate_final_loss(plan, choose_later_models(plan, fixed))
+            if expected < lowest:
+                best, lowest = plan, expected
+    return best
 
 
 def first_model(plan: TrainingPlan) -> FirstModel:

@@ -26,6 +26,7 @@ from descend.planner.generations import (
     choose_later_models,
     estimate_final_loss,
     generation_seconds,
+    plan_first_model,
 )
 from descend.planner.machine_benchmark import (
     MachineBenchmark,
@@ -155,8 +156,15 @@ def make_corpus_plan(
         if target_bits_per_byte is not None:
             return plan_for_target_loss(target_bits_per_byte, *rest, memory, axes)
         assert minutes is not None
-        left = minutes if allowance is None else allowance.left_for_training(sample)
-        return choose_config(*rest, left, memory, axes)
+
+        def plan_for(training_minutes: float) -> TrainingPlan:
+            return choose_config(*rest, training_minutes, memory, axes)
+
+        if allowance is None:
+            return plan_for(minutes)
+        left = allowance.left_for_training(sample)
+        has_one_model = read_launch_environment() is not None
+        return plan_for(left) if has_one_model else plan_first_model(plan_for, left, fixed)
 
     plan = planned(machine.rates)
     if _should_time(plan.predicted, resolve_device(base.device)):
@@ -244,7 +252,7 @@ def plan_config(planned: CorpusPlan, save_dir: str | None = None) -> RunConfig:
         keys["save_dir"] = save_dir
     plan = planned.plan
     if planned.minutes is not None:
-        if not plan.ends_for_text and not plan.has_user_length:
+        if not plan.leaves_time and not plan.has_user_length:
             useful_steps = count_useful_steps(plan, load_scaling_law())
             keys["max_steps"] = min(math.ceil(SPARE_STEPS * plan.predicted.steps), useful_steps)
         keys["minutes"] = planned.minutes

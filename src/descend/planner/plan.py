@@ -69,10 +69,11 @@ class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the user set the number of epochs or steps."""
 
     @property
-    def ends_for_text(self) -> bool:
-        """Whether the text ends the planned run: not the time, and not the user.
+    def leaves_time(self) -> bool:
+        """Whether the planned run ends before the time is up, by its plan and not by the user.
 
-        Time that is left may be too short for one more evaluation, or kept for one.
+        More epochs would overfit, or the time is for later models. A rest that is too short for one
+        more evaluation, or kept for one, is no time left.
         """
         taken = self.predicted.seconds + self.evaluation_seconds
         return not self.has_user_length and taken < NEARLY_ALL * 60 * self.minutes

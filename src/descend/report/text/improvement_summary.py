@@ -23,12 +23,7 @@ TIME_IS_UP = "the time is up"
 ONE_TRAINING_IS_BEST = (
     f"{TIME_IS_UP}; by the plan it was worth more in one training than in a search"
 )
-TEXT_IS_LEARNED = (
-    "more epochs on this text would overfit, and the time left is too short for another training"
-)
-LATER_MODELS_LEARNED = (
-    "more epochs on this text would overfit, so later models learned from earlier ones"
-)
+LATER_MODELS_LEARNED = "later models, which learned from earlier ones, took the time left"
 TRAINING_DIVERGED = "a later training diverged, so the best model before it stays"
 NOTHING_HELPS = "no tested change lowers the loss, and no other plan is expected to be as good"
 """Why an improvement ended."""

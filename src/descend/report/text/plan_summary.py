@@ -102,14 +102,14 @@ def summarize_plan(plan: TrainingPlan, corpus: str) -> str:
 def _time_left(planned: CorpusPlan) -> list[str]:
     """Return what is done with the time that the text leaves, where the plan ends before it is
     up."""
-    if not planned.plan.ends_for_text:
+    if not planned.plan.leaves_time:
         return []
     lines = []
     if planned.num_models > 1:
         lines.append(
-            f"More epochs would overfit this text. So {planned.num_models} models are trained one"
-            " after the other. Each later model learns from the predictions of those before it"
-            f" too. Expected of the last one: {planned.final_bits_per_byte:.3f} bits per byte."
+            f"{planned.num_models} models are trained one after the other. Each later model learns"
+            " from the predictions of those before it too. That is expected to end lower than one"
+            f" long training: {planned.final_bits_per_byte:.3f} bits per byte for the last one."
         )
     if planned.unused_seconds > (1 - NEARLY_ALL) * 60 * planned.plan.minutes:
         lines.append(
@@ -123,7 +123,7 @@ def time_used_line(plan: TrainingPlan | None, seconds: float, minutes: float | N
     """Return what a run took from its start to the saved model, and why not all of its
     `minutes`."""
     line = f"{format_duration(seconds)} from the start to the saved model"
-    if plan is None or minutes is None or not plan.ends_for_text:
+    if plan is None or minutes is None or not plan.leaves_time:
         return line
     left = 60 * minutes - seconds
     if left < (1 - NEARLY_ALL) * 60 * minutes:

@@ -8,8 +8,12 @@ import msgspec
 
 from descend.planner.axes import axes_for
 from descend.planner.corpus_profile import CorpusProfile
-from descend.planner.generations import choose_later_models, estimate_final_loss
-from descend.planner.plan import TextTooShortError, choose_config
+from descend.planner.generations import (
+    choose_later_models,
+    estimate_final_loss,
+    plan_first_model,
+)
+from descend.planner.plan import TextTooShortError, TrainingPlan, choose_config
 from descend.planner.scaling_law import load_scaling_law
 from descend.planner.step_time import StepTimeModel
 from descend.web.studio.children import ChildError, Children
@@ -38,10 +42,14 @@ async def plan(
     step_times = msgspec.convert(measured["rates"], StepTimeModel)
     setup = (SETUP_SECONDS + profile.seconds_to_prepare) / 60
     training_minutes = max(minutes - setup, MIN_TRAINING_MINUTES)
-    try:
-        chosen = choose_config(
-            profile, step_times, load_scaling_law(), training_minutes, None, axes_for(settings)
+
+    def plan_for(model_minutes: float) -> TrainingPlan:
+        return choose_config(
+            profile, step_times, load_scaling_law(), model_minutes, None, axes_for(settings)
         )
+
+    try:
+        chosen = plan_first_model(plan_for, training_minutes, settings)
     except TextTooShortError as problem:
         return {"too_short": True, "message": str(problem), "minutes": minutes}
     later = choose_later_models(chosen, settings)
