@@ -139,7 +139,7 @@ def test_a_number_that_the_loss_does_not_see_enters_no_checkpoint(
 
     monkeypatch.setattr(module.TimeBudget, "is_due", lambda self: True)  # saved after every step
     keys = {"architecture": "modern", "optimizer": "adamw", "vocab_size": 400, "threads": 1,
-            "max_steps": 40}  # fmt: skip
+            "max_steps": at + 10}  # fmt: skip
     run = create_run(make_config(tiny | keys), Path("run"))
     fired = False
     for record in run_training(run):

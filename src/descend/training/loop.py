@@ -65,6 +65,19 @@ def train(state: TrainState, plan: TrainPlan) -> Iterator[StepEvents]:
         yield records
 
 
+def seed_generators(seed: int) -> None:
+    """Seed the generators that a step draws from: of the processor, and of the device in use.
+
+    `torch.manual_seed` sets the same, but notes the call stack for each kind of device that is not
+    in use.
+    """
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
+    if torch.backends.mps.is_available():
+        torch.mps.manual_seed(seed)
+
+
 def train_step(state: TrainState, plan: TrainPlan, watch: WeightUpdateRecorder) -> StepEvents:
     """Make one update, and what is due after it; `DivergedError` as for `train`."""
     began = plan.group.clock()
@@ -75,7 +88,7 @@ def train_step(state: TrainState, plan: TrainPlan, watch: WeightUpdateRecorder) 
     rate = planned * state.rollback_state.rate_factor
     set_learning_rate(state.optimizers, rate)
     # Dropout at step n follows from the seed and n alone, so nothing must be saved for it.
-    torch.manual_seed((plan.config.seed * 1_000_003 + step + plan.group.rank * 2**40) % 2**63)
+    seed_generators((plan.config.seed * 1_000_003 + step + plan.group.rank * 2**40) % 2**63)
     num_epochs = plan.batches.epochs_at_step(limit.end_step(end) if limit else end)
     dropout_scale = scale_bpe_dropout(planned / plan.config.peak_learning_rate, num_epochs)
     loss, accuracy = accumulate_gradients(state, plan, step, dropout_scale)
