@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
@@ -13,12 +14,21 @@ from hypothesis import settings
 
 import descend
 
+# As in the program itself: Python's 700 has it look for garbage among all tests again and again.
+gc.set_threshold(100_000)
+
 # Tiny products gain nothing from a second thread, and lose much where a core is busy.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-# On a busy core any call can take longer than the 200 ms of hypothesis.
-settings.register_profile("no-deadline", deadline=None)
+# On a busy core any call can take longer than the 200 ms of hypothesis. Half its usual 100
+# examples: `benchmarks/reliability/fuzz.py` tries millions.
+settings.register_profile("no-deadline", deadline=None, max_examples=50)
 settings.load_profile("no-deadline")
+
+
+def pytest_collection_finish() -> None:
+    """Leave out of each later look for garbage what stays to the end: tests and modules."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -45,6 +55,16 @@ def short_samples() -> Iterator[None]:
     """Runs write a few tokens as samples: 80 cost as much as the training of a tiny model."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("descend.training.text_samples.SAMPLE_TOKENS", 8)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def short_waits() -> Iterator[None]:
+    """Files are not forced to the disk, and a busy machine is looked at without a pause: both take
+    longer than the training of a tiny model. What a power cut leaves is tested by simulation."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda descriptor: None)
+        patch.setattr("descend.training.execution.autotune.BETWEEN_WATCHES", 0.0)
         yield
 
 

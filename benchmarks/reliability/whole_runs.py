@@ -184,7 +184,7 @@ def last_step(folder: Path) -> int:
 
 def newest_step(folder: Path) -> int:
     """The step of the newest whole checkpoint; 0 where there is none."""
-    from descend.runs.run_files import latest_checkpoint
+    from descend.runs.checkpoint_folders import latest_checkpoint
 
     newest = latest_checkpoint(folder) if folder.is_dir() else None
     return 0 if newest is None else int(newest.name.removeprefix("step_"))
@@ -193,7 +193,7 @@ def newest_step(folder: Path) -> int:
 def count_whole(folder: Path) -> int:
     """Whole checkpoints of a run."""
     from descend.runs.atomic_write import verify_folder
-    from descend.runs.run_files import checkpoints
+    from descend.runs.checkpoint_folders import checkpoints
 
     return sum(verify_folder(path) for _, path in checkpoints(folder))
 

@@ -77,3 +77,8 @@ def format_bytes(nbytes: float) -> str:
             value = nbytes / factor
             return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
     return f"{nbytes:.0f} bytes"
+
+
+def describe_split_method(method: str) -> str:
+    """Return what stands after "split by": of a block, also which one is held out."""
+    return f"{method} (the end of the text is held out)" if method == "block" else method

@@ -11,12 +11,14 @@ import re
 import shlex
 import shutil
 import signal
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 
 from descend.config import make_config
 from descend.errors import DivergedError
@@ -50,10 +52,22 @@ MAY_USE = {("one_step", "generate"), ("one_step", "evaluate"), ("one_step", "con
 
 @pytest.fixture(scope="session")
 def states(text_file: Path, tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one run in each state, and the text they were trained on."""
-    import tomllib
+    """A folder with one run in each state, and the text they were trained on.
 
-    base = tmp_path_factory.mktemp("states")
+    Made once for all processes of the tests.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    base = base / "states"
+    with FileLock(f"{base}.lock"):
+        if not base.exists():
+            make_runs(base, text_file, tiny_file)
+    return base
+
+
+def make_runs(base: Path, text_file: Path, tiny_file: Path) -> None:
+    base.mkdir()
     shutil.copy(text_file, base / "animals.txt")
     tiny = tomllib.loads(tiny_file.read_text()) | {"attention": "matmul"}
     before = Path.cwd()
@@ -71,7 +85,6 @@ def states(text_file: Path, tiny_file: Path, tmp_path_factory: pytest.TempPathFa
         shutil.rmtree("lost_all/checkpoints")
     finally:
         os.chdir(before)
-    return base
 
 
 def make_run(

@@ -294,7 +294,7 @@ def test_read_documents_warns_of_the_share_when_files_are_skipped(
 
 
 @pytest.mark.parametrize(("table", "said"), [
-    ("n,text\n1,a tree\n", "column text (--text-column NAME chooses another)"),
+    ("n,text\n1,a tree\n", "column text (setting: text_column)"),
     ("n,word,long,url\n1,a,the wind from the west is cold,http://x.org\n", "column long ("),
     ("1;the wind from the west is cold\n2;and so is the wind from the east\n", "column 2"),
     ("text\nthe wind from the west\n", None),

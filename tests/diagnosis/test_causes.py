@@ -104,13 +104,13 @@ def test_causes_expect_only_measured_metrics() -> None:
 
 
 def test_over_regularized_keeps_what_the_recipe_sets_against_repetition() -> None:
-    usual = make_config({"epoch": 6, "bpe_dropout": 0.2, "token_dropout": 0.0})
+    usual = make_config({"epoch": 6, "bpe_dropout": 0.4, "token_dropout": 0.0})
     assert over_regularized.trial(usual, {}) == ()
     assert over_regularized.CAUSE.exclusion_reason is not None
     assert over_regularized.CAUSE.exclusion_reason(usual, {}) is not None
-    much = make_config({"epoch": 6, "bpe_dropout": 0.4, "token_dropout": 0.3, "dropout_rate": 0.2})
+    much = make_config({"epoch": 6, "bpe_dropout": 0.6, "token_dropout": 0.3, "dropout_rate": 0.2})
     assert over_regularized.trial(much, {})[0].keys == {
-        "bpe_dropout": 0.2, "token_dropout": 0.0, "dropout_rate": 0.0,
+        "bpe_dropout": 0.4, "token_dropout": 0.0, "dropout_rate": 0.0,
     }  # fmt: skip
     brief = make_config({"epoch": 1, "bpe_dropout": 0.1})
     assert over_regularized.trial(brief, {})[0].keys == {"bpe_dropout": 0.0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -125,12 +126,10 @@ def test_stored_attributions_are_reproducible_from_stored_runs() -> None:
     """Copied, so that a file which differs is not mended by the test."""
     files = sorted((RESULTS / "attribute").glob("*.json"))
     assert files
-    for file in files:
-        copy = Path(file.name)
-        copy.write_bytes(file.read_bytes())
-        subprocess.run([sys.executable, ROOT / "benchmarks" / "attribution.py", copy], check=True)
-        recomputed_result, committed_result = (read_rounded_result(one) for one in (copy, file))
-        assert recomputed_result == committed_result
+    copies = [Path(shutil.copy(file, file.name)) for file in files]
+    subprocess.run([sys.executable, ROOT / "benchmarks" / "attribution.py", *copies], check=True)
+    for copy, file in zip(copies, files, strict=True):
+        assert read_rounded_result(copy) == read_rounded_result(file)
 
 
 def read_rounded_result(file: Path) -> object:

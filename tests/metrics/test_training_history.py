@@ -61,4 +61,5 @@ def test_lr_fractions_match_the_schedule_when_it_warms_up_and_falls() -> None:
     made = [s for r in (0.5, 1.0, 1.0, 0.005) for s in steps([1.0], rate=r)]
     assert training_history.warmup_fraction(made) == 0.25
     assert training_history.final_lr_fraction(made) == 0.005
+    assert training_history.final_lr_fraction(steps([1.0], rate=0.0)) is None
     assert training_history.near_zero_lr_fraction(made) == 0.25

@@ -268,7 +268,7 @@ def test_streamed_text_is_the_text(kind: TokenizerKind, text: str) -> None:
 
 
 @given(st.lists(st.integers(1, 256), max_size=40))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 def test_streamed_bytes_match_whole_decoding(ids: list[int]) -> None:
     tokenizer = TOKENIZERS["byte"]
     at_once = tokenizer.decode(ids)

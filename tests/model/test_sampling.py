@@ -76,7 +76,7 @@ def test_min_p(case: tuple[Tensor, Tensor], share: float) -> None:
 
 
 @given(cases(), st.floats(0.1, 3), st.integers(1, 40), st.floats(0.05, 0.99), st.floats(0.01, 0.9))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 def test_all_together_in_order(
     case: tuple[Tensor, Tensor], temperature: float, k: int, p: float, share: float
 ) -> None:

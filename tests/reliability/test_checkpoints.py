@@ -19,9 +19,10 @@ from descend.config import make_config
 from descend.errors import DivergedError, RunFolderError
 from descend.report.text.run_notices import run_notices
 from descend.runs.atomic_write import damaged_files, verify_folder
+from descend.runs.checkpoint_folders import checkpoints, latest_checkpoint
 from descend.runs.event_log import EventLog, read_events
 from descend.runs.events import CheckpointSaved, Rollback, Step, TrainingStarted
-from descend.runs.run_files import checkpoints, latest_checkpoint, read_info
+from descend.runs.run_files import read_info
 from descend.training.checkpoint import save_checkpoint
 from descend.training.stop_signals import TrainingInterrupted
 from descend.training.trainer import run_training
@@ -138,7 +139,7 @@ def test_a_number_that_the_loss_does_not_see_enters_no_checkpoint(
 
     monkeypatch.setattr(module.TimeBudget, "is_due", lambda self: True)  # saved after every step
     keys = {"architecture": "modern", "optimizer": "adamw", "vocab_size": 400, "threads": 1,
-            "max_steps": 40}  # fmt: skip
+            "max_steps": at + 10}  # fmt: skip
     run = create_run(make_config(tiny | keys), Path("run"))
     fired = False
     for record in run_training(run):

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from descend.guard import LossyStream
+from descend.runs.checkpoint_folders import latest_checkpoint
 from descend.runs.event_log import read_events
 from descend.runs.events import Step
-from descend.runs.run_files import is_finished, latest_checkpoint
+from descend.runs.run_files import is_finished
 
 pytestmark = [pytest.mark.skipif(os.name != "posix", reason="signals and /dev are POSIX")]
 

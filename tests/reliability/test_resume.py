@@ -16,6 +16,7 @@ import pytest
 
 from descend.config import make_config
 from descend.report.run_progress import show_progress
+from descend.runs.checkpoint_folders import checkpoints, latest_checkpoint
 from descend.runs.event_log import read_events
 from descend.runs.events import (
     CheckpointSaved,
@@ -26,7 +27,6 @@ from descend.runs.events import (
     TrainingStopped,
     WeightUpdateStats,
 )
-from descend.runs.run_files import checkpoints, latest_checkpoint
 from descend.runs.run_folder import read_summary
 from descend.training.stop_signals import TrainingInterrupted
 from descend.training.trainer import run_training

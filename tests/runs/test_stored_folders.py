@@ -17,9 +17,10 @@ from descend.experiments.compare.comparison_result import Comparison
 from descend.experiments.experiment_folder import read_record
 from descend.runs.annotation import read_annotation
 from descend.runs.atomic_write import verify_folder
+from descend.runs.checkpoint_folders import checkpoints, latest_checkpoint
 from descend.runs.event_log import event_problems, read_events
 from descend.runs.events import Step
-from descend.runs.run_files import checkpoints, latest_checkpoint, read_info
+from descend.runs.run_files import read_info
 from descend.runs.run_folder import read_summary
 from descend.runs.saved_weights import list_saved_weights, load_saved_weights
 from descend.training.trainer import run_training

@@ -12,8 +12,9 @@ import torch
 from descend.config import make_config
 from descend.errors import RunFolderError
 from descend.runs.atomic_write import verify_folder, write_folder_atomic
+from descend.runs.checkpoint_folders import checkpoints, latest_checkpoint
 from descend.runs.events import CheckpointSaved
-from descend.runs.run_files import checkpoints, is_finished, latest_checkpoint
+from descend.runs.run_files import is_finished
 from descend.training.checkpoint import load_checkpoint, save_checkpoint
 from descend.training.end_step import ScheduleSegment
 from descend.training.loop import train

@@ -9,8 +9,8 @@ import torch
 
 from descend.api import load
 from descend.config import make_config
+from descend.runs.checkpoint_folders import latest_checkpoint
 from descend.runs.events import Epoch, Step
-from descend.runs.run_files import latest_checkpoint
 from descend.training.checkpoint import save_checkpoint
 from descend.training.checkpoint_model import save_checkpoint_model
 from descend.training.train_state import copy_weights

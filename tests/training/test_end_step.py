@@ -31,7 +31,7 @@ PACES = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     step=st.integers(0, 10**5), left=st.floats(-10.0, 1e5), pace=PACES,
     more=st.integers(0, 10**6),

@@ -24,10 +24,10 @@ from descend.model.cost import adapter_parameter_count, training_memory
 from descend.model.initialization import initialize
 from descend.model.shape import ModelShape
 from descend.model.transformer import Transformer
+from descend.runs.checkpoint_folders import latest_checkpoint
 from descend.runs.events import Step
 from descend.runs.model_files import load_model
 from descend.runs.recorded_run import RecordedRun
-from descend.runs.run_files import latest_checkpoint
 from descend.training import assembly, memory
 from descend.training.checkpoint_model import load_checkpoint_state, save_checkpoint_model
 from descend.training.continuation import continuation_config

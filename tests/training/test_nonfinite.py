@@ -11,9 +11,9 @@ import torch
 from descend.config import make_config
 from descend.errors import DivergedError
 from descend.runs.atomic_write import verify_folder
+from descend.runs.checkpoint_folders import checkpoints, latest_checkpoint
 from descend.runs.event_log import read_events
 from descend.runs.events import Event, TrainingStopped
-from descend.runs.run_files import checkpoints, latest_checkpoint
 from descend.training.checkpoint import load_checkpoint
 from descend.training.trainer import run_training
 from descend.training.training_run import TrainingRun, create_run

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from descend.config import make_config
+from descend.runs.checkpoint_folders import latest_checkpoint
 from descend.runs.event_log import read_events
 from descend.runs.events import Event, Step, TrainingStarted, TrainingStopped
 from descend.runs.pause_request import is_pause_requested, request_pause, withdraw_pause
 from descend.runs.recorded_run import RecordedRun
-from descend.runs.run_files import WEIGHTS, latest_checkpoint
+from descend.runs.run_files import WEIGHTS
 from descend.training.stop_signals import TrainingInterrupted
 from descend.training.time_limit import make_time_limit
 from descend.training.trainer import run_training

@@ -22,9 +22,10 @@ from descend.data.tokenizer import load_tokenizer
 from descend.errors import ConfigError, ProcessLostError
 from descend.launch_environment import check_verb, is_follower, read_launch_environment
 from descend.machine import Execution
+from descend.runs.checkpoint_folders import latest_checkpoint
 from descend.runs.event_log import read_events
 from descend.runs.events import CheckpointSaved, Step, TrainingStarted
-from descend.runs.run_files import latest_checkpoint, read_info
+from descend.runs.run_files import read_info
 from descend.training.num_processes import (
     choose_num_processes,
     divide_execution,

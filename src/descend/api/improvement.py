@@ -61,7 +61,8 @@ from descend.report.text.improvement_summary import (
     TRAINING_DIVERGED,
     describe_too_little_time,
 )
-from descend.runs.run_files import is_finished, is_run_folder, latest_checkpoint, read_info
+from descend.runs.checkpoint_folders import latest_checkpoint
+from descend.runs.run_files import is_finished, is_run_folder, read_info
 from descend.training.stop_signals import TrainingInterrupted
 
 REPAIR_FRACTION = 0.1

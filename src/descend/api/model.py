@@ -9,6 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+import numpy as np
+
 from descend.artifacts import RUN_FILE
 from descend.config import RunConfig
 from descend.data.corpus_warnings import log_warnings
@@ -127,7 +130,8 @@ class Model:
                 str(self.folder), f"weights that give a loss of {evaluation.loss}", "a finite loss",
                 "restore the model from a copy or train again",
             )  # fmt: skip
-        return evaluation
+        most_common = np.bincount(ids[1:]).max() / (len(ids) - 1)
+        return msgspec.structs.replace(evaluation, unigram_accuracy=float(most_common))
 
     @cached_property
     def info(self) -> RunMetadata:

@@ -34,7 +34,8 @@ def improve(
 ) -> None:
     """Improve a run, or train the best model for a text, within a time limit.
 
-    Changes are tested in short trials. Those that help are kept.
+    A recipe for the text and the time is planned and trained. Then changes are tested in short
+    trials, or models learn from earlier ones. The best model is kept.
     """
     from descend.api import improve as find_best
     from descend.report.text.improvement_summary import improvement_text, model_line, trial_line

@@ -7,6 +7,8 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 import typer
 from typer.exceptions import Exit, TyperException
@@ -131,6 +133,12 @@ app.add_typer(config_app, name="config", rich_help_panel="Learn")
 _add("env", "Learn", env)
 
 
+@cache
+def _build_command() -> Any:
+    """Return the parser of the command line, with every verb."""
+    return get_command(app)
+
+
 def main() -> None:
     """Entry point: run the verb and end with its exit code.
 
@@ -155,7 +163,9 @@ def run(arguments: list[str], debug: bool = False) -> int:
     try:
         check_verb(arguments[0] if arguments else "")
         # What was typed goes along, for the verbs that write down how to repeat them.
-        exit_code = app(arguments, prog_name="descend", standalone_mode=False, obj=arguments)
+        exit_code = _build_command()(
+            arguments, prog_name="descend", standalone_mode=False, obj=arguments
+        )
         if exit_code == CTRL_C:  # the parser makes an exit code of it, without a word
             raise KeyboardInterrupt
         return exit_code if isinstance(exit_code, int) else 0
@@ -234,7 +244,7 @@ def _format_usage_error(problem: TyperException, arguments: list[str]) -> str:
 
 def _verb(arguments: list[str]) -> str:
     """Return the verb that `arguments` begin with, behind `descend`."""
-    command, path = get_command(app), ["descend"]
+    command, path = _build_command(), ["descend"]
     for word in arguments:
         child = getattr(command, "commands", {}).get(word)
         if child is None:

@@ -14,9 +14,9 @@ def check_in_child(kind: str, module: str, content: bytes, limits: ProcessLimits
     if is_checked(kind, content):
         return
     try:
-        found = run_limited(module, content, str, limits)
+        fault = run_limited(module, content, str, limits)
     except LimitError as problem:
         raise ValueError(str(problem)) from None
-    if found:
-        raise ValueError(found)
+    if fault:
+        raise ValueError(fault)
     remember_checked(kind, content)

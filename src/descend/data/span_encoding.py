@@ -200,9 +200,10 @@ def _start(
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(sys.path), "TOKENIZERS_PARALLELISM": "false",
     }  # fmt: skip
-    command = [sys.executable, "-m", "descend.data.span_encoding", str(documents.folder), str(path)]
+    command = [sys.executable, "-P", "-m", "descend.data.span_encoding"]
+    arguments = [str(documents.folder), str(path), str(int(shard.is_complete))]
     return subprocess.Popen(
-        [*command, str(int(shard.is_complete))], env=environment, stdin=subprocess.DEVNULL,
+        [*command, *arguments], env=environment, stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
 

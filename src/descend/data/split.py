@@ -47,11 +47,6 @@ class Split:
         return _bytes(self.validation)
 
 
-def describe_split_method(method: str) -> str:
-    """Return what stands after "split by": of a block, also which one is held out."""
-    return f"{method} (the end of the text is held out)" if method == "block" else method
-
-
 def split_documents(documents: DocumentStore, fraction: float, seed: int) -> Split:
     """Hold out about `fraction` (0 to 0.5) of the bytes, the same for the same seed.
 

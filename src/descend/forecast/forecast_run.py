@@ -100,6 +100,8 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     overfitting_from_epoch: int | None
     """First epoch whose validation loss is higher than that of an earlier one and stays so."""
     epochs: list[EpochForecast]
+    bigram_accuracy: float | None = None
+    """Accuracy of the bigram baseline on the validation text; null for older runs."""
 
 
 def forecast_run(folder: Path, epochs: int | None = None) -> Forecast:
@@ -286,6 +288,7 @@ def _forecast(
         minutes=minutes,
         loss_reduction_per_minute=(known - by_epoch[-1].validation_loss) / max(minutes, 1e-9),
         best_epoch=min(by_epoch, key=lambda a: a.validation_loss).epoch,
+        bigram_accuracy=recorded_run.metadata.corpus["ngram_baselines"].get("bigram_accuracy"),
         overfitting_from_epoch=None
         if effect == "undetermined" and not _rose(recorded_run)
         else _overfits(recorded_run, by_epoch),

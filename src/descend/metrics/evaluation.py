@@ -32,6 +32,9 @@ class Evaluation(msgspec.Struct, frozen=True):
     """Total loss in bits over the UTF-8 bytes predicted: comparable across tokenizers."""
     tokens: int
     bytes: int
+    unigram_accuracy: float | None = None
+    """What always guessing the most common of the predicted tokens would reach, where that was
+    counted."""
 
 
 class BatchScore(NamedTuple):

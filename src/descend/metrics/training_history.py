@@ -83,8 +83,9 @@ def last_epoch_loss_reduction(epochs: Sequence[Epoch]) -> float | None:
 
 def final_lr_fraction(steps: Sequence[Step]) -> float | None:
     """Return the learning rate of the last step over the highest (ratio): near 0 where it was let
-    fall."""
-    return steps[-1].learning_rate / max(s.learning_rate for s in steps) if steps else None
+    fall. None if no rate is above 0."""
+    highest = max((s.learning_rate for s in steps), default=0.0)
+    return steps[-1].learning_rate / highest if highest > 0 else None
 
 
 def warmup_fraction(steps: Sequence[Step]) -> float | None:

@@ -19,7 +19,8 @@ from descend.runs.atomic_write import (
     make_folder,
     recover_partial_writes,
 )
-from descend.runs.run_files import CHECKPOINTS, OWN_FILES, SNAPSHOTS
+from descend.runs.checkpoint_folders import CHECKPOINTS
+from descend.runs.run_files import OWN_FILES, SNAPSHOTS
 
 
 @dataclass(frozen=True)

@@ -18,16 +18,11 @@ from descend.config import RunConfig, make_config
 from descend.errors import ConfigError, RunFolderError
 from descend.machine import Execution
 from descend.model.shape import ModelShape, shape_from_run_config
+from descend.runs.checkpoint_folders import latest_checkpoint
 from descend.runs.event_log import EVENTS, event_problems, read_events
 from descend.runs.events import Epoch, Event, Rollback, Step, TrainingStopped, WeightUpdateStats
 from descend.runs.folder_errors import not_a_run_error
-from descend.runs.run_files import (
-    RunMetadata,
-    RunSummary,
-    is_finished,
-    latest_checkpoint,
-    read_info,
-)
+from descend.runs.run_files import RunMetadata, RunSummary, is_finished, read_info
 from descend.runs.run_folder import read_summary
 from descend.runs.run_length import announced_end_step, planned_steps
 from descend.runs.suggestions import suggest_fix

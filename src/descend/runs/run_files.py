@@ -15,9 +15,7 @@ pause_requested           the run is to wait between two steps (`pause_request`)
 
 from __future__ import annotations
 
-import math
 import os
-import re
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -32,9 +30,6 @@ from descend.model.shape import NetworkDetails
 from descend.runs.annotation import ANNOTATION
 from descend.runs.atomic_write import (
     MANIFEST_FILE,
-    check_real_folder,
-    damaged_files,
-    verify_folder,
     write_file_atomic,
 )
 from descend.runs.checksums import check_seal, seal_json
@@ -58,7 +53,6 @@ MODEL_FILES = {
     TOKENIZER: "the tokenizer",
 }
 
-CHECKPOINTS = "checkpoints"
 SNAPSHOTS = "snapshots"
 
 OWN_FILES = frozenset({
@@ -70,21 +64,6 @@ OWN_FILES = frozenset({
 RecordT = TypeVar("RecordT")
 
 _PATHS = ("corpus_dir", "vocab_path")
-_CHECKPOINT = re.compile(r"step_(\d+)")
-
-STATE = "state.json"
-"""File of a checkpoint: all of the state that is no tensor."""
-
-
-class _RollbackCount(msgspec.Struct):
-    num_rollbacks: int = 0
-
-
-class _StateOrder(msgspec.Struct):
-    """The part of state.json that orders checkpoints."""
-
-    rollback_state: _RollbackCount = msgspec.field(default_factory=_RollbackCount)
-
 
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
 _PathText = Annotated[str, msgspec.Meta(pattern=r"\A[^\0]*\Z")]  # no path of any system holds NUL
@@ -334,61 +313,6 @@ def _damaged(path: Path, problem: Exception) -> RunFolderError:
         str(path), f"a damaged file ({problem})", "what descend wrote there",
         "restore it from a copy or train again",
     )  # fmt: skip
-
-
-def checkpoint_folder(folder: Path, step: int) -> Path:
-    """Return where the checkpoint of `step` stands."""
-    return folder / CHECKPOINTS / f"step_{step}"
-
-
-def checkpoints(folder: Path) -> list[tuple[int, Path]]:
-    """Return steps and folders of all checkpoints, in the order they were saved, verified or not.
-
-    The order is that of (rollbacks so far, step): after a rollback a lower step is the newer one.
-    Those whose state.json cannot be read come last. `RunFolderError` if checkpoints/ is a link,
-    which may lead to those of another run.
-    """
-    place = folder / CHECKPOINTS
-    try:
-        check_real_folder(place)
-    except OSError as problem:
-        raise RunFolderError(
-            str(place), problem.strerror or str(problem), "a folder of the run itself",
-            "move the folder that it leads to here",
-        ) from None  # fmt: skip
-    ordered = sorted(
-        (count_rollbacks(path), int(match[1]), path)
-        for path in place.glob("step_*")
-        if (match := _CHECKPOINT.fullmatch(path.name))
-    )
-    return [(step, path) for _, step, path in ordered]
-
-
-def count_rollbacks(checkpoint: Path) -> float:
-    """Return how often the run went back before `checkpoint`; infinity if that cannot be read."""
-    try:
-        check_real_folder(checkpoint)
-        order = decode_json(read_regular(checkpoint / STATE), _StateOrder)
-    except (OSError, msgspec.DecodeError):
-        return math.inf
-    return order.rollback_state.num_rollbacks
-
-
-def latest_checkpoint(folder: Path) -> Path | None:
-    """Return the newest checkpoint whose files are all as they were written, or None."""
-    for _, path in reversed(checkpoints(folder)):
-        if verify_folder(path):
-            return path
-    return None
-
-
-def damaged_checkpoint_files(folder: Path, after: Path | None) -> list[Path]:
-    """Return files that are missing or damaged in checkpoints newer than `after`, or in all of
-    them."""
-    newer = [path for _, path in checkpoints(folder)]
-    if after is not None:
-        newer = newer[newer.index(after) + 1 :]
-    return [path / name for path in newer for name in damaged_files(path)]
 
 
 def run_stamp(folder: Path) -> tuple[tuple[int, int] | None, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from descend.errors import RunFolderError
 from descend.runs.atomic_write import check_can_write, disk_error
+from descend.runs.checkpoint_folders import latest_checkpoint
 from descend.runs.folder_errors import RUN_EXPECTED, not_a_model_error
 from descend.runs.run_files import (
     MODEL_FILES,
@@ -17,7 +18,6 @@ from descend.runs.run_files import (
     has_summary,
     is_finished,
     is_run_folder,
-    latest_checkpoint,
     load_summary,
     missing_model_files,
 )

@@ -24,17 +24,10 @@ from descend.runs.atomic_write import (
     remove_folder,
     write_folder_atomic,
 )
+from descend.runs.checkpoint_folders import CHECKPOINTS, checkpoints, count_rollbacks
 from descend.runs.model_files import LoadedModel, load_model
 from descend.runs.recorded_run import RecordedRun
-from descend.runs.run_files import (
-    CHECKPOINTS,
-    SNAPSHOTS,
-    TOKENIZER,
-    WEIGHTS,
-    checkpoints,
-    count_rollbacks,
-    has_summary,
-)
+from descend.runs.run_files import SNAPSHOTS, TOKENIZER, WEIGHTS, has_summary
 from descend.runs.suggestions import lacks_model
 
 if TYPE_CHECKING:

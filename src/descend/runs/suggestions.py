@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from descend.runs.checkpoint_folders import latest_checkpoint
 from descend.runs.event_log import read_events
 from descend.runs.events import TrainingStarted, TrainingStopped
 from descend.runs.run_files import (
@@ -18,7 +19,6 @@ from descend.runs.run_files import (
     has_summary,
     is_finished,
     is_run_folder,
-    latest_checkpoint,
     missing_model_files,
     read_info,
 )

@@ -17,8 +17,8 @@ from torch import Tensor
 from descend.errors import RunFolderError
 from descend.guard import decode_json, read_regular
 from descend.runs.atomic_write import remove_folder, verify_folder, write_folder_atomic
+from descend.runs.checkpoint_folders import STATE, checkpoint_folder, checkpoints
 from descend.runs.event_log import sync_events
-from descend.runs.run_files import STATE, checkpoint_folder, checkpoints
 from descend.training.state_snapshot import restore_snapshot, snapshot_view
 from descend.training.train_state import BestWeights, Snapshot, StateScalars, TrainState
 

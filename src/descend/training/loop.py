@@ -37,6 +37,10 @@ MIN_DROPOUT_RATE = 0.4
 tokens that it is judged by: with `wsd` the last fifth of the steps. Above, it falls with the
 learning rate (docs/recipe.md)."""
 
+MIN_DROPOUT_RATE_EPOCHS = 2.4
+"""That fraction times the epochs of a run, at most. A text that is read without dropout more than
+about once (with `wsd` half of this) is memorized."""
+
 StepEvents = tuple[Step | WeightUpdateStats | EndStepChosen | Epoch | Rollback, ...]
 
 
@@ -61,18 +65,32 @@ def train(state: TrainState, plan: TrainPlan) -> Iterator[StepEvents]:
         yield records
 
 
+def seed_generators(seed: int) -> None:
+    """Seed the generators that a step draws from: of the processor, and of the device in use.
+
+    `torch.manual_seed` sets the same, but notes the call stack for each kind of device that is not
+    in use.
+    """
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
+    if torch.backends.mps.is_available():
+        torch.mps.manual_seed(seed)
+
+
 def train_step(state: TrainState, plan: TrainPlan, watch: WeightUpdateRecorder) -> StepEvents:
     """Make one update, and what is due after it; `DivergedError` as for `train`."""
     began = plan.group.clock()
     step, epoch = state.step, plan.batches.epoch_at_step(state.step)
-    limit = plan.time_limit
+    limit, end = plan.time_limit, last_step(state, plan.total_steps)
     scheduled = limit.schedule_step(step, plan.total_steps) if limit else step
     planned = state.decay.rate_at(step) if state.decay else plan.learning_rate(scheduled)
     rate = planned * state.rollback_state.rate_factor
     set_learning_rate(state.optimizers, rate)
     # Dropout at step n follows from the seed and n alone, so nothing must be saved for it.
-    torch.manual_seed((plan.config.seed * 1_000_003 + step + plan.group.rank * 2**40) % 2**63)
-    dropout_scale = scale_bpe_dropout(planned / plan.config.peak_learning_rate)
+    seed_generators((plan.config.seed * 1_000_003 + step + plan.group.rank * 2**40) % 2**63)
+    num_epochs = plan.batches.epochs_at_step(limit.end_step(end) if limit else end)
+    dropout_scale = scale_bpe_dropout(planned / plan.config.peak_learning_rate, num_epochs)
     loss, accuracy = accumulate_gradients(state, plan, step, dropout_scale)
     norm = gradient_norm(state, plan)
     finite = math.isfinite(loss) and math.isfinite(norm)
@@ -90,7 +108,7 @@ def train_step(state: TrainState, plan: TrainPlan, watch: WeightUpdateRecorder) 
     state.skipped = 0 if finite else state.skipped + 1
     seconds = plan.group.clock() - began
     state.elapsed_seconds += seconds
-    epoch_ends = min(plan.batches.steps(epoch), last_step(state, plan.total_steps))
+    epoch_ends = min(plan.batches.steps(epoch), end)
     epoch_steps = epoch_ends - plan.batches.steps(epoch - 1)
     state.tally.add(epoch_steps, loss, accuracy, seconds)
     last, end_step = False, None
@@ -120,9 +138,11 @@ def train_step(state: TrainState, plan: TrainPlan, watch: WeightUpdateRecorder) 
     return tuple(records)
 
 
-def scale_bpe_dropout(rate_fraction: float) -> float:
-    """Return BPE-dropout at `rate_fraction` of the peak learning rate, over that at the peak."""
-    return min(max((rate_fraction - MIN_DROPOUT_RATE) / (1 - MIN_DROPOUT_RATE), 0.0), 1.0)
+def scale_bpe_dropout(rate_fraction: float, num_epochs: float) -> float:
+    """Return BPE-dropout at `rate_fraction` of the peak learning rate, over that at the peak, in a
+    run of `num_epochs`."""
+    lowest = min(MIN_DROPOUT_RATE, MIN_DROPOUT_RATE_EPOCHS / num_epochs)
+    return min(max((rate_fraction - lowest) / (1 - lowest), 0.0), 1.0)
 
 
 def get_batch(

@@ -12,7 +12,7 @@ from descend.config import RunConfig
 from descend.errors import ConfigError
 from descend.launch_environment import read_launch_environment
 from descend.machine import Execution, resolve_device
-from descend.runs.run_files import latest_checkpoint
+from descend.runs.checkpoint_folders import latest_checkpoint
 
 
 def choose_num_processes(config: RunConfig) -> int:

@@ -18,8 +18,8 @@ _VOCABULARIES = ((150_000, 1024), (3_000_000, 2048), (30_000_000, 4096))
 _MAX_VOCABULARY = 8192
 
 # Epochs: up to six with BPE-dropout, for two million tokens in all: about three minutes on two
-# cores. Six ended up to 3.4 % lower than three on five texts of 135 kB to 1.1 MB, and 0.4 % higher
-# on 40 kB (benchmarks/results/recipe/whole_tokens.csv).
+# cores. Six ended 0.7 to 5 % lower than three on texts of 40 kB to 1.1 MB
+# (benchmarks/results/recipe/whole_tokens.csv).
 _MAX_EPOCHS, _TARGET_TOKENS = 6, 2_000_000
 
 # Without BPE-dropout more than three epochs ended higher on 40, 135 and 400 kB of prose

@@ -205,7 +205,7 @@ def _start_processes(
             with _loopback_only():
                 for rank in range(1, count):
                     environment = os.environ | shared | {RANK: str(rank), LOCAL_RANK: str(rank)}
-                    command = [sys.executable, "-m", "descend.training.follower"]
+                    command = [sys.executable, "-P", "-m", "descend.training.follower"]
                     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment)
                     children.append(child)
                 yield store, children

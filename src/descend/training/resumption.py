@@ -13,15 +13,10 @@ from descend.data.token_store import TokenStore
 from descend.errors import CorpusError, RunFolderError
 from descend.machine import Execution, cpu_instructions, cpu_name
 from descend.progress import ProgressCallback
+from descend.runs.checkpoint_folders import damaged_checkpoint_files, latest_checkpoint
 from descend.runs.lock import lock_run_folder
 from descend.runs.recorded_run import read_config
-from descend.runs.run_files import (
-    TOKENIZER,
-    RunMetadata,
-    damaged_checkpoint_files,
-    is_finished,
-    latest_checkpoint,
-)
+from descend.runs.run_files import TOKENIZER, RunMetadata, is_finished
 from descend.runs.run_text import open_run_text
 from descend.runs.suggestions import has_diverged, lacks_model, suggest_fix
 from descend.training.assembly import RunAssembly, choose_shape, restore_assembly

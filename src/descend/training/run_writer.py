@@ -10,13 +10,13 @@ from pathlib import Path
 from descend.artifacts import RUN_FILE
 from descend.errors import RunFolderError, RunLockedError
 from descend.runs.atomic_write import write_file_atomic
+from descend.runs.checkpoint_folders import CHECKPOINTS, latest_checkpoint
 from descend.runs.event_log import EVENTS, EventLog
 from descend.runs.events import Event, Sample
 from descend.runs.lock import LockedRunFolder, lock_run_folder
 from descend.runs.model_files import save_model
 from descend.runs.pause_request import is_pause_requested, withdraw_pause
 from descend.runs.run_files import (
-    CHECKPOINTS,
     TOKENIZER,
     WEIGHTS,
     RunMetadata,
@@ -24,7 +24,6 @@ from descend.runs.run_files import (
     has_summary,
     is_finished,
     is_run_folder,
-    latest_checkpoint,
     write_info,
     write_summary,
 )

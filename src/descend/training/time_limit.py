@@ -104,6 +104,10 @@ class TimeLimit:
         self.progress = min(max(progress, self.progress), 1.0)
         return min(int(total_steps * self.progress), total_steps - 1)
 
+    def end_step(self, max_steps: int) -> int:
+        """Return the step that the run ends with, as far as it is chosen; else `max_steps`."""
+        return self.segment.end_step if self.segment else max_steps
+
     def choose_end(self, step: int, max_steps: int) -> EndStepChosen | None:
         """Choose the end step after `step` steps, where it is time to and it changes."""
         elapsed = self.shared_elapsed()

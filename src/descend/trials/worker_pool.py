@@ -164,7 +164,7 @@ def start_worker(*arguments: str) -> subprocess.Popen[bytes]:
     path = [str(Path(errors.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     own = {"PYTHONPATH": os.pathsep.join(p for p in path if p), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, "-m", "descend.trials.worker_main", *arguments],
+        [sys.executable, "-P", "-m", "descend.trials.worker_main", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=os.environ | own,

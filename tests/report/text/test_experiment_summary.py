@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from descend.experiments.compare.finished_runs import FinishedComparison, FinishedRun
 from descend.report.text.experiment_summary import summarize_finished_runs
@@ -36,6 +37,18 @@ def test_finished_text_counts_a_part_of_an_epoch_as_a_part() -> None:
     _, _, part, whole, *_ = finished_text(comparison).splitlines()
     assert part.split()[-3] == "0.077"
     assert whole.split()[-3] == "1"
+
+
+def test_finished_text_shows_accuracy_beside_the_bigram_baseline() -> None:
+    first = structs.replace(finished_run("a", 2.5), bigram_accuracy=0.244)
+    comparison = FinishedComparison(
+        runs=[first, finished_run("b", 2.4)], differences={}, same_validation=True
+    )
+    head, _, beside, without, *_ = finished_text(comparison).splitlines()
+    assert "accuracy (bigram)" in head
+    assert "20.0% (24.4%)" in beside
+    assert "20.0% " in without
+    assert "(" not in without
 
 
 def test_finished_text_shows_no_power_of_ten_when_a_setting_is_small() -> None:

@@ -167,7 +167,7 @@ def test_accuracy_stands_beside_that_of_the_bigram_baseline_when_it_is_known() -
     assert format_accuracy_baselines({}) == ""
 
 
-@pytest.mark.parametrize(("accuracy", "is_praised"), [(0.09, False), (0.12, False), (0.3, True)])
+@pytest.mark.parametrize(("accuracy", "is_praised"), [(0.09, False), (0.124, False), (0.3, True)])
 def test_accuracy_is_praised_only_when_above_the_bigram_baseline(
     accuracy: float, is_praised: bool
 ) -> None:

@@ -97,12 +97,12 @@ def _documents(
 
 
 def _describe_columns(columns: Sequence[int], titles: Sequence[str]) -> str:
-    """Say which columns are read, by title or else by number, and how to choose others."""
+    """Say which columns are read, by title or else by number, and what chooses others."""
     listed = [titles[at][:_MAX_TITLE] if at < len(titles) else str(at + 1) for at in columns]
     names = ", ".join(listed[:_NUM_LISTED]) + (", …" if listed[_NUM_LISTED:] else "")
     noun = "column" if len(listed) == 1 else "columns"
-    choose = " (--text-column NAME chooses another)" if titles else ""
-    return f"the text is taken from {noun} {names}{choose}"
+    setting = " (setting: text_column)" if titles else ""
+    return f"the text is taken from {noun} {names}{setting}"
 
 
 def _rows(text: Iterator[str], delimiter: str, name: str) -> Iterator[list[str]]:

@@ -31,6 +31,8 @@ class FinishedRun(msgspec.Struct, frozen=True, kw_only=True):
     """How often its text was read; below one for a part of the text."""
     seconds: float
     finished: bool
+    bigram_accuracy: float | None = None
+    """Accuracy of the bigram baseline on the same text; null for older runs."""
 
 
 class FinishedComparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +78,7 @@ def compare_finished(folders: Sequence[Path]) -> FinishedComparison:
             epochs=count_epochs_read(summary),
             seconds=summary.seconds,
             finished=summary.finished,
+            bigram_accuracy=summary.accuracy_baselines.get("bigram"),
         ))  # fmt: skip
     return FinishedComparison(
         runs=runs,

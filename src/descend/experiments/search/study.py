@@ -181,12 +181,12 @@ def reuse_duplicate_result(study: Study, trial: Trial, space: list[Param]) -> bo
         if values_of(other, space) != values_of(trial, space):
             continue
         trial.set_user_attr("duplicate_of", other.number)
+        if other.state is TrialState.COMPLETE:  # the pruner has its curve already
+            study.tell(trial, other.value)
+            return True
         for number, value in other.intermediate_values.items():
             trial.report(value, number)
-        if other.state is TrialState.COMPLETE:
-            study.tell(trial, other.value)
-        else:
-            study.tell(trial, state=TrialState.PRUNED)
+        study.tell(trial, state=TrialState.PRUNED)
         return True
     return False
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from descend.data.split import describe_split_method
 from descend.handbook.run_notes.wording import (
     Change,
     alternative_learning_rates,
@@ -17,8 +16,8 @@ from descend.handbook.run_notes.wording import (
 from descend.runs.epochs_read import count_epochs_read
 from descend.runs.events import CheckpointSaved, Epoch
 from descend.runs.recorded_run import RecordedRun
+from descend.units import describe_split_method, quoted
 from descend.units import perplexity as words_of_perplexity
-from descend.units import quoted
 
 MAX_LISTED_EPOCHS = 12
 """Of a longer run, so many are picked evenly, with the first, the best and the last."""

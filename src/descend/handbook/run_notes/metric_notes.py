@@ -26,7 +26,7 @@ def describe_metrics(page: str, run: RecordedRun) -> str | None:
     measurements = {e.metric: e for e in diagnosis.measurements}
     lines = [_format_metric_line(measurements[name]) for name in PAGE_METRICS[page]
             if name in measurements and name not in IN_THE_RECORDS]  # fmt: skip
-    return "The diagnosis of your run read:\n\n" + "\n".join(lines) if lines else None
+    return "The diagnosis of your run measured:\n\n" + "\n".join(lines) if lines else None
 
 
 def describe_missing_metrics(run: RecordedRun) -> str:

@@ -32,23 +32,18 @@ from __future__ import annotations
 from functools import partial
 
 from descend.program_check.bug import Bug, name_of
-from descend.program_check.bugs.causal_mask_missing import BOTH_SIDES, is_missing
+from descend.program_check.bugs.causal_mask_missing import is_missing, measure_leak
 from descend.program_check.probes.network import ask_once
-from descend.program_check.probes.target_shift import has_another_task
-from descend.program_check.probes.token_influence import measure_future_influence
+from descend.program_check.probes.token_influence import FutureInfluence
 from descend.program_check.program import Program
-from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Undetermined
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult
 
 
 def look(program: Program) -> CheckResult:
     """Change later tokens and watch earlier logits."""
-    influence = program.run_probe_once(measure_future_influence)
-    if not influence.num_affected:
-        return BugAbsent(
-            f"{influence.pairs} pairs of positions tried: no logit moves before a change"
-        )
-    if has_another_task(program):
-        return Undetermined(BOTH_SIDES)
+    influence = measure_leak(program)
+    if not isinstance(influence, FutureInfluence):
+        return influence
     if is_missing(influence):
         return BugAbsent("nothing of the future is hidden: see causal_mask_missing")
     assert influence.nearest

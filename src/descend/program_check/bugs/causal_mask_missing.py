@@ -41,13 +41,9 @@ from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Un
 
 def look(program: Program) -> CheckResult:
     """Change later tokens and watch earlier logits."""
-    influence = program.run_probe_once(measure_future_influence)
-    if not influence.num_affected:
-        return BugAbsent(
-            f"{influence.pairs} pairs of positions tried: no logit moves before a change"
-        )
-    if has_another_task(program):
-        return Undetermined(BOTH_SIDES)
+    influence = measure_leak(program)
+    if not isinstance(influence, FutureInfluence):
+        return influence
     if not is_missing(influence):
         return BugAbsent("some of the future is hidden: see causal_mask_leaky")
     return BugPresent(
@@ -62,6 +58,18 @@ BOTH_SIDES = (
     "the targets are not the next tokens: a network for hidden or corrupted tokens is meant to see "
     "both sides"
 )
+
+
+def measure_leak(program: Program) -> FutureInfluence | BugAbsent | Undetermined:
+    """Return what later tokens do to earlier logits, or why that is no bug."""
+    influence = program.run_probe_once(measure_future_influence)
+    if not influence.num_affected:
+        return BugAbsent(
+            f"{influence.pairs} pairs of positions tried: no logit moves before a change"
+        )
+    if has_another_task(program):
+        return Undetermined(BOTH_SIDES)
+    return influence
 
 
 def is_missing(influence: FutureInfluence) -> bool:

@@ -28,9 +28,13 @@ from __future__ import annotations
 
 from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.loss_probe import probe_losses, where_is_loss
-from descend.program_check.probes.target_shift import AGREE, has_next_token_head, target_shifts
+from descend.program_check.probes.target_shift import (
+    describe_unshifted,
+    has_next_token_head,
+    target_shifts,
+)
 from descend.program_check.program import Program
-from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Undetermined
+from descend.program_check.results import BugPresent, CheckResult
 
 
 def look(program: Program) -> CheckResult:
@@ -45,11 +49,7 @@ def look(program: Program) -> CheckResult:
                 f"places on, {shift.agreement[1]:.0%} the next one",
                 where_is_loss(program, shift.part),
             )
-    if all(max(s.agreement.values()) < AGREE for s in shifts):
-        return Undetermined(
-            "the targets are no tokens of the input, so this is not next-token prediction"
-        )
-    return BugAbsent(f"{shifts[0].agreement[1]:.0%} of the targets are the next token")
+    return describe_unshifted(shifts)
 
 
 BUG = Bug(name_of(__name__), look, "shift once: either where batches are made or in the loss")

@@ -32,7 +32,7 @@ from __future__ import annotations
 from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.loss_probe import where_is_loss
 from descend.program_check.probes.target_shift import (
-    AGREE,
+    describe_unshifted,
     restores_input,
     restores_noised_tokens,
     shifts_inside,
@@ -60,11 +60,7 @@ def look(program: Program) -> CheckResult:
                 f"{shift.agreement[1]:.0%} the next token, which all should equal",
                 where_is_loss(program, shift.part),
             )
-    if all(max(s.agreement.values()) < AGREE for s in shifts):
-        return Undetermined(
-            "the targets are no tokens of the input, so this is not next-token prediction"
-        )
-    return BugAbsent(f"{shifts[0].agreement[1]:.0%} of the targets are the next token")
+    return describe_unshifted(shifts)
 
 
 BUG = Bug(name_of(__name__), look, "ask for the next token: x = ids[:, :-1], y = ids[:, 1:]")

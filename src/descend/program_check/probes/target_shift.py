@@ -10,7 +10,7 @@ from descend.program_check.probes.loss_probe import LossProbe, probe_losses
 from descend.program_check.probes.token_influence import measure_future_influence
 from descend.program_check.probes.train_eval_mode import draws_noise_in_training
 from descend.program_check.program import Program
-from descend.program_check.results import UndeterminedError
+from descend.program_check.results import BugAbsent, Undetermined, UndeterminedError
 
 OFFSETS = (-1, 0, 1, 2, 3)
 MAX_CALLS = 8
@@ -46,6 +46,15 @@ def target_shifts(program: Program) -> tuple[TargetShift, ...]:
     if not shifts:
         raise UndeterminedError("the targets cannot be laid beside the tokens")
     return tuple(shifts)
+
+
+def describe_unshifted(shifts: tuple[TargetShift, ...]) -> BugAbsent | Undetermined:
+    """Return that the targets are the next token, or are no tokens of the input at all."""
+    if all(max(s.agreement.values()) < AGREE for s in shifts):
+        return Undetermined(
+            "the targets are no tokens of the input, so this is not next-token prediction"
+        )
+    return BugAbsent(f"{shifts[0].agreement[1]:.0%} of the targets are the next token")
 
 
 def has_another_task(program: Program) -> bool:

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from descend.data.corpus_stats import CorpusStats
-from descend.data.split import describe_split_method
 from descend.report.text.run_summary import format_accuracy_baselines, format_ngram_baselines
-from descend.units import format_bytes, format_count
+from descend.units import describe_split_method, format_bytes, format_count
 
 if TYPE_CHECKING:
     from descend.data.corpus_builder import CorpusBuildSummary

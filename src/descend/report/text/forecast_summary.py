@@ -22,11 +22,13 @@ FEW_EPOCHS = 3
 def summarize_forecast(forecast: Forecast) -> str:
     """Return what is to be expected, in one paragraph."""
     low, high = forecast.validation_loss_interval
+    bigram = forecast.bigram_accuracy
+    beside = "" if bigram is None else f" (bigram baseline {bigram:.1%})"
     sentences = [
         (
             f"{_when(forecast)} the expected validation loss is {forecast.validation_loss:.3f} "
             f"(80 % interval {low:.3f} to {high:.3f}), the expected accuracy "
-            f"{forecast.accuracy:.1%}."
+            f"{forecast.accuracy:.1%}{beside}."
         ),
         _describe_effect(forecast),
     ]

@@ -25,6 +25,9 @@ MIN_LOSS_DIFFERENCE_NATS = 0.02
 """Nats by which two validation losses must differ before we call one lower: the spread between
 seeds of a small run is about 0.006 (three seeds, tiny Shakespeare), so this is three of it."""
 
+MIN_ACCURACY_DIFFERENCE = 0.01
+"""Accuracy above the bigram baseline's that is worth a word: what whole percents show."""
+
 
 def format_epoch(epoch: Epoch, of: int, num_epochs: float | None = None) -> str:
     """Format an epoch in 80 columns: training loss, validation loss, validation accuracy.
@@ -305,7 +308,7 @@ def _beside_bigram(summary: RunSummary) -> str:
     beside = "worse than" if excess > MIN_LOSS_DIFFERENCE_NATS else "no better than"
     text = f"{beside} the bigram baseline on this validation text"
     accuracy, bigram = summary.validation_accuracy, summary.accuracy_baselines.get("bigram", 0.0)
-    if accuracy <= bigram:
+    if accuracy < bigram + MIN_ACCURACY_DIFFERENCE:
         return text
     than = f" (bigram {bigram:.0%})" if bigram else ""
     return f"{text}, though it guesses {accuracy:.0%} of the tokens right{than}"

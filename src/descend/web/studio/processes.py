@@ -12,7 +12,7 @@ from typing import Any
 
 from descend.guard import is_alive
 
-COMMAND = (sys.executable, "-m", "descend")
+COMMAND = (sys.executable, "-P", "-m", "descend")
 
 
 def start_detached(arguments: list[str], folder: Path, log: Path) -> subprocess.Popen[bytes]:

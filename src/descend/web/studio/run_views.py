@@ -30,6 +30,7 @@ from descend.report.text.run_summary import (
     what_it_means,
 )
 from descend.runs.annotation import read_annotation
+from descend.runs.checkpoint_folders import checkpoints
 from descend.runs.epochs_read import count_epochs_read
 from descend.runs.event_tail import last_start_or_stop
 from descend.runs.events import TrainingStarted, TrainingStopped
@@ -39,7 +40,6 @@ from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import (
     RunMetadata,
     RunSummary,
-    checkpoints,
     has_diagnosis,
     has_summary,
     is_run_folder,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from descend.errors import DescendError
-from descend.runs.run_files import checkpoints
+from descend.runs.checkpoint_folders import checkpoints
 from descend.runs.suggestions import lacks_model
 from descend.web.studio.http_errors import TooManyRequestsError, error_fields
 from descend.web.studio.workspace import Workspace

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from descend.data.split import describe_split_method
 from descend.data.token_store import TokenStore
 from descend.report.html.charts import Axis, Curve, bars, curves
 from descend.report.html.model_inspection import token_counts
@@ -21,7 +20,7 @@ from descend.report.html.report_page import (
 )
 from descend.report.html.token_text import mark_whitespace, tokens_to_text
 from descend.runs.recorded_run import RecordedRun
-from descend.units import format_bytes, format_count
+from descend.units import describe_split_method, format_bytes, format_count
 
 FREQUENT = 15
 

@@ -60,7 +60,7 @@ def learning_curve(run: RecordedRun, what: Literal["loss", "accuracy"] = "loss")
         f"{name} by epoch. "
         + (f"Training batches from {train[0]:.3g} to {smooth(train)[-1]:.3g}; " if train else "")
         + f"validation text {validation_values[0]:.3g} after the first epoch, "
-        f"{validation_values[ends.index(best.epoch)]:.3g} after the best, {best.epoch}. "
+        f"{validation_values[run.epochs.index(best)]:.3g} after the best, {best.epoch}. "
         "A table below has every epoch."
     )
     axis = Axis("nats per token") if loss else Axis("percent", min_value=0)
