@@ -13,7 +13,7 @@ run_clm: examples/pytorch/language-modeling/run_clm.py of transformers, with a t
 folder `tok` of a tokenizer of 320 tokens, and the metric `accuracy` of the hub.
 
 litgpt: https://github.com/Lightning-AI/litgpt, installed, with TORCHDYNAMO_DISABLE=1, a folder
-`text` of two files, and the folder `tok`. It has no dropout.
+`text` of two files, and the folder `tok`. Its learning rate alone is tried.
 """
 
 from __future__ import annotations
@@ -73,16 +73,15 @@ PROGRAMS: dict[str, dict[str, Any]] = {
         " --model_config.block_size=32 --model_config.padded_vocab_size=320 --tokenizer_dir=tok"
         " --data=TextFiles --data.train_data_path=text --data.num_workers=0"
         " --train.global_batch_size={batch} --train.micro_batch_size={batch}"
-        " --train.max_tokens=76800 --train.lr_warmup_steps={warmup} --train.min_lr={min_rate}"
-        " --train.log_interval=1000 --eval.interval=100000 --eval.max_iters=1000"
+        " --train.max_tokens={tokens} --train.lr_warmup_steps={warmup} --train.min_lr={min_rate}"
+        " --train.log_interval=1000 --eval.interval=100000 --eval.max_iters=10"
         " --eval.final_validation=true --seed=1 --precision=32-true --logger_name=csv --out_dir=out"
         """ --optimizer='{{"class_path":"torch.optim.AdamW","init_args":{{"lr":{rate}}}}}'""",
         "metric": "val loss",
         "maps": [
-            "learning_rate=lr,--train.min_lr", "num_layers=--model_config.n_layer",
-            "batch_size=--train.global_batch_size,--train.micro_batch_size",
-            "max_tokens=--train.max_tokens", "seed=--seed",
+            "learning_rate=lr,--train.min_lr", "max_tokens=--train.max_tokens", "seed=--seed",
         ],
+        "settings": {"rate": 0.03, "steps": 60},
         "options": ["--seeds", "2"],
     },
 }  # fmt: skip
@@ -90,9 +89,10 @@ PROGRAMS: dict[str, dict[str, Any]] = {
 
 def diagnose(program: dict[str, Any], folder: Path, settings: dict[str, float]) -> dict[str, Any]:
     """Return what `descend diagnose --program --json` says of the program with `settings`."""
-    values = SOUND | settings
+    values = SOUND | program.get("settings", {}) | settings
     values["rate"] *= values["factor"]
     values |= {"min_rate": values["rate"] / 10, "warmup": int(values["steps"] // 15)}
+    values["tokens"] = int(values["steps"] * values["batch"] * 32)
     command = program["command"].format(**values)
     words = [sys.executable, "-m", "descend", "diagnose", "--program", command,
              "--metric", program["metric"], "--json", *program.get("options", ())]  # fmt: skip
