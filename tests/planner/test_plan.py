@@ -17,7 +17,7 @@ from descend.data.prepare import prepare_documents
 from descend.errors import ConfigError, UserError
 from descend.model.shape import ModelShape
 from descend.planner import make_plan
-from descend.planner.axes import LAYERS, WIDTHS, Axes, axes_for
+from descend.planner.axes import LAYERS, WIDTHS, Axes
 from descend.planner.corpus_profile import CorpusProfile, fitting_vocabularies, profile_corpus
 from descend.planner.generations import MAX_MODELS
 from descend.planner.machine_benchmark import MachineBenchmark
@@ -79,26 +79,8 @@ def test_more_minutes_never_promise_a_higher_loss() -> None:
             choose_config(sample(train_bytes), RATES, OUTLOOK, minutes).predicted.bits_per_byte
             for minutes in (0.3, 1, 3, 10, 60, 600)
         ]
-        # The default network is planned where it is expected to end as low but for that.
-        slack = 1 + OUTLOOK.run_deviation
-        assert all(later < slack * sooner for sooner, later in itertools.pairwise(losses))
+        assert all(later < 1.001 * sooner for sooner, later in itertools.pairwise(losses))
         assert losses[0] > 0.999 * losses[-1]  # a text of 100 kB ends the shortest run
-
-
-def test_plan_takes_the_default_network_when_no_other_is_surely_better() -> None:
-    megabyte = sample(1_000_000)
-    minutes = [0.3, 1, 5, 30]
-    plans = [choose_config(megabyte, RATES, OUTLOOK, m) for m in minutes]
-    default = {"embed_dim": 256, "num_layers": 4, "num_heads": 4, "ff_dim": 1024, "batch_size": 16}
-    takes_default = [default.items() <= plan.config.items() for plan in plans]
-    assert not takes_default[0]
-    assert any(takes_default)
-    for plan, is_default in zip(plans, takes_default, strict=True):
-        best = min(c.bits_per_byte for c in plan.alternatives)
-        if is_default:
-            assert plan.predicted.bits_per_byte <= (1 + OUTLOOK.run_deviation) * best
-    fixed = choose_config(megabyte, RATES, OUTLOOK, 3, axes=axes_for({"num_layers": 2}))
-    assert fixed.config["num_layers"] == 2
 
 
 def test_plan_network_grows_with_time_and_machine() -> None:

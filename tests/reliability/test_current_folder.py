@@ -40,10 +40,10 @@ def test_studio_child_imports_no_module_of_its_workspace(hostile_folder: Path) -
 
 
 def test_every_child_python_is_started_without_the_current_folder() -> None:
-    options = {
+    starts = {
         (path.name, option)
         for path in SOURCES.rglob("*.py")
         for option in re.findall(r'sys\.executable, "(-\w)"', path.read_text(encoding="utf-8"))
     }
-    assert len(options) >= 6
-    assert {option for _, option in options} == {"-P"}
+    assert len(starts) >= 6
+    assert {option for _, option in starts} == {"-P"}

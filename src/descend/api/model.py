@@ -130,8 +130,8 @@ class Model:
                 str(self.folder), f"weights that give a loss of {evaluation.loss}", "a finite loss",
                 "restore the model from a copy or train again",
             )  # fmt: skip
-        most_common = np.bincount(ids[1:]).max() / (len(ids) - 1)
-        return msgspec.structs.replace(evaluation, unigram_accuracy=float(most_common))
+        unigram_accuracy = np.bincount(ids[1:]).max() / (len(ids) - 1)
+        return msgspec.structs.replace(evaluation, unigram_accuracy=float(unigram_accuracy))
 
     @cached_property
     def info(self) -> RunMetadata:

@@ -1,8 +1,7 @@
 """What to train on a text in a given time: every sensible configuration is weighed, none is run.
 
 How many steps of a configuration fit comes from `rates`, what they will reach from `outlook`. The
-configuration with the lowest bits per byte expected is the plan, or the default network where the
-law cannot tell that another is better.
+configuration with the lowest bits per byte expected is the plan.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ from descend.planner.candidates import (
     SAVING_FRACTION,
     Candidate,
     PlanInputs,
-    default_candidate,
     evaluation_seconds,
     sound_candidates,
 )
@@ -129,9 +127,6 @@ def choose_config(
             "give more minutes" + (", or set fewer keys" if axes.fixed else ""),
         )  # fmt: skip
     best = _first_that_fits(weighed, max_memory)
-    default = default_candidate(inputs)
-    if default and _is_as_good(default, best, outlook, max_memory):
-        best = default
     config = best.config(_rate(outlook, best), axes.fixed | {"max_steps": best.steps})
     sizes: dict[tuple[int, int], Candidate] = {}
     for other in weighed:
@@ -212,17 +207,6 @@ def plan_for_target_loss(
 
 
 CLOSE_ENOUGH = 0.05
-
-
-def _is_as_good(
-    default: Candidate, best: Candidate, law: ScalingLaw, max_memory: int | None
-) -> bool:
-    """Return whether `default` fits into the memory and may end as low as `best`: runs stray from
-    the law by more than it is expected to be behind. The default network is the one that was
-    measured."""
-    if max_memory is not None and _memory(default) > max_memory:
-        return False
-    return default.bits_per_byte <= (1 + law.run_deviation) * best.bits_per_byte
 
 
 def _first_that_fits(weighed: list[Candidate], max_memory: int | None) -> Candidate:

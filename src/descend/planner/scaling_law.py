@@ -14,8 +14,7 @@ of Hoffmann et al. 2022; the rest came from where the trials of benchmarks/plan 
 a larger batch ends with less noise; long tokens reach further back and need fewer guesses, which
 their rarity (h) costs at first; the last term is what is memorized in R epochs after the first of a
 text of U tokens: more by a larger network, and of tokens that are rarer. That it grows with the
-square of R fits runs of the recipe with BPE-dropout to 0.4 %, a logarithm to 0.8 %
-(benchmarks/plan/update_law.py).
+square of R fits runs of the recipe with BPE-dropout to 1.2 % (benchmarks/plan/update_law.py).
 """
 
 from __future__ import annotations

@@ -291,7 +291,7 @@ def test_automatic_settings_scale_with_corpus_size() -> None:
     # benchmarks/results/recipe/small_text_epochs.jsonl (5 and 15 kB)
     assert [choose_epochs(no_dropout, n) for n in (1_300, 4_600)] == [8, 3]
     bpe_dropouts = [choose_bpe_dropout(open_config, n) for n in (1, 3, 4, 5, 100)]
-    assert bpe_dropouts == pytest.approx([0.0, 0.05, 0.1, 0.15, 0.3])
+    assert bpe_dropouts == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4])
     assert choose_token_dropout(open_config, 100) == 0.0
     without_merges = make_config({"tokenizer": "char"})
     assert choose_bpe_dropout(without_merges, 100) == 0.0
