@@ -18,7 +18,7 @@ import pytest
 from descend import load, run
 from descend.cli.main import run as command_line
 from descend.config import RunConfig
-from descend.errors import DivergedError, RunFolderError, UserError
+from descend.errors import DivergedError, LogError, RunFolderError, UserError
 from descend.report.html import charts, echarts
 from descend.report.html.rendering import render, to_script_json
 from descend.report.html.report_page import (
@@ -214,7 +214,7 @@ def test_write_report_overwrites_only_reports(tiny: dict[str, object]) -> None:
 def test_silly_mistakes_get_one_sentence(own_folder: Path, text_file: Path) -> None:
     with pytest.raises(RunFolderError, match="no such folder"):
         write_report(Path("nothing"))
-    with pytest.raises(RunFolderError, match="a file"):
+    with pytest.raises(LogError, match="found no losses"):
         write_report(text_file)
     with pytest.raises(RunFolderError, match=r"no run\.json"):
         write_report(own_folder)
