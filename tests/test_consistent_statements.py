@@ -46,6 +46,9 @@ def write_run(record: dict[str, Any], folder: Path) -> None:
     corpus = {key: record[key] for key in keys} | {
         "vocab_size": round(math.exp(record["ngram_baselines"]["uniform"])),
         "corpus_sha256": "",
+        "documents": 1,
+        "split_by": "block",
+        "contamination_fraction": 0.0,
     }
     execution = {"device": "cpu", "precision": "float32", "attention": "fused", "threads": 1,
                  "torch": "", "processor": ""}  # fmt: skip

@@ -53,7 +53,7 @@ CHECKS = (
     Check("a resume compares the hash of the tokens", "training.resumption:check_tokens",
           'if before and before != getattr(store.info, f"{side}_sha256"):', "if False:",
           f"{RELIABILITY}/test_cache.py::test_a_resume_compares_the_hash_of_the_tokens"),
-    Check("checkpoints are in the order of saves", "runs.run_files:checkpoints",
+    Check("checkpoints are in the order of saves", "runs.checkpoint_folders:checkpoints",
           "(count_rollbacks(path), int(match[1]), path)", "(0, int(match[1]), path)",
           f"{RELIABILITY}/test_checkpoints.py::"
           "test_save_checkpoint_keeps_two_in_the_order_of_saves_when_a_run_went_back"),

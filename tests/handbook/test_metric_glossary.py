@@ -77,7 +77,7 @@ def test_metric_page_shows_diagnosis_measurement(
             num_quoted += 1
     assert num_quoted > 20
     sharpness = describe_run("attention_sharpness", run) or ""
-    assert sharpness.startswith("The diagnosis of your run read:\n\n- largest attention logit ")
+    assert sharpness.startswith("The diagnosis of your run measured:\n\n- largest attention logit ")
     assert "(normal: under 100): the largest score of any head" in sharpness
     assert {
         name for page_metrics in PAGE_METRICS.values() for name in page_metrics

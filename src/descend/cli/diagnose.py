@@ -89,6 +89,7 @@ def diagnose(
     Each suspected cause is tested in paired trials: the same run with one change.
     """
     from descend.diagnosis.run_diagnosis import validate_cause_names
+    from descend.loss_logs.log_folder import holds_other_log
 
     named = validate_cause_names(fail_on or [])
     _check_subject(run, program)
@@ -96,7 +97,7 @@ def diagnose(
         assert program is not None
         options = {"num_seeds": seeds, "timeout": trial_seconds, "workers": workers}
         diagnosed_names = diagnose_command(program, mappings, metric, metric_file, options, as_json)
-    elif run.is_file() or _holds_a_log(run):
+    elif run.is_file() or holds_other_log(run):
         diagnosed_names = _diagnose_log(run, corpus, vocab_size, verbose, as_json)
     else:
         _reject_log_options(corpus=corpus, vocab_size=vocab_size)
@@ -135,40 +136,6 @@ def _print_diagnosis(diagnosis: Diagnosis, verbose: bool, as_json: bool) -> set[
     if diagnosis.verdict == "unknown":  # what may be is no failure
         return {diagnosis.verdict}
     return {diagnosis.verdict, *(f.cause for f in diagnosis.causes)}
-
-
-def _holds_a_log(folder: Path) -> bool:
-    """Return whether a folder is another program's, with a log in it."""
-    from descend.loss_logs.log_folder import (
-        checkpoint_log_folder,
-        holds_printed_log,
-        holds_record,
-        log_files,
-    )
-    from descend.runs.event_log import EVENTS
-    from descend.runs.run_files import has_model, is_run_folder
-
-    if not folder.is_dir() or is_run_folder(folder):
-        return False
-    if holds_record(folder):
-        return True
-    if _holds_our_results(folder):
-        return False
-    if has_model(folder):
-        if (folder / EVENTS).exists():  # a run of ours that lost its run.json
-            return False
-        return holds_printed_log(folder) or checkpoint_log_folder(folder) is not None
-    return bool(log_files(folder)) or checkpoint_log_folder(folder) is not None
-
-
-def _holds_our_results(folder: Path) -> bool:
-    """Return whether an experiment or runs of ours are in a folder: no log of another program."""
-    from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE
-    from descend.runs.run_files import is_run_folder
-
-    if any((folder / name).exists() for name in (ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE)):
-        return True
-    return any(is_run_folder(child) for child in folder.iterdir() if child.is_dir())
 
 
 def _diagnose(run: Path, budget: float, proof: bool, trials_file: Path | None) -> Diagnosis:

@@ -9,6 +9,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE
+from descend.runs.event_log import EVENTS
+from descend.runs.run_files import has_model, is_run_folder
+
 DEEPEST = 5
 MAX_FILES = 5_000
 MAX_FILES_TRIED = 40
@@ -150,3 +154,25 @@ def _written(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
+
+
+def holds_other_log(folder: Path) -> bool:
+    """Return whether a folder is another program's, or of a watched loop, with a log in it."""
+    if not folder.is_dir() or is_run_folder(folder):
+        return False
+    if holds_record(folder):
+        return True
+    if _holds_our_results(folder):
+        return False
+    if has_model(folder):
+        if (folder / EVENTS).exists():  # a run of ours that lost its run.json
+            return False
+        return holds_printed_log(folder) or checkpoint_log_folder(folder) is not None
+    return bool(log_files(folder)) or checkpoint_log_folder(folder) is not None
+
+
+def _holds_our_results(folder: Path) -> bool:
+    """Return whether an experiment or runs of ours are in a folder: no log of another program."""
+    if any((folder / name).exists() for name in (ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE)):
+        return True
+    return any(is_run_folder(child) for child in folder.iterdir() if child.is_dir())

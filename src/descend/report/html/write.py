@@ -7,12 +7,13 @@ from pathlib import Path
 import msgspec
 
 from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE, RUN_FILE, SEARCH_FILE
-from descend.errors import LogError, RunFolderError, UserError
+from descend.errors import RunFolderError, UserError
 from descend.experiments.attribute.attribution_result import Attribution
 from descend.experiments.compare.comparison_result import Comparison
 from descend.experiments.experiment_folder import read_record
 from descend.experiments.search.search_result import SearchResult
 from descend.guard import open_regular
+from descend.loss_logs.log_folder import holds_other_log
 from descend.report.html.attribution_report import attribution_report
 from descend.report.html.comparison_report import comparison_report
 from descend.report.html.log_report import log_report
@@ -76,12 +77,9 @@ def _page(folder: Path) -> ReportPage:
         return attribution_report(read_record(folder, ATTRIBUTION_FILE, Attribution), folder)
     if (folder / SEARCH_FILE).exists():
         return search_report(read_record(folder, SEARCH_FILE, SearchResult), folder)
-    try:
+    if folder.is_file() or holds_other_log(folder):
         return log_report(folder)
-    except LogError:
-        if folder.is_file():
-            raise
-        raise not_a_run_error(folder, RUN_FILE, model=has_model(folder)) from None
+    raise not_a_run_error(folder, RUN_FILE, model=has_model(folder))
 
 
 def _check_report_path(file: Path) -> None:
