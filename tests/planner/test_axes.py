@@ -121,7 +121,7 @@ def test_run_that_ends_for_the_text_says_so() -> None:
     assert by_text.leaves_time
     assert not by_time.leaves_time
     assert not plan_with(600, epoch=1).leaves_time  # the user set it
-    assert "more epochs on this text would overfit" in time_used_line(by_text, 60.0, 600)
+    assert "no training is expected to use well" in time_used_line(by_text, 60.0, 600)
     assert time_used_line(by_time, 29.0, 0.5) == "29 s from the start to the saved model"
     assert "left" not in time_used_line(by_text, 599 * 60.0, 600)
 

@@ -374,7 +374,9 @@ def test_execution_out_of_range_gives_an_error(stranger: Path, change: dict[str,
     info.pop("sha256")
     info["execution"] |= change
     (stranger / "run.json").write_bytes(seal_json(info))
-    with pytest.raises(RunFolderError, match=r"run\.json.*(a damaged file|an execution that cannot be)"):
+    with pytest.raises(
+        RunFolderError, match=r"run\.json.*(a damaged file|an execution that cannot be)"
+    ):
         _ = RecordedRun(stranger).execution
 
 

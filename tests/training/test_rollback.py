@@ -66,6 +66,12 @@ def model_hash(folder: str) -> str:
     return hashlib.sha256((Path(folder) / "model.safetensors").read_bytes()).hexdigest()
 
 
+@pytest.fixture(autouse=True)
+def no_checkpoint_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint that happened to be due after the spoiled step would find the weight first."""
+    monkeypatch.setattr(TimeBudget, "is_due", lambda _: False)
+
+
 def spoiled(run: TrainingRun, times: int = 1) -> Iterator[Event]:
     """The records of `run`, a weight of which is lost the first `times` that a step comes by."""
     for record in run_training(run):

@@ -128,9 +128,7 @@ def time_used_line(plan: TrainingPlan | None, seconds: float, minutes: float | N
     left = 60 * minutes - seconds
     if left < (1 - NEARLY_ALL) * 60 * minutes:
         return line
-    return (
-        f"{line}. {format_duration(left)} are left, because more epochs on this text would overfit"
-    )
+    return f"{line}. {format_duration(left)} are left, which no training is expected to use well"
 
 
 MAX_REGULAR = 0.59
