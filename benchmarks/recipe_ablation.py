@@ -17,8 +17,8 @@ for RESULTS/ablation_times.json. Without `--now` the recipe is that of the day w
 first made; with it the present one, in float32, with other changes, in files of their own
 (ablation_now.jsonl, ablation_now_times.json). With `--many-epochs` it is the present one with eight
 passes over the text and a fifth of the tokens hidden, as a plan has it where the text is the limit
-(ablation_many_epochs.jsonl). With `--bpe-dropout` it is the present one with six passes and
-BPE-dropout of 0.1 (ablation_bpe_dropout.jsonl).
+(ablation_many_epochs.jsonl). With `--bpe-dropout` it is the present one with six passes
+(ablation_bpe_dropout.jsonl).
 """
 
 from __future__ import annotations
@@ -302,13 +302,13 @@ MANY_EPOCHS = Ablation(
 BPE_DROPOUT = Ablation(
     "ablation_bpe_dropout",
     (
-        Variant("whole tokens at a low rate"),
-        Variant("merges undone to the end", constants={(loop, "MIN_DROPOUT_RATE"): 0.0}),
+        Variant("none at a low rate"),
+        Variant("falls to the last step", constants={(loop, "MIN_DROPOUT_RATE"): 0.0}),
         Variant("no BPE-dropout", {"bpe_dropout": 0.0}),
     ),
-    NOW.settings | {"epoch": 6, "bpe_dropout": 0.1}, {},
+    NOW.settings | {"epoch": 6}, {},
 )  # fmt: skip
-"""`--bpe-dropout`: the present recipe, and BPE-dropout that is never off."""
+"""`--bpe-dropout`: the present recipe, and BPE-dropout that falls to none only at the end."""
 
 
 @contextmanager

@@ -6,7 +6,7 @@ The run evaluates, saves, and samples as any does. An epoch has about 230 steps:
 to the summary, so epochs do add memory. `kb_per_epoch` is what one adds: the record that is kept,
 and the buffers in which the summary is written. The exit code is 1 if the upper 95 % bound of the
 growth is 1 MB or more in 10,000 steps. The short form takes 10,000 steps. When the time is over,
-the steps so far are judged.
+the steps so far are evaluated.
 """
 
 from __future__ import annotations

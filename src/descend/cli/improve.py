@@ -35,7 +35,7 @@ def improve(
     """Improve a run, or train the best model for a text, within a time limit.
 
     A recipe for the text and the time is planned and trained. Then changes are tested in short
-    trials, or models learn from earlier ones. The best model is kept.
+    trials, or models learn from earlier ones. The best model stays.
     """
     from descend.api import improve as find_best
     from descend.report.text.improvement_summary import improvement_text, model_line, trial_line

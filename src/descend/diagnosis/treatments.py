@@ -145,7 +145,8 @@ def make_treatment_spec(
 
 
 def count_evaluation_tokens(trained_tokens: int) -> int:
-    """Return at most how many validation tokens judge trials whose control trains on so many."""
+    """Return the maximum number of validation tokens for trials, from the tokens that the control
+    trains on."""
     fraction = round(EVALUATION_TOKEN_FRACTION * trained_tokens)
     return min(EVALUATION_TOKENS, max(MIN_EVALUATION_TOKENS, fraction))
 

@@ -72,8 +72,8 @@ class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
     def leaves_time(self) -> bool:
         """Whether the planned run ends before the time is up, by its plan and not by the user.
 
-        More epochs would overfit, or the time is for later models. A rest that is too short for one
-        more evaluation, or kept for one, is no time left.
+        More epochs would overfit, or the time is for later models. Time for one more evaluation, or
+        less, does not count.
         """
         taken = self.predicted.seconds + self.evaluation_seconds
         return not self.has_user_length and taken < NEARLY_ALL * 60 * self.minutes

@@ -73,12 +73,12 @@ def choose_epochs(config: RunConfig, train_tokens: int) -> int:
     if config.epoch is not None:
         return config.epoch
     few = min(_MAX_EPOCHS_OF_FEW_TOKENS, round(_TARGET_FEW_TOKENS / max(train_tokens, 1)))
-    max_epochs = max_useful_epochs(config, train_tokens)
+    max_epochs = _max_useful_epochs(config, train_tokens)
     return max(1, few, min(max_epochs, round(_TARGET_TOKENS / max(train_tokens, 1))))
 
 
-def max_useful_epochs(config: RunConfig, train_tokens: int) -> int:
-    """Return epochs from which the default network would only overfit, whatever the time."""
+def _max_useful_epochs(config: RunConfig, train_tokens: int) -> int:
+    """Return epochs from which the default network would only overfit."""
     has_dropout = config.tokenizer == "bpe" and config.bpe_dropout != 0.0
     if has_dropout or train_tokens >= _MIN_TOKENS_WITH_MORE_EPOCHS:
         return _MAX_EPOCHS

@@ -36,10 +36,11 @@ def log_report(path: Path) -> ReportPage:
     log = in_nats(read_log(path))
     diagnosis = judge_log(path, log)
     answer, *details = format_log_diagnosis(diagnosis).splitlines()
+    events = _events(path)
     sections = [
         _diagnosis_section(diagnosis, details),
-        _updates_section(log, path),
-        _layers_section(path),
+        _updates_section(log, events),
+        _layers_section(events),
     ]
     return ReportPage(
         title=path.resolve().name,
@@ -117,9 +118,9 @@ def _loss_figure(log: LossLog) -> Figure:
     )
 
 
-def _updates_section(log: LossLog, path: Path) -> Section | None:
+def _updates_section(log: LossLog, events: Sequence[object]) -> Section | None:
     """Return gradients, rate, and size of the updates, as far as they were logged."""
-    ratios = median_update_ratios([e for e in _events(path) if isinstance(e, WeightUpdateStats)])
+    ratios = median_update_ratios([e for e in events if isinstance(e, WeightUpdateStats)])
     figures = [
         _line_figure(title, name, log.unit, x, y)
         for title, name, (x, y) in (
@@ -147,9 +148,9 @@ def _line_figure(
     )
 
 
-def _layers_section(path: Path) -> Section | None:
+def _layers_section(events: Sequence[object]) -> Section | None:
     """Return what flowed through each layer of a watched loop when it was last looked at."""
-    records = [e for e in _events(path) if isinstance(e, ActivationStats)]
+    records = [e for e in events if isinstance(e, ActivationStats)]
     if not records:
         return None
     last = records[-1]
