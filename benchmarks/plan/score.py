@@ -26,7 +26,7 @@ from trial_args import parse_trial_args
 from descend.config import make_config
 from descend.planner.candidates import SAVING_FRACTION
 from descend.planner.corpus_profile import CorpusProfile
-from descend.planner.plan import TrainingPlan, choose_config
+from descend.planner.plan import TrainingPlan, choose_config, law_input
 from descend.planner.scaling_law import load_scaling_law
 from descend.planner.step_time import StepTimeModel
 from descend.presets import PRESETS
@@ -57,7 +57,7 @@ def configurations(corpus: str, limit: float) -> dict[str, dict[str, Any]]:
     guide = {k: v for k, v in PRESETS["guide"].items() if k not in ("epoch", "precision")}
     plan = plan_of(corpus, limit)
     epochs = math.ceil(plan.predicted.num_epochs)
-    open_keys = choose_dropouts(make_config(plan.config), epochs)
+    open_keys = choose_dropouts(make_config(plan.config), epochs, law_input(plan).train_tokens)
     return {
         "plan": plan.config | open_keys | {"seed": 1},
         "guide": guide | {"seed": 1},

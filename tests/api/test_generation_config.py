@@ -9,6 +9,7 @@ import pytest
 
 from descend import run
 from descend.api.generation_config import generation_config
+from descend.runs.run_files import read_info
 from descend.training.recipe import choose_dropouts
 
 Tiny = dict[str, Any]
@@ -31,7 +32,7 @@ def test_generation_config_chooses_dropouts_for_its_epochs_unless_the_user_set_t
     base = run(keys)
     config = generation_config(base.folder, ["base"], 1, 2.0, 3.0, Path("next"))
     open_config = config.model_copy(update={"token_dropout": None, "bpe_dropout": None})
-    expected = choose_dropouts(open_config, 6)
+    expected = choose_dropouts(open_config, 6, read_info(base.folder).corpus["train_tokens"])
     assert expected["bpe_dropout"] > 0
     assert {key: getattr(config, key) for key in expected} == expected
     assert config.epoch == 6

@@ -10,6 +10,7 @@ from typing import Any
 from descend.config import RunConfig, make_config
 from descend.planner.generations import FirstModel
 from descend.runs.epochs_read import count_epochs_read
+from descend.runs.planned_models import read_planned_models
 from descend.runs.run_files import read_info
 from descend.runs.run_folder import read_summary
 from descend.training.recipe import choose_dropouts
@@ -31,7 +32,7 @@ def generation_config(
     requested = read_info(base).requested_config
     config = make_config(requested)
     num_epochs = count_epochs_read(read_summary(base))
-    keys = requested | _choose_dropouts_again(requested, num_epochs, length * num_epochs)
+    keys = requested | _choose_dropouts_again(base, requested, length * num_epochs)
     if config.max_steps is not None:
         keys["max_steps"] = math.ceil(length * config.max_steps)
     elif config.epoch is not None:
@@ -43,11 +44,12 @@ def generation_config(
 
 
 def _choose_dropouts_again(
-    requested: dict[str, Any], num_epochs: float, longer: float
+    base: Path, requested: dict[str, Any], num_epochs: float
 ) -> dict[str, float]:
-    """Choose the dropouts for `longer` epochs, where those of `requested` were chosen too."""
-    no_dropouts = {"token_dropout": None, "bpe_dropout": None}
-    open_config = make_config(requested | no_dropouts)
-    before = choose_dropouts(open_config, math.ceil(num_epochs))
-    after = choose_dropouts(open_config, math.ceil(longer))
-    return {k: v for k, v in after.items() if requested.get(k) in (None, before[k])}
+    """Choose the dropouts for `num_epochs` of the text of `base`, where the user set none."""
+    planned = read_planned_models(base)
+    set_by_user = requested if planned is None else planned.config
+    open_config = make_config(requested | {"token_dropout": None, "bpe_dropout": None})
+    train_tokens = read_info(base).corpus["train_tokens"]
+    chosen = choose_dropouts(open_config, math.ceil(num_epochs), train_tokens)
+    return {key: rate for key, rate in chosen.items() if set_by_user.get(key) is None}

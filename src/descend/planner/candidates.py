@@ -40,7 +40,7 @@ then. A run of ten epochs (tiny Shakespeare) was best after the eighth."""
 MAX_PARAMETERS_PER_TOKEN = 70
 """Numbers in the matrices of the blocks for each token of training text: as the default network has
 on 150 kB. With 240 on 40 kB it ends lower than a small network too, but the scaling law rests on
-one such run (benchmarks/results/plan/recipe_runs.jsonl)."""
+one such run (benchmarks/results/plan/recipe_runs.csv)."""
 
 
 def useful_epochs(law: ScalingLaw) -> float:

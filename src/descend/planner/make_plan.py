@@ -206,7 +206,10 @@ def _resolved(plan: TrainingPlan) -> RunConfig:
     time."""
     config = make_config(plan.config)
     num_epochs = math.ceil(plan.predicted.num_epochs)
-    open_keys = choose_dropouts(config, num_epochs) | {"gradient_accumulation_steps": 1}
+    train_tokens = law_input(plan).train_tokens
+    open_keys = choose_dropouts(config, num_epochs, train_tokens) | {
+        "gradient_accumulation_steps": 1
+    }
     return make_config(plan.config | open_keys)
 
 
@@ -257,4 +260,5 @@ def plan_config(planned: CorpusPlan, save_dir: str | None = None) -> RunConfig:
             keys["max_steps"] = min(math.ceil(SPARE_STEPS * plan.predicted.steps), useful_steps)
         keys["minutes"] = planned.minutes
     config, num_epochs = make_config(keys), max(1, math.ceil(plan.predicted.num_epochs))
-    return make_config(keys | choose_dropouts(config, num_epochs))
+    train_tokens = law_input(plan).train_tokens
+    return make_config(keys | choose_dropouts(config, num_epochs, train_tokens))

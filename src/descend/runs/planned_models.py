@@ -27,6 +27,8 @@ class PlannedModels(msgspec.Struct, frozen=True):
     """Models that are trained one after the other."""
     final_bits_per_byte: float | None = None
     """Bits per byte of validation text expected of the last of them."""
+    config: dict[str, Any] = {}
+    """What was planned and what the user set, by key; not what the recipe chooses for them."""
 
 
 def write_plan(folder: Path, plan: dict[str, Any]) -> None:

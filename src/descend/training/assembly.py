@@ -267,5 +267,5 @@ def fill_open_keys(
         "epoch": epochs,
         "warmup_steps": choose_warmup(config, steps),
         "gradient_accumulation_steps": config.num_micro_batches,
-    } | choose_dropouts(config, epochs)
+    } | choose_dropouts(config, epochs, len(batches.tokens))
     return make_config(config.model_dump() | filled)

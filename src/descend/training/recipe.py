@@ -8,13 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from descend.config import RunConfig
+from descend.model.cost import block_matrix_parameters
+from descend.model.shape import shape_from_run_config
 
 if TYPE_CHECKING:  # explaining a page of a cause loads no numpy
     from descend.data.batches import BatchSampler
 
 # Vocabulary by bytes of training text: a larger one shortens the text but spreads it thinner
-# over the tokens.
-_VOCABULARIES = ((150_000, 1024), (3_000_000, 2048), (30_000_000, 4096))
+# over the tokens. On 40 to 420 kB 512 ended 0.2 to 2.8 % lower than 1,024 or 2,048 in six epochs,
+# on 690 kB and 1 MB 2,048 ended 1.4 and 0.4 % lower than 1,024 (benchmarks/results/plan/
+# recipe_runs.csv, checked_runs.csv).
+_VOCABULARIES = ((500_000, 512), (3_000_000, 2048), (30_000_000, 4096))
 _MAX_VOCABULARY = 8192
 
 # Epochs: up to six with BPE-dropout, for two million tokens in all: about three minutes on two
@@ -36,10 +40,12 @@ _TOKEN_DROPOUT_PER_EPOCH = 0.05
 _MAX_TOKEN_DROPOUT = 0.2
 
 # Merges of the tokenizer undone in the training text, fewer with the learning rate
-# (`loop.MIN_DROPOUT_RATE`): more the more often it is read. In six epochs 0.4 ended as low as 0.2
-# or up to 2 % lower (benchmarks/results/recipe/whole_tokens.csv).
+# (`loop.MIN_DROPOUT_RATE`): times the epochs after the first, times the fourth root of the
+# parameters of the blocks for each token of text. That is the root of what is memorized by the
+# scaling law (`planner.scaling_law`). Of 0.1 to 0.4, what it gives or the nearest to it ended
+# lowest in seven of eight comparisons (benchmarks/results/plan/recipe_runs.csv).
 _EPOCHS_WITHOUT_BPE_DROPOUT = 2
-_BPE_DROPOUT_PER_EPOCH = 0.1
+_BPE_DROPOUT_PER_REPEATED_EPOCH = 0.035
 _MAX_BPE_DROPOUT = 0.4
 
 # A text too short for it is no text to train on, but a mistake.
@@ -85,7 +91,7 @@ def _max_useful_epochs(config: RunConfig, train_tokens: int) -> int:
     return _MAX_EPOCHS_OF_WHOLE_TOKENS
 
 
-def choose_token_dropout(config: RunConfig, epochs: int) -> float:
+def choose_token_dropout(config: RunConfig, epochs: int, train_tokens: float) -> float:
     """Return `token_dropout`, or a rate that rises with the repetitions of the text.
 
     None beside BPE-dropout: with both, six epochs of tiny Shakespeare ended 0.6 % higher than with
@@ -93,27 +99,30 @@ def choose_token_dropout(config: RunConfig, epochs: int) -> float:
     """
     if config.token_dropout is not None:
         return config.token_dropout
-    if choose_bpe_dropout(config, epochs):
+    if choose_bpe_dropout(config, epochs, train_tokens):
         return 0.0
     beyond = max(0, epochs - _EPOCHS_WITHOUT_TOKEN_DROPOUT)
     return min(_MAX_TOKEN_DROPOUT, round(_TOKEN_DROPOUT_PER_EPOCH * beyond, 2))
 
 
-def choose_bpe_dropout(config: RunConfig, epochs: int) -> float:
-    """Return `bpe_dropout`, or more of it the more often the text is repeated."""
+def choose_bpe_dropout(config: RunConfig, epochs: int, train_tokens: float) -> float:
+    """Return `bpe_dropout`, or more of it the more often the network reads `train_tokens` of text,
+    and the larger it is for them."""
     if config.bpe_dropout is not None:
         return config.bpe_dropout
-    if config.tokenizer != "bpe":
+    if config.tokenizer != "bpe" or epochs <= _EPOCHS_WITHOUT_BPE_DROPOUT:
         return 0.0
-    beyond = max(0, epochs - _EPOCHS_WITHOUT_BPE_DROPOUT)
-    return min(_MAX_BPE_DROPOUT, round(_BPE_DROPOUT_PER_EPOCH * beyond, 2))
+    shape = shape_from_run_config(config, config.vocab_size or 1)
+    parameters_per_token = shape.num_layers * block_matrix_parameters(shape) / max(train_tokens, 1)
+    rate = _BPE_DROPOUT_PER_REPEATED_EPOCH * (epochs - 1) * parameters_per_token**0.25
+    return min(_MAX_BPE_DROPOUT, round(rate, 2))
 
 
-def choose_dropouts(config: RunConfig, epochs: int) -> dict[str, float]:
-    """Return both dropouts against repetition, by key, for `epochs` over the text."""
+def choose_dropouts(config: RunConfig, epochs: int, train_tokens: float) -> dict[str, float]:
+    """Return both dropouts against repetition, by key, for `epochs` over `train_tokens` of text."""
     return {
-        "token_dropout": choose_token_dropout(config, epochs),
-        "bpe_dropout": choose_bpe_dropout(config, epochs),
+        "token_dropout": choose_token_dropout(config, epochs, train_tokens),
+        "bpe_dropout": choose_bpe_dropout(config, epochs, train_tokens),
     }
 
 

@@ -278,6 +278,9 @@ def test_automatic_settings_scale_with_corpus_size() -> None:
     assert sizes == sorted(sizes)
     assert sizes[0] >= 257
     assert len(set(sizes)) > 1
+    # benchmarks/results/plan/recipe_runs.csv (36, 135, and 354 kB, 1.0 MB)
+    measured = (36_000, 135_000, 354_000, 1_004_000)
+    assert [choose_vocabulary(open_config, n) for n in measured] == [512, 512, 512, 2048]
     epochs = [choose_epochs(open_config, n) for n in (3 * 10**5, 10**6, 10**8)]
     assert epochs == sorted(epochs, reverse=True)
     assert epochs[-1] == 1
@@ -290,16 +293,21 @@ def test_automatic_settings_scale_with_corpus_size() -> None:
     assert [choose_epochs(no_dropout, n) for n in lengths] == [3, 3, 3, 6]
     # benchmarks/results/recipe/small_text_epochs.jsonl (5 and 15 kB)
     assert [choose_epochs(no_dropout, n) for n in (1_300, 4_600)] == [8, 3]
-    bpe_dropouts = [choose_bpe_dropout(open_config, n) for n in (1, 3, 4, 5, 100)]
-    assert bpe_dropouts == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4])
-    assert choose_token_dropout(open_config, 100) == 0.0
+    bpe_dropouts = [choose_bpe_dropout(open_config, n, 347_000) for n in (1, 2, 3, 6, 100)]
+    assert bpe_dropouts == pytest.approx([0.0, 0.0, 0.12, 0.3, 0.4], abs=0.005)
+    # Epochs, network, and text of benchmarks/results/plan/recipe_runs.csv
+    small = make_config({"embed_dim": 192, "num_layers": 2, "num_heads": 6, "ff_dim": 768})
+    assert choose_bpe_dropout(small, 7, 411_000) == pytest.approx(0.25, abs=0.01)
+    smaller = make_config({"embed_dim": 128, "num_layers": 2, "num_heads": 4, "ff_dim": 512})
+    assert choose_bpe_dropout(smaller, 12, 62_000) == 0.4
+    assert choose_token_dropout(open_config, 100, 347_000) == 0.0
     without_merges = make_config({"tokenizer": "char"})
-    assert choose_bpe_dropout(without_merges, 100) == 0.0
-    token_dropouts = [choose_token_dropout(without_merges, n) for n in (1, 3, 5, 100)]
+    assert choose_bpe_dropout(without_merges, 100, 1) == 0.0
+    token_dropouts = [choose_token_dropout(without_merges, n, 1) for n in (1, 3, 5, 100)]
     assert token_dropouts[0] == 0.0
     assert token_dropouts == sorted(token_dropouts)
     assert 0 == token_dropouts[1] < token_dropouts[2] < token_dropouts[3] < 0.5
-    assert choose_token_dropout(make_config({"token_dropout": 0.0}), 100) == 0.0
+    assert choose_token_dropout(make_config({"token_dropout": 0.0}), 100, 1) == 0.0
     fixed = make_config({"vocab_size": 777, "epoch": 3, "warmup_steps": 9})
     assert choose_vocabulary(fixed, 10**9) == 777
     assert choose_epochs(fixed, 10**9) == 3

@@ -70,7 +70,7 @@ from collections.abc import Iterator
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
-from descend.metrics.measurement import Measurements
+from descend.metrics.measurement import Measurements, measurement_value
 from descend.training.recipe import choose_bpe_dropout, choose_token_dropout
 
 DEAR = 0.15
@@ -78,13 +78,16 @@ DEAR = 0.15
 MUCH_DROPOUT = 0.25
 """Fraction of the units; 0.1 to 0.2 is usual. Of 0.7 on 200 kB the training loss said nothing: it
 was lower than that of the whole network, which had learned as little."""
+MAX_EXCESS = 1.1
+"""BPE-dropout over the recipe's from which it is above it: a plan knows only roughly how many
+tokens the text has."""
 LITTLE_DECAY = 0.1
 """AdamW's and Muon's usual value; not counted as much."""
 
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """Return all of it off, but for what the recipe sets against repetition."""
-    keys: dict[str, float] = dict(_above_recipe(config))
+    keys: dict[str, float] = dict(_above_recipe(config, measurements))
     if config.dropout_rate:
         keys["dropout_rate"] = 0.0
     if config.label_smoothing:
@@ -94,17 +97,17 @@ def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChang
     return (TreatmentChange("no regularization", keys),) if keys else ()
 
 
-def _above_recipe(config: RunConfig) -> Iterator[tuple[str, float]]:
+def _above_recipe(config: RunConfig, measurements: Measurements) -> Iterator[tuple[str, float]]:
     """Yield values of the recipe for settings that are above them.
 
     Token dropout and BPE-dropout pay when the text is read often. A trial reads less of it, so it
     would find them harmful in every run.
     """
     plain = config.model_copy(update={"token_dropout": None, "bpe_dropout": None})
-    epochs = config.epoch or 1
-    usual_bpe_dropout = choose_bpe_dropout(plain, epochs)
-    usual_token_dropout = choose_token_dropout(plain, epochs)
-    if (config.bpe_dropout or 0.0) > usual_bpe_dropout:
+    epochs, train_tokens = config.epoch or 1, measurement_value(measurements, "train_tokens")
+    usual_bpe_dropout = choose_bpe_dropout(plain, epochs, train_tokens)
+    usual_token_dropout = choose_token_dropout(plain, epochs, train_tokens)
+    if (config.bpe_dropout or 0.0) > MAX_EXCESS * usual_bpe_dropout:
         yield "bpe_dropout", usual_bpe_dropout
     if (config.token_dropout or 0.0) > usual_token_dropout:
         yield "token_dropout", usual_token_dropout

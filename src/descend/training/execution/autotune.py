@@ -48,8 +48,9 @@ NUM_LOAD_SAMPLES, BETWEEN_WATCHES = 3, 0.3
 """Looks at the other programs, and seconds between them, all of which must find a core busy: fewer
 threads are chosen for a whole run, not for the moment in which some program starts or ends."""
 
-COMPILE_SECONDS = 20.0
-"""What compiling the guide's network for the first time takes on two cores, at worst."""
+COMPILE_SECONDS = 30.0
+"""What compiling the guide's network for the first time takes on two cores
+(benchmarks/results/speed/amx/compiling.txt)."""
 
 LOADED_MACHINE_FACTOR = 5.0
 """How much longer compiling takes beside other programs: it runs many small processes."""
@@ -57,8 +58,9 @@ LOADED_MACHINE_FACTOR = 5.0
 CACHED_COMPILE_SECONDS = 6.0
 """The same when the compiled code is still in the cache."""
 
-EXPECTED_COMPILE_SPEEDUP = 0.25
-"""Fraction of the time that compiling is thought to save before it was tried."""
+EXPECTED_COMPILE_SPEEDUP = 0.2
+"""Fraction of the time that compiling is thought to save before it was tried. It saved 7 to 24 % of
+whole steps of four small networks on two cores."""
 
 
 @restore_process_state()
