@@ -271,6 +271,6 @@ def test_trial_tables_show_accuracy_beside_the_bigram_baseline(compared: Compari
     arms = [msgspec.structs.replace(a, bigram_accuracy=0.3125) for a in compared.arms]
     known = msgspec.structs.replace(compared, arms=arms)
     assert "(bigram)" not in comparison_text(compared)
-    for shown in (comparison_text(known), comparison_card(known)):
-        assert shown.count("25.0% (31.2%)") == len(arms)
-        assert "accuracy (bigram)" in shown
+    for text in (comparison_text(known), comparison_card(known)):
+        assert text.count("25.0% (31.2%)") == len(arms)
+        assert "accuracy (bigram)" in text

@@ -124,7 +124,7 @@ def test_a_notebook_shows_the_run_as_it_goes(
     NotebookClient(
         book, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(own_folder)}}
     ).execute()
-    training, model_outputs, (shown,) = (cell.outputs for cell in book.cells)
+    training, model_outputs, (report_output,) = (cell.outputs for cell in book.cells)
     (live,) = (o for o in training if o.output_type == "display_data")
     assert 'aria-valuenow="100"' in live.data["text/html"]
     assert live.data["text/html"].count("<tr>") == 3
@@ -136,8 +136,8 @@ def test_a_notebook_shows_the_run_as_it_goes(
     assert "parameters" in "".join(o.text for o in streams)
     assert "the validation loss is" in model_outputs[0].data["text/html"]
     assert "Model(" in model_outputs[0].data["text/plain"]
-    assert 'title="Report of m" sandbox="allow-scripts"' in shown.data["text/html"]
-    assert "height:600px" in shown.data["text/html"]
+    assert 'title="Report of m" sandbox="allow-scripts"' in report_output.data["text/html"]
+    assert "height:600px" in report_output.data["text/html"]
 
 
 def test_live_chart_leaves_room_for_the_steps_to_come() -> None:

@@ -27,7 +27,7 @@ from descend.report.html.report_page import (
     TableColumn,
 )
 from descend.report.text.experiment_tables import (
-    accuracy_heading,
+    accuracy_column_name,
     contribution_loss_reduction,
     describe_method,
     format_accuracy,
@@ -160,7 +160,7 @@ def _runs(attribution: Attribution) -> Section:
         TableColumn("changes made", False),
         TableColumn("validation loss"),
         TableColumn("bits per byte"),
-        TableColumn(accuracy_heading(r.bigram_accuracy for r in attribution.runs)),
+        TableColumn(accuracy_column_name(r.bigram_accuracy for r in attribution.runs)),
         TableColumn("steps"),
         TableColumn("time"),
     )

@@ -27,7 +27,7 @@ from descend.report.html.report_page import (
     TableColumn,
 )
 from descend.report.text.experiment_tables import (
-    accuracy_heading,
+    accuracy_column_name,
     arm_loss_reduction,
     format_accuracy,
     format_estimate,
@@ -111,7 +111,7 @@ def _arms(comparison: Comparison) -> ReportTable:
         TableColumn("validation loss"),
         TableColumn("loss reduction (95 %)"),
         TableColumn("verdict", False),
-        TableColumn(accuracy_heading(a.bigram_accuracy for a in comparison.arms)),
+        TableColumn(accuracy_column_name(a.bigram_accuracy for a in comparison.arms)),
         TableColumn("bits per byte"),
         TableColumn("time"),
     )

@@ -17,7 +17,7 @@ from descend.experiments.search.search_result import SearchResult
 from descend.handbook.run_notes.diagnosis_notes import reduction_by_change
 from descend.report.text.diagnosis_summary import headline
 from descend.report.text.experiment_tables import (
-    accuracy_heading,
+    accuracy_column_name,
     arm_loss_reduction,
     contribution_loss_reduction,
     describe_method,
@@ -183,7 +183,7 @@ def comparison_card(comparison: Comparison) -> str:
     return _card(
         "Comparison",
         [comparison.sentence],
-        (*ARMS, accuracy_heading(a.bigram_accuracy for a in comparison.arms), "time", "memory"),
+        (*ARMS, accuracy_column_name(a.bigram_accuracy for a in comparison.arms), "time", "memory"),
         rows,
         picture=_draw_comparison(comparison),
         foot=comparison.command,
@@ -292,7 +292,7 @@ def progress_card(
 
 
 def _epoch_head(bigram: float | None) -> tuple[str, ...]:
-    accuracy = f"validation {accuracy_heading([bigram])}"
+    accuracy = f"validation {accuracy_column_name([bigram])}"
     return ("epoch", "training loss", "validation loss", accuracy, "time")
 
 

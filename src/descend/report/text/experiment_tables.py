@@ -107,7 +107,7 @@ def format_accuracy(accuracy: float, bigram: float | None) -> str:
     return f"{accuracy:.1%}" + ("" if bigram is None else f" ({bigram:.1%})")
 
 
-def accuracy_heading(bigrams: Iterable[float | None]) -> str:
+def accuracy_column_name(bigrams: Iterable[float | None]) -> str:
     """Return the heading above cells of `format_accuracy` with these accuracies of the baseline."""
     return "accuracy" if all(b is None for b in bigrams) else "accuracy (bigram)"
 
@@ -246,7 +246,7 @@ def comparison_text(comparison: Comparison) -> str:
              "" if reduction is None else format_bracketed(reduction),
              VERDICTS.get(arm.verdict, arm.verdict))
         )  # fmt: skip
-    accuracy = accuracy_heading(arm.bigram_accuracy for arm in comparison.arms)
+    accuracy = accuracy_column_name(arm.bigram_accuracy for arm in comparison.arms)
     head = ("arm", measure, accuracy, "time", f"{measure} reduction", "verdict")
     blocks = [divided_table(head, rows), dot_plot(comparison), comparison.sentence]
     if in_bits:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from descend.experiments.compare.finished_runs import FinishedComparison
 from descend.report.text.experiment_tables import (
-    accuracy_heading,
+    accuracy_column_name,
     divided_table,
     format_accuracy,
     table,
@@ -72,7 +72,7 @@ def format_parameters(count: int) -> str:
 
 def finished_text(comparison: FinishedComparison) -> str:
     """Return what `descend compare RUN RUN` prints."""
-    accuracy = accuracy_heading(r.bigram_accuracy for r in comparison.runs)
+    accuracy = accuracy_column_name(r.bigram_accuracy for r in comparison.runs)
     head = ("run", "bits/byte", "better by", accuracy, "size", "epochs", "time")
     rows = [
         (

@@ -6,7 +6,7 @@ from descend.experiments.search.search_result import SearchResult, SearchTrial
 from descend.report.text.experiment_summary import format_value
 from descend.report.text.experiment_tables import (
     AXIS,
-    accuracy_heading,
+    accuracy_column_name,
     divided_table,
     format_accuracy,
 )
@@ -33,7 +33,7 @@ def format_search(result: SearchResult) -> str:
 
 def search_head(first: str, result: SearchResult) -> tuple[str, ...]:
     """Return the headings above cells of `search_row`; `first` is that of the rank."""
-    accuracy = accuracy_heading(t.bigram_accuracy for t in result.trials)
+    accuracy = accuracy_column_name(t.bigram_accuracy for t in result.trials)
     return (first, *(span.key for span in result.space), "bits/byte", "loss", accuracy, "time")
 
 

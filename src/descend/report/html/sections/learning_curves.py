@@ -10,7 +10,7 @@ from descend.report.html.charts import Axis, Curve, HorizontalLine, VerticalLine
 from descend.report.html.report_page import Figure, Paragraph, ReportTable, Section, TableColumn
 from descend.report.html.sections.curve_events import curve_events, rollback_blocks
 from descend.report.html.sections.epoch_axis import steps_to_epochs
-from descend.report.text.experiment_tables import accuracy_heading, format_accuracy
+from descend.report.text.experiment_tables import accuracy_column_name, format_accuracy
 from descend.report.text.run_summary import describe_convergence
 from descend.runs.recorded_run import RecordedRun
 from descend.units import format_duration
@@ -83,8 +83,9 @@ def learning_curve(run: RecordedRun, what: Literal["loss", "accuracy"] = "loss")
 def epoch_table(run: RecordedRun) -> ReportTable:
     """Return every epoch; the one whose weights are kept is set apart."""
     bigram = run.summary.accuracy_baselines.get("bigram")
-    head = ("epoch", "training loss", "validation loss", "bits per byte",
-            f"validation {accuracy_heading([bigram])}", "training accuracy", "time")  # fmt: skip
+    accuracy = f"validation {accuracy_column_name([bigram])}"
+    head = ("epoch", "training loss", "validation loss", "bits per byte", accuracy,
+            "training accuracy", "time")  # fmt: skip
     rows = tuple(
         (
             str(e.epoch), f"{e.loss_start:.2f} → {e.loss_end:.2f}", f"{e.validation_loss:.3f}",
