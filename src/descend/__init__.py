@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         run,
         run_on_model,
         search,
+        show,
     )
     from descend.config import RunConfig
     from descend.errors import DescendError
@@ -44,6 +45,7 @@ _LAZY_EXPORTS = {
     "run": "descend.api",
     "run_on_model": "descend.api",
     "search": "descend.api",
+    "show": "descend.api",
     "watch": "descend.interop.watch",
 }
 
@@ -62,6 +64,7 @@ __all__ = [
     "run",
     "run_on_model",
     "search",
+    "show",
     "watch",
 ]
 

@@ -10,6 +10,7 @@ import pytest
 
 from descend import run
 from descend.report.html.write import write_report
+from descend.report.notebook.report_frame import report_frame
 
 from .layout import open_all
 
@@ -46,6 +47,18 @@ def test_report_figures_render_without_errors_or_requests(visit: Visit, report: 
     session = visit(report)
     assert drawn(session) == session.page.locator("[data-figure]").count() > 8
     assert (session.errors, session.requests) == ([], [report.as_uri()])
+
+
+def test_report_is_drawn_in_the_cell_of_a_notebook(
+    visit: Visit, report: Path, tmp_path: Path
+) -> None:
+    cell = tmp_path / "cell.html"
+    cell.write_text(f"<!doctype html>{report_frame(report.read_text(), 'Report of m', 700)}")
+    session = visit(cell)
+    session.page.frame_locator("iframe").locator("[data-figure] svg").first.wait_for()
+    assert session.page.locator("iframe").bounding_box()["height"] >= 700
+    assert session.errors == []
+    assert session.page.evaluate("document.querySelector('iframe').contentDocument") is None
 
 
 @pytest.mark.parametrize("width", [390, 1100])

@@ -10,10 +10,12 @@ from urllib.parse import quote
 
 import pytest
 
+from descend import run
 from descend.runs.event_log import EventLog
 from descend.runs.events import Sample
 
 from ..web.studio_server import TINY_SETTINGS, RunningStudio, Studios
+from .conftest import words
 
 pytest.importorskip("fastapi", reason="the extra `studio` is not installed")
 
@@ -255,10 +257,32 @@ def test_two_runs_side_by_side_and_a_talk_in_turns(enter: Any, with_runs: Runnin
 def test_result_stands_beside_its_baselines(enter: Any, with_runs: RunningStudio) -> None:
     visitor = enter(with_runs)
     visitor.go("run/first")
-    said = visitor.page.get_by_text("To compare: baseline loss (lower is better): random guess")
+    said = visitor.page.get_by_text("Baseline loss (lower is better): random guess")
     said.wait_for()
     assert "unigram" in said.inner_text()
     assert "bigram" in said.inner_text()
+
+
+def test_forecast_is_drawn_when_the_first_pass_has_not_ended(
+    enter: Any, studios: Studios, tmp_path: Path, text_file: Path
+) -> None:
+    folder = tmp_path / "work" / "models" / "first"
+    settings = TINY_SETTINGS | {"batch_size": 2, "epoch": 1, "corpus_dir": str(text_file)}
+    run(settings | {"save_dir": str(folder)})
+    for name in ("summary.json", "model.safetensors", "manifest.json"):
+        (folder / name).unlink()
+    shutil.rmtree(folder / "checkpoints")
+    lines = (folder / "events.jsonl").read_text().splitlines(keepends=True)
+    (folder / "events.jsonl").write_text("".join(lines[: len(lines) * 3 // 4]))
+    visitor = enter(studios.start(tmp_path / "work"))
+    visitor.go("run/first")
+    visitor.page.get_by_text("with 80 % certainty").wait_for()
+    band = visitor.page.locator('.chart svg path[fill-opacity="0.18"]').bounding_box()
+    assert band["width"] > 10
+    assert band["height"] > 1
+    said = words(visitor.page.locator("main"))
+    assert "The shaded band is the forecast" in said
+    assert "The dots are the validation set" not in said
 
 
 def test_run_that_is_not_there_is_named_and_refused(enter: Any, with_runs: RunningStudio) -> None:

@@ -307,3 +307,38 @@ def test_table_says_which_columns_it_reads_when_it_leaves_some_out(
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == (said is not None)
     assert said is None or f"the text is taken from {said}" in messages[0]
+
+
+WIND = "the wind from the west is cold"
+
+
+@pytest.mark.parametrize(("record", "said"), [
+    ({"text": WIND, "id": "9f86d081884c7d65"}, "column text (setting: text_column)"),
+    ({"Body": WIND, "title": "a word", "n": 3}, "column Body (setting: text_column)"),
+    ({"title": WIND, "abstract": WIND, "url": "http://x.org"}, "columns title, abstract ("),
+    ({"text": WIND}, None),
+    ({"question": WIND, "answer": WIND, "id": 3}, None),
+])  # fmt: skip
+@pytest.mark.parametrize("suffix", ["jsonl", "json", "parquet"])
+def test_records_say_which_keys_are_read_when_some_are_left_out(
+    record: dict[str, Any], said: str | None, suffix: str, tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    file = tmp_path / f"a.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(pa.Table.from_pylist([record] * 3), file)
+    else:
+        lines = [json.dumps(record)] * 3
+        file.write_text("\n".join(lines) if suffix == "jsonl" else f"[{','.join(lines)}]")
+    assert texts(file)
+    messages = [one.getMessage() for one in caplog.records]
+    assert len(messages) == (said is not None)
+    assert said is None or f"a.{suffix}: the text is taken from {said}" in messages[0]
+
+
+def test_records_say_nothing_of_columns_when_these_were_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({"title": WIND, "text": WIND}))
+    assert texts(tmp_path / "a.jsonl", text_column="title") == [WIND]
+    assert not caplog.records

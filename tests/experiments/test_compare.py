@@ -220,6 +220,7 @@ def test_compare_command_prints_cost_and_json(
         "loss_reduction",
     } <= set(comparison["arms"][1])
     first, second = comparison["arms"]
+    assert 0 < first["bigram_accuracy"] < 1
     assert first["loss_reduction"] is None
     assert set(second["loss_reduction"]) == {"value", "ci95"}
     assert second["loss_reduction"]["value"] == pytest.approx(

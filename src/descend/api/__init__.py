@@ -14,6 +14,7 @@ from descend.api.experiments import (
 from descend.api.improvement import improve
 from descend.api.model import Model, load
 from descend.api.planned_training import train_plan
+from descend.api.show_report import show
 from descend.api.training import (
     continue_run,
     diagnose,
@@ -52,6 +53,7 @@ __all__ = [
     "run_on_model",
     "run_search",
     "search",
+    "show",
     "train_plan",
     "train_with_config",
 ]

@@ -90,6 +90,7 @@ def _train(
         curve=curve,
         validation_loss=last.validation_loss if last else guess,
         accuracy=last.accuracy if last else 1 / tokens.vocab_size,
+        bigram_accuracy=ready.store.info.ngram_baselines.bigram_accuracy,
         bits_per_byte=last.bits_per_byte if last else guess / math.log(2) / float(mean_bytes),
         diverged_step=diverged_step,
         chunk_losses=evaluation.chunk_losses if evaluation else [],

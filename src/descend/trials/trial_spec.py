@@ -113,6 +113,8 @@ class TrialResult(msgspec.Struct, frozen=True, kw_only=True):
     validation_loss: float
     """At the end; of a trial that diverged: at its last point, or that of guessing, ln V."""
     accuracy: float
+    bigram_accuracy: float | None = None
+    """Of the bigram baseline on all of the validation text. None in older records."""
     bits_per_byte: float
     diverged_step: int | None
     """Step whose loss, gradient or judgment was not a finite number any more."""

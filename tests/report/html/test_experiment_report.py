@@ -26,7 +26,7 @@ from descend.report.html.comparison_report import comparison_report
 from descend.report.html.report_page import Command, Figure, Paragraph, ReportPage, ReportTable
 from descend.report.html.write import write_report
 from descend.report.notebook.cards import comparison_card
-from descend.report.text.experiment_tables import describe_method
+from descend.report.text.experiment_tables import comparison_text, describe_method
 from descend.trials.trial_spec import EvalPoint
 
 
@@ -265,3 +265,12 @@ def test_report_ends_with_reproducing_command(compared: Comparison, tmp_path: Pa
     last = comparison_report(again, tmp_path).sections[-1]
     assert last.name == "again"
     assert [b.text for b in last.blocks if isinstance(b, Command)] == [again.command]
+
+
+def test_trial_tables_show_accuracy_beside_the_bigram_baseline(compared: Comparison) -> None:
+    arms = [msgspec.structs.replace(a, bigram_accuracy=0.3125) for a in compared.arms]
+    known = msgspec.structs.replace(compared, arms=arms)
+    assert "(bigram)" not in comparison_text(compared)
+    for text in (comparison_text(known), comparison_card(known)):
+        assert text.count("25.0% (31.2%)") == len(arms)
+        assert "accuracy (bigram)" in text

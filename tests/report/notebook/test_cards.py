@@ -9,15 +9,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from descend import load
+from descend import load, show
 from descend.diagnosis.diagnosis_result import Diagnosis
+from descend.errors import RunFolderError, UserError
 from descend.report.notebook.cards import (
+    HEIGHT,
     MAX_EPOCHS,
+    WIDTH,
+    live_loss_chart,
     minimal_model_card,
     notebook_model_card,
     polylines,
     subsample_epochs,
 )
+from descend.report.text.loss_curve import LossCurve
 from descend.runs.run_folder import read_summary
 
 HOSTILE = "<script>hacked()</script>"
@@ -29,6 +34,9 @@ def test_a_trained_model_shows_how_it_went(trained: Path) -> None:
     for epoch in model.summary.epochs:
         assert f">{epoch.validation_loss:.3f}<" in html
     assert f"the validation loss is {model.summary.validation_loss:.2f} nats per token" in html
+    bigram = model.summary.accuracy_baselines["bigram"]
+    for epoch in model.summary.epochs:
+        assert f">{epoch.validation_accuracy:.1%} ({bigram:.1%})<" in html
     assert html.count("<polyline") == 2
     assert "<script" not in html
     assert "src=" not in html
@@ -111,16 +119,42 @@ def test_a_notebook_shows_the_run_as_it_goes(
     book.cells = [
         nbformat.v4.new_code_cell(NOTEBOOK.format(corpus=str(text_file))),
         nbformat.v4.new_code_cell("model"),
+        nbformat.v4.new_code_cell("import descend\ndescend.show(model, height=600)"),
     ]
     NotebookClient(
         book, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(own_folder)}}
     ).execute()
-    training, model_outputs = (cell.outputs for cell in book.cells)
+    training, model_outputs, (report_output,) = (cell.outputs for cell in book.cells)
     (live,) = (o for o in training if o.output_type == "display_data")
     assert 'aria-valuenow="100"' in live.data["text/html"]
     assert live.data["text/html"].count("<tr>") == 3
+    assert live.data["text/html"].count("<polyline") == 1
+    assert live.data["text/html"].count("<circle") == 2
+    assert "Loss: gray on training batches" in live.data["text/html"]
     streams = [o for o in training if o.output_type == "stream"]
     assert {o.name for o in streams} == {"stdout"}
     assert "parameters" in "".join(o.text for o in streams)
     assert "the validation loss is" in model_outputs[0].data["text/html"]
     assert "Model(" in model_outputs[0].data["text/plain"]
+    assert 'title="Report of m" sandbox="allow-scripts"' in report_output.data["text/html"]
+    assert "height:600px" in report_output.data["text/html"]
+
+
+def test_live_chart_leaves_room_for_the_steps_to_come() -> None:
+    training = [(step, 6.0 - 0.02 * step) for step in range(1, 101)]
+    chart = live_loss_chart(LossCurve(training, [(50, 4.5), (100, 3.5)]), 200)
+    assert chart is not None
+    points = [tuple(map(float, pair.split(","))) for pair in chart.lines[0].points.split()]
+    assert all(0 <= x <= WIDTH / 2 and 0 <= y <= HEIGHT for x, y in points)
+    assert points[0][1] < 1 < points[-1][1]
+    assert [(dot.x, dot.y) for dot in chart.dots] == [(WIDTH / 4, pytest.approx(38.1, abs=0.5)),
+                                                      (WIDTH / 2, HEIGHT)]  # fmt: skip
+    assert [label.text for label in chart.labels] == ["5.97", "3.50"]
+    assert live_loss_chart(LossCurve(training[:5], []), 200) is None
+
+
+def test_show_names_the_command_when_there_is_no_notebook(trained: Path) -> None:
+    with pytest.raises(UserError, match=r"expected the cell of a notebook.*descend report"):
+        show(trained)
+    with pytest.raises(RunFolderError, match="no such folder"):
+        show(trained / "nowhere")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import logging
 import re
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
@@ -13,16 +12,19 @@ from descend.data.readers.charset import Blocks, decode_blocks
 from descend.data.readers.chats import conversation_text
 from descend.data.readers.chunking import MAX_LINE_CHARS, document_chunks, split_into_lines
 from descend.data.readers.options import DEFAULT_OPTIONS, ReadOptions
-from descend.data.readers.records import TEXT_KEYS, is_text_value, no_such_column, record_documents
+from descend.data.readers.records import (
+    TEXT_KEYS,
+    is_text_value,
+    log_columns,
+    no_such_column,
+    record_documents,
+)
 from descend.errors import CorpusError
 
 # As many rows are looked at to find out which columns hold text.
 SAMPLE_ROWS = 200
 # A column whose cells are this long on average, in characters, holds text, not labels.
 TEXT_CHARS = 20
-
-_NUM_LISTED, _MAX_TITLE = 8, 40
-_log = logging.getLogger("descend")
 
 _NUMBER = re.compile(r"[-+]?[\d.,:/ eE%-]*")
 _TITLE = re.compile(r"[^\W\d][\w ()/-]{0,39}")
@@ -89,20 +91,12 @@ def _documents(
             name, "only numbers in its columns", "a column of text", "remove this file"
         )
     if len(columns) < max(map(len, look), default=0):
-        _log.warning("%s: %s", name, _describe_columns(columns, titles))
+        listed = [titles[at] if at < len(titles) else str(at + 1) for at in columns]
+        log_columns(name, listed, is_named=bool(titles))
     for number, row in enumerate(chain(look, rows), start=1):
         cells = [row[at] for at in columns if at < len(row) and row[at]]
         if cells:
             yield from document_chunks(("\n".join(cells),), f"{name}:{number}")
-
-
-def _describe_columns(columns: Sequence[int], titles: Sequence[str]) -> str:
-    """Say which columns are read, by title or else by number, and what chooses others."""
-    listed = [titles[at][:_MAX_TITLE] if at < len(titles) else str(at + 1) for at in columns]
-    names = ", ".join(listed[:_NUM_LISTED]) + (", …" if listed[_NUM_LISTED:] else "")
-    noun = "column" if len(listed) == 1 else "columns"
-    setting = " (setting: text_column)" if titles else ""
-    return f"the text is taken from {noun} {names}{setting}"
 
 
 def _rows(text: Iterator[str], delimiter: str, name: str) -> Iterator[list[str]]:

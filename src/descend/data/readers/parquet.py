@@ -15,7 +15,7 @@ from descend.data.readers.chats import conversation_text
 from descend.data.readers.chunking import document_chunks
 from descend.data.readers.delimited import SAMPLE_ROWS, detect_text_columns
 from descend.data.readers.options import ReadOptions, Source
-from descend.data.readers.records import no_such_column, record_documents
+from descend.data.readers.records import log_columns, no_such_column, record_documents
 from descend.errors import CorpusError
 
 _BATCH_ROWS = 256
@@ -96,6 +96,8 @@ def _columns(schema: Any, look: list[dict[str, Any]], name: str, options: ReadOp
     chosen = [strings[at] for at in detect_text_columns(strings, cells)] if strings else []
     if not chosen:
         raise CorpusError(name, "no column of text", "a table with strings in it", "remove it")
+    if len(chosen) < len(schema.names):
+        log_columns(name, chosen)
     return chosen
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from descend.data.document import Document
 from descend.data.readers.chats import conversation_text, join_loose_turns
@@ -27,7 +29,8 @@ _NO_TEXT = re.compile(
     re.IGNORECASE,
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_NUM_LISTED_KEYS = 8
+_NUM_LISTED_KEYS, _MAX_KEY_CHARS = 8, 40
+_log = logging.getLogger("descend")
 
 
 def record_text(record: object, options: ReadOptions) -> str:
@@ -42,12 +45,32 @@ def record_text(record: object, options: ReadOptions) -> str:
     chat = conversation_text(record)
     if chat is not None:
         return chat
-    if isinstance(record, dict):
-        by_name = {str(key).lower(): value for key, value in record.items()}
-        for key in TEXT_KEYS:
-            if isinstance(by_name.get(key), str):
-                return str(by_name[key])
-    return "\n".join(_strings(record))
+    key = _known_key(record) if isinstance(record, dict) else None
+    return "\n".join(_strings(record)) if key is None else str(record[key])
+
+
+def _known_key(record: Mapping[Any, object]) -> object:
+    """Return the first of `TEXT_KEYS` that holds a string, as it is written; None without one."""
+    by_name = {str(key).lower(): key for key, value in record.items() if isinstance(value, str)}
+    return next((by_name[key] for key in TEXT_KEYS if key in by_name), None)
+
+
+def _log_chosen_columns(name: str, record: Mapping[Any, object]) -> None:
+    """Warn which keys of `record` are read where some are not."""
+    known = _known_key(record)
+    chosen = [k for k in record if any(_strings({k: record[k]}))] if known is None else [known]
+    if len(chosen) < len(record):
+        log_columns(name, list(map(str, chosen)))
+
+
+def log_columns(name: str, columns: Sequence[str], *, is_named: bool = True) -> None:
+    """Warn which `columns` of a file are read, and which setting chooses others."""
+    names = ", ".join(c[:_MAX_KEY_CHARS] for c in columns[:_NUM_LISTED_KEYS])
+    _log.warning(
+        "%s: the text is taken from %s %s%s%s", name, "column" if len(columns) == 1 else "columns",
+        names, ", …" if columns[_NUM_LISTED_KEYS:] else "",
+        " (setting: text_column)" if is_named else "",
+    )  # fmt: skip
 
 
 def record_documents(
@@ -58,11 +81,15 @@ def record_documents(
     Raises `CorpusError` if columns were named and no record has one of them.
     """
     keys: dict[str, None] = {}
-    any_text = False
+    any_text = has_said = False
     joined = records if options.columns else join_loose_turns(records, name)
     for number, record in enumerate(joined, start=1):
         text = record_text(record, options)
         if text:
+            if not (has_said or options.columns) and isinstance(record, dict):
+                if conversation_text(record) is None:
+                    _log_chosen_columns(name, record)
+                has_said = True
             any_text = True
             yield from document_chunks((text,), f"{name}:{number}")
         elif isinstance(record, dict) and len(keys) < _NUM_LISTED_KEYS:

@@ -59,6 +59,8 @@ class AttributionRun(msgspec.Struct, frozen=True):
     steps: int
     tokens: int
     diverged: bool
+    bigram_accuracy: float | None = None
+    """Of the bigram baseline with its vocabulary. None in older records."""
 
 
 class Attribution(msgspec.Struct, frozen=True, kw_only=True):

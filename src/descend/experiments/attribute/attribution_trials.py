@@ -257,6 +257,7 @@ def _tried(
         steps=result.steps,
         tokens=result.tokens,
         diverged=result.diverged_step is not None,
+        bigram_accuracy=result.bigram_accuracy,
     )
 
 

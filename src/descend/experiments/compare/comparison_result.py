@@ -39,6 +39,8 @@ class ArmResult(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes: measured on a GPU, on a processor counted from the sizes."""
     validation_loss: float
     accuracy: float
+    bigram_accuracy: float | None = None
+    """Of the bigram baseline with this vocabulary. None in older records."""
     bits_per_byte: float
     seconds: float
     """Of training, one run at a time on a thread."""

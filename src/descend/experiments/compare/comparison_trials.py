@@ -208,6 +208,7 @@ def _compared(
         memory=first.peak_bytes or training_memory(arm.config, shape),
         validation_loss=mean("validation_loss"),
         accuracy=mean("accuracy"),
+        bigram_accuracy=first.bigram_accuracy,
         bits_per_byte=mean("bits_per_byte"),
         seconds=mean("seconds"),
         difference=estimate_mean(differences) if number else None,

@@ -50,6 +50,8 @@ class SearchTrial(msgspec.Struct, frozen=True, kw_only=True):
     bits_per_byte: float | None
     validation_loss: float | None
     accuracy: float | None
+    bigram_accuracy: float | None = None
+    """Of the bigram baseline with its vocabulary. None in older records."""
     seconds: float | None
     """Of training."""
     steps: int | None

@@ -155,8 +155,8 @@ def record_result(
         budget_step = _budget_step(point, steps)
         if budget_step not in reported_values:  # all of them, when the result came from the cache
             trial.report(point.bits_per_byte, budget_step)
-    field_names = ("bits_per_byte", "validation_loss", "accuracy", "seconds", "steps", "parameters",
-            "diverged_step", "key")  # fmt: skip
+    field_names = ("bits_per_byte", "validation_loss", "accuracy", "bigram_accuracy", "seconds",
+            "steps", "parameters", "diverged_step", "key")  # fmt: skip
     trial.set_user_attr("result", {name: getattr(result, name) for name in field_names})
     if stopped:
         study.tell(trial, state=TrialState.PRUNED)

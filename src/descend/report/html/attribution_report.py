@@ -27,8 +27,10 @@ from descend.report.html.report_page import (
     TableColumn,
 )
 from descend.report.text.experiment_tables import (
+    accuracy_column_name,
     contribution_loss_reduction,
     describe_method,
+    format_accuracy,
     format_ci95,
     format_loss_reduction,
     format_p_value,
@@ -158,7 +160,7 @@ def _runs(attribution: Attribution) -> Section:
         TableColumn("changes made", False),
         TableColumn("validation loss"),
         TableColumn("bits per byte"),
-        TableColumn("accuracy"),
+        TableColumn(accuracy_column_name(r.bigram_accuracy for r in attribution.runs)),
         TableColumn("steps"),
         TableColumn("time"),
     )
@@ -168,7 +170,7 @@ def _runs(attribution: Attribution) -> Section:
             "; ".join(names.get(key, key) for key in r.changed) or f"none: {attribution.a}",
             f"{r.validation_loss:.3f}" + (" (diverged)" if r.diverged else ""),
             f"{r.bits_per_byte:.3f}",
-            f"{r.accuracy:.1%}",
+            format_accuracy(r.accuracy, r.bigram_accuracy),
             f"{r.steps:,}",
             format_duration(r.seconds),
         )

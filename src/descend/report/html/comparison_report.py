@@ -26,7 +26,12 @@ from descend.report.html.report_page import (
     Section,
     TableColumn,
 )
-from descend.report.text.experiment_tables import arm_loss_reduction, format_estimate
+from descend.report.text.experiment_tables import (
+    accuracy_column_name,
+    arm_loss_reduction,
+    format_accuracy,
+    format_estimate,
+)
 from descend.units import format_bytes, format_count, format_duration
 
 
@@ -106,7 +111,7 @@ def _arms(comparison: Comparison) -> ReportTable:
         TableColumn("validation loss"),
         TableColumn("loss reduction (95 %)"),
         TableColumn("verdict", False),
-        TableColumn("accuracy"),
+        TableColumn(accuracy_column_name(a.bigram_accuracy for a in comparison.arms)),
         TableColumn("bits per byte"),
         TableColumn("time"),
     )
@@ -116,7 +121,7 @@ def _arms(comparison: Comparison) -> ReportTable:
             f"{a.validation_loss:.3f}",
             format_estimate(arm_loss_reduction(a)),
             a.verdict,
-            f"{a.accuracy:.1%}",
+            format_accuracy(a.accuracy, a.bigram_accuracy),
             f"{a.bits_per_byte:.3f}",
             format_duration(a.seconds),
         )

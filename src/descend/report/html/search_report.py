@@ -23,7 +23,7 @@ from descend.report.html.report_page import (
     Section,
     TableColumn,
 )
-from descend.report.text.search_summary import MAX_LISTED_TRIALS, NUMBERS, base_of, search_row
+from descend.report.text.search_summary import MAX_LISTED_TRIALS, base_of, search_head, search_row
 from descend.units import format_count, format_duration
 
 UNIT = "bits per byte"
@@ -73,7 +73,7 @@ def _best(result: SearchResult) -> Section:
     best_trials = result.ranking[:MAX_LISTED_TRIALS]
     return Section("best", "The best", (
         ReportTable(f"The best {len(best_trials)}, by their result in the search",
-              tuple(TableColumn(name) for name in ("rank", *keys, *NUMBERS)),
+              tuple(map(TableColumn, search_head("rank", result))),
               tuple(search_row(n, t, keys) for n, t in enumerate(best_trials, 1)), frozenset({0})),
         Paragraph("To train the best one:"),
         Command(result.train_command),
@@ -170,7 +170,7 @@ def _trials(result: SearchResult) -> Section:
             curves(lines, Axis("trial", whole=True), Axis(f"gain, {UNIT}")), height=260,
         ),
         ReportTable("All trials. Pruned trials show their last evaluation",
-              (*map(TableColumn, ("trial", *keys, *NUMBERS)), TableColumn("result", False)),
+              (*map(TableColumn, search_head("trial", result)), TableColumn("result", False)),
               rows, frozenset(n for n, t in enumerate(result.trials)
                               if t.number == result.best_number), folded=True),
     ))  # fmt: skip

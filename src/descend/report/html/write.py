@@ -58,7 +58,7 @@ def write_report(what: Path, output: Path | None = None) -> WrittenReport:
         )
     file = output or (folder / REPORT if folder.is_dir() else folder.with_suffix(f".{REPORT}"))
     _check_report_path(file)
-    page = _page(folder)
+    page = make_report_page(folder)
     content = render(page).encode()
     write_file_atomic(file, content)
     return WrittenReport(
@@ -67,7 +67,11 @@ def write_report(what: Path, output: Path | None = None) -> WrittenReport:
     )  # fmt: skip
 
 
-def _page(folder: Path) -> ReportPage:
+def make_report_page(folder: Path) -> ReportPage:
+    """Return the report on `folder`, or on a log file.
+
+    Raises `RunFolderError` or `LogError` where there is nothing to report on.
+    """
     if is_run_folder(folder):
         run = open_recorded_run(folder)
         return run_report(run) if run.epochs else unfinished_run_report(run)

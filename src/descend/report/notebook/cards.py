@@ -17,17 +17,20 @@ from descend.experiments.search.search_result import SearchResult
 from descend.handbook.run_notes.diagnosis_notes import reduction_by_change
 from descend.report.text.diagnosis_summary import headline
 from descend.report.text.experiment_tables import (
+    accuracy_column_name,
     arm_loss_reduction,
     contribution_loss_reduction,
     describe_method,
     describe_pairs,
+    format_accuracy,
     format_estimate,
     format_loss_reduction,
     format_time_difference,
     seed_losses,
 )
+from descend.report.text.loss_curve import MIN_STEPS, LossCurve, column_means
 from descend.report.text.run_summary import summarize_run
-from descend.report.text.search_summary import MAX_LISTED_TRIALS, NUMBERS, search_row
+from descend.report.text.search_summary import MAX_LISTED_TRIALS, search_head, search_row
 from descend.runs.events import Epoch
 from descend.runs.run_files import RunSummary
 from descend.units import (
@@ -44,17 +47,20 @@ MAX_EPOCHS = 8
 WIDTH, HEIGHT = 260, 64
 """Of the curve, in CSS pixels."""
 
+LIVE_COLUMNS = 130
+"""Points of a curve that is drawn while a run trains."""
+
+COLORS = "gray on training batches, green on validation text"
+
 ROW, LETTER, MAX_NAME_LENGTH = 18, 7, 40
 """Of a row of dots and a letter of its name, in CSS pixels; letters of a name that are shown."""
 
 STRONG, MUTED, PALE = "#14908a", "#8a98a8", "rgba(128,128,128,.3)"
 """Colours that can be seen on a light and on a dark page."""
 
-ARMS = ("configuration", "validation loss", "bits/byte", "loss reduction (95 %)", "verdict",
-        "accuracy", "time", "memory")  # fmt: skip
+ARMS = ("configuration", "validation loss", "bits/byte", "loss reduction (95 %)", "verdict")
 TRIALS = ("changed", "for the cause", "gain, nats", "95 %")
 CONTRIBUTION_COLUMNS = ("alone", "made last", "accuracy", "time")
-EPOCHS = ("epoch", "training loss", "validation loss", "validation accuracy", "time")
 
 
 @dataclass(frozen=True)
@@ -95,14 +101,17 @@ class SvgChart:
     lines: Sequence[Line] = ()
     dots: Sequence[Dot] = ()
     labels: Sequence[Label] = ()
+    caption: str = ""
+    """Stands below it."""
 
 
 def notebook_model_card(name: str, summary: RunSummary) -> str:
     """Return a trained model: how it went, its curve, its epochs."""
-    rows = [epoch_row(e) for e in subsample_epochs(summary.epochs, summary.best_epoch)]
+    bigram = summary.accuracy_baselines.get("bigram")
+    rows = [epoch_row(e, bigram) for e in subsample_epochs(summary.epochs, summary.best_epoch)]
     curves = [[e.loss_end for e in summary.epochs], [e.validation_loss for e in summary.epochs]]
     return _card(
-        name, [summarize_run(summary)], EPOCHS, rows, picture=_by_epoch(curves),
+        name, [summarize_run(summary)], _epoch_head(bigram), rows, picture=_by_epoch(curves),
         foot=f"descend report {quoted(summary.model_dir)}",
     )  # fmt: skip
 
@@ -112,9 +121,31 @@ def _by_epoch(curves: Sequence[Sequence[float]]) -> SvgChart | None:
     lines = polylines(curves)
     if not lines:
         return None
-    description = "Loss by epoch: gray on training batches, green on validation text"
+    description = f"Loss by epoch: {COLORS}"
     drawn = (Line(lines[0], MUTED), Line(lines[1], STRONG, 2))
-    return SvgChart(description, WIDTH, HEIGHT, drawn)
+    return SvgChart(description, WIDTH, HEIGHT, drawn, caption=description)
+
+
+def live_loss_chart(curve: LossCurve, total_steps: int) -> SvgChart | None:
+    """Return the losses so far, drawn over all `total_steps`; None while they are too few."""
+    if len(curve.training) < MIN_STEPS:
+        return None
+    means = column_means(curve.training, total_steps, LIVE_COLUMNS)
+    values = [*means.values(), *(loss for _, loss in curve.validation)]
+    high, low = max(values), min(values)
+    up, across = HEIGHT / max(high - low, 1e-9), WIDTH / LIVE_COLUMNS
+    points = " ".join(
+        f"{(column + 0.5) * across:.1f},{(high - loss) * up:.1f}" for column, loss in means.items()
+    )
+    dots = tuple(
+        Dot(round(WIDTH * min(1.0, step / total_steps), 1), round((high - loss) * up, 1), STRONG)
+        for step, loss in curve.validation
+    )
+    ends = (Label(WIDTH, 10, "end", f"{high:.2f}"), Label(0, HEIGHT, "start", f"{low:.2f}"))
+    return SvgChart(
+        f"Loss, from {high:.2f} to {low:.2f}", WIDTH, HEIGHT, (Line(points, MUTED, 2),), dots, ends,
+        f"Loss: {COLORS}",
+    )  # fmt: skip
 
 
 def minimal_model_card(name: str) -> str:
@@ -145,13 +176,14 @@ def comparison_card(comparison: Comparison) -> str:
     rows = [
         (a.name, f"{a.validation_loss:.3f}", f"{a.bits_per_byte:.3f}",
          format_estimate(arm_loss_reduction(a)), a.verdict,
-         f"{a.accuracy:.1%}", format_duration(a.seconds), format_bytes(a.memory))
+         format_accuracy(a.accuracy, a.bigram_accuracy), format_duration(a.seconds),
+         format_bytes(a.memory))
         for a in comparison.arms
     ]  # fmt: skip
     return _card(
         "Comparison",
         [comparison.sentence],
-        ARMS,
+        (*ARMS, accuracy_column_name(a.bigram_accuracy for a in comparison.arms), "time", "memory"),
         rows,
         picture=_draw_comparison(comparison),
         foot=comparison.command,
@@ -225,7 +257,7 @@ def search_card(result: SearchResult) -> str:
     """Return a search: its answer, the best of it, and the command that trains the best."""
     keys = [span.key for span in result.space]
     rows = [search_row(n, t, keys) for n, t in enumerate(result.ranking[:MAX_LISTED_TRIALS], 1)]
-    columns = ("rank", *keys, *NUMBERS)
+    columns = search_head("rank", result)
     return _card("Search", [result.sentence], columns, rows, foot=result.train_command)
 
 
@@ -235,27 +267,42 @@ def result_card(title: str, lines: Sequence[str]) -> str:
 
 
 def progress_card(
-    fraction: float, status: str, epochs: Sequence[Epoch], of: int, sample: str | None
+    fraction: float,
+    status: str,
+    epochs: Sequence[Epoch],
+    of: int,
+    sample: str | None,
+    bigram: float | None,
+    picture: SvgChart | None,
 ) -> str:
-    """Return a run as it goes: how far it is, its epochs so far, what it wrote last."""
+    """Return a run as it goes: how far it is, its epochs so far, what it wrote last.
+
+    `bigram`: accuracy of the bigram baseline, if it is known; `picture`: its curve.
+    """
     displayed_epochs = subsample_epochs(epochs, 0)
     return _card(
         f"epoch {min(len(epochs) + 1, of)} of {of}" if fraction < 1 else "trained",
         [status],
-        EPOCHS,
-        [epoch_row(e) for e in displayed_epochs],
+        _epoch_head(bigram),
+        [epoch_row(e, bigram) for e in displayed_epochs],
+        picture=picture,
         fraction=fraction,
         foot=f"it writes: {sample}" if sample else "",
     )
 
 
-def epoch_row(e: Epoch) -> tuple[str, ...]:
-    """Return an epoch as cells of `EPOCHS`."""
+def _epoch_head(bigram: float | None) -> tuple[str, ...]:
+    accuracy = f"validation {accuracy_column_name([bigram])}"
+    return ("epoch", "training loss", "validation loss", accuracy, "time")
+
+
+def epoch_row(e: Epoch, bigram: float | None) -> tuple[str, ...]:
+    """Return an epoch as cells, its accuracy beside that of the bigram baseline."""
     return (
         str(e.epoch),
         f"{e.loss_start:.2f} → {e.loss_end:.2f}",
         f"{e.validation_loss:.3f}",
-        f"{e.validation_accuracy:.1%}",
+        format_accuracy(e.validation_accuracy, bigram),
         format_duration(e.seconds),
     )
 

@@ -10,8 +10,9 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from descend.report.notebook.cards import progress_card
+from descend.report.notebook.cards import live_loss_chart, progress_card
 from descend.report.notebook_cell import display_cell, update_cell
+from descend.report.text.loss_curve import LossCurveRecorder
 from descend.report.text.run_summary import format_rollback
 from descend.report.text.throughput import remaining_time
 from descend.runs.events import Epoch, Event, Rollback, Sample, Step
@@ -23,17 +24,32 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_RENEWALS = 0.5
 """Each sends some kilobytes to the browser; an epoch is shown at once."""
 
+MAX_DRAWING_FRACTION = 0.01
+"""Of the time, for drawing: the curve of a long run takes longer, so it is drawn less often."""
+
 
 def show_in_notebook(records: Iterator[Event], run: TrainingRun) -> Iterator[Event]:
     """Pass `records` on unchanged, drawing them in the cell on their way."""
     epochs, sample, status, trouble = list(run.previous_epochs), None, "starting …", ""
     of, total = run.plan.epochs, run.plan.total_steps
+    bigram = run.store.info.ngram_baselines.bigram_accuracy
     first, began = run.state.step, time.perf_counter()
-    handle = display_cell(progress_card(first / total, status, epochs, of, None))
+    handle = display_cell(progress_card(first / total, status, epochs, of, None, bigram, None))
     renewed, step, remaining = began, first, remaining_time(run)
+    losses, pause = LossCurveRecorder(run.previous_epochs), SECONDS_BETWEEN_RENEWALS
+
+    def draw() -> float:
+        drawn_at = time.perf_counter()
+        picture = live_loss_chart(losses.curve(), total)
+        update_cell(
+            handle, progress_card(step / total, status, epochs, of, sample, bigram, picture)
+        )
+        return (time.perf_counter() - drawn_at) / MAX_DRAWING_FRACTION
+
     for record in records:
         now = time.perf_counter()
         remaining.add(record)
+        losses.add(record)
         total = remaining.total_steps
         if isinstance(record, Step):
             step = record.step
@@ -50,9 +66,9 @@ def show_in_notebook(records: Iterator[Event], run: TrainingRun) -> Iterator[Eve
             trouble = f" · {format_rollback(record)}"
         elif isinstance(record, Sample):
             sample = " ".join(f"{record.prompt}▸{record.text}".split())
-        if isinstance(record, Epoch | Rollback) or now - renewed >= SECONDS_BETWEEN_RENEWALS:
+        if isinstance(record, Epoch | Rollback) or now - renewed >= pause:
+            pause = max(SECONDS_BETWEEN_RENEWALS, draw())
             renewed = now
-            update_cell(handle, progress_card(step / total, status, epochs, of, sample))
         yield record
     status = f"{step:,} steps in {format_duration(time.perf_counter() - began)}"
-    update_cell(handle, progress_card(step / total, status, epochs, of, sample))
+    draw()

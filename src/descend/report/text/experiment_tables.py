@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from descend.experiments.attribute.attribution_result import (
     Attribution,
@@ -100,6 +100,16 @@ def format_bracketed(estimate: Estimate) -> str:
     ends = estimate.ci95
     text = f"{estimate.value:+.3f}"
     return text if ends is None else f"{text} [{ends[0]:+.3f}, {ends[1]:+.3f}]"
+
+
+def format_accuracy(accuracy: float, bigram: float | None) -> str:
+    """Return `31.0% (24.0%)`: an accuracy and that of the bigram baseline, if it is known."""
+    return f"{accuracy:.1%}" + ("" if bigram is None else f" ({bigram:.1%})")
+
+
+def accuracy_column_name(bigrams: Iterable[float | None]) -> str:
+    """Return the heading above cells of `format_accuracy` with these accuracies of the baseline."""
+    return "accuracy" if all(b is None for b in bigrams) else "accuracy (bigram)"
 
 
 def format_p_value(p: float | None) -> str:
@@ -232,11 +242,12 @@ def comparison_text(comparison: Comparison) -> str:
         reduction = arm_loss_reduction(arm)
         rows.append(
             (arm.name, f"{arm.bits_per_byte if in_bits else arm.validation_loss:.3f}",
-             f"{arm.accuracy:.1%}", format_duration(arm.seconds),
+             format_accuracy(arm.accuracy, arm.bigram_accuracy), format_duration(arm.seconds),
              "" if reduction is None else format_bracketed(reduction),
              VERDICTS.get(arm.verdict, arm.verdict))
         )  # fmt: skip
-    head = ("arm", measure, "accuracy", "time", f"{measure} reduction", "verdict")
+    accuracy = accuracy_column_name(arm.bigram_accuracy for arm in comparison.arms)
+    head = ("arm", measure, accuracy, "time", f"{measure} reduction", "verdict")
     blocks = [divided_table(head, rows), dot_plot(comparison), comparison.sentence]
     if in_bits:
         blocks.append(

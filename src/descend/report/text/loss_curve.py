@@ -69,7 +69,7 @@ def format_loss_curve(curve: LossCurve, columns: int = 80) -> list[str]:
         return []
     last = max(step for step, _ in (*curve.training, *curve.validation))
     width = max(min(columns - 1, MAX_WIDTH) - 10, 10)
-    training = _column_means(curve.training, last, width)
+    training = column_means(curve.training, last, width)
     values = [*training.values(), *(loss for _, loss in curve.validation)]
     high, low = max(values), min(values)
     rows = [[" "] * width for _ in range(HEIGHT)]
@@ -100,8 +100,8 @@ def _column(step: int, last: int, width: int) -> int:
     return min((step - 1) * width // max(last, 1), width - 1)
 
 
-def _column_means(points: Sequence[tuple[int, float]], last: int, width: int) -> dict[int, float]:
-    """Return the mean loss of each column that has a step."""
+def column_means(points: Sequence[tuple[int, float]], last: int, width: int) -> dict[int, float]:
+    """Return the mean loss of each of `width` columns, up to step `last`, that has a step."""
     columns: dict[int, list[float]] = {}
     for step, loss in points:
         columns.setdefault(_column(step, last, width), []).append(loss)

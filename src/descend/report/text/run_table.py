@@ -7,8 +7,13 @@ from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from descend.experiments.compare.finished_runs import FinishedComparison, FinishedRun
-from descend.report.text.experiment_tables import divided_table, table
+from descend.experiments.compare.finished_runs import FinishedComparison
+from descend.report.text.experiment_tables import (
+    accuracy_column_name,
+    divided_table,
+    format_accuracy,
+    table,
+)
 from descend.runs.run_list import MODELS, ListedRun
 from descend.units import format_duration, format_epochs, quoted
 
@@ -65,21 +70,15 @@ def format_parameters(count: int) -> str:
     return f"{millions:.1f}M" if millions < 100 else f"{millions:,.0f}M"
 
 
-def _beside_bigram(run: FinishedRun) -> str:
-    bigram = "" if run.bigram_accuracy is None else f" ({run.bigram_accuracy:.1%})"
-    return f"{run.accuracy:.1%}{bigram}"
-
-
 def finished_text(comparison: FinishedComparison) -> str:
     """Return what `descend compare RUN RUN` prints."""
-    knows_baseline = any(r.bigram_accuracy is not None for r in comparison.runs)
-    accuracy = "accuracy (bigram)" if knows_baseline else "accuracy"
+    accuracy = accuracy_column_name(r.bigram_accuracy for r in comparison.runs)
     head = ("run", "bits/byte", "better by", accuracy, "size", "epochs", "time")
     rows = [
         (
             r.run.removeprefix(f"{MODELS}/"), f"{r.bits_per_byte:.3f}",
             NO_VALUE if r.gain is None else f"{r.gain:+.3f}",
-            _beside_bigram(r), format_parameters(r.parameters),
+            format_accuracy(r.accuracy, r.bigram_accuracy), format_parameters(r.parameters),
             format_epochs(r.epochs).split()[0], format_duration(r.seconds),
         )
         for r in comparison.runs

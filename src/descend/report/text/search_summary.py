@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from descend.experiments.search.search_result import SearchResult, SearchTrial
 from descend.report.text.experiment_summary import format_value
-from descend.report.text.experiment_tables import AXIS, table
+from descend.report.text.experiment_tables import (
+    AXIS,
+    accuracy_column_name,
+    divided_table,
+    format_accuracy,
+)
 from descend.units import format_duration
-
-NUMBERS = ("bits/byte", "loss", "accuracy", "time")
-"""What is said of each trial, behind its values."""
 
 MAX_LISTED_TRIALS = 5
 """Of the best."""
@@ -17,24 +19,33 @@ MAX_LISTED_TRIALS = 5
 def format_search(result: SearchResult) -> str:
     """Return `search` in the terminal."""
     keys = [span.key for span in result.space]
-    head = ["rank", *keys, *NUMBERS]
     best_trials = result.ranking[:MAX_LISTED_TRIALS]
     rows = [search_row(n, t, keys) for n, t in enumerate(best_trials, 1)]
     base = base_of(result)
     if base is not None and base not in best_trials:
         rows.append(("base", *search_row(0, base, keys)[1:]))
-    blocks = [table(head, rows), *([importance_bars(result)] if result.importance else [])]
+    blocks = [
+        divided_table(search_head("rank", result), rows),
+        *([importance_bars(result)] if result.importance else []),
+    ]
     return "\n\n".join([*blocks, result.sentence, format_train_command_line(result)])
+
+
+def search_head(first: str, result: SearchResult) -> tuple[str, ...]:
+    """Return the headings above cells of `search_row`; `first` is that of the rank."""
+    accuracy = accuracy_column_name(t.bigram_accuracy for t in result.trials)
+    return (first, *(span.key for span in result.space), "bits/byte", "loss", accuracy, "time")
 
 
 def search_row(rank: int, tried: SearchTrial, keys: list[str]) -> tuple[str, ...]:
     """Return a trial as cells: rank, values, bits per byte, loss, accuracy, seconds."""
     named = (str(rank), *(format_value(tried.values[k]) for k in keys))
     if tried.bits_per_byte is None:
-        return (*named, *("–" for _ in NUMBERS))
+        return (*named, "–", "–", "–", "–")
     return (
         *named, f"{tried.bits_per_byte:.3f}", f"{tried.validation_loss or 0.0:.3f}",
-        f"{tried.accuracy or 0.0:.1%}", format_duration(tried.seconds or 0.0),
+        format_accuracy(tried.accuracy or 0.0, tried.bigram_accuracy),
+        format_duration(tried.seconds or 0.0),
     )  # fmt: skip
 
 

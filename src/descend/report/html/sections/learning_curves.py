@@ -10,6 +10,7 @@ from descend.report.html.charts import Axis, Curve, HorizontalLine, VerticalLine
 from descend.report.html.report_page import Figure, Paragraph, ReportTable, Section, TableColumn
 from descend.report.html.sections.curve_events import curve_events, rollback_blocks
 from descend.report.html.sections.epoch_axis import steps_to_epochs
+from descend.report.text.experiment_tables import accuracy_column_name, format_accuracy
 from descend.report.text.run_summary import describe_convergence
 from descend.runs.recorded_run import RecordedRun
 from descend.units import format_duration
@@ -79,29 +80,22 @@ def learning_curve(run: RecordedRun, what: Literal["loss", "accuracy"] = "loss")
     )  # fmt: skip
 
 
-EPOCH_COLUMNS = (
-    TableColumn("epoch"),
-    TableColumn("training loss"),
-    TableColumn("validation loss"),
-    TableColumn("bits per byte"),
-    TableColumn("validation accuracy"),
-    TableColumn("training accuracy"),
-    TableColumn("time"),
-)
-
-
 def epoch_table(run: RecordedRun) -> ReportTable:
     """Return every epoch; the one whose weights are kept is set apart."""
+    bigram = run.summary.accuracy_baselines.get("bigram")
+    accuracy = f"validation {accuracy_column_name([bigram])}"
+    head = ("epoch", "training loss", "validation loss", "bits per byte", accuracy,
+            "training accuracy", "time")  # fmt: skip
     rows = tuple(
         (
             str(e.epoch), f"{e.loss_start:.2f} → {e.loss_end:.2f}", f"{e.validation_loss:.3f}",
-            f"{e.bits_per_byte:.3f}", f"{e.validation_accuracy:.1%}",
+            f"{e.bits_per_byte:.3f}", format_accuracy(e.validation_accuracy, bigram),
             f"{e.accuracy_start:.0%} → {e.accuracy_end:.0%}", format_duration(e.seconds),
         )
         for e in run.epochs
     )  # fmt: skip
     return ReportTable(
         f"Each epoch; the weights of epoch {run.summary.best_epoch} were kept",
-        EPOCH_COLUMNS, rows,
+        tuple(map(TableColumn, head)), rows,
         strong=frozenset(n for n, e in enumerate(run.epochs) if e.epoch == run.summary.best_epoch),
     )  # fmt: skip

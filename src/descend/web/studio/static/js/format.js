@@ -52,9 +52,11 @@ export function duration(seconds) {
 export function moment(iso) {
   const date = new Date(iso);
   if (Number.isNaN(date.getTime())) return "–";
-  const today = new Date().toDateString() === date.toDateString();
-  const time = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }).replace(/\s/g, "\u00a0");
-  return today ? `today ${time}` : `${date.toLocaleDateString()} ${time}`;
+  const now = new Date();
+  const time = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  if (now.toDateString() === date.toDateString()) return `today ${time}`;
+  const year = now.getFullYear() === date.getFullYear() ? {} : { year: /** @type {"numeric"} */ ("numeric") };
+  return `${date.toLocaleDateString("en-US", { month: "short", day: "numeric", ...year })}, ${time}`;
 }
 
 export const STATES = {

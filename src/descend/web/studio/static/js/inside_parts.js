@@ -110,6 +110,6 @@ const square = (rows) => rows.map((row) => Array.from({ length: rows.length }, (
 /** In words: where a token looks most. @param {any[]} tokens @param {number[][]} weights @param {number} chosen */
 function describe(tokens, weights, chosen) {
   const best = weights[chosen].map((weight, index) => ({ weight, index })).sort((a, b) => b.weight - a.weight).slice(0, 3).filter((one) => one.weight >= 50);
-  const parts = best.map((one) => `${Math.round((100 * one.weight) / UNITS)} % to ${one.index === chosen ? "itself" : `“${readable(tokens[one.index].text).trim()}”`}`);
+  const parts = best.map((one) => `${Math.round((100 * one.weight) / UNITS)}\u00a0% at ${one.index === chosen ? "itself" : `“${readable(tokens[one.index].text).trim()}”`}`);
   return `“${readable(tokens[chosen].text).trim()}” looks ${parts.length ? parts.join(", ") : "at many tokens a little"}.`;
 }

@@ -14,6 +14,7 @@ const AVERAGED_PART = 25;
 const FORECASTS = 10;
 const FORECAST_FROM = 50;
 const NEAR = 0.1;
+const NARROWEST = 0.06;
 const BUSY = ["waiting", "starting", "running", "paused"];
 
 /** What is known of a run, and what comes while it is watched. @param {string} name */
@@ -127,11 +128,14 @@ function Curve({ curve, details }) {
     <div class="row between"><h2 id="curve-title">${isLoss ? "Loss, step by step" : "Accuracy, step by step"}</h2>
       <div class="row small-choices" role="group" aria-label="What the curve shows">${choice("Loss", true)}${choice("Accuracy", false)}</div></div>
     ${!curve.points.length ? html`<p class="soft">The curve begins with the first step.</p>` : isLoss ? html`<${LossChart} curve=${curve} details=${details}/>` : html`<${AccuracyChart} curve=${curve} details=${details}/>`}
-    <p class="soft small">${isLoss ? "The loss says how surprised the model is by the next token. Down is better." : "Accuracy is how often the next token was predicted correctly. Up is better."} The dots are the validation set: text that it never learns from.</p></section>`;
+    <p class="soft small">${isLoss ? "The loss says how surprised the model is by the next token. Down is better." : "Accuracy is how often the next token was predicted correctly. Up is better."}${curve.epochs.length > 0 && " The dots are the validation set: text that it never learns from."}</p></section>`;
 }
 
 /** A sentence of the terminal without the command at its end, and without sentences about a command: the page has buttons. @param {string} text */
 const withoutCommands = (text) => text.replace(/: `descend [^`]*`/g, "").replace(/(?<=[.?]) `descend [^`]*`[^.]*\./g, "");
+
+/** With a capital and a full stop. @param {string} text */
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
 
 /** @param {any} before @param {any} news */
 function merge(before, news) {
@@ -166,7 +170,7 @@ function Facts({ details, curve }) {
   if (speed && details.state === "running") items.push(["Speed", short(speed), "tokens/s"]);
   if (summary && details.state !== "running") items.push(["Time", duration(summary.seconds)]);
   return html`<${Figures} items=${items}/>
-    ${details.baselines_text && html`<p class="soft small">To compare: ${details.baselines_text}.</p>`}`;
+    ${details.baselines_text && html`<p class="soft small">${sentence(details.baselines_text)}</p>`}`;
 }
 
 /** @param {{curve: any, details: any}} props */
@@ -177,7 +181,7 @@ function LossChart({ curve, details }) {
   const ahead = useForecast(details, last[0]);
   // It continues the validation loss, which is not where the average on training text is.
   const known = curve.epochs.slice(-1).map(({ step, validation_loss: loss }) => ({ step, loss, low: loss, high: loss }));
-  const band = ahead.length ? [...known, ...ahead] : [];
+  const band = withWidth(ahead.length ? [...known, ...ahead] : []);
   const end = band.length ? band[band.length - 1] : null;
   const option = () => {
     const chart = base("step", "");
@@ -195,7 +199,7 @@ function LossChart({ curve, details }) {
     return {
       ...chart,
       color: [color("raw"), color("accent"), color("second")],
-      legend: { top: 0, right: 0, textStyle: { color: color("ink"), fontSize: 12 * scale() }, itemHeight: 8, data: ["each step", "average", "validation", ...(end ? ["forecast"] : [])] },
+      legend: { top: 0, right: 0, textStyle: { color: color("ink"), fontSize: 12 * scale() }, itemHeight: 8, data: ["each step", "average", ...(curve.epochs.length ? ["validation"] : []), ...(end ? ["forecast"] : [])] },
       tooltip: { ...chart.tooltip, valueFormatter: (value) => Number(value).toFixed(3) },
       series: [
         { name: "each step", ...LINE, lineStyle: { width: 1, opacity: .7 }, data: curve.points.map((p) => [p[0], p[1]]),
@@ -210,6 +214,9 @@ function LossChart({ curve, details }) {
   return html`<${Chart} option=${option} description=${words} stamp=${`${curve.points.length} ${last[0]} ${curve.epochs.length} ${beat.uniform} ${band.length} ${end && end.high}`}/>
     ${end && html`<p class="soft small" data-forecast>The shaded band is the forecast: with 80 % certainty the validation loss ends between <strong>${fixed(end.low, 2)}</strong> and <strong>${fixed(end.high, 2)}</strong>.</p>`}`;
 }
+
+/** A band that is one point, as before the first pass over the text ends, made wide enough to be seen. @param {any[]} band */
+const withWidth = (band) => (band.length === 1 ? [{ ...band[0], step: (1 - NARROWEST) * band[0].step }, band[0]] : band);
 
 /** What simple rules reach, as dashed lines. @param {any[][]} rules name and value @param {(value: number) => string} position of a label */
 const ruleLines = (rules, position) => ({
@@ -231,7 +238,7 @@ function AccuracyChart({ curve, details }) {
       color: [color("raw"), color("accent"), color("second")],
       xAxis: { ...chart.xAxis, max: Math.max(last[0], 1) },
       yAxis: { ...chart.yAxis, min: 0, axisLabel: { ...chart.yAxis.axisLabel, formatter: (value) => `${Math.round(100 * value)} %` } },
-      legend: { top: 0, right: 0, textStyle: { color: color("ink"), fontSize: 12 * scale() }, itemHeight: 8, data: ["each step", "average", "validation"] },
+      legend: { top: 0, right: 0, textStyle: { color: color("ink"), fontSize: 12 * scale() }, itemHeight: 8, data: ["each step", "average", ...(curve.epochs.length ? ["validation"] : [])] },
       tooltip: { ...chart.tooltip, valueFormatter: (value) => `${(100 * value).toFixed(1)} %` },
       series: [
         { name: "each step", ...LINE, lineStyle: { width: 1, opacity: .7 }, data: curve.points.map((p) => [p[0], p[3]]), markLine: ruleLines(rules, () => "insideEndTop") },
