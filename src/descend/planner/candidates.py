@@ -136,6 +136,14 @@ def fit_steps_to_time(
     return fitted if axes.sets_length else _long_enough(fitted, inputs.law)
 
 
+def reaches_set_length(candidate: Candidate, axes: Axes) -> bool:
+    """Return whether `candidate` has all the epochs or steps that the user set, if any."""
+    if not axes.sets_length:
+        return True
+    setting = candidate.setting
+    return candidate.steps >= int(axes.max_epochs(setting.train_tokens / setting.batch_tokens))
+
+
 def _shapes(inputs: PlanInputs) -> Iterator[tuple[ModelShape, int, float]]:
     """Yield networks that are sound for the text, with their context and bytes per token."""
     sample, axes = inputs.sample, inputs.axes

@@ -22,6 +22,7 @@ from descend.planner.candidates import (
     Candidate,
     PlanInputs,
     evaluation_seconds,
+    reaches_set_length,
     sound_candidates,
 )
 from descend.planner.corpus_profile import CorpusProfile
@@ -119,6 +120,7 @@ def choose_config(
         )  # fmt: skip
     inputs = PlanInputs(sample, rates, outlook, minutes * 60, axes)
     weighed = sorted(sound_candidates(inputs), key=lambda c: c.bits_per_byte)
+    weighed = [c for c in weighed if reaches_set_length(c, axes)] or weighed
     if not weighed and minutes < MAX_MINUTES:
         _check_text(sample, rates, outlook, axes)
     if not weighed:

@@ -5,6 +5,7 @@ The rules come from paired runs; docs/recipe.md shows the ablations they were re
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from descend.config import RunConfig
@@ -114,7 +115,9 @@ def choose_bpe_dropout(config: RunConfig, epochs: int, train_tokens: float) -> f
         return 0.0
     shape = shape_from_run_config(config, config.vocab_size or 1)
     parameters_per_token = shape.num_layers * block_matrix_parameters(shape) / max(train_tokens, 1)
-    rate = _BPE_DROPOUT_PER_REPEATED_EPOCH * (epochs - 1) * parameters_per_token**0.25
+    rate = (
+        _BPE_DROPOUT_PER_REPEATED_EPOCH * (epochs - 1) * math.sqrt(math.sqrt(parameters_per_token))
+    )
     return min(_MAX_BPE_DROPOUT, round(rate, 2))
 
 

@@ -45,8 +45,11 @@ def record_text(record: object, options: ReadOptions) -> str:
     chat = conversation_text(record)
     if chat is not None:
         return chat
-    key = _known_key(record) if isinstance(record, dict) else None
-    return "\n".join(_strings(record)) if key is None else str(record[key])
+    if isinstance(record, dict):
+        key = _known_key(record)
+        if key is not None:
+            return str(record[key])
+    return "\n".join(_strings(record))
 
 
 def _known_key(record: Mapping[Any, object]) -> object:
