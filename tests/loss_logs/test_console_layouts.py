@@ -200,3 +200,18 @@ def test_a_typed_call_of_fastai_names_the_rate(call: str, rate: float, tmp_path:
     assert log.adam
     assert {e.learning_rate for e in log.entries} == {rate}
     assert (diagnose_log(tmp_path / "run.log").verdict == "learning_rate_too_high") == (rate > 0.03)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        "0m 15s (- 7m 1s) ({} 5%) {}",
+        "1h 2m 5s ({}  5%) {}",
+        "99/2000 [01:50<35:20,  1.12s/it][1m 51s ({} 5%) {}]",
+        "{} 5% (0m 10s) {} Bahar / Arabic ✗ (Scottish)",
+    ],
+)
+def test_losses_of_pytorch_text_tutorials_need_no_name(layout: str, tmp_path: Path) -> None:
+    expected = [(500.0, 2.8434), (1000.0, 2.2), (1500.0, 1.9745)]
+    text = "\nMy lord 3m 5s\n".join(layout.format(int(step), loss) for step, loss in expected)
+    assert training_points(read_text(tmp_path, text)) == expected
