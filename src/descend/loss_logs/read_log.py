@@ -21,6 +21,7 @@ from descend.loss_logs.parsers.event_files import (
 )
 from descend.loss_logs.parsers.notebook_outputs import is_notebook, read_notebook
 from descend.loss_logs.parsers.structured import is_trainer_state, read_json, read_table
+from descend.loss_logs.parsers.unnamed_numbers import NOTE, read_unnamed
 
 KNOWN_FORMATS = (
     "a program's console output, a notebook with its outputs, a CSV with a loss column, "
@@ -128,7 +129,10 @@ def _read(path: Path) -> LossLog | None:
     # A header that names a loss, or a lone dictionary, may stand on top of another format.
     console = _console(path)
     if console is None or (table is not None and len(table.entries) > len(console.entries)):
-        return table
+        console = table
+    if console is None and (unnamed := _log(read_unnamed, path)) is not None:
+        unnamed.notes.insert(0, NOTE)
+        return unnamed
     return console
 
 

@@ -16,6 +16,8 @@ from descend.loss_logs.curve_assembly import CurveAssembly
 from descend.loss_logs.log_lines import text_lines
 from descend.loss_logs.parsers.console import Console
 
+MAX_NOTEBOOK_BYTES = 256 * 2**20
+"""Notebooks up to this size are read: those with many pictures have some tens of MB."""
 _KEYS = (b'"cell_type"', b'"nbformat"')
 
 
@@ -25,7 +27,9 @@ def is_notebook(head: bytes) -> bool:
 
 
 def read_notebook(path: Path, assembly: CurveAssembly) -> bool:
-    """Read the outputs of the notebook at `path`; False if it is damaged."""
+    """Read the outputs of the notebook at `path`; False if it is damaged or too large."""
+    if path.stat().st_size > MAX_NOTEBOOK_BYTES:
+        return False
     try:
         book = json.loads(path.read_bytes())
     except (ValueError, RecursionError):
