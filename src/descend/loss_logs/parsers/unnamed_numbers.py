@@ -27,19 +27,19 @@ _LINE = re.compile(
 
 def read_unnamed(path: Path, assembly: CurveAssembly) -> bool:
     """Read a file of numbers without names; False if it is of another kind."""
-    found: list[tuple[re.Match[str], Line]] = []
+    matched_lines: list[tuple[re.Match[str], Line]] = []
     num_lines = 0
     for line in read_lines(path):
         text = line.text.strip()
         num_lines += bool(text)
         if (match := _LINE.match(text)) is not None:
-            found.append((match, line))
-    losses = [number(match["tensor"] or match["loss"]) for match, _ in found]
-    if not found or len(found) < MIN_LINES_FRACTION * num_lines:
+            matched_lines.append((match, line))
+    losses = [number(match["tensor"] or match["loss"]) for match, _ in matched_lines]
+    if not matched_lines or len(matched_lines) < MIN_LINES_FRACTION * num_lines:
         return False
     if all(loss is None or loss <= MAX_ACCURACY for loss in losses):
         return False
-    for (match, line), loss in zip(found, losses, strict=True):
+    for (match, line), loss in zip(matched_lines, losses, strict=True):
         pairs: list[Pair] = [(Meaning("loss", None, 0, "loss"), loss or 0.0, None, "")]
         if match["place"]:
             counter = EPOCH if match["epoch"] else Meaning("step", None, 9, "bare")
