@@ -6,6 +6,7 @@ import builtins
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -342,6 +343,56 @@ def test_onnxruntime_gives_the_same_logits(tmp_path: Path, architecture: Archite
             ours = model.network(ids)
         assert ours.std() > 0.1
         torch.testing.assert_close(torch.from_numpy(theirs), ours, atol=1e-3, rtol=0)
+
+
+WINDOWED = ["mistral window", "qwen3 windows"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # onnxscript's own
+@pytest.mark.parametrize("variant", WINDOWED)
+def test_onnx_has_the_sliding_window(tmp_path: Path, variant: str) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    pytest.importorskip("onnxscript", reason="the extra `export` is not installed")
+    folder = write_folder(tmp_path / "model", VARIANTS[variant])
+    session = onnxruntime.InferenceSession(export_model(folder, "onnx").files[0].path)
+    for size in [(1, 3), (3, 40)]:
+        ids = torch.randint(300, size, generator=torch.Generator().manual_seed(1))
+        (theirs,) = session.run(["logits"], {"input_ids": ids.numpy()})
+        with torch.no_grad():
+            ours = descend.load(folder).network(ids)
+        torch.testing.assert_close(torch.from_numpy(theirs), ours, atol=1e-3, rtol=0)
+
+
+READ_TORCHSCRIPT = """
+import sys, torch
+model = torch.jit.load(sys.argv[1])
+torch.save([model(ids) for ids in torch.load(sys.argv[2])], sys.argv[3])
+assert "descend" not in sys.modules
+"""
+
+
+@pytest.mark.parametrize("variant", ["gpt", "modern", *WINDOWED])
+def test_torchscript_gives_the_same_logits_without_descend(tmp_path: Path, variant: str) -> None:
+    if variant in ARCHITECTURES:
+        folder = make_model(tmp_path / "model", variant)
+    else:
+        folder = write_folder(tmp_path / "model", VARIANTS[variant])
+    exported = export_model(folder, "torchscript")
+    model = descend.load(folder)
+    generator = torch.Generator().manual_seed(1)
+    sizes = [(1, 1), (1, WINDOW), (3, 17)]
+    ids = [torch.randint(model.tokenizer.vocab_size, size, generator=generator) for size in sizes]
+    torch.save(ids, tmp_path / "ids")
+    files = [exported.files[0].path, str(tmp_path / "ids"), str(tmp_path / "logits")]
+    command = [sys.executable, "-W", "ignore", "-c", READ_TORCHSCRIPT, *files]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for theirs, rows in zip(torch.load(files[2]), ids, strict=True):
+        with torch.no_grad():
+            ours = model.network(rows)
+        assert ours.std() > 0.1
+        torch.testing.assert_close(theirs, ours, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(("weight_type", "tolerance"), [("float32", 1e-4), ("float16", 0.05)])

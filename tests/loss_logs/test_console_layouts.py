@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from descend.errors import LogError
 from descend.loss_logs.diagnose_log import diagnose_log
 from descend.loss_logs.log import LossLog
 from descend.loss_logs.number_parsing import number
@@ -200,3 +201,55 @@ def test_a_typed_call_of_fastai_names_the_rate(call: str, rate: float, tmp_path:
     assert log.adam
     assert {e.learning_rate for e in log.entries} == {rate}
     assert (diagnose_log(tmp_path / "run.log").verdict == "learning_rate_too_high") == (rate > 0.03)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        "0m 15s (- 7m 1s) ({} 5%) {}",
+        "1h 2m 5s ({}  5%) {}",
+        "99/2000 [01:50<35:20,  1.12s/it][1m 51s ({} 5%) {}]",
+        "{} 5% (0m 10s) {} Bahar / Arabic ✗ (Scottish)",
+    ],
+)
+def test_losses_of_pytorch_text_tutorials_need_no_name(layout: str, tmp_path: Path) -> None:
+    expected = [(500.0, 2.8434), (1000.0, 2.2), (1500.0, 1.9745)]
+    text = "\nMy lord 3m 5s\n".join(layout.format(int(step), loss) for step, loss in expected)
+    assert training_points(read_text(tmp_path, text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("layout", "unit"),
+    [
+        ("{place} {loss}", "steps"),
+        ("step: {place} tensor({loss}, device='cuda:0')", "steps"),
+        ("{place}, {loss}", "steps"),
+        ("Epoch {place}: {loss}", "epochs"),
+        ("{loss}", "entries"),
+        ("tensor({loss}, grad_fn=<NllLossBackward0>)", "entries"),
+    ],
+)
+def test_numbers_without_a_name_are_losses_when_nothing_else_is_there(
+    layout: str, unit: str, tmp_path: Path
+) -> None:
+    expected = [(1, 4.25), (2, 3.5), (3, 3.125), (4, math.nan)]
+    lines = ["Start", *(layout.format(place=place, loss=loss) for place, loss in expected)]
+    log = read_text(tmp_path, "\n".join(lines))
+    assert log.unit == unit
+    assert training_points(log) == [(place, pytest.approx(x, nan_ok=True)) for place, x in expected]
+    assert any("no number in this log has a name" in note for note in log.notes)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["0 0.25", "10 0.5", "20 0.75", "30 0.8"],  # accuracies, maybe
+        ["0 4.25", "Hello", "10 3.5", "there", "20 3.0"],
+        ["0 4.25 0.1", "10 3.5 0.2", "20 3.0 0.3"],
+    ],
+)
+def test_numbers_without_a_name_are_left_when_they_may_be_anything(
+    lines: list[str], tmp_path: Path
+) -> None:
+    with pytest.raises(LogError, match="no losses"):
+        read_text(tmp_path, "\n".join(lines))

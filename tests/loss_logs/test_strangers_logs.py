@@ -240,6 +240,16 @@ def test_loss_near_zero_without_validation_is_not_normal(tmp_path: Path) -> None
     assert diagnose_series(tmp_path, losses).normal.answer == "cannot tell"
 
 
+def test_loss_near_zero_is_not_normal_when_validated_before_training_only(tmp_path: Path) -> None:
+    # As axolotl prints one text that is learned by heart.
+    losses = [4.75, 2.0312, 0.8984, 0.4102, 0.2031, 0.0889]
+    rows = [{"eval_loss": 1.3643, "epoch": 0}]
+    rows += [{"loss": loss, "epoch": float(n)} for n, loss in enumerate(losses, 1)]
+    diagnosis = diagnose_log(written(tmp_path, "\n".join(map(str, rows))))
+    assert diagnosis.normal.answer == "cannot tell"
+    assert "without a later validation loss" in diagnosis.normal.reason
+
+
 @pytest.mark.parametrize("key", ["mse", "rewards/chosen", "mlm_accuracy"])
 def test_keys_of_json_lines_tell_the_kind_of_loss(key: str, tmp_path: Path) -> None:
     plain = [json.dumps({"step": s, "loss": fall(s)}) for s in STEPS]

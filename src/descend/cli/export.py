@@ -15,11 +15,11 @@ from descend.cli.output import print_report
 def export(
     model: ModelFolder,
     to: Annotated[
-        Literal["gguf", "onnx", "safetensors"],
+        Literal["gguf", "onnx", "torchscript", "safetensors"],
         typer.Option(
             "--to",
-            help="Format, required. gguf: llama.cpp, Ollama. onnx: onnxruntime. safetensors: "
-            "transformers.",
+            help="Format, required. gguf: llama.cpp, Ollama. onnx: onnxruntime. torchscript: "
+            "libtorch. safetensors: transformers.",
         ),
     ],
     weight_type: Annotated[

@@ -12,7 +12,7 @@ from descend.runs.run_files import MODEL_FILES, is_run_folder
 RUN_PATTERNS = ("README.md", "generation_config.json", "tokenizer_config.json", *MODEL_FILES)
 """Of a run folder only these: events and samples quote the text of the user."""
 
-EXPORT_PATTERNS = (*RUN_PATTERNS, "*.gguf", "*.onnx")
+EXPORT_PATTERNS = (*RUN_PATTERNS, "*.gguf", "*.onnx", "model.pt")
 
 
 class HubError(DescendError):
@@ -60,10 +60,10 @@ def model_files(folder: Path) -> list[str]:
     """Return the names of the files that are uploaded; `RunFolderError` if there is no model."""
     patterns = RUN_PATTERNS if is_run_folder(folder) else EXPORT_PATTERNS
     files = sorted({file.name for pattern in patterns for file in folder.glob(pattern)})
-    if not any(name.endswith((".safetensors", ".gguf", ".onnx")) for name in files):
+    if not any(name.endswith((".safetensors", ".gguf", ".onnx", ".pt")) for name in files):
         raise RunFolderError(
             str(folder), "no model", "a run folder or an exported model",
-            "name a folder with model.safetensors, a .gguf or an .onnx file",
+            "name a folder with model.safetensors, model.pt, a .gguf or an .onnx file",
         )  # fmt: skip
     return files
 

@@ -61,6 +61,11 @@ def read_lines(path: Path) -> Iterator[Line]:
     return thin_lines(_blocks(path), _code_page(path))
 
 
+def text_lines(text: str) -> Iterator[Line]:
+    """Return the lines of `text`, without colors, thinned."""
+    return thin_lines([_clean(text.encode("utf-8", "replace").split(b"\n"))])
+
+
 def thin_lines(blocks: Iterable[list[bytes]], code_page: str = "utf-8") -> Iterator[Line]:
     """Of each template as many of the lines in `blocks` as a curve needs.
 

@@ -52,6 +52,9 @@ more often than one of text understood: half of what characters of English cost 
 A first guess."""
 MAX_SMALL_LOSS_NATS = 0.3
 """Nats under which no training loss is one of unseen text, wherever it began. A first guess."""
+MIN_VALIDATED_FRACTION = 0.5
+"""Fraction of the run up to which validation must reach to tell learning from memorizing. A first
+guess: a run that is validated twice has its last validation there or later."""
 FROM_NOTHING = 3.0
 BELOW_COUNTING_NATS = 1.8
 """Nats that counting characters does not reach: their frequencies cost 3.3 nats in English, pairs
@@ -249,12 +252,14 @@ def memorized_text(shape: Shape) -> LogVerdict | None:
     curve = shape.curve
     assert curve is not None
     max_loss = MAX_MEMORIZED_LOSS_NATS if curve.first >= FROM_NOTHING else MAX_SMALL_LOSS_NATS
-    if curve.validation_best is not None or curve.end > max_loss:
+    is_validated = curve.validation_last_at >= MIN_VALIDATED_FRACTION * curve.length
+    if (curve.validation_best is not None and is_validated) or curve.end > max_loss:
         return None
+    missing = "a validation loss" if curve.validation_best is None else "a later validation loss"
     return LogVerdict(
         "unknown", 0.5, "cannot tell",
-        f"it ends at {curve.end:.2f}, as for memorized text, and without a validation "
-        "loss overfitting cannot be detected",
+        f"it ends at {curve.end:.2f}, as for memorized text, and without {missing} overfitting "
+        "cannot be detected",
     )  # fmt: skip
 
 

@@ -19,11 +19,13 @@ from descend.loss_logs.parsers.event_files import (
     read_events,
     read_wandb,
 )
+from descend.loss_logs.parsers.notebook_outputs import is_notebook, read_notebook
 from descend.loss_logs.parsers.structured import is_trainer_state, read_json, read_table
+from descend.loss_logs.parsers.unnamed_numbers import NOTE, read_unnamed
 
 KNOWN_FORMATS = (
-    "a program's console output, a CSV with a loss column, trainer_state.json, JSON lines, "
-    "TensorBoard event files or a .wandb file"
+    "a program's console output, a notebook with its outputs, a CSV with a loss column, "
+    "trainer_state.json, JSON lines, TensorBoard event files or a .wandb file"
 )
 MIN_ENTRIES = 3
 """Losses without which there is no curve to speak of."""
@@ -115,6 +117,8 @@ def _read(path: Path) -> LossLog | None:
     if is_event_file(start):
         return _log(read_events, path)
     head = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if is_notebook(head):
+        return _log(read_notebook, path)
     first, _, more = head.partition(b"\n")
     whole = head[:1] in (b"{", b"[") and not (more.strip() and _is_object(first))
     if whole and (log := _log(read_json, path)) is not None and log.entries:
@@ -125,7 +129,10 @@ def _read(path: Path) -> LossLog | None:
     # A header that names a loss, or a lone dictionary, may stand on top of another format.
     console = _console(path)
     if console is None or (table is not None and len(table.entries) > len(console.entries)):
-        return table
+        console = table
+    if console is None and (unnamed := _log(read_unnamed, path)) is not None:
+        unnamed.notes.insert(0, NOTE)
+        return unnamed
     return console
 
 
@@ -158,6 +165,9 @@ def _console(path: Path) -> LossLog | None:
 
 
 def _first_line(path: Path) -> str:
+    with path.open("rb") as file:
+        if is_notebook(file.read(4096)):
+            return "a notebook whose outputs show no losses"
     for line in read_lines(path):
         if first := line.text.strip():
             return f"no losses (it begins {first[:40]!r})"

@@ -38,6 +38,30 @@ def onnx_usage(source: ExportSource) -> CardUsage:
         "```",
         tags=("onnx",),
         files=f"`model.onnx` takes `{INPUT}` (batch, tokens) in int64 and gives `{OUTPUT}` (batch, "
-        f"tokens, vocabulary) in float32. It takes at most {source.model.shape.max_seq_len:,} "
-        f"tokens, and was trained with {source.context:,}.",
+        f"tokens, vocabulary) in float32. {_limits(source)}",
+    )
+
+
+def torchscript_usage(source: ExportSource) -> CardUsage:
+    """Return the card of model.pt."""
+    return CardUsage(
+        "```python\n"
+        "import torch\n"
+        "from tokenizers import Tokenizer\n\n"
+        'tokenizer = Tokenizer.from_file("tokenizer.json")\n'
+        'model = torch.jit.load("model.pt")\n'
+        'ids = tokenizer.encode("Once upon a time", add_special_tokens=False).ids\n'
+        "logits = model(torch.tensor([ids]))\n"
+        "print(tokenizer.decode([int(logits[0, -1].argmax())]))\n"
+        "```",
+        tags=("torchscript",),
+        files="`model.pt` takes token ids (batch, tokens) in int64 and gives logits (batch, "
+        f"tokens, vocabulary) in float32. {_limits(source)}",
+    )
+
+
+def _limits(source: ExportSource) -> str:
+    return (
+        f"It takes at most {source.model.shape.max_seq_len:,} tokens, and was trained with "
+        f"{source.context:,}."
     )

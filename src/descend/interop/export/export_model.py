@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 
 from descend.errors import ConfigError
-from descend.interop.export.export_cards import gguf_usage, onnx_usage
+from descend.interop.export.export_cards import gguf_usage, onnx_usage, torchscript_usage
 from descend.interop.export.exported_model import (
     ExportedFile,
     ExportedModel,
@@ -21,8 +21,9 @@ from descend.interop.export.exported_model import (
 )
 from descend.interop.export.gguf_file import max_gguf_context, write_gguf
 from descend.interop.export.onnx_file import write_onnx
+from descend.interop.export.torchscript_file import write_torchscript
 from descend.runs.atomic_write import disk_error, make_folder, sync_folder, write_file_atomic
-from descend.runs.model_card import model_card
+from descend.runs.model_card import CardUsage, model_card
 from descend.runs.model_files import load_model, render_model_files
 from descend.runs.run_files import WEIGHTS, has_summary, is_run_folder, read_info
 from descend.runs.run_folder import read_summary
@@ -32,9 +33,19 @@ Result = TypeVar("Result")
 TYPES: dict[ExportFormat, tuple[WeightType, ...]] = {
     "gguf": ("float16", "float32", "q8_0", "q4_0"),
     "onnx": ("float32",),
+    "torchscript": ("float32",),
     "safetensors": ("float32", "float16", "bfloat16"),
 }
 """The types of weights of each format, the default first."""
+
+NETWORK_FILES: dict[
+    ExportFormat,
+    tuple[str, Callable[[ExportSource, Path], None], Callable[[ExportSource], CardUsage]],
+] = {
+    "onnx": ("model.onnx", write_onnx, onnx_usage),
+    "torchscript": ("model.pt", write_torchscript, torchscript_usage),
+}
+"""The formats of one file without the tokenizer: its name, what writes it, and its card."""
 
 
 def export_model(
@@ -62,10 +73,11 @@ def export_model(
     elif export_format == "gguf":
         name = f"{source.name}-{kind}.gguf"
         float16_tensors = _write_aside(target / name, lambda path: write_gguf(source, path, kind))
-        files = [name, *_write_card(source, target, name, export_format)]
+        files = [name, *_write_card(source, target, gguf_usage(source, name))]
     else:
-        _write_aside(target / "model.onnx", lambda path: write_onnx(source, path))
-        files = ["model.onnx", *_write_card(source, target, "model.onnx", export_format)]
+        name, write, usage = NETWORK_FILES[export_format]
+        _write_aside(target / name, lambda path: write(source, path))
+        files = [name, *_write_card(source, target, usage(source))]
         write_file_atomic(target / "tokenizer.json", source.tokenizer.to_bytes())
         files.append("tokenizer.json")
     sizes = [ExportedFile(str(target / f), (target / f).stat().st_size) for f in files]
@@ -107,10 +119,7 @@ def _write_aside(path: Path, write: Callable[[Path], Result]) -> Result:
         aside.unlink(missing_ok=True)
 
 
-def _write_card(
-    source: ExportSource, target: Path, name: str, export_format: ExportFormat
-) -> list[str]:
-    usage = gguf_usage(source, name) if export_format == "gguf" else onnx_usage(source)
+def _write_card(source: ExportSource, target: Path, usage: CardUsage) -> list[str]:
     parameters = sum(p.numel() for p in source.model.parameters())
     card = model_card(source.model.shape, parameters, source.info, source.summary, usage)
     write_file_atomic(target / "README.md", card.encode())

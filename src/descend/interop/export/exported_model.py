@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+import torch
+from torch import Tensor
 
 from descend.data.tokenizer import Tokenizer
 from descend.errors import MissingDependencyError
 from descend.model.transformer import Transformer
 from descend.runs.run_files import RunMetadata, RunSummary
 
-ExportFormat = Literal["gguf", "onnx", "safetensors"]
+ExportFormat = Literal["gguf", "onnx", "torchscript", "safetensors"]
 WeightType = Literal["float32", "float16", "bfloat16", "q8_0", "q4_0"]
 
 
@@ -65,6 +67,16 @@ class ExportedModel(msgspec.Struct, frozen=True):
     """Tokens of context that the exported model states."""
     float16_tensors: list[str]
     """Weight matrices stored as float16, because their rows do not divide into blocks of 32."""
+
+
+def example_ids(model: Transformer) -> Tensor:
+    """Return token ids (2, T) with which a trace of `model` takes the path of longer texts too.
+
+    A size of 1 would be taken for a constant. A sliding window counts only beyond its length.
+    """
+    shape = model.shape
+    num_tokens = max(4, max(shape.details.windows, default=0) + 2)
+    return torch.zeros((2, min(num_tokens, shape.max_seq_len)), dtype=torch.long)
 
 
 def missing_export_extra(package: str) -> MissingDependencyError:

@@ -12,7 +12,11 @@ from pathlib import Path
 
 import torch
 
-from descend.interop.export.exported_model import ExportSource, missing_export_extra
+from descend.interop.export.exported_model import (
+    ExportSource,
+    example_ids,
+    missing_export_extra,
+)
 
 OPSET = 18
 """The operator set of torch's exporter; onnxruntime reads it since 1.14 (2023)."""
@@ -29,8 +33,6 @@ def write_onnx(source: ExportSource, path: Path) -> None:
         if importlib.util.find_spec(package) is None:
             raise missing_export_extra(package)
     model = copy.deepcopy(source.model).float().cpu().eval().requires_grad_(False)
-    # Two texts of a few tokens: a size of 1 would be taken for a constant.
-    example = torch.zeros((2, min(4, source.model.shape.max_seq_len)), dtype=torch.long)
     quiet = io.StringIO()
     logger = logging.getLogger("torch.onnx")
     level = logger.level
@@ -39,7 +41,7 @@ def write_onnx(source: ExportSource, path: Path) -> None:
         with warnings.catch_warnings(), redirect_stdout(quiet), redirect_stderr(quiet):
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                model, (example,), path, input_names=[INPUT], output_names=[OUTPUT],
+                model, (example_ids(model),), path, input_names=[INPUT], output_names=[OUTPUT],
                 opset_version=OPSET, dynamo=True, dynamic_shapes=[{0: "batch", 1: "tokens"}],
                 external_data=False, verbose=False,
             )  # fmt: skip
