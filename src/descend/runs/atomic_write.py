@@ -110,7 +110,9 @@ def remove_folder(folder: Path) -> None:
 def check_can_write(folder: Path) -> None:
     """Raise `OSError` if `folder` cannot be made or written in: makes one of its name beside
     where it would stand, and removes it again."""
-    whole = folder.resolve()
+    if folder.is_symlink() and not folder.exists():
+        raise OSError(errno.ELOOP, "a link that leads nowhere", str(folder))
+    whole = Path(os.path.realpath(folder))  # unlike Path.resolve, no error for a loop of links
     there = next(p for p in (whole, *whole.parents) if p.exists())
     with tempfile.TemporaryDirectory(prefix=".descend-", dir=there) as aside:
         (Path(aside) / whole.relative_to(there)).mkdir(parents=True, exist_ok=True)

@@ -265,3 +265,16 @@ def test_report_ends_with_reproducing_command(compared: Comparison, tmp_path: Pa
     last = comparison_report(again, tmp_path).sections[-1]
     assert last.name == "again"
     assert [b.text for b in last.blocks if isinstance(b, Command)] == [again.command]
+
+
+def test_report_says_that_an_experiment_is_damaged_when_it_is_empty(
+    compared: Comparison, attributed: Attribution, tmp_path: Path
+) -> None:
+    for name, record, key in (
+        (COMPARISON_FILE, compared, "arms"), (ATTRIBUTION_FILE, attributed, "contributions"),
+    ):  # fmt: skip
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / name).write_text(json.dumps(msgspec.to_builtins(record) | {key: []}))
+        with pytest.raises(RunFolderError, match="cannot be read"):
+            write_report(folder)
