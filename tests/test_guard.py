@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
-from descend.guard import hash_file, open_regular, read_regular
+from descend.guard import decode_json, hash_file, open_regular, read_regular
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="links and named pipes are POSIX")
 
@@ -30,3 +32,11 @@ def test_open_regular_refuses_when_path_is_no_regular_file(tmp_path: Path, kind:
         with pytest.raises(OSError, match="not a regular file"):
             read(path)
     assert hash_file(path) is None
+
+
+def test_decode_json_refuses_a_number_that_no_float_holds() -> None:
+    long = "1" + "0" * 400
+    with pytest.raises(msgspec.DecodeError, match="digits"):
+        decode_json(f'{{"a": [{long}]}}'.encode(), dict[str, Any])
+    text = f'{{"a": "{long} \\" {long}", "b": 1{"0" * 300}}}'
+    assert decode_json(text.encode(), dict[str, Any])["b"] == 10**300

@@ -25,7 +25,9 @@ RECORD_BYTES = 2**26
 MAX_DEPTH = 64
 """Most levels of lists and objects in JSON from outside; descend writes at most 8."""
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+_STRING = rb'"(?:[^"\\]|\\.)*"'
+_TOKEN = re.compile(_STRING + rb"|[\[{]|[\]}]", re.DOTALL)
+_LONG_NUMBER = re.compile(rb"[0-9]{309}")  # some numbers of so many digits fit no float
 
 # C0 but tab and newline, DEL, C1, the marks that reorder text (Unicode TR36, Trojan Source), and
 # surrogates: so Python holds the bytes of a file name that are no text.
@@ -67,6 +69,24 @@ def read_regular(path: Path, max_bytes: int = RECORD_BYTES) -> bytes:
         return read_exactly(file, size)
 
 
+def is_regular_below(path: Path, folder: Path) -> bool:
+    """Return whether `path` is a regular file, or a link to one that lies below `folder`.
+
+    For folders of other programs, which link to files of their own; those of the Hugging Face
+    cache to "blobs" beside "snapshots". Another link may be a stranger's way to a private file, a
+    device without an end, or a pipe that nobody writes to.
+    """
+    base = folder.parent.parent if folder.parent.name == "snapshots" else folder
+    try:
+        if path.is_symlink():
+            target = Path(os.path.realpath(path))
+            if not target.is_relative_to(os.path.realpath(base)):
+                return False
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
+
+
 def read_exactly(file: io.FileIO, size: int) -> bytes:
     """Return the next `size` bytes, or fewer at the end: an unbuffered file may give less at
     once."""
@@ -102,9 +122,23 @@ def check_depth(content: bytes, max_depth: int = MAX_DEPTH) -> None:
             raise msgspec.DecodeError(f"nested deeper than {max_depth} levels")
 
 
+def check_digits(content: bytes) -> None:
+    """Raise `msgspec.DecodeError` for a number in JSON that no float holds.
+
+    Whole numbers of Python have no limit. Such a one passes every type, and fails where it is
+    first divided.
+    """
+    if not _LONG_NUMBER.search(content):
+        return
+    if _LONG_NUMBER.search(re.sub(_STRING, b"", content, flags=re.DOTALL)):
+        raise msgspec.DecodeError("a number of more than 308 digits")
+
+
 def decode_json(content: bytes, kind: type[T]) -> T:
-    """Decode JSON from outside as `kind`; `msgspec.DecodeError` if it is damaged or too deep."""
+    """Decode JSON from outside as `kind`; `msgspec.DecodeError` if it is damaged, too deep, or
+    holds a number that is too long."""
     check_depth(content)
+    check_digits(content)
     try:
         return msgspec.json.decode(content, type=kind)
     except (RecursionError, UnicodeDecodeError, OverflowError) as problem:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -32,3 +35,15 @@ def test_set_up_logging_prints_a_repeated_warning_once(capsys: pytest.CaptureFix
         "tokenizing",
         "tokenizing",
     ]
+
+
+@pytest.mark.parametrize("variables", [
+    {"RANK": "3"}, {"RANK": "x"}, {"RANK": "3", "WORLD_SIZE": "1"},
+    {"RANK": "9", "WORLD_SIZE": "4"},
+])  # fmt: skip
+def test_command_prints_when_no_launcher_started_it(variables: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "descend", "--version"], env=os.environ | variables,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "descend" in done.stdout + done.stderr

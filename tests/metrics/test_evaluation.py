@@ -67,6 +67,21 @@ def test_max_windows_limits_evaluated_tokens() -> None:
     assert evaluation.tokens == 40
 
 
+def test_evaluation_holds_few_logits_at_once_when_the_vocabulary_is_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tokens = np.arange(161) % 30
+    model = network()
+    sizes: list[int] = []
+    expected = evaluate(model, tokens, BYTES, 8)
+    model.register_forward_hook(lambda _, inputs, logits: sizes.append(logits.numel()))
+    monkeypatch.setattr("descend.metrics.evaluation.MAX_LOGITS", 3 * 8 * 30)
+    split = evaluate(model, tokens, BYTES, 8)
+    assert max(sizes) == 3 * 8 * 30
+    assert (split.tokens, split.accuracy) == (expected.tokens, expected.accuracy)
+    assert split.loss == pytest.approx(expected.loss, rel=1e-6)
+
+
 def test_matrix_watch_measures_the_last_step() -> None:
     model = network()
     model(torch.zeros((1, 4), dtype=torch.long)).sum().backward()

@@ -23,6 +23,8 @@ from descend.guard import encode_json, make_visible
 from descend.runs.atomic_write import disk_error
 from descend.runs.checksums import seal_json
 from descend.runs.run_files import load_summary, read_info
+from descend.runs.run_folder import create_run_folder
+from descend.web.studio.workspace import Workspace
 
 CONFIGS = ("requested_config", "resolved_config")
 
@@ -240,3 +242,38 @@ def test_name_that_is_no_text_gives_a_sentence(
     said = capsys.readouterr().err
     assert "bug" not in said
     assert said.encode("ascii", "backslashreplace").decode().replace("\n", "").isprintable()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_link_that_leads_to_itself_or_nowhere_gives_a_sentence(
+    own_folder: Path, text_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("loop").symlink_to("loop")
+    Path("nowhere").symlink_to("missing/folder")
+    for name in ("loop", "nowhere"):
+        with pytest.raises(RunFolderError, match="a link that leads nowhere"):
+            create_run_folder(name)
+        with pytest.raises(RunFolderError, match="expected a folder to work in"):
+            Workspace(Path(name))
+        for words in (["train", str(text_file), "--save-dir", name], ["report", name],
+                      ["corpus", "stats", name], ["check", name]):  # fmt: skip
+            assert run(words) == 2
+            assert "bug" not in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep the folder of a process")
+def test_deleted_current_folder_gives_a_sentence(
+    own_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (gone := own_folder / "gone").mkdir()
+    os.chdir(gone)
+    gone.rmdir()
+    try:
+        for words in (["train"], ["list"], ["report", "latest"], ["check", "train.py"],
+                      ["train", "--save-dir", "run"]):  # fmt: skip
+            assert run(words) in (1, 2)
+            said = capsys.readouterr().err
+            assert "bug" not in said
+            assert "Fix:" in said
+    finally:
+        os.chdir(own_folder)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ while True:
     number += 1
     content = b"%d" % (number % 10) * 200_000
     write_file_atomic(Path("file"), content)
-    write_folder_atomic(Path("folder"), {"a": content, "b": content})
+    write_folder_atomic(Path("folder"), [("a", content), ("b", content)])
     if number == 1:
         print("ready", flush=True)
 """
@@ -74,6 +75,19 @@ def test_killed_writer_leaves_complete_files(own_folder: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def test_write_folder_atomic_needs_the_memory_of_one_file(own_folder: Path) -> None:
+    size = 2**22
+    write_folder_atomic(own_folder / "warm", [("a", b"x" * size)])
+    tracemalloc.start()
+    try:
+        write_folder_atomic(own_folder / "folder", ((f"f{n}", bytes([n]) * size) for n in range(8)))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert verify_folder(own_folder / "folder")
+    assert peak < 1.5 * size
+
+
 @settings(max_examples=30, deadline=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 @given(st.dictionaries(st.sampled_from("abcd"), st.binary(max_size=99), min_size=1), st.data())
@@ -81,7 +95,7 @@ def test_verify_folder_fails_after_any_byte_change(
     own_folder: Path, files: dict[str, bytes], data: st.DataObject
 ) -> None:
     folder = own_folder / "folder"
-    write_folder_atomic(folder, files)
+    write_folder_atomic(folder, files.items())
     assert verify_folder(folder)
     assert {p.name: p.read_bytes() for p in folder.iterdir() if p.name != "manifest.json"} == files
     name = data.draw(st.sampled_from(sorted(files)))
@@ -106,7 +120,7 @@ def test_a_full_disk_leaves_the_old_file(own_folder: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("write", [
     lambda: write_file_atomic(Path("file/inside"), b"x"),
-    lambda: write_folder_atomic(Path("file/inside"), {"a": b"x"}),
+    lambda: write_folder_atomic(Path("file/inside"), [("a", b"x")]),
     lambda: EventLog(Path("file/inside")),
     lambda: lock_run_folder(Path("file/inside")).__enter__(),
 ])  # fmt: skip

@@ -94,7 +94,7 @@ def stopped(tiny: Tiny) -> Path:
     records.close()  # type: ignore[attr-defined]
     save_checkpoint(run.folder, run.state)
     newest = checkpoints(run.folder)[-1][1]
-    files = {p.name: p.read_bytes() for p in newest.iterdir() if p.name != "manifest.json"}
+    files = [(p.name, p.read_bytes()) for p in newest.iterdir() if p.name != "manifest.json"]
     write_folder_atomic(newest.with_name("step_99"), files)
     return run.folder
 

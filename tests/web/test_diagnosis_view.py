@@ -13,8 +13,9 @@ from descend.diagnosis.diagnosis_result import (
     OtherCause,
     PairedTrial,
 )
+from descend.diagnosis.trial_reports import TrialReport
 from descend.runs.run_files import write_diagnosis
-from descend.web.studio.diagnosis_view import diagnosis_fields
+from descend.web.studio.diagnosis_view import diagnosis_fields, trial_fields
 
 HALF = PairedTrial(
     metric="", change="half the text", control_loss=4.0, treatment_loss=4.06, loss_reduction=0.06,
@@ -41,3 +42,13 @@ def test_diagnosis_fields_give_percent_and_the_direction_of_a_change(tmp_path: P
     assert trial["change"] == "half the text"
     assert trial["effect"] == -0.06
     assert list(trial["ci95"]) == [-0.14, 0.02]
+
+
+def test_trial_fields_leave_out_lines_that_are_damaged_or_half_written(tmp_path: Path) -> None:
+    file = tmp_path / "trials.jsonl"
+    whole = msgspec.json.encode(TrialReport(cause="too_little_data", trial=HALF)) + b"\n"
+    too_long = whole.replace(b'"tokens":1', b'"tokens":1' + b"0" * 400)
+    damaged = [b"{}\n", b"\xff\n", b"[" * 500 + b"\n", too_long]
+    file.write_bytes(b"".join(damaged) + whole + whole[:40])
+    assert [row["cause"] for row in trial_fields(file)] == ["too_little_data"]
+    assert trial_fields(tmp_path / "missing.jsonl") == []

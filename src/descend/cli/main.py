@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -45,9 +46,9 @@ from descend.cli.show import show
 from descend.cli.studio import studio
 from descend.cli.tokenizer import tokenizer_app
 from descend.cli.train import TRAIN_COMMON, continue_training, train
-from descend.errors import DescendError, UserError, path_error, shorten
+from descend.errors import ConfigError, DescendError, UserError, path_error, shorten
 from descend.guard import make_visible
-from descend.launch_environment import check_verb
+from descend.launch_environment import check_verb, is_follower
 from descend.version import __version__
 
 HELP = """Train small language models on your own text, and find out why one does not learn.
@@ -150,8 +151,9 @@ def main() -> None:
     protect_streams()
     start_with_process()
     arguments = sys.argv[1:]
-    if os.environ.get("RANK", "0") != "0":  # rank 0 prints for all processes
-        silence_output()
+    with suppress(ConfigError):  # `check_verb` says what is wrong with the variables
+        if is_follower():  # rank 0 prints for all processes
+            silence_output()
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     debug = "--debug" in own or bool(os.environ.get("DESCEND_DEBUG"))
     sys.exit(run([a for a in own if a != "--debug"] + arguments[len(own) :], debug))
@@ -211,6 +213,11 @@ def _translate_odd_name(problem: BaseException) -> DescendError | None:
     text."""
     if isinstance(problem, OSError) and problem.filename is not None:
         return path_error(problem)
+    if isinstance(problem, FileNotFoundError):  # the one without a name is of os.getcwd
+        return UserError(
+            "current folder", "one that was deleted", "a folder that is there",
+            "change to another folder",
+        )  # fmt: skip
     if isinstance(problem, UnicodeEncodeError) and problem.reason == "surrogates not allowed":
         return UserError(
             make_visible(shorten(problem.object)), "a name that is no text", "a name in UTF-8",

@@ -11,6 +11,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -157,5 +158,6 @@ def _sweep(folder: Path) -> None:
         match = _ASIDE.fullmatch(path.name)
         if match is None or is_alive(int(match[1])):
             continue
-        if time.time() - path.lstat().st_mtime > STALE_SECONDS:
-            shutil.rmtree(path, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another process sweeps too
+            if time.time() - path.lstat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)

@@ -121,7 +121,7 @@ def build_corpus(  # noqa: PLR0913 - the options of `descend corpus add`, all by
         drop_boilerplate,
     )  # fmt: skip
     _check(recipe)
-    inside = dest.resolve()
+    inside = Path(os.path.realpath(dest))  # unlike Path.resolve, no error for a loop of links
 
     def accept(path: Path) -> bool:
         is_accepted = (

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE
+from descend.guard import is_regular_below
 from descend.runs.event_log import EVENTS
 from descend.runs.run_files import has_model, is_run_folder
 
@@ -69,12 +70,12 @@ def checkpoint_log_folder(path: Path) -> Path | None:
     `path`: a file of weights, or a folder of them without a log. Lightning writes `checkpoints/`
     beside `metrics.csv`, the Trainer a log into each `checkpoint-N` that can be resumed from.
     """
-    name = path.resolve().name
-    if path.is_dir() and not (_NUMBERED.match(name) or name == "checkpoints"):
+    real = Path(os.path.realpath(path))  # unlike Path.resolve, no error for a loop of links
+    if path.is_dir() and not (_NUMBERED.match(real.name) or real.name == "checkpoints"):
         return None  # a model, which may lie beside any log
     if not _is_checkpoint(path):
         return None
-    parent = path.resolve().parent
+    parent = real.parent
     nearest = [parent, parent.parent] if path.is_file() else [parent]
     return next((folder for folder in nearest if _has_own_record(folder)), None)
 
@@ -146,7 +147,8 @@ def _files(folder: Path) -> Iterator[Path]:
             count += 1
             if count > MAX_FILES:
                 return
-            yield Path(root) / name
+            if is_regular_below(path := Path(root) / name, folder):
+                yield path
 
 
 def _written(path: Path) -> float:

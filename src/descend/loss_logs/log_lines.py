@@ -137,6 +137,8 @@ def _blocks(path: Path) -> Iterator[list[bytes]]:
     with path.open("rb") as file:
         file.seek(3 if start.startswith(codecs.BOM_UTF8) else 0)
         while block := file.read(BLOCK):
+            if not block.strip(b"\0"):  # a hole that a crash or a rotated log left
+                continue
             text_block = rest + block
             *lines, rest = text_block.split(b"\n")
             if len(rest) > BLOCK:  # no line end for long: bars drawn over themselves

@@ -57,6 +57,10 @@ class EvaluationPart:
     """Adds up an array over all parts."""
 
 
+MAX_LOGITS = 2**24
+"""Logits that are held at once: 64 MB, and as much again for their logarithms. 32 windows of 1,024
+tokens with the vocabulary of GPT-2 have a hundred times as many."""
+
 WHOLE_EVALUATION = EvaluationPart(0, 1, lambda totals: totals)
 
 
@@ -108,13 +112,15 @@ def score_batches(
 ) -> Generator[BatchScore, None, None]:
     """Score `model` on batches (B, T + 1) of windows, whose first tokens are given.
 
+    A batch of more than `MAX_LOGITS` logits gives several scores.
+
     The model is in evaluation mode until the last batch; then its mode is what it was.
     """
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
     try:
-        for window_BT in windows:
+        for window_BT in _split_batches(windows, len(byte_lengths)):
             batch = torch.from_numpy(window_BT).to(device)
             targets = batch[:, 1:].flatten()
             with autocast():
@@ -128,6 +134,15 @@ def score_batches(
             )
     finally:
         model.train(was_training)
+
+
+def _split_batches(
+    windows: Iterable[NDArray[np.int64]], vocab_size: int
+) -> Iterator[NDArray[np.int64]]:
+    """Split batches of windows so that each has at most `MAX_LOGITS` logits, or is one window."""
+    for window_BT in windows:
+        rows = max(1, MAX_LOGITS // (vocab_size * (window_BT.shape[1] - 1)))
+        yield from (window_BT[first : first + rows] for first in range(0, len(window_BT), rows))
 
 
 def iter_windows(

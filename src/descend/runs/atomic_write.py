@@ -13,7 +13,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,10 +46,11 @@ def write_file_atomic(path: Path, content: bytes) -> None:
         sync_folder(path.parent)
 
 
-def write_folder_atomic(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Make `folder` of `files` with a manifest of their SHA-256, in one step.
+def write_folder_atomic(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
+    """Make `folder` of `files`, names and contents, with a manifest of their SHA-256, in one step.
 
-    A folder of that name is replaced only after the new one was read back and verified.
+    Each is written before the next is asked for, so that a generator needs the memory of one. A
+    folder of that name is replaced only after the new one was read back and verified.
     """
     with _disk_errors(folder):
         make_folder(folder.parent)
@@ -58,9 +59,11 @@ def write_folder_atomic(folder: Path, files: Mapping[str, bytes]) -> None:
         shutil.rmtree(aside, ignore_errors=True)
         try:
             aside.mkdir()
-            for name, content in files.items():
+            hashes: dict[str, str] = {}
+            for name, content in files:
                 _write_synced(aside / name, content)
-            hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+                hashes[name] = hashlib.sha256(content).hexdigest()
+                del content  # before the next one is made
             _write_synced(aside / MANIFEST_FILE, msgspec.json.encode(hashes))
             sync_folder(aside)
             if not verify_folder(aside):
@@ -110,7 +113,9 @@ def remove_folder(folder: Path) -> None:
 def check_can_write(folder: Path) -> None:
     """Raise `OSError` if `folder` cannot be made or written in: makes one of its name beside
     where it would stand, and removes it again."""
-    whole = folder.resolve()
+    if folder.is_symlink() and not folder.exists():
+        raise OSError(errno.ELOOP, "a link that leads nowhere", str(folder))
+    whole = Path(os.path.realpath(folder))  # unlike Path.resolve, no error for a loop of links
     there = next(p for p in (whole, *whole.parents) if p.exists())
     with tempfile.TemporaryDirectory(prefix=".descend-", dir=there) as aside:
         (Path(aside) / whole.relative_to(there)).mkdir(parents=True, exist_ok=True)

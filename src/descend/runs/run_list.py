@@ -57,7 +57,15 @@ def list_runs(base: Path = MODELS) -> list[ListedRun]:
 
 def _runs_in(base: Path) -> list[Path]:
     folders = [path.parent for path in base.glob(f"*/{RUN_FILE}")]
-    return sorted(folders, key=lambda folder: ((folder / RUN_FILE).stat().st_mtime, folder.name))
+    return sorted(folders, key=lambda folder: (_written(folder), folder.name))
+
+
+def _written(folder: Path) -> float:
+    """Return when run.json was written; 0 where it was deleted a moment ago."""
+    try:
+        return (folder / RUN_FILE).stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def describe_run(folder: Path) -> ListedRun:

@@ -110,7 +110,7 @@ def save_snapshot(folder: Path, step: int, weights: Mapping[str, Tensor]) -> Non
 
     halves = {name: t.detach().to("cpu", torch.float16).contiguous() for name, t in weights.items()}
     if all(bool(half.isfinite().all()) for half in halves.values()):
-        write_folder_atomic(folder / SNAPSHOTS / f"step_{step}", {WEIGHTS: save(halves)})
+        write_folder_atomic(folder / SNAPSHOTS / f"step_{step}", [(WEIGHTS, save(halves))])
 
 
 def remove_snapshots_after(folder: Path, step: int) -> None:

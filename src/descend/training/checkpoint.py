@@ -6,7 +6,7 @@ Tensors go to safetensors, numbers to JSON: nothing that could be executed is st
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -46,10 +46,9 @@ def save_checkpoint(folder: Path, state: TrainState) -> None:
     Cost: what stays is read once more.
     """
     others = checkpoints(folder)  # refuses a link before anything is written
-    files = encode_state(state)
     new = checkpoint_folder(folder, state.step)
     sync_events(folder)
-    write_folder_atomic(new, files)
+    write_folder_atomic(new, encode_state(state))
     ordered = [path for _, path in checkpoints(folder)]
     older = reversed(ordered[: ordered.index(new)])
     previous = list(itertools.islice(filter(verify_folder, older), CHECKPOINT_COUNT - 1))
@@ -58,18 +57,20 @@ def save_checkpoint(folder: Path, state: TrainState) -> None:
             remove_folder(path)
 
 
-def encode_state(state: TrainState) -> dict[str, bytes]:
-    """Return all of `state` as the files of a checkpoint, by name."""
-    now = snapshot_view(state)
-    files = _files(now) | {"best.safetensors": _best_file(now)}
-    if state.rollback_snapshot is not None:
-        files |= {
-            ROLLBACK_PREFIX + name: content
-            for name, content in _files(state.rollback_snapshot).items()
-        }
-        if state.rollback_snapshot.best is not state.best:  # an epoch ended since: the rare case
-            files[ROLLBACK_PREFIX + "best.safetensors"] = _best_file(state.rollback_snapshot)
-    return files
+def encode_state(state: TrainState) -> Iterator[tuple[str, bytes]]:
+    """Yield all of `state` as the files of a checkpoint, one at a time: name and content.
+
+    Together they are as large as the state itself.
+    """
+    now, earlier = snapshot_view(state), state.rollback_snapshot
+    yield from _files(now)
+    yield "best.safetensors", _best_file(now)
+    if earlier is not None:
+        for name, content in _files(earlier):
+            yield ROLLBACK_PREFIX + name, content
+            del content  # before the next one is made
+        if earlier.best is not state.best:  # an epoch ended since: the rare case
+            yield ROLLBACK_PREFIX + "best.safetensors", _best_file(earlier)
 
 
 def decode_state(read: ReadFile, state: TrainState) -> None:
@@ -100,15 +101,12 @@ def load_checkpoint(path: Path, state: TrainState) -> None:
         ) from None  # fmt: skip
 
 
-def _files(snapshot: Snapshot) -> dict[str, bytes]:
-    """Return the content of each file but that of the best weights, by name."""
-    files = {
-        STATE: msgspec.json.encode(snapshot.scalars),
-        "model.safetensors": _saved(snapshot.weights),
-    }
+def _files(snapshot: Snapshot) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of each file but that of the best weights."""
+    yield STATE, msgspec.json.encode(snapshot.scalars)
+    yield "model.safetensors", _saved(snapshot.weights)
     for index, tensors in enumerate(snapshot.optimizers):
-        files[f"optimizer_{index}.safetensors"] = _saved(tensors)
-    return files
+        yield f"optimizer_{index}.safetensors", _saved(tensors)
 
 
 def _best_file(snapshot: Snapshot) -> bytes:

@@ -111,7 +111,7 @@ def share_work(run: TrainingRun, group: ProcessGroup) -> TrainingRun:
 def send_state(state: TrainState, group: ProcessGroup) -> None:
     """Send `state` of rank 0 to the others, as the files of a checkpoint; an empty name ends it."""
     with translate_lost_processes(group):
-        for name, content in encode_state(state).items():
+        for name, content in encode_state(state):
             group.broadcast_bytes(name.encode())
             group.broadcast_bytes(content)
         group.broadcast_bytes(b"")

@@ -274,3 +274,16 @@ def test_trial_tables_show_accuracy_beside_the_bigram_baseline(compared: Compari
     for text in (comparison_text(known), comparison_card(known)):
         assert text.count("25.0% (31.2%)") == len(arms)
         assert "accuracy (bigram)" in text
+
+
+def test_report_says_that_an_experiment_is_damaged_when_it_is_empty(
+    compared: Comparison, attributed: Attribution, tmp_path: Path
+) -> None:
+    for name, record, key in (
+        (COMPARISON_FILE, compared, "arms"), (ATTRIBUTION_FILE, attributed, "contributions"),
+    ):  # fmt: skip
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / name).write_text(json.dumps(msgspec.to_builtins(record) | {key: []}))
+        with pytest.raises(RunFolderError, match="cannot be read"):
+            write_report(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from descend.artifacts import SEARCH_FILE
 from descend.config import RunConfig
+from descend.errors import RunFolderError
 from descend.experiments.compare.comparison_result import Comparison
 from descend.experiments.experiment_folder import write_record
 from descend.experiments.search.search_result import KeyImportance, SearchResult, SearchTrial
@@ -113,3 +115,30 @@ def test_search_report_and_card_escape_markup(searched: SearchResult, tmp_path: 
         assert searched.train_command in html
     assert search_card(searched).count("<tr>") == 5
     assert written.figures >= 3
+
+
+def edit_record(record: Any, edit: dict[str, Any]) -> dict[str, Any]:
+    """`record` as JSON, with other values at some keys."""
+    fields: dict[str, Any] = msgspec.to_builtins(record)
+    return fields | edit
+
+
+@pytest.mark.parametrize("edit", [
+    {"space": []}, {"trials": []}, {"confirmation": {"arms": []}}, {"trials": "unfinished"},
+    {"trials": "no values"}, {"trials": "a rate that is a word"},
+])  # fmt: skip
+def test_report_says_that_a_search_is_damaged_when_its_parts_contradict_each_other(
+    searched: SearchResult, tmp_path: Path, edit: dict[str, Any]
+) -> None:
+    trials = [msgspec.to_builtins(trial) for trial in searched.trials]
+    changes = {
+        "unfinished": {"state": "failed"}, "no values": {"values": {}},
+        "a rate that is a word": {"values": {"learning_rate": "x", "embed_dim": 16}},
+    }  # fmt: skip
+    if (change := changes.get(str(edit.get("trials")))) is not None:
+        edit = {"trials": [trial | change for trial in trials]}
+    if "confirmation" in edit:
+        edit = {"confirmation": edit_record(searched.confirmation, edit["confirmation"])}
+    (tmp_path / SEARCH_FILE).write_text(json.dumps(edit_record(searched, edit)))
+    with pytest.raises(RunFolderError, match=r"search\.json: .*cannot be read"):
+        write_report(tmp_path)

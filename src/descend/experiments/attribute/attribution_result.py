@@ -6,7 +6,7 @@ people read shows loss reductions, above zero is better (`report/text/experiment
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -84,7 +84,7 @@ class Attribution(msgspec.Struct, frozen=True, kw_only=True):
     total_difference: Estimate
     total_accuracy: Estimate
     total_seconds: Estimate
-    contributions: list[ChangeContribution]
+    contributions: Annotated[list[ChangeContribution], msgspec.Meta(min_length=1)]
     interactions: list[Interaction]
     """Largest first; when sampled, of the pairs that were met without, with each and with both."""
     runs: list[AttributionRun]

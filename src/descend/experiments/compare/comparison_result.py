@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -65,7 +65,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Of the differences: `nats per token`, or `bits per byte` where vocabularies differ."""
     varied: list[str]
     seeds: list[int]
-    arms: list[ArmResult]
+    arms: Annotated[list[ArmResult], msgspec.Meta(min_length=1)]
     sentence: str = ""
     """The answer in plain words, which `report.text.experiment_summary` makes."""
     command: str = ""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from descend.config import NON_SEMANTIC_KEYS
 from descend.experiments.compare.comparison_result import Comparison
-from descend.experiments.search.space import Param
+from descend.experiments.search.space import Param, RangeParam
 
 _FORMAT = 1
 
@@ -81,7 +81,7 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
     """Requested."""
     minutes_used: float
     """By the trials; the confirmation comes on top."""
-    space: list[Param]
+    space: Annotated[list[Param], msgspec.Meta(min_length=1)]
     seed: int
     """Of all trials; the confirmation has those that follow."""
     evaluation_tokens: int
@@ -107,6 +107,16 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
     """The answer in plain words, which `report.text.experiment_summary` makes."""
     format: int = _FORMAT
 
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for a record whose parts contradict each other."""
+        if all(t.state != "finished" or t.bits_per_byte is None for t in self.trials):
+            raise ValueError("no finished trial")
+        for trial in self.trials:
+            for span in self.space:
+                value = trial.values.get(span.key, "")
+                if value == "" or (isinstance(span, RangeParam) and not _is_number(value)):
+                    raise ValueError(f"trial {trial.number} without a value of {span.key[:40]!r}")
+
     @property
     def ranking(self) -> list[SearchTrial]:
         """Those that were finished, the best first, each configuration once."""
@@ -116,3 +126,7 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
         for one in finished:
             once.setdefault(repr(sorted(one.values.items())), one)
         return list(once.values())
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)

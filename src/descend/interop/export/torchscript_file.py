@@ -21,4 +21,4 @@ def write_torchscript(source: ExportSource, path: Path) -> None:
         # torch calls TorchScript deprecated, and warns of the constants of the network.
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(model, (example_ids(model),), check_trace=False)  # type: ignore[no-untyped-call]
-        torch.jit.save(traced, path)  # type: ignore[no-untyped-call]
+        torch.jit.save(traced, path)

@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from descend.guard import is_regular_below
 from descend.loss_logs.curve_assembly import CurveAssembly
 from descend.loss_logs.number_parsing import number
 from descend.loss_logs.parsers.structured import rows_of_scalars
@@ -44,7 +45,8 @@ def read_event_folder(folder: Path, assembly: CurveAssembly) -> bool:
     """
     assembly.facts.kind = "TensorBoard event files"
     rows: list[tuple[float, dict[str, float]]] = []
-    for path in sorted(folder.rglob("*tfevents*")):
+    files = (path for path in folder.rglob("*tfevents*") if is_regular_below(path, folder))
+    for path in sorted(files):
         parent = path.parent.relative_to(folder).as_posix()
         prefix = "" if parent == "." else f"{parent.replace('/', ' ')} "
         rows += [
@@ -139,7 +141,7 @@ def _event_records(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while len(head := file.read(12)) == 12:
             (size,) = struct.unpack("<Q", head[:8])
-            if size > MAX_RECORD_BYTES:
+            if not 0 < size <= MAX_RECORD_BYTES:  # 0: what a crash left of a file is zeros
                 return
             data = file.read(size)
             if len(data) < size:

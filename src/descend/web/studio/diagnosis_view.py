@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,9 @@ def trial_fields(file: Path) -> list[dict[str, Any]]:
     except OSError:
         lines = []
     for line in lines:
-        if line.endswith(b"\n"):  # the last one may be on its way
+        if not line.endswith(b"\n"):  # the last one may be on its way
+            continue
+        with suppress(msgspec.DecodeError):  # damaged, or in the workspace of a stranger
             report = decode_json(line, TrialReport)
             reports[report.cause, report.trial.change] = report
     trials = [_trial(report.cause, report.trial) for report in reports.values()]

@@ -8,6 +8,7 @@ improvements/    what was tried to make a run better
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -31,9 +32,9 @@ class Workspace:
     """Paths below `root`; `NoSuchItemError` for a name that is none, or that leads elsewhere."""
 
     def __init__(self, root: Path) -> None:
-        if root.exists() and not root.is_dir():
+        if os.path.lexists(root) and not root.is_dir():
             raise RunFolderError(
-                str(root), "a file", "a folder to work in", "name a folder, or leave it out"
+                str(root), "no folder", "a folder to work in", "name a folder, or leave it out"
             )
         self.root = root.resolve()
         holds_runs = any(self.root.glob(f"*/{RUN_FILE}"))
