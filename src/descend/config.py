@@ -136,7 +136,7 @@ class RunConfig(BaseModel):
 
     # Optimization.
     batch_size: int = _config_field(
-        16, "Sequences per training step.", group="Optimization", ge=1, le=65536
+        16, "Sequences per step; fewer for short texts.", group="Optimization", ge=1, le=65536
     )
     seq_len: int = _config_field(
         128,

@@ -12,7 +12,7 @@ from descend.config import make_config
 from descend.errors import CorpusError
 from descend.report.text.run_notices import run_notices
 from descend.training.continuation import continuation_config
-from descend.training.recipe import shorten_context_for
+from descend.training.recipe import choose_batch_size, shorten_context_for
 from descend.training.trainer import run_training
 from descend.training.training_run import create_run
 
@@ -33,6 +33,15 @@ def test_the_context_goes_twice_into_the_text(tokens: int) -> None:
         assert 2 * config.seq_len < tokens <= 4 * config.seq_len
     requested_config = make_config({"seq_len": 128, "max_seq_len": 256})
     assert shorten_context_for(requested_config, tokens).seq_len == 128
+
+
+def test_a_short_text_has_a_smaller_batch_unless_it_was_requested() -> None:
+    # benchmarks/results/plan/batch_runs.csv (36, 135, and 354 kB)
+    sizes = [choose_batch_size(make_config({}), n).batch_size for n in (36_000, 135_000, 354_000)]
+    assert sizes == [4, 8, 16]
+    requested = make_config({"batch_size": 16})
+    divided = make_config({"gradient_accumulation_steps": 8})
+    assert [choose_batch_size(c, 36_000).batch_size for c in (requested, divided)] == [16, 16]
 
 
 def test_ten_sentences_are_trained_on_and_on(tmp_path: Path) -> None:

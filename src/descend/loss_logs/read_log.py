@@ -140,8 +140,18 @@ def _read_events(path: Path) -> LossLog | None:
     """Return the log of an event file of a folder, with the files beside it where it is one side
     only."""
     run = path.parent
-    side = set(split_identifier(run.name)) & (TRAIN | VALIDATION | {"loss"})
-    return _log(read_event_folder, run.parent if side else run)
+    return _log(read_event_folder, run.parent if _is_side(run) else run)
+
+
+def _is_side(folder: Path) -> bool:
+    """Return whether `folder` is the training or the validation side of a run: one beside it has
+    the same name but for such words, as `loss_train` and `loss_test`."""
+    sides = TRAIN | VALIDATION | {"loss"}
+    words = set(split_identifier(folder.name))
+    if not words & sides:
+        return False
+    others = (set(split_identifier(p.name)) for p in folder.parent.iterdir() if p != folder)
+    return any(other & sides and other - sides == words - sides for other in others)
 
 
 def _is_object(line: bytes) -> bool:

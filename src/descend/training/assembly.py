@@ -40,6 +40,7 @@ from descend.training.memory import (
 )
 from descend.training.num_processes import choose_num_processes
 from descend.training.recipe import (
+    choose_batch_size,
     choose_dropouts,
     choose_epochs,
     choose_vocabulary,
@@ -86,6 +87,8 @@ def assemble_run(
     tokenizer = loaded.tokenizer if loaded else None
     store = tokenize_corpus(config, tokenizer, begin=True, progress=progress)
     short = shorten_context_for(config, len(store.train))
+    if parent is None:
+        short = choose_batch_size(short, store.info.train_bytes)
     check_has_validation(store)
     shape = choose_shape(short, store, loaded)
     shared = short.model_copy(update={"num_processes": num_processes})

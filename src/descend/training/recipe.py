@@ -22,6 +22,11 @@ if TYPE_CHECKING:  # explaining a page of a cause loads no numpy
 _VOCABULARIES = ((500_000, 512), (3_000_000, 2048), (30_000_000, 4096))
 _MAX_VOCABULARY = 8192
 
+# Sequences a step by bytes of training text: with 16 a short text makes too few steps. In six
+# epochs 4 ended 3.7 and 2.2 % lower than 16 on 40 and 58 kB, 8 ended 1.7 and 1.5 % lower on 127 and
+# 150 kB, and on 400 kB they ended alike (benchmarks/results/plan/batch_runs.csv).
+_BATCH_SIZES = ((80_000, 4), (300_000, 8))
+
 # Epochs: up to six with BPE-dropout, for two million tokens in all: about three minutes on two
 # cores. Six ended 0.7 to 5 % lower than three on texts of 40 kB to 1.1 MB
 # (benchmarks/results/recipe/whole_tokens.csv).
@@ -73,6 +78,16 @@ def shorten_context_for(config: RunConfig, train_tokens: int) -> RunConfig:
     max_context = 1 << max(1, (train_tokens - 1) // 2).bit_length() - 1
     long_enough = max_context >= _MIN_CONTEXT
     return config.model_copy(update={"seq_len": max_context}) if long_enough else config
+
+
+def choose_batch_size(config: RunConfig, train_bytes: int) -> RunConfig:
+    """Return `config`; where its `batch_size` was not requested, with one that makes enough steps
+    of `train_bytes` of text. Rows that are divided are left as they are."""
+    is_divided = max(config.num_processes or 1, config.gradient_accumulation_steps or 1) > 1
+    if "batch_size" in config.model_fields_set or is_divided:
+        return config
+    size = next((size for limit, size in _BATCH_SIZES if train_bytes < limit), config.batch_size)
+    return config.model_copy(update={"batch_size": size})
 
 
 def choose_epochs(config: RunConfig, train_tokens: int) -> int:
