@@ -145,7 +145,7 @@ def _read_events(path: Path) -> LossLog | None:
 
 def _is_side(folder: Path) -> bool:
     """Return whether `folder` is the training or the validation side of a run: one beside it has
-    the same name but for such words, as `loss_train` and `loss_test`."""
+    the same name but for such words, as of loss_train and loss_test."""
     sides = TRAIN | VALIDATION | {"loss"}
     words = set(split_identifier(folder.name))
     if not words & sides:
