@@ -266,3 +266,22 @@ def test_long_plan_is_corrected_by_measured_step_time(
 def slower(machine: MachineBenchmark, factor: float) -> MachineBenchmark:
     rates = StepTimeModel(*(factor * rate for rate in msgspec.structs.astuple(machine.rates)))
     return msgspec.structs.replace(machine, rates=rates)
+
+
+@pytest.mark.parametrize(("train_bytes", "lowest", "highest"), [
+    (300_000, 512, 1024), (1_000_000, 1024, 4096), (10_000_000, 2048, 8192),
+])  # fmt: skip
+def test_plan_weighs_only_vocabularies_near_that_of_the_recipe(
+    train_bytes: int, lowest: int, highest: int
+) -> None:
+    plan = choose_config(sample(train_bytes), RATES, OUTLOOK, 5.0)
+    weighed = {plan.config["vocab_size"], *(c.shape.vocab_size for c in plan.alternatives)}
+    assert lowest <= min(weighed) <= max(weighed) <= highest
+
+
+def test_plan_weighs_a_vocabulary_that_the_user_set_whatever_its_size() -> None:
+    only = sample(1_000_000)
+    only = msgspec.structs.replace(
+        only, bytes_per_token={8192: 3.6}, train_bytes_per_token={8192: 3.8}
+    )
+    assert choose_config(only, RATES, OUTLOOK, 5.0).config["vocab_size"] == 8192

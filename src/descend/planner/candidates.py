@@ -10,12 +10,14 @@ from typing import Any
 
 import msgspec
 
+from descend.config import RunConfig
 from descend.model.cost import block_matrix_parameters
 from descend.model.shape import ModelShape
 from descend.planner.axes import Axes
 from descend.planner.corpus_profile import CorpusProfile
 from descend.planner.scaling_law import ScalingLaw, ScalingLawInput
 from descend.planner.step_time import StepTimeModel, StepWorkload
+from descend.training.recipe import choose_vocabulary
 
 MIN_WIDTH_PER_LAYER, MAX_WIDTH_PER_LAYER = 16, 96
 """Width over layers: outside it networks are known to learn less for their size (Kaplan et al.
@@ -36,6 +38,11 @@ SAVING_FRACTION = 0.04
 MAX_USEFUL_EPOCH_FACTOR = 3.0
 """Epochs after the first, in units of those that are worth anything: 95 % of their worth is had by
 then. A run of ten epochs (tiny Shakespeare) was best after the eighth."""
+
+MAX_VOCABULARY_RATIO = 2
+"""From the recipe's vocabulary for the text, up or down. Farther from it the scaling law was wrong:
+of 512 on 1 MB it expected 2.00, and 2.06 was reached in five minutes
+(benchmarks/results/improve/contest.jsonl)."""
 
 MAX_PARAMETERS_PER_TOKEN = 70
 """Numbers in the matrices of the blocks for each token of training text: as the default network has
@@ -147,7 +154,11 @@ def reaches_set_length(candidate: Candidate, axes: Axes) -> bool:
 def _shapes(inputs: PlanInputs) -> Iterator[tuple[ModelShape, int, float]]:
     """Yield networks that are sound for the text, with their context and bytes per token."""
     sample, axes = inputs.sample, inputs.axes
+    usual = choose_vocabulary(RunConfig(), sample.train_bytes)
+    is_given = len(sample.train_bytes_per_token) == 1
     for vocab, ratio in sample.train_bytes_per_token.items():
+        if not is_given and not 1 / MAX_VOCABULARY_RATIO <= vocab / usual <= MAX_VOCABULARY_RATIO:
+            continue
         train_tokens = sample.train_bytes / ratio
         for width, layers, context in itertools.product(axes.widths, axes.layers, axes.contexts):
             shape = axes.shape(vocab, width, layers, context)
