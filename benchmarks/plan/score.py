@@ -11,7 +11,6 @@ configuration like nanoGPT's for tiny Shakespeare. Trials are kept in OUT/trials
 from __future__ import annotations
 
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,11 +25,11 @@ from trial_args import parse_trial_args
 from descend.config import make_config
 from descend.planner.candidates import SAVING_FRACTION
 from descend.planner.corpus_profile import CorpusProfile
-from descend.planner.plan import TrainingPlan, choose_config, law_input
+from descend.planner.make_plan import choose_planned_dropouts
+from descend.planner.plan import TrainingPlan, choose_config
 from descend.planner.scaling_law import load_scaling_law
 from descend.planner.step_time import StepTimeModel
 from descend.presets import PRESETS
-from descend.training.recipe import choose_dropouts
 
 NANOGPT = {
     "architecture": "gpt", "optimizer": "adamw", "embed_dim": 128, "num_heads": 4, "num_layers": 4,
@@ -56,8 +55,7 @@ def configurations(corpus: str, limit: float) -> dict[str, dict[str, Any]]:
     """What is tried at this limit, by name."""
     guide = {k: v for k, v in PRESETS["guide"].items() if k not in ("epoch", "precision")}
     plan = plan_of(corpus, limit)
-    epochs = math.ceil(plan.predicted.num_epochs)
-    open_keys = choose_dropouts(make_config(plan.config), epochs, law_input(plan).train_tokens)
+    open_keys = choose_planned_dropouts(make_config(plan.config), plan)
     return {
         "plan": plan.config | open_keys | {"seed": 1},
         "guide": guide | {"seed": 1},

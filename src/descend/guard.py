@@ -73,7 +73,7 @@ def is_regular_below(path: Path, folder: Path) -> bool:
     """Return whether `path` is a regular file, or a link to one that lies below `folder`.
 
     For folders of other programs, which link to files of their own; those of the Hugging Face
-    cache to "blobs" beside "snapshots". Another link may be a stranger's way to a private file, a
+    cache to "blobs" beside "snapshots". Another link, of a stranger, may lead to a private file, a
     device without an end, or a pipe that nobody writes to.
     """
     base = folder.parent.parent if folder.parent.name == "snapshots" else folder

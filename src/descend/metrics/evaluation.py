@@ -58,7 +58,7 @@ class EvaluationPart:
 
 
 MAX_LOGITS = 2**24
-"""Logits that are held at once: 64 MB, and as much again for their logarithms. 32 windows of 1,024
+"""Logits in memory at once: 64 MB, and as much again for their logarithms. 32 windows of 1,024
 tokens with the vocabulary of GPT-2 have a hundred times as many."""
 
 WHOLE_EVALUATION = EvaluationPart(0, 1, lambda totals: totals)

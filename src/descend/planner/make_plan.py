@@ -204,13 +204,14 @@ def _should_time(prediction: Prediction, device: str) -> bool:
 def _resolved(plan: TrainingPlan) -> RunConfig:
     """Return the configuration of the planned run as training resolves it, so far as it bears on
     time."""
-    config = make_config(plan.config)
+    dropouts = choose_planned_dropouts(make_config(plan.config), plan)
+    return make_config(plan.config | dropouts | {"gradient_accumulation_steps": 1})
+
+
+def choose_planned_dropouts(config: RunConfig, plan: TrainingPlan) -> dict[str, float]:
+    """Return the dropouts of the recipe for `config`, trained for the epochs of `plan`."""
     num_epochs = math.ceil(plan.predicted.num_epochs)
-    train_tokens = law_input(plan).train_tokens
-    open_keys = choose_dropouts(config, num_epochs, train_tokens) | {
-        "gradient_accumulation_steps": 1
-    }
-    return make_config(plan.config | open_keys)
+    return choose_dropouts(config, num_epochs, law_input(plan).train_tokens)
 
 
 def check_bounds(
@@ -259,6 +260,4 @@ def plan_config(planned: CorpusPlan, save_dir: str | None = None) -> RunConfig:
             useful_steps = count_useful_steps(plan, load_scaling_law())
             keys["max_steps"] = min(math.ceil(SPARE_STEPS * plan.predicted.steps), useful_steps)
         keys["minutes"] = planned.minutes
-    config, num_epochs = make_config(keys), max(1, math.ceil(plan.predicted.num_epochs))
-    train_tokens = law_input(plan).train_tokens
-    return make_config(keys | choose_dropouts(config, num_epochs, train_tokens))
+    return make_config(keys | choose_planned_dropouts(make_config(keys), plan))

@@ -49,7 +49,7 @@ def write_file_atomic(path: Path, content: bytes) -> None:
 def write_folder_atomic(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
     """Make `folder` of `files`, names and contents, with a manifest of their SHA-256, in one step.
 
-    Each is written before the next is asked for, so that a generator needs the memory of one. A
+    Each is written before the next one is read, so that a generator needs the memory of one. A
     folder of that name is replaced only after the new one was read back and verified.
     """
     with _disk_errors(folder):
