@@ -1,10 +1,10 @@
 """Every treatment tried on every case: what is really wrong with each.
 
-    python benchmarks/diagnosis/campaign.py RESULTS TEXTS [--sealed] [--confirm] [--part I/N]
+    python benchmarks/diagnosis/campaign.py RESULTS TEXTS [--split SPLIT] [--confirm] [--part I/N]
                                             [--only WORD,…] [--seconds N]
 
-Appends to RESULTS/runs-development.jsonl (or -sealed). What is in the table already is not run
-again, so it may be stopped at any time. `--confirm` then gives each case's best treatments two more
+Appends to RESULTS/runs-SPLIT.jsonl. What is in the table already is not run again, so it may be
+stopped at any time. `--confirm` then gives each case's best treatments two more
 paired seeds. `--part 0/2` and `--part 1/2` share the work between two processes.
 """
 
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from cases import PlantedRun, cases, config_values
 from corpora import sizes
-from table import Trained, append, half_named, read
+from table import Trained, add_split_option, append, read
 from treatments import TREATMENTS, Treatment, case_treatments
 from truth import WORTH
 
@@ -165,14 +165,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path)
     parser.add_argument("texts", type=Path)
-    parser.add_argument("--sealed", action="store_true")
+    add_split_option(parser)
     parser.add_argument("--confirm", action="store_true")
     parser.add_argument("--part", default="0/1")
     parser.add_argument("--only", default="", help="cases whose name holds one of these words")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so many")
     chosen = parser.parse_args()
-    table = chosen.results / f"runs-{half_named(sealed=chosen.sealed)}.jsonl"
-    selection = [c for c in cases(sealed=chosen.sealed) if named(c, chosen.only)]
+    table = chosen.results / f"runs-{chosen.split}.jsonl"
+    selection = [c for c in cases(chosen.split) if named(c, chosen.only)]
     selection = in_turn(selection)
     number, of = (int(x) for x in chosen.part.split("/"))
     rows = read(table, Trained)

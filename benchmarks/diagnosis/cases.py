@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from corpora import Variant, corpus, write
+from corpora import CORPORA, NOISE, Variant, corpus, write
 
 Factors = dict[str, float]
 Values = dict[str, Any]
@@ -46,8 +46,8 @@ class PlantedRun:
     """The healthy twin's settings: the same but for what was planted."""
 
     @property
-    def sealed(self) -> bool:
-        return corpus(self.variant.corpus).sealed
+    def split(self) -> str:
+        return corpus(self.variant.corpus).split
 
 
 BASE: Values = {
@@ -59,6 +59,8 @@ LETTERS = {"c": "chain", "r": "recall", "w": "words", "p": "prose",
            "h": "hidden", "l": "lexicon", "s": "source",
            "m": "markov", "e": "echo", "t": "stories", "q": "spanish", "n": "novel",
            "d": "triads", "f": "far", "v": "veiled", "g": "regency", "x": "headers"}  # fmt: skip
+
+FRESH = tuple(c.name for c in CORPORA if c.split == "fresh")
 
 EXPLODING: Values = {
     "learning_rate": 10.0, "weight_decay": 10.0, "gradient_clip": 0.0, "optimizer": "adamw",
@@ -155,6 +157,7 @@ class Region:
     epochs: int
     vocabulary: int
     """The smallest of its pieces; up to a third more."""
+    num_layers: int = 1
 
 
 EASY = Region((32, 40), 2, 300)
@@ -165,6 +168,10 @@ REGIONS = {
     "spanish": Region((48, 64), 2, 600), "novel": Region((48, 64), 2, 600),
     "triads": Region((48, 64), 3, 300), "veiled": Region((40, 56), 3, 300),
     "regency": Region((48, 64), 2, 800), "headers": Region((48, 64), 2, 600),
+    "brackets": Region((40, 56), 3, 300, num_layers=2),
+    "ladders": Region((48, 56), 4, 300, num_layers=2),
+    "phrases": Region((40, 48), 2, 300), "plays": Region((56, 80), 3, 700, num_layers=2),
+    "docstrings": Region((56, 72), 3, 700),
 }  # fmt: skip
 """Of those that differ from `EASY`. More text helps every tiny run on real text."""
 
@@ -187,6 +194,7 @@ def healthy_settings(name: str, number: int) -> Values:
     width = rng.choice(region.widths)
     values = BASE | {
         "embed_dim": width,
+        "num_layers": region.num_layers,
         "ff_dim": 3 * width,
         "seq_len": rng.choice([48, 64]),
         "batch_size": rng.choice([6, 8]),
@@ -201,9 +209,8 @@ def healthy_settings(name: str, number: int) -> Values:
     return values | ({"vocab_size": size} if pieces else {})
 
 
-def planted(fault: Fault, letter: str) -> PlantedRun:
-    """One case of `fault`."""
-    name = LETTERS[letter]
+def planted(fault: Fault, name: str) -> PlantedRun:
+    """One case of `fault` on the corpus of that name."""
     label = f"{name}-{fault.cause or 'healthy'}-{fault.severity}".replace(" ", "_")
     numbered = "abcd".find(fault.severity)
     number = numbered if numbered >= 0 else draw_number(label)
@@ -229,12 +236,33 @@ def draw_number(label: str) -> int:
     return random.Random(label).randrange(TWINS)
 
 
-def cases(*, sealed: bool) -> list[PlantedRun]:
-    """All cases on development corpora, or on sealed ones."""
+def cases(split: str) -> list[PlantedRun]:
+    """All cases on the corpora of a split."""
+    if split == "fresh":
+        return fresh_cases()
     candidates = [
-        planted(f, letter) for f in (*FAULTS, *HEALTHY) for letter in f.corpora if letter in LETTERS
+        planted(f, LETTERS[letter])
+        for f in (*FAULTS, *HEALTHY)
+        for letter in f.corpora
+        if letter in LETTERS
     ]
-    return [case for case in candidates if case.sealed == sealed]
+    return [case for case in candidates if case.split == split]
+
+
+def fresh_cases() -> list[PlantedRun]:
+    """Every fault on one corpus of the split `fresh`, every healthy run on two, drawn by chance
+    among those that it can be planted in."""
+    rng = random.Random(20261130)
+    candidates = []
+    for fault in (*FAULTS, *HEALTHY):
+        suited = FRESH
+        if "vocabulary" in fault.cause:
+            suited = tuple(c for c in FRESH if corpus(c).tokenizer == "bpe")
+        elif fault.cause == "noise_floor":
+            suited = tuple(c for c in FRESH if c in NOISE)
+        count = 1 if fault.cause else 2
+        candidates += [planted(fault, name) for name in rng.sample(suited, count)]
+    return candidates
 
 
 def config_values(case: PlantedRun, texts: Path) -> Values:

@@ -1,6 +1,6 @@
 """Rewrites the tables of runs, verdicts and signs so small that a repository can hold them.
 
-    python benchmarks/diagnosis/compact_tables.py RESULTS [--sealed]
+    python benchmarks/diagnosis/compact_tables.py RESULTS [--split SPLIT]
 
 One line a case, losses to five decimals, the first three causes of a verdict. What the published
 rules say is left out: `score.py` computes it from the signs. The campaign goes on from a compact
@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 from baselines import RULES
 from signs import read_signs, rounded_signs
-from table import Diagnosed, Trained, compact_runs, compact_verdicts, half_named, read
+from table import Diagnosed, Trained, add_split_option, compact_runs, compact_verdicts, read
 
 
 def write_lines(path: Path, lines: Iterable[msgspec.Struct]) -> None:
@@ -29,11 +29,10 @@ def write_lines(path: Path, lines: Iterable[msgspec.Struct]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path)
-    parser.add_argument("--sealed", action="store_true")
+    add_split_option(parser)
     args = parser.parse_args()
-    half = half_named(sealed=args.sealed)
     runs, verdicts, signs = (
-        args.results / f"{name}-{half}.jsonl" for name in ("runs", "verdicts", "signs")
+        args.results / f"{name}-{args.split}.jsonl" for name in ("runs", "verdicts", "signs")
     )
     published = [rules.name for rules in RULES]
     write_lines(runs, compact_runs(read(runs, Trained)))

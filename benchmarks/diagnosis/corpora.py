@@ -2,13 +2,15 @@
 
 A corpus is one file: its last block is held out, so that variants of it (less text, doubled text)
 can be evaluated on the same validation bytes. Synthetic ones have a floor that is known exactly.
-`development` corpora may be looked at while the diagnosis is built; `sealed` ones only to report.
-All from `hidden` to `novel` were sealed until the diagnosis had been run on them once.
+Those of the `development` split may be looked at while the diagnosis is built. All from `hidden` to
+`novel` were sealed until the diagnosis had been run on them once, the `sealed` ones were used four
+times, and the `fresh` ones once.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import itertools
 import random
 import re
@@ -19,21 +21,29 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from languages.brackets import sample_brackets
 from languages.delayed_copy import DelayedCopy, sample_delayed_copy
 from languages.hidden_markov import (
     HiddenMarkovModel,
     random_hidden_markov_model,
     sample_hidden,
 )
+from languages.ladders import sample_ladders
 from languages.markov_chain import MarkovChain, random_markov_chain, sample_chain
+from languages.phrases import sample_phrases
 from languages.zipf_lexicon import make_zipf_lexicon, sample_lexicon
 
 from descend.data import builtin_corpora
 
+SPLITS = ("development", "sealed", "fresh")
+
 NOISE = {"chain": 0.05, "recall": 0.4, "words": 0.05, "hidden": 0.02, "lexicon": 0.0,
-         "markov": 0.05, "echo": 0.3, "triads": 0.05, "far": 0.3, "veiled": 0.02}  # fmt: skip
+         "markov": 0.05, "echo": 0.3, "triads": 0.05, "far": 0.3, "veiled": 0.02,
+         "brackets": 0.02, "ladders": 0.05, "phrases": 0.02}  # fmt: skip
 HIGH_NOISE = {"chain": 0.8, "recall": 0.95, "words": 0.9, "hidden": 0.8, "lexicon": 1.0,
-              "markov": 0.8, "echo": 0.95, "triads": 0.8, "far": 0.95, "veiled": 0.8}  # fmt: skip
+              "markov": 0.8, "echo": 0.95, "triads": 0.8, "far": 0.95, "veiled": 0.8,
+              "brackets": 0.8, "ladders": 0.9, "phrases": 0.9}  # fmt: skip
 """Fraction of symbols drawn at random, plainly and in the `noisy` variant."""
 MILD, EXTREME = 0.75, 2.0
 """Times `HIGH_NOISE`, at most all, in the variants `noisy_mild` and `noisy_extreme`."""
@@ -58,7 +68,7 @@ class Corpus:
     """A source of text. `train_bytes`: a healthy run's training text, about 20,000 tokens."""
 
     name: str
-    sealed: bool
+    split: str
     tokenizer: str
     train_bytes: int
     text: Callable[[float, Path], str]
@@ -191,6 +201,28 @@ def _headers(_noise: float, _: Path) -> str:
     return "\n".join(t[t.find("#include") :] for t in texts if "#include" in t)
 
 
+def _brackets(noise: float, _: Path) -> str:
+    return sample_brackets(_SYMBOLS_AT_ONCE, seed=91, noise=noise)
+
+
+def _ladders(noise: float, _: Path) -> str:
+    return sample_ladders(_SYMBOLS_AT_ONCE, seed=92, noise=noise)
+
+
+def _phrases(noise: float, _: Path) -> str:
+    return sample_phrases(_SYMBOLS_AT_ONCE, seed=93, noise=noise)
+
+
+def _plays(_noise: float, folder: Path) -> str:
+    return _file(folder / "tinyshakespeare.txt")
+
+
+def _docstrings(_noise: float, _: Path) -> str:
+    """What NumPy says of its functions, in the order of their names."""
+    names = sorted(name for name in dir(np) if callable(getattr(np, name)))
+    return "\n\n".join(dict.fromkeys(inspect.getdoc(getattr(np, name)) or "" for name in names))
+
+
 _BEGINS = 40_000
 """Where a book is read from: past its titles, contents and quotations."""
 
@@ -202,23 +234,28 @@ def _file(path: Path) -> str:
 
 
 CORPORA = (
-    Corpus("chain", False, "char", 27_000, _chain, "recall"),
-    Corpus("recall", False, "char", 27_000, _recall, "chain"),
-    Corpus("words", False, "bpe", 60_000, _words, "prose"),
-    Corpus("prose", False, "bpe", 28_000, _prose, "words"),
-    Corpus("hidden", False, "char", 27_000, _hidden, "chain"),
-    Corpus("lexicon", False, "bpe", 50_000, _lexicon, "words"),
-    Corpus("source", False, "bpe", 28_000, _source, "prose"),
-    Corpus("markov", False, "char", 27_000, _markov, "echo"),
-    Corpus("echo", False, "char", 27_000, _echo, "markov"),
-    Corpus("stories", False, "bpe", 60_000, _stories, "novel"),
-    Corpus("spanish", False, "bpe", 42_000, _spanish, "novel"),
-    Corpus("novel", False, "bpe", 42_000, _novel, "spanish"),
-    Corpus("triads", True, "char", 27_000, _triads, "far"),
-    Corpus("far", True, "char", 27_000, _far, "triads"),
-    Corpus("veiled", True, "char", 27_000, _veiled, "triads"),
-    Corpus("regency", True, "bpe", 42_000, _regency, "headers"),
-    Corpus("headers", True, "bpe", 42_000, _headers, "regency"),
+    Corpus("chain", "development", "char", 27_000, _chain, "recall"),
+    Corpus("recall", "development", "char", 27_000, _recall, "chain"),
+    Corpus("words", "development", "bpe", 60_000, _words, "prose"),
+    Corpus("prose", "development", "bpe", 28_000, _prose, "words"),
+    Corpus("hidden", "development", "char", 27_000, _hidden, "chain"),
+    Corpus("lexicon", "development", "bpe", 50_000, _lexicon, "words"),
+    Corpus("source", "development", "bpe", 28_000, _source, "prose"),
+    Corpus("markov", "development", "char", 27_000, _markov, "echo"),
+    Corpus("echo", "development", "char", 27_000, _echo, "markov"),
+    Corpus("stories", "development", "bpe", 60_000, _stories, "novel"),
+    Corpus("spanish", "development", "bpe", 42_000, _spanish, "novel"),
+    Corpus("novel", "development", "bpe", 42_000, _novel, "spanish"),
+    Corpus("triads", "sealed", "char", 27_000, _triads, "far"),
+    Corpus("far", "sealed", "char", 27_000, _far, "triads"),
+    Corpus("veiled", "sealed", "char", 27_000, _veiled, "triads"),
+    Corpus("regency", "sealed", "bpe", 42_000, _regency, "headers"),
+    Corpus("headers", "sealed", "bpe", 42_000, _headers, "regency"),
+    Corpus("brackets", "fresh", "char", 27_000, _brackets, "ladders"),
+    Corpus("ladders", "fresh", "char", 27_000, _ladders, "brackets"),
+    Corpus("phrases", "fresh", "bpe", 60_000, _phrases, "plays"),
+    Corpus("plays", "fresh", "bpe", 42_000, _plays, "docstrings"),
+    Corpus("docstrings", "fresh", "bpe", 42_000, _docstrings, "plays"),
 )
 
 

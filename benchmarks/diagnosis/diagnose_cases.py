@@ -1,9 +1,9 @@
 """Each case really trained into a run folder, and every reader's verdict on it.
 
-    python benchmarks/diagnosis/diagnose_cases.py RESULTS TEXTS FOLDERS [--sealed] [--only WORD]
-        [--proof SECONDS] [--seconds N]
+    python benchmarks/diagnosis/diagnose_cases.py RESULTS TEXTS FOLDERS [--split SPLIT]
+        [--only WORD] [--proof SECONDS] [--seconds N]
 
-Appends to RESULTS/verdicts-development.jsonl (or -sealed). The diagnosis reads signals alone, or
+Appends to RESULTS/verdicts-SPLIT.jsonl. The diagnosis reads signals alone, or
 with `--proof` runs trials for so many seconds a case; both are readers. The advice of the diagnosis
 with proof is followed (all that `descend train --from-run RUN --apply-fix` would change), and the
 result goes into the table of runs as the treatment `advice`. Trials that are stored from before
@@ -24,7 +24,7 @@ from typing import Any
 from campaign import complete, in_turn, make_spec, named, row
 from cases import PlantedRun, cases, config_values
 from record import read_record
-from table import Diagnosed, Trained, append, half_named, read
+from table import Diagnosed, Trained, add_split_option, append, read
 from treatments import Treatment
 
 from descend import run
@@ -120,17 +120,17 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("texts", type=Path)
     parser.add_argument("folders", type=Path)
-    parser.add_argument("--sealed", action="store_true")
+    add_split_option(parser)
     parser.add_argument("--only", default="")
     parser.add_argument("--proof", type=float, default=0.0)
     parser.add_argument("--seconds", type=float, default=float("inf"))
     overrides = parser.parse_args()
-    half = half_named(sealed=overrides.sealed)
+    half = overrides.split
     table = overrides.results / f"verdicts-{half}.jsonl"
     done = {(d.case, d.reader) for d in read(table, Diagnosed)}
     rows = read(overrides.results / f"runs-{half}.jsonl", Trained)
     began = time.monotonic()
-    for case in in_turn([c for c in cases(sealed=overrides.sealed) if named(c, overrides.only)]):
+    for case in in_turn([c for c in cases(half) if named(c, overrides.only)]):
         if time.monotonic() - began > overrides.seconds:
             break
         if not complete(case, rows):

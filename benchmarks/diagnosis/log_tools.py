@@ -1,7 +1,7 @@
 """The two log checkers that can be installed, run on the same runs.
 
     python -m venv OTHER && OTHER/bin/pip install runmedic==0.1.1 trainproof==0.22.0
-    python benchmarks/diagnosis/log_tools.py RESULTS FOLDERS OTHER/bin [--sealed]
+    python benchmarks/diagnosis/log_tools.py RESULTS FOLDERS OTHER/bin [--split SPLIT]
 
 Each is given what it reads: a CSV of step, loss, validation loss, rate and gradient norm. Its first
 finding above a remark is mapped to the nearest of our causes; no finding is `healthy`.
@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from table import Diagnosed, append, half_named, read
+from table import Diagnosed, add_split_option, append, read
 
 from descend.runs.event_log import read_events
 from descend.runs.events import Epoch, Step
@@ -78,9 +78,9 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("folders", type=Path)
     parser.add_argument("programs", type=Path)
-    parser.add_argument("--sealed", action="store_true")
+    add_split_option(parser)
     args = parser.parse_args()
-    table = args.results / f"verdicts-{half_named(sealed=args.sealed)}.jsonl"
+    table = args.results / f"verdicts-{args.split}.jsonl"
     rows = read(table, Diagnosed)
     done = {(d.case, d.reader) for d in rows}
     with tempfile.TemporaryDirectory() as scratch:

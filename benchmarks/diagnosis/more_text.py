@@ -71,7 +71,7 @@ def chosen(rows: list[Trained]) -> list[PlantedRun]:
     ended = {r.case for r in rows if r.treatment == "" and r.seed == 0 and r.diverged_step is None}
     more = {r.case for r in rows if r.treatment == MORE and r.seed == 0}
     selection = [
-        c for c in cases(sealed=False)
+        c for c in cases("development")
         if c.variant.kind == "plain" and c.values["epoch"] >= 2 and c.name in ended & more
     ]  # fmt: skip
     return random.Random(1).sample(selection, len(selection))

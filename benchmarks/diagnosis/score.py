@@ -1,8 +1,8 @@
 """Scores from the tables, without any training.
 
-    python benchmarks/diagnosis/score.py RESULTS [--sealed]
+    python benchmarks/diagnosis/score.py RESULTS [--split SPLIT]
 
-Prints, and writes to RESULTS/scores-development.json (or -sealed): how labels stood the test, and
+Prints, and writes to RESULTS/scores-SPLIT.json: how labels stood the test, and
 for each reader top-1 and top-3 in the truth set, macro-F1, false alarms, calibration, repair and
 harm, with 95 % intervals from a bootstrap over corpora, then cases within them.
 """
@@ -23,7 +23,7 @@ from campaign import complete
 from cases import cases
 from diagnose_cases import ADVICE, PROOF
 from signs import Signs, read_signs
-from table import Diagnosed, Trained, half_named, read
+from table import Diagnosed, Trained, add_split_option, read
 from truth import WORTH, Truth, truths
 
 DRAWS = 2000
@@ -325,16 +325,16 @@ def labelled(results: Path, half: str) -> tuple[list[Truth], list[Trained]]:
     by_case: dict[str, list[Trained]] = defaultdict(list)
     for row in rows:
         by_case[row.case].append(row)
-    whole = [c for c in cases(sealed=half == "sealed") if complete(c, by_case[c.name])]
+    whole = [c for c in cases(half) if complete(c, by_case[c.name])]
     return truths(whole, rows), rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path)
-    parser.add_argument("--sealed", action="store_true")
+    add_split_option(parser)
     args = parser.parse_args()
-    half = half_named(sealed=args.sealed)
+    half = args.split
     labeled_cases, rows = labelled(args.results, half)
     known, _ = labelled(args.results, "development")
     by_name = {t.case.name: t for t in labeled_cases}

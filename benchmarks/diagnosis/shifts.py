@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("folders", type=Path)
     args = parser.parse_args()
     shifts_by_key: dict[tuple[object, int], Shift] = {}
-    for case in cases(sealed=False):
+    for case in cases("development"):
         store = load_run_context(run_folder(case, args.texts, args.folders)).store
         if store is None:
             continue

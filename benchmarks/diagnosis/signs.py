@@ -1,9 +1,9 @@
 """What the baselines look at of a run, in a few numbers: kept, so that they can be tuned and scored
 without any training.
 
-    python benchmarks/diagnosis/signs.py RESULTS FOLDERS [--sealed]
+    python benchmarks/diagnosis/signs.py RESULTS FOLDERS [--split SPLIT]
 
-Writes RESULTS/signs-development.jsonl (or -sealed), a line for each case whose run folder is in
+Writes RESULTS/signs-SPLIT.jsonl, a line for each case whose run folder is in
 FOLDERS (`diagnose_cases.py` puts it there).
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 from cases import cases
 from record import RunRecord, read_record
-from table import half_named
+from table import add_split_option
 
 PARTS = 10
 """Of a curve, whose means are compared."""
@@ -107,11 +107,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path)
     parser.add_argument("folders", type=Path)
-    parser.add_argument("--sealed", action="store_true")
+    add_split_option(parser)
     args = parser.parse_args()
-    there = [c for c in cases(sealed=args.sealed) if (args.folders / c.name / "run.json").exists()]
+    there = [c for c in cases(args.split) if (args.folders / c.name / "run.json").exists()]
     rows = [signs_of(c.name, read_record(args.folders / c.name)) for c in there]
-    path = args.results / f"signs-{half_named(sealed=args.sealed)}.jsonl"
+    path = args.results / f"signs-{args.split}.jsonl"
     path.write_bytes(b"".join(msgspec.json.encode(s) + b"\n" for s in rows))
 
 

@@ -6,6 +6,7 @@ A script appends a row as soon as it is there, so a campaign that was stopped go
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections import defaultdict
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from corpora import SPLITS
 from treatments import TREATMENTS
 
 CAUSES = {t.label: t.cause for t in TREATMENTS}
@@ -113,9 +115,9 @@ class CaseVerdicts(msgspec.Struct, frozen=True, kw_only=True):
         ]  # fmt: skip
 
 
-def half_named(*, sealed: bool) -> str:
-    """Which half of the corpora, as the names of its files say it."""
-    return "sealed" if sealed else "development"
+def add_split_option(parser: argparse.ArgumentParser) -> None:
+    """Let the user choose the cases that a script works on."""
+    parser.add_argument("--split", choices=SPLITS, default="development")
 
 
 T = TypeVar("T", Trained, Diagnosed)

@@ -52,7 +52,7 @@ NOT_OF_SETTINGS = IN_THE_TEXT | {"noise_floor", "undertrained"}
 def draw_faults(count: int) -> list[PlantedRun]:
     """`count` development cases whose faults a setting repairs, by a fixed seed."""
     of_settings = [
-        c for c in cases(sealed=False) if c.planted and not NOT_OF_SETTINGS & set(c.planted)
+        c for c in cases("development") if c.planted and not NOT_OF_SETTINGS & set(c.planted)
     ]
     return random.Random(DRAW_SEED).sample(of_settings, count)
 

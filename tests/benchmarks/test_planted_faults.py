@@ -37,7 +37,7 @@ def test_benchmark_names_are_unique_and_configs_valid(
 ) -> None:
     from descend.config import make_config
 
-    cases = bench["cases"].cases(sealed=False) + bench["cases"].cases(sealed=True)
+    cases = bench["cases"].cases("development") + bench["cases"].cases("sealed")
     assert len({case.name for case in cases}) == len(cases)
     assert sum(not case.planted for case in cases) > 20
     assert len({cause for case in cases for cause in case.planted}) >= 16
@@ -56,8 +56,8 @@ def test_planted_causes_have_a_treatment_or_are_constructed(
         | set(treatments_module.BY_CONSTRUCTION)
         | {"noise_floor"}
     )
-    for sealed in (False, True):
-        for case in bench["cases"].cases(sealed=sealed):
+    for split in bench["corpora"].SPLITS:
+        for case in bench["cases"].cases(split):
             assert set(case.planted) <= addressed_causes
             treated_causes = {r.cause for r, _ in treatments_module.case_treatments(case)} | set(
                 treatments_module.BY_CONSTRUCTION
@@ -89,7 +89,7 @@ def rows_of(bench: dict[str, ModuleType], name: str, losses: dict[tuple[str, str
 
 
 def test_truth_is_the_treatment_with_maximum_effect(bench: dict[str, ModuleType]) -> None:
-    case = next(c for c in bench["cases"].cases(sealed=False) if c.planted == ("batch_too_small",))
+    case = next(c for c in bench["cases"].cases("development") if c.planted == ("batch_too_small",))
     base = {("", ""): 2.0, ("twin", ""): 1.8}
 
     def truth(gains: dict[tuple[str, str], float]) -> tuple[set[str], bool]:
@@ -114,7 +114,7 @@ def test_truth_is_the_treatment_with_maximum_effect(bench: dict[str, ModuleType]
 def test_campaign_requests_stronger_treatment_when_weaker_is_effective(
     bench: dict[str, ModuleType],
 ) -> None:
-    case = next(c for c in bench["cases"].cases(sealed=False) if "rate_too_low" in c.name)
+    case = next(c for c in bench["cases"].cases("development") if "rate_too_low" in c.name)
     campaign = bench["campaign"]
     weak, rows = ("rate x 4", "learning_rate_too_low"), {("", ""): 2.0}
 
@@ -127,7 +127,7 @@ def test_campaign_requests_stronger_treatment_when_weaker_is_effective(
 
 
 RESULTS = FOLDER.parent / "results" / "diagnosis"
-HALVES = [h for h in ("development", "sealed") if (RESULTS / f"scores-{h}.json").is_file()]
+HALVES = [h for h in ("development", "sealed", "fresh") if (RESULTS / f"scores-{h}.json").is_file()]
 
 
 @pytest.mark.parametrize("half", HALVES)
@@ -137,7 +137,7 @@ def test_the_committed_tables_are_scored_again_without_training(
     """Truths, and how often each reader named one, worked out anew from the raw tables."""
     committed_scores = json.loads((RESULTS / f"scores-{half}.json").read_text(encoding="utf-8"))
     rows = bench["table"].read(RESULTS / f"runs-{half}.jsonl", bench["table"].Trained)
-    known = {c.name: c for c in bench["cases"].cases(sealed=half == "sealed")}
+    known = {c.name: c for c in bench["cases"].cases(half)}
     labels = committed_scores["labels"]["truth"]
     assert len(labels) >= 20
     truth_by_case = {
@@ -157,7 +157,7 @@ def test_the_committed_tables_are_scored_again_without_training(
 
 
 def test_renamed_cause_keeps_the_healthy_run_of_its_labels(bench: dict[str, ModuleType]) -> None:
-    by_name = {case.name: case for case in bench["cases"].cases(sealed=False)}
+    by_name = {case.name: case for case in bench["cases"].cases("development")}
     # As in the runs behind the stored labels, which were made under older names of these causes.
     assert by_name["words-over_regularized-mild"].values["learning_rate"] == 0.0032
     assert by_name["prose-over_regularized-mild"].values["vocab_size"] == 639
@@ -212,7 +212,7 @@ def test_retrained_runs_reproduce_committed_labels(
     from descend.trials.cached_trial import run_trial
 
     campaign, truth, table = bench["campaign"], bench["truth"], bench["table"]
-    chosen = [c for c in bench["cases"].cases(sealed=False) if c.name in SUBSET]
+    chosen = [c for c in bench["cases"].cases("development") if c.name in SUBSET]
     rows: list = []
     for case, treated, treatment, seed in campaign.to_do(chosen, rows, False):
         result = run_trial(campaign.make_spec(treated, tmp_path, seed))
@@ -236,7 +236,7 @@ def test_low_learning_rate_is_true_cause_by_ablation(
     bench: dict[str, ModuleType], tmp_path: Path
 ) -> None:
     case = next(
-        c for c in bench["cases"].cases(sealed=False) if "recall-learning_rate_too_low" in c.name
+        c for c in bench["cases"].cases("development") if "recall-learning_rate_too_low" in c.name
     )
     campaign = bench["campaign"]
     from descend.trials.cached_trial import run_trial
@@ -256,7 +256,7 @@ def test_tuned_rules_are_no_worse_on_tuning_data(
 ) -> None:
     baselines = bench["baselines"]
     signs = bench["signs"].read_signs(RESULTS / "signs-development.jsonl")
-    by_name = {case.name: case for case in bench["cases"].cases(sealed=False)}
+    by_name = {case.name: case for case in bench["cases"].cases("development")}
     # What was planted stands for the truth: enough to see that tuning does what it says.
     examples = [
         (by_name[name].values, one, frozenset(by_name[name].planted or {"healthy"}))
