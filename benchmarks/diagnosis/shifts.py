@@ -1,6 +1,6 @@
 """How foreign the validation text of every development corpus reads, by pieces and by bytes.
 
-    python benchmarks/diagnosis/shifts.py RESULTS TEXTS FOLDERS
+    python benchmarks/diagnosis/shifts.py RESULTS TEXTS
 
 Writes RESULTS/shifts.jsonl, a line a variant of a corpus and a size of vocabulary: what
 `descend.diagnosis.causes.distribution_shift` draws its line by.
@@ -12,12 +12,12 @@ import argparse
 from pathlib import Path
 
 import msgspec
-from cases import cases
-from diagnose_cases import run_folder
+from cases import cases, config_values
 
+from descend.config import make_config
 from descend.diagnosis.corpus_metrics import validation_shift
-from descend.diagnosis.run_context import load_run_context
 from descend.metrics.corpus_distribution import distribution_shift_nats
+from descend.training.assembly import tokenize_corpus
 
 
 class Shift(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -37,13 +37,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path)
     parser.add_argument("texts", type=Path)
-    parser.add_argument("folders", type=Path)
     args = parser.parse_args()
     shifts_by_key: dict[tuple[object, int], Shift] = {}
     for case in cases("development"):
-        store = load_run_context(run_folder(case, args.texts, args.folders)).store
-        if store is None:
-            continue
+        store = tokenize_corpus(make_config(config_values(case, args.texts)))
         key = (case.variant, store.tokenizer.vocab_size)
         if key not in shifts_by_key:
             variant = case.variant

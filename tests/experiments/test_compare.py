@@ -34,6 +34,7 @@ from descend.experiments.experiment_folder import (
 from descend.experiments.named_config import NamedConfig, load_named_config
 from descend.report.text.experiment_summary import summarize_comparison
 from descend.report.text.experiment_tables import comparison_text
+from descend.training.assembly import assemble_run
 from descend.trials.cost_estimate import measure_step_time
 from descend.trials.executor import run_trials
 from descend.trials.paired_stats import Interval
@@ -279,3 +280,18 @@ def test_the_library_does_the_same_as_the_verb(tiny: dict[str, object]) -> None:
     assert eval(comparison.command, {"descend": library}) == comparison
     with pytest.raises(ConfigError, match="Did you mean embed_dim"):
         library_compare(keys, vary={"embed_dmi": [8, 16]})
+
+
+def test_arms_have_the_batch_and_context_that_train_chooses(varied_text: Path) -> None:
+    small = {"corpus_dir": str(varied_text), "embed_dim": 16, "ff_dim": 32, "num_layers": 1}
+    open_config = make_config(small)
+    trained = assemble_run(open_config).config
+    arms = make_arms(
+        [NamedConfig("base", open_config)], parse_vary_flags(["learning_rate=0.001,0.003"])
+    )
+    assert {(arm.config.batch_size, arm.config.seq_len) for arm in arms} == {
+        (trained.batch_size, trained.seq_len)
+    }
+    assert trained.batch_size < make_config({}).batch_size
+    requested = make_arms([NamedConfig("base", open_config)], parse_vary_flags(["batch_size=2,32"]))
+    assert [arm.config.batch_size for arm in requested] == [2, 32]

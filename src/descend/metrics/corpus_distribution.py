@@ -19,7 +19,7 @@ MAX_TOKENS = 5_000_000
 """Training tokens that repeats are looked for in: bounds memory to about 0.1 GB."""
 NUM_SEGMENTS = 8
 """Segments of training text that are set aside in turn, evenly spread, each to stand for more of
-the same."""
+the same. Of the validation text at most as many are compared with them."""
 MIN_SEGMENT_TOKENS = 128
 """Tokens of a segment, half of which are counted and half judged: of fewer the loss is mostly
 chance."""
@@ -28,24 +28,34 @@ MAX_COMPARED = 1_000_000
 
 
 def distribution_shift_nats(train: Tokens, validation: Tokens, vocab_size: int) -> float | None:
-    """Return how much more foreign the validation text is to the training text than any segment of
-    that is to the rest (nats a token); None where the text is too short for it.
+    """Return how much more foreign the validation text is on average to the training text than any
+    segment of that is to the rest (nats a token); None where the text is too short for it.
 
     Foreign: what a bigram model loses on the second half of a segment by having counted the
     training text (without the segment) and not the segment's own first half. So text that is only
     harder or easier is not foreign, since it is that for its own kind too. Up to 0: the same kind
     of text. A book changes its subject from chapter to chapter, and program text its names from
     file to file: what is held out at the end may differ as much as the most different of them.
+    Segments of all of the validation text are compared, since only a part of it may be foreign.
     """
     train = np.asarray(train[:MAX_COMPARED])
     size = min(len(validation), len(train) // (NUM_SEGMENTS + 1))
     if size < MIN_SEGMENT_TOKENS:
         return None
     same = []
-    for start in np.linspace(0, len(train) - size, NUM_SEGMENTS).astype(np.int64).tolist():
+    for start in _segment_starts(len(train), size, NUM_SEGMENTS):
         others = np.concatenate([train[:start], train[start + size :]])
         same.append(_excess_loss(others, train[start : start + size], vocab_size))
-    return _excess_loss(train, np.asarray(validation[:size]), vocab_size) - max(same)
+    num_segments = min(NUM_SEGMENTS, len(validation) // size)
+    held_out = [
+        _excess_loss(train, np.asarray(validation[start : start + size]), vocab_size)
+        for start in _segment_starts(len(validation), size, num_segments)
+    ]
+    return sum(held_out) / len(held_out) - max(same)
+
+
+def _segment_starts(length: int, size: int, count: int) -> list[int]:
+    return np.linspace(0, length - size, count).astype(np.int64).tolist()
 
 
 def _excess_loss(train: Tokens, segment: Tokens, vocab_size: int) -> float:

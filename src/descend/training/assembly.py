@@ -86,9 +86,7 @@ def assemble_run(
     loaded = load_model(parent, "cpu") if parent else None
     tokenizer = loaded.tokenizer if loaded else None
     store = tokenize_corpus(config, tokenizer, begin=True, progress=progress)
-    short = shorten_context_for(config, len(store.train))
-    if parent is None:
-        short = choose_batch_size(short, store.info.train_bytes)
+    short = shorten_context_for(config, len(store.train)) if parent else _fit_to(config, store)
     check_has_validation(store)
     shape = choose_shape(short, store, loaded)
     shared = short.model_copy(update={"num_processes": num_processes})
@@ -114,6 +112,19 @@ def assemble_run(
         parent=inputs.parent,
         too_long_context=config.seq_len if short.seq_len != config.seq_len else None,
     )
+
+
+def fit_to_text(config: RunConfig) -> RunConfig:
+    """Return `config` with the batch size and the context that `train` chooses for its text, where
+    neither was requested. Trials take a configuration as it is, so they need this first."""
+    if {"batch_size", "seq_len"} <= config.model_fields_set:
+        return config
+    return _fit_to(config, tokenize_corpus(config))
+
+
+def _fit_to(config: RunConfig, store: TokenStore) -> RunConfig:
+    short = shorten_context_for(config, len(store.train))
+    return choose_batch_size(short, store.info.train_bytes)
 
 
 def tokenize_corpus(

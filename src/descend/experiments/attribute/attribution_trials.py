@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -107,6 +107,9 @@ def design_attribution(
 
     Seeds count on from that of A. `ConfigError` if A and B do not differ or `runs` are too few.
     """
+    from descend.training.assembly import fit_to_text
+
+    a, b = (replace(named, config=fit_to_text(named.config)) for named in (a, b))
     changes = diff_configs(a.config, b.config)
     count = len(changes)
     numbers = [a.config.seed + n for n in range(seeds)]

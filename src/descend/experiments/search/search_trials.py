@@ -59,7 +59,10 @@ def plan_search(
     `ConfigError` for bounds that cannot be or time for fewer than two trials; `RunFolderError` for
     a folder that holds something else.
     """
+    from descend.training.assembly import fit_to_text
+
     terms.check(space)
+    base = fit_to_text(base)
     question = SearchKey(
         fingerprint=resolve_corpus(base.corpus_dir, options=read_options(base)).fingerprint,
         base=base.model_dump(mode="json"), space=space, budget_unit=terms.budget_unit,
