@@ -19,8 +19,9 @@ from descend.diagnosis.diagnosis_result import (
     PairedTrial,
     has_trials,
 )
-from descend.diagnosis.limitations import describe_normal_run
+from descend.diagnosis.limitations import describe_normal_run, describe_unexplained_gap
 from descend.diagnosis.run_diagnosis import diagnose_run
+from descend.diagnosis.verdict import Verdict
 from descend.metrics.measurement import Measurement
 from descend.report.text.diagnosis_summary import format_diagnosis, headline
 
@@ -125,3 +126,21 @@ def test_falling_loss_is_reported_when_more_steps_untested() -> None:
 
     assert "descend forecast run" in describe_loss_drop(0.1, "no trials were made")[0]
     assert describe_loss_drop(0.1, None) == describe_loss_drop(0.0, "no trials were made") == []
+
+
+def test_a_model_that_counting_beats_is_sent_to_improve() -> None:
+    numbers = {
+        "gap_to_ngram_nats": 0.69, "measured_validation_loss": 4.9, "best_ngram_loss": 4.21,
+        "generalization_gap_nats": 2.03,
+    }  # fmt: skip
+    measurements = {name: Measurement(name, value, "nats") for name, value in numbers.items()}
+    tested: dict[str, Any] = {"bad_schedule": None}
+    verdict = Verdict("unknown", 0.85, [], [], None, best=tested)
+    lines = describe_unexplained_gap(verdict, measurements, Path("models/a run"))
+    assert "more text of the same kind" in lines[0]
+    assert "4.21 nats against 4.90" in lines[1]
+    assert "`descend improve 'models/a run' --minutes 10`" in lines[1]
+    near = measurements | {"gap_to_ngram_nats": Measurement("gap_to_ngram_nats", 0.1, "nats")}
+    assert describe_unexplained_gap(verdict, near, Path("a")) == []
+    healthy_verdict = Verdict("healthy", 0.8, [], [], None, best=tested)
+    assert describe_unexplained_gap(healthy_verdict, measurements, Path("a")) == []

@@ -54,3 +54,11 @@ def test_distribution_shift_detects_narrower_token_range() -> None:
     shift_nats = distribution_shift_nats(words(1, 20_000, 0, 7), words(2, 4_000, 0, 4), 8)
     assert shift_nats is not None
     assert shift_nats == pytest.approx(math.log(7 / 4), abs=0.1)
+
+
+def test_text_of_which_a_part_is_foreign_is_a_shift_wherever_that_part_stands() -> None:
+    train, same, other = words(1, 20_000), words(2, 6_000), words(3, 6_000, 25, 75)
+    for validation_tokens in (np.concatenate([same, other]), np.concatenate([other, same])):
+        shift_nats = distribution_shift_nats(train, validation_tokens, 100)
+        assert shift_nats is not None
+        assert shift_nats > 0.3

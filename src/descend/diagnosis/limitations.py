@@ -20,13 +20,14 @@ from descend.diagnosis.sentences import (
     describe_falling_loss,
     describe_few_tokens,
     describe_gap,
+    describe_gap_to_counting,
     describe_missing_parent,
     describe_too_short,
     describe_unread_text,
 )
 from descend.diagnosis.treatments import Treatment
 from descend.diagnosis.trial_series import TrialSeries, is_too_short
-from descend.diagnosis.verdict import Verdict
+from descend.diagnosis.verdict import WORSE_THAN_COUNTING, Verdict
 from descend.metrics.measurement import Measurements, measurement_value
 from descend.runs.epochs_read import reads_whole_text
 
@@ -99,19 +100,34 @@ def describe_unread_part(verdict: Verdict, measurements: Measurements, folder: P
     return [describe_unread_text(num_epochs, folder, has_fix=has_fix)]
 
 
+def describe_unexplained_gap(
+    verdict: Verdict, measurements: Measurements, folder: Path
+) -> list[str]:
+    """Return what to do about a model that counting beats, where no tested change is its cure."""
+    gap = measurement_value(measurements, "gap_to_ngram_nats")
+    if verdict.verdict != "unknown" or not verdict.best or gap <= WORSE_THAN_COUNTING:
+        return []
+    loss, ngram_loss = (
+        measurement_value(measurements, name)
+        for name in ("measured_validation_loss", "best_ngram_loss")
+    )
+    said = describe_gap_to_counting(loss, ngram_loss, folder)
+    return [*_describe_large_gap(measurements, is_tested=False), said]
+
+
+def _describe_large_gap(measurements: Measurements, *, is_tested: bool) -> list[str]:
+    gap = measurement_value(measurements, "generalization_gap_nats")
+    _, usual = reference_range("generalization_gap_nats")
+    return [describe_gap(gap, is_tested)] if usual is not None and gap >= usual else []
+
+
 def describe_normal_run(
     measurements: Measurements, folder: Path, untested_reason: str | None
 ) -> list[str]:
     """Return what is worth knowing of a run with nothing wrong; `untested_reason`: why that is not
     proved."""
-    lines = []
-    gap, falls = (
-        measurement_value(measurements, "generalization_gap_nats"),
-        measurement_value(measurements, "last_epoch_loss_reduction"),
-    )
-    _, usual = reference_range("generalization_gap_nats")
-    if usual is not None and gap >= usual:
-        lines.append(describe_gap(gap, is_tested=not untested_reason))
+    lines = _describe_large_gap(measurements, is_tested=not untested_reason)
+    falls = measurement_value(measurements, "last_epoch_loss_reduction")
     if untested_reason and falls >= MIN_LAST_EPOCH_FALL_NATS:  # else twice the steps were tried
         lines.append(describe_falling_loss(falls, folder))
     return lines

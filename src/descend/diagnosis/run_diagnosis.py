@@ -31,6 +31,7 @@ from descend.diagnosis.diverged_run import diagnose_divergence
 from descend.diagnosis.limitations import (
     add_untested_causes,
     describe_normal_run,
+    describe_unexplained_gap,
     describe_unread_part,
     no_trials_reason,
 )
@@ -150,6 +151,7 @@ def _diagnose(
         warnings.append(BUSY_WARNING)
     if not recorded_run.had_divergence:
         warnings += describe_unread_part(verdict, measurements, recorded_run.folder)
+        warnings += describe_unexplained_gap(verdict, measurements, recorded_run.folder)
     if verdict.verdict == "healthy":
         warnings += describe_normal_run(measurements, recorded_run.folder, reason)
     return Diagnosis(

@@ -154,6 +154,15 @@ def describe_gap(gap: float, is_tested: bool) -> str:
     )
 
 
+def describe_gap_to_counting(loss: float, ngram_loss: float, folder: Path) -> str:
+    """Say that counting predicts the text better than the model, though no tested change helps."""
+    return (
+        f"the best n-gram baseline predicts this text better ({ngram_loss:.2f} nats against "
+        f"{loss:.2f}), and no single change closes the gap; `descend improve {quoted(folder)} "
+        "--minutes 10` tries whole configurations"
+    )
+
+
 def describe_falling_loss(fell: float, folder: Path) -> str:
     """Describe a validation loss that fell by so many nats in the last epoch."""
     return (

@@ -25,14 +25,13 @@ from descend.diagnosis.ranking import (
     supporting_evidence,
 )
 from descend.diagnosis.sentences import explain_other_cause
-from descend.diagnosis.trial_series import NEARLY_FULL
 from descend.metrics.measurement import Measurements, measurement_value
 
 MEASURED = 0.95
 """Probability of a cause that was counted, not tried; first guess."""
 WORSE_THAN_COUNTING = 0.3
-"""Nats above what counting reaches from which a run is not called healthy only since trials shorter
-than it gained nothing. A model 8 wide (benchmarks/results/ranges/width_8.json) stood 1.07 above;
+"""Nats above what counting reaches from which a run is not called healthy only since no tested
+change gained anything. A model 8 wide (benchmarks/results/ranges/width_8.json) stood 1.07 above;
 first guess."""
 MIN_PROBABILITY = 0.5
 """Of being healthy: under it, where nothing is proved, the verdict is `unknown`."""
@@ -109,7 +108,7 @@ def decide_verdict(
         causes.append(make_finding(cause, measurements, probability, recommended, trial))
     verdict, probability = (
         ("noise_floor", MEASURED) if is_noise
-        else _verdict(causes, best, chances, measurements, run_fraction < NEARLY_FULL)
+        else _verdict(causes, best, chances, measurements)
     )  # fmt: skip
     if verdict == "healthy" and any(g.may_gain_from_unread_text for g in best.values()):
         verdict, probability = "unknown", 1.0 - UNTESTED_PROBABILITY
@@ -259,10 +258,7 @@ def _verdict(
     best: Mapping[str, TreatmentEffect],
     chances: Mapping[str, float],
     measurements: Measurements,
-    short: bool,
 ) -> tuple[str, float]:
-    """Return `short`: the trials were much shorter than the run, and may have missed what a full
-    one would have gained."""
     healthy = chances["healthy"]
     if causes and causes[0].trial and causes[0].probability < healthy:
         return "unknown", 1.0 - healthy
@@ -276,7 +272,7 @@ def _verdict(
         measurements.get("fourgram_loss_reduction"),
         measurements.get("gap_to_ngram_nats"),
     )
-    if short and gap and gap.value > WORSE_THAN_COUNTING:
+    if gap and gap.value > WORSE_THAN_COUNTING:
         return "unknown", 1.0 - UNTESTED_PROBABILITY
     if is_chance(measurements) and gap and abs(gap.value) < FLOOR_GAP:
         return "noise_floor", healthy
