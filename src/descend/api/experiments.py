@@ -37,7 +37,11 @@ from descend.experiments.compare.comparison_trials import (
 from descend.experiments.compare.comparison_trials import run_comparison_trials as set_against
 from descend.experiments.compare.finished_runs import FinishedComparison, compare_finished
 from descend.experiments.experiment_folder import create_experiment_folder, write_record
-from descend.experiments.named_config import NamedConfig, load_named_config
+from descend.experiments.named_config import (
+    NamedConfig,
+    fit_named_config,
+    load_named_config,
+)
 from descend.experiments.search.search_plan import SearchBudget, SearchPlan
 from descend.experiments.search.search_result import SearchResult
 from descend.experiments.search.search_trials import plan_search
@@ -85,7 +89,7 @@ def compare(
     """
     folder = create_experiment_folder(resolve_save_dir(config, keys))
     base = resolve_call_config(config, keys).config
-    arms = make_arms([NamedConfig("base", base)], validate_vary(vary))
+    arms = make_arms([fit_named_config(NamedConfig("base", base))], validate_vary(vary))
     plan = plan_comparison(arms, budget_unit=match, budget=budget, seeds=seeds)
     again = format_python_call(
         "compare", non_default_keys(base.model_dump(mode="json")), vary=dict(vary), match=match,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,13 @@ def load_named_config(name: str, changes: dict[str, Any] | None = None) -> Named
         "one of the presets " + ", ".join(PRESETS) + ", a configuration file or a run folder",
         f"did you mean {guess}" if guess else "check the path",
     )  # fmt: skip
+
+
+def fit_named_config(named: NamedConfig) -> NamedConfig:
+    """Return `named` with what `train` chooses for its text, which is read for it."""
+    from descend.training.assembly import fit_to_text
+
+    return replace(named, config=fit_to_text(named.config))
 
 
 def _of_run(folder: Path, changes: dict[str, Any]) -> RunConfig:

@@ -55,7 +55,7 @@ def distribution_shift_nats(train: Tokens, validation: Tokens, vocab_size: int) 
 
 
 def _segment_starts(length: int, size: int, count: int) -> list[int]:
-    return np.linspace(0, length - size, count).astype(np.int64).tolist()
+    return [int(start) for start in np.linspace(0, length - size, count)]
 
 
 def _excess_loss(train: Tokens, segment: Tokens, vocab_size: int) -> float:

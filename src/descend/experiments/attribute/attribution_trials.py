@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from descend.experiments.attribute.attribution_result import (
 )
 from descend.experiments.attribute.config_diff import ConfigDiff, apply_diff, diff_configs
 from descend.experiments.estimate import Estimate, estimate_mean
-from descend.experiments.named_config import NamedConfig
+from descend.experiments.named_config import NamedConfig, fit_named_config
 from descend.trials.executor import TrialCallback, ignore_progress, run_trials
 from descend.trials.paired_stats import holm_adjust, paired_p_value
 from descend.trials.shapley import (
@@ -107,9 +107,7 @@ def design_attribution(
 
     Seeds count on from that of A. `ConfigError` if A and B do not differ or `runs` are too few.
     """
-    from descend.training.assembly import fit_to_text
-
-    a, b = (replace(named, config=fit_to_text(named.config)) for named in (a, b))
+    a, b = fit_named_config(a), fit_named_config(b)
     changes = diff_configs(a.config, b.config)
     count = len(changes)
     numbers = [a.config.seed + n for n in range(seeds)]

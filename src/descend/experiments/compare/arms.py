@@ -77,14 +77,11 @@ def make_arms(
     `ConfigError` if that makes fewer than two, if keys do not fit each other, or if the texts
     of two named ones differ.
     """
-    from descend.training.assembly import fit_to_text
-
     made: dict[str, ComparisonArm] = {}
     for base in named:
-        fitted = fit_to_text(base.config)
         for values in itertools.product(*vary.values()):
             changes = dict(zip(vary, values, strict=True))
-            config = with_changes(fitted, changes)
+            config = with_changes(base.config, changes)
             _check_same_text(named[0], base)
             assignments = [f"{key}={value}" for key, value in changes.items()]
             name = " ".join(
