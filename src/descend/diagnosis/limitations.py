@@ -103,7 +103,7 @@ def describe_unread_part(verdict: Verdict, measurements: Measurements, folder: P
 def describe_unexplained_gap(
     verdict: Verdict, measurements: Measurements, folder: Path
 ) -> list[str]:
-    """Return what to do about a model that counting beats, where no tested change is its cure."""
+    """Return what to do about a model that counting beats, where no tested change helps."""
     gap = measurement_value(measurements, "gap_to_ngram_nats")
     if verdict.verdict != "unknown" or not verdict.best or gap <= WORSE_THAN_COUNTING:
         return []

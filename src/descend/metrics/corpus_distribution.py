@@ -47,11 +47,11 @@ def distribution_shift_nats(train: Tokens, validation: Tokens, vocab_size: int) 
         others = np.concatenate([train[:start], train[start + size :]])
         same.append(_excess_loss(others, train[start : start + size], vocab_size))
     num_segments = min(NUM_SEGMENTS, len(validation) // size)
-    held_out = [
+    validation_losses = [
         _excess_loss(train, np.asarray(validation[start : start + size]), vocab_size)
         for start in _segment_starts(len(validation), size, num_segments)
     ]
-    return sum(held_out) / len(held_out) - max(same)
+    return sum(validation_losses) / len(validation_losses) - max(same)
 
 
 def _segment_starts(length: int, size: int, count: int) -> list[int]:
