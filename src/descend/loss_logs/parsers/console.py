@@ -180,7 +180,8 @@ class Console:
         row.bar, row.writer = bool(_BAR.search(text)), self.writer
         if row.bar:
             self._take_bar(text)
-        if not pairs:
+        if all(meaning.role == "accuracy" for meaning, _, _, _ in pairs):
+            self.assembly.facts.note_accuracy(row)
             if _TITLE.match(text) and not row.bar:
                 self._name_block(text, is_short=True)
             return False
