@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from descend.loss_logs import curve_rules, normality
+from descend.loss_logs import curve_rules, normality, validation_rules
 from descend.loss_logs.curve_features import gain_of_doubling
 from descend.loss_logs.diagnose_log import CURVE_CAUSES, REQUIRED_DATA, LogDiagnosis, diagnose_log
 from descend.loss_logs.run_check import ADVICE
@@ -152,8 +152,9 @@ def test_format_log_diagnosis_separates_what_no_curve_shows_when_causes_are_open
 
 def test_curve_causes_hold_every_cause_when_a_rule_or_the_docs_name_it() -> None:
     rules = Path(inspect.getfile(curve_rules)).read_text(encoding="utf-8")
-    normality_rules = Path(inspect.getfile(normality)).read_text(encoding="utf-8")
-    named = {c for c in REQUIRED_DATA if f'"{c}"' in rules + normality_rules}
+    for module in (normality, validation_rules):
+        rules += Path(inspect.getfile(module)).read_text(encoding="utf-8")
+    named = {c for c in REQUIRED_DATA if f'"{c}"' in rules}
     assert named >= set(ADVICE)
     assert named <= CURVE_CAUSES <= set(REQUIRED_DATA)
     docs = Path(__file__).parents[2] / "docs" / "diagnose_log.md"

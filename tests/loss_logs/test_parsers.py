@@ -119,7 +119,7 @@ def test_corpus_sets_expected_loss_range_of_log(text_file: Path) -> None:
         (b"step,loss\n1,2.0\n", "1 loss"),
         (b"step,loss\n1,a\n2,b\n3,c\n", "no losses"),
         (b"\x00\x01\x02" * 100, "no losses"),
-        (b'{"log_history": []}', "a log_history without losses. Fix: Train with logging_steps"),
+        (b'{"log_history": []}', "an empty log_history. Fix: Train with logging_steps"),
         (b'{"log_history": [{"step": 9, "train_runtime": 1.5}]}', "a log_history without losses"),
     ],
 )

@@ -16,7 +16,7 @@ from typing import Literal
 
 from descend.loss_logs.languages import translate_words
 
-Role = Literal["loss", "perplexity", "split", "step", "epoch", "rate", "gradient_norm"]
+Role = Literal["loss", "perplexity", "split", "step", "epoch", "rate", "gradient_norm", "accuracy"]
 Split = Literal["train", "validation"]
 
 TRAIN = frozenset({"train", "training", "trn", "tr", "trl", "trainloss", "trainer"})
@@ -61,6 +61,12 @@ NO_COUNTER = frozenset(
 )  # fmt: skip
 """Words before a counter that make a setting or a speed of it."""
 TRAILING = frozenset({"value", "now", "is", "was", "mean", "avg", "average", "total", "of", "the"})
+ACCURACIES = frozenset({"acc", "accuracy"})
+QUOTAS = ACCURACIES | frozenset(
+    {"correct", "right", "wrong", "precision", "recall", "f1", "em", "hits", "match", "top1",
+     "top5", "wer", "cer", "error", "errors", "score"}
+)  # fmt: skip
+"""Words for a part of some whole: behind its number the counts may stand, as `(9830/10000)`."""
 BITS = "bits"
 """The name of a loss in bits."""
 _BITS = frozenset({"bpc", "bpb", "bpw", "bpt", "bpd"})
@@ -114,7 +120,7 @@ def meaning_of(words: tuple[str, ...]) -> Meaning | None:
     if not parts:
         return None
     last, every = parts[-1], [word for part in parts for word in part]
-    for find in (_perplexity, _loss, _bits, _split, _step, _epoch, _rate, _norm):
+    for find in (_perplexity, _loss, _bits, _split, _step, _epoch, _rate, _norm, _accuracy):
         meaning = find(last, every)
         if meaning is not None:
             return meaning
@@ -214,3 +220,11 @@ def _norm(last: list[str], every: list[str]) -> Meaning | None:
         rank = 0 if len(last) <= 3 else 1
         return Meaning("gradient_norm", None, rank, "gradient_norm")
     return None
+
+
+def _accuracy(last: list[str], every: list[str]) -> Meaning | None:
+    """Return the part of the predictions that are right, the best so far apart."""
+    if not ACCURACIES & set(last) or {"best", "highest", "max", "min"} & set(every):
+        return None
+    rank = 1 if split_of(every) == "validation" else 0
+    return Meaning("accuracy", split_of(every), rank, "accuracy")

@@ -62,6 +62,7 @@ class CurveAssembly:
 
     def add(self, row: Row) -> bool:
         """Take a row; False if there is no loss in it."""
+        self.facts.note_accuracy(row)
         if not row.losses and not row.perplexities:
             self.set_context(row)
             return False

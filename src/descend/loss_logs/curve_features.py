@@ -28,6 +28,8 @@ DECAYED = 0.5
 """Fraction of the peak rate under which the rate counts as decayed at the end."""
 MIN_TRAINING_POINTS = 3
 """Training losses from which they are the curve read, however many validation losses there are."""
+MIN_SPIKE = 0.02
+"""Fraction of the loss that a spike rises by at least: a very smooth curve has next to no noise."""
 SAME_LEVEL = 0.01
 """Fraction of the loss within which a smoothed curve counts as flat."""
 
@@ -148,7 +150,7 @@ def extract_curve_features(log: LossLog) -> CurveFeatures | None:
         slope_std_error=error,
         gain_of_doubling=gain_of_doubling(x, y),
         noise=noise,
-        spikes=_spikes(y, smooth, noise),
+        spikes=_spikes(y, smooth, noise, width),
         noise_of_mean=noise / math.sqrt(width),
         flat_since=_flat_since(x, smooth, noise / math.sqrt(width)),
         recurs_every=period(x, y),
@@ -258,9 +260,14 @@ def _series(entries: Sequence[LogEntry], name: str) -> tuple[Floats, Floats]:
     return both[:, 0], both[:, 1]
 
 
-def _spikes(losses: Floats, smooth: Floats, noise: float) -> int:
-    after = len(losses) // 10
-    return int((losses[after:] - smooth[after:] > 6 * max(noise, 1e-9)).sum())
+def _spikes(losses: Floats, smooth: Floats, noise: float, width: int) -> int:
+    """Return how many losses lie above the running mean and have risen there: on a steep fall the
+    mean of what follows is far below any loss."""
+    min_height = np.maximum(6 * max(noise, 1e-9), MIN_SPIKE * np.abs(smooth))
+    before = np.concatenate((np.full(width, losses[0]), losses[:-1]))
+    lowest_before = np.lib.stride_tricks.sliding_window_view(before, width).min(axis=1)
+    is_spike = (losses - smooth > min_height) & (losses - lowest_before > min_height)
+    return int(is_spike[len(losses) // 10 :].sum())
 
 
 def _gap_at(place: float, validation: float, x: Floats, smooth: Floats) -> float | None:

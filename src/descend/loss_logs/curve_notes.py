@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from descend.loss_logs.curve_features import CurveFeatures, averaged
-from descend.loss_logs.judgment import Shape
+from descend.loss_logs.judgment import LogVerdict, Shape
 from descend.loss_logs.normality import (
     ADAM_HIGHEST,
     FAR,
     NEAR_START,
     from_the_start,
     is_flat,
+    memorized_text,
 )
+from descend.loss_logs.positions import format_place
 
 EXPLODED = 1.5
 """Loss at the end over the loss at the start from which training has exploded, not just stalled."""
@@ -24,6 +26,14 @@ OVERFIT_NATS = 0.05
 OVERFIT_FRACTION = 0.01
 """Rise of the validation loss above its lowest that counts: several times the spread between
 evaluations of a small run (0.006 nat on three seeds of tiny Shakespeare), and one in a hundred."""
+MIN_FAR_GAP_NATS, FAR_BELOW = 0.3, 0.5
+"""Nats, and fraction of the validation loss, by which the training loss lies below it where the
+training text is memorized. First guesses."""
+MAX_LEAKED_NATS = 0.05
+"""Nats of a validation loss (a perplexity of 1.05) that no model of text comes down to without
+seeing what it predicts: the best models of English need ten times as much a character."""
+MIN_TWO_DIGITS = 0.05
+"""Loss under which two digits behind the point hide how small it is."""
 
 
 SINGULAR = {"steps": "step", "epochs": "epoch", "entries": "entry"}
@@ -42,13 +52,15 @@ def ruled_out(shape: Shape) -> dict[str, str]:
         if averaged(curve.finite_points) > 1:
             last, first = "the mean of the last twentieth", "that of the first"
         out["diverged"] = (
-            f"all {curve.entries} losses are numbers, and {last} ({curve.end:.2f}) is not {far} "
-            f"{first} ({curve.start:.2f})"
+            f"all {curve.entries} losses are numbers, and {last} ({format_loss(curve.end)}) is not "
+            f"{far} {first} ({format_loss(curve.start)})"
         )
-    if curve.validation_best is not None and curve.validation_end is not None:
-        rise = curve.validation_end - curve.validation_best
+    best = curve.validation_best
+    if best is not None and best > MAX_LEAKED_NATS and curve.validation_end is not None:
+        rise = curve.validation_end - best
         to_the_end = curve.validation_last_at >= TO_THE_END * curve.length
-        if rise < OVERFIT_NATS and curve.validation_points > 2 and to_the_end:
+        is_flat_end = rise < OVERFIT_NATS and curve.validation_points > 2 and to_the_end
+        if is_flat_end and not has_far_gap(curve):
             out["too_little_data"] = f"the validation loss ends only {rise:.2f} above its minimum"
     slope, error = curve.slope_per_doubling, curve.slope_std_error
     # A rate that has decayed leaves a flat end whatever more steps would bring.
@@ -69,9 +81,10 @@ def ruled_out(shape: Shape) -> dict[str, str]:
     return out
 
 
-def curve_warnings(shape: Shape, *, has_diverged: bool = False) -> list[str]:
+def curve_warnings(shape: Shape, verdict: LogVerdict) -> list[str]:
     """Return what is said beside the verdict; of a run that diverged, nothing on leaks."""
     curve, band = shape.curve, shape.band
+    has_diverged = verdict.cause == "diverged"
     if curve is None:
         return []
     warnings = []
@@ -89,6 +102,7 @@ def curve_warnings(shape: Shape, *, has_diverged: bool = False) -> list[str]:
             f"the validation loss is {-curve.gap:.2f} below the training loss: usual with dropout "
             "and lagging averages, else a sign that validation text occurs in the training text"
         )
+    warnings += _memorization_warnings(shape, verdict)
     rate = curve.rate_highest
     if rate is not None and rate > FAR * ADAM_HIGHEST and not shape.log.adam:
         warnings.append(
@@ -98,6 +112,40 @@ def curve_warnings(shape: Shape, *, has_diverged: bool = False) -> list[str]:
     if curve.spikes:
         warnings.append(f"{curve.spikes} of {curve.entries} losses lie far above their neighbors")
     return warnings
+
+
+def _memorization_warnings(shape: Shape, verdict: LogVerdict) -> list[str]:
+    """Return that the training text is memorized, where the verdict is on something else."""
+    curve = shape.curve
+    is_named = verdict.cause in ("diverged", "too_little_data") or "memoriz" in verdict.reason
+    if curve is None or is_named or shape.log.objective is not None:
+        return []
+    if curve.validation_best is not None and curve.validation_best <= MAX_LEAKED_NATS:
+        return []
+    if memorized_text(shape) is not None:
+        return [
+            f"the training loss ends at {format_loss(curve.end)}, as for memorized text: only "
+            "validation losses up to the end can tell whether other text is predicted, too"
+        ]
+    if not has_far_gap(curve) or curve.validation_end is None:
+        return []
+    return [
+        f"the training loss ({format_loss(curve.end)}) is far below the validation loss "
+        f"({format_loss(curve.validation_end)}): the model memorizes its training text"
+    ]
+
+
+def has_far_gap(curve: CurveFeatures) -> bool:
+    """Return whether the training loss lies so far below the validation loss that the training
+    text is memorized."""
+    if curve.gap is None or curve.validation_end is None or not curve.training_points:
+        return False
+    return curve.gap >= max(MIN_FAR_GAP_NATS, FAR_BELOW * curve.validation_end)
+
+
+def format_loss(loss: float) -> str:
+    """Return a loss with two digits behind the point, or as many as show that it is not 0."""
+    return f"{loss:.2f}" if loss == 0 or abs(loss) >= MIN_TWO_DIGITS else f"{loss:.2g}"
 
 
 def divergence_advice(shape: Shape, wave: float) -> str:
@@ -120,7 +168,7 @@ def divergence_advice(shape: Shape, wave: float) -> str:
 
 def describe_place(curve: CurveFeatures, place: float) -> str:
     """Return a place in words, such as `step 1,000`."""
-    return f"{SINGULAR[curve.unit]} {place:,.6g}"
+    return f"{SINGULAR[curve.unit]} {format_place(place)}"
 
 
 def final_loss(curve: CurveFeatures) -> float:

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from descend.loss_logs.curve_features import CurveFeatures
 from descend.loss_logs.curve_notes import (
     EXPLODED,
-    OVERFIT_FRACTION,
-    OVERFIT_NATS,
     curve_warnings,
     describe_place,
     divergence_advice,
@@ -36,6 +34,7 @@ from descend.loss_logs.normality import (
     unexpected_start,
     validation_stays,
 )
+from descend.loss_logs.validation_rules import overfitted, predicts_validation, validation_levels
 
 GONE_BACK = 0.5
 """Fraction of its fall that a training loss must have risen again at the end to have diverged."""
@@ -80,9 +79,27 @@ def apply_curve_rules(shape: Shape) -> LogVerdict:
         verdict = rule(shape)
         if verdict is not None:
             out = {c: why for c, why in ruled_out(shape).items() if c != verdict.cause}
-            diverged = verdict.cause == "diverged"
-            return _with(verdict, out, curve_warnings(shape, has_diverged=diverged))
-    return _with(_verdict_without_cause(shape), ruled_out(shape), curve_warnings(shape))
+            return _with(verdict, out, curve_warnings(shape, verdict))
+    verdict = _verdict_without_cause(shape)
+    return _with(verdict, ruled_out(shape), curve_warnings(shape, verdict))
+
+
+def can_be_extrapolated(shape: Shape, verdict: LogVerdict) -> bool:
+    """Return whether a power law goes on with the curve: one that diverged, rose on its way down,
+    recurs, or memorizes its text follows none, and no loss of text comes to 0."""
+    curve = shape.curve
+    if curve is None or curve.extrapolation is None or shape.log.objective is not None:
+        return False
+    is_falling = verdict.cause in ("undertrained", "learning_rate_too_low")
+    is_stable = curve.first_nonfinite is None and curve.highest_rise <= _max_normal_rise(curve)
+    is_normal = verdict.normal != "no" and verdict.cause is None
+    return is_stable and (is_falling or is_normal) and curve.extrapolation.loss > 0
+
+
+def _max_normal_rise(curve: CurveFeatures) -> float:
+    """Return the rise of the smoothed loss above its lowest value that chance explains."""
+    return max(WAVE * curve.end, WAVE_NOISE * curve.noise_of_mean,
+               WAVE_FALL * (curve.first - curve.lowest))  # fmt: skip
 
 
 def _with(verdict: LogVerdict, out: dict[str, str], warnings: list[str]) -> LogVerdict:
@@ -140,41 +157,10 @@ def _first_place(shape: Shape) -> float:
     return shape.log.entries[0].position if shape.log.entries else 0.0
 
 
-def _overfitted(shape: Shape) -> LogVerdict | None:
-    curve = shape.curve
-    assert curve is not None
-    if curve.validation_best is None or curve.validation_end is None:
-        return None
-    rise = curve.validation_end - curve.validation_best
-    if rise < max(OVERFIT_NATS, OVERFIT_FRACTION * curve.validation_best):
-        return None
-    fell = curve.training_after_best
-    if fell is not None and fell < 0:
-        return None  # both rose: that is no overfitting
-    if fell is not None and curve.gap is not None and max(fell, curve.gap) < rise / 2:
-        return None  # both go up and down together
-    best_place = describe_place(curve, curve.validation_best_at or 0.0)
-    facts: list[EvidenceFacts] = [
-        ("validation_rise", rise, "nats", (None, OVERFIT_NATS),
-         f"validation was lowest at {best_place}"),
-    ]  # fmt: skip
-    if fell is not None:
-        facts.append(("training_fall_after_best", fell, "nats", (None, None),
-                      "the training loss fell on meanwhile"))  # fmt: skip
-    reason = "the validation loss turns upward while training goes on"
-    advice = (
-        f"keep the model of {best_place}; to get lower, train on more text, or with dropout, more "
-        "weight decay or a smaller model"
-    )
-    sure = 0.8 if fell is not None and fell > rise / 2 else 0.6
-    return LogVerdict("too_little_data", sure, "no", reason, "too_little_data", facts, {}, advice)
-
-
 def _rate_too_high(shape: Shape) -> LogVerdict | None:
     curve = shape.curve
     assert curve is not None
-    min_rise = max(WAVE * curve.end, WAVE_NOISE * curve.noise_of_mean,
-                WAVE_FALL * (curve.first - curve.lowest))  # fmt: skip
+    min_rise = _max_normal_rise(curve)
     waves = curve.highest_rise > min_rise
     # Of a loss near zero any noise is a large share, so the fall counts too.
     jagged = max(JAGGED * curve.end, WAVE_FALL * (curve.first - curve.lowest))
@@ -357,9 +343,9 @@ def _stopped_early(shape: Shape) -> LogVerdict | None:
 
 
 RULES: tuple[Callable[[Shape], LogVerdict | None], ...] = (
-    _diverged, other_objective, rate_out_of_range, _overfitted, _stuck, recurring_pattern,
-    _rate_too_high, levels_at_frequencies, unexpected_start, validation_stays,
-    flat_after_fall, memorized_text, _too_slow, _stopped_early,
+    _diverged, predicts_validation, other_objective, rate_out_of_range, overfitted, _stuck,
+    recurring_pattern, _rate_too_high, levels_at_frequencies, unexpected_start, validation_stays,
+    validation_levels, flat_after_fall, memorized_text, _too_slow, _stopped_early,
 )  # fmt: skip
 
 

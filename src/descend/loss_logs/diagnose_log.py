@@ -14,7 +14,7 @@ import msgspec
 
 from descend.diagnosis.diagnosis_result import Evidence, Finding, OtherCause
 from descend.loss_logs.curve_features import CurveFeatures, extract_curve_features
-from descend.loss_logs.curve_rules import apply_curve_rules
+from descend.loss_logs.curve_rules import apply_curve_rules, can_be_extrapolated
 from descend.loss_logs.expected_loss import ExpectedLoss, expected_loss_range
 from descend.loss_logs.judgment import LogVerdict, Shape
 from descend.loss_logs.log import LogEntry, LossLog
@@ -88,7 +88,10 @@ def judge_log(
     began = time.monotonic() if began is None else began
     curve = extract_curve_features(log)
     band = expected_loss_range(corpus, vocab_size)
-    verdict = apply_curve_rules(Shape(log, curve, band))
+    shape = Shape(log, curve, band)
+    verdict = apply_curve_rules(shape)
+    if curve is not None and not can_be_extrapolated(shape, verdict):
+        curve = msgspec.structs.replace(curve, extrapolation=None)
     return LogDiagnosis(
         log=str(path),
         kind=log.kind,
@@ -180,9 +183,10 @@ def _log_warnings(log: LossLog) -> list[str]:
     if log.unit == "epochs":
         warnings.append("the log has no steps, so positions are epochs")
     elif log.unit == "entries":
-        warnings.append(
-            "the log has neither steps nor epochs, so positions are its entries, in order"
-        )
+        missing = "the log has neither steps nor epochs"
+        if log.has_epochs:
+            missing = "the log has no steps, and its epochs do not count on"
+        warnings.append(f"{missing}, so positions are its entries, in order")
     if all(e.validation_loss is None for e in log.entries):
         warnings.append(
             "there is no validation loss in this log, so overfitting cannot be detected"

@@ -5,6 +5,11 @@ from __future__ import annotations
 import math
 
 from descend.loss_logs.column_names import Split
+from descend.loss_logs.epoch_restarts import (
+    describe_restarts,
+    describe_resumes,
+    drop_before_restarts,
+)
 from descend.loss_logs.log import LossLog
 from descend.loss_logs.log_facts import LogFacts
 from descend.loss_logs.loss_kinds import objective_of
@@ -12,6 +17,7 @@ from descend.loss_logs.point_store import PointStore
 from descend.loss_logs.points import (
     Point,
     drop_unset_loss,
+    ends_near_zero,
     join_entries,
     mark_lost_losses,
     merge_writers,
@@ -41,12 +47,16 @@ def make_log(facts: LogFacts, points: PointStore, epoch_starts: list[float]) -> 
         series[key] = new_measures(series[key])
     training = _best(facts, points, {"train", None})
     validation = with_final(series, _best(facts, points, {"validation"}))
+    # A perplexity of 1 is a number, and not the loss of a run that failed.
+    is_reckoned = any(training is losses for losses in points.perplexities.values())
     if training is None and validation is None:
         training = points.losses_lost or None
     training = training and drop_unset_loss(training)
     if training is None and validation is None:
         return None
-    curve = mark_lost_losses(training, points.losses_lost) if training else validation or []
+    curve = training or validation or []
+    if training and not is_reckoned and not ends_near_zero(validation):
+        curve = mark_lost_losses(training, points.losses_lost)
     in_bits = is_in_bits(series, curve)
     has_other_unit = bool(training and validation) and is_in_bits(series, validation) != in_bits
     if has_other_unit:
@@ -54,6 +64,8 @@ def make_log(facts: LogFacts, points: PointStore, epoch_starts: list[float]) -> 
         facts.notes.append(OTHER_UNITS)
     take_finer_steps(curve, validation or [])
     take_bar_steps(curve, validation or [])
+    restarts = drop_before_restarts(curve, (validation or []) if training else [])
+    facts.notes += describe_restarts(restarts) + describe_resumes(facts.resumed_at)
     curve = merge_writers(curve)
     unit, places = place_points(curve)
     pairs = [(p, at) for p, at in zip(curve, places, strict=True) if at is not None]
@@ -63,12 +75,16 @@ def make_log(facts: LogFacts, points: PointStore, epoch_starts: list[float]) -> 
         entries = join_entries(curve, at, validation or [], validation_positions)
     else:
         entries = join_entries([], [], curve, at)
-    objective, evidence = objective_of(facts.names, curve)
+    has_perplexity = bool(points.perplexities)
+    objective, evidence = objective_of(
+        facts.names, curve, first_accuracy=facts.first_accuracy, has_perplexity=has_perplexity
+    )
     return LossLog(
         kind=facts.description, unit=unit, entries=entries, skipped=facts.skipped,
         objective=objective, objective_evidence=evidence, adam=facts.uses_adam,
         epoch_starts=epoch_starts if unit == "steps" else [], notes=facts.notes,
         bits=facts.base_two > 0 or in_bits, has_other_validation_unit=has_other_unit,
+        has_perplexity=has_perplexity, has_epochs=any(p.epoch is not None for p in curve),
         bits_evidence="as their name says" if in_bits else "as their perplexities show",
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ LogUnit = Literal["steps", "epochs", "entries"]
 
 Objective = Literal[
     "preference", "reward", "masked tokens", "diffusion", "classification", "speech", "contrastive",
-    "no cross-entropy", "two classes",
+    "no cross-entropy", "low from the start", "two classes",
 ]  # fmt: skip
 """Losses that are not a language model's next-token loss."""
 
@@ -46,4 +46,8 @@ class LossLog(msgspec.Struct, frozen=True, kw_only=True):
     the two do not compare."""
     epoch_starts: list[float] = msgspec.field(default_factory=list)
     """Places at which an epoch begins, where the log tells."""
+    has_epochs: bool = False
+    """Whether its lines name epochs, also where these tell no places."""
+    has_perplexity: bool = False
+    """Whether a perplexity is logged too, as of language models."""
     notes: list[str] = msgspec.field(default_factory=list)

@@ -31,6 +31,10 @@ class LogFacts:
     names: set[str] = field(default_factory=set)
     """Names of columns and keys."""
     notes: list[str] = field(default_factory=list)
+    resumed_at: list[float] = field(default_factory=list)
+    """Steps that the log went back to, where it held later ones already."""
+    first_accuracy: float | None = None
+    """The first fraction of right predictions, from 0 to 1."""
     base_two: int = 0
     """Rows whose perplexity is 2 to the loss, less those where it is e to it."""
 
@@ -38,6 +42,11 @@ class LogFacts:
         """Add `note`, once."""
         if note not in self.notes:
             self.notes.append(note)
+
+    def note_accuracy(self, row: Row) -> None:
+        """Note the first accuracy."""
+        if self.first_accuracy is None:
+            self.first_accuracy = row.accuracy
 
     def compare_perplexity(self, row: Row) -> None:
         """Note whether the perplexity beside a loss is 2 or e to its power."""

@@ -29,6 +29,8 @@ class Row:
     epoch: float | None = None
     rate: float | None = None
     gradient_norm: float | None = None
+    accuracy: float | None = None
+    """From 0 to 1, of training where both are there."""
     bar: bool = False
     """A progress bar, which shows old values again."""
     structured: bool = False
@@ -55,7 +57,7 @@ def row_of(pairs: Iterable[Pair], line: Line | None = None) -> Row:
     row = Row(line=line)
     steps: list[tuple[int, str, float, float | None]] = []
     bare: list[tuple[Meaning, float]] = []
-    best_rate = best_norm = 99
+    best_rate = best_norm = best_accuracy = 99
     for meaning, value, total, word in pairs:
         if meaning.role == "loss":
             split = meaning.split or split_named(word)
@@ -72,6 +74,9 @@ def row_of(pairs: Iterable[Pair], line: Line | None = None) -> Row:
         elif meaning.role == "rate":
             if meaning.rank < best_rate and value >= 0:
                 row.rate, best_rate = min(value, MAX_LOSS), meaning.rank
+        elif meaning.role == "accuracy":
+            if meaning.rank < best_accuracy and 0 <= value <= 1:
+                row.accuracy, best_accuracy = value, meaning.rank
         elif meaning.rank < best_norm:
             row.gradient_norm, best_norm = value, meaning.rank
     if bare and (row.losses or len({m.split for m, _ in bare}) > 1):

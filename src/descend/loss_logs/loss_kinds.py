@@ -23,6 +23,9 @@ MIN_FIRST_NATS, NUM_FIRST = 0.3, 9
 memorized its text: the best models of English need about 0.6 a character. A first guess."""
 ZERO = 1e-3
 """Nats of a loss that is a bug rather than another kind of loss."""
+MAX_ABOVE_GUESS, GUESS_ERROR = 2.0, 0.05
+"""Times the accuracy of a guess, and what is added for chance and unequal classes, up to which an
+accuracy beside the first loss is one of guessing. First guesses."""
 MAX_CLASSES = 10
 """Guessing among more costs what a language model of characters starts from."""
 
@@ -48,9 +51,19 @@ class HasValue(Protocol):
         """The loss."""
 
 
-def objective_of(names: Iterable[str], points: Sequence[HasValue]) -> tuple[Objective | None, str]:
+def objective_of(
+    names: Iterable[str],
+    points: Sequence[HasValue],
+    *,
+    first_accuracy: float | None = None,
+    has_perplexity: bool = False,
+) -> tuple[Objective | None, str]:
     """Return what the loss is of, and by which sign; (None, "") where nothing speaks against a
-    language model's."""
+    language model's.
+
+    `first_accuracy`: the first fraction of right predictions; `has_perplexity`: whether the log
+    names a perplexity, so that its loss is a cross-entropy.
+    """
     spelled = {name: set(split_identifier(name)) for name in sorted(names)}
     for objective, words in _WORDS:
         for name, own in spelled.items():
@@ -63,15 +76,18 @@ def objective_of(names: Iterable[str], points: Sequence[HasValue]) -> tuple[Obje
     if min(values) < 0:
         return "no cross-entropy", "the loss is negative"
     start = statistics.median(values[:NUM_FIRST])
-    if len(values) >= NUM_FIRST and ZERO < start < MIN_FIRST_NATS:
-        return "no cross-entropy", (
-            f"it starts at {start:.2g}, lower than a language model that has not memorized its text"
+    if len(values) >= NUM_FIRST and ZERO < start < MIN_FIRST_NATS and not has_perplexity:
+        low = "it starts at" if first < MIN_FIRST_NATS else f"it falls from {first:.2f} at once to"
+        return "low from the start", (
+            f"{low} {start:.2g}, lower than a language model that has not memorized its text"
         )
     accuracy = any(
         own & {"acc", "accuracy"} and not own & {"token", "tokens"} for own in spelled.values()
     )
-    if accuracy:
+    if accuracy and not has_perplexity:
         for classes in range(2, MAX_CLASSES + 1):
+            if first_accuracy is not None and first_accuracy > max_guessed_accuracy(classes):
+                continue
             guess = math.log(classes)
             if abs(first - guess) <= NEAR_GUESS * guess and first < math.log(MAX_CLASSES) * 1.02:
                 return "classification", (
@@ -81,3 +97,9 @@ def objective_of(names: Iterable[str], points: Sequence[HasValue]) -> tuple[Obje
     if abs(first - math.log(2)) <= NEAR_LN_2 * math.log(2):
         return "two classes", f"it starts at {first:.3f}, which is ln 2: a guess between two"
     return None, ""
+
+
+def max_guessed_accuracy(classes: int) -> float:
+    """Return the accuracy up to which a first loss near ln `classes` may be one of guessing: a
+    first epoch, whose mean it is, ends above the guess."""
+    return MAX_ABOVE_GUESS / classes + GUESS_ERROR

@@ -12,6 +12,7 @@ import math
 from descend.loss_logs.curve_features import CurveFeatures, averaged
 from descend.loss_logs.expected_loss import MAX_VOCABULARY
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
+from descend.loss_logs.positions import format_place
 
 ADAM_HIGHEST = 1e-2
 """Peak rate up to which small transformers are trained with AdamW (Yang et al. 2022, "Tensor
@@ -70,6 +71,7 @@ def other_objective(shape: Shape) -> LogVerdict | None:
         return None
     what = {
         "no cross-entropy": "a loss that is no cross-entropy",
+        "low from the start": "a loss that is no cross-entropy",
         "two classes": "a loss of two classes or of preferences",
     }.get(objective, f"a {objective} loss")
     return LogVerdict(
@@ -157,15 +159,16 @@ def flat_after_fall(shape: Shape) -> LogVerdict | None:
     assert curve is not None
     if shape.band.unigram is not None or not is_flat(curve):
         return None
+    assert curve.flat_since is not None
     if curve.first >= MANY_TOKENS and curve.end < PAIR_FRACTION * curve.first:
         return None  # frequencies alone do not bring it there
     if curve.first < FROM_NOTHING and curve.end < BELOW_COUNTING_NATS:
         return None  # a network that had learned before
     return LogVerdict(
         "unknown", 0.5, "cannot tell",
-        f"it fell to about {curve.end:.2f} by {curve.flat_since:,.6g} {curve.unit} and stays "
-        "there: this is the curve of a model that has learned what it can, or of one that knows "
-        "only token frequencies; give the text (--corpus) to tell them apart",
+        f"it fell to about {curve.end:.2f} by {format_place(curve.flat_since)} {curve.unit} and "
+        "stays there: this is the curve of a model that has learned what it can, or of one that "
+        "knows only token frequencies; give the text (--corpus) to tell them apart",
     )  # fmt: skip
 
 

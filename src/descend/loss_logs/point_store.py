@@ -21,13 +21,17 @@ class PointStore:
     losses_lost: list[Point] = field(default_factory=list)
     """Rows with a gradient that is no number and no loss."""
 
-    def rewind(self, place: float | None, writer: str = "") -> None:
-        """Forget what `writer` logged after `place`: the run went back there."""
+    def rewind(self, place: float | None, writer: str = "") -> int:
+        """Forget what `writer` logged after `place`: the run went back there. Return how many
+        points that were."""
         if place is None:
-            return
+            return 0
+        dropped = 0
         for points in self._of_writer(writer):
             while points and (points[-1].place or 0.0) > place:
                 points.pop()
+                dropped += 1
+        return dropped
 
     def clear(self, writer: str) -> None:
         """Forget all that `writer` logged."""

@@ -60,6 +60,12 @@ def drop_unset_loss(points: list[Point]) -> list[Point]:
     return points[1:] if is_unset else points
 
 
+def ends_near_zero(validation: list[Point] | None) -> bool:
+    """Return whether the last validation loss is near 0, so that a training loss of 0 is one, too:
+    the model of a run whose gradients are no numbers has none that is."""
+    return validation is not None and bool(validation) and 0 <= validation[-1].value <= NEAR_ZERO
+
+
 def mark_lost_losses(training: list[Point], lost: list[Point]) -> list[Point]:
     """Return the training loss with what is no number marked as such: lines whose loss has
     disappeared beside a gradient that is none, and a loss that falls to exactly 0."""

@@ -1,4 +1,4 @@
-"""Places from epochs that are rounded, or that name the epoch of many lines only."""
+"""Places from epochs that are rounded or name the epoch of many lines only, and places in words."""
 
 from __future__ import annotations
 
@@ -27,3 +27,8 @@ def spread_epochs(epochs: Sequence[float]) -> list[float] | None:
             gap *= min(1.0, count / max_count)
         places += [value + gap * n / count for n in range(count)]
     return places
+
+
+def format_place(place: float) -> str:
+    """Return a step, an epoch, or their number, whole where it is."""
+    return f"{place:,.0f}" if float(place).is_integer() else f"{place:,.6g}"

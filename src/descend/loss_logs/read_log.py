@@ -22,6 +22,7 @@ from descend.loss_logs.parsers.event_files import (
 from descend.loss_logs.parsers.notebook_outputs import is_notebook, read_notebook
 from descend.loss_logs.parsers.structured import is_trainer_state, read_json, read_table
 from descend.loss_logs.parsers.unnamed_numbers import NOTE, read_unnamed
+from descend.loss_logs.unlogged import unlogged_error
 
 KNOWN_FORMATS = (
     "a program's console output, a notebook with its outputs, a CSV with a loss column, "
@@ -51,11 +52,8 @@ def read_log(path: Path) -> LossLog:
             str(path), str(problem.strerror or problem).lower(), "a file with losses",
             "check the path",
         ) from None  # fmt: skip
-    if (log is None or not log.entries) and is_trainer_state(path):
-        raise LogError(
-            str(path), "a log_history without losses", f"at least {MIN_ENTRIES} losses",
-            "train with logging_steps=10 or less, and give the trainer_state.json of that run",
-        )  # fmt: skip
+    if (log is None or len(log.entries) < MIN_ENTRIES) and is_trainer_state(path):
+        raise unlogged_error(path, MIN_ENTRIES)
     if log is None or not log.entries:
         raise LogError(
             str(path), _first_line(path), KNOWN_FORMATS,
@@ -79,6 +77,7 @@ def _in_folder(folder: Path) -> LossLog:
     beside = checkpoint_log_folder(folder)
     best = None if beside is None else _best_of(log_files(beside))
     if best is None or beside is None:
+        _raise_unlogged(folder if beside is None else beside)
         raise LogError(
             str(folder), "no file with losses in this folder", KNOWN_FORMATS,
             "give the file that holds the losses",
@@ -86,6 +85,16 @@ def _in_folder(folder: Path) -> LossLog:
     log, path = best
     log.notes.insert(0, f"read from {path.relative_to(beside.parent)}, beside the checkpoint")
     return log
+
+
+def _raise_unlogged(folder: Path) -> None:
+    """Raise the error of the likeliest file of `folder` that is a log with too few losses."""
+    for path in log_files(folder):
+        try:
+            if path.name == "trainer_state.json" and is_trainer_state(path):
+                raise unlogged_error(path, MIN_ENTRIES)
+        except OSError:
+            continue
 
 
 def _best_of(paths: list[Path]) -> tuple[LossLog, Path] | None:

@@ -66,8 +66,8 @@ class RowPlaces:
         epoch = row.epoch if row.epoch is not None else self.epoch
         counter = self.counters.setdefault(_counter_key(row), Counter())
         place = counter.place(row.step, row.total, epoch, loss)
-        if counter.rewound is not None:
-            self.points.rewind(counter.rewound, row.writer)
+        if counter.rewound is not None and self.points.rewind(counter.rewound, row.writer):
+            self.facts.resumed_at.append(row.step)
         if counter.restarted_run:
             self.points.clear(row.writer)
             self.epoch_starts.clear()

@@ -24,6 +24,8 @@ LIKE, AGAIN, UNLIKE = 0.5, 0.3, 0.1
 losses exceeds 0.5 at some distance in fewer than one curve of a thousand."""
 MIN_RELATIVE_AMPLITUDE = 0.005
 """Standard deviation of the pattern over the loss from which it matters."""
+SMOOTHED_FRACTION = 8
+"""Parts of a pattern that are averaged one by one when its rise is measured."""
 
 
 def period(places: Floats, losses: Floats) -> float | None:
@@ -51,9 +53,19 @@ def period(places: Floats, losses: Floats) -> float | None:
         return None
     for lag in lags[np.argsort(-like[lags])][:5]:
         dipped = float(like[1:lag].min()) <= UNLIKE
-        if like[lag] >= LIKE and dipped and like[min(2 * lag, size - 1)] >= AGAIN:
+        recurs = like[lag] >= LIKE and dipped and like[min(2 * lag, size - 1)] >= AGAIN
+        if recurs and _rises_each_time(losses[begin:], int(lag)):
             return float(lag * np.median(np.diff(places)))
     return None
+
+
+def _rises_each_time(losses: Floats, lag: int) -> bool:
+    """Return whether the curve itself rises in most segments of `lag` losses: what a smooth fall
+    lies off its running mean goes up and down, too."""
+    smooth = running_mean(losses, max(1, lag // SMOOTHED_FRACTION))
+    segments = smooth[: len(smooth) // lag * lag].reshape(-1, lag)
+    rises = (segments - np.minimum.accumulate(segments, axis=1)).max(axis=1)
+    return float(np.median(rises)) > MIN_RELATIVE_AMPLITUDE * abs(float(losses.mean()))
 
 
 def running_mean(values: Floats, width: int) -> Floats:

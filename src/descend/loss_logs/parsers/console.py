@@ -16,6 +16,7 @@ from descend.loss_logs.curve_assembly import CurveAssembly
 from descend.loss_logs.languages import Translator
 from descend.loss_logs.log_lines import Line
 from descend.loss_logs.log_row import Pair, Row, row_of
+from descend.loss_logs.number_columns import NumberColumns
 from descend.loss_logs.number_parsing import number
 from descend.loss_logs.parsers.line_pairs import DICTIONARY, EPOCH, pairs_of
 from descend.loss_logs.parsers.line_writers import LineWriters
@@ -64,6 +65,7 @@ class Console:
     def __init__(self, assembly: CurveAssembly) -> None:
         self.assembly = assembly
         self.table = TextTable()
+        self.columns = NumberColumns([])
         self.block = ""
         """The split that a line such as `Test Error:` names for the lines below it."""
         self.block_is_short = False
@@ -84,6 +86,7 @@ class Console:
         head = list(islice(lines, _HEAD_LINES))
         self.translator = Translator(line.text for line in head)
         self.writers = LineWriters([line.text for line in head])
+        self.columns = NumberColumns(self._rows_of_tables(head))
         for line in chain(head, lines):
             self.writer, text = self.writers.split(line.text)
             text = self.translator.translate(text.strip())
@@ -93,6 +96,12 @@ class Console:
                 self.assembly.facts.skipped += 1
         self._end_epoch()
         self._end_cells()
+
+    def _rows_of_tables(self, head: Iterable[Line]) -> list[dict[str, str]]:
+        """Return the rows of printed tables among the first lines."""
+        table = TextTable()
+        texts = (self.translator.translate(line.text.strip()) for line in head)
+        return [cells for text in texts if text and (cells := table.row(text)) is not None]
 
     def _line(self, text: str, line: Line) -> bool:
         if not self.assembly.facts.rows:
@@ -112,7 +121,7 @@ class Console:
             self.section = section[1].strip()
             return False
         if (cells := self.table.row(text)) is not None:
-            return self._cells(cells, line)
+            return self._cells(self.columns.to_english(cells), line)
         if epoch_line := _EPOCH_LINE.match(text):
             self._end_epoch()
             self.keras_epoch, self.keras_begun, self.keras_only_ends = (
@@ -171,7 +180,8 @@ class Console:
         row.bar, row.writer = bool(_BAR.search(text)), self.writer
         if row.bar:
             self._take_bar(text)
-        if not pairs:
+        if all(meaning.role == "accuracy" for meaning, _, _, _ in pairs):
+            self.assembly.facts.note_accuracy(row)
             if _TITLE.match(text) and not row.bar:
                 self._name_block(text, is_short=True)
             return False

@@ -7,9 +7,18 @@ names a split (`valid | loss 9.2`, `DEV : loss 2.4`) names it for what follows o
 
 from __future__ import annotations
 
+import math
 import re
 
-from descend.loss_logs.column_names import STEPS, TRAIN, VALIDATION, Meaning, meaning_of
+from descend.loss_logs.column_names import (
+    QUOTAS,
+    STEPS,
+    TRAIN,
+    VALIDATION,
+    Meaning,
+    meaning_of,
+    split_identifier,
+)
 from descend.loss_logs.log_row import Pair
 from descend.loss_logs.number_parsing import number, trim_special
 from descend.loss_logs.parsers.bare_lines import bare_line_pairs
@@ -32,6 +41,11 @@ _TENSOR = re.compile(r"\b(?:tensor|Array)\(")
 _LEVELS = frozenset({"debug", "info", "warning", "warn", "error"})
 _BEFORE_COUNTER = TRAIN | VALIDATION | {"epoch"}
 _BEFORE_FRACTION = _BEFORE_COUNTER | STEPS.keys() | _LEVELS
+_BETWEEN = re.compile(r"\s*%?\s*(?:[,;]\s*[(\[]?|[(\[])\s*")
+"""What stands between a quota and its counts: a comma, a bracket, or both."""
+_PROGRESS = frozenset(
+    {"progress", "done", "complete", "completed", "finished", "at", "ep", "epochs", "trained"}
+)
 _SOURCE_LINE = re.compile(
     r"[\w./\\<>~-]*\.(?:pyx?|ipynb|c|cc|cpp|cu|h|hpp|rs|go|jl)(?:\"?, line |:)\d+:?"
 )
@@ -69,6 +83,8 @@ class _PairReader:
         self.begin = dictionary.start() if dictionary is not None else 0
         """Where the numbers that matter begin."""
         self.follows_bracket = False
+        self.quota: re.Match[str] | None = None
+        """The last number that is a part of some whole, such as an accuracy."""
 
     def read(self) -> list[Pair]:
         """Return the pairs of the whole line."""
@@ -105,10 +121,17 @@ class _PairReader:
             self.words = []
 
     def _read_number(self, token: re.Match[str]) -> None:
-        is_percent = self.text[token.end() : token.end() + 1] == "%"
-        if token.start() >= self.begin and not is_percent:
+        is_percent = self.text[token.end() :].lstrip(" ")[:1] == "%"
+        if self._counts_a_quota(token):
+            return
+        meaning = meaning_of(tuple(self.words)) if self.words else self.loss_before
+        if _names_quota(self.words, is_percent=is_percent):
+            self.quota = token
+        if token.start() >= self.begin and is_percent:
+            if meaning is not None and meaning.role == "accuracy":
+                self.pairs.append((meaning, (number(token[0]) or 0.0) / 100, None, self.split))
+        elif token.start() >= self.begin:
             whole, _, end = token[0].partition("/")
-            meaning = meaning_of(tuple(self.words)) if self.words else self.loss_before
             self.loss_before = _loss_before(self.words, meaning)
             if meaning is not None:
                 value = number(whole)
@@ -121,6 +144,22 @@ class _PairReader:
             self.names.append(self.words[-1])
         self.words = []
 
+    def _counts_a_quota(self, token: re.Match[str]) -> bool:
+        """Return whether a fraction stands right behind a quota, so that it holds its counts:
+        `accuracy: 20.78%, (512/2466)`."""
+        quota = self.quota
+        if token.lastgroup != "fraction" or self.words or quota is None:
+            return False
+        between = self.text[quota.end() : token.start()]
+        value = number(quota[0])
+        if value is None or _BETWEEN.fullmatch(between) is None:
+            return False
+        part, whole = (float(count) for count in token[0].split("/"))
+        percent = 100 if "%" in between or value > 1 else 1
+        last_digit = float(10 ** -len(quota[0].partition(".")[2]))
+        counted = percent * part / whole if whole else math.inf
+        return min(abs(counted - value), abs(percent - counted - value)) <= last_digit
+
     def _may_count(self, token: re.Match[str]) -> bool:
         """Return whether a counter without a name is still looked for: the last one before the
         loss counts, or the first one behind it. Before `10/500` a logger's name may stand."""
@@ -131,6 +170,13 @@ class _PairReader:
             return False
         has_loss = any(meaning.role == "loss" for meaning, _, _, _ in self.pairs)
         return self.bare_counter is None or not has_loss
+
+
+def _names_quota(words: list[str], *, is_percent: bool) -> bool:
+    """Return whether a number with this name is a part of some whole that is not the run itself."""
+    last = set(split_identifier(words[-1])) if words else set()
+    of_the_run = last & (_PROGRESS | _BEFORE_FRACTION)
+    return bool(last & QUOTAS) or (is_percent and bool(last) and not of_the_run)
 
 
 def _missing_number(low: str, meaning: Meaning, split: str) -> list[Pair]:

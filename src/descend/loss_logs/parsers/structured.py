@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from descend.loss_logs.column_names import TRAIN, VALIDATION, column_meaning, sp
 from descend.loss_logs.curve_assembly import CurveAssembly
 from descend.loss_logs.log_lines import Line, read_lines
 from descend.loss_logs.log_row import Pair, Row, row_of
+from descend.loss_logs.number_columns import NumberColumns
 from descend.loss_logs.number_parsing import MISSING, number
 
 MAX_WHOLE_FILE_BYTES = 32 * 2**20
@@ -30,6 +32,8 @@ _WRITER_KEYS = ("rank", "global_rank", "process_index")
 _OF_THE_WHOLE_RUN = ("train_runtime", "train_samples_per_second")
 """Keys of the Trainer's last line, whose `train_loss` is the mean over the run: no point."""
 _OBJECT = re.compile(rb"\{[^{}]*\}")
+_HEAD_ROWS = 20_000
+"""Rows of a table by which it is known how its columns write numbers."""
 _LONG_FORM = {"key": ("key", "metric", "tag", "metric_name"), "value": ("value", "metric_value")}
 """Columns of tables with one number a line, as MLflow exports them."""
 
@@ -195,22 +199,17 @@ def read_table(path: Path, assembly: CurveAssembly) -> bool:
     assembly.facts.kind = "table"
     split = _split_of_path(path) if long is None and _is_tensorboard(header) else None
     assembly.facts.names.update(header[:300])
+    table = _table_rows(lines, header, separator, split, long)
+    head = list(islice(table, _HEAD_ROWS))
+    if None in head:
+        return False  # other lines stand between: that is a console
+    columns = NumberColumns([row[0] for row in head if row is not None])
     rows: list[Row] = []
-    for line in lines:
-        cells = _cells_of(line.text, separator)
-        if not cells or not line.text.strip():
-            continue
-        if separator is None and len(cells) != len(header):
-            return False  # other lines stand between: that is a console
-        if split is not None:
-            values = {"step": cells[1], f"{split}loss": cells[2]} if len(cells) > 2 else {}
-        else:
-            values = dict(zip(header, cells, strict=False))
-        if long is not None:
-            name, value = (values.pop(column, "") for column in long)
-            values = {name: value} | values
-        present = {k: v for k, v in values.items() if v.strip().lower() not in MISSING}
-        row = row_of_object(present, line)
+    for read in chain(head, table):
+        if read is None:
+            return False
+        values, line = read
+        row = row_of_object(columns.to_english(values), line)
         if long is not None:
             rows.append(row)
         elif not assembly.add(row):
@@ -219,6 +218,31 @@ def read_table(path: Path, assembly: CurveAssembly) -> bool:
     for row in sorted(rows, key=lambda r: r.step or 0.0):
         assembly.add(row)
     return assembly.facts.rows > 0
+
+
+def _table_rows(
+    lines: Iterable[Line],
+    header: list[str],
+    separator: str | None,
+    split: str | None,
+    long: tuple[str, str] | None,
+) -> Iterator[tuple[dict[str, str], Line] | None]:
+    """Yield the cells of each line by the names of the header; None for a line that is no row."""
+    for line in lines:
+        cells = _cells_of(line.text, separator)
+        if not cells or not line.text.strip():
+            continue
+        if separator is None and len(cells) != len(header):
+            yield None
+            return
+        if split is not None:
+            values = {"step": cells[1], f"{split}loss": cells[2]} if len(cells) > 2 else {}
+        else:
+            values = dict(zip(header, cells, strict=False))
+        if long is not None:
+            name, value = (values.pop(column, "") for column in long)
+            values = {name: value} | values
+        yield {k: v for k, v in values.items() if v.strip().lower() not in MISSING}, line
 
 
 def _cells_of(text: str, separator: str | None) -> list[str] | None:

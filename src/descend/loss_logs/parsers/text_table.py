@@ -79,6 +79,7 @@ class TextTable:
         for separator in ("|", "\t", "  ", " "):
             names = _names(text, separator)
             meanings = [m for name in names if (m := column_meaning(name)) is not None]
+            meanings = [m for m in meanings if m.role != "accuracy"]
             roles = {m.role for m in meanings}
             if (
                 len(names) > 1

@@ -5,9 +5,10 @@ from __future__ import annotations
 from descend.diagnosis.diagnosis_result import Evidence
 from descend.diagnosis.metric_text import format_metric, format_metric_range
 from descend.loss_logs.curve_features import CurveFeatures, averaged
-from descend.loss_logs.curve_notes import SINGULAR
+from descend.loss_logs.curve_notes import SINGULAR, format_loss
 from descend.loss_logs.diagnose_log import CURVE_CAUSES, LogDiagnosis
 from descend.loss_logs.normality import is_by_epoch
+from descend.loss_logs.positions import format_place
 from descend.metrics.extrapolation import extrapolation_measurements
 from descend.report.text.diagnosis_summary import describe_extrapolation
 from descend.units import humanize_name
@@ -77,19 +78,20 @@ def _curve(kind: str, curve: CurveFeatures) -> str:
     if curve.first_nonfinite is not None:
         numbers = f", {curve.finite_points:,} of them finite,"
     last = max(curve.length, curve.validation_last_at)
-    over = f" over {last:,.6g} {curve.unit}" if curve.unit != "entries" else ""
+    over = f" over {format_place(last)} {curve.unit}" if curve.unit != "entries" else ""
     if is_by_epoch(curve) and curve.first_position == 0:
-        over = f" over {curve.length + 1:,.6g} epochs, numbered from 0"
+        over = f" over {format_place(curve.length + 1)} epochs, numbered from 0"
     text = (
         f"Read as {kind}: {curve.entries:,} entries{numbers}{over}, loss "
-        f"{curve.first:.2f} → {curve.end:.2f}"
+        f"{format_loss(curve.first)} → {format_loss(curve.end)}"
     )
     if averaged(curve.finite_points) > 1:
         text += " (mean of the last twentieth)"
     if curve.validation_end is not None and curve.validation_best is not None:
         text += (
-            f", validation loss {curve.validation_end:.2f} (lowest {curve.validation_best:.2f} at "
-            f"{curve.validation_best_at:,.6g})"
+            f", validation loss {format_loss(curve.validation_end)} (lowest "
+            f"{format_loss(curve.validation_best)} at "
+            f"{format_place(curve.validation_best_at or 0.0)})"
         )
     return text + "."
 
