@@ -3,6 +3,7 @@ training text is there twice. Cost class: counting, seconds for a megabyte; need
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -45,24 +46,26 @@ def distribution_shift_nats(train: Tokens, validation: Tokens, vocab_size: int) 
     same = []
     for start in _segment_starts(len(train), size, NUM_SEGMENTS):
         others = np.concatenate([train[:start], train[start + size :]])
-        same.append(_excess_loss(others, train[start : start + size], vocab_size))
-    num_segments = min(NUM_SEGMENTS, len(validation) // size)
-    validation_losses = [
-        _excess_loss(train, np.asarray(validation[start : start + size]), vocab_size)
-        for start in _segment_starts(len(validation), size, num_segments)
-    ]
-    return sum(validation_losses) / len(validation_losses) - max(same)
+        same.append(_excess_loss(others, [train[start : start + size]], vocab_size))
+    starts = _segment_starts(len(validation), size, min(NUM_SEGMENTS, len(validation) // size))
+    segments = [np.asarray(validation[start : start + size]) for start in starts]
+    return _excess_loss(train, segments, vocab_size) - max(same)
 
 
 def _segment_starts(length: int, size: int, count: int) -> list[int]:
     return [int(start) for start in np.linspace(0, length - size, count)]
 
 
-def _excess_loss(train: Tokens, segment: Tokens, vocab_size: int) -> float:
-    known, second_half = np.array_split(segment, 2)
-    return kneser_ney_loss(train, second_half, vocab_size, ORDER) - kneser_ney_loss(
-        known, second_half, vocab_size, ORDER
-    )
+def _excess_loss(train: Tokens, segments: Sequence[Tokens], vocab_size: int) -> float:
+    """Return the mean over segments of one size; `train` is counted once for all of them."""
+    halves = [np.array_split(segment, 2) for segment in segments]
+    own_losses = [
+        kneser_ney_loss(first_half, second_half, vocab_size, ORDER)
+        for first_half, second_half in halves
+    ]
+    second_halves = np.concatenate([second_half for _, second_half in halves])
+    train_loss = kneser_ney_loss(train, second_halves, vocab_size, ORDER)
+    return train_loss - sum(own_losses) / len(own_losses)
 
 
 def repeated_ngram_fraction(train: Tokens, length: int = 32) -> float:
