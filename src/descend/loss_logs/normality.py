@@ -103,6 +103,24 @@ def rate_out_of_range(shape: Shape) -> LogVerdict | None:
     )  # fmt: skip
 
 
+MIN_UNCHANGED = 10
+"""Losses that are one number to the last digit, from which nothing is trained: batches differ."""
+
+
+def unchanging_loss(shape: Shape) -> LogVerdict | None:
+    """Return a loss that is the same number in every entry."""
+    losses = [e.train_loss for e in shape.log.entries if e.train_loss is not None]
+    if len(losses) < MIN_UNCHANGED or len(set(losses)) > 1 or losses[0] == 0:
+        return None
+    return LogVerdict(
+        "unknown", 0.5, "no",
+        f"all {len(losses)} training losses are exactly {losses[0]:g}, though every batch is "
+        "another: the same batch and weights are evaluated each time, or one number is printed",
+        advice="look for a bug in the program with `descend check`: an optimizer that gets other "
+        "parameters, a rate of 0, or a loss that is cut off from the weights",
+    )  # fmt: skip
+
+
 def unexpected_start(shape: Shape) -> LogVerdict | None:
     """Return a first loss that no guess costs."""
     curve = shape.curve

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 from descend.errors import LogError
@@ -61,12 +62,18 @@ def read_log(path: Path) -> LossLog:
             str(path), _first_line(path), KNOWN_FORMATS,
             "give the file that holds the losses, or write a CSV with the columns step and loss",
         )  # fmt: skip
-    if len(log.entries) < MIN_ENTRIES:
+    if len(log.entries) < MIN_ENTRIES and not _has_lost_loss(log):
         raise LogError(
             str(path), f"{len(log.entries)} loss{'es' if len(log.entries) > 1 else ''}",
             f"at least {MIN_ENTRIES}", "log more often, or give the whole log",
         )  # fmt: skip
     return log
+
+
+def _has_lost_loss(log: LossLog) -> bool:
+    """Return whether a loss is no number: one of them is enough for a verdict."""
+    losses = [loss for e in log.entries for loss in (e.train_loss, e.validation_loss)]
+    return any(loss is not None and not math.isfinite(loss) for loss in losses)
 
 
 def _in_folder(folder: Path) -> LossLog:

@@ -9,7 +9,14 @@ from __future__ import annotations
 
 import re
 
-from descend.loss_logs.column_names import STEPS, TRAIN, VALIDATION, Meaning, meaning_of
+from descend.loss_logs.column_names import (
+    STEPS,
+    TRAIN,
+    VALIDATION,
+    Meaning,
+    meaning_of,
+    split_identifier,
+)
 from descend.loss_logs.log_row import Pair
 from descend.loss_logs.number_parsing import number, trim_special
 from descend.loss_logs.parsers.bare_lines import bare_line_pairs
@@ -29,6 +36,7 @@ DICTIONARY = re.compile(r"\{\s*['\"]\w")
 _GLUED_EPOCH = re.compile(r"\b(\d+)epoch\b")
 _GLUED_BATCH = re.compile(r"\b\d+-(\d+)batch\b")
 _TENSOR = re.compile(r"\b(?:tensor|Array)\(")
+_HITS = frozenset({"acc", "accuracy", "correct", "precision", "recall", "top1"})
 _LEVELS = frozenset({"debug", "info", "warning", "warn", "error"})
 _BEFORE_COUNTER = TRAIN | VALIDATION | {"epoch"}
 _BEFORE_FRACTION = _BEFORE_COUNTER | STEPS.keys() | _LEVELS
@@ -69,6 +77,8 @@ class _PairReader:
         self.begin = dictionary.start() if dictionary is not None else 0
         """Where the numbers that matter begin."""
         self.follows_bracket = False
+        self.follows_hits = False
+        """Whether the last number was an accuracy: `84.2%, (842/1000)` counts hits, not steps."""
 
     def read(self) -> list[Pair]:
         """Return the pairs of the whole line."""
@@ -106,7 +116,8 @@ class _PairReader:
 
     def _read_number(self, token: re.Match[str]) -> None:
         is_percent = self.text[token.end() : token.end() + 1] == "%"
-        if token.start() >= self.begin and not is_percent:
+        is_money = self.text[max(token.start() - 1, 0)] in "$€£"
+        if token.start() >= self.begin and not is_percent and not is_money:
             whole, _, end = token[0].partition("/")
             meaning = meaning_of(tuple(self.words)) if self.words else self.loss_before
             self.loss_before = _loss_before(self.words, meaning)
@@ -119,6 +130,7 @@ class _PairReader:
                 self.bare_counter = (_STEP, float(whole), number(end) if end else None, "")
         if self.words:
             self.names.append(self.words[-1])
+            self.follows_hits = bool(_HITS & set(split_identifier(self.words[-1])))
         self.words = []
 
     def _may_count(self, token: re.Match[str]) -> bool:
@@ -128,6 +140,8 @@ class _PairReader:
         if token.lastgroup == "fraction":
             words, named = words[-2:], _BEFORE_FRACTION
         if self.begin or any(w.lower() not in named for w in words):
+            return False
+        if self.follows_hits and token.lastgroup == "fraction":
             return False
         has_loss = any(meaning.role == "loss" for meaning, _, _, _ in self.pairs)
         return self.bare_counter is None or not has_loss
