@@ -20,6 +20,7 @@ from descend.loss_logs.parsers.event_files import (
     read_events,
     read_wandb,
 )
+from descend.loss_logs.parsers.mlflow_metrics import mlflow_metrics_folder, read_mlflow
 from descend.loss_logs.parsers.notebook_outputs import is_notebook, read_notebook
 from descend.loss_logs.parsers.structured import is_trainer_state, read_json, read_table
 from descend.loss_logs.parsers.unnamed_numbers import NOTE, read_unnamed
@@ -117,6 +118,8 @@ def _best_of(paths: list[Path]) -> tuple[LossLog, Path] | None:
 
 
 def _read(path: Path) -> LossLog | None:
+    if (metrics := mlflow_metrics_folder(path)) is not None:
+        return _log(read_mlflow, metrics)
     with path.open("rb") as file:
         start = file.read(4096)
     if start.startswith(WANDB_MAGIC):
