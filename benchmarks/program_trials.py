@@ -110,7 +110,8 @@ def summarize(truth: str, answer: dict[str, Any]) -> dict[str, Any]:
     for effect in answer["effects"]:
         interval = effect["loss_reduction"]
         name = effect["treatment"]["description"]
-        effects[name] = interval and [round(interval[k], 3) for k in ("value", "low", "high")]
+        ends = interval and [interval[key] for key in ("value", "low", "high")]
+        effects[name] = ends and [end if end is None else round(end, 3) for end in ends]
     return {
         "planted": truth, "verdict": answer["verdict"], "loss": answer["loss"],
         "command": answer["command"], "reason": answer["reason"], "effects": effects,
