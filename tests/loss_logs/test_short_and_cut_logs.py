@@ -152,3 +152,13 @@ def test_prices_are_no_losses(tmp_path: Path) -> None:
     assert [e.train_loss for e in read_log(path).entries] == [
         pytest.approx(5 - n / 10) for n in range(1, 20)
     ]
+
+
+@pytest.mark.parametrize(("begin", "is_guess"), [(0, True), (2872, False)])
+def test_first_loss_is_a_guess_at_the_start_only(
+    begin: int, is_guess: bool, tmp_path: Path
+) -> None:
+    losses = [0.695, 0.71, 0.62, 0.68, 0.66, 0.59, 0.64, 0.6, 0.61, 0.58]
+    points = [(begin + 50 * n, x) for n, x in enumerate(losses, 1)]
+    reason = diagnosed(tmp_path, steps_log(points)).normal.reason
+    assert ("ln 2" in reason) == is_guess

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from descend.loss_logs.curve_features import CurveFeatures
-from descend.loss_logs.normality import FREQUENCY_NATS, NEAR_START_STEPS, is_by_epoch
+from descend.loss_logs.loss_kinds import MAX_INTERVALS_BEFORE, NEAR_START_STEPS
+from descend.loss_logs.normality import FREQUENCY_NATS, is_by_epoch
 
 TRAINED_START = 2.5
 """Nats under which no untrained network of more than a dozen tokens begins."""
@@ -21,8 +22,6 @@ words does (a vocabulary of 1,000 costs 6.9)."""
 MAX_BEGINNING_FRACTION = 0.125
 """Fraction of a run before the first loss from which a log is a fragment: three doublings of the
 run are in one that begins earlier, and show whether it learns."""
-MAX_INTERVALS_BEFORE = 1.5
-"""Intervals before the first loss that are the logger's own, which waits one before it logs."""
 
 
 def is_fragment(curve: CurveFeatures) -> bool:

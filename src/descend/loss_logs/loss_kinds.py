@@ -23,6 +23,9 @@ MIN_FIRST_NATS, NUM_FIRST = 0.3, 9
 memorized its text: the best models of English need about 0.6 a character. A first guess."""
 ZERO = 1e-3
 """Nats of a loss that is a bug rather than another kind of loss."""
+NEAR_START_STEPS, MAX_INTERVALS_BEFORE = 10, 1.5
+"""Steps, or intervals of the log, before a first loss that is of the beginning of a run: a logger
+waits one before it logs."""
 MAX_CLASSES = 10
 """Guessing among more costs what a language model of characters starts from."""
 
@@ -42,6 +45,10 @@ _WORDS: tuple[tuple[Objective, frozenset[str]], ...] = (
 
 class HasValue(Protocol):
     """A point of a series."""
+
+    @property
+    def place(self) -> float | None:
+        """Its step; None where the log tells none."""
 
     @property
     def value(self) -> float:
@@ -67,6 +74,8 @@ def objective_of(names: Iterable[str], points: Sequence[HasValue]) -> tuple[Obje
         return "no cross-entropy", (
             f"it starts at {start:.2g}, lower than a language model that has not memorized its text"
         )
+    if not _begins_at_start(points):
+        return None, ""  # a loss from the middle of a run is no guess
     accuracy = any(
         own & {"acc", "accuracy"} and not own & {"token", "tokens"} for own in spelled.values()
     )
@@ -81,3 +90,12 @@ def objective_of(names: Iterable[str], points: Sequence[HasValue]) -> tuple[Obje
     if abs(first - math.log(2)) <= NEAR_LN_2 * math.log(2):
         return "two classes", f"it starts at {first:.3f}, which is ln 2: a guess between two"
     return None, ""
+
+
+def _begins_at_start(points: Sequence[HasValue]) -> bool:
+    """Return whether no more than a usual interval lies before the first point."""
+    places = [point.place for point in points[:2]]
+    if None in places or len(places) < 2:
+        return True
+    first, second = (place or 0.0 for place in places)
+    return first <= max(NEAR_START_STEPS, MAX_INTERVALS_BEFORE * (second - first))

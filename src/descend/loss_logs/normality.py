@@ -12,6 +12,7 @@ import math
 from descend.loss_logs.curve_features import CurveFeatures, averaged
 from descend.loss_logs.expected_loss import MAX_VOCABULARY
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
+from descend.loss_logs.loss_kinds import NEAR_START_STEPS
 
 ADAM_HIGHEST = 1e-2
 """Peak rate up to which small transformers are trained with AdamW (Yang et al. 2022, "Tensor
@@ -326,8 +327,8 @@ def is_flat(curve: CurveFeatures) -> bool:
     return run > 0 and fell and curve.length - curve.flat_since >= FLAT_SHARE * run
 
 
-NEAR_START_STEPS, NEAR_START_FRACTION = 10, 0.02
-"""Steps, or fraction of the log, within which a first entry is of the beginning."""
+NEAR_START_FRACTION = 0.02
+"""Fraction of the log within which a first entry is of the beginning."""
 
 
 def from_the_start(curve: CurveFeatures) -> bool:
