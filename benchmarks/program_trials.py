@@ -13,7 +13,8 @@ run_clm: examples/pytorch/language-modeling/run_clm.py of transformers, with a t
 folder `tok` of a tokenizer of 320 tokens, and the metric `accuracy` of the hub.
 
 litgpt: https://github.com/Lightning-AI/litgpt, installed, with TORCHDYNAMO_DISABLE=1, a folder
-`text` of two files, and the folder `tok`. Its learning rate alone is tried.
+`text` of two files, and the folder `tok`. Only the flag of the planted fault is tried. It has no
+flag for dropout.
 """
 
 from __future__ import annotations
@@ -26,17 +27,22 @@ import time
 from pathlib import Path
 from typing import Any
 
-SOUND = {"rate": 0.003, "factor": 1.0, "batch": 8, "layers": 2, "dropout": 0.0, "steps": 300}
+SOUND = {"rate": 0.003, "factor": 1.0, "batch": 8, "layers": 2, "dropout": 0.0, "steps": 300,
+         "times": 1}  # fmt: skip
 
 CASES: dict[str, tuple[str, dict[str, float]]] = {
     "sound": ("healthy", {}),
     "rate_times_30": ("learning_rate_too_high", {"factor": 30}),
     "rate_over_30": ("learning_rate_too_low", {"factor": 1 / 30}),
     "dropout_0.7": ("over_regularized", {"dropout": 0.7}),
-    "batch_1": ("batch_too_small", {"batch": 1, "steps": 2400}),  # the same text
+    "batch_1": ("batch_too_small", {"batch": 1, "times": 8}),  # the same text
     "one_layer": ("model_too_small", {"layers": 1}),
 }
-"""What is planted, and the settings that plant it; `factor` is of the learning rate."""
+"""What is planted, and the settings that plant it; `factor` is of the learning rate, `times` of the
+steps."""
+PLANTED_KEYS = {"batch_1": "batch_size", "one_layer": "num_layers", "dropout_0.7": "dropout_rate"}
+"""The setting that a case plants; `learning_rate` in the others."""
+TRIAL_KEYS = ("max_tokens", "max_steps", "seed")
 
 PROGRAMS: dict[str, dict[str, Any]] = {
     "nanogpt": {
@@ -79,25 +85,32 @@ PROGRAMS: dict[str, dict[str, Any]] = {
         """ --optimizer='{{"class_path":"torch.optim.AdamW","init_args":{{"lr":{rate}}}}}'""",
         "metric": "val loss",
         "maps": [
-            "learning_rate=lr,--train.min_lr", "max_tokens=--train.max_tokens", "seed=--seed",
+            "learning_rate=lr,--train.min_lr", "num_layers=--model_config.n_layer",
+            "batch_size=--train.global_batch_size,--train.micro_batch_size",
+            "max_tokens=--train.max_tokens", "seed=--seed",
         ],
+        "one_flag": True,
         "settings": {"rate": 0.03, "steps": 60},
         "options": ["--seeds", "2"],
     },
 }  # fmt: skip
 
 
-def diagnose(program: dict[str, Any], folder: Path, settings: dict[str, float]) -> dict[str, Any]:
-    """Return what `descend diagnose --program --json` says of the program with `settings`."""
-    values = SOUND | program.get("settings", {}) | settings
+def diagnose(program: dict[str, Any], folder: Path, case: str) -> dict[str, Any]:
+    """Return what `descend diagnose --program --json` says of the program with the fault of
+    `case`."""
+    values = SOUND | program.get("settings", {}) | CASES[case][1]
+    values["steps"] *= values["times"]
     values["rate"] *= values["factor"]
     values |= {"min_rate": values["rate"] / 10, "warmup": int(values["steps"] // 15)}
     values["tokens"] = int(values["steps"] * values["batch"] * 32)
     command = program["command"].format(**values)
     words = [sys.executable, "-m", "descend", "diagnose", "--program", command,
              "--metric", program["metric"], "--json", *program.get("options", ())]  # fmt: skip
+    tried = (PLANTED_KEYS.get(case, "learning_rate"), *TRIAL_KEYS)
     for mapping in program["maps"]:
-        words += ["--map", mapping]
+        if not program.get("one_flag") or mapping.split("=")[0] in tried:
+            words += ["--map", mapping]
     source = str(Path(__file__).parents[1] / "src")
     environment = os.environ | {"PYTHONPATH": source}
     done = subprocess.run(words, cwd=folder, env=environment, stdout=subprocess.PIPE, check=True)
@@ -110,7 +123,8 @@ def summarize(truth: str, answer: dict[str, Any]) -> dict[str, Any]:
     for effect in answer["effects"]:
         interval = effect["loss_reduction"]
         name = effect["treatment"]["description"]
-        effects[name] = interval and [round(interval[k], 3) for k in ("value", "low", "high")]
+        ends = interval and [interval[key] for key in ("value", "low", "high")]
+        effects[name] = ends and [end if end is None else round(end, 3) for end in ends]
     return {
         "planted": truth, "verdict": answer["verdict"], "loss": answer["loss"],
         "command": answer["command"], "reason": answer["reason"], "effects": effects,
@@ -128,10 +142,9 @@ def main() -> None:
     if Path(out).exists():
         results = json.loads(Path(out).read_text())
     for case in chosen or CASES:
-        truth, settings = CASES[case]
         print(time.strftime("%H:%M:%S"), case, file=sys.stderr)
-        answer = diagnose(PROGRAMS[name], Path(folder), settings)
-        results["cases"][case] = summarize(truth, answer)
+        answer = diagnose(PROGRAMS[name], Path(folder), case)
+        results["cases"][case] = summarize(CASES[case][0], answer)
         Path(out).write_text(json.dumps(results, indent=1) + "\n")
 
 

@@ -420,7 +420,7 @@ def test_export_writes_a_model_card(trained: Path, tmp_path: Path) -> None:
     card = ModelCard(content)
     assert card.data.tags == ["descend", "gguf"]
     assert card.data.pipeline_tag == "text-generation"
-    for part in ("## Training", "## On held-out text", "## Files", "## Use", "## Limits"):
+    for part in ("## Training", "## On validation text", "## Files", "## Use", "## Limits"):
         assert part in content
     assert "finished-q8_0.gguf" in content
 

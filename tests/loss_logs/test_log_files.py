@@ -66,3 +66,33 @@ def test_lines_before_and_after_a_hole_are_read(tmp_path: Path) -> None:
         opened.seek(8 * 2**20)
         opened.write(b"\n" + "".join(LINES[50:]).encode())
     assert len(read_log(file).entries) == len(LINES)
+
+
+def test_mlflow_folder_is_read_whole(tmp_path: Path) -> None:
+    """MLflow 3.17 writes a file a metric, in folders where its name has a slash."""
+    metrics = tmp_path / "mlruns" / "0" / "3f0c" / "metrics"
+    (metrics / "train").mkdir(parents=True)
+    (metrics.parent / "meta.yaml").write_text("status: 3\n")
+    steps = range(10, 310, 10)
+    (metrics / "train" / "loss").write_text(
+        "".join(f"17000000{s:05} {9 / s + 2} {s}\n" for s in steps)
+    )
+    (metrics / "val_loss").write_text(
+        "".join(f"17000000{s:05} {9 / s + 2.1} {s}\n" for s in steps[4::5])
+    )
+    (metrics / "lr").write_text("1700000000000 0.001 0\n")
+    for path in (tmp_path, metrics.parent, metrics / "val_loss"):
+        log = read_log(path)
+        assert [e.position for e in log.entries] == list(steps)
+        assert [e.validation_loss for e in log.entries if e.validation_loss is not None] == [
+            9 / s + 2.1 for s in steps[4::5]
+        ]
+        assert log.kind == "MLflow run"
+
+
+def test_mlflow_values_without_steps_count(tmp_path: Path) -> None:
+    metrics = tmp_path / "metrics"
+    metrics.mkdir()
+    (tmp_path / "params").mkdir()
+    (metrics / "loss").write_text("".join(f"17000000{n:05} {3 - n / 9} 0\n" for n in range(9)))
+    assert [e.position for e in read_log(tmp_path).entries] == list(range(1, 10))

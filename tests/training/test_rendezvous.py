@@ -129,12 +129,12 @@ def test_micro_batches_are_averaged_over_processes(config_file: Path) -> None:
 def test_run_with_minutes_ends_in_time_on_two_processes(config_file: Path) -> None:
     began = time.monotonic()
     done = descend(
-        "train", "--config", config_file, "--max-steps", 100_000, "--minutes", 0.5,
+        "train", "--config", config_file, "--max-steps", 1_000_000, "--minutes", 1.5,
         "--processes", 2, "--save-dir", "run",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - began < 60
-    assert len(losses("run")) < 100_000
+    assert time.monotonic() - began < 120
+    assert len(losses("run")) < 1_000_000
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:

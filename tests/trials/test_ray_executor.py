@@ -25,7 +25,7 @@ from descend.program_trials.program_executor import run_programs
 from descend.program_trials.run_program import ProgramResult, TrialRequest
 from descend.trials.cached_trial import load_cached_result
 from descend.trials.executor import TrialProgress, run_trials, worker_count
-from descend.trials.ray_executor import RAY_ADDRESS_VARIABLE
+from descend.trials.ray_executor import RAY_ADDRESS_VARIABLE, gpu_fraction
 from descend.trials.trial_spec import TrialResult, TrialSpec, make_trial_spec
 
 PORT = 26379
@@ -96,13 +96,15 @@ def test_unreachable_ray_address_raises_config_error_quickly(
 
 @pytest.fixture(scope="module")
 def head(own_cache: Path) -> Iterator[str]:
-    """The address of a cluster of this machine with two places; ends with all its processes."""
+    """The address of a cluster of this machine with two cores and a GPU; ends with all its
+    processes."""
     pytest.importorskip("ray")
     folder = Path("/tmp") / f"ray_{os.getpid()}"  # Ray's sockets allow no long path
     command = [sys.executable, "-m", "ray.scripts.scripts"]
     quiet = os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
     process = subprocess.Popen(
         [*command, "start", "--head", "--block", f"--port={PORT}", "--num-cpus=2",
+         "--num-gpus=1",  # Ray counts GPUs that are not there, too
          "--include-dashboard=false", "--disable-usage-stats", f"--temp-dir={folder}",
          "--node-ip-address=127.0.0.1"],
         env=quiet, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
@@ -277,3 +279,50 @@ def test_program_trials_on_ray_equal_those_here(
     assert on_ray[0].loss != on_ray[1].loss
     assert on_ray[2].problem is not None
     assert "missing.py" in on_ray[2].problem
+
+
+@pytest.mark.parametrize(
+    ("requested", "num_gpus", "fraction"),
+    [(None, 2, 1.0), (1, 2, 1.0), (2, 2, 1.0), (3, 2, 0.5), (5, 2, 0.3333), (8, 1, 0.125),
+     (4, 0, 0.0), (None, 0, 0.0)],
+)  # fmt: skip
+def test_more_trials_than_gpus_share_them(
+    requested: int | None, num_gpus: int, fraction: float
+) -> None:
+    assert gpu_fraction(requested, num_gpus) == fraction
+    # Ray gives a GPU to as many tasks as fit in whole: all that are requested run at once.
+    if requested and num_gpus:
+        assert int(1 / gpu_fraction(requested, num_gpus)) * num_gpus >= requested
+
+
+WAITS_FOR_ANOTHER = """
+import os, pathlib, sys, time
+
+own, meeting = sys.argv[1], pathlib.Path(sys.argv[2])
+(meeting / own).write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+for _ in range(600):
+    if len(list(meeting.iterdir())) == 2:
+        print("val loss 1.0")
+        break
+    time.sleep(0.1)
+"""
+"""A program that prints its loss only while another one runs at the same time."""
+
+
+@pytest.mark.slow
+def test_two_program_trials_share_a_gpu(
+    on_cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meeting = tmp_path / "meeting"
+    meeting.mkdir()
+    folder = tmp_path / "program"
+    folder.mkdir()
+    (folder / "train.py").write_text(WAITS_FOR_ANOTHER)
+    monkeypatch.chdir(folder)
+    requests = [
+        TrialRequest(["python", "train.py", name, str(meeting)], "val loss", shift=0)
+        for name in ("first", "second")
+    ]
+    results = run_programs(requests, 2, lambda index, result: None)
+    assert [result.loss for result in results] == [1.0, 1.0]
+    assert {path.read_text() for path in meeting.iterdir()} == {"0"}

@@ -60,7 +60,9 @@ NO_COUNTER = frozenset(
      "decay", "patience", "size", "sec", "s"}
 )  # fmt: skip
 """Words before a counter that make a setting or a speed of it."""
-TRAILING = frozenset({"value", "now", "is", "was", "mean", "avg", "average", "total", "of", "the"})
+TRAILING = frozenset(
+    {"value", "now", "is", "was", "mean", "avg", "average", "total", "of", "the", "curr", "current"}
+)
 ACCURACIES = frozenset({"acc", "accuracy"})
 QUOTAS = ACCURACIES | frozenset(
     {"correct", "right", "wrong", "precision", "recall", "f1", "em", "hits", "match", "top1",

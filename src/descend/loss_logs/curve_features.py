@@ -43,6 +43,8 @@ class CurveFeatures(msgspec.Struct, frozen=True, kw_only=True):
     """The last place."""
     first_position: float
     """Of the first loss."""
+    interval: float
+    """Median distance between losses, in places; 0 where there is one."""
     entries: int
     training_points: int
     validation_points: int
@@ -87,7 +89,7 @@ class CurveFeatures(msgspec.Struct, frozen=True, kw_only=True):
     noise_of_mean: float
     """Standard error of the smoothed loss, from `noise` (nats)."""
     noise: float
-    """Standard deviation of the loss around its running mean in the second half (nats)."""
+    """Standard deviation of the loss around its course in the second half (nats)."""
     spikes: int
     """Entries above the running mean by more than six times the noise, after the first tenth."""
     highest_rise: float
@@ -124,8 +126,7 @@ def extract_curve_features(log: LossLog) -> CurveFeatures | None:
     width = edge = averaged(len(y))
     smooth = running_mean(y, width)
     slope, error = slope_per_doubling(x, y)
-    late = slice(len(y) // 2, None)
-    noise = float(np.std(y[late] - smooth[late]))
+    noise = _noise(y, smooth, width)
     v = _validation(validation, training)
     if log.has_other_validation_unit:
         v["gap"] = None
@@ -135,6 +136,7 @@ def extract_curve_features(log: LossLog) -> CurveFeatures | None:
         unit=log.unit,
         length=float(x[-1]),
         first_position=float(x[0]),
+        interval=float(np.median(np.diff(x))) if len(x) > 1 else 0.0,
         entries=len(log.entries),
         training_points=len(training[0]),
         validation_points=len(validation[0]),
@@ -166,6 +168,21 @@ def extract_curve_features(log: LossLog) -> CurveFeatures | None:
         gradient_norm_not_finite=any(not math.isfinite(n) for n in norms),
         **v,
     )
+
+
+def _noise(losses: Floats, smooth: Floats, width: int) -> float:
+    """Return the standard deviation of the loss around its course, from the second half.
+
+    Too few losses to smooth are their own running mean. Then it is how far each lies from the
+    middle of its neighbors: by chance alone the square root of 1.5 times as far.
+    """
+    late = len(losses) // 2
+    if width > 1:
+        return float(np.std(losses[late:] - smooth[late:]))
+    off = losses[1:-1] - (losses[:-2] + losses[2:]) / 2
+    if len(off) >= 2 * MIN_FOR_SLOPE:
+        off = off[len(off) // 2 :]
+    return float(np.sqrt((off**2).mean() / 1.5)) if len(off) else 0.0
 
 
 def _flat_since(places: Floats, smooth: Floats, error: float) -> float:

@@ -6,6 +6,7 @@ is low and the verdict `unknown`: a curve is a symptom, not a cause.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from descend.loss_logs.curve_features import CurveFeatures
@@ -17,10 +18,20 @@ from descend.loss_logs.curve_notes import (
     final_loss,
     ruled_out,
 )
+from descend.loss_logs.curve_origin import (
+    FINETUNING_RATE,
+    FINETUNING_START,
+    SMALL_RATE,
+    TINY_RATE,
+    has_low_rate,
+    is_fragment,
+    resembles_finetuning,
+    started_trained,
+)
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
 from descend.loss_logs.normality import (
-    FREQUENCY_NATS,
     MANY_TOKENS,
+    MIN_FLAT_POINTS,
     PAIR_FRACTION,
     flat_after_fall,
     is_above_frequencies,
@@ -31,13 +42,15 @@ from descend.loss_logs.normality import (
     other_objective,
     rate_out_of_range,
     recurring_pattern,
+    unchanging_loss,
     unexpected_start,
     validation_stays,
 )
 from descend.loss_logs.validation_rules import overfitted, predicts_validation, validation_levels
 
-GONE_BACK = 0.5
-"""Fraction of its fall that a training loss must have risen again at the end to have diverged."""
+GONE_BACK, GONE_BACK_NOISE = 0.5, 3.0
+"""Fraction of its fall that a training loss must have risen again at the end to have diverged, and
+standard errors of the smoothed loss: three losses of single batches go back by chance."""
 FEW_LOST = 0.05
 """Fraction of losses that may be no numbers where training went on after them."""
 MIN_DOUBLING_FALL_FRACTION = 0.03
@@ -51,24 +64,11 @@ WAVE = 0.05
 WAVE_NOISE, WAVE_FALL = 8.0, 0.02
 """The rise must also exceed so many standard errors of the smoothed loss, and such a fraction of
 the whole fall: on short runs of few entries chance alone makes waves."""
-TRAINED_START = 2.5
-"""Nats under which no untrained network of more than a dozen tokens begins."""
 FEW_UPDATES = 100
 """Steps that teach a network nothing to speak of, at any rate."""
 JAGGED = 0.15
 """Standard deviation around the running mean over the loss: more than the chance of
 which text a batch holds leaves, unless batches are tiny. A first guess."""
-SMALL_RATE = 3e-5
-"""Peak rates under this are for fine-tuning; small models are trained from the start at 3e-4 to
-1e-2."""
-TINY_RATE = 1e-6
-"""Peak rates under this are too small for training a trained model further, too."""
-FINETUNING_RATE = 2e-4
-"""Peak rates up to it are usual where a trained model is trained further: 2e-5 to 5e-5 for all of
-it, 2e-4 for adapters. Small models are seldom begun with so little."""
-FINETUNING_START = 5.0
-"""Nats that a trained model hardly starts above, and one that begins from nothing with pieces of
-words does (a vocabulary of 1,000 costs 6.9)."""
 OFTEN_SPIKED = 0.005
 """Fraction of the entries that are spikes."""
 
@@ -118,11 +118,12 @@ def _diverged(shape: Shape) -> LogVerdict | None:
                       "on after them")  # fmt: skip
     if curve is None or curve.first_nonfinite is not None:
         at = _first_place(shape) if curve is None else curve.first_nonfinite or 0.0
-        fact: EvidenceFacts = ("first_loss_not_finite", at, shape.log.unit, (None, None),
-                               "from here on the loss is not a number")  # fmt: skip
-        return LogVerdict(
-            "diverged", 0.95, "no", "the loss stops being a number", "diverged", [fact], {}, advice
-        )
+        reason, text = "the loss stops being a number", "from here on the loss is not a number"
+        if curve is not None and _is_finite_after(shape, at):
+            lost = curve.points - curve.finite_points
+            reason = text = f"{lost} of {curve.points} losses are no numbers"
+        fact: EvidenceFacts = ("first_loss_not_finite", at, shape.log.unit, (None, None), text)
+        return LogVerdict("diverged", 0.95, "no", reason, "diverged", [fact], {}, advice)
     if curve.gradient_norm_not_finite and curve.end == 0:
         fact = ("loss_at_end", 0.0, "nats", (None, None),
                 "exactly 0, beside a gradient that is not a number: a failed run")  # fmt: skip
@@ -138,7 +139,8 @@ def _diverged(shape: Shape) -> LogVerdict | None:
             [fact], {}, advice,
         )  # fmt: skip
     fall, rise = curve.start - curve.lowest, curve.end - curve.lowest
-    if curve.training_points and rise > GONE_BACK * fall > WAVE * curve.end:
+    is_chance = rise <= GONE_BACK_NOISE * curve.noise_of_mean or is_fragment(curve)
+    if curve.training_points and rise > GONE_BACK * fall > WAVE * curve.end and not is_chance:
         fact = ("rise_of_smoothed_loss", rise, "nats", (None, GONE_BACK * fall),
                 f"it had come down to {curve.lowest:.2f}")  # fmt: skip
         return LogVerdict("diverged", 0.75, "no",
@@ -151,6 +153,15 @@ def _went_on(curve: CurveFeatures) -> bool:
     """Return whether a few losses were no numbers and training went on as before."""
     lost = curve.points - curve.finite_points
     return curve.finite_at_end and lost <= FEW_LOST * curve.points and curve.end < curve.start
+
+
+def _is_finite_after(shape: Shape, place: float) -> bool:
+    """Return whether training losses after `place` are numbers."""
+    return any(
+        entry.train_loss is not None and math.isfinite(entry.train_loss)
+        for entry in shape.log.entries
+        if entry.position > place
+    )
 
 
 def _first_place(shape: Shape) -> float:
@@ -200,13 +211,17 @@ def _stuck(shape: Shape) -> LogVerdict | None:
     min_fall = HARDLY_FELL_MANY if first >= MANY_TOKENS else HARDLY_FELL
     if fell >= min_fall and not blind:
         return None
+    if is_fragment(curve) and not blind:
+        return LogVerdict("unknown", 0.5, "cannot tell",
+                          f"the log begins at {describe_place(curve, curve.first_position)}, and "
+                          "how much the loss fell before is not in it")  # fmt: skip
     fact: EvidenceFacts = ("fall_over_run", fell, "of the first loss", (min_fall, None),
                            "the loss hardly falls")  # fmt: skip
     reason = "the loss hardly falls" if fell < min_fall else (
         "the loss ends above the unigram baseline"
     )  # fmt: skip
     falling = curve.slope_per_doubling > 2 * curve.slope_std_error
-    if not blind and _started_trained(curve) and not _has_low_rate(curve, TINY_RATE):
+    if not blind and started_trained(curve) and not has_low_rate(curve, TINY_RATE):
         if falling and (is_by_epoch(curve) or curve.rate_highest is not None):
             return None
         return LogVerdict(
@@ -218,14 +233,14 @@ def _stuck(shape: Shape) -> LogVerdict | None:
         fact = ("steps", curve.length, "steps", (FEW_UPDATES, None), "too few to learn anything")
         return LogVerdict("undertrained", 0.6, "no", reason, "undertrained", [fact], {},
                       "train for longer before you change anything else")  # fmt: skip
-    if shape.band.start_low is None and fell > 0 and _like_finetuning(curve):
+    if shape.band.start_low is None and fell > 0 and resembles_finetuning(curve):
         return LogVerdict(
             "unknown", 0.5, "cannot tell",
             f"at rates under {FINETUNING_RATE:g} a loss that comes down a little from "
             f"{curve.first:.2f} is usual for fine-tuning, and too little for a "
             "model trained from scratch; give the vocabulary (--vocab-size) to tell them apart",
         )  # fmt: skip
-    if not _has_low_rate(curve, SMALL_RATE) and not falling:
+    if not has_low_rate(curve, SMALL_RATE) and not falling:
         level = levels_at_frequencies(shape) or levels_after_first_epoch(shape)
         if level is not None:
             return level
@@ -235,17 +250,11 @@ def _stuck(shape: Shape) -> LogVerdict | None:
     return _rate_too_low(curve, reason, fact)
 
 
-def _started_trained(curve: CurveFeatures) -> bool:
-    """Return whether the first loss is one of a network that has learned something."""
-    if is_by_epoch(curve):
-        return curve.first < FREQUENCY_NATS
-    return curve.first < TRAINED_START
-
-
 def _rose(curve: CurveFeatures, fact: EvidenceFacts) -> LogVerdict:
     """Return a loss that ends no lower than it began."""
     if curve.end - curve.first <= max(WAVE * curve.first, WAVE_NOISE * curve.noise_of_mean):
-        return LogVerdict("unknown", 0.5, "no", "the loss does not fall", None, [fact])
+        normal = "no" if curve.finite_points >= MIN_FLAT_POINTS else "cannot tell"
+        return LogVerdict("unknown", 0.5, normal, "the loss does not fall", None, [fact])
     return LogVerdict(
         "learning_rate_too_high", 0.45, "no", "the loss ends above where it began",
         "learning_rate_too_high", [fact, *_rate_fact(curve)], {},
@@ -255,7 +264,7 @@ def _rose(curve: CurveFeatures, fact: EvidenceFacts) -> LogVerdict:
 
 def _rate_too_low(curve: CurveFeatures, reason: str, fact: EvidenceFacts) -> LogVerdict:
     """Return the verdict on a curve whose rate is, or looks, too low."""
-    low = _has_low_rate(curve, SMALL_RATE)
+    low = has_low_rate(curve, SMALL_RATE)
     advice = (
         "raise the rate threefold, then tenfold, with a short warm-up; if nothing changes, look "
         "for a bug in the program with `descend check`"
@@ -265,19 +274,6 @@ def _rate_too_low(curve: CurveFeatures, reason: str, fact: EvidenceFacts) -> Log
         keys = {"learning_rate": float(f"{curve.rate_highest * 10:.2g}")}
     return LogVerdict("learning_rate_too_low", 0.6 if low else 0.45, "no", reason,
                   "learning_rate_too_low", [fact, *_rate_fact(curve)], keys, advice)  # fmt: skip
-
-
-def _has_low_rate(curve: CurveFeatures, limit: float) -> bool:
-    """Return whether the log tells its rate, and the highest is under `limit`."""
-    return curve.rate_highest is not None and curve.rate_highest < limit
-
-
-def _like_finetuning(curve: CurveFeatures) -> bool:
-    """Return whether rate and start are those of a model that was trained before."""
-    rate = curve.rate_highest
-    return rate is not None and TINY_RATE <= rate <= FINETUNING_RATE and (
-        curve.first < FINETUNING_START
-    )  # fmt: skip
 
 
 def _rate_fact(curve: CurveFeatures) -> list[EvidenceFacts]:
@@ -299,9 +295,9 @@ def _too_slow(shape: Shape) -> LogVerdict | None:
         return None
     fact = _slope_evidence(slope, curve)
     is_far = curve.first >= FINETUNING_START and curve.end > PAIR_FRACTION * curve.first
-    if is_far and _has_low_rate(curve, SMALL_RATE):
+    if is_far and has_low_rate(curve, SMALL_RATE):
         return _rate_too_low(curve, "the loss still falls, slowly, at a rate for fine-tuning", fact)
-    if _has_low_rate(curve, TINY_RATE):
+    if has_low_rate(curve, TINY_RATE):
         return _rate_too_low(curve, "the loss falls slowly, at a tiny rate", fact)
     if shape.band.unigram is not None or not is_above_frequencies(curve):
         return None
@@ -343,9 +339,9 @@ def _stopped_early(shape: Shape) -> LogVerdict | None:
 
 
 RULES: tuple[Callable[[Shape], LogVerdict | None], ...] = (
-    _diverged, predicts_validation, other_objective, rate_out_of_range, overfitted, _stuck,
-    recurring_pattern, _rate_too_high, levels_at_frequencies, unexpected_start, validation_stays,
-    validation_levels, flat_after_fall, memorized_text, _too_slow, _stopped_early,
+    _diverged, predicts_validation, other_objective, rate_out_of_range, overfitted, unchanging_loss,
+    _stuck, recurring_pattern, _rate_too_high, levels_at_frequencies, unexpected_start,
+    validation_stays, validation_levels, flat_after_fall, memorized_text, _too_slow, _stopped_early,
 )  # fmt: skip
 
 

@@ -1,5 +1,5 @@
 """The log in a folder that a training program left: a Trainer's output folder, `lightning_logs`,
-`wandb/latest-run`, TensorBoard's `runs`, and the log that belongs to a checkpoint."""
+`wandb/latest-run`, TensorBoard's `runs`, `mlruns`, and the log that belongs to a checkpoint."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 
 from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE
 from descend.guard import is_regular_below
+from descend.loss_logs.column_names import column_meaning
+from descend.loss_logs.parsers.mlflow_metrics import mlflow_metrics_folder
 from descend.runs.event_log import EVENTS
 from descend.runs.run_files import has_model, is_run_folder
 
@@ -127,7 +129,7 @@ def _rank(path: Path) -> int | None:
         return 1
     if "tfevents" in name:
         return 2
-    if name.endswith(".wandb"):
+    if name.endswith(".wandb") or _is_mlflow_loss(path):
         return 3
     if name.endswith(".jsonl"):
         return 4
@@ -136,6 +138,13 @@ def _rank(path: Path) -> int | None:
             5 if any(word in name for word in ("log", "output", "train", "metric", "loss")) else 6
         )
     return None
+
+
+def _is_mlflow_loss(path: Path) -> bool:
+    """Return whether a file is a loss among the metrics of an MLflow run."""
+    folder = mlflow_metrics_folder(path)
+    meaning = column_meaning(path.relative_to(folder).as_posix()) if folder else None
+    return meaning is not None and meaning.role == "loss"
 
 
 def _files(folder: Path) -> Iterator[Path]:

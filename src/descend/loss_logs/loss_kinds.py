@@ -26,6 +26,9 @@ ZERO = 1e-3
 MAX_ABOVE_GUESS, GUESS_ERROR = 2.0, 0.05
 """Times the accuracy of a guess, and what is added for chance and unequal classes, up to which an
 accuracy beside the first loss is one of guessing. First guesses."""
+NEAR_START_STEPS, MAX_INTERVALS_BEFORE = 10, 1.5
+"""Steps, or intervals of the log, before a first loss that is of the beginning of a run: a logger
+waits one before it logs."""
 MAX_CLASSES = 10
 """Guessing among more costs what a language model of characters starts from."""
 
@@ -45,6 +48,10 @@ _WORDS: tuple[tuple[Objective, frozenset[str]], ...] = (
 
 class HasValue(Protocol):
     """A point of a series."""
+
+    @property
+    def place(self) -> float | None:
+        """Its step; None where the log tells none."""
 
     @property
     def value(self) -> float:
@@ -81,6 +88,8 @@ def objective_of(
         return "low from the start", (
             f"{low} {start:.2g}, lower than a language model that has not memorized its text"
         )
+    if not _begins_at_start(points):
+        return None, ""  # a loss from the middle of a run is no guess
     accuracy = any(
         own & {"acc", "accuracy"} and not own & {"token", "tokens"} for own in spelled.values()
     )
@@ -103,3 +112,12 @@ def max_guessed_accuracy(classes: int) -> float:
     """Return the accuracy up to which a first loss near ln `classes` may be one of guessing: a
     first epoch, whose mean it is, ends above the guess."""
     return MAX_ABOVE_GUESS / classes + GUESS_ERROR
+
+
+def _begins_at_start(points: Sequence[HasValue]) -> bool:
+    """Return whether no more than a usual interval lies before the first point."""
+    places = [point.place for point in points[:2]]
+    if None in places or len(places) < 2:
+        return True
+    first, second = (place or 0.0 for place in places)
+    return first <= max(NEAR_START_STEPS, MAX_INTERVALS_BEFORE * (second - first))

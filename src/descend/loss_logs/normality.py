@@ -12,6 +12,7 @@ import math
 from descend.loss_logs.curve_features import CurveFeatures, averaged
 from descend.loss_logs.expected_loss import MAX_VOCABULARY
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
+from descend.loss_logs.loss_kinds import NEAR_START_STEPS
 from descend.loss_logs.positions import format_place
 
 ADAM_HIGHEST = 1e-2
@@ -102,6 +103,24 @@ def rate_out_of_range(shape: Shape) -> LogVerdict | None:
         "learning_rate_too_high", 0.8 if shape.log.adam else 0.5, "no", reason,
         "learning_rate_too_high", [fact], {"learning_rate": USUAL_RATE},
         f"train at {USUAL_RATE:g} with a short warm-up",
+    )  # fmt: skip
+
+
+MIN_UNCHANGED = 10
+"""Losses that are one number to the last digit, from which nothing is trained: batches differ."""
+
+
+def unchanging_loss(shape: Shape) -> LogVerdict | None:
+    """Return a loss that is the same number in every entry."""
+    losses = [e.train_loss for e in shape.log.entries if e.train_loss is not None]
+    if len(losses) < MIN_UNCHANGED or len(set(losses)) > 1 or losses[0] == 0:
+        return None
+    return LogVerdict(
+        "unknown", 0.5, "no",
+        f"all {len(losses)} training losses are exactly {losses[0]:g}, though every batch is "
+        "another: the same batch and weights are evaluated each time, or one number is printed",
+        advice="look for a bug in the program with `descend check`: an optimizer that gets other "
+        "parameters, a rate of 0, or a loss that is cut off from the weights",
     )  # fmt: skip
 
 
@@ -311,8 +330,8 @@ def is_flat(curve: CurveFeatures) -> bool:
     return run > 0 and fell and curve.length - curve.flat_since >= FLAT_SHARE * run
 
 
-NEAR_START_STEPS, NEAR_START_FRACTION = 10, 0.02
-"""Steps, or fraction of the log, within which a first entry is of the beginning."""
+NEAR_START_FRACTION = 0.02
+"""Fraction of the log within which a first entry is of the beginning."""
 
 
 def from_the_start(curve: CurveFeatures) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 from descend.errors import LogError
@@ -19,6 +20,7 @@ from descend.loss_logs.parsers.event_files import (
     read_events,
     read_wandb,
 )
+from descend.loss_logs.parsers.mlflow_metrics import mlflow_metrics_folder, read_mlflow
 from descend.loss_logs.parsers.notebook_outputs import is_notebook, read_notebook
 from descend.loss_logs.parsers.structured import is_trainer_state, read_json, read_table
 from descend.loss_logs.parsers.unnamed_numbers import NOTE, read_unnamed
@@ -59,12 +61,18 @@ def read_log(path: Path) -> LossLog:
             str(path), _first_line(path), KNOWN_FORMATS,
             "give the file that holds the losses, or write a CSV with the columns step and loss",
         )  # fmt: skip
-    if len(log.entries) < MIN_ENTRIES:
+    if len(log.entries) < MIN_ENTRIES and not _has_lost_loss(log):
         raise LogError(
             str(path), f"{len(log.entries)} loss{'es' if len(log.entries) > 1 else ''}",
             f"at least {MIN_ENTRIES}", "log more often, or give the whole log",
         )  # fmt: skip
     return log
+
+
+def _has_lost_loss(log: LossLog) -> bool:
+    """Return whether a loss is no number: one of them is enough for a verdict."""
+    losses = [loss for e in log.entries for loss in (e.train_loss, e.validation_loss)]
+    return any(loss is not None and not math.isfinite(loss) for loss in losses)
 
 
 def _in_folder(folder: Path) -> LossLog:
@@ -119,6 +127,8 @@ def _best_of(paths: list[Path]) -> tuple[LossLog, Path] | None:
 
 
 def _read(path: Path) -> LossLog | None:
+    if (metrics := mlflow_metrics_folder(path)) is not None:
+        return _log(read_mlflow, metrics)
     with path.open("rb") as file:
         start = file.read(4096)
     if start.startswith(WANDB_MAGIC):

@@ -107,16 +107,21 @@ def _error(
 
 
 def memory_reduction_advice(config: RunConfig, shape: ModelShape, available: int | None) -> str:
-    """Return which setting to lower and to what, so that the need fits `available` bytes (or
-    halves)."""
-    target = training_memory(config, shape) / 2 if available is None else available
+    """Return which setting to lower and to what, so that the need of all processes here fits
+    `available` bytes (or halves)."""
+    processes = local_world_size(config)
+    target = training_memory(config, shape) / 2 if available is None else available / processes
     for lighter in _in_more_parts(config):
         if training_memory(lighter, shape) <= target:
             return (
                 f"set gradient_accumulation_steps to {lighter.num_micro_batches} (the result stays"
                 " the same)"
             )
-    smaller = config
+    fewer = 0 if available is None else _fitting_processes(config, shape, available)
+    if fewer:
+        return f"start {fewer} of the processes on this machine: each holds all weights"
+    reason = " (each process holds all weights)" if (config.num_processes or 1) > 1 else ""
+    smaller, one_sequence = config, config.batch_size // (config.num_processes or 1)
     while smaller.num_layers > 1 or smaller.embed_dim > config.num_heads * 4:
         width = smaller.embed_dim // 2
         if smaller.embed_dim % 2 == 0 and width % config.num_heads == 0 and width >= 8:
@@ -125,13 +130,22 @@ def memory_reduction_advice(config: RunConfig, shape: ModelShape, available: int
             smaller = smaller.model_copy(update={"num_layers": smaller.num_layers // 2})
         else:
             break
-        small = smaller.model_copy(update={"gradient_accumulation_steps": config.batch_size})
+        small = smaller.model_copy(update={"gradient_accumulation_steps": one_sequence})
         if training_memory(small, _resized(shape, small)) <= target:
             return (
                 f"set embed_dim to {small.embed_dim}, num_layers to {small.num_layers}, ff_dim to "
-                f"{small.ff_dim} and gradient_accumulation_steps to {config.batch_size}"
+                f"{small.ff_dim} and gradient_accumulation_steps to {one_sequence}{reason}"
             )
-    return f"lower vocab_size, now {shape.vocab_size}, or seq_len, now {config.seq_len}"
+    return f"lower vocab_size, now {shape.vocab_size}, or seq_len, now {config.seq_len}{reason}"
+
+
+def _fitting_processes(config: RunConfig, shape: ModelShape, available: int) -> int:
+    """Return how many processes on this machine have room, one sequence at a time; 0 for none, and
+    where all have."""
+    lightest = [config, *_in_more_parts(config)][-1]
+    room = int(available // training_memory(lightest, shape))
+    counts = range(min(room, local_world_size(config) - 1), 0, -1)
+    return next((count for count in counts if config.batch_size % count == 0), 0)
 
 
 def _resized(shape: ModelShape, config: RunConfig) -> ModelShape:

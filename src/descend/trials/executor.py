@@ -89,8 +89,9 @@ def worker_count(specs: Sequence[TrialSpec], requested: int | None = None) -> in
     unless requested; on a cluster by the room that it has in all."""
     if not ray_address() or not specs:
         return local_worker_count(specs, requested)
-    room = cluster_slots(_devices(specs))
-    return min(room, requested or room, len(specs))
+    requested_count = min(requested, len(specs)) if requested else None
+    room = cluster_slots(_devices(specs), requested_count)
+    return min(room, requested_count or room, len(specs))
 
 
 def local_worker_count(specs: Sequence[TrialSpec], requested: int | None = None) -> int:

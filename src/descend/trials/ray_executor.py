@@ -1,13 +1,15 @@
 """Trials on the machines of a Ray cluster, where `RAY_ADDRESS` names one.
 
-Each trial is a task with one processor core, or with a GPU where it computes on one; which machine
-takes it is Ray's business. A task trains as a local worker does, so that its result is the same.
+Each trial is a task with one processor core, and with a GPU where it computes on one: a whole one,
+or a part where more trials at a time are requested than there are GPUs. Which machine takes it is
+Ray's business. A task trains as a local worker does, so that its result is the same.
 Ray itself is imported only here, and only when it is needed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import platform
 import socket
@@ -34,6 +36,9 @@ more than three minutes."""
 RETRIES = 1
 """Times that Ray begins a trial again whose machine was lost; a second loss is an error."""
 
+RAY_PRECISION = 10_000
+"""Parts into which Ray divides a GPU at most."""
+
 PROGRESS_POLL_SECONDS = 3.0
 """Seconds between two questions how far the trials are, of which each says it about as often."""
 
@@ -45,14 +50,17 @@ def ray_address() -> str | None:
     return os.environ.get(RAY_ADDRESS_VARIABLE) or None
 
 
-def cluster_slots(devices: set[str]) -> int:
-    """Return how many trials the cluster can train at a time on `devices` of configurations.
+def cluster_slots(devices: set[str], requested: int | None = None) -> int:
+    """Return how many trials the cluster can train at a time on `devices` of configurations;
+    `requested`: where that is more than its GPUs, several share one.
 
     `ConfigError` where it cannot train any.
     """
     kind = "GPU" if any(_on_gpu(device) for device in devices) else "CPU"
-    num_slots = int(_connected().cluster_resources().get(kind, 0))
-    if not num_slots:
+    num_slots = num_units = int(_connected().cluster_resources().get(kind, 0))
+    if kind == "GPU" and num_units:
+        num_slots *= trials_per_gpu(requested, num_units)
+    if not num_units:
         raise ConfigError(
             RAY_ADDRESS_VARIABLE,
             f"{ray_address()}, a cluster without any {kind}",
@@ -60,6 +68,20 @@ def cluster_slots(devices: set[str]) -> int:
             f"choose another device, or {USE_LOCAL_HINT}",
         )
     return num_slots
+
+
+def trials_per_gpu(requested: int | None, num_gpus: int) -> int:
+    """Return how many trials share each of `num_gpus` where `requested` at a time are to run; one
+    where that is left open, since Ray divides the trials of a GPU, not its memory."""
+    return max(1, math.ceil((requested or 0) / num_gpus))
+
+
+def gpu_fraction(requested: int | None, num_gpus: float) -> float:
+    """Return the part of a GPU that each trial asks Ray for; 0 where there is none."""
+    if num_gpus < 1:
+        return 0.0
+    per_gpu = trials_per_gpu(requested, int(num_gpus))
+    return math.floor(RAY_PRECISION / per_gpu) / RAY_PRECISION
 
 
 def run_on_ray(
@@ -73,10 +95,12 @@ def run_on_ray(
 
     Raises the first error met, and cancels the others; so does Ctrl-C.
     """
+    max_running = min(max_running, len(specs)) if max_running else None
     cluster_slots(
-        {spec.config["device"] for spec in specs.values()}
+        {spec.config["device"] for spec in specs.values()}, max_running
     )  # or an error, where Ray would wait
     ray = _connected()
+    gpus = gpu_fraction(max_running, ray.cluster_resources().get("GPU", 0))
     task, progress_actor = ray.remote(_run_remote_trial), _progress_actor()
     waiting = list(specs.items())
     running: dict[Any, str] = {}
@@ -85,7 +109,12 @@ def run_on_ray(
         while waiting or running:
             while waiting and len(running) < (max_running or len(specs)):
                 key, spec = waiting.pop(0)
-                running[_begin(task, _portable_spec(spec), progress_actor, key)] = key
+                placed = task.options(
+                    num_cpus=1, max_retries=RETRIES,
+                    num_gpus=gpus if _on_gpu(spec.config["device"]) else 0,
+                )  # fmt: skip
+                line = msgspec.json.encode(_portable_spec(spec))
+                running[placed.remote(line, spec.key, progress_actor, key)] = key
             ready, _ = ray.wait([*running, pending_progress])
             for one in ready:
                 if one == pending_progress:
@@ -114,10 +143,12 @@ def run_tasks(
 ) -> None:
     """Call `function` on the cluster with each of `lines`; `on_result` is given index and answer.
 
-    A task takes one core, and a GPU where the cluster has any. An error and Ctrl-C cancel all.
+    A task takes one core, and a GPU where the cluster has any, or a part of one where `max_running`
+    is more than these. An error and Ctrl-C cancel all.
     """
     ray = _connected()
-    gpus = 1 if ray.cluster_resources().get("GPU") else 0
+    max_running = min(max_running, len(lines)) if max_running else None
+    gpus = gpu_fraction(max_running, ray.cluster_resources().get("GPU", 0))
     task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(function)
     waiting = list(enumerate(lines))
     running: dict[Any, int] = {}
@@ -164,12 +195,6 @@ class _ProgressActor:
         await asyncio.sleep(PROGRESS_POLL_SECONDS)
         new, self.fractions = self.fractions, {}
         return new
-
-
-def _begin(task: Any, spec: TrialSpec, progress_actor: Any, name: str) -> Any:
-    gpus = 1 if _on_gpu(spec.config["device"]) else 0
-    placed = task.options(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)
-    return placed.remote(msgspec.json.encode(spec), spec.key, progress_actor, name)
 
 
 def _on_gpu(device: str) -> bool:

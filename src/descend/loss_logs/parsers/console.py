@@ -20,7 +20,7 @@ from descend.loss_logs.number_columns import NumberColumns
 from descend.loss_logs.number_parsing import number
 from descend.loss_logs.parsers.line_pairs import DICTIONARY, EPOCH, pairs_of
 from descend.loss_logs.parsers.line_writers import LineWriters
-from descend.loss_logs.parsers.structured import flat, row_of_object
+from descend.loss_logs.parsers.structured import OF_THE_WHOLE_RUN, flat, row_of_object
 from descend.loss_logs.parsers.text_table import TextTable
 
 _MESSAGE_KEYS = ("message", "msg", "log", "textPayload", "line", "event")
@@ -158,7 +158,7 @@ class Console:
         row = row_of_object(cells, line)
         row.writer = row.writer or self.writer
         if row.losses or row.perplexities:
-            self.assembly.facts.names.update(list(cells)[:40])
+            self.assembly.facts.names.update([k for k, v in cells.items() if v is not None][:40])
         return self.assembly.add(row)
 
     def _object(self, value: dict[str, Any], line: Line) -> bool:
@@ -186,6 +186,8 @@ class Console:
                 self._name_block(text, is_short=True)
             return False
         if row.losses or row.perplexities:
+            if any(key in text for key in OF_THE_WHOLE_RUN):
+                return False
             if self.block_is_short:
                 self._set_block("")
             self.assembly.facts.names.update(names[:40])

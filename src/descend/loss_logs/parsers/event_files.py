@@ -34,7 +34,7 @@ def is_event_file(start: bytes) -> bool:
 def read_events(path: Path, assembly: CurveAssembly) -> bool:
     """Read a TensorBoard event file; False if it holds no loss."""
     assembly.facts.kind = "TensorBoard event file"
-    return _read(_event_scalars(path), assembly)
+    return read_scalars(_event_scalars(path), assembly)
 
 
 def read_event_folder(folder: Path, assembly: CurveAssembly) -> bool:
@@ -54,16 +54,19 @@ def read_event_folder(folder: Path, assembly: CurveAssembly) -> bool:
             for step, values in _event_scalars(path)
         ]
     rows.sort(key=lambda row: row[0])
-    return _read(iter(rows), assembly)
+    return read_scalars(iter(rows), assembly)
 
 
 def read_wandb(path: Path, assembly: CurveAssembly) -> bool:
     """Read a `.wandb` file; False if it holds no loss."""
     assembly.facts.kind = "Weights & Biases run file"
-    return _read(_wandb_scalars(path), assembly)
+    return read_scalars(_wandb_scalars(path), assembly)
 
 
-def _read(scalars: Iterator[tuple[float, dict[str, float]]], assembly: CurveAssembly) -> bool:
+def read_scalars(
+    scalars: Iterator[tuple[float, dict[str, float]]], assembly: CurveAssembly
+) -> bool:
+    """Read numbers by name at steps, in the order of the steps; False if none is a loss."""
     rows = _joined(scalars, assembly)
     for count, row in enumerate(rows_of_scalars(rows)):
         assembly.add(row)

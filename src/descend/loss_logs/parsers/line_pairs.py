@@ -122,6 +122,7 @@ class _PairReader:
 
     def _read_number(self, token: re.Match[str]) -> None:
         is_percent = self.text[token.end() :].lstrip(" ")[:1] == "%"
+        is_money = self.text[max(token.start() - 1, 0)] in "$€£"
         if self._counts_a_quota(token):
             return
         meaning = meaning_of(tuple(self.words)) if self.words else self.loss_before
@@ -130,7 +131,7 @@ class _PairReader:
         if token.start() >= self.begin and is_percent:
             if meaning is not None and meaning.role == "accuracy":
                 self.pairs.append((meaning, (number(token[0]) or 0.0) / 100, None, self.split))
-        elif token.start() >= self.begin:
+        elif token.start() >= self.begin and not is_money:
             whole, _, end = token[0].partition("/")
             self.loss_before = _loss_before(self.words, meaning)
             if meaning is not None:

@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from descend.loss_logs.column_names import column_meaning
 from descend.loss_logs.curve_assembly import CurveAssembly
 from descend.loss_logs.log_lines import text_lines
 from descend.loss_logs.parsers.console import Console
@@ -19,6 +20,8 @@ from descend.loss_logs.parsers.console import Console
 MAX_NOTEBOOK_BYTES = 256 * 2**20
 """Notebooks up to this size are read: those with many pictures have some tens of MB."""
 _KEYS = (b'"cell_type"', b'"nbformat"')
+_WANDB_SUMMARY = 'class="wandb"'
+"""What Weights & Biases shows at the end of a run: means and last values, which are no points."""
 
 
 def is_notebook(head: bytes) -> bool:
@@ -42,14 +45,28 @@ def read_notebook(path: Path, assembly: CurveAssembly) -> bool:
 def _outputs(book: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the cells show, in their order, for any shape of JSON."""
     for cell in _objects(book.get("cells")):
+        tables: list[str] = []
+        outputs: list[str] = []
         for output in _objects(cell.get("outputs")):
             data = output.get("data")
             data = data if isinstance(data, dict) else {}
             page = _text(data.get("text/html"))
+            if _WANDB_SUMMARY in page:
+                continue
             if "<table" in page:
-                yield _table_lines(page)
+                tables.append(_table_lines(page))
+                outputs.append(tables[-1])
             else:
-                yield _text(output.get("text")) or _text(data.get("text/plain"))
+                outputs.append(_text(output.get("text")) or _text(data.get("text/plain")))
+        # Beside a table of losses, samples are printed, which hold numbers of any kind.
+        yield from tables if any(map(_is_training_table, tables)) else outputs
+
+
+def _is_training_table(lines: str) -> bool:
+    """Return whether a table has a step or an epoch in front and a loss in each row."""
+    meanings = [column_meaning(name) for name in lines.partition("\n")[0].split("\t")]
+    roles = [meaning.role for meaning in meanings if meaning is not None]
+    return meanings[0] is not None and roles[0] in ("step", "epoch") and "loss" in roles
 
 
 def _objects(value: object) -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ DEEPEST = 8
 _NULLS = frozenset({"null", "none", "nan"})
 _SPLIT_KEYS = frozenset({"split", "phase", "mode", "stage", "subset", "type", "prefix", "set"})
 _WRITER_KEYS = ("rank", "global_rank", "process_index")
-_OF_THE_WHOLE_RUN = ("train_runtime", "train_samples_per_second")
+OF_THE_WHOLE_RUN = ("train_runtime", "train_samples_per_second")
 """Keys of the Trainer's last line, whose `train_loss` is the mean over the run: no point."""
 _OBJECT = re.compile(rb"\{[^{}]*\}")
 _HEAD_ROWS = 20_000
@@ -55,7 +55,7 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def row_of_object(cells: Mapping[str, Any], line: Line | None = None) -> Row:
     """Return the row that an object, or a line of a table by its columns' names, holds."""
-    if any(key in cells for key in _OF_THE_WHOLE_RUN):
+    if any(key in cells for key in OF_THE_WHOLE_RUN):
         return Row(line=line)
     word = next(
         (v.lower() for k, v in cells.items() if k.lower() in _SPLIT_KEYS and isinstance(v, str)
@@ -64,17 +64,21 @@ def row_of_object(cells: Mapping[str, Any], line: Line | None = None) -> Row:
     )  # fmt: skip
     pairs: list[Pair] = []
     nulls: list[Pair] = []
+    has_null_rate = False
     for name, value in cells.items():
         meaning = column_meaning(name)
         if meaning is None:
             continue
         parsed = number(value)
+        has_null_rate |= meaning.role == "rate" and value is None
         if meaning.role == "loss" and _is_null(value, parsed):
             nulls.append((meaning, math.nan, None, word))
         elif parsed is not None:
             pairs.append((meaning, parsed, None, word))
-    # A loss that is null stands for a number only where no other loss is in the row.
-    if not any(meaning.role in ("loss", "perplexity") for meaning, _, _, _ in pairs):
+    # A loss that is null stands for a number only where no other loss is in the row. Where the rate
+    # is null too, nothing was measured: such a row closes the log of LLaMA-Factory.
+    is_measured = any(meaning.role in ("loss", "perplexity") for meaning, _, _, _ in pairs)
+    if not is_measured and not has_null_rate:
         pairs += nulls
     row = row_of(pairs, line)
     row.structured = True
@@ -147,7 +151,7 @@ def _add(rows: Iterable[Any], assembly: CurveAssembly) -> None:
             continue
         cells = flat(row)
         if len(assembly.facts.names) < 500:
-            assembly.facts.names.update(cells)
+            assembly.facts.names.update(k for k, v in cells.items() if v is not None)
         if not assembly.add(row_of_object(cells)):
             assembly.facts.skipped += 1
 

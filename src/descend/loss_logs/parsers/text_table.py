@@ -85,11 +85,18 @@ class TextTable:
                 len(names) > 1
                 and len(meanings) > 1
                 and "loss" in roles
-                and len(meanings) * 2 >= len(names)
+                and (len(meanings) * 2 >= len(names) or _begins_with_place(names, separator))
             ):
                 self.header, self.separator = names, separator
                 self.header_text, self.interruptions = text, 0
                 return
+
+
+def _begins_with_place(names: list[str], separator: str) -> bool:
+    """Return whether columns that a sign separates begin with a step or an epoch, as in the tables
+    of TRL, which have many columns of rewards beside the loss."""
+    first = column_meaning(names[0])
+    return separator in ("|", "\t") and first is not None and first.role in ("step", "epoch")
 
 
 def _digits(text: str) -> bool:
