@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from descend.config import make_config
-from descend.data.prepare import prepare_documents
 from descend.data.readers import read_file
 
 
@@ -87,48 +85,3 @@ def test_turns_with_times_stay_a_chat(tmp_path: Path) -> None:
     path = tmp_path / "chat.json"
     path.write_text(json.dumps({"messages": turns}))
     assert texts_of(path) == ["<|user|>\nHi\n<|assistant|>\nHello\n"]
-
-
-WHATSAPP = {
-    "android_german": (
-        "03.07.23, 08:11 - Nachrichten sind Ende-zu-Ende-verschlüsselt.\n"
-        "03.07.23, 08:12 - Ada: Das Tor\nist offen.\n"
-        "03.07.23, 08:13 - +49 171 5550123: Danke!\n"
-        "03.07.23, 08:14 - Ada: <Medien ausgeschlossen>\n"
-    ),
-    "iphone_english": (
-        "[7/3/23, 8:11:02 AM] Garden: \u200eMessages are end-to-end encrypted.\n"
-        "[7/3/23, 8:12:02 AM] Ada: Das Tor\nist offen.\n"
-        "[7/3/23, 8:13:02 AM] +49 171 5550123: Danke!\n"
-        "[7/3/23, 8:14:02 AM] Ada: \u200eimage omitted\n"
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", WHATSAPP)
-def test_whatsapp_export_keeps_names_and_texts_alone(kind: str, tmp_path: Path) -> None:
-    path = tmp_path / "WhatsApp Chat.txt"
-    path.write_text(WHATSAPP[kind], encoding="utf-8")
-    assert texts_of(path) == ["Ada: Das Tor\nist offen.\nDanke!\n"]
-
-
-def test_diary_with_dates_is_left_as_it_is(tmp_path: Path) -> None:
-    text = "\n".join(f"0{n}.07.23, 08:1{n} - rain, and the wind from the west" for n in range(9))
-    path = tmp_path / "diary.txt"
-    path.write_text(text)
-    assert texts_of(path) == [text]
-
-
-def test_twelve_chats_of_whatsapp_give_two_warnings(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    for number in range(12):
-        text = WHATSAPP["iphone_english"] + f"[7/4/23, 8:11:02 AM] Ada: Tag {number}\n" * 9
-        (tmp_path / f"chat_{number:02}.txt").write_text(text)
-    for _ in range(2):  # the second time from the cache
-        caplog.clear()
-        prepare_documents(make_config({"corpus_dir": str(tmp_path)}), anew=True)
-        said = [record.getMessage() for record in caplog.records]
-        assert len(said) == 2
-        assert said[0].startswith("chat_00.txt: a chat exported from WhatsApp")
-        assert said[1].startswith("chat_01.txt, chat_02.txt, and 9 more: a chat exported from")

@@ -1,15 +1,14 @@
 """Messages that people exported from a messenger: `name: text`, without times, ids and notices.
 
-JSON of Slack, Discord (DiscordChatExporter), Telegram, and Facebook's Messenger, and the text files
-of WhatsApp. Sources: the exports' own documentation and public examples of each.
+JSON of Slack, Discord (DiscordChatExporter), Telegram, and Facebook's Messenger. Sources: the
+exports' own documentation and public examples of each.
 """
 
 from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain, islice
+from collections.abc import Mapping
 from typing import Any
 
 Message = tuple[str, str]
@@ -22,19 +21,6 @@ _NOTICES = frozenset({"service", "call", "userjoin", "guildmemberjoin", "recipie
                       "recipientremove", "channelpinnedmessage", "channelnamechange"})  # fmt: skip
 _SLACK_MARK = re.compile(r"<([@#!])?([^<>|\n]{1,2000})(?:\|([^<>\n]{0,500}))?>")
 _URL_SCHEMES = ("http://", "https://", "mailto:", "tel:")
-
-_STAMP = (
-    r"\u200e?\[?\d{1,4}[./-]\d{1,2}[./-]\d{2,4},? \d{1,2}[:.]\d{2}(?:[:.]\d{2})?"
-    r"(?:[ \u202f\u00a0]?[AaPp]\.?[ ]?[Mm]\.?)?(?:\]| [-–])\s?"
-)
-_WHATSAPP = re.compile(_STAMP)
-_WHATSAPP_MESSAGE = re.compile(_STAMP + r"\u200e?~?\s?([^:\n]{1,60}): (.*)", re.DOTALL)
-_PHONE = re.compile(r"\+?[\d\s()\u202a\u202c\u2011\u00a0-]{7,}")
-_PLACEHOLDER = re.compile(
-    r"<[^<>\n]{3,60}>|\u200e.{3,60}|.{0,40}\b(?:omitted|weggelassen|ausgeschlossen|omitid[oa]|omis|"
-    r"omess[oi])\W?", re.IGNORECASE,
-)  # fmt: skip
-_HEAD_LINES, _MIN_STAMPED = 40, 0.5
 
 
 def messenger_turns(listed: list[Any]) -> list[Message] | None:
@@ -107,25 +93,3 @@ def _repaired(text: str) -> str:
         return text.encode("latin-1").decode("utf-8")
     except UnicodeError:
         return text
-
-
-def is_whatsapp(text: str) -> bool:
-    """Return whether the beginning of a text is that of an exported chat of WhatsApp."""
-    rows = [row for row in islice(text.splitlines(), _HEAD_LINES) if row.strip()]
-    stamped = sum(_WHATSAPP.match(row) is not None for row in rows)
-    spoken = sum(_WHATSAPP_MESSAGE.match(row) is not None for row in rows)
-    return len(rows) > 2 and stamped >= _MIN_STAMPED * len(rows) and spoken >= stamped / 2
-
-
-def whatsapp_text(rows: Iterable[str]) -> Iterator[str]:
-    """Yield the messages of a chat whose lines, with their ends, are `rows`."""
-    message = ""
-    for row in chain(rows, (None,)):
-        if row is not None and not _WHATSAPP.match(row):
-            message += row if message else ""
-            continue
-        if message and (match := _WHATSAPP_MESSAGE.match(message)) is not None:
-            name, said = match[1].strip(), match[2].strip()
-            if said and not _PLACEHOLDER.fullmatch(said):
-                yield f"{said}\n" if _PHONE.fullmatch(name) else f"{name}: {said}\n"
-        message = row or ""

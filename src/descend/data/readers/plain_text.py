@@ -9,8 +9,8 @@ from itertools import chain
 from descend.data.document import Document
 from descend.data.readers.charset import Blocks, decode_blocks
 from descend.data.readers.chunking import document_chunks, split_into_lines
-from descend.data.readers.messengers import is_whatsapp, whatsapp_text
 from descend.data.readers.options import DEFAULT_OPTIONS, ReadOptions
+from descend.data.readers.whatsapp import is_whatsapp, whatsapp_text
 
 _HEAD_CHARS = 1 << 14
 _NAMES = """
@@ -38,7 +38,8 @@ def read_plain(
     texts = chain((first,), texts)
     if name.lower().endswith(".txt") and is_whatsapp(first[:_HEAD_CHARS]):
         logging.getLogger("descend").warning(
-            "%s: a chat exported from WhatsApp, read without times, notices, and phone numbers",
+            "%s: a chat exported from WhatsApp, read without times, notices, deleted messages, and "
+            "attachments, with names such as Person 1 for phone numbers",
             name,
         )
         texts = whatsapp_text(split_into_lines(texts, name))
