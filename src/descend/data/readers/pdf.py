@@ -5,16 +5,24 @@ Runs in the child process of `isolated`: pdfium is native code.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from descend.data.document import Document
 from descend.data.readers.options import ReadOptions, Source
+from descend.data.readers.running_lines import (
+    RunningLines,
+    describe_running_lines,
+    strip_running_lines,
+)
 from descend.errors import CorpusError
 
 
 def read_pdf(path: Source, name: str, options: ReadOptions) -> Iterator[Document]:
-    """Yield the pages with any text, each ended by an empty line.
+    """Yield the pages with any text, each ended by an empty line, without running headers and page
+    numbers.
 
     Raises `CorpusError` on a damaged or locked file, and on one without text (a scan).
     """
@@ -31,7 +39,21 @@ def read_pdf(path: Source, name: str, options: ReadOptions) -> Iterator[Document
             name, "a PDF locked by a password" if locked else "a damaged or foreign file",
             "a PDF that can be opened", "unlock it or remove it",
         ) from None  # fmt: skip
-    part = 0
+    running, part = RunningLines(), 0
+    for _, text in strip_running_lines(_page_texts(pdf), running):
+        yield Document(text + "\n\n", name, part)
+        part += 1
+    if said := describe_running_lines(running.removed):
+        logging.getLogger("descend").warning("%s: %s", name, said)
+    if not part:
+        raise CorpusError(
+            name, "a PDF without text (pictures of pages)", "a PDF with text in it",
+            "run text recognition (OCR) on it first, or remove it",
+        )  # fmt: skip
+
+
+def _page_texts(pdf: Any) -> Iterator[tuple[int, str]]:
+    """Yield the pages with any text, each with its place."""
     for number in range(len(pdf)):
         page = pdf[number]
         text = page.get_textpage().get_text_range()
@@ -39,10 +61,4 @@ def read_pdf(path: Source, name: str, options: ReadOptions) -> Iterator[Document
         text = text.replace("\r\n", "\n").replace("\ufffe", "").strip("\n")
         page.close()
         if text.strip():
-            yield Document(text + "\n\n", name, part)
-            part += 1
-    if not part:
-        raise CorpusError(
-            name, "a PDF without text (pictures of pages)", "a PDF with text in it",
-            "run text recognition (OCR) on it first, or remove it",
-        )  # fmt: skip
+            yield number, text
