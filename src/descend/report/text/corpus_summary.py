@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from descend.data.corpus_stats import CorpusStats
+from descend.report.text.contamination_notice import describe_contamination
 from descend.report.text.run_summary import format_accuracy_baselines, format_ngram_baselines
 from descend.units import describe_split_method, format_bytes, format_count
 
@@ -71,6 +72,7 @@ def format_corpus_stats(stats: CorpusStats) -> list[str]:
             f" documents (near). {stats.contamination_fraction:.1%} of the validation text also"
             " occurs in the training text"
         ),
+        *filter(None, [describe_contamination(stats.contamination_fraction)]),
         *_boilerplate_lines(stats),
         f"validation set: {stats.validation_tokens:,} of {stats.tokens:,} tokens, split by "
         f"{describe_split_method(stats.split_by)}",

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from descend.config import RunConfig, make_config
+from descend.report.text.contamination_notice import describe_contamination
 from descend.training.execution.backends import describe_execution, forced_keys
 from descend.training.execution.candidate_timing import TuningResult
 from descend.training.recipe import automatic_values
@@ -14,10 +15,6 @@ from descend.training.training_run import TrainingRun
 from descend.units import format_bytes
 
 logger = logging.getLogger(__name__)
-
-OVERLAP_WORTH_A_WORD = 0.02
-"""Fraction of validation tokens found in training from which the user is warned: below it the
-effect on the loss is under about 0.05 nat, since a passage memorized costs nearly nothing of 3."""
 
 
 def run_notices(run: TrainingRun) -> list[str]:
@@ -51,12 +48,8 @@ def describe_choices(run: TrainingRun, tuning: TuningResult) -> list[str]:
             f"lora_rank = {resolved.lora_rank}: all weights do not fit into memory, so only LoRA"
             " adapters are trained"
         )
-    if info.contamination_fraction > OVERLAP_WORTH_A_WORD:
-        notices.append(
-            f"{info.contamination_fraction:.0%} of the validation text also occurs in the"
-            " training text, so the validation loss is too optimistic. `descend corpus add"
-            " --deduplicate near` helps"
-        )
+    if contamination := describe_contamination(info.contamination_fraction):
+        notices.append(contamination)
     return notices
 
 
