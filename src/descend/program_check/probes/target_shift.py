@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from descend.program_check.probes.loss_probe import LossProbe, probe_losses
@@ -49,10 +50,12 @@ def target_shifts(program: Program) -> tuple[TargetShift, ...]:
 
 
 def describe_unshifted(shifts: tuple[TargetShift, ...]) -> BugAbsent | Undetermined:
-    """Return that the targets are the next token, or are no tokens of the input at all."""
+    """Return that the targets are the next token, or no token at a fixed distance."""
     if all(max(s.agreement.values()) < AGREE for s in shifts):
+        agreement = max(s.agreement[1] for s in shifts)
         return Undetermined(
-            "the targets are no tokens of the input, so this is not next-token prediction"
+            f"only {agreement:.0%} of the targets are the next token of the input, so this may be "
+            "no next-token prediction"
         )
     return BugAbsent(f"{shifts[0].agreement[1]:.0%} of the targets are the next token")
 
@@ -153,6 +156,21 @@ def _matches(y: Tensor, w: Tensor, ids: Tensor, offset: int) -> tuple[int, int]:
     first, last = max(0, -offset), length - max(0, offset)
     if last <= first:
         return 0, 0
-    live = w[:, first:last] > 0
-    equal = (y[:, first:last] == ids[:, first + offset : last + offset]) & live
+    filling = _filling(y, w, ids)
+    at = slice(first + offset, last + offset)
+    # Between the text and the filling beside it no target is the token at a distance.
+    ends = filling[:, at] != filling[:, first:last]
+    live = (w[:, first:last] > 0) & ~ends
+    equal = (y[:, first:last] == ids[:, at]) & live
     return int(equal.sum()), int(live.sum())
+
+
+def _filling(y: Tensor, w: Tensor, ids: Tensor) -> Tensor:
+    """Return where a row is filled up (B, T): the same token as far as its end or from its
+    beginning, which is no target or its own."""
+    filled = torch.zeros_like(ids, dtype=torch.bool)
+    for edge in (-1, 0):
+        same = (ids == ids[:, edge : edge + 1 or None]) & ((w <= 0) | (y == ids))
+        run = same.flip(1).long().cumprod(1).flip(1) if edge else same.long().cumprod(1)
+        filled |= run > 0
+    return filled
