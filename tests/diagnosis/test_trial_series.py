@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import pytest
 
@@ -48,6 +50,34 @@ def test_comparable_loss_converts_another_vocabulary_by_bits_per_byte() -> None:
     control, other = make_result(4.0, 2.0), make_result(6.0, 1.5)
     assert comparable_loss(other, control, change) == pytest.approx(3.0)
     assert comparable_loss(other, control, RATE.change) == 6.0
+
+
+LARGER = Treatment("vocabulary_too_small", TreatmentChange("larger", {"vocab_size": 4000}))
+
+
+@pytest.mark.parametrize(("control", "larger", "is_compared"), [
+    (math.log(60) - 0.1, math.log(4000) - 0.1, False),  # two guesses: fewer nats per byte
+    (2.9, math.log(4000) - 0.1, False),
+    (math.log(60) - 0.1, 6.0, False),
+    (2.9, 6.0, True),
+])  # fmt: skip
+def test_vocabularies_are_compared_only_where_both_sides_learned(
+    series: TrialSeries, control: float, larger: float, is_compared: bool
+) -> None:
+    bits = {"control": control / math.log(2), "larger": larger / 3.5 / math.log(2)}
+    results = {
+        (None, series.seed): make_result(control, bits["control"]),
+        (LARGER, series.seed): make_result(larger, bits["larger"]),
+    }
+    sizes = {None: 60, LARGER: 4000}
+    series.results = {
+        pair: msgspec.structs.replace(result, vocab_size=sizes[pair[0]])
+        for pair, result in results.items()
+    }
+    assert comparable_loss(series.results[LARGER, series.seed],
+                           series.results[None, series.seed], LARGER.change) < control  # fmt: skip
+    reductions = paired_reductions(series, LARGER)
+    assert reductions == ([pytest.approx(control - larger / 3.5)] if is_compared else [])
 
 
 def test_best_validation_point_is_the_lowest_of_the_curve() -> None:
