@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from types import CodeType
 
+from descend.program_check.instrumentation.function_calls import (
+    FunctionLine,
+    function_line,
+    functions_of,
+)
 from descend.program_check.program import Program
-from descend.program_check.source_lines import functions_of
 
 ALWAYS = (
     "text generation: sampling, stopping, caches",
@@ -21,7 +24,7 @@ TOKENIZER = "how the text became tokens: there is no tokenizer to ask"
 MAX_NAMES = 12
 
 
-def not_covered(program: Program, called: Set[CodeType], applied: Set[str]) -> list[str]:
+def not_covered(program: Program, called: Set[FunctionLine], applied: Set[str]) -> list[str]:
     """Return what stays unseen, given the functions that were `called` and the checks that
     applied."""
     missing = list(ALWAYS)
@@ -31,8 +34,8 @@ def not_covered(program: Program, called: Set[CodeType], applied: Set[str]) -> l
         missing.append(TOKENIZER)
     idle = [f"{name} (line {code.co_firstlineno})"
             for name, code in functions_of(program.namespace, program.file).items()
-            if code not in called]  # fmt: skip
+            if function_line(code) not in called | program.load_calls]  # fmt: skip
     if idle:
         more = f" and {len(idle) - MAX_NAMES} more" if len(idle) > MAX_NAMES else ""
-        missing.append("functions that no check ran: " + ", ".join(idle[:MAX_NAMES]) + more)
+        missing.append("functions that did not run: " + ", ".join(idle[:MAX_NAMES]) + more)
     return missing

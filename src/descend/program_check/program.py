@@ -12,9 +12,9 @@ import inspect
 import random
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, cast
@@ -36,6 +36,10 @@ from descend.program_check.instrumentation.amp_usage import watch_amp
 from descend.program_check.instrumentation.checkpoint_loads import (
     CheckpointLoads,
     watch_checkpoint_loads,
+)
+from descend.program_check.instrumentation.function_calls import (
+    FunctionLine,
+    recorded_load_calls,
 )
 from descend.program_check.instrumentation.import_time_training import (
     ImportTimeTraining,
@@ -103,6 +107,8 @@ class Program:
     """What it loaded while it was imported; None if that was not seen."""
     import_time_training: ImportTimeTraining = field(default_factory=ImportTimeTraining)
     """The steps it made while it was imported."""
+    load_calls: Set[FunctionLine] = frozenset()
+    """Its functions that ran while it was imported, up to its first step."""
     endings: list[str] = field(default_factory=list)
     """Where it ended itself while it was tried, if it did."""
     _probes: dict[Any, Any] = field(default_factory=dict, repr=False)
@@ -278,6 +284,7 @@ def load_program(spec: str) -> Program:
             watch_optimizer_steps(own) as training,
             training_stopped(own) as launch,
             stopped_at_loop() as start,
+            recorded_load_calls(path) as calls,
         ):
             module = _import_file(path) if path else importlib.import_module(spec)
             if own and _trains_in_main(own, module, launch, start):
@@ -290,7 +297,8 @@ def load_program(spec: str) -> Program:
     start.close()
     if start.loop is not None:
         training = ImportTimeTraining()
-    return make_program(vars(module), spec, module.__file__, loads, training, launch, start)
+    program = make_program(vars(module), spec, module.__file__, loads, training, launch, start)
+    return replace(program, load_calls=calls)
 
 
 def _trains_in_main(file: Path, module: ModuleType, launch: Launch, start: LoopStart) -> bool:

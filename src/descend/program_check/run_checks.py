@@ -18,6 +18,7 @@ from descend.program_check.bug_report import BugReport, Checked, NotChecked
 from descend.program_check.bugs import BUGS
 from descend.program_check.child_process import NOT_REACHED
 from descend.program_check.coverage import not_covered
+from descend.program_check.instrumentation.function_calls import functions_of, recorded_calls
 from descend.program_check.instrumentation.state_guard import preserve_state
 from descend.program_check.program import (
     ENDINGS,
@@ -34,7 +35,6 @@ from descend.program_check.results import (
     Undetermined,
     UndeterminedError,
 )
-from descend.program_check.source_lines import functions_of, recorded_calls
 
 Report = Callable[[Checked], None]
 

@@ -6,10 +6,9 @@ import ast
 import inspect
 import re
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence, Set
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import suppress
 from pathlib import Path
-from types import CodeType
 from typing import Any
 
 import torch
@@ -220,38 +219,3 @@ def running_line(file: Path) -> int | None:
                 return frame.f_lineno
         frame = frame.f_back  # type: ignore[assignment]
     return None
-
-
-@contextmanager
-def recorded_calls(functions: Collection[CodeType]) -> Iterator[set[CodeType]]:
-    """Record those of `functions` that are called by whoever runs inside.
-
-    Watching slows all of Python by a third, so it ends once each was called.
-    """
-    called: set[CodeType] = set()
-    left = set(functions)
-    files = {code.co_filename for code in functions}
-    before = sys.getprofile()
-
-    def note(frame: Any, event: str, _argument: Any) -> None:
-        if event == "call" and frame.f_code.co_filename in files and frame.f_code in left:
-            called.add(frame.f_code)
-            left.remove(frame.f_code)
-            if not left:
-                sys.setprofile(None)
-
-    sys.setprofile(note if left and before is None else before)
-    try:
-        yield called
-    finally:
-        sys.setprofile(before)
-
-
-def functions_of(namespace: Any, file: str | None) -> dict[str, CodeType]:
-    """Functions that `file` defines at its outermost level, by name, in its order."""
-    functions = {
-        name: value.__code__ for name, value in list(namespace.items())
-        if inspect.isfunction(value) and value.__code__.co_filename == file
-        and value.__name__ != "<lambda>"
-    }  # fmt: skip
-    return dict(sorted(functions.items(), key=lambda item: item[1].co_firstlineno))
