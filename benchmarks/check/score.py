@@ -49,6 +49,7 @@ def cases(half: str, per_bug: int) -> list[Case]:
 def score(case: Case) -> dict[str, str]:
     """Check one program in this process."""
     from descend.program_check.bug_report import ProgramError
+    from descend.program_check.bugs import REMARKS
     from descend.program_check.run_checks import check_module
 
     half, name, bug, source = case
@@ -66,7 +67,7 @@ def score(case: Case) -> dict[str, str]:
             reported, remarks, applied = [], [], f"0 {error.actual[:80]}"
         os.chdir(before)
     right = {bug, *SAME.get(bug, ())}
-    named = [b for b in reported + (remarks if bug == "positions_missing" else []) if b in right]
+    named = [b for b in reported + (remarks if bug in REMARKS else []) if b in right]
     others = [b for b in reported if b not in right]
     seconds = f"{time.process_time() - start:.2f}"
     return dict(zip(HEADER, (half, name, bug, str(int(bool(named))), " ".join(others), applied,

@@ -37,7 +37,8 @@ LOOP = """
 GUARD = "if __name__ == '__main__':\n    main()\n"
 PROGRAMS = {
     "a helper at import": f"def rows(n):\n    return [n]\nfirst = rows(9)\ndef fit():{LOOP}fit()\n",
-    "a decorated main": "def timed(f):\n    @functools.wraps(f)\n    def inner():\n        return f()\n"
+    "a decorated main": "def timed(f):\n    @functools.wraps(f)\n    def inner():\n"
+                        "        return f()\n"
                         f"    return inner\n@timed\ndef main():{LOOP}{GUARD}",
     "calls in calls": "def load():\n    return 3\ndef build():\n    return load()\n"
                       f"def main():\n    build(){LOOP}{GUARD}",

@@ -62,3 +62,6 @@ BUGS: tuple[Bug, ...] = (
     labels_all_masked.BUG,
     checkpoint_not_loaded.BUG,
 )
+
+REMARKS = (positions_missing.BUG.name, decay_on_norms.BUG.name)
+"""Those of which a check only makes a remark."""

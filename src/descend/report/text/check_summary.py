@@ -26,6 +26,9 @@ To run the remaining checks, define these in the file (docs/check.md):
 
 SECONDS_BETWEEN_LINES = 5.0
 
+NOTES = ("decay_on_norms",)
+"""Remarks on a matter of choice, which stand after the warnings."""
+
 
 def progress_lines(
     print_line: Callable[[str], None],
@@ -54,8 +57,8 @@ def format_check_report(report: Checked) -> str:
     for bug in report.bugs:
         lines += ["", *_entry(bug), f"  Fix: {bug.fix}",
                   f"  Learn more: descend explain {bug.bug}"]  # fmt: skip
-    for remark in report.remarks:
-        lines += ["", *_entry(remark, "Warning: ")]
+    for remark in sorted(report.remarks, key=_is_note):
+        lines += ["", *_entry(remark, "Note: " if _is_note(remark) else "Warning: ")]
     if report.checked:
         lines += [
             "",
@@ -71,6 +74,10 @@ def format_check_report(report: Checked) -> str:
         lines += ["", f"Not covered ({len(report.not_covered)}):"]
         lines += [f"  {one}" for one in report.not_covered]
     return "\n".join(lines + _how_to_be_checked(report))
+
+
+def _is_note(remark: BugReport) -> bool:
+    return remark.bug in NOTES
 
 
 def _headline(report: Checked) -> str:
