@@ -32,7 +32,7 @@ def make_result(
     loss: float, bits: float | None = None, diverged_step: int | None = None
 ) -> TrialResult:
     return TrialResult(
-        key="", steps=1, tokens=1000, train_tokens=1000, vocab_size=10, parameters=1, seconds=1.0,
+        key="", steps=1, tokens=1000, train_tokens=1000, vocab_size=1000, parameters=1, seconds=1.0,
         peak_bytes=None, curve=[], validation_loss=loss, accuracy=0.1,
         bits_per_byte=loss if bits is None else bits, diverged_step=diverged_step, chunk_losses=[],
     )  # fmt: skip
