@@ -66,8 +66,8 @@ export function Runs() {
           <button type="button" class="sort" title=${column.order === order ? "the other way round" : ORDERS[column.order]} onClick=${() => sortBy(column.order)}>${column.title}${column.order === order && html`<span aria-hidden="true">${isUp ? " ▴" : " ▾"}</span>`}</button></th>`)}</tr></thead>
         <tbody>${shown.map((run) => html`<tr key=${run.name}>
           <td class="tick"><input type="checkbox" aria-label=${`Compare ${run.name}`} disabled=${!run.epochs} checked=${chosen.includes(run.name)} onChange=${() => toggle(run.name)}/></td>
-          <td class="name">${chosen.includes(run.name) && html`<span class=${`swatch c${chosen.indexOf(run.name)}`}></span>`}<a href=${`#/run/${quoted(run.name)}`}>${run.name}</a>${run.parent && html` <span class="soft small">from ${run.parent}</span>`}<${Tags} tags=${run.tags}/>${settingWords(run, different) && html`<span class="soft small mono notes">${settingWords(run, different)}</span>`}${run.note && html`<span class="soft small notes">${run.note}</span>`}</td>
-          <td><${State} state=${run.state}/>${run.remark && html` <span class="state bad">${run.remark}</span>`}</td><td data-label="Text">${run.text}</td>
+          <td class="name"><div class="run-line">${chosen.includes(run.name) && html`<span class=${`swatch c${chosen.indexOf(run.name)}`}></span>`}<a href=${`#/run/${quoted(run.name)}`}>${run.name}</a><${Tags} tags=${run.tags}/><${Aside} run=${run} settings=${settingWords(run, different)}/></div></td>
+          <td><${State} state=${run.state}/>${run.remark && html` <span class="state bad">${run.remark}</span>`}</td><td data-label="Text"><span class="short-text" title=${run.text}>${run.text}</span></td>
           <td class="number" data-label="Accuracy"><${Accuracy} run=${run}/></td><td class="number" data-label="Bits per byte">${fixed(run.bits_per_byte)}</td>
           <td class="number" data-label="Parameters">${short(run.parameters)}</td><td class="number" data-label="Time">${duration(run.seconds)}</td>
           <td class="soft small" data-label="Started">${moment(run.started_at)}</td></tr>`)}</tbody>
@@ -95,6 +95,14 @@ function Ticked({ count, onNone }) {
 
 /** How often it is right, beside what the token before tells. @param {{run: any}} props */
 const Accuracy = ({ run }) => html`${percent(run.accuracy)}${run.bigram_accuracy != null && html` <span class="soft small">bigram\u00a0${percent(run.bigram_accuracy)}</span>`}`;
+
+/** What else is known of a run, in the rest of its line; all of it where the pointer rests. @param {{run: any, settings: string}} props */
+function Aside({ run, settings }) {
+  const from = run.parent ? `from ${run.parent}` : "";
+  const all = [from, settings, run.note].filter(Boolean);
+  if (!all.length) return null;
+  return html`<span class="soft small aside" title=${all.join("\n")}>${from && html`<span>${from} </span>`}${run.note && html`<span class="note-text">${run.note} </span>`}${settings && html`<span class="mono">${settings}</span>`}</span>`;
+}
 
 /** A value of a setting, with few digits. @param {any} value @param {string} none */
 const settingValue = (value, none) => (value == null ? none : typeof value === "number" && !Number.isInteger(value) ? String(Number(value.toPrecision(4))) : String(value));
