@@ -20,6 +20,14 @@ from .test_experiments import record
 
 pytest.importorskip("fastapi", reason="the extra `studio` is not installed")
 
+CUT_COLUMNS = """() => {
+  const box = document.querySelector("table.runs").closest(".scroll");
+  const ends = [...document.querySelectorAll("table.runs th")].map((head) =>
+    head.getBoundingClientRect().right);
+  return ends.filter((end) => end > box.getBoundingClientRect().right + 1);
+}"""
+"""Right ends of the columns that one has to scroll to."""
+
 HOSTILE = '<img src=x onerror="hacked=1">'
 
 
@@ -174,7 +182,9 @@ def test_each_run_is_one_line_of_the_list(enter: Any, studio: RunningStudio) -> 
     for width in (1280, 1920):
         page.set_viewport_size({"width": width, "height": 900})
         boxes = [row.bounding_box() for row in page.locator("table.runs tbody tr").all()]
-        assert max(box["height"] for box in boxes) <= 46, (width, boxes)
+        letter = page.evaluate("parseFloat(getComputedStyle(document.documentElement).fontSize)")
+        assert max(box["height"] for box in boxes) <= 2.8 * letter, (width, boxes)
+        assert page.evaluate(CUT_COLUMNS) == [], width
         assert not sideways(visitor)
     cells = [cell.bounding_box() for cell in page.locator("table.runs tbody tr").first
              .locator("td").all()]  # fmt: skip

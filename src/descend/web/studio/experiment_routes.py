@@ -19,9 +19,9 @@ from descend.web.studio.experiment_plans import (
 from descend.web.studio.experiment_view import (
     KINDS,
     ExperimentKind,
+    describe_result,
     find_kind,
     progress_fields,
-    read_sentence,
     result_fields,
 )
 from descend.web.studio.http_errors import NotNowError
@@ -115,14 +115,15 @@ class Experiments:
         job, folder = self._jobs.get(job_name(name)), self._workspace.experiment_path(name)
         kind = find_kind(folder)
         began = _written_at(folder) if job is None else job.began_at or job.queued_at
+        title, sentence = describe_result(folder)
         elapsed = 0.0
         if job is not None and job.began_at is not None:
             elapsed = (job.ended_at or time.time()) - job.began_at
         return {
             "name": name, "kind": kind or (job.kind if job else ""),
-            "title": name if job is None else job.text, "state": _state(job, kind is not None),
+            "title": job.text if job else title or name, "state": _state(job, kind is not None),
             "started_at": began, "elapsed_seconds": round(elapsed, 1),
-            "minutes": None if job is None else job.minutes, "sentence": read_sentence(folder),
+            "minutes": None if job is None else job.minutes, "sentence": sentence,
         }  # fmt: skip
 
     def start(self, kind: ExperimentKind, plan: ExperimentPlan) -> dict[str, Any]:

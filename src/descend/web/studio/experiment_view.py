@@ -78,12 +78,21 @@ def result_fields(folder: Path) -> dict[str, Any] | None:
     return None
 
 
-def read_sentence(folder: Path) -> str:
-    """Return the answer of the experiment in `folder`; empty without a readable one."""
+def describe_result(folder: Path) -> tuple[str, str]:
+    """Return what the experiment in `folder` was about, and its answer; empty without a readable
+    one."""
     fields = None
     with suppress(DescendError):
         fields = result_fields(folder)
-    return "" if fields is None else str(fields["sentence"])
+    if fields is None:
+        return "", ""
+    if "contributions" in fields:
+        title = f"{fields['a']} to {fields['b']}"
+    elif "space" in fields:
+        title = ", ".join(span["key"] for span in fields["space"])
+    else:
+        title = ", ".join(fields["varied"]) or " against ".join(a["name"] for a in fields["arms"])
+    return title, str(fields["sentence"])
 
 
 def _without_curves(fields: dict[str, Any]) -> dict[str, Any]:

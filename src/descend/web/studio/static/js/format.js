@@ -60,7 +60,7 @@ export function moment(iso) {
 }
 
 /** A sentence of the terminal without the command at its end, and without sentences about a command: the page has buttons. @param {string} text */
-export const withoutCommands = (text) => text.replace(/: `descend [^`]*`/g, "").replace(/(?<=[.?]) `descend [^`]*`[^.]*\./g, "");
+export const withoutCommands = (text) => text.replace(/: `descend [^`]*`| \(`descend [^`]*`\)/g, "").replace(/(?<=[.?]) `descend [^`]*`[^.]*\./g, "");
 
 /** A number with its sign. @param {number | null | undefined} value @param {number} [digits] */
 export const signed = (value, digits = 3) => (value == null ? "–" : `${value >= 0 ? "+" : "−"}${Math.abs(value).toFixed(digits)}`);
