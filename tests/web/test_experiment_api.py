@@ -217,8 +217,15 @@ def test_no_program_is_taken_from_the_page_or_from_outside(services: Any, ask: A
         {"kind": "log", "folder": "texts", "file": "loop.py"},
     ):
         assert ask("POST", "/api/v1/checks", headers, json.dumps(body).encode())[0] == 404, body
-    body = {"kind": "data", "folder": "..", "file": "a.json"}
-    assert ask("POST", "/api/v1/checks", headers, json.dumps(body).encode())[0] == 422
+    for folder in ("..", ".", ".studio", "code/..", "a/b", "linked"):
+        body = {"kind": "data", "folder": folder, "file": "a.json"}
+        assert ask("POST", "/api/v1/checks", headers, json.dumps(body).encode())[0] == 404, folder
     listed = list_files(services.workspace)
     assert listed["program"] == []
     assert [file["file"] for file in listed["data"]] == ["a.json"]
+    (root / "code").mkdir()
+    (root / "code" / "loop.py").write_text("print()")
+    (root / "models" / "code").mkdir(parents=True)
+    (root / "models" / "code" / "loop.py").write_text("print()")
+    listed = list_files(services.workspace)
+    assert listed["program"] == [{"folder": "code", "file": "loop.py", "bytes": 7}]

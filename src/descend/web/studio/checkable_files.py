@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Literal
 
+from descend.artifacts import RUN_FILE
 from descend.errors import ConfigError
 from descend.runs.atomic_write import PRIVATE, make_folder
 from descend.web.studio.http_errors import NotNowError
@@ -18,14 +19,17 @@ SUFFIXES: dict[CheckKind, tuple[str, ...]] = {
     "data": (".jsonl", ".ndjson", ".json"),
     "log": (".log", ".csv", ".tsv", ".txt", ".jsonl", ".json"),
 }
-FOLDERS: dict[CheckKind, tuple[str, ...]] = {
-    "program": ("",),
-    "data": ("", "checks", "texts"),
-    "log": ("", "checks"),
+OWN_FOLDERS = ("models", "texts", "improvements", "experiments", "exports", "checks")
+CHECKED_FOLDERS: dict[CheckKind, tuple[str, ...]] = {
+    "program": (),
+    "data": ("checks", "texts"),
+    "log": ("checks",),
 }
-"""Where each kind is looked for, below the workspace. What was dropped into the page is no
-program: only who can write into the folder itself decides what runs on this machine."""
+"""Folders of the studio in which each kind is looked for, beside the workspace itself and other
+folders in it. What was dropped into the page is no program: only who can write into the folder
+decides what runs on this machine."""
 
+MAX_FOLDERS = 50
 MAX_FILES = 300
 
 
@@ -34,12 +38,23 @@ def list_files(workspace: Workspace) -> dict[str, list[dict[str, Any]]]:
     return {
         kind: [
             {"folder": folder, "file": path.name, "bytes": path.stat().st_size}
-            for folder in FOLDERS[kind]
+            for folder in list_folders(workspace, kind)
             for path in _plain_files(workspace.root / folder)
             if path.suffix.lower() in suffixes
         ][:MAX_FILES]
         for kind, suffixes in SUFFIXES.items()
     }  # fmt: skip
+
+
+def list_folders(workspace: Workspace, kind: CheckKind) -> list[str]:
+    """Return the folders below the workspace in which a kind is looked for; "" is itself."""
+    others = [
+        path.name
+        for path in sorted(workspace.root.iterdir())
+        if path.is_dir() and not path.is_symlink() and is_name(path.name)
+        and path.name not in OWN_FOLDERS and not (path / RUN_FILE).exists()
+    ]  # fmt: skip
+    return ["", *CHECKED_FOLDERS[kind], *others[:MAX_FOLDERS]]
 
 
 def _plain_files(folder: Path) -> list[Path]:
@@ -56,7 +71,7 @@ def check_path(workspace: Workspace, kind: CheckKind, folder: str, name: str) ->
     """Return the file `name` below `folder`, which is one of this kind; else `NoSuchItemError`."""
     parent = workspace.root / folder
     path = parent / check_name(name, "file")
-    is_possible = folder in FOLDERS[kind] and path.suffix.lower() in SUFFIXES[kind]
+    is_possible = folder in list_folders(workspace, kind) and path.suffix.lower() in SUFFIXES[kind]
     if not is_possible or parent.is_symlink() or not _is_plain(path):
         raise no_such_item("file", name)
     return path

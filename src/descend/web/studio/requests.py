@@ -132,5 +132,5 @@ class CheckRequest(Body):
 
     kind: Literal["program", "data", "log"]
     file: Name
-    folder: Literal["", "checks", "texts"] = ""
+    folder: Annotated[str, Field(max_length=100)] = ""
     """Below the workspace."""

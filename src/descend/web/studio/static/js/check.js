@@ -7,7 +7,7 @@ import { Explain, sayError } from "./ui.js";
 
 const KINDS = {
   data: { title: "Fine-tuning data", words: "Duplicates, broken lines, answers that are cut off.", files: "a JSONL or JSON file", drop: true },
-  program: { title: "A training program", words: "27 common bugs of PyTorch programs.", files: "a .py file in the folder of the studio", drop: false },
+  program: { title: "A training program", words: "27 common bugs of PyTorch programs.", files: "your program into the folder of the studio, or into a folder in it", drop: false },
   log: { title: "A loss log", words: "What the curve of another program says.", files: "a log, CSV, or JSON file", drop: true },
 };
 const MAX_LINES = 12;
@@ -47,7 +47,7 @@ function Files({ kind }) {
   if (!files) return html`<p class="soft" role="status"><span class="spin"></span>Looking for files …</p>`;
   return html`${files.length > 0 ? html`<div class="row"><div class="grow"><label for="check-file">File</label><select id="check-file" value=${chosen} onChange=${(event) => { setChosen(event.target.value); setResult(null); }}>${files.map((one) => html`<option key=${placeOf(one)} value=${placeOf(one)}>${placeOf(one)} (${bytes(one.bytes)})</option>`)}</select></div>
       <button class="main check-button" disabled=${isBusy} onClick=${check}>Check</button></div>`
-    : html`<p>There is no file yet. ${KINDS[kind].drop ? `Drop ${KINDS[kind].files} here.` : `Put ${KINDS[kind].files}, and open this page again.`}</p>`}
+    : html`<p>There is no file yet. ${KINDS[kind].drop ? `Drop ${KINDS[kind].files} here.` : `Put ${KINDS[kind].files}. Then open this page again.`}</p>`}
     ${KINDS[kind].drop ? html`<${Drop} onFile=${(file) => load(placeOf(file))}/>` : html`<p class="soft small">The program runs on this computer for a short time, in a copy of its folder. Check only programs that you trust. No program is taken from the page.</p>`}
     ${isBusy && html`<p role="status"><span class="spin"></span>${kind === "program" ? "The program runs. This takes up to five minutes." : "Reading the file …"}</p>`}
     ${problem && html`<p class="note bad" role="alert">${problem}</p>`}

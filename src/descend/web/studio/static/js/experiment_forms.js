@@ -95,7 +95,7 @@ function AttributeForm({ choices }) {
   const sides = [...choices.runs, ...choices.presets];
   const [a, setA] = useState(choices.runs[0] || "old");
   const [b, setB] = useState(choices.runs[1] || "guide");
-  const [text, setText] = useState("");
+  const [text, setText] = useState(choices.runs.length ? "" : choices.texts[0]);
   const [seeds, setSeeds] = useState(2);
   const [maxRuns, setMaxRuns] = useState(32);
   const submit = (event) => {
@@ -106,7 +106,7 @@ function AttributeForm({ choices }) {
   return html`<form class="stack" onSubmit=${submit}>
     <div class="form-grid"><${Grouped} id="side-a" title="From" value=${a} onChange=${setA} groups=${options}/>
       <${Grouped} id="side-b" title="To" value=${b} onChange=${setB} groups=${options}/>
-      <${Select} id="attribute-text" title="Text" value=${text} onChange=${setText} options=${[["", "that of the runs"], ...choices.texts.map((one) => [one, one])]}/>
+      <${Select} id="attribute-text" title="Text" value=${text} onChange=${setText} options=${[...(choices.runs.length ? [["", "that of the runs"]] : []), ...choices.texts.map((one) => [one, one])]}/>
       <${Seeds} value=${seeds} onChange=${setSeeds}/>
       <${Select} id="max-runs" title="Trainings at most" value=${maxRuns} onChange=${setMaxRuns} options=${MAX_RUNS.map((one) => [one, String(one)])}/></div>
     <${Go} title="Attribute" isReady=${a !== b && sides.length > 1} words=${a === b ? "Choose two that differ." : `Models with some of the differences are trained, each as long as ${a}.`}/></form>`;
