@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from descend.config import RunConfig
 from descend.experiments.attribute.attribution_trials import design_attribution
 from descend.experiments.compare.arms import make_arms
+from descend.experiments.compare.comparison_result import Comparison
 from descend.experiments.compare.comparison_trials import plan_comparison, run_comparison_trials
 from descend.experiments.ended_trials import (
     BASE,
@@ -22,6 +25,7 @@ from descend.experiments.ended_trials import (
 from descend.experiments.estimate import to_loss_reduction
 from descend.experiments.named_config import NamedConfig
 from descend.experiments.search.search_loop import TrialEnded
+from descend.report.text.experiment_summary import headline_comparison
 
 
 def tiny(text: Path, **changes: object) -> RunConfig:
@@ -92,3 +96,24 @@ def test_trial_of_a_search_says_how_it_ended() -> None:
     )  # fmt: skip
     reported = ended_search_trial(ended)
     assert (reported.name, reported.state, reported.done) == ("learning_rate=0.01", "failed", 3)
+
+
+def test_headline_claims_what_is_significant() -> None:
+    file = Path(__file__).parents[2] / "benchmarks" / "results" / "compare" / "rates.json"
+    record = json.loads(file.read_text())["result"] | {"command": ""}
+    rates = msgspec.convert(record, Comparison)
+    assert headline_comparison(rates) == (
+        "learning_rate=0.001 learns better than learning_rate=0.0003."
+    )
+
+    def with_verdict(verdict: str) -> Comparison:
+        arms = [
+            msgspec.structs.replace(arm, verdict=verdict if number else "first")
+            for number, arm in enumerate(rates.arms)
+        ]
+        return msgspec.structs.replace(rates, arms=arms)
+
+    assert headline_comparison(with_verdict("worse")) == (
+        "learning_rate=0.0003 learns best of these."
+    )
+    assert headline_comparison(with_verdict("not significant")).startswith("Nothing here learns")

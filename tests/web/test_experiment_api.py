@@ -71,6 +71,7 @@ def test_comparison_shows_its_trials_and_then_its_result(studio: Any, text_file:
         second["loss_reduction"]["value"]
     )
     assert result["sentence"]
+    assert "learning_rate=0.001" in result["result"]["headline"]
     (row,) = studio.ask("GET", "/experiments")[1]["experiments"]
     assert (row["name"], row["kind"], row["state"]) == ("compare-1", "compare", "finished")
     status, written = studio.ask("POST", "/experiments/compare-1/report")

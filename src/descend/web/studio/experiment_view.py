@@ -17,6 +17,7 @@ from descend.experiments.experiment_folder import read_record
 from descend.experiments.json_output import attribution_fields, comparison_fields, search_fields
 from descend.experiments.search.search_result import SearchResult
 from descend.guard import decode_json, read_regular
+from descend.report.text.experiment_summary import headline_comparison
 
 MAX_TRIAL_BYTES = 2**22
 MAX_TRIALS = 500
@@ -65,7 +66,9 @@ def result_fields(folder: Path) -> dict[str, Any] | None:
     """
     kind = find_kind(folder)
     if kind == "compare":
-        return _without_curves(comparison_fields(read_record(folder, COMPARISON_FILE, Comparison)))
+        comparison = read_record(folder, COMPARISON_FILE, Comparison)
+        headline = {"headline": headline_comparison(comparison)}
+        return _without_curves(comparison_fields(comparison)) | headline
     if kind == "attribute":
         return attribution_fields(read_record(folder, ATTRIBUTION_FILE, Attribution))
     if kind == "search":

@@ -27,12 +27,20 @@ export function ComparisonResult({ experiment }) {
   return html`<${Arms} arms=${arms} unit=${result ? result.unit : experiment.unit} title=${result ? "What each configuration brings" : "What each configuration brings, so far"}/>`;
 }
 
+/** The setting in which all arms differ, if it is one alone. @param {any[]} arms */
+function commonKey(arms) {
+  const keys = new Set(arms.map((arm) => (/^\w+=\S+$/.test(arm.name) ? arm.name.split("=")[0] : "")));
+  return keys.size === 1 ? [...keys][0] : "";
+}
+
 /** @param {{arms: any[], unit: string, title: string}} props */
 function Arms({ arms, unit, title }) {
-  const rows = arms.slice(1).filter((arm) => arm.loss_reduction).map((arm) => effectRow(arm, arm.name));
+  const key = commonKey(arms);
+  const label = (arm) => (key ? arm.name.slice(key.length + 1) : arm.name.replaceAll("=", " = "));
+  const rows = arms.slice(1).filter((arm) => arm.loss_reduction).map((arm) => effectRow(arm, label(arm)));
   const best = Math.min(...arms.map((arm) => arm.bits_per_byte));
   return html`<section class="card stack" aria-labelledby="arms-title"><h2 id="arms-title">${title}</h2>
-    ${rows.length > 0 && html`<div><p class="soft small">Against ${arms[0].name}, with the same seeds and the same text.</p><${Effects} rows=${rows} unit=${unit}/><${HowToRead}/></div>`}
+    ${rows.length > 0 && html`<div><p class="soft small">${key ? `${key.replace(/_/g, " ")[0].toUpperCase()}${key.replace(/_/g, " ").slice(1)}, against ${label(arms[0])}` : `Against ${arms[0].name}`}, with the same seeds and the same text.</p><${Effects} rows=${rows} unit=${unit}/><${HowToRead}/></div>`}
     <div class="scroll" tabindex="0" role="group" aria-label="All numbers"><table class="cards"><thead><tr><th>Configuration</th><th class="number">Bits per byte</th><th class="number">Accuracy</th><th class="number">Loss lower by</th><th class="number">95 % interval</th><th>Verdict</th></tr></thead>
       <tbody>${arms.map((arm, index) => html`<tr key=${arm.name}><td class="name">${arm.name}</td><td class="number" data-label="Bits per byte">${arm.bits_per_byte === best ? html`<strong>${fixed(arm.bits_per_byte)}</strong>` : fixed(arm.bits_per_byte)}</td>
         <td class="number" data-label="Accuracy">${percent(arm.accuracy)}${arm.bigram_accuracy != null && html` <span class="soft small">bigram ${percent(arm.bigram_accuracy)}</span>`}</td>

@@ -70,7 +70,7 @@ function Experiment({ name }) {
     ${state === "failed" && log.length > 0 && html`<p class="note bad" role="alert">${log[log.length - 1]}</p>`}
     ${state === "stopped" && html`<p class="note warn">It was stopped before its end. Trials that had ended are kept: it goes on from them.</p>`}
     ${isBusy && html`<${Running} experiment=${experiment}/>`}
-    ${result && html`<p class="sentence card">${withoutCommands(result.sentence)}</p>`}
+    ${result && html`<section class="card" aria-label="Answer">${result.headline && html`<p class="sentence"><strong>${result.headline}</strong></p>`}<p class=${result.headline ? "soft" : "sentence"}>${withoutCommands(result.sentence)}</p></section>`}
     <${Result} experiment=${experiment}/>
     <${Trials} experiment=${experiment}/>
     ${log.length > 0 && html`<details class="card"><summary>Output</summary><pre class="log" tabindex="0" aria-label="Output of the experiment">${log.slice(-14).join("\n")}</pre></details>`}
