@@ -175,9 +175,11 @@ def test_each_run_is_one_line_of_the_list(enter: Any, studio: RunningStudio) -> 
     for name in ("first", "second"):
         body = {"tags": ["class 9b", "sweep"], "note": note}
         assert studio.ask("PUT", f"/runs/{name}/annotation", body)[0] == 200
+    (studio.folder / "models" / "second" / "model.safetensors").unlink()
     visitor = enter(studio)
     page = visitor.page
     visitor.go("runs")
+    page.locator(".state.model-lost").wait_for()
     page.locator("table.runs tbody tr").nth(1).wait_for()
     for width in (1280, 1920):
         page.set_viewport_size({"width": width, "height": 900})

@@ -16,7 +16,7 @@ function useChoices() {
   const [choices, setChoices] = useState(null);
   useEffect(() => {
     Promise.all([get("/runs"), get("/texts"), get("/settings"), get("/presets")]).then(([runs, texts, settings, presets]) => setChoices({
-      runs: runs.runs.filter((run) => run.state === "finished").map((run) => run.name), texts: texts.texts.map((text) => text.name),
+      runs: runs.runs.filter((run) => run.validation_loss != null).map((run) => run.name), texts: texts.texts.map((text) => text.name),
       settings: settings.settings, presets: Object.keys(presets.presets),
     }), sayError);
   }, []);
