@@ -52,7 +52,7 @@ def sideways(visitor: Visitor) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_finished_experiments_are_shown_with_intervals(enter: Any, studio: RunningStudio) -> None:
+def test_finished_experiments_have_intervals(enter: Any, studio: RunningStudio) -> None:
     visitor = enter(studio)
     page = visitor.page
     for name, part in (("compare-1", "95 % interval"), ("search-1", "How much each setting"),

@@ -28,7 +28,7 @@ from descend.web.studio.inspect_routes import inspect_routes
 from descend.web.studio.lesson_routes import lesson_routes
 from descend.web.studio.pages import page_routes
 from descend.web.studio.run_routes import control_routes, run_routes
-from descend.web.studio.run_tool_routes import run_tool_routes
+from descend.web.studio.run_tool_routes import report_routes, run_tool_routes
 from descend.web.studio.services import Services
 from descend.web.studio.text_routes import talk_routes, text_routes
 from descend.web.studio.texts import MAX_TEXT_BYTES
@@ -44,7 +44,7 @@ LOOK_SECONDS = 0.5
 API_ROUTES = (
     run_routes, control_routes, after_run_routes, diagnosis_routes, family_routes, forecast_routes,
     improvement_routes, lesson_routes, text_routes, talk_routes, inspect_routes, experiment_routes,
-    check_routes, run_tool_routes, handbook_routes,
+    check_routes, run_tool_routes, report_routes, handbook_routes,
 )  # fmt: skip
 """Functions that return the routes of the interface."""
 

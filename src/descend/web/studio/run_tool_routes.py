@@ -59,6 +59,14 @@ def run_tool_routes(services: Services) -> APIRouter:
         path = workspace.export_path(name) / check_name(file, "file")
         return attach(path, file)
 
+    return router
+
+
+def report_routes(services: Services) -> APIRouter:
+    """Return the routes that write and download reports, over the parts of `services`."""
+    router = APIRouter(tags=["reports"])
+    workspace, children = services.workspace, services.children
+
     @router.post("/runs/{name}/report", status_code=201)
     async def make_report(name: str) -> dict[str, Any]:
         """Write the report of a run; `GET` downloads it."""
