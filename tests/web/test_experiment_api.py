@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import stat
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,7 @@ def test_run_has_report_export_checklist_and_evaluation(
     )  # fmt: skip
     status, export = studio.ask("POST", "/runs/first/export", {"format": "safetensors"})
     assert status == 201, export
+    assert stat.S_IMODE((studio.folder / "exports").stat().st_mode) == 0o700
     sizes = {file["name"]: file["bytes"] for file in export["files"]}
     weights, headers = download(studio, f"/exports/{export['export']}/files/model.safetensors")
     assert len(weights) == sizes["model.safetensors"]

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, Response
 
+from descend.runs.atomic_write import PRIVATE, make_folder
 from descend.web.studio.experiment_routes import Experiments
 from descend.web.studio.requests import EvaluationRequest, ExportRequest
 from descend.web.studio.run_routes import as_json
@@ -42,6 +43,7 @@ def run_tool_routes(services: Services) -> APIRouter:
         folder = workspace.run_folder(name)
         export_name = f"{name[:80]}-{body.format}"
         target = workspace.export_path(export_name)
+        make_folder(workspace.exports, PRIVATE)
         arguments = ["export", str(folder), "--to", body.format, "--output", str(target)]
         if body.type is not None:
             arguments += ["--type", body.type]
