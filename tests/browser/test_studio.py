@@ -196,7 +196,7 @@ def start_a_run(page: Any, text_file: Path) -> None:
     """Drop a file, set a tiny network, and train."""
     page.set_input_files("input[type=file]", str(text_file))
     page.get_by_role("button", name=re.compile("animals.txt")).wait_for()
-    page.get_by_text("Different tokens").wait_for()
+    page.get_by_text("Different tokens", exact=True).wait_for()
     page.get_by_text("Settings", exact=True).click()
     page.get_by_role("button", name="All settings").click()
     for key, value in TINY_SETTINGS.items():
