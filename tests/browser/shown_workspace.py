@@ -1,5 +1,5 @@
-"""A workspace with real runs to look at: forty of a sweep, a bad one, its diagnosis, and a better
-model. Nothing in it is made up.
+"""A workspace with real runs to look at: those of a sweep, a bad one, its diagnosis, a better
+model, and a comparison. Nothing in it is made up.
 
     python tests/browser/shown_workspace.py FOLDER
 
@@ -25,6 +25,7 @@ HIGH_RATE = 3.0
 """One with which they fail."""
 RATES = (0.0003, 0.001, 0.002, 0.004, 0.008)
 BATCH_SIZES = (4, 8)
+COMPARED_RATES = (0.001, 0.0003, 0.004, 0.02)
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,11 @@ def make_workspace(folder: Path, work: Workspace) -> None:
     good = train(work, folder, f"{work.name}-2", work.large)
     write_annotation(slow, RunAnnotation(["class 9b"], "Our first. Why is it so bad?"))
     write_annotation(good, RunAnnotation(["class 9b"], "With the fix.", slow.name))
+    descend.compare(
+        {"corpus_dir": work.corpus, **work.small}, vary={"learning_rate": list(COMPARED_RATES)},
+        match="steps", budget=work.small["max_steps"],
+        save_dir=str(folder / "experiments" / "compare-1"),
+    )  # fmt: skip
     descend.diagnose(slow)
     descend.improve(slow, work.minutes, save_dir=folder / "improvements" / slow.name)
 

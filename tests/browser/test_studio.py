@@ -43,7 +43,8 @@ HOSTILE_NAME = "<img src=x onerror=window.hacked=1>"
 
 SCREENS = {
     "start": "#minutes", "run/first": ".chart svg", "runs": "table", "talk/first": "#prompt",
-    "diagnosis/first": "main button.big",
+    "diagnosis/first": "main button.big", "experiments": "#from", "experiments/search": "#from",
+    "experiments/attribute": "#side-a", "check": ".drop", "handbook": ".pages button",
 }  # fmt: skip
 
 
@@ -77,6 +78,16 @@ def test_no_screen_scrolls_sideways(enter: Any, with_runs: RunningStudio, width:
         visitor.go(screen)
         visitor.page.locator(part).first.wait_for()
         assert visitor.page.evaluate("document.documentElement.scrollWidth") == width, screen
+
+
+def test_larger_text_fits_an_old_projector(enter: Any, with_runs: RunningStudio) -> None:
+    visitor = enter(with_runs, width=1024)
+    visitor.page.get_by_role("button", name="Larger text").click()
+    for screen, part in SCREENS.items():
+        visitor.go(screen)
+        visitor.page.locator(part).first.wait_for()
+        assert visitor.page.evaluate("document.documentElement.scrollWidth") == 1024, screen
+        assert visitor.page.get_by_role("link", name="Learn", exact=True).is_visible()
 
 
 def test_hostile_text_appears_as_text(enter: Any, with_runs: RunningStudio) -> None:
@@ -185,7 +196,7 @@ def start_a_run(page: Any, text_file: Path) -> None:
     """Drop a file, set a tiny network, and train."""
     page.set_input_files("input[type=file]", str(text_file))
     page.get_by_role("button", name=re.compile("animals.txt")).wait_for()
-    page.get_by_text("Different tokens").wait_for()
+    page.get_by_text("Different tokens", exact=True).wait_for()
     page.get_by_text("Settings", exact=True).click()
     page.get_by_role("button", name="All settings").click()
     for key, value in TINY_SETTINGS.items():

@@ -17,7 +17,9 @@ pytest.importorskip("fastapi", reason="the extra `studio` is not installed")
 SCREENS = {
     "start": ".choice", "run/first": ".chart svg", "runs": "table.runs", "talk/first": "#prompt",
     "inside/first": ".lens li", "diagnosis/first": "#improve-minutes", "learn": ".lesson",
-    "learn/rate": ".choice-line",
+    "learn/rate": ".choice-line", "experiments/compare": "#values-0", "experiments/search": "#from",
+    "experiments/attribute": "#side-a", "check/data": ".drop", "check/program": ".kinds",
+    "handbook": ".pages button",
 }  # fmt: skip
 """Each screen, and a part that is there once it is drawn."""
 

@@ -12,6 +12,7 @@ folder of the test. Those of the documentation:
 from __future__ import annotations
 
 import base64
+import json
 import os
 import shutil
 import time
@@ -37,7 +38,7 @@ VIEWS = {
 WIDE = (3840, 2160)
 LIVE_SECONDS = 300.0
 """About how long the run trains that is seen live: longer than its pictures take."""
-MAX_BYTES, MAX_ALL_BYTES = 100_000, 1_500_000
+MAX_BYTES, MAX_ALL_BYTES = 100_000, 1_700_000
 
 TO_WEBP = """async (png) => {
   const image = new Image();
@@ -47,7 +48,7 @@ TO_WEBP = """async (png) => {
   canvas.width = image.width;
   canvas.height = image.height;
   canvas.getContext("2d").drawImage(image, 0, 0);
-  return canvas.toDataURL("image/webp", 0.68).split(",")[1];
+  return canvas.toDataURL("image/webp", 0.55).split(",")[1];
 }"""
 
 CUT = """() => [...document.querySelectorAll("main :is(button, a, h1, h2, dd, label)")]
@@ -73,7 +74,21 @@ def studio(studios: Studios, tmp_path: Path) -> RunningStudio:
             name="nouns", corpus=str(text), large=large, small=small | {"max_steps": 40},
             num_small=12, minutes=improve_minutes(),
         ))  # fmt: skip
+    (folder / "checks").mkdir()
+    (folder / "checks" / "chats.jsonl").write_text(made_chats())
     return studios.start(folder)
+
+
+def made_chats() -> str:
+    """Fine-tuning data with a duplicate, a broken line, and an answer that is cut off."""
+    answers = ["An answer.", "Another answer.", "An answer that ends in the", "An answer."]
+    lines = [
+        json.dumps({"messages": [
+            {"role": "user", "content": f"Question {number % 3}?"},
+            {"role": "assistant", "content": answer},
+        ]}) for number, answer in enumerate(answers)
+    ]  # fmt: skip
+    return "\n".join([*lines, '{"messages": [{"role": "user"'])
 
 
 def example_runs(studio: RunningStudio) -> tuple[str, str]:
@@ -172,6 +187,15 @@ def show_inside(page: Any) -> None:
     page.locator(".near li").first.wait_for()
 
 
+def show_experiment(page: Any) -> None:
+    page.locator(".chart svg").first.wait_for()
+
+
+def show_check(page: Any) -> None:
+    page.get_by_role("button", name="Check", exact=True).click()
+    page.locator(".finding").nth(1).wait_for()
+
+
 def show_improve(page: Any) -> None:
     page.get_by_text("The models, one after the other").wait_for()
 
@@ -199,6 +223,8 @@ SCREENS: Screens = {
     "bad-run": ("run/SLOW", lambda page: page.locator(".warn-card").wait_for()),
     "diagnosis": ("diagnosis/SLOW", lambda page: page.locator(".range").first.wait_for()),
     "improve": ("diagnosis/SLOW", show_improve),
+    "experiment": ("experiments/compare-1", show_experiment),
+    "check": ("check/data", show_check),
     "learn": ("learn", lambda page: page.locator(".lesson").first.wait_for()),
     "lesson": ("learn/rate", lambda page: page.locator(".choice-line").first.wait_for()),
     "talk": ("talk/GOOD", show_talk),
@@ -254,7 +280,7 @@ def take_picture(visitor: Visitor, encoder: Any, target: Path) -> None:
         png = base64.b64encode(visitor.page.screenshot()).decode()
         webp = base64.b64decode(encoder.evaluate(TO_WEBP, png))
         target.write_bytes(webp)
-        assert len(webp) <= MAX_BYTES, target.name
+        assert len(webp) <= MAX_BYTES or target.stem.endswith("wide"), target.name
 
 
 @pytest.mark.slow

@@ -77,6 +77,16 @@ def test_continued_run_knows_its_parent(studio: Any, trained: Path) -> None:
     assert studio.ask("POST", "/runs/first/continue")[0] == 409
 
 
+def test_run_continues_on_another_text(studio: Any, trained: Path, text_file: Path) -> None:
+    copy_run(trained, studio.folder, "first")
+    studio.ask("PUT", "/texts/other.txt", text_file.read_bytes())
+    assert studio.ask("POST", "/runs/first/continue", {"text": "none"})[0] == 404
+    status, answer = studio.ask("POST", "/runs/first/continue", {"text": "other.txt"})
+    assert (status, answer["run"]) == (201, "other-1")
+    details = studio.wait_for_state("other-1", "finished", seconds=600)
+    assert (details["text"], details["parent"]) == ("other.txt", "first")
+
+
 def test_folder_is_stored_and_measured_as_one_text(studio: Any, text_file: Path) -> None:
     content = text_file.read_bytes()
     half = len(content) // 2

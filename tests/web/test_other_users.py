@@ -73,7 +73,9 @@ def test_other_user_cannot_read_the_key_or_a_run(studio: Any, tmp_path: Path) ->
     assert refused.stdout == b""
 
 
-@pytest.mark.parametrize("name", [".studio", ".studio/jobs", ".studio/trash", ".studio/lessons"])
+@pytest.mark.parametrize(
+    "name", [".studio", ".studio/jobs", ".studio/trash", ".studio/lessons", ".studio/reports"]
+)
 def test_workspace_is_refused_when_a_link_stands_for_its_own_folder(
     tmp_path: Path, name: str
 ) -> None:

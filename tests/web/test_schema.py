@@ -22,6 +22,10 @@ STARTS_WORK = {
     ("POST", "/api/v1/runs/{name}/fix"),
     ("POST", "/api/v1/runs/{name}/resume"),
     ("POST", "/api/v1/runs/{name}/improvement"),
+    ("POST", "/api/v1/runs/{name}/report"),
+    ("POST", "/api/v1/runs/{name}/export"),
+    ("POST", "/api/v1/runs/{name}/evaluation"),
+    ("GET", "/api/v1/runs/{name}/checklist"),
     ("DELETE", "/api/v1/runs/{name}"),
 }
 """Those get names of runs that are not there."""

@@ -36,12 +36,20 @@ from descend.experiments.compare.comparison_trials import (
 )
 from descend.experiments.compare.comparison_trials import run_comparison_trials as set_against
 from descend.experiments.compare.finished_runs import FinishedComparison, compare_finished
+from descend.experiments.ended_trials import (
+    OnEndedTrial,
+    ended_search_trial,
+    name_attribution_trials,
+    name_comparison_trials,
+    report_trials,
+)
 from descend.experiments.experiment_folder import create_experiment_folder, write_record
 from descend.experiments.named_config import (
     NamedConfig,
     fit_named_config,
     load_named_config,
 )
+from descend.experiments.search.search_loop import TrialEnded, TrialsRunning
 from descend.experiments.search.search_plan import SearchBudget, SearchPlan
 from descend.experiments.search.search_result import SearchResult
 from descend.experiments.search.search_trials import plan_search
@@ -60,7 +68,7 @@ from descend.report.text.trial_progress import (
     show_search_trials,
     show_trials,
 )
-from descend.trials.executor import TrialCallback
+from descend.trials.executor import TrialCallback, TrialProgress
 from descend.trials.trial_spec import TrialSpec
 
 if TYPE_CHECKING:
@@ -108,10 +116,13 @@ def run_comparison(
     command: str,
     workers: int | None,
     console: Console | None,
+    on_trial: OnEndedTrial | None = None,
 ) -> Comparison:
     """Carry `plan` out, shown on `console`; the result, which `command` repeats, is written into
-    `folder`."""
+    `folder`. `on_trial` is given each trial that ended."""
     with show_trials(plan.all_specs, workers, console) as on_progress:
+        if on_trial is not None:
+            on_progress = _both(on_progress, report_trials(name_comparison_trials(plan), on_trial))
         comparison = set_against(plan, workers=workers, on_progress=on_progress)
     sentence = summarize_comparison(comparison)
     return _save_result(comparison, sentence, command, folder / COMPARISON_FILE)
@@ -158,9 +169,12 @@ def run_attribution(
     command: str,
     workers: int | None,
     console: Console | None,
+    on_trial: OnEndedTrial | None = None,
 ) -> Attribution:
     """As `run_comparison`."""
     with show_trials(plan.specs(), workers, console) as on_progress:
+        if on_trial is not None:
+            on_progress = _both(on_progress, report_trials(name_attribution_trials(plan), on_trial))
         attribution = share_out(plan, workers=workers, on_progress=on_progress)
     sentence = summarize_attribution(attribution)
     return _save_result(attribution, sentence, command, folder / ATTRIBUTION_FILE)
@@ -202,9 +216,11 @@ def search(
     return result
 
 
-def run_search(plan: SearchPlan, *, command: str, console: Console | None) -> SearchResult:
+def run_search(
+    plan: SearchPlan, *, command: str, console: Console | None, on_trial: OnEndedTrial | None = None
+) -> SearchResult:
     """Carry `plan` out, shown on `console`; the result, which `command` repeats, is written beside
-    its study."""
+    its study. `on_trial` is given each trial that ended, but those of the confirmation."""
     print_search_cost(plan, console)
     with ExitStack() as trials:
 
@@ -212,9 +228,23 @@ def run_search(plan: SearchPlan, *, command: str, console: Console | None) -> Se
             trials.close()  # the line of the trials gives way to that of the confirmation
             return show_trials(specs, plan.workers, console)
 
-        on_progress = trials.enter_context(show_search_trials(console))
+        show = trials.enter_context(show_search_trials(console))
+
+        def on_progress(progress: TrialEnded | TrialsRunning) -> None:
+            show(progress)
+            if on_trial is not None and isinstance(progress, TrialEnded):
+                on_trial(ended_search_trial(progress))
+
         result = find_best(plan, on_progress=on_progress, confirming=confirming)
     return _save_result(result, summarize_search(result), command, plan.file.parent / SEARCH_FILE)
+
+
+def _both(first: TrialCallback, second: TrialCallback) -> TrialCallback:
+    def on_progress(progress: TrialProgress) -> None:
+        first(progress)
+        second(progress)
+
+    return on_progress
 
 
 def _save_result(result: ResultT, sentence: str, command: str, file: Path) -> ResultT:

@@ -10,6 +10,7 @@ import typer
 from descend.cli.config_flags import JsonOption
 from descend.cli.output import print_report, print_status, stderr_console
 from descend.cli.trial_options import EvaluationTokens, Seeds, Workers, format_typed_command
+from descend.cli.trials_file import TrialsFile, make_trial_writer
 from descend.trials.trial_spec import EVALUATION_TOKENS
 
 MaxRuns = Annotated[
@@ -55,6 +56,7 @@ def attribute(
     evaluation_tokens: EvaluationTokens = EVALUATION_TOKENS,
     workers: Workers = None,
     save_dir: SaveDir = None,
+    trials_file: TrialsFile = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure how much each change between A and B contributes to loss, accuracy, and time."""
@@ -80,9 +82,10 @@ def attribute(
     attribution = run_attribution(
         plan,
         folder,
-        command=format_typed_command(context, "--save-dir"),
+        command=format_typed_command(context, "--save-dir", "--trials-file"),
         workers=workers,
         console=stderr_console(),
+        on_trial=make_trial_writer(trials_file),
     )
     print_report(
         "attribute", attribution_fields(attribution), lambda: attribution_text(attribution), as_json

@@ -16,6 +16,7 @@ from descend.cli.trial_options import (
     Workers,
     format_typed_command,
 )
+from descend.cli.trials_file import TrialsFile, make_trial_writer
 from descend.errors import ConfigError
 from descend.trials.trial_spec import EVALUATION_TOKENS
 
@@ -88,6 +89,7 @@ def compare(
     config: ConfigFile = None,
     preset: Preset = None,
     save_dir: SaveDir = None,
+    trials_file: TrialsFile = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare configurations and test which one learns best.
@@ -97,7 +99,7 @@ def compare(
     """
     if what and len(what) > 1:
         given = {"vary": vary, "arm": arms, "config": config, "preset": preset,
-                 "save_dir": save_dir}  # fmt: skip
+                 "save_dir": save_dir, "trials_file": trials_file}  # fmt: skip
         _compare_finished(what, values | {k: v for k, v in given.items() if v}, as_json)
         return
     corpus = what[0] if what else None
@@ -114,10 +116,11 @@ def compare(
         comparison_arms, budget_unit=match, budget=budget, seeds=seeds, points=points,  # type: ignore[arg-type]
         evaluation_tokens=evaluation_tokens,
     )  # fmt: skip
-    command = format_typed_command(context, "--save-dir")
+    command = format_typed_command(context, "--save-dir", "--trials-file")
     comparison = run_comparison(
-        plan, folder, command=command, workers=workers, console=stderr_console()
-    )
+        plan, folder, command=command, workers=workers, console=stderr_console(),
+        on_trial=make_trial_writer(trials_file),
+    )  # fmt: skip
     print_report(
         "compare", comparison_fields(comparison), lambda: comparison_text(comparison), as_json
     )

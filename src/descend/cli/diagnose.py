@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -20,11 +19,9 @@ from descend.cli.diagnose_program import (
     diagnose_command,
 )
 from descend.cli.output import print_report, print_status, stderr_console
+from descend.cli.trials_file import TrialsFile, make_trial_writer
 from descend.diagnosis.diagnosis_result import DEFAULT_BUDGET, Diagnosis
 from descend.errors import ConfigError
-
-if TYPE_CHECKING:
-    from descend.diagnosis.trial_reports import TrialReport
 
 RunFolder = Annotated[
     Path | None,
@@ -32,15 +29,6 @@ RunFolder = Annotated[
         metavar="RUN_OR_LOG",
         help="A run folder (finished or not), or a loss log from another program.",
         callback=named_run,
-    ),
-]
-
-TrialsFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--trials-file",
-        metavar="FILE",
-        help="Write each trial to this file as it ends, as one JSON object a line.",
     ),
 ]
 
@@ -141,31 +129,13 @@ def _print_diagnosis(diagnosis: Diagnosis, verbose: bool, as_json: bool) -> set[
 def _diagnose(run: Path, budget: float, proof: bool, trials_file: Path | None) -> Diagnosis:
     from descend.api import diagnose as examine
 
-    on_trial = None if trials_file is None else _trial_writer(trials_file)
+    on_trial = make_trial_writer(trials_file)
     try:
         return examine(run, budget=budget, proof=proof, on_trial=on_trial, console=stderr_console())
     except KeyboardInterrupt:
         if proof:
             print_status("Finished trials are cached. Run the same command again to continue.")
         raise
-
-
-def _trial_writer(file: Path) -> Callable[[TrialReport], None]:
-    """Empty `file`, and return what writes a trial to it."""
-    import msgspec
-
-    from descend.runs.atomic_write import disk_error
-
-    def write(mode: str, content: bytes) -> None:
-        try:
-            with file.open(mode) as trials:
-                trials.write(content)
-        except OSError as problem:
-            raise disk_error(file, problem) from None
-
-    file.unlink(missing_ok=True)  # a link that stands there would be followed
-    write("xb", b"")
-    return lambda report: write("ab", msgspec.json.encode(report) + b"\n")
 
 
 def _reject_log_options(**options: object) -> None:

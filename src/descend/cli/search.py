@@ -16,6 +16,7 @@ from descend.cli.trial_options import (
     Workers,
     format_typed_command,
 )
+from descend.cli.trials_file import TrialsFile, make_trial_writer
 from descend.trials.trial_spec import SEARCH_EVALUATION_TOKENS
 
 Over = Annotated[
@@ -78,6 +79,7 @@ def search(
     config: ConfigFile = None,
     preset: Preset = None,
     save_dir: SaveDir = None,
+    trials_file: TrialsFile = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Search for the best configuration within a time limit.
@@ -102,6 +104,9 @@ def search(
         minutes, match, budget, seeds, evaluation_tokens, workers  # type: ignore[arg-type]
     )  # fmt: skip
     plan = plan_search(base, space, terms, save_dir)
-    result = run_search(plan, command=format_typed_command(context), console=stderr_console())
+    result = run_search(
+        plan, command=format_typed_command(context, "--trials-file"), console=stderr_console(),
+        on_trial=make_trial_writer(trials_file),
+    )  # fmt: skip
     print_report("search", search_fields(result), lambda: format_search(result), as_json)
     print_status(f"saved in {plan.file.parent}")

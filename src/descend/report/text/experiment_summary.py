@@ -56,6 +56,18 @@ def summarize_comparison(comparison: Comparison) -> str:
     )
 
 
+def headline_comparison(comparison: Comparison) -> str:
+    """Say in a short sentence which arm is the best one, where that can be claimed."""
+    first, others = comparison.arms[0], comparison.arms[1:]
+    better = [arm for arm in others if arm.verdict == "better"]
+    if better:
+        best = max(better, key=_reduction)
+        return f"{best.name} learns better than {first.name}."
+    if all(arm.verdict == "worse" for arm in others):
+        return f"{first.name} learns best of these."
+    return f"Nothing here learns better than {first.name}, as far as these trainings can tell."
+
+
 def summarize_finished_runs(comparison: FinishedComparison) -> str:
     """Say which of the finished runs is better, where that can be determined."""
     if not comparison.same_validation:

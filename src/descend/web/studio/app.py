@@ -17,14 +17,18 @@ from descend.guard import encode_json
 from descend.version import __version__
 from descend.web.gate import Gate, GateRules
 from descend.web.studio.after_run_routes import after_run_routes, diagnosis_routes
+from descend.web.studio.check_routes import check_routes
+from descend.web.studio.experiment_routes import experiment_routes
 from descend.web.studio.family_routes import family_routes
 from descend.web.studio.forecast_routes import forecast_routes
+from descend.web.studio.handbook_routes import handbook_routes
 from descend.web.studio.http_errors import error_fields, http_status
 from descend.web.studio.improvement_routes import improvement_routes
 from descend.web.studio.inspect_routes import inspect_routes
 from descend.web.studio.lesson_routes import lesson_routes
 from descend.web.studio.pages import page_routes
 from descend.web.studio.run_routes import control_routes, run_routes
+from descend.web.studio.run_tool_routes import report_routes, run_tool_routes
 from descend.web.studio.services import Services
 from descend.web.studio.text_routes import talk_routes, text_routes
 from descend.web.studio.texts import MAX_TEXT_BYTES
@@ -36,6 +40,13 @@ MAX_BODY_BYTES = 2**17
 
 LOOK_SECONDS = 0.5
 """Between two looks at the processes: the next of the queue starts so soon."""
+
+API_ROUTES = (
+    run_routes, control_routes, after_run_routes, diagnosis_routes, family_routes, forecast_routes,
+    improvement_routes, lesson_routes, text_routes, talk_routes, inspect_routes, experiment_routes,
+    check_routes, run_tool_routes, report_routes, handbook_routes,
+)  # fmt: skip
+"""Functions that return the routes of the interface."""
 
 PUBLIC = frozenset({
     ("GET", "/login"), ("POST", "/login"), ("GET", "/static/studio.css"),
@@ -71,17 +82,8 @@ def make_app(services: Services, cookie: str) -> FastAPI:
         "in .studio/api_key of the folder.",
     )  # fmt: skip
     app.include_router(page_routes(services, cookie))
-    app.include_router(run_routes(services), prefix=API)
-    app.include_router(control_routes(services), prefix=API)
-    app.include_router(after_run_routes(services), prefix=API)
-    app.include_router(diagnosis_routes(services), prefix=API)
-    app.include_router(family_routes(services), prefix=API)
-    app.include_router(forecast_routes(services), prefix=API)
-    app.include_router(improvement_routes(services), prefix=API)
-    app.include_router(lesson_routes(services), prefix=API)
-    app.include_router(text_routes(services), prefix=API)
-    app.include_router(talk_routes(services), prefix=API)
-    app.include_router(inspect_routes(services), prefix=API)
+    for make_routes in API_ROUTES:
+        app.include_router(make_routes(services), prefix=API)
     app.add_exception_handler(DescendError, _on_error)
     app.add_exception_handler(OSError, _on_os_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
@@ -97,7 +99,7 @@ def make_gated_app(services: Services, hosts: frozenset[str], cookie: str) -> Ga
 
 def max_body_bytes(method: str, path: str) -> int:
     """Return bytes that a request may carry."""
-    if method == "PUT" and path.startswith(f"{API}/texts/"):
+    if method == "PUT" and path.startswith((f"{API}/texts/", f"{API}/checks/files/")):
         return MAX_TEXT_BYTES
     return MAX_BODY_BYTES if method in ("POST", "PUT") else 0
 

@@ -31,6 +31,13 @@ class AnnotationRequest(Body):
     note: str = Field("", max_length=MAX_NOTE)
 
 
+class ContinueRequest(Body):
+    """What a model is trained further on."""
+
+    text: str | None = Field(None, max_length=100)
+    """The text of the run, if it is left out."""
+
+
 def family_routes(services: Services) -> APIRouter:
     """Return the routes, over the parts of `services`."""
     router = APIRouter(tags=["runs"])
@@ -44,14 +51,17 @@ def family_routes(services: Services) -> APIRouter:
         return as_json(write_annotation(folder, RunAnnotation(body.tags, body.note, origin)))
 
     @router.post("/runs/{name}/continue", status_code=201)
-    def continue_run(name: str) -> dict[str, Any]:
-        """Train the model of a finished run further, as a new run."""
+    def continue_run(name: str, body: ContinueRequest | None = None) -> dict[str, Any]:
+        """Train the model of a finished run further, on its own or another text, as a new run."""
         folder = workspace.run_folder(name)
         if lacks_model(folder):
             raise NotNowError(name, "a run without a model", "a finished run", "resume it first")
-        text = str(RecordedRun(folder).metadata.corpus["corpus"])
+        other = None if body is None else body.text
+        text = other or str(RecordedRun(folder).metadata.corpus["corpus"])
+        corpus = () if other is None else (workspace.corpus(other),)
         new = workspace.new_run_name(text, {job.run for job in jobs.all()})
-        arguments = ["continue", str(folder), "--save-dir", str(workspace.run_path(new))]
+        target = str(workspace.run_path(new))
+        arguments = ["continue", str(folder), *corpus, "--save-dir", target]
         jobs.add(Job(run=new, kind="train", arguments=arguments, text=text, origin=name))
         return {"run": new, "state": views.state(new)}
 

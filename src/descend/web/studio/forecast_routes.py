@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from descend.runs.recorded_run import RecordedRun
@@ -17,22 +17,34 @@ NEW_AFTER = 0.1
 """Part of the run after which a new forecast is made: at most ten processes for one run."""
 
 
+MAX_EPOCHS = 1000
+
+
 def forecast_routes(services: Services) -> APIRouter:
     """Return the routes, over the parts of `services`."""
     router = APIRouter(tags=["runs"])
     workspace, views, children = services.workspace, services.views, services.children
 
     @router.get("/runs/{name}/forecast")
-    async def forecast(name: str) -> Response:
-        """Continue the curve of a run: expected loss on unseen text, with 80 % intervals."""
+    async def forecast(
+        name: str, epochs: Annotated[int | None, Query(ge=1, le=MAX_EPOCHS)] = None
+    ) -> Response:
+        """Continue the curve of a run: expected loss on unseen text, with 80 % intervals.
+
+        For `epochs` more of them; else as many again, or the rest of an unfinished run.
+        """
         folder = workspace.run_folder(name)
         feed, run = views.feed(name), RecordedRun(folder)
         metadata = run.metadata
         total = feed.end_step or planned_steps(run.config, run.corpus_count("train_tokens"))
         stamp = (len(feed.epochs), int(feed.step / total / NEW_AFTER), feed.stopped is None)
-        answer = await children.ask("forecast", str(folder), stamp=stamp)
-        return as_json({"points": points_ahead(answer, metadata.resolved_config, metadata.corpus,
-                                               total), "from_step": feed.step})  # fmt: skip
+        more = () if epochs is None else ("--epochs", str(epochs))
+        answer = await children.ask("forecast", str(folder), *more, stamp=stamp)
+        return as_json({
+            "points": points_ahead(answer, metadata.resolved_config, metadata.corpus, total),
+            "from_step": feed.step, "effect": answer["effect"], "sentence": answer["sentence"],
+            "epochs": answer.get("epochs", []), "minutes": answer.get("minutes"),
+        })  # fmt: skip
 
     return router
 
@@ -48,6 +60,6 @@ def points_ahead(
             "step": min(math.ceil(each * ahead["epoch"]), total),
             "loss": ahead["validation_loss"], "low": ahead["low"], "high": ahead["high"],
         }
-        for ahead in forecast["epochs"]
+        for ahead in forecast.get("epochs", [])
     ]  # fmt: skip
     return [p for n, p in enumerate(points) if not n or p["step"] > points[n - 1]["step"]]

@@ -1,4 +1,4 @@
-"""What runs in a process of its own: training, diagnosis, improvement, lessons, in a queue.
+"""What runs in a process of its own: training, diagnosis, experiments, lessons, in a queue.
 
 A job is a signed file in .studio/jobs/. A server that starts anew reads them, and finds by process
 number and time of birth which still run.
@@ -28,7 +28,7 @@ from descend.web.studio.processes import (
 from descend.web.studio.signing import load_key, open_signed, sign
 from descend.web.studio.workspace import Workspace
 
-Kind = Literal["train", "resume", "diagnose", "improve", "lesson"]
+Kind = Literal["train", "resume", "diagnose", "improve", "lesson", "compare", "search", "attribute"]
 
 TRAINING: tuple[Kind, ...] = ("train", "resume", "lesson")
 """Kinds that may run beside each other on a large machine. The others time what they try."""
@@ -170,7 +170,7 @@ class Jobs:
         return self._workspace.jobs / f"{run}.config.json"
 
     def trials_file(self, run: str) -> Path:
-        """Return where the trials of the diagnosis of `run` stand."""
+        """Return where the trials of the diagnosis of `run`, or of an experiment, stand."""
         return self._workspace.jobs / f"{run}.trials.jsonl"
 
     def log(self, run: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,6 +10,11 @@ MAX_MINUTES = 60 * 24 * 7
 MAX_PROMPT = 20_000
 MAX_NEW_TOKENS = 1000
 MAX_SETTINGS = 60
+MAX_ARMS = 8
+MAX_SEEDS = 20
+MAX_SECONDS = 60 * MAX_MINUTES
+Name = Annotated[str, Field(max_length=100)]
+Value = bool | int | float | Annotated[str, Field(max_length=40)]
 
 
 class Body(BaseModel):
@@ -67,3 +72,65 @@ class LessonRequest(Body):
     text: str = Field("stories", max_length=100)
     prediction: int = Field(ge=0, le=20)
     """Position of a choice, from 0."""
+
+
+class ComparisonRequest(Body):
+    """A comparison: runs against each other, or values of settings around a run or a text."""
+
+    runs: list[Name] = Field(default_factory=list, max_length=MAX_ARMS)
+    text: Name | None = None
+    """That of the runs, if it is left out."""
+    settings: dict[str, Any] = Field(default_factory=dict, max_length=MAX_SETTINGS)
+    """Where no run is named."""
+    vary: dict[Name, Annotated[list[Value], Field(min_length=1, max_length=MAX_ARMS)]] = Field(
+        default_factory=dict, max_length=3
+    )
+    seconds: float | None = Field(None, gt=0, le=MAX_SECONDS)
+    """That each training has. Without it each reads as many tokens as the first one plans."""
+    seeds: int = Field(3, ge=1, le=MAX_SEEDS)
+
+
+class SearchRequest(Body):
+    """A search for the best settings around those of a run, or of the form."""
+
+    run: Name | None = None
+    text: Name | None = None
+    settings: dict[str, Any] = Field(default_factory=dict, max_length=MAX_SETTINGS)
+    space: dict[Name, Annotated[str, Field(max_length=200)]] = Field(
+        default_factory=dict, max_length=8
+    )
+    """Ranges such as `0.001..0.01`, or values such as `64,128`, by setting."""
+    minutes: float = Field(gt=0, le=MAX_MINUTES)
+    seeds: int = Field(3, ge=1, le=MAX_SEEDS)
+
+
+class AttributionRequest(Body):
+    """What each difference between two runs, or presets, is worth."""
+
+    a: Name
+    b: Name
+    text: Name | None = None
+    seeds: int = Field(2, ge=1, le=MAX_SEEDS)
+    max_runs: int = Field(32, ge=2, le=1000)
+
+
+class EvaluationRequest(Body):
+    """A text that a model is measured on."""
+
+    text: Name
+
+
+class ExportRequest(Body):
+    """A format of another program."""
+
+    format: Literal["gguf", "onnx", "torchscript", "safetensors"]
+    type: Literal["float32", "float16", "bfloat16", "q8_0", "q4_0"] | None = None
+
+
+class CheckRequest(Body):
+    """A file of the workspace, and what it is."""
+
+    kind: Literal["program", "data", "log"]
+    file: Name
+    folder: Annotated[str, Field(max_length=100)] = ""
+    """Below the workspace."""

@@ -1,4 +1,4 @@
-"""Routes about texts, settings, plans, pages of the handbook, and the answers of models."""
+"""Routes about texts, settings, plans, and the answers of models."""
 
 from __future__ import annotations
 
@@ -62,13 +62,6 @@ def text_routes(services: Services) -> APIRouter:
     def settings() -> dict[str, Any]:
         """List every setting with default, range and meaning."""
         return {"settings": setting_fields()}
-
-    @router.get("/pages/{name}")
-    def page(name: str) -> dict[str, Any]:
-        """Show a page of the handbook."""
-        from descend.handbook.explanation import explain_page  # its causes load torch
-
-        return explain_page(name).data
 
     @router.post("/plan")
     async def make_plan(body: PlanRequest) -> dict[str, Any]:

@@ -64,7 +64,7 @@ async def save_text(workspace: Workspace, name: str, chunks: AsyncIterator[bytes
     _check_new_text(workspace, name)
     if (workspace.texts / name).is_dir():
         raise NotNowError(name, "a folder of that name", "a free name", "rename the file")
-    return await _write(workspace.texts / name, chunks)
+    return await write_chunks(workspace.texts / name, chunks)
 
 
 async def save_text_file(
@@ -89,7 +89,7 @@ async def save_text_file(
             f"at most {MAX_FILES:,} files of {MAX_TEXT_BYTES:,} bytes",
             "train it with descend train in a terminal",
         )  # fmt: skip
-    return await _write(place / name, chunks)
+    return await write_chunks(place / name, chunks)
 
 
 def _check_new_text(workspace: Workspace, name: str) -> None:
@@ -104,7 +104,8 @@ def _check_new_text(workspace: Workspace, name: str) -> None:
         )  # fmt: skip
 
 
-async def _write(file_path: Path, chunks: AsyncIterator[bytes]) -> int:
+async def write_chunks(file_path: Path, chunks: AsyncIterator[bytes]) -> int:
+    """Write a file from `chunks`, aside first; its bytes. `CorpusError` for an empty one."""
     name = file_path.name
     aside = file_path.with_name(f".{secrets.token_hex(8)}.partial")
     size = 0

@@ -3,6 +3,9 @@
 models/          runs, as the command line makes them
 texts/           files that were dropped into the page
 improvements/    what was tried to make a run better
+experiments/     comparisons, searches, and attributions
+exports/         models in the formats of other programs
+checks/          data and logs that were dropped into the page to be checked
 .studio/         what the studio itself keeps: jobs, logs, the queue, the trash
 """
 
@@ -41,6 +44,9 @@ class Workspace:
         self.runs = self.root if holds_runs else self.root / MODELS
         self.texts = self.root / "texts"
         self.improvements = self.root / "improvements"
+        self.experiments = self.root / "experiments"
+        self.exports = self.root / "exports"
+        self.checks = self.root / "checks"
         self.hidden = self.root / ".studio"
 
     def make(self) -> None:
@@ -49,12 +55,12 @@ class Workspace:
         A workspace may be a stranger's: the studio's key and records must stay inside, and private.
         """
         make_folder(self.root, PRIVATE)
-        for folder in (self.hidden, self.jobs, self.trash, self.lessons):
+        for folder in (self.hidden, self.jobs, self.trash, self.lessons, self.reports):
             if folder.is_symlink():
                 raise RunFolderError(
                     str(folder), "a link", "a folder of the studio's own", "remove the link"
                 )
-        for folder in (self.hidden, self.jobs, self.trash):
+        for folder in (self.hidden, self.jobs, self.trash, self.reports):
             make_folder(folder, PRIVATE)
         self.hidden.chmod(PRIVATE)
 
@@ -72,22 +78,39 @@ class Workspace:
         """Return the folder of the run `name`, which exists and is no link."""
         folder = self.run_path(name)
         if not (folder / RUN_FILE).is_file():
-            raise _no_such("run", name)
+            raise no_such_item("run", name)
         return folder
 
     def run_path(self, name: str) -> Path:
         """Return where the run `name` is, or will be; no link stands there."""
         folder = self.runs / check_name(name, "run")
         if folder.is_symlink():
-            raise _no_such("run", name)
+            raise no_such_item("run", name)
         return folder
 
     def improvement_path(self, name: str) -> Path:
         """Return where the improvement of the run `name` is, or will be; no link stands there."""
-        folder = self.improvements / check_name(name, "run")
-        if self.improvements.is_symlink() or folder.is_symlink():
-            raise _no_such("improvement", name)
+        return self._path_in(self.improvements, name, "improvement")
+
+    def experiment_path(self, name: str) -> Path:
+        """Return where the experiment `name` is, or will be; no link stands there."""
+        return self._path_in(self.experiments, name, "experiment")
+
+    def export_path(self, name: str) -> Path:
+        """Return where the export `name` is, or will be; no link stands there."""
+        return self._path_in(self.exports, name, "export")
+
+    @staticmethod
+    def _path_in(parent: Path, name: str, kind: str) -> Path:
+        folder = parent / check_name(name, kind)
+        if parent.is_symlink() or folder.is_symlink():
+            raise no_such_item(kind, name)
         return folder
+
+    @property
+    def reports(self) -> Path:
+        """Where reports are written before they are downloaded."""
+        return self.hidden / "reports"
 
     @property
     def lessons(self) -> Path:
@@ -99,7 +122,7 @@ class Workspace:
         place = self.texts / check_name(name, "text")
         is_there = place.is_file() or place.is_dir()
         if self.texts.is_symlink() or place.is_symlink() or not is_there:
-            raise _no_such("text", name)
+            raise no_such_item("text", name)
         return place
 
     def corpus(self, name: str) -> str:
@@ -124,11 +147,12 @@ def is_name(name: str) -> bool:
 def check_name(name: str, kind: str) -> str:
     """Return `name`, if it is one that a run or a text may have; else `NoSuchItemError`."""
     if not is_name(name):
-        raise _no_such(kind, name)
+        raise no_such_item(kind, name)
     return name
 
 
-def _no_such(kind: str, name: str) -> NoSuchItemError:
+def no_such_item(kind: str, name: str) -> NoSuchItemError:
+    """Return the error for a `name` that leads to nothing of this kind."""
     return NoSuchItemError(
         kind, f"{name[:MAX_NAME]!r}", f"the name of a {kind} in this folder", "look at the list"
     )

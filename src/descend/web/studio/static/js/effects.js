@@ -39,6 +39,9 @@ export function Evidence({ rows }) {
     <p class="soft small">${row.range ? `Usual: ${row.range}. ` : ""}${row.reason ? `${row.reason[0].toUpperCase()}${row.reason.slice(1)}.` : ""}</p></li>`)}</ul>`;
 }
 
+/** What helps, what harms, and what may be chance. @param {any} row */
+const effectColor = (row) => color(!row.is_significant ? "soft" : row.effect > 0 ? "accent" : "warm");
+
 /** Effects with 95 % intervals, those right of zero help. @param {{rows: any[], unit: string}} props */
 export function Effects({ rows, unit }) {
   const names = rows.map((row) => row.change || row.title);
@@ -54,8 +57,8 @@ export function Effects({ rows, unit }) {
       tooltip: { show: false },
       yAxis: { type: "category", data: names, inverse: true, axisLabel: { color: color("ink"), width: isNarrow ? 124 : 260 * scale(), overflow: "break", lineHeight: (isNarrow ? 15 : 17) * scale(), fontSize: (isNarrow ? 12.5 : 14) * scale() }, axisLine: { show: false }, axisTick: { show: false } },
       series: [
-        ...rows.filter((row) => row.ci95).map((row) => ({ type: "line", symbol: "none", silent: true, lineStyle: { width: 4, opacity: .55, color: row.is_significant ? color("accent") : color("soft") }, data: [[row.ci95[0], rows.indexOf(row)], [row.ci95[1], rows.indexOf(row)]] })),
-        { type: "scatter", symbolSize: 13, data: rows.map((row, index) => ({ value: [row.effect, index], itemStyle: { color: row.is_significant ? color("accent") : color("soft") } })),
+        ...rows.filter((row) => row.ci95).map((row) => ({ type: "line", symbol: "none", silent: true, lineStyle: { width: 4, opacity: .55, color: effectColor(row) }, data: [[row.ci95[0], rows.indexOf(row)], [row.ci95[1], rows.indexOf(row)]] })),
+        { type: "scatter", symbolSize: 13, data: rows.map((row, index) => ({ value: [row.effect, index], itemStyle: { color: effectColor(row) } })),
           markLine: { silent: true, symbol: "none", label: { show: false }, lineStyle: { color: color("ink"), type: "solid" }, data: [{ xAxis: 0 }] } },
       ],
     };

@@ -59,6 +59,12 @@ export function moment(iso) {
   return `${date.toLocaleDateString("en-US", { month: "short", day: "numeric", ...year })}, ${time}`;
 }
 
+/** A sentence of the terminal without the command at its end, and without sentences about a command: the page has buttons. @param {string} text */
+export const withoutCommands = (text) => text.replace(/: `descend [^`]*`| \(`descend [^`]*`\)/g, "").replace(/(?<=[.?]) `descend [^`]*`[^.]*\./g, "");
+
+/** A number with its sign. @param {number | null | undefined} value @param {number} [digits] */
+export const signed = (value, digits = 3) => (value == null ? "–" : `${value >= 0 ? "+" : "−"}${Math.abs(value).toFixed(digits)}`);
+
 export const STATES = {
   waiting: "waiting", starting: "getting ready", running: "learning", finished: "finished",
   paused: "paused", "model lost": "model lost",

@@ -70,6 +70,7 @@ function Results({ improvement, job, isBusy, onKeep }) {
   if (expected) items.push(["Expected", fixed(expected.bits_per_byte), `${fixed(expected.interval[0], 2)} to ${fixed(expected.interval[1], 2)}`]);
   const isBetter = best && best.is_new && best.bits_per_byte < first;
   const isTooShort = improvement.stopped && improvement.points.length < 2;
+  const isUnexpected = !isBusy && best && expected && (best.bits_per_byte < expected.interval[0] || best.bits_per_byte > expected.interval[1]);
   const now = isBusy && job ? Math.max(improvement.seconds, Math.min(end, job.elapsed_seconds)) : improvement.seconds;
   return html`
     ${!isBusy && best && html`<p class="sentence" role="status"><strong>${isBetter ? `The best model needs ${fixed(first - best.bits_per_byte)} bits per byte less than your run.` : isTooShort ? "The time was too short to train another model. Choose a longer time." : "No better model was found. Your run is still the best one."}</strong>
@@ -77,7 +78,7 @@ function Results({ improvement, job, isBusy, onKeep }) {
     <${Figures} items=${items}/>
     ${!isBusy && isBetter && html`<p><button class="main" onClick=${onKeep}>Put the best model among your runs</button></p>`}
     <div><h3>The best model over time</h3><${BestOverTime} improvement=${{ ...improvement, now }} end=${end}/>
-      <p class="soft small">Bits per byte on text that no model learns from. Lower is better. The shaded band holds the result with 80 % certainty.</p></div>
+      <p class="soft small">Bits per byte on text that no model learns from. Lower is better. The shaded band should hold the result with 80 % certainty.${isUnexpected ? " Here it does not: it rests on other texts." : ""}</p></div>
     ${improvement.models.length > 0 && html`<${Models} models=${improvement.models} isBusy=${isBusy}/>`}
     ${trials.length > 0 && html`<div><h3>Changes that were tried</h3><${Effects} rows=${trials} unit="bits per byte"/></div>`}
     ${!isBusy && waterfall.length > 0 && html`<div><h3>Where the gain comes from</h3><${Waterfall} steps=${waterfall} first=${first} best=${best.bits_per_byte} unit="bits per byte"/></div>`}

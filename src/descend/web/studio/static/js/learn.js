@@ -22,7 +22,7 @@ function Course() {
   return html`<div class="stack">
     <div><h1>Learn how a model learns</h1>
       <p class="sentence">Eight short lessons. In each one you make a prediction, train real models for less than a minute, and see whether you were right.</p>
-      <p class="soft">${done === 0 ? "You need to know nothing before." : done === lessons.length ? "You have done them all." : `${done} of ${lessons.length} done.`}</p></div>
+      <p class="soft">${done === 0 ? "You need to know nothing before." : done === lessons.length ? "You have done them all." : `${done} of ${lessons.length} done.`} <a href="#/handbook">All pages of the handbook</a></p></div>
     <ol class="lessons plain">${lessons.map((lesson) => html`<li key=${lesson.name}><a class=${`card lesson ${lesson === next ? "next" : ""}`} href=${`#/learn/${lesson.name}`}>
       <span class="rank" aria-hidden="true">${lesson.is_done ? "✓" : lesson.number}</span>
       <span><strong>${lesson.title}</strong><span class="soft small">${lesson.summary}</span>${lesson.is_done && html`<span class="small done">${lesson.is_right == null ? "Done" : lesson.is_right ? "Done: you were right" : "Done: it came out otherwise"}</span>`}</span></a></li>`)}</ol>

@@ -4,8 +4,9 @@ import { html, useEffect, useState } from "/static/vendor/preact.min.js";
 import { follow, get, post, quoted, request } from "./api.js";
 import { Annotation } from "./annotation.js";
 import { base, Chart, color, scale } from "./chart.js";
-import { duration, fixed, moment, percent, short, whole } from "./format.js";
+import { duration, fixed, moment, percent, short, whole, withoutCommands } from "./format.js";
 import { Health } from "./health.js";
+import { RunTools } from "./run_tools.js";
 import { Figures, Refusal, say, sayError, State } from "./ui.js";
 
 const MAX_POINTS = 4000;
@@ -88,6 +89,7 @@ export function Live({ name }) {
     <${Health} name=${name} state=${state}/>
     ${teacher ? html`<${Teacher} key=${teacher} name=${teacher}/>` : html`<${Learning} curve=${curve} details=${details}/>`}
     ${details.annotation && html`<${Annotation} key=${name} name=${name} annotation=${details.annotation}/>`}
+    ${!BUSY.includes(state) && details.text && html`<${RunTools} name=${name} hasModel=${details.has_model}/>`}
     <${More} details=${details}/>
   </div>`;
 }
@@ -130,9 +132,6 @@ function Curve({ curve, details }) {
     ${!curve.points.length ? html`<p class="soft">The curve begins with the first step.</p>` : isLoss ? html`<${LossChart} curve=${curve} details=${details}/>` : html`<${AccuracyChart} curve=${curve} details=${details}/>`}
     <p class="soft small">${isLoss ? "The loss says how surprised the model is by the next token. Down is better." : "Accuracy is how often the next token was predicted correctly. Up is better."}${curve.epochs.length > 0 && " The dots are the validation set: text that it never learns from."}</p></section>`;
 }
-
-/** A sentence of the terminal without the command at its end, and without sentences about a command: the page has buttons. @param {string} text */
-const withoutCommands = (text) => text.replace(/: `descend [^`]*`/g, "").replace(/(?<=[.?]) `descend [^`]*`[^.]*\./g, "");
 
 /** With a capital and a full stop. @param {string} text */
 const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;

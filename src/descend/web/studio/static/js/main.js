@@ -2,7 +2,10 @@
 
 import { html, render, signal, useEffect } from "/static/vendor/preact.min.js";
 import { ApiError, get } from "./api.js";
+import { Check } from "./check.js";
 import { Diagnosis } from "./diagnosis.js";
+import { Experiments } from "./experiments.js";
+import { Handbook } from "./handbook.js";
 import { Inside } from "./inside.js";
 import { Learn } from "./learn.js";
 import { Live } from "./live.js";
@@ -11,9 +14,10 @@ import { Start } from "./start.js";
 import { Talk } from "./talk.js";
 import { HandbookDialog, Toasts } from "./ui.js";
 
-const SCREENS = { start: Start, run: Live, runs: Runs, talk: Talk, inside: Inside, diagnosis: Diagnosis, learn: Learn };
-const TITLES = { start: "Start", run: "Run", runs: "Runs", talk: "Talk", inside: "Look inside", diagnosis: "Diagnosis", learn: "Learn" };
+const SCREENS = { start: Start, run: Live, runs: Runs, talk: Talk, inside: Inside, diagnosis: Diagnosis, learn: Learn, experiments: Experiments, check: Check, handbook: Handbook };
+const TITLES = { start: "Start", run: "Run", runs: "Runs", talk: "Talk", inside: "Look inside", diagnosis: "Diagnosis", learn: "Learn", experiments: "Experiments", check: "Check", handbook: "Handbook" };
 const LOOK_MILLISECONDS = 3000;
+const TAB_MARGIN = 60;
 const LARGE = "large-text";
 
 /** Screen and what it is about: `#/run/stories-1`. */
@@ -37,6 +41,7 @@ function readPlace() {
 
 /** Where a job can be watched. @param {any} job */
 function jobPlace({ kind, run }) {
+  if (["compare", "search", "attribute"].includes(kind)) return `#/experiments/${run.replace("experiment+", "")}`;
   if (kind === "lesson") return `#/learn/${run.replace("lesson+", "")}`;
   return `#/${kind === "diagnose" || kind === "improve" ? "diagnosis" : "run"}/${encodeURIComponent(run)}`;
 }
@@ -68,6 +73,8 @@ function App() {
   const job = workspace.value.jobs[0];
   useEffect(() => {
     document.title = `${name || TITLES[screen]} · descend studio`;
+    const tab = /** @type {HTMLElement | null} */ (document.querySelector("nav.tabs [aria-current]"));
+    if (tab) tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.offsetLeft - TAB_MARGIN;
   }, [screen, name]);
   const current = (/** @type {string[]} */ ...names) => (names.includes(screen) ? "page" : undefined);
   return html`
@@ -76,12 +83,14 @@ function App() {
       <nav class="tabs" aria-label="Screens">
         <a href="#/start" aria-current=${current("start")}>Start</a>
         <a href="#/runs" aria-current=${current("runs", "run", "diagnosis")}>Runs</a>
+        <a href="#/experiments" aria-current=${current("experiments")}>Experiments</a>
         <a href="#/talk" aria-current=${current("talk")}>Talk</a>
         <a href="#/inside" aria-current=${current("inside")}>Inside</a>
-        <a href="#/learn" aria-current=${current("learn")}>Learn</a>
+        <a href="#/check" aria-current=${current("check")}>Check</a>
+        <a href="#/learn" aria-current=${current("learn", "handbook")}>Learn</a>
       </nav>
       ${job && html`<a class="working" href=${jobPlace(job)}>
-        <span class="dot"></span><span class="name">${job.run.replace("lesson+", "lesson: ")}</span></a>`}
+        <span class="dot"></span><span class="name">${job.run.replace("lesson+", "lesson: ").replace("experiment+", "")}</span></a>`}
       <button class="larger" type="button" aria-pressed=${isLarge.value ? "true" : "false"} title="For a projector" onClick=${() => setLarge(!isLarge.value)}>Larger text</button>
     </div></header>
     <main tabindex="-1">

@@ -52,9 +52,10 @@ export function Runs() {
   const isUp = isRising(order) !== isReversed;
   const sortBy = (key) => { setReversed(key === order && !isReversed); setOrder(key); };
   const shown = isAll ? sorted : sorted.slice(0, MAX_SHOWN);
+  const columns = COLUMNS.filter((column) => column.key !== "text" || new Set(runs.map((run) => run.text)).size > 1);
   const chosen = selected.filter((name) => runs.some((run) => run.name === name));
   return html`<div class="stack">
-    <div class="row between"><h1>Runs</h1><p class="soft">${runs.length === 1 ? "1 run" : `${runs.length} runs`}</p></div>
+    <div class="row between"><h1>Runs</h1><p class="soft">${runs.length === 1 ? "1 run" : `${runs.length} runs`}${columns.length < COLUMNS.length ? ` on ${runs[0].text}` : ""}</p></div>
     <section class="card" aria-label="List of runs">
       <div class="row">
         <div class="grow"><label class="hidden-label" for="search">Search</label><input id="search" type="search" placeholder="Search, or learning_rate=0.001" value=${query} onInput=${(event) => setQuery(event.target.value)}/></div>
@@ -62,19 +63,19 @@ export function Runs() {
           ${Object.entries(ORDERS).map(([key, title]) => html`<option key=${key} value=${key}>${title}</option>`)}</select></div>
       </div>
       <div class="scroll"><table class="cards runs">
-        <thead><tr><th><span class="hidden-label">Compare</span></th>${COLUMNS.map((column) => html`<th key=${column.key} class=${column.isNumber ? "number" : ""} aria-sort=${column.order === order ? (isUp ? "ascending" : "descending") : undefined}>
+        <thead><tr><th><span class="hidden-label">Compare</span></th>${columns.map((column) => html`<th key=${column.key} class=${column.isNumber ? "number" : ""} aria-sort=${column.order === order ? (isUp ? "ascending" : "descending") : undefined}>
           <button type="button" class="sort" title=${column.order === order ? "the other way round" : ORDERS[column.order]} onClick=${() => sortBy(column.order)}>${column.title}${column.order === order && html`<span aria-hidden="true">${isUp ? " ▴" : " ▾"}</span>`}</button></th>`)}</tr></thead>
         <tbody>${shown.map((run) => html`<tr key=${run.name}>
           <td class="tick"><input type="checkbox" aria-label=${`Compare ${run.name}`} disabled=${!run.epochs} checked=${chosen.includes(run.name)} onChange=${() => toggle(run.name)}/></td>
-          <td class="name">${chosen.includes(run.name) && html`<span class=${`swatch c${chosen.indexOf(run.name)}`}></span>`}<a href=${`#/run/${quoted(run.name)}`}>${run.name}</a>${run.parent && html` <span class="soft small">from ${run.parent}</span>`}<${Tags} tags=${run.tags}/>${settingWords(run, different) && html`<span class="soft small mono notes">${settingWords(run, different)}</span>`}${run.note && html`<span class="soft small notes">${run.note}</span>`}</td>
-          <td><${State} state=${run.state}/>${run.remark && html` <span class="state bad">${run.remark}</span>`}</td><td data-label="Text">${run.text}</td>
+          <td class="name"><div class="run-line">${chosen.includes(run.name) && html`<span class=${`swatch c${chosen.indexOf(run.name)}`}></span>`}<a href=${`#/run/${quoted(run.name)}`}>${run.name}</a><${Tags} tags=${run.tags}/><${Aside} run=${run} settings=${settingWords(run, different)}/></div></td>
+          <td>${run.remark ? html`<span class="state bad">${run.remark}</span>` : html`<${State} state=${run.state}/>`}</td>${columns.length === COLUMNS.length && html`<td data-label="Text"><span class="short-text" title=${run.text}>${run.text}</span></td>`}
           <td class="number" data-label="Accuracy"><${Accuracy} run=${run}/></td><td class="number" data-label="Bits per byte">${fixed(run.bits_per_byte)}</td>
           <td class="number" data-label="Parameters">${short(run.parameters)}</td><td class="number" data-label="Time">${duration(run.seconds)}</td>
           <td class="soft small" data-label="Started">${moment(run.started_at)}</td></tr>`)}</tbody>
       </table></div>
       ${!sorted.length && html`<p class="soft">No run matches.</p>`}
       ${sorted.length > shown.length && html`<p><button onClick=${() => setAll(true)}>Show all ${sorted.length}</button></p>`}
-      <p class="soft small">Accuracy: how often the next token was predicted correctly, on validation text that the model never learns from. Beside it: how often the token before tells it (bigram). Bits per byte: the loss on that text. Lower is better.${runs.filter((run) => run.epochs).length > 1 ? " Tick two or more runs to compare them." : ""}</p>
+      <p class="soft small">Accuracy: how often the next token was predicted correctly, on validation text that the model never learns from. In brackets: how often the token before tells it (bigram). Bits per byte: the loss on that text. Lower is better.${runs.filter((run) => run.epochs).length > 1 ? " Tick two or more runs to compare them." : ""}</p>
     </section>
     ${chosen.length > 0 && html`<${Ticked} count=${chosen.length} onNone=${() => setSelected([])}/>`}
     ${chosen.length > 0 && html`<${Overlay} key=${chosen.join("/")} names=${chosen} onDelete=${async () => { await removeAll(chosen, load); setSelected([]); }}/>`}
@@ -94,7 +95,15 @@ function Ticked({ count, onNone }) {
 }
 
 /** How often it is right, beside what the token before tells. @param {{run: any}} props */
-const Accuracy = ({ run }) => html`${percent(run.accuracy)}${run.bigram_accuracy != null && html` <span class="soft small">bigram\u00a0${percent(run.bigram_accuracy)}</span>`}`;
+const Accuracy = ({ run }) => html`${percent(run.accuracy)}${run.bigram_accuracy != null && html` <span class="soft small">(${percent(run.bigram_accuracy)})</span>`}`;
+
+/** What else is known of a run, in the rest of its line; all of it where the pointer rests. @param {{run: any, settings: string}} props */
+function Aside({ run, settings }) {
+  const from = run.parent ? `from ${run.parent}` : "";
+  const all = [from, settings, run.note].filter(Boolean);
+  if (!all.length) return null;
+  return html`<span class="soft small aside" title=${all.join("\n")}>${from && html`<span>${from} </span>`}${run.note && html`<span class="note-text">${run.note} </span>`}${settings && html`<span class="mono">${settings}</span>`}</span>`;
+}
 
 /** A value of a setting, with few digits. @param {any} value @param {string} none */
 const settingValue = (value, none) => (value == null ? none : typeof value === "number" && !Number.isInteger(value) ? String(Number(value.toPrecision(4))) : String(value));

@@ -44,7 +44,7 @@ export function Refusal({ title, text }) {
 
 /** @param {{state: string}} props */
 export function State({ state }) {
-  return html`<span class=${`state ${state}`}>${state === "running" || state === "starting" ? html`<span class="dot"></span>` : null}${STATES[state] || state}</span>`;
+  return html`<span class=${`state ${state.replace(" ", "-")}`}>${state === "running" || state === "starting" ? html`<span class="dot"></span>` : null}${STATES[state] || state}</span>`;
 }
 
 /** Name and value pairs, large. @param {{items: [string, any, string?][]}} props */
