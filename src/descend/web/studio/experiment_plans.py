@@ -126,7 +126,5 @@ def form_config(settings: dict[str, Any], text: dict[str, str]) -> RunConfig:
 
 
 def dump(config: RunConfig) -> dict[str, Any]:
-    """Return `config` as a file of keys: those that were chosen."""
-    return {
-        key: value for key, value in config.model_dump(mode="json").items() if value is not None
-    }
+    """Return `config` as a file of keys: those that were chosen. The rest fits the text."""
+    return config.model_dump(mode="json", exclude_unset=True, exclude_none=True)
