@@ -41,6 +41,7 @@ class EventLog:
         self._encoder = msgspec.json.Encoder()
         try:
             make_folder(folder, PRIVATE)
+            self._part_from_other_names()
             self._last = self._mend_last_line()
             self._file = self._open()
         except OSError as problem:
@@ -48,6 +49,15 @@ class EventLog:
 
     def _open(self) -> FileIO:
         return open_regular(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+
+    def _part_from_other_names(self) -> None:
+        """Write a log that has another name (a hard link) anew: only the one here may change.
+
+        A backup made of hard links (`cp -al`) shares each file with the folder that it was made of.
+        """
+        with suppress(FileNotFoundError), open_regular(self._path) as file:
+            if os.fstat(file.fileno()).st_nlink > 1:
+                write_file_atomic(self._path, read_exactly(file, os.fstat(file.fileno()).st_size))
 
     def _mend_last_line(self) -> str:
         """Cut off a line that a crash left half written: the next append must start a line.
