@@ -26,6 +26,7 @@ from descend.runs.events import (
     Step,
     TrainingStarted,
     TrainingStopped,
+    decode_event,
 )
 
 EVENTS = "events.jsonl"
@@ -157,14 +158,8 @@ def read_program_warnings(path: Path) -> list[str]:
     file = path / EVENTS if path.is_dir() else path
     if file.name != EVENTS or not file.is_file():
         return []
-    decoder = msgspec.json.Decoder(Event)
-    warnings = []
-    for line in _whole_lines(file):
-        with suppress(msgspec.DecodeError, RecursionError):
-            record = decoder.decode(line)
-            if isinstance(record, ProgramWarning):
-                warnings.append(record.text)
-    return warnings
+    events = map(decode_event, _whole_lines(file))
+    return [event.text for event in events if isinstance(event, ProgramWarning)]
 
 
 def event_problems(folder: Path) -> tuple[str, ...]:
@@ -175,15 +170,13 @@ def event_problems(folder: Path) -> tuple[str, ...]:
 def _read(
     folder: Path, until: int | None, num_rollbacks: int | None = None
 ) -> tuple[list[Event], tuple[str, ...]]:
-    decoder = msgspec.json.Decoder(Event)
     events: list[Event] = []
     chain = Chain()
     for line in _whole_lines(folder / EVENTS):
         if not chain.check(line):
             continue
-        try:
-            record = decoder.decode(line)
-        except (msgspec.DecodeError, RecursionError):
+        record = decode_event(line)
+        if record is None:
             chain.damaged.append(chain.number)
             continue
         if isinstance(record, TrainingStarted):
