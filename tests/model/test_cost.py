@@ -130,13 +130,13 @@ def test_memory_follows_the_configuration() -> None:
     assert training_memory(config.model_copy(update={"dropout_rate": 0.1}), shape) > parts.total
 
 
-def test_memory_counts_a_save_where_that_takes_most() -> None:
+def test_memory_is_that_of_a_save_when_it_is_the_peak() -> None:
     config = make_config({"batch_size": 1, "seq_len": 8, "optimizer": "adamw"})
     shape = shape_from_run_config(config, 4096)
     parts = training_memory_breakdown(config, shape)
     assert parts.save == 2 * parts.optimizer > parts.gradients + parts.activations
-    kept = parts.weights + parts.optimizer + parts.best_weights + parts.rollback_snapshot
-    assert parts.total == kept + parts.save
+    resident = parts.weights + parts.optimizer + parts.best_weights + parts.rollback_snapshot
+    assert parts.total == resident + parts.save
     muon = training_memory_breakdown(make_config({"optimizer": "muon"}), shape)
     assert 2 * muon.weights <= muon.save < parts.save
 

@@ -105,9 +105,9 @@ class TrainingMemory(msgspec.Struct, frozen=True):
     def total(self) -> int:
         """Return bytes at the peak: a step has gradients with activations or a new snapshot, and a
         save has none of them. Python and torch themselves (some 300 MB) are not included."""
-        kept = self.weights + self.optimizer + self.best_weights + self.rollback_snapshot
+        resident = self.weights + self.optimizer + self.best_weights + self.rollback_snapshot
         step = self.gradients + max(self.activations, self.rollback_snapshot)
-        return kept + max(step, self.save)
+        return resident + max(step, self.save)
 
 
 def training_memory(config: RunConfig, shape: ModelShape) -> int:
