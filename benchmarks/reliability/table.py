@@ -64,6 +64,10 @@ ROWS = (
         "kills", lambda r: f"{of_total(r)} kills in {r['runs']} runs, {r['in_saves']} of them in a "
         f"save; at most {r['most_steps_lost']} steps lost, with saves up to "
         f"{2 * r['steps_between_saves']} steps apart", "the `.partial` folder of a save"),
+    Row("The same where the memory is used up: a kill by the kernel, or requests that fail",
+        "memory_kills", lambda r: f"{of_total(r)} runs ({r['kinds']['kernel']} killed), at most "
+        f"{r['most_steps_lost']} steps lost; {r['not_fired']} ended before it",
+        "`is_memory_error`"),
     Row("A signal in any phase loses no step that was made", "stop_signals",
         lambda r: f"{of_total(r)} of {r['signals']} signals in {r['phases']} phases",
         "`defer_stop_signals`"),
@@ -85,6 +89,8 @@ ROWS = (
         lambda r: f"{of_total(r)} problems with {r['folders']} folders; slowest "
         f"{r['slowest_cpu_seconds']} s of processor time" + not_run(r, r["total"]),
         "`S_ISREG` in `open_regular`"),
+    Row("Any key of any record with a value of another type ends in a sentence", "record_types",
+        lambda r: f"{of_total(r)} problems" + not_run(r, r["total"]), "`Count` in `RollbackState`"),
     Row("The same with folders that were made without a look at the code", "held_back_folders",
         lambda r: f"{of_total(r)} problems with {r['folders']} folders" + not_run(r, r["total"]),
         ""),
@@ -101,6 +107,7 @@ ROWS = (
     Row("Steps add no memory", "memory_steps",
         lambda r: f"{r['slope_mb_per_10000_steps']} MB (< {r['upper_bound']} MB) in 10,000 steps, "
         f"from {r['steps']:,} steps"
+        + (" after the first 2,500" if "warm_up_mb" in r else "")
         + (f", {r['in_use_slope']} MB of it in use" if "in_use_slope" in r else "")
         + (f"; an epoch adds {r['kb_per_epoch']} kB" if "kb_per_epoch" in r else ""), ""),
     Row("The memory that training takes is within 15 % of the estimate", "memory_peak",

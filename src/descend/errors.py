@@ -7,6 +7,7 @@ that shape and another front end can word them differently.
 
 from __future__ import annotations
 
+import errno
 import os
 import traceback
 
@@ -124,6 +125,16 @@ class DivergedError(DescendError):
 
 class SelfCheckError(DescendError):
     """This machine does not compute what the network asks for, found before the first step."""
+
+
+def is_memory_error(problem: BaseException) -> bool:
+    """Return whether `problem` says that the main memory is used up: in the words of Python, of the
+    system, or of the CPU allocator of torch, which has no exception type of its own."""
+    if isinstance(problem, OSError):
+        return problem.errno == errno.ENOMEM
+    if isinstance(problem, RuntimeError):
+        return any(words in str(problem) for words in ("allocate memory", "Cannot allocate"))
+    return isinstance(problem, MemoryError)
 
 
 def path_error(problem: OSError) -> PathRefusedError:

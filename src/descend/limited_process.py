@@ -101,7 +101,7 @@ def run_limited(module: str, content: bytes, kind: type[T], limits: ProcessLimit
         raise LimitError(_cause_of_death(child.returncode, limits))
     try:
         return msgspec.json.decode(answer[:MAX_ANSWER_BYTES], type=kind)
-    except msgspec.DecodeError:
+    except ValueError:  # a DecodeError, or bytes that are no UTF-8
         raise LimitError("no answer from its parser") from None
 
 

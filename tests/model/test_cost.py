@@ -11,7 +11,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -28,6 +27,7 @@ from descend.model.cost import (
 from descend.model.initialization import initialize
 from descend.model.shape import Architecture, ModelShape, shape_from_run_config
 from descend.model.transformer import Transformer
+from descend.training.loss import next_token_loss
 
 ARCHITECTURES: list[Architecture] = ["gpt", "modern"]
 
@@ -87,7 +87,7 @@ def peak_bytes(shape: ModelShape, sequences: int, seq_len: int, **options: bool)
         weight.grad = torch.zeros_like(weight)
     ids = torch.zeros((sequences, seq_len), dtype=torch.long)
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        F.cross_entropy(model(ids).flatten(0, 1), ids.flatten()).backward()
+        next_token_loss(model, ids, ids, 0.0)[0].backward()
     kineto = profiler.profiler.kineto_results  # type: ignore[union-attr]
     events = [e for e in kineto.events() if e.name() == "[memory]"]
     current_bytes = peak = 0
@@ -128,6 +128,17 @@ def test_memory_follows_the_configuration() -> None:
         changed = make_config({"batch_size": 32, "optimizer": "adamw"} | change)
         assert training_memory(changed, shape) < parts.total
     assert training_memory(config.model_copy(update={"dropout_rate": 0.1}), shape) > parts.total
+
+
+def test_memory_is_that_of_a_save_when_it_is_the_peak() -> None:
+    config = make_config({"batch_size": 1, "seq_len": 8, "optimizer": "adamw"})
+    shape = shape_from_run_config(config, 4096)
+    parts = training_memory_breakdown(config, shape)
+    assert parts.save == 2 * parts.optimizer > parts.gradients + parts.activations
+    resident = parts.weights + parts.optimizer + parts.best_weights + parts.rollback_snapshot
+    assert parts.total == resident + parts.save
+    muon = training_memory_breakdown(make_config({"optimizer": "muon"}), shape)
+    assert 2 * muon.weights <= muon.save < parts.save
 
 
 def test_costs_need_no_torch() -> None:

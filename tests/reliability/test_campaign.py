@@ -127,3 +127,15 @@ def test_any_configuration_gives_a_run_or_a_sentence(own_folder: Path) -> None:
 
 def test_memory_does_not_grow_with_the_steps(own_folder: Path) -> None:
     assert run_part("memory_steps.py", "--short")["holds"]
+
+
+def test_a_run_that_gets_no_memory_loses_nothing(own_folder: Path) -> None:
+    result = run_part("memory_kills.py", "--short")
+    assert result["failures"] == 0
+    assert result["kinds"]["kernel"] > 1
+
+
+def test_a_record_with_a_value_of_another_type_ends_in_a_sentence(own_folder: Path) -> None:
+    result = run_part("record_types.py", "--short", "--minutes", "2")
+    assert result["problems"] == []
+    assert result["total"] > 20

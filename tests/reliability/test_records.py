@@ -14,7 +14,13 @@ import pytest
 from descend.diagnosis.run_context import load_run_context
 from descend.errors import RunFolderError
 from descend.runs.checksums import check_seal, seal_json
-from descend.runs.event_log import EventLog, event_problems, read_events
+from descend.runs.event_log import (
+    EventLog,
+    event_problems,
+    read_events,
+    read_program_warnings,
+)
+from descend.runs.event_tail import EventTail, last_start_or_stop
 from descend.runs.events import Sample, Step, TrainingStarted, TrainingStopped
 from descend.runs.run_files import load_summary, read_info, write_summary
 from descend.runs.run_folder import read_summary
@@ -74,6 +80,20 @@ def test_every_bit_of_a_line_is_watched(own_folder: Path) -> None:
             put(own_folder, [lines[0], bytes(changed), lines[2]])
             assert event_problems(own_folder), (at, bit)
             assert [r.step for r in read_events(own_folder)] == [1, 3]
+
+
+@pytest.mark.parametrize("line", [
+    b'{"kind":"training_sta\xf2ted"}', b'{"\xff":1,"kind":"step"}',
+    b'{"kind":"sample","text":"\xf2"}',
+    b'{"kind":"step","step":1' + b"0" * 400 + b"}", b"[" * 9999, b'{"kind":"training_started"}',
+])  # fmt: skip
+def test_a_line_of_damaged_bytes_is_left_out_everywhere(own_folder: Path, line: bytes) -> None:
+    put(own_folder, [line + b"\n"])
+    assert read_events(own_folder) == []
+    assert "line 1 damaged" in event_problems(own_folder)[0]
+    assert EventTail(own_folder).read() == []
+    assert last_start_or_stop(own_folder) is None
+    assert read_program_warnings(own_folder) == []
 
 
 @pytest.mark.parametrize("gone", [slice(0, 1), slice(3, 4), slice(5, 12)])

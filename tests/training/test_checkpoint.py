@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 
@@ -14,7 +17,7 @@ from descend.errors import RunFolderError
 from descend.runs.atomic_write import verify_folder, write_folder_atomic
 from descend.runs.checkpoint_folders import checkpoints, latest_checkpoint
 from descend.runs.events import CheckpointSaved
-from descend.runs.run_files import is_finished
+from descend.runs.run_files import is_finished, read_info, write_info
 from descend.training.checkpoint import load_checkpoint, save_checkpoint
 from descend.training.end_step import ScheduleSegment
 from descend.training.loop import train
@@ -143,6 +146,39 @@ def test_checkpoint_is_written_once_per_step(tiny: Tiny) -> None:
     assert list(run_training(resume_run(Path("run"))))
     assert first == [folder.stat().st_ino]
     assert is_finished(Path("run"))
+
+
+def test_one_of_another_run_is_refused(stopped: Path, tiny: Tiny) -> None:
+    other = create_run(make_config(tiny | {"seed": 5}), Path("other"))
+    records = run_training(other)
+    for record in records:
+        if record.step == 9:
+            break
+    records.close()  # type: ignore[attr-defined]
+    save_checkpoint(other.folder, other.state)
+    for _, path in checkpoints(stopped):
+        shutil.rmtree(path)
+    shutil.copytree("other/checkpoints/step_9", stopped / "checkpoints" / "step_9")
+    with pytest.raises(RunFolderError, match="it is of another run"):
+        resume_run(stopped)
+    info = read_info(stopped)
+    write_info(stopped, msgspec.structs.replace(info, run_id=None))  # of an older descend
+    assert resume_run(stopped).state.step == 9
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("num_rollbacks", -1), ("batches_skipped", 2**70), ("rate_factor", 1e308), ("last_step", -1)],
+)
+def test_one_with_an_impossible_number_is_refused(stopped: Path, key: str, value: float) -> None:
+    for _, path in checkpoints(stopped):
+        files = {p.name: p.read_bytes() for p in path.iterdir() if p.name != "manifest.json"}
+        state = json.loads(files["state.json"])
+        state["rollback_state"][key] = value
+        files["state.json"] = json.dumps(state).encode()
+        write_folder_atomic(path, files.items())
+    with pytest.raises(RunFolderError, match=rf"does not fit .*{key}"):
+        resume_run(stopped)
 
 
 def test_one_of_another_shape_is_refused(stopped: Path, tiny: Tiny) -> None:

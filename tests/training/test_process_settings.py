@@ -57,6 +57,21 @@ def test_freed_memory_remains_in_process_until_exit() -> None:
     assert given_back >= 1
 
 
+SHORT_PROGRAM = PROGRAM.replace("restore_process_state():", "restore_process_state(2**50):")
+"""The same for a run that needs more than any machine has."""
+
+
+@pytest.mark.skipif(not has_glibc(), reason="another C library than glibc")
+def test_freed_memory_goes_back_to_the_system_where_it_is_short() -> None:
+    assert SHORT_PROGRAM != PROGRAM
+    output = subprocess.run(
+        [sys.executable, "-c", SHORT_PROGRAM], check=True, capture_output=True, text=True
+    ).stdout
+    handed_out, given_back = map(float, output.split())
+    assert handed_out > 9
+    assert given_back < 0.5
+
+
 def test_threads_come_back_even_after_an_error() -> None:
     before = torch.get_num_threads()
 

@@ -46,7 +46,15 @@ from descend.cli.show import show
 from descend.cli.studio import studio
 from descend.cli.tokenizer import tokenizer_app
 from descend.cli.train import TRAIN_COMMON, continue_training, train
-from descend.errors import ConfigError, DescendError, UserError, path_error, shorten
+from descend.errors import (
+    ConfigError,
+    DescendError,
+    OutOfMemoryError,
+    UserError,
+    is_memory_error,
+    path_error,
+    shorten,
+)
 from descend.guard import make_visible
 from descend.launch_environment import check_verb, is_follower
 from descend.version import __version__
@@ -190,7 +198,7 @@ def run(arguments: list[str], debug: bool = False) -> int:
         drop_output()
         return 0
     except BaseException as problem:
-        refusal = _translate_odd_name(problem)
+        refusal = _translate_system_error(problem)
         if refusal is not None:
             return _report(refusal, with_json, debug)
         code = getattr(problem, "exit_code", None)
@@ -208,9 +216,14 @@ def run(arguments: list[str], debug: bool = False) -> int:
         return _fail(str(problem), code, debug)
 
 
-def _translate_odd_name(problem: BaseException) -> DescendError | None:
-    """Return a sentence for a path that the system refuses, and for one of bytes that are no
-    text."""
+def _translate_system_error(problem: BaseException) -> DescendError | None:
+    """Return a sentence for a memory that is used up, for a path that the system refuses, and for
+    one of bytes that are no text."""
+    if is_memory_error(problem):
+        return OutOfMemoryError(
+            "memory", "none left", "room for what the command needs",
+            "close other programs, or choose a smaller model or text",
+        )  # fmt: skip
     if isinstance(problem, OSError) and problem.filename is not None:
         return path_error(problem)
     if isinstance(problem, FileNotFoundError):  # the one without a name is of os.getcwd

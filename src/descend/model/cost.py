@@ -98,12 +98,16 @@ class TrainingMemory(msgspec.Struct, frozen=True):
     """The best weights so far, which become the model at the end."""
     rollback_snapshot: int
     """Weights and optimizer state that a rollback would go back to."""
+    save: int
+    """The largest file of a checkpoint, and its copy while it is made."""
 
     @property
     def total(self) -> int:
-        """Sum all parts in bytes. Python and torch themselves (some 300 MB) are not included."""
-        snapshots = self.best_weights + self.rollback_snapshot
-        return self.weights + self.gradients + self.optimizer + self.activations + snapshots
+        """Return bytes at the peak: a step has gradients with activations or a new snapshot, and a
+        save has none of them. Python and torch themselves (some 300 MB) are not included."""
+        resident = self.weights + self.optimizer + self.best_weights + self.rollback_snapshot
+        step = self.gradients + max(self.activations, self.rollback_snapshot)
+        return resident + max(step, self.save)
 
 
 def training_memory(config: RunConfig, shape: ModelShape) -> int:
@@ -130,6 +134,7 @@ def training_memory_breakdown(config: RunConfig, shape: ModelShape) -> TrainingM
     in_blocks = shape.num_layers * block_matrix_parameters(shape)
     states = 2 * trained - (in_blocks if config.optimizer == "muon" else 0)
     precision: Precision = "float32" if config.precision == "auto" else config.precision
+    in_adamw = 2 * (trained - (in_blocks if config.optimizer == "muon" else 0))
     return TrainingMemory(
         weights=FLOAT32 * parameters + (0 if precision == "float32" else 2 * parameters),
         gradients=FLOAT32 * trained,
@@ -144,6 +149,7 @@ def training_memory_breakdown(config: RunConfig, shape: ModelShape) -> TrainingM
         ),
         best_weights=FLOAT32 * trained,
         rollback_snapshot=FLOAT32 * (trained + states) if config.divergence_rollback == "on" else 0,
+        save=2 * FLOAT32 * max(parameters, in_adamw, states - in_adamw),
     )
 
 
@@ -161,10 +167,10 @@ def activation_bytes(
     A block keeps, a token: `RESIDUAL_STREAM_TENSORS` times D (inputs and outputs of norms and
     matrices, query, key and value), 2 M (feed-forward before and after its bend) and H T attention
     weights (written out, as the matmul kernel does; the fused one keeps none). On top comes what
-    the way back holds at once: in the head 3 V (logits, their logarithms, and the gradient), in a
-    block three times the attention weights. Method: Korthikanti et al. 2022, "Reducing activation
-    recomputation", section 4, counted anew for this network. With checkpointing a block keeps its
-    input, and one block at a time all of it.
+    the way back holds at once: in the head 2 V (logits and their gradient; in float16 their
+    logarithms too), in a block three times the attention weights. Method: Korthikanti et al. 2022,
+    "Reducing activation recomputation", section 4, counted anew for this network. With
+    checkpointing a block keeps its input, and one block at a time all of it.
     """
     D, T, HT = shape.embed_dim, seq_len, shape.num_heads * seq_len
     short = FLOAT32 if precision == "float32" else 2
@@ -174,7 +180,8 @@ def activation_bytes(
     ) * short + HT * FLOAT32
     if dropout:  # torch on a CPU keeps its masks as numbers, and the weights after it
         block += 2 * HT * short + 2 * D * FLOAT32
-    head, going_back = 3 * shape.vocab_size * FLOAT32, 3 * HT * FLOAT32
+    num_logits = 3 if precision == "float16" else 2  # `can_use_custom_cross_entropy`
+    head, going_back = num_logits * shape.vocab_size * FLOAT32, 3 * HT * FLOAT32
     if activation_checkpointing:
         per_token = shape.num_layers * D * FLOAT32 + max(head, block + going_back)
     else:

@@ -26,6 +26,7 @@ from descend.runs.events import (
     Step,
     TrainingStarted,
     TrainingStopped,
+    decode_event,
 )
 
 EVENTS = "events.jsonl"
@@ -41,6 +42,7 @@ class EventLog:
         self._encoder = msgspec.json.Encoder()
         try:
             make_folder(folder, PRIVATE)
+            self._part_from_other_names()
             self._last = self._mend_last_line()
             self._file = self._open()
         except OSError as problem:
@@ -48,6 +50,15 @@ class EventLog:
 
     def _open(self) -> FileIO:
         return open_regular(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+
+    def _part_from_other_names(self) -> None:
+        """Write a log that has another name (a hard link) anew: only the one here may change.
+
+        A backup made of hard links (`cp -al`) shares each file with the folder that it was made of.
+        """
+        with suppress(FileNotFoundError), open_regular(self._path) as file:
+            if os.fstat(file.fileno()).st_nlink > 1:
+                write_file_atomic(self._path, read_exactly(file, os.fstat(file.fileno()).st_size))
 
     def _mend_last_line(self) -> str:
         """Cut off a line that a crash left half written: the next append must start a line.
@@ -147,14 +158,8 @@ def read_program_warnings(path: Path) -> list[str]:
     file = path / EVENTS if path.is_dir() else path
     if file.name != EVENTS or not file.is_file():
         return []
-    decoder = msgspec.json.Decoder(Event)
-    warnings = []
-    for line in _whole_lines(file):
-        with suppress(msgspec.DecodeError, RecursionError):
-            record = decoder.decode(line)
-            if isinstance(record, ProgramWarning):
-                warnings.append(record.text)
-    return warnings
+    events = map(decode_event, _whole_lines(file))
+    return [event.text for event in events if isinstance(event, ProgramWarning)]
 
 
 def event_problems(folder: Path) -> tuple[str, ...]:
@@ -165,15 +170,13 @@ def event_problems(folder: Path) -> tuple[str, ...]:
 def _read(
     folder: Path, until: int | None, num_rollbacks: int | None = None
 ) -> tuple[list[Event], tuple[str, ...]]:
-    decoder = msgspec.json.Decoder(Event)
     events: list[Event] = []
     chain = Chain()
     for line in _whole_lines(folder / EVENTS):
         if not chain.check(line):
             continue
-        try:
-            record = decoder.decode(line)
-        except (msgspec.DecodeError, RecursionError):
+        record = decode_event(line)
+        if record is None:
             chain.damaged.append(chain.number)
             continue
         if isinstance(record, TrainingStarted):

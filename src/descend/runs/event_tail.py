@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import msgspec
-
 from descend.guard import open_regular, read_exactly
 from descend.runs.checksums import Chain
 from descend.runs.event_log import EVENTS
-from descend.runs.events import Event, TrainingStarted, TrainingStopped
+from descend.runs.events import Event, TrainingStarted, TrainingStopped, decode_event
 
 TAIL_BYTES = 2**16
 """Bytes at the end of a log in which the last event is looked for: 200 steps, or one line of a
@@ -28,7 +26,6 @@ class EventTail:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / EVENTS
-        self._decoder = msgspec.json.Decoder(Event)
         self._forget()
         self.restarted = False
         self.has_more = False
@@ -64,13 +61,7 @@ class EventTail:
         return [event for line in content[:end].splitlines() if (event := self._decode(line))]
 
     def _decode(self, line: bytes) -> Event | None:
-        if not self._chain.check(line):
-            return None
-        try:
-            event: Event = self._decoder.decode(line)
-        except (msgspec.DecodeError, RecursionError):
-            return None
-        return event
+        return decode_event(line) if self._chain.check(line) else None
 
 
 def last_start_or_stop(folder: Path) -> TrainingStarted | TrainingStopped | None:
@@ -85,14 +76,10 @@ def last_start_or_stop(folder: Path) -> TrainingStarted | TrainingStopped | None
             lines = read_exactly(file, TAIL_BYTES).splitlines()
     except OSError:
         return None
-    decoder = msgspec.json.Decoder(Event)
     for line in reversed(lines):
         if b'"training_st' not in line[:40]:
             continue
-        try:
-            event = decoder.decode(line)
-        except (msgspec.DecodeError, RecursionError):
-            continue
+        event = decode_event(line)
         if isinstance(event, TrainingStarted | TrainingStopped):
             return event
     return None

@@ -210,3 +210,14 @@ Event = (
     | ProgramWarning
     | TrainingStopped
 )
+
+_DECODER = msgspec.json.Decoder(Event)
+
+
+def decode_event(line: bytes) -> Event | None:
+    """Return the event in a line of a log; None where it is damaged, or none of these."""
+    try:
+        event: Event = _DECODER.decode(line)
+    except (ValueError, RecursionError, OverflowError):  # also of bytes that are no UTF-8
+        return None
+    return event

@@ -59,27 +59,39 @@ def lock_run_folder(folder: Path) -> Iterator[LockedRunFolder]:
     folder is private, and synced into its parent. A link as checkpoints/, snapshots/
     or .lock is refused.
     """
-    lock = FileLock(folder / ".lock")
     try:
         make_folder(folder, PRIVATE)
         for name in (CHECKPOINTS, SNAPSHOTS):
             check_real_folder(folder / name)
-        _check_lock(folder / ".lock")
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise RunLockedError(
-            str(folder), "another process that is writing to it", "a folder of its own for a run",
-            "wait until that one ends, or choose another save_dir",
-        ) from None  # fmt: skip
     except OSError as problem:
         raise disk_error(folder, problem) from None
-    try:
+    refusal = RunLockedError(
+        str(folder), "another process that is writing to it", "a folder of its own for a run",
+        "wait until that one ends, or choose another save_dir",
+    )  # fmt: skip
+    with hold_lock(folder, refusal):
         recover_partial_writes(folder / CHECKPOINTS)
         recover_partial_writes(folder / SNAPSHOTS)
         recover_partial_writes(
             folder, OWN_FILES
         )  # records beside the model may be written without the lock
         yield LockedRunFolder(folder, _identity(folder))
+
+
+@contextmanager
+def hold_lock(folder: Path, refusal: RunLockedError) -> Iterator[None]:
+    """Hold the lock in `folder`; raises `refusal` at once if another process does, and
+    `DiskWriteError` if it cannot be made."""
+    lock = FileLock(folder / ".lock")
+    try:
+        _check_lock(folder / ".lock")
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise refusal from None
+    except OSError as problem:
+        raise disk_error(folder, problem) from None
+    try:
+        yield
     finally:
         lock.release()
 

@@ -130,6 +130,8 @@ class RunMetadata(msgspec.Struct, frozen=True):
     working_dir: _PathText | None = None
     """Where the run was begun, as seen from its folder: what the paths in `config`, `resolved`
     and `parent` are relative to."""
+    run_id: str | None = None
+    """By which a run knows its own checkpoints; None in runs of an older descend."""
 
 
 class RunSummary(msgspec.Struct, frozen=True):

@@ -73,31 +73,39 @@ def encode_state(state: TrainState) -> Iterator[tuple[str, bytes]]:
             yield ROLLBACK_PREFIX + "best.safetensors", _best_file(earlier)
 
 
-def decode_state(read: ReadFile, state: TrainState) -> None:
-    """Fill `state`, built for the same configuration, from the files of a checkpoint."""
+def decode_state(read: ReadFile, state: TrainState) -> StateScalars:
+    """Fill `state`, built for the same configuration, from the files of a checkpoint; return what
+    of it is not a tensor."""
     now = _read(read, "", None)
     restore_snapshot(now, state)
     state.rollback_state, state.decay = now.scalars.rollback_state, now.scalars.decay
-    state.clock = now.scalars.clock
+    state.clock, state.run_id = now.scalars.clock, now.scalars.run_id or state.run_id
     if read(ROLLBACK_PREFIX + STATE) is not None:
         state.rollback_snapshot = _read(read, ROLLBACK_PREFIX, state.best)
+    return now.scalars
 
 
-def load_checkpoint(path: Path, state: TrainState) -> None:
-    """Fill `state`, built for the same configuration, from the checkpoint at `path`."""
+def load_checkpoint(path: Path, state: TrainState, run_id: str | None = None) -> None:
+    """Fill `state`, built for the same configuration, from the checkpoint at `path`.
+
+    `run_id`: of the run that it must be of; None where that is not known. A checkpoint of an older
+    descend does not state it.
+    """
 
     def read(name: str) -> bytes | None:
         return read_regular(path / name, MAX_BYTES) if (path / name).exists() else None
 
     try:
-        decode_state(read, state)
+        scalars = decode_state(read, state)
         if path.name != f"step_{state.step}":
             raise ValueError(f"it is of step {state.step}")
+        if run_id and scalars.run_id and scalars.run_id != run_id:
+            raise ValueError("it is of another run")
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as e:
         raise RunFolderError(
             str(path), f"a checkpoint that does not fit ({str(e).splitlines()[0]})",
             "what descend wrote there for this configuration",
-            "restore the run folder from a copy, or train again",
+            "restore it from a copy, or delete it, so that the one before it is used",
         ) from None  # fmt: skip
 
 

@@ -50,5 +50,5 @@ def load_checkpoint_state(run: RecordedRun, checkpoint: Path, execution: Executi
     model.set_attention(execution.attention)
     optimizers = make_optimizers(model, run.config, execution)
     state = TrainState(model, optimizers, make_grad_scaler(execution))
-    load_checkpoint(checkpoint, state)
+    load_checkpoint(checkpoint, state, run.metadata.run_id)
     return state

@@ -7,8 +7,11 @@ ahead another slope. So the rate still falls to its end at the last step, and ne
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import msgspec
+
+from descend.runs.events import Count, Real
 
 FIRST_CHOICE_FRACTION = 0.1
 """Fraction of the time after which the end step is chosen: what a step takes is measured by
@@ -34,12 +37,12 @@ EARLY_FRACTION, LATE_FRACTION = 0.03, 0.005
 class ScheduleSegment(msgspec.Struct, frozen=True):
     """Progress of the schedule from a step to the end step."""
 
-    begin_step: int
-    begin_progress: float
+    begin_step: Count
+    begin_progress: Annotated[float, msgspec.Meta(ge=0, le=1)]
     """Fraction of the schedule at `begin_step`, 0 to 1."""
-    end_step: int
+    end_step: Count
     """Steps of the whole run."""
-    begin_seconds: float
+    begin_seconds: Real
     """Of training, at `begin_step`."""
 
     def progress_at(self, step: int) -> float:

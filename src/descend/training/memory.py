@@ -8,13 +8,19 @@ from contextlib import contextmanager
 import torch
 
 from descend.config import RunConfig
-from descend.errors import ConfigError, OutOfMemoryError
+from descend.errors import ConfigError, OutOfMemoryError, is_memory_error
 from descend.machine import free_memory_bytes
 from descend.model.cost import training_memory
 from descend.model.shape import ModelShape
 from descend.training.lora_adapters import DEFAULT_RANK
 from descend.training.num_processes import local_world_size
 from descend.units import format_bytes
+
+
+def needed_main_memory(config: RunConfig, shape: ModelShape) -> int:
+    """Return bytes that the processes of a run on this machine take at their peak, by the
+    estimate."""
+    return local_world_size(config) * training_memory(config, shape)
 
 
 def check_memory(config: RunConfig, shape: ModelShape, device: str) -> None:
@@ -24,7 +30,7 @@ def check_memory(config: RunConfig, shape: ModelShape, device: str) -> None:
     promises memory it does not have and then kills the process without a word.
     """
     available = free_memory_bytes(device)
-    needed = local_world_size(config) * training_memory(config, shape)
+    needed = needed_main_memory(config, shape)
     if device == "cpu" and available is not None and needed > available:
         raise _error(config, shape, f"a need of about {format_bytes(needed)}", available)
 
@@ -48,7 +54,7 @@ def choose_lora_rank(
     if config.gradient_accumulation_steps is None:
         lightest = [config, *_in_more_parts(config)][-1]
     available = free_memory_bytes(device)
-    needed = local_world_size(config) * training_memory(lightest, shape)
+    needed = needed_main_memory(lightest, shape)
     is_too_large = available is not None and needed > available
     return config.model_copy(update={"lora_rank": DEFAULT_RANK if is_too_large else 0})
 
@@ -90,9 +96,8 @@ def translate_memory_errors(config: RunConfig, shape: ModelShape) -> Iterator[No
         yield
     except torch.OutOfMemoryError:
         raise _error(config, shape, "no memory left on the device", None) from None
-    except RuntimeError as problem:
-        # The CPU allocator has no exception type of its own.
-        if "allocate memory" not in str(problem) and "Cannot allocate" not in str(problem):
+    except (MemoryError, OSError, RuntimeError) as problem:
+        if not is_memory_error(problem):
             raise
         raise _error(config, shape, "no memory left", free_memory_bytes("cpu")) from None
 

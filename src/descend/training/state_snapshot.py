@@ -36,6 +36,7 @@ def snapshot_view(state: TrainState) -> Snapshot:
         rollback_state=state.rollback_state,
         decay=state.decay,
         clock=state.clock,
+        run_id=state.run_id,
     )
     return Snapshot(trained_weights(state.model), list(tensors), state.best, scalars)
 

@@ -6,7 +6,9 @@ A test walks these fields and holds them against the saved checkpoint.
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import msgspec
 import torch
@@ -14,18 +16,19 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from descend.model.transformer import Transformer
+from descend.runs.events import Count, Real, Seconds
 from descend.training.end_step import ScheduleSegment
 
 
 class EpochAccumulator(msgspec.Struct):
     """Sums over the epoch under way, for its line at the end."""
 
-    steps: int = 0
-    loss_start: float = 0.0
-    loss_end: float = 0.0
-    accuracy_start: float = 0.0
-    accuracy_end: float = 0.0
-    seconds: float = 0.0
+    steps: Count = 0
+    loss_start: Real = 0.0
+    loss_end: Real = 0.0
+    accuracy_start: Real = 0.0
+    accuracy_end: Real = 0.0
+    seconds: Seconds = 0.0
 
     def add(self, epoch_steps: int, loss: float, accuracy: float, seconds: float) -> None:
         """Count one step of an epoch of `epoch_steps`."""
@@ -57,36 +60,36 @@ class BestWeights:
 class RecentLosses(msgspec.Struct):
     """Recent training losses (nats), with which the next one is compared; see `roll_back`."""
 
-    losses: list[float] = msgspec.field(default_factory=list)
-    num_high: int = 0
+    losses: list[Real] = msgspec.field(default_factory=list)
+    num_high: Count = 0
     """Steps in a row whose loss stood far above them; those are not among them."""
-    exploded_at: int | None = None
+    exploded_at: Count | None = None
     """First step (from 1) of those up to now whose loss was above `Course.diverged_above`."""
 
 
 class RollbackState(msgspec.Struct, frozen=True):
     """What rollbacks changed: going back does not undo it."""
 
-    num_rollbacks: int = 0
-    num_adjustments: int = 0
+    num_rollbacks: Count = 0
+    num_adjustments: Count = 0
     """Changes tried against the last trouble."""
-    last_step: int = 0
+    last_step: Count = 0
     """Step at which that was noticed."""
-    batches_skipped: int = 0
+    batches_skipped: Count = 0
     """Step n reads the batch of step n + this."""
-    gradient_clip: float | None = None
+    gradient_clip: Annotated[float, msgspec.Meta(gt=0, le=3.5e38)] | None = None
     """Instead of the configuration's."""
-    rate_factor: float = 1.0
+    rate_factor: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
     """On the learning rate."""
 
 
 class Decay(msgspec.Struct, frozen=True):
     """The end of a run that overfits: the rate falls linearly from `rate` to zero."""
 
-    begin: int
+    begin: Count
     """Steps finished before it."""
-    steps: int
-    rate: float
+    steps: Count
+    rate: Real
 
     def rate_at(self, step: int) -> float:
         """Return the learning rate of `step` (from 0), which lies in it."""
@@ -102,18 +105,18 @@ DECAY_WARMUP = 3
 class ClockState(msgspec.Struct, frozen=True, kw_only=True):
     """What was decided so far of a run with `minutes`; see `time_limit`."""
 
-    seconds: float
+    seconds: Seconds
     """From the first step to the saved model."""
-    elapsed: float
-    progress: float = 0.0
+    elapsed: Seconds
+    progress: Real = 0.0
     """Fraction of the schedule at the step that was made last."""
     segment: ScheduleSegment | None = None
     """How the schedule goes on to its end step; None until one was chosen."""
-    next_choice: float = 0.0
+    next_choice: Real = 0.0
     """Seconds of training from which the end step is looked at again."""
-    step_seconds: float
-    evaluation_seconds: float
-    recent: list[tuple[float, float]]
+    step_seconds: Seconds
+    evaluation_seconds: Seconds
+    recent: list[tuple[Real, Real]]
     """Loss and accuracy of the last steps."""
     is_over: bool
     """Whether the last evaluation was made."""
@@ -122,18 +125,20 @@ class ClockState(msgspec.Struct, frozen=True, kw_only=True):
 class StateScalars(msgspec.Struct, frozen=True):
     """Everything of a `TrainState` that is not a tensor."""
 
-    step: int
-    seconds: float
-    skipped: int
+    step: Count
+    seconds: Seconds
+    skipped: Count
     tally: EpochAccumulator
     scaler: dict[str, int | float]
-    best_epoch: int | None
-    best_validation_loss: float | None
+    best_epoch: Count | None
+    best_validation_loss: Real | None
     optimizer_numbers: list[dict[str, dict[str, int | float]]]
     recent: RecentLosses = msgspec.field(default_factory=RecentLosses)
     rollback_state: RollbackState = RollbackState()
     decay: Decay | None = None
     clock: ClockState | None = None
+    run_id: str | None = None
+    """None in a checkpoint of an older descend."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +173,8 @@ class TrainState:
     """What the clock decided, of a run with `minutes`."""
     rollback_snapshot: Snapshot | None = None
     """The last state whose next loss was found to be as usual: what a rollback goes back to."""
+    run_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    """By which a run knows its own checkpoints; run.json has it too."""
 
 
 def last_step(state: TrainState, total_steps: int) -> int:

@@ -33,7 +33,7 @@ from descend.runs.suggestions import retrain_command
 from descend.training.explosion import name_probable_cause
 from descend.training.loop import train
 from descend.training.lora_adapters import has_adapters, merge_adapters
-from descend.training.memory import translate_memory_errors
+from descend.training.memory import needed_main_memory, translate_memory_errors
 from descend.training.nonfinite import check_numbers
 from descend.training.overfitting import react_to_overfitting, update_overfitting
 from descend.training.pause import wait_while_paused
@@ -149,7 +149,7 @@ def _with_fix(problem: DivergedError, run: TrainingRun) -> DivergedError:
 def train_and_save(run: TrainingRun, writer: RunWriter) -> Iterator[Event]:
     """Train `run` and hand its results to `writer`: the same steps in each process of its group."""
     with (
-        restore_process_state(),
+        restore_process_state(needed_main_memory(run.plan.config, run.shape)),
         translate_memory_errors(run.plan.config, run.shape),
         translate_lost_processes(run.plan.group),
     ):

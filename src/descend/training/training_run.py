@@ -100,7 +100,7 @@ def create_run(
     plan = make_train_plan(assembly, ends=ends, continued=bool(parent))
     state = initial_train_state(assembly, assembly.execution)
     check_attention_kernel(assembly.execution, assembly.shape)
-    info = _make_metadata(assembly, folder, preset, parent)
+    info = _make_metadata(assembly, folder, preset, parent, state.run_id)
     return TrainingRun(
         folder, info, assembly.shape, assembly.store, plan, state, assembly.tuning, (), (),
         too_long_context=assembly.too_long_context,
@@ -108,7 +108,7 @@ def create_run(
 
 
 def _make_metadata(
-    assembly: RunAssembly, folder: Path, preset: str, parent: Path | None
+    assembly: RunAssembly, folder: Path, preset: str, parent: Path | None, run_id: str
 ) -> RunMetadata:
     return RunMetadata(
         version=__version__,
@@ -128,6 +128,7 @@ def _make_metadata(
         ),
         network=assembly.shape.details if assembly.shape.architecture == "llama" else None,
         working_dir=relative_working_dir(folder),
+        run_id=run_id,
     )
 
 
@@ -157,7 +158,7 @@ def resume_run(
     assembly = reassemble_run(folder, info, execution, progress)
     check_tokens(folder, info, assembly.store)
     state = initial_train_state(assembly, assembly.execution)
-    load_checkpoint(checkpoint, state)
+    load_checkpoint(checkpoint, state, info.run_id)
     plan = make_train_plan(assembly, ends=ends, resumed=state, continued=bool(info.parent))
     check_attention_kernel(assembly.execution, assembly.shape)
     before = read_events(folder, state.step, state.rollback_state.num_rollbacks)

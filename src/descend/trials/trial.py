@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 
 import msgspec
@@ -13,7 +14,7 @@ import torch
 from descend.errors import DivergedError
 from descend.runs.events import Step
 from descend.training.loop import StepEvents, train
-from descend.training.memory import check_memory, translate_memory_errors
+from descend.training.memory import check_memory, needed_main_memory, translate_memory_errors
 from descend.training.process_settings import restore_process_state
 from descend.training.train_plan import TrainPlan
 from descend.training.train_state import TrainState
@@ -52,8 +53,10 @@ def train_trial(
 
     One that `on_evaluation` ended has the result, and the key, of the trial that stops there.
     """
-    with restore_process_state():
+    with restore_process_state(), ExitStack() as stack:
         ready = prepare_trial(spec)
+        needed = needed_main_memory(ready.config, ready.shape)
+        stack.enter_context(restore_process_state(needed))
         torch.set_num_threads(ready.execution.threads)
         check_memory(ready.config, ready.shape, ready.execution.device)
         with translate_memory_errors(ready.config, ready.shape):

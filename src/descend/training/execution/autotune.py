@@ -35,7 +35,7 @@ from descend.training.execution.candidate_timing import (
     with_all_threads,
 )
 from descend.training.loss import can_compile
-from descend.training.memory import translate_memory_errors
+from descend.training.memory import needed_main_memory, translate_memory_errors
 from descend.training.process_settings import restore_process_state
 from descend.training.step_inputs import StepInputs
 
@@ -63,7 +63,6 @@ EXPECTED_COMPILE_SPEEDUP = 0.2
 whole steps of four small networks on two cores."""
 
 
-@restore_process_state()
 def autotune_execution(
     inputs: StepInputs, steps: int = 0, seconds: float = float("inf")
 ) -> TuningResult:
@@ -74,6 +73,11 @@ def autotune_execution(
     `steps` is how long the run will be (0: as long as can be): what costs a start must be earned
     back in them. `ConfigError` for an execution that is forced and is not available.
     """
+    with restore_process_state(needed_main_memory(inputs.config, inputs.shape)):
+        return _autotune(inputs, steps, seconds)
+
+
+def _autotune(inputs: StepInputs, steps: int, seconds: float) -> TuningResult:
     config, batches = inputs.config, inputs.batches
     device = resolve_training_device(config)
     executions = list(candidate_backends(config, device))

@@ -7,8 +7,9 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from descend.errors import UserError
+from descend.errors import RunLockedError, UserError
 from descend.runs.atomic_write import disk_error
+from descend.runs.lock import hold_lock
 from descend.web.address import (
     check_address,
     format_address,
@@ -39,6 +40,19 @@ def serve_studio(
     """
     check_host(host, password)
     workspace = Workspace(folder)
+    workspace.make()
+    refusal = RunLockedError(
+        str(workspace.root), "another studio that works in it", "a folder of its own for a studio",
+        "use that studio, or name another folder",
+    )  # fmt: skip
+    with hold_lock(workspace.hidden, refusal):  # two would start the same job of the queue
+        _serve_workspace(workspace, host, port, password, on_link)
+
+
+def _serve_workspace(
+    workspace: Workspace, host: str, port: int | None, password: str | None,
+    on_link: Callable[[str, bool], None],
+) -> None:  # fmt: skip
     credentials = Credentials(password)
     services = make_services(workspace, credentials)
     listening = listen(host, [DEFAULT_PORT, 0] if port is None else [port])
