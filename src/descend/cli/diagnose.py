@@ -73,7 +73,12 @@ def diagnose(
     ] = None,
     vocab_size: Annotated[
         int | None,
-        typer.Option("--vocab-size", metavar="INT", help="For a loss log: the vocabulary size."),
+        typer.Option(
+            "--vocab-size",
+            metavar="INT",
+            min=2,
+            help="For a loss log: the vocabulary size. Default: not known.",
+        ),
     ] = None,
     program: Program = None,
     metric: Metric = None,

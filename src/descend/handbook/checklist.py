@@ -220,8 +220,8 @@ def _rate(run: RecordedRun) -> str:
     text = f"Recorded: a peak learning rate of {peak}."
     ratios = sorted(run.update_ratios.values())
     if ratios:
-        change = format_percent(ratios[len(ratios) // 2])
-        text += f" A typical step changes a weight matrix by {change} of its size."
+        change = format_significant(100 * ratios[len(ratios) // 2])
+        text += f" A typical step changes a weight matrix by {change}% of its size."
     clipped = format_percent(run.clipped_step_fraction)
     return f"{text} The gradient was clipped in {clipped} of the steps."
 

@@ -66,7 +66,7 @@ def _tried(trial: PairedTrial | None) -> str:
 
 
 def describe_trial(trial: PairedTrial) -> str:
-    """Return `twice the width ends 0.020 nats better (95 %: -0.010 to 0.050)`."""
+    """Return `twice the width ends 0.020 nats better (95 % CI -0.010 to 0.050)`."""
     return describe_effect(trial.change, trial.loss_reduction, trial.ci95, is_ablation(trial))
 
 
