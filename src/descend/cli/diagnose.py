@@ -21,7 +21,7 @@ from descend.cli.diagnose_program import (
 )
 from descend.cli.output import print_report, print_status, stderr_console
 from descend.diagnosis.diagnosis_result import DEFAULT_BUDGET, Diagnosis
-from descend.errors import ConfigError
+from descend.errors import ConfigError, RunFolderError
 
 if TYPE_CHECKING:
     from descend.diagnosis.trial_reports import TrialReport
@@ -41,6 +41,16 @@ TrialsFile = Annotated[
         "--trials-file",
         metavar="FILE",
         help="Write each trial to this file as it ends, as one JSON object a line.",
+    ),
+]
+
+VocabSize = Annotated[
+    int | None,
+    typer.Option(
+        "--vocab-size",
+        metavar="INT",
+        min=2,
+        help="For a loss log: the vocabulary size. Default: not known.",
     ),
 ]
 
@@ -71,15 +81,7 @@ def diagnose(
         str | None,
         typer.Option(metavar="CORPUS", help="For a loss log: the text of its run."),
     ] = None,
-    vocab_size: Annotated[
-        int | None,
-        typer.Option(
-            "--vocab-size",
-            metavar="INT",
-            min=2,
-            help="For a loss log: the vocabulary size. Default: not known.",
-        ),
-    ] = None,
+    vocab_size: VocabSize = None,
     program: Program = None,
     metric: Metric = None,
     metric_file: MetricFile = None,
@@ -119,6 +121,10 @@ def _check_subject(run: Path | None, program: str | None) -> None:
             "diagnose", "neither a run nor --program" if run is None else "a run and --program",
             "one of the two", "give a run folder, a loss log, or --program",
         )  # fmt: skip
+    if run is not None and not run.exists():
+        raise RunFolderError(
+            str(run), "no such file or folder", "a run folder or a loss log", "check the path"
+        )
 
 
 def _diagnose_log(

@@ -21,7 +21,7 @@ def test_divided_table_fits_the_terminal_and_keeps_every_cell(
     text = divided_table(HEAD, ROWS)
     assert max(map(len, text.splitlines())) <= width
     assert all(cell in text for row in ROWS for cell in row)
-    assert all(word in text for heading in HEAD for word in heading.split())
+    assert all(word in text for title in HEAD for word in title.split())
     blocks = text.split("\n\n")
     assert all(block.splitlines()[-2].startswith(ROWS[0][0]) for block in blocks)
 

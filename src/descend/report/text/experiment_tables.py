@@ -30,9 +30,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], num_text_columns: 
     A heading may have several lines.
     """
     widths = _column_widths(head, rows)
-    headings = [heading.split("\n") for heading in head]
-    depth = max(map(len, headings))
-    head_rows = zip(*([""] * (depth - len(lines)) + lines for lines in headings), strict=True)
+    lines_by_title = [title.split("\n") for title in head]
+    depth = max(map(len, lines_by_title))
+    head_rows = zip(*([""] * (depth - len(lines)) + lines for lines in lines_by_title), strict=True)
 
     def line(row: Sequence[str]) -> str:
         cells = [
@@ -46,17 +46,17 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], num_text_columns: 
 
 
 def _column_widths(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
-    headings = [max(heading.split("\n"), key=len) for heading in head]
-    return [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    titles = [max(title.split("\n"), key=len) for title in head]
+    return [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
 
 
-def _break_heading(heading: str, cells: Sequence[str]) -> str:
-    """Return `heading` on two lines where it is wider than its cells and has more than a word."""
-    ends = [i for i, character in enumerate(heading, 1) if character in " _"]
-    if not ends or len(heading) <= max(map(len, cells), default=0):
-        return heading
-    end = min(ends, key=lambda i: max(i, len(heading) - i))
-    return f"{heading[:end].rstrip()}\n{heading[end:]}"
+def _break_title(title: str, cells: Sequence[str]) -> str:
+    """Return `title` on two lines where it is wider than its cells and has more than a word."""
+    ends = [i for i, character in enumerate(title, 1) if character in " _"]
+    if not ends or len(title) <= max(map(len, cells), default=0):
+        return title
+    end = min(ends, key=lambda i: max(i, len(title) - i))
+    return f"{title[:end].rstrip()}\n{title[end:]}"
 
 
 def divided_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -66,7 +66,7 @@ def divided_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = _column_widths(head, rows)
     if sum(widths) + 2 * (len(widths) - 1) > width:
         columns = zip(*rows, strict=True)
-        head = [_break_heading(*pair) for pair in zip(head, columns, strict=True)]
+        head = [_break_title(*pair) for pair in zip(head, columns, strict=True)]
         widths = _column_widths(head, rows)
     groups: list[list[int]] = [[0]]
     for column in range(1, len(head)):
