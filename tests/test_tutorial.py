@@ -25,8 +25,9 @@ def tutorial_commands() -> list[list[str]]:
 def quoted_lines() -> list[str]:
     """What the page shows of the output, without what stands behind an ellipsis."""
     text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    return [line.strip().removesuffix(" …") for block in blocks for line in block.splitlines()]
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    lines = [line for language, block in blocks if not language for line in block.splitlines()]
+    return [line.strip().removesuffix(" …") for line in lines]
 
 
 def read_numbers(line: str) -> list[float]:

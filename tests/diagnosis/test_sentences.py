@@ -8,6 +8,7 @@ from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.ranking import RankedCause
 from descend.diagnosis.sentences import (
     describe_bad_step,
+    describe_better_parent,
     describe_effect,
     describe_few_tokens,
     describe_trials,
@@ -17,6 +18,11 @@ from descend.diagnosis.sentences import (
 from .made_effects import gain
 
 RATE = next(c for c in CAUSES if c.name == "learning_rate_too_low")
+
+
+def test_a_better_parent_is_named_with_both_losses() -> None:
+    text = describe_better_parent(5.847, 6.291)
+    assert "has the lower validation loss (5.847, this run 6.291)" in text
 
 
 def test_better_worse_and_costs() -> None:

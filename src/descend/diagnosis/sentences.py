@@ -134,7 +134,7 @@ def describe_missing_parent(parent: str) -> str:
 def describe_few_tokens(tokens: float, min_tokens: int) -> str:
     """Return why no trials were made on so few validation tokens."""
     return (
-        f"no trials were made: {tokens:.0f} validation tokens are too few to tell two runs apart;"
+        f"no trials were made: {tokens:.0f} validation tokens are too few to compare two runs;"
         " train on more text, or with a larger --validation-fraction, so that there are"
         f" {min_tokens:,}"
     )

@@ -24,7 +24,7 @@ def describe_cause(cause: str, run: Path) -> str:
     if diagnosis is None:
         return (
             "This run has not been diagnosed. "
-            f"`descend diagnose {quoted(run)}` tries this cause and the others on it."
+            f"`descend diagnose {quoted(run)}` tests this cause and the others."
         )
     return _holds(cause, diagnosis) or _ruled_out(cause, diagnosis) or (
         f"The diagnosis of this run ({diagnosis.verdict.replace('_', ' ')}) says nothing of it."

@@ -22,7 +22,13 @@ from descend.diagnosis.recommended_config import merge_recommendations
 from descend.handbook.run_notes.diagnosis_notes import is_ablation, reduction_by_change
 from descend.handbook.run_notes.wording import format_ci95, format_percent
 from descend.metrics.measurement import Measurement
-from descend.units import format_count, format_duration, humanize_name, quoted
+from descend.units import (
+    format_count,
+    format_duration,
+    format_plain,
+    humanize_name,
+    quoted,
+)
 
 _HEADLINE = {cause.name: cause.headline for cause in CAUSES}
 _LISTED = 4
@@ -135,14 +141,7 @@ def _join_causes(causes: Iterable[str]) -> str:
 
 def assignments(keys: dict[str, Any]) -> str:
     """Return `learning_rate = 0.003, batch_size = 4`."""
-    return ", ".join(f"{key} = {_plain_number(value)}" for key, value in keys.items())
-
-
-def _plain_number(value: Any) -> str:
-    """Return a value without a power of ten: `0.0000037` for 3.7e-06."""
-    if isinstance(value, float) and "e-" in repr(value):
-        return f"{value:.12f}".rstrip("0")
-    return str(value)
+    return ", ".join(f"{key} = {format_plain(value)}" for key, value in keys.items())
 
 
 def headline(diagnosis: Diagnosis, *, says_probability: bool = True) -> str:
