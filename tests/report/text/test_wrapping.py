@@ -26,7 +26,7 @@ def test_wrapped_lines_keep_a_number_with_its_unit_and_key(width: int) -> None:
         "the learning rate ends 2.726 nats better (95 % CI 2.581 to 2.871): learning_rate = 0.0003"
     )
     lines = wrap_lines(text, width)
-    assert "95 %" in lines
+    assert "95 % CI" in lines
     assert "learning_rate = 0.0003" in lines
 
 
