@@ -19,6 +19,7 @@ from descend.report.text.experiment_tables import (
     format_pair_range,
 )
 from descend.report.text.search_summary import format_search
+from descend.report.text.wrapping import wrap_lines
 from descend.units import format_count
 
 PAIRS = 6
@@ -39,7 +40,8 @@ def rates() -> str:
     record = read("compare/rates.json")
     experiment = msgspec.convert(record["result"], Comparison)
     experiment = msgspec.structs.replace(experiment, sentence=summarize_comparison(experiment))
-    return f"```\n{record['command']}\n\n{comparison_text(experiment)}\n```\n"
+    text = wrap_lines(comparison_text(experiment), 80)
+    return f"```\n{record['command']}\n\n{text}\n```\n"
 
 
 def searched() -> str:
@@ -47,7 +49,7 @@ def searched() -> str:
     record = read("search/tinyshakespeare.json")
     experiment = msgspec.convert(record["result"] | {"command": record["command"]}, SearchResult)
     experiment = msgspec.structs.replace(experiment, sentence=summarize_search(experiment))
-    return f"```\n{format_search(experiment)}\n```\n"
+    return f"```\n{wrap_lines(format_search(experiment), 80)}\n```\n"
 
 
 def attributed(name: str) -> str:

@@ -23,11 +23,14 @@ html_theme = "furo"
 exclude_patterns = ["_build"]
 html_extra_path = ["schemas"]
 myst_heading_anchors = 4
+highlight_language = "text"  # most blocks show what a terminal prints
+html_use_index = False  # of seventeen names: wider than a phone, and the page has them too
+html_css_files = ["wrap.css"]
 suppress_warnings = ["myst.header", "misc.highlighting_failure"]
 autodoc_member_order = "bysource"
 default_role = "code"
 autodoc_typehints = "signature"
-html_static_path: list[str] = []
+html_static_path = ["static"]
 
 HANDBOOK = DOCS / "handbook"
 TABLES = "measured_tables.md"
@@ -59,7 +62,14 @@ def write_tables(app: Sphinx) -> None:
 def rewrite_links(app: Sphinx, name: str, source: list[str]) -> None:
     """Turn links out of docs/ into links to the copied page, or into the name of the file."""
     text = source[0].replace("](../benchmarks/results/tables.md", f"](handbook/{TABLES}")
-    source[0] = OUTSIDE_LINK.sub(r"\1 (`\2` in the repository)", text)
+    source[0] = OUTSIDE_LINK.sub(name_outside_file, text)
+
+
+def name_outside_file(link: re.Match[str]) -> str:
+    """Return the label of a link and the file that it leads to, once where they are the same."""
+    label, path = link.groups()
+    file = f"`{path}` in the repository"
+    return file if label in (path, Path(path).stem) else f"{label} ({file})"
 
 
 def write_if_changed(path: Path, text: str) -> None:

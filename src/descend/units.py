@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from decimal import Decimal
 from os import PathLike
 
 
@@ -23,6 +24,11 @@ def format_significant(value: float) -> str:
     if "e" not in digits:
         return digits
     return f"{value:,.0f}" if abs(value) >= 1 else f"{float(digits):.12f}".rstrip("0")
+
+
+def format_plain(value: object) -> str:
+    """Return the value of a setting without a power of ten: `0.0000037` for 3.7e-06."""
+    return format(Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
 
 
 def format_duration(seconds: float) -> str:

@@ -24,6 +24,15 @@ def test_best_effect_per_cause_prefers_a_significant_effect() -> None:
     }
 
 
+def test_best_effect_per_cause_prefers_more_seeds_where_effects_are_as_good_as_equal() -> None:
+    once = replace(gain("a", 0.52, 0.03), seeds=1)
+    thrice = gain("a", 0.50, 0.01)
+    for effects in ([once, thrice], [thrice, once]):
+        assert best_effect_per_cause(effects)["a"] is thrice
+    larger = replace(once, mean_reduction=0.6)
+    assert best_effect_per_cause([larger, thrice])["a"] is larger
+
+
 def test_neutral_treatments_preserve_healthy_probability() -> None:
     neutral = [gain(name, 0.004, 0.016) for name in "abcdefghi"]
     assert probability_best(neutral)["healthy"] == pytest.approx(1 - UNTESTED_PROBABILITY)

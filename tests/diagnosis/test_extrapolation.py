@@ -69,7 +69,7 @@ def test_extrapolated_loss_has_interval_in_every_output(peak_lr_run: Path) -> No
     ahead = next(e for e in diagnosis.measurements if e.metric == "extrapolated_loss")
     assert ahead.ci95 is not None
     low, high = (f"{x:.3g}" for x in ahead.ci95)
-    interval = f"(95 %: {low} to {high})"
+    interval = f"(95 % CI {low} to {high})"
     assert (
         "Extrapolation of the training loss at the peak learning rate: "
         f"{ahead.value:.2f} {ahead.unit} {interval}, asymptote "
@@ -124,7 +124,7 @@ def test_log_with_learning_rate_has_extrapolated_loss(tmp_path: Path) -> None:
 def test_extrapolation_text_omits_unknown_asymptote() -> None:
     ahead = Measurement("extrapolated_loss", 4.0, "nats per token at step 500", ci95=(3.9, 4.1))
     known = Measurement("loss_asymptote", 3.5, "nats per token", ci95=(3.2, 3.8))
-    assert "asymptote 3.50 (95 %: 3.2 to 3.8). This power-law fit" in describe_extrapolation(
+    assert "asymptote 3.50 (95 % CI 3.2 to 3.8). This power-law fit" in describe_extrapolation(
         ahead, known
     )
     unknown = msgspec.structs.replace(known, value=0.0, ci95=(0.0, 3.8))

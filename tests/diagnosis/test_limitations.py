@@ -82,10 +82,11 @@ def test_diagnosis_text_lists_evidence_once() -> None:
 
 
 @pytest.mark.parametrize(("hits", "expected", "said"), [
-    (0.22, 0.23, "correctly 22% of the time, about as often as its confidence says (23%)."),
-    (0.23, 0.01, "correctly 23% of the time, more often than its confidence says (1.0%)."),
-    (0.04, 0.003, "correctly 4.0% of the time, more often than its confidence says (0.3%)."),
-    (0.2, 0.6, "correctly 20% of the time, less often than its confidence says (60%)."),
+    (0.22, 0.23, "correctly 22% of the time. It gives its guesses a probability of 23% on "
+     "average, so it is well calibrated."),
+    (0.23, 0.01, "a probability of 1.0% on average, so it is underconfident."),
+    (0.04, 0.003, "a probability of 0.3% on average, so it is underconfident."),
+    (0.2, 0.6, "a probability of 60% on average, so it is overconfident."),
 ])  # fmt: skip
 def test_diagnosis_text_compares_accuracy_with_confidence(
     hits: float, expected: float, said: str

@@ -8,6 +8,7 @@ from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.ranking import RankedCause
 from descend.diagnosis.sentences import (
     describe_bad_step,
+    describe_better_parent,
     describe_effect,
     describe_few_tokens,
     describe_trials,
@@ -19,19 +20,26 @@ from .made_effects import gain
 RATE = next(c for c in CAUSES if c.name == "learning_rate_too_low")
 
 
+def test_a_better_parent_is_named_with_both_losses() -> None:
+    text = describe_better_parent(5.847, 6.291)
+    assert "has the lower validation loss (5.847, this run 6.291)" in text
+
+
 def test_better_worse_and_costs() -> None:
     assert (
         describe_effect("x", 0.02, (-0.01, 0.05))
-        == "x ends 0.020 nats better (95 %: -0.010 to 0.050)"
+        == "x ends 0.020 nats better (95 % CI -0.010 to 0.050)"
     )
     assert (
-        describe_effect("x", -0.4, (-0.5, -0.3)) == "x ends 0.400 nats worse (95 %: 0.300 to 0.500)"
+        describe_effect("x", -0.4, (-0.5, -0.3))
+        == "x ends 0.400 nats worse (95 % CI 0.300 to 0.500)"
     )
     assert (
-        describe_effect("x", -0.1, (-0.3, 0.1)) == "x ends 0.100 nats worse (95 %: -0.100 to 0.300)"
+        describe_effect("x", -0.1, (-0.3, 0.1))
+        == "x ends 0.100 nats worse (95 % CI -0.100 to 0.300)"
     )
     assert describe_effect("half the text", 0.3, (0.2, 0.4), is_ablation=True) == (
-        "half the text costs 0.300 nats (95 %: 0.200 to 0.400)"
+        "half the text costs 0.300 nats (95 % CI 0.200 to 0.400)"
     )
     assert (
         describe_effect("half the text", -0.1, None, is_ablation=True)
@@ -56,7 +64,7 @@ def test_describe_trials_warns_only_when_trials_are_shorter() -> None:
     assert len(describe_trials(1000, 1.0, 500, 500)) == 1
     text = " ".join(describe_trials(1000, 0.25, 500, 500))
     assert "1,000 tokens (25% of the run)" in text
-    assert "expected at full length" in text
+    assert "on a run of full length is extrapolated" in text
 
 
 def test_describe_bad_step_names_an_explosion_or_the_problem() -> None:
@@ -73,6 +81,6 @@ def test_describe_few_tokens_states_what_is_needed() -> None:
 def test_explain_other_cause_names_both_lengths_when_the_effect_is_too_small() -> None:
     small = replace(gain(RATE.name, 0.236), extrapolated_reduction=0.011)
     assert explain_other_cause(RankedCause(RATE, 0.0, None), {}, small, True) == (
-        "learning_rate_too_low ends 0.236 nats better (95 %: 0.216 to 0.256) in the short trial and"
-        " about 0.011 at full length, too small an effect to count (limit 0.020)"
+        "learning_rate_too_low ends 0.236 nats better (95 % CI 0.216 to 0.256) in the short trial"
+        " and about 0.011 at full length, below the minimum effect of interest (0.020)"
     )

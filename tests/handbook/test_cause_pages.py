@@ -239,7 +239,7 @@ def test_cause_page_shows_diagnosis_of_a_run(
     (run / "diagnosis.json").write_text(json.dumps(content))
     text = explain(name, "--run", run).out
     for part in ("93% sure", "3 times the learning rate ends 0.500 nats better",
-                 "(95 %: 0.400 to 0.600)", "`learning_rate = 0.003`"):  # fmt: skip
+                 "(95 % CI 0.400 to 0.600)", "`learning_rate = 0.003`"):  # fmt: skip
         assert part in text
     assert (
         "ruled it out: nothing of it stands in training"

@@ -15,8 +15,9 @@ import pytest
 from descend.handbook.page import load_markdown_pages
 from descend.handbook.run_notes import describe_run
 from descend.handbook.run_notes.topics import TOPICS
+from descend.handbook.setting_facts import format_value
 from descend.runs.recorded_run import open_run_with_epoch
-from descend.units import format_bytes, format_significant
+from descend.units import format_bytes, format_plain, format_significant
 
 
 @dataclass(frozen=True)
@@ -192,8 +193,7 @@ def loss(raw: Raw) -> list[str]:
     return [
         *describe_baselines(raw),
         f"training loss of {raw.of('step')[0]['loss']:.3f}",
-        f"last epoch {raw.of('epoch')[-1]['loss_end']:.3f}",
-        f"the best epoch reached {best(raw)['validation_loss']:.3f}",
+        f"last steps one of {raw.of('epoch')[-1]['loss_end']:.3f}",
     ]
 
 
@@ -469,3 +469,12 @@ def test_the_numbers_are_those_of_the_records(
     assert text is not None
     for part in EXPECTED[name](read_raw(folder)):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(3.7e-06, "0.0000037"), (0.001, "0.001"), (0.009, "0.009"), (512, "512"), ("wsd", "wsd")],
+)
+def test_settings_have_no_power_of_ten_and_lose_no_digit(value: object, text: str) -> None:
+    assert format_plain(value) == text
+    assert format_value(value) == text

@@ -95,7 +95,7 @@ def compare(
     """Compare configurations and test which one learns best.
 
     All runs get the same text, seeds, and budget. The result is the difference in validation loss
-    with a 95% confidence interval. Two or more finished runs are compared without training.
+    with a 95 % confidence interval. Two or more finished runs are compared without training.
     """
     if what and len(what) > 1:
         given = {"vary": vary, "arm": arms, "config": config, "preset": preset,

@@ -65,7 +65,10 @@ SplitInto = Annotated[
 ChunkChars = Annotated[
     int,
     typer.Option(
-        "--chunk-chars", metavar="INT", rich_help_panel="Data", help="Characters per chunk."
+        "--chunk-chars",
+        metavar="INT",
+        rich_help_panel="Data",
+        help="Characters per chunk. Range: 1 or more.",
     ),
 ]
 OverlapChars = Annotated[
@@ -74,23 +77,31 @@ OverlapChars = Annotated[
         "--overlap-chars",
         metavar="INT",
         rich_help_panel="Data",
-        help="Overlap between chunks, in characters.",
+        help="Overlap between chunks, in characters. Range: 0 to below --chunk-chars.",
     ),
 ]
 MinLength = Annotated[
     int,
-    typer.Option("--min-length", metavar="INT", help="Drop shorter documents (in characters)."),
+    typer.Option(
+        "--min-length",
+        metavar="INT",
+        help="Drop shorter documents (in characters). Range: 0 or more.",
+    ),
 ]
 MaxFiles = Annotated[
     int | None,
     typer.Option(
-        "--max-files", metavar="INT", help="Maximum number of files to read. Default: all."
+        "--max-files",
+        metavar="INT",
+        help="Maximum number of files to read. Range: 1 or more. Default: all.",
     ),
 ]
 SampleSize = Annotated[
     int | None,
     typer.Option(
-        "--sample-size", metavar="INT", help="Number of documents to sample. Default: all."
+        "--sample-size",
+        metavar="INT",
+        help="Number of documents to sample. Range: 1 or more. Default: all.",
     ),
 ]
 Deduplicate = Annotated[

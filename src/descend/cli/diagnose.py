@@ -21,7 +21,7 @@ from descend.cli.diagnose_program import (
 from descend.cli.output import print_report, print_status, stderr_console
 from descend.cli.trials_file import TrialsFile, make_trial_writer
 from descend.diagnosis.diagnosis_result import DEFAULT_BUDGET, Diagnosis
-from descend.errors import ConfigError
+from descend.errors import ConfigError, RunFolderError
 
 RunFolder = Annotated[
     Path | None,
@@ -29,6 +29,16 @@ RunFolder = Annotated[
         metavar="RUN_OR_LOG",
         help="A run folder (finished or not), or a loss log from another program.",
         callback=named_run,
+    ),
+]
+
+VocabSize = Annotated[
+    int | None,
+    typer.Option(
+        "--vocab-size",
+        metavar="INT",
+        min=2,
+        help="For a loss log: the vocabulary size. Default: not known.",
     ),
 ]
 
@@ -59,10 +69,7 @@ def diagnose(
         str | None,
         typer.Option(metavar="CORPUS", help="For a loss log: the text of its run."),
     ] = None,
-    vocab_size: Annotated[
-        int | None,
-        typer.Option("--vocab-size", metavar="INT", help="For a loss log: the vocabulary size."),
-    ] = None,
+    vocab_size: VocabSize = None,
     program: Program = None,
     metric: Metric = None,
     metric_file: MetricFile = None,
@@ -102,6 +109,10 @@ def _check_subject(run: Path | None, program: str | None) -> None:
             "diagnose", "neither a run nor --program" if run is None else "a run and --program",
             "one of the two", "give a run folder, a loss log, or --program",
         )  # fmt: skip
+    if run is not None and not run.exists():
+        raise RunFolderError(
+            str(run), "no such file or folder", "a run folder or a loss log", "check the path"
+        )
 
 
 def _diagnose_log(

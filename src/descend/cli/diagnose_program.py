@@ -54,7 +54,7 @@ Seeds = Annotated[
         "--seeds",
         metavar="INT",
         rich_help_panel="Program",
-        help="With --program: pairs of each trial.",
+        help="With --program: pairs of each trial. Range: 2 or more.",
     ),
 ]
 TrialSeconds = Annotated[
@@ -63,7 +63,7 @@ TrialSeconds = Annotated[
         "--trial-seconds",
         metavar="FLOAT",
         rich_help_panel="Program",
-        help="With --program: time limit of one trial.",
+        help="With --program: time limit of one trial in seconds. Range: above 0.",
     ),
 ]
 Workers = Annotated[

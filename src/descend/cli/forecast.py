@@ -16,13 +16,13 @@ def forecast(
         int | None,
         typer.Option(
             "--epochs", "--epoch", metavar="INT",
-            help="Number of further epochs. Default: as many again, or the rest of an unfinished "
-            "run.",
+            help="Number of further epochs. Range: 1 to 1000. Default: as many again, or the rest "
+            "of an unfinished run.",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Predict the validation loss of further epochs, with an 80% interval."""
+    """Predict the validation loss of further epochs, with an 80 % interval."""
     import msgspec
 
     from descend.forecast.forecast_run import UndeterminedForecast, forecast_run

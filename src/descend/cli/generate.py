@@ -35,7 +35,9 @@ Temperature = Annotated[
 TopK = Annotated[
     int,
     typer.Option(
-        "--top-k", metavar="INT", help="Sample from the k most likely tokens. 0: from all tokens."
+        "--top-k",
+        metavar="INT",
+        help="Sample from the k most likely tokens. 0: from all tokens. Range: 0 or more.",
     ),
 ]
 TopP = Annotated[
@@ -60,7 +62,7 @@ RepetitionPenalty = Annotated[
     typer.Option(
         "--repetition-penalty",
         metavar="FLOAT",
-        help="Penalty for repeated tokens. 1 disables it.",
+        help="Penalty for repeated tokens. 1 disables it. Range: 0.01 to 100.",
     ),
 ]
 NoRepeat = Annotated[
@@ -68,7 +70,7 @@ NoRepeat = Annotated[
     typer.Option(
         "--no-repeat-ngram-size",
         metavar="INT",
-        help="Never repeat an n-gram of this length. 0 disables it.",
+        help="Never repeat an n-gram of this length. 0 disables it. Range: 0 or more.",
     ),
 ]
 Stop = Annotated[

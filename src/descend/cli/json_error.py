@@ -31,10 +31,11 @@ _USAGE = (
     (r"Input should be a valid integer, unable to parse string as an integer",
      "expected a whole number"),
     (r"Input should be a valid number, unable to parse string as a number", "expected a number"),
-    (r"Input should be greater than or equal to (\S+)", r"must be \1 or more"),
-    (r"Input should be less than or equal to (\S+)", r"must be \1 or less"),
-    (r"Input should be greater than (\S+)", r"must be more than \1"),
-    (r"Input should be less than (\S+)", r"must be less than \1"),
+    (r"Input should be greater than or equal to (\S+)", r"expected \1 or more"),
+    (r"Input should be less than or equal to (\S+)", r"expected \1 or less"),
+    (r"Input should be greater than (\S+)", r"expected more than \1"),
+    (r"Input should be less than (\S+)", r"expected less than \1"),
+    (r"Value error, '.*' is not one of (.*)", r"expected one of \1"),
     (r"Input should be", "expected"),
 )  # fmt: skip
 

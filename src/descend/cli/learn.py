@@ -25,7 +25,10 @@ def learn(
     ] = "stories",
     prediction: Annotated[
         int | None,
-        typer.Option(metavar="INT", help="Your prediction: the number of a choice, from 1."),
+        typer.Option(
+            metavar="INT",
+            help="Your prediction: the number of a choice. Range: 1 to the last choice.",
+        ),
     ] = None,
     save_dir: Annotated[
         Path | None,

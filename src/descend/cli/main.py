@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -51,6 +52,7 @@ from descend.errors import (
     DescendError,
     OutOfMemoryError,
     UserError,
+    format_error,
     is_memory_error,
     path_error,
     shorten,
@@ -258,8 +260,26 @@ def _format_usage_error(problem: TyperException, arguments: list[str]) -> str:
     parameters = context.command.params if context else ()
     message = translate_usage(message, [flag for p in parameters for flag in p.opts])
     verb = context.command_path if context else _verb(arguments)
+    if error_text := _describe_flag_value(message, verb, arguments):
+        return error_text
     end = "" if message.endswith("?") else "."
     return f"{verb}: {message[0].lower()}{message[1:]}{end} See `{verb} --help`."
+
+
+def _describe_flag_value(message: str, verb: str, arguments: list[str]) -> str | None:
+    """Return the four facts of a flag's value that the parser refuses; None for other messages."""
+    match = re.fullmatch(r"Invalid value for (.*?'): expected (.*)", message)
+    if match is None:
+        return None
+    flags = re.findall(r"'(--?[\w-]+)'", match[1])
+    for previous, argument in zip(["", *arguments], arguments, strict=False):
+        flag, equals, value = argument.partition("=")
+        if previous in flags:
+            flag, value = previous, argument
+        elif flag not in flags or not equals:
+            continue
+        return format_error(flag, value, match[2], f"see `{verb} --help`")
+    return None
 
 
 def _verb(arguments: list[str]) -> str:

@@ -23,12 +23,23 @@ def best_effect_per_cause(effects: Sequence[TreatmentEffect]) -> dict[str, Treat
     best: dict[str, TreatmentEffect] = {}
     for effect in effects:
         before = best.get(effect.treatment.cause)
-        if before is None or (effect.is_significant, effect.cost_adjusted_reduction) > (
-            before.is_significant,
-            before.cost_adjusted_reduction,
-        ):
+        if before is None or _is_better(effect, before):
             best[effect.treatment.cause] = effect
     return best
+
+
+def _is_better(effect: TreatmentEffect, before: TreatmentEffect) -> bool:
+    """Return whether `effect` counts instead of `before`, of the same cause.
+
+    Of two that differ by less than a standard error, the one with more seeds is surer: one lucky
+    seed would else win over the mean of three.
+    """
+    if effect.is_significant != before.is_significant:
+        return effect.is_significant
+    difference = effect.cost_adjusted_reduction - before.cost_adjusted_reduction
+    if effect.seeds != before.seeds and abs(difference) < max(effect.std_error, before.std_error):
+        return effect.seeds > before.seeds
+    return difference > 0
 
 
 def probability_best(effects: Sequence[TreatmentEffect]) -> dict[str, float]:

@@ -17,6 +17,7 @@ from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.sentences import (
     NO_TRIALS_BY_FLAG,
     NO_TRIALS_WITHOUT_TEXT,
+    describe_better_parent,
     describe_falling_loss,
     describe_few_tokens,
     describe_gap,
@@ -119,6 +120,12 @@ def _describe_large_gap(measurements: Measurements, *, is_tested: bool) -> list[
     gap = measurement_value(measurements, "generalization_gap_nats")
     _, usual = reference_range("generalization_gap_nats")
     return [describe_gap(gap, is_tested)] if usual is not None and gap >= usual else []
+
+
+def describe_lower_parent(recorded_run: RunContext) -> list[str]:
+    """Return a warning where the model that the run continued has the lower validation loss."""
+    before, loss = recorded_run.metadata.parent_loss, recorded_run.summary.validation_loss
+    return [] if before is None or loss <= before else [describe_better_parent(before, loss)]
 
 
 def describe_normal_run(

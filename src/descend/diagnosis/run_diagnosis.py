@@ -30,6 +30,7 @@ from descend.diagnosis.diagnosis_result import (
 from descend.diagnosis.diverged_run import diagnose_divergence
 from descend.diagnosis.limitations import (
     add_untested_causes,
+    describe_lower_parent,
     describe_normal_run,
     describe_unexplained_gap,
     describe_unread_part,
@@ -149,6 +150,8 @@ def _diagnose(
         warnings += said
     if budget.is_cut_by_clock:
         warnings.append(BUSY_WARNING)
+    if recorded_run.finished:
+        warnings += describe_lower_parent(recorded_run)
     if not recorded_run.had_divergence:
         warnings += describe_unread_part(verdict, measurements, recorded_run.folder)
         warnings += describe_unexplained_gap(verdict, measurements, recorded_run.folder)

@@ -41,7 +41,7 @@ NO_TRIALS_BY_FLAG = (
 def describe_effect(
     change: str, loss_reduction: float, ci95: tuple[float, float] | None, is_ablation: bool = False
 ) -> str:
-    """`twice the width ends 0.020 nats better (95 %: -0.010 to 0.050)`.
+    """`twice the width ends 0.020 nats better (95 % CI -0.010 to 0.050)`.
 
     `loss_reduction` and its interval in nats per token, above 0: the loss fell. With `is_ablation`
     the gain is what the run loses by a change that made it worse on purpose, such as half the text.
@@ -56,7 +56,7 @@ def describe_effect(
     if ci95 is None:
         return f"{change} {text}"
     low, high = sorted(sign * bound for bound in ci95)
-    return f"{change} {text} (95 %: {low:.3f} to {high:.3f})"
+    return f"{change} {text} (95 % CI {low:.3f} to {high:.3f})"
 
 
 def explain_other_cause(
@@ -87,7 +87,7 @@ def explain_other_cause(
         if effect.low > 0 and effect.reduction_at_equal_time is not None:
             also += f"; {_at_equal_time(effect.reduction_at_equal_time)}"
         if effect.low > 0 and effect.full_length_reduction < effect.min_effect:
-            also = f", too small an effect to count (limit {effect.min_effect:.3f})"
+            also = f", below the minimum effect of interest ({effect.min_effect:.3f})"
             if (
                 effect.extrapolated_reduction is not None
                 and effect.extrapolated_reduction < effect.mean_reduction
@@ -120,7 +120,7 @@ def _beside_the_best(gain: TreatmentEffect, best: TreatmentEffect | None) -> str
 def _at_equal_time(loss_reduction: float) -> str:
     """Against more steps in the time that the change takes more."""
     more = "less" if loss_reduction >= 0 else "more"
-    return f"in the same time, more steps gain {abs(loss_reduction):.3f} nats {more}"
+    return f"more steps in the same time lower the loss by {abs(loss_reduction):.3f} nats {more}"
 
 
 def describe_missing_parent(parent: str) -> str:
@@ -134,7 +134,7 @@ def describe_missing_parent(parent: str) -> str:
 def describe_few_tokens(tokens: float, min_tokens: int) -> str:
     """Return why no trials were made on so few validation tokens."""
     return (
-        f"no trials were made: {tokens:.0f} validation tokens are too few to tell two runs apart;"
+        f"no trials were made: {tokens:.0f} validation tokens are too few to compare two runs;"
         " train on more text, or with a larger --validation-fraction, so that there are"
         f" {min_tokens:,}"
     )
@@ -142,7 +142,9 @@ def describe_few_tokens(tokens: float, min_tokens: int) -> str:
 
 def describe_too_short(change: str, min_run_fraction: float) -> str:
     """Return why a change was not tried in trials as short as these."""
-    return f"{change} shows only in trials of {min_run_fraction:.0%} of the run and more"
+    return (
+        f"the effect of {change} shows only in trials of at least {min_run_fraction:.0%} of the run"
+    )
 
 
 def describe_gap(gap: float, is_tested: bool) -> str:
@@ -183,6 +185,14 @@ def describe_unread_text(num_epochs: float, folder: Path, *, has_fix: bool) -> s
     return f"{read}; `descend continue {quoted(folder)} --epoch 1` reads all of it"
 
 
+def describe_better_parent(parent_loss: float, loss: float) -> str:
+    """Say that a run did not improve the model that it continued."""
+    return (
+        f"the model that this run continued has the lower validation loss ({parent_loss:.3f}, this "
+        f"run {loss:.3f}): a trial is an improvement only if it ends below {parent_loss:.3f}"
+    )
+
+
 def describe_slow_check(seconds: float) -> str:
     """Say that the memorization check did not end in time."""
     return (
@@ -209,8 +219,7 @@ def describe_trials(
         )
     if run_fraction < 1:
         warnings.append(
-            "trials are shorter than the run, so the effect expected at full length follows the "
-            "measured effect"
+            "trials are shorter than the run, so the effect on a run of full length is extrapolated"
         )
     return warnings
 

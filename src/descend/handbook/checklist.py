@@ -30,7 +30,13 @@ from descend.handbook.run_notes.wording import format_percent
 from descend.runs.epochs_read import format_epochs_read
 from descend.runs.recorded_run import RecordedRun, open_recorded_run
 from descend.runs.suggestions import has_diverged, suggest_fix
-from descend.units import format_duration, format_significant, humanize_name, quoted
+from descend.units import (
+    format_duration,
+    format_plain,
+    format_significant,
+    humanize_name,
+    quoted,
+)
 
 Answer = Literal["yes", "no", "open"]
 
@@ -155,7 +161,9 @@ def _holds(finding: Finding) -> str:
     evidence = describe_trial(finding.trial) if finding.trial else "; ".join(
         format_metric(e.metric, e.value, e.unit) for e in finding.evidence
     )  # fmt: skip
-    keys = ", ".join(f"{key} = {value}" for key, value in finding.recommended_config.items())
+    keys = ", ".join(
+        f"{key} = {format_plain(value)}" for key, value in finding.recommended_config.items()
+    )
     text = f"{finding.cause.replace('_', ' ')}: {evidence or finding.advice}".rstrip(".")
     return _capitalize_first(text) + "." + (f" Recommended: {keys}." if keys else "")
 
@@ -220,8 +228,8 @@ def _rate(run: RecordedRun) -> str:
     text = f"Recorded: a peak learning rate of {peak}."
     ratios = sorted(run.update_ratios.values())
     if ratios:
-        change = format_percent(ratios[len(ratios) // 2])
-        text += f" A typical step changes a weight matrix by {change} of its size."
+        change = format_significant(100 * ratios[len(ratios) // 2])
+        text += f" A typical step changes a weight matrix by {change}% of its size."
     clipped = format_percent(run.clipped_step_fraction)
     return f"{text} The gradient was clipped in {clipped} of the steps."
 

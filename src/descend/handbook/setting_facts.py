@@ -7,6 +7,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from descend.config import RunConfig
 from descend.presets import PRESETS
+from descend.units import format_plain
 
 GENERATION: dict[str, tuple[float, float, float | None]] = {
     "temperature": (0.9, 0.001, 100),
@@ -108,4 +109,4 @@ def _number(value: float) -> str:
     """Return `4,096`, `0.001`, `1000000`: no power of ten where a person would write none."""
     if isinstance(value, int) or float(value).is_integer():
         return f"{int(value):,}" if abs(value) < 10**12 else f"{float(value):.2g}"
-    return f"{value:.6f}".rstrip("0") if abs(value) < 0.01 else f"{value:g}"
+    return format_plain(float(f"{value:.6g}"))

@@ -236,9 +236,9 @@ def _stuck(shape: Shape) -> LogVerdict | None:
     if shape.band.start_low is None and fell > 0 and resembles_finetuning(curve):
         return LogVerdict(
             "unknown", 0.5, "cannot tell",
-            f"at rates under {FINETUNING_RATE:g} a loss that comes down a little from "
-            f"{curve.first:.2f} is usual for fine-tuning, and too little for a "
-            "model trained from scratch; give the vocabulary (--vocab-size) to tell them apart",
+            f"a small fall from {curve.first:.2f} at learning rates under {FINETUNING_RATE:g} is "
+            "usual for fine-tuning, but too small for a model trained from scratch: give the "
+            "vocabulary (--vocab-size) to decide",
         )  # fmt: skip
     if not has_low_rate(curve, SMALL_RATE) and not falling:
         level = levels_at_frequencies(shape) or levels_after_first_epoch(shape)
@@ -351,12 +351,12 @@ def _verdict_without_cause(shape: Shape) -> LogVerdict:
     loss = final_loss(curve)
     if band.high is not None and loss > band.high:
         return LogVerdict("unknown", 0.5, "no",
-                      f"it levels off at {loss:.2f}, above what counting pairs of tokens reaches "
+                      f"it levels off at {loss:.2f}, above the bigram baseline "
                       f"({band.high:.2f})")  # fmt: skip
     if band.low is not None and loss < band.low:
         return LogVerdict("unknown", 0.5, "no",
-                      f"it ends at {loss:.2f}, lower than such a model comes on unseen text "
-                      f"({band.low:.2f}): does validation text stand in training too?")  # fmt: skip
+                      f"it ends at {loss:.2f}, below what such a model reaches on new text "
+                      f"({band.low:.2f}): is it also in the training text?")  # fmt: skip
     if curve.slope_std_error == float("inf"):
         return LogVerdict(
             "unknown", 0.5, "cannot tell", "there are too few losses in its second half"

@@ -139,9 +139,9 @@ def _finding(verdict: LogVerdict) -> Finding:
 
 REQUIRED_DATA: dict[str, str] = {
     "learning_rate_too_low": "a low rate, a small model, a large batch, and hard text "
-    "give the same slow curve; a trial at a higher rate would tell",
+    "give the same slow curve; a trial at a higher rate decides",
     "learning_rate_too_high": "a high rate may give a smooth curve that ends too high; a trial at "
-    "a lower rate would tell",
+    "a lower rate decides",
     "model_too_small": "needs the same training with a wider model",
     "too_little_data": "needs validation losses",
     "undertrained": "needs enough entries to see whether the loss still falls",

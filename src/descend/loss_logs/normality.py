@@ -209,9 +209,9 @@ def levels_at_frequencies(shape: Shape) -> LogVerdict | None:
         if rate is None or rate <= USUAL_RATE:
             return LogVerdict(
                 "unknown", 0.5, "cannot tell",
-                f"it levels off at {curve.end:.2f} after a start at {curve.first:.2f}: this is "
-                "the curve of a model that knows only token frequencies, or of fine-tuning; give "
-                "the text (--corpus) to tell them apart",
+                f"it levels off at {curve.end:.2f} after a start at {curve.first:.2f}, as a "
+                "model that knows only token frequencies does, and as fine-tuning does. The text "
+                "(--corpus) would decide",
             )  # fmt: skip
     elif not is_above_frequencies(curve):
         return None

@@ -68,6 +68,8 @@ class RunAssembly(StepInputs):
     """What was timed to choose `execution`; None where nothing was."""
     too_long_context: int | None = None
     """The default `seq_len`, where the text is too short for it and another was chosen."""
+    chosen_batch_size: int | None = None
+    """The `batch_size` that the size of the text decided; None where it is requested or default."""
 
 
 def assemble_run(
@@ -111,6 +113,7 @@ def assemble_run(
         tuning=tuning,
         parent=inputs.parent,
         too_long_context=config.seq_len if short.seq_len != config.seq_len else None,
+        chosen_batch_size=short.batch_size if short.batch_size != config.batch_size else None,
     )
 
 

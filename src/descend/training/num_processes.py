@@ -56,7 +56,7 @@ def _check_device(config: RunConfig, local_world_size: int) -> None:
     if device == "cuda" and local_world_size > torch.cuda.device_count():
         raise ConfigError(
             "num_processes", f"{local_world_size} on this machine",
-            f"at most one for each of its {torch.cuda.device_count()} graphics cards",
+            f"at most one for each of its {torch.cuda.device_count()} GPUs",
             "start fewer processes, or set device to cpu",
         )  # fmt: skip
 

@@ -72,6 +72,8 @@ class TrainingRun:
     """Where a run is resumed from; None for a new one."""
     too_long_context: int | None = None
     """The default `seq_len`, where the text is too short for it and another was chosen."""
+    chosen_batch_size: int | None = None
+    """The `batch_size` that the size of the text decided; None where it is requested or default."""
 
     @property
     def free_length(self) -> bool:
@@ -104,6 +106,7 @@ def create_run(
     return TrainingRun(
         folder, info, assembly.shape, assembly.store, plan, state, assembly.tuning, (), (),
         too_long_context=assembly.too_long_context,
+        chosen_batch_size=assembly.chosen_batch_size,
     )  # fmt: skip
 
 

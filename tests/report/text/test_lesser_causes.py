@@ -102,7 +102,7 @@ def test_small_and_inconclusive_effects_say_what_was_measured_and_what_would_dec
     ]
     short = msgspec.structs.replace(diagnosed(*others), cost=Cost(68.0, 1.37))
     text = format_diagnosis(short)
-    assert "too small to count: undertrained (0.24 and about 0.08)." in text
+    assert "a very small effect: undertrained, 0.24 and about 0.08." in text
     assert (
         "Inconclusive: context too short (`--trial-budget 7` gives trials twice the time)." in text
     )

@@ -33,6 +33,15 @@ def test_reachable_or_automatic_vocab_size_gives_no_warning(
     assert not any(note.startswith("vocab_size is") for note in run_notices(run))
 
 
+def test_a_batch_size_that_the_text_decided_is_said(tiny: dict[str, Any]) -> None:
+    left_open = {key: value for key, value in tiny.items() if key != "batch_size"}
+    run = create_run(make_config(left_open), Path("run"))
+    assert run.chosen_batch_size == run.plan.config.batch_size < 16
+    assert any(f"batch_size = {run.chosen_batch_size}" in note for note in run_notices(run))
+    requested = create_run(make_config(tiny), Path("requested"))
+    assert not any("batch_size" in note for note in run_notices(requested))
+
+
 def test_a_batch_larger_than_the_text_is_said(tiny: dict[str, Any]) -> None:
     large = create_run(make_config(tiny | {"batch_size": 400, "epoch": 1}), Path("large"))
     assert any("larger than the whole training text" in note for note in run_notices(large))

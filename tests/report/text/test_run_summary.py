@@ -95,10 +95,10 @@ def test_summary_states_part_of_text_when_less_than_an_epoch_was_read() -> None:
 
 @pytest.mark.parametrize(
     ("loss", "num_epochs", "command"),
-    [(5.0, 0.14, "descend continue models/x --epoch 1"), (5.0, 0.999, "descend generate models/x"),
+    [(5.0, 0.14, "descend continue models/x --epoch 1"), (5.0, 0.999, "descend diagnose models/x"),
      (4.0, 0.14, "descend generate models/x"), (6.1, 0.14, "descend diagnose models/x")],
 )  # fmt: skip
-def test_next_step_is_the_rest_of_the_text_when_the_bigram_baseline_is_better(
+def test_next_step_reads_on_or_asks_why_when_the_bigram_baseline_is_better(
     loss: float, num_epochs: float, command: str
 ) -> None:
     done = msgspec.structs.replace(summary(loss), num_epochs=num_epochs)
@@ -176,7 +176,7 @@ def test_accuracy_is_praised_only_when_above_the_bigram_baseline(
         accuracy_baselines={"unigram": 0.05, "bigram": 0.12},
     )  # fmt: skip
     assert "worse than the bigram baseline" in what_it_means(run)
-    assert ("though it guesses 30%" in what_it_means(run)) is is_praised
+    assert ("although its accuracy is higher" in what_it_means(run)) is is_praised
 
 
 def test_a_run_that_learned_nothing_is_not_called_converged() -> None:
@@ -186,6 +186,15 @@ def test_a_run_that_learned_nothing_is_not_called_converged() -> None:
     )
     means = format_run_end(summary(4.002, 4.0)).splitlines()[1]
     assert means.endswith("The validation loss had leveled off.")
+
+
+def test_further_training_that_made_it_worse_is_said_and_diagnosed() -> None:
+    worse = msgspec.structs.replace(summary(4.2), continued=True, parent_validation_loss=4.0)
+    assert "the model that it continued has the lower loss." in what_it_means(worse)
+    step = choose_step_after_training("models/x", worse)
+    assert format_next_step(step) == "next: descend diagnose models/x"
+    better = msgspec.structs.replace(worse, parent_validation_loss=4.4)
+    assert "made it worse" not in what_it_means(better)
 
 
 def test_an_exploded_run_is_called_failed() -> None:

@@ -22,9 +22,11 @@ def test_wrapped_lines_keep_words_and_commands_whole(width: int) -> None:
 
 @pytest.mark.parametrize("width", range(30, 80))
 def test_wrapped_lines_keep_a_number_with_its_unit_and_key(width: int) -> None:
-    text = "the learning rate ends 2.726 nats better (95 %: 2.581 to 2.871): learning_rate = 0.0003"
+    text = (
+        "the learning rate ends 2.726 nats better (95 % CI 2.581 to 2.871): learning_rate = 0.0003"
+    )
     lines = wrap_lines(text, width)
-    assert "95 %" in lines
+    assert "95 % CI" in lines
     assert "learning_rate = 0.0003" in lines
 
 

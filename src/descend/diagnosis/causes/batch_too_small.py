@@ -117,7 +117,7 @@ CAUSE = Cause(
             None,
             2.0,
             0.0,
-            "steps are long for text not read yet",
+            "steps are too long for the loss on new text",
             weight_outside=0.1,
         ),
         ExpectedRange("steps", 2000.0, None, 0.5, "there are steps to spare", weight_outside=0.9),

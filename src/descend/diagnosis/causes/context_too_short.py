@@ -106,7 +106,7 @@ def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     if slope.value + 2 * slope.std_error < MIN_CONTEXT_FALL_NATS / 2:
         return (
             f"the last doubling of the context lowers the loss by {slope.value:.3f} nats "
-            f"(standard error {slope.std_error:.3f}): further back there is nothing to find"
+            f"(standard error {slope.std_error:.3f}): a longer one has nothing to add"
         )
     return None
 

@@ -89,8 +89,8 @@ def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
         return None
     if context_benefit.value > USED and slope.value > 2 * slope.std_error:
         return (
-            f"all that was read brings {context_benefit.value:.2f} nats, its last half"
-            f" {slope.value:.3f}"
+            f"the full context lowers the loss by {context_benefit.value:.2f} nats, its last"
+            f" half by {slope.value:.3f}"
         )
     return None
 

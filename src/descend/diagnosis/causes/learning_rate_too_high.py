@@ -154,7 +154,7 @@ CAUSE = Cause(
             None,
             FEW_DIRECTIONS,
             0.7,
-            "what leaves a block uses few directions",
+            "the outputs of a block use few directions",
             weight_outside=0.0,
         ),
     ),

@@ -24,7 +24,7 @@ def describe_cause(cause: str, run: Path) -> str:
     if diagnosis is None:
         return (
             "This run has not been diagnosed. "
-            f"`descend diagnose {quoted(run)}` tries this cause and the others on it."
+            f"`descend diagnose {quoted(run)}` tests this cause and the others."
         )
     return _holds(cause, diagnosis) or _ruled_out(cause, diagnosis) or (
         f"The diagnosis of this run ({diagnosis.verdict.replace('_', ' ')}) says nothing of it."
@@ -66,7 +66,7 @@ def _tried(trial: PairedTrial | None) -> str:
 
 
 def describe_trial(trial: PairedTrial) -> str:
-    """Return `twice the width ends 0.020 nats better (95 %: -0.010 to 0.050)`."""
+    """Return `twice the width ends 0.020 nats better (95 % CI -0.010 to 0.050)`."""
     return describe_effect(trial.change, trial.loss_reduction, trial.ci95, is_ablation(trial))
 
 

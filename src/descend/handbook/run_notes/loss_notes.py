@@ -27,8 +27,7 @@ def loss(run: RecordedRun) -> str:
     """Return the losses of the run beside the n-gram baselines."""
     return (
         f"The first step had a training loss of {run.steps[0].loss:.3f} nats per token,"
-        f" the last twentieth of the last epoch {run.epochs[-1].loss_end:.3f}. On validation text"
-        f" the best epoch reached {run.summary.validation_loss:.3f}. {_format_baselines(run)}"
+        f" the last steps one of {run.epochs[-1].loss_end:.3f}. {_format_baselines(run)}"
         f" {_suggest_improvement(run)}"
     )
 

@@ -63,7 +63,7 @@ def heads(run: RecordedRun) -> str:
     return (
         f"In your run each of {run.config.num_layers} layers had {count} heads of size"
         f" {width // count} (width {width}), looking back over at most {run.config.seq_len:,}"
-        " tokens. Counting pairs of tokens, which needs no looking back, reaches"
+        " tokens. The bigram baseline, which needs no attention, reaches"
         f" {run.ngram_baselines['bigram']:.3f}; your model {run.summary.validation_loss:.3f}. To"
         f" see what the number of heads does, {suggest_comparison(run, *trials)}."
     )

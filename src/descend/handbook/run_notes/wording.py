@@ -23,11 +23,11 @@ PROMPT_WORDS, PROMPT_CHARACTERS = 3, 30
 
 
 def format_ci95(ci95: tuple[float, float] | None) -> str:
-    """Return ` (95 %: 4.05 to 4.2)`, to stand behind a number; empty where it has no interval."""
+    """Return ` (95 % CI 4.05 to 4.2)`, to stand behind a number; empty where it has no interval."""
     return (
         ""
         if ci95 is None
-        else f" (95 %: {format_significant(ci95[0])} to {format_significant(ci95[1])})"
+        else f" (95 % CI {format_significant(ci95[0])} to {format_significant(ci95[1])})"
     )
 
 

@@ -66,22 +66,22 @@ def look(program: Program) -> CheckResult:
             f"the gradients of {discarded} of {parts} parts are cleared before the optimizer steps,"
             " so the last part alone counts",
             where_gradients_are_cleared(program, dry_run_result),
-            "call `optimizer.zero_grad()` once for each `optimizer.step()`, not for each part",
+            "call `optimizer.zero_grad()` once for each `optimizer.step()`, not each micro-batch",
         )
     scale = loss_scale(program)
     totals = sorted(effective_token_weight(u, scale) for u in updates)
     total = totals[len(totals) // 2]
     if not 1 / MAX_OFF < total < MAX_OFF:
         return BugPresent(
-            f"the tokens of {parts} parts weigh {total:.3g} in all, instead of 1", where
+            f"the token weights of {parts} micro-batches sum to {total:.3g}, expected 1", where
         )
     worst = max(_ratio(u) for u in updates)
     if worst > UNEQUAL:
         return BugPresent(
-            f"a token in one part weighs {worst:.2f} times as much as in another of the same step",
+            f"a token of one micro-batch weighs {worst:.2f} times as much as one of another",
             where,
         )
-    return BugAbsent(f"the tokens of {parts} parts weigh {total:.2g} in all, each part alike")
+    return BugAbsent(f"the token weights of {parts} micro-batches sum to {total:.2g}, all alike")
 
 
 def _are_different_texts(updates: list[OptimizerStepRecord]) -> bool:

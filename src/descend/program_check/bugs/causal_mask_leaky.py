@@ -45,7 +45,7 @@ def look(program: Program) -> CheckResult:
     if not isinstance(influence, FutureInfluence):
         return influence
     if is_missing(influence):
-        return BugAbsent("nothing of the future is hidden: see causal_mask_missing")
+        return BugAbsent("no later token is masked: see causal_mask_missing")
     assert influence.nearest
     earlier, later = influence.nearest
     return BugPresent(

@@ -45,7 +45,7 @@ def look(program: Program) -> CheckResult:
     if not isinstance(influence, FutureInfluence):
         return influence
     if not is_missing(influence):
-        return BugAbsent("some of the future is hidden: see causal_mask_leaky")
+        return BugAbsent("some later tokens are masked: see causal_mask_leaky")
     return BugPresent(
         f"a changed token moves the logits of all positions before it ({influence.num_affected} of"
         f" {influence.pairs} pairs tried, by up to {influence.max_relative_change:.2g} of their"

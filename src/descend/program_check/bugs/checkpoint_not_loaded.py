@@ -57,7 +57,7 @@ def look(program: Program) -> CheckResult:
     try:
         trip = program.run_probe_once(round_trip)
     except UndeterminedError as reason:
-        return Undetermined(f"no checkpoint was loaded while importing; {reason}")
+        return Undetermined(f"no checkpoint was loaded at import time; {reason}")
     if not trip.weights_restored:
         return BugPresent(
             "weights that were saved did not come back", program.source_location(trip.part)

@@ -58,7 +58,7 @@ def look(program: Program) -> CheckResult:
     )
     fresh = looks_untrained(program.model)
     if not initial_state.from_program and not fresh:
-        return Undetermined("no text of the program, and the network is trained")
+        return Undetermined("the program gave no text, and the network is already trained")
     evidence = (
         f"the first loss is {initial_state.loss:.1f} nats per token, ln(vocabulary) is"
         f" {initial_state.uniform:.1f}"

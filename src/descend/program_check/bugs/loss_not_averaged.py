@@ -64,11 +64,11 @@ def detect(program: Program) -> CheckResult:
             call = probe.model_calls[0]
             tokens = int((call.weights_BT > 0).sum()) if call.weights_BT is not None else 0
             return BugPresent(
-                f"the {tokens} tokens of a batch weigh {total:,.3g} in all, instead of "
+                f"the {tokens} token weights of a batch sum to {total:,.3g}, expected "
                 f"1{_stated(probe)}",
                 where_is_loss(program, probe.part),
             )
-    return BugAbsent("the tokens of a batch weigh about 1 in all")
+    return BugAbsent("the token weights of a batch sum to about 1")
 
 
 MAX_UNEXPLAINED_ROWS = 0.1

@@ -68,5 +68,5 @@ def look(program: Program) -> CheckResult:
 
 BUG = Bug(
     name_of(__name__), look,
-    "leave padding out: `ignore_index=pad_id`, or labels of -100 where the mask is 0",
+    "exclude padding: use `ignore_index=pad_id`, or labels of -100 where the mask is 0",
 )  # fmt: skip

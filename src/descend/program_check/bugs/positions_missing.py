@@ -120,7 +120,7 @@ def _distinguishes_positions(program: Program, net: NetworkHandle, first: Mixing
     finally:
         hook.remove()
     if not caught:
-        raise UndeterminedError("the network takes another way for equal tokens")
+        raise UndeterminedError("the network computes equal tokens in another way")
     x = net.by_position(caught[0].float())
     return float((x - x[:1]).abs().max()) > MIN_LOGIT_CHANGE * float(x.square().mean().sqrt())
 

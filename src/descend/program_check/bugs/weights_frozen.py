@@ -50,8 +50,8 @@ def look(program: Program) -> CheckResult:
     cut = weights_affecting_logits(program, _without_gradient(program, trainable, dry_run_result))
     if cut:
         return BugPresent(
-            f"{len(cut)} of {len(trainable)} trainable weights count and no gradient comes to "
-            f"them: {', '.join(cut[:4])}",
+            f"{len(cut)} of {len(trainable)} trainable weights affect the logits and get no "
+            f"gradient: {', '.join(cut[:4])}",
             program.where_is_weight(cut[0], is_cut_off=True),
             "take `detach()` and `no_grad()` out of the forward; under reentrant checkpointing an "
             "input must need a gradient: `use_reentrant=False`, or "
@@ -60,7 +60,7 @@ def look(program: Program) -> CheckResult:
     beside = _cut_off_beside(program, dry_run_result)
     if beside:
         return BugPresent(
-            f"{len(beside)} weights are in the optimizer and count, and no gradient comes to them: "
+            f"{len(beside)} weights are in the optimizer, affect the loss, and get no gradient: "
             f"{', '.join(beside[:4])}",
             program.where_is_side_weight(beside[0], is_cut_off=True),
             "take `detach()` and `no_grad()` out of what comes before the network",

@@ -22,7 +22,13 @@ from descend.diagnosis.recommended_config import merge_recommendations
 from descend.handbook.run_notes.diagnosis_notes import is_ablation, reduction_by_change
 from descend.handbook.run_notes.wording import format_ci95, format_percent
 from descend.metrics.measurement import Measurement
-from descend.units import format_count, format_duration, humanize_name, quoted
+from descend.units import (
+    format_count,
+    format_duration,
+    format_plain,
+    humanize_name,
+    quoted,
+)
 
 _HEADLINE = {cause.name: cause.headline for cause in CAUSES}
 _LISTED = 4
@@ -57,7 +63,7 @@ def format_diagnosis(diagnosis: Diagnosis, explain: bool = False) -> str:
                 how = _how_to_decide(diagnosis)
             names = _join_causes(r.cause for r in some)
             if title == SMALL:
-                names = "; ".join(f"{humanize_name(r.cause)} ({r.reason})" for r in some)
+                names = "; ".join(f"{humanize_name(r.cause)}, {r.reason}" for r in some)
             lines.append(f"  {'Ruled out' if title == OUT else title}: {names}{how}.")
     lines.append(
         f"  This took {format_duration(diagnosis.cost.seconds)} "
@@ -72,7 +78,7 @@ LESSER = "Significant, but a smaller effect"
 AS_LARGE = "As large an effect or larger, but more expensive or less certain"
 INCONCLUSIVE = "Inconclusive"
 UNTESTED = "Not tested"
-SMALL = "A real effect, but too small to count"
+SMALL = "Significant, but a very small effect"
 OUT = "How each other cause was ruled out"
 NOTHING_TRIED = "Other causes"
 
@@ -135,7 +141,7 @@ def _join_causes(causes: Iterable[str]) -> str:
 
 def assignments(keys: dict[str, Any]) -> str:
     """Return `learning_rate = 0.003, batch_size = 4`."""
-    return ", ".join(f"{key} = {value}" for key, value in keys.items())
+    return ", ".join(f"{key} = {format_plain(value)}" for key, value in keys.items())
 
 
 def headline(diagnosis: Diagnosis, *, says_probability: bool = True) -> str:
@@ -218,9 +224,10 @@ def _accuracy(diagnosis: Diagnosis) -> list[str]:
     hits, expected = values["validation_accuracy"], values["mean_confidence"]
     return [
         f"  Accuracy: the model predicts the next validation token correctly"
-        f" {format_percent(hits)} of the time, {_than_expected(hits, expected)}"
-        f" ({format_percent(expected)}). Its loss is {values['measured_validation_loss']:.2f}, the"
-        f" best n-gram baseline {values['best_ngram_loss']:.2f}."
+        f" {format_percent(hits)} of the time. It gives its guesses a probability of"
+        f" {format_percent(expected)} on average, so it is {_calibration(hits, expected)}. Its loss"
+        f" is {values['measured_validation_loss']:.2f}, that of the best n-gram baseline (up to"
+        f" 4-grams) {values['best_ngram_loss']:.2f}."
     ]
 
 
@@ -229,11 +236,11 @@ NEAR, TIMES = 0.05, 2.0
 one is so many times the other; first guesses."""
 
 
-def _than_expected(hits: float, expected: float) -> str:
+def _calibration(hits: float, expected: float) -> str:
     low, high = sorted((hits, expected))
     if high - low < NEAR and high <= TIMES * low:
-        return "about as often as its confidence says"
-    return f"{'more' if hits > expected else 'less'} often than its confidence says"
+        return "well calibrated"
+    return "underconfident" if hits > expected else "overconfident"
 
 
 def _extrapolation_lines(diagnosis: Diagnosis) -> list[str]:

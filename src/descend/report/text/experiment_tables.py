@@ -17,16 +17,22 @@ from descend.units import format_count, format_duration, format_percentage_point
 BAR = 20
 """Characters of the longest bar."""
 
-VERDICTS = {"first": "", "better": "significantly better", "worse": "significantly worse",
-            "not significant": "not significant"}  # fmt: skip
+SIGNIFICANT = {"first": "", "better": "better", "worse": "worse", "not significant": "no"}
+"""Cells of the column that says whether a difference is significant, by the verdict."""
 
 MIN_P = 0.001
 """Smaller p-values are not distinguished: they rest on the far tail of a distribution."""
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], num_text_columns: int = 1) -> str:
-    """Return columns aligned, the first `left` to the left, the others to the right."""
+    """Return columns aligned, the first `num_text_columns` to the left, the others to the right.
+
+    A heading may have several lines.
+    """
     widths = _column_widths(head, rows)
+    lines_by_title = [title.split("\n") for title in head]
+    depth = max(map(len, lines_by_title))
+    head_rows = zip(*([""] * (depth - len(lines)) + lines for lines in lines_by_title), strict=True)
 
     def line(row: Sequence[str]) -> str:
         cells = [
@@ -36,18 +42,32 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], num_text_columns: 
         return "  ".join(cells).rstrip()
 
     rule = "  ".join("─" * width for width in widths)
-    return "\n".join([line(head), rule, *map(line, rows)])
+    return "\n".join([*map(line, head_rows), rule, *map(line, rows)])
 
 
 def _column_widths(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
-    return [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    titles = [max(title.split("\n"), key=len) for title in head]
+    return [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+
+
+def _break_title(title: str, cells: Sequence[str]) -> str:
+    """Return `title` on two lines where it is wider than its cells and has more than a word."""
+    ends = [i for i, character in enumerate(title, 1) if character in " _"]
+    if not ends or len(title) <= max(map(len, cells), default=0):
+        return title
+    end = min(ends, key=lambda i: max(i, len(title) - i))
+    return f"{title[:end].rstrip()}\n{title[end:]}"
 
 
 def divided_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table that fits the terminal: columns for which there is no room follow below, in
-    tables that repeat the first column."""
+    """Return a table that fits the terminal: wide headings are broken where there is no room, and
+    columns that still find none follow below, in tables that repeat the first column."""
     width = shutil.get_terminal_size().columns
     widths = _column_widths(head, rows)
+    if sum(widths) + 2 * (len(widths) - 1) > width:
+        columns = zip(*rows, strict=True)
+        head = [_break_title(*pair) for pair in zip(head, columns, strict=True)]
+        widths = _column_widths(head, rows)
     groups: list[list[int]] = [[0]]
     for column in range(1, len(head)):
         needed = sum(widths[i] + 2 for i in groups[-1]) + widths[column]
@@ -244,10 +264,10 @@ def comparison_text(comparison: Comparison) -> str:
             (arm.name, f"{arm.bits_per_byte if in_bits else arm.validation_loss:.3f}",
              format_accuracy(arm.accuracy, arm.bigram_accuracy), format_duration(arm.seconds),
              "" if reduction is None else format_bracketed(reduction),
-             VERDICTS.get(arm.verdict, arm.verdict))
+             SIGNIFICANT.get(arm.verdict, arm.verdict))
         )  # fmt: skip
     accuracy = accuracy_column_name(arm.bigram_accuracy for arm in comparison.arms)
-    head = ("arm", measure, accuracy, "time", f"{measure} reduction", "verdict")
+    head = ("arm", measure, accuracy, "time", f"{measure} reduction", "significant")
     blocks = [divided_table(head, rows), dot_plot(comparison), comparison.sentence]
     if in_bits:
         blocks.append(

@@ -17,12 +17,10 @@ from descend.experiments.improvement import (
 from descend.experiments.text_treatment import MIN_DUPLICATE_FRACTION
 from descend.experiments.validation_text import MIN_CONTAMINATED_FRACTION
 from descend.report.text.diagnosis_summary import assignments
-from descend.units import format_duration, humanize_name
+from descend.units import format_duration, humanize_name, quoted
 
 TIME_IS_UP = "the time is up"
-ONE_TRAINING_IS_BEST = (
-    f"{TIME_IS_UP}; by the plan it was worth more in one training than in a search"
-)
+ONE_TRAINING_IS_BEST = f"{TIME_IS_UP}. The plan expected more of one training than of trials"
 LATER_MODELS_LEARNED = "later models, which learned from earlier ones, took the time left"
 TRAINING_DIVERGED = "a later training diverged, so the best model before it stays"
 NOTHING_HELPS = "no tested change lowers the loss, and no other plan is expected to be as good"
@@ -78,7 +76,8 @@ def trial_line(trial: TreatmentTrial) -> str:
 
 def improvement_text(improvement: Improvement) -> str:
     """Return what `descend improve` prints at its end."""
-    lines = [model_line(model) for model in improvement.candidates]
+    lines = ["Models:"] if improvement.candidates else []
+    lines += [f"  {model_line(model)}" for model in improvement.candidates]
     if improvement.text_notes is not None:
         lines += text_lines(improvement.text_notes)
     if improvement.contributions:
@@ -93,7 +92,8 @@ def improvement_text(improvement: Improvement) -> str:
         )
     lines += _fraction_lines(improvement)
     if improvement.expectations and improvement.best is not None:
-        lines += ["", f"What more would bring, from {improvement.best.bits_per_byte:.3f} now:"]
+        now = f"{improvement.best.bits_per_byte:.3f} bits per byte"
+        lines += ["", f"What is expected of more time or text, instead of {now}:"]
         lines += [f"  {_expectation(e)}" for e in improvement.expectations]
     best = improvement.best
     lines += ["", f"Finished after {format_duration(improvement.seconds)}: {improvement.stopped}."]
@@ -107,6 +107,8 @@ def improvement_text(improvement: Improvement) -> str:
         first = improvement.candidates[0].run
         if best.run != first:
             lines.append(f"Effect of each changed setting: descend attribute {first} {best.run}")
+    if best is not None:
+        lines.append(f"next: descend show {quoted(best.run)}")
     return "\n".join(lines)
 
 

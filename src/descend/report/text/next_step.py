@@ -8,7 +8,11 @@ from descend.diagnosis.diagnosis_result import Diagnosis
 from descend.diagnosis.recommended_config import merge_recommendations
 from descend.handbook.run_notes.wording import generate_command
 from descend.report.text.diagnosis_summary import assignments
-from descend.report.text.run_summary import has_learned_little, is_below_bigram
+from descend.report.text.run_summary import (
+    has_learned_little,
+    is_below_bigram,
+    is_worse_than_parent,
+)
 from descend.runs.epochs_read import count_epochs_read, reads_whole_text
 from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import RunSummary
@@ -37,13 +41,14 @@ def choose_next_step(run: RecordedRun, diagnosis: Diagnosis | None = None) -> Ne
 def choose_step_after_training(folder: Path | str, summary: RunSummary) -> NextStep:
     """Return what to do after a finished run in `folder` without a diagnosis.
 
-    A run that read a part of its text and is not below the bigram baseline needs the rest first.
+    A run that is not below the bigram baseline is diagnosed. If it learned something and read a
+    part of its text only, it needs the rest first.
     """
-    if has_learned_little(summary):
-        return NextStep("find out why", f"descend diagnose {quoted(folder)}")
-    if not is_below_bigram(summary) and not reads_whole_text(count_epochs_read(summary)):
+    if is_below_bigram(summary) and not is_worse_than_parent(summary):
+        return _write_text(folder, summary)
+    if not has_learned_little(summary) and not reads_whole_text(count_epochs_read(summary)):
         return NextStep("read the whole text", f"descend continue {quoted(folder)} --epoch 1")
-    return _write_text(folder, summary)
+    return NextStep("find out why", f"descend diagnose {quoted(folder)}")
 
 
 def _write_text(folder: Path | str, summary: RunSummary) -> NextStep:

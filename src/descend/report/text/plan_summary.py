@@ -95,7 +95,7 @@ def summarize_plan(plan: TrainingPlan, corpus: str) -> str:
         f"Expected validation loss: {prediction.bits_per_byte:.3f} bits per byte (80 % interval"
         f" {low:.3f} to {high:.3f}) after {format_duration(prediction.seconds)} of training,"
         f" or {prediction.validation_loss:.2f} nats per token with this vocabulary."
-        f" Train it with `{format_train_command(plan.config, corpus)}`."
+        f" Train it with:\n{format_train_command(plan.config, corpus)}"
     )
 
 

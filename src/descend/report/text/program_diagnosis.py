@@ -41,4 +41,4 @@ def _effect(effect: ProgramEffect) -> str:
         return f"{name}: clearly worse with the first seed, not repeated."
     sign = "saves" if interval.value > 0 else "costs"
     span = f"{interval.low:+.3f} to {interval.high:+.3f}"
-    return f"{name}: {sign} {abs(interval.value):.3f} (95 %: {span})."
+    return f"{name}: {sign} {abs(interval.value):.3f} (95 % CI {span})."

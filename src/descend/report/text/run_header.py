@@ -28,7 +28,7 @@ def text_and_model_lines(config: RunConfig, store: TokenStore, shape: ModelShape
             }
         ),
         *filter(None, [format_accuracy_baselines(baselines.accuracies)]),
-        f"model: {parameter_count(shape):,} parameters ({shape.architecture}), "
+        f"model: {parameter_count(shape):,} parameters (architecture: {shape.architecture}), "
         f"about {format_bytes(training_memory(config, shape))} of memory",
     ]
 

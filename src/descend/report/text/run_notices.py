@@ -32,7 +32,10 @@ def describe_choices(run: TrainingRun, tuning: TuningResult) -> list[str]:
     if run.too_long_context:
         few = f"{len(run.store.train)} tokens of text to train on: seq_len = {resolved.seq_len}"
         notices.append(f"{few} instead of {run.too_long_context}")
-    if by_size := _values_by_size(config, resolved, own_tokens):
+    by_size = _values_by_size(config, resolved, own_tokens)
+    if run.chosen_batch_size is not None:
+        by_size["batch_size"] = run.chosen_batch_size
+    if by_size:
         words = ", ".join(f"{key} = {value}" for key, value in by_size.items())
         notices.append(f"chosen for {format_bytes(info.train_bytes)} of training text: {words}")
     got = run.store.tokenizer.vocab_size
@@ -79,7 +82,7 @@ def _describe_speed(config: RunConfig, tuning: TuningResult) -> str:
     suffix = f" (set: {', '.join(keys)})" if keys else ""
     speed = 1 / tuning.seconds_per_token[name] if name in tuning.seconds_per_token else None
     each = " each" if tuning.execution.processes > 1 else ""
-    about = "" if speed is None else f": about {speed:,.0f} tokens/s{each}"
+    about = "" if speed is None else f": about {float(f'{speed:.2g}'):,.0f} tokens/s{each}"
     return f"computing in {name}{about}{suffix}"
 
 

@@ -160,7 +160,16 @@ def what_it_means(summary: RunSummary) -> str:
         learned = f"It is {_beside_bigram(summary)}."
     else:
         learned = "It uses more context than the previous token."
-    return " ".join([learned, _state_of_curve(summary), *_rollback_lines(summary)])
+    state = _state_of_curve(summary)
+    if is_worse_than_parent(summary):
+        state = "Further training made it worse: the model that it continued has the lower loss."
+    return " ".join([learned, state, *_rollback_lines(summary)])
+
+
+def is_worse_than_parent(summary: RunSummary) -> bool:
+    """Return whether a run ended clearly above the validation loss of the model it continued."""
+    before = summary.parent_validation_loss
+    return before is not None and summary.validation_loss > before + MIN_LOSS_DIFFERENCE_NATS
 
 
 def short_remark(summary: RunSummary) -> str:
@@ -310,8 +319,9 @@ def _beside_bigram(summary: RunSummary) -> str:
     accuracy, bigram = summary.validation_accuracy, summary.accuracy_baselines.get("bigram", 0.0)
     if accuracy < bigram + MIN_ACCURACY_DIFFERENCE:
         return text
-    than = f" (bigram {bigram:.0%})" if bigram else ""
-    return f"{text}, though it guesses {accuracy:.0%} of the tokens right{than}"
+    if bigram:
+        return f"{text}, although its accuracy is higher"
+    return f"{text}, though it guesses {accuracy:.0%} of the tokens right"
 
 
 def describe_convergence(summary: RunSummary) -> str:

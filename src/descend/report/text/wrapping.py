@@ -8,8 +8,8 @@ import textwrap
 _COMMAND = re.compile(r"`[^`]*`")
 _LABEL = re.compile(r"(\S.{0,14}?  +)(\S.*)")
 """A word or two in a column of labels, and the sentence beside it."""
-_TIED = re.compile(r"(?<=\d) (?=%)| (?==)|(?<==) ")
-"""The spaces within `95 %` and `vocab_size = 257`."""
+_TIED = re.compile(r"(?<=\d) (?=%)|(?<=%) (?=CI)| (?==)|(?<==) ")
+"""The spaces within `95 % CI` and `vocab_size = 257`."""
 _JOINT = "\x00"
 """Stands for a space at which a line must not break."""
 

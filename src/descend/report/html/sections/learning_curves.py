@@ -33,7 +33,7 @@ def learning_curves_section(run: RecordedRun) -> Section:
     ), teaser="" if rollbacks else "accuracy, and every epoch in numbers")  # fmt: skip
 
 
-BASELINE_LABELS = {"unigram": "counting tokens", "bigram": "counting pairs"}
+BASELINE_LABELS = {"unigram": "unigram baseline", "bigram": "bigram baseline"}
 
 
 def learning_curve(run: RecordedRun, what: Literal["loss", "accuracy"] = "loss") -> Figure:

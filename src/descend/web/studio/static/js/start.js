@@ -106,7 +106,7 @@ function Plan({ text, minutes, settings }) {
   if (!plan || plan.minutes !== minutes) {
     return html`<p class="soft" role="status"><span class="spin"></span>${isMeasuring ? "Looking at the text and at how quick this computer is. The first time takes half a minute." : ""}</p>`;
   }
-  if (plan.too_short) return html`<p class="note warn">This text is too short to plan for. Training uses the default settings, and may learn it by heart. More text helps.</p>`;
+  if (plan.too_short) return html`<p class="note warn">This text is too short to plan for. Training uses the default settings, and may memorize it. More text helps.</p>`;
   const { predicted, config } = plan;
   const expected = plan.final_bits_per_byte;
   const [low, high] = predicted.bits_per_byte_interval.map((bound) => (bound * expected) / predicted.bits_per_byte);
@@ -117,7 +117,7 @@ function Plan({ text, minutes, settings }) {
   ];
   return html`<div class="cols half" aria-busy=${isMeasuring ? "true" : "false"}>
     <div><p class="sentence">A network with <strong>${config.num_layers} ${config.num_layers === 1 ? "layer" : "layers"}</strong> and <strong>${short(predicted.parameters)} parameters</strong> will read ${predicted.num_epochs < 1 ? html`<strong>${part(predicted.num_epochs)}</strong> of the text` : html`the text <strong>${predicted.num_epochs.toFixed(1)} times</strong>`}.</p>
-      ${plan.num_models > 1 && html`<p>Reading it more often would only teach it by heart. So <strong>${plan.num_models} models</strong> are trained one after the other, and each later one learns from those before it too. The last one is yours.</p>`}
+      ${plan.num_models > 1 && html`<p>Reading it more often would only memorize it. So <strong>${plan.num_models} models</strong> are trained one after the other, and each later one learns from those before it too. The last one is yours.</p>`}
       <p class="soft small">${whole(predicted.steps)} steps of ${whole(config.batch_size * config.seq_len)} tokens. The first ${duration(plan.setup_seconds)} go into getting ready.</p></div>
     <div><h3>Expected result</h3><${Meter} rows=${rows} max=${Math.max(plan.unigram_bits_per_byte, high)}/>
       <p class="soft small">Loss in bits per byte. Lower is better. The gray bars are simple rules that the model has to beat. With 80 % certainty it ends between ${fixed(low, 2)} and ${fixed(high, 2)}.</p></div>
