@@ -58,7 +58,7 @@ def test_plan_command_prints_reasons_and_working_command(descend: Descend, text_
     assert "kB counted)" in text
     for word in ("machine", "tokens/s", "bytes per token", "trigram", "compared", "chosen"):
         assert word in text
-    command = text.rsplit("`", 2)[1].split()
+    command = next(x for x in text.splitlines() if x.startswith("descend train")).split()
     assert command[:3] == ["descend", "train", str(text_file)]
     assert descend(*command[1:], "--max-steps", "5").code == 0
 

@@ -17,8 +17,11 @@ from descend.loss_logs.curve_notes import (
 )
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
 from descend.loss_logs.log import LogEntry
-from descend.loss_logs.normality import FROM_NOTHING
 
+TEXT_FROM = 5.5
+"""Nats at the start from which a loss is taken for one of text: about ln 257, what guessing among
+bytes costs. Made-up tasks that can be predicted whole, such as sums modulo 97, have fewer
+symbols."""
 MIN_VALIDATIONS = 8
 """Validation losses from which a level of theirs can be detected."""
 MAX_LEVEL_FALL = 0.02
@@ -69,7 +72,7 @@ def predicts_validation(shape: Shape) -> LogVerdict | None:
     if loss is None or not may_be_text or not 0 <= loss <= MAX_LEAKED_NATS:
         return None
     is_text = (
-        shape.log.has_perplexity or shape.band.start_high is not None or curve.first >= FROM_NOTHING
+        shape.log.has_perplexity or shape.band.start_high is not None or curve.first >= TEXT_FROM
     )
     why = (
         "sees what it predicts (the causal mask is missing, or the targets are not shifted by "

@@ -112,16 +112,19 @@ def _error(
 
 
 def memory_reduction_advice(config: RunConfig, shape: ModelShape, available: int | None) -> str:
-    """Return which setting to lower and to what, so that the need of all processes here fits
+    """Return which setting to change and to what, so that the need of all processes here fits
     `available` bytes (or halves)."""
     processes = local_world_size(config)
     target = training_memory(config, shape) / 2 if available is None else available / processes
-    for lighter in _in_more_parts(config):
-        if training_memory(lighter, shape) <= target:
-            return (
-                f"set gradient_accumulation_steps to {lighter.num_micro_batches} (the result stays"
-                " the same)"
-            )
+    # Where nobody knows how much is there, the batch is divided before the network is made smaller.
+    in_parts = list(_in_more_parts(config))
+    last = in_parts[-1] if in_parts and available is None else None
+    lighter = next((parts for parts in in_parts if training_memory(parts, shape) <= target), last)
+    if lighter is not None:
+        return (
+            f"set gradient_accumulation_steps to {lighter.num_micro_batches} (the result stays"
+            " the same)"
+        )
     fewer = 0 if available is None else _fitting_processes(config, shape, available)
     if fewer:
         return f"start {fewer} of the processes on this machine: each holds all weights"
