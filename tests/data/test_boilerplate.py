@@ -35,9 +35,9 @@ def test_what_recurs_is_named_with_its_share_and_dropped(frame: str) -> None:
     assert result.fraction == pytest.approx(share, abs=0.02)
     assert result.passages[0].documents == 30
     assert result.passages[0].beginning == " ".join(frame.split())[:60]
-    units, count = recurring_units(lambda: texts)
-    assert count == 30
-    cleaned = [without_boilerplate(text, units).strip("\n") for text in texts]
+    units = recurring_units(lambda: texts)
+    assert units.documents == 30
+    cleaned = [without_boilerplate(text, units, n).strip("\n") for n, text in enumerate(texts)]
     assert cleaned == [story(n).strip("\n") for n in range(30)]
 
 
@@ -69,3 +69,42 @@ def test_the_verbs_name_and_drop_it(tmp_path: Path, capsys: pytest.CaptureFixtur
     written = (tmp_path / "dest" / "site.jsonl").read_text()
     assert "cookies" not in written
     assert "Prices" not in written
+
+
+def page_of(number: int) -> str:
+    """A page of a scanned book, its title and number above, the name of the scanner below."""
+    head = f"{number + 9}  THE SALT ROAD" if number % 2 else f"Ida Brandt  {number + 9}"
+    return f"{head}\n\n{story(number)}\nScanned in Lund\n\f"
+
+
+def test_running_lines_of_pages_in_files_are_named_and_dropped() -> None:
+    texts = [page_of(n) for n in range(100)]
+    result = find_boilerplate(lambda: texts)
+    assert result is not None
+    named = {passage.beginning: passage.documents for passage in result.passages}
+    assert named == {"Scanned in Lund": 100, "# THE SALT ROAD": 50, "Ida Brandt #": 50}
+    units = recurring_units(lambda: texts)
+    cleaned = [without_boilerplate(text, units, n).strip() for n, text in enumerate(texts)]
+    assert cleaned == [story(n).strip() for n in range(100)]
+
+
+def test_the_last_line_of_nearly_all_documents_is_named() -> None:
+    texts = [f"{story(n)}Read On in the Gazette\n" for n in range(40)]
+    result = find_boilerplate(lambda: texts)
+    assert result is not None
+    assert [passage.beginning for passage in result.passages] == ["Read On in the Gazette"]
+
+
+@pytest.mark.parametrize("frame", [
+    "import json\n{}", "Song {n}\n{}", "<|user|>\n{}<|assistant|>\nYes.\n", "Question:\n{}",
+    "from here on\n{}", "{}And the river ran\n{}And the river ran\n", "{}{n}-01 12:{n} Ended\n",
+    "Sum {n} of {n}{n}\n{}", "# Summary\n{}", "{}Verdict: {likely}\n",
+])  # fmt: skip
+def test_what_belongs_to_each_document_stays(frame: str) -> None:
+    texts = [
+        frame.replace("{n}", f"{n * n + 10}").replace("{likely}", "no" if n % 6 else "yes")
+        .replace("{}", story(n)) for n in range(60)
+    ]  # fmt: skip
+    result = find_boilerplate(lambda: texts)
+    assert result is not None
+    assert result.passages == []

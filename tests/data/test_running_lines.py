@@ -107,3 +107,32 @@ def test_what_was_left_out_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixt
         'Road" (7 times)'
     ]
     assert describe_running_lines(RunningLines().removed) is None
+
+
+def read_paged(path: Path, pages: list[list[str]]) -> str:
+    """What is read of pages that form feeds divide."""
+    path.write_text("".join("\n".join(page) + "\n\f" for page in pages))
+    return "".join(document.text for document in read_file(path))
+
+
+def test_pages_divided_by_form_feeds_lose_their_running_lines(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pages = [body(n) for n in range(20)]
+    whole = [
+        [f"{n + 5}   Letters from the North", "", *page, "", "Scanned in Lund"]
+        for n, page in enumerate(pages)
+    ]
+    read = read_paged(tmp_path / "book.txt", whole)
+    pages[0] += ["", "Scanned in Lund"]  # the first of each text stays
+    assert read == "".join("\n".join(page) + "\n\n" for page in pages)
+    assert '"Scanned in Lund" (19 times)' in caplog.text
+    assert "page numbers (20)" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["poems.txt", "poems", "poems.el"])
+def test_pages_without_running_lines_stay_as_they_are(name: str, tmp_path: Path) -> None:
+    head = ["Letters from the North"] if name.endswith(".el") else []
+    poems = [[*head, f"Song {n}", "", *body(n, 6), "and the river ran", ""] * 2 for n in range(12)]
+    read = read_paged(tmp_path / name, poems)
+    assert read == (tmp_path / name).read_text()

@@ -273,13 +273,14 @@ def _without_boilerplate(
     """Yield the source and text of the pieces written to `path`, without what recurs across
     them."""
     numbers = np.arange(len(offsets) - 1)
-    sample = numbers[:: -(-len(numbers) // MAX_DOCUMENTS) or 1]
-    units, _ = recurring_units(
+    step = -(-len(numbers) // MAX_DOCUMENTS) or 1
+    sample = numbers[::step]
+    units = recurring_units(
         lambda: (str(json.loads(line)["text"]) for line in _read_lines(path, offsets, sample))
     )
-    for line in _read_lines(path, offsets, numbers):
+    for number, line in enumerate(_read_lines(path, offsets, numbers)):
         record = json.loads(line)
-        text = without_boilerplate(record["text"], units)
+        text = without_boilerplate(record["text"], units, number // step)
         counts["characters"] += len(record["text"])
         counts["boilerplate"] += len(record["text"]) - len(text)
         yield record["source"], text

@@ -1,7 +1,8 @@
 """Passages that recur across documents: menus, notices and licenses that a site or a program adds.
 
 A line of `MIN_CHARS` characters recurs if it stands in `MIN_FRACTION` of the documents, and so does
-a pair of shorter lines that follow each other. Passages are lines in a row that recur so.
+a pair of shorter lines that follow each other. Passages are lines in a row that recur so. A short
+line recurs alone where the documents are pages of a book, and it is a running one (`page_lines`).
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby, islice
 
 import numpy as np
 from numpy.typing import NDArray
 
+from descend.data.contamination.page_lines import learn_page_lines, page_line_numbers
 from descend.data.readers.chats import MARKERS
+from descend.data.readers.running_lines import WINDOW_PAGES, RunningLines, line_pattern
 
 MIN_DOCUMENTS = 10
 """Under so many, what stands in several may be chance."""
@@ -29,6 +33,17 @@ NUM_LISTED_PASSAGES, MAX_PASSAGE_CHARS = 3, 60
 
 Texts = Callable[[], Iterable[str]]
 Units = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class RecurringUnits:
+    """What recurs across `documents` texts."""
+
+    hashes: Units
+    """Of lines and of pairs of lines, ascending."""
+    running: RunningLines
+    """Those at the ends of texts."""
+    documents: int
 
 
 @dataclass(frozen=True)
@@ -53,20 +68,20 @@ class Boilerplate:
 
 def find_boilerplate(texts: Texts) -> Boilerplate | None:
     """Return the recurring passages of `texts()`, which is gone through twice; None if too few."""
-    units, documents = recurring_units(texts)
-    if documents < MIN_DOCUMENTS:
+    units = recurring_units(texts)
+    if units.documents < MIN_DOCUMENTS:
         return None
     counts: Counter[str] = Counter()
     chars: Counter[str] = Counter()
     total = 0
-    for text in texts():
+    for index, text in enumerate(texts()):
         total += len(text)
-        for passage in _passages(text, units):
-            beginning = " ".join(passage[:4096].split())[:MAX_PASSAGE_CHARS]
+        for label, num_chars in _passages(text, units, index):
+            beginning = " ".join(label[:4096].split())[:MAX_PASSAGE_CHARS]
             counts[beginning] += 1
-            chars[beginning] += len(passage)
+            chars[beginning] += num_chars
     return Boilerplate(
-        documents,
+        units.documents,
         chars.total() / max(1, total),
         [
             RecurringPassage(beginning, counts[beginning], length / total)
@@ -75,32 +90,46 @@ def find_boilerplate(texts: Texts) -> Boilerplate | None:
     )
 
 
-def recurring_units(texts: Texts) -> tuple[Units, int]:
-    """Return hashes of the lines and pairs of lines that recur, ascending; and the number of
-    texts."""
-    per_text = [np.unique(_units(text)) for text in texts()]
+def recurring_units(texts: Texts) -> RecurringUnits:
+    """Return what recurs across `texts()`."""
+    per_text: list[Units] = []
+    running = RunningLines()
+    rest = iter(texts())
+    while window := list(islice(rest, WINDOW_PAGES)):
+        if len(window) >= MIN_DOCUMENTS:
+            learn_page_lines(running, window, len(per_text))
+        per_text += [np.unique(_units(text)) for text in window]
     if not per_text:
-        return np.zeros(0, dtype=np.int64), 0
-    units, counts = np.unique(np.concatenate(per_text), return_counts=True)
-    return units[counts >= max(MIN_REPEATS, MIN_FRACTION * len(per_text))], len(per_text)
+        return RecurringUnits(np.zeros(0, dtype=np.int64), running, 0)
+    hashes, counts = np.unique(np.concatenate(per_text), return_counts=True)
+    recurs = counts >= max(MIN_REPEATS, MIN_FRACTION * len(per_text))
+    return RecurringUnits(hashes[recurs], running, len(per_text))
 
 
-def without_boilerplate(text: str, units: Units) -> str:
-    """Return the text without the lines of its recurring passages."""
+def without_boilerplate(text: str, units: RecurringUnits, index: int) -> str:
+    """Return the text, the one at `index`, without the lines of its recurring passages."""
     lines = text.splitlines(keepends=True)
-    dropped = _recurring(lines, units)
-    return "".join(line for line, drop in zip(lines, dropped, strict=True) if not drop)
+    labels = _labels(lines, units, index)
+    return "".join(line for line, label in zip(lines, labels, strict=True) if label is None)
 
 
-def _passages(text: str, units: Units) -> Iterator[str]:
+def _passages(text: str, units: RecurringUnits, index: int) -> Iterator[tuple[str, int]]:
+    """Yield each recurring passage: its lines with `#` for page numbers, and its characters."""
     lines = text.splitlines(keepends=True)
-    passage: list[str] = []
-    for line, drop in zip([*lines, ""], [*_recurring(lines, units), False], strict=True):
-        if drop:
-            passage.append(line)
-        elif passage:
-            yield "".join(passage)
-            passage = []
+    labeled = zip(lines, _labels(lines, units, index), strict=True)
+    for recurs, passage in groupby(labeled, lambda pair: pair[1] is not None):
+        if recurs:
+            pairs = list(passage)
+            yield "".join(label or "" for _, label in pairs), sum(len(line) for line, _ in pairs)
+
+
+def _labels(lines: list[str], units: RecurringUnits, index: int) -> list[str | None]:
+    """Return what each line that recurs is called; None for the others."""
+    marked = _recurring(lines, units.hashes)
+    labels = [line if recurs else None for line, recurs in zip(lines, marked, strict=True)]
+    for number in page_line_numbers(units.running, lines, index):
+        labels[number] = labels[number] or line_pattern(lines[number]) + "\n"
+    return labels
 
 
 def _recurring(lines: list[str], units: Units) -> list[bool]:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from itertools import chain
+from pathlib import PurePath
 
 from descend.data.document import Document
+from descend.data.readers import decompression
 from descend.data.readers.charset import Blocks, decode_blocks
 from descend.data.readers.chunking import document_chunks, split_into_lines
 from descend.data.readers.options import DEFAULT_OPTIONS, ReadOptions
+from descend.data.readers.paged_text import strip_paged_text
 from descend.data.readers.whatsapp import is_whatsapp, whatsapp_text
 
 _HEAD_CHARS = 1 << 14
+# Elsewhere a form feed divides sections, as in source code.
+_PAGED_SUFFIXES = ("", ".txt", ".text")
 _NAMES = """
     .txt .text .md .markdown .mdx .rst .adoc .asciidoc .org .tex .bib .log .po .diff
     .patch .py .pyi .pyx .js .mjs .cjs .jsx .ts .tsx .vue .svelte .css .scss .less .c .h .cc
@@ -31,7 +36,8 @@ def read_plain(
 ) -> Iterator[Document]:
     """Yield the text of one file as one document, in parts; raises `CorpusError` on binary data.
 
-    Of a chat that WhatsApp exported the messages are taken, with a warning.
+    Of a chat that WhatsApp exported the messages are taken, and of pages divided by form feeds
+    running headers and page numbers are left out, each with a warning.
     """
     texts = decode_blocks(blocks, name, options)
     first = next(texts, "")
@@ -43,4 +49,12 @@ def read_plain(
             name,
         )
         texts = whatsapp_text(split_into_lines(texts, name))
+    elif _suffix(name) in _PAGED_SUFFIXES:
+        texts = strip_paged_text(texts, name)
     yield from document_chunks(texts, name)
+
+
+def _suffix(name: str) -> str:
+    """Return the suffix of a file, of a compressed one that before its last."""
+    path = PurePath(name.lower())
+    return PurePath(path.stem).suffix if path.suffix in decompression.SUFFIXES else path.suffix

@@ -12,6 +12,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 WINDOW_PAGES = 64
 """Pages that are looked at together: a book is read part by part."""
@@ -56,18 +57,23 @@ class RunningLines:
     """Texts that were left out, by how many pages; page numbers under an empty one."""
     _first_texts: set[str] = field(default_factory=set)
 
+    @property
+    def is_any(self) -> bool:
+        """Return whether any running line is known."""
+        return bool(self.repeated or self.counting)
+
     def learn(self, pages: Sequence[Page]) -> None:
         """Take up what recurs on `pages`."""
         pages = [page for page in pages if len(page[1]) >= MIN_LINES]
         if len(pages) < MIN_PAGES:
             return
         inner = Counter(
-            _pattern(line) for _, lines in pages for line in lines[EDGE_LINES:-EDGE_LINES]
+            line_pattern(line) for _, lines in pages for line in lines[EDGE_LINES:-EDGE_LINES]
         )
         texts: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
         for index, lines in pages:
             for edge, line in _edge_lines(lines):
-                texts[edge, _pattern(line)].append((index, line))
+                texts[edge, line_pattern(line)].append((index, line))
         for key, places in texts.items():
             if not _recurs_on_pages(places, pages):
                 continue
@@ -80,20 +86,27 @@ class RunningLines:
 
     def strip(self, page: Page) -> list[str]:
         """Return the lines of a page without its running lines; the first of each text stays."""
+        _, lines = page
+        top, bottom = self.find(page)
+        top_lines = [line for at in top for line in self._leave_out(lines[at])]
+        bottom_lines = [line for at in bottom for line in self._leave_out(lines[at])]
+        first = top[-1] + 1 if top else 0
+        return top_lines + lines[first : bottom[0] if bottom else None] + bottom_lines
+
+    def find(self, page: Page) -> tuple[list[int], list[int]]:
+        """Return which lines of a page are running ones, ascending: at its top, and at its bottom.
+
+        Empty lines may stand before and between them.
+        """
         index, lines = page
-        first, last = 0, len(lines)
-        top_lines: list[str] = []
-        while first < last and self._is_running("top", lines[first], index):
-            top_lines += self._leave_out(lines[first])
-            first += 1
-        bottom_lines: list[str] = []
-        while first < last and self._is_running("bottom", lines[last - 1], index):
-            bottom_lines = self._leave_out(lines[last - 1]) + bottom_lines
-            last -= 1
-        return top_lines + lines[first:last] + bottom_lines
+        numbers = [number for number, line in enumerate(lines) if line.strip()]
+        top = list(takewhile(lambda at: self._is_running("top", lines[at], index), numbers))
+        rest = reversed(numbers[len(top) :])
+        bottom = list(takewhile(lambda at: self._is_running("bottom", lines[at], index), rest))
+        return top, bottom[::-1]
 
     def _is_running(self, edge: str, line: str, index: int) -> bool:
-        key = edge, _pattern(line)
+        key = edge, line_pattern(line)
         return key in self.repeated or any(
             number - index in self.counting.get(key, ()) for number in _numbers(line)
         )
@@ -101,7 +114,9 @@ class RunningLines:
     def _leave_out(self, line: str) -> list[str]:
         """Count a line as left out, and return it if it is the first with its text."""
         text = line.strip()
-        is_page_number = any((edge, _pattern(line)) in self.counting for edge in ("top", "bottom"))
+        is_page_number = any(
+            (edge, line_pattern(line)) in self.counting for edge in ("top", "bottom")
+        )
         if not is_page_number and text not in self._first_texts:
             self._first_texts.add(text)
             return [line]
@@ -140,7 +155,7 @@ def _strip_window(
 ) -> Iterator[tuple[int, str]]:
     running.learn([(index, _lines(text)) for index, text in window])
     for index, text in window:
-        if not running.repeated and not running.counting:
+        if not running.is_any:
             yield index, text
             continue
         rest = running.strip((index, text.split("\n")))
@@ -173,7 +188,7 @@ def _recurs_on_pages(places: list[tuple[int, str]], pages: Sequence[Page]) -> bo
     return False
 
 
-def _pattern(line: str) -> str:
+def line_pattern(line: str) -> str:
     """Return a line with `#` for its numbers."""
     line = " ".join(line.split())
     bare = line.strip(" -–—.[]()|")
