@@ -14,6 +14,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from descend.data.corpus import read_documents, resolve_corpus
 from descend.data.document import Document
 from descend.data.readers import SUFFIXES, charset, read_file
 from descend.data.readers.chunking import CHUNK_CHARS, split_into_chunks
@@ -202,6 +203,38 @@ def test_csv_reader_selects_the_text_column(tmp_path: Path) -> None:
     assert texts(write(tmp_path / "a.tsv", by_length)) == expected_texts
     assert texts(write(tmp_path / "b.csv", "The fox, the crow.\nNothing more.\n")) != []
     assert "numbers" in refusal(write(tmp_path / "c.csv", "1,2\n3,4\n")).actual
+
+
+MEASUREMENTS = {
+    "titles_with_dots.csv": ["rate_0.1,rate_0.5", *(f"{n}.5,{n}.25" for n in range(9))],
+    "scientific.tsv": ["step\tgradient", *(f"{n}\t{n + 1}.5e-05" for n in range(9))],
+    "missing.csv": ["a/b;c/d", *(f"{n};{'nan' if n % 3 else n}" for n in range(9))],
+    "labels.csv": ["epoch,split,loss", *(f"{n},{'ab'[n % 2]},{n}.5" for n in range(40))],
+}
+
+
+@pytest.mark.parametrize("name", MEASUREMENTS)
+def test_tables_of_measurements_are_no_text(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = write(tmp_path / name, "\n".join(MEASUREMENTS[name]) + "\n")
+    assert "numbers" in refusal(table).actual
+    write(tmp_path / "tale.txt", "The fox saw the crow.\n")
+    documents = list(read_documents(resolve_corpus(str(tmp_path))))
+    assert [document.text for document in documents] == ["The fox saw the crow.\n"]
+    assert f"skipped {name}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (["word,count", *(f"fox{n},{n}" for n in range(30))], [f"fox{n}" for n in range(30)]),
+        (["yes", "no"] * 20, ["yes", "no"] * 20),
+        (["7,The fox", "8,The crow"], ["The fox", "The crow"]),
+    ],
+)
+def test_short_texts_in_tables_stay(rows: list[str], expected: list[str], tmp_path: Path) -> None:
+    assert texts(write(tmp_path / "a.csv", "\n".join(rows) + "\n")) == expected
 
 
 def test_html_gives_words_without_scripts_and_menus(tmp_path: Path) -> None:

@@ -25,6 +25,11 @@ from descend.errors import CorpusError
 SAMPLE_ROWS = 200
 # A column whose cells are this long on average, in characters, holds text, not labels.
 TEXT_CHARS = 20
+# Of so many cells or more beside numbers, so few different ones are labels.
+MIN_LABELS, MAX_LABEL_FRACTION = 20, 0.2
+_NUMBER_WORDS = frozenset(
+    ("nan", "inf", "+inf", "-inf", "na", "n/a", "null", "none", "true", "false")
+)
 
 _NUMBER = re.compile(r"[-+]?[\d.,:/ eE%-]*")
 _TITLE = re.compile(r"[^\W\d][\w ()/-]{0,39}")
@@ -53,7 +58,8 @@ def detect_text_columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) ->
     """Return which columns hold text: those with a known title, else the long ones, else the
     longest.
 
-    `titles` may be empty. No column at all if every cell is a number.
+    `titles` may be empty. No column at all if every cell is a number, or if beside numbers stand
+    labels that recur.
     """
     by_title = {title.strip().lower(): at for at, title in reversed(list(enumerate(titles)))}
     for key in TEXT_KEYS:
@@ -63,12 +69,30 @@ def detect_text_columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) ->
     mean = []
     for at in range(width):
         cells = [row[at] for row in rows if at < len(row)]
-        text_lengths = [len(cell) for cell in cells if is_text_value(cell)]
+        text_lengths = [len(cell) for cell in cells if not _is_number(cell)]
         mean.append(sum(text_lengths) / max(1, len(cells)))
     long = [at for at, length in enumerate(mean) if length >= TEXT_CHARS]
     if not long and max(mean, default=0) > 0:
-        long = [mean.index(max(mean))]
+        longest = mean.index(max(mean))
+        labels = [row[longest] for row in rows if longest < len(row)]
+        has_numbers = any(_is_numeric_column(rows, at) for at in range(width))
+        long = [] if has_numbers and _recur(labels) else [longest]
     return long
+
+
+def _is_number(cell: str) -> bool:
+    """Return whether a cell is a number, a word for a missing one, or another code."""
+    return cell.strip().lower() in _NUMBER_WORDS or not is_text_value(cell)
+
+
+def _is_numeric_column(rows: Sequence[Sequence[str]], at: int) -> bool:
+    cells = [row[at] for row in rows if at < len(row) and row[at].strip()]
+    return bool(cells) and all(map(_is_number, cells))
+
+
+def _recur(labels: Sequence[str]) -> bool:
+    """Return whether many cells are a few labels again and again, as the name of a setting."""
+    return len(labels) >= MIN_LABELS and len(set(labels)) <= MAX_LABEL_FRACTION * len(labels)
 
 
 def _documents(
@@ -88,8 +112,9 @@ def _documents(
     columns = detect_text_columns(titles, look)
     if look and not columns:
         raise CorpusError(
-            name, "only numbers in its columns", "a column of text", "remove this file"
-        )
+            name, "only numbers and labels in its columns", "a column of text",
+            "remove this file, or name a column (text_column)",
+        )  # fmt: skip
     if len(columns) < max(map(len, look), default=0):
         listed = [titles[at] if at < len(titles) else str(at + 1) for at in columns]
         log_columns(name, listed, is_named=bool(titles))
@@ -118,7 +143,8 @@ def _rows(text: Iterator[str], delimiter: str, name: str) -> Iterator[list[str]]
 
 
 def _is_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
-    """Return whether the first row is titles: a known one, or short words over longer text."""
+    """Return whether the first row is titles: a known one, words over a column of numbers, or short
+    words over longer text."""
     if any(cell.strip().lower() in TEXT_KEYS for cell in first):
         return True
     if conversation_text({cell.strip(): "text" for cell in first}):
@@ -126,6 +152,10 @@ def _is_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
     titles = [cell.strip() for cell in first]
     if not rest or len(set(titles)) < len(titles):
         return False
+    if not any(map(_is_number, titles)) and any(
+        _is_numeric_column(rest, at) for at in range(len(titles))
+    ):
+        return True
     if not all(_TITLE.fullmatch(title) and title.count(" ") < 2 for title in titles):
         return False
     max_row_chars = max(sum(len(cell) for cell in row) for row in rest)
