@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from descend.data.corpus import read_documents, resolve_corpus
+from descend.data.corpus_builder import build_corpus
 from descend.data.readers import read_file
+from descend.data.readers.slack_export import WARNING
 
 
 def texts_of(path: Path) -> list[str]:
@@ -40,6 +44,62 @@ def test_ids_beside_names_are_no_text(tmp_path: Path) -> None:
     path = tmp_path / "channels.json"
     path.write_text(json.dumps([{"name": "general", "members": ["U02AB3CD4", "U03ZZ9QWE"]}]))
     assert texts_of(path) == ["general"]
+
+
+USERS = [
+    {"id": "U07MIRA00", "name": "mholt", "real_name": "Mira Holt", "profile": {"title": "Cook",
+     "email": "mira@tea.example", "display_name": ""}},
+    {"id": "W08OLE", "name": "ole", "profile": {"display_name": "Ole B."}},
+]  # fmt: skip
+
+
+def slack_export(folder: Path) -> Path:
+    """An export of Slack: a folder for each channel, and lists beside them."""
+    (folder / "kitchen").mkdir(parents=True)
+    channel = {"id": "C1", "name": "kitchen", "purpose": {"value": "All on tea"}}
+    robots = [{"service_type": "a robot that posts"}]
+    lists = {"users": USERS, "integration_logs": robots, "channels": [channel]}
+    for name, listed in lists.items():
+        (folder / f"{name}.json").write_text(json.dumps(listed))
+    days = {
+        "2023-05-01": [slack("Is there tea, <@W08OLE>?", "U07MIRA00"), slack("Yes", "W08OLE")],
+        "2023-05-02": [slack("Good", "U07MIRA00"), slack("<@U09GONE> knows", "U09GONE")],
+    }
+    for day, messages in days.items():
+        (folder / "kitchen" / f"{day}.json").write_text(json.dumps(messages))
+    return folder
+
+
+@pytest.mark.parametrize("is_zipped", [False, True])
+def test_slack_export_names_who_speaks_and_its_lists_are_no_text(
+    is_zipped: bool, tmp_path: Path
+) -> None:
+    source = slack_export(tmp_path / "export")
+    if is_zipped:
+        source = Path(shutil.make_archive(str(tmp_path / "team"), "zip", source))
+    texts = [document.text for document in read_documents(resolve_corpus(str(source)))]
+    assert texts == ["Mira Holt: Is there tea, Ole B.?\nOle B.: Yes\n", "Mira Holt: Good\nknows\n"]
+
+
+def test_gathered_slack_export_names_who_speaks(tmp_path: Path) -> None:
+    done = build_corpus(slack_export(tmp_path / "export"), tmp_path / "gathered")
+    assert done.documents == 2
+    assert "Ole B.: Yes" in done.path.read_text()
+
+
+def test_new_names_in_a_slack_export_change_its_fingerprint(tmp_path: Path) -> None:
+    folder = slack_export(tmp_path / "export")
+    before = resolve_corpus(str(folder))
+    assert before.warnings == (f"{folder}: {WARNING}",)
+    (folder / "users.json").write_text(json.dumps([{**USERS[1], "name": "b"}]))
+    assert resolve_corpus(str(folder)).fingerprint != before.fingerprint
+
+
+def test_other_users_and_channels_stay_text(tmp_path: Path) -> None:
+    tmp_path.joinpath("users.json").write_text(json.dumps([{"name": "Ole", "story": "He sang."}]))
+    tmp_path.joinpath("channels.json").write_text(json.dumps([{"story": "A river runs."}]))
+    texts = {document.text for document in read_documents(resolve_corpus(str(tmp_path)))}
+    assert texts == {"He sang.", "A river runs."}
 
 
 EXPORTS: dict[str, dict[str, Any]] = {

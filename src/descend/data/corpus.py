@@ -35,6 +35,7 @@ from descend.data.readers.charset import foreign_sample
 from descend.data.readers.codepages import rank_code_pages
 from descend.data.readers.decompression import read_error
 from descend.data.readers.options import DEFAULT_OPTIONS, ReadOptions, check_encoding
+from descend.data.readers.slack_export import read_user_names
 from descend.data.stream_copy import copy_to_cache
 from descend.data.unread_bytes import count_unread_bytes
 from descend.errors import CorpusError
@@ -67,7 +68,8 @@ class CorpusSource:
     files. `fingerprint` is a SHA-256 (hex) that changes when the text may have changed: over
     path below root, size and modification time of each file; over what makes it for an
     embedded corpus; over the content for standard input. `notes` are sentences on what of a
-    folder is left out, for whoever begins to read it; `options` are those it was found with.
+    folder is left out, for whoever begins to read it; `options` are those it was found with;
+    `user_files` name the people of an export of Slack.
     """
 
     name: str
@@ -77,6 +79,7 @@ class CorpusSource:
     fingerprint: str
     warnings: tuple[str, ...] = ()
     options: ReadOptions = DEFAULT_OPTIONS
+    user_files: tuple[Path, ...] = ()
 
     @property
     def is_stream_copy(self) -> bool:
@@ -144,10 +147,11 @@ def _find(
         raise read_error(corpus_dir, error) from None
     if stat.S_ISDIR(status.st_mode):
         listed = find_text_files(path, accept, options.split)
-        fingerprint = _fingerprint(listed.files, path)
+        fingerprint = _fingerprint(listed.files | listed.user_files, path)
         return CorpusSource(
-            corpus_dir, tuple(listed.files), path, None, fingerprint, listed.warnings
-        )
+            corpus_dir, tuple(listed.files), path, None, fingerprint, listed.warnings,
+            user_files=tuple(listed.user_files),
+        )  # fmt: skip
     try:
         if not stat.S_ISREG(status.st_mode):  # a pipe, as of `descend train <(zcat a.gz)`
             return _cached_copy((status.st_dev, status.st_ino), lambda: _piped(path, corpus_dir))
@@ -252,15 +256,16 @@ def file_options(source: CorpusSource) -> ReadOptions:
 
     Looks at the beginnings of `_FILES_SAMPLED` files at most.
     """
+    options = replace(source.options, user_names=read_user_names(source.user_files))
     texts = [path for path in source.paths if _has_text_suffix(path)]
-    if source.options.encoding is not None or len(texts) < 2:
-        return source.options
+    if options.encoding is not None or len(texts) < 2:
+        return options
     step = -(-len(texts) // _FILES_SAMPLED)
     samples = [foreign_sample(partial(_beginning, path)) for path in texts[::step]]
     samples = [sample[:_SAMPLE_BYTES] for sample in samples if sample]
     if len(samples) < 2:
-        return source.options
-    return replace(source.options, folder_encoding=rank_code_pages(b"\n".join(samples)).best)
+        return options
+    return replace(options, folder_encoding=rank_code_pages(b"\n".join(samples)).best)
 
 
 def _has_text_suffix(path: Path) -> bool:

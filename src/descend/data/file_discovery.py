@@ -10,7 +10,14 @@ from pathlib import Path
 
 from descend.artifacts import RUN_FILE, is_artifact_folder
 from descend.data.dataset_splits import is_in_split, no_such_split, splits_of
-from descend.data.readers import ARCHIVES, SUFFIXES, foreign_kind, has_known_suffix, has_suffix
+from descend.data.readers import (
+    ARCHIVES,
+    SUFFIXES,
+    foreign_kind,
+    has_known_suffix,
+    has_suffix,
+    slack_export,
+)
 from descend.data.readers.decompression import read_error
 from descend.data.unread_files import MAX_LISTED_KINDS, describe_unread
 from descend.errors import CorpusError
@@ -26,10 +33,14 @@ _DATA_SET_FILES = (
 
 @dataclass(frozen=True, slots=True)
 class FileListing:
-    """The `files` that are taken, sorted, and `notes`: sentences on what is left out."""
+    """The `files` that are taken, sorted, and `notes`: sentences on what is left out.
+
+    `user_files` name the people of an export of Slack, and are no text.
+    """
 
     files: dict[Path, os.stat_result]
     warnings: tuple[str, ...]
+    user_files: dict[Path, os.stat_result]
 
 
 def is_text_file(path: Path) -> bool:
@@ -53,6 +64,7 @@ def find_text_files(
     other_bytes: Counter[str] = Counter()
     outputs: list[str] = []
     warnings: list[str] = []
+    user_files: dict[Path, os.stat_result] = {}
     visited: set[tuple[int, int] | str] = set()
     waiting = [root]
     while waiting:
@@ -64,6 +76,10 @@ def find_text_files(
                 raise read_error(str(root), error) from None
             warnings.append(f"{folder}: folder skipped, it cannot be read ({error.strerror})")
             continue
+        if users := _slack_users(entries):
+            user_files |= users
+            warnings.append(f"{folder}: {slack_export.WARNING}")
+            entries = [path for path in entries if path.name not in slack_export.METADATA]
         for path in entries:
             if os.path.isdir(path):  # unlike Path.is_dir, it never raises
                 if is_artifact_folder(path):
@@ -83,7 +99,8 @@ def find_text_files(
         raise _no_text_files(root, other, outputs)
     total = other_bytes.total() + sum(status.st_size for status in files.values())
     warnings += [*_of_outputs(outputs), *describe_unread(other, other_bytes, total)]
-    return FileListing(*_of_split(root, dict(sorted(files.items())), tuple(warnings), split))
+    files, notes = _of_split(root, dict(sorted(files.items())), tuple(warnings), split)
+    return FileListing(files, notes, user_files)
 
 
 def _of_split(
@@ -127,6 +144,15 @@ def _entries(folder: Path, visited: set[tuple[int, int] | str]) -> list[Path]:
     return [
         path for path in entries if not path.name.startswith(".") and path.name not in metadata
     ]  # fmt: skip
+
+
+def _slack_users(entries: list[Path]) -> dict[Path, os.stat_result]:
+    """Return the file that names the people of an export of Slack, if `entries` are one."""
+    if not slack_export.may_be_slack_export({path.name for path in entries}):
+        return {}
+    path = next(path for path in entries if path.name == slack_export.USERS)
+    status = safe_stat(path)
+    return {path: status} if status and slack_export.read_user_names([path]) else {}
 
 
 def _begins_with_text(path: Path) -> bool:

@@ -73,10 +73,10 @@ def detect_text_columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) ->
         mean.append(sum(text_lengths) / max(1, len(cells)))
     long = [at for at, length in enumerate(mean) if length >= TEXT_CHARS]
     if not long and max(mean, default=0) > 0:
-        longest = mean.index(max(mean))
-        labels = [row[longest] for row in rows if longest < len(row)]
+        column = mean.index(max(mean))
+        labels = [row[column] for row in rows if column < len(row)]
         has_numbers = any(_is_numeric_column(rows, at) for at in range(width))
-        long = [] if has_numbers and _recur(labels) else [longest]
+        long = [] if has_numbers and _recur(labels) else [column]
     return long
 
 

@@ -9,8 +9,9 @@ import logging
 import tarfile
 import zipfile
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 from lzma import LZMAError
@@ -19,7 +20,14 @@ from typing import BinaryIO, cast
 
 from descend.data.dataset_splits import is_in_split, named_split
 from descend.data.document import Document
-from descend.data.readers import ARCHIVES, foreign_kind, has_known_suffix, has_suffix, read_member
+from descend.data.readers import (
+    ARCHIVES,
+    foreign_kind,
+    has_known_suffix,
+    has_suffix,
+    read_member,
+    slack_export,
+)
 from descend.data.readers.options import ReadOptions, Source
 from descend.data.readers.zip_archive import MAX_ENTRY_BYTES, archive_error
 from descend.data.unread_files import describe_unread
@@ -41,7 +49,8 @@ def read_zip(path: Source, name: str, options: ReadOptions) -> Iterator[Document
     """Yield the documents of the members. Raises `CorpusError` if it is damaged or has no text."""
     try:
         with zipfile.ZipFile(path) as archive:
-            yield from _documents(_zipped(archive), _packed(path), name, options)
+            options, left_out = _of_slack(archive, name, options)
+            yield from _documents(_zipped(archive, left_out), _packed(path), name, options)
     except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, zlib.error) as error:
         raise archive_error(name, f"a damaged file ({error})", "zip") from None
     except RuntimeError as error:  # what zipfile says of members under a password
@@ -58,9 +67,30 @@ def read_tar(path: Source, name: str, options: ReadOptions) -> Iterator[Document
         raise archive_error(name, f"a damaged file ({error})", "tar") from None
 
 
-def _zipped(archive: zipfile.ZipFile) -> Iterator[Member]:
+def _of_slack(
+    archive: zipfile.ZipFile, name: str, options: ReadOptions
+) -> tuple[ReadOptions, frozenset[str]]:
+    """Return the options with the names in an export of Slack, and its members that are no text."""
+    inside: dict[PurePosixPath, set[str]] = defaultdict(set)
+    for entry in archive.infolist():
+        member = PurePosixPath(entry.filename)
+        inside[member.parent].add(member.name)
+    for folder, names in inside.items():
+        users = (folder / slack_export.USERS).as_posix()
+        if not slack_export.may_be_slack_export(names):
+            continue
+        if archive.getinfo(users).file_size > slack_export.MAX_USERS_BYTES:
+            continue
+        if user_names := slack_export.parse_user_names(archive.read(users)):
+            logging.getLogger("descend").warning("%s: %s", name, slack_export.WARNING)
+            left_out = frozenset((folder / own).as_posix() for own in slack_export.METADATA)
+            return replace(options, user_names=user_names), left_out
+    return options, frozenset()
+
+
+def _zipped(archive: zipfile.ZipFile, left_out: frozenset[str]) -> Iterator[Member]:
     for entry in sorted(archive.infolist(), key=lambda entry: entry.filename):
-        if not entry.is_dir():
+        if not entry.is_dir() and entry.filename not in left_out:
             yield entry.filename, entry.file_size, partial(_open_entry, archive, entry)
 
 

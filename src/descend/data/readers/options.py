@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,13 +21,15 @@ class ReadOptions:
     `encoding`: the codec of text files without a byte-order mark. `text_column`: the keys or
     columns, divided by commas, that hold the text of a record; a dot goes into a nested record.
     `split`: of a data set in splits, the one to read. `folder_encoding`: the codec that the files
-    of a folder suggest together; a file's own strong evidence goes before it.
+    of a folder suggest together; a file's own strong evidence goes before it. `user_names`: of
+    the people in an export of Slack, by their ids.
     """
 
     encoding: str | None = None
     text_column: str | None = None
     split: str | None = None
     folder_encoding: str | None = None
+    user_names: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from descend.data.document import Document
 from descend.data.readers.chats import conversation_text, join_loose_turns
 from descend.data.readers.chunking import document_chunks
 from descend.data.readers.options import ReadOptions
+from descend.data.readers.slack_export import name_speaker
 from descend.errors import CorpusError
 
 # Names under which data sets keep their text, the most usual first.
@@ -85,6 +86,9 @@ def record_documents(
     """
     keys: dict[str, None] = {}
     any_text = has_said = False
+    if options.user_names:
+        names = dict(options.user_names)
+        records = (name_speaker(record, names) for record in records)
     joined = records if options.columns else join_loose_turns(records, name)
     for number, record in enumerate(joined, start=1):
         text = record_text(record, options)

@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
@@ -95,10 +95,12 @@ def read_sandboxed(
     Raises `CorpusError` if the file cannot be parsed, or if parsing it crashes or passes
     `limits`; documents before that have been yielded.
     """
+    # An argument has room for few names, and only text formats hold messages.
+    passed = asdict(replace(options, user_names=()))
     limits = limits or (_UNLIMITED if kind in _DATA_SETS else SandboxLimits())
     child = subprocess.Popen(  # -P: a json.py in the folder of the user must not be imported
         [sys.executable, "-P", "-c", _MAIN, kind, str(path.absolute()), name,
-         str(limits.max_megabytes), str(limits.cpu_seconds), json.dumps(asdict(options))],
+         str(limits.max_megabytes), str(limits.cpu_seconds), json.dumps(passed)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         env=os.environ | _FEW_THREADS | {"PYTHONPATH": import_path()},
     )  # fmt: skip
