@@ -9,6 +9,7 @@ import re
 import tarfile
 import zipfile
 from email.message import EmailMessage
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,32 @@ def test_an_archive_that_unpacks_without_end_is_refused(tmp_path: Path) -> None:
                     entry.write(bytes(1 << 20))
         archive.writestr("z.txt", "text")
     assert "bytes unpacked" in refusal(tmp_path / "a.zip").actual
+
+
+def write_captions(path: Path, cues: list[list[str]]) -> Path:
+    """A WebVTT file of these cues, a second each."""
+    blocks = [
+        f"00:00:{n:02}.000 --> 00:00:{n + 1:02}.000\n" + "\n".join(cue)
+        for n, cue in enumerate(cues)
+    ]
+    path.write_text("\n\n".join(["WEBVTT", *blocks]) + "\n")
+    return path
+
+
+def test_rolling_captions_have_each_line_once(tmp_path: Path) -> None:
+    said = [f"the {n}. boat left" for n in range(9)] + ["no", "no", "and was gone"]
+    two_rows = [[a, b] for a, b in pairwise(said)]
+    three_rows = [said[max(0, n - 2) : n + 1] for n in range(len(said))]
+    painted = [cue for a, b in pairwise(said) for cue in ([a, f"<00:00:01.5><c>{b}</c>"], [b])]
+    for cues in (two_rows, three_rows, painted):
+        path = write_captions(tmp_path / "a.vtt", cues)
+        assert texts(path) == ["".join(f"{row}\n" for row in said)]
+
+
+def test_refrains_in_captions_stay(tmp_path: Path) -> None:
+    song = [["La la"], ["La la"], ["The boat", "is gone"], ["is gone"], ["far"], ["La la"], ["Ah"]]
+    path = write_captions(tmp_path / "a.vtt", song)
+    assert texts(path) == ["".join(f"{row}\n" for cue in song for row in cue)]
 
 
 def test_markup_of_subtitles_and_xml_is_removed(tmp_path: Path) -> None:

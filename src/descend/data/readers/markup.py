@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 
 from descend.data.document import Document
 from descend.data.readers.charset import Blocks, decode_blocks
@@ -28,6 +28,8 @@ _ENTITY_DEFINITION = re.compile(r"<!ENTITY", re.IGNORECASE)
 _TIMES = re.compile(r"\s*(?:\d+:)?\d+:\d+[,.]\d+\s*-->.*")
 _CUE_TAG = re.compile(r"</?[A-Za-z][^<>]{0,200}>|\{\\[^{}]{0,200}\}|<\d[\d:.]{0,20}>")
 _MAX_CUE_ROWS = 1000
+# Captions are rolling if of so many cues at the beginning this fraction repeats the one before.
+_CUES_LOOKED_AT, _MIN_CUES, _MIN_ROLLING_FRACTION = 200, 6, 0.6
 _CUE_HEADS = ("WEBVTT", "NOTE", "STYLE", "REGION")
 
 
@@ -63,22 +65,48 @@ def _xml_pieces(page: str) -> Iterator[str]:
 def read_subtitles(
     blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS
 ) -> Iterator[Document]:
-    """Yield what is said in SubRip (srt) and WebVTT files: a line each, without numbers and
-    times."""
-    yield from document_chunks(
-        _cues(split_into_lines(decode_blocks(blocks, name, options), name)), name
-    )
+    """Yield what is said in SubRip (srt) and WebVTT files: a line each, without numbers and times.
+
+    Of rolling captions, in which a cue shows the last lines of the one before again, each line
+    comes once.
+    """
+    cues = _cues(split_into_lines(decode_blocks(blocks, name, options), name))
+    first = list(islice(cues, _CUES_LOOKED_AT))
+    cues = chain(first, cues)
+    if _are_rolling(first):
+        cues = _without_repeats(cues)
+    yield from document_chunks((f"{row}\n" for cue in cues for row in cue), name)
 
 
-def _cues(rows: Iterator[str]) -> Iterator[str]:
+def _are_rolling(cues: list[list[str]]) -> bool:
+    """Return whether most cues show lines of the one before, as a song or a dialogue does not."""
+    repeats = sum(_num_repeated(before, cue) > 0 for before, cue in pairwise(cues))
+    return len(cues) >= _MIN_CUES and repeats >= _MIN_ROLLING_FRACTION * (len(cues) - 1)
+
+
+def _without_repeats(cues: Iterator[list[str]]) -> Iterator[list[str]]:
+    before: list[str] = []
+    for cue in cues:
+        yield cue[_num_repeated(before, cue) :]
+        before = cue
+
+
+def _num_repeated(before: list[str], cue: list[str]) -> int:
+    """Return how many of the first rows of a cue are the last ones of the cue before."""
+    max_rows = min(len(before), len(cue))
+    return next((n for n in range(max_rows, 0, -1) if before[-n:] == cue[:n]), 0)
+
+
+def _cues(rows: Iterator[str]) -> Iterator[list[str]]:
+    """Yield what each cue says, in rows."""
     cue: list[str] = []
     for row in chain(rows, ("",)):
         row = row.strip().lstrip("\ufeff")
         if row and len(cue) < _MAX_CUE_ROWS:
             cue.append(row)
             continue
-        if cue and cue[0].split(" ")[0] not in _CUE_HEADS:
-            yield from _said(cue)
+        if cue and cue[0].split(" ")[0] not in _CUE_HEADS and (said := list(_said(cue))):
+            yield said
         cue = [row] if row else []
 
 
@@ -89,7 +117,7 @@ def _said(cue: list[str]) -> Iterator[str]:
             continue
         said = unescape(_CUE_TAG.sub("", row)).strip()
         if said:
-            yield said + "\n"
+            yield said
 
 
 def whole_text(pieces: Iterator[str], name: str, max_bytes: int) -> str:
