@@ -12,7 +12,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from descend.cli.main import run as run_command
 from descend.data_check.chat_tokenizer import load_chat_tokenizer
-from descend.data_check.check_data import check_data
+from descend.data_check.check_data import UNLIKE_LABELS, check_data
 from descend.data_check.problem_report import DataCheck, ProblemName
 from descend.errors import CorpusError, TokenizerError
 
@@ -117,7 +117,33 @@ PLANTED: list[tuple[ProblemName, Any, str]] = [
      "same role in a row"),
     ("mixed_roles", chat("Hi.", "It is.", roles=("user", "narrator")), "'narrator' is unknown"),
     ("unreadable_lines", {"id": 7}, "no messages"),
+    ("unreadable_lines", {"input_ids": [5, 6, 257], "attention_mask": [1, 1]},
+     "attention_mask of another length than input_ids, as 2 for 3"),
 ]  # fmt: skip
+
+
+def token_rows(num_rows: int, misfits: set[int]) -> list[dict[str, Any]]:
+    """Token ids with labels; those of `misfits` lack the label of the last token."""
+    rows = []
+    for n in range(num_rows):
+        ids = [*range(40 + n, 50 + n), 257]
+        rows.append({"input_ids": ids, "labels": ids[:-1] if n in misfits else ids})
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("misfits", "lines"), [({4, 8}, [5, 9]), (set(), []), (set(range(12)), [])]
+)
+@pytest.mark.parametrize("has_tokenizer", [True, False])
+def test_labels_of_another_length_are_named_unless_all_are(
+    misfits: set[int], lines: list[int], has_tokenizer: bool, tmp_path: Path, tokenizer: Path
+) -> None:
+    path = write(tmp_path, token_rows(12, misfits))
+    check = check_data(path, tokenizer if has_tokenizer else None)
+    assert lines_of(check, "unreadable_lines") == lines
+    assert check.num_examples == 12
+    cannot_tell = [one.why for one in check.not_checked if one.problem == "unreadable_lines"]
+    assert cannot_tell == ([UNLIKE_LABELS] if len(misfits) == 12 else [])
 
 
 @pytest.mark.parametrize(("problem", "record", "evidence"), PLANTED)

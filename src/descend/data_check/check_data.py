@@ -20,6 +20,7 @@ from descend.data_check.problems.template_problems import (
 )
 from descend.data_check.problems.text_problems import (
     duplicates,
+    labels_rarely_fit,
     mixed_roles,
     train_in_validation,
     truncated_answers,
@@ -29,6 +30,9 @@ from descend.data_check.problems.text_problems import (
 NO_TOKENIZER = "no tokenizer was given (--tokenizer FOLDER)"
 NO_TEMPLATE = "the tokenizer has no chat template"
 NO_CONVERSATION = "there is no conversation"
+UNLIKE_LABELS = (
+    "most labels have another length than input_ids, which only an encoder with a decoder allows"
+)
 
 
 def check_data(
@@ -63,7 +67,8 @@ def _look_for_problems(
         for name in get_args(ProblemName):
             results[name] = "there is no example in the file"
         return results if not unreadable else results | {"unreadable_lines": unreadable}
-    results["unreadable_lines"] = unreadable
+    cannot_tell = labels_rarely_fit(file.examples)
+    results["unreadable_lines"] = unreadable or (UNLIKE_LABELS if cannot_tell else [])
     has_turns = any(example.turns for example in file.examples)
     if tokenizer is None:
         for name in ("labels_all_masked", "template_markers_missing", "end_token_missing",

@@ -11,6 +11,8 @@ from descend.data.readers.chats import Turn, conversation_turns, written_roles
 from descend.errors import CorpusError
 
 TEXT_KEYS = ("text", "content", "document")
+PER_TOKEN_KEYS = ("labels", "attention_mask", "token_type_ids", "position_ids", "loss_mask",
+                  "assistant_masks", "completion_mask", "special_tokens_mask")  # fmt: skip
 MAX_FILE_BYTES = 2**31
 
 
@@ -25,6 +27,8 @@ class Example:
     text: str | None = None
     input_ids: tuple[int, ...] | None = None
     labels: tuple[int, ...] | None = None
+    misfits: tuple[tuple[str, int], ...] = ()
+    """Lists with a value for each token that have another length than `input_ids`, with it."""
 
     @property
     def answers(self) -> list[str]:
@@ -102,8 +106,12 @@ def _example(line: int, record: Any) -> Example | None:
     if turns is None and text is None and ids is None:
         return None
     roles = written_roles(record)
+    misfits = tuple(
+        (key, len(fields[key])) for key in PER_TOKEN_KEYS
+        if ids and isinstance(fields.get(key), list) and len(fields[key]) != len(ids)
+    )  # fmt: skip
     return Example(
-        line, tuple(turns or ()), tuple(roles), None if turns else text, ids, labels
+        line, tuple(turns or ()), tuple(roles), None if turns else text, ids, labels, misfits
     )  # fmt: skip
 
 

@@ -16,6 +16,8 @@ MIN_WORDS = 8
 """Shorter answers need no end of a sentence."""
 MIN_COMPLETE_FRACTION = 0.8
 """Where fewer long answers end as sentences do, an open end says nothing."""
+MAX_MISFIT_FRACTION = 0.5
+"""Of the examples with labels."""
 
 _OPEN_END = re.compile(
     r"(?:[,(\[{–—-]|\b(?:a|an|and|as|at|but|by|for|from|if|in|is|of|on|or|that|the|to|which|with))$",
@@ -158,14 +160,42 @@ def mixed_roles(examples: Sequence[Example]) -> list[DataProblem]:
 
 
 def unreadable_lines(file: ExampleFile) -> list[DataProblem]:
-    """Return lines that are no example."""
+    """Return lines that are no example, and those whose lists do not fit to each other."""
     by_reason: dict[str, list[int]] = defaultdict(list)
     for line, reason in file.unreadable:
         by_reason[reason].append(line)
     return [
         DataProblem("unreadable_lines", reason, lines, "correct or remove these lines")
         for reason, lines in by_reason.items()
-    ]
+    ] + _misfits(file.examples)
+
+
+def labels_rarely_fit(examples: Sequence[Example]) -> bool:
+    """Return whether most labels are not one for each token, as those of a decoder behind an
+    encoder, and those of whole texts."""
+    labeled = [example for example in examples if example.labels is not None]
+    num_misfits = sum("labels" in dict(example.misfits) for example in labeled)
+    return num_misfits > MAX_MISFIT_FRACTION * len(labeled)
+
+
+def _misfits(examples: Sequence[Example]) -> list[DataProblem]:
+    """Return examples with another number of values than of tokens."""
+    misfits: dict[str, list[tuple[Example, int]]] = defaultdict(list)
+    for example in examples:
+        for key, length in example.misfits:
+            misfits[key].append((example, length))
+    if labels_rarely_fit(examples):
+        del misfits["labels"]
+    return [
+        DataProblem(
+            "unreadable_lines",
+            f"{key} of another length than input_ids, as {pairs[0][1]} for "
+            f"{len(pairs[0][0].input_ids or ())}",
+            [example.line for example, _ in pairs],
+            f"make as many values in {key} as there are tokens, or remove these lines",
+        )
+        for key, pairs in misfits.items() if pairs
+    ]  # fmt: skip
 
 
 def _fingerprint(example: Example, prompt_only: bool) -> bytes:
