@@ -33,7 +33,7 @@ from descend.guard import decode_json, encode_json, hash_file, read_regular
 from descend.progress import ProgressCallback, ignore_progress
 
 # Raised whenever extraction, split or token layout change, so that old caches are not met.
-_FORMAT = 7
+_FORMAT = 8
 
 # Beside a text: names of the files that could not be read, and all that was warned of.
 _SKIPPED, _WARNINGS = "skipped.json", "notes.json"
