@@ -28,6 +28,7 @@ from descend.loss_logs.points import (
     validation_places,
 )
 from descend.loss_logs.series import best_series, is_in_bits, with_final
+from descend.loss_logs.several_runs import describe_runs, take_last_run
 
 OTHER_UNITS = (
     "training and validation are logged in different units, one of them in bits for a "
@@ -62,6 +63,8 @@ def make_log(facts: LogFacts, points: PointStore, epoch_starts: list[float]) -> 
     if has_other_unit:
         _convert(validation or [], to_bits=in_bits)
         facts.notes.append(OTHER_UNITS)
+    runs = take_last_run(curve, (validation or []) if training else [], epoch_starts)
+    facts.notes += describe_runs([*facts.earlier_runs, *runs])
     take_finer_steps(curve, validation or [])
     take_bar_steps(curve, validation or [])
     restarts = drop_before_restarts(curve, (validation or []) if training else [])
@@ -82,7 +85,7 @@ def make_log(facts: LogFacts, points: PointStore, epoch_starts: list[float]) -> 
     return LossLog(
         kind=facts.description, unit=unit, entries=entries, skipped=facts.skipped,
         objective=objective, objective_evidence=evidence, adam=facts.uses_adam,
-        epoch_starts=epoch_starts if unit == "steps" else [], notes=facts.notes,
+        epoch_starts=epoch_starts if unit == "steps" and len(runs) < 2 else [], notes=facts.notes,
         bits=facts.base_two > 0 or in_bits, has_other_validation_unit=has_other_unit,
         has_perplexity=has_perplexity, has_epochs=any(p.epoch is not None for p in curve),
         bits_evidence="as their name says" if in_bits else "as their perplexities show",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from descend.loss_logs.column_names import Split
 from descend.loss_logs.points import Point
-from descend.loss_logs.series import SeriesKey
+from descend.loss_logs.series import SeriesKey, best_series
 
 MAX_POINTS = 40_000
 """Of a series that no thinning of lines has made smaller: then every second is dropped."""
@@ -37,6 +37,11 @@ class PointStore:
         """Forget all that `writer` logged."""
         for points in self._of_writer(writer):
             points.clear()
+
+    def training_of(self, writer: str) -> list[Point]:
+        """Return the training loss of `writer`: of its series the one that tells most."""
+        own = {key: points for key, points in self.series.items() if key.writer == writer}
+        return best_series(own, {"train", None}) or []
 
     def thin(self) -> None:
         """Drop every second point of series that have become too long."""
