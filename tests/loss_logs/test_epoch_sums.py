@@ -29,6 +29,11 @@ def steps_alone(epoch: int, line: int, loss: float) -> str:
     return f"step {50 * (line + 1)}/300 loss {loss:.4f}"
 
 
+def bracketed(epoch: int, line: int, loss: float) -> str:
+    """A line of PyTorch's tutorial for images."""
+    return f"[{epoch + 1}, {50 * (line + 1):5d}] loss: {loss:.4f}"
+
+
 def epochs_alone(epoch: int, line: int, loss: float) -> str:
     """A line that names the epoch."""
     return f"epoch {epoch + 1} loss {loss:.4f}"
@@ -66,7 +71,9 @@ def summed(tmp_path: Path, layout: Layout, epochs: Sequence[Sequence[float]]) ->
     return diagnose_log(written(tmp_path, lines))
 
 
-@pytest.mark.parametrize("layout", [epochs_and_steps, steps_alone, epochs_alone, losses_alone])
+@pytest.mark.parametrize(
+    "layout", [epochs_and_steps, bracketed, steps_alone, epochs_alone, losses_alone]
+)
 def test_sums_within_an_epoch_are_no_divergence(layout: Layout, tmp_path: Path) -> None:
     losses = means(4)
     diagnosis = summed(tmp_path, layout, losses)
@@ -155,3 +162,10 @@ def test_noise_is_no_pattern_of_epochs() -> None:
     assert sum(map(has_pattern, noise)) <= 3
     pattern = [0.0, 0.3, 0.1, 0.4, 0.2]
     assert has_pattern([[2 - e / 10 + x for x in pattern] for e in range(5)])
+
+
+def test_an_epoch_and_a_step_in_brackets_are_places(tmp_path: Path) -> None:
+    lines = [bracketed(e, n, 2.2 - e / 5 - n / 50) for e in range(3) for n in range(4)]
+    log = read_log(written(tmp_path, lines))
+    assert (log.unit, log.epoch_starts) == ("steps", [250, 450])
+    assert [e.position for e in log.entries] == [50 * (n + 1) for n in range(12)]
