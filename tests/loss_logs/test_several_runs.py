@@ -101,19 +101,29 @@ def test_a_last_run_that_has_just_begun_leaves_the_judgment_to_the_one_before(
     assert train_losses(log) == pytest.approx(RUNS[-1])
 
 
-@pytest.mark.parametrize("heading", [None, 0, 2, 5])
+@pytest.mark.parametrize("stated_above", [None, 0, 2, 5])
 @pytest.mark.parametrize("fall", [1.0, 5.0])
 def test_a_rate_above_an_earlier_run_is_not_that_of_the_last(
-    heading: int | None, fall: float, tmp_path: Path
+    stated_above: int | None, fall: float, tmp_path: Path
 ) -> None:
     lines = []
     for number, run in enumerate(RUNS):
-        lines += ["Training with learning rate 0.03"] * (number == heading)
+        lines += ["Training with learning rate 0.03"] * (number == stated_above)
         lines += [steps_alone(0, n, fall * loss) for n, loss in enumerate(run)]
     log = read_log(written(tmp_path, lines))
     assert train_losses(log) == pytest.approx([fall * loss for loss in RUNS[-1]])
-    is_of_last = heading in (0, 5)
+    is_of_last = stated_above in (0, 5)
     assert {e.learning_rate for e in log.entries} == {0.03 if is_of_last else None}
+
+
+def test_a_long_run_is_diagnosed_though_another_just_began(tmp_path: Path) -> None:
+    losses = [4 - n / 10 for n in range(20)]
+    lines = [steps_alone(0, n, loss) for n, loss in enumerate(losses)]
+    path = written(tmp_path, [*lines, *lines[:2]])
+    assert train_losses(read_log(path)) == pytest.approx(losses)
+    assert any("another run begins at the end" in note for note in diagnose_log(path).warnings)
+    failed = written(tmp_path, [*lines, lines[0], steps_alone(0, 1, math.nan)])
+    assert diagnose_log(failed).verdict == "diverged"
 
 
 def test_validation_stays_with_its_run(tmp_path: Path) -> None:

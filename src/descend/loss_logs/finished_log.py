@@ -43,6 +43,7 @@ def make_log(facts: LogFacts, points: PointStore, epoch_starts: list[float]) -> 
 
     Works on `points` in place and adds to the notes of `facts`: called once, at the end.
     """
+    is_restored = points.restore_previous_run()
     points.drop_thinned_lines()
     series = points.series
     for key in [k for k in series if k.split == "validation"]:
@@ -65,7 +66,7 @@ def make_log(facts: LogFacts, points: PointStore, epoch_starts: list[float]) -> 
         _convert(validation or [], to_bits=in_bits)
         facts.notes.append(OTHER_UNITS)
     runs = take_last_run(curve, (validation or []) if training else [], epoch_starts)
-    facts.notes += describe_runs([*facts.earlier_runs, *runs])
+    facts.notes += describe_runs([*facts.earlier_runs, *runs], is_restored=is_restored)
     take_finer_steps(curve, validation or [])
     take_bar_steps(curve, validation or [])
     restarts = drop_before_restarts(curve, (validation or []) if training else [])

@@ -12,10 +12,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from descend.loss_logs.point_store import MIN_LOSSES
 from descend.loss_logs.points import Point
 
-MIN_LOSSES = 3
-"""Losses of a run from which it is judged."""
 MIN_BEGINS_HIGHEST = 0.75
 """Fraction of the runs that begin with their highest loss: a run may diverge."""
 MIN_BACK = 0.25
@@ -117,13 +116,19 @@ def _cut(
             point.rate = None
 
 
-def describe_runs(runs: Sequence[RunLosses]) -> list[str]:
-    """Return a sentence that names each run; none where there is one."""
+def describe_runs(runs: Sequence[RunLosses], *, is_restored: bool) -> list[str]:
+    """Return a sentence that names each run; none where there is one. `is_restored`: whether a run
+    follows that has just begun, so that the last one is there twice."""
     if len(runs) < 2:
         return []
+    if is_restored:
+        return [
+            "another run begins at the end of this file, with too few losses to be judged. The "
+            f"last run before it is judged. Those with first and last loss: {name_runs(runs[:-1])}"
+        ]
     return [
-        f"several runs are in this file: only the last one is judged. The {len(runs)} runs with "
-        f"their first and last loss: {name_runs(runs)}"
+        f"several runs are in this file: only the last one of {MIN_LOSSES} losses or more is "
+        f"judged. The {len(runs)} runs with their first and last loss: {name_runs(runs)}"
     ]
 
 
