@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -106,9 +107,10 @@ def wave(n: int) -> float:
     return fall(10 * n, exponent=0.6) + 0.08 * math.sin(2 * math.pi * n / 50)
 
 
-def test_a_pattern_that_recurs_is_not_normal(tmp_path: Path) -> None:
-    path = tmp_path / "train.log"
+def epochs_of_one_order(tmp_path: Path, wave: Callable[[int], float]) -> LogDiagnosis:
+    """The diagnosis of eight epochs of fifty lines each."""
     draw = random.Random(4)
+    path = tmp_path / "train.log"
     path.write_text(
         "\n".join(
             f"Epoch {n // 50 + 1}, Step {n % 50 * 10}/500, "
@@ -116,10 +118,27 @@ def test_a_pattern_that_recurs_is_not_normal(tmp_path: Path) -> None:
             for n in range(400)
         )
     )
-    diagnosis = diagnose_log(path)
-    assert diagnosis.normal.answer == "no"
+    return diagnose_log(path)
+
+
+def test_the_same_order_each_epoch_is_a_note_beside_a_sound_curve(tmp_path: Path) -> None:
+    diagnosis = epochs_of_one_order(tmp_path, wave)
+    assert diagnosis.normal.answer == "yes"
+    assert any("recurs each epoch" in note for note in diagnosis.warnings)
+    draw = random.Random(4)
     noise = [fall(10 * n) + draw.gauss(0, 0.05) for n in range(400)]
     assert lines(tmp_path, noise).normal.answer == "yes"
+
+
+def test_a_rise_from_epoch_to_epoch_counts_beside_the_same_order(tmp_path: Path) -> None:
+    def risen(n: int) -> float:
+        return wave(n) + 0.004 * max(0, n - 280)
+
+    diagnosis = epochs_of_one_order(tmp_path, risen)
+    assert diagnosis.features is not None
+    assert diagnosis.features.recurs_every is not None
+    assert diagnosis.verdict == "learning_rate_too_high"
+    assert diagnosis.causes[0].evidence[0].value < diagnosis.features.highest_rise
 
 
 def test_a_loss_that_goes_back_up_has_diverged(tmp_path: Path) -> None:

@@ -85,7 +85,11 @@ class Counter:
         if not later and not near:
             self.rewound = raw + self.offset - 1e-9
             return
-        if not later and self._back_at_start(loss):
+        # Where the epochs begin anew as well, a small fall tells another run.
+        is_first_epoch = self._whole_epochs(epoch) and (epoch or 0) <= (self.first_epoch or 0) < (
+            self.epoch or 0
+        )
+        if not later and self._back_at_start(loss, 0.0 if is_first_epoch else MIN_FALL_FRACTION):
             self.restarted_run = True
             self.offset, self.begin, self.first_loss = 0.0, raw, loss
             self.first_epoch, self.length = epoch, None
@@ -104,8 +108,8 @@ class Counter:
         else:
             self.offset = self.last + (self.interval or 1.0) - raw
 
-    def _back_at_start(self, loss: float | None) -> bool:
+    def _back_at_start(self, loss: float | None, min_fall: float) -> bool:
         if loss is None or self.loss is None or self.first_loss is None:
             return False
         fall = self.first_loss - self.loss
-        return fall > MIN_FALL_FRACTION and loss > self.loss + RUN_BEGINS * fall
+        return fall > min_fall and loss > self.loss + RUN_BEGINS * fall

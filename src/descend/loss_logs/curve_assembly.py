@@ -18,6 +18,7 @@ from descend.loss_logs.points import Point
 from descend.loss_logs.progress_bars import ProgressBars
 from descend.loss_logs.row_places import RowPlaces
 from descend.loss_logs.series import SeriesKey, is_same_point
+from descend.loss_logs.several_runs import is_of_earlier_run
 
 
 @dataclass
@@ -29,6 +30,10 @@ class CurveAssembly:
     bars: ProgressBars = field(default_factory=ProgressBars)
     places: RowPlaces = field(init=False)
     _rate: float | None = None
+    _rate_order: int = 0
+    """How many rows there were when that rate was stated."""
+    _last_order: int = 0
+    """Of the last row of training."""
     _last_points: list[Point] = field(default_factory=list)
     """Points of the last row of training: a rate on a line of its own is theirs."""
 
@@ -53,7 +58,7 @@ class CurveAssembly:
         last = self.places.last
         same = row.step is None or (last is not None and last.step == row.step)
         if row.rate is not None:
-            self._rate = row.rate
+            self._rate, self._rate_order = row.rate, self.facts.rows
         if same and not self.places.uses_step_rows:
             for point in self._last_points:
                 point.rate = point.rate if row.rate is None else row.rate
@@ -67,12 +72,16 @@ class CurveAssembly:
             self.set_context(row)
             return False
         self.facts.rows += 1
-        self._rate = row.rate if row.rate is not None else self._rate
+        if row.rate is not None:
+            self._rate, self._rate_order = row.rate, self.facts.rows
         is_training = bool(row.training) or (
             not row.losses and any(s != "validation" for s, _ in row.perplexities)
         )
         before = self.places.place
         place = self.places.place_row(row, is_training=is_training)
+        if self.places.begins_run and is_of_earlier_run(self._rate_order, 0, self._last_order):
+            self._rate = None
+        self._last_order = self.facts.rows if is_training else self._last_order
         other_place = self.places.place_by_other_counter(row, is_training=is_training)
         self._last_points = [] if is_training else self._last_points
         for meaning, split, word, value in row.losses:
@@ -91,6 +100,7 @@ class CurveAssembly:
             point.bars = dict(self.bars.done) if self.bars.done and row.step is None else None
             if split != "validation":
                 point.rate = self._rate if point.rate is None else point.rate
+                point.rate_order = self._rate_order
                 self._last_points.append(point)
             self._store(key, point, row, is_training=is_training)
         self.facts.compare_perplexity(row)

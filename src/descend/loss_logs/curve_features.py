@@ -109,7 +109,7 @@ class CurveFeatures(msgspec.Struct, frozen=True, kw_only=True):
     rate_highest: float | None
     gradient_norm_not_finite: bool
     has_other_validation_unit: bool = False
-    """Whether validation is in another unit than training, such as bits for a byte."""
+    """Whether validation is in another unit than training, such as bits for a byte, or sums."""
 
 
 def extract_curve_features(log: LossLog) -> CurveFeatures | None:
@@ -267,6 +267,13 @@ def _extrapolate_at_peak_lr(
         [(e.position, e.learning_rate) for e in entries if e.learning_rate is not None], positions
     )
     return None if here is None else extrapolate_curve(positions[here], losses[here])
+
+
+def finite_training(entries: Sequence[LogEntry]) -> tuple[Floats, Floats]:
+    """Return places and training losses that are numbers."""
+    places, losses = _series(entries, "train_loss")
+    finite = np.isfinite(losses)
+    return places[finite], losses[finite]
 
 
 def _series(entries: Sequence[LogEntry], name: str) -> tuple[Floats, Floats]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from descend.loss_logs.curve_features import CurveFeatures, averaged
+from descend.loss_logs.epoch_pattern import recurs_each_epoch
 from descend.loss_logs.judgment import LogVerdict, Shape
 from descend.loss_logs.normality import (
     ADAM_HIGHEST,
@@ -109,6 +110,12 @@ def curve_warnings(shape: Shape, verdict: LogVerdict) -> list[str]:
             f"the highest logged rate is {rate:g}: SGD may be used at that, AdamW is used up to "
             f"{ADAM_HIGHEST:g}"
         )
+    if recurs_each_epoch(shape):
+        warnings.append(
+            "the same rise and fall recurs each epoch: the text is probably read in the same order "
+            "each time, as networks that carry a state from batch to batch need, or the losses are "
+            "means that begin anew each epoch"
+        )
     if curve.spikes:
         warnings.append(f"{curve.spikes} of {curve.entries} losses lie far above their neighbors")
     return warnings
@@ -118,7 +125,7 @@ def _memorization_warnings(shape: Shape, verdict: LogVerdict) -> list[str]:
     """Return that the training text is memorized, where the verdict is on something else."""
     curve = shape.curve
     is_named = verdict.cause in ("diverged", "too_little_data") or "memoriz" in verdict.reason
-    if curve is None or is_named or shape.log.objective is not None:
+    if curve is None or is_named or shape.log.objective is not None or shape.log.sums is not None:
         return []
     if curve.validation_best is not None and curve.validation_best <= MAX_LEAKED_NATS:
         return []

@@ -28,6 +28,7 @@ from descend.loss_logs.curve_origin import (
     resembles_finetuning,
     started_trained,
 )
+from descend.loss_logs.epoch_pattern import highest_rise, start_end_lowest
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
 from descend.loss_logs.normality import (
     MANY_TOKENS,
@@ -42,6 +43,7 @@ from descend.loss_logs.normality import (
     other_objective,
     rate_out_of_range,
     recurring_pattern,
+    summed_losses,
     unchanging_loss,
     unexpected_start,
     validation_stays,
@@ -90,6 +92,8 @@ def can_be_extrapolated(shape: Shape, verdict: LogVerdict) -> bool:
     curve = shape.curve
     if curve is None or curve.extrapolation is None or shape.log.objective is not None:
         return False
+    if shape.log.sums is not None:
+        return False
     is_falling = verdict.cause in ("undertrained", "learning_rate_too_low")
     is_stable = curve.first_nonfinite is None and curve.highest_rise <= _max_normal_rise(curve)
     is_normal = verdict.normal != "no" and verdict.cause is None
@@ -131,20 +135,27 @@ def _diverged(shape: Shape) -> LogVerdict | None:
                       [fact], {}, advice)  # fmt: skip
     if shape.log.objective is not None:
         return None
-    if curve.end > EXPLODED * curve.start > 0:
-        fact = ("rise_over_run", curve.end / curve.start, "times the loss at the start",
+    return _rose_for_good(shape, curve, advice)
+
+
+def _rose_for_good(shape: Shape, curve: CurveFeatures, advice: str) -> LogVerdict | None:
+    """Return a loss that ends far above where it began or had come down to. Where each epoch has
+    the same rise, its mean counts."""
+    start, end, lowest = start_end_lowest(shape, curve)
+    if end > EXPLODED * start > 0:
+        fact = ("rise_over_run", end / start, "times the loss at the start",
                 (None, 1.0), "the loss ends far above where it began")  # fmt: skip
         return LogVerdict(
             "diverged", 0.85, "no", "the loss ends far above where it began", "diverged",
             [fact], {}, advice,
         )  # fmt: skip
-    fall, rise = curve.start - curve.lowest, curve.end - curve.lowest
+    fall, rise = start - lowest, end - lowest
     is_chance = rise <= GONE_BACK_NOISE * curve.noise_of_mean or is_fragment(curve)
-    if curve.training_points and rise > GONE_BACK * fall > WAVE * curve.end and not is_chance:
+    if curve.training_points and rise > GONE_BACK * fall > WAVE * end and not is_chance:
         fact = ("rise_of_smoothed_loss", rise, "nats", (None, GONE_BACK * fall),
-                f"it had come down to {curve.lowest:.2f}")  # fmt: skip
+                f"it had come down to {lowest:.2f}")  # fmt: skip
         return LogVerdict("diverged", 0.75, "no",
-                      f"the loss falls to {curve.lowest:.2f} and ends at {curve.end:.2f}",
+                      f"the loss falls to {lowest:.2f} and ends at {end:.2f}",
                       "diverged", [fact], {}, advice)  # fmt: skip
     return None
 
@@ -172,13 +183,14 @@ def _rate_too_high(shape: Shape) -> LogVerdict | None:
     curve = shape.curve
     assert curve is not None
     min_rise = _max_normal_rise(curve)
-    waves = curve.highest_rise > min_rise
+    highest = highest_rise(shape, curve)
+    waves = highest > min_rise
     # Of a loss near zero any noise is a large share, so the fall counts too.
     jagged = max(JAGGED * curve.end, WAVE_FALL * (curve.first - curve.lowest))
     spiky = curve.spikes > OFTEN_SPIKED * curve.entries and curve.noise > jagged
     if not waves and not spiky:
         return None
-    rise: EvidenceFacts = ("rise_of_smoothed_loss", curve.highest_rise, "nats", (None, min_rise),
+    rise: EvidenceFacts = ("rise_of_smoothed_loss", highest, "nats", (None, min_rise),
                            "on its way down the loss rose again")  # fmt: skip
     many: EvidenceFacts = ("spikes", float(curve.spikes), "entries",
                            (None, OFTEN_SPIKED * curve.entries),
@@ -339,7 +351,8 @@ def _stopped_early(shape: Shape) -> LogVerdict | None:
 
 
 RULES: tuple[Callable[[Shape], LogVerdict | None], ...] = (
-    _diverged, predicts_validation, other_objective, rate_out_of_range, overfitted, unchanging_loss,
+    _diverged, predicts_validation, other_objective, rate_out_of_range, overfitted, summed_losses,
+    unchanging_loss,
     _stuck, recurring_pattern, _rate_too_high, levels_at_frequencies, unexpected_start,
     validation_stays, validation_levels, flat_after_fall, memorized_text, _too_slow, _stopped_early,
 )  # fmt: skip

@@ -15,7 +15,7 @@ import msgspec
 from descend.diagnosis.diagnosis_result import Evidence, Finding, OtherCause
 from descend.loss_logs.curve_features import CurveFeatures, extract_curve_features
 from descend.loss_logs.curve_rules import apply_curve_rules, can_be_extrapolated
-from descend.loss_logs.expected_loss import ExpectedLoss, expected_loss_range
+from descend.loss_logs.expected_loss import UNKNOWN_LEVEL, ExpectedLoss, expected_loss_range
 from descend.loss_logs.judgment import LogVerdict, Shape
 from descend.loss_logs.log import LogEntry, LossLog
 from descend.loss_logs.read_log import read_log
@@ -87,7 +87,7 @@ def judge_log(
     """Return the same of a `log` in nats that was read from `path`, with time since `began`."""
     began = time.monotonic() if began is None else began
     curve = extract_curve_features(log)
-    band = expected_loss_range(corpus, vocab_size)
+    band = expected_loss_range(corpus, vocab_size) if log.sums is None else UNKNOWN_LEVEL
     shape = Shape(log, curve, band)
     verdict = apply_curve_rules(shape)
     if curve is not None and not can_be_extrapolated(shape, verdict):

@@ -5,12 +5,14 @@ Where lines name steps, `Counter` finds both.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
 from descend.loss_logs.counter import MIN_FALL_FRACTION, RUN_BEGINS
 from descend.loss_logs.points import Point
 from descend.loss_logs.positions import format_place
+from descend.loss_logs.several_runs import RunLosses, are_separate_runs, name_runs
 
 SAME_RUN = 0.05
 """Fraction of its loss by which a resumed run may differ from what it logged before at the same
@@ -30,6 +32,8 @@ class Restart:
     before: float
     after: float
     is_other_run: bool
+    run: RunLosses
+    """The run that was left."""
 
 
 def drop_before_restarts(training: list[Point], validation: list[Point]) -> list[Restart]:
@@ -45,8 +49,9 @@ def drop_before_restarts(training: list[Point], validation: list[Point]) -> list
         return []
     restarts: list[Restart] = []
     begin = 0
+    are_runs = are_separate_runs(_count_segments(training))
     for index in range(1, len(training)):
-        restart = _restart_at(training, begin, index)
+        restart = _restart_at(training, begin, index, are_runs=are_runs)
         if restart is not None:
             restarts.append(restart)
             if restart.is_other_run:
@@ -56,9 +61,22 @@ def drop_before_restarts(training: list[Point], validation: list[Point]) -> list
     return restarts
 
 
-def _restart_at(training: list[Point], begin: int, index: int) -> Restart | None:
+def _count_segments(training: list[Point]) -> list[list[float]]:
+    """Return the losses in segments, each of which begins where the epochs begin anew."""
+    segments: list[list[float]] = []
+    last = math.inf
+    for point in training:
+        assert point.epoch is not None
+        if point.epoch < last and point.epoch <= (training[0].epoch or 0.0):
+            segments.append([])
+        segments[-1].append(point.value)
+        last = point.epoch
+    return segments
+
+
+def _restart_at(training: list[Point], begin: int, index: int, *, are_runs: bool) -> Restart | None:
     """Return the restart at a point of the run that began at `begin`; None where it goes on, or
-    only its count does."""
+    only its count does. `are_runs`: whether each count from the first epoch is a run."""
     last, point = training[index - 1], training[index]
     assert last.epoch is not None
     assert point.epoch is not None
@@ -68,12 +86,14 @@ def _restart_at(training: list[Point], begin: int, index: int) -> Restart | None
         return None
     fall = first.value - last.value
     is_back = fall > MIN_FALL_FRACTION and point.value > last.value + RUN_BEGINS * fall
+    run = RunLosses(first.value, last.value)
     if point.epoch <= first.epoch:
-        return Restart(last.epoch, point.epoch, is_other_run=True) if is_back else None
+        is_other = is_back or are_runs
+        return Restart(last.epoch, point.epoch, is_other_run=True, run=run) if is_other else None
     earlier = [p for p in training[begin:index] if p.epoch is not None and p.epoch >= point.epoch]
     before, after = _mean(earlier), _mean(training[index : index + len(earlier)])
     is_other = is_back or abs(after - before) > SAME_RUN * abs(before)
-    return Restart(last.epoch, point.epoch, is_other_run=is_other)
+    return Restart(last.epoch, point.epoch, is_other_run=is_other, run=run)
 
 
 def _mean(points: list[Point]) -> float:
@@ -114,9 +134,11 @@ def describe_restarts(restarts: list[Restart]) -> list[str]:
         of_kind = [r for r in restarts if r.is_other_run == is_other]
         if of_kind:
             before, after = format_place(of_kind[-1].before), format_place(of_kind[-1].after)
+            runs = name_runs([r.run for r in of_kind])
+            named = f" (first and last loss of the runs before it: {runs})" if is_other else ""
             sentences.append(
                 f"the log goes back from epoch {before} to {after}{_count(len(of_kind))}, which "
-                f"looks like {text}"
+                f"looks like {text}{named}"
             )
     return sentences
 

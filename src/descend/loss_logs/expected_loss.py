@@ -34,6 +34,12 @@ class ExpectedLoss(msgspec.Struct, frozen=True, kw_only=True):
     source: str = "neither vocabulary nor corpus is known, so only the shape of the curve is judged"
 
 
+UNKNOWN_LEVEL = ExpectedLoss(
+    source="the losses are sums, so their level is not known and only the shape is judged"
+)
+"""Of losses that a program added up and may have divided by any number."""
+
+
 def expected_loss_range(corpus: str | None, vocab_size: int | None) -> ExpectedLoss:
     """Return the band for a text and a vocabulary; `ConfigError` for a vocabulary that is none."""
     if vocab_size is not None and not 2 <= vocab_size <= MAX_VOCABULARY:

@@ -10,6 +10,7 @@ from descend.loss_logs.epoch_restarts import (
     describe_resumes,
     drop_before_restarts,
 )
+from descend.loss_logs.epoch_sums import difference_sums
 from descend.loss_logs.log import LossLog
 from descend.loss_logs.log_facts import LogFacts
 from descend.loss_logs.loss_kinds import objective_of
@@ -28,6 +29,7 @@ from descend.loss_logs.points import (
     validation_places,
 )
 from descend.loss_logs.series import best_series, is_in_bits, with_final
+from descend.loss_logs.several_runs import describe_runs, take_last_run
 
 OTHER_UNITS = (
     "training and validation are logged in different units, one of them in bits for a "
@@ -41,6 +43,7 @@ def make_log(facts: LogFacts, points: PointStore, epoch_starts: list[float]) -> 
 
     Works on `points` in place and adds to the notes of `facts`: called once, at the end.
     """
+    is_restored = points.restore_previous_run()
     points.drop_thinned_lines()
     series = points.series
     for key in [k for k in series if k.split == "validation"]:
@@ -62,6 +65,8 @@ def make_log(facts: LogFacts, points: PointStore, epoch_starts: list[float]) -> 
     if has_other_unit:
         _convert(validation or [], to_bits=in_bits)
         facts.notes.append(OTHER_UNITS)
+    runs = take_last_run(curve, (validation or []) if training else [], epoch_starts)
+    facts.notes += describe_runs([*facts.earlier_runs, *runs], is_restored=is_restored)
     take_finer_steps(curve, validation or [])
     take_bar_steps(curve, validation or [])
     restarts = drop_before_restarts(curve, (validation or []) if training else [])
@@ -70,6 +75,8 @@ def make_log(facts: LogFacts, points: PointStore, epoch_starts: list[float]) -> 
     unit, places = place_points(curve)
     pairs = [(p, at) for p, at in zip(curve, places, strict=True) if at is not None]
     curve, at = [p for p, _ in pairs], [at for _, at in pairs]
+    difference = difference_sums(curve, at) if training else None
+    sums, curve, at = (None, curve, at) if difference is None else difference
     if training:
         validation_positions = validation_places(unit, curve, at, validation or [])
         entries = join_entries(curve, at, validation or [], validation_positions)
@@ -77,13 +84,15 @@ def make_log(facts: LogFacts, points: PointStore, epoch_starts: list[float]) -> 
         entries = join_entries([], [], curve, at)
     has_perplexity = bool(points.perplexities)
     objective, evidence = objective_of(
-        facts.names, curve, first_accuracy=facts.first_accuracy, has_perplexity=has_perplexity
-    )
+        facts.names, curve if sums is None else [], first_accuracy=facts.first_accuracy,
+        has_perplexity=has_perplexity,
+    )  # fmt: skip
     return LossLog(
         kind=facts.description, unit=unit, entries=entries, skipped=facts.skipped,
         objective=objective, objective_evidence=evidence, adam=facts.uses_adam,
-        epoch_starts=epoch_starts if unit == "steps" else [], notes=facts.notes,
-        bits=facts.base_two > 0 or in_bits, has_other_validation_unit=has_other_unit,
+        epoch_starts=epoch_starts if unit == "steps" and len(runs) < 2 else [], notes=facts.notes,
+        bits=facts.base_two > 0 or in_bits, sums=sums,
+        has_other_validation_unit=has_other_unit or sums is not None,
         has_perplexity=has_perplexity, has_epochs=any(p.epoch is not None for p in curve),
         bits_evidence="as their name says" if in_bits else "as their perplexities show",
     )  # fmt: skip

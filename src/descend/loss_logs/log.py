@@ -26,6 +26,16 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     gradient_norm: float | None = None
 
 
+class EpochSums(msgspec.Struct, frozen=True, kw_only=True):
+    """Training losses that were added up within each epoch."""
+
+    epochs: int
+    first: float
+    """The sum of the first epoch."""
+    last: float
+    """The sum at the same place of the last epoch that reaches so far."""
+
+
 class LossLog(msgspec.Struct, frozen=True, kw_only=True):
     """A log as read. `skipped`: lines that hold no loss, which is no fault."""
 
@@ -42,12 +52,14 @@ class LossLog(msgspec.Struct, frozen=True, kw_only=True):
     """Whether losses are in bits: the logged perplexity is 2 to their power, as in fairseq."""
     bits_evidence: str = "as their perplexities show"
     has_other_validation_unit: bool = False
-    """Whether only one of training and validation is in bits for a character or a byte, so that
-    the two do not compare."""
+    """Whether only one of training and validation is in bits for a character or a byte, or a sum,
+    so that the two do not compare."""
     epoch_starts: list[float] = msgspec.field(default_factory=list)
     """Places at which an epoch begins, where the log tells."""
     has_epochs: bool = False
     """Whether its lines name epochs, also where these tell no places."""
     has_perplexity: bool = False
     """Whether a perplexity is logged too, as of language models."""
+    sums: EpochSums | None = None
+    """Where training losses were logged as sums: the entries hold the differences."""
     notes: list[str] = msgspec.field(default_factory=list)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from descend.loss_logs.log_row import Row
+from descend.loss_logs.several_runs import RunLosses
 
 MIN_BASE_FRACTION = 0.5
 """A loss under which powers of 2 and of e are too alike to tell the base."""
@@ -33,6 +34,8 @@ class LogFacts:
     notes: list[str] = field(default_factory=list)
     resumed_at: list[float] = field(default_factory=list)
     """Steps that the log went back to, where it held later ones already."""
+    earlier_runs: list[RunLosses] = field(default_factory=list)
+    """Runs of which nothing is left in the points, since another one began after them."""
     first_accuracy: float | None = None
     """The first fraction of right predictions, from 0 to 1."""
     base_two: int = 0

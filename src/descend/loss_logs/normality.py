@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from descend.loss_logs.curve_features import CurveFeatures, averaged
+from descend.loss_logs.epoch_pattern import recurs_each_epoch
 from descend.loss_logs.expected_loss import MAX_VOCABULARY
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
 from descend.loss_logs.loss_kinds import NEAR_START_STEPS
@@ -106,6 +107,28 @@ def rate_out_of_range(shape: Shape) -> LogVerdict | None:
     )  # fmt: skip
 
 
+def summed_losses(shape: Shape) -> LogVerdict | None:
+    """Return losses that were added up within each epoch: only their shape can be judged."""
+    sums, curve = shape.log.sums, shape.curve
+    assert curve is not None
+    if sums is None:
+        return None
+    trend = (
+        f"falls from {sums.first:.2f} to {sums.last:.2f} at the same place of the epoch, so that "
+        "the model learns and has not diverged"
+        if sums.last < sums.first
+        else f"is {sums.first:.2f} in the first epoch and {sums.last:.2f} at the same place of the "
+        "last"
+    )
+    return LogVerdict(
+        "unknown", 0.5, "cannot tell",
+        "the losses are sums within an epoch: they rise from near 0 in each and begin anew in the "
+        f"next. The sum {trend}. The differences are read here ({curve.first:.2f} → "
+        f"{curve.end:.2f}), but their level depends on what the program divides by: print the "
+        "mean loss to have it judged",
+    )  # fmt: skip
+
+
 MIN_UNCHANGED = 10
 """Losses that are one number to the last digit, from which nothing is trained: batches differ."""
 
@@ -152,23 +175,16 @@ def unexpected_start(shape: Shape) -> LogVerdict | None:
 
 
 def recurring_pattern(shape: Shape) -> LogVerdict | None:
-    """Rises and falls that come again at one distance."""
+    """Rises and falls that come again at one distance that is not known to be an epoch."""
     curve = shape.curve
     assert curve is not None
-    if curve.recurs_every is None:
+    if curve.recurs_every is None or recurs_each_epoch(shape):
         return None
-    where = f"every {curve.recurs_every:,.4g} {curve.unit}"
-    starts = shape.log.epoch_starts
-    if len(starts) > 1:
-        length = (starts[-1] - starts[0]) / (len(starts) - 1)
-        if abs(length - curve.recurs_every) <= 0.1 * length:
-            where = "each epoch"
-    elif curve.unit == "epochs" and abs(curve.recurs_every - 1) <= 0.1:
-        where = "each epoch"
     return LogVerdict(
         "unknown", 0.5, "no",
-        f"the same rise and fall recurs {where}: the text is probably read in the same order each "
-        "time, or the learning rate or the kind of text is periodic",
+        f"the same rise and fall recurs every {curve.recurs_every:,.4g} {curve.unit}: the text is "
+        "probably read in the same order each time, or the learning rate or the kind of text is "
+        "periodic",
     )  # fmt: skip
 
 

@@ -33,6 +33,8 @@ class Point:
     """Whether it stands in a line with a training loss, and no progress bar is drawn there."""
     is_final: bool = False
     """Whether it is of a closing line that names no step."""
+    rate_order: int = 0
+    """How many rows there were when its rate was stated: those of a heading are carried on."""
     bars: dict[float, float] | None = None
     """Where the line names no step: how far the progress bars above are, by what they count to."""
 

@@ -12,8 +12,7 @@ from descend.loss_logs.counter import Counter
 from descend.loss_logs.log_facts import LogFacts
 from descend.loss_logs.log_row import Row
 from descend.loss_logs.point_store import PointStore
-
-SEVERAL_RUNS = "several runs are in this file: only the last one is judged"
+from descend.loss_logs.several_runs import run_losses, split_runs
 
 
 @dataclass
@@ -42,6 +41,8 @@ class RowPlaces:
     place: float | None = None
     """Where training stands."""
     epoch: float | None = None
+    begins_run: bool = False
+    """Whether the last row began another run."""
 
     def add_step_row(self, row: Row) -> None:
         """Keep a row without a loss for the rows below it."""
@@ -50,6 +51,7 @@ class RowPlaces:
 
     def place_row(self, row: Row, *, is_training: bool) -> float | None:
         """Return the place of a row with a loss; one of training moves on `place`."""
+        self.begins_run = False
         if row.epoch is not None:
             self.epoch = row.epoch
         if not is_training:
@@ -68,11 +70,13 @@ class RowPlaces:
         place = counter.place(row.step, row.total, epoch, loss)
         if counter.rewound is not None and self.points.rewind(counter.rewound, row.writer):
             self.facts.resumed_at.append(row.step)
+        self.begins_run = counter.restarted_run
         if counter.restarted_run:
+            runs = split_runs(self.points.training_of(row.writer), self.epoch_starts)
+            self.facts.earlier_runs += [run_losses(run) for run in runs if len(run) > 1]
             self.points.clear(row.writer)
             self.epoch_starts.clear()
             self.place = None
-            self.facts.add_note(SEVERAL_RUNS)
         if counter.began_epoch and place is not None:
             self.epoch_starts.append(place)
         return place

@@ -37,6 +37,8 @@ EPOCH = Meaning("epoch", None, 0, "epoch")
 DICTIONARY = re.compile(r"\{\s*['\"]\w")
 _GLUED_EPOCH = re.compile(r"\b(\d+)epoch\b")
 _GLUED_BATCH = re.compile(r"\b\d+-(\d+)batch\b")
+_BRACKETED_EPOCH = re.compile(r"^\s*\[\s*(\d+),\s+(\d+)\]\s+(?:\w+\s+)?loss\b", re.I)
+"""Epoch and step in front, as PyTorch's tutorial for images prints: `[1,  2000] loss: 2.17`."""
 _TENSOR = re.compile(r"\b(?:tensor|Array)\(")
 _LEVELS = frozenset({"debug", "info", "warning", "warn", "error"})
 _BEFORE_COUNTER = TRAIN | VALIDATION | {"epoch"}
@@ -201,8 +203,12 @@ def _loss_before(words: list[str], meaning: Meaning | None) -> Meaning | None:
 
 
 def _glued(text: str) -> list[Pair]:
-    """Counters whose name follows the number, as ESPnet prints them: `1epoch:train:1-100batch`."""
+    """Counters whose name follows the number, as ESPnet prints them (`1epoch:train:1-100batch`),
+    or that have none."""
     pairs: list[Pair] = []
+    if (bracketed := _BRACKETED_EPOCH.match(text)) is not None:
+        pairs.append((EPOCH, float(bracketed[1]), None, ""))
+        pairs.append((Meaning("step", None, 3, "batch"), float(bracketed[2]), None, ""))
     if (batch := _GLUED_BATCH.search(text)) is not None:
         pairs.append((Meaning("step", None, 3, "batch"), float(batch[1]), None, ""))
     if (epoch := _GLUED_EPOCH.search(text)) is not None:
