@@ -13,8 +13,8 @@ Not to be confused:
 
 Proof:
     The first part that mixes positions is given equal vectors at all places; and its output at the
-    last place does not change when earlier places are swapped. A bug if there is a table with a row
-    for each place, and shaking it moves no logit.
+    places after the first two does not change when these are swapped. A bug if there is a table
+    with a row for each place, and shaking it moves no logit.
 
 How to fix:
     Add learned or rotary positions.
@@ -49,6 +49,10 @@ from descend.program_check.results import (
     UndeterminedError,
 )
 from descend.program_check.source_lines import definition_line
+
+AFTER_SWAP = [2, -1]
+"""Places whose view of the first two tokens is compared when these change places: the next one,
+since a recurrent network soon forgets, and the last one."""
 
 
 def look(program: Program) -> CheckResult:
@@ -132,14 +136,15 @@ def _positions_in_logits(net: NetworkHandle) -> str:
     logits = net.by_position(net.forward(same).float())
     if float((logits - logits[:1]).abs().max()) > MIN_LOGIT_CHANGE * _size(logits):
         return "equal tokens give different logits at different positions"
-    base = net.by_position(net.forward(net.ids_BT).float())[-1]
+    base = net.by_position(net.forward(net.ids_BT).float())[AFTER_SWAP]
     swapped = net.ids_BT.clone()
     view = swapped if net.time == 1 else swapped.T
     view[:, [0, 1]] = view[:, [1, 0]].clone()
     limit = MIN_LOGIT_CHANGE * _size(base)
-    if float((net.by_position(net.forward(swapped).float())[-1] - base).abs().max()) > limit:
+    other = net.by_position(net.forward(swapped).float())[AFTER_SWAP]
+    if float((other - base).abs().max()) > limit:
         raise UndeterminedError("the order of tokens may come from several layers of attention")
-    changed = net.by_position(net.forward(net.with_changed_token(0)).float())[-1]
+    changed = net.by_position(net.forward(net.with_changed_token(0)).float())[AFTER_SWAP]
     if float((changed - base).abs().max()) <= limit:
         raise UndeterminedError("no part of the network mixes positions")
     return ""
@@ -154,8 +159,8 @@ def _by_order(net: NetworkHandle, first: MixingLayer) -> bool:
     view = swapped if net.time == 1 else swapped.transpose(0, 1)
     view[:, [0, 1]] = view[:, [1, 0]].clone()
     base, other = first.output(first.x).float(), first.output(swapped).float()
-    logit_change = net.by_position((other - base).abs()).amax(1)[-1]
-    return float(logit_change) > MIN_LOGIT_CHANGE * float(base.square().mean().sqrt())
+    change_T = net.by_position((other - base).abs()).amax(1)
+    return float(change_T[AFTER_SWAP].max()) > MIN_LOGIT_CHANGE * float(base.square().mean().sqrt())
 
 
 BUG = Bug(name_of(__name__), look, "add learned or rotary positions, unless left out on purpose")

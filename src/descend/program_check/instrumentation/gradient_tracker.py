@@ -56,8 +56,7 @@ class GradientTracker:
             if key not in self.any_since and bool(gradient.any()):
                 self.any_since.add(key)
             if watched:
-                plain = gradient.detach()
-                plain = plain.to_dense() if plain.is_sparse else plain
+                plain = _dense(gradient)
                 if key in self.came and not _holds_gradient(weight):
                     self.num_discarded[key] = self.num_discarded.get(key, 0) + 1
                 self.last_came[key] = plain.clone()
@@ -99,7 +98,7 @@ class GradientTracker:
                     gradients.pop(id(w), None)
                 self.stale_gradients.pop(id(w), None)
                 if w.grad is not None:
-                    self.stale_gradients[id(w)] = w.grad.detach().clone()
+                    self.stale_gradients[id(w)] = _dense(w.grad).clone()
         self.any_since -= {id(w) for w in weights}
 
 
@@ -108,7 +107,7 @@ def _parts(
 ) -> tuple[float | None, float | None]:
     """Return `gradient` as new x came + old x left, by least squares: (new, old); None:
     undetermined."""
-    g, s = gradient.detach().double().flatten(), came.double().flatten()
+    g, s = _dense(gradient).double().flatten(), came.double().flatten()
     if not (torch.isfinite(g).all() and torch.isfinite(s).all()) or not s.any():
         return None, None
     if stale_gradient is None or not stale_gradient.any():
@@ -129,13 +128,19 @@ def _parts(
     return a, b / a if abs(a) > 1e-12 else None
 
 
+def _dense(gradient: Tensor) -> Tensor:
+    """Return `gradient` with every entry: a sparse one lists only the rows that were used."""
+    plain = gradient.detach()
+    return plain if plain.layout == torch.strided else plain.to_dense()
+
+
 def _holds_gradient(weight: Tensor) -> bool:
     return weight.grad is not None and bool(weight.grad.any())
 
 
 def _is_multiple(gradient: Tensor, of: Tensor) -> bool:
     """Return whether `gradient` is `of`, scaled, as clipping does."""
-    g, s = gradient.detach().double().flatten(), of.double().flatten()
+    g, s = _dense(gradient).double().flatten(), of.double().flatten()
     if not (torch.isfinite(g).all() and torch.isfinite(s).all() and g.any() and s.any()):
         return False
     return _rest(g, float(g @ s / (s @ s)) * s) < WELL_EXPLAINED
