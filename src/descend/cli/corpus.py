@@ -106,7 +106,7 @@ SampleSize = Annotated[
 ]
 Deduplicate = Annotated[
     Literal["none", "exact", "near"],
-    typer.Option(metavar="NAME", help="Duplicate documents to drop: none, exact, or near."),
+    typer.Option(metavar="NAME", help="Duplicates to drop: none, exact, or near."),
 ]
 
 

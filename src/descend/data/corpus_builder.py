@@ -30,6 +30,7 @@ from descend.data.contamination.boilerplate import (
     recurring_units,
     without_boilerplate,
 )
+from descend.data.contamination.copied_passages import without_copied_passages
 from descend.data.contamination.duplicate_documents import find_near_duplicates
 from descend.data.corpus import CorpusSource, file_options, read_documents, resolve_corpus
 from descend.data.corpus_warnings import log_warnings
@@ -67,6 +68,8 @@ class CorpusBuildSummary:
     bytes: int
     boilerplate_fraction: float = 0.0
     """Of the characters, dropped as passages that recur across documents."""
+    copied_fraction: float = 0.0
+    """Of the characters, dropped as passages that stood earlier in their document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,8 @@ def build_corpus(  # noqa: PLR0913 - the options of `descend corpus add`, all by
     document, per line, or per chunk of `chunk_chars` characters, of which the first
     `overlap_chars` repeat the end of the one before. `min_length`: pieces of fewer
     characters, white space at the ends not counted, are dropped. `max_files`: read only the
-    first so many files by path. `deduplicate`: `near` drops exact ones too. `sample_size`:
+    first so many files by path. `deduplicate`: `near` drops exact ones too, and
+    passages of 256 characters and more that stood earlier in their document. `sample_size`:
     keep so many of what remains, at random by `seed`, in their order. `drop_boilerplate`: leave out
     passages that recur across documents. `options`: how files are read.
 
@@ -174,7 +178,10 @@ def _gather(
     counts: Counter[str] = Counter()
     chunk_file = aside / "pieces.jsonl"
     read = drop_book_licenses(_documents(sources, recipe.max_files, counts))
-    offsets = _write_chunks(chunk_file, _split_documents(read, recipe), recipe, counts)
+    pieces = _split_documents(read, recipe)
+    if recipe.deduplicate == "near":
+        pieces = _without_copied_passages(pieces, counts)
+    offsets = _write_chunks(chunk_file, pieces, recipe, counts)
     if recipe.drop_boilerplate:
         cleaned = _without_boilerplate(chunk_file, offsets, counts)
         chunk_file = aside / "cleaned.jsonl"
@@ -210,6 +217,7 @@ def _gather(
         target, counts["files"], counts["unreadable"], len(line_numbers), counts["too_short"],
         counts["exact"], counts["near"], counts["not_sampled"], size,
         counts["boilerplate"] / max(1, counts["characters"]),
+        counts["copied"] / max(1, counts["gathered"]),
     )  # fmt: skip
 
 
@@ -265,6 +273,17 @@ def _write_chunks(
             file.write(encode_utf8(record + "\n"))
             offsets.append(file.tell())
     return np.frombuffer(offsets, dtype=np.int64).copy()
+
+
+def _without_copied_passages(
+    pieces: Iterator[tuple[str, str]], counts: Counter[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield the source and text of each piece, without what stood in it before."""
+    for source, text in pieces:
+        shorter = without_copied_passages(text)
+        counts["gathered"] += len(text)
+        counts["copied"] += len(text) - len(shorter)
+        yield source, shorter
 
 
 def _without_boilerplate(

@@ -22,6 +22,8 @@ def describe_corpus_build(done: CorpusBuildSummary, drop_boilerplate: bool) -> s
     count = done.num_unreadable_files
     unreadable = f" ({count} of them could not be read)" if count else ""
     recurring = f", {done.boilerplate_fraction:.1%} of the text as boilerplate" * drop_boilerplate
+    if done.copied_fraction > 0:
+        recurring += f", {done.copied_fraction:.1%} of the text as copies within a document"
     return (
         f"{format_count(done.documents, 'document')} ({done.bytes:,} bytes) from "
         f"{format_count(done.files, 'file')}{unreadable} {'is' if done.documents == 1 else 'are'} "
