@@ -178,6 +178,28 @@ def test_a_leak_outranks_noise() -> None:
     assert verdict([gain("bad_schedule", 0.0)], **leak).verdict == "data_leakage"
 
 
+@pytest.mark.parametrize(
+    ("copied", "duplicates", "causes"),
+    [
+        (1.0, 0.98, ["duplicate_data", "data_leakage"]),
+        (0.6, 0.9, ["duplicate_data", "data_leakage"]),
+        (0.8, 0.0, ["data_leakage"]),
+    ],
+)
+def test_no_setting_follows_from_validation_text_that_is_mostly_copied(
+    copied: float, duplicates: float, causes: list[str]
+) -> None:
+    measured = {"exact_contamination_fraction": copied, "duplicate_train_fraction": duplicates}
+    gains = [gain("vocabulary_too_small", 1.2), gain("model_too_small", 0.0)]
+    decision = verdict(gains, **measured)
+    assert [f.cause for f in decision.findings] == causes
+    assert all(f.recommended_config == {} for f in decision.findings)
+    assert decision.best_effect is None
+    judged = {o.cause for o in decision.ruled_out if o.is_untested}
+    assert judged == {"vocabulary_too_small", "model_too_small"}
+    assert all(o.trial is None for o in decision.ruled_out)
+
+
 def test_too_little_data_verdict_also_recommends_best_config() -> None:
     text = gain("too_little_data", 0.9)
     text = replace(

@@ -10,12 +10,14 @@ import msgspec
 
 from descend.config import RunConfig
 from descend.diagnosis.causes import undertrained
+from descend.diagnosis.causes.data_leakage import is_mostly_copied
 from descend.diagnosis.causes.undertrained import MIN_LAST_EPOCH_FALL_NATS
 from descend.diagnosis.diagnosis_result import OtherCause
 from descend.diagnosis.reference_ranges import reference_range
 from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.sentences import (
     NO_TRIALS_BY_FLAG,
+    NO_TRIALS_ON_COPIES,
     NO_TRIALS_WITHOUT_TEXT,
     describe_better_parent,
     describe_falling_loss,
@@ -50,6 +52,8 @@ def no_trials_reason(
     tokens = measurement_value(measurements, "validation_tokens")
     if not recorded_run.had_divergence and tokens < MIN_VALIDATION_TOKENS:
         return describe_few_tokens(tokens, MIN_VALIDATION_TOKENS)
+    if not recorded_run.had_divergence and is_mostly_copied(measurements):
+        return NO_TRIALS_ON_COPIES
     return None
 
 

@@ -45,6 +45,7 @@ from descend.diagnosis.sentences import (
     BUSY_WARNING,
     COMBINATIONS_UNTESTED,
     EARLIER_DIAGNOSIS_WARNING,
+    NO_TRIALS_ON_COPIES,
     NOT_SIGNIFICANT,
     describe_trials,
 )
@@ -174,7 +175,8 @@ def save_diagnosis(diagnosis: Diagnosis) -> Diagnosis:
     """Write diagnosis.json into the run folder, unless `diagnosis` tried nothing and the one there
     did; then it is given back with a note that says so."""
     folder = Path(diagnosis.run)
-    if not has_trials(diagnosis) and _was_tried(folder):
+    keeps_earlier = diagnosis.untested_reason != NO_TRIALS_ON_COPIES  # of the same copies
+    if keeps_earlier and not has_trials(diagnosis) and _was_tried(folder):
         return msgspec.structs.replace(
             diagnosis, warnings=[*diagnosis.warnings, EARLIER_DIAGNOSIS_WARNING]
         )

@@ -28,10 +28,15 @@ EARLIER_DIAGNOSIS_WARNING = (
 )
 COMBINATIONS_UNTESTED = "combinations of changes were not tested: the trial budget is used up"
 NOT_SIGNIFICANT = "it lowers the loss, but not significantly"
+JUDGED_BY_COPIES = "its trial says nothing: it was judged by text that was trained on"
 NOTHING_PREVENTS_DIVERGENCE = "no tested change prevents it"
 MEMORIZATION_DIVERGED = "the loss diverged in the memorization check"
 NO_TRIALS_WITHOUT_TEXT = (
     "no trials were made: they need the text as the run read it, in its old place"
+)
+NO_TRIALS_ON_COPIES = (
+    "no trials were made: they would be judged by validation text that also occurs in the training "
+    "text, so the changes that memorize most would win"
 )
 NO_TRIALS_BY_FLAG = (
     "no trials were made because of --no-trials, so this verdict rests on measurements alone"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from descend.diagnosis.cause import Cause
+from descend.diagnosis.causes.data_leakage import is_mostly_copied
 from descend.diagnosis.causes.noise_floor import is_chance
 from descend.diagnosis.diagnosis_result import Finding, OtherCause
 from descend.diagnosis.effect_ranking import (
@@ -24,7 +25,7 @@ from descend.diagnosis.ranking import (
     softmax_probabilities,
     supporting_evidence,
 )
-from descend.diagnosis.sentences import explain_other_cause
+from descend.diagnosis.sentences import JUDGED_BY_COPIES, explain_other_cause
 from descend.metrics.measurement import Measurements, measurement_value
 
 MEASURED = 0.95
@@ -91,6 +92,8 @@ def decide_verdict(
     chances = probability_best(list(best.values()))
     measured = _measured_causes(ranked_causes, measurements)
     names = {cause.name for cause in measured}
+    if is_mostly_copied(measurements):
+        return _without_trials(ranked_causes, measurements, measured, best.keys())
     is_spoiled = any(cause.invalidates_evaluation for cause in measured)
     claims = [] if is_spoiled else _claims(best, chances, names)
     if is_noise := _is_noise(measurements, names, [g for g, _ in claims]):
@@ -132,6 +135,28 @@ def decide_verdict(
         if s.cause.name not in named
     ]
     return Verdict(verdict, probability, causes, out, winner, _contenders(large, chances), best)
+
+
+def _without_trials(
+    ranked_causes: Sequence[RankedCause],
+    measurements: Measurements,
+    measured: Sequence[Cause],
+    tested: Set[str],
+) -> Verdict:
+    """Return the verdict by what was counted, where validation text that was trained on judged the
+    trials of the causes `tested`."""
+    names = {cause.name for cause in measured}
+    out = [
+        OtherCause(cause=s.cause.name, reason=JUDGED_BY_COPIES, is_untested=True)
+        if s.cause.name in tested
+        else OtherCause(
+            cause=s.cause.name, reason=explain_other_cause(s, measurements, None, False)
+        )
+        for s in ranked_causes
+        if s.cause.name not in names
+    ]
+    causes = [make_finding(cause, measurements, MEASURED, {}, None) for cause in measured]
+    return Verdict(measured[0].name, MEASURED, causes, out, None)
 
 
 def _measured_causes(
@@ -221,6 +246,9 @@ def decide_without_trials(
     ranked_causes: Sequence[RankedCause], measurements: Measurements
 ) -> Verdict:
     """Return a verdict from the signals alone, where nothing could or should be tried."""
+    if is_mostly_copied(measurements):
+        measured_causes = _measured_causes(ranked_causes, measurements)
+        return _without_trials(ranked_causes, measurements, measured_causes, set())
     open_to = [s for s in ranked_causes if s.exclusion_reason is None]
     measured = {s.cause.name: s.cause.measured_harm_nats(measurements) for s in open_to}
     scores = [

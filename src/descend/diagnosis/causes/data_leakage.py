@@ -19,10 +19,13 @@ In technical words:
 
         max(clean rise, overlap · 1 nat) · (1 − r)
 
-    A passage of some 48 words is nearly a copy if 40 % of its runs of four words stand in one
-    place of training, in their order. The near overlap is the fraction of such passages, at the
-    least, beyond what the training text has of itself and beyond the overlap; where it is 0.05
-    or more, the value is
+    but at least 0.05 where half of the validation text or more is covered, whatever explains it:
+    then the loss says how much was memorized, and no trial judged by it says anything.
+
+    A passage of some 48 words is nearly a copy if 40 % of its runs of four words stand in one place
+    of training, in their order. The near overlap is the fraction of such passages, at the least,
+    beyond what the training text has of itself and beyond the overlap; where it is 0.05 or more,
+    the value is
 
         max(clean rise, (overlap · (1 − r) + near overlap) · 1 nat)
 
@@ -78,6 +81,15 @@ the embedded corpora and of four books show under 2 %. First guess."""
 MEMORIZATION_NATS = 1.0
 """Nats that a token memorized costs less, where no token is left to compare with. First
 guess."""
+MOSTLY_OVERLAPPING = 0.5
+"""The same, from which the validation loss is for the greater part that of memorized text."""
+MIN_HARM_NATS = 0.05
+"""Nats that it is then off by at least: enough to be reported."""
+
+
+def is_mostly_copied(measurements: Measurements) -> bool:
+    """Return whether the validation loss says how much was memorized, and little else."""
+    return measurement_value(measurements, "exact_contamination_fraction") >= MOSTLY_OVERLAPPING
 
 
 def measured(measurements: Measurements) -> float:
@@ -95,7 +107,10 @@ def measured(measurements: Measurements) -> float:
     )
     if near >= MIN_OVERLAP_FRACTION:
         return max(rise, (exact * rest + near) * MEMORIZATION_NATS)
-    return max(rise, exact * MEMORIZATION_NATS) * rest if exact >= MIN_OVERLAP_FRACTION else 0.0
+    if exact < MIN_OVERLAP_FRACTION:
+        return 0.0
+    harm = max(rise, exact * MEMORIZATION_NATS) * rest
+    return max(harm, MIN_HARM_NATS) if is_mostly_copied(measurements) else harm
 
 
 CAUSE = Cause(
