@@ -11,7 +11,14 @@ import pytest
 from descend.config import RunConfig, make_config
 from descend.diagnosis import causes
 from descend.diagnosis.cause import HEADINGS, Cause
-from descend.diagnosis.causes import CAUSES, over_regularized, too_little_data
+from descend.diagnosis.causes import (
+    CAUSES,
+    diverged,
+    learning_rate_too_high,
+    learning_rate_too_low,
+    over_regularized,
+    too_little_data,
+)
 from descend.diagnosis.causes.too_little_data import MAX_MORE, adding_over_halving
 from descend.diagnosis.reference_ranges import REFERENCE_RANGES
 from descend.metrics.measurement import Measurement
@@ -89,11 +96,11 @@ def test_learning_rate_treatments_are_lower_when_nothing_learned() -> None:
     def factors(validation_loss: float) -> list[float]:
         losses = {"measured_validation_loss": validation_loss, "unigram_loss": 5.6}
         measurements = {name: Measurement(name, x, "nats per token") for name, x in losses.items()}
-        changes = cause.treatments(RunConfig(learning_rate=1.0), measurements)
+        changes = cause.treatments(RunConfig(learning_rate=0.03), measurements)
         return [c.keys["learning_rate"] for c in changes]
 
-    assert factors(4.0) == pytest.approx([0.33, 0.1, 0.033, 0.01, 0.0033])
-    assert factors(5.65) == pytest.approx([0.1, 0.033, 0.01, 0.0033])
+    assert factors(4.0) == pytest.approx([0.01, 0.003, 0.001, 0.0003, 0.0001])
+    assert factors(5.65) == pytest.approx([0.003, 0.001, 0.0003, 0.0001])
 
 
 def test_causes_expect_only_measured_metrics() -> None:
@@ -189,3 +196,35 @@ def test_too_little_data_is_excluded_when_the_text_was_read_in_part() -> None:
     assert reason == "the run read only 7.7% of its text, so no part of it twice"
     whole = measured | {"epochs": Measurement("epochs", 1.0, "")}
     assert too_little_data.cannot_be(RunConfig(epoch=1), whole) is None
+
+
+def rates_tried(cause: object, rate: object, **values: float) -> list[float]:
+    """Highest rates that `cause` tries on a run at `rate` that measured `values`."""
+    schedule = {"schedule": "piecewise"} if isinstance(rate, dict) else {}
+    config = make_config({"learning_rate": rate, "optimizer": "adamw"} | schedule)
+    measured = {name: Measurement(name, value, "") for name, value in values.items()}
+    changes = cause.trial(config, measured)  # type: ignore[attr-defined]
+    changed = [c.keys["learning_rate"] for c in changes if "learning_rate" in c.keys]
+    return [max(r.values()) if isinstance(r, dict) else r for r in changed]
+
+
+@pytest.mark.parametrize("rate", [0.5, 7.0, {1: 3.0, 2: 9.0}])
+def test_rate_far_too_high_is_tried_at_usual_rates(rate: object) -> None:
+    tried = rates_tried(learning_rate_too_high, rate)
+    assert RunConfig().learning_rate in tried
+    assert max(tried) <= 0.01
+    assert min(rates_tried(diverged, rate)) <= 0.01
+
+
+def test_rate_near_the_usual_is_tried_in_steps_unless_the_run_is_in_ruins() -> None:
+    """A third of 0.02 may well be the best rate; but not where the weights are ruins already."""
+    assert max(rates_tried(learning_rate_too_high, 0.02)) == pytest.approx(0.0067)
+    one = {"max_attention_logit": 50_000.0}
+    assert 0.001 not in rates_tried(learning_rate_too_high, 0.02, **one)
+    assert 0.001 in rates_tried(learning_rate_too_high, 0.02, **one, max_loss_increase=4.0)
+
+
+@pytest.mark.parametrize("rate", [1e-5, 1e-9])
+def test_rate_far_too_low_is_tried_at_usual_rates(rate: float) -> None:
+    assert RunConfig().learning_rate in rates_tried(learning_rate_too_low, rate)
+    assert rates_tried(learning_rate_too_low, 1e-4)[0] == pytest.approx(3e-4)

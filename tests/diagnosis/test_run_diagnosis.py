@@ -295,3 +295,19 @@ def test_diagnosis_reports_divergence_from_loss_without_rollback(tiny: dict[str,
     assert first.metric == "first_bad_step"
     assert 1 < first.value < 30
     assert "far above random guessing" in first.reason
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rate", "cause"), [(2.0, "learning_rate_too_high"), (1e-9, "learning_rate_too_low")]
+)
+def test_diagnosis_finds_a_rate_that_is_off_by_orders(
+    tiny: dict[str, Any], varied_text: Path, rate: float, cause: str
+) -> None:
+    folder = learner(
+        tiny, corpus_dir=str(varied_text), learning_rate=rate, tokenizer="char", vocab_size=None,
+        max_steps=400, epoch=None, warmup_steps=0, divergence_rollback="off",
+    )  # fmt: skip
+    diagnosis = diagnose_run(folder, min_seconds=40.0)
+    assert diagnosis.verdict == cause
+    assert 0.001 <= diagnosis.causes[0].recommended_config["learning_rate"] <= 0.01

@@ -56,6 +56,19 @@ def test_treatment_sequences_leave_out_excluded_causes_and_divergence(
     assert not {excluded, "diverged"} & set(names)
 
 
+def test_a_change_that_begins_a_sequence_waits_for_no_other(
+    context: RunContext, ranked_causes: list[RankedCause]
+) -> None:
+    config = context.config.model_copy(update={"learning_rate": 5.0})
+    sequences = treatment_sequences(context, config, ranked_causes, {})
+    rates = [
+        [treatment.change.keys["learning_rate"] for treatment in sequence]
+        for sequence in sequences
+        if sequence[0].cause == "learning_rate_too_high"
+    ]
+    assert rates == [[0.003, 0.01], [0.001]]
+
+
 def test_treatment_sequences_keep_the_shape_when_the_run_has_a_parent(
     context: RunContext, ranked_causes: list[RankedCause]
 ) -> None:

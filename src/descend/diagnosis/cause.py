@@ -75,6 +75,8 @@ class TreatmentChange(msgspec.Struct, frozen=True):
     whole_epoch_steps: float | None = None
     """Length of one whole epoch in units of the run, where the run read only a part of its text
     and this change reads more of it; None elsewhere."""
+    begins_sequence: bool = False
+    """It is tried whatever those before it gained."""
     min_run_fraction: float = 0.0
     """Fraction of the run from which a trial of it can show anything."""
 
@@ -131,6 +133,26 @@ def scaled_learning_rate(config: RunConfig, factor: float) -> dict[str, Any]:
     if isinstance(rate, dict):
         return {"learning_rate": {epoch: _two_digits(r * factor) for epoch, r in rate.items()}}
     return {"learning_rate": _two_digits(rate * factor)}
+
+
+USUAL_RATE = RunConfig().peak_learning_rate
+"""The default, at which both optimizers train: AdamW and Muon are given the same."""
+FAR = 30.0
+"""Times the usual rate, above or below, from which steps of three and ten stop before it: each is
+followed up only where the one before gained, and of two rates that are far off neither learns."""
+
+
+def usual_rate_changes(config: RunConfig) -> tuple[TreatmentChange, ...]:
+    """Return three and ten times the usual rate, which a small network learns by in the few steps
+    of a trial, and by itself the usual one, which suits a large network."""
+    return tuple(
+        TreatmentChange(
+            f"a learning rate of {_two_digits(USUAL_RATE * factor):g}",
+            scaled_learning_rate(config, USUAL_RATE * factor / config.peak_learning_rate),
+            begins_sequence=factor == 1.0,
+        )
+        for factor in (3.0, 10.0, 1.0)
+    )
 
 
 def _two_digits(number: float) -> float:

@@ -29,20 +29,23 @@ def treatment_sequences(
     ranked_causes: list[RankedCause],
     measurements: Measurements,
 ) -> list[list[Treatment]]:
-    """Return the treatments to test, a sequence a cause, the most probable first."""
+    """Return the treatments to test, a sequence a cause (a cause has more where one
+    must not wait for another), the most probable first."""
     fixed = set(FIXED_BY_PARENT) if recorded_run.metadata.parent else set()
     sequences = []
     for ranked_cause in ranked_causes:
         if ranked_cause.exclusion_reason is None and ranked_cause.cause.name != "diverged":
             changes = ranked_cause.cause.treatments(config, measurements)
-            allowed = [c for c in changes if not fixed & c.keys.keys()]
-            if allowed:
-                sequences.append(
-                    [
-                        Treatment(ranked_cause.cause.name, change, ranked_cause.cause.is_costly)
-                        for change in allowed
-                    ]
-                )
+            own: list[list[Treatment]] = []
+            for change in changes:
+                if fixed & change.keys.keys():
+                    continue
+                treatment = Treatment(ranked_cause.cause.name, change, ranked_cause.cause.is_costly)
+                if change.begins_sequence or not own:
+                    own.append([treatment])
+                else:
+                    own[-1].append(treatment)
+            sequences += own
     return sequences
 
 

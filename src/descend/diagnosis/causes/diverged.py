@@ -107,8 +107,15 @@ def _usual(config: RunConfig) -> list[TreatmentChange]:
         keys["gradient_clip"] = DEFAULT_GRADIENT_CLIP
     if not config.warmup_steps:
         keys |= {"warmup_steps": None, "schedule": _warm(config)}
-    if not keys:
-        return []
+    if not keys:  # the rate alone, where a hundredth of it is still above all that is usual
+        peak = config.peak_learning_rate
+        return [
+            TreatmentChange(
+                f"a learning rate of {rate:g}", scaled_learning_rate(config, rate / peak)
+            )
+            for rate in RATES
+            if rate < peak / 100
+        ]
     off = " and ".join(NAMES[key] for key in keys if key in NAMES)
     return [
         TreatmentChange(f"the usual {off} at a rate of {rate:g}", keys | {"learning_rate": rate})

@@ -66,11 +66,14 @@ import math
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import (
+    FAR,
+    USUAL_RATE,
     Cause,
     ExpectedRange,
     TreatmentChange,
     cause_name,
     scaled_learning_rate,
+    usual_rate_changes,
 )
 from descend.metrics.measurement import Measurements, measurement_value
 
@@ -92,8 +95,25 @@ of such a rate most often ends there too (a tiny run at six times the rate and d
 of it gained nothing, a tenth 0.9 nats)."""
 
 
+RUINS = {"max_attention_logit": 1000.0, "update_to_weight_ratio": 0.1, "max_loss_increase": 1.0}
+"""What a rate leaves that is at least ten times too high; two of them are enough. Origin:
+benchmarks/results/ranges/rate_times_30.json for the first two; the third is a first guess."""
+RUINOUS = 10.0
+"""Times the usual rate from which such ruins are laid to it."""
+
+
+def is_far_too_high(config: RunConfig, measurements: Measurements) -> bool:
+    """Return whether a third of the rate, or a tenth, is to be expected as broken as the rate."""
+    distance = config.peak_learning_rate / USUAL_RATE
+    ruins = sum(measurement_value(measurements, name) >= least for name, least in RUINS.items())
+    return distance > FAR or (distance >= RUINOUS and ruins >= 2)
+
+
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
-    """Lower rates; of a run that has learned nothing much lower ones."""
+    """Lower rates; of a run that has learned nothing much lower ones, and of a rate that is far
+    from all that is usual those about the usual one."""
+    if is_far_too_high(config, measurements):
+        return usual_rate_changes(config)
     known = measurement_value(measurements, "measured_validation_loss", 0.0)
     stuck = known > LEARNED_NOTHING * measurement_value(measurements, "unigram_loss", math.inf)
     return tuple(

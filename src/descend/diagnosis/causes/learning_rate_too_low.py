@@ -42,7 +42,8 @@ Typical values:
 Proof:
     The same run at three times the rate, then ten, up to 300, while the loss ends lower each time:
     equal seed, data order, tokens and evaluation. The rate is too low if a higher one ends lower by
-    more than the spread between seeds.
+    more than the spread between seeds. Under a 30th of the default, the default, three and ten
+    times it are tried instead.
 
 What to try:
     The best rate of the trial: `descend train --from-run RUN --apply-fix`. Without a diagnosis,
@@ -63,11 +64,14 @@ from __future__ import annotations
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import (
+    FAR,
+    USUAL_RATE,
     Cause,
     ExpectedRange,
     TreatmentChange,
     cause_name,
     scaled_learning_rate,
+    usual_rate_changes,
 )
 from descend.metrics.measurement import Measurements, measurement_value
 
@@ -82,7 +86,10 @@ FACTORS = (3.0, 10.0, 30.0, 100.0, 300.0)
 
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
-    """Higher rates, from where the multiplier points to."""
+    """Higher rates, from where the multiplier points to; of a rate far below all that is usual
+    those about the usual one."""
+    if config.peak_learning_rate * FAR < USUAL_RATE:
+        return usual_rate_changes(config)
     first = (
         1
         if measurement_value(measurements, "critical_step_multiplier_fresh") >= VERY_LONG_STEP
