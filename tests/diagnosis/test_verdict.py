@@ -195,8 +195,8 @@ def test_no_setting_follows_from_validation_text_that_is_mostly_copied(
     assert [f.cause for f in decision.findings] == causes
     assert all(f.recommended_config == {} for f in decision.findings)
     assert decision.best_effect is None
-    judged = {o.cause for o in decision.ruled_out if o.is_untested}
-    assert judged == {"vocabulary_too_small", "model_too_small"}
+    untested = {o.cause for o in decision.ruled_out if o.is_untested}
+    assert untested == {"vocabulary_too_small", "model_too_small"}
     assert all(o.trial is None for o in decision.ruled_out)
 
 

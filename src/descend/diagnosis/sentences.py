@@ -28,7 +28,7 @@ EARLIER_DIAGNOSIS_WARNING = (
 )
 COMBINATIONS_UNTESTED = "combinations of changes were not tested: the trial budget is used up"
 NOT_SIGNIFICANT = "it lowers the loss, but not significantly"
-JUDGED_BY_COPIES = "its trial says nothing: it was judged by text that was trained on"
+TRIAL_ON_COPIES = "its trial says nothing: it was judged by text that was trained on"
 NOTHING_PREVENTS_DIVERGENCE = "no tested change prevents it"
 MEMORIZATION_DIVERGED = "the loss diverged in the memorization check"
 NO_TRIALS_WITHOUT_TEXT = (

@@ -25,7 +25,7 @@ from descend.diagnosis.ranking import (
     softmax_probabilities,
     supporting_evidence,
 )
-from descend.diagnosis.sentences import JUDGED_BY_COPIES, explain_other_cause
+from descend.diagnosis.sentences import TRIAL_ON_COPIES, explain_other_cause
 from descend.metrics.measurement import Measurements, measurement_value
 
 MEASURED = 0.95
@@ -147,7 +147,7 @@ def _without_trials(
     trials of the causes `tested`."""
     names = {cause.name for cause in measured}
     out = [
-        OtherCause(cause=s.cause.name, reason=JUDGED_BY_COPIES, is_untested=True)
+        OtherCause(cause=s.cause.name, reason=TRIAL_ON_COPIES, is_untested=True)
         if s.cause.name in tested
         else OtherCause(
             cause=s.cause.name, reason=explain_other_cause(s, measurements, None, False)

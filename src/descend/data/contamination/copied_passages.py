@@ -28,14 +28,14 @@ def without_copied_passages(text: str) -> str:
     any."""
     if len(text) < 2 * RUN:
         return text
-    kept, at = [], 0
+    pieces, at = [], 0
     for start, end in _copied_spans(
         np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
     ):
         first, last = _whole_lines(text, start, end)
-        kept.append(text[at:first])
+        pieces.append(text[at:first])
         at = last
-    return "".join([*kept, text[at:]]) if kept else text
+    return "".join([*pieces, text[at:]]) if pieces else text
 
 
 def _whole_lines(text: str, start: int, end: int) -> tuple[int, int]:

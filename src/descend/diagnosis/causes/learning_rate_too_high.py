@@ -105,7 +105,9 @@ RUINOUS = 10.0
 def is_far_too_high(config: RunConfig, measurements: Measurements) -> bool:
     """Return whether a third of the rate, or a tenth, is to be expected as broken as the rate."""
     distance = config.peak_learning_rate / USUAL_RATE
-    ruins = sum(measurement_value(measurements, name) >= least for name, least in RUINS.items())
+    ruins = sum(
+        measurement_value(measurements, name) >= threshold for name, threshold in RUINS.items()
+    )
     return distance > FAR or (distance >= RUINOUS and ruins >= 2)
 
 
