@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 
@@ -12,21 +12,14 @@ import pytest
 from descend.loss_logs.diagnose_log import LogDiagnosis, diagnose_log
 from descend.loss_logs.epoch_pattern import has_pattern
 from descend.loss_logs.epoch_sums import are_sums
-from descend.loss_logs.log import LossLog
 from descend.loss_logs.read_log import read_log
 
-Layout = Callable[[int, int, float], str]
-"""Epoch, line of the epoch, and loss to a line of a log."""
+from .written_logs import Layout, steps_alone, train_losses, written
 
 
 def epochs_and_steps(epoch: int, line: int, loss: float) -> str:
     """A line that names both."""
     return f"Epoch {epoch + 1}, step {50 * (line + 1)}, loss: {loss:.4f}"
-
-
-def steps_alone(epoch: int, line: int, loss: float) -> str:
-    """A line with a counter that begins anew."""
-    return f"step {50 * (line + 1)}/300 loss {loss:.4f}"
 
 
 def bracketed(epoch: int, line: int, loss: float) -> str:
@@ -42,18 +35,6 @@ def epochs_alone(epoch: int, line: int, loss: float) -> str:
 def losses_alone(epoch: int, line: int, loss: float) -> str:
     """A line without a counter."""
     return f"loss: {loss:.4f}"
-
-
-def written(tmp_path: Path, lines: Sequence[str], name: str = "train.log") -> Path:
-    """The path of a file of `lines`."""
-    path = tmp_path / name
-    path.write_text("\n".join(lines), encoding="utf-8")
-    return path
-
-
-def train_losses(log: LossLog) -> list[float]:
-    """The training losses of a log."""
-    return [e.train_loss for e in log.entries if e.train_loss is not None]
 
 
 def means(epochs: int, lines: int = 6) -> list[list[float]]:

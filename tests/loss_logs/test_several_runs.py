@@ -5,36 +5,16 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from descend.loss_logs.diagnose_log import diagnose_log
-from descend.loss_logs.log import LossLog
 from descend.loss_logs.read_log import read_log
 from descend.loss_logs.several_runs import are_separate_runs
 
-Layout = Callable[[int, int, float], str]
-"""Epoch, line of the epoch, and loss to a line of a log."""
-
-
-def steps_alone(epoch: int, line: int, loss: float) -> str:
-    """A line with a counter that begins anew."""
-    return f"step {50 * (line + 1)}/300 loss {loss:.4f}"
-
-
-def written(tmp_path: Path, lines: Sequence[str], name: str = "train.log") -> Path:
-    """The path of a file of `lines`."""
-    path = tmp_path / name
-    path.write_text("\n".join(lines), encoding="utf-8")
-    return path
-
-
-def train_losses(log: LossLog) -> list[float]:
-    """The training losses of a log."""
-    return [e.train_loss for e in log.entries if e.train_loss is not None]
-
+from .written_logs import Layout, steps_alone, train_losses, written
 
 RUNS = [
     [1.92, 1.71, 1.66, 1.62], [1.80, 1.63, 1.58, 1.55], [2.05, 1.82, 1.75, 1.70],
