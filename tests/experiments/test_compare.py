@@ -31,7 +31,7 @@ from descend.experiments.experiment_folder import (
     read_record,
     write_record,
 )
-from descend.experiments.named_config import NamedConfig, fit_named_config, load_named_config
+from descend.experiments.named_config import NamedConfig, load_named_config
 from descend.report.text.experiment_summary import summarize_comparison
 from descend.report.text.experiment_tables import comparison_text
 from descend.training.assembly import assemble_run
@@ -285,7 +285,7 @@ def test_the_library_does_the_same_as_the_verb(tiny: dict[str, object]) -> None:
 def test_arms_have_the_batch_and_context_that_train_chooses(varied_text: Path) -> None:
     small = {"corpus_dir": str(varied_text), "embed_dim": 16, "ff_dim": 32, "num_layers": 1}
     open_config = make_config(small)
-    open_base = fit_named_config(NamedConfig("base", open_config))
+    open_base = NamedConfig("base", open_config)
     trained = assemble_run(open_config).config
     arms = make_arms([open_base], parse_vary_flags(["learning_rate=0.001,0.003"]))
     assert {(arm.config.batch_size, arm.config.seq_len) for arm in arms} == {

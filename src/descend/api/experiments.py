@@ -44,11 +44,7 @@ from descend.experiments.ended_trials import (
     report_trials,
 )
 from descend.experiments.experiment_folder import create_experiment_folder, write_record
-from descend.experiments.named_config import (
-    NamedConfig,
-    fit_named_config,
-    load_named_config,
-)
+from descend.experiments.named_config import NamedConfig, load_named_config
 from descend.experiments.search.search_loop import TrialEnded, TrialsRunning
 from descend.experiments.search.search_plan import SearchBudget, SearchPlan
 from descend.experiments.search.search_result import SearchResult
@@ -97,7 +93,7 @@ def compare(
     """
     folder = create_experiment_folder(resolve_save_dir(config, keys))
     base = resolve_call_config(config, keys).config
-    arms = make_arms([fit_named_config(NamedConfig("base", base))], validate_vary(vary))
+    arms = make_arms([NamedConfig("base", base)], validate_vary(vary))
     plan = plan_comparison(arms, budget_unit=match, budget=budget, seeds=seeds)
     again = format_python_call(
         "compare", non_default_keys(base.model_dump(mode="json")), vary=dict(vary), match=match,

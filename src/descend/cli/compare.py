@@ -152,11 +152,7 @@ def _make_arms(
 ) -> list[ComparisonArm]:
     """Make the named arms, or one from the flags, and vary them."""
     from descend.experiments.compare.arms import make_arms, parse_vary_flags
-    from descend.experiments.named_config import (
-        NamedConfig,
-        fit_named_config,
-        load_named_config,
-    )
+    from descend.experiments.named_config import NamedConfig, load_named_config
 
     named = [load_named_config(name, values) for name in arms]
     if not named:
@@ -166,4 +162,4 @@ def _make_arms(
             "arm", "--arm together with --config or --preset",
             "either --arm or --config and --preset", "name the file or preset as an --arm too",
         )  # fmt: skip
-    return make_arms([fit_named_config(one) for one in named], parse_vary_flags(vary))
+    return make_arms(named, parse_vary_flags(vary))

@@ -12,7 +12,11 @@ from descend.config_errors import closest_match
 from descend.config_sources import normalize_key, with_changes
 from descend.errors import ConfigError
 from descend.experiments.attribute.config_diff import CORPUS_KEYS
-from descend.experiments.named_config import KEYS_WITHOUT_EFFECT_ON_LOSS, NamedConfig
+from descend.experiments.named_config import (
+    KEYS_WITHOUT_EFFECT_ON_LOSS,
+    NamedConfig,
+    fit_named_config,
+)
 
 
 @dataclass(frozen=True)
@@ -72,13 +76,13 @@ def resolve_key(name: str, where: str) -> str:
 def make_arms(
     named: Sequence[NamedConfig], vary: Mapping[str, Sequence[Any]]
 ) -> list[ComparisonArm]:
-    """Return each of `named` with each combination of the values in `vary`.
+    """Return each of `named`, fitted to its text, with each combination of the values in `vary`.
 
     `ConfigError` if that makes fewer than two, if keys do not fit each other, or if the texts
     of two named ones differ.
     """
     made: dict[str, ComparisonArm] = {}
-    for base in named:
+    for base in map(fit_named_config, named):
         for values in itertools.product(*vary.values()):
             changes = dict(zip(vary, values, strict=True))
             config = with_changes(base.config, changes)
