@@ -190,3 +190,13 @@ def test_resumed_run_ends_by_its_deadline(tiny: Tiny) -> None:
         pass
     assert time.perf_counter() <= ends + 0.5
     assert read_summary(Path("run")).finished
+
+
+def test_run_whose_preparation_took_all_its_time_can_be_resumed(tiny: Tiny) -> None:
+    config = make_config(tiny | {"minutes": 0.1})
+    run = create_run(config, Path("run"), ends=time.perf_counter() - 5)
+    for _ in run_training(run):
+        pass
+    write_summary(Path("run"), msgspec.structs.replace(read_summary(Path("run")), finished=False))
+    again = resume_run(Path("run"))
+    assert again.state.step == run.state.step >= 1

@@ -198,7 +198,7 @@ def make_time_limit(
     elapsed = state.elapsed_seconds if clock is None else max(clock.elapsed, state.elapsed_seconds)
     seconds = 60 * config.minutes if clock is None else clock.seconds
     if ends is not None:  # less time than the run had before: the schedule is spread over that
-        seconds = min(seconds, elapsed + ends - running_clock())
+        seconds = min(seconds, elapsed + seconds_left(config, ends))
     limit = TimeLimit(seconds, times, epoch_steps, elapsed)
     if clock is not None:
         limit.restore(clock)
@@ -206,7 +206,8 @@ def make_time_limit(
 
 
 def seconds_left(config: RunConfig, ends: float | None) -> float:
-    """Return seconds that a run of `config` may still take; infinite without `minutes`."""
+    """Return seconds that a run of `config` may still take; infinite without `minutes`, and 0 where
+    preparing it has used them up."""
     if config.minutes is None:
         return float("inf")
-    return 60 * config.minutes if ends is None else ends - running_clock()
+    return 60 * config.minutes if ends is None else max(ends - running_clock(), 0.0)
