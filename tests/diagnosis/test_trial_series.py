@@ -80,6 +80,23 @@ def test_vocabularies_are_compared_only_where_both_sides_learned(
     assert reductions == ([pytest.approx(control - larger / 3.5)] if is_compared else [])
 
 
+def test_vocabularies_are_not_compared_where_the_control_knows_frequencies_only(
+    series: TrialSeries,
+) -> None:
+    store = series.recorded_run.store
+    assert store is not None
+    unigram = store.info.ngram_baselines.unigram
+    for control, is_compared in ((unigram * 1.01, False), (unigram * 0.9, True)):
+        series.invalid_treatments.clear()
+        series.results = {
+            (None, series.seed): msgspec.structs.replace(
+                make_result(control, control / math.log(2)), vocab_size=store.info.vocab_size
+            ),
+            (LARGER, series.seed): msgspec.structs.replace(make_result(5.0, 1.0), vocab_size=4000),
+        }
+        assert bool(paired_reductions(series, LARGER)) == is_compared
+
+
 def test_best_validation_point_is_the_lowest_of_the_curve() -> None:
     point = EvalPoint(
         step=1, tokens=8, seconds=1.0, train_loss=3.2, validation_loss=3.0, accuracy=0.1,

@@ -29,7 +29,7 @@ from descend.handbook.run_notes.diagnosis_notes import describe_trial, reduction
 from descend.handbook.run_notes.loss_notes import MAX_LISTED_EPOCHS
 from descend.handbook.run_notes.optimization_notes import MAX_LISTED_MATRICES
 from descend.handbook.run_notes.topics import TOPICS
-from descend.handbook.run_notes.wording import suggest_flags
+from descend.handbook.run_notes.wording import alternative_learning_rates, suggest_flags
 from descend.report.text.run_overview import overview_lines
 from descend.runs.epochs_read import count_epochs_read, count_tokens_read, format_epochs_read
 from descend.runs.events import Step, WeightUpdateStats
@@ -130,7 +130,7 @@ def test_setting_section_states_value_and_origin(trained: Path) -> None:
 def test_learning_rate_section_lists_values_per_epoch(astray: Path) -> None:
     text = describe_run("learning_rate", open_run_with_epoch(astray)) or ""
     assert text.startswith("Your run used `learning_rate` 0.01 from epoch 1, 0.5 from epoch 2.")
-    assert "`--schedule wsd --learning-rate 1.5`" in text
+    assert "`--schedule wsd --learning-rate 0.01`" in text
 
 
 def test_loss_section_suggests_diagnosis_when_run_learned_almost_nothing(trained: Path) -> None:
@@ -283,3 +283,16 @@ def test_describe_run_has_a_section_on_each_page_when_weights_have_no_size(train
     assert any(record.update_to_weight_ratio for record in run.weight_updates)
     odd = [structs.replace(record, weight_rms={}) for record in run.weight_updates]
     assert all(describe_run(n, run.with_parts(weight_updates=tuple(odd))) for n in TOPICS)
+
+
+@pytest.mark.parametrize(
+    ("peak", "tried"),
+    [(0.003, (0.009, 0.001)), (0.3, (0.01, 0.001)), (0.000001, (0.001, 0.0001))],
+)
+def test_a_rate_far_from_all_that_is_usual_leads_back_to_those(
+    trained: Path, peak: float, tried: tuple[float, float]
+) -> None:
+    run = open_run_with_epoch(trained)
+    run = run.with_parts(steps=tuple(structs.replace(s, learning_rate=peak) for s in run.steps))
+    rates = [change["learning_rate"] for change in alternative_learning_rates(run)]
+    assert rates == pytest.approx(tried)

@@ -41,6 +41,9 @@ MIN_LEARNED_FRACTION = 0.1
 """Of the loss of a guess, ln V, that a trial must have left behind to be compared with one of
 another vocabulary. The frequencies of tokens alone are worth twice as much: unigrams of English
 letters cost 3.3 of 4.2 to 5.8 nats."""
+MAX_UNIGRAM_FRACTION = 0.97
+"""Of the unigram baseline: a control above it knows no more than how frequent tokens are, and those
+of a larger vocabulary are worth more by themselves (0.89 nats with a rate of 0.3)."""
 NOTHING_LEARNED = (
     "the trial or its control learned next to nothing, so their losses differ by the unit of their "
     "tokens alone"
@@ -267,7 +270,11 @@ def trial_loss(series: TrialSeries, treatment: Treatment | None, seed: int) -> f
     result, control = series.results.get((treatment, seed)), series.results.get((None, seed))
     if result is None or control is None:
         return None
-    if treatment and treatment.change.changes_vocabulary and not _have_learned(result, control):
+    if (
+        treatment
+        and treatment.change.changes_vocabulary
+        and not _have_learned(series, result, control)
+    ):
         return None
     return comparable_loss(result, control, treatment.change if treatment else None)
 
@@ -302,16 +309,23 @@ def best_validation_point(result: TrialResult) -> tuple[float, float]:
     return min([*points, (result.validation_loss, result.bits_per_byte)])
 
 
-def _have_learned(*results: TrialResult) -> bool:
-    """Return whether each trial is well below a guess among all of its tokens.
+def _have_learned(series: TrialSeries, result: TrialResult, control: TrialResult) -> bool:
+    """Return whether both trials are well below a guess among all of their tokens, and the control
+    below the frequencies of its tokens.
 
-    A guess among long tokens costs fewer nats per byte than one among short tokens: without
-    learning, two vocabularies differ in the unit alone.
+    A guess among long tokens costs fewer nats per byte than one among short tokens, and so do their
+    frequencies: without learning more, two vocabularies differ in the unit alone.
     """
-    return all(
-        best_validation_point(result)[0] < (1 - MIN_LEARNED_FRACTION) * math.log(result.vocab_size)
-        for result in results
-    )
+    losses = [best_validation_point(trial)[0] for trial in (result, control)]
+    if any(
+        loss >= (1 - MIN_LEARNED_FRACTION) * math.log(trial.vocab_size)
+        for loss, trial in zip(losses, (result, control), strict=True)
+    ):
+        return False
+    store = series.recorded_run.store
+    if store is None or control.vocab_size != store.info.vocab_size:
+        return True
+    return losses[1] < MAX_UNIGRAM_FRACTION * store.info.ngram_baselines.unigram
 
 
 def _exclude_unlearned(series: TrialSeries) -> None:
@@ -320,7 +334,7 @@ def _exclude_unlearned(series: TrialSeries) -> None:
         control = series.results.get((None, seed))
         if treatment is None or control is None or not treatment.change.changes_vocabulary:
             continue
-        if not _have_learned(result, control):
+        if not _have_learned(series, result, control):
             series.invalid_treatments[treatment] = NOTHING_LEARNED
 
 

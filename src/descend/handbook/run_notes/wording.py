@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from descend.config import make_config
+from descend.diagnosis.cause import USUAL_RATE
 from descend.diagnosis.diagnosis_result import Diagnosis
 from descend.diagnosis.recommended_config import merge_recommendations
 from descend.errors import ConfigError, RunFolderError
@@ -17,6 +18,9 @@ from descend.units import format_significant
 
 Change = Mapping[str, object]
 """Keys of the configuration and the values to try."""
+
+TYPICAL_RATES = (0.0001, 0.01)
+"""Learning rates that cover most small transformers (the page on `learning_rate`)."""
 
 PROMPT_WORDS, PROMPT_CHARACTERS = 3, 30
 """Of a prompt that is proposed."""
@@ -116,11 +120,16 @@ def comparison_baseline_text(run: RecordedRun) -> str:
 
 
 def alternative_learning_rates(run: RecordedRun) -> list[Change]:
-    """Return the peak rate of `run` times three and divided by three."""
+    """Return the peak rate of `run` times three and divided by three, the higher first; of a rate
+    far outside `TYPICAL_RATES` two of those."""
     peak = run.peak_learning_rate
+    low, high = TYPICAL_RATES
+    rates = (peak * 3, peak / 3)
+    if not low / 3 <= peak <= high * 3:
+        rates = (high, USUAL_RATE) if peak > high else (USUAL_RATE, low)
     # A rate per epoch belongs to its own schedule: one rate needs another.
     one: dict[str, object] = {"schedule": "wsd"} if run.config.schedule == "piecewise" else {}
-    return [one | {"learning_rate": peak * 3}, one | {"learning_rate": peak / 3}]
+    return [one | {"learning_rate": rate} for rate in rates]
 
 
 def _possible(run: RecordedRun, change: Change) -> bool:
