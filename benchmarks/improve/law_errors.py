@@ -47,12 +47,13 @@ def expect_for_steps(plan: dict[str, Any], resolved: dict[str, Any], steps: int)
     config = make_config({k: resolved[k] for k in PLANNED_KEYS})
     sample, vocab = plan["sample"], resolved["vocab_size"]
     shape = shape_from_run_config(config, vocab)
-    ratio = sample["train_bytes_per_token"][str(vocab)]
+    # A tokenizer can end with fewer tokens than were planned.
+    ratio = sample["train_bytes_per_token"][str(plan["config"]["vocab_size"])]
     batch_tokens = config.batch_size * config.seq_len
 
-    difficulty = msgspec.convert(sample, CorpusProfile, strict=False).difficulty
+    profile = msgspec.convert(sample, CorpusProfile, strict=False)
     return load_scaling_law().bits_per_byte(ScalingLawInput(
-        text_difficulty=difficulty,
+        text_difficulty=profile.difficulty, regularity=profile.regularity,
         block_parameters=config.num_layers * block_matrix_parameters(shape),
         width=config.embed_dim, vocab_size=vocab, bytes_per_token=ratio,
         train_tokens=sample["train_bytes"] / ratio, tokens=steps * batch_tokens,
@@ -78,7 +79,7 @@ def read_error(folder: Path, text: str, num_bytes: int, minutes: float) -> dict[
         "steps_planned": plan["predicted"]["steps"], "steps_made": steps,
         "expected_for_steps_made": expect_for_steps(plan, resolved, steps),
         "reached": summary.bits_per_byte,
-        **{k: profile[k] for k in ("unigram", "trigram", "compressed")},
+        **{k: profile[k] for k in ("unigram", "trigram", "five_gram", "five_gram_bytes")},
         "difficulty": msgspec.convert(profile, CorpusProfile, strict=False).difficulty,
         **{k: resolved[k] for k in SIZES},
     }  # fmt: skip

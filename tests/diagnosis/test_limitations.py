@@ -41,9 +41,9 @@ TRIAL = PairedTrial(
 )
 
 
-def healthy(trial: PairedTrial | None) -> Diagnosis:
+def healthy(trial: PairedTrial | None, probability: float = 0.6) -> Diagnosis:
     out = OtherCause(cause="undertrained", reason="no gain", trial=trial)
-    return Diagnosis(run="", verdict="healthy", probability=0.36, causes=[], ruled_out=[out],
+    return Diagnosis(run="", verdict="healthy", probability=probability, causes=[], ruled_out=[out],
                      measurements=[], warnings=[], cost=Cost(1.0, 0.1))  # fmt: skip
 
 
@@ -52,8 +52,11 @@ def test_headline_does_not_claim_untested_changes_are_ineffective() -> None:
     text = headline(healthy(None))
     assert "The metrics show no problem." in text
     assert "No trials were run" in text
-    assert "36% sure" in text
+    assert "60% sure" in text
     assert "change" not in text
+    unclear = headline(healthy(None, 0.36))
+    assert "cannot rule one out without trials" in unclear
+    assert "sure" not in unclear
 
 
 def test_diagnosis_text_lists_evidence_once() -> None:

@@ -52,7 +52,7 @@ def sample(train_bytes: int = 10**6) -> CorpusProfile:
     return CorpusProfile(
         train_bytes=train_bytes, validation_bytes=train_bytes // 9, documents=1,
         bytes_per_token=ratios, train_bytes_per_token=ratios,
-        unigram=3.9, bigram=3.1, trigram=2.9, compressed=3.0,
+        unigram=3.9, bigram=3.1, trigram=2.9, five_gram=2.2, five_gram_bytes=1_000_000,
         overlap_fraction=0.0, seconds_to_prepare=1.0,
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,12 @@ from descend.errors import ConfigError, UserError
 from descend.model.shape import ModelShape
 from descend.planner import make_plan
 from descend.planner.axes import LAYERS, WIDTHS, Axes
-from descend.planner.corpus_profile import CorpusProfile, fitting_vocabularies, profile_corpus
+from descend.planner.corpus_profile import (
+    SAMPLE_BYTES,
+    CorpusProfile,
+    fitting_vocabularies,
+    profile_corpus,
+)
 from descend.planner.generations import MAX_MODELS
 from descend.planner.machine_benchmark import MachineBenchmark
 from descend.planner.make_plan import CorpusPlan, make_corpus_plan
@@ -41,7 +47,7 @@ def sample(train_bytes: int) -> CorpusProfile:
         train_bytes=train_bytes, validation_bytes=train_bytes // 9, documents=1,
         bytes_per_token={v: ratios[v] for v in fit},
         train_bytes_per_token={v: 1.05 * ratios[v] for v in fit},
-        unigram=3.9, bigram=3.1, trigram=2.9, compressed=3.0,
+        unigram=3.9, bigram=3.1, trigram=2.9, five_gram=2.2, five_gram_bytes=1_000_000,
         overlap_fraction=0.0, seconds_to_prepare=1.0,
     )  # fmt: skip
 
@@ -285,3 +291,17 @@ def test_plan_weighs_a_vocabulary_that_the_user_set_whatever_its_size() -> None:
         only, bytes_per_token={8192: 3.6}, train_bytes_per_token={8192: 3.8}
     )
     assert choose_config(only, RATES, OUTLOOK, 5.0).config["vocab_size"] == 8192
+
+
+def test_a_sample_of_many_short_documents_is_as_large_as_of_one(tmp_path: Path) -> None:
+    # 3,000 documents of about 500 bytes: each slice of the sample goes through many of them.
+    words = np.random.default_rng(0).choice(["moon", "river", "stone", "of", "the", "and"], 300_000)
+    lines = [" ".join(line) for line in words.reshape(3000, 100)]
+    file = tmp_path / "lines.jsonl"
+    file.write_text("\n".join(json.dumps({"text": line}) for line in lines), "utf-8")
+    text = prepare_documents(make_config({"corpus_dir": str(file)}))
+    assert len(text.documents) > 1000
+    profile = profile_corpus(text, vocabularies=(512,))
+    assert profile.five_gram_bytes == pytest.approx(SAMPLE_BYTES, rel=0.01)
+    # Six words, each as likely: log2(6) bits for 28 bytes among six.
+    assert profile.five_gram == pytest.approx(np.log2(6) * 6 / 28, rel=0.1)

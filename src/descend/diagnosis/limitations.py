@@ -139,6 +139,7 @@ def describe_normal_run(
     proved."""
     lines = _describe_large_gap(measurements, is_tested=not untested_reason)
     falls = measurement_value(measurements, "last_epoch_loss_reduction")
-    if untested_reason and falls >= MIN_LAST_EPOCH_FALL_NATS:  # else twice the steps were tried
+    # Trials include twice the steps. Of well known text, more epochs would memorize more.
+    if untested_reason and not lines and falls >= MIN_LAST_EPOCH_FALL_NATS:
         lines.append(describe_falling_loss(falls, folder))
     return lines

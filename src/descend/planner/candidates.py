@@ -132,7 +132,7 @@ def fit_steps_to_time(
     if steps < min(MIN_STEPS, axes.max_epochs(steps_per_epoch)):
         return None
     setting = ScalingLawInput(
-        text_difficulty=sample.difficulty,
+        text_difficulty=sample.difficulty, regularity=sample.regularity,
         block_parameters=shape.num_layers * block_matrix_parameters(shape),
         width=shape.embed_dim, vocab_size=shape.vocab_size, bytes_per_token=bytes_per_token,
         train_tokens=train_tokens, tokens=steps * batch_tokens,

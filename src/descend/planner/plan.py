@@ -244,7 +244,7 @@ def law_input(plan: TrainingPlan) -> ScalingLawInput:
     shape = shape_from_run_config(config, vocab)
     ratio = sample.train_bytes_per_token[vocab]
     return ScalingLawInput(
-        text_difficulty=sample.difficulty,
+        text_difficulty=sample.difficulty, regularity=sample.regularity,
         block_parameters=shape.num_layers * block_matrix_parameters(shape),
         width=shape.embed_dim, vocab_size=vocab, bytes_per_token=ratio,
         train_tokens=sample.train_bytes / ratio, tokens=plan.predicted.tokens,

@@ -1,7 +1,7 @@
 """What loss a run will end with, before it is made: a formula fitted to measured trials.
 
-In units of how hard the text is by counts of its tokens (`Sample.hardness`), the bits per byte of
-a run are
+In units of how hard the text is by counts of its tokens (`CorpusProfile.difficulty`), the bits per
+byte of a run are
 
     e + a N^-alpha + d B^-beta + h (V / T)^0.5 + k (ln rate - ln best rate)^2 - q ln(context)
       - p ln(bytes per token) - r ln(batch) + m R^2 (N / U)^0.5 V
@@ -49,7 +49,7 @@ class ScalingLawInput(msgspec.Struct, frozen=True):
     """A run to be made, as far as its loss follows from it."""
 
     text_difficulty: float
-    """Of the text, in bits per byte (`Sample.hardness`)."""
+    """Of the text, in bits per byte (`CorpusProfile.difficulty`)."""
     block_parameters: int
     width: int
     vocab_size: int
@@ -62,6 +62,8 @@ class ScalingLawInput(msgspec.Struct, frozen=True):
     context: int
     learning_rate: float | None = None
     """None: the best rate of the formula."""
+    regularity: float = 0.0
+    """Bits per byte by which contexts tell more than in prose (`CorpusProfile.regularity`)."""
 
     @property
     def repeated_epochs(self) -> float:
@@ -76,7 +78,7 @@ class ScalingLaw(msgspec.Struct, frozen=True):
     covariance: list[list[float]]
     text_deviation: float
     """One standard deviation, as a fraction of the loss, by which a whole corpus strays. From
-    16 texts that the law was not fitted to (benchmarks/plan/difficulty.py)."""
+    texts that the law was not fitted to (benchmarks/plan/difficulty.py)."""
     run_deviation: float
     """The same for one run on a corpus."""
     fitted_on: str
@@ -95,7 +97,10 @@ class ScalingLaw(msgspec.Struct, frozen=True):
         variance = slope @ np.array(self.covariance) @ slope / here**2
         train_bytes = setting.train_tokens * setting.bytes_per_token
         beyond = EXTRAPOLATION_DEVIATION * max(math.log(MIN_FITTED_BYTES / train_bytes), 0.0)
-        deviation = math.sqrt(variance + self.text_deviation**2 + self.run_deviation**2 + beyond**2)
+        young = UNLEARNED_DEVIATION * unlearned_bits(setting) / here
+        deviation = math.sqrt(
+            variance + self.text_deviation**2 + self.run_deviation**2 + beyond**2 + young**2
+        )
         return here * math.exp(-Z_80_PERCENT * deviation), here * math.exp(Z_80_PERCENT * deviation)
 
     def ratio(self, now: ScalingLawInput, then: ScalingLawInput) -> tuple[float, float, float]:
@@ -128,6 +133,14 @@ EXTRAPOLATION_DEVIATION = 0.062
 """Fraction of the loss by which runs stray more for each factor e that their text is shorter than
 that: three runs of 20 to 60 kB (benchmarks/results/improve/law_errors.jsonl, by
 benchmarks/improve/law_spread.py)."""
+
+UNLEARNED_FRACTION, UNLEARNED_TOKENS, UNLEARNED_POWER = 0.19, 200_000, 0.8
+"""Of the regularity of a text, what a run has not learned yet after so many tokens, and the power
+with which that falls: 12 runs of 32,000 to a million tokens on regular and other texts
+(benchmarks/results/improve/law_errors.jsonl). Prose has it in the other terms."""
+
+UNLEARNED_DEVIATION = 0.7
+"""One standard deviation of those runs, as a fraction of that."""
 
 Z_80_PERCENT = 1.2816
 """Standard deviations beyond which a tenth of a normal distribution lies."""
@@ -173,7 +186,13 @@ def bits_per_byte(z: Floats, setting: ScalingLawInput) -> float:
     if setting.learning_rate is not None:
         best = _log_best_rate(z, setting.batch_tokens, setting.width)
         normalized_loss += curve * (math.log(setting.learning_rate) - best) ** 2
-    return float(setting.text_difficulty * normalized_loss)
+    return float(setting.text_difficulty * normalized_loss) + unlearned_bits(setting)
+
+
+def unlearned_bits(setting: ScalingLawInput) -> float:
+    """Return bits per byte that a short run has not learned yet of what a text repeats."""
+    fraction = UNLEARNED_FRACTION * (UNLEARNED_TOKENS / setting.tokens) ** UNLEARNED_POWER
+    return float(min(fraction, 1.0) * setting.regularity)
 
 
 def _log_best_rate(z: Floats, batch_tokens: int, width: int) -> float:

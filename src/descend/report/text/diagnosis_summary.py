@@ -19,6 +19,7 @@ from descend.diagnosis.diagnosis_result import (
 )
 from descend.diagnosis.metric_text import format_metric, format_metric_range
 from descend.diagnosis.recommended_config import merge_recommendations
+from descend.diagnosis.verdict import MIN_PROBABILITY
 from descend.handbook.run_notes.diagnosis_notes import is_ablation, reduction_by_change
 from descend.handbook.run_notes.wording import format_ci95, format_percent
 from descend.metrics.measurement import Measurement
@@ -148,6 +149,8 @@ def headline(diagnosis: Diagnosis, *, says_probability: bool = True) -> str:
     """Return the verdict as a sentence."""
     sure = f" ({diagnosis.probability:.0%} sure)" if says_probability else ""
     if diagnosis.verdict == "healthy" and not has_trials(diagnosis):
+        if diagnosis.probability < MIN_PROBABILITY:
+            return "The metrics show no clear problem, but they cannot rule one out without trials."
         return f"The metrics show no problem. No trials were run{sure}."
     if diagnosis.verdict == "healthy":
         return f"No problem found: no tested change lowers the loss by a relevant amount{sure}."

@@ -49,7 +49,8 @@ def _text(plan: TrainingPlan) -> list[str]:
         (
             f"           baselines in bits per byte: unigram {sample.unigram:.2f}, bigram "
             f"{sample.bigram:.2f}, trigram {sample.trigram:.2f} "
-            f"({format_bytes(min(COUNTED_BYTES, sample.train_bytes))} counted)"
+            f"({format_bytes(min(COUNTED_BYTES, sample.train_bytes))} counted), 5-gram "
+            f"{sample.five_gram:.2f} ({format_bytes(sample.five_gram_bytes)} counted)"
         ),
         (
             f"           {sample.overlap_fraction:.1%} of the validation text also occurs in the"
