@@ -28,7 +28,7 @@ from descend.planner.corpus_profile import (
 from descend.planner.generations import MAX_MODELS
 from descend.planner.machine_benchmark import MachineBenchmark
 from descend.planner.make_plan import CorpusPlan, make_corpus_plan
-from descend.planner.plan import MAX_RATE, choose_config, plan_for_target_loss
+from descend.planner.plan import MAX_RATE, choose_config, law_input, plan_for_target_loss
 from descend.planner.scaling_law import ScalingLawInput, load_scaling_law
 from descend.planner.step_time import StepTimeModel, StepWorkload, TimedStep, fit_step_time
 from descend.report.text.plan_summary import plan_lines
@@ -211,17 +211,19 @@ def test_plan_uses_the_time_that_a_small_text_leaves_for_more_models() -> None:
         assert plan_for(sample(50_000), 60, **fixed).num_models == 1
 
 
-def test_plan_warns_when_expected_loss_exceeds_ngram_baselines() -> None:
-    regular = msgspec.structs.replace(sample(10**6), unigram=1.2, bigram=0.23, trigram=0.12)
-    assert choose_config(regular, RATES, OUTLOOK, 1).predicted.bits_per_byte > 0.12
-    text = describe_plan(regular, 1)
-    assert "The trigram baseline alone reaches 0.120. This text is more regular" in text
-    pairs = msgspec.structs.replace(regular, bigram=0.11)
-    assert "The bigram baseline alone reaches 0.110" in describe_plan(pairs, 1)
-    # Prose for so short a time ends above counting indeed.
-    assert choose_config(sample(10**6), RATES, OUTLOOK, 0.03).predicted.bits_per_byte > 2.9
-    for minutes in (0.03, 1):
-        assert "more regular" not in describe_plan(sample(10**6), minutes)
+def test_a_short_run_on_regular_text_has_not_learned_what_repeats_yet() -> None:
+    regular = msgspec.structs.replace(sample(10**6), unigram=3.4, five_gram=0.9)
+    assert regular.regularity > 1
+    assert sample(10**6).regularity < 0.5  # a novel
+    short, long = (choose_config(regular, RATES, OUTLOOK, minutes) for minutes in (0.02, 10))
+    plain = law_input(short)
+    unlearned = OUTLOOK.bits_per_byte(plain) - OUTLOOK.bits_per_byte(
+        msgspec.structs.replace(plain, regularity=0.0)
+    )
+    assert 0.2 < unlearned <= regular.regularity
+    assert long.predicted.bits_per_byte < short.predicted.bits_per_byte - 0.8 * unlearned
+    low, high = short.predicted.bits_per_byte_interval
+    assert high - low > unlearned
 
 
 def test_a_sample_measures_the_text(text_file: Path, tmp_path: Path) -> None:

@@ -98,7 +98,8 @@ def _train(
     from descend.api import train_plan
     from descend.report.text.next_step import choose_step_after_training, format_next_step
 
-    summary = train_plan(planned, save_dir, preset, stderr_console(), began).summary
-    step = choose_step_after_training(summary.model_dir, summary)
+    model = train_plan(planned, save_dir, preset, stderr_console(), began)
+    summary = model.summary
+    step = choose_step_after_training(summary.model_dir, summary, model.info)
     print_status(f"saved in {summary.model_dir}\n{format_next_step(step)}")
     return summary

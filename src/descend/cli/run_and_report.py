@@ -46,5 +46,5 @@ def run_and_report(
         if verbose:
             print_result(format_run_details(model.summary) + "\n")
         print_result(format_run_end(model.summary))
-        step = choose_step_after_training(model.summary.model_dir, model.summary)
+        step = choose_step_after_training(model.summary.model_dir, model.summary, model.info)
         print_status(format_next_step(step))

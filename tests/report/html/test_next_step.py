@@ -98,6 +98,17 @@ def test_diverged_report_suggests_no_command_that_needs_a_model(tiny: dict[str, 
     assert "generate" not in text.replace("</span>", "").replace("<span>", "").split("<main>")[1]
 
 
+def test_copies_are_removed_before_anything_else(trained: Path) -> None:
+    run = open_recorded_run(trained)
+    corpus = run.metadata.corpus | {"contamination_fraction": 0.73}
+    copied = msgspec.structs.replace(run.metadata, corpus=corpus)
+    step = choose_step_after_training(trained, run.summary, copied)
+    assert step.command is not None
+    assert step.command.startswith("descend corpus add ")
+    assert step.command.endswith("_without_copies --deduplicate near")
+    assert choose_step_after_training(trained, run.summary, run.metadata) != step
+
+
 def test_evidence_carries_range_of_the_optimizer() -> None:
     ranges = {
         optimizer: evidence_of(

@@ -15,8 +15,7 @@ from descend.units import format_bytes, format_duration, format_epochs
 def plan_lines(planned: CorpusPlan) -> list[str]:
     """Return the lines of the whole plan, as printed."""
     plan = planned.plan
-    summary_lines = [summarize_plan(plan, planned.corpus), *_time_left(planned),
-                     *_too_regular(plan)]  # fmt: skip
+    summary_lines = [summarize_plan(plan, planned.corpus), *_time_left(planned)]
     return [*_machine(planned.machine), *_text(plan), *_choice(plan), "", *summary_lines]
 
 
@@ -132,26 +131,6 @@ def time_used_line(plan: TrainingPlan | None, seconds: float, minutes: float | N
     return f"{line}. {format_duration(left)} are left, which no training is expected to use well"
 
 
-MAX_REGULAR = 0.59
-"""Loss of counting triples over that of single tokens, under which a text is more regular than all
-that the outlook knows. Origin: 0.60 of `stories`, 0.68 and more of the other texts of
-benchmarks/plan/samples.json."""
-
-
-def _too_regular(plan: TrainingPlan) -> list[str]:
-    """Say that the expectation is likely too high, where counting alone comes lower on a text of
-    a kind that it was not learned from. On other texts a very short run ends above counting
-    indeed."""
-    sample, expected = plan.sample, plan.predicted.bits_per_byte
-    reached, name = min((sample.bigram, "bigram"), (sample.trigram, "trigram"))
-    if expected <= reached or sample.trigram >= MAX_REGULAR * sample.unigram:
-        return []
-    return [
-        f"The {name} baseline alone reaches {reached:.3f}. This text is more regular than the "
-        "texts behind the prediction, so the predicted loss is probably too high."
-    ]
-
-
 def time_plan_lines(planned: CorpusPlan) -> list[str]:
     """Return the plan of a run with a time limit, in short: before its first step."""
     plan, prediction = planned.plan, planned.plan.predicted
@@ -167,7 +146,6 @@ def time_plan_lines(planned: CorpusPlan) -> list[str]:
             f" interval {low:.3f} to {high:.3f})"
         ),
         *_time_left(planned),
-        *_too_regular(plan),
     ]
 
 
