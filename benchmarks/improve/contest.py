@@ -5,7 +5,7 @@
     python contest.py --table
 
 A part is one arm on one text for so many seconds with one seed. It starts singly and adds
-one line to `--results` (benchmarks/results/improve/contest.jsonl); a part that stands there is not
+one line to `--results` (benchmarks/results/improve/contest.csv); a part that stands there is not
 run again. The seconds are those of a child process from its start to its end, with an empty cache.
 Afterwards every model is evaluated by one function on the same validation bytes of the text.
 
@@ -23,6 +23,7 @@ Afterwards every model is evaluated by one function on the same validation bytes
 from __future__ import annotations
 
 import argparse
+import csv
 import hashlib
 import json
 import os
@@ -37,12 +38,14 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-RESULTS = ROOT / "benchmarks/results/improve/contest.jsonl"
+RESULTS = ROOT / "benchmarks/results/improve/contest.csv"
 DESCEND_ARMS = ("train", "train_minutes", "improve")
 SEARCH_ARMS = ("search", "random_search", "tpe")
 GPT_ARMS = ("nanogpt", "gpt2_trainer")
 ARMS = (*DESCEND_ARMS, *SEARCH_ARMS, *GPT_ARMS)
-PART_KEYS = ("arm", "text", "bytes", "seconds", "seed", "set")
+PART_KEYS = ("arm", "text", "bytes", "seconds", "cores", "seed", "set")
+COLUMNS = (*PART_KEYS, "bits_per_byte", "wall_seconds", "validation_sha256", "text_sha256",
+           "commit", "processor", "torch", "load")  # fmt: skip
 OVERTIME_FRACTION, OVERTIME_SECONDS = 0.05, 10.0
 """Over the time requested: more than 5 %, or 10 s, is too late."""
 MAX_TIMES = 4
@@ -96,17 +99,15 @@ def run_part(part: dict[str, Any], text: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         command = child_command(part, text, folder)
-        load = os.getloadavg()
+        load = os.getloadavg()[0]
         wall = train_in_child(command, folder, part)
         from contest_score import score_folder
 
         score = score_folder(best_folder(folder / "model"), text, seed=part["seed"])
-    command_words = [Path(w).name if w.startswith("/") else w for w in command]
     return part | {
         "bits_per_byte": round(score.bits_per_byte, 5), "wall_seconds": round(wall, 1),
-        "validation_sha256": score.sha256[:16], "validation_bytes": score.num_bytes,
-        "commit": commit(), "machine": machine_facts(), "load_before": [round(x, 2) for x in load],
-        "command": " ".join(command_words),
+        "validation_sha256": score.sha256[:16], "commit": commit(), "load": round(load, 1),
+        **machine_facts(),
     }  # fmt: skip
 
 
@@ -126,20 +127,39 @@ def commit() -> str:
 
 
 def machine_facts() -> dict[str, Any]:
-    """Processor, cores, threads allowed and versions."""
+    """Processor and the version of torch."""
     from descend.machine import cpu_name, package_versions
 
-    return {
-        "processor": cpu_name(), "cores": os.cpu_count(),
-        "omp_num_threads": os.environ.get("OMP_NUM_THREADS"), "versions": package_versions(),
-    }  # fmt: skip
+    return {"processor": cpu_name(), "torch": package_versions()["torch"]}
 
 
 def read_lines(results: Path) -> list[dict[str, Any]]:
     """The parts measured so far."""
     if not results.exists():
         return []
-    return [json.loads(line) for line in results.read_text("utf-8").splitlines()]
+    with results.open(encoding="utf-8", newline="") as file:
+        return [
+            line
+            | {
+                "bytes": int(line["bytes"]) if line["bytes"] else None,
+                "seconds": float(line["seconds"]), "cores": int(line["cores"]),
+                "seed": int(line["seed"]), "set": line["set"].split(),
+                "bits_per_byte": float(line["bits_per_byte"]),
+                "wall_seconds": float(line["wall_seconds"]),
+            }
+            for line in csv.DictReader(file)
+        ]  # fmt: skip
+
+
+def append_line(results: Path, line: dict[str, Any]) -> None:
+    """Add a part to the results."""
+    results.parent.mkdir(parents=True, exist_ok=True)
+    is_new = not results.exists()
+    with results.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        if is_new:
+            writer.writeheader()
+        writer.writerow(line | {"set": " ".join(line["set"])})
 
 
 def is_too_late(line: dict[str, Any]) -> bool:
@@ -149,23 +169,24 @@ def is_too_late(line: dict[str, Any]) -> bool:
 
 
 def format_table(lines: Sequence[dict[str, Any]]) -> str:
-    """Markdown: a row for each text and time, a column for each arm; mean over seeds.
+    """Markdown: a row for each text, time, and cores, a column for each arm; mean over seeds.
 
     Of `gpt2_trainer` the best of its grid. Parts that took too long are marked with their seconds.
     """
     columns = [c for c in ARMS if any(line["arm"] == c for line in lines)]
-    head = ["text, seconds", *columns]
+    head = ["text, seconds, cores", *columns]
     rows = []
-    for text, seconds in sorted({(line["text"], line["seconds"]) for line in lines}):
+    keys = {(line["text"], line["seconds"], line["cores"]) for line in lines}
+    for text, seconds, cores in sorted(keys):
         cells = []
         for arm in columns:
             here = [
                 line for line in lines
-                if (line["arm"], line["text"]) == (arm, text)
+                if (line["arm"], line["text"], line["cores"]) == (arm, text, cores)
                 and (line["seconds"] == seconds or arm == "train")
             ]  # fmt: skip
             cells.append(_cell(here))
-        rows.append([f"{text}, {seconds:g}", *cells])
+        rows.append([f"{text}, {seconds:g}, {cores}", *cells])
     table = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join(table + ["| " + " | ".join(row) + " |" for row in rows])
 
@@ -206,7 +227,8 @@ def main() -> None:
         parser.error("name --arm, --text and --seconds, or --table")
     part = {
         "arm": options.arm, "text": options.text.stem, "bytes": options.bytes,
-        "seconds": options.seconds, "seed": options.seed, "set": options.set,
+        "seconds": options.seconds, "cores": len(os.sched_getaffinity(0)), "seed": options.seed,
+        "set": options.set,
     }  # fmt: skip
     if any(all(line[k] == part[k] for k in PART_KEYS) for line in read_lines(options.results)):
         print("this part was measured before")
@@ -220,9 +242,7 @@ def main() -> None:
         line = run_part(part, text) | {
             "text_sha256": hashlib.sha256(text.read_bytes()).hexdigest()[:16]
         }
-    options.results.parent.mkdir(parents=True, exist_ok=True)
-    with options.results.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    append_line(options.results, line)
     print(f"{line['bits_per_byte']:.4f} bits per byte in {line['wall_seconds']:.1f} s")
 
 

@@ -42,7 +42,7 @@ then. A run of ten epochs (tiny Shakespeare) was best after the eighth."""
 MAX_VOCABULARY_RATIO = 2
 """From the recipe's vocabulary for the text, up or down. Farther from it the scaling law was wrong:
 of 512 on 1 MB it expected 2.00, and 2.06 was reached in five minutes
-(benchmarks/results/improve/contest.jsonl)."""
+(benchmarks/results/improve/contest.csv)."""
 
 MAX_PARAMETERS_PER_TOKEN = 70
 """Numbers in the matrices of the blocks for each token of training text: as the default network has

@@ -35,10 +35,10 @@ SLICES = 16
 BASELINE_VOCAB_SIZE = 1024
 
 
-DIFFICULTY_PER_FIVE_GRAM = 1.37
+DIFFICULTY_PER_FIVE_GRAM = 1.36
 """Difficulty in units of the 5-gram baseline, with `MIDDLE_COUNTED_BYTES` of training text."""
 
-DIFFICULTY_POWER = 0.036
+DIFFICULTY_POWER = 0.038
 """How much more that baseline still gains from text than a network does."""
 
 MIDDLE_COUNTED_BYTES = 400_000

@@ -191,8 +191,12 @@ def bits_per_byte(z: Floats, setting: ScalingLawInput) -> float:
 
 def unlearned_bits(setting: ScalingLawInput) -> float:
     """Return bits per byte that a short run has not learned yet of what a text repeats."""
-    fraction = UNLEARNED_FRACTION * (UNLEARNED_TOKENS / setting.tokens) ** UNLEARNED_POWER
-    return float(min(fraction, 1.0) * setting.regularity)
+    return unlearned_fraction(setting.tokens) * setting.regularity
+
+
+def unlearned_fraction(tokens: float) -> float:
+    """Return how much of the regularity of a text is not learned yet after so many tokens."""
+    return min(UNLEARNED_FRACTION * (UNLEARNED_TOKENS / tokens) ** UNLEARNED_POWER, 1.0)
 
 
 def _log_best_rate(z: Floats, batch_tokens: int, width: int) -> float:
