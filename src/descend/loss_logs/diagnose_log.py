@@ -13,11 +13,12 @@ from pathlib import Path
 import msgspec
 
 from descend.diagnosis.diagnosis_result import Evidence, Finding, OtherCause
+from descend.loss_logs.break_offs import add_break_off
 from descend.loss_logs.curve_features import CurveFeatures, extract_curve_features
 from descend.loss_logs.curve_rules import apply_curve_rules, can_be_extrapolated
 from descend.loss_logs.expected_loss import UNKNOWN_LEVEL, ExpectedLoss, expected_loss_range
 from descend.loss_logs.judgment import LogVerdict, Shape
-from descend.loss_logs.log import LogEntry, LossLog
+from descend.loss_logs.log import BreakOff, LogEntry, LossLog
 from descend.loss_logs.read_log import read_log
 from descend.runs.event_log import read_program_warnings
 
@@ -60,6 +61,10 @@ class LogDiagnosis(msgspec.Struct, frozen=True, kw_only=True):
     ruled_out: list[OtherCause]
     not_checked: list[UncheckedCause]
     features: CurveFeatures | None
+    break_off: BreakOff | None = None
+    """What ended the run before its end, where the log tells."""
+    advice: str = ""
+    """What to do where no cause is named."""
     warnings: list[str]
     cost: LogCost
     schema: int = SCHEMA
@@ -89,7 +94,7 @@ def judge_log(
     curve = extract_curve_features(log)
     band = expected_loss_range(corpus, vocab_size) if log.sums is None else UNKNOWN_LEVEL
     shape = Shape(log, curve, band)
-    verdict = apply_curve_rules(shape)
+    verdict = add_break_off(shape, apply_curve_rules(shape))
     if curve is not None and not can_be_extrapolated(shape, verdict):
         curve = msgspec.structs.replace(curve, extrapolation=None)
     return LogDiagnosis(
@@ -102,6 +107,8 @@ def judge_log(
         ruled_out=[OtherCause(cause=c, reason=why) for c, why in verdict.ruled_out.items()],
         not_checked=unchecked_causes(verdict),
         features=curve,
+        break_off=log.break_off,
+        advice="" if verdict.cause else verdict.advice,
         warnings=[*read_program_warnings(path), *verdict.notes, *_log_warnings(log)],
         cost=LogCost(round(time.monotonic() - began, 2)),
     )

@@ -94,6 +94,7 @@ def make_log(facts: LogFacts, points: PointStore, epoch_starts: list[float]) -> 
         bits=facts.base_two > 0 or in_bits, sums=sums,
         has_other_validation_unit=has_other_unit or sums is not None,
         has_perplexity=has_perplexity, has_epochs=any(p.epoch is not None for p in curve),
+        break_off=facts.failure_scan.break_off,
         bits_evidence="as their name says" if in_bits else "as their perplexities show",
     )  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from descend.loss_logs.failure_scan import FailureScan
 from descend.loss_logs.log_row import Row
 from descend.loss_logs.several_runs import RunLosses
 
@@ -38,6 +39,7 @@ class LogFacts:
     """Runs of which nothing is left in the points, since another one began after them."""
     first_accuracy: float | None = None
     """The first fraction of right predictions, from 0 to 1."""
+    failure_scan: FailureScan = field(default_factory=FailureScan)
     base_two: int = 0
     """Rows whose perplexity is 2 to the loss, less those where it is e to it."""
 
@@ -45,6 +47,10 @@ class LogFacts:
         """Add `note`, once."""
         if note not in self.notes:
             self.notes.append(note)
+
+    def read_end(self, line: str) -> None:
+        """Look whether `line`, whose row has been added, ends the run."""
+        self.failure_scan.read(line, self.rows)
 
     def note_accuracy(self, row: Row) -> None:
         """Note the first accuracy."""

@@ -7,9 +7,10 @@ import math
 from pathlib import Path
 
 from descend.errors import LogError
+from descend.loss_logs.break_offs import RESUME, describe_break_off
 from descend.loss_logs.column_names import TRAIN, VALIDATION, split_identifier
 from descend.loss_logs.curve_assembly import CurveAssembly
-from descend.loss_logs.log import LossLog
+from descend.loss_logs.log import BreakOff, LossLog
 from descend.loss_logs.log_folder import checkpoint_log_folder, log_files
 from descend.loss_logs.log_lines import read_lines
 from descend.loss_logs.parsers.console import Console
@@ -56,6 +57,9 @@ def read_log(path: Path) -> LossLog:
         ) from None  # fmt: skip
     if (log is None or len(log.entries) < MIN_ENTRIES) and is_trainer_state(path):
         raise unlogged_error(path, MIN_ENTRIES)
+    count = 0 if log is None else len(log.entries)
+    if log is None or (count < MIN_ENTRIES and not _has_lost_loss(log)):
+        _raise_break_off(path, count)
     if log is None or not log.entries:
         raise LogError(
             str(path), _first_line(path), KNOWN_FORMATS,
@@ -67,6 +71,29 @@ def read_log(path: Path) -> LossLog:
             f"at least {MIN_ENTRIES}", "log more often, or give the whole log",
         )  # fmt: skip
     return log
+
+
+def _raise_break_off(path: Path, count: int) -> None:
+    """Raise the error of a log whose program ended by itself before it had logged enough losses."""
+    end = _break_off(path)
+    if end is not None and not end.is_after_end:
+        event, fix = describe_break_off(end)
+        losses = "no losses" if not count else "1 loss" if count == 1 else f"{count} losses"
+        raise LogError(
+            str(path), f"{losses}, since {event}", f"at least {MIN_ENTRIES} losses",
+            fix.removesuffix(f". Then {RESUME}").removesuffix(f", and {RESUME}"),
+        )  # fmt: skip
+
+
+def _break_off(path: Path) -> BreakOff | None:
+    """Return what ended the program whose output is the text at `path`."""
+    assembly = CurveAssembly()
+    with path.open("rb") as file:
+        start = file.read(4096)
+    if is_notebook(start) or b"\0" in start:
+        return None
+    Console(assembly).read(read_lines(path))
+    return assembly.facts.failure_scan.break_off
 
 
 def _has_lost_loss(log: LossLog) -> bool:
