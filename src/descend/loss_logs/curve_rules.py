@@ -28,6 +28,7 @@ from descend.loss_logs.curve_origin import (
     resembles_finetuning,
     started_trained,
 )
+from descend.loss_logs.earlier_runs import ends_above_earlier_run, guesses
 from descend.loss_logs.epoch_pattern import highest_rise, start_end_lowest
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
 from descend.loss_logs.normality import (
@@ -48,6 +49,8 @@ from descend.loss_logs.normality import (
     unexpected_start,
     validation_stays,
 )
+from descend.loss_logs.rate_rules import rate_is_spent
+from descend.loss_logs.reward_rules import reward_collapsed
 from descend.loss_logs.validation_rules import overfitted, predicts_validation, validation_levels
 
 GONE_BACK, GONE_BACK_NOISE = 0.5, 3.0
@@ -351,8 +354,8 @@ def _stopped_early(shape: Shape) -> LogVerdict | None:
 
 
 RULES: tuple[Callable[[Shape], LogVerdict | None], ...] = (
-    _diverged, predicts_validation, other_objective, rate_out_of_range, overfitted, summed_losses,
-    unchanging_loss,
+    _diverged, predicts_validation, reward_collapsed, other_objective, rate_out_of_range,
+    overfitted, summed_losses, unchanging_loss, rate_is_spent, ends_above_earlier_run, guesses,
     _stuck, recurring_pattern, _rate_too_high, levels_at_frequencies, unexpected_start,
     validation_stays, validation_levels, flat_after_fall, memorized_text, _too_slow, _stopped_early,
 )  # fmt: skip

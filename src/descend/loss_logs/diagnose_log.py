@@ -18,7 +18,7 @@ from descend.loss_logs.curve_features import CurveFeatures, extract_curve_featur
 from descend.loss_logs.curve_rules import apply_curve_rules, can_be_extrapolated
 from descend.loss_logs.expected_loss import UNKNOWN_LEVEL, ExpectedLoss, expected_loss_range
 from descend.loss_logs.judgment import LogVerdict, Shape
-from descend.loss_logs.log import BreakOff, LogEntry, LossLog
+from descend.loss_logs.log import BreakOff, LogEntry, LossLog, RunLosses
 from descend.loss_logs.read_log import read_log
 from descend.runs.event_log import read_program_warnings
 
@@ -105,7 +105,7 @@ def judge_log(
         probability=verdict.probability,
         causes=[_finding(verdict)] if verdict.cause else [],
         ruled_out=[OtherCause(cause=c, reason=why) for c, why in verdict.ruled_out.items()],
-        not_checked=unchecked_causes(verdict),
+        not_checked=[] if log.objective is not None else unchecked_causes(verdict),
         features=curve,
         break_off=log.break_off,
         advice="" if verdict.cause else verdict.advice,
@@ -130,7 +130,10 @@ def in_nats(log: LossLog) -> LossLog:
         for e in log.entries
     ]
     note = f"losses were logged in bits, {log.bits_evidence}; here they are in nats"
-    return msgspec.structs.replace(log, entries=entries, notes=[*log.notes, note], bits=False)
+    earlier = [RunLosses(r.first * ln_2, r.last * ln_2) for r in log.earlier_runs]
+    return msgspec.structs.replace(
+        log, entries=entries, earlier_runs=earlier, notes=[*log.notes, note], bits=False
+    )
 
 
 def _finding(verdict: LogVerdict) -> Finding:
