@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from descend.loss_logs.diagnose_log import LogDiagnosis, diagnose_log
+from descend.report.text.log_diagnosis import format_log_diagnosis
 
 from .written_logs import written
 
@@ -84,3 +85,35 @@ def test_rates_that_are_all_zero_recommend_none(tmp_path: Path) -> None:
     assert all(cause.recommended_config.get("learning_rate") != 0 for cause in diagnosis.causes)
     assert diagnosis.features is not None
     assert diagnosis.features.rate_highest is None
+
+
+@pytest.mark.parametrize("unit", ["val_loss", "val_perplexity"])
+@pytest.mark.parametrize(("digits", "is_frozen"), [(4, True), (1, False)])
+def test_validation_that_is_one_number_is_of_weights_that_do_not_change(
+    unit: str, digits: int, is_frozen: bool, tmp_path: Path
+) -> None:
+    draw, lines = random.Random(2), []
+    for step in STEPS:
+        loss = 3.0 + 5 * math.exp(-min(step, 8000) / 2000)
+        lines.append(f"step {step} loss {loss + draw.gauss(0, 0.03):.4f}")
+        if step % 1000 == 0:
+            value = math.exp(loss) if unit == "val_perplexity" else loss
+            lines.append(f"step {step} {unit} {value:.{digits}f}")
+    diagnosis = diagnose_log(written(tmp_path, lines))
+    assert ("from step 8,000 on, are one number" in diagnosis.normal.reason) == is_frozen
+    assert not is_frozen or diagnosis.normal.answer == "no"
+    text = format_log_diagnosis(diagnosis)
+    assert ("Fix: look whether the learning rate has become 0" in text) == is_frozen
+
+
+def test_promise_of_more_training_is_no_more_than_validation_gains(tmp_path: Path) -> None:
+    lines = []
+    for step in STEPS:
+        loss = 8 - 0.6 * math.log2(step / 100)
+        lines.append(f"step {step} loss {loss:.4f}")
+        if step % 1000 == 0:
+            lines.append(f"step {step} val_loss {6 - 0.25 * math.log2(step / 100):.4f}")
+    diagnosis = diagnose_log(written(tmp_path, lines))
+    [cause] = diagnosis.causes
+    assert cause.cause == "undertrained"
+    assert "up to 0.25 nats lower" in cause.advice

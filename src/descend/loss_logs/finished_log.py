@@ -82,10 +82,9 @@ def make_log(facts: LogFacts, points: PointStore, epoch_starts: list[float]) -> 
         entries = join_entries(curve, at, validation or [], validation_positions)
     else:
         entries = join_entries([], [], curve, at)
-    has_perplexity = bool(points.perplexities)
     objective, evidence = objective_of(
         facts.names, curve if sums is None else [], first_accuracy=facts.first_accuracy,
-        has_perplexity=has_perplexity,
+        has_perplexity=bool(points.perplexities),
     )  # fmt: skip
     return LossLog(
         kind=facts.description, unit=unit, entries=entries, skipped=facts.skipped,
@@ -93,10 +92,10 @@ def make_log(facts: LogFacts, points: PointStore, epoch_starts: list[float]) -> 
         epoch_starts=epoch_starts if unit == "steps" and len(runs) < 2 else [], notes=facts.notes,
         bits=facts.base_two > 0 or in_bits, sums=sums,
         has_other_validation_unit=has_other_unit or sums is not None,
-        has_perplexity=has_perplexity, has_epochs=any(p.epoch is not None for p in curve),
-        earlier_runs=earlier, last_accuracy=facts.last_accuracy,
-        reward=facts.measures.select("reward"), policy_kl=facts.measures.select("policy_kl"),
-        break_off=facts.failure_scan.break_off,
+        has_epochs=any(p.epoch is not None for p in curve), earlier_runs=earlier,
+        has_perplexity=bool(points.perplexities), last_accuracy=facts.last_accuracy,
+        break_off=facts.failure_scan.break_off, reward=facts.measures.select("reward"),
+        policy_kl=facts.measures.select("policy_kl"),
         bits_evidence="as their name says" if in_bits else "as their perplexities show",
     )  # fmt: skip
 
