@@ -162,7 +162,6 @@ def test_error_that_training_went_on_after_is_no_end(tmp_path: Path) -> None:
         "{'train_runtime': 812.3, 'train_loss': 2.1, 'epoch': 3.0}",
         "`Trainer.fit` stopped: `max_steps=2000` reached.",
         "INFO done training in 812.3 seconds",
-        "100%|██████████| 2000/2000 [1:22:09<00:00,  4.00s/it]",
     ],
 )
 def test_error_after_the_end_of_training_is_a_note(end: str, tmp_path: Path) -> None:
@@ -202,12 +201,45 @@ def test_fault_of_the_curve_stays_the_verdict(tmp_path: Path) -> None:
     assert any("KeyError: 'input_ids'" in note for note in diagnosis.warnings)
 
 
+def bar(done: int, total: int) -> str:
+    """A progress bar of tqdm."""
+    return f"{done / total:.0%}|███▍      | {done}/{total} [1:22:09<2:38:06,  4.00s/it]"
+
+
+def rows_with_bars(total: int, until: int) -> list[str]:
+    """Losses between a bar of the run, with a bar of an evaluation here and there, below those of
+    a download and of the preparation."""
+    lines = [bar(548118077, 548118077), bar(52002, 52002)]
+    for step in range(10, until + 1, 10):
+        lines += [bar(step, total), str({"loss": fall(step), "epoch": round(step / 1200, 3)})]
+        if step % 100 == 0:
+            lines += [bar(n, 47) for n in (1, 20, 47)]
+            lines.append(str({"eval_loss": fall(step) + 0.05, "epoch": round(step / 1200, 3)}))
+    return lines
+
+
+def test_bar_of_the_run_is_distinguished_from_others(tmp_path: Path) -> None:
+    error = ENDS["torch_cuda"][1]
+    broken = diagnose_log(written(tmp_path, [*rows_with_bars(2000, 1230), *error])).break_off
+    assert broken is not None
+    assert (broken.done, broken.total, broken.is_after_end) == (1230, 2000, False)
+    in_evaluation = [*rows_with_bars(2000, 1200), bar(1, 47), bar(20, 47), *error]
+    broken = diagnose_log(written(tmp_path, in_evaluation)).break_off
+    assert broken is not None
+    assert (broken.done, broken.total) == (1200, 2000)
+    complete = diagnose_log(written(tmp_path, [*rows_with_bars(2000, 2000), *error])).break_off
+    assert complete is not None
+    assert complete.is_after_end
+    others = [line for line in rows_with_bars(2000, 1200) if "/2000 " not in line]
+    broken = diagnose_log(written(tmp_path, [*others, *error])).break_off
+    assert broken is not None
+    assert (broken.done, broken.is_after_end) == (None, False)
+
+
 def test_progress_bar_tells_how_far_the_run_was(tmp_path: Path) -> None:
     rows = [str({"loss": fall(s), "epoch": round(s / 1200, 3)}) for s in range(10, 1231, 10)]
-    bar = " 34%|███▍      | 1231/3600 [1:22:09<2:38:06,  4.00s/it]"
-    evaluation = "100%|██████████| 47/47 [00:09<00:00,  5.00it/s]"
     error = "torch.cuda.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.32 GiB."
-    lines = [*rows, evaluation, f"{bar}{TRACEBACK[0]}", *TRACEBACK[1:], error]
+    lines = [*rows, bar(47, 47), f"{bar(1231, 3600)}{TRACEBACK[0]}", *TRACEBACK[1:], error]
     text = format_log_diagnosis(diagnose_log(written(tmp_path, lines, "nohup.out")))
     assert "it broke off at 1,231 of 3,600 (34%)" in text
     assert "smaller" in text

@@ -75,10 +75,31 @@ _COMPLETE = re.compile(
     r"|\b(?:[Ff]inished|[Dd]one|[Cc]ompleted) training\b(?! (?:of |for )?(?:epoch|step|batch))"
 )
 """How programs say that a training has come to its end."""
-_BAR = re.compile(r"(\d+)/(\d+) ?\[\d+:\d")
+_BAR = re.compile(r"(?<!\d)(\d{1,12})/(\d{1,12}) ?\[\d+:\d")
 _OF_EPOCH = re.compile(r"^\W*epoch\b", re.IGNORECASE)
+MAX_ROWS_SINCE = 3
+"""Rows with a loss since the bar of the run was drawn: one of training, and those of an
+evaluation."""
 MAX_TRACEBACK_LINES = 200
 """Lines of a traceback within which its error is looked for."""
+
+
+@dataclass
+class _Bar:
+    """How far a progress bar is, and how it goes on."""
+
+    done: int = 0
+    rows: int = 0
+    """Rows with a loss when it was drawn last."""
+    counts_rows: bool = False
+    """Whether it has gone on from one loss to the next."""
+    begins_anew: bool = False
+
+    def update(self, done: int, rows: int) -> None:
+        """Take the bar as it is drawn after so many rows with a loss."""
+        self.begins_anew |= done < self.done
+        self.counts_rows |= 0 < self.done < done and 0 < self.rows < rows
+        self.done, self.rows = done, rows
 
 
 @dataclass
@@ -93,8 +114,8 @@ class FailureScan:
     _traceback_lines: int = 0
     """Lines that the error of the traceback above may still be in."""
     _ignores_error: bool = False
-    _bars: dict[int, int] = field(default_factory=dict)
-    """How far the bars of the run are, by what they count up to."""
+    _bars: dict[int, _Bar] = field(default_factory=dict)
+    """Progress bars by what they count up to."""
 
     def read(self, text: str, rows: int) -> None:
         """Take the next line; `rows`: how many rows with a loss the log has up to it.
@@ -109,7 +130,8 @@ class FailureScan:
         if rows > self._rows:
             self._rows, self.break_off, self.is_complete = rows, None, False
         if "/" in line and "[" in line and not _OF_EPOCH.match(line):
-            self._bars.update((int(bar[2]), int(bar[1])) for bar in _BAR.finditer(line))
+            for bar in _BAR.finditer(line):
+                self._bars.setdefault(int(bar[2]), _Bar()).update(int(bar[1]), self._rows)
         self._traceback_lines -= self._traceback_lines > 0
         if not self._traceback_lines and not any(hint in line for hint in _HINTS):
             return
@@ -143,19 +165,28 @@ class FailureScan:
         is_open = self.break_off is None or _TRACEBACK in self.break_off.message
         if not is_open and rank >= self._rank:
             return
-        done, total = self._progress()
+        total = self._total_of_run()
+        bar = None if total is None else self._bars[total]
         self._rank = rank
         self.break_off = BreakOff(
-            kind=kind, message=_shorten(line), done=done, total=total,
-            is_after_end=self.is_complete or (total is not None and done == total),
+            kind=kind, message=_shorten(line), done=None if bar is None else bar.done, total=total,
+            is_after_end=self.is_complete or (
+                bar is not None and bar.counts_rows and bar.done == total
+            ),
         )  # fmt: skip
 
-    def _progress(self) -> tuple[int | None, int | None]:
-        """Return how far the longest bar was, and what it counts up to."""
-        if not self._bars:
-            return None, None
-        total = max(self._bars)
-        return self._bars[total], total
+    def _total_of_run(self) -> int | None:
+        """Return what the bar of the run counts up to; None where there is none.
+
+        That bar goes on beside the losses. One of a download was drawn before them, and one of an
+        evaluation begins anew each time, or has ended.
+        """
+        return max(
+            (total for total, bar in self._bars.items()
+             if bar.rows >= max(1, self._rows - MAX_ROWS_SINCE) and not bar.begins_anew
+             and (bar.counts_rows or bar.done < total)),
+            default=None,
+        )  # fmt: skip
 
 
 def _shorten(line: str) -> str:

@@ -5,6 +5,7 @@ Names are those of Stable-Baselines3, CleanRL, RLlib, and TRL.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,10 +106,11 @@ def reward_collapsed(shape: Shape) -> LogVerdict | None:
 
 def describe_kl(policy_kl: Measure | None) -> str | None:
     """Return a divergence between two policies far above its median; None where there is none."""
-    if policy_kl is None or len(policy_kl.values) < MIN_REWARDS:
+    values = [] if policy_kl is None else [v for v in policy_kl.values if math.isfinite(v[1])]
+    if policy_kl is None or len(values) < MIN_REWARDS:
         return None
-    place, highest = max(policy_kl.values, key=lambda pair: pair[1])
-    median = float(np.median([value for _, value in policy_kl.values]))
+    place, highest = max(values, key=lambda pair: pair[1])
+    median = float(np.median([value for _, value in values]))
     if highest < max(MIN_KL, MIN_KL_RATIO * median):
         return None
     return (

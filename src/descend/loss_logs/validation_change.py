@@ -24,7 +24,9 @@ def frozen_validation(shape: Shape) -> LogVerdict | None:
     assert curve is not None
     validated = finite_losses(shape.log.entries, "validation_loss")
     last = validated[-1][1] if validated else 0.0
-    first_other = next((i for i, (_, x) in enumerate(reversed(validated)) if x != last), 0)
+    first_other = next(
+        (i for i, (_, x) in enumerate(reversed(validated)) if x != last), len(validated)
+    )
     alike = validated[len(validated) - first_other :]
     if len(alike) < MIN_FROZEN or _count_digits(last) < EXACT_DIGITS:
         return None
