@@ -174,10 +174,10 @@ REQUIRED_DATA: dict[str, str] = {
 
 CURVE_CAUSES = frozenset(
     {"diverged", "too_little_data", "learning_rate_too_low", "learning_rate_too_high",
-     "undertrained", "bad_initialization", "context_unused"}
+     "undertrained", "bad_initialization", "context_unused", "bad_schedule"}
 )  # fmt: skip
-"""Causes that some curves show or exclude, the last two with vocabulary and corpus. The others
-no loss curve shows."""
+"""Causes that some curves show or exclude, the last three with vocabulary, corpus, and the logged
+rate. The others no loss curve shows."""
 
 
 def unchecked_causes(verdict: LogVerdict) -> list[UncheckedCause]:
