@@ -198,6 +198,7 @@ def test_fault_of_the_curve_stays_the_verdict(tmp_path: Path) -> None:
     lines = [f"step {s} loss {fall(s) if s < 1000 else 'nan'}" for s in STEPS]
     diagnosis = diagnose_log(written(tmp_path, [*lines, *TRACEBACK, "KeyError: 'input_ids'"]))
     assert diagnosis.verdict == "diverged"
+    assert "Besides, the run broke off" in diagnosis.normal.reason
     assert any("KeyError: 'input_ids'" in note for note in diagnosis.warnings)
 
 

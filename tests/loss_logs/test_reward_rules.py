@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from descend.errors import LogError
 from descend.loss_logs.diagnose_log import LogDiagnosis, diagnose_log
 from descend.report.text.log_diagnosis import format_log_diagnosis
 
@@ -98,7 +99,7 @@ def test_reward_that_is_not_lost_is_described_only(
         diagnosis = diagnose_rewards(tmp_path, rewards, layout)
         assert diagnosis.normal.answer == "cannot tell"
         name = "ep_rew_mean" if layout is block else "reward"
-        assert f"The reward ({name}) begins at" in diagnosis.normal.reason
+        assert f"the reward ({name}) begins at" in diagnosis.normal.reason
         assert not diagnosis.causes
 
 
@@ -106,3 +107,19 @@ def test_causes_of_language_models_are_not_listed_for_another_loss(tmp_path: Pat
     diagnosis = diagnose_rewards(tmp_path, [rising(n) for n in range(COUNT)])
     assert "vocabulary" not in format_log_diagnosis(diagnosis).split("Expected:")[1].split("\n")[1]
     assert diagnosis.not_checked == []
+
+
+def test_rewards_without_losses_are_described_in_the_error(tmp_path: Path) -> None:
+    lines = [f"global_step={120 * n}, episodic_return={reward:.3f}"
+             for n, reward in enumerate(COLLAPSED, 1)]  # fmt: skip
+    with pytest.raises(LogError, match="rewards and no losses") as raised:
+        diagnose_log(written(tmp_path, lines))
+    assert "episodic_return" in str(raised.value)
+    assert "the policy has collapsed" in str(raised.value)
+
+
+def test_place_of_a_reward_is_its_epoch_where_no_step_is_logged(tmp_path: Path) -> None:
+    lines = [str({"loss": 0.01, "reward": reward, "epoch": round(n / 100, 2)})
+             for n, reward in enumerate(noisy(COLLAPSED), 1)]  # fmt: skip
+    diagnosis = diagnose_log(written(tmp_path, lines))
+    assert "falls after 0.4 epochs" in diagnosis.normal.reason

@@ -62,7 +62,9 @@ def add_break_off(shape: Shape, verdict: LogVerdict) -> LogVerdict:
     if end.kind == "interrupted":
         return _changed(verdict, notes=[f"{note}. To train it further, {RESUME}", *verdict.notes])
     if verdict.normal == "no" and end.kind != "not a number":
-        return _changed(verdict, notes=[f"{note}. {_sentence(_FIXES[end.kind])}", *verdict.notes])
+        reason = f"{verdict.reason}. Besides, the run broke off {place}, since {_EVENTS[end.kind]}"
+        advice = f"to keep it from breaking off, {_FIXES[end.kind]}"
+        return _changed(verdict, reason=reason, notes=[quote, advice, *verdict.notes])
     if end.kind == "not a number":
         return _diverged(verdict, shape, f"{_EVENTS[end.kind]} {place}", note)
     reason = f"it broke off {place}, since {_EVENTS[end.kind]}. {_until_then(verdict)}"
@@ -103,10 +105,6 @@ def _diverged(verdict: LogVerdict, shape: Shape, reason: str, note: str) -> LogV
 def _changed(before: LogVerdict, **changes: Any) -> LogVerdict:
     facts = vars(before) | changes
     return LogVerdict(**facts)
-
-
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:]
 
 
 def _describe_progress(end: BreakOff, curve: CurveFeatures | None) -> str:

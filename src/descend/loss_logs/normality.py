@@ -89,7 +89,8 @@ def _observations(shape: Shape) -> str:
     """Return what is visible of a run whose loss is not judged."""
     guess = describe_guess(shape)
     if shape.log.objective == "reward":
-        return describe_reward(shape)
+        reward = describe_reward(shape.log.reward, shape.log.policy_kl)
+        return f"; {reward}" if reward else ""
     return f". The loss ends at {shape.curve.end:.2f}, {guess}" if shape.curve and guess else ""
 
 

@@ -8,6 +8,8 @@ from descend.loss_logs.column_names import Role
 from descend.loss_logs.log import Measure
 from descend.loss_logs.log_row import Row
 
+COUNTERS = ("timesteps", "steps", "epochs")
+"""What places of a measure count, the most exact first."""
 MAX_VALUES = 40_000
 """Of a measure: then every second is dropped."""
 
@@ -16,10 +18,10 @@ MAX_VALUES = 40_000
 class RewardMeasures:
     """The values of each reward and of each divergence, by their names."""
 
-    values: dict[tuple[Role, str], list[tuple[float | None, float | None, float]]] = field(
+    values: dict[tuple[Role, str], list[tuple[tuple[float | None, ...], float]]] = field(
         default_factory=dict
     )
-    """Timesteps, step of the row, and value."""
+    """Places by each of `COUNTERS`, and value."""
 
     def add(self, row: Row) -> None:
         """Note the measures of a row."""
@@ -29,7 +31,7 @@ class RewardMeasures:
         for meaning, value in row.measures:
             if meaning.role != "timesteps":
                 values = self.values.setdefault((meaning.role, meaning.name), [])
-                values.append((timesteps, row.step, value))
+                values.append(((timesteps, row.step, row.epoch), value))
                 if len(values) > MAX_VALUES:
                     del values[1:-1:2]
 
@@ -40,11 +42,9 @@ class RewardMeasures:
             return None
         name = max(of_role, key=lambda own: len(of_role[own]))
         values = of_role[name]
-        for index, counter in enumerate(("timesteps", "steps")):
-            places = [value[index] for value in values]
-            if None not in places:
-                pairs = [(p, v[2]) for p, v in zip(places, values, strict=True) if p is not None]
+        for index, counter in enumerate(COUNTERS):
+            pairs = [(at, value) for places, value in values if (at := places[index]) is not None]
+            if len(pairs) == len(values):
                 return Measure(name=name, counter=counter, values=pairs)
-        return Measure(
-            name=name, counter="entries", values=[(n, v[2]) for n, v in enumerate(values, 1)]
-        )
+        numbered = [(float(n), value) for n, (_, value) in enumerate(values, 1)]
+        return Measure(name=name, counter="log entries", values=numbered)

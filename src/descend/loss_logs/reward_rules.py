@@ -119,14 +119,16 @@ def describe_kl(policy_kl: Measure | None) -> str | None:
     )
 
 
-def describe_reward(shape: Shape) -> str:
+def describe_reward(reward: Measure | None, policy_kl: Measure | None) -> str:
     """Return how the reward goes, for a run whose loss is not judged; empty where none is."""
-    reward, summary = shape.log.reward, summarize_reward(shape.log.reward)
+    summary = summarize_reward(reward)
     if reward is None or summary is None:
         return ""
-    jump = describe_kl(shape.log.policy_kl)
+    jump = describe_kl(policy_kl)
     return (
-        f". The reward ({reward.name}) begins at {summary.start:.3g}, is highest at "
+        f"the reward ({reward.name}) begins at {summary.start:.3g}, is highest at "
         f"{summary.peak:.3g} ({format_place(summary.peak_at)} {reward.counter}), and ends at "
-        f"{summary.end:.3g}" + (f"; {jump}" if jump else "")
+        f"{summary.end:.3g}"
+        + (": the policy has collapsed" if has_collapsed(summary) else "")
+        + (f"; {jump}" if jump else "")
     )
