@@ -29,10 +29,13 @@ VERDICT_WORDS: dict[str, frozenset[str]] = {
     "too_little_data": frozenset({"too little data"}),
     "learning_rate_too_high": frozenset({"learning rate too high"}),
     "learning_rate_too_low": frozenset({"learning rate too low"}),
+    "bad_schedule": frozenset({"bad schedule"}),
+    "broke_off": frozenset(),
     "unknown": frozenset(),
 }
 """The words of the answers that each verdict says. `unknown` says none, so it is never right by
-itself. The answers also accept words that no verdict says, such as `stuck` or `plateau`."""
+itself, and neither does `broke_off`, which is about the program. The answers also accept words
+that no verdict says, such as `stuck` or `plateau`."""
 NORMAL_WORD = "normal"
 """The word that `normal.answer` yes says, beside the word of the verdict."""
 RELATIVE_TOLERANCE = 1e-6

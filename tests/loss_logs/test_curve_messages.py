@@ -11,7 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from descend.loss_logs import curve_rules, normality, validation_rules
+from descend.loss_logs import (
+    curve_rules,
+    earlier_runs,
+    normality,
+    rate_rules,
+    reward_rules,
+    validation_rules,
+)
 from descend.loss_logs.curve_features import gain_of_doubling
 from descend.loss_logs.diagnose_log import CURVE_CAUSES, REQUIRED_DATA, LogDiagnosis, diagnose_log
 from descend.loss_logs.run_check import ADVICE
@@ -152,7 +159,7 @@ def test_format_log_diagnosis_separates_what_no_curve_shows_when_causes_are_open
 
 def test_curve_causes_hold_every_cause_when_a_rule_or_the_docs_name_it() -> None:
     rules = Path(inspect.getfile(curve_rules)).read_text(encoding="utf-8")
-    for module in (normality, validation_rules):
+    for module in (normality, validation_rules, rate_rules, reward_rules, earlier_runs):
         rules += Path(inspect.getfile(module)).read_text(encoding="utf-8")
     named = {c for c in REQUIRED_DATA if f'"{c}"' in rules}
     assert named >= set(ADVICE)

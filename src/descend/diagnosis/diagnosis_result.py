@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 
 SCHEMA = 1
+BROKE_OFF = "broke_off"
+"""The verdict on another program's log whose run broke off, where its curve has no fault."""
 DEFAULT_BUDGET = 0.15
 """Fraction of the run's own training time that its trials may take, by default."""
 

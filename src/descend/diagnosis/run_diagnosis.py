@@ -18,6 +18,7 @@ from descend.diagnosis.combinations import (
     merge_findings,
 )
 from descend.diagnosis.diagnosis_result import (
+    BROKE_OFF,
     DEFAULT_BUDGET,
     MAX_BUDGET,
     Cost,
@@ -196,7 +197,7 @@ def _was_tried(folder: Path) -> bool:
 
 def validate_cause_names(names: list[str]) -> set[str]:
     """Return `names` as a set; `ConfigError` for one that is no verdict."""
-    known = [*(c.name for c in CAUSES), "healthy", "unknown"]
+    known = [*(c.name for c in CAUSES), "healthy", "unknown", BROKE_OFF]
     for name in names:
         if name not in known:
             guess = closest_match(name, known)

@@ -16,7 +16,8 @@ from typing import Literal
 
 from descend.loss_logs.languages import translate_words
 
-Role = Literal["loss", "perplexity", "split", "step", "epoch", "rate", "gradient_norm", "accuracy"]
+Role = Literal["loss", "perplexity", "split", "step", "epoch", "rate", "gradient_norm", "accuracy",
+               "reward", "policy_kl", "timesteps"]  # fmt: skip
 Split = Literal["train", "validation"]
 
 TRAIN = frozenset({"train", "training", "trn", "tr", "trl", "trainloss", "trainer"})
@@ -69,6 +70,13 @@ QUOTAS = ACCURACIES | frozenset(
      "top5", "wer", "cer", "error", "errors", "score"}
 )  # fmt: skip
 """Words for a part of some whole: behind its number the counts may stand, as `(9830/10000)`."""
+REWARDS = frozenset({"rew", "reward", "rewards", "return", "returns"})
+NO_REWARD = frozenset(
+    {"std", "var", "variance", "min", "max", "best", "highest", "chosen", "rejected", "margin",
+     "margins", "accuracy", "accuracies", "threshold", "target", "scale", "weight", "loss", "model"}
+)  # fmt: skip
+"""Words that make another number of a reward than its mean."""
+_REWARD_GROUPS = frozenset({"rollout", "charts", "train", "time"})
 BITS = "bits"
 """The name of a loss in bits."""
 _BITS = frozenset({"bpc", "bpb", "bpw", "bpt", "bpd"})
@@ -122,7 +130,8 @@ def meaning_of(words: tuple[str, ...]) -> Meaning | None:
     if not parts:
         return None
     last, every = parts[-1], [word for part in parts for word in part]
-    for find in (_perplexity, _loss, _bits, _split, _step, _epoch, _rate, _norm, _accuracy):
+    for find in (_perplexity, _loss, _bits, _split, _step, _epoch, _rate, _norm, _accuracy,
+                 _reward):  # fmt: skip
         meaning = find(last, every)
         if meaning is not None:
             return meaning
@@ -230,3 +239,16 @@ def _accuracy(last: list[str], every: list[str]) -> Meaning | None:
         return None
     rank = 1 if split_of(every) == "validation" else 0
     return Meaning("accuracy", split_of(every), rank, "accuracy")
+
+
+def _reward(last: list[str], every: list[str]) -> Meaning | None:
+    """Return a mean reward of reinforcement learning, the divergence of an update, or its count of
+    timesteps."""
+    name = "_".join(word for word in last if word not in _REWARD_GROUPS)
+    if {"approx", "kl"} <= set(last) or "approxkl" in last:
+        return Meaning("policy_kl", None, 0, name)
+    if last[-1] in ("timesteps", "timestep"):
+        return Meaning("timesteps", None, 0, "timesteps")
+    if not REWARDS & set(last) or NO_REWARD & set(every):
+        return None
+    return Meaning("reward", split_of(every), 0, name)

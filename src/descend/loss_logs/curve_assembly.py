@@ -43,6 +43,7 @@ class CurveAssembly:
     def set_context(self, row: Row) -> None:
         """Take a row without a loss: a heading, or a rate logged on its own."""
         places = self.places
+        self.facts.measures.add(row)
         if row.epoch is not None:
             places.epoch = row.epoch
         lost = row.gradient_norm is not None and not math.isfinite(row.gradient_norm)
@@ -72,6 +73,7 @@ class CurveAssembly:
             self.set_context(row)
             return False
         self.facts.rows += 1
+        self.facts.measures.add(row)
         if row.rate is not None:
             self._rate, self._rate_order = row.rate, self.facts.rows
         is_training = bool(row.training) or (

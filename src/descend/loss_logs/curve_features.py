@@ -163,7 +163,7 @@ def extract_curve_features(log: LossLog) -> CurveFeatures | None:
         extrapolation=_extrapolate_at_peak_lr(log.entries, x, y),
         highest_rise=float((smooth - np.minimum.accumulate(smooth)).max()),
         first_nonfinite=first_bad,
-        rate_highest=max(rates, default=None),
+        rate_highest=max(rates, default=None) or None,
         has_other_validation_unit=log.has_other_validation_unit,
         gradient_norm_not_finite=any(not math.isfinite(n) for n in norms),
         **v,

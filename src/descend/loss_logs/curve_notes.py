@@ -14,6 +14,7 @@ from descend.loss_logs.normality import (
     memorized_text,
 )
 from descend.loss_logs.positions import format_place
+from descend.loss_logs.rate_rules import rate_warnings
 
 EXPLODED = 1.5
 """Loss at the end over the loss at the start from which training has exploded, not just stalled."""
@@ -110,6 +111,7 @@ def curve_warnings(shape: Shape, verdict: LogVerdict) -> list[str]:
             f"the highest logged rate is {rate:g}: SGD may be used at that, AdamW is used up to "
             f"{ADAM_HIGHEST:g}"
         )
+    warnings += rate_warnings(shape, verdict)
     if recurs_each_epoch(shape):
         warnings.append(
             "the same rise and fall recurs each epoch: the text is probably read in the same order "

@@ -28,6 +28,7 @@ from descend.loss_logs.curve_origin import (
     resembles_finetuning,
     started_trained,
 )
+from descend.loss_logs.earlier_runs import ends_above_earlier_run, guesses
 from descend.loss_logs.epoch_pattern import highest_rise, start_end_lowest
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
 from descend.loss_logs.normality import (
@@ -48,6 +49,9 @@ from descend.loss_logs.normality import (
     unexpected_start,
     validation_stays,
 )
+from descend.loss_logs.rate_rules import rate_is_spent
+from descend.loss_logs.reward_rules import reward_collapsed
+from descend.loss_logs.validation_change import frozen_validation, limit_gain
 from descend.loss_logs.validation_rules import overfitted, predicts_validation, validation_levels
 
 GONE_BACK, GONE_BACK_NOISE = 0.5, 3.0
@@ -341,20 +345,22 @@ def _stopped_early(shape: Shape) -> LogVerdict | None:
     unseen = "" if curve.validation_best is not None else (
         "; without a validation loss, overfitting cannot be detected"
     )  # fmt: skip
+    gain = limit_gain(shape, min(slope, gain))
     return LogVerdict(
         "undertrained", 0.5 if curve.rate_highest else 0.4, "yes",
         f"it falls as it should, and was stopped while still falling{unseen}",
         "undertrained", [fact], {},
-        f"train about twice as long: up to {min(slope, gain):.2f} nats lower, if nothing else is "
+        f"train about twice as long: up to {gain:.2f} nats lower, if nothing else is "
         "wrong; a higher learning rate or smaller batches may do the same in the same time",
     )  # fmt: skip
 
 
 RULES: tuple[Callable[[Shape], LogVerdict | None], ...] = (
-    _diverged, predicts_validation, other_objective, rate_out_of_range, overfitted, summed_losses,
-    unchanging_loss,
-    _stuck, recurring_pattern, _rate_too_high, levels_at_frequencies, unexpected_start,
-    validation_stays, validation_levels, flat_after_fall, memorized_text, _too_slow, _stopped_early,
+    _diverged, predicts_validation, reward_collapsed, other_objective, rate_out_of_range,
+    overfitted, summed_losses, unchanging_loss, rate_is_spent, frozen_validation,
+    ends_above_earlier_run, guesses, _stuck, recurring_pattern, _rate_too_high,
+    levels_at_frequencies, unexpected_start, validation_stays, validation_levels, flat_after_fall,
+    memorized_text, _too_slow, _stopped_early,
 )  # fmt: skip
 
 

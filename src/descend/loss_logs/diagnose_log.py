@@ -13,11 +13,12 @@ from pathlib import Path
 import msgspec
 
 from descend.diagnosis.diagnosis_result import Evidence, Finding, OtherCause
+from descend.loss_logs.break_offs import add_break_off
 from descend.loss_logs.curve_features import CurveFeatures, extract_curve_features
 from descend.loss_logs.curve_rules import apply_curve_rules, can_be_extrapolated
 from descend.loss_logs.expected_loss import UNKNOWN_LEVEL, ExpectedLoss, expected_loss_range
 from descend.loss_logs.judgment import LogVerdict, Shape
-from descend.loss_logs.log import LogEntry, LossLog
+from descend.loss_logs.log import BreakOff, LogEntry, LossLog, RunLosses
 from descend.loss_logs.read_log import read_log
 from descend.runs.event_log import read_program_warnings
 
@@ -60,6 +61,10 @@ class LogDiagnosis(msgspec.Struct, frozen=True, kw_only=True):
     ruled_out: list[OtherCause]
     not_checked: list[UncheckedCause]
     features: CurveFeatures | None
+    break_off: BreakOff | None = None
+    """What ended the run before its end, where the log tells."""
+    advice: str = ""
+    """What to do where no cause is named."""
     warnings: list[str]
     cost: LogCost
     schema: int = SCHEMA
@@ -89,7 +94,7 @@ def judge_log(
     curve = extract_curve_features(log)
     band = expected_loss_range(corpus, vocab_size) if log.sums is None else UNKNOWN_LEVEL
     shape = Shape(log, curve, band)
-    verdict = apply_curve_rules(shape)
+    verdict = add_break_off(shape, apply_curve_rules(shape))
     if curve is not None and not can_be_extrapolated(shape, verdict):
         curve = msgspec.structs.replace(curve, extrapolation=None)
     return LogDiagnosis(
@@ -100,8 +105,10 @@ def judge_log(
         probability=verdict.probability,
         causes=[_finding(verdict)] if verdict.cause else [],
         ruled_out=[OtherCause(cause=c, reason=why) for c, why in verdict.ruled_out.items()],
-        not_checked=unchecked_causes(verdict),
+        not_checked=[] if log.objective is not None else unchecked_causes(verdict),
         features=curve,
+        break_off=log.break_off,
+        advice="" if verdict.cause else verdict.advice,
         warnings=[*read_program_warnings(path), *verdict.notes, *_log_warnings(log)],
         cost=LogCost(round(time.monotonic() - began, 2)),
     )
@@ -123,7 +130,10 @@ def in_nats(log: LossLog) -> LossLog:
         for e in log.entries
     ]
     note = f"losses were logged in bits, {log.bits_evidence}; here they are in nats"
-    return msgspec.structs.replace(log, entries=entries, notes=[*log.notes, note], bits=False)
+    earlier = [RunLosses(r.first * ln_2, r.last * ln_2) for r in log.earlier_runs]
+    return msgspec.structs.replace(
+        log, entries=entries, earlier_runs=earlier, notes=[*log.notes, note], bits=False
+    )
 
 
 def _finding(verdict: LogVerdict) -> Finding:
@@ -164,10 +174,10 @@ REQUIRED_DATA: dict[str, str] = {
 
 CURVE_CAUSES = frozenset(
     {"diverged", "too_little_data", "learning_rate_too_low", "learning_rate_too_high",
-     "undertrained", "bad_initialization", "context_unused"}
+     "undertrained", "bad_initialization", "context_unused", "bad_schedule"}
 )  # fmt: skip
-"""Causes that some curves show or exclude, the last two with vocabulary and corpus. The others
-no loss curve shows."""
+"""Causes that some curves show or exclude, the last three with vocabulary, corpus, and the logged
+rate. The others no loss curve shows."""
 
 
 def unchecked_causes(verdict: LogVerdict) -> list[UncheckedCause]:

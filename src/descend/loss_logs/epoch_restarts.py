@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from descend.loss_logs.counter import MIN_FALL_FRACTION, RUN_BEGINS
+from descend.loss_logs.log import RunLosses
 from descend.loss_logs.points import Point
 from descend.loss_logs.positions import format_place
-from descend.loss_logs.several_runs import RunLosses, are_separate_runs, name_runs
+from descend.loss_logs.several_runs import are_separate_runs, name_runs
 
 SAME_RUN = 0.05
 """Fraction of its loss by which a resumed run may differ from what it logged before at the same

@@ -11,7 +11,7 @@ from descend.loss_logs.epoch_restarts import (
     drop_before_restarts,
 )
 from descend.loss_logs.epoch_sums import difference_sums
-from descend.loss_logs.log import LossLog
+from descend.loss_logs.log import LossLog, RunLosses
 from descend.loss_logs.log_facts import LogFacts
 from descend.loss_logs.loss_kinds import objective_of
 from descend.loss_logs.point_store import PointStore
@@ -69,8 +69,8 @@ def make_log(facts: LogFacts, points: PointStore, epoch_starts: list[float]) -> 
     facts.notes += describe_runs([*facts.earlier_runs, *runs], is_restored=is_restored)
     take_finer_steps(curve, validation or [])
     take_bar_steps(curve, validation or [])
-    restarts = drop_before_restarts(curve, (validation or []) if training else [])
-    facts.notes += describe_restarts(restarts) + describe_resumes(facts.resumed_at)
+    earlier = [*facts.earlier_runs[: -1 if is_restored else None], *runs[:-1]]
+    earlier += _drop_restarts(facts, curve, (validation or []) if training else [])
     curve = merge_writers(curve)
     unit, places = place_points(curve)
     pairs = [(p, at) for p, at in zip(curve, places, strict=True) if at is not None]
@@ -82,10 +82,9 @@ def make_log(facts: LogFacts, points: PointStore, epoch_starts: list[float]) -> 
         entries = join_entries(curve, at, validation or [], validation_positions)
     else:
         entries = join_entries([], [], curve, at)
-    has_perplexity = bool(points.perplexities)
     objective, evidence = objective_of(
         facts.names, curve if sums is None else [], first_accuracy=facts.first_accuracy,
-        has_perplexity=has_perplexity,
+        has_perplexity=bool(points.perplexities),
     )  # fmt: skip
     return LossLog(
         kind=facts.description, unit=unit, entries=entries, skipped=facts.skipped,
@@ -93,9 +92,20 @@ def make_log(facts: LogFacts, points: PointStore, epoch_starts: list[float]) -> 
         epoch_starts=epoch_starts if unit == "steps" and len(runs) < 2 else [], notes=facts.notes,
         bits=facts.base_two > 0 or in_bits, sums=sums,
         has_other_validation_unit=has_other_unit or sums is not None,
-        has_perplexity=has_perplexity, has_epochs=any(p.epoch is not None for p in curve),
+        has_epochs=any(p.epoch is not None for p in curve), earlier_runs=earlier,
+        has_perplexity=bool(points.perplexities), last_accuracy=facts.last_accuracy,
+        break_off=facts.failure_scan.break_off, reward=facts.measures.select("reward"),
+        policy_kl=facts.measures.select("policy_kl"),
         bits_evidence="as their name says" if in_bits else "as their perplexities show",
     )  # fmt: skip
+
+
+def _drop_restarts(facts: LogFacts, curve: list[Point], validation: list[Point]) -> list[RunLosses]:
+    """Drop from both lists, in place, what a later part of the log replaces; return the runs that
+    are dropped."""
+    restarts = drop_before_restarts(curve, validation)
+    facts.notes += describe_restarts(restarts) + describe_resumes(facts.resumed_at)
+    return [restart.run for restart in restarts if restart.is_other_run]
 
 
 def _best(facts: LogFacts, points: PointStore, splits: set[Split | None]) -> list[Point] | None:

@@ -16,6 +16,44 @@ Objective = Literal[
 """Losses that are not a language model's next-token loss."""
 
 
+BreakOffKind = Literal[
+    "accelerator memory", "shared memory", "memory", "disk", "accelerator", "not a number",
+    "communication", "interrupted", "stopped", "error",
+]  # fmt: skip
+"""What ended a run before its end: `interrupted` by hand, `stopped` by a limit or a signal."""
+
+
+class BreakOff(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a run that broke off, as the lines below its last loss tell."""
+
+    kind: BreakOffKind
+    message: str
+    """The line of the log that tells, cut where it is long."""
+    done: int | None = None
+    """How far the progress bar of the run was; None where there is none."""
+    total: int | None = None
+    """What that bar counts up to."""
+    is_after_end: bool = False
+    """Whether the training itself had come to its end before."""
+
+
+class RunLosses(msgspec.Struct, frozen=True):
+    """The first and the last training loss of a run."""
+
+    first: float
+    last: float
+
+
+class Measure(msgspec.Struct, frozen=True, kw_only=True):
+    """A number of reinforcement learning over the run, such as the reward."""
+
+    name: str
+    counter: str
+    """What the places count, such as timesteps."""
+    values: list[tuple[float, float]]
+    """Place and value."""
+
+
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One line's worth. Losses in nats per token, as logged; they may be not-a-number here."""
 
@@ -62,4 +100,13 @@ class LossLog(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a perplexity is logged too, as of language models."""
     sums: EpochSums | None = None
     """Where training losses were logged as sums: the entries hold the differences."""
+    break_off: BreakOff | None = None
+    """What ended the run; None where the log ends with a loss, or with nothing of the kind."""
+    earlier_runs: list[RunLosses] = msgspec.field(default_factory=list)
+    """Runs in the log before the one that the entries are of."""
+    last_accuracy: float | None = None
+    """The last fraction of right predictions, from 0 to 1."""
+    reward: Measure | None = None
+    policy_kl: Measure | None = None
+    """The divergence between the policies before and after an update."""
     notes: list[str] = msgspec.field(default_factory=list)

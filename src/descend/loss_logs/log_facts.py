@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from descend.loss_logs.failure_scan import FailureScan
+from descend.loss_logs.log import RunLosses
 from descend.loss_logs.log_row import Row
-from descend.loss_logs.several_runs import RunLosses
+from descend.loss_logs.reward_measures import RewardMeasures
 
 MIN_BASE_FRACTION = 0.5
 """A loss under which powers of 2 and of e are too alike to tell the base."""
@@ -38,6 +40,9 @@ class LogFacts:
     """Runs of which nothing is left in the points, since another one began after them."""
     first_accuracy: float | None = None
     """The first fraction of right predictions, from 0 to 1."""
+    last_accuracy: float | None = None
+    measures: RewardMeasures = field(default_factory=RewardMeasures)
+    failure_scan: FailureScan = field(default_factory=FailureScan)
     base_two: int = 0
     """Rows whose perplexity is 2 to the loss, less those where it is e to it."""
 
@@ -46,8 +51,14 @@ class LogFacts:
         if note not in self.notes:
             self.notes.append(note)
 
+    def read_end(self, line: str) -> None:
+        """Look whether `line`, whose row has been added, ends the run."""
+        self.failure_scan.read(line, self.rows)
+
     def note_accuracy(self, row: Row) -> None:
-        """Note the first accuracy."""
+        """Note the first accuracy, and the last one."""
+        if row.accuracy is not None:
+            self.last_accuracy = row.accuracy
         if self.first_accuracy is None:
             self.first_accuracy = row.accuracy
 

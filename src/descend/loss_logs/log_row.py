@@ -31,6 +31,8 @@ class Row:
     gradient_norm: float | None = None
     accuracy: float | None = None
     """From 0 to 1, of training where both are there."""
+    measures: list[tuple[Meaning, float]] = field(default_factory=list)
+    """Numbers of reinforcement learning."""
     bar: bool = False
     """A progress bar, which shows old values again."""
     structured: bool = False
@@ -77,6 +79,8 @@ def row_of(pairs: Iterable[Pair], line: Line | None = None) -> Row:
         elif meaning.role == "accuracy":
             if meaning.rank < best_accuracy and 0 <= value <= 1:
                 row.accuracy, best_accuracy = value, meaning.rank
+        elif meaning.role in ("reward", "policy_kl", "timesteps"):
+            row.measures.append((meaning, value))
         elif meaning.rank < best_norm:
             row.gradient_norm, best_norm = value, meaning.rank
     if bare and (row.losses or len({m.split for m, _ in bare}) > 1):

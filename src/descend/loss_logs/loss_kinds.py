@@ -34,8 +34,8 @@ MAX_CLASSES = 10
 
 _WORDS: tuple[tuple[Objective, frozenset[str]], ...] = (
     ("preference", frozenset({"chosen", "rejected", "margins", "margin", "dpo", "orpo", "simpo"})),
-    ("reward", frozenset({"reward", "rewards", "advantage", "advantages", "ppo", "grpo", "return",
-                          "policy", "completions"})),
+    ("reward", frozenset({"reward", "rewards", "rew", "advantage", "advantages", "ppo", "grpo",
+                          "return", "policy", "completions"})),
     ("masked tokens", frozenset({"mlm", "masked"})),
     ("diffusion", frozenset({"diffusion", "vlb", "noise", "denoising", "denoise", "ddpm", "elbo"})),
     ("speech", frozenset({"ctc", "wer", "cer", "mel"})),

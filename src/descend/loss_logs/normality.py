@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 
 from descend.loss_logs.curve_features import CurveFeatures, averaged
+from descend.loss_logs.earlier_runs import describe_guess
 from descend.loss_logs.epoch_pattern import recurs_each_epoch
 from descend.loss_logs.expected_loss import MAX_VOCABULARY
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
 from descend.loss_logs.loss_kinds import NEAR_START_STEPS
 from descend.loss_logs.positions import format_place
+from descend.loss_logs.reward_rules import describe_reward
 
 ADAM_HIGHEST = 1e-2
 """Peak rate up to which small transformers are trained with AdamW (Yang et al. 2022, "Tensor
@@ -79,8 +81,17 @@ def other_objective(shape: Shape) -> LogVerdict | None:
     return LogVerdict(
         "unknown", 0.5, "cannot tell",
         f"this looks like {what} ({shape.log.objective_evidence}), and only the losses of language "
-        "models that predict the next token can be judged",
+        f"models that predict the next token can be judged{_observations(shape)}",
     )  # fmt: skip
+
+
+def _observations(shape: Shape) -> str:
+    """Return what is visible of a run whose loss is not judged."""
+    guess = describe_guess(shape)
+    if shape.log.objective == "reward":
+        reward = describe_reward(shape.log.reward, shape.log.policy_kl)
+        return f"; {reward}" if reward else ""
+    return f". The loss ends at {shape.curve.end:.2f}, {guess}" if shape.curve and guess else ""
 
 
 def rate_out_of_range(shape: Shape) -> LogVerdict | None:

@@ -7,9 +7,11 @@ import math
 from pathlib import Path
 
 from descend.errors import LogError
+from descend.loss_logs.break_offs import RESUME, describe_break_off
 from descend.loss_logs.column_names import TRAIN, VALIDATION, split_identifier
 from descend.loss_logs.curve_assembly import CurveAssembly
 from descend.loss_logs.log import LossLog
+from descend.loss_logs.log_facts import LogFacts
 from descend.loss_logs.log_folder import checkpoint_log_folder, log_files
 from descend.loss_logs.log_lines import read_lines
 from descend.loss_logs.parsers.console import Console
@@ -24,6 +26,7 @@ from descend.loss_logs.parsers.mlflow_metrics import mlflow_metrics_folder, read
 from descend.loss_logs.parsers.notebook_outputs import is_notebook, read_notebook
 from descend.loss_logs.parsers.structured import is_trainer_state, read_json, read_table
 from descend.loss_logs.parsers.unnamed_numbers import NOTE, read_unnamed
+from descend.loss_logs.reward_rules import describe_reward
 from descend.loss_logs.unlogged import unlogged_error
 
 KNOWN_FORMATS = (
@@ -56,6 +59,9 @@ def read_log(path: Path) -> LossLog:
         ) from None  # fmt: skip
     if (log is None or len(log.entries) < MIN_ENTRIES) and is_trainer_state(path):
         raise unlogged_error(path, MIN_ENTRIES)
+    count = 0 if log is None else len(log.entries)
+    if log is None or (count < MIN_ENTRIES and not _has_lost_loss(log)):
+        _raise_end_or_reward(path, count)
     if log is None or not log.entries:
         raise LogError(
             str(path), _first_line(path), KNOWN_FORMATS,
@@ -67,6 +73,36 @@ def read_log(path: Path) -> LossLog:
             f"at least {MIN_ENTRIES}", "log more often, or give the whole log",
         )  # fmt: skip
     return log
+
+
+def _raise_end_or_reward(path: Path, count: int) -> None:
+    """Raise the error of a log whose program broke off before it had logged enough losses, or of
+    one that holds rewards instead."""
+    facts = _facts(path)
+    end = facts.failure_scan.break_off
+    if not count and (reward := describe_reward(facts.measures.select("reward"),
+                                                facts.measures.select("policy_kl"))):  # fmt: skip
+        raise LogError(
+            str(path), f"rewards and no losses: {reward}", "losses of a language model",
+            "judge this run by its reward",
+        )  # fmt: skip
+    if end is not None and not end.is_after_end:
+        event, fix = describe_break_off(end)
+        losses = "no losses" if not count else "1 loss" if count == 1 else f"{count} losses"
+        raise LogError(
+            str(path), f"{losses}, since {event}", f"at least {MIN_ENTRIES} losses",
+            fix.removesuffix(f". Then {RESUME}").removesuffix(f", and {RESUME}"),
+        )  # fmt: skip
+
+
+def _facts(path: Path) -> LogFacts:
+    """Return what the text at `path` tells beside its losses."""
+    assembly = CurveAssembly()
+    with path.open("rb") as file:
+        start = file.read(4096)
+    if not is_notebook(start) and b"\0" not in start:
+        Console(assembly).read(read_lines(path))
+    return assembly.facts
 
 
 def _has_lost_loss(log: LossLog) -> bool:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from descend.loss_logs.log import RunLosses
 from descend.loss_logs.point_store import MIN_LOSSES
 from descend.loss_logs.points import Point
 
@@ -24,14 +24,6 @@ MIN_CHANCES = 60.0
 """One in so many is the chance that noise alone puts the highest loss first each time."""
 MAX_NAMED = 20
 """Runs that a note names one by one."""
-
-
-@dataclass(frozen=True)
-class RunLosses:
-    """The first and the last training loss of a run."""
-
-    first: float
-    last: float
 
 
 def are_separate_runs(segments: Sequence[Sequence[float]]) -> bool:

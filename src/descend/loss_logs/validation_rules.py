@@ -92,12 +92,12 @@ def validation_levels(shape: Shape) -> LogVerdict | None:
     """Return a validation loss that has leveled off while the training loss falls on."""
     curve = shape.curve
     assert curve is not None
-    validated = _losses_of(shape.log.entries, "validation_loss")
+    validated = finite_losses(shape.log.entries, "validation_loss")
     if len(validated) < MIN_VALIDATIONS or curve.gap is None or curve.validation_end is None:
         return None
     first, last = validated[0][0], validated[-1][0]
     late = [pair for pair in validated if pair[0] >= (first + last) / 2]
-    trained = _losses_of(shape.log.entries, "train_loss")
+    trained = finite_losses(shape.log.entries, "train_loss")
     beside = [pair for pair in trained if late[0][0] <= pair[0] <= last]
     if min(len(late), len(beside)) < MIN_VALIDATIONS // 2:
         return None
@@ -124,7 +124,7 @@ def validation_levels(shape: Shape) -> LogVerdict | None:
     )  # fmt: skip
 
 
-def _losses_of(entries: list[LogEntry], name: str) -> list[tuple[float, float]]:
+def finite_losses(entries: list[LogEntry], name: str) -> list[tuple[float, float]]:
     """Return places and losses that are numbers."""
     pairs = [(e.position, getattr(e, name)) for e in entries]
     return [(at, loss) for at, loss in pairs if loss is not None and math.isfinite(loss)]

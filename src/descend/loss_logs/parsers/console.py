@@ -89,11 +89,14 @@ class Console:
         self.columns = NumberColumns(self._rows_of_tables(head))
         for line in chain(head, lines):
             self.writer, text = self.writers.split(line.text)
-            text = self.translator.translate(text.strip())
+            stripped = text.strip()
+            text = self.translator.translate(stripped)
             if not text:
                 self._set_block("")
-            elif not self._line(text, line):
+                continue
+            if not self._line(text, line):
                 self.assembly.facts.skipped += 1
+            self.assembly.facts.read_end(stripped)
         self._end_epoch()
         self._end_cells()
 

@@ -47,6 +47,7 @@ def _outputs(book: Mapping[str, Any]) -> Iterator[str]:
     for cell in _objects(book.get("cells")):
         tables: list[str] = []
         outputs: list[str] = []
+        errors: list[str] = []
         for output in _objects(cell.get("outputs")):
             data = output.get("data")
             data = data if isinstance(data, dict) else {}
@@ -58,8 +59,19 @@ def _outputs(book: Mapping[str, Any]) -> Iterator[str]:
                 outputs.append(tables[-1])
             else:
                 outputs.append(_text(output.get("text")) or _text(data.get("text/plain")))
+            if output.get("output_type") == "error":
+                errors.append(_error_lines(output))
         # Beside a table of losses, samples are printed, which hold numbers of any kind.
         yield from tables if any(map(_is_training_table, tables)) else outputs
+        # An error below a plot or an import is none of the training.
+        if any("loss" in text.lower() for text in (*tables, *outputs)):
+            yield from errors
+
+
+def _error_lines(output: Mapping[str, Any]) -> str:
+    """Return the error that ended a cell, as a console shows it."""
+    name, message = _text(output.get("ename")), _text(output.get("evalue"))
+    return f"Traceback (most recent call last):\n{name}: {message}\n"
 
 
 def _is_training_table(lines: str) -> bool:

@@ -218,6 +218,7 @@ def read_table(path: Path, assembly: CurveAssembly) -> bool:
             rows.append(row)
         elif not assembly.add(row):
             assembly.facts.skipped += 1
+        assembly.facts.read_end(line.text)
     # One metric after the other: in order of steps they are a log.
     for row in sorted(rows, key=lambda r: r.step or 0.0):
         assembly.add(row)

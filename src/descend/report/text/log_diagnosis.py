@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from descend.diagnosis.diagnosis_result import Evidence
+from descend.diagnosis.diagnosis_result import BROKE_OFF, Evidence
 from descend.diagnosis.metric_text import format_metric, format_metric_range
 from descend.loss_logs.curve_features import CurveFeatures, averaged
 from descend.loss_logs.curve_notes import SINGULAR, format_loss
@@ -22,7 +22,10 @@ _ANSWER = {
 
 def format_log_diagnosis(diagnosis: LogDiagnosis, explain: bool = False) -> str:
     """Return what `descend diagnose LOG` prints."""
-    lines = [f"{_ANSWER[diagnosis.normal.answer]}: {diagnosis.normal.reason}."]
+    answer = _ANSWER[diagnosis.normal.answer]
+    if diagnosis.verdict == BROKE_OFF:
+        answer = "No, this run did not come to its end"
+    lines = [f"{answer}: {diagnosis.normal.reason}."]
     if diagnosis.features is not None:
         lines.append(f"  {_curve(diagnosis.kind, diagnosis.features)}")
         if diagnosis.features.extrapolation is not None:
@@ -36,6 +39,8 @@ def format_log_diagnosis(diagnosis: LogDiagnosis, explain: bool = False) -> str:
         lines.append("  " + "; ".join(_evidence(e) for e in cause.evidence) + ".")
         label = "To get lower" if diagnosis.normal.answer == "yes" else "Fix"
         lines.append(f"  {label}: {cause.advice}.")
+    if diagnosis.advice:
+        lines.append(f"  Fix: {diagnosis.advice}.")
     lines += [f"  Note: {warning}." for warning in diagnosis.warnings]
     lines += [f"  Ruled out: {humanize_name(r.cause)}: {r.reason}." for r in diagnosis.ruled_out]
     lines += _unchecked(diagnosis, explain)
@@ -62,6 +67,8 @@ def _unchecked(diagnosis: LogDiagnosis, explain: bool) -> list[str]:
 
 def _verdict(diagnosis: LogDiagnosis) -> list[str]:
     sure = f"({diagnosis.probability:.0%} sure, from a curve alone)"
+    if diagnosis.verdict == BROKE_OFF:
+        return ["Likely cause: what the last lines of the log report, and nothing in the curve."]
     if diagnosis.verdict == "healthy":
         return [f"The curve shows no problem {sure}."]
     if diagnosis.verdict == "unknown" and diagnosis.normal.answer == "yes":

@@ -102,12 +102,22 @@ const dataFinding = (one) => ({ title: words(one.problem), page: "", evidence: o
 const lineWords = (lines) => (lines.length ? `${lines.length > 1 ? "Lines" : "Line"} ${lines.slice(0, MAX_LINES).join(", ")}${lines.length > MAX_LINES ? `, … (${lines.length} in all)` : ""}` : "");
 
 /** @param {any} result */
-const logFindings = (result) => result.causes.map((one) => ({ title: `${words(one.cause)} (${percent(one.probability)} sure)`, page: one.cause, evidence: one.reason || "", fix: one.advice, place: "" }));
+function logFindings(result) {
+  const causes = result.causes.map((one) => ({ title: `${words(one.cause)} (${percent(one.probability)} sure)`, page: one.cause, evidence: one.reason || result.normal.reason, fix: one.advice, place: "" }));
+  // A run that broke off, for example, has advice and no cause.
+  return causes.length || result.normal.answer === "yes" ? causes : [{ title: "What the log shows", page: "", evidence: result.normal.reason, fix: result.advice, place: "" }];
+}
+
+/** @param {any} result */
+function logHeadline(result) {
+  if (result.verdict === "broke_off") return "The run did not come to its end";
+  return { yes: "The curve is normal", no: "The curve is not normal" }[result.normal.answer] || "The curve alone cannot tell";
+}
 
 /** @param {any} result @param {any[]} findings */
 function headline(result, findings) {
   const count = findings.filter((one) => !one.isRemark).length;
-  if (result.kind === "log") return result.verdict === "healthy" ? "The curve shows no problem" : result.verdict === "unknown" ? "The curve alone cannot tell" : "The curve says that something is wrong";
+  if (result.kind === "log") return logHeadline(result);
   const noun = result.kind === "program" ? "bug" : "problem";
   const examples = result.kind === "data" ? ` in ${result.num_examples} examples` : "";
   if (count) return `${count} ${noun}${count === 1 ? "" : "s"}${examples}`;
