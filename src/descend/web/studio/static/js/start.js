@@ -4,6 +4,7 @@ import { html, useEffect, useState } from "/static/vendor/preact.min.js";
 import { get, post, quoted } from "./api.js";
 import { bytes, duration, fixed, part, short, whole } from "./format.js";
 import { DropZone } from "./drop.js";
+import { MakeText, SharedTokenizer } from "./start_tools.js";
 import { Figures, handbook, Meter, sayError } from "./ui.js";
 
 const MINUTES = [1, 2, 3, 5, 8, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 480, 720, 1440];
@@ -14,6 +15,7 @@ export function Start() {
   const [text, setText] = useState("");
   const [minutes, setMinutes] = useState(5);
   const [settings, setSettings] = useState({});
+  const [tokenizer, setTokenizer] = useState("");
   const [isStarting, setStarting] = useState(false);
   const load = () => get("/texts").then((answer) => setTexts(answer.texts)).catch(sayError);
   useEffect(() => { load(); }, []);
@@ -21,7 +23,7 @@ export function Start() {
   const start = async () => {
     setStarting(true);
     try {
-      const { run } = await post("/runs", { text, minutes, settings });
+      const { run } = await post("/runs", { text, minutes, settings, ...(tokenizer ? { tokenizer_file: tokenizer } : {}) });
       location.hash = `#/run/${quoted(run)}`;
     } catch (problem) {
       sayError(problem);
@@ -38,6 +40,8 @@ export function Start() {
         <${DropZone} onText=${(name) => { load(); setText(name); }}/>
       </div>
       ${text && html`<${Statistics} key=${text} name=${text}/>`}
+      ${texts && html`<${MakeText} texts=${texts} onText=${(name) => { load(); setText(name); }}/>`}
+      <${SharedTokenizer} text=${text} value=${tokenizer} onChange=${setTokenizer}/>
     </section>
     <section class="card" aria-labelledby="choose-time"><h2 id="choose-time">Choose a time</h2>
       <div class="dial">
@@ -50,7 +54,7 @@ export function Start() {
       <${Settings} values=${settings} onChange=${setSettings}/>
     </section>
     <section class="card go" aria-labelledby="train"><div><h2 id="train">Train</h2>
-        <p class="soft small">${text ? `${text}, for ${duration(60 * minutes)}${Object.keys(settings).length ? ", with your settings" : ""}. It goes on when you close this page.` : "Choose a text first."}</p></div>
+        <p class="soft small">${text ? `${text}, for ${duration(60 * minutes)}${Object.keys(settings).length ? ", with your settings" : ""}${tokenizer ? `, with the tokenizer ${tokenizer}` : ""}. It goes on when you close this page.` : "Choose a text first."}</p></div>
       <button class="main big" disabled=${!text || isStarting} onClick=${start}>${isStarting ? "Starting …" : "Train"}</button>
     </section>
   </div>`;
@@ -131,12 +135,15 @@ const cleaned = (values) => Object.fromEntries(Object.entries(values).filter(([,
 function Settings({ values, onChange }) {
   const [fields, setFields] = useState([]);
   const [isAll, setAll] = useState(false);
+  const [presets, setPresets] = useState({});
+  useEffect(() => { get("/presets").then((answer) => setPresets(answer.presets)).catch(sayError); }, []);
   useEffect(() => { get("/settings").then((answer) => setFields(answer.settings)).catch(sayError); }, []);
   const set = (key, value) => onChange(cleaned({ ...values, [key]: value }));
   const count = Object.keys(values).length;
   const open = (key) => get(`/pages/${quoted(key)}`).then((page) => { handbook.value = page; }).catch(sayError);
   return html`<details><summary>Settings${count ? ` (${count} changed)` : ""}</summary>
     <p class="soft small">What you leave empty is chosen for you.</p>
+    <div class="row small-choices" role="group" aria-label="Begin with a preset"><span>Begin with a preset:</span>${Object.keys(presets).map((name) => html`<button key=${name} type="button" onClick=${() => onChange(cleaned(presets[name]))}>${name}</button>`)}</div>
     <div class="settings">${fields.filter((field) => isAll || field.first).map((field) => html`<div class="field" key=${field.key}>
       <label for=${`set-${field.key}`}>${field.title}</label>
       <${Field} field=${field} value=${values[field.key]} onChange=${(value) => set(field.key, value)}/>
