@@ -212,6 +212,9 @@ def test_plan_warns_when_expected_loss_exceeds_ngram_baselines() -> None:
     assert "The trigram baseline alone reaches 0.120. This text is more regular" in text
     pairs = msgspec.structs.replace(regular, bigram=0.11)
     assert "The bigram baseline alone reaches 0.110" in describe_plan(pairs, 1)
+    same = dict.fromkeys(sample(10**6).bytes_per_token, 3.2)
+    few_words = msgspec.structs.replace(sample(10**6), bytes_per_token=same)
+    assert "This text has few different words" in describe_plan(few_words, 1)
     # Prose for so short a time ends above counting indeed.
     assert choose_config(sample(10**6), RATES, OUTLOOK, 0.03).predicted.bits_per_byte > 2.9
     for minutes in (0.03, 1):

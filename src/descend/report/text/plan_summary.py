@@ -8,6 +8,7 @@ from descend.planner.corpus_profile import COUNTED_BYTES
 from descend.planner.machine_benchmark import MachineBenchmark
 from descend.planner.make_plan import CorpusPlan
 from descend.planner.plan import NEARLY_ALL, TrainingPlan
+from descend.report.text.regular_text import describe_regular_text
 from descend.runs.run_files import RunSummary
 from descend.units import format_bytes, format_duration, format_epochs
 
@@ -131,24 +132,9 @@ def time_used_line(plan: TrainingPlan | None, seconds: float, minutes: float | N
     return f"{line}. {format_duration(left)} are left, which no training is expected to use well"
 
 
-MAX_REGULAR = 0.59
-"""Loss of counting triples over that of single tokens, under which a text is more regular than all
-that the outlook knows. Origin: 0.60 of `stories`, 0.68 and more of the other texts of
-benchmarks/plan/samples.json."""
-
-
 def _too_regular(plan: TrainingPlan) -> list[str]:
-    """Say that the expectation is likely too high, where counting alone comes lower on a text of
-    a kind that it was not learned from. On other texts a very short run ends above counting
-    indeed."""
-    sample, expected = plan.sample, plan.predicted.bits_per_byte
-    reached, name = min((sample.bigram, "bigram"), (sample.trigram, "trigram"))
-    if expected <= reached or sample.trigram >= MAX_REGULAR * sample.unigram:
-        return []
-    return [
-        f"The {name} baseline alone reaches {reached:.3f}. This text is more regular than the "
-        "texts behind the prediction, so the predicted loss is probably too high."
-    ]
+    sentence = describe_regular_text(plan.sample, plan.predicted.bits_per_byte)
+    return [] if sentence is None else [sentence]
 
 
 def time_plan_lines(planned: CorpusPlan) -> list[str]:

@@ -16,6 +16,7 @@ from descend.planner.generations import (
 from descend.planner.plan import TextTooShortError, TrainingPlan, choose_config
 from descend.planner.scaling_law import load_scaling_law
 from descend.planner.step_time import StepTimeModel
+from descend.report.text.regular_text import describe_regular_text
 from descend.web.studio.children import ChildError, Children
 from descend.web.studio.settings import check_settings
 
@@ -64,6 +65,7 @@ async def plan(
         "unigram_bits_per_byte": profile.unigram,
         "bigram_bits_per_byte": profile.bigram,
         "train_bytes": profile.train_bytes,
+        "warning": describe_regular_text(profile, chosen.predicted.bits_per_byte),
     }
 
 

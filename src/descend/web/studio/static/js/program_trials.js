@@ -6,7 +6,7 @@ import { duration } from "./format.js";
 import { say, sayError } from "./ui.js";
 
 const LOOK_MILLISECONDS = 2000;
-const TRIED = { learning_rate: "--lr=0.001", batch_size: "--batch-size=32", num_layers: "", dropout_rate: "", seed: "--seed", max_steps: "--steps=200", max_tokens: "", num_epochs: "" };
+const EXAMPLES = { learning_rate: "--lr=0.001", batch_size: "--batch-size=32", num_layers: "--layers=4", dropout_rate: "--dropout=0.1", seed: "--seed", max_steps: "--steps=200", max_tokens: "--tokens=100000", num_epochs: "--epochs=2" };
 
 /** @param {{file: {folder: string, file: string}}} props */
 export function ProgramTrials({ file }) {
@@ -14,7 +14,7 @@ export function ProgramTrials({ file }) {
   const [problem, setProblem] = useState("");
   const [attempt, setAttempt] = useState(0);
   const [metric, setMetric] = useState("val_loss");
-  const [flags, setFlags] = useState(TRIED);
+  const [flags, setFlags] = useState({});
   const [seeds, setSeeds] = useState(3);
   const where = `/checks/programs/trials?folder=${quoted(file.folder)}&file=${quoted(file.file)}`;
   const isBusy = trials && ["waiting", "running"].includes(trials.state);
@@ -33,9 +33,9 @@ export function ProgramTrials({ file }) {
       ${trials.log.length > 0 && html`<pre class="log" tabindex="0" aria-label="Output of the trials">${trials.log.join("\n")}</pre>`}`
     : html`<form class="stack" onSubmit=${start}>
       <div class="form-grid"><div><label for="program-metric">Loss that the program prints</label><input id="program-metric" required value=${metric} onInput=${(event) => setMetric(event.target.value)}/></div>
-        <div><label for="program-seeds">Times each</label><input id="program-seeds" type="number" min="2" max="20" value=${seeds} onInput=${(event) => setSeeds(Number(event.target.value))}/></div></div>
-      <fieldset class="varied"><legend>Its flags, each with the value that it has now</legend><div class="form-grid">${Object.keys(TRIED).map((key) => html`<div key=${key}><label for=${`flag-${key}`}>${key.replace(/_/g, " ")}</label><input id=${`flag-${key}`} placeholder="it has none" value=${flags[key]} onInput=${(event) => setFlags({ ...flags, [key]: event.target.value })}/></div>`)}</div>
-        <p class="soft small">A flag of the steps, tokens, or epochs must be among them: it makes a trial short.</p></fieldset>
+        <div><label for="program-seeds">Trainings of each</label><input id="program-seeds" type="number" min="2" max="20" value=${seeds} onInput=${(event) => setSeeds(Number(event.target.value))}/></div></div>
+      <fieldset class="varied"><legend>Its own flags, each with the value that it has now</legend><div class="form-grid">${Object.entries(EXAMPLES).map(([key, example]) => html`<div key=${key}><label for=${`flag-${key}`}>${key.replace(/_/g, " ")}</label><input id=${`flag-${key}`} placeholder=${example} value=${flags[key] || ""} onInput=${(event) => setFlags({ ...flags, [key]: event.target.value })}/></div>`)}</div>
+        <p class="soft small">Leave empty what the program has no flag for. One flag of the steps, tokens, or epochs is needed: it ends a trial.</p></fieldset>
       <p><button class="main">Start the trials</button></p></form>`}
     ${(problem || (trials && trials.problem)) && html`<p class="note bad" role="alert">${problem || trials.problem}</p>`}
     ${trials && trials.state === "stopped" && html`<p class="note warn">The trials were stopped before their end.</p>`}
