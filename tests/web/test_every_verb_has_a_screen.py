@@ -11,6 +11,7 @@ import pytest
 from typer.main import get_command
 
 from descend.cli.main import app
+from descend.config import RunConfig
 
 from .test_gate import routes_of
 
@@ -58,6 +59,63 @@ NOT_ON_A_SCREEN = {"studio"}
 """It opens the screens."""
 
 
+OF_THE_TERMINAL = {"--json", "--verbose", "--config", "--save-dir", "--corpus-dir", "--output",
+                   "-o", "--trials-file", "--workers", "--processes", "--help"}  # fmt: skip
+"""Options about the output and the files of a command, or about several machines."""
+
+WITHOUT_A_FIELD: dict[str, set[str]] = {
+    "train": {"--track", "--show-metrics"},
+    "continue": {"--track"},
+    "resume": {"--track"},
+    "plan": {"--target-bits-per-byte", "--max-memory-gb", "--run"},
+    "generate": {"--stop"},
+    "serve": {"--port", "--host", "--device", "--max-batch"},
+    "diagnose": {"--trial-budget", "--no-trials", "--fail-on", "--corpus", "--vocab-size",
+                 "--metric-file"},
+    "check": {"--timeout", "--memory", "--in-place", "--tokenizer", "--validation", "--max-length"},
+    "compare": {"--num-evaluations", "--eval-tokens", "--preset"},
+    "attribute": {"--train-fraction", "--eval-tokens"},
+    "search": {"--budget-unit", "--budget", "--eval-tokens", "--preset"},
+    "corpus add": {"--extensions", "--split", "--chunk-chars", "--overlap-chars", "--max-files",
+                   "--sample-size", "--seed", "--encoding", "--text-column", "--dataset-split"},
+    "corpus stats": {"--preset"},
+    "config show": {"--preset"},
+    "tokenizer train": {"--preset"},
+}  # fmt: skip
+"""Options, besides those that are settings of a run, that only the terminal has."""
+
+WITH_A_FIELD: dict[str, set[str]] = {
+    "train": {"--preset", "--from-run", "--apply-fix"},
+    "plan": {"--minutes"},
+    "generate": {"--max-new-tokens", "--greedy", "--temperature", "--top-k", "--top-p", "--min-p",
+                 "--repetition-penalty", "--no-repeat-ngram-size", "--seed"},
+    "chat": {"--max-new-tokens", "--temperature", "--seed"},
+    "export": {"--to", "--type"},
+    "push": {"--public"},
+    "diagnose": {"--program", "--metric", "--map", "--seeds", "--trial-seconds"},
+    "improve": {"--minutes"},
+    "forecast": {"--epoch"},
+    "compare": {"--vary", "--arm", "--budget-unit", "--budget", "--num-seeds"},
+    "attribute": {"--num-seeds", "--max-runs"},
+    "search": {"--space", "--num-seeds"},
+    "learn": {"--text", "--prediction"},
+    "explain": {"--run"},
+    "corpus add": {"--min-length", "--deduplicate", "--drop-boilerplate"},
+}  # fmt: skip
+"""Options, besides settings of a run, that a screen or its request has too."""
+
+
+def options_of(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, set[str]]]:
+    """Each verb with its options that are no settings of a run."""
+    settings = {f"--{key.replace('_', '-')}" for key in RunConfig.model_fields} | {"--epochs"}
+    if not (children := getattr(command, "commands", {})):
+        options = {p.opts[-1] for p in command.params if p.param_type_name == "option"}
+        owns_settings = "--log-level" in options
+        yield " ".join(path), options - OF_THE_TERMINAL - (settings if owns_settings else set())
+    for name, child in children.items():
+        yield from options_of(child, (*path, name))
+
+
 def verbs_of(command: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
     """Each verb of the command line, with the group before it."""
     if not (children := getattr(command, "commands", {})):
@@ -82,6 +140,14 @@ def test_each_verb_has_a_screen() -> None:
     verbs = set(verbs_of(get_command(app)))
     assert len(verbs) > 25
     assert verbs == SCREENS.keys() | NOT_ON_A_SCREEN
+
+
+@pytest.mark.parametrize("verb", SCREENS)
+def test_each_option_has_a_field_or_is_left_to_the_terminal(verb: str) -> None:
+    options = dict(options_of(get_command(app)))[verb]
+    with_a_field, without = WITH_A_FIELD.get(verb, set()), WITHOUT_A_FIELD.get(verb, set())
+    assert not with_a_field & without
+    assert options == with_a_field | without
 
 
 @pytest.mark.parametrize("verb", SCREENS)

@@ -33,5 +33,5 @@ def describe_regular_text(sample: CorpusProfile, expected: float) -> str | None:
 def _has_few_words(sample: CorpusProfile) -> bool:
     """Return whether a larger vocabulary finds nothing new in the text, which for its length is
     small: of the texts of benchmarks/plan/samples.json in `stories` alone."""
-    largest = sorted(sample.bytes_per_token)[-2:]
-    return len(largest) > 1 and len({sample.bytes_per_token[size] for size in largest}) == 1
+    last_two = [sample.bytes_per_token[size] for size in sorted(sample.bytes_per_token)[-2:]]
+    return len(last_two) > 1 and last_two[0] == last_two[1]
