@@ -30,7 +30,7 @@ def studio(
     shutil.copytree(trained, folder / "models" / "first")
     (folder / "experiments" / "search-1").mkdir(parents=True)
     write_record(folder / "experiments" / "search-1", SEARCH_FILE, record("search"))
-    (folder / "train.py").write_text(REGRESSION)
+    (folder / "train.py").write_text(REGRESSION.replace("default=0.1)", "default=6.0)"))
     return studios.start(folder)
 
 
@@ -110,7 +110,7 @@ def test_program_is_tried_from_its_page(enter: Any, studio: RunningStudio) -> No
     visitor.go("check/program")
     page.locator("summary", has_text="Try changes").click()
     page.get_by_label("Loss that the program prints").fill("val loss")
-    page.get_by_label("learning rate").fill("--lr=6")
+    page.get_by_label("learning rate").fill("--lr=6.0")
     page.get_by_label("batch size").fill("--batch-size=8")
     page.get_by_label("max steps").fill("--steps=300")
     assert broken_rules(visitor) == []
