@@ -84,3 +84,41 @@ def test_ticked_runs_are_compared_from_any_place_in_the_list(
     page.locator("tr.differs").first.wait_for()
     page.get_by_role("button", name="Untick all").click()
     assert page.locator("#compare-title").count() == 0
+
+
+def test_setting_in_a_search_has_to_be_whole(enter: Any, sweep: RunningStudio) -> None:
+    record = json.loads((sweep.folder / "models" / "sweep-8" / "run.json").read_text())
+    for key in ("requested_config", "resolved_config"):
+        record[key]["learning_rate"] = 0.00241
+    (sweep.folder / "models" / "sweep-8" / "run.json").write_text(json.dumps(record))
+    page = enter(sweep).page
+    page.goto(f"{sweep.address}/#/runs")
+    page.locator("table.runs tbody tr").nth(39).wait_for()
+    page.locator("#order").select_option("name")
+    page.fill("#search", "learning_rate=0.0024 batch_size=16")
+    page.get_by_text("2 of 40 runs").wait_for()
+    assert first_names(page, 9) == ["sweep-23", "sweep-38"]
+    page.fill("#search", "learning_rate=0.002")  # no run has it: it is still being typed
+    page.get_by_text("8 of 40 runs").wait_for()
+
+
+def test_many_runs_are_ticked_deleted_and_restored_together(
+    enter: Any, sweep: RunningStudio
+) -> None:
+    visitor = enter(sweep)
+    page = visitor.page
+    page.goto(f"{sweep.address}/#/runs")
+    page.fill("#search", "batch_size=16")
+    page.get_by_text("of 40 runs").wait_for()
+    count = page.locator("table.runs tbody tr").count()
+    page.get_by_label("Tick all in the list").check()
+    page.get_by_text(f"{count} runs ticked, the first 8 are drawn").wait_for()
+    page.locator("tr.differs").first.wait_for()
+    assert page.locator("section[aria-labelledby='compare-title'] thead .swatch").count() == 8
+    page.get_by_role("button", name=f"Delete {count} runs").click()
+    page.get_by_text(f"{count} runs are in the trash").wait_for()
+    page.fill("#search", "")
+    page.get_by_text(f"{40 - count} runs").wait_for()
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("40 runs").wait_for()
+    assert visitor.errors == []

@@ -67,7 +67,8 @@ def rates(raw: Raw) -> list[str]:
             f" {format_significant(max(ratios.values()))})"
         ),
         f"{clipped:.1%} of the steps" if 0 < clipped < 0.1 else f"{clipped:.0%} of the steps",
-        f"--learning-rate {format_significant(3 * max(used))}",
+        # Far above all usual rates the highest usual one is proposed.
+        f"--learning-rate {format_significant(3 * max(used) if max(used) <= 0.03 else 0.01)}",
     ]
 
 

@@ -9,13 +9,18 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from descend.artifacts import SEARCH_FILE
+from descend.experiments.experiment_folder import write_record
+from descend.experiments.search.search_result import SearchResult
 from descend.web.studio.checkable_files import list_files
 
 from .studio_server import TINY_SETTINGS
 from .test_improve_api import copy_run, wait_for
 
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "search"
 TINY = TINY_SETTINGS | {"max_steps": 8}
 
 BAD_PROGRAM = """\
@@ -143,6 +148,77 @@ def test_damaged_result_is_named_and_the_list_stands(services: Any, ask: Any) ->
     names = [row["name"] for row in json.loads(ask("GET", "/api/v1/experiments", headers)[2])[
         "experiments"]]  # fmt: skip
     assert names == ["compare-1"]
+
+
+def write_search(studio: Any, text_file: Path) -> None:
+    """Put the search of the documentation among the experiments, as one on a small text."""
+    text = studio.folder / "texts" / "animals.txt"
+    text.parent.mkdir()
+    shutil.copy(text_file, text)
+    committed = json.loads((RESULTS / "tinyshakespeare.json").read_text())["result"]
+    result = msgspec.convert(committed | {"command": "descend search"}, SearchResult)
+    trials = [msgspec.structs.replace(trial, steps=8) for trial in result.trials]
+    best = result.best | TINY_SETTINGS | {"corpus_dir": str(text)}
+    folder = studio.folder / "experiments" / "search-1"
+    folder.mkdir(parents=True)
+    write_record(folder, SEARCH_FILE, msgspec.structs.replace(
+        result, corpus=str(text), trials=trials, best=best
+    ))  # fmt: skip
+
+
+@pytest.mark.timeout(900)
+def test_best_of_a_search_is_trained(studio: Any, text_file: Path) -> None:
+    write_search(studio, text_file)
+    status, started = studio.ask("POST", "/experiments/search-1/train")
+    assert (status, started["run"]) == (201, "animals-1"), started
+    details = studio.wait_for_state("animals-1", "finished", seconds=300)
+    assert details["num_steps"] == 8
+    best = studio.ask("GET", "/experiments/search-1")[1]["result"]["best"]
+    for key in ("learning_rate", "embed_dim", "weight_decay", "seed"):
+        assert details["requested_config"][key] == best[key]
+    copy_run(studio.folder / "models" / "animals-1", studio.folder, "other")
+    assert studio.ask("POST", "/experiments/other/train")[0] == 404
+
+
+def test_deleted_experiments_come_back(studio: Any, text_file: Path) -> None:
+    write_search(studio, text_file)
+    before = studio.ask("GET", "/experiments/search-1")
+    status, deleted = studio.ask("DELETE", "/experiments/search-1")
+    assert (status, deleted["experiment"]) == (200, "search-1")
+    assert studio.ask("GET", "/experiments")[1]["experiments"] == []
+    assert studio.ask("GET", "/experiments/search-1")[0] == 404
+    (one,) = studio.ask("GET", "/trash")[1]["deleted"]
+    assert (one["experiment"], one["run"]) == ("search-1", None)
+    restored = studio.ask("POST", "/trash/restore", {"id": deleted["id"]})
+    assert restored == (200, {"experiment": "search-1"})
+    assert studio.ask("GET", "/experiments/search-1") == before
+    assert studio.ask("GET", "/trash")[1]["deleted"] == []
+    assert studio.ask("POST", "/trash/restore", {"id": deleted["id"]})[0] == 404
+
+
+def test_experiment_without_a_result_is_deleted_with_its_trials_and_comes_back(
+    services: Any, ask: Any
+) -> None:
+    from descend.web.studio.jobs import Job
+
+    headers, jobs, job = key_headers(services), services.jobs, "experiment+search-1"
+    jobs.add(Job(run=job, kind="search", arguments=["search", "--no-such"], text="a title"))
+    wait_for(lambda: (jobs.refresh(), not jobs.active())[1])
+    jobs.trials_file(job).write_text("{}\n")
+    before = ask("GET", "/api/v1/experiments", headers)[2]
+    deleted = json.loads(ask("DELETE", "/api/v1/experiments/search-1", headers)[2])
+    assert not any(services.workspace.jobs.glob(f"{job}*"))
+    assert json.loads(ask("GET", "/api/v1/experiments", headers)[2])["experiments"] == []
+    body = json.dumps({"text": "stories", "minutes": 1, "space": {"learning_rate": "0.1..0.2"}})
+    started = ask("POST", "/api/v1/experiments/searches", headers, body.encode())[2]
+    assert json.loads(started)["experiment"] == "search-2"  # the name stays free for the undo
+    jobs.stop("experiment+search-2")
+    wait_for(lambda: (jobs.refresh(), not jobs.active())[1])
+    assert ask("DELETE", "/api/v1/experiments/search-2", headers)[0] in (200, 404)
+    content = json.dumps({"id": deleted["id"]}).encode()
+    assert ask("POST", "/api/v1/trash/restore", headers, content)[0] == 200
+    assert json.loads(ask("GET", "/api/v1/experiments", headers)[2]) == json.loads(before)
+    assert jobs.trials_file(job).read_text() == "{}\n"
 
 
 @pytest.mark.timeout(900)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from descend.experiments.improvement import Improvement, save
+from descend.experiments.improvement import ExpectedResult, Improvement, TrainedModel, save
 from descend.guard import is_alive
 from descend.handbook.lesson import load_lessons
 from descend.web.studio.jobs import Job, Jobs
@@ -71,6 +71,23 @@ def test_best_model_outside_its_folder_is_not_copied(
     status, answer = studio.ask("POST", "/runs/first/improvement/keep")
     assert status == 409, answer
     assert [run["name"] for run in studio.ask("GET", "/runs")[1]["runs"]] == ["first"]
+
+
+@pytest.mark.parametrize(("first", "is_drawn"), [(2.41, True), (1.0, False)])
+def test_forecast_above_the_run_itself_is_left_out(
+    services: Any, first: float, is_drawn: bool
+) -> None:
+    from descend.web.studio.feed import FeedCache
+    from descend.web.studio.improvement_view import improvement_fields
+
+    folder = services.workspace.improvements / "first"
+    run = TrainedModel(run="first", origin="your run", changes={}, bits_per_byte=first,
+                       predicted=None, seconds=50, elapsed_seconds=6, pieces=[])  # fmt: skip
+    forecast = [ExpectedResult(seconds=60, bits_per_byte=2.0, interval=(1.9, 2.1))]
+    folder.mkdir(parents=True)
+    save(Improvement(source="first", corpus="stories", candidates=[run], forecast=forecast), folder)
+    fields = improvement_fields(services.workspace, "first", FeedCache(2))
+    assert (len(fields["forecast"]), fields["has_other_forecast"]) == (is_drawn, not is_drawn)
 
 
 def test_lessons_are_listed_and_a_wrong_prediction_is_refused(studio: Any) -> None:

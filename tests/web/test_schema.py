@@ -24,6 +24,8 @@ STARTS_WORK = {
     ("POST", "/api/v1/runs/{name}/improvement"),
     ("POST", "/api/v1/runs/{name}/report"),
     ("POST", "/api/v1/runs/{name}/export"),
+    ("POST", "/api/v1/runs/{name}/push"),
+    ("POST", "/api/v1/runs/{name}/server"),
     ("POST", "/api/v1/runs/{name}/evaluation"),
     ("GET", "/api/v1/runs/{name}/checklist"),
     ("DELETE", "/api/v1/runs/{name}"),

@@ -70,6 +70,12 @@ class KeyImportance(msgspec.Struct, frozen=True):
     fraction: float
 
 
+def make_run_config(config: dict[str, Any], budget_unit: str, trial: SearchTrial) -> dict[str, Any]:
+    """Return `config` for a run of its own: with as many steps as its trial made, where the trials
+    had no epochs of their own."""
+    return config if budget_unit == "epoch" else config | {"epoch": None, "max_steps": trial.steps}
+
+
 class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
     """search.json and `search --json`."""
 
@@ -116,6 +122,12 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
                 value = trial.values.get(span.key, "")
                 if value == "" or (isinstance(span, RangeParam) and not _is_number(value)):
                     raise ValueError(f"trial {trial.number} without a value of {span.key[:40]!r}")
+
+    @property
+    def best_run_config(self) -> dict[str, Any]:
+        """The best configuration for a run of its own, as `train_command` has it."""
+        best = next(t for t in self.trials if t.number == self.best_number)
+        return make_run_config(self.best, self.budget_unit, best)
 
     @property
     def ranking(self) -> list[SearchTrial]:

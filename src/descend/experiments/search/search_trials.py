@@ -33,7 +33,12 @@ from descend.experiments.search.search_loop import (
     run_search_loop,
 )
 from descend.experiments.search.search_plan import SearchBudget, SearchPlan
-from descend.experiments.search.search_result import SearchKey, SearchResult, SearchTrial
+from descend.experiments.search.search_result import (
+    SearchKey,
+    SearchResult,
+    SearchTrial,
+    make_run_config,
+)
 from descend.experiments.search.space import Param, complete_config
 from descend.planner.candidates import MIN_STEPS
 from descend.runs.run_folder import ensure_writable
@@ -236,7 +241,5 @@ def _confirmation(plan: SearchPlan, best: RunConfig) -> ComparisonPlan:
 
 
 def _train(plan: SearchPlan, config: RunConfig, best: SearchTrial) -> str:
-    values = config.model_dump(mode="json")
-    if plan.terms.budget_unit != "epoch":
-        values |= {"epoch": None, "max_steps": best.steps}
+    values = make_run_config(config.model_dump(mode="json"), plan.terms.budget_unit, best)
     return format_train_command(values, str(plan.base.corpus_dir or "python"))

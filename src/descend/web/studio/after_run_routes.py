@@ -12,12 +12,20 @@ from descend.diagnosis.recommended_config import load_diagnosis
 from descend.runs.atomic_write import write_file_atomic
 from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import has_diagnosis
+from descend.web.studio.experiment_routes import job_name
 from descend.web.studio.http_errors import NotNowError
 from descend.web.studio.jobs import Job
 from descend.web.studio.requests import RestoreRequest
 from descend.web.studio.run_routes import BUSY, as_json
+from descend.web.studio.server_routes import server_job_name
 from descend.web.studio.services import Services
-from descend.web.studio.trash import delete_run, list_deleted, restore_run
+from descend.web.studio.trash import (
+    delete_run,
+    find_deleted_experiment,
+    list_deleted,
+    restore_experiment,
+    restore_run,
+)
 
 
 def after_run_routes(services: Services) -> APIRouter:
@@ -30,21 +38,26 @@ def after_run_routes(services: Services) -> APIRouter:
         """Move a run to the trash; `POST /trash/restore` takes it back."""
         if views.state(name) in BUSY or _has_begun(name):
             raise NotNowError(name, "a run that is busy", "one that does nothing", "stop it first")
+        if jobs.is_active(server_job_name(name)):
+            raise NotNowError(name, "a model that is served", "one that is not", "stop serving it")
         if not workspace.run_path(name).exists() and jobs.forget(name) is not None:
             return {"id": None, "run": name}
         deleted = delete_run(workspace, name)
         views.forget(name)
         jobs.forget(name)
-        return dict(msgspec.to_builtins(deleted))
+        return {"id": deleted.id, "run": name, "deleted_at": deleted.deleted_at}
 
     @router.get("/trash")
     def trash() -> Response:
-        """List the deleted runs."""
+        """List the deleted runs and experiments."""
         return as_json({"deleted": list_deleted(workspace)})
 
     @router.post("/trash/restore")
     def restore(body: RestoreRequest) -> dict[str, Any]:
-        """Take a deleted run back."""
+        """Take a deleted run or experiment back."""
+        if (experiment := find_deleted_experiment(workspace, body.id)) is not None:
+            restore_experiment(workspace, jobs, body.id, job_name(experiment))
+            return {"experiment": experiment}
         return {"run": restore_run(workspace, body.id)}
 
     def _has_begun(name: str) -> bool:

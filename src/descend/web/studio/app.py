@@ -18,6 +18,8 @@ from descend.version import __version__
 from descend.web.gate import Gate, GateRules
 from descend.web.studio.after_run_routes import after_run_routes, diagnosis_routes
 from descend.web.studio.check_routes import check_routes
+from descend.web.studio.corpus_routes import corpus_routes
+from descend.web.studio.experiment_end_routes import experiment_end_routes
 from descend.web.studio.experiment_routes import experiment_routes
 from descend.web.studio.family_routes import family_routes
 from descend.web.studio.forecast_routes import forecast_routes
@@ -27,8 +29,10 @@ from descend.web.studio.improvement_routes import improvement_routes
 from descend.web.studio.inspect_routes import inspect_routes
 from descend.web.studio.lesson_routes import lesson_routes
 from descend.web.studio.pages import page_routes
+from descend.web.studio.program_routes import program_routes
 from descend.web.studio.run_routes import control_routes, run_routes
 from descend.web.studio.run_tool_routes import report_routes, run_tool_routes
+from descend.web.studio.server_routes import server_routes
 from descend.web.studio.services import Services
 from descend.web.studio.text_routes import talk_routes, text_routes
 from descend.web.studio.texts import MAX_TEXT_BYTES
@@ -44,7 +48,8 @@ LOOK_SECONDS = 0.5
 API_ROUTES = (
     run_routes, control_routes, after_run_routes, diagnosis_routes, family_routes, forecast_routes,
     improvement_routes, lesson_routes, text_routes, talk_routes, inspect_routes, experiment_routes,
-    check_routes, run_tool_routes, report_routes, handbook_routes,
+    experiment_end_routes, check_routes, program_routes, corpus_routes, server_routes,
+    run_tool_routes, report_routes, handbook_routes,
 )  # fmt: skip
 """Functions that return the routes of the interface."""
 

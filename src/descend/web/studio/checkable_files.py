@@ -19,7 +19,8 @@ SUFFIXES: dict[CheckKind, tuple[str, ...]] = {
     "data": (".jsonl", ".ndjson", ".json"),
     "log": (".log", ".csv", ".tsv", ".txt", ".jsonl", ".json"),
 }
-OWN_FOLDERS = ("models", "texts", "improvements", "experiments", "exports", "checks")
+OWN_FOLDERS = ("models", "texts", "improvements", "experiments", "exports", "checks",
+               "tokenizers")  # fmt: skip
 CHECKED_FOLDERS: dict[CheckKind, tuple[str, ...]] = {
     "program": (),
     "data": ("checks", "texts"),

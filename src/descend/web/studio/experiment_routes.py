@@ -152,13 +152,14 @@ class Experiments:
         self._jobs.add(again)
 
     def _new_name(self, kind: str) -> str:
-        number = 1
+        number, deleted = 1, self._workspace.deleted_names()
         while (
-            self._jobs.get(job_name(f"{kind}-{number}")) is not None
-            or (self._workspace.experiment_path(f"{kind}-{number}")).exists()
+            (name := f"{kind}-{number}") in deleted
+            or self._jobs.get(job_name(name)) is not None
+            or self._workspace.experiment_path(name).exists()
         ):
             number += 1
-        return f"{kind}-{number}"
+        return name
 
 
 def _state(job: Job | None, is_finished: bool) -> str:

@@ -10,7 +10,7 @@ import msgspec
 
 from descend.artifacts import IMPROVEMENT, RUN_FILE
 from descend.experiments.experiment_folder import read_record
-from descend.experiments.improvement import Contribution, Improvement
+from descend.experiments.improvement import Contribution, ExpectedResult, Improvement
 from descend.experiments.improvement_progress import progress_points, waterfall_steps
 from descend.report.text.diagnosis_summary import assignments
 from descend.report.text.improvement_summary import text_lines
@@ -53,7 +53,8 @@ def improvement_fields(
             "bits_per_byte": best.bits_per_byte, "origin": best.origin,
             "is_new": best.origin != "your run",
         },
-        "forecast": msgspec.to_builtins(improvement.forecast),
+        "forecast": msgspec.to_builtins(fitting_forecast(improvement)),
+        "has_other_forecast": bool(improvement.forecast) and not fitting_forecast(improvement),
         "points": msgspec.to_builtins(progress_points(
             improvement, workspace.improvement_path(name), lambda run: feeds.feed(run).epochs
         )),
@@ -77,6 +78,15 @@ def improvement_fields(
         "expectations": msgspec.to_builtins(improvement.expectations),
         "notes": [] if notes is None else text_lines(notes),
     }  # fmt: skip
+
+
+def fitting_forecast(improvement: Improvement) -> list[ExpectedResult]:
+    """Return the forecast; empty where the run itself came out below it: it rests on other texts,
+    and says nothing of this one."""
+    forecast, first = improvement.forecast, next(iter(improvement.candidates), None)
+    if first is not None and forecast and first.bits_per_byte < forecast[-1].interval[0]:
+        return []
+    return forecast
 
 
 def _contribution(part: Contribution) -> dict[str, Any]:

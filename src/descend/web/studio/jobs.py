@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +29,8 @@ from descend.web.studio.processes import (
 from descend.web.studio.signing import load_key, open_signed, sign
 from descend.web.studio.workspace import Workspace
 
-Kind = Literal["train", "resume", "diagnose", "improve", "lesson", "compare", "search", "attribute"]
+Kind = Literal["train", "resume", "diagnose", "improve", "lesson", "compare", "search", "attribute",
+               "program", "serve"]  # fmt: skip
 
 TRAINING: tuple[Kind, ...] = ("train", "resume", "lesson")
 """Kinds that may run beside each other on a large machine. The others time what they try."""
@@ -78,16 +80,16 @@ class Jobs:
         self.on_change: Callable[[], None] = lambda: None
 
     def _load(self) -> dict[str, Job]:
-        jobs = {}
-        for file in sorted(self._workspace.jobs.glob(f"*{JOB_SUFFIX}")):
-            try:
-                content = open_signed(read_regular(file), self._workspace.root, self._key)
-                job = None if content is None else decode_json(content, Job)
-            except (OSError, msgspec.DecodeError):
-                continue
-            if job is not None:
-                jobs[job.run] = job
-        return jobs
+        files = sorted(self._workspace.jobs.glob(f"*{JOB_SUFFIX}"))
+        return {job.run: job for job in map(self._read_job, files) if job is not None}
+
+    def _read_job(self, file: Path) -> Job | None:
+        """Return the job in `file`; None for a damaged one, and for one of somebody else."""
+        try:
+            content = open_signed(read_regular(file), self._workspace.root, self._key)
+            return None if content is None else decode_json(content, Job)
+        except (OSError, msgspec.DecodeError):
+            return None
 
     def add(self, job: Job) -> Job:
         """Put `job` into the queue, and start it if nothing runs.
@@ -122,9 +124,10 @@ class Jobs:
             self.on_change()
 
     def _has_room(self, job: Job) -> bool:
-        """Return whether `job` can begin now."""
-        running = [other for other in self._jobs.values() if self._is_begun(other)]
-        if not running:
+        """Return whether `job` can begin now; a model that is served waits for nobody."""
+        begun = [other for other in self._jobs.values() if self._is_begun(other)]
+        running = [other for other in begun if other.kind != "serve"]
+        if not running or job.kind == "serve":
             return True
         is_training = all(other.kind in TRAINING for other in [job, *running])
         return is_training and len(running) < self.max_running
@@ -182,11 +185,24 @@ class Jobs:
         text = content[-LOG_TAIL_BYTES:].decode("utf-8", errors="replace")
         return [make_visible(line) for line in text.splitlines() if line.strip()]
 
+    def answer(self, run: str) -> dict[str, Any] | None:
+        """Return the object that the job of `run` printed last, as `--json` does; None without
+        one."""
+        try:
+            lines = read_regular(self.log_file(run), MAX_LOG_BYTES).splitlines()
+        except OSError:
+            return None
+        for line in reversed(lines):
+            if line.startswith(b"{"):
+                with suppress(msgspec.DecodeError):
+                    return decode_json(line, dict[str, Any])
+        return None
+
     @property
     def queue(self) -> list[Job]:
-        """Those that wait, first come first."""
+        """Those that wait, first come first; a model to be served before all."""
         waiting = (j for j in self._jobs.values() if j.began_at is None and j.ended_at is None)
-        return sorted(waiting, key=lambda job: job.queued_at)
+        return sorted(waiting, key=lambda job: (job.kind != "serve", job.queued_at))
 
     def active(self) -> list[Job]:
         """Return those that run, then those that wait."""
@@ -220,6 +236,27 @@ class Jobs:
             elif job.pid is not None:
                 ask_to_stop(job.pid)
         self.on_change()
+
+    def archive(self, run: str, folder: Path) -> None:
+        """Move all that is known of the job of `run`, which does not run, into `folder`."""
+        with self._lock:
+            self._jobs.pop(run, None)
+            for file in self._files(run):
+                if os.path.lexists(file):
+                    os.rename(file, folder / file.name)
+
+    def unarchive(self, run: str, folder: Path) -> None:
+        """Move what `archive` moved back."""
+        with self._lock:
+            for file in self._files(run):
+                if os.path.lexists(folder / file.name):
+                    os.rename(folder / file.name, file)
+            if (job := self._read_job(self._job_file(run))) is not None:
+                self._jobs[job.run] = job
+
+    def _files(self, run: str) -> tuple[Path, ...]:
+        return (self._job_file(run), self.log_file(run), self.config_file(run),
+                self.trials_file(run))  # fmt: skip
 
     def forget(self, run: str) -> dict[str, Any] | None:
         """Remove what is known of the job of `run`; it does not run."""

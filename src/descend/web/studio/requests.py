@@ -13,6 +13,8 @@ MAX_SETTINGS = 60
 MAX_ARMS = 8
 MAX_SEEDS = 20
 MAX_SECONDS = 60 * MAX_MINUTES
+MAX_SOURCES = 200
+MAX_TRIAL_SECONDS = 24 * 3600
 Name = Annotated[str, Field(max_length=100)]
 Value = bool | int | float | Annotated[str, Field(max_length=40)]
 
@@ -37,6 +39,30 @@ class StartRequest(Body):
     text: str = Field(max_length=100)
     minutes: float | None = Field(None, gt=0, le=MAX_MINUTES)
     settings: dict[str, Any] = Field(default_factory=dict, max_length=MAX_SETTINGS)
+    tokenizer_file: Name | None = None
+    """A tokenizer of the workspace, instead of one that is made from the text."""
+
+
+class TokenizerRequest(Body):
+    """A tokenizer to be made from a text."""
+
+    text: Name
+    settings: dict[str, Any] = Field(default_factory=dict, max_length=MAX_SETTINGS)
+    """Those that make a tokenizer."""
+
+
+class CorpusRequest(Body):
+    """Texts whose content is added to another one, a folder."""
+
+    sources: list[Name] = Field(min_length=1, max_length=MAX_SOURCES)
+    deduplicate: Literal["none", "exact", "near"] = "exact"
+    drop_boilerplate: bool = False
+    """Leave out text that recurs across documents."""
+    split: Literal["document", "line", "chunk"] = "document"
+    min_length: int = Field(1, ge=0, le=1_000_000)
+    """Characters of a document below which it is left out."""
+    sample_size: int | None = Field(None, ge=1, le=1_000_000_000)
+    """Documents that stay, at random. Without it all."""
 
 
 class GenerateRequest(Body):
@@ -55,7 +81,7 @@ class GenerateRequest(Body):
 
 
 class RestoreRequest(Body):
-    """A run to be taken back from the trash."""
+    """A run or an experiment to be taken back from the trash."""
 
     id: str = Field(max_length=40)
 
@@ -125,6 +151,38 @@ class ExportRequest(Body):
 
     format: Literal["gguf", "onnx", "torchscript", "safetensors"]
     type: Literal["float32", "float16", "bfloat16", "q8_0", "q4_0"] | None = None
+
+
+class PushRequest(Body):
+    """A repository of the Hugging Face hub that a model is uploaded to."""
+
+    repository: str = Field(pattern=r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$")
+    public: bool = False
+    """Of a new repository."""
+    format: Literal["gguf", "onnx", "torchscript", "safetensors"] | None = None
+    """Of the export that is uploaded. Without it the model of the run is."""
+
+
+class ProgramFile(Body):
+    """A training program of the workspace."""
+
+    file: Name
+    folder: Annotated[str, Field(max_length=100)] = ""
+
+
+class ProgramTrialsRequest(ProgramFile):
+    """Paired trials of a training program, through its own flags."""
+
+    metric: str = Field(pattern=r"^[A-Za-z_][\w ./-]{0,99}$")
+    """Name of the loss that it prints."""
+    flags: dict[
+        Literal["learning_rate", "batch_size", "num_layers", "dropout_rate", "seed", "max_steps",
+                "max_tokens", "num_epochs"],
+        Annotated[str, Field(pattern=r"^(--?)?[A-Za-z][\w.-]{0,60}(=[0-9.eE+-]{1,20})?$")],
+    ]  # fmt: skip
+    """The flag of each setting and its value without the flag, as `--lr=0.001`."""
+    seeds: int = Field(3, ge=2, le=MAX_SEEDS)
+    trial_seconds: float = Field(3600, gt=0, le=MAX_TRIAL_SECONDS)
 
 
 class CheckRequest(Body):

@@ -26,6 +26,8 @@ from descend.web.studio.requests import StartRequest
 from descend.web.studio.run_views import compare_configs, read_metadata
 from descend.web.studio.services import Services
 from descend.web.studio.settings import check_settings
+from descend.web.studio.tokenizers import find_tokenizer
+from descend.web.studio.workspace import Workspace
 
 LOOK_SECONDS = 0.4
 """Between two looks at a run that is watched: a step shows within a second."""
@@ -92,10 +94,7 @@ def control_routes(services: Services) -> APIRouter:
     def start_run(body: StartRequest) -> dict[str, Any]:
         """Start a run in a process of its own, or put it into the queue."""
         corpus = workspace.corpus(body.text)
-        check_settings(body.settings)
-        settings = dict(body.settings)
-        if body.minutes is not None:
-            settings["minutes"] = body.minutes
+        settings = requested_settings(workspace, body)
         name = workspace.new_run_name(body.text, {job.run for job in jobs.all()})
         own = {"corpus_dir": corpus, "save_dir": str(workspace.run_path(name))}
         make_config(settings | own)
@@ -143,6 +142,17 @@ def control_routes(services: Services) -> APIRouter:
         return {"run": name, "state": views.state(name)}
 
     return router
+
+
+def requested_settings(workspace: Workspace, request: StartRequest) -> dict[str, Any]:
+    """Return the settings of a run that is to be started; `ConfigError` for one that is wrong."""
+    check_settings(request.settings)
+    settings = dict(request.settings)
+    if request.minutes is not None:
+        settings["minutes"] = request.minutes
+    if request.tokenizer_file is not None:
+        settings["vocab_path"] = str(find_tokenizer(workspace, request.tokenizer_file))
+    return settings
 
 
 async def _watch(services: Services, name: str, request: Request) -> AsyncIterator[bytes]:

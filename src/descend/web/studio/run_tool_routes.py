@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse, Response
 
 from descend.runs.atomic_write import PRIVATE, make_folder
 from descend.web.studio.experiment_routes import Experiments
-from descend.web.studio.requests import EvaluationRequest, ExportRequest
+from descend.web.studio.requests import EvaluationRequest, ExportRequest, PushRequest
 from descend.web.studio.run_routes import as_json
 from descend.web.studio.services import Services
 from descend.web.studio.workspace import Workspace, check_name, no_such_item
@@ -41,8 +41,7 @@ def run_tool_routes(services: Services) -> APIRouter:
     async def export(name: str, body: ExportRequest) -> dict[str, Any]:
         """Write the model of a run in the format of another program."""
         folder = workspace.run_folder(name)
-        export_name = f"{name[:80]}-{body.format}"
-        target = workspace.export_path(export_name)
+        target = workspace.export_path(export_name(name, body.format))
         make_folder(workspace.exports, PRIVATE)
         arguments = ["export", str(folder), "--to", body.format, "--output", str(target)]
         if body.type is not None:
@@ -52,8 +51,20 @@ def run_tool_routes(services: Services) -> APIRouter:
             {"name": Path(file["path"]).name, "bytes": file["size_bytes"]}
             for file in answer["files"]
         ]
-        return {"export": export_name, "format": answer["format"], "type": answer["type"],
+        return {"export": target.name, "format": answer["format"], "type": answer["type"],
                 "context": answer["context"], "files": files}  # fmt: skip
+
+    @router.post("/runs/{name}/push", status_code=201)
+    async def push(name: str, body: PushRequest) -> dict[str, Any]:
+        """Upload the model of a run, or its export, to the Hugging Face hub."""
+        folder = workspace.run_folder(name)
+        if body.format is not None:
+            folder = workspace.export_path(export_name(name, body.format))
+            if not folder.is_dir():
+                raise no_such_item("export", folder.name)
+        arguments = ["push", str(folder), body.repository, *(["--public"] if body.public else [])]
+        answer = await children.ask(*arguments, stamp=object())
+        return {key: answer[key] for key in ("repository", "url", "files", "private")}
 
     @router.get("/exports/{name}/files/{file}")
     def download(name: str, file: str) -> FileResponse:
@@ -96,6 +107,11 @@ def report_routes(services: Services) -> APIRouter:
         return {key: answer[key] for key in ("bytes", "sections", "figures", "warnings")}
 
     return router
+
+
+def export_name(run: str, file_format: str) -> str:
+    """Return the name of the export of a run in a format."""
+    return f"{run[:80]}-{file_format}"
 
 
 def report_file(workspace: Workspace, name: str) -> Path:

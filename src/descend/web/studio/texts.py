@@ -61,7 +61,7 @@ async def save_text(workspace: Workspace, name: str, chunks: AsyncIterator[bytes
 
     A file of that name is replaced. `CorpusError` for an empty one.
     """
-    _check_new_text(workspace, name)
+    check_new_text(workspace, name)
     if (workspace.texts / name).is_dir():
         raise NotNowError(name, "a folder of that name", "a free name", "rename the file")
     return await write_chunks(workspace.texts / name, chunks)
@@ -77,7 +77,7 @@ async def save_text_file(
     check_name(name, "text")
     place = workspace.texts / check_name(folder, "text")
     if workspace.texts.is_symlink() or not place.is_dir():
-        _check_new_text(workspace, folder)
+        check_new_text(workspace, folder)
     if place.is_symlink() or (place.exists() and not place.is_dir()):
         raise NotNowError(folder, "a file of that name", "a free name", "rename the folder")
     make_folder(place, PRIVATE)
@@ -92,7 +92,8 @@ async def save_text_file(
     return await write_chunks(place / name, chunks)
 
 
-def _check_new_text(workspace: Workspace, name: str) -> None:
+def check_new_text(workspace: Workspace, name: str) -> None:
+    """Make the folder of texts; `NotNowError` where no text of this name can be in it."""
     check_name(name, "text")
     if name in BUILTIN_CORPORA:
         raise NotNowError(name, "the name of a built-in text", "another one", "rename the file")

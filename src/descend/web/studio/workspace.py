@@ -5,6 +5,7 @@ texts/           files that were dropped into the page
 improvements/    what was tried to make a run better
 experiments/     comparisons, searches, and attributions
 exports/         models in the formats of other programs
+tokenizers/      tokenizers that several runs share
 checks/          data and logs that were dropped into the page to be checked
 .studio/         what the studio itself keeps: jobs, logs, the queue, the trash
 """
@@ -47,6 +48,7 @@ class Workspace:
         self.experiments = self.root / "experiments"
         self.exports = self.root / "exports"
         self.checks = self.root / "checks"
+        self.tokenizers = self.root / "tokenizers"
         self.hidden = self.root / ".studio"
 
     def make(self) -> None:
@@ -100,6 +102,10 @@ class Workspace:
         """Return where the export `name` is, or will be; no link stands there."""
         return self._path_in(self.exports, name, "export")
 
+    def tokenizer_path(self, name: str) -> Path:
+        """Return where the tokenizer `name` is, or will be; no link stands there."""
+        return self._path_in(self.tokenizers, f"{check_name(name, 'tokenizer')}.json", "tokenizer")
+
     @staticmethod
     def _path_in(parent: Path, name: str, kind: str) -> Path:
         folder = parent / check_name(name, kind)
@@ -133,9 +139,18 @@ class Workspace:
         """Return a name for a run on `text` that none has yet, such as `stories-2`."""
         stem = _NOT_IN_A_NAME.sub("-", Path(text).stem).strip("-.")[:40] or "run"
         number = 1
+        taken = taken | self.deleted_names()
         while (name := f"{stem}-{number}") in taken or (self.runs / name).exists():
             number += 1
         return check_name(name, "run")
+
+    def deleted_names(self) -> set[str]:
+        """Return the names in the trash: a new run that had one would stand in the way of an
+        undo."""
+        if not self.trash.is_dir():
+            return set()
+        paths = [*self.trash.glob("*/*"), *self.trash.glob("*/experiment/*")]
+        return {path.name for path in paths}
 
 
 def is_name(name: str) -> bool:

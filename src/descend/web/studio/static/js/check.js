@@ -3,6 +3,7 @@
 import { html, useEffect, useRef, useState } from "/static/vendor/preact.min.js";
 import { get, post, quoted, request } from "./api.js";
 import { bytes, percent, withoutCommands } from "./format.js";
+import { ProgramTrials } from "./program_trials.js";
 import { Explain, sayError } from "./ui.js";
 
 const KINDS = {
@@ -51,7 +52,8 @@ function Files({ kind }) {
     ${KINDS[kind].drop ? html`<${Drop} onFile=${(file) => load(placeOf(file))}/>` : html`<p class="soft small">The program runs on this computer for a short time, in a copy of its folder. Check only programs that you trust. No program is taken from the page.</p>`}
     ${isBusy && html`<p role="status"><span class="spin"></span>${kind === "program" ? "The program runs. This takes up to five minutes." : "Reading the file …"}</p>`}
     ${problem && html`<p class="note bad" role="alert">${problem}</p>`}
-    ${result && html`<${Result} result=${result}/>`}`;
+    ${result && html`<${Result} result=${result}/>`}
+    ${kind === "program" && chosen && html`<${ProgramTrials} key=${chosen} file=${(({ folder, file }) => ({ folder, file }))(files.find((one) => placeOf(one) === chosen))}/>`}`;
 }
 
 /** @param {{folder: string, file: string}} one */

@@ -66,7 +66,7 @@ function Running({ progress, onStop }) {
   </section>`;
 }
 
-const HowToRead = () => html`<p class="soft small">Dots right of zero lowered the loss. The bars are 95 % intervals. If one crosses zero, the effect may be chance. Gray ones are too small or too uncertain to count.</p>`;
+const HowToRead = () => html`<p class="soft small">Dots right of zero lowered the loss of the trials. They can be shorter than the run, so the run may gain less. The bars are 95 % intervals. If one crosses zero, the effect may be chance. Gray changes do not help, or not surely.</p>`;
 
 /** @param {{diagnosis: any, onAgain: () => void, onFix: () => void}} props */
 function Answer({ diagnosis, onAgain, onFix }) {

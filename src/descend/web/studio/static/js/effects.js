@@ -110,7 +110,7 @@ export function BestOverTime({ improvement, end }) {
       ...chart,
       grid: { ...chart.grid, top: (innerWidth < 700 ? 54 : 30) * scale() },
       xAxis: { ...chart.xAxis, max: x(end), axisLabel: { ...chart.xAxis.axisLabel, showMaxLabel: Number.isInteger(x(end)) } },
-      legend: { top: 0, left: innerWidth < 700 ? 0 : "auto", right: 0, textStyle: { color: color("ink"), fontSize: 13 * scale() }, itemHeight: 8, data: ["expected", "best so far", "in training", "each model"] },
+      legend: { top: 0, left: innerWidth < 700 ? 0 : "auto", right: 0, textStyle: { color: color("ink"), fontSize: 13 * scale() }, itemHeight: 8, data: [...(forecast.length ? ["expected"] : []), "best so far", "in training", "each model"] },
       tooltip: { ...chart.tooltip, valueFormatter: (value) => (Array.isArray(value) ? value[1] : Number(value)).toFixed(3) },
       series: [
         { name: "low", type: "line", stack: "band", symbol: "none", silent: true, lineStyle: { opacity: 0 }, tooltip: { show: false }, data: forecast.map((one) => [x(one.seconds), one.interval[0]]) },

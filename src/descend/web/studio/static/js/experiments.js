@@ -1,7 +1,7 @@
 // Experiments: configurations trained against each other, with intervals; a list, a form, and each one.
 
 import { html, useEffect, useState } from "/static/vendor/preact.min.js";
-import { get, poll, post, quoted } from "./api.js";
+import { get, poll, post, quoted, request } from "./api.js";
 import { duration, moment, withoutCommands } from "./format.js";
 import { ExperimentForm } from "./experiment_forms.js";
 import { AttributionResult, ComparisonResult, SearchResult, Trials } from "./experiment_results.js";
@@ -58,14 +58,17 @@ function Experiment({ name }) {
   if (!experiment) return problem ? html`<${Refusal} title=${name} text=${problem}/>` : html`<p class="soft" role="status"><span class="spin"></span>Opening ${name} …</p>`;
   const stop = () => post(`${where}/stop`).then(() => { say("It stops. Trials that have ended are kept."); setAttempt(attempt + 1); }, sayError);
   const again = () => post(`${where}/again`).then(() => setAttempt(attempt + 1), sayError);
+  const train = () => post(`${where}/train`).then(({ run }) => { location.hash = `#/run/${quoted(run)}`; }, sayError);
   const { state, result, log } = experiment;
   const Result = RESULTS[experiment.kind];
   return html`<div class="stack">
     <div class="row between"><div><h1>${experiment.title}</h1><p class="row soft small"><${State} state=${state}/> ${name}</p></div>
       <div class="row">${isBusy && html`<button onClick=${stop}>${state === "waiting" ? "Cancel" : "Stop"}</button>`}
         ${["stopped", "failed"].includes(state) && html`<button class="main" onClick=${again}>Go on</button>`}
+        ${result && experiment.kind === "search" && html`<button class="main" onClick=${train}>Train the best one</button>`}
         ${result && html`<${ReportButton} path=${where} file=${`${name}.html`}/>`}
-        <a class="button" href=${`#/experiments/${experiment.kind}`}>All experiments</a></div></div>
+        <a class="button" href=${`#/experiments/${experiment.kind}`}>All experiments</a>
+        ${!isBusy && html`<button class="danger" onClick=${() => remove(name, experiment.kind)}>Delete</button>`}</div></div>
     ${problem && html`<p class="note warn" role="status">${problem}</p>`}
     ${state === "failed" && log.length > 0 && html`<p class="note bad" role="alert">${log[log.length - 1]}</p>`}
     ${state === "stopped" && html`<p class="note warn">It was stopped before its end. Trials that had ended are kept: it goes on from them.</p>`}
@@ -75,6 +78,16 @@ function Experiment({ name }) {
     <${Trials} experiment=${experiment}/>
     ${log.length > 0 && html`<details class="card"><summary>Output</summary><pre class="log" tabindex="0" aria-label="Output of the experiment">${log.slice(-14).join("\n")}</pre></details>`}
   </div>`;
+}
+
+/** Move an experiment to the trash, and offer it back. @param {string} name @param {string} kind */
+async function remove(name, kind) {
+  try {
+    const { id } = await request("DELETE", `/experiments/${quoted(name)}`);
+    location.hash = `#/experiments/${kind}`;
+    const undo = () => post("/trash/restore", { id }).then(() => { location.hash = `#/experiments/${quoted(name)}`; }, sayError);
+    say(`${name} is in the trash.`, { label: "Undo", action: undo });
+  } catch (problem) { sayError(problem); }
 }
 
 /** @param {{experiment: any}} props */

@@ -78,7 +78,7 @@ function Results({ improvement, job, isBusy, onKeep }) {
     <${Figures} items=${items}/>
     ${!isBusy && isBetter && html`<p><button class="main" onClick=${onKeep}>Put the best model among your runs</button></p>`}
     <div><h3>The best model over time</h3><${BestOverTime} improvement=${{ ...improvement, now }} end=${end}/>
-      <p class="soft small">Bits per byte on text that no model learns from. Lower is better. The shaded band should hold the result with 80 % certainty.${isUnexpected ? " Here it does not: it rests on other texts." : ""}</p></div>
+      <p class="soft small">Bits per byte on text that no model learns from. Lower is better.${expected ? " The shaded band should hold the result with 80 % certainty." : improvement.has_other_forecast ? " No forecast is drawn: it rests on other texts, and this one is easier." : ""}${isUnexpected ? " Here it does not: it rests on other texts." : ""}</p></div>
     ${improvement.models.length > 0 && html`<${Models} models=${improvement.models} isBusy=${isBusy}/>`}
     ${trials.length > 0 && html`<div><h3>Changes that were tried</h3><${Effects} rows=${trials} unit="bits per byte"/></div>`}
     ${!isBusy && waterfall.length > 0 && html`<div><h3>Where the gain comes from</h3><${Waterfall} steps=${waterfall} first=${first} best=${best.bits_per_byte} unit="bits per byte"/></div>`}

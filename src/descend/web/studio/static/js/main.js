@@ -40,11 +40,16 @@ function readPlace() {
 }
 
 /** Where a job can be watched. @param {any} job */
-function jobPlace({ kind, run }) {
+function jobPlace({ kind, run, text }) {
+  if (kind === "program") return "#/check/program";
+  if (kind === "serve") return `#/run/${encodeURIComponent(text)}`;
   if (["compare", "search", "attribute"].includes(kind)) return `#/experiments/${run.replace("experiment+", "")}`;
   if (kind === "lesson") return `#/learn/${run.replace("lesson+", "")}`;
   return `#/${kind === "diagnose" || kind === "improve" ? "diagnosis" : "run"}/${encodeURIComponent(run)}`;
 }
+
+/** What a job is called. @param {any} job */
+const jobName = ({ kind, run, text }) => (kind === "program" ? text : kind === "serve" ? `serving ${text}` : run.replace("lesson+", "lesson: ").replace("experiment+", ""));
 
 async function look() {
   try {
@@ -70,7 +75,8 @@ function App() {
   }, []);
   const { screen, name } = place.value;
   const Screen = SCREENS[screen];
-  const job = workspace.value.jobs[0];
+  const { jobs } = workspace.value;
+  const job = jobs.find((one) => one.kind !== "serve") || jobs[0];
   useEffect(() => {
     document.title = `${name || TITLES[screen]} · descend studio`;
     const tab = /** @type {HTMLElement | null} */ (document.querySelector("nav.tabs [aria-current]"));
@@ -90,7 +96,7 @@ function App() {
         <a href="#/learn" aria-current=${current("learn", "handbook")}>Learn</a>
       </nav>
       ${job && html`<a class="working" href=${jobPlace(job)}>
-        <span class="dot"></span><span class="name">${job.run.replace("lesson+", "lesson: ").replace("experiment+", "")}</span></a>`}
+        <span class="dot"></span><span class="name">${jobName(job)}</span></a>`}
       <button class="larger" type="button" aria-pressed=${isLarge.value ? "true" : "false"} title="For a projector" onClick=${() => setLarge(!isLarge.value)}>Larger text</button>
     </div></header>
     <main tabindex="-1">

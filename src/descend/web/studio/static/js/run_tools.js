@@ -3,6 +3,7 @@
 import { html, useEffect, useState } from "/static/vendor/preact.min.js";
 import { get, post, quoted } from "./api.js";
 import { bytes, duration, fixed, percent, whole, withoutCommands } from "./format.js";
+import { Serve, Upload } from "./share.js";
 import { Explain, say, sayError } from "./ui.js";
 
 const FORMATS = {
@@ -23,6 +24,8 @@ export function RunTools({ name, hasModel }) {
     <${Opened} title="What would more training bring?"><${Forecast} where=${where}/><//>
     ${hasModel && html`<${Opened} title="Measure it on another text, or train it further on one"><${OtherText} where=${where}/><//>`}
     ${hasModel && html`<${Opened} title="Export it for another program"><${Export} where=${where}/><//>`}
+    ${hasModel && html`<${Opened} title="Serve it to other programs"><${Serve} where=${where}/><//>`}
+    ${hasModel && html`<${Opened} title="Upload it to the Hugging Face hub"><${Upload} where=${where}/><//>`}
   </section>`;
 }
 
@@ -118,5 +121,6 @@ function Export({ where }) {
       <label for="export-type">Numbers</label><select id="export-type" class="narrow" value=${type} onChange=${(event) => setType(event.target.value)}>${types.map((one, index) => html`<option key=${one} value=${index ? one : ""}>${one}</option>`)}</select><button disabled=${isBusy}>Export</button></form>
     ${isBusy && html`<${Waiting} words="Writing the model …"/>`}
     ${exported && html`<p>The model is written as ${exported.format} (${exported.type}). It reads at most ${whole(exported.context)} tokens. The files are in the folder <code>exports/${exported.export}</code>:</p>
-      <ul class="files">${exported.files.map((file) => html`<li key=${file.name}><a href=${`/api/v1/exports/${quoted(exported.export)}/files/${quoted(file.name)}`} download=${file.name}>${file.name}</a> <span class="soft small">${bytes(file.bytes)}</span></li>`)}</ul>`}`;
+      <ul class="files">${exported.files.map((file) => html`<li key=${file.name}><a href=${`/api/v1/exports/${quoted(exported.export)}/files/${quoted(file.name)}`} download=${file.name}>${file.name}</a> <span class="soft small">${bytes(file.bytes)}</span></li>`)}</ul>
+      <details><summary>Upload these files to the Hugging Face hub</summary><${Upload} key=${exported.export} where=${where} format=${format}/></details>`}`;
 }

@@ -8,7 +8,7 @@ import { Family } from "./family.js";
 import { duration, fixed, moment, percent, short, STATES } from "./format.js";
 import { say, sayError, State } from "./ui.js";
 
-const MAX_SELECTED = 8;
+const MAX_DRAWN = 8;
 const CURVE_POINTS = 600;
 const MAX_SHOWN = 100;
 const LOOK_MILLISECONDS = 4000;
@@ -44,9 +44,8 @@ export function Runs() {
   if (!runs.length) {
     return html`<div class="card stack"><h1>No run yet</h1><p>Your runs will be listed here. <a href="#/start">Train the first one.</a></p></div>`;
   }
-  const toggle = (name) => setSelected(selected.includes(name) ? selected.filter((one) => one !== name) : [...selected, name].slice(-MAX_SELECTED));
-  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-  const matching = runs.filter((run) => words.every((word) => described(run).includes(word)));
+  const toggle = (name) => setSelected(selected.includes(name) ? selected.filter((one) => one !== name) : [...selected, name]);
+  const matching = search(runs, query);
   const different = differentKeys(matching);
   const sorted = [...matching].sort((a, b) => compare(a, b, order, isReversed));
   const isUp = isRising(order) !== isReversed;
@@ -54,8 +53,10 @@ export function Runs() {
   const shown = isAll ? sorted : sorted.slice(0, MAX_SHOWN);
   const columns = COLUMNS.filter((column) => column.key !== "text" || new Set(runs.map((run) => run.text)).size > 1);
   const chosen = selected.filter((name) => runs.some((run) => run.name === name));
+  const drawn = chosen.slice(0, MAX_DRAWN);
+  const finished = shown.filter((run) => run.epochs).map((run) => run.name);
   return html`<div class="stack">
-    <div class="row between"><h1>Runs</h1><p class="soft">${runs.length === 1 ? "1 run" : `${runs.length} runs`}${columns.length < COLUMNS.length ? ` on ${runs[0].text}` : ""}</p></div>
+    <div class="row between"><h1>Runs</h1><p class="soft">${matching.length < runs.length ? `${matching.length} of ` : ""}${runs.length === 1 ? "1 run" : `${runs.length} runs`}${columns.length < COLUMNS.length ? ` on ${runs[0].text}` : ""}</p></div>
     <section class="card" aria-label="List of runs">
       <div class="row">
         <div class="grow"><label class="hidden-label" for="search">Search</label><input id="search" type="search" placeholder="Search, or learning_rate=0.001" value=${query} onInput=${(event) => setQuery(event.target.value)}/></div>
@@ -63,11 +64,11 @@ export function Runs() {
           ${Object.entries(ORDERS).map(([key, title]) => html`<option key=${key} value=${key}>${title}</option>`)}</select></div>
       </div>
       <div class="scroll"><table class="cards runs">
-        <thead><tr><th><span class="hidden-label">Compare</span></th>${columns.map((column) => html`<th key=${column.key} class=${column.isNumber ? "number" : ""} aria-sort=${column.order === order ? (isUp ? "ascending" : "descending") : undefined}>
+        <thead><tr><th class="tick"><input type="checkbox" aria-label="Tick all in the list" checked=${finished.length > 0 && finished.every((name) => chosen.includes(name))} onChange=${(event) => setSelected(event.target.checked ? [...new Set([...chosen, ...finished])] : chosen.filter((name) => !finished.includes(name)))}/></th>${columns.map((column) => html`<th key=${column.key} class=${column.isNumber ? "number" : ""} aria-sort=${column.order === order ? (isUp ? "ascending" : "descending") : undefined}>
           <button type="button" class="sort" title=${column.order === order ? "the other way round" : ORDERS[column.order]} onClick=${() => sortBy(column.order)}>${column.title}${column.order === order && html`<span aria-hidden="true">${isUp ? " ▴" : " ▾"}</span>`}</button></th>`)}</tr></thead>
         <tbody>${shown.map((run) => html`<tr key=${run.name}>
           <td class="tick"><input type="checkbox" aria-label=${`Compare ${run.name}`} disabled=${!run.epochs} checked=${chosen.includes(run.name)} onChange=${() => toggle(run.name)}/></td>
-          <td class="name"><div class="run-line">${chosen.includes(run.name) && html`<span class=${`swatch c${chosen.indexOf(run.name)}`}></span>`}<a href=${`#/run/${quoted(run.name)}`}>${run.name}</a><${Tags} tags=${run.tags}/><${Aside} run=${run} settings=${settingWords(run, different)}/></div></td>
+          <td class="name"><div class="run-line">${drawn.includes(run.name) && html`<span class=${`swatch c${chosen.indexOf(run.name)}`}></span>`}<a href=${`#/run/${quoted(run.name)}`}>${run.name}</a><${Tags} tags=${run.tags}/><${Aside} run=${run} settings=${settingWords(run, different)}/></div></td>
           <td>${run.remark ? html`<span class="state bad">${run.remark}</span>` : html`<${State} state=${run.state}/>`}</td>${columns.length === COLUMNS.length && html`<td data-label="Text"><span class="short-text" title=${run.text}>${run.text}</span></td>`}
           <td class="number" data-label="Accuracy"><${Accuracy} run=${run}/></td><td class="number" data-label="Bits per byte">${fixed(run.bits_per_byte)}</td>
           <td class="number" data-label="Parameters">${short(run.parameters)}</td><td class="number" data-label="Time">${duration(run.seconds)}</td>
@@ -78,7 +79,7 @@ export function Runs() {
       <p class="soft small">Accuracy: how often the next token was predicted correctly, on validation text that the model never learns from. In brackets: how often the token before tells it (bigram). Bits per byte: the loss on that text. Lower is better.${runs.filter((run) => run.epochs).length > 1 ? " Tick two or more runs to compare them." : ""}</p>
     </section>
     ${chosen.length > 0 && html`<${Ticked} count=${chosen.length} onNone=${() => setSelected([])}/>`}
-    ${chosen.length > 0 && html`<${Overlay} key=${chosen.join("/")} names=${chosen} onDelete=${async () => { await removeAll(chosen, load); setSelected([]); }}/>`}
+    ${chosen.length > 0 && html`<${Overlay} key=${chosen.join("/")} names=${drawn} count=${chosen.length} onDelete=${async () => { await removeAll(chosen, load); setSelected([]); }}/>`}
     <${Family} runs=${runs}/>
   </div>`;
 }
@@ -90,7 +91,7 @@ function Ticked({ count, onNone }) {
     title.focus({ preventScroll: true });
     title.scrollIntoView({ block: "start" });
   };
-  return html`<div class="ticked row between" role="group" aria-label="Ticked runs"><span>${count === 1 ? "1 run ticked" : `${count} runs ticked`}${count === MAX_SELECTED ? ", the most that fit" : ""}</span>
+  return html`<div class="ticked row between" role="group" aria-label="Ticked runs"><span>${count === 1 ? "1 run ticked" : `${count} runs ticked`}${count > MAX_DRAWN ? `, the first ${MAX_DRAWN} are drawn` : ""}</span>
     <span class="row"><button class="main" onClick=${show}>${count > 1 ? "Show side by side" : "Show its curve"}</button><button onClick=${onNone}>Untick all</button></span></div>`;
 }
 
@@ -110,6 +111,14 @@ const settingValue = (value, none) => (value == null ? none : typeof value === "
 
 /** Everything that a search looks at. @param {any} run */
 const described = (run) => `${run.name} ${run.text} ${run.state} ${STATES[run.state] || ""} ${run.remark} ${run.tags.join(" ")} ${run.note} ${Object.entries(run.settings).map(([key, value]) => `${key}=${value ?? "auto"}`).join(" ")}`.toLowerCase();
+
+/** Runs that have each word of `query`. A setting such as `num_layers=1` has to be whole where some run has it, else it is still being typed. @param {any[]} runs @param {string} query */
+function search(runs, query) {
+  const texts = runs.map(described);
+  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+  const isWhole = new Map(words.map((word) => [word, word.includes("=") && texts.some((text) => text.split(" ").includes(word))]));
+  return runs.filter((_, index) => words.every((word) => (isWhole.get(word) ? texts[index].split(" ").includes(word) : texts[index].includes(word))));
+}
 
 /** Settings that were not set alike in all of `runs`, those that divide them most evenly first. @param {any[]} runs */
 function differentKeys(runs) {
@@ -150,18 +159,20 @@ function compare(a, b, order, isReversed) {
 /** @param {string[]} names @param {() => Promise<any>} load */
 async function removeAll(names, load) {
   try {
-    const removed = await Promise.all(names.map((name) => request("DELETE", `/runs/${quoted(name)}`)));
+    const tried = await Promise.allSettled(names.map((name) => request("DELETE", `/runs/${quoted(name)}`)));
+    const removed = tried.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+    for (const one of tried) if (one.status === "rejected") sayError(one.reason);
     const undo = async () => {
       for (const one of removed) if (one.id) await post("/trash/restore", { id: one.id });
       await load();
     };
-    say(names.length === 1 ? `${names[0]} is in the trash.` : `${names.length} runs are in the trash.`, { label: "Undo", action: () => undo().catch(sayError) });
+    if (removed.length) say(removed.length === 1 ? `${removed[0].run} is in the trash.` : `${removed.length} runs are in the trash.`, { label: "Undo", action: () => undo().catch(sayError) });
   } catch (problem) { sayError(problem); }
   await load();
 }
 
-/** @param {{names: string[], onDelete: () => void}} props */
-function Overlay({ names, onDelete }) {
+/** @param {{names: string[], count: number, onDelete: () => void}} props */
+function Overlay({ names, count, onDelete }) {
   const [curves, setCurves] = useState([]);
   const [table, setTable] = useState(null);
   useEffect(() => {
@@ -186,7 +197,7 @@ function Overlay({ names, onDelete }) {
   };
   return html`<section class="card stack" aria-labelledby="compare-title">
     <div class="row between"><h2 id="compare-title" tabindex="-1">${names.length > 1 ? "Side by side" : names[0]}</h2>
-      <button class="danger" onClick=${onDelete}>Delete ${names.length > 1 ? `${names.length} runs` : ""}</button></div>
+      <button class="danger" onClick=${onDelete}>Delete ${count > 1 ? `${count} runs` : ""}</button></div>
     ${curves.length > 0 && html`<${Chart} option=${option} stamp=${curves.length} description=${`Loss curves of ${names.join(", ")}.`}/>`}
     <p class="soft small">Lines: average loss on training text. Dots: validation loss. Losses of runs with different vocabularies do not compare; bits per byte do.${highest > ceiling ? ` A loss above ${ceiling} is not drawn.` : ""}</p>
     ${table && html`<${Differences} table=${table}/>`}

@@ -4,6 +4,7 @@ import { html, useEffect, useState } from "/static/vendor/preact.min.js";
 import { get, post, quoted } from "./api.js";
 import { bytes, duration, fixed, part, short, whole } from "./format.js";
 import { DropZone } from "./drop.js";
+import { MakeText, SharedTokenizer } from "./start_tools.js";
 import { Figures, handbook, Meter, sayError } from "./ui.js";
 
 const MINUTES = [1, 2, 3, 5, 8, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 480, 720, 1440];
@@ -14,6 +15,7 @@ export function Start() {
   const [text, setText] = useState("");
   const [minutes, setMinutes] = useState(5);
   const [settings, setSettings] = useState({});
+  const [tokenizer, setTokenizer] = useState("");
   const [isStarting, setStarting] = useState(false);
   const load = () => get("/texts").then((answer) => setTexts(answer.texts)).catch(sayError);
   useEffect(() => { load(); }, []);
@@ -21,7 +23,9 @@ export function Start() {
   const start = async () => {
     setStarting(true);
     try {
-      const { run } = await post("/runs", { text, minutes, settings });
+      // A tokenizer that is made has its own kind and size.
+      const own = Object.entries(settings).filter(([key]) => !(tokenizer && ["tokenizer", "vocab_size"].includes(key)));
+      const { run } = await post("/runs", { text, minutes, settings: Object.fromEntries(own), ...(tokenizer ? { tokenizer_file: tokenizer } : {}) });
       location.hash = `#/run/${quoted(run)}`;
     } catch (problem) {
       sayError(problem);
@@ -38,6 +42,7 @@ export function Start() {
         <${DropZone} onText=${(name) => { load(); setText(name); }}/>
       </div>
       ${text && html`<${Statistics} key=${text} name=${text}/>`}
+      ${texts && html`<${MakeText} texts=${texts} onText=${(name) => { load(); setText(name); }}/>`}
     </section>
     <section class="card" aria-labelledby="choose-time"><h2 id="choose-time">Choose a time</h2>
       <div class="dial">
@@ -47,10 +52,10 @@ export function Start() {
           aria-valuetext=${duration(60 * minutes)} onInput=${(event) => setMinutes(MINUTES[Number(event.target.value)])}/></div>
       </div>
       ${text ? html`<${Plan} key=${text} text=${text} minutes=${minutes} settings=${settings}/>` : html`<p class="soft">Choose a text first. Then a plan appears here.</p>`}
-      <${Settings} values=${settings} onChange=${setSettings}/>
+      <${Settings} values=${settings} onChange=${setSettings}><${SharedTokenizer} text=${text} value=${tokenizer} onChange=${setTokenizer}/><//>
     </section>
     <section class="card go" aria-labelledby="train"><div><h2 id="train">Train</h2>
-        <p class="soft small">${text ? `${text}, for ${duration(60 * minutes)}${Object.keys(settings).length ? ", with your settings" : ""}. It goes on when you close this page.` : "Choose a text first."}</p></div>
+        <p class="soft small">${text ? `${text}, for ${duration(60 * minutes)}${Object.keys(settings).length ? ", with your settings" : ""}${tokenizer ? `, with the tokenizer ${tokenizer}` : ""}. It goes on when you close this page.` : "Choose a text first."}</p></div>
       <button class="main big" disabled=${!text || isStarting} onClick=${start}>${isStarting ? "Starting …" : "Train"}</button>
     </section>
   </div>`;
@@ -118,7 +123,7 @@ function Plan({ text, minutes, settings }) {
   return html`<div class="cols half" aria-busy=${isMeasuring ? "true" : "false"}>
     <div><p class="sentence">A network with <strong>${config.num_layers} ${config.num_layers === 1 ? "layer" : "layers"}</strong> and <strong>${short(predicted.parameters)} parameters</strong> will read ${predicted.num_epochs < 1 ? html`<strong>${part(predicted.num_epochs)}</strong> of the text` : html`the text <strong>${predicted.num_epochs.toFixed(1)} times</strong>`}.</p>
       ${plan.num_models > 1 && html`<p>Reading it more often would only memorize it. So <strong>${plan.num_models} models</strong> are trained one after the other, and each later one learns from those before it too. The last one is yours.</p>`}
-      <p class="soft small">${whole(predicted.steps)} steps of ${whole(config.batch_size * config.seq_len)} tokens. The first ${duration(plan.setup_seconds)} go into getting ready.</p></div>
+      <p class="soft small">${whole(predicted.steps)} steps of ${whole(config.batch_size * config.seq_len)} tokens. The first ${duration(plan.setup_seconds)} go into getting ready. Then this computer is timed again, so the network can differ where it is busy now.</p></div>
     <div><h3>Expected result</h3><${Meter} rows=${rows} max=${Math.max(plan.unigram_bits_per_byte, high)}/>
       <p class="soft small">Loss in bits per byte. Lower is better. The gray bars are simple rules that the model has to beat. With 80 % certainty it ends between ${fixed(low, 2)} and ${fixed(high, 2)}.</p></div>
   </div>`;
@@ -127,16 +132,19 @@ function Plan({ text, minutes, settings }) {
 /** Settings without those that are empty. @param {Record<string, any>} values */
 const cleaned = (values) => Object.fromEntries(Object.entries(values).filter(([, value]) => value !== "" && value != null));
 
-/** @param {{values: Record<string, any>, onChange: (values: object) => void}} props */
-function Settings({ values, onChange }) {
+/** @param {{values: Record<string, any>, onChange: (values: object) => void, children?: any}} props */
+function Settings({ values, onChange, children }) {
   const [fields, setFields] = useState([]);
   const [isAll, setAll] = useState(false);
+  const [presets, setPresets] = useState({});
+  useEffect(() => { get("/presets").then((answer) => setPresets(answer.presets)).catch(sayError); }, []);
   useEffect(() => { get("/settings").then((answer) => setFields(answer.settings)).catch(sayError); }, []);
   const set = (key, value) => onChange(cleaned({ ...values, [key]: value }));
   const count = Object.keys(values).length;
   const open = (key) => get(`/pages/${quoted(key)}`).then((page) => { handbook.value = page; }).catch(sayError);
   return html`<details><summary>Settings${count ? ` (${count} changed)` : ""}</summary>
     <p class="soft small">What you leave empty is chosen for you.</p>
+    <div class="row small-choices" role="group" aria-label="Begin with a preset"><span>Begin with the values of a preset:</span>${Object.entries(presets).filter(([, preset]) => Object.keys(preset).length).map(([name, preset]) => html`<button key=${name} type="button" onClick=${() => onChange(cleaned(preset))}>${name}</button>`)}</div>
     <div class="settings">${fields.filter((field) => isAll || field.first).map((field) => html`<div class="field" key=${field.key}>
       <label for=${`set-${field.key}`}>${field.title}</label>
       <${Field} field=${field} value=${values[field.key]} onChange=${(value) => set(field.key, value)}/>
@@ -145,6 +153,7 @@ function Settings({ values, onChange }) {
     </div>`)}</div>
     <p class="row"><button type="button" onClick=${() => setAll(!isAll)}>${isAll ? "Fewer settings" : "All settings"}</button>
       ${count > 0 && html`<button type="button" onClick=${() => onChange({})}>Reset</button>`}</p>
+    ${children}
   </details>`;
 }
 
