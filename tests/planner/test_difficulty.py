@@ -40,5 +40,5 @@ def test_the_interval_of_the_law_is_as_wide_as_new_texts_were_off(difficulty: Mo
 
 def test_the_difficulty_is_that_of_the_fit(difficulty: ModuleType) -> None:
     slope, intercept = difficulty.fit_line(difficulty.read_runs())
-    assert corpus_profile.DIFFICULTY_PER_FIVE_GRAM == pytest.approx(math.exp(intercept), rel=0.01)
-    assert corpus_profile.DIFFICULTY_POWER == pytest.approx(slope, abs=0.02)
+    assert pytest.approx(math.exp(intercept), rel=0.01) == corpus_profile.DIFFICULTY_PER_FIVE_GRAM
+    assert pytest.approx(slope, abs=0.02) == corpus_profile.DIFFICULTY_POWER

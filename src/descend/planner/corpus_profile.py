@@ -174,14 +174,14 @@ def _slices(text: PreparedCorpus, spans: Spans, max_bytes: int) -> Iterator[str]
             yield text.documents.bytes(start, end).decode("utf-8", "ignore")
         return
     ends = np.cumsum(lengths)
-    wanted = max_bytes // SLICES
-    for position in np.linspace(0, total - wanted, SLICES).astype(np.int64):
+    slice_bytes = max_bytes // SLICES
+    for position in np.linspace(0, total - slice_bytes, SLICES).astype(np.int64):
         # A slice goes on through as many documents as it takes.
         first = int(np.searchsorted(ends, position, side="right"))
-        last = int(np.searchsorted(ends, position + wanted))
+        last = int(np.searchsorted(ends, position + slice_bytes))
         for number in range(first, min(last, len(spans) - 1) + 1):
             start, end = spans[number]
             begun = int(ends[number] - lengths[number])
             low = start + max(int(position) - begun, 0)
-            high = min(end, start + int(position) + wanted - begun)
+            high = min(end, start + int(position) + slice_bytes - begun)
             yield text.documents.bytes(low, high).decode("utf-8", "ignore")
