@@ -12,6 +12,7 @@ from descend.program_check.bugs import (
     checkpoint_not_loaded,
     decay_on_norms,
     dropout_in_evaluation,
+    examples_mixed,
     float16_unscaled,
     gradients_not_zeroed,
     initialization_exploding,
@@ -36,6 +37,7 @@ from descend.program_check.bugs import (
 BUGS: tuple[Bug, ...] = (
     causal_mask_missing.BUG,
     causal_mask_leaky.BUG,
+    examples_mixed.BUG,
     targets_unshifted.BUG,
     targets_shifted_twice.BUG,
     dropout_in_evaluation.BUG,
