@@ -29,7 +29,7 @@ _NEVER_LAST = re.compile(
 _RARELY_LAST = re.compile(
     r"\b(?:as|at|but|by|for|from|if|in|is|of|on|that|to|which|with)$", re.IGNORECASE
 )
-"""Ends after which most sentences go on: "the house I live in" does not."""
+"""Ends after which most sentences go on: "the town I live in" does not."""
 _LIST_ITEM = re.compile(r"\s*(?:\d+[.)]|[-*•]|[A-Za-z][.)])\s")
 """The items of a list and of an outline end without a mark."""
 _SENTENCE_END = re.compile(r"[.!?…。！？:;)\]}\"'”’»`*|>=\d]$")

@@ -67,3 +67,11 @@ BUGS: tuple[Bug, ...] = (
 
 REMARKS = (positions_missing.BUG.name, decay_on_norms.BUG.name)
 """Those of which a check only makes a remark."""
+
+ABOUT_TOKENS = frozenset(
+    bug.BUG.name for bug in (
+        causal_mask_missing, causal_mask_leaky, targets_unshifted, targets_shifted_twice,
+        tokenizer_mismatch, padding_in_loss, positions_missing, labels_all_masked,
+    )
+)  # fmt: skip
+"""Those that only a network which is given token ids can have."""

@@ -83,7 +83,7 @@ def look(program: Program) -> CheckResult:
         if evidence:
             return BugPresent(evidence, where, COUNT_IN_STEPS)
     if not dry_run_result.schedulers:
-        return Undetermined("there is no torch schedule")
+        return Undetermined("there is no torch schedule", applies=False)
     return BugAbsent(
         f"stepped {dry_run_result.schedules[-1][0] - dry_run_result.schedules[0][0]} times in "
         f"{len(dry_run_result.updates)} steps of the optimizer"
@@ -131,10 +131,10 @@ def _counted_in_epochs(program: Program, dry_run_result: DryRun, index: int) -> 
 
 def _falls_early(program: Program, scheduler: LRScheduler, steps_per_pass: float) -> str:
     """Return what is wrong with a schedule whose rate is next to zero for most of the run."""
-    passes = program.parts.get("num_passes")
-    if not isinstance(passes, int):
+    num_passes = program.parts.get("num_passes")
+    if not isinstance(num_passes, int):
         return ""
-    total = int(passes * steps_per_pass)
+    total = int(num_passes * steps_per_pass)
     rates = simulate_rates(scheduler, total) if total >= MIN_RUN else []
     num_useful = max((n for n, rate in enumerate(rates, 1) if rate > VANISHED), default=0)
     if not rates or num_useful >= MIN_USEFUL_FRACTION * len(rates):

@@ -13,13 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from descend.metrics.logit_change import MIN_LOGIT_CHANGE, relative_logit_change
-from descend.program_check.probes.call_program import call_part
-from descend.program_check.probes.data_source import read_first_batches
 from descend.program_check.probes.network import (
     NetworkHandle,
     evaluation_probe_mode,
     make_network_handle,
 )
+from descend.program_check.probes.recorded_forward import RecordedCall, record_two_calls
 from descend.program_check.probes.token_influence import find_mixing_layers, first_tensor
 from descend.program_check.program import Program
 from descend.program_check.results import UndeterminedError
@@ -117,17 +116,6 @@ def _has_gradient(model: nn.Module, net: NetworkHandle) -> bool:
     return False
 
 
-@dataclass(frozen=True)
-class _RecordedCall:
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    output: Tensor
-
-    @property
-    def tensors(self) -> list[Tensor]:
-        return [v for v in (*self.args, *self.kwargs.values()) if isinstance(v, Tensor)]
-
-
 def output_influence(program: Program) -> ExampleInfluence:
     """Change one example of a batch that has one output for each, such as a class."""
     if len(program.optimizers) > 1:
@@ -137,7 +125,7 @@ def output_influence(program: Program) -> ExampleInfluence:
     norms = [m for m in program.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     if any(not m.track_running_stats for m in norms):
         raise UndeterminedError("a batch norm without running averages is meant to mix examples")
-    first, second = _record_two_steps(program)
+    first, second = record_two_calls(program)
     if all(torch.equal(a, b) for a, b in zip(first.tensors, second.tensors, strict=False)):
         raise UndeterminedError("each step is given the same examples: they may be one graph")
     axes = _example_axes(first)
@@ -149,14 +137,14 @@ def output_influence(program: Program) -> ExampleInfluence:
     ]  # fmt: skip
     try:
         with evaluation_probe_mode(program.model):
-            base = _call(program, first, {})
+            base = first.run(program.model)
             parts = tuple(n for n, m, x in inputs if not m.batch_first and x.ndim == 3
                           and x.shape[0] == num_examples and x.shape[1] > 1)  # fmt: skip
-            _check_repeatable(base, _call(program, first, {}))
+            _check_repeatable(base, first.run(program.model))
             changes = []
             for at, other in ((0, 1), (num_examples - 1, 0)):
                 swaps = {id(t): _with_copy(t, axes[id(t)], at, other) for t in first.tensors}
-                change_B = relative_logit_change(base, _call(program, first, swaps))
+                change_B = relative_logit_change(base, first.run(program.model, swaps))
                 change_B = change_B.reshape(num_examples, -1).amax(1)
                 changes.append(float(change_B[torch.arange(num_examples) != at].max()))
     finally:
@@ -177,33 +165,7 @@ def _note_input(name: str, inputs: list[tuple[str, Any, Tensor]]) -> Callable[..
     return note
 
 
-def _record_two_steps(program: Program) -> tuple[_RecordedCall, _RecordedCall]:
-    """Return the first call of the network in each of two steps."""
-    batches = program.run_probe_once(read_first_batches).batches if program.has("batches") else ()
-    calls: list[_RecordedCall] = []
-    for number in range(2):
-        of_step: list[_RecordedCall] = []
-
-        def note(
-            _module: nn.Module, args: Any, kwargs: Any, output: Any,
-            noted: list[_RecordedCall] = of_step,
-        ) -> None:  # fmt: skip
-            result = first_tensor(output)
-            if result is not None:
-                noted.append(_RecordedCall(args, dict(kwargs), result))
-
-        hook = program.model.register_forward_hook(note, with_kwargs=True)
-        try:
-            call_part(program, "step", *batches[number % len(batches) :][:1] if batches else ())
-        finally:
-            hook.remove()
-        if not of_step:
-            raise UndeterminedError("a step does not call the network for an output")
-        calls.append(of_step[0])
-    return calls[0], calls[1]
-
-
-def _example_axes(call: _RecordedCall) -> dict[int, int]:
+def _example_axes(call: RecordedCall) -> dict[int, int]:
     """Return the axis of the examples of each input, by its id: the only one as long as the
     outputs are many."""
     shape = call.output.shape
@@ -226,14 +188,3 @@ def _with_copy(tensor: Tensor, axis: int, at: int, other: int) -> Tensor:
     changed = tensor.detach().clone()
     changed.select(axis, at).copy_(tensor.detach().select(axis, other))
     return changed
-
-
-def _call(program: Program, call: _RecordedCall, swaps: dict[int, Tensor]) -> Tensor:
-    def swap(value: Any) -> Any:
-        return swaps.get(id(value), value)
-
-    kwargs = {k: swap(v) for k, v in call.kwargs.items()}
-    output = first_tensor(program.model(*map(swap, call.args), **kwargs))
-    if output is None or output.shape != call.output.shape:
-        raise UndeterminedError("the network gives something else in evaluation mode")
-    return output.float()
