@@ -103,14 +103,32 @@ for step in range(200):
     F.cross_entropy(net(INPUT).flatten(0, 1), TARGET.flatten()).backward()
     optimizer.step()
 """
+EXPERTS = """
+class Experts(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.choose = nn.Linear(D, 4, bias=False)
+        self.experts = nn.ModuleList(nn.Linear(D, D) for _ in range(4))
+    def forward(self, x):
+        flat = x.reshape(-1, D)
+        weight, chosen = self.choose(flat).softmax(-1).max(-1)
+        sum_of = torch.zeros_like(flat)
+        for number, expert in enumerate(self.experts):
+            own = (chosen == number).nonzero()[: len(flat) // 8, 0]
+            sum_of = sum_of.index_add(0, own, weight[own, None] * expert(flat[own]))
+        return x + sum_of.view_as(x)
+"""
+OF_EXPERTS = EXPERTS + TEXTS.replace("nn.GRU(D, D)", "nn.GRU(D, D, batch_first=True)").replace(
+    "self.rnn(self.tokens(x))[0]", "self.experts(self.rnn(self.tokens(x))[0])"
+).replace("super().__init__()", "super().__init__()\n        self.experts = Experts()")
 
 
 def series(first: str, read: str, last: str) -> str:
     return SERIES.replace("FIRST", first).replace("READ", read).replace("LAST", last)
 
 
-def texts(transposed: str, inputs: str, targets: str) -> str:
-    source = TEXTS.replace("TRANSPOSED", transposed)
+def texts(transposed: str, inputs: str, targets: str, source: str = TEXTS) -> str:
+    source = source.replace("TRANSPOSED", transposed)
     return source.replace("INPUT", inputs).replace("TARGET", targets)
 
 
@@ -154,3 +172,8 @@ def test_check_accepts_examples_that_stay_apart(kind: str) -> None:
     report = check(APART[kind])
     assert report.bugs == []
     assert [r.bug for r in report.remarks if r.bug == "examples_mixed"] == []
+
+
+def test_experts_of_limited_size_are_no_attention_over_the_batch() -> None:
+    report = check(texts("", "x[:, :-1]", "x[:, 1:]", OF_EXPERTS))
+    assert "examples_mixed" in report.checked
