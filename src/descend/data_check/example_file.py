@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from descend.data.readers.chats import (
     Turn,
@@ -50,7 +50,7 @@ class ExampleFile:
     examples: tuple[Example, ...]
     unreadable: tuple[tuple[int, str], ...]
     """Line and reason."""
-    number: str = "line"
+    number: Literal["line", "example"] = "line"
     """What a number counts: a line, or an `example` of a JSON list."""
 
 
@@ -80,8 +80,9 @@ def read_examples(path: Path) -> ExampleFile:
             )
         else:
             examples.append(example)
-    number = "line" if whole is None else "example"
-    return ExampleFile(path, tuple(examples), tuple(unreadable), number)
+    return ExampleFile(
+        path, tuple(examples), tuple(unreadable), "line" if whole is None else "example"
+    )
 
 
 def _listed_records(content: str) -> list[tuple[int, Any, str]] | None:

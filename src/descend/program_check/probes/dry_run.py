@@ -104,7 +104,8 @@ class DryRun:
     def learned_modes(self) -> list[bool]:
         """Return whether the network was in training mode, for all calls that a gradient came back
         to."""
-        return [c.training for c in (*self.learned(), *self.plain_calls) if c.learned_from]
+        plain_modes = [call.training for call in self.plain_calls if call.learned_from]
+        return [call.training for call in self.learned()] + plain_modes
 
     def learned(self) -> list[ModelCall]:
         """Return all calls of the network that a gradient came back to."""

@@ -105,7 +105,7 @@ def evaluates_in_training_mode(program: Program) -> bool:
     program.model.train()
     with record_calls(program.model) as opened:
         call_part(program, "evaluate", *_one_batch(program))
-    calls = [*opened.model_calls, *opened.plain_calls]
+    calls: list[ModelCall | PlainCall] = [*opened.model_calls, *opened.plain_calls]
     eval_calls = [s for s in calls if not s.learned_from]
     return bool(eval_calls) and all(s.training for s in eval_calls)
 
@@ -117,7 +117,7 @@ def after_evaluation(program: Program) -> list[ModelCall | PlainCall]:
     call_part(program, "evaluate", *things)
     with record_calls(program.model) as opened:
         call_part(program, "step", *things)
-    calls = [*opened.model_calls, *opened.plain_calls]
+    calls: list[ModelCall | PlainCall] = [*opened.model_calls, *opened.plain_calls]
     train_calls = [s for s in calls if s.learned_from]
     if not train_calls:
         raise UndeterminedError("no gradient came back after an evaluation")
