@@ -16,7 +16,7 @@ from descend.program_check.instrumentation.call_recorder import record_calls
 from descend.program_check.instrumentation.token_ids import tokens_of
 from descend.program_check.loop_evaluation import evaluation_of, mode_is_reset
 from descend.program_check.loop_scope import make_runner, visible_names
-from descend.program_check.loop_source import LoopSource, loops_around
+from descend.program_check.loop_source import Loop, LoopSource, loops_around
 from descend.program_check.training_loop import LoopStart, clear_gradients
 
 COUNTER = "descend_loop_counter"
@@ -197,7 +197,7 @@ def _run_length(
     recognized: Mapping[str, Sequence[str]],
 ) -> dict[str, int]:  # fmt: skip
     """Return how often the loop around the loop runs (`num_epochs`), and how many passes through
-    the loop the run has (`num_passes`), each where it is said."""
+    the loop the run has (`num_body_runs`), each where it is said."""
     assert start.loop is not None
     outer, own = start.loop if start.loop.outer is not None else None, names
     for number, scope in enumerate(start.scopes[1:], 1):
@@ -205,17 +205,22 @@ def _run_length(
         if around:
             outer, own = around[0], visible_names(start.scopes[number:], recognized)
     if outer is None:
-        is_whole = items.count is not None and not start.loop.can_end_early()
-        return {"num_passes": items.count} if is_whole and items.count is not None else {}
+        is_whole = items.count is not None and not _can_end_early(start.loop.loop)
+        return {"num_body_runs": items.count} if is_whole and items.count is not None else {}
     outer_loop = outer.outer if outer is start.loop else outer.loop
     assert outer_loop is not None
     epochs = outer.count_of(outer_loop, own)
     if epochs is None:
         return {}
-    can_end_early = start.loop.can_end_early() or outer.can_end_early(outer_loop)
+    can_end_early = _can_end_early(start.loop.loop) or _can_end_early(outer_loop)
     if items.count is None or can_end_early:
         return {"num_epochs": epochs}
-    return {"num_epochs": epochs, "num_passes": epochs * items.count}
+    return {"num_epochs": epochs, "num_body_runs": epochs * items.count}
+
+
+def _can_end_early(loop: Loop) -> bool:
+    """Return whether a `break` or a `return` stands in a loop."""
+    return any(isinstance(n, ast.Break | ast.Return) for s in loop.body for n in ast.walk(s))
 
 
 def _recorded_batches(step: Callable[[], None], network: nn.Module) -> Any:

@@ -130,13 +130,6 @@ class LoopSource(ScopeSource):
             for s in self.loop.body for n in ast.walk(s)
         )  # fmt: skip
 
-    def can_end_early(self, loop: Loop | None = None) -> bool:
-        """Return whether a `break` or a `return` stands in a loop: this one, if none is given."""
-        return any(
-            isinstance(n, ast.Break | ast.Return)
-            for s in (loop or self.loop).body for n in ast.walk(s)
-        )  # fmt: skip
-
     def count_of(self, loop: Loop, names: Mapping[str, Any]) -> int | None:
         """Return how often a loop over a `range` of this scope runs, where `names` can tell."""
         if not isinstance(loop, ast.For):

@@ -1,4 +1,4 @@
-"""The examples of a batch act on each other.
+"""Examples of a batch act on each other.
 
 What it is:
     What the network says of one example depends on the other examples of its batch: attention, a

@@ -129,12 +129,12 @@ def _counted_in_epochs(program: Program, dry_run_result: DryRun, index: int) -> 
     return length or _falls_early(program, scheduler, steps / dry_run_result.calls)
 
 
-def _falls_early(program: Program, scheduler: LRScheduler, steps_per_pass: float) -> str:
+def _falls_early(program: Program, scheduler: LRScheduler, steps_per_run: float) -> str:
     """Return what is wrong with a schedule whose rate is next to zero for most of the run."""
-    num_passes = program.parts.get("num_passes")
-    if not isinstance(num_passes, int):
+    num_body_runs = program.parts.get("num_body_runs")
+    if not isinstance(num_body_runs, int):
         return ""
-    total = int(num_passes * steps_per_pass)
+    total = int(num_body_runs * steps_per_run)
     rates = simulate_rates(scheduler, total) if total >= MIN_RUN else []
     num_useful = max((n for n, rate in enumerate(rates, 1) if rate > VANISHED), default=0)
     if not rates or num_useful >= MIN_USEFUL_FRACTION * len(rates):
