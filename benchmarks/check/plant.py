@@ -42,7 +42,6 @@ RULES: dict[str, list[Rule]] = {
     ],
     "examples_mixed": [
         (r"(nn\.(?:LSTM|GRU|RNN)\([^()\n]*)batch_first=True", r"\1batch_first=False"),
-        (r"\b(att|wei|sim|scores)\.softmax\((dim=)?-1\)", r"\1.softmax(\g<2>0)"),
     ],
     "targets_unshifted": [
         (r"data\[i \+ 1 : i \+ 1 \+", "data[i : i +"),

@@ -37,7 +37,7 @@ PLANTED: dict[str, dict[str, Piece]] = {
         "encoder": {**NETWORKS["torch encoder"], "model": NETWORKS["torch encoder"]["model"].replace("batch_first=True, ", "").replace("n = ids.shape[1]", "n, rows = ids.shape[1], ids.shape[0]").replace(
             "subsequent_mask(n)", "subsequent_mask(rows)")},
         "lstm": {**NETWORKS["lstm"], "model": NETWORKS["lstm"]["model"].replace("batch_first=True, ", "")},
-        "softmax over the batch": swap("attention", ("scores.softmax(-1)", "scores.softmax(0)")),
+        "norm over the batch": swap("block", ("return x + self.ff(self.n2(x))", "x = x - x.mean(0, keepdim=True)\n        return x + self.ff(self.n2(x))")),
     },
     "targets_unshifted": {
         "same slice": swap("loss", ("batch[:, 1:]", "batch[:, :-1]")),
