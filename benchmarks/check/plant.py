@@ -40,6 +40,9 @@ RULES: dict[str, list[Rule]] = {
         (r"dist < 0", "dist < -1"),
         (r"torch\.tril\((torch\.ones\([^()]*\))\)", r"torch.tril(\1, diagonal=1)"),
     ],
+    "examples_mixed": [
+        (r"(nn\.(?:LSTM|GRU|RNN)\([^()\n]*)batch_first=True", r"\1batch_first=False"),
+    ],
     "targets_unshifted": [
         (r"data\[i \+ 1 : i \+ 1 \+", "data[i : i +"),
         (r"(y = .*)data\[k\+1:k\+T\+1\]", r"\1data[k:k+T]"),

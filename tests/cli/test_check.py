@@ -43,7 +43,7 @@ def test_check_command_reports_bug_json_and_exits_one(descend: Descend, program:
     assert bug["where"].startswith("mine.py:")
     line = int(bug["where"].split(":")[1].split()[0])
     assert Path("mine.py").read_text().splitlines()[line - 1] == "def step(batch):"
-    assert all(set(n) == {"bug", "why"} for n in report["not_checked"])
+    assert all(set(n) == {"bug", "why", "applies"} for n in report["not_checked"])
 
 
 def without_progress(error_output: str) -> str:

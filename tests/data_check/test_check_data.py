@@ -15,6 +15,7 @@ from descend.data_check.chat_tokenizer import load_chat_tokenizer
 from descend.data_check.check_data import UNLIKE_LABELS, check_data
 from descend.data_check.problem_report import DataCheck, ProblemName
 from descend.errors import CorpusError, TokenizerError
+from descend.report.text.data_check import format_data_check
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content']"
@@ -91,7 +92,7 @@ def test_sound_data_has_no_problem(tmp_path: Path, tokenizer: Path) -> None:
     check = check_data(train, tokenizer, validation)
     assert check.problems == []
     assert check.not_checked == []
-    assert (len(check.checked), check.num_examples, check.exit_code) == (9, 40, 0)
+    assert (len(check.checked), check.num_examples, check.exit_code) == (11, 40, 0)
 
 
 PLANTED: list[tuple[ProblemName, Any, str]] = [
@@ -109,6 +110,17 @@ PLANTED: list[tuple[ProblemName, Any, str]] = [
      "stop within a sentence"),
     ("truncated_answers", chat("How?", "Run this:\n```python\nfor n in range(3):\n print(n) # n"),
      "block of code"),
+    ("empty_answers", chat("Why?", "So.", "And?", " "), "the answer is empty"),
+    ("empty_answers", {"instruction": "Why?", "input": "", "output": ""}, "the answer is empty"),
+    ("empty_answers", {"prompt": "Why?", "completion": None}, "the answer is empty"),
+    ("empty_answers", chat("Why?", "<noinput>"), "“<noinput>”"),
+    ("damaged_characters", chat("Why?", "It donâ€™t rain."), "“donâ€™t” for “don’t”"),
+    ("damaged_characters", chat("Why?", "A cafÃ© is near."), "“cafÃ©” for “café”"),
+    ("damaged_characters", {"text": "Ð¿Ñ€Ð¸Ð²ÐµÑ‚ to all.<|im_end|>"}, "“привет”"),
+    ("damaged_characters", chat("In zÅ‚oty?", "Ten."), "“złoty?”"),
+    ("damaged_characters", chat("How hot?", "It is 20 Â°C."), "“°C.”"),
+    ("damaged_characters", chat("Good?", "Yes ðŸ˜€."), "“😀.”"),
+    ("damaged_characters", chat("Why?", "It was lo\ufffdt."), "characters were lost"),
     ("length_outliers", chat("Why?", "Since it is amber and birch. " * 60), "the median is"),
     ("length_outliers", chat("Why?", "Since it is amber and birch. " * 90), "over 2,000 tokens"),
     ("mixed_roles", chat("Why?", "So it is.", "Why not?"), "the last turn is of the user"),
@@ -164,12 +176,69 @@ def test_check_names_the_line_of_a_planted_problem(
     "The radius is 10, so that the length around it is C = 62.8 cm",
     "Here is a random password of ten characters for you: gsL2E#n*9X",
     "It is so, as you know.\n\nWith kind regards from all of us here,\nThe Team",
+    "They came at mid day on Friday and went home at mid day on Monday :(",
 ])  # fmt: skip
 def test_whole_answer_without_a_full_stop_is_not_truncated(
     answer: str, tmp_path: Path, tokenizer: Path
 ) -> None:
     check = check_data(write(tmp_path, [*sound_records(), chat("Why?", answer)]), tokenizer)
     assert lines_of(check, "truncated_answers") == []
+
+
+INFORMAL = ["take a jacket since it may rain there", "bring me with you the next time",
+            "they were the best of all of them", "it is not so far from the lake"]  # fmt: skip
+CUT = ["it is the lake that you came", "then we went up the hill and", "you may ask any of them if",
+       "so that it is never too"]  # fmt: skip
+
+
+@pytest.mark.parametrize(("endings", "lines"), [(INFORMAL, []), (CUT, [41, 42, 43, 44])])
+def test_answers_without_a_mark_are_cut_where_they_end_on_any_word(
+    endings: list[str], lines: list[int], tmp_path: Path, tokenizer: Path
+) -> None:
+    records = [chat(f"Why {n}?", f"It is so, and {end}") for n, end in enumerate(endings)]
+    check = check_data(write(tmp_path, [*sound_records(), *records]), tokenizer)
+    assert lines_of(check, "truncated_answers") == lines
+    assert [r.lines for r in check.remarks] == ([] if lines else [[41, 42, 43, 44]])
+    assert check.exit_code == (1 if lines else 0)
+
+
+@pytest.mark.parametrize("text", [
+    "“CAFÉ” and “IRMÃ”", "Il dit : « Ça va, déjà\xa0« là »\xa0? »", "„Ä“ ist ein Buchstabe.",
+    "naïve café, São Paulo, Łódź", "20 °C, 5 £, ½ €",
+    "привет", "Ünal’ın Çanakkale’si", "ÐEKKT ÞÓR", "😀 こんにちは",
+])  # fmt: skip
+def test_text_beyond_ascii_is_not_damaged(text: str, tmp_path: Path, tokenizer: Path) -> None:
+    check = check_data(write(tmp_path, [*sound_records(), chat(text, f"{text}.")]), tokenizer)
+    assert lines_of(check, "damaged_characters") == []
+
+
+def call(name: str, key: str = "tool_calls") -> dict[str, Any]:
+    function = {"name": name, "arguments": "{}"}
+    calls: Any = [{"id": "1", "type": "function", "function": function}]
+    content = {"role": "assistant", "content": None}
+    return content | {key: calls if key == "tool_calls" else function}
+
+
+@pytest.mark.parametrize("key", ["tool_calls", "function_call"])
+def test_calls_of_tools_are_answers(key: str, tmp_path: Path, tokenizer: Path) -> None:
+    prompt = {"role": "user", "content": "Do it."}
+    records: list[Any] = sound_records()
+    records += [{"messages": [prompt, call(name, key)]} for name in ("run", "walk")]
+    said = {"role": "tool" if key == "tool_calls" else "function", "content": "done"}
+    records.append({"messages": [prompt, call("go", key), said, prompt | {
+        "role": "assistant", "content": "It is done."}]})  # fmt: skip
+    check = check_data(write(tmp_path, records), tokenizer)
+    assert check.problems == []
+
+
+def test_label_that_says_nothing_is_none_of_a_text(tmp_path: Path, tokenizer: Path) -> None:
+    fillers = [chat(f"Why {n}?", "N/A") for n in range(3)]
+    check = check_data(write(tmp_path, [*sound_records(), *fillers]), tokenizer)
+    assert check.problems == []
+    (remark,) = check.remarks
+    assert (remark.problem, remark.lines) == ("empty_answers", [41, 42, 43])
+    labels = [chat(f"Name {n}?", ("none", "tree")[n % 2]) for n in range(40)]
+    assert check_data(write(tmp_path, labels), tokenizer).remarks == []
 
 
 def test_duplicates_name_the_later_line(tmp_path: Path, tokenizer: Path) -> None:
@@ -249,8 +318,10 @@ def test_usual_layouts_are_read(record: Any, tmp_path: Path, tokenizer: Path) ->
 
 def test_list_in_a_json_file_is_read(tmp_path: Path, tokenizer: Path) -> None:
     path = tmp_path / "data.json"
-    path.write_text(json.dumps(sound_records(), indent=1))
-    assert check_data(path, tokenizer).num_examples == 40
+    path.write_text(json.dumps([*sound_records(), chat("Why?", "")], indent=1))
+    check = check_data(path, tokenizer)
+    assert (check.num_examples, check.number) == (41, "example")
+    assert "  Example 41\n" in format_data_check(check)
 
 
 def test_checks_without_a_tokenizer_say_so(tmp_path: Path) -> None:
@@ -259,8 +330,8 @@ def test_checks_without_a_tokenizer_say_so(tmp_path: Path) -> None:
         "labels_all_masked", "template_markers_missing", "end_token_missing", "length_outliers",
         "train_in_validation",
     }  # fmt: skip
-    assert check.exit_code == 3  # most checks did not run
-    assert len(check.checked) == 4
+    assert check.exit_code == 0  # most checks ran
+    assert len(check.checked) == 6
 
 
 def test_hostile_template_changes_nothing(tmp_path: Path) -> None:

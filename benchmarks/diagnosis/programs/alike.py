@@ -9,6 +9,10 @@ ALIKE: dict[str, dict[str, Piece]] = {
     "causal_mask_missing": {"shifted by padding": NETWORKS["convolution"], "large number": NETWORKS["mask of -1e9"]},
     "causal_mask_leaky": {"batch norm in training": swap("block", ("nn.LayerNorm(D), nn.LayerNorm(D)", "nn.LayerNorm(D), Over()"),
         ("class Block", "class Over(nn.BatchNorm1d):\n    def __init__(self):\n        super().__init__(D)\n\n    def forward(self, x):\n        return super().forward(x.transpose(1, 2)).transpose(1, 2)\n\nclass Block"))},
+    "examples_mixed": {"batch norm in training": swap("block", ("nn.LayerNorm(D), nn.LayerNorm(D)", "nn.LayerNorm(D), Over()"),
+        ("class Block", "class Over(nn.BatchNorm1d):\n    def __init__(self):\n        super().__init__(D)\n\n    def forward(self, x):\n        return super().forward(x.transpose(1, 2)).transpose(1, 2)\n\nclass Block")),
+        "transposed there and back": {**NETWORKS["lstm"], "model": NETWORKS["lstm"]["model"].replace("batch_first=True, ", "").replace(
+            "self.rnn(self.tokens(ids), state)", "self.rnn(self.tokens(ids).transpose(0, 1), state)").replace("self.head(x)", "self.head(x.transpose(0, 1))")}},
     "targets_unshifted": {"equal neighbours": {"data": "\ndata = torch.tensor(tokenizer.encode(text)).repeat_interleave(12)\n"}},
     "targets_shifted_twice": {"labels equal ids": NETWORKS["transformers GPT-2"]},
     "dropout_in_evaluation": {"follows the mode": swap("attention", ("self.dropout(scores.softmax(-1))", "F.dropout(scores.softmax(-1), dropout, self.training)")),

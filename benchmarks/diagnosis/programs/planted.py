@@ -33,6 +33,12 @@ PLANTED: dict[str, dict[str, Piece]] = {
         "after softmax": swap("attention", ('scores = scores.masked_fill(mask, float("-inf"))', "pass"),
                               ("weights = self.dropout(scores.softmax(-1))", "weights = self.dropout(scores.softmax(-1).masked_fill(mask, 0.0))")),
     },
+    "examples_mixed": {
+        "encoder": {**NETWORKS["torch encoder"], "model": NETWORKS["torch encoder"]["model"].replace("batch_first=True, ", "").replace("n = ids.shape[1]", "n, rows = ids.shape[1], ids.shape[0]").replace(
+            "subsequent_mask(n)", "subsequent_mask(rows)")},
+        "lstm": {**NETWORKS["lstm"], "model": NETWORKS["lstm"]["model"].replace("batch_first=True, ", "")},
+        "norm over the batch": swap("block", ("return x + self.ff(self.n2(x))", "x = x - x.mean(0, keepdim=True)\n        return x + self.ff(self.n2(x))")),
+    },
     "targets_unshifted": {
         "same slice": swap("loss", ("batch[:, 1:]", "batch[:, :-1]")),
         "pairs": SUPPLIES["pairs"] | {"batches": SUPPLIES["pairs"]["batches"].replace("data[i + 1 : i + T + 1]", "data[i : i + T]")},

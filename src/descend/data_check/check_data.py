@@ -9,6 +9,11 @@ from typing import get_args
 from descend.data_check.chat_tokenizer import ChatTokenizer, load_chat_tokenizer
 from descend.data_check.example_file import ExampleFile, read_examples
 from descend.data_check.problem_report import DataCheck, DataProblem, ProblemName, ProblemNotChecked
+from descend.data_check.problems.answer_problems import (
+    damaged_characters,
+    empty_answers,
+    truncated_answers,
+)
 from descend.data_check.problems.template_problems import (
     EncodedExamples,
     encode_examples,
@@ -23,7 +28,6 @@ from descend.data_check.problems.text_problems import (
     labels_rarely_fit,
     mixed_roles,
     train_in_validation,
-    truncated_answers,
     unreadable_lines,
 )
 
@@ -47,20 +51,23 @@ def check_data(
     tokenizer = None if tokenizer_folder is None else load_chat_tokenizer(tokenizer_folder)
     file = read_examples(path)
     other = None if validation is None else read_examples(validation)
-    results = _look_for_problems(file, tokenizer, other, max_length)
+    remarks: list[DataProblem] = []
+    results = _look_for_problems(file, tokenizer, other, max_length, remarks)
+    only_remarks = {remark.problem for remark in remarks}
     problems = [p for result in results.values() if isinstance(result, list) for p in result]
     return DataCheck(
         str(path), len(file.examples), problems,
-        [name for name, result in results.items() if result == []],
+        [name for name, result in results.items() if result == [] and name not in only_remarks],
         [ProblemNotChecked(name, why) for name, why in results.items() if isinstance(why, str)],
+        remarks, file.number,
     )  # fmt: skip
 
 
 def _look_for_problems(
     file: ExampleFile, tokenizer: ChatTokenizer | None, validation: ExampleFile | None,
-    max_length: int | None,
+    max_length: int | None, remarks: list[DataProblem],
 ) -> dict[ProblemName, list[DataProblem] | str]:  # fmt: skip
-    """Return what was found of each problem, or why it was not looked for."""
+    """Return what was found of each problem, or why it was not looked for; add `remarks`."""
     results: dict[ProblemName, list[DataProblem] | str] = {}
     unreadable = unreadable_lines(file)
     if not file.examples:
@@ -80,10 +87,16 @@ def _look_for_problems(
         refused = refused_by_template(encoded.refused)
         limit = max_length or tokenizer.max_length
         results |= _look_at_tokens(encoded, tokenizer, limit, has_turns)
-    results["truncated_answers"] = (
-        truncated_answers(file.examples) if has_turns else NO_CONVERSATION
+    for name, look in (("truncated_answers", truncated_answers), ("empty_answers", empty_answers)):
+        problems, uncertain = look(file.examples) if has_turns else (NO_CONVERSATION, [])
+        results[name] = problems  # type: ignore[index]
+        remarks += uncertain
+    results["damaged_characters"] = (
+        damaged_characters(file.examples)
+        if any(example.turns or example.text for example in file.examples)
+        else "there is no text"
     )
-    results["duplicates"] = duplicates(file.examples)
+    results["duplicates"] = duplicates(file.examples, file.number)
     results["train_in_validation"] = (
         "no validation file was given (--validation FILE)"
         if validation is None

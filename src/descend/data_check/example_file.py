@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from descend.data.readers.chats import Turn, conversation_turns, written_roles
+from descend.data.readers.chats import (
+    Turn,
+    conversation_turns,
+    listed_messages,
+    prompt_without_answer,
+    written_roles,
+)
 from descend.errors import CorpusError
 
 TEXT_KEYS = ("text", "content", "document")
@@ -44,6 +50,8 @@ class ExampleFile:
     examples: tuple[Example, ...]
     unreadable: tuple[tuple[int, str], ...]
     """Line and reason."""
+    number: Literal["line", "example"] = "line"
+    """What a number counts: a line, or an `example` of a JSON list."""
 
 
 def read_examples(path: Path) -> ExampleFile:
@@ -63,7 +71,8 @@ def read_examples(path: Path) -> ExampleFile:
         ) from None  # fmt: skip
     examples: list[Example] = []
     unreadable: list[tuple[int, str]] = []
-    for line, record, reason in _records(content):
+    whole = _listed_records(content)
+    for line, record, reason in _records(content) if whole is None else whole:
         example = None if reason else _example(line, record)
         if example is None:
             unreadable.append(
@@ -71,18 +80,24 @@ def read_examples(path: Path) -> ExampleFile:
             )
         else:
             examples.append(example)
-    return ExampleFile(path, tuple(examples), tuple(unreadable))
+    return ExampleFile(
+        path, tuple(examples), tuple(unreadable), "line" if whole is None else "example"
+    )
+
+
+def _listed_records(content: str) -> list[tuple[int, Any, str]] | None:
+    """Return the elements of a JSON list with their numbers; None if the file is none."""
+    if not content.lstrip().startswith("["):
+        return None
+    try:
+        whole = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return [(n, record, "") for n, record in enumerate(whole, 1)]
 
 
 def _records(content: str) -> list[tuple[int, Any, str]]:
     """Return the line, record, and why there is none."""
-    if content.lstrip().startswith("["):
-        try:
-            whole = json.loads(content)
-        except (ValueError, RecursionError):
-            whole = None
-        if isinstance(whole, list):
-            return [(n, record, "") for n, record in enumerate(whole, 1)]
     records: list[tuple[int, Any, str]] = []
     for number, line in enumerate(content.split("\n"), 1):
         if not line.strip():
@@ -104,15 +119,33 @@ def _example(line: int, record: Any) -> Example | None:
     turns = conversation_turns(record)
     text = next((fields[key] for key in TEXT_KEYS if isinstance(fields.get(key), str)), None)
     if turns is None and text is None and ids is None:
-        return None
+        turns = prompt_without_answer(record)
+        if turns is None:
+            return None
     roles = written_roles(record)
     misfits = tuple(
         (key, len(fields[key])) for key in PER_TOKEN_KEYS
         if ids and isinstance(fields.get(key), list) and len(fields[key]) != len(ids)
     )  # fmt: skip
     return Example(
-        line, tuple(turns or ()), tuple(roles), None if turns else text, ids, labels, misfits
+        line, _with_tool_calls(record, tuple(turns or ())), tuple(roles),
+        None if turns else text, ids, labels, misfits,
     )  # fmt: skip
+
+
+def _with_tool_calls(record: Any, turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    """Return the turns, each with the calls of tools that it makes: a call is an answer too."""
+    messages = listed_messages(record)
+    system = turns[: len(turns) - len(messages)]  # from a key beside the list
+    if not messages or len(system) + len(messages) != len(turns):
+        return turns
+    calling: list[Turn] = list(system)
+    for message, (role, said) in zip(messages, turns[len(system) :], strict=True):
+        fields = message if isinstance(message, dict) else {}
+        calls = [fields[key] for key in ("tool_calls", "function_call") if fields.get(key)]
+        written = [json.dumps(call, ensure_ascii=False, default=str) for call in calls]
+        calling.append((role, "\n".join(filter(None, [said, *written]))))
+    return tuple(calling)
 
 
 def _numbers(value: Any) -> tuple[int, ...] | None:

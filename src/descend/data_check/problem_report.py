@@ -12,6 +12,7 @@ EXIT_CLEAN, EXIT_PROBLEM, EXIT_NOT_CHECKED = 0, 1, 3
 ProblemName = Literal[
     "unreadable_lines", "labels_all_masked", "template_markers_missing", "end_token_missing",
     "truncated_answers", "duplicates", "train_in_validation", "length_outliers", "mixed_roles",
+    "empty_answers", "damaged_characters",
 ]  # fmt: skip
 
 
@@ -34,7 +35,7 @@ class ProblemNotChecked(msgspec.Struct, frozen=True):
 
 
 class DataCheck(msgspec.Struct, frozen=True):
-    """Every problem stands in one of the three lists, those of several kinds more than once."""
+    """Every problem stands in one of the four lists, those of several kinds more than once."""
 
     file: str
     num_examples: int
@@ -42,10 +43,15 @@ class DataCheck(msgspec.Struct, frozen=True):
     checked: list[ProblemName]
     """Problems that were looked for and are not there."""
     not_checked: list[ProblemNotChecked]
+    remarks: list[DataProblem] = []
+    """What may be a problem, and may be meant so."""
+    number: Literal["line", "example"] = "line"
+    """What the numbers in `lines` count; in a JSON list, the examples."""
 
     @property
     def exit_code(self) -> int:
         """What the command line ends with."""
         if self.problems:
             return EXIT_PROBLEM
-        return EXIT_CLEAN if len(self.checked) > len(self.not_checked) else EXIT_NOT_CHECKED
+        num_applied = len(self.checked) + len({remark.problem for remark in self.remarks})
+        return EXIT_CLEAN if num_applied > len(self.not_checked) else EXIT_NOT_CHECKED

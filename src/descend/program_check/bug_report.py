@@ -36,6 +36,8 @@ class NotChecked(msgspec.Struct, frozen=True):
 
     bug: str
     why: str
+    applies: bool = True
+    """False where the program has nothing that the bug is about."""
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -60,7 +62,7 @@ class Checked(msgspec.Struct, frozen=True):
     @property
     def is_complete(self) -> bool:
         """Whether finding nothing says something: the checks ran, and most of them applied."""
-        return not self.ended and self.num_applied > len(self.not_checked)
+        return not self.ended and self.num_applied > sum(n.applies for n in self.not_checked)
 
     @property
     def exit_code(self) -> int:

@@ -16,7 +16,7 @@ from descend.program_check.instrumentation.call_recorder import record_calls
 from descend.program_check.instrumentation.token_ids import tokens_of
 from descend.program_check.loop_evaluation import evaluation_of, mode_is_reset
 from descend.program_check.loop_scope import make_runner, visible_names
-from descend.program_check.loop_source import LoopSource, loops_around
+from descend.program_check.loop_source import Loop, LoopSource, loops_around
 from descend.program_check.training_loop import LoopStart, clear_gradients
 
 COUNTER = "descend_loop_counter"
@@ -61,16 +61,14 @@ def loop_parts(
     step = _step_of(start, names, items, network, recognized)
     step.stands_at = (loop.file, start.line)
     parts["step"] = step
-    epochs = _num_epochs(start, names, recognized)
-    if epochs is not None:
-        parts["num_epochs"] = epochs
+    parts |= _run_length(start, names, items, recognized)
     loader = next((names[n] for n in recognized["batches"]
                    if isinstance(names.get(n), DataLoader)), None)  # fmt: skip
     if items.are_batches:
         parts["batches"] = items.source
     elif loader is not None:
         parts["batches"] = loader
-    elif network is not None:
+    elif network is not None and not start.reads_no_tokens(network):
         parts["batches"] = _recorded_batches(step, network)
         parts["batches"].stands_at = (loop.file, loop.loop.lineno)
     return names, parts
@@ -109,6 +107,8 @@ class LoopItems:
     """Whether the items hold token ids."""
     first: tuple[Any, ...] = ()
     """The first items, where they are no batches."""
+    count: int | None = None
+    """How many there are; None where that is not said."""
 
 
 def items_of(loop: LoopSource, names: dict[str, Any]) -> LoopItems:
@@ -132,10 +132,18 @@ def items_of(loop: LoopSource, names: dict[str, Any]) -> LoopItems:
     are_batches = bool(first) and tokens_of(first[0]) is not None
     if isinstance(value, Iterator):  # it cannot be gone through again
         return LoopItems(list(first), counter, are_batches, () if are_batches else first)
+    count = _count(value)
     is_lasting = isinstance(value, DataLoader | list | tuple)
     if are_batches:
-        return LoopItems(value if is_lasting else source, counter, are_batches=True)
-    return LoopItems(source, counter, first=first)
+        return LoopItems(value if is_lasting else source, counter, are_batches=True, count=count)
+    return LoopItems(source, counter, first=first, count=count)
+
+
+def _count(value: Any) -> int | None:
+    try:
+        return len(value)
+    except Exception:  # a loader of a stream has none, and what a program's own says is not known
+        return None
 
 
 def _first_items(value: Any) -> tuple[Any, ...]:
@@ -184,21 +192,35 @@ def _step_of(
     return (lambda batch: once(batch)) if items.are_batches else (lambda: once())
 
 
-def _num_epochs(
-    start: LoopStart, names: dict[str, Any], recognized: Mapping[str, Sequence[str]]
-) -> int | None:
-    """Return how often the loop around the loop runs, where it counts; None where that is not
-    said."""
+def _run_length(
+    start: LoopStart, names: dict[str, Any], items: LoopItems,
+    recognized: Mapping[str, Sequence[str]],
+) -> dict[str, int]:  # fmt: skip
+    """Return how often the loop around the loop runs (`num_epochs`), and how many passes through
+    the loop the run has (`num_body_runs`), each where it is said."""
     assert start.loop is not None
-    outer = start.loop.outer
-    if outer is not None:
-        return start.loop.count_of(outer, names)
+    outer, own = start.loop if start.loop.outer is not None else None, names
     for number, scope in enumerate(start.scopes[1:], 1):
-        around = loops_around(scope.code.co_filename, scope.line)
+        around = [] if outer is not None else loops_around(scope.code.co_filename, scope.line)
         if around:
-            own = visible_names(start.scopes[number:], recognized)
-            return around[0].count_of(around[0].loop, own)
-    return None
+            outer, own = around[0], visible_names(start.scopes[number:], recognized)
+    if outer is None:
+        is_whole = items.count is not None and not _can_end_early(start.loop.loop)
+        return {"num_body_runs": items.count} if is_whole and items.count is not None else {}
+    outer_loop = outer.outer if outer is start.loop else outer.loop
+    assert outer_loop is not None
+    epochs = outer.count_of(outer_loop, own)
+    if epochs is None:
+        return {}
+    can_end_early = _can_end_early(start.loop.loop) or _can_end_early(outer_loop)
+    if items.count is None or can_end_early:
+        return {"num_epochs": epochs}
+    return {"num_epochs": epochs, "num_body_runs": epochs * items.count}
+
+
+def _can_end_early(loop: Loop) -> bool:
+    """Return whether a `break` or a `return` stands in a loop."""
+    return any(isinstance(n, ast.Break | ast.Return) for s in loop.body for n in ast.walk(s))
 
 
 def _recorded_batches(step: Callable[[], None], network: nn.Module) -> Any:

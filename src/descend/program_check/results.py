@@ -35,6 +35,8 @@ class Undetermined:
     """The program does not show what is needed to tell."""
 
     reason: str
+    applies: bool = True
+    """False where the program has nothing that the bug is about."""
 
 
 class UndeterminedError(Exception):

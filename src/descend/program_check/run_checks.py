@@ -15,11 +15,12 @@ import torch
 
 from descend.program_check.bug import Bug
 from descend.program_check.bug_report import BugReport, Checked, NotChecked
-from descend.program_check.bugs import BUGS
+from descend.program_check.bugs import ABOUT_TOKENS, BUGS
 from descend.program_check.child_process import NOT_REACHED
 from descend.program_check.coverage import not_covered
 from descend.program_check.instrumentation.function_calls import functions_of, recorded_calls
 from descend.program_check.instrumentation.state_guard import preserve_state
+from descend.program_check.probes.dry_run import dry_run
 from descend.program_check.program import (
     ENDINGS,
     Program,
@@ -83,7 +84,9 @@ def _result(program: Program, results: list[tuple[Bug, CheckResult]]) -> Checked
             b.name for b, o in results if not isinstance(o, BugPresent | Remark | Undetermined)
         ],
         not_checked=[
-            NotChecked(b.name, o.reason) for b, o in results if isinstance(o, Undetermined)
+            NotChecked(b.name, o.reason, o.applies)
+            for b, o in results
+            if isinstance(o, Undetermined)
         ]
         + [NotChecked(b.name, NOT_REACHED) for b in BUGS[len(results) :]],
         ended=program.endings[0] if program.endings else "",
@@ -94,6 +97,8 @@ def _look(bug: Bug, program: Program) -> CheckResult:
     with preserve_state(program.namespace, program.parts):
         seed_all()
         try:
+            if bug.name in ABOUT_TOKENS and _has_no_tokens(program):
+                return Undetermined("the network is given no token ids", applies=False)
             return bug.detect(program)
         except UndeterminedError as reason:
             return Undetermined(str(reason))
@@ -102,6 +107,14 @@ def _look(bug: Bug, program: Program) -> CheckResult:
             return Undetermined(program.endings[-1])
         except Exception as problem:  # a program that nobody thought of must not end the check
             return Undetermined(f"looking for it failed with {format_exception(problem)}")
+
+
+def _has_no_tokens(program: Program) -> bool:
+    """Return whether steps could be watched, and token ids came to the network in none."""
+    try:
+        return not program.has("tokenizer") and program.run_probe_once(dry_run).has_no_tokens
+    except UndeterminedError:
+        return False
 
 
 def _entry(bug: Bug, result: BugPresent | Remark) -> BugReport:

@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from descend.program_check.frameworks import TrainingReachedError
+from descend.program_check.instrumentation.call_recorder import ids_of
 from descend.program_check.loop_source import LoopSource, loops_around
 from descend.program_check.source_lines import is_own_file
 
@@ -60,6 +61,8 @@ class LoopStart:
     optimizer: Optimizer | None = None
     networks: list[nn.Module] = field(default_factory=list)
     """Outermost networks that were called, in order."""
+    token_readers: list[nn.Module] = field(default_factory=list)
+    """Those of them that were given token ids."""
     backward_calls: int = 0
     last_backward: tuple[ScopeFrame, ...] = ()
     running: set[CodeType] = field(default_factory=set)
@@ -71,6 +74,11 @@ class LoopStart:
         """Take the loop around the last `backward` where no optimizer was stepped."""
         if self.loop is None and self.last_backward:
             self._set_loop(self.last_backward)
+
+    def reads_no_tokens(self, network: nn.Module) -> bool:
+        """Return whether a network was called, and never with token ids."""
+        is_called = any(network is n for n in self.networks)
+        return is_called and not any(network is n for n in self.token_readers)
 
     def is_whole_step(self, function: Any) -> bool:
         """Return whether a function that the loop calls makes the step of the optimizer and all
@@ -121,15 +129,19 @@ def stopped_at_loop() -> Iterator[LoopStart]:
     def before(_module: nn.Module, _args: Any) -> None:
         depth[0] += 1
 
-    def after(module: nn.Module, _args: Any, _output: Any) -> None:
+    def after(module: nn.Module, args: Any, kwargs: Any, _output: Any) -> None:
         depth[0] = max(0, depth[0] - 1)
-        if depth[0] == 0 and not any(module is n for n in start.networks):
+        if depth[0]:
+            return
+        if not any(module is n for n in start.networks):
             start.networks.append(module)
+        if ids_of(args, kwargs) is not None and not any(module is n for n in start.token_readers):
+            start.token_readers.append(module)
 
     hooks = [
         register_optimizer_step_pre_hook(on_step),
         nn.modules.module.register_module_forward_pre_hook(before),
-        nn.modules.module.register_module_forward_hook(after, always_call=True),
+        nn.modules.module.register_module_forward_hook(after, with_kwargs=True, always_call=True),
     ]
     torch.autograd.backward = backward
     try:

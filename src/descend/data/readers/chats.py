@@ -69,15 +69,36 @@ def conversation_turns(record: object) -> list[Turn] | None:
     return _turns(record)
 
 
-def written_roles(record: object) -> list[str]:
-    """Return the roles of a list of turns in a record, as they are spelled there."""
+def known_role(name: str) -> str:
+    """Return the role of `ROLES` that a name stands for; the name itself where it is unknown."""
+    return _ALIASES.get(name.strip().lower(), name)
+
+
+def listed_messages(record: object) -> list[Any]:
+    """Return the list of turns in a record, as it stands there; empty without one."""
     lists = [record] if isinstance(record, list) else []
     if isinstance(record, dict):
         lists = [record[key] for key in record if str(key).lower() in _CHAT_KEYS]
-    turns = next((listed for listed in lists if isinstance(listed, list)), [])
+    return next((listed for listed in lists if isinstance(listed, list)), [])
+
+
+def prompt_without_answer(record: object) -> list[Turn] | None:
+    """Return a prompt, and an empty answer, of a record whose answer is there and empty."""
+    keys = {str(k).lower(): v for k, v in record.items()} if isinstance(record, dict) else {}
+    for prompt_key, _, answered in _PAIRS:
+        prompts = [keys[key] for key in prompt_key if isinstance(keys.get(key), str)]
+        if any(map(str.strip, prompts)) and any(
+            key in keys and not _answer(keys[key]) for key in answered
+        ):
+            return [("user", next(filter(str.strip, prompts))), ("assistant", "")]
+    return None
+
+
+def written_roles(record: object) -> list[str]:
+    """Return the roles of a list of turns in a record, as they are spelled there."""
     return [
         next((turn[key] for key in _ROLE_KEYS if isinstance(turn.get(key), str)), "")
-        for turn in turns
+        for turn in listed_messages(record)
         if isinstance(turn, dict)
     ]
 

@@ -1,81 +1,21 @@
-"""Problems of what is said: cut answers, duplicates, and roles."""
+"""Problems of examples beside each other: duplicates, roles, and lines that are none."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
 
-from descend.data.readers.chats import ROLES
+from descend.data.readers.chats import ROLES, known_role
 from descend.data_check.example_file import Example, ExampleFile
 from descend.data_check.problem_report import DataProblem
 
-MIN_WORDS = 8
-"""Shorter answers need no end of a sentence."""
-MIN_COMPLETE_FRACTION = 0.8
-"""Where fewer long answers end as sentences do, an open end says nothing."""
 MAX_MISFIT_FRACTION = 0.5
 """Of the examples with labels."""
 
-_OPEN_END = re.compile(
-    r"(?:[,(\[{–—-]|\b(?:a|an|and|as|at|but|by|for|from|if|in|is|of|on|or|that|the|to|which|with))$",
-    re.IGNORECASE,
-)
-"""Ends after which a sentence goes on."""
-_LIST_ITEM = re.compile(r"\s*(?:\d+[.)]|[-*•]|[A-Za-z][.)])\s")
-"""The items of a list and of an outline end without a mark."""
-_SENTENCE_END = re.compile(r"[.!?…。！？:;)\]}\"'”’»`*|>=\d]$")
 
-
-def truncated_answers(examples: Sequence[Example]) -> list[DataProblem]:
-    """Answers that stop within a sentence or a block of code."""
-    long = [
-        (example.line, answer.strip())
-        for example in examples
-        for answer in example.answers
-        if len(answer.split()) >= MIN_WORDS
-    ]
-    fenced = [line for line, answer in long if answer.count("```") % 2]
-    fenced_lines = set(fenced)
-    complete = sum(bool(_SENTENCE_END.search(answer)) for _, answer in long)
-    cut = []
-    if long and complete >= MIN_COMPLETE_FRACTION * len(long):
-        cut = [
-            (line, answer) for line, answer in long
-            if line not in fenced_lines and _stops_within_sentence(answer)
-        ]  # fmt: skip
-    fix = "make these answers again with a higher limit of tokens, or remove them"
-    problems = []
-    if cut:
-        ending = cut[0][1][-40:].replace("\n", " ")
-        problems.append(DataProblem(
-            "truncated_answers", f"answers stop within a sentence, as in “…{ending}”",
-            _unique(line for line, _ in cut), fix,
-        ))  # fmt: skip
-    if fenced:
-        problems.append(DataProblem(
-            "truncated_answers", "a block of code (```) is opened and not closed", _unique(fenced),
-            fix,
-        ))  # fmt: skip
-    return problems
-
-
-def _stops_within_sentence(answer: str) -> bool:
-    """Return whether a sentence cannot end so, or the last line is prose without a mark at its
-    end."""
-    if _OPEN_END.search(answer):
-        return True
-    line = answer.rsplit("\n", 1)[-1]
-    words = line.split()
-    if len(words) < MIN_WORDS or _LIST_ITEM.match(line) or _SENTENCE_END.search(answer):
-        return False
-    has_unit = words[-2][-1].isdigit()  # "62.8 cm"
-    return words[-1].isalpha() and words[-1].islower() and not has_unit
-
-
-def duplicates(examples: Sequence[Example]) -> list[DataProblem]:
+def duplicates(examples: Sequence[Example], number: str = "line") -> list[DataProblem]:
     """Return examples that occur before, apart from case and white space."""
     first: dict[bytes, int] = {}
     again: list[int] = []
@@ -90,7 +30,7 @@ def duplicates(examples: Sequence[Example]) -> list[DataProblem]:
     if not again:
         return []
     return [DataProblem(
-        "duplicates", f"the same example as before: line {again[0]} is line {of}", again,
+        "duplicates", f"the same example as before: {number} {again[0]} is {number} {of}", again,
         "remove these lines",
     )]  # fmt: skip
 
@@ -117,7 +57,8 @@ def train_in_validation(train: ExampleFile, validation: ExampleFile) -> list[Dat
             here, other = lines[0]
             problems.append(DataProblem(
                 "train_in_validation",
-                f"{what} is in {validation.path.name}: line {here} is line {other} there",
+                f"{what} is in {validation.path.name}: {train.number} {here} is "
+                f"{validation.number} {other} there",
                 [line for line, _ in lines], "remove these lines from one of the two files",
             ))  # fmt: skip
     return problems
@@ -127,9 +68,7 @@ def mixed_roles(examples: Sequence[Example]) -> list[DataProblem]:
     """Roles of several spellings, unknown ones, and turns in an order that cannot be learned."""
     by_kind: dict[tuple[str, str], list[int]] = defaultdict(list)
     spellings = Counter(
-        "/".join(sorted({r for r in e.roles if r not in ("system", "tool")}))
-        for e in examples
-        if len(set(e.roles) - {"system", "tool"}) > 1
+        "/".join(sorted(_names_of_speakers(e))) for e in examples if len(_names_of_speakers(e)) > 1
     )
     usual = spellings.most_common(1)[0][0] if spellings else ""
     for example in examples:
@@ -140,7 +79,7 @@ def mixed_roles(examples: Sequence[Example]) -> list[DataProblem]:
         if unknown := sorted({role for role in roles if role not in ROLES}):
             key = f"the role {unknown[0]!r} is unknown", f"use one of {', '.join(ROLES)}"
             by_kind[key].append(example.line)
-        names = {role for role in example.roles if role not in ("system", "tool")}
+        names = _names_of_speakers(example)
         if usual and not unknown and names - {*usual.split("/")}:
             key = f"other names of roles than {usual}", "give all examples the same names"
             by_kind[key].append(example.line)
@@ -157,6 +96,11 @@ def mixed_roles(examples: Sequence[Example]) -> list[DataProblem]:
                 example.line
             )
     return [DataProblem("mixed_roles", what, lines, fix) for (what, fix), lines in by_kind.items()]
+
+
+def _names_of_speakers(example: Example) -> set[str]:
+    """Return how the user and the assistant are called; not every example has a system or tools."""
+    return {name for name in example.roles if known_role(name) not in ("system", "tool")}
 
 
 def unreadable_lines(file: ExampleFile) -> list[DataProblem]:
@@ -205,7 +149,3 @@ def _fingerprint(example: Example, prompt_only: bool) -> bytes:
     parts = [f"{role}\n{said}" for role, said in turns] or [example.text or str(example.input_ids)]
     text = " ".join("\n\n".join(parts).casefold().split())
     return hashlib.sha256(text.encode(errors="surrogatepass")).digest()
-
-
-def _unique(lines: object) -> list[int]:
-    return sorted(set(lines))  # type: ignore[call-overload]

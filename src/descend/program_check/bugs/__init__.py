@@ -12,6 +12,7 @@ from descend.program_check.bugs import (
     checkpoint_not_loaded,
     decay_on_norms,
     dropout_in_evaluation,
+    examples_mixed,
     float16_unscaled,
     gradients_not_zeroed,
     initialization_exploding,
@@ -36,6 +37,7 @@ from descend.program_check.bugs import (
 BUGS: tuple[Bug, ...] = (
     causal_mask_missing.BUG,
     causal_mask_leaky.BUG,
+    examples_mixed.BUG,
     targets_unshifted.BUG,
     targets_shifted_twice.BUG,
     dropout_in_evaluation.BUG,
@@ -65,3 +67,11 @@ BUGS: tuple[Bug, ...] = (
 
 REMARKS = (positions_missing.BUG.name, decay_on_norms.BUG.name)
 """Those of which a check only makes a remark."""
+
+ABOUT_TOKENS = frozenset(
+    bug.BUG.name for bug in (
+        causal_mask_missing, causal_mask_leaky, targets_unshifted, targets_shifted_twice,
+        tokenizer_mismatch, padding_in_loss, positions_missing, labels_all_masked,
+    )
+)  # fmt: skip
+"""Those that only a network which is given token ids can have."""

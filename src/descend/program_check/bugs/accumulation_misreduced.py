@@ -54,7 +54,9 @@ def look(program: Program) -> CheckResult:
     dry_run_result = program.run_probe_once(dry_run)
     updates = [u for u in dry_run_result.updates if 1 < len(u.model_calls) <= u.num_backward]
     if not updates:
-        return Undetermined("no step splits its batch into micro-batches")
+        if any(1 < u.plain_calls <= u.num_backward for u in dry_run_result.updates):
+            return Undetermined("the parts of a step hold no token ids")
+        return Undetermined("no step splits its batch into micro-batches", applies=False)
     if not _are_different_texts(updates):
         return Undetermined("the parts of a step are the same text: two views of one batch")
     discarded = sorted(u.discarded_parts for u in updates)[len(updates) // 2]

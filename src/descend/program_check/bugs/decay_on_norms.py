@@ -39,7 +39,7 @@ def look(program: Program) -> CheckResult:
         return Undetermined("there is no torch optimizer")
     norm_weight_names = {id(p): n for n, p in find_norm_weights(program.model).items()}
     if not norm_weight_names:
-        return Undetermined("the network has no norms with weights")
+        return Undetermined("the network has no norms with weights", applies=False)
     groups = [g for o in optimizers for g in o.param_groups]
     decays = [float(g.get("weight_decay", 0.0) or 0.0) for g in groups]
     hit: list[str] = []

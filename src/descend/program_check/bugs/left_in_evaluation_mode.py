@@ -79,16 +79,19 @@ def look(program: Program) -> CheckResult:
     reaches = every is None or is_affordable(program, every)
     learned = program.run_probe_once(
         past_interval if every is not None and reaches else dry_run
-    ).learned()
-    asleep = [s for s in learned if not s.training]
+    ).learned_modes()
+    asleep = [is_training for is_training in learned if not is_training]
     evidence = f"{len(asleep)} of {len(learned)} trained forwards were in evaluation mode"
     where = program.source_location("step")
     if not asleep and program.has("evaluate"):
-        asleep = [s for s in program.run_probe_once(after_evaluation) if not s.training]
+        modes = [call.training for call in program.run_probe_once(after_evaluation)]
+        asleep = [is_training for is_training in modes if not is_training]
         evidence = "after an evaluation, `step` trains the network in evaluation mode"
         evaluate = program.get("evaluate")
         line = mention_line(getattr(evaluate, "defined_as", evaluate), ".eval()")
         where = program.where_is_line(line) if line else program.source_location("evaluate")
+    if not learned:
+        return Undetermined("no gradient came back to the outputs of the network")
     if not asleep and not reaches and not program.has("evaluate"):
         return Undetermined(f"the step after an evaluation, {every} steps on, takes too long")
     if not asleep:

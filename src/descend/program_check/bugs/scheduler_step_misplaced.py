@@ -13,11 +13,12 @@ Not to be confused:
     A schedule that is right but badly chosen.
 
 Proof:
-    The schedule's own count before and after each step of the optimizer, and the rates that the
-    optimizer really used.
+    The schedule's own count before and after each step of the optimizer, the rates that the
+    optimizer really used, and those that the schedule gives for the rest of the run.
 
 How to fix:
-    `scheduler.step()` exactly once after each `optimizer.step()`, with a length counted in steps.
+    `scheduler.step()` exactly once after each `optimizer.step()`, with a length counted in steps;
+    or once an epoch, with a length (such as `step_size`) counted in epochs.
 
 When it is not this:
     A schedule counted in epochs, stepped after each epoch; one that waits for a plateau.
@@ -36,6 +37,7 @@ from descend.program_check.probes.lr_scheduler_usage import (
     batches_an_epoch,
     find_scheduler_steps,
     schedule_length,
+    simulate_rates,
 )
 from descend.program_check.program import Program
 from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Undetermined
@@ -45,6 +47,17 @@ MIN_STEPS = 3
 
 MIN_CYCLES = 2
 """Times that a schedule as long as the epochs would run its course in the run."""
+
+VANISHED = 1e-3
+"""Fraction of its peak from which a rate is next to zero."""
+
+MIN_USEFUL_FRACTION = 0.25
+"""Of a run: a schedule that is next to zero before that, to the end, counts something else."""
+
+MIN_RUN = 20
+"""Steps of a run below which its schedule may be anything."""
+
+COUNT_IN_STEPS = "step the schedule once an epoch, or give it its lengths in steps"
 
 FAR_TOO_LONG = 3
 """Length of a schedule over the number of epochs from which it was counted in steps."""
@@ -66,8 +79,11 @@ def look(program: Program) -> CheckResult:
         evidence = _wrong(program, dry_run_result, index)
         if evidence:
             return BugPresent(evidence, where)
+        evidence = _counted_in_epochs(program, dry_run_result, index)
+        if evidence:
+            return BugPresent(evidence, where, COUNT_IN_STEPS)
     if not dry_run_result.schedulers:
-        return Undetermined("there is no torch schedule")
+        return Undetermined("there is no torch schedule", applies=False)
     return BugAbsent(
         f"stepped {dry_run_result.schedules[-1][0] - dry_run_result.schedules[0][0]} times in "
         f"{len(dry_run_result.updates)} steps of the optimizer"
@@ -99,10 +115,37 @@ def _wrong(program: Program, dry_run_result: DryRun, index: int) -> str:
     before = [u.schedules[index] - dry_run_result.schedules[0][index] for u in updates]
     if ratio > 0.5 and all(count == number + 1 for number, count in enumerate(before)):
         return "the schedule is stepped before the optimizer, so its first rate is never used"
-    return _counted_in_epochs(program, scheduler) if ratio > 0.5 else ""
+    return ""
 
 
-def _counted_in_epochs(program: Program, scheduler: LRScheduler) -> str:
+def _counted_in_epochs(program: Program, dry_run_result: DryRun, index: int) -> str:
+    """Return what is wrong with a schedule that `step` steps though its length is one of epochs; ""
+    if it is not such a one."""
+    scheduler = dry_run_result.schedulers[index]
+    steps = dry_run_result.schedules[-1][index] - dry_run_result.schedules[0][index]
+    length = "" if 2 * steps <= len(dry_run_result.updates) else _as_long_as_epochs(
+        program, scheduler
+    )  # fmt: skip
+    return length or _falls_early(program, scheduler, steps / dry_run_result.calls)
+
+
+def _falls_early(program: Program, scheduler: LRScheduler, steps_per_run: float) -> str:
+    """Return what is wrong with a schedule whose rate is next to zero for most of the run."""
+    num_body_runs = program.parts.get("num_body_runs")
+    if not isinstance(num_body_runs, int):
+        return ""
+    total = int(num_body_runs * steps_per_run)
+    rates = simulate_rates(scheduler, total) if total >= MIN_RUN else []
+    num_useful = max((n for n, rate in enumerate(rates, 1) if rate > VANISHED), default=0)
+    if not rates or num_useful >= MIN_USEFUL_FRACTION * len(rates):
+        return ""
+    return (
+        f"the schedule is stepped {total:,} times in the run, and after {num_useful:,} of them the "
+        "learning rate stays below a thousandth of its peak"
+    )
+
+
+def _as_long_as_epochs(program: Program, scheduler: LRScheduler) -> str:
     """Return what is wrong with a schedule as long as there are epochs that follows steps; "" if it
     is not such a one."""
     epochs, length = program.parts.get("num_epochs"), schedule_length(scheduler)

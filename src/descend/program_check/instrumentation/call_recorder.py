@@ -76,10 +76,24 @@ class ModelCall:
 
 
 @dataclass
+class PlainCall:
+    """A call of a network that was given no token ids."""
+
+    training: bool
+    learned_from: bool = False
+    """Whether a gradient came back."""
+
+    def note_gradient(self, _gradient: Tensor) -> None:
+        """Note that a gradient came back."""
+        self.learned_from = True
+
+
+@dataclass
 class CallRecorder:
     """The calls of a network since the tap was opened."""
 
     model_calls: list[ModelCall] = field(default_factory=list)
+    plain_calls: list[PlainCall] = field(default_factory=list)
 
 
 @contextmanager
@@ -109,6 +123,7 @@ def record_calls(model: nn.Module) -> Iterator[CallRecorder]:
     def after(module: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> None:
         ids = ids_of(args, kwargs)
         if ids is None:
+            opened.plain_calls.append(_plain_call(module, output))
             return
         logits = logits_of(output)
         returns_losses = logits is None or logits.shape == ids.shape
@@ -140,6 +155,15 @@ def record_calls(model: nn.Module) -> Iterator[CallRecorder]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _plain_call(module: nn.Module, output: Any) -> PlainCall:
+    call = PlainCall(module.training)
+    tensors = [output] if isinstance(output, Tensor) else _tensors_in(output)
+    for tensor in tensors:
+        if tensor.requires_grad:
+            tensor.register_hook(call.note_gradient)  # type: ignore[no-untyped-call]
+    return call
 
 
 def _read_at(model_call: ModelCall, logits: Tensor) -> None:

@@ -24,6 +24,7 @@ from descend.program_check.instrumentation.amp_usage import AmpUsage, watch_amp
 from descend.program_check.instrumentation.call_recorder import (
     CallRecorder,
     ModelCall,
+    PlainCall,
     loss_of,
     record_calls,
 )
@@ -63,6 +64,8 @@ class OptimizerStepRecord:
     schedules: tuple[int, ...]
     num_backward: int = 0
     """Backward passes since its last step: of parts of a batch, each has its own."""
+    plain_calls: int = 0
+    """Calls of the network without token ids since its last step that gradients came back to."""
     discarded_parts: int = 0
     """Of the gradients that arrived since its last step, those cleared before the last one."""
 
@@ -87,8 +90,22 @@ class DryRun:
     problem: str = ""
     """What ended it early."""
     batches: list[Any] = field(default_factory=list)
+    plain_calls: list[PlainCall] = field(default_factory=list)
+    """Calls of the network without token ids."""
     clear_lines: list[int] = field(default_factory=list)
     """Lines of the program that cleared gradients, in order."""
+
+    @property
+    def has_no_tokens(self) -> bool:
+        """Whether the network was called, and neither it nor a batch has token ids."""
+        is_called = bool(self.plain_calls) and not any(self.model_calls)
+        return is_called and all(tokens_of(batch) is None for batch in self.batches)
+
+    def learned_modes(self) -> list[bool]:
+        """Return whether the network was in training mode, for all calls that a gradient came back
+        to."""
+        plain_modes = [call.training for call in self.plain_calls if call.learned_from]
+        return [call.training for call in self.learned()] + plain_modes
 
     def learned(self) -> list[ModelCall]:
         """Return all calls of the network that a gradient came back to."""
@@ -142,6 +159,7 @@ def run_steps(program: Program, calls: int | None) -> DryRun:
                 if result.problem:
                     break
     tracker.close()
+    result.plain_calls = opened.plain_calls
     if not result.calls:
         raise UndeterminedError(result.problem)
     result.changed_weights = {
@@ -176,7 +194,7 @@ def _updates_noted(
     opened: CallRecorder,
     schedulers: tuple[LRScheduler, ...],
 ) -> Iterator[None]:
-    since: dict[int, int] = {}
+    since, plain_since = dict[int, int](), dict[int, int]()
     backward_calls, first_pass = [0], dict[int, int]()
 
     def before(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
@@ -189,12 +207,15 @@ def _updates_noted(
             result.calls, optimizer, rates,
             [s for s in opened.model_calls[since.get(id(optimizer), 0):] if s.learned_from],
             expected and not has_gradient, old, new, _positions(schedulers),
-            backward_calls[0] - first_pass.get(id(optimizer), 0), tracker.discarded_parts(weights),
+            backward_calls[0] - first_pass.get(id(optimizer), 0),
+            sum(c.learned_from for c in opened.plain_calls[plain_since.get(id(optimizer), 0):]),
+            tracker.discarded_parts(weights),
         ))  # fmt: skip
 
     def after(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
         tracker.after_update([p for g in optimizer.param_groups for p in g["params"]])
         since[id(optimizer)] = len(opened.model_calls)
+        plain_since[id(optimizer)] = len(opened.plain_calls)
         first_pass[id(optimizer)] = backward_calls[0]
 
     inner = torch.autograd.backward

@@ -138,4 +138,4 @@ def first_model_call(program: Program) -> ModelCall:
     for calls in program.run_probe_once(dry_run).model_calls:
         if calls:
             return calls[0]
-    raise UndeterminedError("the network is not called by the program")
+    raise UndeterminedError("the program gives the network no token ids")

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Set
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import (
+    ExponentialLR,
+    LRScheduler,
+    MultiStepLR,
+    PolynomialLR,
+    ReduceLROnPlateau,
+    StepLR,
+)
 
 from descend.program_check.instrumentation.object_graph import reachable_objects
 from descend.program_check.probes.call_program import call_part
@@ -30,6 +40,40 @@ def schedule_length(scheduler: Any) -> int | None:
         if isinstance(value, int):
             return value
     return None
+
+
+MAX_SIMULATED = 50_000
+"""Steps of a schedule that are made to see its rates; for more, only if it can but fall."""
+
+FALLING = (StepLR, MultiStepLR, ExponentialLR, PolynomialLR)
+"""Schedules that never rise again."""
+
+
+def simulate_rates(scheduler: LRScheduler, num_steps: int) -> list[float]:
+    """Return the rates of the next steps of a schedule, as fractions of the highest of them.
+
+    Of several groups of weights the highest fraction counts. Empty where the schedule refuses, or
+    is too long to be followed to its end. The schedule is put back.
+    """
+    groups, horizon = scheduler.optimizer.param_groups, min(num_steps, MAX_SIMULATED)
+    is_short = horizon == num_steps or isinstance(scheduler, FALLING)
+    if not is_short or any(isinstance(g["lr"], Tensor) for g in groups):
+        return []
+    rates: list[list[float]] = []
+    before, known = [g["lr"] for g in groups], deepcopy(scheduler.state_dict())
+    try:
+        for _ in range(horizon):
+            rates.append([float(g["lr"]) for g in groups])
+            scheduler.step()
+    except Exception:  # such as at the end of a schedule that has one
+        return []
+    finally:
+        scheduler.load_state_dict(known)
+        for group, rate in zip(groups, before, strict=True):
+            group["lr"] = rate
+    rates_SG = torch.tensor(rates, dtype=torch.float64)
+    peak_G = rates_SG.amax(0).clamp_min(1e-300)
+    return [float(rate) for rate in (rates_SG / peak_G).amax(1)]
 
 
 @dataclass(frozen=True)

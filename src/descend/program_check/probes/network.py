@@ -40,6 +40,8 @@ class NetworkHandle:
     vocabulary: int
     from_program: bool
     """Whether the ids are the program's, not drawn at random."""
+    has_known_axis: bool = False
+    """Whether the targets show that `time` is the axis of the text."""
 
     @property
     def length(self) -> int:
@@ -79,7 +81,9 @@ def make_network_handle(program: Program) -> NetworkHandle:
             if logits.numel() // logits.shape[-1] != ids.numel():
                 problems.append(f"logits of shape {tuple(logits.shape)}: not one row a token")
                 continue
-            return NetworkHandle(ids, forward, _time(ids, forward), logits.shape[-1], own)
+            axis = _target_axis(program)
+            time = _time(ids, forward) if axis is None else axis
+            return NetworkHandle(ids, forward, time, logits.shape[-1], own, axis is not None)
     raise UndeterminedError(
         "the network cannot be called: " + (problems[0] if problems else "no ids")
     )
@@ -180,6 +184,30 @@ def _whole(logits: Tensor | None, ids: Tensor) -> Tensor:
     if logits.ndim == 2 and logits.shape[0] == ids.numel():
         return logits.reshape(*ids.shape, -1)
     return logits
+
+
+MIN_AGREEMENT, MAX_AGREEMENT = 0.9, 0.5
+"""Fractions of the targets that are the next token along the text, and along the batch."""
+
+
+def _target_axis(program: Program) -> int | None:
+    """Return the axis of a batch along which the targets are the next tokens; None where that is
+    not one of the two."""
+    try:
+        call = first_model_call(program)
+    except UndeterminedError:
+        return None
+    y, w, ids = call.targets_BT, call.weights_BT, call.ids_BT
+    if y is None or w is None or y.shape != ids.shape or ids.ndim != 2:
+        return None
+    agreement = {}
+    for axis in (0, 1):
+        y_BT, w_BT, ids_BT = (x if axis == 1 else x.T for x in (y, w, ids))
+        is_next = (y_BT[:, :-1] == ids_BT[:, 1:])[w_BT[:, :-1] > 0]
+        agreement[axis] = float(is_next.float().mean()) if len(is_next) else 0.0
+    best = max(agreement, key=lambda axis: agreement[axis])
+    is_clear = agreement[best] >= MIN_AGREEMENT and agreement[1 - best] <= MAX_AGREEMENT
+    return best if is_clear else None
 
 
 def _time(ids: Tensor, forward: Callable[[Tensor], Tensor]) -> int:

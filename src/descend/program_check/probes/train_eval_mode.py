@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,10 +10,15 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from descend.metrics.logit_change import MIN_LOGIT_CHANGE
-from descend.program_check.instrumentation.call_recorder import ModelCall, record_calls
+from descend.program_check.instrumentation.call_recorder import (
+    ModelCall,
+    PlainCall,
+    record_calls,
+)
 from descend.program_check.probes.call_program import call_part
 from descend.program_check.probes.data_source import read_first_batches
 from descend.program_check.probes.network import evaluation_probe_mode, make_network_handle
+from descend.program_check.probes.recorded_forward import repeated_forward
 from descend.program_check.program import Program
 from descend.program_check.results import UndeterminedError
 
@@ -29,9 +35,9 @@ as choosing a code, and those that drop numbers."""
 def nondeterminism_in_eval(program: Program) -> float:
     """Return the largest difference of logits between forwards in evaluation mode, fraction of
     their size."""
-    net = program.run_probe_once(make_network_handle)
+    forward = repeated_forward(program)
     with evaluation_probe_mode(program.model):
-        outputs = _outputs(net.forward, net.ids_BT)
+        outputs = _outputs(forward)
     return _spread(outputs)
 
 
@@ -51,9 +57,9 @@ class _RandomOps(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def draws_noise(program: Program) -> bool:
     """Return whether the network draws noise or codes in evaluation mode and drops nothing."""
-    net = program.run_probe_once(make_network_handle)
+    forward = repeated_forward(program)
     with evaluation_probe_mode(program.model), _RandomOps() as drawn:
-        net.forward(net.ids_BT)
+        forward()
     return bool(drawn.names) and not drawn.names & MASKS
 
 
@@ -71,20 +77,20 @@ def draws_noise_in_training(program: Program) -> bool:
 def modes_matter(program: Program) -> bool:
     """Return whether training mode changes what the network returns, given the same random
     numbers."""
-    net = program.run_probe_once(make_network_handle)
+    forward = repeated_forward(program)
     with evaluation_probe_mode(program.model):
-        evaluated = _outputs(net.forward, net.ids_BT)
+        evaluated = _outputs(forward)
         for module in program.model.modules():
             module.training = True
-        trained = _outputs(net.forward, net.ids_BT)
+        trained = _outputs(forward)
     return any(_spread([e, t]) > MIN_LOGIT_CHANGE for e, t in zip(evaluated, trained, strict=True))
 
 
-def _outputs(forward: object, ids: Tensor) -> list[Tensor]:
+def _outputs(forward: Callable[[], Tensor]) -> list[Tensor]:
     outputs = []
     for seed in range(TRIES):
         torch.manual_seed(seed)
-        outputs.append(forward(ids).float())  # type: ignore[operator]
+        outputs.append(forward().float())
     return outputs
 
 
@@ -99,18 +105,20 @@ def evaluates_in_training_mode(program: Program) -> bool:
     program.model.train()
     with record_calls(program.model) as opened:
         call_part(program, "evaluate", *_one_batch(program))
-    eval_calls = [s for s in opened.model_calls if not s.learned_from]
+    calls: list[ModelCall | PlainCall] = [*opened.model_calls, *opened.plain_calls]
+    eval_calls = [s for s in calls if not s.learned_from]
     return bool(eval_calls) and all(s.training for s in eval_calls)
 
 
-def after_evaluation(program: Program) -> list[ModelCall]:
+def after_evaluation(program: Program) -> list[ModelCall | PlainCall]:
     """Return what a step of training sees after the program's own evaluation."""
     things = _one_batch(program)
     call_part(program, "step", *things)
     call_part(program, "evaluate", *things)
     with record_calls(program.model) as opened:
         call_part(program, "step", *things)
-    train_calls = [s for s in opened.model_calls if s.learned_from]
+    calls: list[ModelCall | PlainCall] = [*opened.model_calls, *opened.plain_calls]
+    train_calls = [s for s in calls if s.learned_from]
     if not train_calls:
         raise UndeterminedError("no gradient came back after an evaluation")
     return train_calls

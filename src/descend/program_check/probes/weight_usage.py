@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from descend.program_check.probes.dry_run import DryRun, dry_run
-from descend.program_check.probes.network import evaluation_probe_mode, make_network_handle
+from descend.program_check.probes.network import evaluation_probe_mode
+from descend.program_check.probes.recorded_forward import repeated_forward
 from descend.program_check.program import Program
 from descend.program_check.results import UndeterminedError
 
@@ -55,18 +56,18 @@ def looks_untrained(model: nn.Module) -> bool:
 def weights_affecting_logits(program: Program, names: list[str]) -> list[str]:
     """Return those of `names` that the logits depend on; `UndeterminedError` where it cannot be
     tested."""
-    net = program.run_probe_once(make_network_handle)
+    forward = repeated_forward(program)
     weights = dict(program.model.named_parameters())
     affecting_names = []
     with evaluation_probe_mode(program.model):
-        base = net.forward(net.ids_BT)
+        base = forward()
         for name in names[:MAX_PERTURBED]:
             weight = weights[name]
             saved_weight = weight.detach().clone()
             size = float(saved_weight.float().std()) if saved_weight.numel() > 1 else 0.0
             noise = torch.randn_like(saved_weight.float()) * (size or 1.0)
             weight.add_(noise.to(saved_weight.dtype))
-            if not torch.equal(net.forward(net.ids_BT), base):
+            if not torch.equal(forward(), base):
                 affecting_names.append(name)
             weight.copy_(saved_weight)
     return affecting_names
@@ -74,14 +75,14 @@ def weights_affecting_logits(program: Program, names: list[str]) -> list[str]:
 
 def weights_without_gradient(program: Program) -> list[str]:
     """Return trainable weights that no gradient of the logits comes to, though they count."""
-    net = program.run_probe_once(make_network_handle)
+    forward = repeated_forward(program)
     model = program.model
     model.train()
     named = [(n, p) for n, p in model.named_parameters() if p.requires_grad and p.is_leaf]
     if not named:
         return []
     with torch.enable_grad():
-        logits = net.forward(net.ids_BT)
+        logits = forward()
         if not logits.requires_grad:
             return [n for n, _ in named]
         grads = torch.autograd.grad(

@@ -82,7 +82,7 @@ def _is_note(remark: BugReport) -> bool:
 
 def _headline(report: Checked) -> str:
     """Never that there is no bug where most were not looked for."""
-    bugs, closed = len(report.bugs), len(report.not_checked)
+    bugs, closed = len(report.bugs), sum(one.applies for one in report.not_checked)
     looked = bugs + len(report.remarks) + len(report.checked)
     text = "no bug found" if not bugs else format_count(bugs, "bug") + " found"
     if not report.is_complete:

@@ -15,8 +15,13 @@ def format_data_check(check: DataCheck) -> str:
     lines = [f"{check.file}: {format_count(check.num_examples, 'example')}, {num_problems} found"]
     for problem in check.problems:
         lines += [
-            "", problem.problem, f"  {problem.evidence}", f"  {format_lines(problem.lines)}",
-            f"  Fix: {problem.fix}",
+            "", problem.problem, f"  {problem.evidence}",
+            f"  {format_lines(problem.lines, check.number)}", f"  Fix: {problem.fix}",
+        ]  # fmt: skip
+    for remark in check.remarks:
+        lines += [
+            "", f"Warning: {remark.problem}", f"  {remark.evidence}",
+            f"  {format_lines(remark.lines, check.number)}",
         ]  # fmt: skip
     if check.checked:
         lines += ["", f"Passed ({len(check.checked)}): {', '.join(check.checked)}"]
@@ -26,8 +31,8 @@ def format_data_check(check: DataCheck) -> str:
     return "\n".join(lines)
 
 
-def format_lines(numbers: list[int]) -> str:
-    """Return `Line 4`, or `Lines 4, 5, 6, … (12 in all)`."""
+def format_lines(numbers: list[int], number: str = "line") -> str:
+    """Return `Line 4`, or `Lines 4, 5, 6, … (12 in all)`; of a list `Example 4`."""
     listing = ", ".join(map(str, numbers[:MAX_LINES]))
     more = f", … ({len(numbers)} in all)" if len(numbers) > MAX_LINES else ""
-    return f"{'Lines' if numbers[1:] else 'Line'} {listing}{more}"
+    return f"{number.capitalize()}{'s' if numbers[1:] else ''} {listing}{more}"
