@@ -17,7 +17,7 @@ from descend.runs.atomic_write import PRIVATE, make_folder
 from descend.web.studio.http_errors import NoSuchItemError, NotNowError
 from descend.web.studio.workspace import Workspace, check_name
 
-_ID = re.compile(r"\d{10,13}-\d{1,4}")
+_ID = re.compile(r"\d{1,13}-\d{1,4}")
 
 
 class DeletedRun(msgspec.Struct, frozen=True):
@@ -44,7 +44,7 @@ def list_deleted(workspace: Workspace) -> list[DeletedRun]:
 def delete_run(workspace: Workspace, name: str) -> DeletedRun:
     """Move the run `name` to the trash."""
     folder = workspace.run_folder(name)
-    now, number = int(time.time()), 0
+    now, number = max(0, int(time.time())), 0  # a clock that was never set begins in 1970
     while (place := workspace.trash / f"{now}-{number}").exists():
         number += 1
     make_folder(place, PRIVATE)
