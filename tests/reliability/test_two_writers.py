@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,11 @@ def test_a_run_is_not_resumed_twice_from_the_same_checkpoint(stopped: Any) -> No
     assert content(Path("run")) == before
 
 
-def test_threads_that_write_the_same_file_never_mix(own_folder: Path) -> None:
+def test_threads_that_write_the_same_file_never_mix(
+    own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     contents, problems = (b"a" * 200_000, b"b" * 300_000), []
+    monkeypatch.setattr("os.fsync", lambda descriptor: time.sleep(0.001))  # as long as a disk takes
 
     def write(content: bytes) -> None:
         try:
