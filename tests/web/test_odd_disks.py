@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from descend.errors import DescendError
 from descend.web.studio.app import make_app
-from descend.web.studio.jobs import Job
+from descend.web.studio.jobs import Job, Jobs
 
 from .studio_server import stop_job
 from .test_api import copy_run
@@ -145,3 +146,20 @@ def test_studio_says_that_its_disk_takes_nothing(mount: Mount, tmp_path: Path, k
     assert "expected room and permission to write, but found" in said
     assert {"read-only": "Read-only file system", "full": "a full disk"}[kind] in said
     assert "choose another folder" in said
+
+
+def test_last_job_of_a_run_stays_known_when_its_next_one_is_refused(
+    services: Any,
+) -> None:
+    jobs = services.jobs
+    jobs.add(Job(run="first", kind="diagnose", arguments=["explain", "loss"]))
+    stop_job(jobs, "first")
+    before = jobs.get("first")
+    log = jobs.log_file("first")
+    log.unlink()
+    log.mkdir()  # its output cannot be written: the process does not start
+    with pytest.raises(DescendError):
+        jobs.add(Job(run="first", kind="train", arguments=["explain", "loss"]))
+    assert jobs.get("first") == before
+    assert jobs.active() == []
+    assert Jobs(services.workspace).get("first") == before

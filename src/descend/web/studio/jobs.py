@@ -135,10 +135,11 @@ class Jobs:
 
     def _take_back(self, job: Job, before: Job | None) -> None:
         """Put the job `before` in the place of `job`, or nothing."""
-        with suppress(DiskWriteError, OSError):
+        with suppress(OSError):
             self.forget(job.run)
-            if before is not None:
-                self._jobs[job.run] = before
+        if before is not None:
+            self._jobs[job.run] = before
+            with suppress(DiskWriteError):
                 self._save(before)
 
     def refresh(self) -> None:
