@@ -11,12 +11,17 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-def make_parser(description: str | None, short: str | None = None) -> argparse.ArgumentParser:
-    """Return a parser with `--minutes` and `--out`, and with `--short` if its help is given."""
+def make_parser(
+    description: str | None, short: str | None = None, *, has_parts: bool = False
+) -> argparse.ArgumentParser:
+    """Return a parser with `--minutes` and `--out`, with `--short` if its help is given, and with
+    `--after` if one call can go on where another had no more time."""
     parser = argparse.ArgumentParser(description=description)
     if short is not None:
         parser.add_argument("--short", action="store_true", help=short)
     parser.add_argument("--minutes", type=float, default=60.0, help="begin no more after them")
+    if has_parts:
+        parser.add_argument("--after", type=int, default=0, metavar="N", help="without the first N")
     parser.add_argument("--out", type=Path)
     return parser
 

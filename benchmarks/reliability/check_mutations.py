@@ -38,6 +38,18 @@ class Check(NamedTuple):
 
 
 CHECKS = (
+    Check("threads never mix what they write", f"{ATOMIC}:write_file_atomic",
+          "{name_writer()}", "{os.getpid()}",
+          f"{RELIABILITY}/test_two_writers.py::test_threads_that_write_the_same_file_never_mix"),
+    Check("a disk without locks is named", "runs.lock:_lock_error",
+          "if problem.errno not in NO_LOCKS:", "if True:", f"{RELIABILITY}/test_locks.py::"
+          "test_disk_without_locks_is_named_and_nothing_is_written[ENOLCK]"),
+    Check("a lock is free though a forked child runs", "runs.file_lock:release_lock",
+          "_unlock(descriptor)", "pass",
+          f"{RELIABILITY}/test_locks.py::test_lock_is_free_after_a_fork_that_still_runs"),
+    Check("a process is of one boot", "web.studio.processes:process_birth",
+          'f"{fields[19]} {boot}"', 'f"{fields[19]} 0"', f"{RELIABILITY}/test_clock_jumps.py::"
+          "test_process_that_another_boot_began_is_another_one"),
     Check("a damaged cache is detected", f"{CACHE}:is_whole",
           "if path.stat().st_size != seal.bytes or hash_file(path) != seal.sha256:", "if False:",
           f"{RELIABILITY}/test_cache.py::test_every_file_of_the_cache_is_checked_and_made_again[flip]"),

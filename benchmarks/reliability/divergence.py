@@ -207,8 +207,7 @@ def summarize(cases: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = make_parser(__doc__, short="each plant once")
-    parser.add_argument("--after", type=int, default=0, metavar="N", help="without the first N")
+    parser = make_parser(__doc__, short="each plant once", has_parts=True)
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     cases: list[dict[str, Any]] = []

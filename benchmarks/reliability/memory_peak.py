@@ -1,6 +1,6 @@
 """The memory that training takes at its peak against the estimate that is made before it.
 
-    python benchmarks/reliability/memory_peak.py [--short] [--minutes MINUTES] [--out FILE]
+    python benchmarks/reliability/memory_peak.py [--short] [--after N] [--minutes M] [--out FILE]
 
 Each of 40 configurations, drawn by a seed, trains for 4 steps with an evaluation and a save in a
 process, as where memory is short: what is freed goes back to the system. (Where there is ample
@@ -76,10 +76,10 @@ def measure(keys: dict[str, Any], folder: Path) -> tuple[int, int]:
 
 
 def main() -> None:
-    parser = make_parser(__doc__, short=f"{NUM_SHORT} configurations")
+    parser = make_parser(__doc__, short=f"{NUM_SHORT} configurations", has_parts=True)
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    configs = draw_configs(NUM_SHORT if arguments.short else NUM_CONFIGS)
+    configs = draw_configs(NUM_SHORT if arguments.short else NUM_CONFIGS)[arguments.after :]
     ratios: list[tuple[float, dict[str, Any]]] = []
     left_out = 0
     with scratch_folder() as place:

@@ -76,7 +76,7 @@ CHECKS = (
     Mutation("partial files stay", f"{ATOMIC}:recover_partial_writes", "remove_folder(aside)",
              "pass", "checkpoint", "killed before"),
     Mutation("a file is written in its place", f"{ATOMIC}:write_file_atomic",
-             'aside = path.with_name(f".{path.name}.{os.getpid()}.partial")', "aside = path",
+             'aside = path.with_name(f".{path.name}.{name_writer()}.partial")', "aside = path",
              "records", "killed after"),
     Mutation("an error of the disk is no sentence", f"{ATOMIC}:_disk_errors",
              "raise disk_error(path, problem) from None", "raise", "checkpoint", "EIO"),

@@ -1,6 +1,6 @@
 """Every key of every JSON file of a run folder with a value of another type, or without it.
 
-    python benchmarks/reliability/record_types.py [--short] [--minutes MINUTES] [--out FILE]
+    python benchmarks/reliability/record_types.py [--short] [--after N] [--minutes M] [--out FILE]
 
 A verb that reads the file must end as `hostile_verbs` demands. Checksums are made again or left
 out, as whoever means harm would do. Keys, values, and verbs come in an order drawn by a seed. The
@@ -159,7 +159,7 @@ def import_readers(bases: dict[str, Path], place: Path) -> None:
 
 
 def main() -> None:
-    parser = make_parser(__doc__, short="one value for each key")
+    parser = make_parser(__doc__, short="one value for each key", has_parts=True)
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     with scratch_folder() as place:
@@ -168,7 +168,7 @@ def main() -> None:
         cases = draw_cases(bases, arguments.short)
         import_readers(bases, place / "warm")
         folders = {name: change for name, (change, _) in cases.items()}
-        pairs = [(name, verb) for name, (_, verb) in cases.items()]
+        pairs = [(name, verb) for name, (_, verb) in cases.items()][arguments.after :]
         result = try_all(place, folders, pairs, arguments.minutes)
     result["bound"] = bound_of_zero(result["total"])
     store("record_types", result, arguments.out)

@@ -11,6 +11,7 @@ import hashlib
 import io
 import os
 import re
+import secrets
 import stat
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
@@ -204,6 +205,13 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def name_writer() -> str:
+    """Return a part of a name for what is written aside: the number of this process, by which it
+    is known later, and a random one. Other threads have the same number, as have processes of
+    other containers that share the folder."""
+    return f"{os.getpid()}-{secrets.token_hex(4)}"
 
 
 STALE_SECONDS = 86_400

@@ -126,10 +126,11 @@ def dead_process() -> int:
 @posix
 def test_what_a_killed_save_left_is_swept(own_folder: Path) -> None:
     run_folder, dead = own_folder / "run", dead_process()
-    (run_folder / "checkpoints" / f".step_5.{dead}.partial").mkdir(parents=True)
+    for writer in (dead, f"{dead}-0123abcd"):  # as earlier versions wrote it, and as now
+        (run_folder / "checkpoints" / f".step_5.{writer}.partial").mkdir(parents=True)
     for name in ("run.json", "summary.json", "config.json", "manifest.json", "README.md"):
-        (run_folder / f".{name}.{dead}.partial").write_text("half")
-    live, late, new = (run_folder / f".report.html.{pid}.partial"
+        (run_folder / f".{name}.{dead}-0123abcd.partial").write_text("half")
+    live, late, new = (run_folder / f".report.html.{pid}-0123abcd.partial"
                        for pid in (os.getpid(), dead, dead + 100_000_000))  # fmt: skip
     for path in (live, late, new):
         path.write_text("half")
@@ -147,13 +148,16 @@ def test_what_a_killed_build_left_in_the_cache_is_swept(
     from descend.config import make_config
     from descend.data.prepare import prepare_documents
 
-    stale = fresh_cache / "text" / f"abc.{dead_process()}.partial"
-    live = fresh_cache / "text" / f"abc.{os.getpid()}.partial"
-    for folder in (stale, live):
+    dead = dead_process()
+    stale = [
+        fresh_cache / "text" / f"abc.{writer}.partial" for writer in (dead, f"{dead}-0123abcd")
+    ]
+    live = fresh_cache / "text" / f"abc.{os.getpid()}-0123abcd.partial"
+    for folder in (*stale, live):
         folder.mkdir(parents=True)
         os.utime(folder, (0, 0))
     prepare_documents(make_config(tiny))
-    assert not stale.exists()
+    assert not any(folder.exists() for folder in stale)
     assert live.exists()
 
 

@@ -22,6 +22,7 @@ from descend.errors import CorpusError, RunFolderError
 from descend.guard import encode_json, make_visible
 from descend.runs.atomic_write import disk_error
 from descend.runs.checksums import seal_json
+from descend.runs.model_files import load_model
 from descend.runs.run_files import load_summary, read_info
 from descend.runs.run_folder import create_run_folder
 from descend.web.studio.workspace import Workspace
@@ -277,3 +278,24 @@ def test_deleted_current_folder_gives_a_sentence(
             assert "Fix:" in said
     finally:
         os.chdir(own_folder)
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.ESTALE])
+def test_file_that_the_system_does_not_open_is_not_called_damaged(
+    trained: Path, own_folder: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    shutil.copytree(trained, "run")
+    refused, open_file = Path("run").resolve() / "run.json", os.open
+
+    def refuse(path: Any, *rest: Any, **more: Any) -> int:
+        if os.path.abspath(os.fspath(path)) == str(refused):
+            raise OSError(code, os.strerror(code), str(path))
+        return open_file(path, *rest, **more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    for name in ("run.json", "manifest.json"):
+        refused = Path("run").resolve() / name
+        with pytest.raises(RunFolderError) as raised:
+            read_info(Path("run")) if name == "run.json" else load_model(Path("run"))
+        assert f"found a file that cannot be read ({os.strerror(code)})" in str(raised.value)
+        assert "Fix: Check its permissions and its disk." in str(raised.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import struct
 import time
 import tracemalloc
@@ -66,7 +67,7 @@ def read_all(folder: Path) -> None:
 
 @posix
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("kind", ["link", "device", "pipe", "folder", "huge"])
+@pytest.mark.parametrize("kind", ["link", "device", "pipe", "socket", "folder", "huge"])
 def test_only_regular_files_of_sane_size_are_read(stranger: Path, name: str, kind: str) -> None:
     read_all(stranger)
     path = stranger / name
@@ -78,6 +79,8 @@ def test_only_regular_files_of_sane_size_are_read(stranger: Path, name: str, kin
         path.symlink_to("/dev/zero")
     elif kind == "pipe":
         os.mkfifo(path)
+    elif kind == "socket":
+        os.mknod(path, stat.S_IFSOCK | 0o600)
     elif kind == "folder":
         path.mkdir()
     else:
@@ -144,15 +147,19 @@ def test_a_lock_that_leads_elsewhere_is_refused(own_folder: Path, canary: Path) 
 
 @posix
 def test_a_link_in_the_place_of_a_partial_file_is_not_followed(
-    own_folder: Path, canary: Path
+    own_folder: Path, canary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from descend.runs.atomic_write import write_file_atomic
 
     before = canary.read_bytes()
-    Path(f".file.{os.getpid()}.partial").symlink_to(canary)
-    write_file_atomic(Path("file"), b"new")
+    monkeypatch.setattr("secrets.token_hex", lambda size: "ab" * size)
+    Path(f".file.{os.getpid()}-abababab.partial").symlink_to(canary)
+    with pytest.raises(DescendError, match="File exists"):
+        write_file_atomic(Path("file"), b"new")
     assert canary.read_bytes() == before
-    assert Path("file").read_bytes() == b"new"
+    assert not Path("file").exists()
+    write_file_atomic(Path("file"), b"new")  # what stood there is gone, and was not followed
+    assert (Path("file").read_bytes(), canary.read_bytes()) == (b"new", before)
 
 
 # ------------------------------------------------------------------------ paths in run.json

@@ -119,3 +119,13 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def stop_job(jobs: Any, run: str) -> None:
+    """Stop the job of `run`, and wait until its process has ended."""
+    jobs.stop(run)
+    until = time.monotonic() + 60
+    while jobs.is_active(run):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+        jobs.refresh()

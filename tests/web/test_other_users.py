@@ -7,6 +7,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +101,24 @@ def test_folder_of_the_studio_becomes_private_when_it_was_open(tmp_path: Path) -
     assert stat.S_IMODE((hidden / "api_key").stat().st_mode) == 0o600
     assert (hidden / "api_key").read_text() == "another key"
     assert [p.name for p in hidden.iterdir() if p.is_file()] == ["api_key"]
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None, reason="becomes another user"
+)
+def test_workspace_is_refused_when_its_own_folder_belongs_to_another(tmp_path: Path) -> None:
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # pytest's own folders are private
+    try:
+        (folder / ".studio").mkdir()
+        for path in (folder, folder / ".studio"):
+            path.chmod(0o777)
+        code = ("import os, sys; from pathlib import Path\n"
+                "from descend.web.studio.workspace import Workspace\n"
+                "os.setgroups([]), os.setuid(65534)\n"
+                "Workspace(Path(sys.argv[1])).make()\n")  # fmt: skip
+        done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True,
+                              text=True, check=False)  # fmt: skip
+    finally:
+        shutil.rmtree(folder)
+    assert "RunFolderError" in done.stderr
+    assert "found one that is open to others (Operation not permitted)" in done.stderr

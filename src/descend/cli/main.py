@@ -54,7 +54,6 @@ from descend.errors import (
     UserError,
     format_error,
     is_memory_error,
-    path_error,
     shorten,
 )
 from descend.guard import make_visible
@@ -227,7 +226,9 @@ def _translate_system_error(problem: BaseException) -> DescendError | None:
             "close other programs, or choose a smaller model or text",
         )  # fmt: skip
     if isinstance(problem, OSError) and problem.filename is not None:
-        return path_error(problem)
+        from descend.runs.atomic_write import os_error_sentence
+
+        return os_error_sentence(problem)
     if isinstance(problem, FileNotFoundError):  # the one without a name is of os.getcwd
         return UserError(
             "current folder", "one that was deleted", "a folder that is there",

@@ -6,7 +6,6 @@ What is damaged, or of another format, is made again: everything in the cache ca
 from __future__ import annotations
 
 import logging
-import os
 import re
 import shutil
 import time
@@ -25,6 +24,7 @@ from descend.guard import (
     decode_json,
     hash_file,
     is_alive,
+    name_writer,
     read_regular,
     sync_file,
     sync_folder,
@@ -34,7 +34,7 @@ MANIFEST = "manifest.json"
 
 OpenedT = TypeVar("OpenedT")
 
-_ASIDE = re.compile(r".+\.(\d+)\.(?:partial|old)")
+_ASIDE = re.compile(r".+\.(\d+)(?:-[0-9a-f]{8})?\.(?:partial|old)")
 
 # Folders that this process has checked, with what the system said of their files then.
 _checked: dict[Path, tuple[tuple[int, ...], ...]] = {}
@@ -74,8 +74,9 @@ def build_once(folder: Path, build: Callable[[Path], None], anew: bool = False) 
     One that is damaged is built again, with a warning; with `anew` a whole one is too.
     `DiskWriteError` if the cache cannot be written.
     """
-    aside = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
-    old = folder.with_name(f"{folder.name}.{os.getpid()}.old")
+    writer = name_writer()
+    aside = folder.with_name(f"{folder.name}.{writer}.partial")
+    old = folder.with_name(f"{folder.name}.{writer}.old")
     with translate_disk_errors(folder):
         if not anew and is_whole(folder):
             return folder
@@ -84,7 +85,6 @@ def build_once(folder: Path, build: Callable[[Path], None], anew: bool = False) 
         _make_private(cache_dir())
         folder.parent.mkdir(parents=True, exist_ok=True)
         _sweep(folder.parent)
-        shutil.rmtree(aside, ignore_errors=True)
         try:
             aside.mkdir()
             build(aside)

@@ -19,15 +19,22 @@ from pathlib import Path
 
 import msgspec
 
-from descend.errors import DiskWriteError
-from descend.guard import STALE_SECONDS, decode_json, hash_file, is_alive, read_regular
+from descend.errors import DescendError, DiskWriteError, path_error
+from descend.guard import (
+    STALE_SECONDS,
+    decode_json,
+    hash_file,
+    is_alive,
+    name_writer,
+    read_regular,
+)
 from descend.guard import sync_folder as sync_folder
 
 MANIFEST_FILE = "manifest.json"
 
 # What `write_file_atomic` and `write_folder_atomic` write aside and move away, with the number of
 # their process.
-_ASIDE = re.compile(r"\.(.+)\.(\d+)\.(partial|old)")
+_ASIDE = re.compile(r"\.(.+)\.(\d+)(?:-[0-9a-f]{8})?\.(partial|old)")
 
 PRIVATE = 0o700
 """Mode of the folders that descend makes: other users of the machine see nothing in them."""
@@ -37,7 +44,7 @@ def write_file_atomic(path: Path, content: bytes) -> None:
     """Replace `path` by `content` in one step; `DiskWriteError` if the disk refuses."""
     with _disk_errors(path):
         make_folder(path.parent)
-        aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        aside = path.with_name(f".{path.name}.{name_writer()}.partial")
         try:
             _write_synced(aside, content)
             aside.replace(path)
@@ -54,9 +61,9 @@ def write_folder_atomic(folder: Path, files: Iterable[tuple[str, bytes]]) -> Non
     """
     with _disk_errors(folder):
         make_folder(folder.parent)
-        aside = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-        old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-        shutil.rmtree(aside, ignore_errors=True)
+        writer = name_writer()
+        aside = folder.with_name(f".{folder.name}.{writer}.partial")
+        old = folder.with_name(f".{folder.name}.{writer}.old")
         try:
             aside.mkdir()
             hashes: dict[str, str] = {}
@@ -176,7 +183,6 @@ def damaged_files(folder: Path) -> list[str]:
 
 
 def _write_synced(path: Path, content: bytes) -> None:
-    path.unlink(missing_ok=True)  # a link that stands there would be followed
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(path, flags, 0o666), "wb") as file:
         file.write(content)
@@ -210,6 +216,16 @@ def _describe_full_disk(path: Path, is_quota: bool) -> str:
     return f"a full disk with {shutil.disk_usage(existing).free / 1e6:.0f} MB free"
 
 
+def os_error_sentence(problem: OSError) -> DescendError:
+    """Return the sentence for an `OSError` that no caller has translated: of a disk that is full
+    or read-only, or of the path."""
+    name = problem.filename
+    no_write = problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    if no_write and isinstance(name, (str, bytes)):
+        return disk_error(Path(os.fsdecode(name)), problem)
+    return path_error(problem)
+
+
 def disk_error(path: Path, problem: OSError) -> DiskWriteError:
     """Return the sentence for an `OSError` met while writing `path`."""
     full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -218,7 +234,7 @@ def disk_error(path: Path, problem: OSError) -> DiskWriteError:
         str(path),
         _describe_full_disk(path, problem.errno == errno.EDQUOT) if full else refusal,
         "room and permission to write",
-        "free some space or choose another save_dir; what was saved before is untouched"
+        "free some space or choose another folder; what was saved before is untouched"
         if full
-        else "check the permissions or choose another save_dir",
+        else "check the permissions or choose another folder",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE, RUN_FILE, SEARCH_FILE
@@ -14,6 +15,21 @@ _EXPERIMENTS = {
     ATTRIBUTION_FILE: "an attribution",
     SEARCH_FILE: "a search",
 }
+
+
+_REFUSALS = (errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT)
+"""What the system says where a file is not its reader's, or its disk or server is gone."""
+
+
+def unread_file_error(path: str, problem: Exception, expected: str, fix: str) -> RunFolderError:
+    """Return the error for a file that is damaged, with its `fix`; or for one that the system does
+    not let be read, which says nothing of what it holds."""
+    if isinstance(problem, OSError) and problem.errno in _REFUSALS:
+        return RunFolderError(
+            path, f"a file that cannot be read ({problem.strerror})", expected,
+            "check its permissions and its disk",
+        )  # fmt: skip
+    return RunFolderError(path, f"a damaged file ({problem})", expected, fix)
 
 
 def not_a_run_error(folder: Path, lacking: str, *, model: bool) -> RunFolderError:

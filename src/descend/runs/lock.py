@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from descend.errors import DiskWriteError, RunLockedError
 from descend.runs.atomic_write import (
     PRIVATE,
@@ -20,6 +18,7 @@ from descend.runs.atomic_write import (
     recover_partial_writes,
 )
 from descend.runs.checkpoint_folders import CHECKPOINTS
+from descend.runs.file_lock import LOCK, NO_LOCKS, release_lock, try_lock
 from descend.runs.run_files import OWN_FILES, SNAPSHOTS
 
 
@@ -82,18 +81,28 @@ def lock_run_folder(folder: Path) -> Iterator[LockedRunFolder]:
 def hold_lock(folder: Path, refusal: RunLockedError) -> Iterator[None]:
     """Hold the lock in `folder`; raises `refusal` at once if another process does, and
     `DiskWriteError` if it cannot be made."""
-    lock = FileLock(folder / ".lock")
     try:
-        _check_lock(folder / ".lock")
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise refusal from None
+        _check_lock(folder / LOCK)
+        descriptor = try_lock(folder / LOCK)
     except OSError as problem:
-        raise disk_error(folder, problem) from None
+        raise _lock_error(folder, problem) from None
+    if descriptor is None:
+        raise refusal
     try:
         yield
     finally:
-        lock.release()
+        release_lock(descriptor)
+
+
+def _lock_error(folder: Path, problem: OSError) -> DiskWriteError:
+    """Return the sentence for a lock that cannot be made; without one nothing is written."""
+    if problem.errno not in NO_LOCKS:
+        return disk_error(folder, problem)
+    return DiskWriteError(
+        str(folder), f"a disk that cannot lock files ({problem.strerror})",
+        "a disk that can, so that no two processes write to one folder",
+        "choose another folder, on a disk of this machine",
+    )  # fmt: skip
 
 
 def _check_lock(file: Path) -> None:
@@ -107,14 +116,13 @@ def is_run_locked(folder: Path) -> bool:
 
     The lock is taken for an instant to find out, and a folder without one is left as it is.
     """
-    if not (folder / ".lock").is_file():
+    if not os.path.isfile(folder / LOCK):
         return False
-    lock = FileLock(folder / ".lock")
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
+        descriptor = try_lock(folder / LOCK)
     except OSError:
         return False
-    lock.release()
+    if descriptor is None:
+        return True
+    release_lock(descriptor)
     return False

@@ -26,6 +26,7 @@ from descend.errors import RunFolderError, TokenizerError
 from descend.guard import decode_json, read_regular
 from descend.machine import resolve_device
 from descend.runs.atomic_write import MANIFEST_FILE, disk_error, write_file_atomic
+from descend.runs.folder_errors import unread_file_error
 from descend.runs.model_card import model_card
 from descend.runs.run_files import (
     MODEL_FILES,
@@ -182,8 +183,8 @@ def _manifest(folder: Path) -> dict[str, str]:
             raise msgspec.DecodeError(f"it does not name {lacking[0]}")
         return hashes
     except (OSError, msgspec.DecodeError) as problem:
-        raise RunFolderError(
-            str(path), f"a damaged file ({problem})", "the SHA-256 of each file of the model",
+        raise unread_file_error(
+            str(path), problem, "the SHA-256 of each file of the model",
             "restore it from a copy, or remove it to load the model unverified",
         ) from None  # fmt: skip
 

@@ -35,7 +35,7 @@ from descend.runs.atomic_write import (
 from descend.runs.checksums import check_seal, seal_json
 from descend.runs.event_log import EVENTS
 from descend.runs.events import Count, Epoch, Overfitting, Real, Rollback, Sample, Seconds
-from descend.runs.folder_errors import not_a_run_error
+from descend.runs.folder_errors import not_a_run_error, unread_file_error
 
 WEIGHTS = "model.safetensors"
 
@@ -311,10 +311,9 @@ def _read(path: Path, kind: type[RecordT]) -> RecordT:
 
 
 def _damaged(path: Path, problem: Exception) -> RunFolderError:
-    return RunFolderError(
-        str(path), f"a damaged file ({problem})", "what descend wrote there",
-        "restore it from a copy or train again",
-    )  # fmt: skip
+    return unread_file_error(
+        str(path), problem, "what descend wrote there", "restore it from a copy or train again"
+    )
 
 
 def run_stamp(folder: Path) -> tuple[tuple[int, int] | None, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from descend.errors import RunFolderError
 from descend.runs.atomic_write import check_can_write, disk_error
 from descend.runs.checkpoint_folders import latest_checkpoint
+from descend.runs.file_lock import LOCK
 from descend.runs.folder_errors import RUN_EXPECTED, not_a_model_error
 from descend.runs.run_files import (
     MODEL_FILES,
@@ -34,7 +35,7 @@ def create_run_folder(save_dir: str | None) -> Path:
                 "save_dir", f"{folder}, which is a file", "a new or empty folder",
                 "choose another save_dir",
             )  # fmt: skip
-        if os.path.exists(folder) and any(folder.iterdir()):
+        if os.path.exists(folder) and any(path.name != LOCK for path in folder.iterdir()):
             goes_on = latest_checkpoint(folder) and not is_finished(folder)
             raise RunFolderError(
                 "save_dir", f"{folder}, which is not empty", "a new or empty folder",

@@ -14,6 +14,7 @@ import msgspec
 
 from descend.errors import RunFolderError, shorten
 from descend.guard import decode_json, read_regular
+from descend.runs.folder_errors import unread_file_error
 from descend.runs.run_files import WEIGHT_INDEX
 
 if TYPE_CHECKING:
@@ -62,9 +63,7 @@ def names_by_shard(folder: Path) -> Mapping[str, set[str]]:
     try:
         index = decode_json(read_regular(folder / WEIGHT_INDEX, MAX_INDEX_BYTES), _Index)
     except (OSError, msgspec.DecodeError) as problem:
-        raise RunFolderError(
-            WEIGHT_INDEX, f"a damaged file ({problem})", "the file of each weight", _FIX
-        ) from None
+        raise unread_file_error(WEIGHT_INDEX, problem, "the file of each weight", _FIX) from None
     shards: dict[str, set[str]] = {}
     for weight, file in index.weight_map.items():
         shards.setdefault(file, set()).add(weight)

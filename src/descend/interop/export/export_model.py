@@ -11,6 +11,7 @@ from typing import TypeVar
 import torch
 
 from descend.errors import ConfigError
+from descend.guard import name_writer
 from descend.interop.export.export_cards import gguf_usage, onnx_usage, torchscript_usage
 from descend.interop.export.exported_model import (
     ExportedFile,
@@ -104,7 +105,7 @@ def _open_source(folder: Path) -> ExportSource:
 
 def _write_aside(path: Path, write: Callable[[Path], Result]) -> Result:
     """Have `write` make a file beside `path`, sync it, and put it in the place of `path`."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    aside = path.with_name(f".{path.name}.{name_writer()}.partial")
     try:
         make_folder(path.parent)
         result = write(aside)

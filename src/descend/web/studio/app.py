@@ -12,8 +12,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from descend.errors import DescendError, path_error
+from descend.errors import DescendError
 from descend.guard import encode_json
+from descend.runs.atomic_write import os_error_sentence
 from descend.version import __version__
 from descend.web.gate import Gate, GateRules
 from descend.web.studio.after_run_routes import after_run_routes, diagnosis_routes
@@ -111,7 +112,8 @@ def max_body_bytes(method: str, path: str) -> int:
 
 async def _look_at_jobs(services: Services) -> None:
     while True:
-        await asyncio.to_thread(services.jobs.refresh)
+        with suppress(DescendError, OSError):  # the disk may have room again at the next look
+            await asyncio.to_thread(services.jobs.refresh)
         await asyncio.sleep(LOOK_SECONDS)
 
 
@@ -122,7 +124,7 @@ async def _on_error(_: Request, problem: Exception) -> PlainJSONResponse:
 
 async def _on_os_error(request: Request, problem: Exception) -> PlainJSONResponse:
     assert isinstance(problem, OSError)
-    return await _on_error(request, path_error(problem))
+    return await _on_error(request, os_error_sentence(problem))
 
 
 async def _on_http_error(_: Request, problem: Exception) -> PlainJSONResponse:

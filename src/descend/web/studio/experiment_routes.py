@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from descend.web.studio.experiment_view import (
     result_fields,
 )
 from descend.web.studio.http_errors import NotNowError
-from descend.web.studio.jobs import Job
+from descend.web.studio.jobs import Job, elapsed_seconds
 from descend.web.studio.requests import AttributionRequest, ComparisonRequest, SearchRequest
 from descend.web.studio.run_routes import as_json
 from descend.web.studio.services import Services
@@ -116,9 +115,7 @@ class Experiments:
         kind = find_kind(folder)
         began = _written_at(folder) if job is None else job.began_at or job.queued_at
         title, sentence = describe_result(folder)
-        elapsed = 0.0
-        if job is not None and job.began_at is not None:
-            elapsed = (job.ended_at or time.time()) - job.began_at
+        elapsed = 0.0 if job is None else elapsed_seconds(job)
         return {
             "name": name, "kind": kind or (job.kind if job else ""),
             "title": job.text if job else title or name, "state": _state(job, kind is not None),

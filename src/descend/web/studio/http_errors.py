@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from descend.errors import DescendError, DiskWriteError, RunLockedError, UserError
+from descend.errors import (
+    DescendError,
+    DiskWriteError,
+    PathRefusedError,
+    RunLockedError,
+    UserError,
+)
 
 
 class NoSuchItemError(UserError):
@@ -21,7 +27,8 @@ def http_status(error: DescendError) -> int:
     """Return the HTTP status of `error`: 4xx for what the user can fix, 500 for the rest."""
     for kind, status in (
         (NoSuchItemError, 404), (NotNowError, 409), (RunLockedError, 409),
-        (TooManyRequestsError, 429), (DiskWriteError, 507), (UserError, 422),
+        (TooManyRequestsError, 429), (DiskWriteError, 507), (PathRefusedError, 422),
+        (UserError, 422),
     ):  # fmt: skip
         if isinstance(error, kind):
             return status

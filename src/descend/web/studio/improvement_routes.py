@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from descend.runs.run_files import has_summary
 from descend.runs.run_folder import read_summary
 from descend.web.studio.feed import FeedCache
 from descend.web.studio.http_errors import NotNowError
-from descend.web.studio.jobs import Job, Jobs
+from descend.web.studio.jobs import Job, Jobs, elapsed_seconds
 from descend.web.studio.requests import ImproveRequest
 from descend.web.studio.run_routes import as_json
 from descend.web.studio.services import Services
@@ -97,9 +96,7 @@ def _job(jobs: Jobs, name: str, kind: str) -> dict[str, Any] | None:
     job = jobs.get(name)
     if job is None or job.kind != kind:
         return None
-    end = job.ended_at or time.time()
-    elapsed = 0.0 if job.began_at is None else end - job.began_at
-    return {**msgspec.to_builtins(job), "elapsed_seconds": round(elapsed, 1)}
+    return {**msgspec.to_builtins(job), "elapsed_seconds": round(elapsed_seconds(job), 1)}
 
 
 def _log(jobs: Jobs, name: str, kind: str) -> list[str]:

@@ -12,6 +12,7 @@ from descend.artifacts import IMPROVEMENT, RUN_FILE
 from descend.experiments.experiment_folder import read_record
 from descend.experiments.improvement import Contribution, ExpectedResult, Improvement
 from descend.experiments.improvement_progress import progress_points, waterfall_steps
+from descend.guard import name_writer
 from descend.report.text.diagnosis_summary import assignments
 from descend.report.text.improvement_summary import text_lines
 from descend.runs.annotation import RunAnnotation, write_annotation
@@ -120,8 +121,7 @@ def keep_best_model(workspace: Workspace, name: str, taken: set[str]) -> str:
             name, "a best model that is not in its folder", "one that is there", "improve it again"
         )
     target = workspace.runs / workspace.new_run_name(f"{name}-better", taken)
-    aside = workspace.hidden / f"{target.name}.partial"
-    shutil.rmtree(aside, ignore_errors=True)
+    aside = workspace.hidden / f"{target.name}.{name_writer()}.partial"
     try:
         shutil.copytree(source, aside, symlinks=True)
         write_annotation(aside, RunAnnotation(origin=name))

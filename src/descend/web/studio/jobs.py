@@ -17,12 +17,14 @@ from typing import Any, Literal
 
 import msgspec
 
+from descend.errors import DescendError, DiskWriteError
 from descend.guard import decode_json, make_visible, read_regular
-from descend.runs.atomic_write import write_file_atomic
+from descend.runs.atomic_write import os_error_sentence, write_file_atomic
 from descend.web.studio.http_errors import NoSuchItemError, NotNowError, TooManyRequestsError
 from descend.web.studio.processes import (
     ask_to_stop,
     is_same_process,
+    process_age,
     process_birth,
     start_detached,
 )
@@ -66,6 +68,18 @@ class Job(msgspec.Struct, kw_only=True):
     birth: str | None = None
 
 
+def elapsed_seconds(job: Job) -> float:
+    """Return for how long `job` has run, by the age of its process: the clock of the system may be
+    set meanwhile. For how long it ran, if it has ended."""
+    if job.began_at is None:
+        return 0.0
+    if job.ended_at is None and job.pid is not None:
+        age = process_age(job.pid, job.birth)
+        if age is not None:
+            return age
+    return max(0.0, (job.ended_at or time.time()) - job.began_at)
+
+
 class Jobs:
     """The jobs of a workspace; `on_change` is called after each change."""
 
@@ -75,6 +89,7 @@ class Jobs:
         self.max_running = (2 if enough else 1) if max_running is None else max_running
         self._lock = threading.RLock()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._refusals: dict[str, DescendError] = {}
         self._key = load_key()
         self._jobs = self._load()
         self.on_change: Callable[[], None] = lambda: None
@@ -107,18 +122,33 @@ class Jobs:
                 raise TooManyRequestsError(
                     "queue", f"{MAX_QUEUED} waiting runs", "fewer", "wait until one has ended"
                 )
-            job.queued_at = time.time()
+            # Not before who waits already, whatever was done to the clock.
+            job.queued_at = max([time.time(), *(other.queued_at for other in self.queue)])
+            self._refusals.pop(job.run, None)
+            self._save(job)  # first, so that nothing runs or waits that was refused
+            before = self._jobs.get(job.run)
             self._jobs[job.run] = job
-            self._save(job)
             self.refresh()
+            if job.run in self._refusals:
+                self._take_back(job, before)
+                raise self._refusals.pop(job.run)
         return job
+
+    def _take_back(self, job: Job, before: Job | None) -> None:
+        """Put the job `before` in the place of `job`, or nothing."""
+        with suppress(OSError):
+            self.forget(job.run)
+        if before is not None:
+            self._jobs[job.run] = before
+            with suppress(DiskWriteError):
+                self._save(before)
 
     def refresh(self) -> None:
         """Note which processes ended, and start the next of the queue."""
         with self._lock:
             changed = [self._note_end(job) for job in self._jobs.values() if self._is_begun(job)]
             while (waiting := self.queue) and self._has_room(waiting[0]):
-                self._start(waiting[0])
+                self._try_start(waiting[0])
                 changed.append(True)
         if any(changed):
             self.on_change()
@@ -147,15 +177,38 @@ class Jobs:
         if ended:
             job.ended_at = time.time()
             self._children.pop(job.run, None)
-            self._save(job)
+            with suppress(DiskWriteError):  # by its number a new server knows that it has ended
+                self._save(job)
         return ended
+
+    def _try_start(self, job: Job) -> None:
+        """Start `job`, or note that it failed where the disk refuses: it is not tried for ever."""
+        try:
+            self._start(job)
+        except OSError as problem:
+            self._note_refusal(job, os_error_sentence(problem))
+        except DiskWriteError as problem:
+            self._note_refusal(job, problem)
+
+    def _note_refusal(self, job: Job, problem: DescendError) -> None:
+        self._refusals[job.run] = problem
+        job.began_at = job.ended_at = time.time()
+        job.exit_code = 1
+        with suppress(DiskWriteError):
+            self._save(job)
 
     def _start(self, job: Job) -> None:
         child = start_detached(job.arguments, self._workspace.root, self.log_file(job.run))
         self._children[job.run] = child
         job.pid, job.birth = child.pid, process_birth(child.pid)
         job.began_at = time.time()
-        self._save(job)
+        try:
+            self._save(job)
+        except DiskWriteError:
+            child.kill()  # nobody would know of it
+            child.wait()
+            del self._children[job.run]
+            raise
 
     def _save(self, job: Job) -> None:
         content = sign(msgspec.json.encode(job), self._workspace.root, self._key)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from descend.artifacts import LESSON
-from descend.errors import RunFolderError
+from descend.errors import DescendError, RunFolderError
 from descend.guard import decode_json, read_regular
 from descend.handbook.lesson import Lesson, arm_settings, load_lesson, load_lessons
 from descend.handbook.lesson_results import LessonResult
-from descend.runs.atomic_write import PRIVATE, make_folder, write_file_atomic
+from descend.runs.atomic_write import PRIVATE, disk_error, make_folder, write_file_atomic
 from descend.runs.record_version import check_version
 from descend.web.studio.feed import FeedCache
+from descend.web.studio.http_errors import NoSuchItemError
 from descend.web.studio.jobs import Job, Jobs
 from descend.web.studio.workspace import Workspace, check_name
 
@@ -77,13 +79,24 @@ class LessonViews:
         )  # fmt: skip
         is_done = known is not None and (known.is_done or self._result(known) is not None)
         self._jobs.add(job)
-        if known is not None:
-            shutil.rmtree(self._attempt_folder(known), ignore_errors=True)
         progress[name] = LessonProgress(
             attempt=attempt, text=text, prediction=prediction, is_done=is_done
         )
-        make_folder(self._workspace.lessons, PRIVATE)
+        try:
+            self._store(progress)
+        except DescendError:
+            with suppress(NoSuchItemError):  # it has ended already
+                self._jobs.stop(job.run)
+            raise
+        if known is not None:
+            shutil.rmtree(self._attempt_folder(known), ignore_errors=True)
+
+    def _store(self, progress: dict[str, LessonProgress]) -> None:
         content = msgspec.json.format(msgspec.json.encode(progress))
+        try:
+            make_folder(self._workspace.lessons, PRIVATE)
+        except OSError as problem:
+            raise disk_error(self._workspace.lessons, problem) from None
         write_file_atomic(self._workspace.lessons / PROGRESS_FILE, content)
 
     def experiment(self, name: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -40,16 +41,30 @@ def child_environment() -> dict[str, str]:
     }  # fmt: skip
 
 
-def process_birth(pid: int) -> str | None:
-    """When the process began, as the system counts it: with the number it names one process.
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
-    None where that cannot be determined (other systems than Linux).
+
+def process_birth(pid: int) -> str | None:
+    """When the process began, and in which boot: with the number it names one process.
+
+    After another start of the machine a number can come again, even at the same time. None where
+    that cannot be determined (other systems than Linux).
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        boot = _BOOT.read_text().strip()
     except OSError:
         return None
-    return None if fields[0] == "Z" else fields[19]
+    return None if fields[0] == "Z" else f"{fields[19]} {boot}"
+
+
+def process_age(pid: int, birth: str | None) -> float | None:
+    """Return the seconds since the process began, whatever was done to the clock; None where that
+    is unknown, or it has ended."""
+    if birth is None or process_birth(pid) != birth:
+        return None
+    began = int(birth.split()[0]) / os.sysconf("SC_CLK_TCK")
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - began)
 
 
 def is_same_process(pid: int, birth: str | None) -> bool:

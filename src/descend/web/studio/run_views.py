@@ -50,7 +50,7 @@ from descend.runs.run_folder import read_summary
 from descend.runs.run_length import planned_steps
 from descend.runs.suggestions import lacks_model
 from descend.web.studio.feed import RunFeed
-from descend.web.studio.jobs import Job, Jobs
+from descend.web.studio.jobs import Job, Jobs, elapsed_seconds
 from descend.web.studio.settings import FIRST
 from descend.web.studio.workspace import Workspace, is_name
 
@@ -243,8 +243,7 @@ class RunViews:
         fraction = min(1.0, feed.step / max(total, 1))
         seconds_left = feed.seconds_left(total)
         if minutes and job and job.kind == "train" and job.began_at and job.ended_at is None:
-            now = time.time()
-            elapsed = now - job.began_at - feed.paused_seconds(now)
+            elapsed = max(0.0, elapsed_seconds(job) - feed.paused_seconds(time.time()))
             fraction = min(1.0, elapsed / (60 * minutes))
             seconds_left = max(0.0, 60 * minutes - elapsed)
         if state == "finished":

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from descend.data.cache_dir import cache_dir
-from descend.guard import read_regular
+from descend.guard import name_writer, read_regular
 
 KEY_BYTES = 32
 KEY_NAME = "studio_key"
@@ -43,7 +43,7 @@ def load_key() -> bytes:
 def _replace_key(file: Path) -> bytes:
     """Return a new key in the place of a damaged one, by which nothing can be checked any more."""
     key = secrets.token_bytes(KEY_BYTES)
-    aside = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    aside = file.with_name(f".{file.name}.{name_writer()}.partial")
     with suppress(OSError):
         with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as new:
             new.write(key)

@@ -20,7 +20,7 @@ from descend.web.studio.http_errors import NoSuchItemError, NotNowError
 from descend.web.studio.jobs import Jobs
 from descend.web.studio.workspace import Workspace, check_name, is_name
 
-_ID = re.compile(r"\d{10,13}-\d{1,4}")
+_ID = re.compile(r"\d{1,13}-\d{1,4}")
 
 
 EXPERIMENT, JOBS = "experiment", "jobs"
@@ -77,7 +77,7 @@ def delete_experiment(workspace: Workspace, jobs: Jobs, name: str, job: str) -> 
 
 
 def _new_place(workspace: Workspace) -> tuple[Path, float]:
-    now, number = int(time.time()), 0
+    now, number = max(0, int(time.time())), 0  # a clock that was never set begins in 1970
     while (place := workspace.trash / f"{now}-{number}").exists():
         number += 1
     make_folder(place, PRIVATE)

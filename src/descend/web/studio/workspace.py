@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from pathlib import Path
 
 from descend.artifacts import RUN_FILE
@@ -64,7 +65,19 @@ class Workspace:
                 )
         for folder in (self.hidden, self.jobs, self.trash, self.reports):
             make_folder(folder, PRIVATE)
-        self.hidden.chmod(PRIVATE)
+        self._make_private()
+
+    def _make_private(self) -> None:
+        """Close the studio's own folder to others, as far as its disk knows modes and lets it."""
+        try:
+            self.hidden.chmod(PRIVATE)
+        except OSError as problem:
+            if stat.S_IMODE(self.hidden.stat().st_mode) & 0o077:
+                raise RunFolderError(
+                    str(self.hidden), f"one that is open to others ({problem.strerror})",
+                    "a folder for you alone: it holds the key of the studio",
+                    "name a folder of your own, on a disk that knows permissions",
+                ) from None  # fmt: skip
 
     @property
     def jobs(self) -> Path:
