@@ -196,7 +196,8 @@ def unlearned_bits(setting: ScalingLawInput) -> float:
 
 def unlearned_fraction(tokens: float) -> float:
     """Return how much of the regularity of a text is not learned yet after so many tokens."""
-    return min(UNLEARNED_FRACTION * (UNLEARNED_TOKENS / tokens) ** UNLEARNED_POWER, 1.0)
+    fraction = UNLEARNED_FRACTION * math.pow(UNLEARNED_TOKENS / tokens, UNLEARNED_POWER)
+    return min(fraction, 1.0)
 
 
 def _log_best_rate(z: Floats, batch_tokens: int, width: int) -> float:
