@@ -43,6 +43,7 @@ from descend.training.recipe import choose_warmup
 from descend.training.rendezvous import lead_processes
 from descend.training.rollback import roll_back
 from descend.training.run_writer import RunWriter, open_run_writer
+from descend.training.sharded_state import gather_model
 from descend.training.stop_signals import StopRequest, TrainingInterrupted, defer_stop_signals
 from descend.training.text_samples import validation_prompts
 from descend.training.train_state import last_step, load_weights
@@ -149,7 +150,9 @@ def _with_fix(problem: DivergedError, run: TrainingRun) -> DivergedError:
 def train_and_save(run: TrainingRun, writer: RunWriter) -> Iterator[Event]:
     """Train `run` and hand its results to `writer`: the same steps in each process of its group."""
     with (
-        restore_process_state(needed_main_memory(run.plan.config, run.shape)),
+        restore_process_state(
+            needed_main_memory(run.plan.config, run.shape, is_sharded=run.plan.execution.sharded)
+        ),
         translate_memory_errors(run.plan.config, run.shape),
         translate_lost_processes(run.plan.group),
     ):
@@ -228,6 +231,8 @@ def _finish(
     state = run.state
     assert state.best is not None  # every run ends with an epoch, and every epoch is judged
     load_weights(state.model, state.best.weights)
+    if state.shards:
+        gather_model(state, run.plan.config)
     samples: list[Sample] = []
     for prompt in validation_prompts(run.store):
         new = writer.generate_sample(prompt)
