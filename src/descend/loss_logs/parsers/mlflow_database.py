@@ -17,10 +17,10 @@ from pathlib import Path
 
 from descend.loss_logs.column_names import column_meaning
 from descend.loss_logs.curve_assembly import CurveAssembly
-from descend.loss_logs.log import LossLog
+from descend.loss_logs.log import LossLog, RunLosses
 from descend.loss_logs.parsers.mlflow_metrics import Curves, number_points, read_curves
 from descend.loss_logs.point_store import MIN_LOSSES
-from descend.loss_logs.several_runs import MAX_NAMED, RunLosses
+from descend.loss_logs.several_runs import MAX_NAMED
 
 SQLITE_MAGIC = b"SQLite format 3\x00"
 FILE_NAMES = ("mlflow.db", "mlruns.db")
