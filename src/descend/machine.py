@@ -36,6 +36,8 @@ class Execution(msgspec.Struct, frozen=True):
     """Whether what a step has the GPU do is recorded once and replayed (a CUDA graph)."""
     processes: int = 1
     """Processes that compute each step together; `threads` are those of one of them."""
+    sharded: bool = False
+    """Whether each process holds a part of the weights only (FSDP2)."""
     instructions: str = ""
     """Instruction set that torch's kernels use, as AVX2 or AVX512; empty in runs of an older
     descend. `ATEN_CPU_CAPABILITY` changes it on the same processor."""

@@ -21,6 +21,7 @@ from descend.config_sources import resolve_config
 from descend.errors import ConfigError, MissingDependencyError
 from descend.interop.trackers.metrics import MetricRow, MetricStream, TrackedRun
 from descend.interop.trackers.track_run import STATE_FILE, check_trackers, track_run
+from descend.loss_logs.read_log import read_log
 from descend.runs.event_log import EventLog, read_events
 from descend.runs.events import Epoch, Rollback, Step, TrainingStarted, TrainingStopped
 from descend.runs.run_files import WEIGHTS
@@ -220,6 +221,8 @@ def test_mlflow_reads_the_curve(tiny: dict[str, Any], own_folder: Path) -> None:
     assert run.data.params["embed_dim"] == "16"
     history = client.get_metric_history(run.info.run_id, "train/loss")
     assert {m.step: m.value for m in history} == {s.step: s.loss for s in steps}
+    log = read_log(Path("mlflow.db"))
+    assert {e.position: e.train_loss for e in log.entries} == {s.step: s.loss for s in steps}
 
 
 def wandb_records(content: bytes) -> Iterator[bytes]:

@@ -70,7 +70,7 @@ def test_every_field_survives(tiny: Tiny, optimizer: str, precision: str) -> Non
     fresh = create_run(make_config(tiny), Path("other")).state
     for field in dataclasses.fields(TrainState):
         before, after = plain(getattr(fresh, field.name)), plain(getattr(state, field.name))
-        if field.name != "scaler":
+        if field.name not in ("scaler", "shards"):
             assert before != after, f"{field.name} does not change in training: nothing is tested"
     load_checkpoint(Path(f"run/checkpoints/step_{steps}"), fresh)
     for field in dataclasses.fields(TrainState):

@@ -1,5 +1,6 @@
 """The log in a folder that a training program left: a Trainer's output folder, `lightning_logs`,
-`wandb/latest-run`, TensorBoard's `runs`, `mlruns`, and the log that belongs to a checkpoint."""
+`wandb/latest-run`, TensorBoard's `runs`, `mlruns`, `mlflow.db`, and the log that belongs to a
+checkpoint."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from pathlib import Path
 from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE
 from descend.guard import is_regular_below
 from descend.loss_logs.column_names import column_meaning
+from descend.loss_logs.parsers.mlflow_database import FILE_NAMES
 from descend.loss_logs.parsers.mlflow_metrics import mlflow_metrics_folder
 from descend.runs.event_log import EVENTS
 from descend.runs.run_files import has_model, is_run_folder
@@ -129,7 +131,7 @@ def _rank(path: Path) -> int | None:
         return 1
     if "tfevents" in name:
         return 2
-    if name.endswith(".wandb") or _is_mlflow_loss(path):
+    if name.endswith(".wandb") or name in FILE_NAMES or _is_mlflow_loss(path):
         return 3
     if name.endswith(".jsonl"):
         return 4

@@ -22,6 +22,7 @@ from descend.loss_logs.parsers.event_files import (
     read_events,
     read_wandb,
 )
+from descend.loss_logs.parsers.mlflow_database import SQLITE_MAGIC, read_mlflow_database
 from descend.loss_logs.parsers.mlflow_metrics import mlflow_metrics_folder, read_mlflow
 from descend.loss_logs.parsers.notebook_outputs import is_notebook, read_notebook
 from descend.loss_logs.parsers.structured import is_trainer_state, read_json, read_table
@@ -31,7 +32,7 @@ from descend.loss_logs.unlogged import unlogged_error
 
 KNOWN_FORMATS = (
     "a program's console output, a notebook with its outputs, a CSV with a loss column, "
-    "trainer_state.json, JSON lines, TensorBoard event files or a .wandb file"
+    "trainer_state.json, JSON lines, TensorBoard event files, a .wandb file or MLflow's mlflow.db"
 )
 MIN_ENTRIES = 3
 """Losses without which there is no curve to speak of."""
@@ -171,6 +172,8 @@ def _read(path: Path) -> LossLog | None:
         return _log(read_wandb, path)
     if is_event_file(start):
         return _log(read_events, path)
+    if start.startswith(SQLITE_MAGIC):
+        return _log(read_mlflow_database, path)
     head = start.lstrip(b"\xef\xbb\xbf \t\r\n")
     if is_notebook(head):
         return _log(read_notebook, path)
@@ -231,8 +234,11 @@ def _console(path: Path) -> LossLog | None:
 
 def _first_line(path: Path) -> str:
     with path.open("rb") as file:
-        if is_notebook(file.read(4096)):
-            return "a notebook whose outputs show no losses"
+        start = file.read(4096)
+    if is_notebook(start):
+        return "a notebook whose outputs show no losses"
+    if start.startswith(SQLITE_MAGIC):
+        return f"a database without an MLflow run that logged {MIN_ENTRIES} losses"
     for line in read_lines(path):
         if first := line.text.strip():
             return f"no losses (it begins {first[:40]!r})"

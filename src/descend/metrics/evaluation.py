@@ -55,6 +55,8 @@ class EvaluationPart:
     count: int
     sum_totals: Callable[[NDArray[np.float64]], NDArray[np.float64]]
     """Adds up an array over all parts."""
+    is_in_step: bool = False
+    """Whether all parts must make as many forward passes, since they share the weights."""
 
 
 MAX_LOGITS = 2**24
@@ -83,9 +85,10 @@ def evaluate(
     """
     totals = np.zeros(4)
     windows = iter_windows(tokens, seq_len, batch_size, max_windows)
-    own = itertools.islice(windows, part.index, None, part.count)
-    for score in score_batches(model, own, byte_lengths):
-        totals += (score.losses.sum(), score.num_correct, len(score.losses), score.num_bytes)
+    own, num_own = _select_own(windows, part, len(byte_lengths))
+    for number, score in enumerate(score_batches(model, own, byte_lengths)):
+        if number < num_own:
+            totals += (score.losses.sum(), score.num_correct, len(score.losses), score.num_bytes)
     total_loss, num_correct, count, num_bytes = part.sum_totals(totals).tolist()
     loss_mean = total_loss / count
     return Evaluation(
@@ -96,6 +99,21 @@ def evaluate(
         tokens=int(count),
         bytes=int(num_bytes),
     )
+
+
+def _select_own(
+    windows: Iterator[NDArray[np.int64]], part: EvaluationPart, vocab_size: int
+) -> tuple[Iterable[NDArray[np.int64]], float]:
+    """Return the batches that `part` scores, and how many of the scores count.
+
+    Parts in step score equally many: one that has fewer scores the last batch too.
+    """
+    if not part.is_in_step:
+        return itertools.islice(windows, part.index, None, part.count), math.inf
+    batches = list(_split_batches(windows, vocab_size))
+    own = batches[part.index :: part.count]
+    missing = -(-len(batches) // part.count) - len(own)
+    return own + batches[-1:] * missing, len(own)
 
 
 def bits_per_byte(total_nats: float, num_bytes: float) -> float:

@@ -6,7 +6,6 @@ makemore part 3" (2022). Cost class: cheap; a copy of the weights every 25 steps
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from descend.runs.events import WeightUpdateStats
@@ -32,27 +31,28 @@ class WeightUpdateRecorder:
 
     def remember_weights(self, model: nn.Module) -> None:
         """Remember the weights before the update."""
-        self._before = {name: weight.detach().clone() for name, weight in _matrices(model)}
+        self._before = {name: weight.detach().clone() for name, weight in self.matrices(model)}
 
     def read_gradients(self, model: nn.Module) -> None:
         """Remember the gradient sizes of the update, before or after it."""
-        for name, weight in _matrices(model):
+        for name, weight in self.matrices(model):
             gradient = weight.grad
-            self._gradient_rms[name] = 0.0 if gradient is None else _rms(gradient)
+            self._gradient_rms[name] = 0.0 if gradient is None else self.rms(gradient)
 
     def after(self, model: nn.Module, step: int) -> WeightUpdateStats:
         """Return the record of the update that came between."""
         weight_rms, ratio = {}, {}
-        for name, weight in _matrices(model):
+        for name, weight in self.matrices(model):
             old = self._before.pop(name)
-            weight_rms[name] = _rms(old)
-            ratio[name] = _rms(weight.detach() - old) / max(weight_rms[name], 1e-12)
+            weight_rms[name] = self.rms(old)
+            ratio[name] = self.rms(weight.detach() - old) / max(weight_rms[name], 1e-12)
         return WeightUpdateStats(step, weight_rms, dict(self._gradient_rms), ratio)
 
+    def matrices(self, model: nn.Module) -> list[tuple[str, nn.Parameter]]:
+        """Return the trainable matrices of `model` by name."""
+        named = model.named_parameters()
+        return [(name, p) for name, p in named if p.ndim == 2 and p.requires_grad]
 
-def _matrices(model: nn.Module) -> list[tuple[str, torch.nn.Parameter]]:
-    return [(name, p) for name, p in model.named_parameters() if p.ndim == 2 and p.requires_grad]
-
-
-def _rms(x: Tensor) -> float:
-    return float(x.detach().float().square().mean().sqrt())
+    def rms(self, x: Tensor) -> float:
+        """Return the root mean square of `x`."""
+        return float(x.detach().float().square().mean().sqrt())

@@ -105,9 +105,22 @@ class TrainingMemory(msgspec.Struct, frozen=True):
     def total(self) -> int:
         """Return bytes at the peak: a step has gradients with activations or a new snapshot, and a
         save has none of them. Python and torch themselves (some 300 MB) are not included."""
-        resident = self.weights + self.optimizer + self.best_weights + self.rollback_snapshot
-        step = self.gradients + max(self.activations, self.rollback_snapshot)
-        return resident + max(step, self.save)
+        return self.resident + max(self.step, self.save)
+
+    @property
+    def resident(self) -> int:
+        """Return bytes that are there all the time."""
+        return self.weights + self.optimizer + self.best_weights + self.rollback_snapshot
+
+    @property
+    def step(self) -> int:
+        """Return bytes that a step takes beside them."""
+        return self.gradients + max(self.activations, self.rollback_snapshot)
+
+    @property
+    def on_gpu(self) -> int:
+        """Return bytes on a GPU: the best weights and what is saved are in the main memory."""
+        return self.resident - self.best_weights + self.step
 
 
 def training_memory(config: RunConfig, shape: ModelShape) -> int:
@@ -150,6 +163,29 @@ def training_memory_breakdown(config: RunConfig, shape: ModelShape) -> TrainingM
         best_weights=FLOAT32 * trained,
         rollback_snapshot=FLOAT32 * (trained + states) if config.divergence_rollback == "on" else 0,
         save=2 * FLOAT32 * max(parameters, in_adamw, states - in_adamw),
+    )
+
+
+def sharded_memory_breakdown(config: RunConfig, shape: ModelShape) -> TrainingMemory:
+    """Return the same for one of the processes that divide the weights.
+
+    Beside its part each has the weights outside the blocks, two blocks, the gradients of one, and
+    for the backward pass the joined matrices of query, key, and value, and in a mixed precision all
+    matrices. What is saved is whole, in one process.
+    """
+    whole, count = training_memory_breakdown(config, shape), config.num_processes or 1
+    parameters, block = parameter_count(shape), block_matrix_parameters(shape)
+    outside = parameters - shape.num_layers * block
+    joined = (shape.num_heads + 2 * shape.num_kv_heads) * shape.head_dim * shape.embed_dim
+    rounded = whole.weights - FLOAT32 * parameters
+    gathered = outside + min(2, shape.num_layers) * block + shape.num_layers * joined
+    return msgspec.structs.replace(
+        whole,
+        weights=FLOAT32 * (parameters // count + gathered) + rounded,
+        gradients=FLOAT32 * (parameters // count + outside + block),
+        optimizer=whole.optimizer // count,
+        best_weights=whole.best_weights // count,
+        rollback_snapshot=whole.rollback_snapshot // count,
     )
 
 

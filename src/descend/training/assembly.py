@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -28,12 +29,13 @@ from descend.progress import ProgressCallback, ignore_progress
 from descend.runs.model_files import LoadedModel, load_model
 from descend.runs.run_files import RunMetadata
 from descend.training.execution.autotune import autotune_execution
-from descend.training.execution.backends import resolve_training_device
+from descend.training.execution.backends import choose_sharded_execution, resolve_training_device
 from descend.training.execution.candidate_timing import TuningResult
 from descend.training.lora_adapters import load_frozen_parent
 from descend.training.memory import (
     check_memory,
     choose_lora_rank,
+    choose_sharding,
     fit_micro_batches_to_memory,
     translate_memory_errors,
     with_smaller_micro_batches,
@@ -93,15 +95,21 @@ def assemble_run(
     shape = choose_shape(short, store, loaded)
     shared = short.model_copy(update={"num_processes": num_processes})
     ranked = choose_lora_rank(shared, shape, device, has_parent=loaded is not None)
-    fitted = fit_micro_batches_to_memory(ranked, shape, device)
-    check_memory(fitted, shape, device)
+    is_sharded = choose_sharding(ranked, shape, device)
+    fitted = fit_micro_batches_to_memory(ranked, shape, device, is_sharded=is_sharded)
+    check_memory(fitted, shape, device, is_sharded=is_sharded)
     if on_prepared:
         on_prepared(fitted, store, shape)
     progress("measuring the speed of this computer", 0.0)
     with translate_memory_errors(short, shape):
         inputs = gather_step_inputs(fitted, store, shape, loaded.model if loaded else None)
         is_automatic = config.gradient_accumulation_steps is None
-        inputs, tuning = _tune_within_memory(inputs, is_automatic, seconds_left(config, ends))
+        tuning = None
+        if is_sharded:
+            execution = choose_sharded_execution(fitted, device)
+        else:
+            inputs, tuning = _tune_within_memory(inputs, is_automatic, seconds_left(config, ends))
+            execution = tuning.execution
     return RunAssembly(
         inputs.config,
         shape,
@@ -109,12 +117,25 @@ def assemble_run(
         inputs.build_model,
         requested=short,
         store=store,
-        execution=tuning.execution,
+        execution=execution,
         tuning=tuning,
         parent=inputs.parent,
         too_long_context=config.seq_len if short.seq_len != config.seq_len else None,
         chosen_batch_size=short.batch_size if short.batch_size != config.batch_size else None,
     )
+
+
+def shard_as_needed(assembly: RunAssembly) -> RunAssembly:
+    """Return `assembly` of a resumed run with its weights divided, or not, as memory asks for now:
+    there may be another number of processes."""
+    execution = assembly.execution
+    is_sharded = choose_sharding(assembly.config, assembly.shape, execution.device)
+    if is_sharded:
+        check_memory(assembly.config, assembly.shape, execution.device, is_sharded=True)
+    changed = msgspec.structs.replace(
+        execution, sharded=is_sharded, compiled=execution.compiled and not is_sharded
+    )
+    return replace(assembly, execution=changed)
 
 
 def fit_to_text(config: RunConfig) -> RunConfig:

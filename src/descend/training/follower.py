@@ -31,7 +31,8 @@ from descend.training.rendezvous import (
     wait_until,
 )
 from descend.training.resumption import check_tokens
-from descend.training.run_writer import RunWriter
+from descend.training.run_writer import RunWriter, ShardWriter
+from descend.training.sharded_state import shard_state
 from descend.training.stop_signals import TrainingInterrupted
 from descend.training.trainer import train_and_save
 from descend.training.training_run import (
@@ -58,14 +59,17 @@ def follow_run() -> Path:
     description = msgspec.msgpack.decode(store.get(DESCRIPTION), type=RunDescription)
     try:
         assembly = _rebuild_assembly(description)
-        state = initial_train_state(assembly, assembly.execution)
+        state = initial_train_state(assembly, assembly.execution, has_weights=False)
     except Exception as problem:
         store.set(PROBLEM, f"process {launch.rank}: {problem}")
         raise
     store.set(f"{READY}/{launch.rank}", "")
     device = assembly.execution.device
     with join_group(store, launch.rank, launch.world_size, device) as group:
-        receive_state(state, group)
+        if assembly.execution.sharded:
+            shard_state(state, assembly.config, assembly.execution, group)
+        else:
+            receive_state(state, group)
         plan = make_train_plan(
             assembly, resumed=state, continued=description.info.parent is not None
         )
@@ -81,7 +85,8 @@ def follow_run() -> Path:
 
 def _train_along(run: TrainingRun) -> None:
     with suppress(DivergedError, TrainingInterrupted):  # which rank 0 meets too, and tells
-        for _ in train_and_save(run, RunWriter()):
+        writer = ShardWriter(run.state) if run.state.shards else RunWriter()
+        for _ in train_and_save(run, writer):
             pass
     # Rank 0 still saves the model. A process that ended before would look like a lost one.
     with suppress(RuntimeError):

@@ -53,7 +53,8 @@ def train(state: TrainState, plan: TrainPlan) -> Iterator[StepEvents]:
     Raises `DivergedError` before an update that would put a number that is not finite into
     the weights, and where no rollback is left.
     """
-    watch, limit = WeightUpdateRecorder(), plan.time_limit
+    watch = state.shards.make_recorder() if state.shards else WeightUpdateRecorder()
+    limit = plan.time_limit
     if limit:
         limit.start()
     while state.step < last_step(state, plan.total_steps) and not (limit and limit.is_over):
@@ -176,6 +177,8 @@ def accumulate_gradients(
             state.scaler.scale(loss * fraction).backward()  # type: ignore[no-untyped-call]
         loss_sum += loss.detach() * fraction
         hits += right
+    if state.shards:
+        state.shards.collect_gradients()
     loss_mean, hits_mean = plan.group.mean_loss(loss_sum, hits)
     return loss_mean, hits_mean / batch[:, 1:].numel()
 
@@ -184,9 +187,10 @@ def gradient_norm(state: TrainState, plan: TrainPlan) -> float:
     """Norm of all gradients together, before they are clipped to `gradient_clip`."""
     for optimizer in state.optimizers:
         state.scaler.unscale_(optimizer)
-    return clip_grad_norm(
-        state.model, effective_gradient_clip(state.rollback_state, plan.config)
-    ).item()
+    limit = effective_gradient_clip(state.rollback_state, plan.config)
+    if state.shards:
+        return state.shards.clip_gradients(limit)
+    return clip_grad_norm(state.model, limit).item()
 
 
 def is_fp16_overflow(state: TrainState, loss: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,28 +11,63 @@ import torch
 from descend.config import RunConfig
 from descend.errors import ConfigError, OutOfMemoryError, is_memory_error
 from descend.machine import free_memory_bytes
-from descend.model.cost import training_memory
+from descend.model.cost import (
+    sharded_memory_breakdown,
+    training_memory,
+    training_memory_breakdown,
+)
 from descend.model.shape import ModelShape
 from descend.training.lora_adapters import DEFAULT_RANK
 from descend.training.num_processes import local_world_size
 from descend.units import format_bytes
 
+FORCE_SHARDS = "_DESCEND_FORCE_SHARDS"
+"""Environment variable, for tests: divide the weights although they fit."""
 
-def needed_main_memory(config: RunConfig, shape: ModelShape) -> int:
+
+def needed_main_memory(config: RunConfig, shape: ModelShape, *, is_sharded: bool = False) -> int:
     """Return bytes that the processes of a run on this machine take at their peak, by the
     estimate."""
-    return local_world_size(config) * training_memory(config, shape)
+    processes = local_world_size(config)
+    if not is_sharded:
+        return processes * training_memory(config, shape)
+    memory = sharded_memory_breakdown(config, shape)
+    return processes * memory.resident + max(processes * memory.step, memory.save)
 
 
-def check_memory(config: RunConfig, shape: ModelShape, device: str) -> None:
+def choose_sharding(config: RunConfig, shape: ModelShape, device: str) -> bool:
+    """Return whether the processes of `config` divide the weights (FSDP2): where a process, or all
+    processes of this machine, have no room for the whole, one sequence at a time."""
+    if (config.num_processes or 1) == 1 or config.lora_rank:
+        return False
+    if FORCE_SHARDS in os.environ:
+        return True
+    available = free_memory_bytes(device)
+    lightest = [config, *_in_more_parts(config)][-1]
+    if available is None:
+        return False
+    if device == "cpu":
+        return needed_main_memory(lightest, shape) > available
+    return training_memory_breakdown(lightest, shape).on_gpu > available
+
+
+def check_memory(
+    config: RunConfig, shape: ModelShape, device: str, *, is_sharded: bool = False
+) -> None:
     """Raise `OutOfMemoryError` if training needs more memory than this machine can give.
 
     For the main memory only: a GPU refuses by itself (`translate_memory_errors`), while Linux
     promises memory it does not have and then kills the process without a word.
     """
     available = free_memory_bytes(device)
-    needed = needed_main_memory(config, shape)
+    needed = needed_main_memory(config, shape, is_sharded=is_sharded)
     if device == "cpu" and available is not None and needed > available:
+        if is_sharded:
+            raise OutOfMemoryError(
+                "memory", f"a need of about {format_bytes(needed)} with the weights divided",
+                f"at most the {format_bytes(available)} that are free",
+                "use more machines, or lower num_layers or embed_dim",
+            )  # fmt: skip
         raise _error(config, shape, f"a need of about {format_bytes(needed)}", available)
 
 
@@ -59,16 +95,26 @@ def choose_lora_rank(
     return config.model_copy(update={"lora_rank": DEFAULT_RANK if is_too_large else 0})
 
 
-def fit_micro_batches_to_memory(config: RunConfig, shape: ModelShape, device: str) -> RunConfig:
+def fit_micro_batches_to_memory(
+    config: RunConfig, shape: ModelShape, device: str, *, is_sharded: bool = False
+) -> RunConfig:
     """Return `config`, where the parts of a batch were left open with as few as the main memory has
     room for by the estimate; one, if not even single sequences have room."""
     if config.gradient_accumulation_steps is not None:
         return config
-    available = free_memory_bytes(device) if device == "cpu" else None
+    available = free_memory_bytes(device) if device == "cpu" or is_sharded else None
     whole = config.model_copy(update={"gradient_accumulation_steps": 1})
     if available is None:
         return whole
     candidates = (whole, *_in_more_parts(whole))
+    if is_sharded:  # no step is tried before the processes have met
+
+        def fits(candidate: RunConfig) -> bool:
+            if device == "cpu":
+                return needed_main_memory(candidate, shape, is_sharded=True) <= available
+            return sharded_memory_breakdown(candidate, shape).on_gpu <= available
+
+        return next(filter(fits, candidates), candidates[-1])
     room = available // local_world_size(config)
     return next(
         (candidate for candidate in candidates if training_memory(candidate, shape) <= room), whole

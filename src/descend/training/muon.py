@@ -15,6 +15,7 @@ from torch import Tensor
 
 from descend.training.cuda_graphs import CudaGraphFunction
 from descend.training.eager_optimizer import EagerOptimizer
+from descend.training.row_shards import RowShards
 
 POLYNOMIALS = (
     (8.28721201814563, -23.595886519098837, 17.300387312530933),
@@ -48,7 +49,13 @@ class Muon(EagerOptimizer):
         self.orthogonal: Callable[[Tensor], Tensor] = (
             CudaGraphFunction(orthogonalize) if recorded else orthogonalize
         )
+        self._shards: RowShards | None = None
+        self._shapes: dict[Tensor, torch.Size] = {}
         super().__init__(groups, {"lr": lr, "momentum": momentum, "weight_decay": 0.0})
+
+    def divide(self, shards: RowShards, shapes: dict[Tensor, torch.Size]) -> None:
+        """Take the weights for the own rows of matrices of these `shapes`."""
+        self._shards, self._shapes = shards, shapes
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -72,13 +79,22 @@ class Muon(EagerOptimizer):
     def _move(self, weights: list[Tensor], rate: float, momentum: float, decay: float) -> None:
         ahead = self._nesterov_momentum(weights, momentum)
         torch._foreach_mul_(weights, 1 - rate * decay)
-        for shape in dict.fromkeys(p.shape for p in weights):
-            alike = [n for n, p in enumerate(weights) if p.shape == shape]
+        shapes = [self._shapes.get(p, p.shape) for p in weights]
+        for shape in dict.fromkeys(shapes):
+            alike = [n for n, other in enumerate(shapes) if other == shape]
             parameters = [weights[n] for n in alike]
-            stacked = torch.stack([ahead[n] for n in alike]).to(self.dtype)
-            directions = self.orthogonal(stacked).to(parameters[0].dtype).unbind()
+            stacked = torch.stack([ahead[n] for n in alike])
+            directions = self._orthogonal_rows(stacked, shape).unbind()
             scale = math.sqrt(max(1.0, shape[0] / shape[1]))
             torch._foreach_add_(parameters, directions, alpha=-rate * scale)
+
+    def _orthogonal_rows(self, stacked: Tensor, shape: torch.Size) -> Tensor:
+        def orthogonal(matrices_NRC: Tensor) -> Tensor:
+            return self.orthogonal(matrices_NRC.to(self.dtype)).to(stacked.dtype)
+
+        if self._shards is None:
+            return orthogonal(stacked)
+        return self._shards.orthogonalize(orthogonal, stacked, shape)
 
 
 def orthogonalize(matrices_NRC: Tensor) -> Tensor:

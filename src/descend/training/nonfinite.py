@@ -11,6 +11,8 @@ from torch import nn
 
 from descend.errors import DivergedError
 from descend.model.transformer import Transformer
+from descend.training.process_group import is_sharded
+from descend.training.row_shards import local_tensor
 from descend.training.train_state import TrainState
 
 NONFINITE_FIX = (
@@ -41,8 +43,15 @@ def bad_number(state: TrainState) -> str | None:
     The loss tells nothing of the weights it does not touch: rows of tokens that the text lacks,
     positions beyond `seq_len`. Cost: one pass over the weights and the optimizers' state.
     """
+    location = _bad_number_here(state)
+    if state.shards and state.shards.any_process(location is not None):
+        return location or "the rows of another process"
+    return location
+
+
+def _bad_number_here(state: TrainState) -> str | None:
     for name, weight in state.model.named_parameters():
-        if not torch.isfinite(weight).all():
+        if not torch.isfinite(local_tensor(weight)).all():
             return f"the weights of {name}"
     for optimizer in state.optimizers:
         for buffers in optimizer.state.values():
@@ -67,7 +76,9 @@ def check_numbers(state: TrainState, epoch: int) -> None:
 @torch.no_grad()
 def find_first_nonfinite(model: Transformer, batch: NDArray[np.int64]) -> str:
     """Return the first weight, else the first module output, else the first gradient, not all
-    finite."""
+    finite. Nothing is searched where processes divide the weights."""
+    if is_sharded(model):
+        return "the network"
     for name, weight in model.named_parameters():
         if not torch.isfinite(weight).all():
             return f"the weights of {name}"

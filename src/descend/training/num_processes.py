@@ -116,4 +116,5 @@ def divide_execution(execution: Execution, num_processes: int) -> Execution:
     return msgspec.structs.replace(
         execution, processes=num_processes, threads=max(1, threads),
         cuda_graph=execution.cuda_graph and num_processes == 1,
+        sharded=execution.sharded and num_processes > 1,
     )  # fmt: skip

@@ -29,12 +29,16 @@ MUON_OTHERS_BETAS = (0.9, 0.95)
 
 
 def make_optimizers(
-    model: Transformer, config: RunConfig, execution: Execution | None = None
+    model: Transformer,
+    config: RunConfig,
+    execution: Execution | None = None,
+    own_rows: dict[nn.Parameter, nn.Parameter] | None = None,
 ) -> list[Optimizer]:
     """Return one or two optimizers over all trained weights, each in exactly one group.
 
     Muon's matrix products are as those of `execution`: in its precision, and recorded where steps
-    are replayed. Without it in float32.
+    are replayed. Without it in float32. `own_rows`: what is trained of each weight, where processes
+    divide them.
 
     Only matrices decay: not biases and norms; with Muon only the matrices of the blocks. Each
     group carries `scale`, what `set_learning_rate` multiplies the rate by.
@@ -48,13 +52,13 @@ def make_optimizers(
     if config.optimizer == "adamw":
         scale = LORA_LR_MULTIPLIER if has_adapters(model) else 1.0
         groups = [
-            _group(block_matrices + tables, scale, config.weight_decay),
-            _group(vectors, scale, 0.0),
+            _group(block_matrices + tables, scale, config.weight_decay, own_rows),
+            _group(vectors, scale, 0.0, own_rows),
         ]
         groups = [group for group in groups if group["params"]]
         return [EagerAdamW(groups, lr=0.0, betas=ADAMW_BETAS, fused=fused)]
-    inner_group = _group(block_matrices, MUON_LR_MULTIPLIER, config.weight_decay)
-    outer_group = _group(tables + vectors, MUON_ADAMW_LR_MULTIPLIER, 0.0)
+    inner_group = _group(block_matrices, MUON_LR_MULTIPLIER, config.weight_decay, own_rows)
+    outer_group = _group(tables + vectors, MUON_ADAMW_LR_MULTIPLIER, 0.0, own_rows)
     # float16 cannot hold the small products on the way.
     exact = execution is None or execution.precision == "float32"
     muon_type = torch.float32 if exact else torch.bfloat16
@@ -65,7 +69,14 @@ def make_optimizers(
     ]
 
 
-def _group(params: list[nn.Parameter], scale: float, weight_decay: float) -> dict[str, object]:
+def _group(
+    params: list[nn.Parameter],
+    scale: float,
+    weight_decay: float,
+    own_rows: dict[nn.Parameter, nn.Parameter] | None,
+) -> dict[str, object]:
+    if own_rows:
+        params = [own_rows[p] for p in params]
     return {"params": params, "scale": scale, "weight_decay": weight_decay}
 
 

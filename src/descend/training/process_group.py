@@ -26,6 +26,12 @@ from descend.training.cuda_graphs import LossFn
 from descend.training.running_clock import running_clock
 
 
+def is_sharded(model: nn.Module) -> bool:
+    """Return whether FSDP2 divides the weights of `model`; its class is not imported for that,
+    since it loads torch's compiler."""
+    return hasattr(model, "reshard")
+
+
 @dataclass(frozen=True)
 class ProcessGroup:
     """One of `world_size` processes; rank 0 writes, prints and decides."""
@@ -84,7 +90,7 @@ class ProcessGroup:
 
         Cost: one pass over the weights, and a copy to the CPU where they are on a GPU.
         """
-        if self.world_size == 1:
+        if self.world_size == 1 or is_sharded(model):  # or each has other rows of them
             return
         digest = hashlib.blake2b(digest_size=6)  # 48 bits: a float64 holds them exactly
         for parameter in model.parameters():

@@ -44,6 +44,7 @@ from descend.training.process_group import (
     share_orthogonalization,
     translate_lost_processes,
 )
+from descend.training.sharded_state import shard_state
 from descend.training.train_state import ClockState, TrainState
 from descend.training.training_run import TrainingRun
 
@@ -94,7 +95,14 @@ def lead_processes(run: TrainingRun) -> Iterator[TrainingRun]:
         store.set(DESCRIPTION, msgspec.msgpack.encode(_describe(run)))  # type: ignore[arg-type]
         _wait_until_ready(store, count, children)
         group = stack.enter_context(join_group(store, 0, count, run.plan.execution.device))
-        send_state(run.state, group)
+        if run.plan.execution.sharded:
+            point = run.resume_point
+            shard_state(
+                run.state, run.plan.config, run.plan.execution, group,
+                point.checkpoint if point else None,
+            )  # fmt: skip
+        else:
+            send_state(run.state, group)
         yield share_work(run, group)
 
 
@@ -103,7 +111,7 @@ def share_work(run: TrainingRun, group: ProcessGroup) -> TrainingRun:
     if run.plan.time_limit:
         run.plan.time_limit.share = group.share
     for optimizer in run.state.optimizers:
-        if isinstance(optimizer, Muon):
+        if isinstance(optimizer, Muon) and not run.state.shards:
             optimizer.orthogonal = share_orthogonalization(optimizer.orthogonal, group)
     return replace(run, plan=replace(run.plan, group=group))
 

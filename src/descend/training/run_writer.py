@@ -29,8 +29,10 @@ from descend.runs.run_files import (
 )
 from descend.runs.saved_weights import remove_snapshots_after
 from descend.runs.suggestions import lacks_model
-from descend.training.checkpoint import save_checkpoint
+from descend.training.checkpoint import encode_state, save_checkpoint
+from descend.training.process_group import is_sharded
 from descend.training.text_samples import generate_sample
+from descend.training.train_state import TrainState
 from descend.training.training_run import TrainingRun
 from descend.training.weight_snapshots import keep_snapshot
 
@@ -68,6 +70,18 @@ class RunWriter:
 
     def save_model(self, info: RunMetadata, summary: RunSummary) -> None:
         """Write the finished model with its summary."""
+
+
+class ShardWriter(RunWriter):
+    """Writes nothing, and gives rank 0 the own rows for what is saved."""
+
+    def __init__(self, state: TrainState) -> None:
+        self._state = state
+
+    def save_checkpoint(self) -> None:
+        """Take part in gathering the state."""
+        for _ in encode_state(self._state):
+            pass
 
 
 class FolderWriter(RunWriter):
@@ -123,9 +137,12 @@ class FolderWriter(RunWriter):
     def generate_sample(self, prompt: str) -> list[Sample]:
         """Let the model continue `prompt`; none where its logits are not finite.
 
-        The next step or save finds that, and goes back.
+        The next step or save finds that, and goes back. While processes divide the weights, none
+        of them has a model that could write.
         """
         run, config = self._run, self._run.plan.config
+        if is_sharded(run.state.model):
+            return []
         try:
             sample = generate_sample(
                 run.state.model, run.store, prompt,

@@ -66,6 +66,12 @@ def restore_snapshot(snapshot: Snapshot, state: TrainState) -> None:
     )
     for optimizer, tensors, numbers in optimizer_states:
         _put_together(optimizer, tensors, numbers)
+    restore_scalars(scalars, state)
+    state.best = snapshot.best
+
+
+def restore_scalars(scalars: StateScalars, state: TrainState) -> None:
+    """Make the same of `state` but its tensors."""
     if scalars.scaler:
         state.scaler.load_state_dict(scalars.scaler)
     state.step, state.elapsed_seconds, state.skipped = (
@@ -74,7 +80,6 @@ def restore_snapshot(snapshot: Snapshot, state: TrainState) -> None:
         scalars.skipped,
     )
     state.tally, state.recent = copy.copy(scalars.tally), copy.deepcopy(scalars.recent)
-    state.best = snapshot.best
 
 
 def _split_optimizer_state(optimizer: Optimizer) -> tuple[dict[str, Tensor], Numbers]:

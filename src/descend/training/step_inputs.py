@@ -41,10 +41,8 @@ class StepInputs:
         model = self.model.to("cpu")  # the random numbers of the weights are drawn there
         model.zero_grad(set_to_none=True)
         self.fill_weights(model)
-        model.checkpoint_activations = self.config.activation_checkpointing
-        model.token_dropout = self.config.token_dropout or 0.0
-        model.set_attention(execution.attention)
-        return model.to(execution.device).train()
+        configure_model(model, self.config, execution)
+        return model.to("cpu" if execution.sharded else execution.device).train()
 
     def fill_weights(self, model: Transformer) -> None:
         """Fill `model` with the weights that training starts from."""
@@ -54,6 +52,13 @@ class StepInputs:
             reset_adapters(model, self.config.seed)
         else:
             model.load_state_dict(self.parent.state_dict())
+
+
+def configure_model(model: Transformer, config: RunConfig, execution: Execution) -> None:
+    """Have `model` compute as `config` and `execution` say."""
+    model.checkpoint_activations = config.activation_checkpointing
+    model.token_dropout = config.token_dropout or 0.0
+    model.set_attention(execution.attention)
 
 
 def make_step_inputs(

@@ -53,7 +53,9 @@ class TrainPlan:
             if self.teachers
             else make_loss_fn(self.execution)
         )
-        return compute if self.group.world_size == 1 else DistributedLoss(compute)
+        # Where the weights are divided, FSDP2 averages the gradients.
+        is_alone = self.group.world_size == 1 or self.execution.sharded
+        return compute if is_alone else DistributedLoss(compute)
 
     def sync_gradients(self, model: Transformer, is_last: bool) -> AbstractContextManager[object]:
         """Context of a micro-batch: the gradients are exchanged once a step, in the last one."""

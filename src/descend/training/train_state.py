@@ -18,6 +18,8 @@ from torch.optim import Optimizer
 from descend.model.transformer import Transformer
 from descend.runs.events import Count, Real, Seconds
 from descend.training.end_step import ScheduleSegment
+from descend.training.row_shards import local_tensor
+from descend.training.weight_shards import WeightShards
 
 
 class EpochAccumulator(msgspec.Struct):
@@ -175,6 +177,9 @@ class TrainState:
     """The last state whose next loss was found to be as usual: what a rollback goes back to."""
     run_id: str = field(default_factory=lambda: secrets.token_hex(8))
     """By which a run knows its own checkpoints; run.json has it too."""
+    shards: WeightShards | None = None
+    """What this process holds of the weights, where processes divide them. Not saved: a checkpoint
+    is the same for any number of processes."""
 
 
 def last_step(state: TrainState, total_steps: int) -> int:
@@ -183,8 +188,12 @@ def last_step(state: TrainState, total_steps: int) -> int:
 
 
 def trained_weights(model: Transformer) -> dict[str, Tensor]:
-    """Return the weights of `model` that are trained, by name; tied ones once."""
-    return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+    """Return the weights of `model` that are trained, by name; tied ones once.
+
+    Of a network that processes divide, the own rows.
+    """
+    named = model.named_parameters()
+    return {name: local_tensor(p.detach()) for name, p in named if p.requires_grad}
 
 
 def copy_weights(model: Transformer) -> dict[str, Tensor]:
@@ -197,3 +206,6 @@ def load_weights(model: Transformer, weights: dict[str, Tensor]) -> None:
     with torch.no_grad():
         for name, weight in trained_weights(model).items():
             weight.copy_(weights[name])
+    reshard = getattr(model, "reshard", None)
+    if reshard is not None:  # what FSDP2 has gathered of them is of before
+        reshard()

@@ -5,6 +5,7 @@ A generator again: whoever wants to show the run, iterates over its records.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -43,6 +44,7 @@ from descend.training.recipe import choose_warmup
 from descend.training.rendezvous import lead_processes
 from descend.training.rollback import roll_back
 from descend.training.run_writer import RunWriter, open_run_writer
+from descend.training.sharded_state import gather_model
 from descend.training.stop_signals import StopRequest, TrainingInterrupted, defer_stop_signals
 from descend.training.text_samples import validation_prompts
 from descend.training.train_state import last_step, load_weights
@@ -149,7 +151,7 @@ def _with_fix(problem: DivergedError, run: TrainingRun) -> DivergedError:
 def train_and_save(run: TrainingRun, writer: RunWriter) -> Iterator[Event]:
     """Train `run` and hand its results to `writer`: the same steps in each process of its group."""
     with (
-        restore_process_state(needed_main_memory(run.plan.config, run.shape)),
+        restore_process_state(_ample_memory(run)),
         translate_memory_errors(run.plan.config, run.shape),
         translate_lost_processes(run.plan.group),
     ):
@@ -160,6 +162,16 @@ def train_and_save(run: TrainingRun, writer: RunWriter) -> Iterator[Event]:
         with defer_stop_signals() as stop_request:
             yield from _records(run, writer, stop_request)
         yield TrainingStopped(run.state.step, "finished", current_time())
+
+
+def _ample_memory(run: TrainingRun) -> int:
+    """Return bytes for which there must be ample memory, so that what is freed stays here.
+
+    What FSDP2 frees of a step is what dividing the weights saves: it always goes back.
+    """
+    if run.plan.execution.sharded:
+        return sys.maxsize
+    return needed_main_memory(run.plan.config, run.shape)
 
 
 def _records(run: TrainingRun, writer: RunWriter, stop_request: StopRequest) -> Iterator[Event]:
@@ -228,6 +240,8 @@ def _finish(
     state = run.state
     assert state.best is not None  # every run ends with an epoch, and every epoch is judged
     load_weights(state.model, state.best.weights)
+    if state.shards:
+        gather_model(state, run.plan.config)
     samples: list[Sample] = []
     for prompt in validation_prompts(run.store):
         new = writer.generate_sample(prompt)

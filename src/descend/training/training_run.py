@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import torch
 
 from descend.config import RunConfig
 from descend.data.token_store import TokenStore
@@ -20,7 +21,12 @@ from descend.runs.events import Epoch, Overfitting, Rollback, Step, current_time
 from descend.runs.recorded_run import RecordedRun, read_config
 from descend.runs.run_files import RunMetadata, is_run_folder, read_info, relative_working_dir
 from descend.runs.run_folder import read_summary
-from descend.training.assembly import PreparedCallback, RunAssembly, assemble_run
+from descend.training.assembly import (
+    PreparedCallback,
+    RunAssembly,
+    assemble_run,
+    shard_as_needed,
+)
 from descend.training.checkpoint import load_checkpoint
 from descend.training.distillation import load_teachers
 from descend.training.execution.candidate_timing import TuningResult
@@ -159,8 +165,9 @@ def resume_run(
     if execution.compiled and not can_compile(execution.device):
         execution = msgspec.structs.replace(execution, compiled=False)
     assembly = reassemble_run(folder, info, execution, progress)
+    assembly = shard_as_needed(assembly)
     check_tokens(folder, info, assembly.store)
-    state = initial_train_state(assembly, assembly.execution)
+    state = initial_train_state(assembly, assembly.execution, has_weights=False)
     load_checkpoint(checkpoint, state, info.run_id)
     plan = make_train_plan(assembly, ends=ends, resumed=state, continued=bool(info.parent))
     check_attention_kernel(assembly.execution, assembly.shape)
@@ -196,7 +203,9 @@ def make_train_plan(
     assert resolved.warmup_steps is not None
 
     def evaluate_epoch(model: Transformer, group: ProcessGroup = SINGLE_PROCESS) -> Evaluation:
-        part = EvaluationPart(group.rank, group.world_size, group.sum_totals)
+        part = EvaluationPart(
+            group.rank, group.world_size, group.sum_totals, is_in_step=execution.sharded
+        )
         with autocast_precision(execution):
             return evaluate(
                 model,
@@ -218,8 +227,19 @@ def make_train_plan(
     )  # fmt: skip
 
 
-def initial_train_state(inputs: StepInputs, execution: Execution) -> TrainState:
-    """Put the network of `inputs` before its first step, where and as it will compute."""
+def initial_train_state(
+    inputs: StepInputs, execution: Execution, *, has_weights: bool = True
+) -> TrainState:
+    """Put the network of `inputs` before its first step, where and as it will compute.
+
+    Where processes will divide it, it is in the main memory until then, and without `has_weights`
+    in no memory.
+    """
+    if execution.sharded:
+        with torch.device("cpu" if has_weights else "meta"):
+            model = inputs.build_model()
+        model = inputs.reset_model(execution) if has_weights else model
+        return TrainState(model, make_optimizers(model, inputs.config), make_grad_scaler(execution))
     model = inputs.reset_model(execution)
     optimizers = make_optimizers(model, inputs.config, execution)
     if execution.compiled:

@@ -10,6 +10,7 @@ from descend.model.transformer import Transformer
 from descend.runs.lock import LockedRunFolder
 from descend.runs.saved_weights import save_snapshot
 from descend.training.lora_adapters import has_adapters
+from descend.training.process_group import is_sharded
 
 FIRST_STEP = 8
 """The first after the start. From there each is twice as late: the loss falls about as a power of
@@ -42,7 +43,7 @@ def keep_snapshot(locked_folder: LockedRunFolder, step: int, model: Transformer)
     A disk that refuses is no reason to end a run: the snapshot is left out. Raises as
     `LockedRunFolder.check` where the folder is not the one that was locked.
     """
-    if not is_snapshot_step(step) or has_adapters(model):
+    if not is_snapshot_step(step) or has_adapters(model) or is_sharded(model):
         return
     size = MAX_SNAPSHOTS * BYTES_PER_WEIGHT * sum(p.numel() for p in model.parameters())
     if size > MAX_SNAPSHOT_BYTES:

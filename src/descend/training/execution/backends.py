@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Literal
 
+import msgspec
 import torch
 
 from descend.config import RunConfig
@@ -102,6 +103,26 @@ def candidate_backends(config: RunConfig, device: str) -> Iterator[Execution]:
         )
 
 
+def choose_sharded_execution(config: RunConfig, device: str) -> Execution:
+    """Return how processes compute that divide the weights. Nothing is timed, since no process has
+    room for the whole network.
+
+    Raises `ConfigError` for what they cannot do.
+    """
+    if config.compile == "on":
+        raise ConfigError("compile", "on where the processes divide the weights", "auto or off",
+                          "set compile to auto")  # fmt: skip
+    candidates = candidate_backends(config, device)
+    fitting = (e for e in candidates if e.precision != "float16" and not e.cuda_graph)
+    execution = next(fitting, None)
+    if execution is None:
+        raise ConfigError(
+            "precision", "float16 where the processes divide the weights", "float32 or bfloat16",
+            "set precision to auto",
+        )  # fmt: skip
+    return msgspec.structs.replace(execution, sharded=True)
+
+
 @cache
 def _has_fast_bfloat16() -> bool:
     """Return whether a small product in bfloat16 is worth comparing with one in float32.
@@ -132,4 +153,6 @@ def describe_execution(execution: Execution) -> str:
         description += f", {format_count(execution.threads, 'thread')}"
     if execution.processes > 1:
         description += f", {execution.processes} processes"
+    if execution.sharded:
+        description += " that divide the weights"
     return description
