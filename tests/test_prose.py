@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+from script_loading import load_script
 
 ROOT = Path(__file__).parents[1]
 EXCEPTIONS = ROOT / "tests" / "prose_exceptions.txt"
@@ -16,17 +15,7 @@ MAX_MANUAL_WORDS = 19_200
 """Of all pages in docs/ but the glossary."""
 
 
-def load_tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("count_prose", ROOT / "tools" / "count_prose.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["count_prose"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-tool = load_tool()
+tool = load_script(ROOT / "tools" / "count_prose.py")
 
 
 def read_exceptions() -> dict[str, tuple[int, float, float]]:

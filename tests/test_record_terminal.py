@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+from script_loading import load_script
 
 pytest.importorskip("pty")
 ROOT = Path(__file__).parents[1]
 
 
-def load_tool() -> ModuleType:
-    path = ROOT / "tools" / "record_terminal.py"
-    spec = importlib.util.spec_from_file_location("record_terminal", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-tool = load_tool()
+tool = load_script(ROOT / "tools" / "record_terminal.py")
 
 
 def test_settle_lines_keeps_the_last_redraw() -> None:

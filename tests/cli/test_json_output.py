@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import jsonschema
@@ -21,22 +18,12 @@ from descend.cli.json_outputs import SAME_OUTPUT, SCHEMA_VERSIONS
 from descend.cli.main import app
 from descend.cli.output import print_report
 from json_schemas import check_output, read_schema
+from script_loading import load_script
 
 Descend = Callable[..., Any]
 ROOT = Path(__file__).parents[2]
 SLOW = pytest.mark.slow
 STEPS = ("--budget-unit", "steps", "--budget", "2", "--eval-tokens", "256", "--workers", "1")
-
-
-def load_generator() -> ModuleType:
-    path = ROOT / "tools" / "make_json_schemas.py"
-    spec = importlib.util.spec_from_file_location("make_json_schemas", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["make_json_schemas"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def list_json_commands(command: Any, path: str = "") -> Iterator[str]:
@@ -56,7 +43,7 @@ def test_every_command_with_json_has_a_schema() -> None:
 
 
 def test_schemas_are_what_the_code_says() -> None:
-    generator = load_generator()
+    generator = load_script(ROOT / "tools" / "make_json_schemas.py")
     stale = [
         path.name
         for path, text in generator.make_files().items()

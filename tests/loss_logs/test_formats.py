@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import random
 import struct
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from descend.loss_logs.diagnose_log import LogDiagnosis, diagnose_log
 from descend.loss_logs.log import LossLog
 from descend.loss_logs.read_log import read_log
+from script_loading import load_script
 
-
-def _module() -> ModuleType:
-    path = Path(__file__).with_name("formats.py")
-    spec = importlib.util.spec_from_file_location("log_formats", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-formats = _module()
+formats = load_script(Path(__file__).with_name("formats.py"))
 _draw = random.Random(1)
 NOISE = [_draw.gauss(0, 0.03) for _ in range(formats.STEPS + 1)]
 

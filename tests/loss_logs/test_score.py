@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
+from script_loading import load_script
+
 SCORE = Path(__file__).parents[2] / "benchmarks" / "loss_logs" / "score.py"
 
 
-def load_score() -> ModuleType:
-    """The benchmark's module."""
-    spec = importlib.util.spec_from_file_location("loss_log_score", SCORE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-score = load_score()
+score = load_script(SCORE)
 ANSWER: dict[str, Any] = {
     "file": "dev/run.log", "half": "dev", "true_state": "undertrained", "traits": ["no_validation"],
     "acceptable": ["undertrained", "normal"], "must_not": ["diverged"], "train_points": 40,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -12,19 +10,14 @@ import pytest
 
 from descend.planner import corpus_profile
 from descend.planner.scaling_law import load_scaling_law
+from script_loading import load_script
 
 DIFFICULTY = Path(__file__).parents[2] / "benchmarks/plan/difficulty.py"
 
 
 @pytest.fixture(scope="module")
 def difficulty() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("difficulty_of_texts", DIFFICULTY)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_script(DIFFICULTY)
 
 
 def test_the_interval_of_the_law_is_as_wide_as_new_texts_were_off(difficulty: ModuleType) -> None:
