@@ -90,7 +90,7 @@ RATIOS = {512: 1.9, 1024: 2.3, 2048: 2.8, 4096: 3.2}
 SAMPLE = CorpusProfile(
     train_bytes=900_000, validation_bytes=100_000, documents=1, bytes_per_token=RATIOS,
     train_bytes_per_token={v: 1.05 * ratio for v, ratio in RATIOS.items()},
-    unigram=3.9, bigram=3.1, trigram=2.9, compressed=3.0,
+    unigram=3.9, bigram=3.1, trigram=2.9, five_gram=2.2, five_gram_bytes=1_000_000,
     overlap_fraction=0.0, seconds_to_prepare=1.0,
 )  # fmt: skip
 

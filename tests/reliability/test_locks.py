@@ -75,10 +75,12 @@ def test_run_is_finished_when_its_disk_is_gone_as_the_lock_is_given_back(
         assert is_run_locked(Path("run"))
 
 
-@pytest.mark.parametrize("content", ["", f"{os.getpid()}\n{os.uname().nodename}\n12345\n"])
-def test_lock_file_of_a_dead_process_stops_nobody(stopped: Any, content: str) -> None:
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_lock_file_of_a_dead_process_stops_nobody(stopped: Any, is_empty: bool) -> None:
     stopped()
-    Path("run/.lock").write_text(content)  # as left in another boot, with a number used again
+    # As left in another boot, with a number used again.
+    left = "" if is_empty else f"{os.getpid()}\n{os.uname().nodename}\n12345\n"
+    Path("run/.lock").write_text(left)
     assert not is_run_locked(Path("run"))
     for _ in run_training(resume_run(Path("run"))):
         pass
