@@ -18,6 +18,7 @@ from descend.data.contamination.duplicate_documents import (
     find_near_duplicates,
 )
 from descend.data.ngram_baselines import NgramBaselines
+from descend.data.text_shape import measure_text_shape
 from descend.data.token_store import PreparedCorpus, TokenStore
 
 MAX_DOCUMENTS_COMPARED = 20_000
@@ -68,6 +69,10 @@ class CorpusStats:
     ngram_baselines: NgramBaselines
     boilerplate: Boilerplate | None = None
     """Passages that recur across documents; None where there are too few documents to tell."""
+    validation_divergence: float = 0.0
+    """Jensen-Shannon divergence of the tokens of validation and training text, in bits."""
+    repeated_line_fraction: float = 0.0
+    """Lines of the training text that repeat an earlier one, numbers aside."""
     excerpt_tokens: tuple[str, ...] = ()
     """The first tokens of the training text, one by one as text."""
 
@@ -104,6 +109,7 @@ def compute_corpus_stats(store: TokenStore) -> CorpusStats:
         validation_tokens=info.validation_tokens,
         ngram_baselines=info.ngram_baselines,
         boilerplate=find_boilerplate(lambda: _sampled_texts(text)),
+        **measure_text_shape(store)._asdict(),
         excerpt_tokens=_first_tokens(store),
     )
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from descend.config import RunConfig
 from descend.data.batches import BatchSampler
+from descend.data.text_shape import measure_text_shape
 from descend.data.token_store import TokenStore
+from descend.diagnosis.sentences import describe_text_shape
 from descend.errors import DescendError, RunFolderError, TextChangedError
 from descend.progress import ProgressCallback, ignore_progress
 from descend.runs.recorded_run import RecordedRun, open_recorded_run
@@ -84,7 +86,8 @@ def _load_text(
 ) -> tuple[TokenStore | None, tuple[str, ...]]:
     """Return the tokens that the run trained on, or None and why they cannot be had."""
     try:
-        return open_run_text(folder, metadata, progress), ()
+        store = open_run_text(folder, metadata, progress)
+        return store, tuple(describe_text_shape(measure_text_shape(store)))
     except TextChangedError:
         return None, (
             f"the text at {config.corpus_dir} changed since the run trained on it, so only "

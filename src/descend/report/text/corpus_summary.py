@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from descend.data.corpus_stats import CorpusStats
+from descend.data.text_shape import TextShape
+from descend.diagnosis.sentences import describe_text_shape
 from descend.report.text.contamination_notice import describe_contamination
 from descend.report.text.run_summary import format_accuracy_baselines, format_ngram_baselines
 from descend.units import describe_split_method, format_bytes, format_count
@@ -75,6 +77,7 @@ def format_corpus_stats(stats: CorpusStats) -> list[str]:
             " occurs in the training text"
         ),
         *filter(None, [describe_contamination(stats.contamination_fraction)]),
+        *describe_text_shape(TextShape(stats.validation_divergence, stats.repeated_line_fraction)),
         *_boilerplate_lines(stats),
         f"validation set: {stats.validation_tokens:,} of {stats.tokens:,} tokens, split by "
         f"{describe_split_method(stats.split_by)}",

@@ -6,6 +6,8 @@ import logging
 from typing import Any
 
 from descend.config import RunConfig, make_config
+from descend.data.text_shape import measure_text_shape
+from descend.diagnosis.sentences import describe_text_shape
 from descend.report.text.contamination_notice import describe_contamination
 from descend.training.execution.backends import describe_execution, forced_keys
 from descend.training.execution.candidate_timing import TuningResult
@@ -53,7 +55,7 @@ def describe_choices(run: TrainingRun, tuning: TuningResult) -> list[str]:
         )
     if contamination := describe_contamination(info.contamination_fraction):
         notices.append(contamination)
-    return notices
+    return [*notices, *describe_text_shape(measure_text_shape(run.store))]
 
 
 def _values_by_size(config: RunConfig, resolved: RunConfig, own_tokens: bool) -> dict[str, Any]:

@@ -1,0 +1,78 @@
+"""Two things in a text that make its losses say something else: parts that differ, and lines that
+repeat."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from descend.data.ngram_baselines import Tokens
+from descend.data.token_store import TokenStore
+
+LINE_TOKENS = 50_000
+"""Training tokens whose lines are compared."""
+
+SLICES, SLICE_TOKENS = 64, 20_000
+"""Of a longer text this is counted, spread over all of it."""
+
+MIN_LINES = 50
+"""Fewer are too few to call a text repetitive."""
+
+_NUMBER = re.compile(r"\d+")
+
+
+class TextShape(NamedTuple):
+    """What is measured of the training and the validation text of a corpus."""
+
+    validation_divergence: float
+    """Jensen-Shannon divergence of the token frequencies of both, in bits: 0 where they are alike,
+    1 where they have no token in common."""
+    repeated_line_fraction: float
+    """Lines of the training text that repeat an earlier one, numbers aside."""
+
+
+def measure_text_shape(store: TokenStore) -> TextShape:
+    """Measure the text of `store`."""
+    start = store.tokenizer.decode(store.train[:LINE_TOKENS].tolist())
+    return TextShape(
+        token_divergence(store.train, store.validation, store.tokenizer.vocab_size),
+        repeated_line_fraction(start),
+    )
+
+
+def token_divergence(train: Tokens, validation: Tokens, vocab_size: int) -> float:
+    """Return the Jensen-Shannon divergence of the token frequencies (Lin 1991), in bits.
+
+    Less what so few tokens as `validation` differ by chance: (K - 1) / (8 n ln 2) for n of them and
+    K different tokens, the bias of Grosse et al. (2002).
+    """
+    counts = [np.bincount(_spread(part), minlength=vocab_size) for part in (train, validation)]
+    p, q = (count / max(count.sum(), 1) for count in counts)
+    middle = (p + q) / 2
+    divergence = sum(
+        float((part[part > 0] * np.log2(part[part > 0] / middle[part > 0])).sum()) / 2
+        for part in (p, q)
+    )
+    kinds = int(((counts[0] + counts[1]) > 0).sum())
+    bias = (kinds - 1) / (8 * max(int(counts[1].sum()), 1) * math.log(2))
+    return max(divergence - bias, 0.0)
+
+
+def _spread(tokens: Tokens) -> Tokens:
+    """Return `tokens`, or of many `SLICES` pieces, evenly spread."""
+    if len(tokens) <= SLICES * SLICE_TOKENS:
+        return np.asarray(tokens)
+    starts = np.linspace(0, len(tokens) - SLICE_TOKENS, SLICES).astype(np.int64)
+    return np.concatenate([tokens[start : start + SLICE_TOKENS] for start in starts])
+
+
+def repeated_line_fraction(text: str) -> float:
+    """Return how many of the lines of `text` repeat an earlier one but for their numbers; 0 for
+    fewer than `MIN_LINES`."""
+    lines = [line for line in map(str.strip, text.split("\n")) if line]
+    if len(lines) < MIN_LINES:
+        return 0.0
+    return 1 - len({_NUMBER.sub("0", line) for line in lines}) / len(lines)
