@@ -213,7 +213,10 @@ def test_overfitting_line_names_the_action_when_a_run_overfits() -> None:
     assert "Training rolls back to epoch 3 and ends with 20 steps" in overfitting_line(overfitting)
     obeyed = overfitting_line(msgspec.structs.replace(overfitting, decay_steps=0))
     assert "The weights of epoch 3 are kept unless a later epoch is better." in obeyed
-    assert "Training continues because --epoch or --max-steps is set." in obeyed
+    assert (
+        "Training continues, since its length is set (--epoch, --max-steps, or --minutes)."
+        in obeyed
+    )
     run = msgspec.structs.replace(summary(4.2, 4.0, 4.3), overfitting=overfitting)
     assert "overfits" in what_it_means(run)
     assert "Training rolled back to epoch 3" in summarize_run(run)

@@ -77,8 +77,8 @@ def overfitting_line(overfitting: Overfitting) -> str:
         )
     return (
         f"{rise}. The weights of epoch {overfitting.best_epoch} are kept unless a later"
-        " epoch is better. Training continues because --epoch or --max-steps is set. More text"
-        " would help."
+        " epoch is better. Training continues, since its length is set (--epoch, --max-steps, or"
+        " --minutes). More text would help."
     )
 
 
