@@ -9,8 +9,9 @@ from types import ModuleType
 
 
 def load_script(path: Path) -> ModuleType:
-    """Return the module of the script at `path`, named by its file."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    """Return the module of the script at `path`, named by its folder and file."""
+    name = f"{path.parent.name}_{path.stem}"  # benchmarks import each other by their stems
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -21,7 +21,7 @@ def contest(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def line(arm: str, bits: float, wall: float, **changes: Any) -> dict[str, Any]:
-    part = {"arm": arm, "text": "t", "bytes": None, "seconds": 60.0, "seed": 1}
+    part = {"arm": arm, "text": "t", "bytes": None, "seconds": 60.0, "cores": 2, "seed": 1}
     return part | {"set": [], "bits_per_byte": bits, "wall_seconds": wall} | changes
 
 
@@ -33,8 +33,8 @@ def test_table_takes_the_best_setting_and_tells_what_was_late(contest: Any) -> N
         line("gpt2_trainer", 2.5, 66.0, set=["learning_rate=0.003"]),
     ]  # fmt: skip
     rows = contest.format_table(lines).splitlines()
-    assert rows[0] == "| text, seconds | train | train_minutes | gpt2_trainer |"
-    assert rows[2] == "| t, 60 | 2.100 in 125 s | 2.250 (2) | 2.500 in 66 s |"
+    assert rows[0] == "| text, seconds, cores | train | train_minutes | gpt2_trainer |"
+    assert rows[2] == "| t, 60, 2 | 2.100 in 125 s | 2.250 (2) | 2.500 in 66 s |"
 
 
 @pytest.mark.parametrize(("wall", "late"), [(62.9, False), (63.1, True)])

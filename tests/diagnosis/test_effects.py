@@ -46,7 +46,7 @@ def make_result(loss: float) -> TrialResult:
 def make_series(steps: int, losses: dict[Treatment | None, list[float]]) -> TrialSeries:
     """A trial series that was run, with these losses by treatment and seed."""
     context = SimpleNamespace(
-        total_steps=FULL, config=SimpleNamespace(seed=0), epochs=(), steps=range(FULL)
+        total_steps=FULL, config=SimpleNamespace(seed=0), epochs=(), steps=range(FULL), store=None
     )
     series = TrialSeries(
         cast(Any, context), make_config({}), steps, TrialBudget(0.0), ignore_progress

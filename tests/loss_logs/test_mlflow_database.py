@@ -1,6 +1,6 @@
 """The database of MLflow 3: one that it wrote, and files that only look like one.
 
-`samples/mlflow.db.xz` was written by MLflow 3.17.2. Its runs logged, one after the other: 12 losses
+`mlflow.db.xz` was written by MLflow 3.17.2. Its runs logged, one after the other: 12 losses
 without steps; 30 that fall; 30 that end in infinity and a value that is no number; 30 in a run that
 was deleted; one. The second and the third end as the Trainer does, with the mean of the whole run.
 """
@@ -20,7 +20,7 @@ from descend.loss_logs.log_folder import holds_other_log
 from descend.loss_logs.parsers import mlflow_database
 from descend.loss_logs.read_log import read_log
 
-SAMPLE = Path(__file__).parent / "samples" / "mlflow.db.xz"
+SAMPLE = Path(__file__).parent / "mlflow.db.xz"
 CURVE = [2 + 9 / (n + 1) for n in range(1, 31)]
 
 

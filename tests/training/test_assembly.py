@@ -31,7 +31,8 @@ def test_create_run_builds_the_network_once(tiny: Tiny, monkeypatch: pytest.Monk
     monkeypatch.setenv("DESCEND_CACHE_DIR", str(Path("cache").resolve()))  # nothing is remembered
     run = create_run(make_config(tiny | {"compile": "off"}), Path("run"))
     assert run.tuning is not None
-    assert len(run.tuning.seconds_per_token) > 1
+    # On a busy machine the time for it can end after the first way to compute.
+    assert len(run.tuning.seconds_per_token) > 1 or run.tuning.truncated_tuning_seconds
     assert shapes.count(run.shape) == 1
 
 
