@@ -447,9 +447,9 @@ def test_texts_about_markers_are_no_conversations(tmp_path: Path) -> None:
              for n in range(30)]  # fmt: skip
     check = check_data(write(tmp_path, texts))
     assert (check.problems, check.remarks) == ([], [])
-    asked = [chatml(record) for record in sound_records()]
-    asked[3] = chatml(chat("What is [INST] for?", "It begins the turn of a user in Llama 2."))
-    check = check_data(write(tmp_path, asked))
+    quoting = [chatml(record) for record in sound_records()]
+    quoting[3] = chatml(chat("What is [INST] for?", "It begins the turn of a user in Llama 2."))
+    check = check_data(write(tmp_path, quoting))
     assert check.problems == []
     assert [remark.lines for remark in check.remarks] == [[4]]
 
@@ -493,7 +493,7 @@ def long_answers(limit: int, unit: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("limit", "unit"), [(300, "characters"), (50, "words"), (900, "words")])
-def test_answers_of_one_longest_length_are_cut(limit: int, unit: str, tmp_path: Path) -> None:
+def test_answers_of_one_maximum_length_are_cut(limit: int, unit: str, tmp_path: Path) -> None:
     answers = long_answers(limit, unit)
     is_cut = [not answer.endswith(".") for answer in answers]
     records = [chat(f"Why {n}?", answer) for n, answer in enumerate(answers)]
@@ -505,7 +505,7 @@ def test_answers_of_one_longest_length_are_cut(limit: int, unit: str, tmp_path: 
         assert any(f"cut at {limit} {unit}" in p.evidence for p in check.problems)
 
 
-def test_pile_is_at_the_longest_length_alone() -> None:
+def test_pile_is_at_the_maximum_length_alone() -> None:
     assert is_pile([10, 11, 12, 20, 20, 20, 20])
     assert not is_pile([20] * 3)
     assert not is_pile([*range(10, 20)] * 8 + [20] * 8)

@@ -15,7 +15,7 @@ from descend.data_check.problems.answer_problems import (
     truncated_answers,
 )
 from descend.data_check.problems.length_problems import (
-    answers_of_the_longest_length,
+    answers_of_maximum_length,
     cut_without_tokenizer,
 )
 from descend.data_check.problems.marker_problems import ends_missing, mixed_templates
@@ -96,7 +96,7 @@ def _look_for_problems(
         results[name] = problems  # type: ignore[index]
         remarks += uncertain
     if has_turns:
-        results["truncated_answers"] += answers_of_the_longest_length(file.examples, tokenizer)  # type: ignore[operator]
+        results["truncated_answers"] += answers_of_maximum_length(file.examples, tokenizer)  # type: ignore[operator]
     results["damaged_characters"] = (
         damaged_characters(file.examples)
         if any(example.turns or example.text for example in file.examples)

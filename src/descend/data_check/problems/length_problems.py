@@ -58,7 +58,7 @@ def _cut_problems(by_name: dict[str, list[int]], limit: int, is_sure: bool) -> l
     ]
 
 
-def answers_of_the_longest_length(
+def answers_of_maximum_length(
     examples: Sequence[Example], tokenizer: ChatTokenizer | None
 ) -> list[DataProblem]:
     """Return answers that were cut at a limit: many have the length of the longest, and most of
