@@ -14,6 +14,7 @@ from descend.cli.main import run as run_command
 from descend.data_check.chat_tokenizer import load_chat_tokenizer
 from descend.data_check.check_data import UNLIKE_LABELS, check_data
 from descend.data_check.problem_report import DataCheck, ProblemName
+from descend.data_check.problems.length_problems import is_pile
 from descend.errors import CorpusError, TokenizerError
 from descend.report.text.data_check import format_data_check
 
@@ -370,3 +371,162 @@ def test_check_command_ends_with_the_exit_code(
     empty.write_text("")
     assert run_command(["check", str(empty)]) == 3
     assert run_command(["check", "my_program.py", "--max-length", "3"]) == 2
+
+
+def chatml(record: dict[str, Any]) -> dict[str, str]:
+    return {"text": "".join(
+        f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>\n" for m in record["messages"]
+    )}  # fmt: skip
+
+
+def gemma(record: dict[str, Any]) -> dict[str, str]:
+    return {"text": "<bos>" + "".join(
+        f"<start_of_turn>{m['role'].replace('assistant', 'model')}\n{m['content']}<end_of_turn>\n"
+        for m in record["messages"]
+    )}  # fmt: skip
+
+
+def llama3(record: dict[str, Any]) -> dict[str, str]:
+    return {"text": "<|begin_of_text|>" + "".join(
+        f"<|start_header_id|>{m['role']}<|end_header_id|>\n\n{m['content']}<|eot_id|>"
+        for m in record["messages"]
+    )}  # fmt: skip
+
+
+def llama2(record: dict[str, Any]) -> dict[str, str]:
+    question, answer = (m["content"] for m in record["messages"])
+    return {"text": f"<s>[INST] {question} [/INST] {answer}</s>"}
+
+
+def zephyr(record: dict[str, Any]) -> dict[str, str]:
+    return {"text": "".join(f"<|{m['role']}|>\n{m['content']}</s>\n" for m in record["messages"])}
+
+
+END_MARKERS = {chatml: "<|im_end|>\n", gemma: "<end_of_turn>\n", llama3: "<|eot_id|>",
+               llama2: "</s>", zephyr: "</s>\n"}  # fmt: skip
+
+
+@pytest.mark.parametrize("style", END_MARKERS)
+def test_last_end_marker_missing_in_some_texts_shows_without_a_tokenizer(
+    style: Any, tmp_path: Path
+) -> None:
+    texts = [style(record) for record in sound_records()]
+    sound = check_data(write(tmp_path, texts))
+    assert (sound.problems, sound.remarks, sound.exit_code) == ([], [], 0)
+    assert {"mixed_roles", "empty_answers", "truncated_answers"} <= {*sound.checked}
+    for n in (4, 9, 31):
+        assert texts[n]["text"].endswith(END_MARKERS[style])
+        texts[n] = {"text": texts[n]["text"].removesuffix(END_MARKERS[style])}
+    check = check_data(write(tmp_path, texts))
+    assert [p.problem for p in check.problems] == ["end_token_missing"]
+    assert lines_of(check, "end_token_missing") == [5, 10, 32]
+    assert "in 37 of 40 texts" in check.problems[0].evidence
+
+
+def test_end_marker_missing_within_a_text_is_named(tmp_path: Path) -> None:
+    texts = [chatml(record) for record in sound_records()]
+    texts[6] = {"text": texts[6]["text"].replace("<|im_end|>", "", 1)}
+    assert lines_of(check_data(write(tmp_path, texts)), "end_token_missing") == [7]
+
+
+@pytest.mark.parametrize("style", [gemma, llama3, llama2, zephyr])
+@pytest.mark.parametrize("has_tokenizer", [True, False])
+def test_texts_of_another_template_are_named(
+    style: Any, has_tokenizer: bool, tmp_path: Path, tokenizer: Path
+) -> None:
+    texts = [chatml(record) for record in sound_records()]
+    for n in (2, 20):
+        texts[n] = style(sound_records()[n])
+    check = check_data(write(tmp_path, texts), tokenizer if has_tokenizer else None)
+    assert lines_of(check, "template_markers_missing") == [3, 21]
+    assert any("and most as in ChatML" in p.evidence for p in check.problems)
+
+
+def test_texts_about_markers_are_no_conversations(tmp_path: Path) -> None:
+    texts = [{"text": f"In case {n} write <|im_start|> and [INST] before a turn."}
+             for n in range(30)]  # fmt: skip
+    check = check_data(write(tmp_path, texts))
+    assert (check.problems, check.remarks) == ([], [])
+    quoting = [chatml(record) for record in sound_records()]
+    quoting[3] = chatml(chat("What is [INST] for?", "It begins the turn of a user in Llama 2."))
+    check = check_data(write(tmp_path, quoting))
+    assert check.problems == []
+    assert [remark.lines for remark in check.remarks] == [[4]]
+
+
+def preference(n: int, chosen: str, rejected: str, as_list: bool) -> dict[str, Any]:
+    prompt = {"role": "user", "content": f"Which is number {n}?"}
+    if not as_list:
+        return {"prompt": prompt["content"], "chosen": chosen, "rejected": rejected}
+    answers = {"chosen": chosen, "rejected": rejected}
+    return {key: [prompt, {"role": "assistant", "content": a}] for key, a in answers.items()}
+
+
+@pytest.mark.parametrize("as_list", [True, False])
+def test_pairs_of_equal_answers_prefer_nothing(as_list: bool, tmp_path: Path) -> None:
+    pairs = [preference(n, f"It is {n}.", f"It is {n + 1}.", as_list) for n in range(30)]
+    pairs.append(preference(3, "It is 3.", "It is not known.", as_list))  # another pair
+    sound = check_data(write(tmp_path, pairs))
+    assert (sound.problems, sound.remarks) == ([], [])
+    pairs[7] = preference(7, "It is 7.", "It is 7. ", as_list)
+    pairs[8] = preference(8, "It is 8.", "", as_list)
+    check = check_data(write(tmp_path, pairs))
+    assert lines_of(check, "duplicates") == [8]
+    assert "nothing is preferred" in check.problems[0].evidence
+    assert [(r.problem, r.lines) for r in check.remarks] == [("empty_answers", [9])]
+
+
+def test_pairs_without_a_prompt_are_read(tmp_path: Path) -> None:
+    said = "\n\nHuman: Why?\n\nAssistant: "
+    pairs = [{"chosen": f"{said}Since {n}.", "rejected": f"{said}No {n}."} for n in range(8)]
+    pairs[5]["rejected"] = pairs[5]["chosen"]
+    check = check_data(write(tmp_path, pairs))
+    assert [(p.problem, p.lines) for p in check.problems] == [("duplicates", [6])]
+
+
+def long_answers(limit: int, unit: str) -> list[str]:
+    rng = random.Random(3)
+    answers = [f"It is {' '.join(rng.choices(WORDS, k=n + 20))}." for n in range(60)]
+    if unit == "characters":
+        return [answer[:limit] for answer in answers]
+    return [" ".join(answer.split()[:limit]) for answer in answers]
+
+
+@pytest.mark.parametrize(("limit", "unit"), [(300, "characters"), (50, "words"), (900, "words")])
+def test_answers_of_one_maximum_length_are_cut(limit: int, unit: str, tmp_path: Path) -> None:
+    answers = long_answers(limit, unit)
+    is_cut = [not answer.endswith(".") for answer in answers]
+    records = [chat(f"Why {n}?", answer) for n, answer in enumerate(answers)]
+    check = check_data(write(tmp_path, records))
+    cut = [n for n, one in enumerate(is_cut, 1) if one]
+    assert set(cut) <= {*lines_of(check, "truncated_answers")} or not cut
+    assert bool(lines_of(check, "truncated_answers")) == (limit < 900)
+    if cut:
+        assert any(f"cut at {limit} {unit}" in p.evidence for p in check.problems)
+
+
+def test_pile_is_at_the_maximum_length_alone() -> None:
+    assert is_pile([10, 11, 12, 20, 20, 20, 20])
+    assert not is_pile([20] * 3)
+    assert not is_pile([*range(10, 20)] * 8 + [20] * 8)
+
+
+def test_maximum_length_cuts_without_a_tokenizer(tmp_path: Path) -> None:
+    records = sound_records()
+    records[4] = chat("word " * 130, "So it is.")
+    records[8] = chat("characteristically " * 30, "So it is, in the end.")
+    check = check_data(write(tmp_path, records), max_length=120)
+    assert lines_of(check, "labels_all_masked") == lines_of(check, "length_outliers") == [5]
+    assert {(r.problem, *r.lines) for r in check.remarks} == {
+        ("labels_all_masked", 9), ("length_outliers", 9),
+    }  # fmt: skip
+    assert check_data(write(tmp_path, records), max_length=4000).problems == []
+
+
+def test_token_ids_are_looked_at_without_a_tokenizer(tmp_path: Path) -> None:
+    rows = token_rows(30, set())
+    rows[3]["labels"] = [-100] * 11
+    rows[6] = {"input_ids": [*range(60)], "labels": [*range(60)]}
+    check = check_data(write(tmp_path, rows), max_length=40)
+    assert lines_of(check, "labels_all_masked") == [4]
+    assert lines_of(check, "length_outliers") == [7]

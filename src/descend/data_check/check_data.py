@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import get_args
 
 from descend.data_check.chat_tokenizer import ChatTokenizer, load_chat_tokenizer
-from descend.data_check.example_file import ExampleFile, read_examples
+from descend.data_check.example_file import Example, ExampleFile, read_examples
 from descend.data_check.problem_report import DataCheck, DataProblem, ProblemName, ProblemNotChecked
 from descend.data_check.problems.answer_problems import (
     damaged_characters,
     empty_answers,
     truncated_answers,
 )
+from descend.data_check.problems.length_problems import (
+    answers_of_maximum_length,
+    cut_without_tokenizer,
+)
+from descend.data_check.problems.marker_problems import ends_missing, mixed_templates
 from descend.data_check.problems.template_problems import (
+    Encoded,
     EncodedExamples,
     encode_examples,
     end_token_missing,
@@ -76,21 +82,21 @@ def _look_for_problems(
         return results if not unreadable else results | {"unreadable_lines": unreadable}
     cannot_tell = labels_rarely_fit(file.examples)
     results["unreadable_lines"] = unreadable or (UNLIKE_LABELS if cannot_tell else [])
-    has_turns = any(example.turns for example in file.examples)
+    has_turns = any(example.conversation for example in file.examples)
+    refused: list[DataProblem] = []
     if tokenizer is None:
-        for name in ("labels_all_masked", "template_markers_missing", "end_token_missing",
-                     "length_outliers"):  # fmt: skip
-            results[name] = NO_TOKENIZER  # type: ignore[index]
-        refused = []
+        results |= _look_without_tokenizer(file.examples, max_length, remarks)
     else:
         encoded = encode_examples(file.examples, tokenizer)
         refused = refused_by_template(encoded.refused)
         limit = max_length or tokenizer.max_length
-        results |= _look_at_tokens(encoded, tokenizer, limit, has_turns)
+        results |= _look_at_tokens(encoded, tokenizer, limit, remarks)
     for name, look in (("truncated_answers", truncated_answers), ("empty_answers", empty_answers)):
         problems, uncertain = look(file.examples) if has_turns else (NO_CONVERSATION, [])
         results[name] = problems  # type: ignore[index]
         remarks += uncertain
+    if has_turns:
+        results["truncated_answers"] += answers_of_maximum_length(file.examples, tokenizer)  # type: ignore[operator]
     results["damaged_characters"] = (
         damaged_characters(file.examples)
         if any(example.turns or example.text for example in file.examples)
@@ -106,10 +112,42 @@ def _look_for_problems(
     return results
 
 
-def _look_at_tokens(
-    encoded: EncodedExamples, tokenizer: ChatTokenizer, limit: int | None, has_turns: bool
+def _look_without_tokenizer(
+    examples: Sequence[Example], max_length: int | None, remarks: list[DataProblem]
 ) -> dict[ProblemName, list[DataProblem] | str]:
+    """Return what texts and token ids show by themselves; add `remarks`."""
+    rows = tuple(Encoded(e, None, e.input_ids) for e in examples if e.input_ids is not None)
+    labeled = tuple(row for row in rows if row.example.labels is not None)
+    mixed, several = mixed_templates(examples)
+    cut, may_be_cut = cut_without_tokenizer(examples, max_length)
+    remarks += several + may_be_cut
+    problems: dict[ProblemName, list[DataProblem]] = {
+        "labels_all_masked": labels_all_masked(labeled, None, max_length),
+        "template_markers_missing": mixed,
+        "end_token_missing": ends_missing(examples),
+        "length_outliers": length_outliers(rows, max_length) if rows else [],
+    }
+    complete: set[ProblemName] = set()
+    if len(labeled) == len(examples):
+        complete.add("labels_all_masked")
+    if len(rows) == len(examples):
+        complete.add("length_outliers")
+    return {
+        name: one if name in complete else [*one, *(p for p in cut if p.problem == name)]
+        or NO_TOKENIZER
+        for name, one in problems.items()
+    }  # fmt: skip
+
+
+def _look_at_tokens(
+    encoded: EncodedExamples, tokenizer: ChatTokenizer, limit: int | None,
+    remarks: list[DataProblem],
+) -> dict[ProblemName, list[DataProblem] | str]:  # fmt: skip
     rows = encoded.encoded
+    examples = [one.example for one in rows]
+    has_turns = any(example.turns for example in examples)
+    mixed, several = mixed_templates(examples)
+    remarks += several
     has_labels = any(one.example.labels is not None for one in rows)
     looks: dict[ProblemName, tuple[bool, str, Callable[[], list[DataProblem]]]] = {
         "labels_all_masked": (
@@ -118,11 +156,11 @@ def _look_at_tokens(
         ),
         "template_markers_missing": (
             any(one.example.turns or one.example.text for one in rows), "there is no text",
-            lambda: template_markers_missing(rows, tokenizer),
+            lambda: template_markers_missing(rows, tokenizer) + mixed,
         ),
         "end_token_missing": (
             not has_turns or tokenizer.template is not None, NO_TEMPLATE,
-            lambda: end_token_missing(rows, tokenizer),
+            lambda: end_token_missing(rows, tokenizer) + ends_missing(examples),
         ),
         "length_outliers": (bool(rows), "there is no text", lambda: length_outliers(rows, limit)),
     }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from descend.data.readers.chats import (
     prompt_without_answer,
     written_roles,
 )
+from descend.data_check.marked_text import marked_turns
 from descend.errors import CorpusError
 
 TEXT_KEYS = ("text", "content", "document")
@@ -36,10 +38,20 @@ class Example:
     misfits: tuple[tuple[str, int], ...] = ()
     """Lists with a value for each token that have another length than `input_ids`, with it."""
 
+    rejected: str | None = None
+    """What a preference pair rejects; `turns` or `text` is what it prefers."""
+    is_tie: bool = False
+    """Whether what a preference pair prefers is what it rejects."""
+
+    @cached_property
+    def conversation(self) -> tuple[Turn, ...]:
+        """The turns, also those that markers of a template begin in a text."""
+        return self.turns or marked_turns(self.text or "")
+
     @property
     def answers(self) -> list[str]:
         """What the assistant says."""
-        return [said for role, said in self.turns if role == "assistant"]
+        return [said for role, said in self.conversation if role == "assistant"]
 
 
 @dataclass(frozen=True)
@@ -118,10 +130,12 @@ def _example(line: int, record: Any) -> Example | None:
     ids, labels = _numbers(fields.get("input_ids")), _numbers(fields.get("labels"))
     turns = conversation_turns(record)
     text = next((fields[key] for key in TEXT_KEYS if isinstance(fields.get(key), str)), None)
+    chosen, rejected = _preference(fields)
     if turns is None and text is None and ids is None:
         turns = prompt_without_answer(record)
-        if turns is None:
+        if turns is None and not chosen:
             return None
+        text = None if turns or not chosen else chosen[-1][1]
     roles = written_roles(record)
     misfits = tuple(
         (key, len(fields[key])) for key in PER_TOKEN_KEYS
@@ -129,8 +143,26 @@ def _example(line: int, record: Any) -> Example | None:
     )  # fmt: skip
     return Example(
         line, _with_tool_calls(record, tuple(turns or ())), tuple(roles),
-        None if turns else text, ids, labels, misfits,
+        None if turns else text, ids, labels, misfits, rejected[-1][1] if rejected else None,
+        bool(rejected) and rejected == chosen,
     )  # fmt: skip
+
+
+def _preference(fields: dict[str, Any]) -> tuple[list[Turn], list[Turn]]:
+    """Return the turns that a preference pair prefers, and those that it rejects; both are empty
+    for any other record."""
+    keys = {str(key).lower(): value for key, value in fields.items()}
+    if "chosen" not in keys or "rejected" not in keys:
+        return [], []
+    return _preferred_turns(keys["chosen"]), _preferred_turns(keys["rejected"])
+
+
+def _preferred_turns(value: Any) -> list[Turn]:
+    if isinstance(value, str):
+        return [("assistant", value.strip())]
+    listed = [value] if isinstance(value, dict) else value
+    turns = conversation_turns(listed) if isinstance(listed, list) else None
+    return [(role, said.strip()) for role, said in turns or ()]
 
 
 def _with_tool_calls(record: Any, turns: tuple[Turn, ...]) -> tuple[Turn, ...]:

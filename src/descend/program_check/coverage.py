@@ -14,6 +14,7 @@ from descend.program_check.program import Program
 ALWAYS = (
     "text generation: sampling, stopping, caches",
     "what the evaluation computes, and on which data: only the mode of the network is looked at",
+    "whether each input has its own target, unless two shuffles in the source part them",
     "distributed training, compiled code, and what needs a GPU",
 )
 """Parts of a training program that none of the checks is about."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +18,9 @@ MIN_OPEN_FRACTION = 0.2
 """Of the long answers without a mark at their end, those that end on a word after which a sentence
 goes on. A limit of tokens cuts on any word, and two in five are such. Where fewer are, the answers
 are written so."""
+OPEN_BY_CHANCE = 0.1
+MAX_CHANCE = 0.1
+"""Of ten informal answers that are whole, about one ends so: “the town I live in”."""
 MAX_LABEL_FRACTION = 0.2
 """Different answers over all answers, up to which they are labels, of which `None` may be one."""
 
@@ -71,6 +75,11 @@ def truncated_answers(examples: Sequence[Example]) -> tuple[list[DataProblem], l
     return problems, remarks
 
 
+def has_sentence_end(answer: str) -> bool:
+    """Return whether the last character is one that ends a sentence, a list, or code."""
+    return bool(_SENTENCE_END.search(answer))
+
+
 def _ending(answer: str) -> str:
     return "“…{}”".format(answer[-40:].replace("\n", " "))
 
@@ -84,10 +93,19 @@ def _cut_sentences(
         return [], []
     unfinished = [one for one in answers if _stops_within_sentence(one[1])]
     is_open = [_NEVER_LAST.search(a) or _RARELY_LAST.search(a) for _, a in unfinished]
-    if sum(map(bool, is_open)) >= MIN_OPEN_FRACTION * len(unfinished):
+    num_open = sum(map(bool, is_open))
+    if num_open >= MIN_OPEN_FRACTION * len(unfinished) and _is_above_chance(num_open, len(is_open)):
         return unfinished, []
     sure = [one for one in unfinished if _NEVER_LAST.search(one[1])]
     return sure, [one for one in unfinished if one not in sure]
+
+
+def _is_above_chance(num_open: int, count: int) -> bool:
+    """Return whether so many of `count` whole answers rarely end on an open word."""
+    p = OPEN_BY_CHANCE
+    tail = sum(math.comb(count, k) * p**k * (1 - p) ** (count - k)
+               for k in range(num_open, count + 1))  # fmt: skip
+    return tail < MAX_CHANCE
 
 
 def _stops_within_sentence(answer: str) -> bool:
@@ -116,14 +134,18 @@ def empty_answers(examples: Sequence[Example]) -> tuple[list[DataProblem], list[
             "empty_answers", f"the answer is a placeholder, as in “{tags[0][1]}”",
             _unique(line for line, _ in tags), fix,
         ))  # fmt: skip
+    rejected = [e.line for e in examples if e.rejected == ""]
+    remarks = [DataProblem(
+        "empty_answers", "the rejected answer is empty", rejected, fix,
+    )] if rejected else []  # fmt: skip
     texts = Counter(answer for _, answer in answers)
     fillers = [(line, a) for line, a in answers if a and _PLACEHOLDER.fullmatch(a)]
     if len(fillers) < 2 or len(texts) <= MAX_LABEL_FRACTION * len(answers):
-        return problems, []
+        return problems, remarks
     named = ", ".join(
         f"“{a}” ({n} times)" for a, n in Counter(a for _, a in fillers).most_common(3)
     )
-    return problems, [DataProblem(
+    return problems, [*remarks, DataProblem(
         "empty_answers", f"the same answer that says nothing: {named}",
         _unique(line for line, _ in fillers), fix,
     )]  # fmt: skip
@@ -131,7 +153,8 @@ def empty_answers(examples: Sequence[Example]) -> tuple[list[DataProblem], list[
 
 def damaged_characters(examples: Sequence[Example]) -> list[DataProblem]:
     """Return texts with characters of a wrong encoding, and with lost characters."""
-    texts = [(e.line, t) for e in examples for t in (*(said for _, said in e.turns), e.text or "")]
+    texts = [(e.line, t) for e in examples
+             for t in (*(said for _, said in e.turns), e.text or "", e.rejected or "")]  # fmt: skip
     misread = [(line, sample) for line, text in texts if (sample := misread_sample(text))]
     lost = _unique(line for line, text in texts if "\ufffd" in text)
     problems = []

@@ -73,7 +73,7 @@ def encode_examples(examples: tuple[Example, ...], tokenizer: ChatTokenizer) -> 
 
 
 def labels_all_masked(
-    encoded: tuple[Encoded, ...], tokenizer: ChatTokenizer, max_length: int | None
+    encoded: tuple[Encoded, ...], tokenizer: ChatTokenizer | None, max_length: int | None
 ) -> list[DataProblem]:
     """Return examples without a single label that counts."""
     masked, no_answer, cut = [], [], []
@@ -85,7 +85,10 @@ def labels_all_masked(
         elif example.turns:
             if not any(answer.strip() for answer in example.answers):
                 no_answer.append(example.line)
-            elif max_length and one.rendered and one.rendered.answers and len(one.ids) > max_length:
+            elif (
+                tokenizer and max_length and one.rendered and one.rendered.answers
+                and len(one.ids) > max_length
+            ):  # fmt: skip
                 before = one.rendered.text[: one.rendered.answers[0][0]]
                 if len(tokenizer.encode(before)) >= max_length:
                     cut.append(example.line)

@@ -27,12 +27,22 @@ def duplicates(examples: Sequence[Example], number: str = "line") -> list[DataPr
             of = of or first[key]
         else:
             first[key] = example.line
-    if not again:
-        return []
+    problems = _ties(examples)
+    if again:
+        problems.append(DataProblem(
+            "duplicates", f"the same example as before: {number} {again[0]} is {number} {of}",
+            again, "remove these lines",
+        ))  # fmt: skip
+    return problems
+
+
+def _ties(examples: Sequence[Example]) -> list[DataProblem]:
+    """Return preference pairs of two equal answers."""
+    ties = [example.line for example in examples if example.is_tie]
     return [DataProblem(
-        "duplicates", f"the same example as before: {number} {again[0]} is {number} {of}", again,
-        "remove these lines",
-    )]  # fmt: skip
+        "duplicates", "the chosen answer is the rejected one, so that nothing is preferred", ties,
+        "remove these pairs, or restore the answers that were rejected",
+    )] if ties else []  # fmt: skip
 
 
 def train_in_validation(train: ExampleFile, validation: ExampleFile) -> list[DataProblem]:
@@ -45,11 +55,11 @@ def train_in_validation(train: ExampleFile, validation: ExampleFile) -> list[Dat
     ):
         there: dict[bytes, int] = {}
         for example in validation.examples:
-            if not prompt_only or example.turns:
+            if not prompt_only or example.conversation:
                 there.setdefault(_fingerprint(example, prompt_only), example.line)
         lines = [
             (example.line, there[key]) for example in train.examples
-            if example.line not in taken and (not prompt_only or example.turns)
+            if example.line not in taken and (not prompt_only or example.conversation)
             and (key := _fingerprint(example, prompt_only)) in there
         ]  # fmt: skip
         taken |= {line for line, _ in lines}
@@ -72,9 +82,9 @@ def mixed_roles(examples: Sequence[Example]) -> list[DataProblem]:
     )
     usual = spellings.most_common(1)[0][0] if spellings else ""
     for example in examples:
-        if not example.turns:
+        if not example.conversation:
             continue
-        roles = [role for role, _ in example.turns]
+        roles = [role for role, _ in example.conversation]
         known = [role for role in roles if role != "system"]
         if unknown := sorted({role for role in roles if role not in ROLES}):
             key = f"the role {unknown[0]!r} is unknown", f"use one of {', '.join(ROLES)}"
@@ -143,9 +153,13 @@ def _misfits(examples: Sequence[Example]) -> list[DataProblem]:
 
 
 def _fingerprint(example: Example, prompt_only: bool) -> bytes:
-    turns = example.turns
+    turns = example.conversation
     if prompt_only:
         turns = tuple(turn for turn in turns if turn[0] != "assistant")
-    parts = [f"{role}\n{said}" for role, said in turns] or [example.text or str(example.input_ids)]
+    elif example.rejected is not None:
+        turns += (("rejected", example.rejected),)
+    parts = [f"{role}\n{said}" for role, said in turns]
+    if not example.conversation:
+        parts.append(example.text or str(example.input_ids))
     text = " ".join("\n\n".join(parts).casefold().split())
     return hashlib.sha256(text.encode(errors="surrogatepass")).digest()

@@ -2,7 +2,8 @@
 
 What it is:
     What the network says of one example depends on the other examples of its batch: attention, a
-    recurrence, or a softmax runs along the batch in place of the positions.
+    recurrence, or a softmax runs along the batch in place of the positions. Or inputs and targets
+    are shuffled apart: each in a random order of its own.
 
 How it shows:
     The loss stops early, near what single tokens tell, and predictions change with the size of the
@@ -14,11 +15,12 @@ Not to be confused:
 
 Proof:
     One example of a batch is changed, in evaluation mode. The outputs of the others must not
-    move by more than rounding explains.
+    move by more than rounding explains. In the source, the prediction and the target of a loss
+    must not come from two random orders.
 
 How to fix:
     `batch_first=True` where batches are (B, T, D). `transpose` swaps axes, `view` and `reshape` do
-    not.
+    not. Draw one order, and index inputs and targets with it.
 
 When it is not this:
     A batch norm in training mode, one graph as a batch, a loss that compares the examples.
@@ -40,6 +42,7 @@ from descend.program_check.probes.example_influence import (
     text_influence,
 )
 from descend.program_check.probes.network import ask_once
+from descend.program_check.probes.shuffled_apart import shuffled_apart
 from descend.program_check.program import Program
 from descend.program_check.results import (
     BugAbsent,
@@ -51,7 +54,16 @@ from descend.program_check.results import (
 
 
 def look(program: Program) -> CheckResult:
-    """Change one example and watch the others."""
+    """Read how inputs and targets are shuffled, then change one example and watch the others."""
+    apart = shuffled_apart(program.file)
+    if apart is not None:
+        inputs, targets = apart
+        return BugPresent(
+            f"`{inputs.of}` (line {inputs.line}) and `{targets.of}` (line {targets.line}) are "
+            "shuffled in two different orders, so that targets do not belong to their inputs",
+            program.where_is_line(targets.line),
+            "draw one order, and index inputs and targets with it",
+        )
     influence = _measure(program)
     if not influence.change:
         return BugAbsent(f"{influence.num_examples} examples: no output moves with another example")
