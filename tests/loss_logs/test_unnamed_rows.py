@@ -12,6 +12,7 @@ import pytest
 
 from descend.errors import LogError
 from descend.loss_logs.read_log import read_log
+
 from .written_logs import train_losses
 
 STEPS = list(range(0, 3000, 100))

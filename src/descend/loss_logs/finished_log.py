@@ -94,6 +94,7 @@ def make_log(facts: LogFacts, points: PointStore, epoch_starts: list[float]) -> 
         has_other_validation_unit=has_other_unit or sums is not None,
         has_epochs=any(p.epoch is not None for p in curve), earlier_runs=earlier,
         has_perplexity=bool(points.perplexities), last_accuracy=facts.last_accuracy,
+        lost_validations=facts.lost_validations,
         break_off=facts.failure_scan.break_off, reward=facts.measures.select("reward"),
         policy_kl=facts.measures.select("policy_kl"),
         bits_evidence="as their name says" if in_bits else "as their perplexities show",

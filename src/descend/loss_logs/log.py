@@ -104,6 +104,8 @@ class LossLog(msgspec.Struct, frozen=True, kw_only=True):
     """What ended the run; None where the log ends with a loss, or with nothing of the kind."""
     earlier_runs: list[RunLosses] = msgspec.field(default_factory=list)
     """Runs in the log before the one that the entries are of."""
+    lost_validations: int = 0
+    """Rows whose validation loss is no number and is not in the entries."""
     last_accuracy: float | None = None
     """The last fraction of right predictions, from 0 to 1."""
     reward: Measure | None = None

@@ -31,6 +31,8 @@ class Row:
     gradient_norm: float | None = None
     accuracy: float | None = None
     """From 0 to 1, of training where both are there."""
+    has_lost_validation: bool = False
+    """Whether it names a validation loss that is no number, beside losses that are."""
     measures: list[tuple[Meaning, float]] = field(default_factory=list)
     """Numbers of reinforcement learning."""
     bar: bool = False

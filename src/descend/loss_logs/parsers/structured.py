@@ -16,10 +16,10 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from descend.loss_logs.column_names import TRAIN, VALIDATION, column_meaning
+from descend.loss_logs.column_names import TRAIN, VALIDATION, Meaning, column_meaning
 from descend.loss_logs.curve_assembly import CurveAssembly
 from descend.loss_logs.log_lines import Line, read_lines
-from descend.loss_logs.log_row import Pair, Row, row_of
+from descend.loss_logs.log_row import Pair, Row, row_of, split_named
 from descend.loss_logs.number_columns import NumberColumns
 from descend.loss_logs.number_parsing import MISSING, number
 from descend.loss_logs.parsers.unnamed_rows import chart_name, rows_of_charts, rows_of_frame
@@ -65,6 +65,8 @@ def row_of_object(cells: Mapping[str, Any], line: Line | None = None) -> Row:
     )  # fmt: skip
     pairs: list[Pair] = []
     nulls: list[Pair] = []
+    lost: list[Meaning] = []
+    """Losses that are written as no number, as an evaluation without labels gives."""
     has_null_rate = False
     for name, value in cells.items():
         meaning = column_meaning(name)
@@ -74,6 +76,7 @@ def row_of_object(cells: Mapping[str, Any], line: Line | None = None) -> Row:
         has_null_rate |= meaning.role == "rate" and value is None
         if meaning.role == "loss" and _is_null(value, parsed):
             nulls.append((meaning, math.nan, None, word))
+            lost += [] if parsed is None else [meaning]
         elif parsed is not None:
             pairs.append((meaning, parsed, None, word))
     # A loss that is null stands for a number only where no other loss is in the row. Where the rate
@@ -82,6 +85,9 @@ def row_of_object(cells: Mapping[str, Any], line: Line | None = None) -> Row:
     if not is_measured and not has_null_rate:
         pairs += nulls
     row = row_of(pairs, line)
+    row.has_lost_validation = is_measured and any(
+        (meaning.split or split_named(word)) == "validation" for meaning in lost
+    )
     row.structured = True
     row.writer = next((str(cells[key]) for key in _WRITER_KEYS if key in cells), "")
     return row

@@ -83,7 +83,7 @@ def _split_rows(value: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _indexed_rows(value: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the rows of columns that are objects by the number of the row: `{"loss": {"0": 3}}`."""
+    """Return the rows of columns that are objects by row: `{"loss": {"0": 3}}`."""
     columns = {name: column for name, column in value.items() if _is_indexed(column)}
     rows: dict[int, dict[str, Any]] = {}
     for name, column in columns.items():
