@@ -111,4 +111,6 @@ class LossLog(msgspec.Struct, frozen=True, kw_only=True):
     reward: Measure | None = None
     policy_kl: Measure | None = None
     """The divergence between the policies before and after an update."""
+    margin: Measure | None = None
+    """How much higher the preferred answer is rewarded than the other one."""
     notes: list[str] = msgspec.field(default_factory=list)
