@@ -211,3 +211,9 @@ def test_diagnose_log_goes_back_to_the_rise_when_the_loss_rose_before_the_nan(
     step = re.search(r"up to step ([\d,]+), after which the loss rose", diagnosis.causes[0].advice)
     assert step is not None
     assert int(step[1].replace(",", "")) == pytest.approx(590, abs=30)
+
+
+def test_diagnose_log_advises_to_start_again_when_the_second_loss_is_nan(tmp_path: Path) -> None:
+    diagnosis = diagnose_nanogpt(tmp_path, [4.2, *[math.nan] * 40], 0.02, every=25)
+    assert diagnosis.verdict == "diverged"
+    assert "train from the start" in diagnosis.causes[0].advice

@@ -18,6 +18,8 @@ from descend.loss_logs.rate_rules import rate_warnings
 
 EXPLODED = 1.5
 """Loss at the end over the loss at the start from which training has exploded, not just stalled."""
+MIN_TRAINED = 5
+"""Losses before one that is no number from which there is something to go back to."""
 RISE_NOISE = 3.0
 """Standard errors of the smoothed loss that a rise before a loss of no number must exceed."""
 TO_THE_END = 0.9
@@ -172,7 +174,8 @@ def divergence_advice(shape: Shape, wave: float) -> str:
     if lost is not None:
         advice += ", and compute in bfloat16 or float32 where float16 overflows"
     if lost is not None and not has_risen(curve, wave):
-        if lost <= curve.first_position:
+        only_begun = curve.finite_points < MIN_TRAINED and curve.lowest_at <= curve.first_position
+        if lost <= curve.first_position or only_begun:
             return f"{advice}; train from the start"
         place = describe_place(curve, lost)
         return f"{advice}; go on from a checkpoint before {place}, where it stops being a number"
