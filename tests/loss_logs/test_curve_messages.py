@@ -191,3 +191,29 @@ def test_diagnose_log_advises_to_start_again_when_the_loss_only_rises(tmp_path: 
     diagnosis = diagnose_nanogpt(tmp_path, [4 + n / 5 for n in range(60)], 0.05, every=25)
     assert diagnosis.verdict == "diverged"
     assert "train from the start" in diagnosis.causes[0].advice
+
+
+def test_diagnose_log_goes_back_to_the_first_nan_when_the_loss_only_drifted(
+    tmp_path: Path,
+) -> None:
+    losses = [0.1 + 0.00002 * n for n in range(600)]
+    diagnosis = diagnose_nanogpt(tmp_path, [*losses, *[math.nan] * 200], 0.02, every=1)
+    advice = diagnosis.causes[0].advice
+    assert "before step 6,000, where it stops being a number" in advice
+    assert "float16" in advice
+
+
+def test_diagnose_log_goes_back_to_the_rise_when_the_loss_rose_before_the_nan(
+    tmp_path: Path,
+) -> None:
+    losses = [2 + 2 * math.exp(-n / 15) for n in range(60)] + [2.0 + n / 10 for n in range(20)]
+    diagnosis = diagnose_nanogpt(tmp_path, [*losses, *[math.nan] * 20], 0.02, every=25)
+    step = re.search(r"up to step ([\d,]+), after which the loss rose", diagnosis.causes[0].advice)
+    assert step is not None
+    assert int(step[1].replace(",", "")) == pytest.approx(590, abs=30)
+
+
+def test_diagnose_log_advises_to_start_again_when_the_second_loss_is_nan(tmp_path: Path) -> None:
+    diagnosis = diagnose_nanogpt(tmp_path, [4.2, *[math.nan] * 40], 0.02, every=25)
+    assert diagnosis.verdict == "diverged"
+    assert "train from the start" in diagnosis.causes[0].advice

@@ -269,7 +269,9 @@ def test_a_failed_trainer_state_holds_nan(tmp_path: Path) -> None:
 def test_the_record_is_json() -> None:
     import msgspec
 
-    for sample in SAMPLES.iterdir():
+    logs = list(SAMPLES.iterdir())
+    assert len(logs) > 5
+    for sample in logs:
         record = json.loads(msgspec.json.encode(diagnose_log(sample)))
         keys = {"verdict", "causes", "ruled_out", "cost", "not_checked", "features", "normal"}
         assert keys <= record.keys()

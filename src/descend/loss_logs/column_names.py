@@ -17,7 +17,7 @@ from typing import Literal
 from descend.loss_logs.languages import translate_words
 
 Role = Literal["loss", "perplexity", "split", "step", "epoch", "rate", "gradient_norm", "accuracy",
-               "reward", "policy_kl", "timesteps"]  # fmt: skip
+               "reward", "policy_kl", "timesteps", "margin"]  # fmt: skip
 Split = Literal["train", "validation"]
 
 TRAIN = frozenset({"train", "training", "trn", "tr", "trl", "trainloss", "trainer"})
@@ -242,13 +242,15 @@ def _accuracy(last: list[str], every: list[str]) -> Meaning | None:
 
 
 def _reward(last: list[str], every: list[str]) -> Meaning | None:
-    """Return a mean reward of reinforcement learning, the divergence of an update, or its count of
-    timesteps."""
+    """Return a mean reward of reinforcement learning, the divergence of an update, its count of
+    timesteps, or the margin between the rewards of two answers."""
     name = "_".join(word for word in last if word not in _REWARD_GROUPS)
     if {"approx", "kl"} <= set(last) or "approxkl" in last:
         return Meaning("policy_kl", None, 0, name)
     if last[-1] in ("timesteps", "timestep"):
         return Meaning("timesteps", None, 0, "timesteps")
+    if REWARDS & set(every) and {"margin", "margins"} & set(last):
+        return Meaning("margin", split_of(every), 0, name)
     if not REWARDS & set(last) or NO_REWARD & set(every):
         return None
     return Meaning("reward", split_of(every), 0, name)

@@ -73,6 +73,7 @@ class CurveAssembly:
             self.set_context(row)
             return False
         self.facts.rows += 1
+        self.facts.lost_validations += row.has_lost_validation
         self.facts.measures.add(row)
         if row.rate is not None:
             self._rate, self._rate_order = row.rate, self.facts.rows

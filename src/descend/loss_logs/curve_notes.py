@@ -18,6 +18,10 @@ from descend.loss_logs.rate_rules import rate_warnings
 
 EXPLODED = 1.5
 """Loss at the end over the loss at the start from which training has exploded, not just stalled."""
+MIN_TRAINED = 5
+"""Losses before one that is no number from which there is something to go back to."""
+RISE_NOISE = 3.0
+"""Standard errors of the smoothed loss that a rise before a loss of no number must exceed."""
 TO_THE_END = 0.9
 """Fraction of the run up to which validation must reach to say anything of its end."""
 BELOW_TRAINING = 0.1
@@ -164,15 +168,32 @@ def divergence_advice(shape: Shape, wave: float) -> str:
     """
     advice = "lower the learning rate to a third, clip gradients at 1.0, or warm up for longer"
     curve = shape.curve
-    if curve is None or curve.lowest_at <= curve.first_position:
+    if curve is None:
+        return f"{advice}; train from the start"
+    lost = curve.first_nonfinite
+    if lost is not None:
+        advice += ", and compute in bfloat16 or float32 where float16 overflows"
+    if lost is not None and not has_risen(curve, wave):
+        only_begun = curve.finite_points < MIN_TRAINED and curve.lowest_at <= curve.first_position
+        if lost <= curve.first_position or only_begun:
+            return f"{advice}; train from the start"
+        place = describe_place(curve, lost)
+        return f"{advice}; go on from a checkpoint before {place}, where it stops being a number"
+    if curve.lowest_at <= curve.first_position:
         return f"{advice}; train from the start"
     place = describe_place(curve, curve.lowest_at)
     if curve.end - curve.lowest > wave * curve.lowest:
         return f"{advice}; go on from a checkpoint up to {place}, after which the loss rose"
-    if curve.first_nonfinite is not None:
-        place = describe_place(curve, curve.first_nonfinite)
-        return f"{advice}; go on from a checkpoint before {place}, where it stops being a number"
     return f"{advice}; go on from a checkpoint up to {place}"
+
+
+def has_risen(curve: CurveFeatures, wave: float) -> bool:
+    """Return whether the losses that are numbers end above what the run had learned, by more than
+    chance. One that has learned little drifts: there nothing is lost unless it ends far up."""
+    fall, rise = curve.start - curve.lowest, curve.end - curve.lowest
+    if rise <= max(wave * curve.lowest, RISE_NOISE * curve.noise_of_mean):
+        return False
+    return fall > wave * curve.lowest or curve.end > EXPLODED * curve.start
 
 
 def describe_place(curve: CurveFeatures, place: float) -> str:

@@ -31,6 +31,7 @@ from descend.loss_logs.curve_origin import (
 from descend.loss_logs.earlier_runs import ends_above_earlier_run, guesses
 from descend.loss_logs.epoch_pattern import highest_rise, start_end_lowest
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
+from descend.loss_logs.loss_explosion import describe_explosion
 from descend.loss_logs.normality import (
     MANY_TOKENS,
     MIN_FLAT_POINTS,
@@ -51,6 +52,7 @@ from descend.loss_logs.normality import (
 )
 from descend.loss_logs.rate_rules import rate_is_spent
 from descend.loss_logs.reward_rules import reward_collapsed
+from descend.loss_logs.untrained_rules import untrained
 from descend.loss_logs.validation_change import frozen_validation, limit_gain
 from descend.loss_logs.validation_rules import overfitted, predicts_validation, validation_levels
 
@@ -147,12 +149,10 @@ def _rose_for_good(shape: Shape, curve: CurveFeatures, advice: str) -> LogVerdic
     the same rise, its mean counts."""
     start, end, lowest = start_end_lowest(shape, curve)
     if end > EXPLODED * start > 0:
-        fact = ("rise_over_run", end / start, "times the loss at the start",
-                (None, 1.0), "the loss ends far above where it began")  # fmt: skip
-        return LogVerdict(
-            "diverged", 0.85, "no", "the loss ends far above where it began", "diverged",
-            [fact], {}, advice,
-        )  # fmt: skip
+        reason = "the loss ends far above where it began"
+        fact = ("rise_over_run", end / start, "times the loss at the start", (None, 1.0), reason)
+        return LogVerdict("diverged", 0.85, "no", reason + describe_explosion(shape, curve, start),
+                          "diverged", [fact], {}, advice)  # fmt: skip
     fall, rise = start - lowest, end - lowest
     is_chance = rise <= GONE_BACK_NOISE * curve.noise_of_mean or is_fragment(curve)
     if curve.training_points and rise > GONE_BACK * fall > WAVE * end and not is_chance:
@@ -356,7 +356,7 @@ def _stopped_early(shape: Shape) -> LogVerdict | None:
 
 
 RULES: tuple[Callable[[Shape], LogVerdict | None], ...] = (
-    _diverged, predicts_validation, reward_collapsed, other_objective, rate_out_of_range,
+    _diverged, predicts_validation, reward_collapsed, untrained, other_objective, rate_out_of_range,
     overfitted, summed_losses, unchanging_loss, rate_is_spent, frozen_validation,
     ends_above_earlier_run, guesses, _stuck, recurring_pattern, _rate_too_high,
     levels_at_frequencies, unexpected_start, validation_stays, validation_levels, flat_after_fall,

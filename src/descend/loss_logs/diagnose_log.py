@@ -19,6 +19,7 @@ from descend.loss_logs.curve_rules import apply_curve_rules, can_be_extrapolated
 from descend.loss_logs.expected_loss import UNKNOWN_LEVEL, ExpectedLoss, expected_loss_range
 from descend.loss_logs.judgment import LogVerdict, Shape
 from descend.loss_logs.log import BreakOff, LogEntry, LossLog, RunLosses
+from descend.loss_logs.lost_validation import add_lost_validation, count_lost_validations
 from descend.loss_logs.read_log import read_log
 from descend.runs.event_log import read_program_warnings
 
@@ -94,7 +95,7 @@ def judge_log(
     curve = extract_curve_features(log)
     band = expected_loss_range(corpus, vocab_size) if log.sums is None else UNKNOWN_LEVEL
     shape = Shape(log, curve, band)
-    verdict = add_break_off(shape, apply_curve_rules(shape))
+    verdict = add_break_off(shape, add_lost_validation(shape, apply_curve_rules(shape)))
     if curve is not None and not can_be_extrapolated(shape, verdict):
         curve = msgspec.structs.replace(curve, extrapolation=None)
     return LogDiagnosis(
@@ -197,7 +198,8 @@ def _log_warnings(log: LossLog) -> list[str]:
         if log.has_epochs:
             missing = "the log has no steps, and its epochs do not count on"
         warnings.append(f"{missing}, so positions are its entries, in order")
-    if all(e.validation_loss is None for e in log.entries):
+    no_validation = all(e.validation_loss is None for e in log.entries)
+    if no_validation and not count_lost_validations(log):
         warnings.append(
             "there is no validation loss in this log, so overfitting cannot be detected"
         )

@@ -90,12 +90,12 @@ def make_log(facts: LogFacts, points: PointStore, epoch_starts: list[float]) -> 
         kind=facts.description, unit=unit, entries=entries, skipped=facts.skipped,
         objective=objective, objective_evidence=evidence, adam=facts.uses_adam,
         epoch_starts=epoch_starts if unit == "steps" and len(runs) < 2 else [], notes=facts.notes,
-        bits=facts.base_two > 0 or in_bits, sums=sums,
-        has_other_validation_unit=has_other_unit or sums is not None,
-        has_epochs=any(p.epoch is not None for p in curve), earlier_runs=earlier,
+        bits=facts.base_two > 0 or in_bits, lost_validations=facts.lost_validations,
+        has_epochs=any(p.epoch is not None for p in curve), earlier_runs=earlier, sums=sums,
         has_perplexity=bool(points.perplexities), last_accuracy=facts.last_accuracy,
         break_off=facts.failure_scan.break_off, reward=facts.measures.select("reward"),
-        policy_kl=facts.measures.select("policy_kl"),
+        policy_kl=facts.measures.select("policy_kl"), margin=facts.measures.select("margin"),
+        has_other_validation_unit=has_other_unit or sums is not None,
         bits_evidence="as their name says" if in_bits else "as their perplexities show",
     )  # fmt: skip
 

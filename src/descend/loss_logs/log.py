@@ -104,9 +104,13 @@ class LossLog(msgspec.Struct, frozen=True, kw_only=True):
     """What ended the run; None where the log ends with a loss, or with nothing of the kind."""
     earlier_runs: list[RunLosses] = msgspec.field(default_factory=list)
     """Runs in the log before the one that the entries are of."""
+    lost_validations: int = 0
+    """Rows whose validation loss is no number and is not in the entries."""
     last_accuracy: float | None = None
     """The last fraction of right predictions, from 0 to 1."""
     reward: Measure | None = None
     policy_kl: Measure | None = None
     """The divergence between the policies before and after an update."""
+    margin: Measure | None = None
+    """How much higher the preferred answer is rewarded than the other one."""
     notes: list[str] = msgspec.field(default_factory=list)

@@ -41,6 +41,8 @@ class LogFacts:
     first_accuracy: float | None = None
     """The first fraction of right predictions, from 0 to 1."""
     last_accuracy: float | None = None
+    lost_validations: int = 0
+    """Rows with a validation loss that is no number, beside losses that are."""
     measures: RewardMeasures = field(default_factory=RewardMeasures)
     failure_scan: FailureScan = field(default_factory=FailureScan)
     base_two: int = 0

@@ -31,6 +31,8 @@ class Row:
     gradient_norm: float | None = None
     accuracy: float | None = None
     """From 0 to 1, of training where both are there."""
+    has_lost_validation: bool = False
+    """Whether it names a validation loss that is no number, beside losses that are."""
     measures: list[tuple[Meaning, float]] = field(default_factory=list)
     """Numbers of reinforcement learning."""
     bar: bool = False
@@ -79,7 +81,7 @@ def row_of(pairs: Iterable[Pair], line: Line | None = None) -> Row:
         elif meaning.role == "accuracy":
             if meaning.rank < best_accuracy and 0 <= value <= 1:
                 row.accuracy, best_accuracy = value, meaning.rank
-        elif meaning.role in ("reward", "policy_kl", "timesteps"):
+        elif meaning.role in ("reward", "policy_kl", "timesteps", "margin"):
             row.measures.append((meaning, value))
         elif meaning.rank < best_norm:
             row.gradient_norm, best_norm = value, meaning.rank

@@ -57,6 +57,7 @@ class RowPlaces:
         if not is_training:
             return self._place_validation(row)
         place = self._place_below_step_row(row) if row.step is None else self.place_step(row)
+        self._replace_step_row(row)
         if place is not None:
             self.place, self.last = place, self.last if row.step is None else row
         return place
@@ -95,7 +96,7 @@ class RowPlaces:
 
     def _place_below_step_row(self, row: Row) -> float | None:
         """Return the place of the heading above, if no row of this kind has taken it."""
-        name = "/".join(f"{m.name}{s}" for m, s, _, _ in row.losses)
+        name = _kind_of(row)
         step_row = self.step_row
         if step_row is None or name in step_row.used_for:
             return None
@@ -107,6 +108,15 @@ class RowPlaces:
         if counter is not None and counter.raw == above.step:
             return counter.last
         return self.place_step(above, row.training[0] if row.training else None)
+
+    def _replace_step_row(self, row: Row) -> None:
+        """Let a row with a loss and a step of its own be the heading of those below it, where rows
+        of its counter are headings: the one above has gone stale."""
+        above = self.step_row
+        if row.step is None or row.bar or above is None:
+            return
+        if _counter_key(above.row) == _counter_key(row) and above.row.step != row.step:
+            self.step_row = StepRow(row, {_kind_of(row)})
 
     def _place_validation(self, row: Row) -> float | None:
         if row.step is None:
@@ -140,6 +150,10 @@ class RowPlaces:
 
     def _other_counter(self, writer: str, name: str) -> Counter:
         return self.other_counters.setdefault(f"{writer} {name}", Counter())
+
+
+def _kind_of(row: Row) -> str:
+    return "/".join(f"{m.name}{s}" for m, s, _, _ in row.losses)
 
 
 def _counter_key(row: Row) -> str:

@@ -16,12 +16,13 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from descend.loss_logs.column_names import TRAIN, VALIDATION, column_meaning, split_identifier
+from descend.loss_logs.column_names import TRAIN, VALIDATION, Meaning, column_meaning
 from descend.loss_logs.curve_assembly import CurveAssembly
 from descend.loss_logs.log_lines import Line, read_lines
-from descend.loss_logs.log_row import Pair, Row, row_of
+from descend.loss_logs.log_row import Pair, Row, row_of, split_named
 from descend.loss_logs.number_columns import NumberColumns
 from descend.loss_logs.number_parsing import MISSING, number
+from descend.loss_logs.parsers.unnamed_rows import chart_name, rows_of_charts, rows_of_frame
 
 MAX_WHOLE_FILE_BYTES = 32 * 2**20
 """JSON files up to this size are read at once; of larger ones the innermost objects are."""
@@ -64,6 +65,8 @@ def row_of_object(cells: Mapping[str, Any], line: Line | None = None) -> Row:
     )  # fmt: skip
     pairs: list[Pair] = []
     nulls: list[Pair] = []
+    lost: list[Meaning] = []
+    """Losses that are written as no number, as an evaluation without labels gives."""
     has_null_rate = False
     for name, value in cells.items():
         meaning = column_meaning(name)
@@ -73,6 +76,7 @@ def row_of_object(cells: Mapping[str, Any], line: Line | None = None) -> Row:
         has_null_rate |= meaning.role == "rate" and value is None
         if meaning.role == "loss" and _is_null(value, parsed):
             nulls.append((meaning, math.nan, None, word))
+            lost += [] if parsed is None else [meaning]
         elif parsed is not None:
             pairs.append((meaning, parsed, None, word))
     # A loss that is null stands for a number only where no other loss is in the row. Where the rate
@@ -81,6 +85,9 @@ def row_of_object(cells: Mapping[str, Any], line: Line | None = None) -> Row:
     if not is_measured and not has_null_rate:
         pairs += nulls
     row = row_of(pairs, line)
+    row.has_lost_validation = is_measured and any(
+        (meaning.split or split_named(word)) == "validation" for meaning in lost
+    )
     row.structured = True
     row.writer = next((str(cells[key]) for key in _WRITER_KEYS if key in cells), "")
     return row
@@ -101,8 +108,8 @@ def read_json(path: Path, assembly: CurveAssembly) -> bool:
         value = json.loads(path.read_bytes())
     except (ValueError, RecursionError):
         return False
-    rows = _rows_in(value)
-    if rows is None:
+    rows = rows_of_charts(value, path) or _rows_in(value) or rows_of_frame(value)
+    if not rows:
         return False
     history = _has_history(value)
     assembly.facts.kind = "Hugging Face Trainer, trainer_state.json" if history else "JSON"
@@ -201,9 +208,9 @@ def read_table(path: Path, assembly: CurveAssembly) -> bool:
     if long is None and not _names_a_loss(header):
         return False
     assembly.facts.kind = "table"
-    split = _split_of_path(path) if long is None and _is_tensorboard(header) else None
+    chart = chart_name(path) if long is None and _is_tensorboard(header) else None
     assembly.facts.names.update(header[:300])
-    table = _table_rows(lines, header, separator, split, long)
+    table = _table_rows(lines, header, separator, chart, long)
     head = list(islice(table, _HEAD_ROWS))
     if None in head:
         return False  # other lines stand between: that is a console
@@ -229,7 +236,7 @@ def _table_rows(
     lines: Iterable[Line],
     header: list[str],
     separator: str | None,
-    split: str | None,
+    chart: str | None,
     long: tuple[str, str] | None,
 ) -> Iterator[tuple[dict[str, str], Line] | None]:
     """Yield the cells of each line by the names of the header; None for a line that is no row."""
@@ -240,8 +247,8 @@ def _table_rows(
         if separator is None and len(cells) != len(header):
             yield None
             return
-        if split is not None:
-            values = {"step": cells[1], f"{split}loss": cells[2]} if len(cells) > 2 else {}
+        if chart is not None:
+            values = {"step": cells[1], chart: cells[2]} if len(cells) > 2 else {}
         else:
             values = dict(zip(header, cells, strict=False))
         if long is not None:
@@ -271,11 +278,6 @@ def _names_a_loss(header: list[str]) -> bool:
 
 def _is_tensorboard(header: list[str]) -> bool:
     return [h.lower().replace("_", " ") for h in header] == ["wall time", "step", "value"]
-
-
-def _split_of_path(path: Path) -> str:
-    words = split_identifier(path.stem)
-    return "val " if set(words) & VALIDATION else ""
 
 
 def _long_form(header: list[str]) -> tuple[str, str] | None:
