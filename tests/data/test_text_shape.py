@@ -18,7 +18,7 @@ from descend.data.text_shape import (
     repeated_line_fraction,
     token_divergence,
 )
-from descend.diagnosis.sentences import describe_text_shape
+from descend.diagnosis.text_warnings import describe_text_shape
 from descend.report.text.corpus_summary import format_corpus_stats
 from descend.training.assembly import tokenize_corpus
 

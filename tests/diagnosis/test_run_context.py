@@ -23,7 +23,8 @@ def test_run_context_holds_the_text_the_run_trained_on(trained: Path) -> None:
     assert context.store is not None
     assert len(context.store.train) == recorded.corpus_count("train_tokens")
     assert context.steps == recorded.steps
-    assert context.warnings == ()
+    # The text of these tests is a few sentences again and again.
+    assert [w for w in context.warnings if "repeat an earlier one" not in w] == []
     assert context.total_steps == len(context.steps)
     assert not context.had_divergence
 

@@ -9,7 +9,7 @@ from descend.config import RunConfig
 from descend.data.batches import BatchSampler
 from descend.data.text_shape import measure_text_shape
 from descend.data.token_store import TokenStore
-from descend.diagnosis.sentences import describe_text_shape
+from descend.diagnosis.text_warnings import describe_text_shape
 from descend.errors import DescendError, RunFolderError, TextChangedError
 from descend.progress import ProgressCallback, ignore_progress
 from descend.runs.recorded_run import RecordedRun, open_recorded_run

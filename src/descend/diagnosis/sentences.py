@@ -9,7 +9,6 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from descend.data.text_shape import TextShape
 from descend.diagnosis.metric_text import format_metric
 from descend.diagnosis.ranking import RankedCause, contrary_evidence
 from descend.metrics.measurement import Measurements
@@ -189,31 +188,6 @@ def describe_unread_text(num_epochs: float, folder: Path, *, has_fix: bool) -> s
             "the fix and reads all of it"
         )
     return f"{read}; `descend continue {quoted(folder)} --epoch 1` reads all of it"
-
-
-MAX_VALIDATION_DIVERGENCE = 0.2
-"""Bits. Origin: 0.12 and less on 18 books, programs, and manuals, 0.38 on a text whose end is in
-another language and script."""
-MAX_REPEATED_LINES = 0.9
-"""Fraction of the lines. First guess; programs repeat a third of theirs."""
-
-
-def describe_text_shape(shape: TextShape) -> list[str]:
-    """Warn of validation text that is unlike the training text, and of lines that repeat."""
-    lines = []
-    if shape.validation_divergence > MAX_VALIDATION_DIVERGENCE:
-        lines.append(
-            "the validation text is unlike the training text (divergence of their tokens: "
-            f"{shape.validation_divergence:.2f} bits, usual: under {MAX_VALIDATION_DIVERGENCE}), "
-            "so the validation loss is that of another kind of text. Of a single document the end "
-            "is held out: put each kind of text into files of its own"
-        )
-    if shape.repeated_line_fraction > MAX_REPEATED_LINES:
-        lines.append(
-            f"{shape.repeated_line_fraction:.0%} of the lines repeat an earlier one, numbers "
-            "aside, so a low loss only says that these lines were memorized. Keep a few of each"
-        )
-    return lines
 
 
 def describe_better_parent(parent_loss: float, loss: float) -> str:

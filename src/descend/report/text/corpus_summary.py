@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from descend.data.corpus_stats import CorpusStats
 from descend.data.text_shape import TextShape
-from descend.diagnosis.sentences import describe_text_shape
+from descend.diagnosis.text_warnings import describe_text_shape
 from descend.report.text.contamination_notice import describe_contamination
 from descend.report.text.run_summary import format_accuracy_baselines, format_ngram_baselines
 from descend.units import describe_split_method, format_bytes, format_count

@@ -7,7 +7,7 @@ from typing import Any
 
 from descend.config import RunConfig, make_config
 from descend.data.text_shape import measure_text_shape
-from descend.diagnosis.sentences import describe_text_shape
+from descend.diagnosis.text_warnings import describe_text_shape
 from descend.report.text.contamination_notice import describe_contamination
 from descend.training.execution.backends import describe_execution, forced_keys
 from descend.training.execution.candidate_timing import TuningResult
