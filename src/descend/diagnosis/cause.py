@@ -135,6 +135,10 @@ def scaled_learning_rate(config: RunConfig, factor: float) -> dict[str, Any]:
     return {"learning_rate": _two_digits(rate * factor)}
 
 
+LEARNED_NOTHING = 0.97
+"""Of the unigram baseline: a model that ends above it knows no more than how frequent tokens
+are."""
+
 USUAL_RATE = RunConfig().peak_learning_rate
 """The default, at which both optimizers train: AdamW and Muon are given the same."""
 FAR = 30.0

@@ -65,8 +65,7 @@ class CorpusProfile(msgspec.Struct, frozen=True):
     trigram: float
     """Of knowing the two tokens before."""
     five_gram: float
-    """Of knowing the four tokens before, counted on `five_gram_bytes` of training text. A run of a
-    minute ends near it: within 3 % on 11 of 12 texts (benchmarks/plan/difficulty.py)."""
+    """Of knowing the four tokens before, counted on `five_gram_bytes` of training text."""
     five_gram_bytes: int
     overlap_fraction: float
     """Validation tokens that are copied from the sample of training text."""
@@ -78,8 +77,8 @@ class CorpusProfile(msgspec.Struct, frozen=True):
         """How hard the text is, in bits per byte: the unit of the scaling law.
 
         The 5-gram baseline sees what repeats in a text, and how far its validation text differs
-        from its training text. With it texts end within 3 % of the law, with unigrams and trigrams
-        of 100 kB within 10 % (benchmarks/plan/difficulty.py).
+        from its training text. With it four fifths of 20 new texts end within 5.3 % of the law,
+        with unigrams and trigrams of 100 kB within 20 % (benchmarks/plan/difficulty.py).
         """
         size = self.five_gram_bytes / MIDDLE_COUNTED_BYTES
         return DIFFICULTY_PER_FIVE_GRAM * self.five_gram * math.pow(size, DIFFICULTY_POWER)

@@ -67,6 +67,7 @@ import math
 from descend.config import RunConfig
 from descend.diagnosis.cause import (
     FAR,
+    LEARNED_NOTHING,
     USUAL_RATE,
     Cause,
     ExpectedRange,
@@ -89,10 +90,6 @@ under 30 at the usual rates and below, over 1,000 at 30 times them."""
 FEW_DIRECTIONS = 0.3
 """Effective rank over the width; same origin: 0.6 and more at the usual rates and below."""
 FACTORS = (1 / 3, 1 / 10, 1 / 30, 1 / 100, 1 / 300)
-LEARNED_NOTHING = 0.97
-"""Of the loss of token frequencies alone: a run that ends above it knows nothing else, and a third
-of such a rate most often ends there too (a tiny run at six times the rate and dropout 0.5: a third
-of it gained nothing, a tenth 0.9 nats)."""
 
 
 RUINS = {"max_attention_logit": 1000.0, "update_to_weight_ratio": 0.1, "max_loss_increase": 1.0}
@@ -117,6 +114,8 @@ def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChang
     if is_far_too_high(config, measurements):
         return usual_rate_changes(config)
     known = measurement_value(measurements, "measured_validation_loss", 0.0)
+    # Where nothing was learned, a third of the rate most often ends there too (a tiny run at six
+    # times the rate and dropout 0.5: a third of it gained nothing, a tenth 0.9 nats).
     stuck = known > LEARNED_NOTHING * measurement_value(measurements, "unigram_loss", math.inf)
     return tuple(
         TreatmentChange(
