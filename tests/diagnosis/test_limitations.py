@@ -59,6 +59,11 @@ def test_headline_does_not_claim_untested_changes_are_ineffective() -> None:
     assert "sure" not in unclear
 
 
+def test_undetermined_cause_has_no_stated_confidence() -> None:
+    undetermined = msgspec.structs.replace(healthy(TRIAL), verdict="unknown", probability=0.93)
+    assert headline(undetermined) == "No cause could be determined."
+
+
 def test_diagnosis_text_lists_evidence_once() -> None:
     evidence = [
         Evidence("train_tokens", 7550.0, "tokens", (None, None), "very little text"),

@@ -145,17 +145,24 @@ def assignments(keys: dict[str, Any]) -> str:
     return ", ".join(f"{key} = {format_plain(value)}" for key, value in keys.items())
 
 
+def states_probability(diagnosis: Diagnosis) -> bool:
+    """Return whether a verdict is shown with its probability: not where it names nothing."""
+    is_unclear = not has_trials(diagnosis) and diagnosis.probability < MIN_PROBABILITY
+    return diagnosis.verdict != "unknown" and not (diagnosis.verdict == "healthy" and is_unclear)
+
+
 def headline(diagnosis: Diagnosis, *, says_probability: bool = True) -> str:
     """Return the verdict as a sentence."""
-    sure = f" ({diagnosis.probability:.0%} sure)" if says_probability else ""
+    is_stated = says_probability and states_probability(diagnosis)
+    sure = f" ({diagnosis.probability:.0%} sure)" if is_stated else ""
     if diagnosis.verdict == "healthy" and not has_trials(diagnosis):
-        if diagnosis.probability < MIN_PROBABILITY:
+        if not states_probability(diagnosis):
             return "The metrics show no clear problem, but they cannot rule one out without trials."
         return f"The metrics show no problem. No trials were run{sure}."
     if diagnosis.verdict == "healthy":
         return f"No problem found: no tested change lowers the loss by a relevant amount{sure}."
     if diagnosis.verdict == "unknown":
-        return f"No cause could be determined{sure}." + " Candidates:" * bool(diagnosis.causes)
+        return "No cause could be determined." + " Candidates:" * bool(diagnosis.causes)
     if diagnosis.verdict in ("noise_floor", "data_leakage", "diverged"):
         text = _HEADLINE[diagnosis.verdict]
         return f"{text[0].upper()}{text[1:]}{sure}."

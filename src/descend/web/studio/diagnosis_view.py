@@ -14,7 +14,11 @@ from descend.diagnosis.recommended_config import load_diagnosis, merge_recommend
 from descend.diagnosis.trial_reports import TrialReport
 from descend.guard import decode_json, read_regular
 from descend.handbook.run_notes.diagnosis_notes import reduction_by_change
-from descend.report.text.diagnosis_summary import group_other_causes, headline
+from descend.report.text.diagnosis_summary import (
+    group_other_causes,
+    headline,
+    states_probability,
+)
 from descend.units import humanize_name
 
 MAX_TRIAL_BYTES = 2**20
@@ -33,7 +37,7 @@ def diagnosis_fields(folder: Path) -> dict[str, Any]:
     return {
         "verdict": diagnosis.verdict,
         "headline": headline(diagnosis, says_probability=False),
-        "probability": diagnosis.probability,
+        "probability": diagnosis.probability if states_probability(diagnosis) else None,
         "causes": [
             {
                 "cause": cause.cause, "title": humanize_name(cause.cause),

@@ -74,7 +74,7 @@ function Answer({ diagnosis, onAgain, onFix }) {
   const rest = diagnosis.measurements.filter((row) => !diagnosis.causes.some((cause) => cause.evidence.some((one) => one.metric === row.metric)));
   const more = rest.length + diagnosis.others.length + diagnosis.warnings.length > 0;
   return html`
-    <section class="card stack" aria-label="Answer"><p class="sentence"><strong>${diagnosis.headline}</strong>${!diagnosis.causes.length && html` <span class="state">${percent(diagnosis.probability)} sure</span>`}</p>
+    <section class="card stack" aria-label="Answer"><p class="sentence"><strong>${diagnosis.headline}</strong>${!diagnosis.causes.length && diagnosis.probability !== null && html` <span class="state">${percent(diagnosis.probability)} sure</span>`}</p>
       ${diagnosis.causes.length > 0 && html`<ol class="causes plain">${diagnosis.causes.map((cause, index) => html`<li key=${cause.cause} class="stack">
         <div class="row"><span class="rank" aria-hidden="true">${index + 1}</span><h2>${cause.title}</h2><span class="state">${percent(cause.probability)} sure</span><${Explain} name=${cause.cause} title=${cause.title}/></div>
         <p>What to do: ${cause.advice}.</p><${Evidence} rows=${cause.evidence}/></li>`)}</ol>`}
