@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,13 @@ SLICES, SLICE_TOKENS = 64, 20_000
 
 MIN_LINES = 50
 """Fewer are too few to call a text repetitive."""
+
+MAX_SYMBOLS, SYMBOL_COVERAGE = 16, 0.99
+"""Different characters that make up so much of a text of symbols, at most. First guess: DNA has 4,
+sums have 13, and prose without spaces has 24."""
+
+MAX_SPACE_FRACTION = 0.02
+"""Of the characters of a text without words; of English prose 0.17 are spaces."""
 
 _NUMBER = re.compile(r"\d+")
 
@@ -41,6 +49,19 @@ def measure_text_shape(store: TokenStore) -> TextShape:
         token_divergence(store.train, store.validation, store.tokenizer.vocab_size),
         repeated_line_fraction(start),
     )
+
+
+def has_words(text: str) -> bool:
+    """Return whether `text` has words or many characters: False for DNA, sums, and other symbols.
+
+    Merges of byte-pair encoding find words. In a sequence of symbols they hide where each one
+    stands, so a network that reads the symbols themselves ends lower
+    (`benchmarks/plan/symbols.py`).
+    """
+    counts = Counter(text)
+    most = sum(count for _, count in counts.most_common(MAX_SYMBOLS))
+    has_few_symbols = most >= SYMBOL_COVERAGE * len(text) > 0
+    return not has_few_symbols or counts[" "] > MAX_SPACE_FRACTION * len(text)
 
 
 def token_divergence(train: Tokens, validation: Tokens, vocab_size: int) -> float:

@@ -103,7 +103,7 @@ def profile_corpus(
     split = text.split
     train = "".join(_slices(text, split.train, SAMPLE_BYTES))
     validation_text = "".join(_slices(text, split.validation, COUNTED_BYTES))
-    counted = "".join(_slices(text, split.train, COUNTED_BYTES))
+    counted = training_sample(text)
     began = time.perf_counter()
     ratios, train_ratios, baselines, five_gram = {}, {}, None, 0.0
     sizes = vocabularies or fitting_vocabularies(text.train_bytes)
@@ -136,6 +136,11 @@ def profile_corpus(
         overlap_fraction=baselines[3],
         seconds_to_prepare=seconds / len(ratios) / max(sample_fraction, 1e-9),
     )
+
+
+def training_sample(text: PreparedCorpus) -> str:
+    """Return about `COUNTED_BYTES` bytes of the training text, from places spread over it."""
+    return "".join(_slices(text, text.split.train, COUNTED_BYTES))
 
 
 def fitting_vocabularies(train_bytes: int) -> tuple[int, ...]:

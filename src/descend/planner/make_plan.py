@@ -12,6 +12,7 @@ import msgspec
 from descend.config import RunConfig, make_config
 from descend.config_sources import ResolvedConfig, resolve_config
 from descend.data.prepare import prepare_documents
+from descend.data.text_shape import has_words
 from descend.data.token_store import PreparedCorpus
 from descend.data.tokenizer import load_tokenizer
 from descend.errors import ConfigError, UserError
@@ -19,7 +20,7 @@ from descend.launch_environment import read_launch_environment
 from descend.machine import free_memory_bytes, resolve_device
 from descend.planner.axes import axes_for
 from descend.planner.candidates import SHORTER, useful_epochs
-from descend.planner.corpus_profile import CorpusProfile, profile_corpus
+from descend.planner.corpus_profile import CorpusProfile, profile_corpus, training_sample
 from descend.planner.generations import (
     ROUND_SECONDS,
     LaterModel,
@@ -121,6 +122,8 @@ class Allowance(msgspec.Struct, frozen=True):
         return left
 
 
+TOKENIZER_KEYS = {"tokenizer", "vocab_size", "vocab_path"}
+
 SETUP_SECONDS = 3.0
 """From the plan to the first step, the text apart: the network is made, checked and timed. Origin:
 1.5 to 4 s on a busy core."""
@@ -144,6 +147,10 @@ def make_corpus_plan(
     settings = settings or resolve_config(environment={})
     base, fixed = settings.config, settings.requested_config
     text = prepare_documents(base.model_copy(update={"corpus_dir": corpus}))
+    chosen: dict[str, Any] = {}
+    if not fixed.keys() & TOKENIZER_KEYS and not has_words(training_sample(text)):
+        chosen = {"tokenizer": "char"}
+        base = base.model_copy(update=chosen)
     sample = _sample(text, base)
     machine = benchmark_machine(base.device)
     memory = None if max_memory is None else int(max_memory * BYTES_PER_GB)
@@ -172,9 +179,8 @@ def make_corpus_plan(
         machine = calibrate_to_config(machine, _resolved(plan), steps, each)
         plan = planned(machine.rates)
     if named:
-        plan = msgspec.structs.replace(
-            plan, config={k: v for k, v in plan.config.items() if k != "vocab_size"}
-        )
+        rest = {k: v for k, v in plan.config.items() if k != "vocab_size"}
+        plan = msgspec.structs.replace(plan, config=rest | chosen)
     where = str(text.source.paths[0]) if text.source.is_stream_copy else corpus or "python"
     return CorpusPlan(where, machine, plan, fixed, None if allowance is None else minutes)
 

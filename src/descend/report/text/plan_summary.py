@@ -15,7 +15,9 @@ from descend.units import format_bytes, format_duration, format_epochs
 def plan_lines(planned: CorpusPlan) -> list[str]:
     """Return the lines of the whole plan, as printed."""
     plan = planned.plan
-    summary_lines = [summarize_plan(plan, planned.corpus), *_time_left(planned)]
+    summary_lines = [
+        *_symbols(planned), summarize_plan(plan, planned.corpus), *_time_left(planned),
+    ]  # fmt: skip
     return [*_machine(planned.machine), *_text(plan), *_choice(plan), "", *summary_lines]
 
 
@@ -68,7 +70,7 @@ def _choice(plan: TrainingPlan) -> list[str]:
         ),
         (
             f"chosen     {config['num_layers']} layers of {config['embed_dim']} "
-            f"({prediction.parameters:,} parameters), vocabulary {config['vocab_size']:,}: "
+            f"({prediction.parameters:,} parameters), vocabulary {plan.vocab_size:,}: "
             f"{prediction.seconds_per_step * 1000:.0f} ms a step, {prediction.steps:,} steps of "
             f"{config['batch_size']} x {config['seq_len']} tokens"
         ),
@@ -141,11 +143,22 @@ def time_plan_lines(planned: CorpusPlan) -> list[str]:
         f" layers of {plan.config['embed_dim']} ({prediction.parameters:,} parameters), about"
         f" {prediction.steps:,} steps of {plan.config['batch_size']} x {plan.config['seq_len']}"
         " tokens" + (f"; as you set: {fixed_keys}" if fixed_keys else ""),
+        *_symbols(planned),
         (
             f"predicted validation loss {prediction.bits_per_byte:.3f} bits per byte (80 %"
             f" interval {low:.3f} to {high:.3f})"
         ),
         *_time_left(planned),
+    ]
+
+
+def _symbols(planned: CorpusPlan) -> list[str]:
+    """Return why each character is a token, where the plan chose that."""
+    if "tokenizer" not in planned.plan.config or "tokenizer" in planned.fixed:
+        return []
+    return [
+        "This text has few different characters and no words, so each character is a token."
+        " Such texts often end lower than predicted."
     ]
 
 
