@@ -266,7 +266,10 @@ def test_a_program_that_trains_nothing_is_no_program_with_a_loop() -> None:
         HEAD + "model = Net()\nif __name__ == '__main__':\n    print(model(rows(2)[:, :-1]))\n"
     )
     assert not report.bugs
-    assert any(n.why == "there is no `step`" for n in report.not_checked)
+    assert any(
+        n.why == "no function is named `step`, `train_step` or `training_step`"
+        for n in report.not_checked
+    )
 
 
 def test_the_innermost_function_decides_which_loops_stand_around_a_line(tmp_path: Path) -> None:

@@ -91,6 +91,13 @@ FUNCTIONS = {"loss", "step", "evaluate", "save", "load", "resume", "after_epoch"
 """Of these, the ones that must be functions: a number called `step` is a counter."""
 
 
+def describe_missing(part: str) -> str:
+    """Return that no part goes by the names it is known by; one of another form may be there."""
+    *others, last = (f"`{name}`" for name in RECOGNIZED_NAMES[part])
+    names = f"{', '.join(others)} or {last}" if others else last
+    return f"no {'function' if part in FUNCTIONS else 'object'} is named {names}"
+
+
 ENDINGS = (SystemExit, KeyboardInterrupt, GeneratorExit)
 """What a program raises that ends itself."""
 
@@ -125,7 +132,7 @@ class Program:
     def get(self, part: str) -> Any:
         """Return a part of the program; `UndeterminedError` without it."""
         if not self.has(part):
-            raise UndeterminedError(f"there is no `{part}`")
+            raise UndeterminedError(describe_missing(part))
         return self.parts[part]
 
     def all_of(self, kind: type[T]) -> tuple[T, ...]:

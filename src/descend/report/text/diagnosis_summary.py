@@ -235,7 +235,7 @@ def _accuracy(diagnosis: Diagnosis) -> list[str]:
     return [
         f"  Accuracy: the model predicts the next validation token correctly"
         f" {format_percent(hits)} of the time. It gives its guesses a probability of"
-        f" {format_percent(expected)} on average, so it is {_calibration(hits, expected)}. Its loss"
+        f" {format_percent(expected)} on average, {_calibration(hits, expected)}. Its loss"
         f" is {values['measured_validation_loss']:.2f}, that of the best n-gram baseline (up to"
         f" 4-grams) {values['best_ngram_loss']:.2f}."
     ]
@@ -249,8 +249,8 @@ one is so many times the other; first guesses."""
 def _calibration(hits: float, expected: float) -> str:
     low, high = sorted((hits, expected))
     if high - low < NEAR and high <= TIMES * low:
-        return "well calibrated"
-    return "underconfident" if hits > expected else "overconfident"
+        return "close to its accuracy"
+    return f"so it is {'underconfident' if hits > expected else 'overconfident'}"
 
 
 def _extrapolation_lines(diagnosis: Diagnosis) -> list[str]:
