@@ -34,7 +34,6 @@ NO_DIFFERENCE = (
 def untrained(shape: Shape) -> LogVerdict | None:
     """Return a run that has learned nothing, by its gradient or by its loss."""
     curve = shape.curve
-    assert curve is not None
     zeros = _count_zero_gradients(shape)
     gradient = f"the gradient norm is exactly 0 in all {zeros} entries"
     guess = _describe_guess(shape, curve)
@@ -47,7 +46,7 @@ def untrained(shape: Shape) -> LogVerdict | None:
     else:
         return None
     advice = NO_PARAMETERS if zeros else NO_DIFFERENCE
-    return LogVerdict("unknown", 0.7, "no", reason, advice=advice)
+    return LogVerdict(reason, "no", 0.7, advice=advice)
 
 
 def _count_zero_gradients(shape: Shape) -> int:
