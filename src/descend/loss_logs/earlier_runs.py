@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 
-from descend.loss_logs.curve_features import CurveFeatures
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
 from descend.loss_logs.log import RunLosses
 from descend.loss_logs.loss_kinds import GUESS_ERROR
@@ -98,8 +97,5 @@ def describe_guess(shape: Shape) -> str:
     guess = math.exp(-curve.end)
     if not guess / MAX_GUESS_RATIO <= accuracy <= min(MAX_GUESS_RATIO * guess, 0.5 + GUESS_ERROR):
         return ""
-    return f"with an accuracy of {accuracy:.2g}, as of a guess among {_num_classes(curve)} classes"
-
-
-def _num_classes(curve: CurveFeatures) -> int:
-    return max(2, round(math.exp(curve.end)))
+    num_classes = max(2, round(math.exp(curve.end)))
+    return f"with an accuracy of {accuracy:.2g}, as of a guess among {num_classes} classes"

@@ -41,7 +41,7 @@ def untrained(shape: Shape) -> LogVerdict | None:
         reason = f"{guess}: nothing is learned"
         if zeros:
             reason += f". {gradient[0].upper()}{gradient[1:]}, so that no parameter is trained"
-    elif zeros and curve.start - curve.end <= _max_chance_fall(curve):
+    elif zeros and curve.start - curve.end <= max(MAX_CHANCE * curve.noise_of_mean, DIGIT):
         reason = f"{gradient}, and the loss does not fall: no parameter is trained"
     else:
         return None
@@ -53,10 +53,6 @@ def _count_zero_gradients(shape: Shape) -> int:
     """Return how many gradient norms are logged if all are exactly 0, else 0."""
     norms = [e.gradient_norm for e in shape.log.entries if e.gradient_norm is not None]
     return len(norms) if len(norms) >= MIN_ENTRIES and not any(norms) else 0
-
-
-def _max_chance_fall(curve: CurveFeatures) -> float:
-    return max(MAX_CHANCE * curve.noise_of_mean, DIGIT)
 
 
 def _describe_guess(shape: Shape, curve: CurveFeatures) -> str:

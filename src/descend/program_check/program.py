@@ -29,7 +29,7 @@ from descend.program_check.frameworks import (
     Launch,
     TrainingReachedError,
     framework_parts,
-    is_framework_source,
+    launchers_in,
     training_stopped,
 )
 from descend.program_check.instrumentation.amp_usage import watch_amp
@@ -191,10 +191,6 @@ class Program:
         at = ", ".join(f"{_short(self.file or '')}:{line}" for line in lines[:3])
         return ", ".join(f"model.{name}" for name in names[:3]) + (f" ({at})" if at else "")
 
-    def where_it_trained(self) -> str:
-        """Return file and line of the first step that was made while it was imported."""
-        return self.where_is_line(self.import_time_training.line)
-
     def where_is_line(self, line: int | None) -> str:
         """Return a line of the program's file; the file alone if none is known."""
         return f"{_short(self.file or self.name)}{f':{line}' if line else ''}"
@@ -316,7 +312,7 @@ def _trains_in_main(file: Path, module: ModuleType, launch: Launch, start: LoopS
     has_model = isinstance(names.get("model"), nn.Module)
     if has_model and any(inspect.isfunction(names.get(n)) for n in RECOGNIZED_NAMES["step"]):
         return False
-    return not framework_parts(names, launch) if not has_model else not is_framework_source(file)
+    return not framework_parts(names, launch) if not has_model else not launchers_in(file)
 
 
 def _source_of(file: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 from descend.diagnosis.causes import CAUSES
@@ -62,7 +61,7 @@ def format_diagnosis(diagnosis: Diagnosis, explain: bool = False) -> str:
             how = " (details: --verbose)" if title == OUT else ""
             if title == INCONCLUSIVE:
                 how = _how_to_decide(diagnosis)
-            names = _join_causes(r.cause for r in some)
+            names = ", ".join(humanize_name(r.cause) for r in some)
             if title == SMALL:
                 names = "; ".join(f"{humanize_name(r.cause)}, {r.reason}" for r in some)
             lines.append(f"  {'Ruled out' if title == OUT else title}: {names}{how}.")
@@ -134,10 +133,6 @@ def _is_positive(out: OtherCause) -> bool:
         and out.trial is not None
         and bool(out.trial.ci95 and out.trial.ci95[0] > 0)
     )
-
-
-def _join_causes(causes: Iterable[str]) -> str:
-    return ", ".join(humanize_name(cause) for cause in causes)
 
 
 def assignments(keys: dict[str, Any]) -> str:
