@@ -6,7 +6,6 @@ is low and the verdict `unknown`: a curve is a symptom, not a cause.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -32,6 +31,7 @@ from descend.loss_logs.curve_origin import (
 from descend.loss_logs.earlier_runs import ends_above_earlier_run, guesses
 from descend.loss_logs.epoch_pattern import highest_rise, start_end_lowest
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
+from descend.loss_logs.log import finite_losses
 from descend.loss_logs.loss_explosion import describe_explosion
 from descend.loss_logs.normality import (
     MANY_TOKENS,
@@ -126,7 +126,8 @@ def _diverged(shape: Shape) -> LogVerdict | None:
     if curve is None or curve.first_nonfinite is not None:
         at = _first_place(shape) if curve is None else curve.first_nonfinite or 0.0
         reason, text = "the loss stops being a number", "from here on the loss is not a number"
-        if curve is not None and _is_finite_after(shape, at):
+        trained = finite_losses(shape.log.entries, "train_loss")
+        if curve is not None and any(place > at for place, _ in trained):
             lost = curve.points - curve.finite_points
             reason = text = f"{lost} of {curve.points} losses are no numbers"
         fact: EvidenceFacts = ("first_loss_not_finite", at, shape.log.unit, (None, None), text)
@@ -169,15 +170,6 @@ def _went_on(curve: CurveFeatures) -> bool:
     """Return whether a few losses were no numbers and training went on as before."""
     lost = curve.points - curve.finite_points
     return curve.finite_at_end and lost <= FEW_LOST * curve.points and curve.end < curve.start
-
-
-def _is_finite_after(shape: Shape, place: float) -> bool:
-    """Return whether training losses after `place` are numbers."""
-    return any(
-        entry.train_loss is not None and math.isfinite(entry.train_loss)
-        for entry in shape.log.entries
-        if entry.position > place
-    )
 
 
 def _first_place(shape: Shape) -> float:

@@ -14,6 +14,7 @@ from descend.loss_logs.earlier_runs import describe_guess
 from descend.loss_logs.epoch_pattern import recurs_each_epoch
 from descend.loss_logs.expected_loss import MAX_VOCABULARY
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
+from descend.loss_logs.log import finite_losses
 from descend.loss_logs.loss_kinds import NEAR_START_STEPS
 from descend.loss_logs.positions import format_place
 from descend.loss_logs.reward_rules import describe_reward
@@ -304,16 +305,12 @@ MIN_VALIDATIONS = 3
 def validation_stays(shape: Shape) -> LogVerdict | None:
     """Return a validation loss that stays where it is while the training loss falls on."""
     curve = shape.curve
-    validated = [(e.position, e.validation_loss) for e in shape.log.entries
-                 if e.validation_loss is not None and math.isfinite(e.validation_loss)]  # fmt: skip
+    validated = finite_losses(shape.log.entries, "validation_loss")
     if len(validated) < MIN_VALIDATIONS or curve.validation_best is None:
         return None
     place, first = validated[0]
-    trained = [
-        e.train_loss
-        for e in shape.log.entries
-        if e.train_loss is not None and math.isfinite(e.train_loss) and e.position >= place
-    ]
+    all_trained = finite_losses(shape.log.entries, "train_loss")
+    trained = [loss for at, loss in all_trained if at >= place]
     if len(trained) < MIN_VALIDATIONS or shape.log.has_other_validation_unit:
         return None
     early = trained[: averaged(len(trained))]

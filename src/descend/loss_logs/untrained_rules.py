@@ -9,7 +9,7 @@ import numpy as np
 
 from descend.loss_logs.curve_features import CurveFeatures
 from descend.loss_logs.judgment import LogVerdict, Shape
-from descend.loss_logs.validation_rules import finite_losses
+from descend.loss_logs.log import finite_losses
 
 MIN_ENTRIES = 20
 """Entries from which a run that has learned nothing should have."""

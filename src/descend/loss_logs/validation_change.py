@@ -10,7 +10,7 @@ import numpy as np
 from descend.loss_logs.curve_features import MIN_FOR_SLOPE, slope_per_doubling
 from descend.loss_logs.curve_notes import describe_place
 from descend.loss_logs.judgment import LogVerdict, Shape
-from descend.loss_logs.validation_rules import finite_losses
+from descend.loss_logs.log import finite_losses
 
 MIN_FROZEN, MIN_FROZEN_FRACTION, EXACT_DIGITS = 5, 0.25, 5
 """Validation losses at the end that are one number, the fraction of the run that they reach over,

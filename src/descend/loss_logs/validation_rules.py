@@ -16,7 +16,7 @@ from descend.loss_logs.curve_notes import (
     has_far_gap,
 )
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
-from descend.loss_logs.log import LogEntry
+from descend.loss_logs.log import finite_losses
 
 TEXT_FROM = 5.5
 """Nats at the start from which a loss is taken for one of text: about ln 257, what guessing among
@@ -118,12 +118,6 @@ def validation_levels(shape: Shape) -> LogVerdict | None:
         "no" if has_far_gap(curve) else "yes", 0.45, "too_little_data", facts, {},
         "train on more text, or with dropout, more weight decay or a smaller model",
     )  # fmt: skip
-
-
-def finite_losses(entries: list[LogEntry], name: str) -> list[tuple[float, float]]:
-    """Return places and losses that are numbers."""
-    pairs = [(e.position, getattr(e, name)) for e in entries]
-    return [(at, loss) for at, loss in pairs if loss is not None and math.isfinite(loss)]
 
 
 def _means_of_ends(pairs: list[tuple[float, float]]) -> tuple[float, float]:
