@@ -8,6 +8,7 @@ A table stands between `<!-- measured: NAME -->` and `<!-- end -->`; NAME is a f
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import statistics
@@ -249,15 +250,18 @@ def filled(text: str) -> str:
 
 def main() -> int:
     """Rewrite, or check."""
+    parser = argparse.ArgumentParser(description="Write the tables of the pages from the results.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if one differs")
+    is_check = parser.parse_args().check
     wrong = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         if (right := filled(text)) != text:
             wrong.append(page.name)
-            if "--check" not in sys.argv:
+            if not is_check:
                 page.write_text(right, encoding="utf-8")
     print("tables that differ:", ", ".join(wrong) or "none")
-    return int(bool(wrong) and "--check" in sys.argv)
+    return int(bool(wrong) and is_check)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ The types are those that the commands print. The descriptions are the docstrings
 
 from __future__ import annotations
 
+import argparse
 import ast
 import copy
 import inspect
@@ -275,17 +276,20 @@ def make_files() -> dict[Path, str]:
 
 def main() -> int:
     """Write the files, or check them."""
+    parser = argparse.ArgumentParser(description="Write the JSON Schema of each command.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if one differs")
+    is_check = parser.parse_args().check
     FOLDER.mkdir(exist_ok=True)
     files = make_files()
     stale = [p for p, text in files.items() if not p.exists() or p.read_text("utf-8") != text]
     surplus = [path for path in FOLDER.iterdir() if path not in files]
-    if "--check" not in sys.argv:
+    if not is_check:
         for path in stale:
             path.write_text(files[path], encoding="utf-8")
         for path in surplus:
             path.unlink()
     print("schemas that differ:", ", ".join(path.name for path in stale + surplus) or "none")
-    return int(bool(stale + surplus) and "--check" in sys.argv)
+    return int(bool(stale + surplus) and is_check)
 
 
 if __name__ == "__main__":

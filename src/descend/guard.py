@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import stat
+import time
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
@@ -214,8 +215,20 @@ def name_writer() -> str:
     return f"{os.getpid()}-{secrets.token_hex(4)}"
 
 
+ASIDE = re.compile(r"(.+)\.(\d+)(?:-[0-9a-f]{8})?\.(partial|old)")
+"""Name of what is written aside or moved away: its target, process, and kind."""
+
 STALE_SECONDS = 86_400
 """Age from which what a dead process left half written is taken away."""
+
+
+def is_stale(aside: Path, process: int) -> bool:
+    """Return whether `aside` is old and its process is dead, so that nobody will finish it."""
+    try:
+        age = time.time() - aside.lstat().st_mtime
+    except OSError:
+        return False
+    return age > STALE_SECONDS and not is_alive(process)
 
 
 def is_alive(process: int) -> bool:

@@ -58,16 +58,8 @@ def test_plant_gives_a_program_that_compiles_when_a_rule_applies(planting: Any) 
     assert kinds == set(planting.RULES)
 
 
-@pytest.mark.parametrize(("start", "bug"), FAST)
-def test_check_names_the_planted_bug_alone(
-    planting: Any, start: str, bug: str, own_folder: Path
-) -> None:
-    assert bugs_of(planting, start, bug) == ([bug] if bug else [])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("start", "bug"), SLOW)
-def test_check_names_the_planted_bug_alone_in_more_styles(
-    planting: Any, start: str, bug: str, own_folder: Path
-) -> None:
+@pytest.mark.parametrize(
+    ("start", "bug"), [*FAST, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)]
+)
+def test_check_names_the_planted_bug_alone(planting: Any, start: str, bug: str) -> None:
     assert bugs_of(planting, start, bug) == ([bug] if bug else [])

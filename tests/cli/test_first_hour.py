@@ -48,6 +48,8 @@ def test_verbose_adds_samples_and_details(
     assert "After 1 epoch " in done.out
     assert "saved in models/transformer_" in done.out
     assert done.out.splitlines()[-2].startswith("The model predicts ")
+    # Counting pairs predicts these sentences better than one epoch.
+    assert "next: descend diagnose" in done.err
 
 
 def test_list_shows_every_run_with_its_state(descend: Descend, models: Path) -> None:

@@ -52,6 +52,14 @@ def test_schemas_are_what_the_code_says() -> None:
     assert stale == [], "run `python tools/make_json_schemas.py`"
 
 
+def test_help_of_a_generator_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = load_script(ROOT / "tools" / "make_json_schemas.py")
+    monkeypatch.setattr("sys.argv", ["make_json_schemas.py", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        generator.main()
+    assert ended.value.code == 0
+
+
 def test_a_wrong_field_is_noticed(descend: Descend) -> None:
     facts = descend("env", "--json").json
     for change in ({"cores": "two"}, {"colour": 1}, {"schema_version": 2}):

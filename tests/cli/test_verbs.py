@@ -54,18 +54,6 @@ def test_train_command_prints_json_and_logs_to_stderr(
     assert done.err.index("of memory") < done.err.index("82 steps") < done.err.index("epoch 1/2")
 
 
-def test_verbose_standard_output_has_samples_paragraph_and_folder(
-    descend: Descend, tiny_file: Path, text_file: Path
-) -> None:
-    done = descend("train", text_file, "--config", tiny_file, "--epoch", "1", "--verbose")
-    assert done.code == 0
-    assert done.out.count("--- sample") == 3
-    assert "After 1 epoch " in done.out
-    assert "saved in models/transformer_" in done.out
-    # Counting pairs predicts these sentences better than one epoch.
-    assert "next: descend diagnose" in done.err
-
-
 def test_train_command_accepts_folder_and_stdin(
     descend: Descend, tiny_file: Path, text_file: Path, own_folder: Path
 ) -> None:

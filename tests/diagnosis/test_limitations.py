@@ -91,7 +91,7 @@ def test_diagnosis_text_lists_evidence_once() -> None:
 
 @pytest.mark.parametrize(("hits", "expected", "said"), [
     (0.22, 0.23, "correctly 22% of the time. It gives its guesses a probability of 23% on "
-     "average, so it is well calibrated."),
+     "average, close to its accuracy."),
     (0.23, 0.01, "a probability of 1.0% on average, so it is underconfident."),
     (0.04, 0.003, "a probability of 0.3% on average, so it is underconfident."),
     (0.2, 0.6, "a probability of 60% on average, so it is overconfident."),

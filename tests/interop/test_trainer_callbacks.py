@@ -189,11 +189,8 @@ def test_lightning_callback_records_losses_and_updates(tmp_path: Path) -> None:
     assert records == ["descend", "descend_2"]
 
 
-def test_watch_reads_the_model_and_optimizer_that_fabric_wraps(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_watch_reads_the_model_and_optimizer_that_fabric_wraps() -> None:
     fabric = pytest.importorskip("lightning").Fabric(accelerator="cpu", devices=1)
-    monkeypatch.chdir(tmp_path)
     network = nn.Sequential(nn.Embedding(64, 16), nn.Linear(16, 64))
     model, optimizer = fabric.setup(network, torch.optim.SGD(network.parameters(), lr=0.5))
     watch = descend.watch(model, optimizer)

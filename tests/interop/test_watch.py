@@ -361,10 +361,7 @@ def test_watch_is_closed_when_the_program_ends(end: str, reason: str, tmp_path: 
     assert "next: descend diagnose" in done.stderr
 
 
-def test_watch_folder_has_the_name_of_the_model_inside_a_wrapper(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_watch_folder_has_the_name_of_the_model_inside_a_wrapper() -> None:
     model = torch.nn.DataParallel(Network())
     watch = descend.watch(model, torch.optim.SGD(model.parameters(), lr=0.1))
     watch.close()

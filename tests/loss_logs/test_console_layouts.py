@@ -13,22 +13,12 @@ from descend.loss_logs.log import LossLog
 from descend.loss_logs.number_parsing import number
 from descend.loss_logs.read_log import read_log
 
+from .written_logs import train_points, validation_points, written
+
 
 def read_text(tmp_path: Path, text: str) -> LossLog:
     """The log that a file with `text` holds."""
-    path = tmp_path / "run.log"
-    path.write_text(text, encoding="utf-8")
-    return read_log(path)
-
-
-def training_points(log: LossLog) -> list[tuple[float, float]]:
-    """Positions and training losses."""
-    return [(e.position, e.train_loss) for e in log.entries if e.train_loss is not None]
-
-
-def validation_points(log: LossLog) -> list[tuple[float, float]]:
-    """Positions and validation losses."""
-    return [(e.position, e.validation_loss) for e in log.entries if e.validation_loss is not None]
+    return read_log(written(tmp_path, text))
 
 
 @pytest.mark.parametrize("evaluation", ["", "\r 50%|#####     | 8/16 [00:01<00:01]"])
@@ -41,7 +31,7 @@ def test_steps_come_from_the_bar_above_a_dictionary(evaluation: str, tmp_path: P
             lines.append(f"{evaluation}\r{{'eval_loss': {9.5 - step / 10}, 'epoch': 0.5}}")
     log = read_text(tmp_path, "\n".join(lines))
     assert log.unit == "steps"
-    assert [position for position, _ in training_points(log)] == list(range(5, 61, 5))
+    assert [position for position, _ in train_points(log)] == list(range(5, 61, 5))
     assert [position for position, _ in validation_points(log)] == [20, 40, 60]
 
 
@@ -52,7 +42,7 @@ def test_a_bar_may_pad_a_value_that_is_no_number(special: str, tmp_path: Path) -
         f"train_loss={5 - step / 20 if step < 50 else special}]"
         for step in range(10, 101, 10)
     ]
-    points = training_points(read_text(tmp_path, "\r".join(bars)))
+    points = train_points(read_text(tmp_path, "\r".join(bars)))
     assert [math.isfinite(loss) for _, loss in points] == [True] * 4 + [False] * 6
 
 
@@ -80,7 +70,7 @@ def test_a_validation_bar_makes_an_equal_value_a_new_measure(tmp_path: Path) -> 
 def test_a_table_goes_on_after_other_lines(between: str, tmp_path: Path) -> None:
     rows = [f"{e}  {5 - e / 10:.4f}  {5.1 - e / 10:.4f}  00:1{e}\n{between}\n" for e in range(9)]
     log = read_text(tmp_path, "epoch  train_loss  valid_loss  time\n" + "".join(rows))
-    assert [position for position, _ in training_points(log)] == list(range(9))
+    assert [position for position, _ in train_points(log)] == list(range(9))
     assert len(validation_points(log)) == 9
 
 
@@ -93,7 +83,7 @@ def test_a_cell_may_name_its_split_and_hold_an_arrow(tmp_path: Path) -> None:
         if step % 50 == 0:
             rows.append("  save  0000100_adapters.safetensors")
     log = read_text(tmp_path, "\n".join(rows))
-    assert [position for position, _ in training_points(log)] == list(range(10, 101, 10))
+    assert [position for position, _ in train_points(log)] == list(range(10, 101, 10))
     assert validation_points(log) == [(1, 3.9), (50, 3.4), (100, 2.9)]
 
 
@@ -123,7 +113,7 @@ def test_a_title_with_a_number_names_the_split_of_the_next_loss(title: str, tmp_
             for step in range(20)
         ]
     log = read_text(tmp_path, "\n".join(lines))
-    assert [position for position, _ in training_points(log)] == list(range(60))
+    assert [position for position, _ in train_points(log)] == list(range(60))
     assert [loss for _, loss in validation_points(log)] == pytest.approx([2.4, 2.3, 2.2])
 
 
@@ -160,7 +150,7 @@ def test_a_line_of_source_code_is_no_rate(place: str, tmp_path: Path) -> None:
         tmp_path, f"{place}\n" + "\n".join(f"step {s} loss {9 - s / 20}" for s in range(40))
     )
     assert all(entry.learning_rate is None for entry in log.entries)
-    assert len(training_points(log)) == 40
+    assert len(train_points(log)) == 40
 
 
 def test_a_comment_behind_a_setting_is_no_value(tmp_path: Path) -> None:
@@ -197,10 +187,11 @@ def test_the_optimizer_is_read_from_the_settings(setting: str, adam: bool, tmp_p
 def test_a_typed_call_of_fastai_names_the_rate(call: str, rate: float, tmp_path: Path) -> None:
     rows = "\n".join(f"{e}  {5 - e / 10:.4f}  {5.1 - e / 10:.4f}  00:1{e}" for e in range(9))
     text = f">>> {call}\nepoch  train_loss  valid_loss  time\n{rows}\n"
-    log = read_text(tmp_path, text)
+    path = written(tmp_path, text)
+    log = read_log(path)
     assert log.adam
     assert {e.learning_rate for e in log.entries} == {rate}
-    assert (diagnose_log(tmp_path / "run.log").verdict == "learning_rate_too_high") == (rate > 0.03)
+    assert (diagnose_log(path).verdict == "learning_rate_too_high") == (rate > 0.03)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +206,7 @@ def test_a_typed_call_of_fastai_names_the_rate(call: str, rate: float, tmp_path:
 def test_losses_of_pytorch_text_tutorials_need_no_name(layout: str, tmp_path: Path) -> None:
     expected = [(500.0, 2.8434), (1000.0, 2.2), (1500.0, 1.9745)]
     text = "\nMy lord 3m 5s\n".join(layout.format(int(step), loss) for step, loss in expected)
-    assert training_points(read_text(tmp_path, text)) == expected
+    assert train_points(read_text(tmp_path, text)) == expected
 
 
 @pytest.mark.parametrize(
@@ -236,7 +227,7 @@ def test_numbers_without_a_name_are_losses_when_nothing_else_is_there(
     lines = ["Start", *(layout.format(place=place, loss=loss) for place, loss in expected)]
     log = read_text(tmp_path, "\n".join(lines))
     assert log.unit == unit
-    assert training_points(log) == [(place, pytest.approx(x, nan_ok=True)) for place, x in expected]
+    assert train_points(log) == [(place, pytest.approx(x, nan_ok=True)) for place, x in expected]
     assert any("no number in this log has a name" in note for note in log.notes)
 
 

@@ -24,6 +24,8 @@ from descend.loss_logs.diagnose_log import CURVE_CAUSES, REQUIRED_DATA, LogDiagn
 from descend.loss_logs.run_check import ADVICE
 from descend.report.text.log_diagnosis import format_log_diagnosis
 
+from .written_logs import written
+
 LEAK = "validation text occurs in the training text"
 
 
@@ -40,8 +42,7 @@ def diagnose_nanogpt(
         if n % every == 0:
             lines.append(f"step {10 * n}: train loss {loss:.4f}, val loss {loss + offset:.4f}")
         lines.append(f"iter {10 * n}: loss {loss:.4f}, time 24.2ms, mfu 14.1%")
-    path = tmp_path / "train.log"
-    path.write_text("\n".join(lines))
+    path = written(tmp_path, lines, "train.log")
     return diagnose_log(path, vocab_size=vocab_size)
 
 

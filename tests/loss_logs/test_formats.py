@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from descend.loss_logs.diagnose_log import LogDiagnosis, diagnose_log
-from descend.loss_logs.log import LossLog
 from descend.loss_logs.read_log import read_log
 from script_loading import load_script
+
+from .written_logs import both_sides, written
 
 formats = load_script(Path(__file__).with_name("formats.py"))
 _draw = random.Random(1)
@@ -46,26 +47,12 @@ CASES: list[Case] = [
 ]
 
 
-def _written(tmp_path: Path, text: str, name: str = "log.txt") -> Path:
-    path = tmp_path / name
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def _sides(log: LossLog) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
-    training = [(e.position, e.train_loss) for e in log.entries if e.train_loss is not None]
-    validation = [
-        (e.position, e.validation_loss) for e in log.entries if e.validation_loss is not None
-    ]
-    return training, validation
-
-
 @pytest.mark.parametrize(("name", "write", "unit", "validated"), CASES, ids=[c[0] for c in CASES])
 def test_every_loss_is_read_at_its_place(
     name: str, write: Callable[..., str], unit: float, validated: list[int], tmp_path: Path
 ) -> None:
-    log = read_log(_written(tmp_path, write(FALLING)))
-    training, validation = _sides(log)
+    log = read_log(written(tmp_path, write(FALLING)))
+    training, validation = both_sides(log)
     first = 0 if name == "epoch_step" else formats.EVERY
     scale = 1 / math.log(2) if name in formats.BASE_TWO else 1
     assert log.unit == "steps"
@@ -86,14 +73,14 @@ def test_every_loss_is_read_at_its_place(
 def test_the_curve_decides_in_each_format(
     name: str, write: Callable[..., str], unit: float, validated: list[int], tmp_path: Path
 ) -> None:
-    lost = diagnose_log(_written(tmp_path, write(LOST)))
+    lost = diagnose_log(written(tmp_path, write(LOST)))
     assert (lost.verdict, lost.normal.answer) == ("diverged", "no")
     at = lost.causes[0].evidence[0].value
     assert at == (1200 if name == "epoch_step" else 1210 * unit)
     if validated:
-        over = diagnose_log(_written(tmp_path, write(OVERFIT)))
+        over = diagnose_log(written(tmp_path, write(OVERFIT)))
         assert (over.verdict, over.normal.answer) == ("too_little_data", "no")
-    falling = diagnose_log(_written(tmp_path, write(FALLING)))
+    falling = diagnose_log(written(tmp_path, write(FALLING)))
     assert (falling.verdict, falling.normal.answer) == ("undertrained", "yes")
     unseen = "overfitting cannot be detected" in falling.normal.reason
     assert unseen == (not validated)
@@ -101,8 +88,8 @@ def test_the_curve_decides_in_each_format(
 
 @pytest.mark.parametrize("name", sorted(formats.EPOCHS))
 def test_one_point_an_epoch(name: str, tmp_path: Path) -> None:
-    log = read_log(_written(tmp_path, formats.EPOCHS[name](OVERFIT)))
-    training, validation = _sides(log)
+    log = read_log(written(tmp_path, formats.EPOCHS[name](OVERFIT)))
+    training, validation = both_sides(log)
     assert log.unit == "epochs"
     assert [at for at, _ in training] == [at for at, _ in validation]
     assert len(training) == 40
@@ -112,8 +99,8 @@ def test_one_point_an_epoch(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["trainer_dicts", "trainer_dicts_with_bar", "trl_sft"])
 def test_epochs_that_are_rounded_merge_nothing(name: str, tmp_path: Path) -> None:
-    log = read_log(_written(tmp_path, getattr(formats, name)(OVERFIT)))
-    training, validation = _sides(log)
+    log = read_log(written(tmp_path, getattr(formats, name)(OVERFIT)))
+    training, validation = both_sides(log)
     # A progress bar above a line counts its steps.
     with_bar = name == "trainer_dicts_with_bar"
     assert log.unit == ("steps" if with_bar else "epochs")
@@ -125,7 +112,7 @@ def test_epochs_that_are_rounded_merge_nothing(name: str, tmp_path: Path) -> Non
 
 def test_model_cards_and_histories(tmp_path: Path) -> None:
     for write in (formats.model_card, formats.keras_history):
-        diagnosis = diagnose_log(_written(tmp_path, write(OVERFIT)))
+        diagnosis = diagnose_log(written(tmp_path, write(OVERFIT)))
         assert diagnosis.features is not None
         assert (diagnosis.features.training_points, diagnosis.features.validation_points) == (
             40,
@@ -194,7 +181,7 @@ def test_event_files_of_tensorboard(tensor: bool, tmp_path: Path) -> None:
     assert diagnosis.verdict == "too_little_data"
 
 
-def test_event_files_of_two_sides(tmp_path: Path) -> None:
+def test_event_files_of_twoboth_sides(tmp_path: Path) -> None:
     """Keras writes training and validation into two folders under one name."""
     head = _frame(b"\x09" + struct.pack("<d", 1.7e9) + _field(3, b"brain.Event:2"))
     for side, loss in (("train", OVERFIT.training), ("validation", OVERFIT.validation)):
@@ -262,7 +249,7 @@ def test_diagnose_log_reads_the_log_when_a_folder_is_given(tmp_path: Path) -> No
 
 def diagnose_lines(tmp_path: Path, lines: list[str], name: str = "log.txt") -> LogDiagnosis:
     """The diagnosis of a log of these lines."""
-    return diagnose_log(_written(tmp_path, "\n".join(lines), name))
+    return diagnose_log(written(tmp_path, lines, name))
 
 
 def test_two_runs_in_a_file_are_not_one(tmp_path: Path) -> None:
@@ -284,7 +271,7 @@ def test_a_run_resumed_after_few_lines_is_no_new_epoch(tmp_path: Path) -> None:
     losses = {100: 5.1, 200: 4.4, 300: 4.05, 400: 3.9}
     later = {300: 4.06, 400: 3.91, 500: 3.8, 600: 3.72}
     lines = [f"step {s} loss {v}" for part in (losses, later) for s, v in part.items()]
-    training, _ = _sides(read_log(_written(tmp_path, "\n".join(lines))))
+    training, _ = both_sides(read_log(written(tmp_path, "\n".join(lines))))
     assert training == sorted((losses | later).items())
 
 
@@ -292,7 +279,7 @@ def test_a_zero_before_the_first_loss_is_no_loss(tmp_path: Path) -> None:
     lines = [
         f"iter= {n} sample={8 * n + 1} sched=0.01 loss={(9 - n if n else 0):f}" for n in range(6)
     ]
-    training, _ = _sides(read_log(_written(tmp_path, "\n".join(lines))))
+    training, _ = both_sides(read_log(written(tmp_path, "\n".join(lines))))
     assert training == [(n, 9.0 - n) for n in range(1, 6)]
 
 
@@ -305,7 +292,7 @@ def test_a_large_log_is_thinned_while_it_is_read(tmp_path: Path) -> None:
             if s % 1000 == 0:
                 file.write(f"iteration {s:8d} validation loss {_fall(s) + 0.1:.4f}\n")
     log = read_log(path)
-    training, validation = _sides(log)
+    training, validation = both_sides(log)
     assert len(training) < 20_000
     assert len(validation) == 60
     assert training[-1][0] == 59_999
@@ -327,7 +314,7 @@ def test_a_large_log_is_thinned_while_it_is_read(tmp_path: Path) -> None:
 def test_hostile_numbers_and_nesting_are_a_sentence(text: str, said: str, tmp_path: Path) -> None:
     from descend.errors import LogError
 
-    path = _written(tmp_path, text)
+    path = written(tmp_path, text)
     if said == "refused":
         with pytest.raises(LogError, match="found no losses"):
             diagnose_log(path)

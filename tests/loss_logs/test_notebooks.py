@@ -14,6 +14,8 @@ from descend.cli.main import run as run_command
 from descend.errors import LogError
 from descend.loss_logs.read_log import read_log
 
+from .written_logs import written
+
 
 def write_notebook(folder: Path, *outputs: Any, source: str = "train()") -> Path:
     cells = [new_markdown_cell("step 1: loss 9.5"), new_code_cell(source, outputs=list(outputs))]
@@ -68,7 +70,6 @@ def test_notebook_without_losses_is_named_as_one(
     "cells", ["7", "[7]", '[{"outputs": 7}]', '[{"outputs": [{"data": 7, "text": [7]}]}]']
 )
 def test_notebook_of_another_shape_has_no_losses(cells: str, tmp_path: Path) -> None:
-    path = tmp_path / "odd.ipynb"
-    path.write_text(f'{{"nbformat": 4, "cells": {cells}}}')
+    path = written(tmp_path, f'{{"nbformat": 4, "cells": {cells}}}', "odd.ipynb")
     with pytest.raises(LogError, match="a notebook whose outputs show no losses"):
         read_log(path)

@@ -10,6 +10,8 @@ import pytest
 
 from descend.loss_logs.read_log import read_log
 
+from .written_logs import train_points, written
+
 STEPS = range(50, 3001, 50)
 
 
@@ -52,9 +54,7 @@ TABLES: dict[str, str] = {
 def test_read_log_reads_a_column_by_one_rule_when_a_cell_alone_is_ambiguous(
     text: str, tmp_path: Path
 ) -> None:
-    path = tmp_path / "table.csv"
-    path.write_text(text, encoding="utf-8")
+    path = written(tmp_path, text, "table.csv")
     log = read_log(path)
     assert log.unit == "steps"
-    points = [(e.position, e.train_loss) for e in log.entries if e.train_loss is not None]
-    assert points == [(s, pytest.approx(fall(s / 50), abs=6e-4)) for s in STEPS]
+    assert train_points(log) == [(s, pytest.approx(fall(s / 50), abs=6e-4)) for s in STEPS]

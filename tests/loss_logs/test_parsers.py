@@ -17,6 +17,8 @@ from descend.loss_logs.log import LogEntry
 from descend.loss_logs.read_log import read_log
 from descend.report.text.log_diagnosis import format_log_diagnosis
 
+from .written_logs import written
+
 SAMPLES = Path(__file__).parent / "samples"
 
 
@@ -144,8 +146,7 @@ def test_columns_are_known_by_many_spellings(header: str, tmp_path: Path) -> Non
     separator = next((s for s in ",;\t" if s in header), " ")
     wide = header.startswith("Wall")
     rows = [[*(["1700000000"] if wide else []), str(s), f"{3 - s / 100}"] for s in range(9)]
-    path = tmp_path / "log.csv"
-    path.write_text("\n".join([header, *(separator.join(r) for r in rows)]))
+    path = written(tmp_path, [header, *(separator.join(r) for r in rows)], "log.csv")
     log = read_log(path)
     assert [e.position for e in log.entries] == list(range(9))
     assert log.entries[8].train_loss == pytest.approx(2.92)
@@ -194,14 +195,12 @@ def test_keras_draws_its_lines_over_themselves(
 
 
 def test_keras_parser_reads_epoch_summaries_alone(tmp_path: Path) -> None:
-    path = tmp_path / "log.txt"
-    path.write_text("".join(f"5/5 - 1s - loss: {9 - n}.5 - val_loss: 9\n" for n in range(4)))
+    path = written(tmp_path, [f"5/5 - 1s - loss: {9 - n}.5 - val_loss: 9" for n in range(4)])
     assert [e.train_loss for e in read_log(path).entries] == [9.5, 8.5, 7.5, 6.5]
 
 
 def test_bare_loss_lines_are_parsed_in_order(tmp_path: Path) -> None:
-    path = tmp_path / "log.txt"
-    path.write_text("loss 3.0\n")
+    path = written(tmp_path, "loss 3.0\n", "log.txt")
     with pytest.raises(LogError, match=r"expected at least 3.*, but found 1 loss"):
         read_log(path)
     path.write_text("loss 3.0\nloss 2.5\nloss: 2.25\n")
@@ -223,8 +222,7 @@ def test_diagnose_log_reports_number_of_finite_entries(tmp_path: Path) -> None:
 
 
 def test_read_log_accepts_utf16_csv(tmp_path: Path) -> None:
-    path = tmp_path / "log.csv"
-    path.write_text("step,loss\n0,3\n1,2\n2,1\n", encoding="utf-16")
+    path = written(tmp_path, "step,loss\n0,3\n1,2\n2,1\n", "log.csv", encoding="utf-16")
     assert len(read_log(path).entries) == 3
 
 
@@ -238,8 +236,7 @@ FINETUNING = [
 def test_diagnose_log_is_undetermined_for_fine_tuning(tmp_path: Path, rate: float) -> None:
     """Its loss has little to fall, and its rate is meant to be low."""
     history = [e | {"learning_rate": e["learning_rate"] * rate / 2e-5} for e in FINETUNING]
-    path = tmp_path / "trainer_state.json"
-    path.write_text(json.dumps({"log_history": history}))
+    path = written(tmp_path, json.dumps({"log_history": history}), "trainer_state.json")
     diagnosis = diagnose_log(path)
     assert (diagnosis.verdict, diagnosis.normal.answer) == ("unknown", "cannot tell")
     assert "fine-tuning" in diagnosis.normal.reason
@@ -250,16 +247,14 @@ def test_diagnose_log_is_undetermined_for_fine_tuning(tmp_path: Path, rate: floa
 
 def test_late_log_does_not_rule_out_bad_initialization(tmp_path: Path) -> None:
     rows = [f"{step},{2.0 + 200 / step:.4f}" for step in range(20_000, 40_000, 200)]
-    path = tmp_path / "log.csv"
-    path.write_text("step,loss\n" + "\n".join(rows) + "\n")
+    path = written(tmp_path, "step,loss\n" + "\n".join(rows) + "\n", "log.csv")
     diagnosis = diagnose_log(path, vocab_size=5000)
     assert "bad_initialization" not in {r.cause for r in diagnosis.ruled_out}
 
 
 def test_a_failed_trainer_state_holds_nan(tmp_path: Path) -> None:
     history = [{"step": s, "loss": 3.0 - s / 10 if s < 5 else math.nan} for s in range(1, 9)]
-    path = tmp_path / "trainer_state.json"
-    path.write_text(json.dumps({"log_history": history}))
+    path = written(tmp_path, json.dumps({"log_history": history}), "trainer_state.json")
     assert "NaN" in path.read_text()
     diagnosis = diagnose_log(path)
     assert diagnosis.verdict == "diverged"
@@ -296,8 +291,7 @@ def test_decay_driven_loss_drop_is_not_undertraining(tmp_path: Path) -> None:
 
 
 def test_few_steps_are_diagnosed_as_undertrained(tmp_path: Path) -> None:
-    path = tmp_path / "log.csv"
-    path.write_text("\n".join(["step,loss", *(f"{s},{6 - s / 100}" for s in range(20))]))
+    path = written(tmp_path, ["step,loss", *(f"{s},{6 - s / 100}" for s in range(20))], "log.csv")
     assert diagnose_log(path).verdict == "undertrained"
     path.write_text("\n".join(["step,loss", *(f"{100 * s},{6 - s / 100}" for s in range(20))]))
     assert diagnose_log(path).verdict == "learning_rate_too_low"
@@ -312,8 +306,7 @@ def test_chance_makes_waves_on_a_short_curve(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("losses", [[0.0] * 50, [0.0] * 25 + [3.0] * 25])
 def test_zero_loss_from_start_is_abnormal(losses: list[float], tmp_path: Path) -> None:
-    path = tmp_path / "log.csv"
-    path.write_text("\n".join(["step,loss", *(f"{s},{x}" for s, x in enumerate(losses))]))
+    path = written(tmp_path, ["step,loss", *(f"{s},{x}" for s, x in enumerate(losses))], "log.csv")
     diagnosis = diagnose_log(path)
     assert (diagnosis.verdict, diagnosis.normal.answer) == ("unknown", "no")
     assert "the first loss is 0" in diagnosis.normal.reason

@@ -12,32 +12,16 @@ from pathlib import Path
 import pytest
 
 from descend.loss_logs.diagnose_log import LogDiagnosis, diagnose_log
-from descend.loss_logs.log import LossLog
 from descend.loss_logs.read_log import read_log
 
-Points = list[tuple[float, float]]
+from .written_logs import Points, both_sides, train_points, validation_points, written
+
 STEPS = range(50, 2001, 50)
 
 
 def fall(step: int) -> float:
     """A loss that falls as a power law."""
     return round(1.7 + 8 * float((1 + step / 12) ** -0.3), 4)
-
-
-def written(tmp_path: Path, text: str, encoding: str = "utf-8", name: str = "log.txt") -> Path:
-    """The file of a log."""
-    path = tmp_path / name
-    path.write_bytes(text.encode(encoding))
-    return path
-
-
-def sides(log: LossLog) -> tuple[Points, Points]:
-    """Training and validation as (position, loss)."""
-    training = [(e.position, e.train_loss) for e in log.entries if e.train_loss is not None]
-    validation = [
-        (e.position, e.validation_loss) for e in log.entries if e.validation_loss is not None
-    ]
-    return training, validation
 
 
 def expected(shift: float = 0.0) -> Points:
@@ -74,19 +58,19 @@ FOREIGN: dict[str, tuple[str, Callable[[int], str]]] = {
 @pytest.mark.parametrize("language", FOREIGN)
 def test_log_is_read_when_its_words_are_foreign(language: str, tmp_path: Path) -> None:
     encoding, line = FOREIGN[language]
-    log = read_log(written(tmp_path, "\n".join(map(line, STEPS)), encoding))
-    assert sides(log) == (expected(), expected(0.1))
+    log = read_log(written(tmp_path, "\n".join(map(line, STEPS)), encoding=encoding))
+    assert both_sides(log) == (expected(), expected(0.1))
 
 
 def test_english_log_is_left_alone_by_words_of_other_languages(tmp_path: Path) -> None:
     lines = [f"strata/de/media.txt step {s} loss {fall(s)} z 0,1 (2.048)" for s in STEPS]
-    assert sides(read_log(written(tmp_path, "\n".join(lines)))) == (expected(), [])
+    assert both_sides(read_log(written(tmp_path, "\n".join(lines)))) == (expected(), [])
 
 
 def test_foreign_header_of_a_table_is_read(tmp_path: Path) -> None:
     rows = [f"{s};{comma(fall(s))};{comma(fall(s) + 0.1)}" for s in STEPS]
-    path = written(tmp_path, "\n".join(["Schritt;Verlust;val_verlust", *rows]), name="a.csv")
-    assert sides(read_log(path)) == (expected(), expected(0.1))
+    path = written(tmp_path, ["Schritt;Verlust;val_verlust", *rows], name="a.csv")
+    assert both_sides(read_log(path)) == (expected(), expected(0.1))
 
 
 LABELS: dict[str, Callable[[int], str]] = {
@@ -110,21 +94,21 @@ def test_losses_of_one_process_are_the_curve(label: str, differ: float, tmp_path
         ]
         if s % 200 == 0:
             lines.append(f"{LABELS[label](0)}step {s} val_loss {fall(s) + 0.1:.4f}")
-    training, validation = sides(read_log(written(tmp_path, "\n".join(lines))))
+    training, validation = both_sides(read_log(written(tmp_path, "\n".join(lines))))
     assert training == expected()
     assert [at for at, _ in validation] == list(range(200, 2001, 200))
 
 
 def test_losses_of_unnamed_processes_are_their_mean(tmp_path: Path) -> None:
     lines = [f"step {s} loss {fall(s) + 0.1 * n:.4f}" for s in STEPS for n in (0, 1, 2)]
-    assert sides(read_log(written(tmp_path, "\n".join(lines))))[0] == expected(0.1)
+    assert train_points(read_log(written(tmp_path, "\n".join(lines)))) == expected(0.1)
     twice = [f"step {s} loss {fall(s)}" for s in STEPS for _ in range(2)]
-    assert sides(read_log(written(tmp_path, "\n".join(twice))))[0] == expected()
+    assert train_points(read_log(written(tmp_path, "\n".join(twice)))) == expected()
 
 
 def test_epochs_in_front_of_lines_are_no_processes(tmp_path: Path) -> None:
     lines = [f"{(s - 1) // 500}: step {s} loss {fall(s)}" for s in STEPS]
-    assert sides(read_log(written(tmp_path, "\n".join(lines))))[0] == expected()
+    assert train_points(read_log(written(tmp_path, "\n".join(lines)))) == expected()
 
 
 @pytest.mark.parametrize("name", ["bpc", "bits_per_byte", "bits per character", "val/bpb"])
@@ -180,7 +164,7 @@ COUNTERS: dict[str, Callable[[int], str]] = {
 @pytest.mark.parametrize("name", COUNTERS)
 def test_losses_stand_at_the_counter_that_is_beside_them(name: str, tmp_path: Path) -> None:
     log = read_log(written(tmp_path, "\n".join(map(COUNTERS[name], STEPS))))
-    assert sides(log) == (expected(), expected(0.1))
+    assert both_sides(log) == (expected(), expected(0.1))
 
 
 def test_micro_batches_are_counted_when_steps_stand_still(tmp_path: Path) -> None:
@@ -189,7 +173,7 @@ def test_micro_batches_are_counted_when_steps_stand_still(tmp_path: Path) -> Non
         lines.append(f"Epoch 1 | iter {n} step {n // 4} | loss train: {fall(n)}, val: n/a")
         if n % 100 == 0:
             lines.append(f"iter {n}: val loss {fall(n) + 0.1:.4f}, val time: 5271.54 ms")
-    training, validation = sides(read_log(written(tmp_path, "\n".join(lines))))
+    training, validation = both_sides(read_log(written(tmp_path, "\n".join(lines))))
     assert training == [(float(n), pytest.approx(fall(n))) for n in range(1, 401)]
     assert [at for at, _ in validation] == [100, 200, 300, 400]
 
@@ -203,7 +187,7 @@ def test_means_over_an_epoch_are_no_points_of_the_curve(tmp_path: Path) -> None:
         if s % 1000 == 0:
             lines.append(f"{head} | loss {fall(s) + 0.7:.4f} | num_updates {s + 1}")
             lines.append(f"{head} | valid on 'valid' subset | valid_loss {fall(s) + 0.1:.4f}")
-    training, validation = sides(read_log(written(tmp_path, "\n".join(lines))))
+    training, validation = both_sides(read_log(written(tmp_path, "\n".join(lines))))
     assert training == [(float(s), pytest.approx(fall(s))) for s in range(100, 4001, 100)]
     assert len(validation) == 4
 
@@ -216,14 +200,14 @@ def test_validation_stands_at_the_end_of_its_epoch(tmp_path: Path) -> None:
             for n in range(200, 2983, 200)
         ]
         lines.append(f"| end of epoch {epoch} | time: 34.06s | valid loss  {6 - epoch}.44")
-    _, validation = sides(read_log(written(tmp_path, "\n".join(lines))))
+    validation = validation_points(read_log(written(tmp_path, "\n".join(lines))))
     assert [at for at, _ in validation] == [2983, 2 * 2983, 3 * 2983]
 
 
 def diagnose_series(tmp_path: Path, losses: list[float]) -> LogDiagnosis:
     """The diagnosis of a table of losses, one a step."""
     rows = [f"{s},{loss:.5f},3e-4" for s, loss in enumerate(losses)]
-    return diagnose_log(written(tmp_path, "\n".join(["step,loss,lr", *rows]), name="a.csv"))
+    return diagnose_log(written(tmp_path, ["step,loss,lr", *rows], name="a.csv"))
 
 
 def test_order_of_the_text_is_named_before_a_high_rate(tmp_path: Path) -> None:
@@ -253,10 +237,10 @@ def test_loss_near_zero_is_not_normal_when_validated_before_training_only(tmp_pa
 @pytest.mark.parametrize("key", ["mse", "rewards/chosen", "mlm_accuracy"])
 def test_keys_of_json_lines_tell_the_kind_of_loss(key: str, tmp_path: Path) -> None:
     plain = [json.dumps({"step": s, "loss": fall(s)}) for s in STEPS]
-    path = written(tmp_path, "\n".join(plain), name="log.jsonl")
+    path = written(tmp_path, plain, name="log.jsonl")
     assert diagnose_log(path).normal.answer == "yes"
     rows = [json.dumps({"step": s, "loss": fall(s), key: 0.5}) for s in STEPS]
-    path = written(tmp_path, "\n".join(rows), name="log.jsonl")
+    path = written(tmp_path, rows, name="log.jsonl")
     assert diagnose_log(path).normal.answer == "cannot tell"
 
 
@@ -270,7 +254,7 @@ def test_keys_of_json_lines_tell_the_kind_of_loss(key: str, tmp_path: Path) -> N
 )
 def test_perplexity_alone_is_read_when_its_split_stands_behind(line: str, tmp_path: Path) -> None:
     rows = [line.format(step=s, value=round(math.exp(fall(s)), 4)) for s in STEPS]
-    training, validation = sides(read_log(written(tmp_path, "\n".join(rows))))
+    training, validation = both_sides(read_log(written(tmp_path, "\n".join(rows))))
     assert [position for position, _ in training] == list(STEPS)
     assert [loss for _, loss in training] == pytest.approx([fall(s) for s in STEPS], rel=1e-4)
     assert validation == []

@@ -10,6 +10,8 @@ import pytest
 from descend.errors import LogError
 from descend.loss_logs.read_log import read_log
 
+from .written_logs import written
+
 
 @pytest.mark.parametrize(
     ("state", "said"),
@@ -29,7 +31,6 @@ def test_read_log_says_why_nothing_was_logged_when_the_trainer_logs_too_seldom(
     state: dict[str, object], said: str, in_folder: bool, tmp_path: Path
 ) -> None:
     content = json.dumps({"log_history": []} | state)
-    path = tmp_path / "trainer_state.json"
-    path.write_text(content, encoding="utf-8")
+    path = written(tmp_path, content, "trainer_state.json")
     with pytest.raises(LogError, match=said):
         read_log(tmp_path if in_folder else path)

@@ -13,7 +13,7 @@ import pytest
 from descend.errors import LogError
 from descend.loss_logs.read_log import read_log
 
-from .written_logs import train_losses
+from .written_logs import train_losses, written
 
 STEPS = list(range(0, 3000, 100))
 LOSSES = [round(2.0 + 8.0 * math.exp(-step / 800), 4) for step in STEPS]
@@ -44,16 +44,18 @@ def charts(losses: list[float]) -> dict[str, list[list[float | None]]]:
 
 @pytest.mark.parametrize("layout", [scalars, pandas_columns, pandas_split, charts])
 def test_losses_and_steps(layout: Callable[[list[float]], Any], tmp_path: Path) -> None:
-    path = tmp_path / "download.json"
-    path.write_text(json.dumps(layout(LOSSES)))
+    path = written(tmp_path, json.dumps(layout(LOSSES)), "download.json")
     log = read_log(path)
     assert train_losses(log) == LOSSES
     assert [entry.position for entry in log.entries] == STEPS
 
 
 def test_null_is_a_loss_that_is_no_number(tmp_path: Path) -> None:
-    path = tmp_path / "run-a-tag-train_loss.json"
-    path.write_text(json.dumps(scalars([*LOSSES[:-3], math.nan, math.nan, math.nan])))
+    path = written(
+        tmp_path,
+        json.dumps(scalars([*LOSSES[:-3], math.nan, math.nan, math.nan])),
+        "run-a-tag-train_loss.json",
+    )
     losses = train_losses(read_log(path))
     assert [math.isnan(loss) for loss in losses[-4:]] == [False, True, True, True]
 
@@ -74,7 +76,6 @@ def test_file_name_tells_the_chart(suffix: str, tmp_path: Path) -> None:
 
 
 def test_numbers_without_time_are_no_chart(tmp_path: Path) -> None:
-    path = tmp_path / "numbers.json"
-    path.write_text(json.dumps([[1.0, 2, 3.0]] * 30))
+    path = written(tmp_path, json.dumps([[1.0, 2, 3.0]] * 30), "numbers.json")
     with pytest.raises(LogError):
         read_log(path)

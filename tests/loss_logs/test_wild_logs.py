@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from descend.loss_logs.diagnose_log import LogDiagnosis, diagnose_log
-from descend.loss_logs.log import LossLog
 from descend.loss_logs.read_log import read_log
 from descend.metrics.periodicity import period
 from descend.report.text.log_diagnosis import format_log_diagnosis
+
+from .written_logs import diagnose_text, train_points, validation_points, written
 
 EPOCHS = range(1, 61)
 STEPS = range(50, 3001, 50)
@@ -22,23 +22,6 @@ STEPS = range(50, 3001, 50)
 def fall(epoch: float) -> float:
     """A loss that falls smoothly and levels off."""
     return round(1.2 + 5 * math.exp(-epoch / 12), 4)
-
-
-def written(tmp_path: Path, text: str, name: str = "train.log") -> Path:
-    """The file of a log."""
-    path = tmp_path / name
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def training(log: LossLog) -> list[tuple[float, float]]:
-    """The training loss as (position, loss)."""
-    return [(e.position, e.train_loss) for e in log.entries if e.train_loss is not None]
-
-
-def diagnose(tmp_path: Path, text: str, name: str = "train.log", vocab: int = 0) -> LogDiagnosis:
-    """The diagnosis of a log with this text."""
-    return diagnose_log(written(tmp_path, text, name), vocab_size=vocab or None)
 
 
 def epoch_lines(epochs: range, loss: Callable[[float], float] = fall) -> str:
@@ -71,7 +54,7 @@ def test_read_log_takes_no_step_from_counts_when_these_stand_behind_a_quota(
     lines = [f"epoch {e}\nloss: {fall(e)}\n{quota(e)}\n" for e in EPOCHS]
     log = read_log(written(tmp_path, "".join(lines)))
     assert log.unit == "epochs"
-    assert training(log) == [(e, fall(e)) for e in EPOCHS]
+    assert train_points(log) == [(e, fall(e)) for e in EPOCHS]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +69,7 @@ def test_read_log_reads_the_step_when_a_fraction_is_of_the_run(line: str, tmp_pa
     lines = [line.format(percent=e / 0.6, step=10 * e, loss=fall(e)) + "\n" for e in EPOCHS]
     log = read_log(written(tmp_path, "".join(lines)))
     assert log.unit == "steps"
-    assert training(log) == [(10 * e, fall(e)) for e in EPOCHS]
+    assert train_points(log) == [(10 * e, fall(e)) for e in EPOCHS]
 
 
 def test_read_log_drops_what_a_resumed_run_logged_before_when_its_epochs_go_back(
@@ -94,8 +77,8 @@ def test_read_log_drops_what_a_resumed_run_logged_before_when_its_epochs_go_back
 ) -> None:
     text = epoch_lines(range(1, 41)) + epoch_lines(range(31, 81), lambda e: fall(e) + 0.01)
     log = read_log(written(tmp_path, text))
-    assert [at for at, _ in training(log)] == list(range(1, 81))
-    assert training(log)[30] == (31, pytest.approx(fall(31) + 0.01))
+    assert [at for at, _ in train_points(log)] == list(range(1, 81))
+    assert train_points(log)[30] == (31, pytest.approx(fall(31) + 0.01))
     assert any("back from epoch 40 to 31" in n and "resumed" in n for n in log.notes)
 
 
@@ -108,7 +91,7 @@ def test_read_log_judges_the_last_run_when_another_begins_at_an_earlier_epoch(
     log = read_log(
         written(tmp_path, epoch_lines(range(1, 41)) + epoch_lines(range(begin, 81), loss))
     )
-    assert [at for at, _ in training(log)] == list(range(begin, 81))
+    assert [at for at, _ in train_points(log)] == list(range(begin, 81))
     assert any("another run: only what follows is judged" in note for note in log.notes)
 
 
@@ -120,17 +103,14 @@ def test_read_log_places_validation_above_its_training_loss_when_a_run_was_resum
         for e in [*range(1, 31), *range(21, 61)]
     ]
     log = read_log(written(tmp_path, "".join(lines)))
-    validation = [
-        (e.position, e.validation_loss) for e in log.entries if e.validation_loss is not None
-    ]
-    assert validation == [(e, pytest.approx(fall(e) + 0.1)) for e in EPOCHS]
+    assert validation_points(log) == [(e, pytest.approx(fall(e) + 0.1)) for e in EPOCHS]
 
 
 def test_read_log_drops_nothing_when_epochs_start_again_and_the_loss_goes_on(
     tmp_path: Path,
 ) -> None:
     text = "".join(epoch_lines(range(1, 11), lambda e, n=n: fall(10 * n + e)) for n in range(5))
-    diagnosis = diagnose(tmp_path, text)
+    diagnosis = diagnose_text(tmp_path, text)
     assert diagnosis.features is not None
     assert diagnosis.features.points == 50
     assert any("its epochs do not count on" in note for note in diagnosis.warnings)
@@ -157,7 +137,9 @@ SMOOTH: dict[str, Callable[[int], float]] = {
 def test_diagnose_log_finds_neither_pattern_nor_spike_when_the_curve_only_falls(
     loss: Callable[[int], float], tmp_path: Path
 ) -> None:
-    diagnosis = diagnose(tmp_path, "".join(f"step {e} loss {loss(e):.5f}\n" for e in range(300)))
+    diagnosis = diagnose_text(
+        tmp_path, "".join(f"step {e} loss {loss(e):.5f}\n" for e in range(300))
+    )
     assert diagnosis.features is not None
     assert diagnosis.features.recurs_every is None
     assert diagnosis.features.spikes == 0
@@ -185,7 +167,7 @@ def keras_table(accuracy: float) -> str:
 def test_diagnose_log_names_a_guess_among_classes_when_the_first_accuracy_agrees(
     accuracy: float, is_guess: bool, tmp_path: Path
 ) -> None:
-    diagnosis = diagnose(tmp_path, keras_table(accuracy), "history.csv")
+    diagnosis = diagnose_text(tmp_path, keras_table(accuracy), "history.csv")
     assert ("a guess among" in diagnosis.normal.reason) == is_guess
 
 
@@ -195,13 +177,13 @@ def test_diagnose_log_reads_the_accuracy_when_it_is_printed_in_percent(
 ) -> None:
     lines = [f"Epoch {e} loss: {0.4 + 1.5 * math.exp(-e / 8):.4f} acc: {percent}%\n"
              for e in range(40)]  # fmt: skip
-    assert ("a guess" in diagnose(tmp_path, "".join(lines)).normal.reason) == (percent < 50)
+    assert ("a guess" in diagnose_text(tmp_path, "".join(lines)).normal.reason) == (percent < 50)
 
 
 def test_diagnose_log_says_that_more_epochs_do_not_help_when_only_training_falls_on(
     tmp_path: Path,
 ) -> None:
-    diagnosis = diagnose(tmp_path, keras_table(0.75), "history.csv")
+    diagnosis = diagnose_text(tmp_path, keras_table(0.75), "history.csv")
     assert diagnosis.verdict == "too_little_data"
     assert diagnosis.probability < 0.5
     assert "training for longer will not help" in diagnosis.normal.reason
@@ -216,7 +198,7 @@ def test_diagnose_log_calls_no_curve_healthy_when_the_text_is_memorized_and_both
         f"val loss {2 + 4 * math.exp(-s / 150) + s / 1e6:.4f}\n"
         for s in range(10, 4000, 20)
     ]
-    diagnosis = diagnose(tmp_path, "".join(lines))
+    diagnosis = diagnose_text(tmp_path, "".join(lines))
     assert (diagnosis.verdict, diagnosis.normal.answer) == ("too_little_data", "no")
     assert "the model memorizes" in diagnosis.normal.reason
 
@@ -244,20 +226,20 @@ def leaky_log(shift: float = 0.0, closing: str = "") -> str:
 def test_diagnose_log_says_that_the_model_sees_its_targets_when_validation_is_near_0(
     text: str, answer: str, tmp_path: Path
 ) -> None:
-    diagnosis = diagnose(tmp_path, text)
+    diagnosis = diagnose_text(tmp_path, text)
     assert diagnosis.normal.answer == answer
     assert "sees what it predicts (the causal mask is missing" in diagnosis.normal.reason
     assert not any(r.cause == "too_little_data" for r in diagnosis.ruled_out)
 
 
 def test_diagnose_log_speaks_of_no_leak_when_validation_is_low_and_possible(tmp_path: Path) -> None:
-    reason = diagnose(tmp_path, leaky_log(0.4, "Perplexity: 1.50\n")).normal.reason
+    reason = diagnose_text(tmp_path, leaky_log(0.4, "Perplexity: 1.50\n")).normal.reason
     assert "sees what it predicts" not in reason
 
 
 def test_diagnose_log_names_the_first_loss_when_losses_are_low_at_once(tmp_path: Path) -> None:
     lines = [f"step {s} loss {1.6 if s == 0 else 0.008:.4f}\n" for s in range(20)]
-    diagnosis = diagnose(tmp_path, "".join(lines))
+    diagnosis = diagnose_text(tmp_path, "".join(lines))
     assert "it starts at" not in diagnosis.normal.reason
     assert "it falls from 1.60 at once to 0.008" in diagnosis.normal.reason
     assert "loss 1.60 → 0.008" in format_log_diagnosis(diagnosis)
@@ -288,7 +270,7 @@ def test_diagnose_log_extrapolates_nothing_when_the_curve_is_unstable(
     def validation(step: int) -> float:
         return max(loss(step), 2 + step / 4000) + 0.1
 
-    diagnosis = diagnose(tmp_path, rated_table(loss, validation), "metrics.csv")
+    diagnosis = diagnose_text(tmp_path, rated_table(loss, validation), "metrics.csv")
     assert diagnosis.features is not None
     assert diagnosis.features.extrapolation is None
     assert "Extrapolation" not in format_log_diagnosis(diagnosis)
@@ -298,7 +280,7 @@ def test_diagnose_log_extrapolates_when_the_curve_is_stable(tmp_path: Path) -> N
     def loss(step: int) -> float:
         return 2 + 6 * float(step / 10) ** -0.3
 
-    diagnosis = diagnose(tmp_path, rated_table(loss, lambda s: loss(s) + 0.05), "metrics.csv")
+    diagnosis = diagnose_text(tmp_path, rated_table(loss, lambda s: loss(s) + 0.05), "metrics.csv")
     assert "Extrapolation of the loss" in format_log_diagnosis(diagnosis)
 
 
@@ -307,7 +289,7 @@ def test_diagnose_log_notes_memorization_when_the_verdict_is_on_something_else(
 ) -> None:
     text = rated_table(lambda s: fall(s / 60) - 1.0 + (0.8 if 1500 < s < 1900 else 0.0),
                        lambda s: 1.9 + 4 * math.exp(-s / 500))  # fmt: skip
-    diagnosis = diagnose(tmp_path, text, "metrics.csv")
+    diagnosis = diagnose_text(tmp_path, text, "metrics.csv")
     assert diagnosis.verdict == "learning_rate_too_high"
     assert any("is far below the validation loss (1.90)" in note for note in diagnosis.warnings)
     assert not any(r.cause == "too_little_data" for r in diagnosis.ruled_out)
@@ -321,6 +303,6 @@ def test_diagnose_log_notes_memorization_when_a_pattern_recurs_without_validatio
         return 0.1 + 6 * math.exp(-step / 500) * (1 + 0.3 * wave) + 0.02 * wave
 
     text = "".join(f"step {s} loss {loss(s):.4f}\n" for s in range(10, 4000, 10))
-    diagnosis = diagnose(tmp_path, text)
+    diagnosis = diagnose_text(tmp_path, text)
     assert "recurs every 100 steps" in diagnosis.normal.reason
     assert any("as for memorized text" in note for note in diagnosis.warnings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -36,15 +35,6 @@ NO_END = -1
 """An id that no model gives: rows then end by length only."""
 
 TEXT = "the cat sat on the mat; é ü 漢字 🙂 and the dog sat on the log. " * 20
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Tiny products on several threads of a busy machine take a hundred times as long."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def noisy(architecture: Architecture, vocab: int = 60, max_seq_len: int = 24) -> Transformer:

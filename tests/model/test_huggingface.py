@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -30,14 +30,6 @@ from descend.model.transformer import Transformer
 ARCHITECTURES: list[Architecture] = ["gpt", "modern"]
 SHAPES = [(31, 8, 1, 1, 12, 9), (60, 24, 3, 2, 40, 16), (97, 32, 4, 3, 128, 33)]
 END_ID = 3
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def noisy(architecture: Architecture, sizes: tuple[int, ...] = SHAPES[1]) -> Transformer:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from descend.program_check.bug_report import Checked
-from descend.program_check.run_checks import check_module
+from .check_source import check_source
 
 HEAD = """
 import torch
@@ -149,19 +146,9 @@ APART = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _in_folder(own_folder: Path) -> None:
-    """Each program works in a folder of its own."""
-
-
-def check(source: str) -> Checked:
-    Path("program.py").write_text(HEAD + source)
-    return check_module("program.py")
-
-
 @pytest.mark.parametrize("kind", MIXED)
 def test_check_finds_examples_that_act_on_each_other(kind: str) -> None:
-    (bug,) = check(MIXED[kind]).bugs
+    (bug,) = check_source(HEAD + MIXED[kind]).bugs
     assert bug.bug == "examples_mixed"
     assert "batch_first=True" in bug.fix
     assert "model." in bug.where
@@ -169,11 +156,11 @@ def test_check_finds_examples_that_act_on_each_other(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", APART)
 def test_check_accepts_examples_that_stay_apart(kind: str) -> None:
-    report = check(APART[kind])
+    report = check_source(HEAD + APART[kind])
     assert report.bugs == []
     assert [r.bug for r in report.remarks if r.bug == "examples_mixed"] == []
 
 
 def test_experts_of_limited_size_are_no_attention_over_the_batch() -> None:
-    report = check(texts("", "x[:, :-1]", "x[:, 1:]", OF_EXPERTS))
+    report = check_source(HEAD + texts("", "x[:, :-1]", "x[:, 1:]", OF_EXPERTS))
     assert "examples_mixed" in report.checked

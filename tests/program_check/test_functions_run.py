@@ -50,10 +50,7 @@ PROGRAMS = {
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_functions_that_ran_before_the_first_step_are_not_listed(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_functions_that_ran_before_the_first_step_are_not_listed(name: str) -> None:
     Path("program.py").write_text(HEAD + PROGRAMS[name])
     program = load_program("program.py")
     listed = [one for one in not_covered(program, set(), set()) if "functions" in one]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from descend.program_check.bug_report import Checked
 from descend.program_check.bugs import ABOUT_TOKENS
-from descend.program_check.run_checks import check_module
+
+from .check_source import check_source
 
 PARTS = """
 import argparse, copy
@@ -110,18 +108,8 @@ for number in range(200):
 """
 
 
-@pytest.fixture(autouse=True)
-def _in_folder(own_folder: Path) -> None:
-    """Each program works in a folder of its own."""
-
-
-def check(source: str) -> Checked:
-    Path("program.py").write_text(source)
-    return check_module("program.py")
-
-
 def test_check_of_a_sound_regression_says_that_it_is_sound() -> None:
-    report = check(SOUND)
+    report = check_source(SOUND)
     assert report.bugs == []
     assert report.exit_code == 0
     assert {n.bug for n in report.not_checked if not n.applies} == {
@@ -131,11 +119,11 @@ def test_check_of_a_sound_regression_says_that_it_is_sound() -> None:
 
 @pytest.mark.parametrize("bug", PLANTED)
 def test_check_finds_a_bug_of_a_network_of_numbers(bug: str) -> None:
-    assert [b.bug for b in check(PLANTED[bug]).bugs] == [bug]
+    assert [b.bug for b in check_source(PLANTED[bug]).bugs] == [bug]
 
 
 @pytest.mark.parametrize("source", [TWO, AUTOENCODER], ids=["adversaries", "autoencoder"])
 def test_check_of_a_sound_network_of_numbers_finds_nothing(source: str) -> None:
-    report = check(source)
+    report = check_source(source)
     assert report.bugs == []
     assert report.num_applied >= 7

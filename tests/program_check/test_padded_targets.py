@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import Tensor
@@ -11,7 +9,8 @@ from torch import Tensor
 from descend.program_check.instrumentation.call_recorder import ModelCall
 from descend.program_check.probes.loss_probe import LossProbe
 from descend.program_check.probes.target_shift import AGREE, TargetShift, target_shift
-from descend.program_check.run_checks import check_module
+
+from .check_source import check_source
 
 PAD, BEGIN, END = 0, 1, 2
 
@@ -120,12 +119,8 @@ learn()
 @pytest.mark.parametrize(("first", "last", "bug"), [
     ("1", "-1", None), ("2", "-2", "targets_shifted_twice"),
 ])  # fmt: skip
-def test_check_looks_at_the_shift_of_padded_batches(
-    first: str, last: str, bug: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("program.py").write_text(PROGRAM.replace("FIRST", first).replace("LAST", last))
-    report = check_module("program.py")
+def test_check_looks_at_the_shift_of_padded_batches(first: str, last: str, bug: str | None) -> None:
+    report = check_source(PROGRAM.replace("FIRST", first).replace("LAST", last))
     assert [b.bug for b in report.bugs] == ([bug] if bug else [])
     assert "targets_unshifted" in report.checked
     listed = next(one for one in report.not_covered if one.startswith("functions"))

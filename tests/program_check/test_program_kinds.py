@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from descend.program_check.bug_report import Checked
 from descend.program_check.run_checks import check_module
+
+from .check_source import check_source
 
 NETWORK = """
 import math
@@ -71,13 +72,7 @@ def loss(model, batch):
 def bugs_of(source: str, run: str = "block(x)", causal: bool = True) -> dict[str, str]:
     """Where each bug is that a program is said to have, by its name."""
     source = source.replace("RUN", run).replace("CAUSAL", str(causal))
-    Path("program.py").write_text(source, encoding="utf-8")
-    return {bug.bug: bug.where for bug in check_module("program.py").bugs}
-
-
-@pytest.fixture(autouse=True)
-def _in_folder(own_folder: Path) -> None:
-    """A folder of its own."""
+    return {bug.bug: bug.where for bug in check_source(source).bugs}
 
 
 NOISED = """
@@ -330,8 +325,8 @@ def test_labels_are_remarked_when_they_begin_or_end_one_token_off(
 
 def test_functions_that_no_check_ran_are_listed() -> None:
     source = NETWORK + "model = Net()\n" + NEXT_TOKEN + STEP + "\ndef generate():\n    return 1\n"
-    Path("program.py").write_text(source.replace("RUN", "block(x)").replace("CAUSAL", "True"))
-    listed = "\n".join(check_module("program.py").not_covered)
+    checked = check_source(source.replace("RUN", "block(x)").replace("CAUSAL", "True"))
+    listed = "\n".join(checked.not_covered)
     assert "text generation" in listed
     assert "generate (line" in listed
     assert "loss (line" not in listed
@@ -400,11 +395,6 @@ def main():
 if __name__ == "__main__":
     main()
 """
-
-
-def check_source(source: str) -> Checked:
-    Path("program.py").write_text(source, encoding="utf-8")
-    return check_module("program.py")
 
 
 def has(package: str) -> bool:

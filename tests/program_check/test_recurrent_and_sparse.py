@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from descend.program_check.bug_report import Checked
-from descend.program_check.run_checks import check_module
+
+from .check_source import check_source
 
 PROGRAM = """
 import torch
@@ -43,38 +42,36 @@ GRADIENTS = (
 CLEAR = "for optimizer in optimizers: optimizer.zero_grad()"
 
 
-def check(folder: Path, part: str, mix: str, sparse: bool = False, clear: str = CLEAR) -> Checked:
+def check(part: str, mix: str, sparse: bool = False, clear: str = CLEAR) -> Checked:
     """The report on a network with `part`, which `mix` calls."""
     text = PROGRAM.replace("SPARSE", str(sparse)).replace("PART", part).replace("MIX", mix)
     text = text.replace("TABLE", "SparseAdam" if sparse else "Adam").replace("CLEAR", clear)
-    path = folder / "program.py"
-    path.write_text(text)
-    return check_module(str(path))
+    return check_source(text)
 
 
 @pytest.mark.parametrize("kind", ["GRU", "LSTM", "RNN"])
-def test_recurrent_networks_know_positions(own_folder: Path, kind: str) -> None:
+def test_recurrent_networks_know_positions(kind: str) -> None:
     """They forget the first tokens within a few dozen, so the last place says nothing of order."""
-    report = check(own_folder, f"self.mix = nn.{kind}(D, D, 2, batch_first=True)",
+    report = check(f"self.mix = nn.{kind}(D, D, 2, batch_first=True)",
                    "h = self.mix(h)[0]")  # fmt: skip
     assert "positions_missing" in report.checked
     assert (report.bugs, [w.bug for w in report.remarks]) == ([], [])
 
 
-def test_attention_without_positions_is_still_remarked(own_folder: Path) -> None:
+def test_attention_without_positions_is_still_remarked() -> None:
     mix = "h = h + F.scaled_dot_product_attention(*self.mix(h).chunk(3, -1), is_causal=True)"
-    report = check(own_folder, "self.mix = nn.Linear(D, 3 * D)", mix)
+    report = check("self.mix = nn.Linear(D, 3 * D)", mix)
     assert [w.bug for w in report.remarks] == ["positions_missing"]
 
 
-def test_sparse_gradients_are_checked_like_others(own_folder: Path) -> None:
-    report = check(own_folder, "self.mix = nn.GRU(D, D, batch_first=True)", "h = self.mix(h)[0]",
+def test_sparse_gradients_are_checked_like_others() -> None:
+    report = check("self.mix = nn.GRU(D, D, batch_first=True)", "h = self.mix(h)[0]",
                    sparse=True)  # fmt: skip
     assert report.bugs == []
     assert set(GRADIENTS) <= set(report.checked)
 
 
-def test_sparse_gradients_that_are_never_cleared_are_a_bug(own_folder: Path) -> None:
-    report = check(own_folder, "self.mix = nn.GRU(D, D, batch_first=True)", "h = self.mix(h)[0]",
+def test_sparse_gradients_that_are_never_cleared_are_a_bug() -> None:
+    report = check("self.mix = nn.GRU(D, D, batch_first=True)", "h = self.mix(h)[0]",
                    sparse=True, clear="pass")  # fmt: skip
     assert "gradients_not_zeroed" in [b.bug for b in report.bugs]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from descend.program_check.bug_report import Checked
-from descend.program_check.run_checks import check_module
+from .check_source import check_source
 
 PROGRAM = """
 import torch
@@ -85,19 +82,9 @@ GOES_ON = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _in_folder(own_folder: Path) -> None:
-    """Each program works in a folder of its own."""
-
-
-def check(source: str) -> Checked:
-    Path("program.py").write_text(source)
-    return check_module("program.py")
-
-
 @pytest.mark.parametrize("kind", DIES_EARLY)
 def test_check_finds_a_rate_that_vanishes_early(kind: str) -> None:
-    (bug,) = check(DIES_EARLY[kind]).bugs
+    (bug,) = check_source(DIES_EARLY[kind]).bugs
     assert bug.bug == "scheduler_step_misplaced"
     assert "below a thousandth of its peak" in bug.evidence
     assert "once an epoch" in bug.fix
@@ -105,4 +92,4 @@ def test_check_finds_a_rate_that_vanishes_early(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", GOES_ON)
 def test_check_accepts_a_rate_that_lasts(kind: str) -> None:
-    assert check(GOES_ON[kind]).bugs == []
+    assert check_source(GOES_ON[kind]).bugs == []

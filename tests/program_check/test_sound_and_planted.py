@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from descend.program_check.bug_report import Checked
 from descend.program_check.probes.dry_run import dry_run
 from descend.program_check.probes.train_eval_mode import draws_noise_in_training
 from descend.program_check.program import load_program
-from descend.program_check.run_checks import check_module
+
+from .check_source import check_source
 
 HEAD = """
 import torch
@@ -388,20 +388,10 @@ SOUND = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _in_folder(own_folder: Path) -> None:
-    """Each program works in a folder of its own."""
-
-
-def check(source: str) -> Checked:
-    Path("program.py").write_text(HEAD + source)
-    return check_module("program.py")
-
-
 @pytest.mark.parametrize("kind", PLANTED)
 def test_check_names_the_bug_when_it_is_planted(kind: str) -> None:
     bug, source = PLANTED[kind]
-    report = check(source)
+    report = check_source(HEAD + source)
     assert [b.bug for b in report.bugs] == [bug], report.bugs
     lines = (HEAD + source).splitlines()
     marked = [n for n, line in enumerate(lines, 1) if "# LINE" in line]
@@ -411,13 +401,13 @@ def test_check_names_the_bug_when_it_is_planted(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", SOUND)
 def test_check_finds_nothing_when_the_program_is_sound(kind: str) -> None:
-    report = check(SOUND[kind])
+    report = check_source(HEAD + SOUND[kind])
     assert report.bugs == []
     assert report.num_applied >= 10
 
 
 def test_check_finds_unshuffled_batches_when_no_state_is_carried_on() -> None:
-    report = check(CARRIES.replace("STATE", "torch.zeros(1, 1, D)"))
+    report = check_source(HEAD + CARRIES.replace("STATE", "torch.zeros(1, 1, D)"))
     assert [b.bug for b in report.bugs] == ["not_shuffled"]
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from descend.program_check.bug_report import Checked
 from descend.program_check.loop_source import loops_around
-from descend.program_check.run_checks import check_module
+
+from .check_source import check_source
 
 HEAD = """
 import argparse
@@ -147,24 +147,14 @@ for _ in Trainer().train():
 }
 
 
-@pytest.fixture(autouse=True)
-def _in_folder(own_folder: Path) -> None:
-    """A folder of its own."""
-
-
-def check(source: str) -> Checked:
-    Path("program.py").write_text(HEAD + source, encoding="utf-8")
-    return check_module("program.py")
-
-
 @pytest.mark.parametrize("style", STYLES)
 def test_a_loop_anywhere_is_the_step(style: str) -> None:
-    sound = check(STYLES[style])
+    sound = check_source(HEAD + STYLES[style])
     assert not sound.bugs
     assert sound.num_applied >= 18, sound.not_checked
     assert "gradients_not_zeroed" in sound.checked
     (line,) = [x for x in STYLES[style].splitlines() if "zero_grad()" in x]
-    buggy = check(STYLES[style].replace(line, line.partition("o")[0] + "None"
+    buggy = check_source(HEAD + STYLES[style].replace(line, line.partition("o")[0] + "None"
                                         if line.strip().startswith("o") else line.replace(
                                             "self.optim.zero_grad()", "None")))  # fmt: skip
     (bug,) = buggy.bugs
@@ -175,7 +165,9 @@ def test_a_loop_anywhere_is_the_step(style: str) -> None:
 
 
 def test_a_step_that_is_never_made_is_noticed() -> None:
-    report = check(STYLES["main"].replace("        opt.step()\n", "").replace("1000", "40"))
+    report = check_source(
+        HEAD + STYLES["main"].replace("        opt.step()\n", "").replace("1000", "40")
+    )
     assert [b.bug for b in report.bugs] == ["step_never_called"]
 
 
@@ -216,7 +208,9 @@ def test_modes_follow_from_what_stands_between_steps(
     outside: str, epoch: str, between: str, is_bug: bool
 ) -> None:
     source = EPOCHS.replace("OUTSIDE", outside).replace("EPOCH", epoch)
-    report = check(source.replace("BETWEEN", between).replace("data = rows()", "data = rows(640)"))
+    report = check_source(
+        HEAD + source.replace("BETWEEN", between).replace("data = rows()", "data = rows(640)")
+    )
     named = [b.bug for b in report.bugs if b.bug != "not_shuffled"]
     assert named == (["left_in_evaluation_mode"] if is_bug else [])
 
@@ -263,14 +257,19 @@ for epoch in range(2):
 def test_check_finds_the_evaluation_when_a_caller_of_the_loop_makes_it(
     line: str, bug: str | None
 ) -> None:
-    report = check(PHASES.replace(line, "pass") if line else PHASES)
+    report = check_source(HEAD + (PHASES.replace(line, "pass") if line else PHASES))
     assert [b.bug for b in report.bugs] == ([bug] if bug else [])
 
 
 def test_a_program_that_trains_nothing_is_no_program_with_a_loop() -> None:
-    report = check("model = Net()\nif __name__ == '__main__':\n    print(model(rows(2)[:, :-1]))\n")
+    report = check_source(
+        HEAD + "model = Net()\nif __name__ == '__main__':\n    print(model(rows(2)[:, :-1]))\n"
+    )
     assert not report.bugs
-    assert any(n.why == "there is no `step`" for n in report.not_checked)
+    assert any(
+        n.why == "no function is named `step`, `train_step` or `training_step`"
+        for n in report.not_checked
+    )
 
 
 def test_the_innermost_function_decides_which_loops_stand_around_a_line(tmp_path: Path) -> None:

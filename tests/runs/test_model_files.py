@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -30,14 +30,6 @@ ARCHITECTURES: list[Architecture] = ["gpt", "modern"]
 TEXT = "The cat sat on the mat, didn't it?  é ü 漢字 🙂\n\tand the dog sat on the log. " * 9
 PROMPTS = ["the cat", " dog  é🙂\n", "On the log, 漢"]
 NEW = 24
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def tokenizer_of(kind: TokenizerKind = "bpe") -> Tokenizer:

@@ -6,17 +6,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import torch
 
-from descend.config import make_config
-from descend.data.batches import BatchSampler
 from descend.machine import RETUNE_AFTER_SECONDS
-from descend.model.shape import shape_from_run_config
-from descend.training.execution.autotune import autotune_execution
 from descend.training.execution.backends import describe_execution
 from descend.training.execution.candidate_timing import TuningResult
 from descend.training.loss import can_compile
-from descend.training.step_inputs import make_step_inputs
+
+from .execution.small_choice import choose
 
 pytestmark = [
     pytest.mark.slow,
@@ -27,20 +23,13 @@ pytestmark = [
 FOREVER = 10**9
 
 
+def choose_for_long(width: int) -> TuningResult:
+    return choose(FOREVER, embed_dim=width, ff_dim=64, batch_size=7, precision="float32")
+
+
 @pytest.fixture(autouse=True)
 def at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 0.0)
-
-
-def choose(width: int, steps: int = FOREVER) -> TuningResult:
-    config = make_config(
-        {"embed_dim": width, "num_heads": 2, "num_layers": 1, "ff_dim": 64, "seq_len": 8,
-         "max_seq_len": 8, "batch_size": 7, "device": "cpu", "precision": "float32"}
-    )  # fmt: skip
-    tokens = torch.arange(500).numpy() % 300
-    batches = BatchSampler(tokens, 8, config.batch_size, 0)
-    shape = shape_from_run_config(config, 300)
-    return autotune_execution(make_step_inputs(config, shape, batches), steps)
 
 
 def load_tuning_result(own_cache: Path, before: set[Path]) -> TuningResult:
@@ -51,7 +40,7 @@ def load_tuning_result(own_cache: Path, before: set[Path]) -> TuningResult:
 
 def test_autotuning_times_compiled_and_eager_backends(own_cache: Path) -> None:
     before = set((own_cache / "engine").glob("*"))
-    choice = choose(24)
+    choice = choose_for_long(24)
     compiled = msgspec.structs.replace(choice.execution, compiled=True)
     plain = msgspec.structs.replace(choice.execution, compiled=False)
     assert {
@@ -68,12 +57,12 @@ def test_autotuning_times_compiled_and_eager_backends(own_cache: Path) -> None:
 def test_cached_compiled_backend_requires_a_compiler(
     own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = choose(24)  # remembered, whatever won
+    first = choose_for_long(24)  # remembered, whatever won
     monkeypatch.setattr("shutil.which", lambda _: None)
-    assert not choose(24).execution.compiled
+    assert not choose_for_long(24).execution.compiled
     monkeypatch.undo()
     monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 0.0)
-    assert choose(24) == first
+    assert choose_for_long(24) == first
 
 
 def test_failed_compilation_is_retried_later(own_cache: Path) -> None:
@@ -81,7 +70,7 @@ def test_failed_compilation_is_retried_later(own_cache: Path) -> None:
 
     before = set((own_cache / "engine").glob("*"))
     with inductor.patch({"cpp.cxx": ("no_such_compiler",), "cpp.vec_isa_ok": True}):
-        choice = choose(40)
+        choice = choose_for_long(40)
     assert not choice.execution.compiled
     failed = load_tuning_result(own_cache, before)
     assert not any("compiled" in name for name in failed.seconds_per_token)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -13,7 +17,11 @@ from descend.errors import SelfCheckError
 from descend.machine import Execution
 from descend.model import transformer
 from descend.model.shape import ModelShape, shape_from_run_config
+from descend.runs.events import Event
+from descend.training import training_run
 from descend.training.self_check import check_attention_kernel
+from descend.training.stop_signals import TrainingInterrupted
+from descend.training.trainer import run_training
 
 Kernel = Literal["matmul", "fused"]
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -60,3 +68,27 @@ def test_check_attention_kernel_fails_when_the_result_is_not_a_number(
     monkeypatch.setattr(transformer, "_fused_attention", lambda q, k, v, rate: v * torch.nan)
     with pytest.raises(SelfCheckError):
         check_attention_kernel(execution_of("fused"), shape_of("gpt"))
+
+
+def test_new_and_resumed_runs_refuse_a_broken_attention_kernel(
+    tiny: dict[str, object], own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = own_folder / "run"
+    with pytest.raises(TrainingInterrupted):
+        interrupt(run_training(training_run.create_run(make_config(tiny), folder)))
+
+    def broken(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, rate: float) -> torch.Tensor:
+        return 0 * v
+
+    monkeypatch.setattr(transformer, "_fused_attention", broken)
+    monkeypatch.setattr(transformer, "_matmul_attention", broken)
+    with pytest.raises(SelfCheckError, match="attention"):
+        training_run.create_run(make_config(tiny), own_folder / "other")
+    with pytest.raises(SelfCheckError, match="attention"):
+        training_run.resume_run(folder)
+
+
+def interrupt(records: Iterator[Event]) -> None:
+    for number, _ in enumerate(records):
+        if number == 5:
+            os.kill(os.getpid(), signal.SIGINT)

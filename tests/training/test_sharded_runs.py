@@ -37,10 +37,11 @@ from descend.training.memory import (
     needed_main_memory,
 )
 
+from .group_children import run_children
+
 MAX_LOSS_DIFFERENCE = 1e-3
 """Nats by which a step of the same run may differ, in float32."""
 WAIT_SECONDS, STEPS = 500, 100
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -136,27 +137,19 @@ import msgspec
 import torch.distributed as dist
 from safetensors.torch import save
 from descend.config import make_config
-from descend.runs.events import Epoch
 from descend.training.checkpoint import encode_state
-from descend.training.loop import train
 from descend.training.rendezvous import join_group
 from descend.training.sharded_state import gather_model, shard_state
 from descend.training.train_state import copy_weights
 from descend.training.training_run import create_run
 from tests.conftest import TINY
+from tests.training.group_children import train_past_epoch
 
 rank, count, folder, optimizer = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
 text = {"corpus_dir": str(folder / "text.txt"), "threads": 1, "compile": "off", "ff_dim": 33}
 run = create_run(make_config(TINY | text | {"optimizer": optimizer}), folder / f"run{rank}")
-if rank == 0:  # past an epoch: there are best weights, and others of the state to go back to
-    more = None
-    for records in train(run.state, run.plan):
-        more = more - 1 if more else more
-        if any(isinstance(record, Epoch) for record in records):
-            more = 4
-        if more == 1:
-            break
-    assert run.state.rollback_snapshot is not None
+if rank == 0:
+    train_past_epoch(run)
 before = dict(encode_state(run.state))
 execution = msgspec.structs.replace(run.plan.execution, processes=count)
 with join_group(dist.FileStore(str(folder / "store"), count), rank, count, "cpu") as group:
@@ -181,20 +174,9 @@ def test_checkpoint_of_divided_state_is_that_of_one_process(
     text_file: Path, tmp_path: Path, count: int, optimizer: str
 ) -> None:
     (tmp_path / "text.txt").write_bytes(text_file.read_bytes())
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", CODE, str(rank), str(count), str(tmp_path), optimizer],
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for rank in range(count)
-    ]  # fmt: skip
-    own = []
-    for process in processes:
-        output, error = process.communicate(timeout=WAIT_SECONDS)
-        assert process.returncode == 0, error
-        numbers = [int(word) for word in output.split()]
-        own.append(numbers[0])
-        total = numbers[1]
+    printed = run_children(CODE, count, WAIT_SECONDS, count, tmp_path, optimizer)
+    own, totals = zip(*([int(word) for word in output.split()] for output in printed), strict=True)
+    (total,) = set(totals)
     assert sum(own) == total
     assert max(own) < 1.1 * total / count  # each weight has its rows in one process
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -129,3 +130,9 @@ def stop_job(jobs: Any, run: str) -> None:
         assert time.monotonic() < until
         time.sleep(0.05)
         jobs.refresh()
+
+
+def copy_run(trained: Path, folder: Path, name: str = "first") -> None:
+    """Put the run at `trained` into the workspace `folder`."""
+    (folder / "models").mkdir(exist_ok=True)
+    shutil.copytree(trained, folder / "models" / name)

@@ -25,14 +25,9 @@ from descend.web.studio.server import check_host
 from descend.web.studio.settings import check_settings, setting_fields
 
 from ..browser.made_records import write_many_runs
-from .studio_server import TINY_SETTINGS
+from .studio_server import TINY_SETTINGS, copy_run
 
 HOSTILE = '<img src=x onerror="hacked=1"><script>hacked=1</script>'
-
-
-def copy_run(trained: Path, folder: Path, name: str) -> None:
-    (folder / "models").mkdir(exist_ok=True)
-    shutil.copytree(trained, folder / "models" / name)
 
 
 def test_a_finished_run_has_a_row_details_and_a_curve(studio: Any, trained: Path) -> None:

@@ -17,8 +17,8 @@ from descend.experiments.experiment_folder import write_record
 from descend.experiments.search.search_result import SearchResult
 from descend.web.studio.checkable_files import list_files
 
-from .studio_server import TINY_SETTINGS
-from .test_improve_api import copy_run, wait_for
+from .studio_server import TINY_SETTINGS, copy_run
+from .test_improve_api import wait_for
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "search"
 TINY = TINY_SETTINGS | {"max_steps": 8}

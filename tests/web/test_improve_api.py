@@ -16,12 +16,7 @@ from descend.guard import is_alive
 from descend.handbook.lesson import load_lessons
 from descend.web.studio.jobs import Job, Jobs
 
-from .studio_server import TINY_SETTINGS
-
-
-def copy_run(trained: Path, folder: Path, name: str = "first") -> None:
-    (folder / "models").mkdir(exist_ok=True)
-    shutil.copytree(trained, folder / "models" / name)
+from .studio_server import TINY_SETTINGS, copy_run
 
 
 def wait_for(look: Callable[[], Any], seconds: float = 1500) -> Any:

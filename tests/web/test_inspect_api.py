@@ -8,7 +8,7 @@ from typing import Any
 
 from descend.web.studio.forecast_routes import points_ahead
 
-from .test_api import copy_run
+from .studio_server import copy_run
 
 TEXT = "The cat sleeps on the mat."
 

@@ -11,8 +11,7 @@ import pytest
 from descend.web.studio.jobs import Job, elapsed_seconds
 from descend.web.studio.trash import delete_run, list_deleted, restore_run
 
-from .studio_server import stop_job
-from .test_api import copy_run
+from .studio_server import copy_run, stop_job
 
 
 @pytest.mark.parametrize("now", [-5.0, 300.0, 1e9, 4e9, 2e11])

@@ -18,8 +18,7 @@ from descend.errors import DescendError
 from descend.web.studio.app import make_app
 from descend.web.studio.jobs import Job, Jobs
 
-from .studio_server import stop_job
-from .test_api import copy_run
+from .studio_server import copy_run, stop_job
 from .test_odd_requests import COOKIE, HOST
 
 pytestmark = pytest.mark.skipif(

@@ -12,7 +12,7 @@ import pytest
 
 from descend.web.studio.app import make_app
 
-from .test_api import copy_run
+from .studio_server import copy_run
 
 HOST = "127.0.0.1:9999"
 ORIGIN = f"http://{HOST}"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from .test_api import copy_run
+from .studio_server import copy_run
 
 MAX_GROWTH = 100 * 2**20
 """Bytes that the memory of the server may grow by."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from .test_api import copy_run
+from .studio_server import copy_run
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 

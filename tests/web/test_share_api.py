@@ -18,9 +18,9 @@ from descend.guard import is_alive
 
 from ..interop.test_hub import Hub
 from ..program_trials.programs import REGRESSION
-from .studio_server import TINY_SETTINGS, Studios
+from .studio_server import TINY_SETTINGS, Studios, copy_run
 from .test_experiment_api import key_headers
-from .test_improve_api import copy_run, wait_for
+from .test_improve_api import wait_for
 
 FLAGS = {"learning_rate": "--lr=0.0033", "batch_size": "--batch-size=8", "max_steps": "--steps=300"}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -34,9 +33,8 @@ ARM_PREFIX = "arm_"
 
 
 def run_lesson(
-    name: str, text: str, save_dir: Path, *, console: Console | None = None,
-    on_arm: Callable[[LessonArmResult], None] = lambda arm: None,
-) -> LessonResult:  # fmt: skip
+    name: str, text: str, save_dir: Path, *, console: Console | None = None
+) -> LessonResult:
     """Train the models of the lesson `name` on the beginning of `text`, and answer its question.
 
     `save_dir` gets a run folder for each model, and lesson.json. Raises `ConfigError` for an
@@ -49,7 +47,6 @@ def run_lesson(
     for position, arm in enumerate(lesson.arms):
         folder = save_dir / f"{ARM_PREFIX}{position + 1}"
         arms.append(_train_arm(lesson, arm, _write_excerpt(text, arm, save_dir), folder, console))
-        on_arm(arms[-1])
     result = LessonResult(
         lesson=name, text=text, arms=arms, answer=choose_answer(lesson, arms),
         measured=describe_measurement(lesson, arms),

@@ -23,7 +23,7 @@ from descend.metrics.evaluation import Evaluation, evaluate
 from descend.model.generation import Completion, TextChunk, collect_completions, generate_text
 from descend.model.sampling import make_sampling_options
 from descend.model.transformer import Transformer
-from descend.report.notebook.cards import minimal_model_card, notebook_model_card
+from descend.report.notebook.cards import notebook_model_card, result_card
 from descend.report.text.run_summary import summarize_run, trained_on_warning
 from descend.runs.event_log import read_events
 from descend.runs.events import Event
@@ -160,7 +160,7 @@ class Model:
     def _repr_html_(self) -> str:
         """Return what a notebook shows: how the training went, its curve and its epochs."""
         if not has_summary(self.folder):
-            return minimal_model_card(repr(self))
+            return result_card(repr(self), [])
         return notebook_model_card(repr(self), self.summary)
 
     def __repr__(self) -> str:

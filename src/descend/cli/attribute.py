@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from descend.cli.config_flags import JsonOption
 from descend.cli.output import print_report, print_status, stderr_console
-from descend.cli.trial_options import EvaluationTokens, Seeds, Workers, format_typed_command
+from descend.cli.trial_options import (
+    ComparisonFolder,
+    EvaluationTokens,
+    Seeds,
+    Workers,
+    format_typed_command,
+)
 from descend.cli.trials_file import TrialsFile, make_trial_writer
 from descend.trials.trial_spec import EVALUATION_TOKENS
 
@@ -32,12 +37,6 @@ TrainFraction = Annotated[
         help="Fraction of the training text to use. Range: above 0 to 1.",
     ),
 ]
-SaveDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--save-dir", metavar="DIR", help="Output folder. Default: comparisons/<unix time>."
-    ),
-]
 
 
 def attribute(
@@ -55,7 +54,7 @@ def attribute(
     train_fraction: TrainFraction = 1.0,
     evaluation_tokens: EvaluationTokens = EVALUATION_TOKENS,
     workers: Workers = None,
-    save_dir: SaveDir = None,
+    save_dir: ComparisonFolder = None,
     trials_file: TrialsFile = None,
     as_json: JsonOption = False,
 ) -> None:

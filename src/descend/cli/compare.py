@@ -11,6 +11,7 @@ from descend.cli.config_flags import ConfigFile, JsonOption, Preset, resolve_fla
 from descend.cli.output import print_report, print_status, stderr_console
 from descend.cli.trial_options import (
     BudgetUnitOption,
+    ComparisonFolder,
     EvaluationTokens,
     Seeds,
     Workers,
@@ -66,12 +67,6 @@ NumEvaluations = Annotated[
         help="Validation evaluations during each run, for learning curves.",
     ),
 ]
-SaveDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--save-dir", metavar="DIR", help="Output folder. Default: comparisons/<unix time>."
-    ),
-]
 
 
 def compare(
@@ -88,7 +83,7 @@ def compare(
     workers: Workers = None,
     config: ConfigFile = None,
     preset: Preset = None,
-    save_dir: SaveDir = None,
+    save_dir: ComparisonFolder = None,
     trials_file: TrialsFile = None,
     as_json: JsonOption = False,
 ) -> None:

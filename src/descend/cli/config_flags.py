@@ -149,11 +149,6 @@ def _annotation(name: str, field: FieldInfo, *, panel: str | None, continues_mod
     return Annotated[str | None, valued]
 
 
-def normalize_flag(flag: str) -> str:
-    """Return `--embed_dim`, as the key is spelt in files and in Python, as the flag it means."""
-    return flag.replace("_", "-")
-
-
 def describe_key(field: FieldInfo) -> str:
     """Return what a key does, its range or choices, and its default."""
     default = ("off", "on")[field.default] if isinstance(field.default, bool) else field.default

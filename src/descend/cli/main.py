@@ -23,7 +23,7 @@ from descend.cli.checklist import checklist
 from descend.cli.clock import start_with_process
 from descend.cli.compare import compare
 from descend.cli.config import config_app
-from descend.cli.config_flags import normalize_flag, with_config_flags
+from descend.cli.config_flags import with_config_flags
 from descend.cli.corpus import corpus_app
 from descend.cli.diagnose import diagnose
 from descend.cli.env import env
@@ -73,7 +73,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={
         "help_option_names": ["-h", "--help"],
-        "token_normalize_func": normalize_flag,
+        # `--embed_dim`, as the key is spelled in files and in Python, is the flag it means.
+        "token_normalize_func": lambda flag: flag.replace("_", "-"),
     },
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -43,6 +44,12 @@ Workers = Annotated[
     int | None,
     typer.Option(
         "--workers", min=1, metavar="INT", help="Parallel workers. Default: one per core."
+    ),
+]
+ComparisonFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--save-dir", metavar="DIR", help="Output folder. Default: comparisons/<unix time>."
     ),
 ]
 

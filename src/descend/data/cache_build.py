@@ -6,11 +6,8 @@ What is damaged, or of another format, is made again: everything in the cache ca
 from __future__ import annotations
 
 import logging
-import re
 import shutil
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,10 +17,10 @@ from descend.data.cache_dir import cache_dir
 from descend.data.document_store import translate_disk_errors
 from descend.errors import DescendError
 from descend.guard import (
-    STALE_SECONDS,
+    ASIDE,
     decode_json,
     hash_file,
-    is_alive,
+    is_stale,
     name_writer,
     read_regular,
     sync_file,
@@ -33,8 +30,6 @@ from descend.guard import (
 MANIFEST = "manifest.json"
 
 OpenedT = TypeVar("OpenedT")
-
-_ASIDE = re.compile(r".+\.(\d+)(?:-[0-9a-f]{8})?\.(?:partial|old)")
 
 # Folders that this process has checked, with what the system said of their files then.
 _checked: dict[Path, tuple[tuple[int, ...], ...]] = {}
@@ -155,9 +150,6 @@ def _make_private(folder: Path) -> None:
 def _sweep(folder: Path) -> None:
     """Take away what killed processes left half built in `folder`."""
     for path in folder.iterdir():
-        match = _ASIDE.fullmatch(path.name)
-        if match is None or is_alive(int(match[1])):
-            continue
-        with suppress(FileNotFoundError):  # another process sweeps too
-            if time.time() - path.lstat().st_mtime > STALE_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
+        match = ASIDE.fullmatch(path.name)
+        if match is not None and is_stale(path, int(match[2])):
+            shutil.rmtree(path, ignore_errors=True)

@@ -292,7 +292,6 @@ def train_tokenizer(
     kind: TokenizerKind,
     vocab_size: int,
     texts: Callable[[], Iterator[str]],
-    show_progress: bool = False,
 ) -> Tokenizer:
     """Return a tokenizer of at most `vocab_size` ids learned from `texts()`.
 
@@ -314,7 +313,7 @@ def train_tokenizer(
             vocab_size=vocab_size - len(markers) if kind == "bpe" else 257,
             special_tokens=[END_OF_TEXT],
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-            show_progress=show_progress,
+            show_progress=False,
         )
         source = _some(texts(), TRAINING_BYTES) if kind == "bpe" else iter(())
         fast.train_from_iterator((_without(piece, markers) for piece in source), trainer)

@@ -13,12 +13,11 @@ from descend.diagnosis.text_warnings import describe_text_shape
 from descend.errors import DescendError, RunFolderError, TextChangedError
 from descend.progress import ProgressCallback, ignore_progress
 from descend.runs.recorded_run import RecordedRun, open_recorded_run
-from descend.runs.run_files import RunMetadata
+from descend.runs.run_files import RunMetadata, weights_path
 from descend.runs.run_text import open_run_text
 from descend.runs.suggestions import suggest_fix
 from descend.training.explosion import loss_of_explosion
 from descend.training.rollback import SPIKE_PATIENCE_STEPS
-from descend.trials.trial_spec import parent_weights_file
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class RunContext(RecordedRun):
     def lacks_parent(self) -> bool:
         """Return whether the model that the run trained further is gone."""
         parent = self.metadata.parent
-        return parent is not None and not parent_weights_file(parent).is_file()
+        return parent is not None and not weights_path(Path(parent)).is_file()
 
     @property
     def num_epochs(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 from descend.diagnosis.diagnosis_result import BROKE_OFF
 from descend.loss_logs.curve_features import CurveFeatures
@@ -51,25 +51,25 @@ def add_break_off(shape: Shape, verdict: LogVerdict) -> LogVerdict:
     A fault of the curve stays the verdict, and so does the judgment of a run that was interrupted
     by hand: that is no fault.
     """
-    end, curve = shape.log.break_off, shape.curve
+    end, curve = shape.log.break_off, shape.features
     if end is None:
         return verdict
     place, quote = _describe_progress(end, curve), f"the log ends with {end.message!r}"
     if end.is_after_end:
         note = f"the training had come to its end, and then {_EVENTS[end.kind]}: {quote}"
-        return _changed(verdict, notes=[note, *verdict.notes])
+        return replace(verdict, notes=[note, *verdict.notes])
     note = f"the run broke off {place}, since {_EVENTS[end.kind]}: {quote}"
     if end.kind == "interrupted":
-        return _changed(verdict, notes=[f"{note}. To train it further, {RESUME}", *verdict.notes])
+        return replace(verdict, notes=[f"{note}. To train it further, {RESUME}", *verdict.notes])
     if verdict.normal == "no" and end.kind != "not a number":
         reason = f"{verdict.reason}. Besides, the run broke off {place}, since {_EVENTS[end.kind]}"
         advice = f"to keep it from breaking off, {_FIXES[end.kind]}"
-        return _changed(verdict, reason=reason, notes=[quote, advice, *verdict.notes])
+        return replace(verdict, reason=reason, notes=[quote, advice, *verdict.notes])
     if end.kind == "not a number":
         return _diverged(verdict, shape, f"{_EVENTS[end.kind]} {place}", note)
     reason = f"it broke off {place}, since {_EVENTS[end.kind]}. {_until_then(verdict)}"
-    return _changed(
-        verdict, verdict=BROKE_OFF, probability=0.9, normal="no", reason=reason, cause=None,
+    return replace(
+        verdict, state=BROKE_OFF, probability=0.9, normal="no", reason=reason, cause=None,
         evidence=[], recommended_config={}, advice=_FIXES[end.kind], notes=[quote, *verdict.notes],
     )  # fmt: skip
 
@@ -90,21 +90,16 @@ def _until_then(verdict: LogVerdict) -> str:
 def _diverged(verdict: LogVerdict, shape: Shape, reason: str, note: str) -> LogVerdict:
     """Return the verdict on a program that ended itself because a number was not finite."""
     if verdict.cause == "diverged":
-        return _changed(verdict, notes=[note, *verdict.notes])
-    at = shape.curve.length if shape.curve is not None else 0.0
+        return replace(verdict, notes=[note, *verdict.notes])
+    at = shape.features.length if shape.features is not None else 0.0
     fact: EvidenceFacts = ("first_loss_not_finite", at, shape.log.unit, (None, None),
                            "the last loss before the program ended itself")  # fmt: skip
-    return _changed(
-        verdict, verdict="diverged", probability=0.85, normal="no", reason=reason,
+    return replace(
+        verdict, probability=0.85, normal="no", reason=reason,
         cause="diverged", evidence=[fact], recommended_config={}, advice=_FIXES["not a number"],
         ruled_out={c: why for c, why in verdict.ruled_out.items() if c != "diverged"},
         notes=[note, *verdict.notes],
     )  # fmt: skip
-
-
-def _changed(before: LogVerdict, **changes: Any) -> LogVerdict:
-    facts = vars(before) | changes
-    return LogVerdict(**facts)
 
 
 def _describe_progress(end: BreakOff, curve: CurveFeatures | None) -> str:

@@ -48,7 +48,7 @@ SINGULAR = {"steps": "step", "epochs": "epoch", "entries": "entry"}
 
 def ruled_out(shape: Shape) -> dict[str, str]:
     """Return causes that the curve speaks against, and the number that does."""
-    curve = shape.curve
+    curve = shape.features
     if curve is None or curve.first_nonfinite is not None or shape.log.objective is not None:
         return {}
     out = {}
@@ -89,7 +89,7 @@ def ruled_out(shape: Shape) -> dict[str, str]:
 
 def curve_warnings(shape: Shape, verdict: LogVerdict) -> list[str]:
     """Return what is said beside the verdict; of a run that diverged, nothing on leaks."""
-    curve, band = shape.curve, shape.band
+    curve, band = shape.features, shape.band
     has_diverged = verdict.cause == "diverged"
     if curve is None:
         return []
@@ -131,7 +131,7 @@ def _memorization_warnings(shape: Shape, verdict: LogVerdict) -> list[str]:
     """Return that the training text is memorized, where the verdict is on something else."""
     curve = shape.curve
     is_named = verdict.cause in ("diverged", "too_little_data") or "memoriz" in verdict.reason
-    if curve is None or is_named or shape.log.objective is not None or shape.log.sums is not None:
+    if is_named or shape.log.objective is not None or shape.log.sums is not None:
         return []
     if curve.validation_best is not None and curve.validation_best <= MAX_LEAKED_NATS:
         return []
@@ -167,7 +167,7 @@ def divergence_advice(shape: Shape, wave: float) -> str:
     `wave`: the rise, as a fraction of the lowest loss, from which the loss has risen.
     """
     advice = "lower the learning rate to a third, clip gradients at 1.0, or warm up for longer"
-    curve = shape.curve
+    curve = shape.features
     if curve is None:
         return f"{advice}; train from the start"
     lost = curve.first_nonfinite

@@ -6,8 +6,8 @@ is low and the verdict `unknown`: a curve is a symptom, not a cause.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from dataclasses import replace
 
 from descend.loss_logs.curve_features import CurveFeatures
 from descend.loss_logs.curve_notes import (
@@ -31,6 +31,7 @@ from descend.loss_logs.curve_origin import (
 from descend.loss_logs.earlier_runs import ends_above_earlier_run, guesses
 from descend.loss_logs.epoch_pattern import highest_rise, start_end_lowest
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
+from descend.loss_logs.log import finite_losses
 from descend.loss_logs.loss_explosion import describe_explosion
 from descend.loss_logs.normality import (
     MANY_TOKENS,
@@ -87,15 +88,15 @@ def apply_curve_rules(shape: Shape) -> LogVerdict:
         verdict = rule(shape)
         if verdict is not None:
             out = {c: why for c, why in ruled_out(shape).items() if c != verdict.cause}
-            return _with(verdict, out, curve_warnings(shape, verdict))
+            return replace(verdict, ruled_out=out, notes=curve_warnings(shape, verdict))
     verdict = _verdict_without_cause(shape)
-    return _with(verdict, ruled_out(shape), curve_warnings(shape, verdict))
+    return replace(verdict, ruled_out=ruled_out(shape), notes=curve_warnings(shape, verdict))
 
 
 def can_be_extrapolated(shape: Shape, verdict: LogVerdict) -> bool:
     """Return whether a power law goes on with the curve: one that diverged, rose on its way down,
     recurs, or memorizes its text follows none, and no loss of text comes to 0."""
-    curve = shape.curve
+    curve = shape.features
     if curve is None or curve.extrapolation is None or shape.log.objective is not None:
         return False
     if shape.log.sums is not None:
@@ -112,33 +113,31 @@ def _max_normal_rise(curve: CurveFeatures) -> float:
                WAVE_FALL * (curve.first - curve.lowest))  # fmt: skip
 
 
-def _with(verdict: LogVerdict, out: dict[str, str], warnings: list[str]) -> LogVerdict:
-    facts = vars(verdict) | {"ruled_out": out, "notes": warnings}
-    return LogVerdict(**facts)
-
-
 def _diverged(shape: Shape) -> LogVerdict | None:
-    curve = shape.curve
+    curve = shape.features
     advice = divergence_advice(shape, WAVE)
     if curve is not None and curve.first_nonfinite is not None and _went_on(curve):
         lost = curve.points - curve.finite_points
-        return LogVerdict("unknown", 0.5, "no",
-                      f"{lost} of {curve.points} losses are no numbers, the first at "
-                      f"{describe_place(curve, curve.first_nonfinite)}, though training went "
-                      "on after them")  # fmt: skip
+        return LogVerdict(
+            f"{lost} of {curve.points} losses are no numbers, the first at "
+            f"{describe_place(curve, curve.first_nonfinite)}, though training went "
+            "on after them", "no",
+        )  # fmt: skip
     if curve is None or curve.first_nonfinite is not None:
         at = _first_place(shape) if curve is None else curve.first_nonfinite or 0.0
         reason, text = "the loss stops being a number", "from here on the loss is not a number"
-        if curve is not None and _is_finite_after(shape, at):
+        trained = finite_losses(shape.log.entries, "train_loss")
+        if curve is not None and any(place > at for place, _ in trained):
             lost = curve.points - curve.finite_points
             reason = text = f"{lost} of {curve.points} losses are no numbers"
         fact: EvidenceFacts = ("first_loss_not_finite", at, shape.log.unit, (None, None), text)
-        return LogVerdict("diverged", 0.95, "no", reason, "diverged", [fact], {}, advice)
+        return LogVerdict(reason, "no", 0.95, "diverged", [fact], {}, advice)
     if curve.gradient_norm_not_finite and curve.end == 0:
         fact = ("loss_at_end", 0.0, "nats", (None, None),
                 "exactly 0, beside a gradient that is not a number: a failed run")  # fmt: skip
-        return LogVerdict("diverged", 0.9, "no", "the gradient stops being a number", "diverged",
-                      [fact], {}, advice)  # fmt: skip
+        return LogVerdict(
+            "the gradient stops being a number", "no", 0.9, "diverged", [fact], {}, advice,
+        )  # fmt: skip
     if shape.log.objective is not None:
         return None
     return _rose_for_good(shape, curve, advice)
@@ -151,16 +150,19 @@ def _rose_for_good(shape: Shape, curve: CurveFeatures, advice: str) -> LogVerdic
     if end > EXPLODED * start > 0:
         reason = "the loss ends far above where it began"
         fact = ("rise_over_run", end / start, "times the loss at the start", (None, 1.0), reason)
-        return LogVerdict("diverged", 0.85, "no", reason + describe_explosion(shape, curve, start),
-                          "diverged", [fact], {}, advice)  # fmt: skip
+        return LogVerdict(
+            reason + describe_explosion(shape, curve, start), "no", 0.85, "diverged", [fact], {},
+            advice,
+        )  # fmt: skip
     fall, rise = start - lowest, end - lowest
     is_chance = rise <= GONE_BACK_NOISE * curve.noise_of_mean or is_fragment(curve)
     if curve.training_points and rise > GONE_BACK * fall > WAVE * end and not is_chance:
         fact = ("rise_of_smoothed_loss", rise, "nats", (None, GONE_BACK * fall),
                 f"it had come down to {lowest:.2f}")  # fmt: skip
-        return LogVerdict("diverged", 0.75, "no",
-                      f"the loss falls to {lowest:.2f} and ends at {end:.2f}",
-                      "diverged", [fact], {}, advice)  # fmt: skip
+        return LogVerdict(
+            f"the loss falls to {lowest:.2f} and ends at {end:.2f}", "no", 0.75, "diverged", [fact],
+            {}, advice,
+        )  # fmt: skip
     return None
 
 
@@ -170,22 +172,12 @@ def _went_on(curve: CurveFeatures) -> bool:
     return curve.finite_at_end and lost <= FEW_LOST * curve.points and curve.end < curve.start
 
 
-def _is_finite_after(shape: Shape, place: float) -> bool:
-    """Return whether training losses after `place` are numbers."""
-    return any(
-        entry.train_loss is not None and math.isfinite(entry.train_loss)
-        for entry in shape.log.entries
-        if entry.position > place
-    )
-
-
 def _first_place(shape: Shape) -> float:
     return shape.log.entries[0].position if shape.log.entries else 0.0
 
 
 def _rate_too_high(shape: Shape) -> LogVerdict | None:
     curve = shape.curve
-    assert curve is not None
     min_rise = _max_normal_rise(curve)
     highest = highest_rise(shape, curve)
     waves = highest > min_rise
@@ -203,10 +195,9 @@ def _rate_too_high(shape: Shape) -> LogVerdict | None:
     rate = curve.rate_highest
     keys = {} if rate is None else {"learning_rate": float(f"{rate / 3:.2g}")}
     return LogVerdict(
-        "learning_rate_too_high", 0.5 if waves else 0.35, "no",
         "the loss rises again on its way down" if waves
-        else "single losses lie far above their neighbors again and again",
-        "learning_rate_too_high", facts, keys,
+        else "single losses lie far above their neighbors again and again", "no",
+        0.5 if waves else 0.35, "learning_rate_too_high", facts, keys,
         "lower the rate to a third, warm up, clip gradients at 1.0; if that changes nothing, look "
         "at the order and the kind of the text at the places of the rises",
     )  # fmt: skip
@@ -214,13 +205,11 @@ def _rate_too_high(shape: Shape) -> LogVerdict | None:
 
 def _stuck(shape: Shape) -> LogVerdict | None:
     curve = shape.curve
-    assert curve is not None
     first = max(curve.first, shape.band.start_low or 0.0)
     if first <= 0:
         return LogVerdict(
-            "unknown", 0.5, "no",
             f"the first loss is {first:g}: an untrained network cannot predict so well, so "
-            "the logged number is no loss, or the gradients were not numbers",
+            "the logged number is no loss, or the gradients were not numbers", "no",
         )  # fmt: skip
     fell = (first - curve.end) / first
     blind = shape.band.unigram is not None and final_loss(curve) >= shape.band.unigram
@@ -228,9 +217,10 @@ def _stuck(shape: Shape) -> LogVerdict | None:
     if fell >= min_fall and not blind:
         return None
     if is_fragment(curve) and not blind:
-        return LogVerdict("unknown", 0.5, "cannot tell",
-                          f"the log begins at {describe_place(curve, curve.first_position)}, and "
-                          "how much the loss fell before is not in it")  # fmt: skip
+        return LogVerdict(
+            f"the log begins at {describe_place(curve, curve.first_position)}, and "
+            "how much the loss fell before is not in it"
+        )
     fact: EvidenceFacts = ("fall_over_run", fell, "of the first loss", (min_fall, None),
                            "the loss hardly falls")  # fmt: skip
     reason = "the loss hardly falls" if fell < min_fall else (
@@ -241,28 +231,28 @@ def _stuck(shape: Shape) -> LogVerdict | None:
         if falling and (is_by_epoch(curve) or curve.rate_highest is not None):
             return None
         return LogVerdict(
-            "unknown", 0.5, "cannot tell",
             f"it comes down a little from {curve.first:.2f}, and how much came before is not in "
-            "the log",
+            "the log"
         ) if fell > 0 else _rose(curve, fact)  # fmt: skip
     if curve.unit == "steps" and curve.length < FEW_UPDATES:
         fact = ("steps", curve.length, "steps", (FEW_UPDATES, None), "too few to learn anything")
-        return LogVerdict("undertrained", 0.6, "no", reason, "undertrained", [fact], {},
-                      "train for longer before you change anything else")  # fmt: skip
+        return LogVerdict(
+            reason, "no", 0.6, "undertrained", [fact], {},
+            "train for longer before you change anything else",
+        )  # fmt: skip
     if shape.band.start_low is None and fell > 0 and resembles_finetuning(curve):
         return LogVerdict(
-            "unknown", 0.5, "cannot tell",
             f"a small fall from {curve.first:.2f} at learning rates under {FINETUNING_RATE:g} is "
             "usual for fine-tuning, but too small for a model trained from scratch: give the "
-            "vocabulary (--vocab-size) to decide",
-        )  # fmt: skip
+            "vocabulary (--vocab-size) to decide"
+        )
     if not has_low_rate(curve, SMALL_RATE) and not falling:
         level = levels_at_frequencies(shape) or levels_after_first_epoch(shape)
         if level is not None:
             return level
         if fell <= 0:
             return _rose(curve, fact)
-        return LogVerdict("unknown", 0.5, "no", reason, None, [fact], {}, "")
+        return LogVerdict(reason, "no", 0.5, None, [fact])
     return _rate_too_low(curve, reason, fact)
 
 
@@ -270,11 +260,10 @@ def _rose(curve: CurveFeatures, fact: EvidenceFacts) -> LogVerdict:
     """Return a loss that ends no lower than it began."""
     if curve.end - curve.first <= max(WAVE * curve.first, WAVE_NOISE * curve.noise_of_mean):
         normal = "no" if curve.finite_points >= MIN_FLAT_POINTS else "cannot tell"
-        return LogVerdict("unknown", 0.5, normal, "the loss does not fall", None, [fact])
+        return LogVerdict("the loss does not fall", normal, 0.5, None, [fact])
     return LogVerdict(
-        "learning_rate_too_high", 0.45, "no", "the loss ends above where it began",
-        "learning_rate_too_high", [fact, *_rate_fact(curve)], {},
-        "lower the rate to a tenth, warm up, clip gradients at 1.0",
+        "the loss ends above where it began", "no", 0.45, "learning_rate_too_high",
+        [fact, *_rate_fact(curve)], {}, "lower the rate to a tenth, warm up, clip gradients at 1.0",
     )  # fmt: skip
 
 
@@ -288,8 +277,10 @@ def _rate_too_low(curve: CurveFeatures, reason: str, fact: EvidenceFacts) -> Log
     keys = {}
     if curve.rate_highest is not None:
         keys = {"learning_rate": float(f"{curve.rate_highest * 10:.2g}")}
-    return LogVerdict("learning_rate_too_low", 0.6 if low else 0.45, "no", reason,
-                  "learning_rate_too_low", [fact, *_rate_fact(curve)], keys, advice)  # fmt: skip
+    return LogVerdict(
+        reason, "no", 0.6 if low else 0.45, "learning_rate_too_low", [fact, *_rate_fact(curve)],
+        keys, advice,
+    )  # fmt: skip
 
 
 def _rate_fact(curve: CurveFeatures) -> list[EvidenceFacts]:
@@ -305,7 +296,6 @@ def _rate_fact(curve: CurveFeatures) -> list[EvidenceFacts]:
 def _too_slow(shape: Shape) -> LogVerdict | None:
     """Return a curve that still falls and has not learned what a run of any use learns."""
     curve = shape.curve
-    assert curve is not None
     slope = curve.slope_per_doubling
     if slope < 2 * curve.slope_std_error:
         return None
@@ -318,10 +308,9 @@ def _too_slow(shape: Shape) -> LogVerdict | None:
     if shape.band.unigram is not None or not is_above_frequencies(curve):
         return None
     return LogVerdict(
-        "undertrained", 0.4, "no",
         f"it ends at {curve.end:.2f}, about the loss of a model that knows only token "
-        "frequencies: it falls too slowly or for too short a time", "undertrained", [fact], {},
-        "train for longer, or raise the learning rate threefold if the run was long",
+        "frequencies: it falls too slowly or for too short a time", "no", 0.4, "undertrained",
+        [fact], {}, "train for longer, or raise the learning rate threefold if the run was long",
     )  # fmt: skip
 
 
@@ -333,7 +322,6 @@ def _slope_evidence(slope: float, curve: CurveFeatures) -> EvidenceFacts:
 
 def _stopped_early(shape: Shape) -> LogVerdict | None:
     curve = shape.curve
-    assert curve is not None
     slope, error, gain = curve.slope_per_doubling, curve.slope_std_error, curve.gain_of_doubling
     if curve.rate_decayed:
         if curve.steady_slope is None or curve.steady_gain is None:
@@ -347,9 +335,8 @@ def _stopped_early(shape: Shape) -> LogVerdict | None:
     )  # fmt: skip
     gain = limit_gain(shape, min(slope, gain))
     return LogVerdict(
-        "undertrained", 0.5 if curve.rate_highest else 0.4, "yes",
-        f"it falls as it should, and was stopped while still falling{unseen}",
-        "undertrained", [fact], {},
+        f"it falls as it should, and was stopped while still falling{unseen}", "yes",
+        0.5 if curve.rate_highest else 0.4, "undertrained", [fact], {},
         f"train about twice as long: up to {gain:.2f} nats lower, if nothing else is "
         "wrong; a higher learning rate or smaller batches may do the same in the same time",
     )  # fmt: skip
@@ -366,31 +353,34 @@ RULES: tuple[Callable[[Shape], LogVerdict | None], ...] = (
 
 def _verdict_without_cause(shape: Shape) -> LogVerdict:
     curve, band = shape.curve, shape.band
-    assert curve is not None
     loss = final_loss(curve)
     if band.high is not None and loss > band.high:
-        return LogVerdict("unknown", 0.5, "no",
-                      f"it levels off at {loss:.2f}, above the bigram baseline "
-                      f"({band.high:.2f})")  # fmt: skip
-    if band.low is not None and loss < band.low:
-        return LogVerdict("unknown", 0.5, "no",
-                      f"it ends at {loss:.2f}, below what such a model reaches on new text "
-                      f"({band.low:.2f}): is it also in the training text?")  # fmt: skip
-    if curve.slope_std_error == float("inf"):
         return LogVerdict(
-            "unknown", 0.5, "cannot tell", "there are too few losses in its second half"
-        )
+            f"it levels off at {loss:.2f}, above the bigram baseline "
+            f"({band.high:.2f})", "no",
+        )  # fmt: skip
+    if band.low is not None and loss < band.low:
+        return LogVerdict(
+            f"it ends at {loss:.2f}, below what such a model reaches on new text "
+            f"({band.low:.2f}): is it also in the training text?", "no",
+        )  # fmt: skip
+    if curve.slope_std_error == float("inf"):
+        return LogVerdict("there are too few losses in its second half")
     if curve.validation_best is None:
-        return LogVerdict("unknown", 0.5, "yes", "it falls and levels off as training losses do; "
-                      "without validation losses no more can be said")  # fmt: skip
+        return LogVerdict(
+            "it falls and levels off as training losses do; "
+            "without validation losses no more can be said", "yes",
+        )  # fmt: skip
     if _decay_hides(curve):
-        return LogVerdict("unknown", 0.5, "yes",
-                      "it falls to the end, as it should while the rate decays; "
-                      "whether more steps would help cannot be determined")  # fmt: skip
+        return LogVerdict(
+            "it falls to the end, as it should while the rate decays; "
+            "whether more steps would help cannot be determined", "yes",
+        )  # fmt: skip
     sure = 0.6 if band.high is not None else 0.45
     return LogVerdict(
-        "healthy", sure, "yes", "the loss falls and levels off, and the validation loss follows"
-    )
+        "the loss falls and levels off, and the validation loss follows", "yes", sure,
+        state="healthy",
+    )  # fmt: skip
 
 
 def _decay_hides(curve: CurveFeatures) -> bool:

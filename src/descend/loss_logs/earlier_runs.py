@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 
-from descend.loss_logs.curve_features import CurveFeatures
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
 from descend.loss_logs.log import RunLosses
 from descend.loss_logs.loss_kinds import GUESS_ERROR
@@ -34,7 +33,7 @@ model of loss 4 is right in 30 of 100 tokens, and exp(-4) is 2 of 100. A first g
 def ends_above_earlier_run(shape: Shape) -> LogVerdict | None:
     """Return a last run that ends far above what an earlier run in the log came down to."""
     curve, earlier = shape.curve, _lost_run(shape)
-    if curve is None or earlier is None:
+    if earlier is None:
         return None
     is_new = abs(curve.first - earlier.first) <= SAME_START * earlier.first
     fell = (curve.first - curve.end) / curve.first
@@ -43,22 +42,24 @@ def ends_above_earlier_run(shape: Shape) -> LogVerdict | None:
         f"{curve.first:.2f} and ends at {curve.end:.2f}"
     )
     if fell >= HARDLY_FELL:
-        return None if is_new else LogVerdict(
-            "unknown", 0.5, "cannot tell",
-            f"{before}: if it goes on with that model, it has lost what that learned. If it is a "
-            "run of its own, give its part of the log alone to have it judged",
-        )  # fmt: skip
+        return (
+            None
+            if is_new
+            else LogVerdict(
+                f"{before}: if it goes on with that model, it has lost what that learned. If it is "
+                "a run of its own, give its part of the log alone to have it judged"
+            )
+        )
     guess = f", {describe_guess(shape)}" if describe_guess(shape) else ""
     fact: EvidenceFacts = ("rise_above_earlier_run", curve.end - earlier.last, "nats",
                            (None, LOST * (earlier.first - earlier.last)),
                            "the last run ends above an earlier one")  # fmt: skip
     if is_new:
-        return LogVerdict("unknown", 0.5, "no",
-                          f"{before}, though it begins alike: it hardly learns{guess}",
-                          None, [fact])  # fmt: skip
+        return LogVerdict(
+            f"{before}, though it begins alike: it hardly learns{guess}", "no", 0.5, None, [fact],
+        )  # fmt: skip
     return LogVerdict(
-        "learning_rate_too_high", 0.5, "no",
-        f"{before}{guess}: if it goes on with that model, it ruined it at once",
+        f"{before}{guess}: if it goes on with that model, it ruined it at once", "no", 0.5,
         "learning_rate_too_high", [fact], {},
         "use the model of the earlier run, or train it further at a tenth of the rate or less, "
         "with a warm-up. If that changes nothing, look whether its weights are loaded",
@@ -70,7 +71,7 @@ def _lost_run(shape: Shape) -> RunLosses | None:
     curve = shape.curve
     falling = [r for r in shape.log.earlier_runs
                if r.last < (1 - MIN_EARLIER_FALL) * r.first and r.last > 0]  # fmt: skip
-    if curve is None or not falling or curve.first <= 0:
+    if not falling or curve.first <= 0:
         return None
     best = min(falling, key=lambda run: run.last)
     return best if curve.end > best.last + LOST * (best.first - best.last) else None
@@ -79,24 +80,22 @@ def _lost_run(shape: Shape) -> RunLosses | None:
 def guesses(shape: Shape) -> LogVerdict | None:
     """Return a run that hardly falls and is right no more often than a guess."""
     curve, guess = shape.curve, describe_guess(shape)
-    assert curve is not None
     if not guess or curve.first <= 0 or (curve.first - curve.end) / curve.first >= HARDLY_FELL:
         return None
-    return LogVerdict("unknown", 0.6, "no", f"the loss hardly falls and ends at {curve.end:.2f}, "
-                      f"{guess}: nothing is learned")  # fmt: skip
+    return LogVerdict(
+        f"the loss hardly falls and ends at {curve.end:.2f}, "
+        f"{guess}: nothing is learned", "no", 0.6,
+    )  # fmt: skip
 
 
 def describe_guess(shape: Shape) -> str:
     """Return that the accuracy at the end is one of a guess; empty where it is not, or where none
     is logged."""
     accuracy, curve = shape.log.last_accuracy, shape.curve
-    if accuracy is None or curve is None or curve.end < MIN_GUESSED_LOSS:
+    if accuracy is None or curve.end < MIN_GUESSED_LOSS:
         return ""
     guess = math.exp(-curve.end)
     if not guess / MAX_GUESS_RATIO <= accuracy <= min(MAX_GUESS_RATIO * guess, 0.5 + GUESS_ERROR):
         return ""
-    return f"with an accuracy of {accuracy:.2g}, as of a guess among {_num_classes(curve)} classes"
-
-
-def _num_classes(curve: CurveFeatures) -> int:
-    return max(2, round(math.exp(curve.end)))
+    num_classes = max(2, round(math.exp(curve.end)))
+    return f"with an accuracy of {accuracy:.2g}, as of a guess among {num_classes} classes"

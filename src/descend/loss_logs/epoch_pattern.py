@@ -32,8 +32,6 @@ MIN_PATTERN_RISE = 0.01
 def recurs_each_epoch(shape: Shape) -> bool:
     """Return whether the same rise and fall comes in each epoch."""
     curve = shape.curve
-    if curve is None:
-        return False
     if curve.recurs_every is None:
         return has_pattern(split_epochs(shape.log))
     starts = shape.log.epoch_starts
@@ -98,7 +96,7 @@ def means_over_epochs(shape: Shape) -> NDArray[np.float64] | None:
     """Return the running mean of the training loss over an epoch, in which a pattern that recurs
     each epoch is not; None where none does."""
     curve = shape.curve
-    if curve is None or not recurs_each_epoch(shape):
+    if not recurs_each_epoch(shape):
         return None
     _, losses = finite_training(shape.log.entries)
     if curve.recurs_every is None:

@@ -17,21 +17,34 @@ class Shape:
     """What is judged."""
 
     log: LossLog
-    curve: CurveFeatures | None
+    features: CurveFeatures | None
+    """None where no loss is a number."""
     band: ExpectedLoss
+
+    @property
+    def curve(self) -> CurveFeatures:
+        """The features, for all rules behind the one that answers where there are none."""
+        assert self.features is not None
+        return self.features
 
 
 @dataclass(frozen=True)
 class LogVerdict:
-    """What the rules say; `cause` is None for `healthy` and `unknown`."""
+    """What the rules say."""
 
-    verdict: str
-    probability: float
-    normal: str
     reason: str
+    normal: str = "cannot tell"
+    probability: float = 0.5
     cause: str | None = None
     evidence: list[EvidenceFacts] = field(default_factory=list)
     recommended_config: dict[str, Any] = field(default_factory=dict)
     advice: str = ""
     ruled_out: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    state: str = "unknown"
+    """The verdict where no cause is named."""
+
+    @property
+    def verdict(self) -> str:
+        """What the verdict is called."""
+        return self.cause or self.state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import msgspec
@@ -62,6 +63,12 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     validation_loss: float | None = None
     learning_rate: float | None = None
     gradient_norm: float | None = None
+
+
+def finite_losses(entries: list[LogEntry], name: str) -> list[tuple[float, float]]:
+    """Return places and losses that are numbers."""
+    pairs = [(e.position, getattr(e, name)) for e in entries]
+    return [(at, loss) for at, loss in pairs if loss is not None and math.isfinite(loss)]
 
 
 class EpochSums(msgspec.Struct, frozen=True, kw_only=True):

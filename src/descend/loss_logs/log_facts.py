@@ -48,11 +48,6 @@ class LogFacts:
     base_two: int = 0
     """Rows whose perplexity is 2 to the loss, less those where it is e to it."""
 
-    def add_note(self, note: str) -> None:
-        """Add `note`, once."""
-        if note not in self.notes:
-            self.notes.append(note)
-
     def read_end(self, line: str) -> None:
         """Look whether `line`, whose row has been added, ends the run."""
         self.failure_scan.read(line, self.rows)

@@ -7,7 +7,7 @@ import math
 from descend.loss_logs.curve_features import CurveFeatures
 from descend.loss_logs.curve_notes import EXPLODED, describe_place
 from descend.loss_logs.judgment import Shape
-from descend.loss_logs.validation_rules import finite_losses
+from descend.loss_logs.log import finite_losses
 
 MIN_CONSTANT = 10
 """Equal losses at the end from which the loss is stuck."""

@@ -25,7 +25,7 @@ def count_lost_validations(log: LossLog) -> int:
 
 def add_lost_validation(shape: Shape, verdict: LogVerdict) -> LogVerdict:
     """Return `verdict` with the failed evaluation: as its reason where nothing else is wrong."""
-    count, curve = count_lost_validations(shape.log), shape.curve
+    count, curve = count_lost_validations(shape.log), shape.features
     if (
         not count
         or curve is None
@@ -43,7 +43,4 @@ def add_lost_validation(shape: Shape, verdict: LogVerdict) -> LogVerdict:
         f"{format_loss(curve.end)}: the evaluation is at fault, and how the model does on other "
         "data cannot be determined"
     )
-    return LogVerdict(
-        "unknown", 0.5, "no", reason, advice=ADVICE, ruled_out=verdict.ruled_out,
-        notes=verdict.notes,
-    )  # fmt: skip
+    return LogVerdict(reason, "no", advice=ADVICE, ruled_out=verdict.ruled_out, notes=verdict.notes)

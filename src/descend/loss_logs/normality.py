@@ -14,6 +14,7 @@ from descend.loss_logs.earlier_runs import describe_guess
 from descend.loss_logs.epoch_pattern import recurs_each_epoch
 from descend.loss_logs.expected_loss import MAX_VOCABULARY
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
+from descend.loss_logs.log import finite_losses
 from descend.loss_logs.loss_kinds import NEAR_START_STEPS
 from descend.loss_logs.positions import format_place
 from descend.loss_logs.reward_rules import describe_reward
@@ -79,10 +80,9 @@ def other_objective(shape: Shape) -> LogVerdict | None:
         "two classes": "a loss of two classes or of preferences",
     }.get(objective, f"a {objective} loss")
     return LogVerdict(
-        "unknown", 0.5, "cannot tell",
         f"this looks like {what} ({shape.log.objective_evidence}), and only the losses of language "
-        f"models that predict the next token can be judged{_observations(shape)}",
-    )  # fmt: skip
+        f"models that predict the next token can be judged{_observations(shape)}"
+    )
 
 
 def _observations(shape: Shape) -> str:
@@ -91,13 +91,12 @@ def _observations(shape: Shape) -> str:
     if shape.log.objective == "reward":
         reward = describe_reward(shape.log.reward, shape.log.policy_kl)
         return f"; {reward}" if reward else ""
-    return f". The loss ends at {shape.curve.end:.2f}, {guess}" if shape.curve and guess else ""
+    return f". The loss ends at {shape.curve.end:.2f}, {guess}" if guess else ""
 
 
 def rate_out_of_range(shape: Shape) -> LogVerdict | None:
     """Return a logged peak rate far above what the optimizer is used at."""
     curve = shape.curve
-    assert curve is not None
     rate = curve.rate_highest
     if rate is None or rate <= FAR * ADAM_HIGHEST:
         return None
@@ -112,16 +111,14 @@ def rate_out_of_range(shape: Shape) -> LogVerdict | None:
     if is_flat(curve):
         reason += f", and the loss stays at {curve.end:.2f} after a first fall"
     return LogVerdict(
-        "learning_rate_too_high", 0.8 if shape.log.adam else 0.5, "no", reason,
-        "learning_rate_too_high", [fact], {"learning_rate": USUAL_RATE},
-        f"train at {USUAL_RATE:g} with a short warm-up",
+        reason, "no", 0.8 if shape.log.adam else 0.5, "learning_rate_too_high", [fact],
+        {"learning_rate": USUAL_RATE}, f"train at {USUAL_RATE:g} with a short warm-up",
     )  # fmt: skip
 
 
 def summed_losses(shape: Shape) -> LogVerdict | None:
     """Return losses that were added up within each epoch: only their shape can be judged."""
     sums, curve = shape.log.sums, shape.curve
-    assert curve is not None
     if sums is None:
         return None
     trend = (
@@ -132,12 +129,11 @@ def summed_losses(shape: Shape) -> LogVerdict | None:
         "last"
     )
     return LogVerdict(
-        "unknown", 0.5, "cannot tell",
         "the losses are sums within an epoch: they rise from near 0 in each and begin anew in the "
         f"next. The sum {trend}. The differences are read here ({curve.first:.2f} → "
         f"{curve.end:.2f}), but their level depends on what the program divides by: print the "
-        "mean loss to have it judged",
-    )  # fmt: skip
+        "mean loss to have it judged"
+    )
 
 
 MIN_UNCHANGED = 10
@@ -150,9 +146,9 @@ def unchanging_loss(shape: Shape) -> LogVerdict | None:
     if len(losses) < MIN_UNCHANGED or len(set(losses)) > 1 or losses[0] == 0:
         return None
     return LogVerdict(
-        "unknown", 0.5, "no",
         f"all {len(losses)} training losses are exactly {losses[0]:g}, though every batch is "
         "another: the same batch and weights are evaluated each time, or one number is printed",
+        "no",
         advice="look for a bug in the program with `descend check`: an optimizer that gets other "
         "parameters, a rate of 0, or a loss that is cut off from the weights",
     )  # fmt: skip
@@ -161,7 +157,6 @@ def unchanging_loss(shape: Shape) -> LogVerdict | None:
 def unexpected_start(shape: Shape) -> LogVerdict | None:
     """Return a first loss that no guess costs."""
     curve = shape.curve
-    assert curve is not None
     max_loss, known = shape.band.start_high, True
     if max_loss is None:
         max_loss, known = math.log(MAX_VOCABULARY), False
@@ -170,39 +165,34 @@ def unexpected_start(shape: Shape) -> LogVerdict | None:
             f"random guessing among {MAX_VOCABULARY:,} tokens gives {max_loss:.2f}"
         )  # fmt: skip
         return LogVerdict(
-            "unknown", 0.5, "no",
             f"the first loss is {curve.first:.2f}, and {costs}: initial weights or logits are too "
-            "large, or losses were summed and not averaged",
+            "large, or losses were summed and not averaged", "no",
         )  # fmt: skip
     min_loss = shape.band.start_low
     if min_loss is not None and curve.first < min_loss and curve.first_position <= NEAR_START:
         return LogVerdict(
-            "unknown", 0.5, "cannot tell",
             f"the first loss is {curve.first:.2f}, but an untrained network starts at "
             f"{min_loss:.2f} or more: the model was trained before, has another vocabulary, or its "
-            "input contains the target",
-        )  # fmt: skip
+            "input contains the target"
+        )
     return None
 
 
 def recurring_pattern(shape: Shape) -> LogVerdict | None:
     """Rises and falls that come again at one distance that is not known to be an epoch."""
     curve = shape.curve
-    assert curve is not None
     if curve.recurs_every is None or recurs_each_epoch(shape):
         return None
     return LogVerdict(
-        "unknown", 0.5, "no",
         f"the same rise and fall recurs every {curve.recurs_every:,.4g} {curve.unit}: the text is "
         "probably read in the same order each time, or the learning rate or the kind of text is "
-        "periodic",
+        "periodic", "no",
     )  # fmt: skip
 
 
 def flat_after_fall(shape: Shape) -> LogVerdict | None:
     """Return a flat segment after a fast fall, which only baselines can tell apart."""
     curve = shape.curve
-    assert curve is not None
     if shape.band.unigram is not None or not is_flat(curve):
         return None
     assert curve.flat_since is not None
@@ -211,17 +201,15 @@ def flat_after_fall(shape: Shape) -> LogVerdict | None:
     if curve.first < FROM_NOTHING and curve.end < BELOW_COUNTING_NATS:
         return None  # a network that had learned before
     return LogVerdict(
-        "unknown", 0.5, "cannot tell",
         f"it fell to about {curve.end:.2f} by {format_place(curve.flat_since)} {curve.unit} and "
         "stays there: this is the curve of a model that has learned what it can, or of one that "
-        "knows only token frequencies; give the text (--corpus) to tell them apart",
-    )  # fmt: skip
+        "knows only token frequencies; give the text (--corpus) to tell them apart"
+    )
 
 
 def levels_at_frequencies(shape: Shape) -> LogVerdict | None:
     """Return a curve that levels off where the frequencies of tokens alone bring it."""
     curve = shape.curve
-    assert curve is not None
     has_level = (
         math.isfinite(curve.slope_std_error)
         and curve.finite_points >= MIN_FLAT_POINTS
@@ -235,11 +223,10 @@ def levels_at_frequencies(shape: Shape) -> LogVerdict | None:
     if has_few_tokens and curve.end >= FREQUENCY_FRACTION * curve.first:
         if rate is None or rate <= USUAL_RATE:
             return LogVerdict(
-                "unknown", 0.5, "cannot tell",
                 f"it levels off at {curve.end:.2f} after a start at {curve.first:.2f}, as a "
                 "model that knows only token frequencies does, and as fine-tuning does. The text "
-                "(--corpus) would decide",
-            )  # fmt: skip
+                "(--corpus) would decide"
+            )
     elif not is_above_frequencies(curve):
         return None
     reason = (
@@ -247,10 +234,10 @@ def levels_at_frequencies(shape: Shape) -> LogVerdict | None:
         "of a model that knows only token frequencies: the context is not learned"
     )
     if rate is not None and rate <= USUAL_RATE:
-        return LogVerdict("unknown", 0.5, "no", reason)
+        return LogVerdict(reason, "no")
     return LogVerdict(
-        "learning_rate_too_high", 0.45, "no", reason, "learning_rate_too_high",
-        [level_fact(curve)], {"learning_rate": USUAL_RATE},
+        reason, "no", 0.45, "learning_rate_too_high", [level_fact(curve)],
+        {"learning_rate": USUAL_RATE},
         f"train at {USUAL_RATE:g} or at a tenth of the rate, with a warm-up; if that changes "
         "nothing, look for a bug between the context and the loss with `descend check`",
     )  # fmt: skip
@@ -274,16 +261,14 @@ def levels_after_first_epoch(shape: Shape) -> LogVerdict | None:
     """Return a curve of one point an epoch that stays where its first epoch ended, far from
     learned."""
     curve = shape.curve
-    assert curve is not None
     rate = curve.rate_highest
     if not is_by_epoch(curve) or curve.finite_points < MIN_FLAT_POINTS:
         return None
     if curve.end < FREQUENCY_NATS or (rate is not None and rate <= USUAL_RATE):
         return None
     return LogVerdict(
-        "learning_rate_too_high", 0.4, "no",
         f"the loss stays near {curve.end:.2f} after its first epoch: the rate is too high, or the "
-        "program has a bug", "learning_rate_too_high", [level_fact(curve)],
+        "program has a bug", "no", 0.4, "learning_rate_too_high", [level_fact(curve)],
         {"learning_rate": USUAL_RATE},
         f"train at {USUAL_RATE:g} or at a tenth of the rate, with a warm-up; if that changes "
         "nothing, look for a bug with `descend check`",
@@ -299,17 +284,15 @@ def level_fact(curve: CurveFeatures) -> EvidenceFacts:
 def memorized_text(shape: Shape) -> LogVerdict | None:
     """Return a training loss so low that only validation text can tell learning from memorizing."""
     curve = shape.curve
-    assert curve is not None
     max_loss = MAX_MEMORIZED_LOSS_NATS if curve.first >= FROM_NOTHING else MAX_SMALL_LOSS_NATS
     is_validated = curve.validation_last_at >= MIN_VALIDATED_FRACTION * curve.length
     if (curve.validation_best is not None and is_validated) or curve.end > max_loss:
         return None
     missing = "a validation loss" if curve.validation_best is None else "a later validation loss"
     return LogVerdict(
-        "unknown", 0.5, "cannot tell",
         f"it ends at {curve.end:.2f}, as for memorized text, and without {missing} overfitting "
-        "cannot be detected",
-    )  # fmt: skip
+        "cannot be detected"
+    )
 
 
 MIN_FALL_BESIDE, MAX_FOLLOWED = 0.12, 0.1
@@ -322,17 +305,12 @@ MIN_VALIDATIONS = 3
 def validation_stays(shape: Shape) -> LogVerdict | None:
     """Return a validation loss that stays where it is while the training loss falls on."""
     curve = shape.curve
-    assert curve is not None
-    validated = [(e.position, e.validation_loss) for e in shape.log.entries
-                 if e.validation_loss is not None and math.isfinite(e.validation_loss)]  # fmt: skip
+    validated = finite_losses(shape.log.entries, "validation_loss")
     if len(validated) < MIN_VALIDATIONS or curve.validation_best is None:
         return None
     place, first = validated[0]
-    trained = [
-        e.train_loss
-        for e in shape.log.entries
-        if e.train_loss is not None and math.isfinite(e.train_loss) and e.position >= place
-    ]
+    all_trained = finite_losses(shape.log.entries, "train_loss")
+    trained = [loss for at, loss in all_trained if at >= place]
     if len(trained) < MIN_VALIDATIONS or shape.log.has_other_validation_unit:
         return None
     early = trained[: averaged(len(trained))]
@@ -341,11 +319,10 @@ def validation_stays(shape: Shape) -> LogVerdict | None:
     if fall < MIN_FALL_BESIDE * before or followed > MAX_FOLLOWED * fall:
         return None
     return LogVerdict(
-        "unknown", 0.5, "cannot tell",
         f"the validation loss stays near {curve.validation_best:.2f} while the training loss falls "
         f"by {fall:.2f}: the model memorizes, the validation text is of another kind, or the "
-        "model that is validated is not the one that is trained",
-    )  # fmt: skip
+        "model that is validated is not the one that is trained"
+    )
 
 
 def is_flat(curve: CurveFeatures) -> bool:

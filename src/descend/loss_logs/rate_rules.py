@@ -44,8 +44,7 @@ def spent_rate(shape: Shape) -> SpentRate | None:
     rated = [(e.position, e.learning_rate) for e in shape.log.entries
              if e.learning_rate is not None]  # fmt: skip
     peak = max((rate for _, rate in rated), default=0.0)
-    curve = shape.curve
-    if peak <= 0 or curve is None:
+    if peak <= 0:
         return None
     # A rate that is printed as 0 may be half a unit of the last digit.
     rounding = 0.5 * min(_last_digit(rate) for _, rate in rated if rate > 0)
@@ -83,7 +82,6 @@ def _is_flat(entries: list[LogEntry], since: float) -> bool:
 def rate_is_spent(shape: Shape) -> LogVerdict | None:
     """Return a run most of which was trained at next to no rate, so that its loss stands still."""
     spent, curve = spent_rate(shape), shape.curve
-    assert curve is not None
     is_flat = spent is not None and spent.is_flat and not is_fragment(curve)
     if spent is None or spent.fraction < MIN_SPENT_FRACTION or not is_flat:
         return None
@@ -93,10 +91,9 @@ def rate_is_spent(shape: Shape) -> LogVerdict | None:
         f"from {place} on, {spent.fraction:.0%} of the run",
     )  # fmt: skip
     return LogVerdict(
-        "bad_schedule", 0.6, "no",
         f"the learning rate is practically zero from {place} on, and the loss stays at "
         f"{curve.end:.2f} since then: {spent.fraction:.0%} of the run changed next to nothing",
-        "bad_schedule", [fact], {},
+        "no", 0.6, "bad_schedule", [fact], {},
         "let the rate decay later, more slowly, or only to a tenth of its peak, and go on from a "
         f"checkpoint before {place}. If the schedule lowers the rate where the loss stays, the run "
         "could have ended there",
@@ -112,7 +109,7 @@ def rate_warnings(shape: Shape, verdict: LogVerdict) -> list[str]:
             "trained"
         ]
     spent = spent_rate(shape) if verdict.cause != "bad_schedule" else None
-    if spent is None or spent.fraction < MIN_NOTED_FRACTION or shape.curve is None:
+    if spent is None or spent.fraction < MIN_NOTED_FRACTION:
         return []
     still = ", and the training loss stands still since then" if spent.is_flat else ""
     return [

@@ -95,13 +95,10 @@ def reward_collapsed(shape: Shape) -> LogVerdict | None:
                                    f"since {place}")]  # fmt: skip
     jump = describe_kl(shape.log.policy_kl)
     if jump is None:
-        return LogVerdict("unknown", 0.5, "no", reason, None, facts, {}, advice)
-    rate = None if shape.curve is None else shape.curve.rate_highest
+        return LogVerdict(reason, "no", 0.5, None, facts, {}, advice)
+    rate = shape.curve.rate_highest
     keys = {} if not rate else {"learning_rate": float(f"{rate / 3:.2g}")}
-    return LogVerdict(
-        "learning_rate_too_high", 0.5, "no", f"{reason}; {jump}", "learning_rate_too_high", facts,
-        keys, advice,
-    )  # fmt: skip
+    return LogVerdict(f"{reason}; {jump}", "no", 0.5, "learning_rate_too_high", facts, keys, advice)
 
 
 def describe_kl(policy_kl: Measure | None) -> str | None:

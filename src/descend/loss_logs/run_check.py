@@ -47,9 +47,9 @@ class RunCheck(msgspec.Struct, frozen=True, kw_only=True):
 
     cause: str | None
     probability: float
-    reason: str
-    advice: str
-    recommended_config: dict[str, Any]
+    reason: str = ""
+    advice: str = ""
+    recommended_config: dict[str, Any] = {}
 
 
 def check_curve(
@@ -82,10 +82,7 @@ def check_curve(
     )  # fmt: skip
     verdict = apply_curve_rules(Shape(log, extract_curve_features(log), band))
     if verdict.cause is None or verdict.cause not in ADVICE:
-        return RunCheck(
-            cause=None, probability=verdict.probability, reason="", advice="",
-            recommended_config={},
-        )  # fmt: skip
+        return RunCheck(cause=None, probability=verdict.probability)
     return RunCheck(
         cause=verdict.cause, probability=verdict.probability, reason=verdict.reason,
         advice=ADVICE[verdict.cause], recommended_config=verdict.recommended_config,

@@ -9,7 +9,7 @@ import numpy as np
 
 from descend.loss_logs.curve_features import CurveFeatures
 from descend.loss_logs.judgment import LogVerdict, Shape
-from descend.loss_logs.validation_rules import finite_losses
+from descend.loss_logs.log import finite_losses
 
 MIN_ENTRIES = 20
 """Entries from which a run that has learned nothing should have."""
@@ -34,7 +34,6 @@ NO_DIFFERENCE = (
 def untrained(shape: Shape) -> LogVerdict | None:
     """Return a run that has learned nothing, by its gradient or by its loss."""
     curve = shape.curve
-    assert curve is not None
     zeros = _count_zero_gradients(shape)
     gradient = f"the gradient norm is exactly 0 in all {zeros} entries"
     guess = _describe_guess(shape, curve)
@@ -42,22 +41,18 @@ def untrained(shape: Shape) -> LogVerdict | None:
         reason = f"{guess}: nothing is learned"
         if zeros:
             reason += f". {gradient[0].upper()}{gradient[1:]}, so that no parameter is trained"
-    elif zeros and curve.start - curve.end <= _max_chance_fall(curve):
+    elif zeros and curve.start - curve.end <= max(MAX_CHANCE * curve.noise_of_mean, DIGIT):
         reason = f"{gradient}, and the loss does not fall: no parameter is trained"
     else:
         return None
     advice = NO_PARAMETERS if zeros else NO_DIFFERENCE
-    return LogVerdict("unknown", 0.7, "no", reason, advice=advice)
+    return LogVerdict(reason, "no", 0.7, advice=advice)
 
 
 def _count_zero_gradients(shape: Shape) -> int:
     """Return how many gradient norms are logged if all are exactly 0, else 0."""
     norms = [e.gradient_norm for e in shape.log.entries if e.gradient_norm is not None]
     return len(norms) if len(norms) >= MIN_ENTRIES and not any(norms) else 0
-
-
-def _max_chance_fall(curve: CurveFeatures) -> float:
-    return max(MAX_CHANCE * curve.noise_of_mean, DIGIT)
 
 
 def _describe_guess(shape: Shape, curve: CurveFeatures) -> str:

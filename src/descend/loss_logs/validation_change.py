@@ -10,7 +10,7 @@ import numpy as np
 from descend.loss_logs.curve_features import MIN_FOR_SLOPE, slope_per_doubling
 from descend.loss_logs.curve_notes import describe_place
 from descend.loss_logs.judgment import LogVerdict, Shape
-from descend.loss_logs.validation_rules import finite_losses
+from descend.loss_logs.log import finite_losses
 
 MIN_FROZEN, MIN_FROZEN_FRACTION, EXACT_DIGITS = 5, 0.25, 5
 """Validation losses at the end that are one number, the fraction of the run that they reach over,
@@ -21,7 +21,6 @@ def frozen_validation(shape: Shape) -> LogVerdict | None:
     """Return validation losses that are one number to the last of many digits, though training
     goes on: the weights that are validated do not change."""
     curve = shape.curve
-    assert curve is not None
     validated = finite_losses(shape.log.entries, "validation_loss")
     last = validated[-1][1] if validated else 0.0
     first_other = next(
@@ -36,9 +35,8 @@ def frozen_validation(shape: Shape) -> LogVerdict | None:
         return None
     place = describe_place(curve, since)
     return LogVerdict(
-        "unknown", 0.5, "no",
         f"the last {len(alike)} validation losses, from {place} on, are one number to the last "
-        f"digit ({last:.5g}): the model that is validated does not change",
+        f"digit ({last:.5g}): the model that is validated does not change", "no",
         advice="look whether the learning rate has become 0, whether the optimizer has the "
         f"parameters of this model, and whether this model is validated. Go on from {place}",
     )  # fmt: skip

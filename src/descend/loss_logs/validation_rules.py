@@ -16,7 +16,7 @@ from descend.loss_logs.curve_notes import (
     has_far_gap,
 )
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
-from descend.loss_logs.log import LogEntry
+from descend.loss_logs.log import finite_losses
 
 TEXT_FROM = 5.5
 """Nats at the start from which a loss is taken for one of text: about ln 257, what guessing among
@@ -35,7 +35,6 @@ lies between the two at the end, where the model memorizes. First guesses."""
 def overfitted(shape: Shape) -> LogVerdict | None:
     """Return a validation loss that turns upward while the training loss falls on."""
     curve = shape.curve
-    assert curve is not None
     if curve.validation_best is None or curve.validation_end is None:
         return None
     rise = curve.validation_end - curve.validation_best
@@ -60,13 +59,12 @@ def overfitted(shape: Shape) -> LogVerdict | None:
         "weight decay or a smaller model"
     )
     sure = 0.8 if fell is not None and fell > rise / 2 else 0.6
-    return LogVerdict("too_little_data", sure, "no", reason, "too_little_data", facts, {}, advice)
+    return LogVerdict(reason, "no", sure, "too_little_data", facts, {}, advice)
 
 
 def predicts_validation(shape: Shape) -> LogVerdict | None:
     """Return a validation loss near 0: such a model sees what it predicts."""
     curve = shape.curve
-    assert curve is not None
     loss = curve.validation_best
     may_be_text = shape.log.objective in (None, "low from the start")
     if loss is None or not may_be_text or not 0 <= loss <= MAX_LEAKED_NATS:
@@ -85,13 +83,12 @@ def predicts_validation(shape: Shape) -> LogVerdict | None:
         reason = f"{low}, and no model predicts unseen text so well: this one {why}"
     else:
         reason = f"{low}: if this is a model of text that predicts the next token, it {why}{other}"
-    return LogVerdict("unknown", 0.5, "no" if is_text else "cannot tell", reason)
+    return LogVerdict(reason, "no" if is_text else "cannot tell")
 
 
 def validation_levels(shape: Shape) -> LogVerdict | None:
     """Return a validation loss that has leveled off while the training loss falls on."""
     curve = shape.curve
-    assert curve is not None
     validated = finite_losses(shape.log.entries, "validation_loss")
     if len(validated) < MIN_VALIDATIONS or curve.gap is None or curve.validation_end is None:
         return None
@@ -115,19 +112,12 @@ def validation_levels(shape: Shape) -> LogVerdict | None:
          f"over the second half the training loss fell by {format_loss(fall)}"),
     ]  # fmt: skip
     return LogVerdict(
-        "too_little_data", 0.45, "no" if has_far_gap(curve) else "yes",
         f"it learned until about {describe_place(curve, since)}, and since then the validation "
         f"loss stays near {format_loss(end)} while the training loss comes down to "
         f"{format_loss(curve.end)}: the model memorizes, and training for longer will not help",
-        "too_little_data", facts, {},
+        "no" if has_far_gap(curve) else "yes", 0.45, "too_little_data", facts, {},
         "train on more text, or with dropout, more weight decay or a smaller model",
     )  # fmt: skip
-
-
-def finite_losses(entries: list[LogEntry], name: str) -> list[tuple[float, float]]:
-    """Return places and losses that are numbers."""
-    pairs = [(e.position, getattr(e, name)) for e in entries]
-    return [(at, loss) for at, loss in pairs if loss is not None and math.isfinite(loss)]
 
 
 def _means_of_ends(pairs: list[tuple[float, float]]) -> tuple[float, float]:

@@ -49,7 +49,7 @@ def training_stopped(file: Path | None) -> Iterator[Launch]:
     """End whoever runs inside with `TrainingReachedError` where a framework is to train."""
     launch = Launch()
     replaced: list[tuple[type, str, Any]] = []
-    for module_name, method in _launchers_in(file):
+    for module_name, method in launchers_in(file):
         with suppress(Exception):  # the program will meet the same error
             owner = importlib.import_module(module_name).Trainer
             replaced.append((owner, method, getattr(owner, method)))
@@ -61,7 +61,8 @@ def training_stopped(file: Path | None) -> Iterator[Launch]:
             setattr(owner, method, original)
 
 
-def _launchers_in(file: Path | None) -> list[tuple[str, str]]:
+def launchers_in(file: Path | None) -> list[tuple[str, str]]:
+    """Return what starts training in the frameworks that the program's source names."""
     source = ""
     with suppress(OSError, UnicodeDecodeError):
         source = file.read_text(encoding="utf-8") if file else ""
@@ -100,8 +101,3 @@ def framework_parts(namespace: Mapping[str, Any], launch: Launch | None) -> dict
 def _is_lightning_trainer(value: Any) -> bool:
     home = (type(value).__module__ or "").partition(".")[0]
     return type(value).__name__ == "Trainer" and home in ("lightning", "pytorch_lightning")
-
-
-def is_framework_source(file: Path) -> bool:
-    """Return whether the program's source names a framework whose training can be stopped."""
-    return bool(_launchers_in(file))

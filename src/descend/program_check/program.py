@@ -29,7 +29,7 @@ from descend.program_check.frameworks import (
     Launch,
     TrainingReachedError,
     framework_parts,
-    is_framework_source,
+    launchers_in,
     training_stopped,
 )
 from descend.program_check.instrumentation.amp_usage import watch_amp
@@ -91,6 +91,13 @@ FUNCTIONS = {"loss", "step", "evaluate", "save", "load", "resume", "after_epoch"
 """Of these, the ones that must be functions: a number called `step` is a counter."""
 
 
+def describe_missing(part: str) -> str:
+    """Return that no part goes by the names it is known by; one of another form may be there."""
+    *others, last = (f"`{name}`" for name in RECOGNIZED_NAMES[part])
+    names = f"{', '.join(others)} or {last}" if others else last
+    return f"no {'function' if part in FUNCTIONS else 'object'} is named {names}"
+
+
 ENDINGS = (SystemExit, KeyboardInterrupt, GeneratorExit)
 """What a program raises that ends itself."""
 
@@ -125,7 +132,7 @@ class Program:
     def get(self, part: str) -> Any:
         """Return a part of the program; `UndeterminedError` without it."""
         if not self.has(part):
-            raise UndeterminedError(f"there is no `{part}`")
+            raise UndeterminedError(describe_missing(part))
         return self.parts[part]
 
     def all_of(self, kind: type[T]) -> tuple[T, ...]:
@@ -183,10 +190,6 @@ class Program:
             return self.source_location("model")
         at = ", ".join(f"{_short(self.file or '')}:{line}" for line in lines[:3])
         return ", ".join(f"model.{name}" for name in names[:3]) + (f" ({at})" if at else "")
-
-    def where_it_trained(self) -> str:
-        """Return file and line of the first step that was made while it was imported."""
-        return self.where_is_line(self.import_time_training.line)
 
     def where_is_line(self, line: int | None) -> str:
         """Return a line of the program's file; the file alone if none is known."""
@@ -309,7 +312,7 @@ def _trains_in_main(file: Path, module: ModuleType, launch: Launch, start: LoopS
     has_model = isinstance(names.get("model"), nn.Module)
     if has_model and any(inspect.isfunction(names.get(n)) for n in RECOGNIZED_NAMES["step"]):
         return False
-    return not framework_parts(names, launch) if not has_model else not is_framework_source(file)
+    return not framework_parts(names, launch) if not has_model else not launchers_in(file)
 
 
 def _source_of(file: Path) -> str:

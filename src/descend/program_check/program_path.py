@@ -9,18 +9,13 @@ from descend.program_check.bug_report import ProgramError
 from descend.units import quoted
 
 
-def _holds_python(folder: Path) -> bool:
-    """Return whether `folder` may be a module: a Python file stands directly in it."""
-    return any(path.suffix in all_suffixes() for path in folder.iterdir())
-
-
 def find_program_file(spec: str) -> Path | None:
     """Return the file that `spec` names, or None for a dotted module name.
 
     Raises `ProgramError` where the file is missing or is no Python file.
     """
     path = Path(spec)
-    if path.is_dir() and not _holds_python(path):
+    if path.is_dir() and not any(file.suffix in all_suffixes() for file in path.iterdir()):
         raise ProgramError(
             spec, "a folder without Python files", "a Python program or a file of fine-tuning data",
             f"for a folder of texts, run `descend corpus stats {quoted(spec)}` or "

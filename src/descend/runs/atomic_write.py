@@ -9,10 +9,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import re
 import shutil
 import tempfile
-import time
 from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,21 +18,10 @@ from pathlib import Path
 import msgspec
 
 from descend.errors import DescendError, DiskWriteError, path_error
-from descend.guard import (
-    STALE_SECONDS,
-    decode_json,
-    hash_file,
-    is_alive,
-    name_writer,
-    read_regular,
-)
+from descend.guard import ASIDE, decode_json, hash_file, is_stale, name_writer, read_regular
 from descend.guard import sync_folder as sync_folder
 
 MANIFEST_FILE = "manifest.json"
-
-# What `write_file_atomic` and `write_folder_atomic` write aside and move away, with the number of
-# their process.
-_ASIDE = re.compile(r"\.(.+)\.(\d+)(?:-[0-9a-f]{8})?\.(partial|old)")
 
 PRIVATE = 0o700
 """Mode of the folders that descend makes: other users of the machine see nothing in them."""
@@ -137,11 +124,11 @@ def recover_partial_writes(folder: Path, names: Container[str] | None = None) ->
     """
     with _disk_errors(folder):
         for aside in list(folder.glob(".*")):
-            match = _ASIDE.fullmatch(aside.name)
+            match = ASIDE.fullmatch(aside.name[1:])
             if match is None:
                 continue
             own = names is None or match[1] in names
-            if not own and not _is_stale(aside, int(match[2])):
+            if not own and not is_stale(aside, int(match[2])):
                 continue
             target = folder / match[1]
             if own and match[3] == "old" and not target.exists() and verify_folder(aside):
@@ -150,15 +137,6 @@ def recover_partial_writes(folder: Path, names: Container[str] | None = None) ->
                 remove_folder(aside)
             else:
                 aside.unlink(missing_ok=True)
-
-
-def _is_stale(aside: Path, process: int) -> bool:
-    """Return whether `aside` is old and its process is dead, so that nobody will finish it."""
-    try:
-        age = time.time() - aside.lstat().st_mtime
-    except OSError:
-        return False
-    return age > STALE_SECONDS and not is_alive(process)
 
 
 def verify_folder(folder: Path) -> bool:

@@ -46,7 +46,7 @@ def shard_state(
     state.model = _shard_network(_build_empty(state.model.shape, config), config, execution)
     own = tuple((p, nn.Parameter(local_tensor(p.detach()))) for p in state.model.parameters())
     state.shards = shards = WeightShards(group, own)
-    state.optimizers = make_optimizers(state.model, config, execution, shards.local_parameters())
+    state.optimizers = make_optimizers(state.model, config, execution, dict(own))
     for optimizer in state.optimizers:
         if isinstance(optimizer, Muon):
             optimizer.divide(shards, shards.full_shapes())

@@ -20,10 +20,6 @@ class WeightShards(RowShards):
     parameters: tuple[tuple[nn.Parameter, nn.Parameter], ...]
     """Each weight as FSDP2 knows it, and its own rows as a plain one."""
 
-    def local_parameters(self) -> dict[nn.Parameter, nn.Parameter]:
-        """Return the own rows of each weight, by the weight."""
-        return dict(self.parameters)
-
     def full_shapes(self) -> dict[Tensor, torch.Size]:
         """Return the shape of each weight by its own rows."""
         return {own: sharded.shape for sharded, own in self.parameters}

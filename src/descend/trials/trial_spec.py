@@ -164,11 +164,6 @@ def make_trial_spec(
     )
 
 
-def parent_weights_file(parent: str) -> Path:
-    """Return the file that a trial which starts from the model `parent` needs."""
-    return weights_path(Path(parent))
-
-
 def _hash_weights(parent: Path) -> str:
     file = weights_path(parent)
     if file.name == WEIGHTS:

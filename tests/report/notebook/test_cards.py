@@ -17,9 +17,9 @@ from descend.report.notebook.cards import (
     MAX_EPOCHS,
     WIDTH,
     live_loss_chart,
-    minimal_model_card,
     notebook_model_card,
     polylines,
+    result_card,
     subsample_epochs,
 )
 from descend.report.text.loss_curve import LossCurve
@@ -54,7 +54,7 @@ def test_a_model_of_unknown_training_shows_its_name(trained: Path, own_folder: P
 
 
 def test_names_cannot_become_a_part_of_the_page(trained: Path) -> None:
-    for html in (notebook_model_card(HOSTILE, read_summary(trained)), minimal_model_card(HOSTILE)):
+    for html in (notebook_model_card(HOSTILE, read_summary(trained)), result_card(HOSTILE, [])):
         assert "<script" not in html
         assert "&lt;script&gt;" in html
 

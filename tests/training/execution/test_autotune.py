@@ -16,13 +16,11 @@ import torch
 from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from descend.config import make_config
-from descend.data.batches import BatchSampler
 from descend.errors import ConfigError, OutOfMemoryError
 from descend.machine import RETUNE_AFTER_SECONDS, Execution, count_active_cores
 from descend.model.cost import training_memory
 from descend.model.shape import shape_from_run_config
 from descend.training.execution import candidate_timing
-from descend.training.execution.autotune import autotune_execution
 from descend.training.execution.backends import describe_execution
 from descend.training.execution.candidate_timing import TuningResult
 from descend.training.loss import LossFn, can_compile, enable_compile_cache, make_loss_fn
@@ -34,18 +32,8 @@ from descend.training.recipe import (
     choose_vocabulary,
     choose_warmup,
 )
-from descend.training.step_inputs import make_step_inputs
 
-
-def choose(steps: int = 0, **keys: object) -> TuningResult:
-    config = make_config(
-        {"embed_dim": 16, "num_heads": 2, "num_layers": 1, "ff_dim": 16, "seq_len": 8,
-         "max_seq_len": 8, "device": "cpu"} | keys
-    )  # fmt: skip
-    tokens = torch.arange(500).numpy() % 300
-    batches = BatchSampler(tokens, 8, config.batch_size, 0)
-    shape = shape_from_run_config(config, 300)
-    return autotune_execution(make_step_inputs(config, shape, batches), steps)
+from .small_choice import choose
 
 
 def test_autotuning_selects_and_caches_fastest_backend(monkeypatch: pytest.MonkeyPatch) -> None:

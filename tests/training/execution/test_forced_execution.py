@@ -11,34 +11,20 @@ import pytest
 import torch
 
 from descend.config import make_config
-from descend.data.batches import BatchSampler
 from descend.errors import ConfigError
 from descend.machine import Execution
-from descend.model.shape import shape_from_run_config
 from descend.report.text.run_notices import run_notices
 from descend.runs.run_files import read_info
-from descend.training.execution.autotune import autotune_execution
 from descend.training.execution.backends import describe_execution
-from descend.training.execution.candidate_timing import TuningResult
 from descend.training.loss import can_compile
-from descend.training.step_inputs import make_step_inputs
 from descend.training.stop_signals import TrainingInterrupted
 from descend.training.trainer import run_training
 from descend.training.training_run import create_run, resume_run
 
+from .small_choice import choose
+
 Tiny = dict[str, Any]
 Timing = Callable[..., tuple[float, float]]
-
-SMALL = {"embed_dim": 16, "num_heads": 2, "num_layers": 1, "ff_dim": 16, "seq_len": 8,
-         "max_seq_len": 8, "device": "cpu"}  # fmt: skip
-
-
-def choose(steps: int = 0, **keys: object) -> TuningResult:
-    config = make_config(SMALL | keys)
-    tokens = torch.arange(500).numpy() % 300
-    batches = BatchSampler(tokens, 8, config.batch_size, 0)
-    shape = shape_from_run_config(config, 300)
-    return autotune_execution(make_step_inputs(config, shape, batches), steps)
 
 
 def timing(tried: list[Execution], compiled: float = 2e-6) -> Timing:

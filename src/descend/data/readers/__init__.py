@@ -15,7 +15,7 @@ from typing import BinaryIO
 from descend.data.document import Document
 from descend.data.readers import decompression, plain_text
 from descend.data.readers.charset import Blocks
-from descend.data.readers.decompression import opened_blocks, read_blocks
+from descend.data.readers.decompression import opened_blocks
 from descend.data.readers.delimited import read_csv, read_tsv
 from descend.data.readers.html import read_html
 from descend.data.readers.json_records import read_json, read_jsonl
@@ -102,7 +102,7 @@ def read_file(
     name = str(path) if name is None else name
     kind = foreign_kind(path)
     documents = (
-        _text_reader(path, name)(read_blocks(path, name), name, options)
+        _read_text(path, lambda: path.open("rb"), name, options)
         if kind is None
         else read_sandboxed(kind, path, name, options=options)
     )
@@ -123,16 +123,16 @@ def read_member(
     alone."""
     kind = foreign_kind(entry)
     if kind is not None:
-        yield from foreign_reader(kind)(BytesIO(opener().read()), name, options)
-        return
-    blocks = opened_blocks(opener, entry.suffix, name)
-    yield from _text_reader(entry, name)(blocks, name, options)
+        return foreign_reader(kind)(BytesIO(opener().read()), name, options)
+    return _read_text(entry, opener, name, options)
 
 
-def _text_reader(path: PurePath, name: str) -> Reader:
+def _read_text(
+    path: PurePath, opener: Callable[[], BinaryIO], name: str, options: ReadOptions
+) -> Iterator[Document]:
     suffix = path.suffix.lower()
     if suffix in decompression.SUFFIXES:
         suffix = PurePosixPath(path.stem).suffix.lower()
         if suffix in SANDBOXED_FORMATS:
             raise CorpusError(name, f"a compressed {suffix} file", "a plain one", "unpack it first")
-    return READERS.get(suffix, read_plain)
+    return READERS.get(suffix, read_plain)(opened_blocks(opener, path.suffix, name), name, options)

@@ -59,14 +59,8 @@ Turn = tuple[str, str]
 
 def conversation_text(record: object) -> str | None:
     """Return the conversation in a record as text with markers; None if the record is none."""
-    turns = _turns(record)
+    turns = conversation_turns(record)
     return None if turns is None else format_turns(turns)
-
-
-def conversation_turns(record: object) -> list[Turn] | None:
-    """Return the turns of the conversation in a record, with roles of `ROLES` where they are known;
-    None if the record is none."""
-    return _turns(record)
 
 
 def known_role(name: str) -> str:
@@ -221,7 +215,7 @@ def _said(value: object) -> str:
     return ""
 
 
-def _turns(record: object, depth: int = 0) -> list[Turn] | None:
+def conversation_turns(record: object, depth: int = 0) -> list[Turn] | None:
     """Return the turns of a record of any known shape; None if it has none."""
     if isinstance(record, list):
         return messenger_turns(record) or _listed_turns(record)
@@ -235,7 +229,9 @@ def _turns(record: object, depth: int = 0) -> list[Turn] | None:
         turns = shape(keys)
         if turns:
             return turns
-    nested = (_turns(value, depth + 1) for value in record.values() if isinstance(value, dict))
+    nested = (
+        conversation_turns(value, depth + 1) for value in record.values() if isinstance(value, dict)
+    )
     return next(filter(None, nested), None)
 
 

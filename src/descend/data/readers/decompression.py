@@ -10,7 +10,6 @@ import gzip
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from descend.data.readers.charset import BLOCK_BYTES, Blocks
@@ -23,16 +22,11 @@ _ZSTD_FEED_BYTES = 1 << 10
 SUFFIXES = (".gz", ".zst")
 
 
-def read_blocks(path: Path, name: str) -> Blocks:
-    """Return the bytes of `path`, unpacked if its suffix says so; `name` stands in errors.
-
-    The blocks raise `CorpusError` if the file cannot be opened, read or unpacked.
-    """
-    return opened_blocks(lambda: path.open("rb"), path.suffix, name)
-
-
 def opened_blocks(opener: Callable[[], BinaryIO], suffix: str, name: str) -> Blocks:
-    """Return the bytes of what `opener` opens afresh each time, unpacked if `suffix` says so."""
+    """Return the bytes of what `opener` opens afresh each time, unpacked if `suffix` says so.
+
+    The blocks raise `CorpusError`, in which `name` stands, if that cannot be read or unpacked.
+    """
     unpack = {".gz": _gzip_blocks, ".zst": _zstd_blocks}.get(suffix.lower(), _plain_blocks)
 
     def blocks() -> Iterator[bytes]:

@@ -59,18 +59,18 @@ def truncated_answers(examples: Sequence[Example]) -> tuple[list[DataProblem], l
     if cut:
         problems.append(DataProblem(
             "truncated_answers", f"answers stop within a sentence, as in {_ending(cut[0][1])}",
-            _unique(line for line, _ in cut), fix,
+            sorted({line for line, _ in cut}), fix,
         ))  # fmt: skip
     if fenced:
         problems.append(DataProblem(
-            "truncated_answers", "a block of code (```) is opened and not closed", _unique(fenced),
-            fix,
+            "truncated_answers", "a block of code (```) is opened and not closed",
+            sorted(set(fenced)), fix,
         ))  # fmt: skip
     if unsure:
         remarks.append(DataProblem(
             "truncated_answers",
             f"answers end without a mark, cut or written so, as in {_ending(unsure[0][1])}",
-            _unique(line for line, _ in unsure), fix,
+            sorted({line for line, _ in unsure}), fix,
         ))  # fmt: skip
     return problems, remarks
 
@@ -124,7 +124,7 @@ def _stops_within_sentence(answer: str) -> bool:
 def empty_answers(examples: Sequence[Example]) -> tuple[list[DataProblem], list[DataProblem]]:
     """Return answers that say nothing, and those that may be a placeholder."""
     answers = [(e.line, a.strip()) for e in examples for a in e.answers]
-    empty = _unique(line for line, answer in answers if not answer)
+    empty = sorted({line for line, answer in answers if not answer})
     tags = [(line, a) for line, a in answers if _NO_TEXT.fullmatch(a)]
     problems, fix = [], "write these answers, or remove the examples"
     if empty:
@@ -132,7 +132,7 @@ def empty_answers(examples: Sequence[Example]) -> tuple[list[DataProblem], list[
     if tags:
         problems.append(DataProblem(
             "empty_answers", f"the answer is a placeholder, as in “{tags[0][1]}”",
-            _unique(line for line, _ in tags), fix,
+            sorted({line for line, _ in tags}), fix,
         ))  # fmt: skip
     rejected = [e.line for e in examples if e.rejected == ""]
     remarks = [DataProblem(
@@ -147,7 +147,7 @@ def empty_answers(examples: Sequence[Example]) -> tuple[list[DataProblem], list[
     )
     return problems, [*remarks, DataProblem(
         "empty_answers", f"the same answer that says nothing: {named}",
-        _unique(line for line, _ in fillers), fix,
+        sorted({line for line, _ in fillers}), fix,
     )]  # fmt: skip
 
 
@@ -156,14 +156,14 @@ def damaged_characters(examples: Sequence[Example]) -> list[DataProblem]:
     texts = [(e.line, t) for e in examples
              for t in (*(said for _, said in e.turns), e.text or "", e.rejected or "")]  # fmt: skip
     misread = [(line, sample) for line, text in texts if (sample := misread_sample(text))]
-    lost = _unique(line for line, text in texts if "\ufffd" in text)
+    lost = sorted({line for line, text in texts if "\ufffd" in text})
     problems = []
     if misread:
         wrong, right = misread[0][1]
         problems.append(DataProblem(
             "damaged_characters",
             f"UTF-8 that was read in another encoding, as in “{wrong}” for “{right}”",
-            _unique(line for line, _ in misread),
+            sorted({line for line, _ in misread}),
             "read the source again as UTF-8, or repair these texts, as with ftfy",
         ))  # fmt: skip
     if lost:
@@ -225,7 +225,3 @@ def _is_misread(wrong: str, right: str, before: str, after: str) -> bool:
     if wrong[0] in "ÂÃ" and len(right) == 1:
         return not before[-1:].isupper() or after[:1].islower()
     return len(right) == 1 and before[-1:].islower() and after[:1].islower()
-
-
-def _unique(lines: object) -> list[int]:
-    return sorted(set(lines))  # type: ignore[call-overload]

@@ -137,7 +137,7 @@ def template_markers_missing(
     return problems + [
         DataProblem(
             "template_markers_missing", f"the chat template leaves out turns of {role}",
-            _unique(numbers), "use the roles that the template knows",
+            sorted(set(numbers)), "use the roles that the template knows",
         )
         for role, numbers in sorted(dropped.items())
     ]  # fmt: skip
@@ -218,7 +218,3 @@ def refused_by_template(refused: tuple[tuple[int, str], ...]) -> list[DataProble
         )
         for reason, lines in by_reason.items()
     ]  # fmt: skip
-
-
-def _unique(lines: list[int]) -> list[int]:
-    return sorted(set(lines))

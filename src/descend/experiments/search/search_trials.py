@@ -160,14 +160,11 @@ def _budget(match: BudgetUnit, seconds: float, per_step: float, config: RunConfi
     return float(round(seconds / per_step * _of_a_step(match, config)))
 
 
-def show_nothing(specs: list[TrialSpec]) -> AbstractContextManager[TrialCallback]:
-    """Show nothing: the confirmation is not watched."""
-    return nullcontext(silent_of_runs)
-
-
 def run_search_trials(
-    plan: SearchPlan, *, command: str = "", on_progress: SearchCallback = ignore_progress,
-    confirming: Callable[[list[TrialSpec]], AbstractContextManager[TrialCallback]] = show_nothing,
+    plan: SearchPlan, *, on_progress: SearchCallback = ignore_progress,
+    confirming: Callable[[list[TrialSpec]], AbstractContextManager[TrialCallback]] = (
+        lambda specs: nullcontext(silent_of_runs)
+    ),
 ) -> SearchResult:  # fmt: skip
     """Carry `plan` out: the trials that time allows, then the confirmation.
 
@@ -211,7 +208,7 @@ def run_search_trials(
         importance=studies.importance(study),
         confirmation=confirmation,
         train_command=_train(plan, config, best),
-        command=command,
+        command="",
         study=str(plan.file),
     )
 

@@ -74,7 +74,7 @@ class TextTable:
             self.header = None
 
     def _take_header(self, text: str) -> None:
-        if "loss" not in text.lower() or len(text) > 400 or _digits(text):
+        if "loss" not in text.lower() or len(text) > 400 or re.search(r"(?<![A-Za-z_])\d", text):
             return
         for separator in ("|", "\t", "  ", " "):
             names = _names(text, separator)
@@ -97,10 +97,6 @@ def _begins_with_place(names: list[str], separator: str) -> bool:
     of TRL, which have many columns of rewards beside the loss."""
     first = column_meaning(names[0])
     return separator in ("|", "\t") and first is not None and first.role in ("step", "epoch")
-
-
-def _digits(text: str) -> bool:
-    return bool(re.search(r"(?<![A-Za-z_])\d", text))
 
 
 def _names(text: str, separator: str) -> list[str]:

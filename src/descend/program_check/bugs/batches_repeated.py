@@ -35,7 +35,7 @@ from descend.program_check.probes.batch_provenance import (
     first_batch_rows,
 )
 from descend.program_check.probes.dry_run import dry_run
-from descend.program_check.program import Program
+from descend.program_check.program import Program, describe_missing
 from descend.program_check.results import (
     BugAbsent,
     BugPresent,
@@ -57,7 +57,7 @@ COVERED = 0.5
 def look(program: Program) -> CheckResult:
     """Compare batches with those before them."""
     if not program.has("batches"):
-        return _check_network_inputs(program) or Undetermined("there is no `batches`")
+        return _check_network_inputs(program) or Undetermined(describe_missing("batches"))
     batches = program.run_probe_once(first_batch_rows)
     if len(batches) < MIN_BATCHES:
         return Undetermined(f"only {len(batches)} batches before they end")

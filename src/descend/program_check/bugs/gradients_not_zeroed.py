@@ -42,7 +42,7 @@ def look(program: Program) -> CheckResult:
     ):  # the loop of a plain script
         old, where = (
             program.import_time_training.stale_gradient_fractions,
-            program.where_it_trained(),
+            program.where_is_line(program.import_time_training.line),
         )
     else:
         old = [

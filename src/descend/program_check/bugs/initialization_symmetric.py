@@ -27,7 +27,7 @@ Source:
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
 from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.network import vocabulary_of
@@ -53,8 +53,8 @@ def look(program: Program) -> CheckResult:
     tokens = {id(t) for t in tables if t.shape[0] == vocabulary_of(model)}
     equal = [
         n for n, p in matrices.items()
-        if bool(p.any()) and (_constant(p) or (_equal_rows(p) and id(p) in linear | tokens))
-        and id(p) not in {id(t) for t in tables} - tokens
+        if p.any() and (p == p[:1]).all() and id(p) not in {id(t) for t in tables} - tokens
+        and (id(p) in linear | tokens or (p == p.flatten()[0]).all())
     ]  # fmt: skip
     if equal:
         return BugPresent(
@@ -81,14 +81,6 @@ def look(program: Program) -> CheckResult:
                 f"model.{dead[0]}",
             )
     return BugAbsent(f"{len(matrices)} matrices have rows that differ")
-
-
-def _constant(p: Tensor) -> bool:
-    return bool((p == p.flatten()[0]).all())
-
-
-def _equal_rows(p: Tensor) -> bool:
-    return bool((p == p[:1]).all())
 
 
 BUG = Bug(name_of(__name__), look, "draw the weights at random")

@@ -9,12 +9,12 @@ from descend.config import RunConfig
 from descend.experiments.attribute.attribution_result import Attribution
 from descend.experiments.estimate import to_loss_reduction
 from descend.experiments.named_config import KEYS_WITHOUT_EFFECT_ON_LOSS
-from descend.handbook.setting_facts import format_setting
 from descend.report.html.experiment_sections import (
     MADE_BY,
     interval_figure,
     make_interval_bar,
     repeat_section,
+    settings_tables,
 )
 from descend.report.html.report_page import (
     Fact,
@@ -24,7 +24,8 @@ from descend.report.html.report_page import (
     ReportPage,
     ReportTable,
     Section,
-    TableColumn,
+    number_columns,
+    word_columns,
 )
 from descend.report.text.experiment_tables import (
     accuracy_column_name,
@@ -114,15 +115,8 @@ def _contributions_section(attribution: Attribution) -> Section:
 
 
 def _contributions_table(attribution: Attribution) -> ReportTable:
-    columns = (
-        TableColumn("change", False),
-        TableColumn("loss reduction"),
-        TableColumn("95 %"),
-        TableColumn("p (Holm)"),
-        TableColumn("alone"),
-        TableColumn("made last"),
-        TableColumn("accuracy"),
-        TableColumn("time"),
+    columns = word_columns("change") + number_columns(
+        "loss reduction", "95 %", "p (Holm)", "alone", "made last", "accuracy", "time"
     )
     rows = [
         (
@@ -156,13 +150,15 @@ def _runs(attribution: Attribution) -> Section:
     """Return how it was found: every run, and what all of them share."""
     names = {s.key: s.change for s in attribution.contributions}
     columns = (
-        TableColumn("seed"),
-        TableColumn("changes made", False),
-        TableColumn("validation loss"),
-        TableColumn("bits per byte"),
-        TableColumn(accuracy_column_name(r.bigram_accuracy for r in attribution.runs)),
-        TableColumn("steps"),
-        TableColumn("time"),
+        number_columns("seed")
+        + word_columns("changes made")
+        + number_columns(
+            "validation loss",
+            "bits per byte",
+            accuracy_column_name(r.bigram_accuracy for r in attribution.runs),
+            "steps",
+            "time",
+        )
     )
     rows = tuple(
         (
@@ -183,25 +179,11 @@ def _runs(attribution: Attribution) -> Section:
         ),
         ReportTable("Every run", columns, rows, folded=True),
     ]
-    base = tuple(
-        (key, format_setting(attribution.base.get(key)), format_setting(field.default))
-        for key, field in RunConfig.model_fields.items()
-        if key not in KEYS_WITHOUT_EFFECT_ON_LOSS
-        and attribution.base.get(key, field.default) != field.default
-    )
-    if base:
-        blocks.append(
-            ReportTable(
-                f"Settings of {attribution.a} that are not the default",
-                (
-                    TableColumn("setting", False),
-                    TableColumn("value", False),
-                    TableColumn("default", False),
-                ),
-                base,
-                folded=True,
-            )
-        )
+    blocks += settings_tables(
+        f"Settings of {attribution.a} that are not the default", attribution.base,
+        (key for key in RunConfig.model_fields if key not in KEYS_WITHOUT_EFFECT_ON_LOSS),
+        folded=True,
+    )  # fmt: skip
     return Section("runs", "How it was found", tuple(blocks))
 
 
@@ -217,12 +199,8 @@ def _interactions(attribution: Attribution) -> Sequence[Section]:
         )
         for i in attribution.interactions
     )
-    columns = (
-        TableColumn("one", False),
-        TableColumn("other", False),
-        TableColumn(attribution.unit),
-        TableColumn("sets of others"),
-        TableColumn("least to most"),
+    columns = word_columns("one", "other") + number_columns(
+        attribution.unit, "sets of others", "least to most"
     )
     return (
         Section(

@@ -14,6 +14,7 @@ from descend.report.html.experiment_sections import (
     interval_figure,
     make_interval_bar,
     repeat_section,
+    settings_tables,
 )
 from descend.report.html.report_page import (
     Fact,
@@ -24,7 +25,8 @@ from descend.report.html.report_page import (
     ReportPage,
     ReportTable,
     Section,
-    TableColumn,
+    number_columns,
+    word_columns,
 )
 from descend.report.text.experiment_tables import (
     accuracy_column_name,
@@ -107,13 +109,14 @@ def differences(comparison: Comparison) -> Section:
 
 def _arms(comparison: Comparison) -> ReportTable:
     columns = (
-        TableColumn("configuration", False),
-        TableColumn("validation loss"),
-        TableColumn("loss reduction (95 %)"),
-        TableColumn("verdict", False),
-        TableColumn(accuracy_column_name(a.bigram_accuracy for a in comparison.arms)),
-        TableColumn("bits per byte"),
-        TableColumn("time"),
+        word_columns("configuration")
+        + number_columns("validation loss", "loss reduction (95 %)")
+        + word_columns("verdict")
+        + number_columns(
+            accuracy_column_name(a.bigram_accuracy for a in comparison.arms),
+            "bits per byte",
+            "time",
+        )
     )
     rows = tuple(
         (
@@ -132,13 +135,8 @@ def _arms(comparison: Comparison) -> ReportTable:
 
 
 def _sizes(comparison: Comparison) -> ReportTable:
-    columns = (
-        TableColumn("configuration", False),
-        TableColumn("parameters"),
-        TableColumn("memory"),
-        TableColumn("vocabulary"),
-        TableColumn("steps"),
-        TableColumn("tokens"),
+    columns = word_columns("configuration") + number_columns(
+        "parameters", "memory", "vocabulary", "steps", "tokens"
     )
     rows = tuple(
         (
@@ -155,14 +153,8 @@ def _sizes(comparison: Comparison) -> ReportTable:
 
 
 def _seeds(comparison: Comparison) -> ReportTable:
-    columns = (
-        TableColumn("configuration", False),
-        TableColumn("seed"),
-        TableColumn("validation loss"),
-        TableColumn("accuracy"),
-        TableColumn("bits per byte"),
-        TableColumn("time"),
-        TableColumn("diverged at step"),
+    columns = word_columns("configuration") + number_columns(
+        "seed", "validation loss", "accuracy", "bits per byte", "time", "diverged at step"
     )
     rows = tuple(
         (a.name, str(s.seed), f"{s.validation_loss:.3f}", f"{s.accuracy:.1%}",
@@ -203,31 +195,18 @@ def _config_section(comparison: Comparison) -> Section:
     keys = [k for k in RunConfig.model_fields if k not in KEYS_WITHOUT_EFFECT_ON_LOSS]
     values = {k: [a.config.get(k) for a in comparison.arms] for k in keys}
     differing = [k for k in keys if any(v != values[k][0] for v in values[k])]
-    shared = [
-        (k, format_setting(values[k][0]), format_setting(RunConfig.model_fields[k].default))
-        for k in keys
-        if k not in differing and values[k][0] != RunConfig.model_fields[k].default
-    ]
     blocks: list[ReportBlock] = [
         ReportTable(
             "The settings that differ",
-            (TableColumn("configuration", False), *(TableColumn(k, False) for k in differing)),
+            word_columns("configuration", *differing),
             tuple(
                 (a.name, *(format_setting(a.config.get(k)) for k in differing))
                 for a in comparison.arms
             ),
         ),
     ]
-    if shared:
-        blocks.append(
-            ReportTable(
-                "Settings of all configurations that are not the default",
-                (
-                    TableColumn("setting", False),
-                    TableColumn("value", False),
-                    TableColumn("default", False),
-                ),
-                tuple(shared),
-            )
-        )
+    blocks += settings_tables(
+        "Settings of all configurations that are not the default", comparison.arms[0].config,
+        (key for key in keys if key not in differing),
+    )  # fmt: skip
     return Section("settings", "Settings", tuple(blocks))

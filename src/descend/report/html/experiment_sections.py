@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+from descend.config import RunConfig
 from descend.experiments.estimate import Estimate
+from descend.handbook.setting_facts import format_setting
 from descend.report.html.charts import BETTER, Axis, IntervalBar, intervals
-from descend.report.html.report_page import Command, Figure, Paragraph, Section
+from descend.report.html.report_page import (
+    Command,
+    Figure,
+    Paragraph,
+    ReportBlock,
+    ReportTable,
+    Section,
+    word_columns,
+)
 from descend.version import __version__
 
 MADE_BY = f"Report of an experiment · descend {__version__}"
@@ -45,3 +56,16 @@ def interval_figure(title: str, label: str, bars: Sequence[IntervalBar], unit: s
         intervals(bars, Axis(f"{unit} · {BETTER}")),
         height=70 + 34 * max(len(bars), 1),
     )
+
+
+def settings_tables(
+    caption: str, config: Mapping[str, Any], keys: Iterable[str], folded: bool = False
+) -> list[ReportBlock]:
+    """Return a table of the settings of `config` among `keys` that are not the default, if any."""
+    rows = tuple(
+        (key, format_setting(config[key]), format_setting(RunConfig.model_fields[key].default))
+        for key in keys
+        if key in config and config[key] != RunConfig.model_fields[key].default
+    )
+    columns = word_columns("setting", "value", "default")
+    return [ReportTable(caption, columns, rows, folded=folded)] if rows else []

@@ -20,7 +20,8 @@ from descend.report.html.report_page import (
     ReportPage,
     ReportTable,
     Section,
-    TableColumn,
+    number_columns,
+    word_columns,
 )
 from descend.report.html.sections.optimization import median_update_ratios
 from descend.report.html.unfinished_run_report import MAX_PLOTTED_LOSS
@@ -64,7 +65,7 @@ def _diagnosis_section(diagnosis: LogDiagnosis, lines: Sequence[str]) -> Section
     ]
     open_causes = ReportTable(
         "What this curve does not settle",
-        (TableColumn("cause", numeric=False), TableColumn("what would", numeric=False)),
+        word_columns("cause", "what would"),
         tuple((humanize_name(n.cause), n.required_data) for n in diagnosis.not_checked),
         folded=True,
     )
@@ -163,10 +164,9 @@ def _layers_section(events: Sequence[object]) -> Section | None:
         )
         for name, size in last.output_rms.items()
     ]
-    columns = (
-        TableColumn("layer", numeric=False), TableColumn("size of its output"),
-        TableColumn("silent units that enter it"), TableColumn("evenness of attention"),
-    )  # fmt: skip
+    columns = word_columns("layer") + number_columns(
+        "size of its output", "silent units that enter it", "evenness of attention"
+    )
     blocks: tuple[ReportBlock, ...] = (
         ReportTable(f"Layers at step {last.step:,}", columns, tuple(rows)),
     )

@@ -45,6 +45,16 @@ class TableColumn:
     numeric: bool = True
 
 
+def word_columns(*names: str) -> tuple[TableColumn, ...]:
+    """Return a column of words for each name."""
+    return tuple(TableColumn(name, numeric=False) for name in names)
+
+
+def number_columns(*names: str) -> tuple[TableColumn, ...]:
+    """Return a column of numbers for each name."""
+    return tuple(map(TableColumn, names))
+
+
 PROSE_SPACES = 4
 """Spaces from which a cell is a sentence rather than a value."""
 

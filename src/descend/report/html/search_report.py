@@ -22,6 +22,8 @@ from descend.report.html.report_page import (
     ReportTable,
     Section,
     TableColumn,
+    number_columns,
+    word_columns,
 )
 from descend.report.text.search_summary import MAX_LISTED_TRIALS, base_of, search_head, search_row
 from descend.units import format_count, format_duration
@@ -143,7 +145,7 @@ def _decided(result: SearchResult) -> Section:
             ),
             ReportTable(
                 "Importance of each key",
-                (TableColumn("key", False), TableColumn("share")),
+                (word_columns("key") + number_columns("share")),
                 tuple((w.key, f"{w.fraction:.0%}") for w in result.importance),
             ),
         ]

@@ -16,7 +16,8 @@ from descend.report.html.report_page import (
     ReportPage,
     ReportTable,
     Section,
-    TableColumn,
+    number_columns,
+    word_columns,
 )
 from descend.report.html.sections.diagnosis_findings import diagnosis_section
 from descend.report.html.sections.requested_config import config_section, repeat_section
@@ -143,13 +144,7 @@ def _steps_section(run: RecordedRun) -> Section:
 def _last_steps_table(steps: Sequence[Step]) -> ReportTable:
     return ReportTable(
         f"The last {min(LAST, len(steps))} steps",
-        (
-            TableColumn("step"),
-            TableColumn("loss"),
-            TableColumn("gradient norm"),
-            TableColumn("rate"),
-            TableColumn("clipped", False),
-        ),
+        (number_columns("step", "loss", "gradient norm", "rate") + word_columns("clipped")),
         tuple(
             (
                 f"{s.step:,}",

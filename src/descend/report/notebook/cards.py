@@ -148,11 +148,6 @@ def live_loss_chart(curve: LossCurve, total_steps: int) -> SvgChart | None:
     )  # fmt: skip
 
 
-def minimal_model_card(name: str) -> str:
-    """Return a model of which nothing more is known."""
-    return _card(name, [], (), [])
-
-
 def diagnosis_card(diagnosis: Diagnosis) -> str:
     """Return a diagnosis: the verdict, and every trial that was made."""
     findings: list[Finding | OtherCause] = [*diagnosis.causes, *diagnosis.ruled_out]

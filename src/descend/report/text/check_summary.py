@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 
 from descend.program_check.bug_report import BugReport, Checked
+from descend.program_check.program import describe_missing
 from descend.progress import ProgressCallback
 from descend.units import format_count
 
-NO_STEP = "there is no `step`"
+NO_STEP = describe_missing("step")
 
 STEP_TEMPLATE = """\
 To run the remaining checks, define these in the file (docs/check.md):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 from descend.diagnosis.causes import CAUSES
@@ -62,7 +61,7 @@ def format_diagnosis(diagnosis: Diagnosis, explain: bool = False) -> str:
             how = " (details: --verbose)" if title == OUT else ""
             if title == INCONCLUSIVE:
                 how = _how_to_decide(diagnosis)
-            names = _join_causes(r.cause for r in some)
+            names = ", ".join(humanize_name(r.cause) for r in some)
             if title == SMALL:
                 names = "; ".join(f"{humanize_name(r.cause)}, {r.reason}" for r in some)
             lines.append(f"  {'Ruled out' if title == OUT else title}: {names}{how}.")
@@ -134,10 +133,6 @@ def _is_positive(out: OtherCause) -> bool:
         and out.trial is not None
         and bool(out.trial.ci95 and out.trial.ci95[0] > 0)
     )
-
-
-def _join_causes(causes: Iterable[str]) -> str:
-    return ", ".join(humanize_name(cause) for cause in causes)
 
 
 def assignments(keys: dict[str, Any]) -> str:
@@ -235,7 +230,7 @@ def _accuracy(diagnosis: Diagnosis) -> list[str]:
     return [
         f"  Accuracy: the model predicts the next validation token correctly"
         f" {format_percent(hits)} of the time. It gives its guesses a probability of"
-        f" {format_percent(expected)} on average, so it is {_calibration(hits, expected)}. Its loss"
+        f" {format_percent(expected)} on average, {_calibration(hits, expected)}. Its loss"
         f" is {values['measured_validation_loss']:.2f}, that of the best n-gram baseline (up to"
         f" 4-grams) {values['best_ngram_loss']:.2f}."
     ]
@@ -249,8 +244,8 @@ one is so many times the other; first guesses."""
 def _calibration(hits: float, expected: float) -> str:
     low, high = sorted((hits, expected))
     if high - low < NEAR and high <= TIMES * low:
-        return "well calibrated"
-    return "underconfident" if hits > expected else "overconfident"
+        return "close to its accuracy"
+    return f"so it is {'underconfident' if hits > expected else 'overconfident'}"
 
 
 def _extrapolation_lines(diagnosis: Diagnosis) -> list[str]:

@@ -9,7 +9,7 @@ from descend.experiments.attribute.attribution_result import Attribution, Change
 from descend.experiments.compare.comparison_result import ArmResult, Comparison
 from descend.experiments.compare.finished_runs import FinishedComparison
 from descend.experiments.estimate import to_loss_reduction
-from descend.experiments.search.search_result import SearchResult, SearchTrial
+from descend.experiments.search.search_result import SearchResult
 from descend.experiments.search.space import count_configs
 from descend.trials.paired_stats import ALPHA
 from descend.units import format_count, quoted
@@ -109,7 +109,7 @@ def _search_claim(result: SearchResult) -> str:
     stopped = sum(t.state == "stopped" for t in result.trials)
     early = f" ({stopped} pruned early)" if stopped else ""
     best = next(t for t in result.trials if t.number == result.best_number)
-    values = _describe_values(best)
+    values = ", ".join(f"{key} {format_value(value)}" for key, value in best.values.items())
     text = f"Of {len(result.trials)} configurations tried with {each} each{early}, "
     if comparison is None:
         return text + f"none was better than the base ({values})."
@@ -191,10 +191,6 @@ def _excludes_zero(ci95: tuple[float, float] | None) -> bool:
 def format_value(value: object) -> str:
     """Return `0.00211`: a drawn number is not worth more than three digits to read."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _describe_values(trial: SearchTrial) -> str:
-    return ", ".join(f"{key} {format_value(value)}" for key, value in trial.values.items())
 
 
 def _reduction(arm: ArmResult) -> float:

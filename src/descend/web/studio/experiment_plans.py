@@ -3,7 +3,6 @@ refused before anything waits in the queue."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,10 +33,6 @@ class ExperimentPlan:
     config: dict[str, Any] = field(default_factory=dict)
     """The configuration to begin from, where the arguments name none."""
     minutes: float | None = None
-
-    def config_bytes(self) -> bytes:
-        """Return the configuration as a file."""
-        return json.dumps(self.config).encode()
 
 
 def plan_comparison(workspace: Workspace, request: ComparisonRequest) -> ExperimentPlan:

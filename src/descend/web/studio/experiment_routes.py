@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ class Experiments:
                      str(self._jobs.trials_file(job))]  # fmt: skip
         if plan.config:
             file = self._jobs.config_file(job)
-            write_file_atomic(file, plan.config_bytes())
+            write_file_atomic(file, json.dumps(plan.config).encode())
             arguments += ["--config", str(file)]
         make_folder(self._workspace.experiments, PRIVATE)
         self._jobs.add(

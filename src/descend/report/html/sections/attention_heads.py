@@ -18,7 +18,8 @@ from descend.report.html.report_page import (
     Pictures,
     ReportTable,
     Section,
-    TableColumn,
+    number_columns,
+    word_columns,
 )
 from descend.report.html.token_text import mark_whitespace, tokens_to_text
 
@@ -102,12 +103,7 @@ def attention_pattern_table(patterns: list[HeadAttentionPattern], count: int) ->
         )
         for g in patterns
     )
-    columns = (
-        TableColumn("head", False),
-        TableColumn("tokens back"),
-        TableColumn("on itself"),
-        TableColumn("on the one before"),
-        TableColumn("on the first"),
-        TableColumn("spread over tokens"),
+    columns = word_columns("head") + number_columns(
+        "tokens back", "on itself", "on the one before", "on the first", "spread over tokens"
     )
     return ReportTable(f"Where each of the {count} heads looks", columns, rows, folded=True)

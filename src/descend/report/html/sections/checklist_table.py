@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from descend.handbook.checklist import Checklist
-from descend.report.html.report_page import Paragraph, ReportTable, Section, TableColumn
+from descend.report.html.report_page import Paragraph, ReportTable, Section, word_columns
 
 
 def checklist_section(checklist: Checklist) -> Section:
@@ -17,12 +17,7 @@ def checklist_section(checklist: Checklist) -> Section:
         )
         for a in checklist.answers
     )  # fmt: skip
-    columns = (
-        TableColumn("question", False),
-        TableColumn("answer", False),
-        TableColumn("proof", False),
-        TableColumn("because", False),
-    )
+    columns = word_columns("question", "answer", "proof", "because")
     counts = Counter(a.answer for a in checklist.answers)
     return Section("rules", "Checklist", (
         Paragraph(checklist.sentence),

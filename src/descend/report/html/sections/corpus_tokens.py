@@ -16,7 +16,8 @@ from descend.report.html.report_page import (
     ReportBlock,
     ReportTable,
     Section,
-    TableColumn,
+    number_columns,
+    word_columns,
 )
 from descend.report.html.token_text import mark_whitespace, tokens_to_text
 from descend.runs.recorded_run import RecordedRun
@@ -132,11 +133,7 @@ def _frequent(store: TokenStore, counts: NDArray[np.int64]) -> ReportTable:
         )
         for i in top
     )  # fmt: skip
-    columns = (
-        TableColumn("token", False),
-        TableColumn("times"),
-        TableColumn("part of the training text"),
-    )
+    columns = word_columns("token") + number_columns("times", "part of the training text")
     return ReportTable(
         "The most frequent tokens (␣ a space, ↵ a line's end)", columns, rows, folded=True
     )

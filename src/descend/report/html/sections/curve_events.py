@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from descend.report.html.charts import VerticalLine
-from descend.report.html.report_page import Paragraph, ReportBlock, ReportTable, TableColumn
+from descend.report.html.report_page import (
+    Paragraph,
+    ReportBlock,
+    ReportTable,
+    number_columns,
+    word_columns,
+)
 from descend.report.html.sections.epoch_axis import steps_to_epochs
 from descend.runs.events import Rollback
 from descend.runs.recorded_run import RecordedRun
@@ -55,9 +61,11 @@ def rollback_blocks(run: RecordedRun) -> list[ReportBlock]:
         for n, r in enumerate(rollbacks, 1)
     )
     columns = (
-        TableColumn("mark"), TableColumn("diverged at step"), TableColumn("found", False),
-        TableColumn("back to the state after"), TableColumn("then", False),
-    )  # fmt: skip
+        number_columns("mark", "diverged at step")
+        + word_columns("found")
+        + number_columns("back to the state after")
+        + word_columns("then")
+    )
     return [
         Paragraph(
             "The numbered lines show where training continued after it diverged. The discarded "

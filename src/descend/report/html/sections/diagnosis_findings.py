@@ -19,7 +19,8 @@ from descend.report.html.report_page import (
     ReportBlock,
     ReportTable,
     Section,
-    TableColumn,
+    number_columns,
+    word_columns,
 )
 from descend.report.text.diagnosis_summary import (
     assignments,
@@ -44,7 +45,7 @@ def diagnosis_section(diagnosis: Diagnosis) -> Section:
         ]
     for caption, causes in group_other_causes(diagnosis):
         rows = tuple((humanize_name(r.cause), r.reason.rstrip(".")) for r in causes)
-        columns = (TableColumn("cause", False), TableColumn("because", False))
+        columns = word_columns("cause", "because")
         blocks.append(ReportTable(caption, columns, rows, folded=True))
     if diagnosis.measurements:
         blocks.append(_evidence_table("All metrics of the run", diagnosis.measurements, True))
@@ -69,10 +70,9 @@ def _finding(finding: Finding) -> list[ReportBlock]:
 
 def _evidence_table(caption: str, evidence: list[Evidence], folded: bool) -> ReportTable:
     with_reasons = any(e.reason for e in evidence)
-    columns = [TableColumn("metric", False), TableColumn("value"), TableColumn("unit", False),
-               TableColumn("normal", False)]  # fmt: skip
+    columns = word_columns("metric") + number_columns("value") + word_columns("unit", "normal")
     if with_reasons:
-        columns.append(TableColumn("which means", False))
+        columns += word_columns("which means")
     rows = tuple(
         (
             metric_label(e.metric), format_metric_value(e.metric, e.value),
@@ -81,7 +81,7 @@ def _evidence_table(caption: str, evidence: list[Evidence], folded: bool) -> Rep
         )[: len(columns)]
         for e in evidence
     )  # fmt: skip
-    return ReportTable(caption, tuple(columns), rows, folded=folded)
+    return ReportTable(caption, columns, rows, folded=folded)
 
 
 def _trials(diagnosis: Diagnosis) -> list[ReportBlock]:
@@ -105,13 +105,8 @@ def _trials(diagnosis: Diagnosis) -> list[ReportBlock]:
         ReportTable(
             "The same run with one change: same seed, data order, and evaluation",
             (
-                TableColumn("changed", False),
-                TableColumn("for the cause", False),
-                TableColumn("gain, nats"),
-                TableColumn("95 %"),
-                TableColumn("at equal time"),
-                TableColumn("p (Holm)"),
-                TableColumn("pairs"),
+                word_columns("changed", "for the cause")
+                + number_columns("gain, nats", "95 %", "at equal time", "p (Holm)", "pairs")
             ),
             tuple(_row(cause, trial) for cause, trial in tested_causes),
             strong=frozenset(

@@ -15,7 +15,8 @@ from descend.report.html.report_page import (
     ReportBlock,
     ReportTable,
     Section,
-    TableColumn,
+    number_columns,
+    word_columns,
 )
 from descend.report.html.sections.curve_events import curve_events
 from descend.report.html.sections.epoch_axis import steps_to_epochs
@@ -148,7 +149,7 @@ def _ratios(run: RecordedRun) -> list[Figure | ReportTable]:
     )
     table = ReportTable(
         "The same for each weight matrix: median over the run after warmup",
-        (TableColumn("matrix", numeric=False), TableColumn("update ÷ weight")),
+        (word_columns("matrix") + number_columns("update ÷ weight")),
         tuple((name.removesuffix(".weight"), format_significant(ratio)) for name, ratio in rows),
         folded=True,
     )

@@ -18,7 +18,7 @@ from descend.report.html.report_page import (
     ReportBlock,
     ReportTable,
     Section,
-    TableColumn,
+    word_columns,
 )
 from descend.runs.events import Sample
 from descend.runs.recorded_run import RecordedRun
@@ -55,17 +55,12 @@ def config_section(info: RunMetadata, folder: Path) -> Section:
             ),
             ReportTable(
                 "Settings that are not the default",
-                (
-                    TableColumn("setting", False),
-                    TableColumn("value", False),
-                    TableColumn("from", False),
-                    TableColumn("default", False),
-                ),
+                word_columns("setting", "value", "from", "default"),
                 tuple(other),
             ),
             ReportTable(
                 "All other settings, which kept their default",
-                (TableColumn("setting", False), TableColumn("value", False)),
+                word_columns("setting", "value"),
                 tuple(default),
                 folded=True,
             ),

@@ -19,7 +19,8 @@ from descend.report.html.report_page import (
     ShadedText,
     ShadedToken,
     ShadeLegend,
-    TableColumn,
+    number_columns,
+    word_columns,
 )
 from descend.report.html.token_text import mark_whitespace, tokens_to_text
 
@@ -108,8 +109,9 @@ def _position_table(look: ModelInspection) -> ReportTable:
         (_span(b.low, b.high), f"{b.loss:.3f}", f"{b.tokens:,}")
         for b in loss_by_position(look.token_losses)
     )
-    columns = (TableColumn("tokens read before", False), TableColumn("loss, nats per token"),
-               TableColumn("tokens evaluated"))  # fmt: skip
+    columns = word_columns("tokens read before") + number_columns(
+        "loss, nats per token", "tokens evaluated"
+    )
     return ReportTable("Loss by position", columns, rows, folded=True)
 
 
@@ -153,12 +155,8 @@ def highest_loss_tokens_table(look: ModelInspection) -> ReportTable:
         )
         for i in top
     )  # fmt: skip
-    columns = (
-        TableColumn("token", False),
-        TableColumn("share of all loss"),
-        TableColumn("its mean loss"),
-        TableColumn("predicted correctly"),
-        TableColumn("times evaluated"),
+    columns = word_columns("token") + number_columns(
+        "share of all loss", "its mean loss", "predicted correctly", "times evaluated"
     )
     return ReportTable(
         "The tokens with the highest loss (␣ a space, ↵ a line's end)", columns, rows, folded=True
