@@ -40,7 +40,7 @@ test-ray: install
 # `make campaign PART=power_cuts` (that and full_disks as root).
 PARTS := save_faults crash_states mutations_syncs mutations_checks check_mutations power_cuts kills stop_signals \
 	full_disks exact_resume exact_resume_compiled hostile_verbs held_back_folders divergence fuzz \
-	configs memory_steps memory_peak memory_kills record_types
+	configs memory_steps memory_peak memory_kills record_types save_cost tested_promises
 PART ?= $(PARTS)
 campaign: install
 	status=0; for part in $(PART); do \

@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(HERE.parent / "diagnosis")]
 
-from corpora import CORPORA  # noqa: E402
+from corpora import CORPORA, NOISE  # noqa: E402
 
 from descend.data.text_shape import has_words  # noqa: E402
 
@@ -41,7 +41,7 @@ def write_texts(folder: Path) -> list[Path]:
     texts = {}
     for corpus in CORPORA:
         if corpus.name in GENERATED:
-            texts[corpus.name] = corpus.text(0.0, folder)[:CHARACTERS]
+            texts[corpus.name] = corpus.text(NOISE.get(corpus.name, 0.0), folder)[:CHARACTERS]
     generator = random.Random(3)
     numbers = ((generator.randrange(1000), generator.randrange(1000)) for _ in range(SUMS))
     texts["sums"] = "\n".join(f"{a}+{b}={a + b}" for a, b in numbers)

@@ -50,8 +50,8 @@ VERBS = {
 }  # fmt: skip
 
 
-def make_bases(place: Path) -> dict[str, Path]:
-    """A finished run, and one stopped with two checkpoints."""
+def make_bases(place: Path, stopped_epochs: int = 6) -> dict[str, Path]:
+    """A finished run, and one stopped in its first epoch with two checkpoints."""
     import saves
 
     from descend.config import make_config
@@ -65,10 +65,8 @@ def make_bases(place: Path) -> dict[str, Path]:
     saves.write_text(text)
     bases = {}
     for name, steps in (("finished", None), ("stopped", 12)):
-        run = create_run(
-            make_config(saves.TINY | {"corpus_dir": str(text), "epoch": 6 if steps else 2}),
-            place / name,
-        )
+        values = {"corpus_dir": str(text), "epoch": stopped_epochs if steps else 2}
+        run = create_run(make_config(saves.TINY | values), place / name)
         records = run_training(run)
         for record in records:
             if steps and isinstance(record, Step) and record.step in (4, 8):

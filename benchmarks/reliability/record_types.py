@@ -3,8 +3,9 @@
     python benchmarks/reliability/record_types.py [--short] [--after N] [--minutes M] [--out FILE]
 
 A verb that reads the file must end as `hostile_verbs` demands. Checksums are made again or left
-out, as whoever means harm would do. Keys, values, and verbs come in an order drawn by a seed. The
-short form takes one value for each key.
+out, as whoever means harm would do. Keys, values, and verbs come in an order drawn by a seed. Many
+are tried in one process (`value_batches`), every 25th and each with a problem also alone, which
+must end alike. The short form takes one value for each key.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import sys
+import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from campaign_options import make_parser
 from folder_changes import reseal
-from hostile_verbs import VERBS, Change, make_bases, try_all
+from hostile_verbs import Change, make_bases
 from stored import bound_of_zero, scratch_folder, store
+from value_batches import Batch, Case, list_problems, run_batch
 
 EVENTS, STATE = "events.jsonl", "checkpoints/*/state.json"
 RECORDS = ("report", "diagnose", "forecast", "show", "list", "explain", "checklist", "resume")
@@ -40,6 +41,8 @@ VALUES: dict[str, Any] = {
     "true": True, "a list": [], "an object": {}, "a list of lists": [[[1]]], "0.5": 0.5,
 }  # fmt: skip
 SEALS = ("sha256", "after", "crc32")
+BATCH_SIZE = 200
+ALONE_EVERY = 25
 MAX_KEYS = 40
 """Of an object with more, as a vocabulary, three stand for all."""
 
@@ -63,7 +66,8 @@ def set_value(record: Any, path: KeyPath, value: Any) -> None:
     for key in path[:-1]:
         record = record[key]
     if value is WITHOUT:
-        del record[path[-1]]
+        if isinstance(record, list) or path[-1] in record:
+            del record[path[-1]]
     else:
         record[path[-1]] = value
 
@@ -124,55 +128,71 @@ def list_changes(bases: dict[str, Path]) -> Iterator[tuple[str, tuple[str, ...],
                 yield name, verbs, lambda v, n=pattern, p=path: change_record(n, p, v)
 
 
-def draw_cases(bases: dict[str, Path], short: bool) -> dict[str, tuple[Change, str]]:
+def draw_cases(bases: dict[str, Path], short: bool) -> list[Case]:
     """Each key with each value, or with one in the short form, and a verb for each."""
     pick = random.Random(0)
-    cases = {}
-    for name, verbs, make in list_changes(bases):
-        for word in pick.sample(list(VALUES), 1 if short else len(VALUES)):
-            cases[f"{name} = {word}"] = (make(VALUES[word]), pick.choice(verbs))
-    names = list(cases)
-    pick.shuffle(names)
-    return {name: cases[name] for name in names}
+    cases = [
+        Case(f"{name} = {word}", pick.choice(verbs), make(VALUES[word]))
+        for name, verbs, make in list_changes(bases)
+        for word in pick.sample(list(VALUES), 1 if short else len(VALUES))
+    ]
+    pick.shuffle(cases)
+    return cases
 
 
-def import_readers(bases: dict[str, Path], place: Path) -> None:
-    """Import what the verbs import, so that no child does it anew: each runs in a child before."""
-    names = place / "modules"
-    for verb in VERBS:
-        folder = place / verb / "run"
-        shutil.copytree(bases["stopped" if verb == "resume" else "finished"], folder)
-        if (child := os.fork()) == 0:
-            os.chdir(folder.parent)
-            os.dup2(os.open(os.devnull, os.O_RDWR), 1)
-            os.dup2(1, 2)
-            from descend.cli.main import run
+def try_all(
+    place: Path, bases: dict[str, Path], cases: list[Case], minutes: float
+) -> dict[str, Any]:
+    """Try `cases` while there is time, many in a process; what is wrong, and every 25th, alone."""
+    from descend.cli.main import run
 
-            text = bases["finished"].parent / "text.txt"
-            run([w.format(run=folder, text=text, parent=folder.parent) for w in VERBS[verb]])
-            names.write_text("\n".join(sys.modules))
-            os._exit(0)
-        os.waitpid(child, 0)
-        for name in names.read_text().splitlines():
-            with suppress(Exception):
-                import_module(name)
+    batch = Batch(place, bases, run)
+    endings: Counter[str] = Counter()
+    problems: list[str] = []
+    slowest, done, alone, differ, until = 0.0, 0, 0, 0, time.monotonic() + 60 * minutes
+    while done < len(cases) and time.monotonic() < until:
+        results = run_batch(batch, cases[done : done + BATCH_SIZE], done)
+        for number, result in enumerate(results, done):
+            case = cases[number]
+            wrong = list_problems(case, result)
+            if wrong or number % ALONE_EVERY == 0:
+                again = run_batch(batch, [case], number)[0]
+                alone += 1
+                wrong += [f"alone: {problem}" for problem in list_problems(case, again)]
+                differ += (again["code"], last_line(again)) != (result["code"], last_line(result))
+            endings[f"exit {result['code']}"] += 1
+            slowest = max(slowest, result["cpu_seconds"])
+            problems += [f"{case.verb}, {case.name}: {p}".replace(str(place), "") for p in wrong]
+            said = wrong or result["output"].strip()[-300:]
+            print(f"{case.verb}, {case.name}: exit {result['code']}: {said!r}",
+                  file=sys.stderr, flush=True)  # fmt: skip
+        done += len(results)
+    return {
+        "planned": len(cases), "total": done, "endings": dict(endings), "alone_too": alone,
+        "alone_otherwise": differ, "slowest_cpu_seconds": round(slowest, 2),
+        "failures": len(problems), "problems": problems, "bound": bound_of_zero(done),
+    }  # fmt: skip
+
+
+def last_line(result: dict[str, Any]) -> str:
+    """Of what a case printed."""
+    return str(([*result["output"].strip().splitlines(), ""])[0 if result["code"] else -1])
 
 
 def main() -> None:
     parser = make_parser(__doc__, short="one value for each key", has_parts=True)
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
+    from descend import machine
+
+    machine.count_active_cores = lambda: 0.0  # a busy machine would wait for its own timings
     with scratch_folder() as place:
         (place / "first").mkdir()
-        bases = make_bases(place / "first")
-        cases = draw_cases(bases, arguments.short)
-        import_readers(bases, place / "warm")
-        folders = {name: change for name, (change, _) in cases.items()}
-        pairs = [(name, verb) for name, (_, verb) in cases.items()][arguments.after :]
-        result = try_all(place, folders, pairs, arguments.minutes)
-    result["bound"] = bound_of_zero(result["total"])
+        bases = make_bases(place / "first", stopped_epochs=2)
+        cases = draw_cases(bases, arguments.short)[arguments.after :]
+        result = try_all(place, bases, cases, arguments.minutes)
     store("record_types", result, arguments.out)
-    sys.exit(1 if result["failures"] else 0)
+    sys.exit(1 if result["failures"] or result["alone_otherwise"] else 0)
 
 
 if __name__ == "__main__":

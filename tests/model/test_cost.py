@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -15,8 +16,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import descend
 from descend.config import make_config
+from descend.metrics.evaluation import score_batches
 from descend.model.cost import (
+    EVALUATION_WINDOWS,
     activation_bytes,
+    evaluation_bytes,
+    evaluation_windows,
     forward_flops_per_token,
     parameter_count,
     training_flops_per_token,
@@ -79,6 +84,21 @@ def peak_bytes(shape: ModelShape, sequences: int, seq_len: int, **options: bool)
     ids = torch.zeros((sequences, seq_len), dtype=torch.long)
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         next_token_loss(model, ids, ids, 0.0)[0].backward()
+    return read_peak(profiler)
+
+
+def evaluation_peak_bytes(shape: ModelShape, sequences: int, seq_len: int) -> int:
+    """What an evaluation allocates at its peak, over three batches."""
+    windows = [np.zeros((sequences, seq_len + 1), dtype=np.int64)] * 3
+    model, byte_lengths = Transformer(shape), np.ones(shape.vocab_size, dtype=np.int64)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        for _ in score_batches(model, windows, byte_lengths):
+            pass
+    return read_peak(profiler)
+
+
+def read_peak(profiler: profile) -> int:
+    """The most bytes that were allocated at a time."""
     kineto = profiler.profiler.kineto_results  # type: ignore[union-attr]
     events = [e for e in kineto.events() if e.name() == "[memory]"]
     current_bytes = peak = 0
@@ -99,6 +119,34 @@ def test_activation_bytes_approximate_torch_peak_memory(
     assert measured > 1e6
     estimate = activation_bytes(shape, 4, sizes[5], **options)  # type: ignore[arg-type]
     assert estimate == pytest.approx(measured, rel=0.25)
+
+
+@pytest.mark.parametrize("sizes", [
+    (512, 384, 4, 2, 1536, 128), (4096, 128, 8, 4, 512, 128), (512, 64, 8, 2, 128, 256),
+])  # fmt: skip
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_evaluation_bytes_approximate_torch_peak_memory(
+    architecture: Architecture, sizes: tuple[int, ...]
+) -> None:
+    shape = ModelShape(architecture, *sizes)
+    measured = evaluation_peak_bytes(shape, 4, sizes[5])
+    assert evaluation_bytes(shape, 4, sizes[5]) == pytest.approx(measured, rel=0.15)
+
+
+@pytest.mark.parametrize("micro_batch", [1, 8, 32])
+def test_an_evaluation_needs_no_more_memory_than_a_step(micro_batch: int) -> None:
+    sizes = {"embed_dim": 768, "num_layers": 6, "seq_len": 512, "max_seq_len": 512}
+    config = make_config({"batch_size": micro_batch, "divergence_rollback": "off"} | sizes)
+    shape = shape_from_run_config(config, 4096)
+    windows = evaluation_windows(config, shape)
+    assert evaluation_bytes(shape, windows, 512) <= training_memory_breakdown(config, shape).step
+    assert (windows == EVALUATION_WINDOWS) == (micro_batch > 1)
+    assert windows >= micro_batch
+
+
+def test_a_small_network_is_evaluated_on_many_windows_at_once() -> None:
+    config = make_config({"batch_size": 1, "seq_len": 8})
+    assert evaluation_windows(config, shape_from_run_config(config, 300)) == EVALUATION_WINDOWS
 
 
 def test_memory_follows_the_configuration() -> None:

@@ -138,4 +138,5 @@ def test_a_run_that_gets_no_memory_loses_nothing(own_folder: Path) -> None:
 def test_a_record_with_a_value_of_another_type_ends_in_a_sentence(own_folder: Path) -> None:
     result = run_part("record_types.py", "--short", "--minutes", "2")
     assert result["problems"] == []
+    assert result["alone_otherwise"] == 0
     assert result["total"] > 20

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from descend.cli.main import run
 from descend.diagnosis.run_context import load_run_context
 from descend.errors import RunFolderError
 from descend.runs.checksums import check_seal, seal_json
@@ -154,3 +155,22 @@ def test_write_summary_takes_little_more_than_twice_its_size_when_epochs_are_man
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert 1e5 < peak < 2.4 * (run_copy / "summary.json").stat().st_size
+
+
+@pytest.mark.parametrize(("kind", "key"), [
+    ("step", "step"), ("step", "epoch"), ("epoch", "step"), ("epoch", "epoch"),
+])  # fmt: skip
+def test_event_of_a_step_or_epoch_before_the_first_is_left_out(
+    run_copy: Path, capsys: pytest.CaptureFixture[str], kind: str, key: str
+) -> None:
+    events = [json.loads(line) for line in lines_of(run_copy)]
+    for event in events:
+        event.pop("after", None), event.pop("crc32", None)
+        if event["kind"] == kind:
+            event[key] = 0
+    put(run_copy, [json.dumps(event).encode() + b"\n" for event in events])
+    number = next(n for n, event in enumerate(events, 1) if event["kind"] == kind)
+    for words in (["diagnose", "--no-trials"], ["report"], ["show"], ["forecast"], ["checklist"]):
+        assert run([words[0], str(run_copy), *words[1:]]) in (0, 2)
+        assert "bug" not in capsys.readouterr().err
+    assert f"{number}" in " ".join(event_problems(run_copy))

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from descend.model.cost import EVALUATION_WINDOWS
 from descend.model.transformer import Transformer
 
 Tokens = NDArray[np.unsignedinteger] | NDArray[np.int64]
@@ -72,7 +73,7 @@ def evaluate(
     byte_lengths: NDArray[np.int64],
     seq_len: int,
     *,
-    batch_size: int = 32,
+    batch_size: int = EVALUATION_WINDOWS,
     max_windows: int | None = None,
     part: EvaluationPart = WHOLE_EVALUATION,
 ) -> Evaluation:
@@ -145,11 +146,13 @@ def score_batches(
                 logits = model(batch[:, :-1])
             logits = logits.float().flatten(0, 1)
             losses = F.cross_entropy(logits, targets, reduction="none")
-            yield BatchScore(
+            score = BatchScore(
                 losses.double().cpu().numpy(),
                 int((logits.argmax(-1) == targets).sum().item()),
                 int(byte_lengths[window_BT[:, 1:]].sum()),
             )
+            del logits, losses  # before the next batch needs the memory
+            yield score
     finally:
         model.train(was_training)
 

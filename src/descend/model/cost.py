@@ -18,6 +18,12 @@ Precision = Literal["float32", "bfloat16", "float16"]
 FLOAT32 = 4
 """Bytes of a number in float32."""
 
+EVALUATION_WINDOWS = 32
+"""Windows of a text that an evaluation reads at once."""
+
+SMALL_BYTES = 2**26
+"""Memory that an evaluation may take whatever a step takes."""
+
 
 def parameter_count(shape: ModelShape) -> int:
     """Count the trained parameters; a tied head counts once."""
@@ -228,3 +234,24 @@ def activation_bytes(
 RESIDUAL_STREAM_TENSORS = {"gpt": 9, "modern": 11, "llama": 11}
 """Activations of width D that a block keeps, fitted to what torch 2.13 allocates at its peak
 (tests/model/test_cost.py measures it anew)."""
+
+
+def evaluation_bytes(shape: ModelShape, sequences: int, seq_len: int) -> int:
+    """Estimate the peak bytes of a forward pass that stores nothing, with the losses after it.
+
+    At once there are, a token: in the feed-forward network three of its inner tensors (two with
+    GELU) and four of D; in attention eight of D and two of the weights; in the head the logits and
+    their logarithms.
+    """
+    D, HT = shape.embed_dim, shape.num_heads * seq_len
+    ff_tensors = 2 if shape.architecture == "gpt" else 3
+    per_token = max(4 * D + ff_tensors * shape.ff_dim, 8 * D + 2 * HT, D + 2 * shape.vocab_size)
+    return FLOAT32 * sequences * seq_len * per_token
+
+
+def evaluation_windows(config: RunConfig, shape: ModelShape) -> int:
+    """Return how many windows of `seq_len` are evaluated at once: so few that the memory that a
+    step takes is enough for them."""
+    room = max(training_memory_breakdown(config, shape).step, SMALL_BYTES)
+    each = evaluation_bytes(shape, 1, config.seq_len)
+    return min(EVALUATION_WINDOWS, max(1, room // each))

@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 import msgspec
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Ordinal = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+"""The number of a step or an epoch, from 1: what divides by it needs no check of its own."""
 Real = Annotated[float, msgspec.Meta(ge=-3.5e38, le=3.5e38)]
 """A number of float32: sums and squares of such numbers stay finite."""
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
@@ -42,8 +44,8 @@ class TrainingStarted(msgspec.Struct, frozen=True, tag="training_started", tag_f
 class Step(msgspec.Struct, frozen=True, tag="step", tag_field="kind"):
     """One update: `loss` and `accuracy` on its own training batch, before the update."""
 
-    step: Count
-    epoch: Count
+    step: Ordinal
+    epoch: Ordinal
     loss: Real
     accuracy: Real
     learning_rate: Real
@@ -81,8 +83,8 @@ class Epoch(msgspec.Struct, frozen=True, tag="epoch", tag_field="kind"):
     """One pass over the text. `start` and `end` are training means over the first and the last
     twentieth of its steps; validation is unsmoothed and in evaluation mode."""
 
-    epoch: Count
-    step: Count
+    epoch: Ordinal
+    step: Ordinal
     loss_start: Real
     loss_end: Real
     accuracy_start: Real
@@ -132,11 +134,11 @@ class Overfitting(msgspec.Struct, frozen=True, tag="overfitting", tag_field="kin
     """The validation loss rises while the training loss falls. With `decay_steps`, training goes
     back to the weights of `best_epoch` and the rate falls to zero in so many steps, the last."""
 
-    step: Count
-    epoch: Count
+    step: Ordinal
+    epoch: Ordinal
     loss: Real
     """Validation loss of `epoch` (nats per token)."""
-    best_epoch: Count
+    best_epoch: Ordinal
     best_loss: Real
     decay_steps: Count
     """0: the number of epochs was set by the user, and the run goes on as planned."""
@@ -147,7 +149,7 @@ class EndStepChosen(msgspec.Struct, frozen=True, tag="end_step_chosen", tag_fiel
     `step`, from what a step takes."""
 
     step: Count
-    end_step: Count
+    end_step: Ordinal
     step_seconds: Seconds
 
 

@@ -34,7 +34,7 @@ from descend.runs.atomic_write import (
 )
 from descend.runs.checksums import check_seal, seal_json
 from descend.runs.event_log import EVENTS
-from descend.runs.events import Count, Epoch, Overfitting, Real, Rollback, Sample, Seconds
+from descend.runs.events import Count, Epoch, Ordinal, Overfitting, Real, Rollback, Sample, Seconds
 from descend.runs.folder_errors import not_a_run_error, unread_file_error
 
 WEIGHTS = "model.safetensors"
@@ -142,7 +142,7 @@ class RunSummary(msgspec.Struct, frozen=True):
     seconds: Seconds
     tokens_per_second: Real
     epochs: list[Epoch]
-    best_epoch: Count
+    best_epoch: Ordinal
     validation_loss: Real
     validation_accuracy: Real
     bits_per_byte: Real

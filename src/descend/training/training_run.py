@@ -13,6 +13,7 @@ from descend.config import RunConfig
 from descend.data.token_store import TokenStore
 from descend.machine import Execution, describe_hardware, resolve_device
 from descend.metrics.evaluation import Evaluation, EvaluationPart, evaluate
+from descend.model.cost import evaluation_windows
 from descend.model.shape import ModelShape
 from descend.model.transformer import Transformer
 from descend.progress import ProgressCallback, ignore_progress
@@ -212,6 +213,7 @@ def make_train_plan(
                 store.validation,
                 store.tokenizer.byte_lengths,
                 resolved.seq_len,
+                batch_size=evaluation_windows(resolved, model.shape),
                 max_windows=max(1, MAX_VALIDATION_TOKENS // resolved.seq_len),
                 part=part,
             )
