@@ -24,16 +24,16 @@ def split_at_newlines(text: str, length: int) -> Iterator[str]:
         yield text[start:]
 
 
-def run_pieces(text: str, length: int = MAX_UNBROKEN_CHARS) -> Iterator[str]:
-    """Yield pieces that join back to `text`, cut where more than `length` characters are not
-    spaces."""
-    if max(map(len, text.split()), default=0) <= length:
+def run_pieces(text: str) -> Iterator[str]:
+    """Yield pieces that join back to `text`, cut where more than `MAX_UNBROKEN_CHARS`
+    characters are not spaces."""
+    if max(map(len, text.split()), default=0) <= MAX_UNBROKEN_CHARS:
         yield text
         return
     start = 0
     for run in _RUN.finditer(text):
-        while run.end() - max(start, run.start()) > length:
-            cut = max(start, run.start()) + length
+        while run.end() - max(start, run.start()) > MAX_UNBROKEN_CHARS:
+            cut = max(start, run.start()) + MAX_UNBROKEN_CHARS
             yield text[start:cut]
             start = cut
     yield text[start:]

@@ -22,9 +22,9 @@ OVERHEAD_SECONDS = 10.0
 of one core for 200 kB and two layers."""
 
 
-def diagnosis_seconds(full: float, budget: float = DEFAULT_BUDGET) -> float:
+def diagnosis_seconds(full: float) -> float:
     """Return seconds that the diagnosis of a run of `full` seconds takes, all in all."""
-    return trial_budget_seconds(full, budget) + OVERHEAD_SECONDS
+    return trial_budget_seconds(full) + OVERHEAD_SECONDS
 
 
 def trial_budget_seconds(

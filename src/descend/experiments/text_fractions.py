@@ -59,13 +59,12 @@ def trial_steps(run_steps: int) -> int:
 
 
 def measure_text_fractions(
-    config: RunConfig, steps: int, seconds_left: Callable[[], float],
-    fractions: Sequence[float] = FRACTIONS,
-) -> list[FractionPoint]:  # fmt: skip
-    """Train `config` for `steps` on each of `fractions` of its text, while `seconds_left`."""
+    config: RunConfig, steps: int, seconds_left: Callable[[], float]
+) -> list[FractionPoint]:
+    """Train `config` for `steps` on each of `FRACTIONS` of its text, while `seconds_left`."""
     points: list[FractionPoint] = []
     took = 0.0
-    for fraction in fractions:
+    for fraction in FRACTIONS:
         before = seconds_left()
         if before < took:
             break

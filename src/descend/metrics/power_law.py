@@ -127,10 +127,8 @@ def extrapolate_curve(times: Floats, losses: Floats, seed: int = 0) -> CurveExtr
     )
 
 
-def bootstrap_power_law(
-    times: Floats, losses: Floats, law: PowerLaw, *, draws: int = DRAWS, seed: int = 0
-) -> Floats:
-    """Return `draws` laws (4, draws) that the points might as well have had: the floor, scale,
+def bootstrap_power_law(times: Floats, losses: Floats, law: PowerLaw, *, seed: int = 0) -> Floats:
+    """Return `DRAWS` laws (4, DRAWS) that the points might as well have had: the floor, scale,
     offset and exponent of each. `law` is their `fit`; the same `seed`, the same draws.
 
     A block is n^(1/3) points long, rounded up (the order that Hall, Horowitz and Jing 1995,
@@ -143,8 +141,8 @@ def bootstrap_power_law(
     off = (off - off.mean()) * math.sqrt(n / max(n - PARAMETERS, 1))
     length = math.ceil(n ** (1 / 3))
     pick = np.random.default_rng(seed)
-    starts = pick.integers(n, size=(draws, math.ceil(n / length)))
-    which = (starts[:, :, None] + np.arange(length)).reshape(draws, -1)[:, :n] % n
+    starts = pick.integers(n, size=(DRAWS, math.ceil(n / length)))
+    which = (starts[:, :, None] + np.arange(length)).reshape(DRAWS, -1)[:, :n] % n
     return _fitted(times, fitted + off[which])
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 # Similarity is the fraction of common runs of this many words (Jaccard).
 _SHINGLE_SIZE = 3
+_SIMILARITY = 0.8
 # 128 hashes estimate a similarity of 0.8 with a standard error of 0.035; 16 bands of 8 let
 # 0.8 pass as a candidate with 95 %, 0.5 with 6 % (1 - (1 - s^8)^16).
 _HASHES, _BANDS = 128, 16
@@ -27,16 +28,16 @@ def find_exact_duplicates(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
     return np.flatnonzero(again).astype(np.int64)
 
 
-def find_near_duplicates(texts: Iterable[str], threshold: float = 0.8) -> NDArray[np.int64]:
+def find_near_duplicates(texts: Iterable[str]) -> NDArray[np.int64]:
     """Return indices of texts that resemble an earlier kept one: int64 (duplicates), ascending.
 
-    Two texts resemble each other if about `threshold` (0 to 1) of their runs of three
-    words are common; case and punctuation do not count. Texts without a word are never
+    Two texts resemble each other if about `_SIMILARITY` of their runs of three words are
+    common; case and punctuation do not count. Texts without a word are never
     duplicates. Memory: about 1 kB a text kept.
     """
     from rensa import RMinHash, RMinHashLSH  # type: ignore[import-untyped]
 
-    index = RMinHashLSH(threshold=threshold, num_perm=_HASHES, num_bands=_BANDS)
+    index = RMinHashLSH(threshold=_SIMILARITY, num_perm=_HASHES, num_bands=_BANDS)
     signatures: dict[int, Any] = {}
     dropped: list[int] = []
     for number, text in enumerate(texts):
@@ -45,7 +46,7 @@ def find_near_duplicates(texts: Iterable[str], threshold: float = 0.8) -> NDArra
             continue
         signature = RMinHash(num_perm=_HASHES, seed=_SEED)
         signature.update(runs)
-        if any(signature.jaccard(signatures[i]) >= threshold for i in index.query(signature)):
+        if any(signature.jaccard(signatures[i]) >= _SIMILARITY for i in index.query(signature)):
             dropped.append(number)
         else:
             index.insert(number, signature)

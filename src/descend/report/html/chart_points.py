@@ -11,14 +11,12 @@ PIXELS = 700
 """Points across that a curve is thinned to, in pairs of extremes: about the width of a figure."""
 
 
-def downsample(
-    x: Sequence[float], y: Sequence[float], pixels: int = PIXELS
-) -> tuple[list[float], list[float]]:
+def downsample(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
     """At most two points a pixel, the lowest and the highest in their order: no spike is lost."""
-    if len(x) <= 2 * pixels:
+    if len(x) <= 2 * PIXELS:
         return list(x), list(y)
     values = np.asarray(y, dtype=np.float64)
-    edges = np.linspace(0, len(values), pixels + 1).astype(int)
+    edges = np.linspace(0, len(values), PIXELS + 1).astype(int)
     indices: list[int] = []
     for first, last in itertools.pairwise(edges.tolist()):
         low, high = first + values[first:last].argmin(), first + values[first:last].argmax()

@@ -14,8 +14,8 @@ _JOINT = "\x00"
 """Stands for a space at which a line must not break."""
 
 
-def wrap_lines(text: str, width: int, indent: str = "  ") -> str:
-    """Wrap the sentences of `text` between words; a further line begins with `indent`.
+def wrap_lines(text: str, width: int) -> str:
+    """Wrap the sentences of `text` between words; a further line is indented.
 
     `95 %` and `vocab_size = 257` are not broken. Tables and charts keep their columns. A command in
     backquotes is not broken where it fits into a line, and a line that is a command stays one line,
@@ -34,7 +34,7 @@ def wrap_lines(text: str, width: int, indent: str = "  ") -> str:
         if len(line) <= width or is_table or is_command:
             lines.append(line)
             continue
-        lines.append(_wrap(body, width, margin, margin + indent))
+        lines.append(_wrap(body, width, margin, margin + "  "))
     return "\n".join(lines)
 
 
