@@ -59,10 +59,10 @@ def train(text: Path, kind: str, minutes: float) -> float:
         ]  # fmt: skip
         path = {"PYTHONPATH": str(ROOT / "src"), "COLUMNS": "200"}
         done = subprocess.run(command, capture_output=True, text=True, env=os.environ | path)
-    found = LOSS.findall(done.stdout + done.stderr)
-    if done.returncode or not found:
+    losses = LOSS.findall(done.stdout + done.stderr)
+    if done.returncode or not losses:
         raise SystemExit(f"{text}, {kind}: {done.stderr[-500:]}")
-    return float(found[-1])
+    return float(losses[-1])
 
 
 def main() -> None:

@@ -59,8 +59,8 @@ def has_words(text: str) -> bool:
     (`benchmarks/plan/symbols.py`).
     """
     counts = Counter(text)
-    most = sum(count for _, count in counts.most_common(MAX_SYMBOLS))
-    has_few_symbols = most >= SYMBOL_COVERAGE * len(text) > 0
+    covered = sum(count for _, count in counts.most_common(MAX_SYMBOLS))
+    has_few_symbols = covered >= SYMBOL_COVERAGE * len(text) > 0
     return not has_few_symbols or counts[" "] > MAX_SPACE_FRACTION * len(text)
 
 
