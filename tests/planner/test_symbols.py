@@ -50,3 +50,16 @@ def test_named_tokenizer_stays(tmp_path: Path) -> None:
     planned = make_corpus_plan(str(file), 0.5, settings=settings)
     assert plan_config(planned).tokenizer == "bpe"
     assert "each character" not in " ".join(time_plan_lines(planned))
+
+
+@pytest.mark.parametrize("kind", ["bpe", "char"])
+def test_training_recommends_characters_for_symbols(
+    tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "dna.txt"
+    file.write_text(DNA)
+    tiny = {"embed_dim": 16, "num_heads": 2, "num_layers": 1, "ff_dim": 16, "max_steps": 1}
+    where = {"corpus_dir": str(file), "save_dir": str(tmp_path / "run")}
+    run({**tiny, **where, "tokenizer": kind})
+    text = " ".join(capsys.readouterr().err.split())
+    assert ("tokenizer = char reads each one" in text) == (kind == "bpe")

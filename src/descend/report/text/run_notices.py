@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from descend.config import RunConfig, make_config
-from descend.data.text_shape import measure_text_shape
+from descend.data.text_shape import LINE_TOKENS, has_words, measure_text_shape
 from descend.diagnosis.text_warnings import describe_text_shape
 from descend.report.text.contamination_notice import describe_contamination
 from descend.training.execution.backends import describe_execution, forced_keys
@@ -55,6 +55,12 @@ def describe_choices(run: TrainingRun, tuning: TuningResult) -> list[str]:
         )
     if contamination := describe_contamination(info.contamination_fraction):
         notices.append(contamination)
+    start = run.store.tokenizer.decode(run.store.train[:LINE_TOKENS].tolist())
+    if own_tokens and config.tokenizer == "bpe" and not config.vocab_path and not has_words(start):
+        notices.append(
+            "this text has few different characters and no words: tokenizer = char reads each one,"
+            " and such texts end lower with it"
+        )
     return [*notices, *describe_text_shape(measure_text_shape(run.store))]
 
 
