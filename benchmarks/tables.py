@@ -9,6 +9,7 @@ A table stands between `<!-- measured: NAME -->` and `<!-- end -->`; NAME is a f
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import re
 import statistics
@@ -194,6 +195,19 @@ def plans_short() -> str:
     return plans(60)
 
 
+def symbols() -> str:
+    """Texts of symbols and others with characters and with byte-pair encoding."""
+    with (RESULTS / "plan/symbols.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    names = {"char": "characters", "bpe": "byte-pair encoding"}
+    cells = [
+        [row["text"], f"{int(row['bytes']):,}", row["char"], row["bpe"], names[row["chosen"]]]
+        for row in rows
+    ]
+    head = ["text", "bytes", "characters", "byte-pair encoding, 512", "chosen"]
+    return markdown(head, cells)
+
+
 TABLES: dict[str, Callable[[], str]] = (
     {
         f.__name__: f
@@ -226,6 +240,7 @@ TABLES: dict[str, Callable[[], str]] = (
             diagnosis_tables.labels,
             plans,
             plans_short,
+            symbols,
             rates,
             searched,
         )
