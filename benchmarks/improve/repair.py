@@ -1,14 +1,15 @@
 """How many planted faults each method repairs in the same time: `improve` and a search.
 
-    python benchmarks/improve/repair.py TEXTS FOLDERS [--seconds 60] [--faults 9]
+    python benchmarks/improve/repair.py TEXTS FOLDERS [--seconds 60] [--faults 21]
+                                        [--split SPLIT]
     python benchmarks/improve/repair.py --summary
 
-The faults are those of the diagnosis benchmark's development split that a setting can repair, drawn
-at random by a fixed seed. TEXTS holds the texts they are made of, FOLDERS gets the run folders. Of
-each fault the run as planted and its twin without the fault are trained. Then each method gets so
-many seconds from key press to saved model: `improve` of the run as planted, and TPE on its text in
-the space of the contest. All models are scored on the same validation bytes. A method repairs a
-fault if it ends within 2 % of the twin, or below. What stands in the results is not run again.
+The faults are those of a split of the diagnosis benchmark that a setting can repair, drawn by a
+fixed seed. TEXTS holds the texts they are made of, FOLDERS gets the run folders. Of each fault the
+run as planted and its twin without the fault are trained. Then each method gets so many seconds
+from key press to saved model: `improve` of the run as planted, and TPE on its text in the space of
+the contest. All models are scored on the same validation bytes. A method repairs a fault if it ends
+within 2 % of the twin, or below. What stands in the results is not run again.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from campaign import twin  # noqa: E402
 from cases import PlantedRun, cases, config_values  # noqa: E402
 from contest import best_folder, child_command, commit, train_in_child  # noqa: E402
 from contest_score import score_folder  # noqa: E402
+from corpora import SPLITS  # noqa: E402
 from diagnose_cases import run_folder  # noqa: E402
 from score import IN_THE_TEXT, REPAIRED, wilson  # noqa: E402
 
@@ -49,11 +51,9 @@ NOT_OF_SETTINGS = IN_THE_TEXT | {"noise_floor", "undertrained"}
 """Causes that no setting repairs in the same epochs, or that are no fault of the settings."""
 
 
-def draw_faults(count: int) -> list[PlantedRun]:
-    """`count` development cases whose faults a setting repairs, by a fixed seed."""
-    of_settings = [
-        c for c in cases("development") if c.planted and not NOT_OF_SETTINGS & set(c.planted)
-    ]
+def draw_faults(split: str, count: int) -> list[PlantedRun]:
+    """`count` cases of `split` whose faults a setting repairs, by a fixed seed."""
+    of_settings = [c for c in cases(split) if c.planted and not NOT_OF_SETTINGS & set(c.planted)]
     return random.Random(DRAW_SEED).sample(of_settings, count)
 
 
@@ -142,16 +142,20 @@ def main() -> None:
     parser.add_argument("texts", type=Path, nargs="?")
     parser.add_argument("folders", type=Path, nargs="?")
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--faults", type=int, default=9)
+    parser.add_argument("--faults", type=int, default=21)
+    parser.add_argument("--split", choices=SPLITS, default="development")
     parser.add_argument("--summary", action="store_true")
     options = parser.parse_args()
     if options.summary:
-        print(json.dumps(summarize(read_rows()), indent=1))
+        for split in SPLITS:
+            names = {case.name for case in cases(split)}
+            if rows := [row for row in read_rows() if row["case"] in names]:
+                print(json.dumps({split: summarize(rows)}, indent=1))
         return
     if options.folders is None:
         parser.error("name TEXTS and FOLDERS, or --summary")
     done = {row["case"] for row in read_rows()}
-    for case in draw_faults(options.faults):
+    for case in draw_faults(options.split, options.faults):
         if case.name not in done:
             add(measure_case(case, options.texts, options.folders, options.seconds))
 

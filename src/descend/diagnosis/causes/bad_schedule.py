@@ -110,7 +110,12 @@ CAUSE = Cause(
             weight_outside=0.4,
         ),
         ExpectedRange(
-            "warmup_fraction", LONG_WARMUP, None, 0.6, "of the run is warmup", weight_outside=0.5
+            "warmup_fraction",
+            LONG_WARMUP,
+            None,
+            0.6,
+            "the learning rate rises for so long (warmup_steps)",
+            weight_outside=0.5,
         ),
     ),
     treatments=trial,

@@ -227,12 +227,14 @@ def _accuracy(diagnosis: Diagnosis) -> list[str]:
     if not {"validation_accuracy", "mean_confidence", "best_ngram_loss"} <= values.keys():
         return []
     hits, expected = values["validation_accuracy"], values["mean_confidence"]
+    loss, baseline = values["measured_validation_loss"], values["best_ngram_loss"]
+    is_better = loss < baseline
     return [
         f"  Accuracy: the model predicts the next validation token correctly"
         f" {format_percent(hits)} of the time. It gives its guesses a probability of"
-        f" {format_percent(expected)} on average, {_calibration(hits, expected)}. Its loss"
-        f" is {values['measured_validation_loss']:.2f}, that of the best n-gram baseline (up to"
-        f" 4-grams) {values['best_ngram_loss']:.2f}."
+        f" {format_percent(expected)} on average, {_calibration(hits, expected)}. Its loss is"
+        f" {loss:.2f}, {'better' if is_better else 'worse'} than the {baseline:.2f} of the best"
+        " n-gram baseline (up to 4-grams)."
     ]
 
 

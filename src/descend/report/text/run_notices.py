@@ -11,7 +11,7 @@ from descend.diagnosis.text_warnings import describe_text_shape
 from descend.report.text.contamination_notice import describe_contamination
 from descend.training.execution.backends import describe_execution, forced_keys
 from descend.training.execution.candidate_timing import TuningResult
-from descend.training.recipe import automatic_values
+from descend.training.recipe import WARMUP_FRACTION, automatic_values
 from descend.training.resumption import Difference, ResumePoint, format_damaged
 from descend.training.training_run import TrainingRun
 from descend.units import format_bytes
@@ -45,7 +45,7 @@ def describe_choices(run: TrainingRun, tuning: TuningResult) -> list[str]:
         giver = "the text" if config.tokenizer == "bpe" else f"the {config.tokenizer} tokenizer"
         notices.append(f"vocab_size is {got:,}, not {config.vocab_size:,}: {giver} gives no more")
     notices.append(_describe_speed(config, tuning))
-    notices += _large_batch_warning(run)
+    notices += [*_large_batch_warning(run), *_long_warmup_warning(run)]
     if config.gradient_accumulation_steps is None and (parts := resolved.num_micro_batches) > 1:
         notices.append(f"each batch is computed in {parts} parts, so that it fits into memory")
     if resolved.lora_rank and config.lora_rank is None:
@@ -102,6 +102,23 @@ def _large_batch_warning(run: TrainingRun) -> list[str]:
     return [
         f"a batch of {per_step:,} tokens is larger than the whole training text ({tokens:,} "
         "tokens), so each step repeats it; use a smaller --batch-size"
+    ]
+
+
+MAX_WARMUP_FRACTION = 0.5
+"""Of the steps; the default is a twentieth. First guess."""
+
+
+def _long_warmup_warning(run: TrainingRun) -> list[str]:
+    """Return a warning where the learning rate rises for most of the run."""
+    warmup, steps = run.plan.config.warmup_steps or 0, run.plan.total_steps
+    if warmup <= MAX_WARMUP_FRACTION * steps:
+        return []
+    peak = min(1.0, steps / (warmup + 1))
+    return [
+        f"warmup_steps = {warmup:,} of a run of {steps:,} steps: the learning rate rises for most"
+        f" of it, to {peak:.0%} of learning_rate. Leave warmup_steps out, or use about"
+        f" {max(1, round(WARMUP_FRACTION * steps)):,}"
     ]
 
 
