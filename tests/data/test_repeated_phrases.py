@@ -12,31 +12,13 @@ from descend.cli.main import run as command_line
 from descend.data.repeated_phrases import repeated_phrases
 
 NOUNS = [
-    "river",
-    "stone",
-    "lamp",
-    "garden",
-    "winter",
-    "letter",
-    "window",
-    "harbor",
-    "mountain",
-    "candle",
-    "engine",
-    "orchard",
-]
+    "river", "stone", "lamp", "garden", "winter", "letter",
+    "window", "harbor", "mountain", "candle", "engine", "orchard",
+]  # fmt: skip
 VERBS = [
-    "followed",
-    "remembered",
-    "opened",
-    "carried",
-    "crossed",
-    "painted",
-    "measured",
-    "answered",
-    "left",
-    "repaired",
-]
+    "followed", "remembered", "opened", "carried", "crossed",
+    "painted", "measured", "answered", "left", "repaired",
+]  # fmt: skip
 NAMES = ["Anna", "Ben", "Carl", "Dora", "Emil", "Fay"]
 
 
