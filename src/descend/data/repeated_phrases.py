@@ -26,6 +26,8 @@ MAX_REPEATED_FRACTION = 0.8
 """Of the characters, and of the lines for those of a log; from here on all is made of patterns."""
 MIN_WORDS, MIN_LETTERS, MIN_UNSPACED_LETTERS = 4, 16, 8
 """Of a phrase; the last of scripts without spaces, where a character says more."""
+MAX_NAME_CHARS, MIN_NAME_WORD = 40, 4
+"""Of the name of a speaker, whose words of so many letters begin with a capital."""
 MAX_WORDS = 40
 """Of a phrase of which one word may differ."""
 NUM_NAMED, MAX_NAMED_CHARS = 4, 60
@@ -136,4 +138,9 @@ def _is_phrase(unit: str) -> bool:
         return True
     words = _WORD.findall(unit)
     enough = len(words) >= MIN_WORDS and sum(map(len, words)) >= MIN_LETTERS
-    return enough and not _CODE.search(unit)
+    return enough and not _is_name(unit, words) and not _CODE.search(unit)
+
+
+def _is_name(unit: str, words: list[str]) -> bool:
+    is_title = all(word[0].isupper() for word in words if len(word) >= MIN_NAME_WORD)
+    return is_title and len(unit) <= MAX_NAME_CHARS and not any(c.isdigit() for c in unit)
