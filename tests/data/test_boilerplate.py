@@ -49,7 +49,17 @@ def test_text_of_its_own_has_none() -> None:
         assert result is not None
         assert result.fraction == 0
         assert result.passages == []
-    assert find_boilerplate(lambda: [COOKIES + story(n) for n in range(5)]) is None
+    assert find_boilerplate(lambda: [COOKIES + story(n) for n in range(2)]) is None
+
+
+def test_a_few_volumes_are_enough_and_each_is_counted_once() -> None:
+    volumes = [
+        "".join(story(10 * volume + n) + COOKIES.partition("\n")[0] + "\n" for n in range(10))
+        for volume in range(4)
+    ]
+    result = find_boilerplate(lambda: volumes)
+    assert result is not None
+    assert [passage.documents for passage in result.passages] == [4]
 
 
 def test_the_verbs_name_and_drop_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,7 +66,7 @@ def chat(*said: str, roles: tuple[str, ...] = ("user", "assistant")) -> dict[str
     }
 
 
-def sound_records(count: int = 40, seed: int = 1) -> list[dict[str, Any]]:
+def sound_records(count: int = 60, seed: int = 1) -> list[dict[str, Any]]:
     rng = random.Random(seed)
     return [
         chat(
@@ -93,7 +93,7 @@ def test_sound_data_has_no_problem(tmp_path: Path, tokenizer: Path) -> None:
     check = check_data(train, tokenizer, validation)
     assert check.problems == []
     assert check.not_checked == []
-    assert (len(check.checked), check.num_examples, check.exit_code) == (11, 40, 0)
+    assert (len(check.checked), check.num_examples, check.exit_code) == (14, 60, 0)
 
 
 PLANTED: list[tuple[ProblemName, Any, str]] = [
@@ -192,14 +192,14 @@ CUT = ["it is the lake that you came", "then we went up the hill and", "you may 
        "so that it is never too"]  # fmt: skip
 
 
-@pytest.mark.parametrize(("endings", "lines"), [(INFORMAL, []), (CUT, [41, 42, 43, 44])])
+@pytest.mark.parametrize(("endings", "lines"), [(INFORMAL, []), (CUT, [61, 62, 63, 64])])
 def test_answers_without_a_mark_are_cut_where_they_end_on_any_word(
     endings: list[str], lines: list[int], tmp_path: Path, tokenizer: Path
 ) -> None:
     records = [chat(f"Why {n}?", f"It is so, and {end}") for n, end in enumerate(endings)]
     check = check_data(write(tmp_path, [*sound_records(), *records]), tokenizer)
     assert lines_of(check, "truncated_answers") == lines
-    assert [r.lines for r in check.remarks] == ([] if lines else [[41, 42, 43, 44]])
+    assert [r.lines for r in check.remarks] == ([] if lines else [[61, 62, 63, 64]])
     assert check.exit_code == (1 if lines else 0)
 
 
@@ -237,8 +237,8 @@ def test_label_that_says_nothing_is_none_of_a_text(tmp_path: Path, tokenizer: Pa
     check = check_data(write(tmp_path, [*sound_records(), *fillers]), tokenizer)
     assert check.problems == []
     (remark,) = check.remarks
-    assert (remark.problem, remark.lines) == ("empty_answers", [41, 42, 43])
-    labels = [chat(f"Name {n}?", ("none", "tree")[n % 2]) for n in range(40)]
+    assert (remark.problem, remark.lines) == ("empty_answers", [61, 62, 63])
+    labels = [chat(f"Name {n}?", ("none", "tree")[n % 2]) for n in range(60)]
     assert check_data(write(tmp_path, labels), tokenizer).remarks == []
 
 
@@ -246,8 +246,8 @@ def test_duplicates_name_the_later_line(tmp_path: Path, tokenizer: Path) -> None
     records = sound_records()
     again = json.loads(json.dumps(records[3]).replace("Tell me", "  tell  ME"))
     check = check_data(write(tmp_path, [*records, again]), tokenizer)
-    assert lines_of(check, "duplicates") == [41]
-    assert "line 41 is line 4" in check.problems[0].evidence
+    assert lines_of(check, "duplicates") == [61]
+    assert "line 61 is line 4" in check.problems[0].evidence
 
 
 def test_train_in_validation_compares_examples_and_prompts(tmp_path: Path, tokenizer: Path) -> None:
@@ -263,7 +263,7 @@ def test_train_in_validation_compares_examples_and_prompts(tmp_path: Path, token
 def test_template_without_an_end_concerns_all_lines(tmp_path: Path) -> None:
     folder = make_tokenizer(tmp_path / "no_end", NO_END)
     check = check_data(write(tmp_path, sound_records()), folder)
-    assert lines_of(check, "end_token_missing") == list(range(1, 41))
+    assert lines_of(check, "end_token_missing") == list(range(1, 61))
 
 
 def test_template_that_refuses_roles_is_quoted(tmp_path: Path) -> None:
@@ -321,8 +321,8 @@ def test_list_in_a_json_file_is_read(tmp_path: Path, tokenizer: Path) -> None:
     path = tmp_path / "data.json"
     path.write_text(json.dumps([*sound_records(), chat("Why?", "")], indent=1))
     check = check_data(path, tokenizer)
-    assert (check.num_examples, check.number) == (41, "example")
-    assert "  Example 41\n" in format_data_check(check)
+    assert (check.num_examples, check.number) == (61, "example")
+    assert "  Example 61\n" in format_data_check(check)
 
 
 def test_checks_without_a_tokenizer_say_so(tmp_path: Path) -> None:
@@ -332,7 +332,7 @@ def test_checks_without_a_tokenizer_say_so(tmp_path: Path) -> None:
         "train_in_validation",
     }  # fmt: skip
     assert check.exit_code == 0  # most checks ran
-    assert len(check.checked) == 6
+    assert len(check.checked) == 9
 
 
 def test_hostile_template_changes_nothing(tmp_path: Path) -> None:
@@ -365,7 +365,7 @@ def test_check_command_ends_with_the_exit_code(
     bad = write(tmp_path, [*sound_records(), chat("Why?", "")], "bad.jsonl")
     assert run_command(["check", str(bad), "--tokenizer", str(tokenizer), "--json"]) == 1
     printed = json.loads(capsys.readouterr().out)
-    assert printed["problems"][0]["lines"] == [41]
+    assert printed["problems"][0]["lines"] == [61]
     assert run_command(["check", str(tmp_path / "none.jsonl")]) == 2
     empty = tmp_path / "empty.jsonl"
     empty.write_text("")
@@ -420,7 +420,7 @@ def test_last_end_marker_missing_in_some_texts_shows_without_a_tokenizer(
     check = check_data(write(tmp_path, texts))
     assert [p.problem for p in check.problems] == ["end_token_missing"]
     assert lines_of(check, "end_token_missing") == [5, 10, 32]
-    assert "in 37 of 40 texts" in check.problems[0].evidence
+    assert "in 57 of 60 texts" in check.problems[0].evidence
 
 
 def test_end_marker_missing_within_a_text_is_named(tmp_path: Path) -> None:
@@ -464,7 +464,7 @@ def preference(n: int, chosen: str, rejected: str, as_list: bool) -> dict[str, A
 
 @pytest.mark.parametrize("as_list", [True, False])
 def test_pairs_of_equal_answers_prefer_nothing(as_list: bool, tmp_path: Path) -> None:
-    pairs = [preference(n, f"It is {n}.", f"It is {n + 1}.", as_list) for n in range(30)]
+    pairs = [preference(n, f"It is {n}.", f"It is {n + 1}.", as_list) for n in range(60)]
     pairs.append(preference(3, "It is 3.", "It is not known.", as_list))  # another pair
     sound = check_data(write(tmp_path, pairs))
     assert (sound.problems, sound.remarks) == ([], [])

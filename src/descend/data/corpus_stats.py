@@ -18,6 +18,7 @@ from descend.data.contamination.duplicate_documents import (
     find_near_duplicates,
 )
 from descend.data.ngram_baselines import NgramBaselines
+from descend.data.repeated_phrases import RepeatedPhrase
 from descend.data.text_shape import measure_text_shape
 from descend.data.token_store import PreparedCorpus, TokenStore
 
@@ -73,6 +74,8 @@ class CorpusStats:
     """Jensen-Shannon divergence of the tokens of validation and training text, in bits."""
     repeated_line_fraction: float = 0.0
     """Lines of the training text that repeat an earlier one, numbers aside."""
+    repeated_phrases: tuple[RepeatedPhrase, ...] = ()
+    """Phrases that make up 1% of the text or more each, most of it first."""
     excerpt_tokens: tuple[str, ...] = ()
     """The first tokens of the training text, one by one as text."""
 

@@ -1,5 +1,5 @@
-"""Two things in a text that make its losses say something else: parts that differ, and lines that
-repeat."""
+"""Things in a text that make its losses say something else: parts that differ, lines that repeat,
+and phrases that make up much of it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from descend.data.ngram_baselines import Tokens
+from descend.data.repeated_phrases import RepeatedPhrase, find_repeated_phrases
 from descend.data.token_store import TokenStore
 
 LINE_TOKENS = 50_000
@@ -40,6 +41,8 @@ class TextShape(NamedTuple):
     1 where they have no token in common."""
     repeated_line_fraction: float
     """Lines of the training text that repeat an earlier one, numbers aside."""
+    repeated_phrases: tuple[RepeatedPhrase, ...] = ()
+    """What makes up much of the text, most of it first."""
 
 
 def measure_text_shape(store: TokenStore) -> TextShape:
@@ -48,6 +51,7 @@ def measure_text_shape(store: TokenStore) -> TextShape:
     return TextShape(
         token_divergence(store.train, store.validation, store.tokenizer.vocab_size),
         repeated_line_fraction(start),
+        find_repeated_phrases(store.text.documents),
     )
 
 

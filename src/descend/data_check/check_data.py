@@ -14,6 +14,11 @@ from descend.data_check.problems.answer_problems import (
     empty_answers,
     truncated_answers,
 )
+from descend.data_check.problems.answer_variety import (
+    contradicting_answers,
+    few_examples,
+    uniform_answers,
+)
 from descend.data_check.problems.length_problems import (
     answers_of_maximum_length,
     cut_without_tokenizer,
@@ -40,9 +45,21 @@ from descend.data_check.problems.text_problems import (
 NO_TOKENIZER = "no tokenizer was given (--tokenizer FOLDER)"
 NO_TEMPLATE = "the tokenizer has no chat template"
 NO_CONVERSATION = "there is no conversation"
+RATED = "all answers are rated, so that a prompt has several by intention"
 UNLIKE_LABELS = (
     "most labels have another length than input_ids, which only an encoder with a decoder allows"
 )
+
+
+Look = Callable[[Sequence[Example]], tuple[list[DataProblem], list[DataProblem]]]
+LOOKS_AT_ANSWERS: tuple[tuple[ProblemName, Look], ...] = (
+    ("truncated_answers", truncated_answers),
+    ("empty_answers", empty_answers),
+    ("contradicting_answers", contradicting_answers),
+    ("uniform_answers", uniform_answers),
+    ("few_examples", few_examples),
+)
+"""Problems of answers: each returns what is sure and what may be meant so."""
 
 
 def check_data(
@@ -91,10 +108,12 @@ def _look_for_problems(
         refused = refused_by_template(encoded.refused)
         limit = max_length or tokenizer.max_length
         results |= _look_at_tokens(encoded, tokenizer, limit, remarks)
-    for name, look in (("truncated_answers", truncated_answers), ("empty_answers", empty_answers)):
+    for name, look in LOOKS_AT_ANSWERS:
         problems, uncertain = look(file.examples) if has_turns else (NO_CONVERSATION, [])
-        results[name] = problems  # type: ignore[index]
+        results[name] = problems
         remarks += uncertain
+    if has_turns and all(example.is_rated for example in file.examples):
+        results["contradicting_answers"] = RATED
     if has_turns:
         results["truncated_answers"] += answers_of_maximum_length(file.examples, tokenizer)  # type: ignore[operator]
     results["damaged_characters"] = (

@@ -21,6 +21,7 @@ from descend.errors import CorpusError
 TEXT_KEYS = ("text", "content", "document")
 PER_TOKEN_KEYS = ("labels", "attention_mask", "token_type_ids", "position_ids", "loss_mask",
                   "assistant_masks", "completion_mask", "special_tokens_mask")  # fmt: skip
+RATING_KEYS = ("label", "score", "reward", "rating", "rank")
 MAX_FILE_BYTES = 2**31
 
 
@@ -42,6 +43,8 @@ class Example:
     """What a preference pair rejects; `turns` or `text` is what it prefers."""
     is_tie: bool = False
     """Whether what a preference pair prefers is what it rejects."""
+    is_rated: bool = False
+    """Whether the answer has a number or yes and no beside it that says how good it is."""
 
     @cached_property
     def conversation(self) -> tuple[Turn, ...]:
@@ -145,6 +148,7 @@ def _example(line: int, record: Any) -> Example | None:
         line, _with_tool_calls(record, tuple(turns or ())), tuple(roles),
         None if turns else text, ids, labels, misfits, rejected[-1][1] if rejected else None,
         bool(rejected) and rejected == chosen,
+        any(isinstance(fields.get(key), bool | int | float) for key in RATING_KEYS),
     )  # fmt: skip
 
 

@@ -12,7 +12,8 @@ EXIT_CLEAN, EXIT_PROBLEM, EXIT_NOT_CHECKED = 0, 1, 3
 ProblemName = Literal[
     "unreadable_lines", "labels_all_masked", "template_markers_missing", "end_token_missing",
     "truncated_answers", "duplicates", "train_in_validation", "length_outliers", "mixed_roles",
-    "empty_answers", "damaged_characters",
+    "empty_answers", "damaged_characters", "contradicting_answers", "uniform_answers",
+    "few_examples",
 ]  # fmt: skip
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from descend.data.repeated_phrases import NUM_NAMED, RepeatedPhrase
 from descend.data.text_shape import TextShape
+from descend.units import format_count
 
 MAX_VALIDATION_DIVERGENCE = 0.2
 """Bits. Origin: 0.12 and less on 18 books, programs, and manuals, 0.38 on a text whose end is in
 another language and script."""
 MAX_REPEATED_LINES = 0.9
 """Fraction of the lines. First guess; programs repeat a third of theirs."""
+MAX_PHRASE_FRACTION = 0.03
+"""Fraction of the characters. Origin: 0.004 and less on 10 books, plays, tune books, programs, and
+manuals, 0.05 where a novel has an advertisement after each chapter."""
 
 
 def describe_text_shape(shape: TextShape) -> list[str]:
@@ -26,4 +31,22 @@ def describe_text_shape(shape: TextShape) -> list[str]:
             f"{shape.repeated_line_fraction:.0%} of the lines repeat an earlier one, numbers "
             "aside, so a low loss only says that these lines were memorized. Keep a few of each"
         )
+    fraction = sum(phrase.fraction for phrase in shape.repeated_phrases)
+    if fraction > MAX_PHRASE_FRACTION:
+        lines.append(
+            f"{describe_phrases(shape.repeated_phrases)}, so the model will write them as often. "
+            "Remove these lines if a bot, an advertisement, or a notice adds them"
+        )
     return lines
+
+
+def describe_phrases(phrases: tuple[RepeatedPhrase, ...]) -> str:
+    """Name the phrases that make up much of a text."""
+    named = ", ".join(f"“{p.text}” ({p.fraction:.0%})" for p in phrases[:NUM_NAMED])
+    more = f", and {len(phrases) - NUM_NAMED} more" if len(phrases) > NUM_NAMED else ""
+    fraction = sum(phrase.fraction for phrase in phrases)
+    verb = "repeats and makes" if len(phrases) == 1 else "repeat and make"
+    return (
+        f"{format_count(len(phrases), 'phrase')} {verb} up {fraction:.0%} of the text: "
+        f"{named}{more}"
+    )

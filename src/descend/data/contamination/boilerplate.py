@@ -20,11 +20,11 @@ from descend.data.contamination.page_lines import learn_page_lines, page_line_nu
 from descend.data.readers.chats import MARKERS
 from descend.data.readers.running_lines import WINDOW_PAGES, RunningLines, line_pattern
 
-MIN_DOCUMENTS = 10
-"""Under so many, what stands in several may be chance."""
 MIN_REPEATS, MIN_FRACTION = 3, 0.05
 """Documents, and fraction of them, in which a line stands to recur. Set phrases of a language
 (a line of dialogue, a closing brace) recur too: hence the length."""
+MIN_PAGES = 10
+"""Documents under which what stands at the ends of several may be chance."""
 MIN_CHARS = 40
 """Of a line that recurs alone, and of a passage."""
 MAX_DOCUMENTS, MAX_CHARS = 20_000, 1 << 25
@@ -69,17 +69,19 @@ class Boilerplate:
 def find_boilerplate(texts: Texts) -> Boilerplate | None:
     """Return the recurring passages of `texts()`, which is gone through twice; None if too few."""
     units = recurring_units(texts)
-    if units.documents < MIN_DOCUMENTS:
+    if units.documents < MIN_REPEATS:
         return None
     counts: Counter[str] = Counter()
     chars: Counter[str] = Counter()
     total = 0
     for index, text in enumerate(texts()):
         total += len(text)
+        inside: set[str] = set()
         for label, num_chars in _passages(text, units, index):
             beginning = " ".join(label[:4096].split())[:MAX_PASSAGE_CHARS]
-            counts[beginning] += 1
+            inside.add(beginning)
             chars[beginning] += num_chars
+        counts.update(inside)
     return Boilerplate(
         units.documents,
         chars.total() / max(1, total),
@@ -96,7 +98,7 @@ def recurring_units(texts: Texts) -> RecurringUnits:
     running = RunningLines()
     rest = iter(texts())
     while window := list(islice(rest, WINDOW_PAGES)):
-        if len(window) >= MIN_DOCUMENTS:
+        if len(window) >= MIN_PAGES:
             learn_page_lines(running, window, len(per_text))
         per_text += [np.unique(_units(text)) for text in window]
     if not per_text:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from descend.data.contamination.boilerplate import MIN_REPEATS
 from descend.data.corpus_stats import CorpusStats
 from descend.data.text_shape import TextShape
 from descend.diagnosis.text_warnings import describe_text_shape
@@ -46,7 +47,10 @@ def describe_tokenizer(file: Path, vocab_size: int, bytes_per_token: float) -> s
 def _boilerplate_lines(stats: CorpusStats) -> list[str]:
     recurring = stats.boilerplate
     if recurring is None:
-        return ["boilerplate: not measured (too few documents)"]
+        return [
+            f"boilerplate across documents: not measured ({MIN_REPEATS} are needed). Phrases that "
+            f"repeat make up {sum(p.fraction for p in stats.repeated_phrases):.0%} of the text"
+        ]
     fix = " (fix: `descend corpus add --drop-boilerplate`)"
     return [
         f"boilerplate: {recurring.fraction:.1%} of the text in passages that recur across "
@@ -77,7 +81,11 @@ def format_corpus_stats(stats: CorpusStats) -> list[str]:
             " occurs in the training text"
         ),
         *filter(None, [describe_contamination(stats.contamination_fraction)]),
-        *describe_text_shape(TextShape(stats.validation_divergence, stats.repeated_line_fraction)),
+        *describe_text_shape(
+            TextShape(
+                stats.validation_divergence, stats.repeated_line_fraction, stats.repeated_phrases
+            )
+        ),
         *_boilerplate_lines(stats),
         f"validation set: {stats.validation_tokens:,} of {stats.tokens:,} tokens, split by "
         f"{describe_split_method(stats.split_by)}",
