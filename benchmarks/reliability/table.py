@@ -139,7 +139,6 @@ ROWS = (
     Row("Steps add no memory", "memory_steps",
         lambda r: f"{r['slope_mb_per_10000_steps']} MB (< {r['upper_bound']} MB) in 10,000 steps, "
         f"from {r['steps']:,} steps"
-        + (" after the first 2,500" if "warm_up_mb" in r else "")
         + (f", {r['in_use_slope']} MB of it in use" if "in_use_slope" in r else "")
         + (f"; an epoch adds {r['kb_per_epoch']} kB" if "kb_per_epoch" in r else ""), ""),
     Row("Peak memory is within 15 % of the estimate", "memory_peak",
