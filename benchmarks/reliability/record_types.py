@@ -1,6 +1,6 @@
 """Every key of every JSON file of a run folder with a value of another type, or without it.
 
-    python benchmarks/reliability/record_types.py [--short] [--after N] [--minutes M] [--out FILE]
+    python benchmarks/reliability/record_types.py [--short] [--after N] [--only FILE …]
 
 A verb that reads the file must end as `hostile_verbs` demands. Checksums are made again or left
 out, as whoever means harm would do. Keys, values, and verbs come in an order drawn by a seed. Many
@@ -175,12 +175,14 @@ def try_all(
 
 
 def last_line(result: dict[str, Any]) -> str:
-    """Of what a case printed."""
-    return str(([*result["output"].strip().splitlines(), ""])[0 if result["code"] else -1])
+    """Of what a case printed, but for the time that it took."""
+    lines = [line for line in result["output"].splitlines() if "This took" not in line] or [""]
+    return str(lines[0 if result["code"] else -1])
 
 
 def main() -> None:
     parser = make_parser(__doc__, short="one value for each key", has_parts=True)
+    parser.add_argument("--only", nargs="+", metavar="FILE", help="values of these files alone")
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     from descend import machine
@@ -189,7 +191,10 @@ def main() -> None:
     with scratch_folder() as place:
         (place / "first").mkdir()
         bases = make_bases(place / "first", stopped_epochs=2)
-        cases = draw_cases(bases, arguments.short)[arguments.after :]
+        cases = draw_cases(bases, arguments.short)
+        if arguments.only:
+            cases = [case for case in cases if case.name.startswith(tuple(arguments.only))]
+        cases = cases[arguments.after :]
         result = try_all(place, bases, cases, arguments.minutes)
     store("record_types", result, arguments.out)
     sys.exit(1 if result["failures"] or result["alone_otherwise"] else 0)
