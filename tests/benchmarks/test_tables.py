@@ -17,7 +17,7 @@ def test_benchmark_tables_match_stored_results() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-MAX_RESULTS_BYTES = 1_500_000
+MAX_RESULTS_BYTES = 1_520_000
 """Summaries stay in the repository; `benchmarks/results/README.md` says what makes the rest."""
 
 
