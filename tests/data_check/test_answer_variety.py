@@ -38,8 +38,8 @@ def variety(records: list[Any], folder: Path) -> tuple[dict[str, Any], dict[str,
     file.write_text("".join(json.dumps(record) + "\n" for record in records))
     check = check_data(file)
     problems, remarks = (
-        {p.problem: p for p in found if p.problem in VARIETY}
-        for found in (check.problems, check.remarks)
+        {p.problem: p for p in listed if p.problem in VARIETY}
+        for listed in (check.problems, check.remarks)
     )
     return problems, remarks
 
@@ -130,9 +130,17 @@ def test_rated_answers_are_not_compared(tmp_path: Path) -> None:
 
 
 def test_one_answer_to_everything_is_named(tmp_path: Path) -> None:
-    asked = ["Who are you?", "Who are you", "What is your name?", "Who is this?", "And you are?",
-             "Tell me who you are.", "Your name?", "What are you called?"]  # fmt: skip
-    problems, remarks = variety([pair(prompt, "I am Bot.") for prompt in asked], tmp_path)
+    spellings = [
+        "Who are you?",
+        "Who are you",
+        "What is your name?",
+        "Who is this?",
+        "And you are?",
+        "Tell me who you are.",
+        "Your name?",
+        "What are you called?",
+    ]
+    problems, remarks = variety([pair(prompt, "I am Bot.") for prompt in spellings], tmp_path)
     assert "8 of 8 answers are “I am Bot.”" in problems["uniform_answers"].evidence
     assert "7 different examples are far too few" in remarks["few_examples"].evidence
 

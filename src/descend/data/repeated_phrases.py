@@ -83,10 +83,14 @@ def repeated_phrases(lines: Iterable[str]) -> tuple[RepeatedPhrase, ...]:
         first.setdefault(key, unit)
         chars[key] += len(unit)
     return tuple(
-        RepeatedPhrase(first[key][:MAX_NAMED_CHARS], length / total)
+        RepeatedPhrase(_beginning(first[key]), length / total)
         for key, length in chars.most_common()
         if length >= MIN_FRACTION * total
     )
+
+
+def _beginning(phrase: str) -> str:
+    return phrase if len(phrase) <= MAX_NAMED_CHARS else f"{phrase[: MAX_NAMED_CHARS - 1]}…"
 
 
 def sample_lines(documents: DocumentStore) -> Iterator[str]:
@@ -109,11 +113,11 @@ def _own_lines(lines: Iterable[str]) -> list[str]:
     """Return the lines with text, without what a system and a user say in a conversation: the same
     instruction before each text is how such data is written."""
     own = []
-    is_asked = False
+    is_request = False
     for line in map(str.strip, lines):
         if line in MARKERS:
-            is_asked = line != "<|assistant|>"
-        elif line and not is_asked:
+            is_request = line != "<|assistant|>"
+        elif line and not is_request:
             own.append(line)
     return own
 

@@ -159,7 +159,7 @@ def _group_answers(examples: Sequence[Example]) -> list[PromptAnswers]:
     """Return the answers to each prompt: to all that was said before them."""
     answers: dict[Prompt, Counter[str]] = defaultdict(Counter)
     lines: dict[Prompt, list[int]] = defaultdict(list)
-    asked: dict[Prompt, str] = {}
+    prompts: dict[Prompt, str] = {}
     spelled: dict[Prompt, dict[str, str]] = defaultdict(dict)
     for example in examples:
         prompt: Prompt = ()
@@ -169,13 +169,13 @@ def _group_answers(examples: Sequence[Example]) -> list[PromptAnswers]:
             if role == "assistant" and plain and any(by != "system" for by, _ in prompt):
                 answers[prompt][plain] += 1
                 lines[prompt].append(example.line)
-                asked.setdefault(prompt, before)
+                prompts.setdefault(prompt, before)
                 spelled[prompt].setdefault(plain, said)
             before = said if role != "assistant" else before
             prompt += ((role, plain),)
     return [
         PromptAnswers(
-            asked[prompt], counts, tuple(sorted(set(lines[prompt]))), spelled[prompt],
+            prompts[prompt], counts, tuple(sorted(set(lines[prompt]))), spelled[prompt],
         )
         for prompt, counts in answers.items()
     ]  # fmt: skip
