@@ -17,9 +17,9 @@ MIN_DIAGNOSIS_SECONDS, MAX_MIN_DIAGNOSIS_SECONDS, MIN_DIAGNOSIS_RUN_MULTIPLE = 6
 """Seconds that a diagnosis may always take, since a run of seconds would otherwise allow no trial
 at all: so many times the run, at least and at most so long. A run under 15 seconds is answered in a
 minute."""
-OVERHEAD_SECONDS = 10.0
+OVERHEAD_SECONDS = 13.0
 """Of a diagnosis, for what is no trial: reading torch and the run, and measuring. Origin: 5 seconds
-of one core for 200 kB and two layers."""
+of one core for 200 kB and two layers, 12 on a slower one."""
 
 
 def diagnosis_seconds(full: float) -> float:

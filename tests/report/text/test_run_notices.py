@@ -49,7 +49,7 @@ def test_a_batch_larger_than_the_text_is_said(tiny: dict[str, Any]) -> None:
     assert not any("larger than" in note for note in run_notices(small))
 
 
-def test_a_warmup_that_takes_most_of_the_run_is_said(tiny: dict[str, Any]) -> None:
+def test_long_warmup_gives_a_warning(tiny: dict[str, Any]) -> None:
     long = create_run(make_config(tiny | {"warmup_steps": 2000, "max_steps": 150}), Path("long"))
     [note] = [note for note in run_notices(long) if "warmup" in note]
     assert "rises for most of it, to 7% of learning_rate" in note
