@@ -31,13 +31,17 @@ def describe_text_shape(shape: TextShape) -> list[str]:
             f"{shape.repeated_line_fraction:.0%} of the lines repeat an earlier one, numbers "
             "aside, so a low loss only says that these lines were memorized. Keep a few of each"
         )
-    fraction = sum(phrase.fraction for phrase in shape.repeated_phrases)
-    if fraction > MAX_PHRASE_FRACTION:
+    if has_many_phrases(shape):
         lines.append(
             f"{describe_phrases(shape.repeated_phrases)}, so the model will write them as often. "
             "Remove these lines if a bot, an advertisement, or a notice adds them"
         )
     return lines
+
+
+def has_many_phrases(shape: TextShape) -> bool:
+    """Return whether phrases that repeat make up much of the text."""
+    return sum(phrase.fraction for phrase in shape.repeated_phrases) > MAX_PHRASE_FRACTION
 
 
 def describe_phrases(phrases: tuple[RepeatedPhrase, ...]) -> str:

@@ -16,6 +16,8 @@ from descend.training.training_run import create_run
 def test_little_contamination_needs_no_word() -> None:
     assert describe_contamination(0.01) is None
     assert "too optimistic" in (describe_contamination(0.2) or "")
+    assert "--deduplicate" in (describe_contamination(0.2) or "")
+    assert "--deduplicate" not in (describe_contamination(0.2, has_phrases=True) or "")
 
 
 def test_warning_names_the_fix_where_validation_text_is_copied(tmp_path: Path) -> None:

@@ -10,15 +10,21 @@ MOSTLY_CONTAMINATED = 0.5
 """From here the validation loss is for the greater part that of memorized text."""
 
 
-def describe_contamination(fraction: float) -> str | None:
+def describe_contamination(fraction: float, *, has_phrases: bool = False) -> str | None:
     """Return a warning with its fix; None where so little of the validation text is copied that it
-    changes nothing."""
+    changes nothing.
+
+    Where a few phrases make up much of the text (`has_phrases`), they are the copies, and their own
+    warning has the fix.
+    """
     if fraction <= CONTAMINATION_WORTH_A_WORD:
         return None
     copied = f"{fraction:.0%} of the validation text also occurs in the training text, so the"
     fix = "`descend corpus add --deduplicate near`"
     if fraction <= MOSTLY_CONTAMINATED:
-        return f"{copied} validation loss is too optimistic. {fix} helps"
+        return f"{copied} validation loss is too optimistic" + (
+            "" if has_phrases else f". {fix} helps"
+        )
     return (
         f"Warning: {copied} validation loss says how much was memorized, not how well new text is "
         f"predicted. Fix: remove the copies with {fix}, and check the result with `descend corpus "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from descend.data.contamination.boilerplate import MIN_REPEATS
 from descend.data.corpus_stats import CorpusStats
 from descend.data.text_shape import TextShape
-from descend.diagnosis.text_warnings import describe_text_shape
+from descend.diagnosis.text_warnings import describe_text_shape, has_many_phrases
 from descend.report.text.contamination_notice import describe_contamination
 from descend.report.text.run_summary import format_accuracy_baselines, format_ngram_baselines
 from descend.units import describe_split_method, format_bytes, format_count
@@ -68,6 +68,12 @@ def format_corpus_stats(stats: CorpusStats) -> list[str]:
         else f"{stats.near_duplicate_fraction:.1%}"
     )
     baselines = stats.ngram_baselines
+    shape = TextShape(
+        stats.validation_divergence, stats.repeated_line_fraction, stats.repeated_phrases
+    )
+    contamination = describe_contamination(
+        stats.contamination_fraction, has_phrases=has_many_phrases(shape)
+    )
     lines = [
         (
             f"{stats.corpus}: {format_count(stats.documents, 'document')},"
@@ -80,12 +86,8 @@ def format_corpus_stats(stats: CorpusStats) -> list[str]:
             f" documents (near). {stats.contamination_fraction:.1%} of the validation text also"
             " occurs in the training text"
         ),
-        *filter(None, [describe_contamination(stats.contamination_fraction)]),
-        *describe_text_shape(
-            TextShape(
-                stats.validation_divergence, stats.repeated_line_fraction, stats.repeated_phrases
-            )
-        ),
+        *filter(None, [contamination]),
+        *describe_text_shape(shape),
         *_boilerplate_lines(stats),
         f"validation set: {stats.validation_tokens:,} of {stats.tokens:,} tokens, split by "
         f"{describe_split_method(stats.split_by)}",

@@ -7,7 +7,7 @@ from typing import Any
 
 from descend.config import RunConfig, make_config
 from descend.data.text_shape import LINE_TOKENS, has_words, measure_text_shape
-from descend.diagnosis.text_warnings import describe_text_shape
+from descend.diagnosis.text_warnings import describe_text_shape, has_many_phrases
 from descend.report.text.contamination_notice import describe_contamination
 from descend.training.execution.backends import describe_execution, forced_keys
 from descend.training.execution.candidate_timing import TuningResult
@@ -53,15 +53,18 @@ def describe_choices(run: TrainingRun, tuning: TuningResult) -> list[str]:
             f"lora_rank = {resolved.lora_rank}: all weights do not fit into memory, so only LoRA"
             " adapters are trained"
         )
-    if contamination := describe_contamination(info.contamination_fraction):
-        notices.append(contamination)
+    shape = measure_text_shape(run.store)
+    contamination = describe_contamination(
+        info.contamination_fraction, has_phrases=has_many_phrases(shape)
+    )
+    notices += filter(None, [contamination])
     start = run.store.tokenizer.decode(run.store.train[:LINE_TOKENS].tolist())
     if own_tokens and config.tokenizer == "bpe" and not config.vocab_path and not has_words(start):
         notices.append(
             "this text has few different characters and no words: tokenizer = char reads each one,"
             " and such texts end lower with it"
         )
-    return [*notices, *describe_text_shape(measure_text_shape(run.store))]
+    return [*notices, *describe_text_shape(shape)]
 
 
 def _values_by_size(config: RunConfig, resolved: RunConfig, own_tokens: bool) -> dict[str, Any]:
