@@ -39,6 +39,8 @@ _GLUED_EPOCH = re.compile(r"\b(\d+)epoch\b")
 _GLUED_BATCH = re.compile(r"\b\d+-(\d+)batch\b")
 _BRACKETED_EPOCH = re.compile(r"^\s*\[\s*(\d+),\s+(\d+)\]\s+(?:\w+\s+)?loss\b", re.I)
 """Epoch and step in front, as PyTorch's tutorial for images prints: `[1,  2000] loss: 2.17`."""
+_STEP_AND_SECONDS = re.compile(r"^\s*\[(\d+) \| \d+\.\d+\]\s+(?:\w+\s+)?loss\b", re.I)
+"""Step and seconds in front, as gpt-2-simple prints: `[10 | 31.60] loss=3.29 avg=3.29`."""
 _TENSOR = re.compile(r"\b(?:tensor|Array)\(")
 _LEVELS = frozenset({"debug", "info", "warning", "warn", "error"})
 _BEFORE_COUNTER = TRAIN | VALIDATION | {"epoch"}
@@ -209,6 +211,8 @@ def _glued(text: str) -> list[Pair]:
     if (bracketed := _BRACKETED_EPOCH.match(text)) is not None:
         pairs.append((EPOCH, float(bracketed[1]), None, ""))
         pairs.append((Meaning("step", None, 3, "batch"), float(bracketed[2]), None, ""))
+    if (timed := _STEP_AND_SECONDS.match(text)) is not None:
+        pairs.append((_STEP, float(timed[1]), None, ""))
     if (batch := _GLUED_BATCH.search(text)) is not None:
         pairs.append((Meaning("step", None, 3, "batch"), float(batch[1]), None, ""))
     if (epoch := _GLUED_EPOCH.search(text)) is not None:
