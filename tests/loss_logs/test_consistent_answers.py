@@ -143,3 +143,37 @@ def test_step_beside_the_seconds_is_read(tmp_path: Path) -> None:
     assert isinstance(diagnosis.features, CurveFeatures)
     assert (diagnosis.features.unit, diagnosis.features.length) == ("steps", 2000.0)
     assert not any("neither steps nor epochs" in w for w in diagnosis.warnings)
+
+
+def test_last_finite_loss_is_not_called_the_first_that_is_none(tmp_path: Path) -> None:
+    lines = [f"loss = {2 + 6 * s**-0.5:.4f}, step = {s}" for s in range(101, 9002, 100)]
+    diagnosis = diagnose_text(
+        tmp_path, "\n".join([*lines, "ERROR:tensorflow:Model diverged with loss = NaN."])
+    )
+    text = format_log_diagnosis(diagnosis)
+    assert diagnosis.verdict == "diverged"
+    assert "last logged loss 9,001 steps" in text
+    assert "first loss not finite" not in text
+
+
+def test_loss_in_front_of_a_dictionary_of_other_measures_is_read(tmp_path: Path) -> None:
+    lines = []
+    for step in range(100, 2001, 100):
+        lines.append(f"train | Iter: {step}/ 2000 | loss: {1 + 30 / step:.4f} | lr: 4.9e-05")
+        lines.append(
+            f"dev | avg_loss: {1.1 + 30 / step:.4f} | {{'exact_match': 2.6, 'rougeL': 19.84}}"
+        )
+    diagnosis = diagnose_text(tmp_path, "\n".join(lines))
+    assert diagnosis.features is not None
+    assert diagnosis.features.validation_points == 20
+    assert "there is no validation loss" not in format_log_diagnosis(diagnosis)
+
+
+def test_first_loss_is_one_number_throughout_an_answer(tmp_path: Path) -> None:
+    losses = [0.173, 0.161, 0.160, 0.159, 0.158, 0.157, 0.155, 0.149, 0.150, 0.148]
+    text = format_log_diagnosis(
+        diagnose_text(tmp_path, "\n".join(f"Epoch: {n} loss: {x}" for n, x in enumerate(losses)))
+    )
+    assert "loss 0.17 → " in text
+    assert "first losses are near 0.16" in text
+    assert "starts at" not in text

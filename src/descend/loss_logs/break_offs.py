@@ -101,8 +101,8 @@ def _diverged(verdict: LogVerdict, shape: Shape, reason: str, note: str) -> LogV
     if verdict.cause == "diverged":
         return replace(verdict, notes=[note, *verdict.notes])
     at = shape.features.length if shape.features is not None else 0.0
-    fact: EvidenceFacts = ("first_loss_not_finite", at, shape.log.unit, (None, None),
-                           "the last loss before the program ended itself")  # fmt: skip
+    fact: EvidenceFacts = ("last_logged_loss", at, shape.log.unit, (None, None),
+                           "the program ended itself after it")  # fmt: skip
     return replace(
         verdict, probability=0.85, normal="no", reason=reason,
         cause="diverged", evidence=[fact], recommended_config={}, advice=LOWER_RATE,

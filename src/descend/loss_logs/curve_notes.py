@@ -74,10 +74,8 @@ def ruled_out(shape: Shape) -> dict[str, str]:
     slope, error = curve.slope_per_doubling, curve.slope_std_error
     # A rate that has decayed leaves a flat end whatever more steps would bring.
     if slope + 2 * error < FLAT * curve.end and not curve.rate_decayed and not is_flat(curve):
-        course = "rises" if slope < 0 else "falls"
-        out["undertrained"] = (
-            f"in its second half it {course} by {abs(slope):.3f} nats per doubling"
-        )
+        verb = "rises" if slope < 0 else "falls"
+        out["undertrained"] = f"in its second half it {verb} by {abs(slope):.3f} nats per doubling"
     guess = shape.band.start_high
     untrained = curve.unit == "steps" and curve.first_position <= NEAR_START
     if guess is not None and untrained and curve.first <= guess:

@@ -83,7 +83,9 @@ class _PairReader:
         """A loss that was named and whose value stands behind a sign or a counter."""
         self.bare_counter: Pair | None = None
         self.has_named_step = any(meaning.role == "step" for meaning, _, _, _ in self.pairs)
-        dictionary = DICTIONARY.search(text) if "loss" in text else None
+        dictionary = DICTIONARY.search(text)
+        if dictionary is not None and "loss" not in text[dictionary.start() :]:
+            dictionary = None  # `dev | avg_loss: 2.51 | {'rougeL': 7.3}`: the loss is in front
         self.begin = dictionary.start() if dictionary is not None else 0
         """Where the numbers that matter begin."""
         self.follows_bracket = False
