@@ -17,6 +17,7 @@ from descend.loss_logs import (
     normality,
     rate_rules,
     reward_rules,
+    stopped_early,
     validation_rules,
 )
 from descend.loss_logs.curve_features import gain_of_doubling
@@ -160,7 +161,14 @@ def test_format_log_diagnosis_separates_what_no_curve_shows_when_causes_are_open
 
 def test_curve_causes_hold_every_cause_when_a_rule_or_the_docs_name_it() -> None:
     rules = Path(inspect.getfile(curve_rules)).read_text(encoding="utf-8")
-    for module in (normality, validation_rules, rate_rules, reward_rules, earlier_runs):
+    for module in (
+        normality,
+        validation_rules,
+        rate_rules,
+        reward_rules,
+        earlier_runs,
+        stopped_early,
+    ):
         rules += Path(inspect.getfile(module)).read_text(encoding="utf-8")
     named = {c for c in REQUIRED_DATA if f'"{c}"' in rules}
     assert named >= set(ADVICE)

@@ -12,6 +12,10 @@ from descend.loss_logs.log import BreakOff, BreakOffKind
 
 RESUME = "go on from the last checkpoint"
 """The end of the advice where a checkpoint may be there."""
+LOWER_RATE = (
+    "lower the learning rate to a third, clip gradients at 1.0, and go on from a checkpoint before "
+    "that"
+)
 _EVENTS: dict[BreakOffKind, str] = {
     "accelerator memory": "the accelerator ran out of memory",
     "shared memory": "the shared memory ran out",
@@ -19,6 +23,7 @@ _EVENTS: dict[BreakOffKind, str] = {
     "disk": "the disk is full",
     "accelerator": "the accelerator reported an error",
     "not a number": "the program found a number that is not finite",
+    "exploded": "the program found that the loss exploded",
     "communication": "the processes lost their connection, or waited too long",
     "interrupted": "it was interrupted by hand",
     "stopped": "it was ended from outside, by a limit or a signal",
@@ -35,14 +40,18 @@ _FIXES: dict[BreakOffKind, str] = {
     "before you go on from it",
     "accelerator": "run it again with CUDA_LAUNCH_BLOCKING=1 to see the line. An assert is mostly "
     "a token or a target outside the vocabulary. Other errors may be of the hardware (dmesg)",
-    "not a number": "lower the learning rate to a third, clip gradients at 1.0, and go on from a "
-    "checkpoint before that",
+    "not a number": LOWER_RATE,
+    "exploded": LOWER_RATE,
     "communication": "look at the output of each process for the first error: the process that "
     f"failed is the cause, and the others only wait for it. Then {RESUME}",
     "interrupted": RESUME,
     "stopped": f"{RESUME}, with a longer limit or with saves before the limit",
     "error": f"correct the error, which the lines above the last one explain, and {RESUME}",
 }
+
+
+_BY_LOSS = ("not a number", "exploded")
+"""What a program ends itself for, though it could go on."""
 
 
 def add_break_off(shape: Shape, verdict: LogVerdict) -> LogVerdict:
@@ -61,11 +70,11 @@ def add_break_off(shape: Shape, verdict: LogVerdict) -> LogVerdict:
     note = f"the run broke off {place}, since {_EVENTS[end.kind]}: {quote}"
     if end.kind == "interrupted":
         return replace(verdict, notes=[f"{note}. To train it further, {RESUME}", *verdict.notes])
-    if verdict.normal == "no" and end.kind != "not a number":
+    if verdict.normal == "no" and end.kind not in _BY_LOSS:
         reason = f"{verdict.reason}. Besides, the run broke off {place}, since {_EVENTS[end.kind]}"
         advice = f"to keep it from breaking off, {_FIXES[end.kind]}"
         return replace(verdict, reason=reason, notes=[quote, advice, *verdict.notes])
-    if end.kind == "not a number":
+    if end.kind in _BY_LOSS:
         return _diverged(verdict, shape, f"{_EVENTS[end.kind]} {place}", note)
     reason = f"it broke off {place}, since {_EVENTS[end.kind]}. {_until_then(verdict)}"
     return replace(
@@ -92,11 +101,11 @@ def _diverged(verdict: LogVerdict, shape: Shape, reason: str, note: str) -> LogV
     if verdict.cause == "diverged":
         return replace(verdict, notes=[note, *verdict.notes])
     at = shape.features.length if shape.features is not None else 0.0
-    fact: EvidenceFacts = ("first_loss_not_finite", at, shape.log.unit, (None, None),
-                           "the last loss before the program ended itself")  # fmt: skip
+    fact: EvidenceFacts = ("last_logged_loss", at, shape.log.unit, (None, None),
+                           "the program ended itself after it")  # fmt: skip
     return replace(
         verdict, probability=0.85, normal="no", reason=reason,
-        cause="diverged", evidence=[fact], recommended_config={}, advice=_FIXES["not a number"],
+        cause="diverged", evidence=[fact], recommended_config={}, advice=LOWER_RATE,
         ruled_out={c: why for c, why in verdict.ruled_out.items() if c != "diverged"},
         notes=[note, *verdict.notes],
     )  # fmt: skip

@@ -58,6 +58,8 @@ class CurveFeatures(msgspec.Struct, frozen=True, kw_only=True):
     """Mean over the first twentieth."""
     end: float
     """Mean over the last twentieth."""
+    last: float
+    """The last loss that is a number."""
     lowest: float
     """The lowest smoothed loss (running mean over a twentieth)."""
     lowest_at: float
@@ -146,6 +148,7 @@ def extract_curve_features(log: LossLog) -> CurveFeatures | None:
         first=float(y[0]),
         start=float(y[:edge].mean()),
         end=float(y[-edge:].mean()),
+        last=float(y[-1]),
         lowest=float(smooth.min()),
         lowest_at=float(x[smooth.argmin()]),
         slope_per_doubling=slope,

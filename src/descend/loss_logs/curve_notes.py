@@ -5,6 +5,7 @@ from __future__ import annotations
 from descend.loss_logs.curve_features import CurveFeatures, averaged
 from descend.loss_logs.epoch_pattern import recurs_each_epoch
 from descend.loss_logs.judgment import LogVerdict, Shape
+from descend.loss_logs.log import finite_losses
 from descend.loss_logs.normality import (
     ADAM_HIGHEST,
     FAR,
@@ -18,6 +19,8 @@ from descend.loss_logs.rate_rules import rate_warnings
 
 EXPLODED = 1.5
 """Loss at the end over the loss at the start from which training has exploded, not just stalled."""
+IN_A_ROW = 3
+"""Losses in a row that are higher where the loss has risen: a single one is a hard batch."""
 MIN_TRAINED = 5
 """Losses before one that is no number from which there is something to go back to."""
 RISE_NOISE = 3.0
@@ -71,7 +74,8 @@ def ruled_out(shape: Shape) -> dict[str, str]:
     slope, error = curve.slope_per_doubling, curve.slope_std_error
     # A rate that has decayed leaves a flat end whatever more steps would bring.
     if slope + 2 * error < FLAT * curve.end and not curve.rate_decayed and not is_flat(curve):
-        out["undertrained"] = f"in its second half it falls by {slope:.3f} nats per doubling"
+        verb = "rises" if slope < 0 else "falls"
+        out["undertrained"] = f"in its second half it {verb} by {abs(slope):.3f} nats per doubling"
     guess = shape.band.start_high
     untrained = curve.unit == "steps" and curve.first_position <= NEAR_START
     if guess is not None and untrained and curve.first <= guess:
@@ -181,7 +185,7 @@ def divergence_advice(shape: Shape, wave: float) -> str:
         return f"{advice}; go on from a checkpoint before {place}, where it stops being a number"
     if curve.lowest_at <= curve.first_position:
         return f"{advice}; train from the start"
-    place = describe_place(curve, curve.lowest_at)
+    place = describe_place(curve, _last_before_rise(shape))
     if curve.end - curve.lowest > wave * curve.lowest:
         return f"{advice}; go on from a checkpoint up to {place}, after which the loss rose"
     return f"{advice}; go on from a checkpoint up to {place}"
@@ -194,6 +198,30 @@ def has_risen(curve: CurveFeatures, wave: float) -> bool:
     if rise <= max(wave * curve.lowest, RISE_NOISE * curve.noise_of_mean):
         return False
     return fall > wave * curve.lowest or curve.end > EXPLODED * curve.start
+
+
+def _last_before_rise(shape: Shape) -> float:
+    """Return the last place before the loss rose above what it was where the smoothed loss was
+    lowest: the mean of many losses turns upward long before a sudden rise at the end."""
+    curve = shape.curve
+    losses = finite_losses(shape.log.entries, "train_loss")
+    places = [at for at, _ in losses]
+    if curve.lowest_at not in places:
+        return curve.lowest_at
+    lowest = places.index(curve.lowest_at)
+    near = averaged(len(losses))
+    level = max(loss for _, loss in losses[max(0, lowest - near) : lowest + 1])
+    for n in range(lowest + 1, len(losses)):
+        if all(loss > level for _, loss in losses[n : n + IN_A_ROW]):
+            return places[n - 1]
+    return curve.lowest_at
+
+
+def describe_end(curve: CurveFeatures, end: float) -> str:
+    """Return the mean loss at the end in words, behind the last loss where that is far above."""
+    if curve.last <= EXPLODED * end:
+        return f"{end:.2f}"
+    return f"{curve.last:.2f} (mean of the last twentieth: {end:.2f})"
 
 
 def describe_place(curve: CurveFeatures, place: float) -> str:

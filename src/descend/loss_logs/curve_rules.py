@@ -13,6 +13,7 @@ from descend.loss_logs.curve_features import CurveFeatures
 from descend.loss_logs.curve_notes import (
     EXPLODED,
     curve_warnings,
+    describe_end,
     describe_place,
     divergence_advice,
     final_loss,
@@ -53,8 +54,13 @@ from descend.loss_logs.normality import (
 )
 from descend.loss_logs.rate_rules import rate_is_spent
 from descend.loss_logs.reward_rules import reward_collapsed
+from descend.loss_logs.stopped_early import (
+    MIN_DOUBLING_FALL_FRACTION,
+    slope_evidence,
+    stopped_early,
+)
 from descend.loss_logs.untrained_rules import untrained
-from descend.loss_logs.validation_change import frozen_validation, limit_gain
+from descend.loss_logs.validation_change import frozen_validation
 from descend.loss_logs.validation_rules import overfitted, predicts_validation, validation_levels
 
 GONE_BACK, GONE_BACK_NOISE = 0.5, 3.0
@@ -62,8 +68,6 @@ GONE_BACK, GONE_BACK_NOISE = 0.5, 3.0
 standard errors of the smoothed loss: three losses of single batches go back by chance."""
 FEW_LOST = 0.05
 """Fraction of losses that may be no numbers where training went on after them."""
-MIN_DOUBLING_FALL_FRACTION = 0.03
-"""Fraction of the loss that a doubling of the run gains, from which it was stopped too early."""
 HARDLY_FELL, HARDLY_FELL_MANY = 0.12, 0.2
 """Fraction of the first loss: a network that learns anything at all about a text comes further down
 by the frequencies of its tokens alone. The second where tokens are pieces of words by the thousand:
@@ -95,16 +99,20 @@ def apply_curve_rules(shape: Shape) -> LogVerdict:
 
 def can_be_extrapolated(shape: Shape, verdict: LogVerdict) -> bool:
     """Return whether a power law goes on with the curve: one that diverged, rose on its way down,
-    recurs, or memorizes its text follows none, and no loss of text comes to 0."""
+    recurs, or memorizes its text follows none, and no loss of text comes to 0. A loss ahead
+    that is above one already reached is no forecast."""
     curve = shape.features
     if curve is None or curve.extrapolation is None or shape.log.objective is not None:
         return False
     if shape.log.sums is not None:
         return False
     is_falling = verdict.cause in ("undertrained", "learning_rate_too_low")
+    ahead = curve.extrapolation
+    if ahead.loss >= min(curve.end, curve.lowest) or ahead.step <= curve.length:
+        return False  # the run itself came lower, or went further
     is_stable = curve.first_nonfinite is None and curve.highest_rise <= _max_normal_rise(curve)
     is_normal = verdict.normal != "no" and verdict.cause is None
-    return is_stable and (is_falling or is_normal) and curve.extrapolation.loss > 0
+    return is_stable and (is_falling or is_normal) and ahead.loss > 0
 
 
 def _max_normal_rise(curve: CurveFeatures) -> float:
@@ -160,8 +168,8 @@ def _rose_for_good(shape: Shape, curve: CurveFeatures, advice: str) -> LogVerdic
         fact = ("rise_of_smoothed_loss", rise, "nats", (None, GONE_BACK * fall),
                 f"it had come down to {lowest:.2f}")  # fmt: skip
         return LogVerdict(
-            f"the loss falls to {lowest:.2f} and ends at {end:.2f}", "no", 0.75, "diverged", [fact],
-            {}, advice,
+            f"the loss falls to {lowest:.2f} and ends at {describe_end(curve, end)}", "no",
+            0.75, "diverged", [fact], {}, advice,
         )  # fmt: skip
     return None
 
@@ -299,7 +307,7 @@ def _too_slow(shape: Shape) -> LogVerdict | None:
     slope = curve.slope_per_doubling
     if slope < 2 * curve.slope_std_error:
         return None
-    fact = _slope_evidence(slope, curve)
+    fact = slope_evidence(slope, curve)
     is_far = curve.first >= FINETUNING_START and curve.end > PAIR_FRACTION * curve.first
     if is_far and has_low_rate(curve, SMALL_RATE):
         return _rate_too_low(curve, "the loss still falls, slowly, at a rate for fine-tuning", fact)
@@ -314,40 +322,12 @@ def _too_slow(shape: Shape) -> LogVerdict | None:
     )  # fmt: skip
 
 
-def _slope_evidence(slope: float, curve: CurveFeatures) -> EvidenceFacts:
-    usual = (None, MIN_DOUBLING_FALL_FRACTION * curve.end)
-    text = "fall per doubling of the run, in its second half"
-    return ("slope_per_doubling", slope, "nats", usual, text)
-
-
-def _stopped_early(shape: Shape) -> LogVerdict | None:
-    curve = shape.curve
-    slope, error, gain = curve.slope_per_doubling, curve.slope_std_error, curve.gain_of_doubling
-    if curve.rate_decayed:
-        if curve.steady_slope is None or curve.steady_gain is None:
-            return None
-        slope, error, gain = curve.steady_slope, 0.0, curve.steady_gain
-    if min(slope, gain) < MIN_DOUBLING_FALL_FRACTION * curve.end or slope < 2 * error:
-        return None
-    fact = _slope_evidence(slope, curve)
-    unseen = "" if curve.validation_best is not None else (
-        "; without a validation loss, overfitting cannot be detected"
-    )  # fmt: skip
-    gain = limit_gain(shape, min(slope, gain))
-    return LogVerdict(
-        f"it falls as it should, and was stopped while still falling{unseen}", "yes",
-        0.5 if curve.rate_highest else 0.4, "undertrained", [fact], {},
-        f"train about twice as long: up to {gain:.2f} nats lower, if nothing else is "
-        "wrong; a higher learning rate or smaller batches may do the same in the same time",
-    )  # fmt: skip
-
-
 RULES: tuple[Callable[[Shape], LogVerdict | None], ...] = (
     _diverged, predicts_validation, reward_collapsed, untrained, other_objective, rate_out_of_range,
     overfitted, summed_losses, unchanging_loss, rate_is_spent, frozen_validation,
     ends_above_earlier_run, guesses, _stuck, recurring_pattern, _rate_too_high,
     levels_at_frequencies, unexpected_start, validation_stays, validation_levels, flat_after_fall,
-    memorized_text, _too_slow, _stopped_early,
+    memorized_text, _too_slow, stopped_early,
 )  # fmt: skip
 
 

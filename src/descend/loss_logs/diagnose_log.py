@@ -179,6 +179,7 @@ CURVE_CAUSES = frozenset(
 )  # fmt: skip
 """Causes that some curves show or exclude, the last three with vocabulary, corpus, and the logged
 rate. The others no loss curve shows."""
+RATE_CAUSES = frozenset({"learning_rate_too_low", "learning_rate_too_high"})
 
 
 def unchecked_causes(verdict: LogVerdict) -> list[UncheckedCause]:

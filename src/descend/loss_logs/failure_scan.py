@@ -37,9 +37,12 @@ _SIGNS: tuple[tuple[int, BreakOffKind, str], ...] = (
      r"|uncorrectable ECC|fallen off the bus"),
     (_CAUSES, "not a number",
      r"\bFloatingPointError\b|[Ll]oss is (?:nan|inf)\w*[,;:]? (?:stop|abort|exit)"
+     r"|\bdiverged with loss = (?:[Nn]a[Nn]|[Ii]nf)\b"
      r"|returned nan values in its|(?:Error|Exception)(?=:.*(?:[Ll]oss|[Gg]rad|logit|probabilit|"
      r"[Oo]utput|[Aa]ctivation)).*\b(?:[Nn]a[Nn]s?|[Ii]nf|[Ii]nfinite|[Nn]on-?finite|not finite)"
      r"\b"),
+    (_CAUSES, "exploded",
+     r"\b[Ll]oss (?:is |has )?(?:explod|diverg)\w*\W+(?:\w+ )?(?:abort|stop|exit|terminat|quit)"),
     (_CONSEQUENCES, "communication",
      r"\bNCCL\b.*(?:error|timeout|timed out|failed|abort)|\bnccl\w*Error\b|collective operation "
      r"timeout|\bConnection (?:reset|closed|refused) by peer|\bGloo\b.*(?:fail|error|timed? ?out)"
@@ -59,7 +62,8 @@ _HINTS = (
     "rror", "xception", "emory", "MEMORY", "OOM", "oom", "illed", "EXHAUSTED", "bad_alloc", "SIG",
     "signal", "CANCELLED", "DUE TO", "TERM_", "Terminated", "angup", "nterrupt", "^C", "exit",
     "early", "No space", "quota", "ENOSPC", "failed", "assert", "ECC", "bus", "Xid", "STATUS",
-    "loss is", "Loss is", "nan values", "NCCL", "nccl", "imeout", "onnection", "Gloo",
+    "loss is", "Loss is", "nan values", "explod", "diverg", "NCCL", "nccl", "imeout", "onnection",
+    "Gloo",
     "Traceback", "reempt", "fault", "core dumped", "terminate", "Aborted", "ignored", "train_",
     "reached", "raining",
 )  # fmt: skip
@@ -69,6 +73,9 @@ _HARMLESS = re.compile(r"not a failure|closing signal|[Ee]xception ignored|--- L
 _TRACEBACK = "Traceback (most recent call last)"
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*(?:[A-Z]\w{3,}|error|timeout)(?:: |:?$)")
 """The line that ends a traceback, with the name of the error in front."""
+_MESSAGE_VALUE = re.compile(r"^\w+ ?= ?[{\[(]|\btensor\(")
+"""A value that the message of an error shows in a line of its own: its losses are no row of the
+log, and training has not gone on."""
 _COMPLETE = re.compile(
     r"['\"]train_runtime['\"]|\bmax_(?:epochs|steps|time)=\S+ reached"
     r"|\b[Tt]raining (?:is |has |was )?(?:complete|completed|finished|done|ended)\b(?! for| of)"
@@ -113,6 +120,8 @@ class FailureScan:
     """Rows with a loss when the last line was read."""
     _traceback_lines: int = 0
     """Lines that the error of the traceback above may still be in."""
+    _ends_traceback: bool = False
+    """Whether the line above is the message of an error, which may go on."""
     _ignores_error: bool = False
     _bars: dict[int, _Bar] = field(default_factory=dict)
     """Progress bars by what they count up to."""
@@ -127,7 +136,11 @@ class FailureScan:
             self._read_line(part.strip(' "}'), rows)
 
     def _read_line(self, line: str, rows: int) -> None:
-        if rows > self._rows:
+        goes_on = self._ends_traceback and _MESSAGE_VALUE.search(line) is not None
+        self._ends_traceback = goes_on
+        if goes_on:
+            self._rows = rows
+        elif rows > self._rows:
             self._rows, self.break_off, self.is_complete = rows, None, False
         if "/" in line and "[" in line and not _OF_EPOCH.match(line):
             for bar in _BAR.finditer(line):
@@ -149,7 +162,7 @@ class FailureScan:
     def _read_error(self, line: str) -> None:
         ends_traceback = bool(self._traceback_lines) and _EXCEPTION.match(line) is not None
         if ends_traceback:
-            self._traceback_lines = 0
+            self._traceback_lines, self._ends_traceback = 0, True
             if self._ignores_error:
                 self._ignores_error = False
                 return

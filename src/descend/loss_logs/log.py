@@ -19,7 +19,7 @@ Objective = Literal[
 
 BreakOffKind = Literal[
     "accelerator memory", "shared memory", "memory", "disk", "accelerator", "not a number",
-    "communication", "interrupted", "stopped", "error",
+    "exploded", "communication", "interrupted", "stopped", "error",
 ]  # fmt: skip
 """What ended a run before its end: `interrupted` by hand, `stopped` by a limit or a signal."""
 

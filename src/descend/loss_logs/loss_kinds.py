@@ -84,7 +84,11 @@ def objective_of(
         return "no cross-entropy", "the loss is negative"
     start = statistics.median(values[:NUM_FIRST])
     if len(values) >= NUM_FIRST and ZERO < start < MIN_FIRST_NATS and not has_perplexity:
-        low = "it starts at" if first < MIN_FIRST_NATS else f"it falls from {first:.2f} at once to"
+        low = (
+            "its first losses are near"
+            if first < MIN_FIRST_NATS
+            else f"it falls from {first:.2f} at once to"
+        )
         return "low from the start", (
             f"{low} {start:.2g}, lower than a language model that has not memorized its text"
         )

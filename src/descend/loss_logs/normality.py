@@ -291,7 +291,9 @@ def memorized_text(shape: Shape) -> LogVerdict | None:
     missing = "a validation loss" if curve.validation_best is None else "a later validation loss"
     return LogVerdict(
         f"it ends at {curve.end:.2f}, as for memorized text, and without {missing} overfitting "
-        "cannot be detected"
+        "cannot be detected",
+        advice="hold out some text and evaluate on it to the end of the run; where that loss turns "
+        "upward, stop there, or train on more text",
     )
 
 

@@ -39,6 +39,8 @@ _GLUED_EPOCH = re.compile(r"\b(\d+)epoch\b")
 _GLUED_BATCH = re.compile(r"\b\d+-(\d+)batch\b")
 _BRACKETED_EPOCH = re.compile(r"^\s*\[\s*(\d+),\s+(\d+)\]\s+(?:\w+\s+)?loss\b", re.I)
 """Epoch and step in front, as PyTorch's tutorial for images prints: `[1,  2000] loss: 2.17`."""
+_STEP_AND_SECONDS = re.compile(r"^\s*\[(\d+) \| \d+\.\d+\]\s+(?:\w+\s+)?loss\b", re.I)
+"""Step and seconds in front, as gpt-2-simple prints: `[10 | 31.60] loss=3.29 avg=3.29`."""
 _TENSOR = re.compile(r"\b(?:tensor|Array)\(")
 _LEVELS = frozenset({"debug", "info", "warning", "warn", "error"})
 _BEFORE_COUNTER = TRAIN | VALIDATION | {"epoch"}
@@ -81,7 +83,9 @@ class _PairReader:
         """A loss that was named and whose value stands behind a sign or a counter."""
         self.bare_counter: Pair | None = None
         self.has_named_step = any(meaning.role == "step" for meaning, _, _, _ in self.pairs)
-        dictionary = DICTIONARY.search(text) if "loss" in text else None
+        dictionary = DICTIONARY.search(text)
+        if dictionary is not None and "loss" not in text[dictionary.start() :]:
+            dictionary = None  # `dev | avg_loss: 2.51 | {'rougeL': 7.3}`: the loss is in front
         self.begin = dictionary.start() if dictionary is not None else 0
         """Where the numbers that matter begin."""
         self.follows_bracket = False
@@ -209,6 +213,8 @@ def _glued(text: str) -> list[Pair]:
     if (bracketed := _BRACKETED_EPOCH.match(text)) is not None:
         pairs.append((EPOCH, float(bracketed[1]), None, ""))
         pairs.append((Meaning("step", None, 3, "batch"), float(bracketed[2]), None, ""))
+    if (timed := _STEP_AND_SECONDS.match(text)) is not None:
+        pairs.append((_STEP, float(timed[1]), None, ""))
     if (batch := _GLUED_BATCH.search(text)) is not None:
         pairs.append((Meaning("step", None, 3, "batch"), float(batch[1]), None, ""))
     if (epoch := _GLUED_EPOCH.search(text)) is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from descend.diagnosis.diagnosis_result import BROKE_OFF, Evidence
 from descend.diagnosis.metric_text import format_metric, format_metric_range
 from descend.loss_logs.curve_features import CurveFeatures, averaged
-from descend.loss_logs.curve_notes import SINGULAR, format_loss
-from descend.loss_logs.diagnose_log import CURVE_CAUSES, LogDiagnosis
+from descend.loss_logs.curve_notes import EXPLODED, SINGULAR, format_loss
+from descend.loss_logs.diagnose_log import CURVE_CAUSES, RATE_CAUSES, LogDiagnosis
 from descend.loss_logs.normality import is_by_epoch
 from descend.loss_logs.positions import format_place
 from descend.metrics.extrapolation import extrapolation_measurements
@@ -49,7 +49,9 @@ def format_log_diagnosis(diagnosis: LogDiagnosis, explain: bool = False) -> str:
 
 def _unchecked(diagnosis: LogDiagnosis, explain: bool) -> list[str]:
     """Return the causes that this curve leaves open, apart from those that no loss curve shows."""
-    is_open = [n for n in diagnosis.not_checked if n.cause in CURVE_CAUSES]
+    # The fix of a divergence lowers the rate: to leave the rate open beside it would contradict it.
+    settled = RATE_CAUSES if diagnosis.verdict == "diverged" else frozenset()
+    is_open = [n for n in diagnosis.not_checked if n.cause in CURVE_CAUSES - settled]
     is_hidden = [n for n in diagnosis.not_checked if n.cause not in CURVE_CAUSES]
     lines = []
     for label, causes in (
@@ -93,7 +95,9 @@ def _curve(kind: str, curve: CurveFeatures) -> str:
         f"{format_loss(curve.first)} → {format_loss(curve.end)}"
     )
     if averaged(curve.finite_points) > 1:
-        text += " (mean of the last twentieth)"
+        is_far = curve.last > EXPLODED * curve.end
+        at_last = f", the last {format_loss(curve.last)}" if is_far else ""
+        text += f" (mean of the last twentieth{at_last})"
     if curve.validation_end is not None and curve.validation_best is not None:
         text += (
             f", validation loss {format_loss(curve.validation_end)} (lowest "
