@@ -177,3 +177,15 @@ def test_first_loss_is_one_number_throughout_an_answer(tmp_path: Path) -> None:
     assert "loss 0.17 → " in text
     assert "first losses are near 0.16" in text
     assert "starts at" not in text
+
+
+def test_longer_training_is_not_left_open_where_validation_turns_upward(tmp_path: Path) -> None:
+    lines = []
+    for step in range(100, 4001, 100):
+        lines.append(f"step {step} loss {3.5 - step / 1600:.4f}")
+        lines.append(f"step {step} val_loss {2.2 + abs(step - 1000) / 2000:.4f}")
+    diagnosis = diagnose_text(tmp_path, "\n".join(lines))
+    assert diagnosis.verdict == "too_little_data"
+    left_open = format_log_diagnosis(diagnosis).partition("Not excluded")[2].split("Not checked")[0]
+    assert left_open
+    assert "undertrained" not in left_open

@@ -179,7 +179,12 @@ CURVE_CAUSES = frozenset(
 )  # fmt: skip
 """Causes that some curves show or exclude, the last three with vocabulary, corpus, and the logged
 rate. The others no loss curve shows."""
-RATE_CAUSES = frozenset({"learning_rate_too_low", "learning_rate_too_high"})
+SETTLED_BY: dict[str, frozenset[str]] = {
+    "diverged": frozenset({"learning_rate_too_low", "learning_rate_too_high"}),
+    "too_little_data": frozenset({"undertrained"}),
+}
+"""By verdict, causes whose fix is its own one, or the opposite: to leave them open beside that
+would contradict it."""
 
 
 def unchecked_causes(verdict: LogVerdict) -> list[UncheckedCause]:

@@ -6,7 +6,7 @@ from descend.diagnosis.diagnosis_result import BROKE_OFF, Evidence
 from descend.diagnosis.metric_text import format_metric, format_metric_range
 from descend.loss_logs.curve_features import CurveFeatures, averaged
 from descend.loss_logs.curve_notes import EXPLODED, SINGULAR, format_loss
-from descend.loss_logs.diagnose_log import CURVE_CAUSES, RATE_CAUSES, LogDiagnosis
+from descend.loss_logs.diagnose_log import CURVE_CAUSES, SETTLED_BY, LogDiagnosis
 from descend.loss_logs.normality import is_by_epoch
 from descend.loss_logs.positions import format_place
 from descend.metrics.extrapolation import extrapolation_measurements
@@ -49,8 +49,7 @@ def format_log_diagnosis(diagnosis: LogDiagnosis, explain: bool = False) -> str:
 
 def _unchecked(diagnosis: LogDiagnosis, explain: bool) -> list[str]:
     """Return the causes that this curve leaves open, apart from those that no loss curve shows."""
-    # The fix of a divergence lowers the rate: to leave the rate open beside it would contradict it.
-    settled = RATE_CAUSES if diagnosis.verdict == "diverged" else frozenset()
+    settled = SETTLED_BY.get(diagnosis.verdict, frozenset())
     is_open = [n for n in diagnosis.not_checked if n.cause in CURVE_CAUSES - settled]
     is_hidden = [n for n in diagnosis.not_checked if n.cause not in CURVE_CAUSES]
     lines = []
