@@ -218,7 +218,7 @@ def test_shape_of_a_minimized_loss_is_described(
 
 @pytest.mark.parametrize("extra", [", reward 1.2", ", d_loss 0.7", ", gan_loss 0.9",
                                    ", rewards/chosen 0.3"])  # fmt: skip
-def test_shape_is_not_judged_of_a_loss_that_need_not_fall(tmp_path: Path, extra: str) -> None:
+def test_adversarial_and_reward_losses_get_no_shape(tmp_path: Path, extra: str) -> None:
     normal = lines(tmp_path, [2 * 0.9**n + 0.4 for n in range(60)], extra).normal
     assert normal.answer == "cannot tell"
     assert "The shape" not in normal.reason

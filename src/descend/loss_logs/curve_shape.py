@@ -24,7 +24,7 @@ ROSE = 0.05
 def describe_shape(shape: Shape) -> str:
     """Return what the shape shows; empty where the loss need not fall or the points are few."""
     curve = shape.curve
-    if curve is None or shape.log.objective in NOT_MINIMIZED:
+    if shape.log.objective in NOT_MINIMIZED:
         return ""
     if shape.log.objective_evidence == NEGATIVE or curve.end <= 0:
         return ""
@@ -38,10 +38,10 @@ def describe_shape(shape: Shape) -> str:
     rise = _validation_rise(curve)
     if rise:
         return rise
-    return f"The shape is normal: the loss {_course(shape, curve)}{_beside(curve)}"
+    return f"The shape is normal: the loss {_describe_fall(shape, curve)}{_beside(curve)}"
 
 
-def _course(shape: Shape, curve: CurveFeatures) -> str:
+def _describe_fall(shape: Shape, curve: CurveFeatures) -> str:
     losses = [e.train_loss for e in shape.log.entries if e.train_loss is not None]
     if len(losses) < MIN_POINTS:
         return f"falls from {curve.first:.2f} to {curve.end:.2f}"

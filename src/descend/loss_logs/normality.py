@@ -94,8 +94,8 @@ def _observations(shape: Shape) -> str:
         reward = describe_reward(shape.log.reward, shape.log.policy_kl)
         return f"; {reward}" if reward else ""
     ends = f"The loss ends at {shape.curve.end:.2f}, {guess}" if guess else ""
-    course = "" if ends else describe_shape(shape)
-    return "".join(f". {text}" for text in (ends, course) if text)
+    shape_text = "" if ends else describe_shape(shape)
+    return "".join(f". {text}" for text in (ends, shape_text) if text)
 
 
 def rate_out_of_range(shape: Shape) -> LogVerdict | None:

@@ -107,7 +107,7 @@ def _against_text(
     joined = "\n".join(texts)
     own = Counter(kit.encode(joined[:MAX_LETTERS]))
     marks = _marks(batches, own)
-    pieces = [_longest_piece(row, marks) for batch in batches[:4] for row in batch[:8]]
+    pieces = [_select_comparable_ids(row, marks) for batch in batches[:4] for row in batch[:8]]
     row_texts = [kit.decode(piece) for piece in pieces if piece]
     plain = "".join(joined.split()).lower()
     whole = [p for p in ("".join(row_text.split()).lower() for row_text in row_texts) if p]
@@ -137,7 +137,7 @@ def _marks(batches: list[Any], own: Counter[int]) -> set[int]:
     return set(sorted(marks, key=lambda i: -filled[i])[:SPECIAL]) | set(common)
 
 
-def _longest_piece(row: Any, marks: set[int]) -> list[int]:
+def _select_comparable_ids(row: Any, marks: set[int]) -> list[int]:
     """Return the longest run of a row without marks; empty if it is too short to compare."""
     best: list[int] = []
     piece: list[int] = []
