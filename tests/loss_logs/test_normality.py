@@ -191,3 +191,34 @@ def test_diagnose_log_cannot_tell_when_the_validation_loss_does_not_follow(
     diagnosis = diagnose_log(path)
     assert diagnosis.normal.answer == answer
     assert ("the validation loss stays near" in diagnosis.normal.reason) == (answer != "yes")
+
+
+@pytest.mark.parametrize(
+    ("name", "losses", "validation", "said"),
+    [
+        ("wer", lambda n: 0.2 + 2 * 0.8**n, lambda n: 0.2 + 1.6 * 0.8**n, "levels off, the valid"),
+        ("wer", lambda n: 2.0 - 0.03 * n, lambda n: 1.9 - 0.03 * n, "still falling"),
+        ("wer", lambda n: 2.0 - 0.04 * n, lambda n: 1.5 + 0.002 * (n - 12) ** 2, "overfitting"),
+        ("wer", lambda n: 2.0 + 0.01 * (n % 3), lambda n: 2.0, "no clear fall"),
+    ],
+)
+def test_shape_of_a_minimized_loss_is_described(
+    tmp_path: Path, name: str, losses: Callable[[int], float],
+    validation: Callable[[int], float], said: str,
+) -> None:  # fmt: skip
+    path = tmp_path / "train.log"
+    path.write_text("\n".join(
+        f"epoch {n + 1}: train_loss {losses(n):.4f}, val_loss {validation(n):.4f}, {name} 12.0"
+        for n in range(40)
+    ))  # fmt: skip
+    normal = diagnose_log(path).normal
+    assert normal.answer == "cannot tell"
+    assert said in normal.reason
+
+
+@pytest.mark.parametrize("extra", [", reward 1.2", ", d_loss 0.7", ", gan_loss 0.9",
+                                   ", rewards/chosen 0.3"])  # fmt: skip
+def test_adversarial_and_reward_losses_get_no_shape(tmp_path: Path, extra: str) -> None:
+    normal = lines(tmp_path, [2 * 0.9**n + 0.4 for n in range(60)], extra).normal
+    assert normal.answer == "cannot tell"
+    assert "The shape" not in normal.reason

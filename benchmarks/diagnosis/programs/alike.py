@@ -43,7 +43,24 @@ for block in model.blocks:
         "plateau": {"schedule": "\nscheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=3)\n"}
         | swap("step", ("    optimizer.step()\n", "    optimizer.step()\n    scheduler.step(value.item())\n"))},
     "tokenizer_mismatch": {"rounded up": {"sizes": "\nV, D, H, L, T, B = 64, 32, 4, 2, 24, 8\ndropout = 0.1\n"},
-        "lower case": {"tokenizer": "\nclass Lower:\n    def __init__(self, text):\n        self.chars = sorted(set(text.lower()))\n        self.vocab_size = len(self.chars)\n\n    def encode(self, text):\n        return [self.chars.index(c) for c in text.lower() if c in self.chars]\n\n    def decode(self, ids):\n        return ''.join(self.chars[int(i)] for i in ids)\n\ntext = text.title()\ntokenizer = Lower(text)\n"}},
+        "lower case": {"tokenizer": "\nclass Lower:\n    def __init__(self, text):\n        self.chars = sorted(set(text.lower()))\n        self.vocab_size = len(self.chars)\n\n    def encode(self, text):\n        return [self.chars.index(c) for c in text.lower() if c in self.chars]\n\n    def decode(self, ids):\n        return ''.join(self.chars[int(i)] for i in ids)\n\ntext = text.title()\ntokenizer = Lower(text)\n"},
+        "filled up with the end": SUPPLIES["padded"] | {"tokenizer": """
+class Ended:
+    def __init__(self, text):
+        self.chars = sorted(set(text))
+        self.vocab_size = len(self.chars)
+
+    def __len__(self):
+        return len(self.chars) + 1
+
+    def encode(self, text):
+        return [self.chars.index(c) for c in text]
+
+    def decode(self, ids):
+        return ''.join((self.chars + ['<|endoftext|>'])[int(i)] for i in ids)
+
+tokenizer = Ended(text)
+""", "batches": SUPPLIES["padded"]["batches"].replace("(longest - len(s))", "(2 * longest - len(s))")}},
     "padding_in_loss": {"first end counts": SUPPLIES["padded"] | {"loss": """
 def loss(model, batch):
     targets = batch[:, 1:].clone()
@@ -78,7 +95,8 @@ def batches():
         for part in (torch.randperm(80) * T).split(B):
             yield torch.stack([data[i : i + T + 1] for i in part])
 """}},
-    "accumulation_misreduced": {"two views": {"step": """
+    "accumulation_misreduced": {"a little unequal": SUPPLIES["padded"] | {"step": STEPS["parts of a batch"]["step"].replace("batch.chunk(4)", "batch.split(2)")},
+                                "two views": {"step": """
 def step(batch):
     model.train()
     optimizer.zero_grad()

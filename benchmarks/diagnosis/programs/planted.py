@@ -13,6 +13,15 @@ def evaluate():
     return sum(loss(model, batch).item() for _, batch in zip(range(2), batches())) / 2
 """
 
+UNEQUAL_PARTS = SUPPLIES["padded"] | {
+    "step": STEPS["parts of a batch"]["step"].replace("batch.chunk(4)", "batch.split(2)"),
+    "batches": SUPPLIES["padded"]["batches"].replace(
+        "        longest =",
+        "        picked = [s if n >= 2 else s[:3] for n, s in enumerate(picked)]\n        longest =",
+    ),
+}
+"""Two tokens a row are targets in the first part, all in the others."""
+
 PLANTED: dict[str, dict[str, Piece]] = {
     "causal_mask_missing": {
         "no mask": swap("attention", ('        scores = scores.masked_fill(mask, float("-inf"))\n', "")),
@@ -123,7 +132,7 @@ PLANTED: dict[str, dict[str, Piece]] = {
     "accumulation_misreduced": {
         "not divided": {"step": STEPS["parts of a batch"]["step"].replace(" / 4", "")},
         "over calls": {"step": STEPS["parts over calls"]["step"].replace("(value / accumulate)", "value")},
-        "unequal": SUPPLIES["padded"] | {"step": STEPS["parts of a batch"]["step"].replace("batch.chunk(4)", "batch.split(2)")},
+        "unequal": UNEQUAL_PARTS,
         "divided twice": {"step": STEPS["parts of a batch"]["step"].replace("/ 4", "/ 16")},
     },
     "loss_not_averaged": {

@@ -12,7 +12,7 @@ LogUnit = Literal["steps", "epochs", "entries"]
 
 Objective = Literal[
     "preference", "reward", "masked tokens", "diffusion", "classification", "speech", "contrastive",
-    "no cross-entropy", "low from the start", "two classes",
+    "no cross-entropy", "low from the start", "two classes", "adversarial",
 ]  # fmt: skip
 """Losses that are not a language model's next-token loss."""
 

@@ -32,10 +32,15 @@ waits one before it logs."""
 MAX_CLASSES = 10
 """Guessing among more costs what a language model of characters starts from."""
 
+ADVERSARIAL_WORDS = frozenset({"gan", "wgan", "adversarial", "discriminator", "generator"})
+"""Words of losses of two networks that work against each other, of which none need fall."""
+NEGATIVE = "the loss is negative"
+
 _WORDS: tuple[tuple[Objective, frozenset[str]], ...] = (
     ("preference", frozenset({"chosen", "rejected", "margins", "margin", "dpo", "orpo", "simpo"})),
     ("reward", frozenset({"reward", "rewards", "rew", "advantage", "advantages", "ppo", "grpo",
                           "return", "policy", "completions"})),
+    ("adversarial", ADVERSARIAL_WORDS),
     ("masked tokens", frozenset({"mlm", "masked"})),
     ("diffusion", frozenset({"diffusion", "vlb", "noise", "denoising", "denoise", "ddpm", "elbo"})),
     ("speech", frozenset({"ctc", "wer", "cer", "mel"})),
@@ -44,6 +49,10 @@ _WORDS: tuple[tuple[Objective, frozenset[str]], ...] = (
                                   "acc1", "acc5"})),
     ("no cross-entropy", frozenset({"mse", "mae", "rmse"})),
 )  # fmt: skip
+
+
+_GAN_LOSSES = ({"d", "loss"}, {"g", "loss"})
+"""Words of the short names of their losses."""
 
 
 class HasValue(Protocol):
@@ -74,14 +83,15 @@ def objective_of(
     spelled = {name: set(split_identifier(name)) for name in sorted(names)}
     for objective, words in _WORDS:
         for name, own in spelled.items():
-            if own & words and not (objective == "diffusion" and "scale" in own):
+            is_named = bool(own & words) or (objective == "adversarial" and own in _GAN_LOSSES)
+            if is_named and not (objective == "diffusion" and "scale" in own):
                 return objective, f"the log names {name.strip()}"
     values = [p.value for p in points if math.isfinite(p.value)]
     if not values:
         return None, ""
     first = values[0]
     if min(values) < 0:
-        return "no cross-entropy", "the loss is negative"
+        return "no cross-entropy", NEGATIVE
     start = statistics.median(values[:NUM_FIRST])
     if len(values) >= NUM_FIRST and ZERO < start < MIN_FIRST_NATS and not has_perplexity:
         low = (

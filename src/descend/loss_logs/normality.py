@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from descend.loss_logs.curve_features import CurveFeatures, averaged
+from descend.loss_logs.curve_shape import describe_shape
 from descend.loss_logs.earlier_runs import describe_guess
 from descend.loss_logs.epoch_pattern import recurs_each_epoch
 from descend.loss_logs.expected_loss import MAX_VOCABULARY
@@ -77,11 +78,12 @@ def other_objective(shape: Shape) -> LogVerdict | None:
     what = {
         "no cross-entropy": "a loss that is no cross-entropy",
         "low from the start": "a loss that is no cross-entropy",
+        "adversarial": "an adversarial loss",
         "two classes": "a loss of two classes or of preferences",
     }.get(objective, f"a {objective} loss")
     return LogVerdict(
         f"this looks like {what} ({shape.log.objective_evidence}), and only the losses of language "
-        f"models that predict the next token can be judged{_observations(shape)}"
+        f"models that predict the next token can be judged by level{_observations(shape)}"
     )
 
 
@@ -91,7 +93,9 @@ def _observations(shape: Shape) -> str:
     if shape.log.objective == "reward":
         reward = describe_reward(shape.log.reward, shape.log.policy_kl)
         return f"; {reward}" if reward else ""
-    return f". The loss ends at {shape.curve.end:.2f}, {guess}" if guess else ""
+    ends = f"The loss ends at {shape.curve.end:.2f}, {guess}" if guess else ""
+    shape_text = "" if ends else describe_shape(shape)
+    return "".join(f". {text}" for text in (ends, shape_text) if text)
 
 
 def rate_out_of_range(shape: Shape) -> LogVerdict | None:

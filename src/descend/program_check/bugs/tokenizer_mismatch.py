@@ -57,6 +57,10 @@ tokenizer made them: about 0.05 to 0.2 for parts of one text."""
 SAME_AGAIN = 0.5
 """Fraction of ids that come back from decoding and encoding: at the edges a word may be cut."""
 
+MIN_PIECE = 8
+"""Tokens between fillers and marks from which a piece of a row is compared: a shorter one occurs in
+any text."""
+
 SPECIAL = 4
 """Ids beyond the tokenizer's that may be padding, beginning and end of a text."""
 
@@ -101,17 +105,17 @@ def _against_text(
     if not texts:
         return None
     joined = "\n".join(texts)
-    row_texts = [
-        kit.decode(row[1:LONG_ENOUGH].tolist()) for batch in batches[:4] for row in batch[:8]
-    ]
+    own = Counter(kit.encode(joined[:MAX_LETTERS]))
+    marks = _marks(batches, own)
+    pieces = [_select_comparable_ids(row, marks) for batch in batches[:4] for row in batch[:8]]
+    row_texts = [kit.decode(piece) for piece in pieces if piece]
     plain = "".join(joined.split()).lower()
     whole = [p for p in ("".join(row_text.split()).lower() for row_text in row_texts) if p]
     num_matches = sum(row_text in plain for row_text in whole)
     if whole and num_matches > MIN_MATCH_FRACTION * len(whole):
         return BugAbsent(f"{num_matches} of {len(whole)} decoded rows occur in the text")
     # Texts may be changed on the way (turned around, repeated), which keeps their frequencies.
-    own = Counter(kit.encode(joined[:MAX_LETTERS]))
-    theirs = Counter(int(i) for batch in batches for i in batch.flatten())
+    theirs = Counter(i for batch in batches for i in batch.flatten().tolist() if i not in marks)
     if whole and own and _apart(own, theirs) > ANOTHER:
         sample = row_texts[0][:30]
         return BugPresent(
@@ -119,6 +123,32 @@ def _against_text(
             where,
         )
     return None
+
+
+def _marks(batches: list[Any], own: Counter[int]) -> set[int]:
+    """Return ids that fill rows up, or that begin, part and end texts in most rows, though the text
+    itself never holds them."""
+    rows = [row.tolist() for batch in batches for row in batch]
+    filled = Counter(row[edge] for row in rows for edge, next_ in ((0, 1), (-1, -2))
+                     if len(row) > 1 and row[edge] == row[next_])  # fmt: skip
+    marks = {i for i in filled if not own[i]}
+    in_rows = Counter(i for row in rows for i in set(row) if not own[i])
+    common = [i for i, number in in_rows.most_common(SPECIAL) if 2 * number >= len(rows)]
+    return set(sorted(marks, key=lambda i: -filled[i])[:SPECIAL]) | set(common)
+
+
+def _select_comparable_ids(row: Any, marks: set[int]) -> list[int]:
+    """Return the longest run of a row without marks; empty if it is too short to compare."""
+    best: list[int] = []
+    piece: list[int] = []
+    for token in row.tolist()[1:]:
+        if token not in marks:
+            piece.append(token)
+        if token in marks or len(piece) == LONG_ENOUGH - 1:
+            best = max(best, piece, key=len)
+            piece = []
+    best = max(best, piece, key=len)
+    return best if not marks or len(best) >= MIN_PIECE else []
 
 
 def _apart(one: Counter[int], other: Counter[int]) -> float:
