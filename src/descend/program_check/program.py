@@ -29,7 +29,6 @@ from descend.program_check.frameworks import (
     Launch,
     TrainingReachedError,
     framework_parts,
-    launchers_in,
     training_stopped,
 )
 from descend.program_check.instrumentation.amp_usage import watch_amp
@@ -312,7 +311,7 @@ def _trains_in_main(file: Path, module: ModuleType, launch: Launch, start: LoopS
     has_model = isinstance(names.get("model"), nn.Module)
     if has_model and any(inspect.isfunction(names.get(n)) for n in RECOGNIZED_NAMES["step"]):
         return False
-    return not framework_parts(names, launch) if not has_model else not launchers_in(file)
+    return not framework_parts(names, launch)
 
 
 def _source_of(file: Path) -> str:
