@@ -42,6 +42,11 @@ class Execution(msgspec.Struct, frozen=True):
     """Instruction set that torch's kernels use, as AVX2 or AVX512; empty in runs of an older
     descend. `ATEN_CPU_CAPABILITY` changes it on the same processor."""
 
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for a CUDA graph on another device, as a changed run.json may say."""
+        if self.cuda_graph and not self.device.startswith("cuda"):
+            raise ValueError(f"cuda_graph is true on the device {self.device}")
+
 
 def available_cores() -> int:
     """Return the processor cores that this process may use."""

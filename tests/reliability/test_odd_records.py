@@ -45,6 +45,7 @@ DAMAGE: dict[str, Callable[[dict[str, Any]], object]] = {
     "validation of nothing": lambda r: r["corpus"].update(validation_tokens=0),
     "no execution": lambda r: r.update(execution={}),
     "threads that are a word": lambda r: r["execution"].update(threads="x"),
+    "a CUDA graph on a processor": lambda r: r["execution"].update(cuda_graph=True),
     "a text of no token": lambda r: r["corpus"].update(train_tokens=0),
     "no configuration": lambda r: r.update(resolved_config={}),
     "batches of nothing": lambda r: r["resolved_config"].update(batch_size=0),
