@@ -1,7 +1,7 @@
 """Whether attention on this machine computes what its formula says, before the first step.
 
 The kernel of `execution` is code of torch and of the device's driver: no test of ours has run it
-here. All else that training rests on is held by tests.
+here. Tests check all else that training rests on.
 
 Shapes: T position, D width, H heads, K head size.
 """

@@ -50,9 +50,9 @@ UNEQUAL = 1.1
 """Ratio of the weight of a token in one part to that in another: 1 if all count alike."""
 
 MUCH = 10.0
-"""The same from which it is a bug: transformers issue 24725 reports it of rows of 11 and 101
-tokens.
-In pull request 34191, blocks of one length trained nearly alike with the fix and without."""
+"""The same from which it is a bug. First guess: transformers issue 24725 reports it of rows of 11
+and 101 tokens, and in pull request 34191 blocks of one length trained nearly alike without the fix
+and with it."""
 
 
 def look(program: Program) -> CheckResult:
