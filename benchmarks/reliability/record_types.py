@@ -24,7 +24,7 @@ from campaign_options import make_parser
 from folder_changes import reseal
 from hostile_verbs import Change, make_bases
 from stored import bound_of_zero, scratch_folder, store
-from value_batches import Batch, Case, list_problems, run_batch
+from value_batches import Batch, ChangedRecord, list_problems, run_batch
 
 EVENTS, STATE = "events.jsonl", "checkpoints/*/state.json"
 RECORDS = ("report", "diagnose", "forecast", "show", "list", "explain", "checklist", "resume")
@@ -128,11 +128,11 @@ def list_changes(bases: dict[str, Path]) -> Iterator[tuple[str, tuple[str, ...],
                 yield name, verbs, lambda v, n=pattern, p=path: change_record(n, p, v)
 
 
-def draw_cases(bases: dict[str, Path], short: bool) -> list[Case]:
+def draw_cases(bases: dict[str, Path], short: bool) -> list[ChangedRecord]:
     """Each key with each value, or with one in the short form, and a verb for each."""
     pick = random.Random(0)
     cases = [
-        Case(f"{name} = {word}", pick.choice(verbs), make(VALUES[word]))
+        ChangedRecord(f"{name} = {word}", pick.choice(verbs), make(VALUES[word]))
         for name, verbs, make in list_changes(bases)
         for word in pick.sample(list(VALUES), 1 if short else len(VALUES))
     ]
@@ -141,7 +141,7 @@ def draw_cases(bases: dict[str, Path], short: bool) -> list[Case]:
 
 
 def try_all(
-    place: Path, bases: dict[str, Path], cases: list[Case], minutes: float
+    place: Path, bases: dict[str, Path], cases: list[ChangedRecord], minutes: float
 ) -> dict[str, Any]:
     """Try `cases` while there is time, many in a process; what is wrong, and every 25th, alone."""
     from descend.cli.main import run

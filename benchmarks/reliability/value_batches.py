@@ -27,7 +27,7 @@ OWN_TEXT = "This is mine, all of it. " * 400
 BROKEN_BATCH = 97
 
 
-class Case(NamedTuple):
+class ChangedRecord(NamedTuple):
     """A folder to change, and the verb that reads it."""
 
     name: str
@@ -58,7 +58,7 @@ class Batch:
         self.scratch, self.own = place / "scratch", place / "own"
         self.log, self.output, self.audit = place / "log", place / "output", place / "audit"
 
-    def try_cases(self, cases: Sequence[Case], first: int) -> None:
+    def try_cases(self, cases: Sequence[ChangedRecord], first: int) -> None:
         """Try each case, and write how it ended; never returns."""
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         descriptor = os.open(self.output, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
@@ -78,7 +78,7 @@ class Batch:
                 log.flush()
         os._exit(0)
 
-    def _make_folder(self, case: Case) -> None:
+    def _make_folder(self, case: ChangedRecord) -> None:
         os.chdir(self.place)
         for folder in (self.scratch, self.own):
             shutil.rmtree(folder, ignore_errors=True)
@@ -90,7 +90,7 @@ class Batch:
         if case.change is not None:
             case.change(folder, self.own)
 
-    def _try_case(self, case: Case) -> dict[str, Any]:
+    def _try_case(self, case: ChangedRecord) -> dict[str, Any]:
         folder = self.scratch / "models" / "run"
         text = self.bases["finished"].parent / "text.txt"
         words = [w.format(run=folder, text=text, parent=folder.parent) for w in VERBS[case.verb]]
@@ -131,7 +131,7 @@ class Batch:
             return file.read(OUTPUT_BYTES).decode(errors="replace")
 
 
-def run_batch(batch: Batch, cases: Sequence[Case], first: int = 0) -> list[dict[str, Any]]:
+def run_batch(batch: Batch, cases: Sequence[ChangedRecord], first: int = 0) -> list[dict[str, Any]]:
     """How each of the first of `cases` ended: all, or those up to one that killed the process."""
     batch.log.unlink(missing_ok=True)
     child = os.fork()
@@ -156,7 +156,7 @@ def run_batch(batch: Batch, cases: Sequence[Case], first: int = 0) -> list[dict[
     return results
 
 
-def list_problems(case: Case, result: dict[str, Any]) -> list[str]:
+def list_problems(case: ChangedRecord, result: dict[str, Any]) -> list[str]:
     """What does not hold of one case."""
     problems = judge(case.verb, result)
     return problems + ["a file of the user was changed"] * result["own_changed"]

@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "benchmarks" / "reliability"))
 if sys.platform != "linux":
     pytest.skip("limits of Linux", allow_module_level=True)
 
-from value_batches import Batch, Case, list_problems, run_batch  # noqa: E402
+from value_batches import Batch, ChangedRecord, list_problems, run_batch  # noqa: E402
 
 NUM_CASES = 7
 FAULTY = 3
@@ -74,7 +74,7 @@ def test_a_fault_is_that_of_its_own_case(
         return lambda folder, own: (folder / "run.json").write_text(str(number))
 
     batch = Batch(place, {"finished": place / "base", "stopped": place / "base"}, run)
-    cases = [Case(str(number), "show", make_change(number)) for number in range(NUM_CASES)]
+    cases = [ChangedRecord(str(number), "show", make_change(number)) for number in range(NUM_CASES)]
     results: list[dict[str, object]] = []
     while len(results) < NUM_CASES:
         results += run_batch(batch, cases[len(results) :], len(results))
