@@ -30,7 +30,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(HERE), str(HERE.parent / "diagnosis")]
+sys.path[:0] = [str(ROOT / "src"), str(HERE), str(HERE.parent), str(HERE.parent / "diagnosis")]
 
 from campaign import twin  # noqa: E402
 from cases import PlantedRun, cases, config_values  # noqa: E402
@@ -38,6 +38,7 @@ from contest import best_folder, child_command, commit, train_in_child  # noqa: 
 from contest_score import score_folder  # noqa: E402
 from corpora import SPLITS  # noqa: E402
 from diagnose_cases import run_folder  # noqa: E402
+from result_files import append_row  # noqa: E402
 from score import IN_THE_TEXT, REPAIRED, wilson  # noqa: E402
 
 from descend.errors import DescendError  # noqa: E402
@@ -106,12 +107,7 @@ def read_rows() -> list[dict[str, str]]:
 
 def add(row: dict[str, Any]) -> None:
     """Append a case to the results."""
-    is_new = not RESULTS.exists()
-    with RESULTS.open("a", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if is_new:
-            writer.writeheader()
-        writer.writerow(row)
+    append_row(RESULTS, COLUMNS, row)
     print(row, flush=True)
 
 

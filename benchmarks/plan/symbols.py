@@ -21,9 +21,10 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(HERE.parent / "diagnosis")]
+sys.path[:0] = [str(ROOT / "src"), str(HERE.parent), str(HERE.parent / "diagnosis")]
 
 from corpora import CORPORA, NOISE  # noqa: E402
+from result_files import append_row  # noqa: E402
 
 from descend.data.text_shape import has_words  # noqa: E402
 
@@ -86,12 +87,7 @@ def main() -> None:
         row = {"text": text.stem, "bytes": text.stat().st_size, "minutes": options.minutes}
         row |= {kind: train(text, kind, options.minutes) for kind in KINDS}
         row["chosen"] = "bpe" if has_words(content) else "char"
-        is_new = not RESULTS.exists()
-        with RESULTS.open("a", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            if is_new:
-                writer.writeheader()
-            writer.writerow(row)
+        append_row(RESULTS, COLUMNS, row)
         print(row, flush=True)
 
 

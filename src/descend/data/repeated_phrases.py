@@ -27,7 +27,8 @@ MAX_REPEATED_FRACTION = 0.8
 MIN_WORDS, MIN_LETTERS, MIN_UNSPACED_LETTERS = 4, 16, 8
 """Of a phrase; the last of scripts without spaces, where a character says more."""
 MAX_NAME_CHARS, MIN_NAME_WORD = 40, 4
-"""Of the name of a speaker, whose words of so many letters begin with a capital."""
+"""A line is the name of a speaker up to so many characters, where each word of so many letters
+begins with a capital."""
 MAX_WORDS = 40
 """Of a phrase of which one word may differ."""
 NUM_NAMED, MAX_NAMED_CHARS = 4, 60

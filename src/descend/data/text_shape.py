@@ -47,12 +47,16 @@ class TextShape(NamedTuple):
 
 def measure_text_shape(store: TokenStore) -> TextShape:
     """Measure the text of `store`."""
-    start = store.tokenizer.decode(store.train[:LINE_TOKENS].tolist())
     return TextShape(
         token_divergence(store.train, store.validation, store.tokenizer.vocab_size),
-        repeated_line_fraction(start),
+        repeated_line_fraction(start_of_text(store)),
         find_repeated_phrases(store.text.documents),
     )
+
+
+def start_of_text(store: TokenStore) -> str:
+    """Return the first `LINE_TOKENS` training tokens as text."""
+    return store.tokenizer.decode(store.train[:LINE_TOKENS].tolist())
 
 
 def has_words(text: str) -> bool:

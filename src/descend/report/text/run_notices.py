@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from descend.config import RunConfig, make_config
-from descend.data.text_shape import LINE_TOKENS, has_words, measure_text_shape
+from descend.data.text_shape import has_words, measure_text_shape, start_of_text
 from descend.diagnosis.text_warnings import describe_text_shape, has_many_phrases
 from descend.report.text.contamination_notice import describe_contamination
 from descend.training.execution.backends import describe_execution, forced_keys
@@ -58,8 +58,8 @@ def describe_choices(run: TrainingRun, tuning: TuningResult) -> list[str]:
         info.contamination_fraction, has_phrases=has_many_phrases(shape)
     )
     notices += filter(None, [contamination])
-    start = run.store.tokenizer.decode(run.store.train[:LINE_TOKENS].tolist())
-    if own_tokens and config.tokenizer == "bpe" and not config.vocab_path and not has_words(start):
+    is_merged = own_tokens and config.tokenizer == "bpe" and not config.vocab_path
+    if is_merged and not has_words(start_of_text(run.store)):
         notices.append(
             "this text has few different characters and no words: tokenizer = char reads each one,"
             " and such texts end lower with it"
