@@ -10,15 +10,17 @@ import os
 import re
 import shutil
 import time
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import msgspec
 
 from descend.artifacts import RUN_FILE
-from descend.runs.atomic_write import PRIVATE, make_folder
+from descend.runs.atomic_write import PRIVATE, make_folder, sync_folder
 from descend.web.studio.http_errors import NoSuchItemError, NotNowError
 from descend.web.studio.jobs import Jobs
-from descend.web.studio.workspace import Workspace, check_name, is_name
+from descend.web.studio.workspace import Workspace, check_name, is_name, no_such_item
 
 _ID = re.compile(r"\d{1,13}-\d{1,4}")
 
@@ -58,7 +60,14 @@ def delete_run(workspace: Workspace, name: str) -> DeletedItem:
     """Move the run `name` to the trash."""
     folder = workspace.run_folder(name)
     place, now = _new_place(workspace)
-    os.rename(folder, place / name)
+    try:
+        os.rename(folder, place / name)
+    except OSError as problem:
+        with suppress(OSError):
+            place.rmdir()
+        if isinstance(problem, FileNotFoundError):  # another request deleted it since
+            raise no_such_item("run", name) from None
+        raise
     return DeletedItem(place.name, now, run=name)
 
 
@@ -77,10 +86,15 @@ def delete_experiment(workspace: Workspace, jobs: Jobs, name: str, job: str) -> 
 
 
 def _new_place(workspace: Workspace) -> tuple[Path, float]:
-    now, number = max(0, int(time.time())), 0  # a clock that was never set begins in 1970
-    while (place := workspace.trash / f"{now}-{number}").exists():
-        number += 1
-    make_folder(place, PRIVATE)
+    now = max(0, int(time.time()))  # a clock that was never set begins in 1970
+    make_folder(workspace.trash, PRIVATE)
+    for number in count():
+        place = workspace.trash / f"{now}-{number}"
+        # A studio serves requests side by side: only one of them can make a folder.
+        with suppress(FileExistsError):
+            place.mkdir(mode=PRIVATE)
+            break
+    sync_folder(workspace.trash)
     return place, float(now)
 
 

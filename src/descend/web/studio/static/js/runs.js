@@ -163,7 +163,7 @@ async function removeAll(names, load) {
     const removed = tried.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
     for (const one of tried) if (one.status === "rejected") sayError(one.reason);
     const undo = async () => {
-      for (const one of removed) if (one.id) await post("/trash/restore", { id: one.id });
+      for (const one of removed) if (one.id) await post("/trash/restore", { id: one.id }).catch(sayError);
       await load();
     };
     if (removed.length) say(removed.length === 1 ? `${removed[0].run} is in the trash.` : `${removed.length} runs are in the trash.`, { label: "Undo", action: () => undo().catch(sayError) });
