@@ -85,6 +85,8 @@ class PairedTrial(msgspec.Struct, frozen=True, kw_only=True):
     """Where the treatment costs time: the gain over a control that trains as long in seconds."""
     extrapolated_loss_reduction: float | None = None
     """Where the trial is shorter than the run: the gain expected at its full length (nats)."""
+    full_length_loss_reduction: float | None = None
+    """The gain over the run itself in a trial of its full length, where that was run (nats)."""
     is_significant: bool | None = None
     """Whether the gain is no chance and large enough in a run of full length, as the diagnosis
     judges it; None where that was not judged."""

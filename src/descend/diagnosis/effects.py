@@ -14,6 +14,7 @@ from descend.diagnosis.trial_series import (
     TrialSeries,
     best_validation_point,
     control_loss_by_steps,
+    full_length_treatment,
     list_treatments,
     paired_reductions,
     trial_loss,
@@ -64,6 +65,8 @@ class TreatmentEffect:
     cost_factor: float
     extrapolated_reduction: float | None = None
     """The gain expected at the end of a run of full length."""
+    measured_full_length_reduction: float | None = None
+    """The gain in a run of full length over the run examined, where that was tried."""
     full_run_control_loss: float | None = None
     """Loss of the control at the end of such a run."""
     reduction_at_equal_time: float | None = None
@@ -156,7 +159,8 @@ def estimate_effects(series: TrialSeries, own_loss: float | None) -> list[Treatm
     corrected = holm_adjust([g.p_holm for g in effects])
     curve = series.known_curve or control_curve(series, own_loss)
     done = [replace(g, p_holm=p) for g, p in zip(effects, corrected, strict=True)]
-    return [_extrapolate_effect(series, g, curve) for g in done]
+    extrapolated = [_extrapolate_effect(series, g, curve) for g in done]
+    return [_measure_at_full_length(series, g, own_loss) for g in extrapolated]
 
 
 def _pooled_std(series: TrialSeries, treatments: Sequence[Treatment]) -> float:
@@ -283,6 +287,18 @@ def _extrapolate_effect(
         reduction_at_equal_time=equal,
         equivalent_step_factor=m,
     )
+
+
+def _measure_at_full_length(
+    series: TrialSeries, effect: TreatmentEffect, own_loss: float | None
+) -> TreatmentEffect:
+    """Return `effect` with what it is at full length in place of what was expected, where the
+    treatment ran so long."""
+    loss = trial_loss(series, full_length_treatment(series, effect.treatment), series.seed)
+    if loss is None or own_loss is None or effect.treatment.change.is_ablation:
+        return effect
+    measured = own_loss - loss
+    return replace(effect, extrapolated_reduction=measured, measured_full_length_reduction=measured)
 
 
 def _lengths(series: TrialSeries) -> tuple[float, float]:

@@ -29,6 +29,7 @@ def to_paired_trial(effect: TreatmentEffect, run_fraction: float) -> PairedTrial
         cost_factor=effect.cost_factor,
         loss_reduction_at_equal_time=effect.reduction_at_equal_time,
         extrapolated_loss_reduction=effect.extrapolated_reduction,
+        full_length_loss_reduction=effect.measured_full_length_reduction,
         is_significant=effect.is_significant,
         is_inconclusive=effect.is_inconclusive,
     )

@@ -29,6 +29,7 @@ from descend.diagnosis.diagnosis_result import (
     trial_budget_seconds,
 )
 from descend.diagnosis.diverged_run import diagnose_divergence
+from descend.diagnosis.full_length_trials import run_full_length_trials
 from descend.diagnosis.limitations import (
     add_untested_causes,
     describe_lower_parent,
@@ -79,6 +80,7 @@ from descend.training.process_settings import limit_threads_to_idle_cores
 from descend.trials.worker_pool import share_workers
 from descend.units import format_duration
 
+MAX_FULL_LENGTH_ROUNDS = 3
 MAX_CANDIDATES = 9
 """Causes tested at first; each more makes all trials shorter."""
 
@@ -313,6 +315,10 @@ def _diagnose_by_trials(
         budget.limit_stage(FIRST_SERIES_FRACTION)  # than what is found on top of them
     verdict = add_seeds_until_decided(series, ranked_causes, measurements, own, verdict)
     budget.limit_stage(1.0)
+    for _ in range(MAX_FULL_LENGTH_ROUNDS):  # where the best does not last, the next is tried
+        if not run_full_length_trials(series, verdict, own):
+            break
+        verdict = evaluate_series(series, ranked_causes, measurements, own)
     tokens = series.steps * recorded_run.tokens_per_step
     warnings = describe_trials(
         tokens, series.run_fraction, count_evaluation_tokens(tokens),

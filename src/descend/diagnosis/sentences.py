@@ -97,8 +97,9 @@ def explain_other_cause(
                 effect.extrapolated_reduction is not None
                 and effect.extrapolated_reduction < effect.mean_reduction
             ):
+                about = "" if effect.measured_full_length_reduction is not None else "about "
                 also = (
-                    f" in the short trial and about {effect.extrapolated_reduction:.3f} at full"
+                    f" in the short trial and {about}{effect.extrapolated_reduction:.3f} at full"
                     " length" + also
                 )
         return effect_text + also

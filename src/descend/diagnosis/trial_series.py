@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+import msgspec
+
 from descend.config import RunConfig
 from descend.diagnosis.cause import LEARNED_NOTHING, TreatmentChange
 from descend.diagnosis.run_context import RunContext
@@ -48,8 +50,8 @@ NOTHING_LEARNED = (
 NEARLY_FULL = 0.7
 """Fraction of the run from which a trial counts as of full length."""
 OF_THE_CURVE = ""
-"""Stands for the cause of a trial that is no treatment: the control at another length, a point
-of the curve by length that gains of trials shorter than the run are carried along."""
+"""Stands for the cause of a trial of another length: the control, a point of the curve by length
+that gains of trials shorter than the run are carried along, or a treatment at full length."""
 
 
 @runtime_checkable
@@ -124,6 +126,15 @@ def drop_too_short(
     return [
         sequence for sequence in treatment_sequences if not is_too_short(series, sequence[0].change)
     ]
+
+
+def full_length_treatment(series: TrialSeries, treatment: Treatment) -> Treatment:
+    """Return the trial of `treatment` that is as long as a full run."""
+    change = treatment.change
+    longer = msgspec.structs.replace(
+        change, label=f"{change.label}, at full length", steps=change.steps / series.run_fraction
+    )
+    return Treatment(OF_THE_CURVE, longer)
 
 
 def list_treatments(series: TrialSeries) -> list[Treatment]:

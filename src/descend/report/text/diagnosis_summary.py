@@ -117,22 +117,21 @@ def _how_to_decide(diagnosis: Diagnosis) -> str:
 
 
 def _effect(out: OtherCause) -> float:
-    """Return nats that the trial of a cause gained; of what was taken away on purpose, none."""
+    """Return nats that the trial of a cause gained, at full length where it ran so long; of what
+    was taken away on purpose, none."""
     trial = out.trial
-    return (
-        -math.inf
-        if trial is None or trial.ci95 is None or is_ablation(trial)
-        else trial.loss_reduction
-    )
+    if trial is None or trial.ci95 is None or is_ablation(trial):
+        return -math.inf
+    measured = trial.full_length_loss_reduction
+    return trial.loss_reduction if measured is None else min(trial.loss_reduction, measured)
 
 
 def _is_positive(out: OtherCause) -> bool:
     """Return whether the 95 % interval of what a cause's trial gained lies above zero."""
-    return (
-        _effect(out) > -math.inf
-        and out.trial is not None
-        and bool(out.trial.ci95 and out.trial.ci95[0] > 0)
-    )
+    trial = out.trial
+    if trial is None or trial.ci95 is None or is_ablation(trial):
+        return False
+    return trial.ci95[0] > 0 and (trial.full_length_loss_reduction or math.inf) > 0
 
 
 def assignments(keys: dict[str, Any]) -> str:
@@ -208,7 +207,9 @@ def format_trial(trial: PairedTrial) -> str:
     )
     if trial.metric == NEW_VOCABULARY_METRIC:
         text += ", in tokens of the new vocabulary"
-    if trial.extrapolated_loss_reduction is not None:
+    if trial.full_length_loss_reduction is not None:
+        text += f". At full length: {trial.full_length_loss_reduction:.2f} nats"
+    elif trial.extrapolated_loss_reduction is not None:
         text += (
             ". Extrapolated to a full run:"
             f" {min(trial.extrapolated_loss_reduction, trial.loss_reduction):.2f} nats"
@@ -290,7 +291,9 @@ def _neutral(diagnosis: Diagnosis) -> list[str]:
         reduction, interval = reduction_by_change(trial)
         if interval:
             low, high = interval
-            effects.append(f"{trial.change} {reduction:+.2f} ({low:+.2f} to {high:+.2f})")
+            at_end = trial.full_length_loss_reduction
+            lasting = "" if at_end is None else f", at full length {at_end:+.2f}"
+            effects.append(f"{trial.change} {reduction:+.2f} ({low:+.2f} to {high:+.2f}){lasting}")
     return [f"  Other trials, loss reduction in nats (95 % CI): {'; '.join(effects)}."]
 
 

@@ -106,7 +106,9 @@ def _trials(diagnosis: Diagnosis) -> list[ReportBlock]:
             "The same run with one change: same seed, data order, and evaluation",
             (
                 word_columns("changed", "for the cause")
-                + number_columns("gain, nats", "95 %", "at equal time", "p (Holm)", "pairs")
+                + number_columns(
+                    "gain, nats", "95 %", "at full length", "at equal time", "p (Holm)", "pairs"
+                )
             ),
             tuple(_row(cause, trial) for cause, trial in tested_causes),
             strong=frozenset(
@@ -128,11 +130,13 @@ def _gain(trial: PairedTrial) -> IntervalBar:
 
 def _row(cause: str, trial: PairedTrial) -> tuple[str, ...]:
     gain, equal = _gain(trial), trial.loss_reduction_at_equal_time
+    at_end = trial.full_length_loss_reduction
     return (
         gain.name,
         humanize_name(cause),
         f"{gain.value:+.3f}",
         f"{gain.low:+.3f} to {gain.high:+.3f}",
+        "–" if at_end is None else f"{at_end:+.3f}",
         "–" if equal is None else f"{equal:+.3f}",
         format_p_value(trial.p_holm),
         str(trial.seeds),
