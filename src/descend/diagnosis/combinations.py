@@ -9,7 +9,12 @@ import msgspec
 
 from descend.config_sources import with_changes
 from descend.diagnosis.diagnosis_result import NEW_VOCABULARY_METRIC, Finding, OtherCause
-from descend.diagnosis.effects import TreatmentEffect, control_curve
+from descend.diagnosis.effects import (
+    TreatmentEffect,
+    control_curve,
+    estimate_effects,
+    lasting_fraction,
+)
 from descend.diagnosis.ranking import RankedCause
 from descend.diagnosis.series_evaluation import (
     add_seeds_until_decided,
@@ -65,8 +70,9 @@ def find_additional_causes(
     tested_causes: set[str] = set()
     best_reductions, names = _best_reductions(series), list(causes)
     curve = control_curve(series, own)
+    lasting = lasting_fraction(series, estimate_effects(series, own))
     while series.remaining_seconds() > 0:
-        series = combined_trial_series(series, effect, curve)
+        series = combined_trial_series(series, effect, curve, lasting)
         sequences = drop_too_short(
             series,
             treatment_sequences(series.recorded_run, series.base, ranked_causes, measurements),
@@ -123,7 +129,10 @@ def confirmed_finding(findings: list[Finding]) -> Finding | None:
 
 
 def combined_trial_series(
-    series: TrialSeries, effect: TreatmentEffect, curve: InterpolatedCurve | None
+    series: TrialSeries,
+    effect: TreatmentEffect,
+    curve: InterpolatedCurve | None,
+    lasting: float = 1.0,
 ) -> TrialSeries:
     """Return a trial series in which both sides have the treatment of `effect`, until the same
     time: where it is more steps, both make them. Runs of `series` that are the same here are in the
@@ -131,6 +140,7 @@ def combined_trial_series(
 
     `curve`: of the run examined, by length; None where trials are as long as it is. With a
     treatment that is worth so many times the steps, a trial stands so much further on it.
+    `lasting`: as `TrialSeries.lasting_fraction`.
     """
     change = effect.treatment.change
     return TrialSeries(
@@ -143,6 +153,7 @@ def combined_trial_series(
         recommended_length_factor=up_to_whole_epoch(change).steps
         * series.recommended_length_factor,
         known_curve=curve,
+        lasting_fraction=lasting,
         head_start=series.head_start * (effect.equivalent_step_factor or 1.0) / change.steps,
         combined_with=", ".join(filter(None, [series.combined_with, change.label])),
     )

@@ -29,7 +29,7 @@ from descend.diagnosis.diagnosis_result import (
     trial_budget_seconds,
 )
 from descend.diagnosis.diverged_run import diagnose_divergence
-from descend.diagnosis.full_length_trials import run_full_length_trials
+from descend.diagnosis.full_length_trials import first_series_fraction, run_full_length_trials
 from descend.diagnosis.limitations import (
     add_untested_causes,
     describe_lower_parent,
@@ -68,7 +68,12 @@ from descend.diagnosis.trial_length import (
     first_round_seconds,
     num_parallel_trials,
 )
-from descend.diagnosis.trial_rounds import FIRST_SERIES_FRACTION, run_trial_series
+from descend.diagnosis.trial_rounds import (
+    FIRST_SERIES_FRACTION,
+    run_more_seeds,
+    run_one_seed,
+    run_trial_series,
+)
 from descend.diagnosis.trial_series import TrialSeries, are_cached, drop_too_short, make_series_spec
 from descend.diagnosis.verdict import Verdict, decide_without_trials
 from descend.errors import ConfigError, RunFolderError
@@ -81,6 +86,7 @@ from descend.trials.worker_pool import share_workers
 from descend.units import format_duration
 
 MAX_FULL_LENGTH_ROUNDS = 3
+"""Times that the best changes run at full length: where one does not last, the next follows."""
 MAX_CANDIDATES = 9
 """Causes tested at first; each more makes all trials shorter."""
 
@@ -279,9 +285,8 @@ def _diagnose_by_trials(
     """Return the verdict by trial, and what to say of the trials."""
     base = control_config(recorded_run)
     everyone = treatment_sequences(recorded_run, recorded_run.config, ranked_causes, measurements)
-    steps, count = choose_trial_length(
-        recorded_run, base, everyone[:MAX_CANDIDATES], FIRST_SERIES_FRACTION * budget.total
-    )
+    first_seconds = budget.total * first_series_fraction(recorded_run, base, budget.total)
+    steps, count = choose_trial_length(recorded_run, base, everyone[:MAX_CANDIDATES], first_seconds)
     budget.limit_stage(FIRST_SERIES_FRACTION)
     series = TrialSeries(recorded_run, base, steps, budget, on_progress)
     run_fraction = series.run_fraction
@@ -297,13 +302,16 @@ def _diagnose_by_trials(
     on_progress(
         f"testing {len(sequences)} changes, each on {run_fraction:.0%} of the run, {how_long}", 0.0
     )
-    run_trial_series(series, sequences, "testing changes")
-    control = make_series_spec(series, None, series.seed)
-    own = (
-        run_validation_loss(recorded_run, control.evaluation_tokens)
-        if control and steps < recorded_run.total_steps
-        else None
-    )
+    run_one_seed(series, sequences, "testing changes")
+    own = _own_loss(series)
+    verdict = evaluate_series(series, ranked_causes, measurements, own)
+    budget.limit_stage(1.0)
+    for _ in range(MAX_FULL_LENGTH_ROUNDS):  # where the best does not last, the next is tried
+        if not run_full_length_trials(series, verdict, own):
+            break
+        verdict = evaluate_series(series, ranked_causes, measurements, own)
+    budget.limit_stage(FIRST_SERIES_FRACTION)
+    run_more_seeds(series, sequences, "testing changes")
     verdict = evaluate_series(series, ranked_causes, measurements, own)
     budget.limit_stage(1.0)
     rest = limit_to_budget(series, tested[count:])
@@ -315,10 +323,6 @@ def _diagnose_by_trials(
         budget.limit_stage(FIRST_SERIES_FRACTION)  # than what is found on top of them
     verdict = add_seeds_until_decided(series, ranked_causes, measurements, own, verdict)
     budget.limit_stage(1.0)
-    for _ in range(MAX_FULL_LENGTH_ROUNDS):  # where the best does not last, the next is tried
-        if not run_full_length_trials(series, verdict, own):
-            break
-        verdict = evaluate_series(series, ranked_causes, measurements, own)
     tokens = series.steps * recorded_run.tokens_per_step
     warnings = describe_trials(
         tokens, series.run_fraction, count_evaluation_tokens(tokens),
@@ -328,6 +332,15 @@ def _diagnose_by_trials(
         series, verdict, ranked_causes, measurements, own
     )
     return add_untested_causes(verdict, everyone, series, tested_causes), [*warnings, *said]
+
+
+def _own_loss(series: TrialSeries) -> float | None:
+    """Return the loss of the run on the text that its trials are judged on; None where they are as
+    long as it."""
+    control = make_series_spec(series, None, series.seed)
+    if control is None or series.steps >= series.recorded_run.total_steps:
+        return None
+    return run_validation_loss(series.recorded_run, control.evaluation_tokens)
 
 
 def _add_second_cause(

@@ -93,15 +93,11 @@ def explain_other_cause(
             also += f"; {_at_equal_time(effect.reduction_at_equal_time)}"
         if effect.low > 0 and effect.full_length_reduction < effect.min_effect:
             also = f", below the minimum effect of interest ({effect.min_effect:.3f})"
-            if (
-                effect.extrapolated_reduction is not None
-                and effect.extrapolated_reduction < effect.mean_reduction
-            ):
-                about = "" if effect.measured_full_length_reduction is not None else "about "
-                also = (
-                    f" in the short trial and {about}{effect.extrapolated_reduction:.3f} at full"
-                    " length" + also
-                )
+            measured = effect.measured_full_length_reduction
+            at_end = effect.expected_reduction if measured is None else measured
+            if at_end < effect.mean_reduction:
+                about = "about " if measured is None else ""
+                also = f" in the short trial and {about}{at_end:.3f} at full length{also}"
         return effect_text + also
     contrary = contrary_evidence(ranked_cause.cause, measurements)
     if contrary:

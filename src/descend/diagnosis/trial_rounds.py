@@ -1,7 +1,8 @@
 """The rounds of a trial series: which treatments run, which are followed up, with which seeds.
 
 All run once. Where a treatment helped, the next stronger one runs. The best few and the control
-then run with two more seeds, in pairs. Rounds end when the time allowed is spent.
+then run with two more seeds, in pairs; of a run examined, those whose effect lasts to its full
+length (`full_length_trials`). Rounds end when the time allowed is spent.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from descend.diagnosis.trial_series import (
     SEEDS,
     TrialSeries,
     follow_up_threshold,
+    full_length_treatment,
     is_too_short,
     paired_reductions,
     run_series_trials,
@@ -39,11 +41,19 @@ def run_trial_series(
 ) -> None:
     """Test the `treatment_sequences`, most probable first, until all is known or time is
     spent."""
-    draws_curve = not series.is_full_length and series.known_curve is None
+    run_one_seed(series, treatment_sequences, stage)
+    run_more_seeds(series, treatment_sequences, stage)
+
+
+def run_one_seed(
+    series: TrialSeries, treatment_sequences: Sequence[Sequence[Treatment]], stage: str
+) -> None:
+    """Run the first of each of `treatment_sequences`, and the stronger ones of those that helped,
+    with the seed of the run."""
     first = [
         None,
         *(sequence[0] for sequence in treatment_sequences),
-        *([HALF_STEPS] if draws_curve else []),
+        *([HALF_STEPS] if _draws_curve(series) else []),
     ]
     run_series_trials(series, [(treatment, series.seed) for treatment in first], stage)
     climbing = list(treatment_sequences)
@@ -60,6 +70,12 @@ def run_trial_series(
         if not climbing:
             break
         run_series_trials(series, [(x[level], series.seed) for x in climbing], f"{stage}: stronger")
+
+
+def run_more_seeds(
+    series: TrialSeries, treatment_sequences: Sequence[Sequence[Treatment]], stage: str
+) -> None:
+    """Run the best few of `treatment_sequences` and the control with two more seeds, in pairs."""
     finalists = _finalists(series, treatment_sequences)
     for seed in series.seeds[1:SEEDS]:
         if not finalists or not fits_in_budget(series, [None, *finalists]):
@@ -69,8 +85,16 @@ def run_trial_series(
             [(None, seed), *((treatment, seed) for treatment in finalists)],
             f"{stage}: more seeds",
         )
-    if finalists and draws_curve and fits_in_budget(series, [twice := _twice_the_run(series)]):
+    at_full_length = [(full_length_treatment(series, x), series.seed) for x in finalists]
+    missing_pairs = [pair for pair in at_full_length if pair not in series.results]
+    twice = _twice_the_run(series)
+    if missing_pairs and _draws_curve(series) and fits_in_budget(series, [twice]):
         run_series_trials(series, [(twice, series.seed)], f"{stage}: twice the run")
+
+
+def _draws_curve(series: TrialSeries) -> bool:
+    """Return whether effects are extrapolated by the curve of the control."""
+    return not series.is_full_length and series.known_curve is None
 
 
 def _twice_the_run(series: TrialSeries) -> Treatment:
@@ -95,6 +119,7 @@ def _finalists(
         * treatment.change.inverse_effect_fraction
         for sequence in treatment_sequences
         if (treatment := best_treatment(series, sequence))
+        and treatment not in series.fading_treatments
     }
     candidates = [x for x in promise if promise[x] > POSSIBLE * min_effect_nats(x, control)]
     candidates.sort(key=lambda treatment: -promise[treatment])

@@ -76,6 +76,8 @@ class TrialSeries:
     results: dict[tuple[Treatment | None, int], TrialResult] = field(default_factory=dict)
     invalid_treatments: dict[Treatment, str] = field(default_factory=dict)
     """Treatments that could not run, and why."""
+    fading_treatments: set[Treatment] = field(default_factory=set)
+    """Treatments whose trial at full length shows no effect worth a word."""
     full_length_factor: float = 1.0
     """Length of a full run of `base` over that of the run examined."""
     recommended_length_factor: float = 1.0
@@ -85,6 +87,9 @@ class TrialSeries:
     """The curve by length of the run examined, where `base` has treatments that it had not."""
     head_start: float = 1.0
     """Steps on `known` that one step of `base` is worth."""
+    lasting_fraction: float = 1.0
+    """Of what is expected at full length, what remained of it in trials so long, where both sides
+    had not yet the treatments of `base`."""
     seconds: float = 0.0
     combined_with: str = ""
     """The changes that both sides of each trial have."""
