@@ -72,19 +72,23 @@ def write_folder_atomic(folder: Path, files: Iterable[tuple[str, bytes]]) -> Non
                 shutil.rmtree(old, ignore_errors=True)
 
 
-def make_folder(folder: Path, mode: int = 0o777) -> None:
+def make_folder(folder: Path, mode: int = 0o777, *, must_be_new: bool = False) -> None:
     """Make `folder` and those above it, each synced into its parent; `OSError` if that fails.
 
     `mode` counts for `folder` alone, and only if it is new. A link in its place is refused
-    unless it leads to a folder.
+    unless it leads to a folder. With `must_be_new` only one caller of several at once makes it;
+    the others get `FileExistsError`.
     """
+    if must_be_new and folder.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
     missing = []
     place = folder
     while not place.exists():
         missing.append(place)
         place = place.parent
     for new in reversed(missing):
-        new.mkdir(mode=mode if new == folder else 0o777, exist_ok=True)
+        is_last = new == folder
+        new.mkdir(mode=mode if is_last else 0o777, exist_ok=not (must_be_new and is_last))
         sync_folder(new.parent)
     if not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from descend.artifacts import RUN_FILE
-from descend.runs.atomic_write import PRIVATE, make_folder, sync_folder
+from descend.runs.atomic_write import PRIVATE, make_folder
 from descend.web.studio.http_errors import NoSuchItemError, NotNowError
 from descend.web.studio.jobs import Jobs
 from descend.web.studio.workspace import Workspace, check_name, is_name, no_such_item
@@ -87,14 +87,12 @@ def delete_experiment(workspace: Workspace, jobs: Jobs, name: str, job: str) -> 
 
 def _new_place(workspace: Workspace) -> tuple[Path, float]:
     now = max(0, int(time.time()))  # a clock that was never set begins in 1970
-    make_folder(workspace.trash, PRIVATE)
     for number in count():
         place = workspace.trash / f"{now}-{number}"
         # A studio serves requests side by side: only one of them can make a folder.
         with suppress(FileExistsError):
-            place.mkdir(mode=PRIVATE)
+            make_folder(place, PRIVATE, must_be_new=True)
             break
-    sync_folder(workspace.trash)
     return place, float(now)
 
 
