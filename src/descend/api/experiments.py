@@ -91,10 +91,11 @@ def compare(
     go to standard error, as those of `run`; the result is kept in `save_dir`, or in
     `comparisons/<unix time>`, where `descend report` finds it.
     """
-    folder = create_experiment_folder(resolve_save_dir(config, keys))
+    save_dir = resolve_save_dir(config, keys)
     base = resolve_call_config(config, keys).config
     arms = make_arms([NamedConfig("base", base)], validate_vary(vary))
     plan = plan_comparison(arms, budget_unit=match, budget=budget, seeds=seeds)
+    folder = create_experiment_folder(save_dir)
     again = format_python_call(
         "compare", non_default_keys(base.model_dump(mode="json")), vary=dict(vary), match=match,
         budget=plan.budget, seeds=seeds,
@@ -144,13 +145,13 @@ def attribute(
 
     Reported and stored as by `compare`; `DESCEND_LOG_LEVEL=warning` makes it quiet.
     """
-    folder = create_experiment_folder(None if save_dir is None else Path(save_dir))
     text = None if corpus_dir is None else str(corpus_dir)
     plan = design_attribution(
         *on_common_corpus(load_named_config(str(a)), load_named_config(str(b)), text),
         seeds=seeds,
         runs=runs,
     )
+    folder = create_experiment_folder(None if save_dir is None else Path(save_dir))
     again = format_python_call("attribute", str(a), str(b), text, seeds=seeds, runs=runs)
     console = select_console(default_console(), resolve_config().config)
     attribution = run_attribution(plan, folder, command=again, workers=workers, console=console)

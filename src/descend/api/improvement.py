@@ -62,6 +62,7 @@ from descend.report.text.improvement_summary import (
 )
 from descend.runs.checkpoint_folders import latest_checkpoint
 from descend.runs.run_files import is_finished, is_run_folder, read_info
+from descend.runs.run_folder import claim_folder
 from descend.training.stop_signals import TrainingInterrupted
 
 REPAIR_FRACTION = 0.1
@@ -100,7 +101,7 @@ def improve(
             f"finish it with `descend resume {run}`",
         )  # fmt: skip
     keys = {"corpus_dir": str(what)} if run is None else text_keys(run)
-    folder = _new_folder() if save_dir is None else Path(save_dir)
+    folder = claim_folder(Path("improvements")) if save_dir is None else Path(save_dir)
     improvement = open_improvement(folder, str(what), str(keys["corpus_dir"]))
     ends = began + 60 * minutes
     driver = _ImprovementRun(folder, improvement, keys, (began, ends), console, on_model, on_trial)
@@ -109,13 +110,6 @@ def improve(
         driver.keep(run, "your run", {}, None)
     driver.resume_interrupted()
     return driver.carry_out()
-
-
-def _new_folder() -> Path:
-    moment = int(time.time())
-    while (folder := Path("improvements") / str(moment)).exists():
-        moment += 1
-    return folder
 
 
 class _ImprovementRun:

@@ -69,7 +69,6 @@ def attribute(
     from descend.experiments.named_config import load_named_config
     from descend.report.text.experiment_tables import attribution_text
 
-    folder = create_experiment_folder(save_dir)
     pair = on_common_corpus(load_named_config(a), load_named_config(b), corpus)
     plan = design_attribution(
         *pair,
@@ -78,6 +77,7 @@ def attribute(
         train_fraction=train_fraction,
         evaluation_tokens=evaluation_tokens,
     )
+    folder = create_experiment_folder(save_dir)
     attribution = run_attribution(
         plan,
         folder,

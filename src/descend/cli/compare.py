@@ -104,13 +104,13 @@ def compare(
     from descend.experiments.json_output import comparison_fields
     from descend.report.text.experiment_tables import comparison_text
 
-    folder = create_experiment_folder(save_dir)
     text = {} if corpus is None else {"corpus_dir": corpus}
     comparison_arms = _make_arms(values | text, vary or [], arms or [], config, preset)
     plan = plan_comparison(
         comparison_arms, budget_unit=match, budget=budget, seeds=seeds, points=points,  # type: ignore[arg-type]
         evaluation_tokens=evaluation_tokens,
     )  # fmt: skip
+    folder = create_experiment_folder(save_dir)
     command = format_typed_command(context, "--save-dir", "--trials-file")
     comparison = run_comparison(
         plan, folder, command=command, workers=workers, console=stderr_console(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,13 +12,14 @@ from descend.errors import RunFolderError
 from descend.guard import decode_json, read_regular
 from descend.runs.atomic_write import write_file_atomic
 from descend.runs.record_version import check_version
-from descend.runs.run_folder import ensure_writable
+from descend.runs.run_folder import claim_folder, ensure_writable
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 
 def create_experiment_folder(save_dir: Path | None = None) -> Path:
-    """Return a folder that holds no experiment yet; it is made when the result is written."""
+    """Return a folder that holds no experiment yet: `save_dir`, which is made when the result is
+    written, or a new one."""
     if save_dir is not None:
         for name in (COMPARISON_FILE, ATTRIBUTION_FILE, SEARCH_FILE):
             if (save_dir / name).exists():
@@ -27,13 +27,9 @@ def create_experiment_folder(save_dir: Path | None = None) -> Path:
                     "save_dir", f"{save_dir}, which holds {name}", "a new folder",
                     "choose another save_dir",
                 )  # fmt: skip
-        folder = save_dir
-    else:
-        moment = int(time.time())
-        while (folder := Path("comparisons") / str(moment)).exists():
-            moment += 1
-    ensure_writable(folder)
-    return folder
+        ensure_writable(save_dir)
+        return save_dir
+    return claim_folder(Path("comparisons"))
 
 
 def write_record(folder: Path, name: str, record: msgspec.Struct) -> None:

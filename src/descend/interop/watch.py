@@ -24,11 +24,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from descend.diagnosis.causes.bad_initialization import MOSTLY_DEAD
-from descend.errors import WatchError
+from descend.errors import DescendError, WatchError
 from descend.interop.parameter_checks import ParameterChecks
 from descend.interop.watch_record import PendingStep, StopReason, WatchRecord
 from descend.metrics.watched_activations import ActivationRecorder
 from descend.metrics.weight_updates import RECORD_EVERY_STEPS, WeightUpdateRecorder
+from descend.runs.run_folder import claim_folder
 
 
 class TrainingWatch:
@@ -262,10 +263,11 @@ def _new_folder(model: nn.Module) -> Path:
     # Of a model in DistributedDataParallel or Lightning Fabric, and of a compiled one.
     while isinstance(deeper := _wrapped_model(inner), nn.Module):
         inner = deeper
-    name, moment = type(inner).__name__, int(time.time())
-    while (folder := Path("watched_runs") / f"{name}_{moment}").exists():
-        moment += 1
-    return folder
+    parent, stem = Path("watched_runs"), f"{type(inner).__name__}_"
+    try:
+        return claim_folder(parent, stem)
+    except DescendError:  # no record is a reason to end the loop
+        return parent / f"{stem}{int(time.time())}"
 
 
 def _wrapped_model(model: object) -> object:

@@ -79,13 +79,13 @@ def make_folder(folder: Path, mode: int = 0o777, *, must_be_new: bool = False) -
     unless it leads to a folder. With `must_be_new` only one caller of several at once makes it;
     the others get `FileExistsError`.
     """
-    if must_be_new and folder.exists():
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
     missing = []
     place = folder
     while not place.exists():
         missing.append(place)
         place = place.parent
+    if must_be_new and not missing:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
     for new in reversed(missing):
         is_last = new == folder
         new.mkdir(mode=mode if is_last else 0o777, exist_ok=not (must_be_new and is_last))

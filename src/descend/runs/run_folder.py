@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from descend.errors import RunFolderError
-from descend.runs.atomic_write import check_can_write, disk_error
+from descend.runs.atomic_write import check_can_write, disk_error, make_folder
 from descend.runs.checkpoint_folders import latest_checkpoint
 from descend.runs.file_lock import LOCK
 from descend.runs.folder_errors import RUN_EXPECTED, not_a_model_error
@@ -49,6 +49,20 @@ def create_run_folder(save_dir: str | None) -> Path:
             moment += 1
     ensure_writable(folder)
     return folder
+
+
+def claim_folder(parent: Path, stem: str = "") -> Path:
+    """Make `parent/<stem><unix time>` and return it: of several processes that start in the same
+    second each gets a folder of its own. `RunFolderError` where no folder can be made."""
+    moment = int(time.time())
+    ensure_writable(parent / f"{stem}{moment}")
+    while True:
+        folder = parent / f"{stem}{moment}"
+        try:
+            make_folder(folder, must_be_new=True)
+            return folder
+        except FileExistsError:
+            moment += 1
 
 
 def ensure_writable(folder: Path) -> None:

@@ -107,17 +107,23 @@ def diagnosis_routes(services: Services) -> APIRouter:
         """
         folder = workspace.run_folder(name)
         text = str(RecordedRun(folder).metadata.corpus["corpus"])
-        new = workspace.new_run_name(text, {job.run for job in jobs.all()})
-        target = str(workspace.run_path(new))
-        if has_diagnosis(folder):
-            load_diagnosis(folder)  # 422 where it is damaged
-            arguments = ["train", "--from-run", str(folder), "--apply-fix", "--save-dir", target]
-        else:
-            config, _ = services.health.fixed_config(name)
-            file = jobs.config_file(new)
-            write_file_atomic(file, msgspec.json.encode(config | {"save_dir": target}))
-            arguments = ["train", "--config", str(file)]
-        jobs.add(Job(run=new, kind="train", arguments=arguments, text=text, origin=name))
+        with jobs.naming:
+            new = workspace.new_run_name(text, {job.run for job in jobs.all()})
+            arguments = _fix_arguments(services, name, new)
+            jobs.add(Job(run=new, kind="train", arguments=arguments, text=text, origin=name))
         return {"run": new, "state": views.state(new)}
 
     return router
+
+
+def _fix_arguments(services: Services, name: str, new: str) -> list[str]:
+    """Return how the run `new` is started with what is recommended for the run `name`."""
+    workspace = services.workspace
+    folder, target = workspace.run_folder(name), str(workspace.run_path(new))
+    if has_diagnosis(folder):
+        load_diagnosis(folder)  # 422 where it is damaged
+        return ["train", "--from-run", str(folder), "--apply-fix", "--save-dir", target]
+    config, _ = services.health.fixed_config(name)
+    file = services.jobs.config_file(new)
+    write_file_atomic(file, msgspec.json.encode(config | {"save_dir": target}))
+    return ["train", "--config", str(file)]

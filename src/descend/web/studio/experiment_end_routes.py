@@ -46,13 +46,14 @@ def experiment_end_routes(services: Services) -> APIRouter:
                 name, "no result of a search", "a search that has ended", "let it search to its end"
             )
         result = read_record(folder, SEARCH_FILE, SearchResult)
-        new = workspace.new_run_name(result.corpus, {job.run for job in jobs.all()})
-        settings = {k: v for k, v in result.best_run_config.items() if v is not None}
-        settings |= {"corpus_dir": result.corpus, "save_dir": str(workspace.run_path(new))}
-        make_config(settings)  # 422 where the record is not one of this version
-        write_file_atomic(jobs.config_file(new), msgspec.json.encode(settings))
-        arguments = ["train", "--config", str(jobs.config_file(new))]
-        jobs.add(Job(run=new, kind="train", arguments=arguments, text=result.corpus))
+        with jobs.naming:
+            new = workspace.new_run_name(result.corpus, {job.run for job in jobs.all()})
+            settings = {k: v for k, v in result.best_run_config.items() if v is not None}
+            settings |= {"corpus_dir": result.corpus, "save_dir": str(workspace.run_path(new))}
+            make_config(settings)  # 422 where the record is not one of this version
+            write_file_atomic(jobs.config_file(new), msgspec.json.encode(settings))
+            arguments = ["train", "--config", str(jobs.config_file(new))]
+            jobs.add(Job(run=new, kind="train", arguments=arguments, text=result.corpus))
         return {"run": new, "state": views.state(new)}
 
     return router

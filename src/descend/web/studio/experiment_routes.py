@@ -126,18 +126,19 @@ class Experiments:
 
     def start(self, kind: ExperimentKind, plan: ExperimentPlan) -> dict[str, Any]:
         """Put an experiment into the queue; its name."""
-        name = self._new_name(kind)
-        job, folder = job_name(name), self._workspace.experiment_path(name)
-        arguments = [*plan.arguments, "--save-dir", str(folder), "--trials-file",
-                     str(self._jobs.trials_file(job))]  # fmt: skip
-        if plan.config:
-            file = self._jobs.config_file(job)
-            write_file_atomic(file, json.dumps(plan.config).encode())
-            arguments += ["--config", str(file)]
-        make_folder(self._workspace.experiments, PRIVATE)
-        self._jobs.add(
-            Job(run=job, kind=kind, arguments=arguments, text=plan.title, minutes=plan.minutes)
-        )
+        with self._jobs.naming:
+            name = self._new_name(kind)
+            job, folder = job_name(name), self._workspace.experiment_path(name)
+            arguments = [*plan.arguments, "--save-dir", str(folder), "--trials-file",
+                         str(self._jobs.trials_file(job))]  # fmt: skip
+            if plan.config:
+                file = self._jobs.config_file(job)
+                write_file_atomic(file, json.dumps(plan.config).encode())
+                arguments += ["--config", str(file)]
+            make_folder(self._workspace.experiments, PRIVATE)
+            self._jobs.add(
+                Job(run=job, kind=kind, arguments=arguments, text=plan.title, minutes=plan.minutes)
+            )
         return {"experiment": name}
 
     def start_again(self, name: str) -> None:

@@ -59,10 +59,11 @@ def family_routes(services: Services) -> APIRouter:
         other = None if body is None else body.text
         text = other or str(RecordedRun(folder).metadata.corpus["corpus"])
         corpus = () if other is None else (workspace.corpus(other),)
-        new = workspace.new_run_name(text, {job.run for job in jobs.all()})
-        target = str(workspace.run_path(new))
-        arguments = ["continue", str(folder), *corpus, "--save-dir", target]
-        jobs.add(Job(run=new, kind="train", arguments=arguments, text=text, origin=name))
+        with jobs.naming:
+            new = workspace.new_run_name(text, {job.run for job in jobs.all()})
+            target = str(workspace.run_path(new))
+            arguments = ["continue", str(folder), *corpus, "--save-dir", target]
+            jobs.add(Job(run=new, kind="train", arguments=arguments, text=text, origin=name))
         return {"run": new, "state": views.state(new)}
 
     return router

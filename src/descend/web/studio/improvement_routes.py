@@ -79,7 +79,8 @@ def improvement_routes(services: Services) -> APIRouter:
         if jobs.is_active(name):
             raise NotNowError(name, "an improvement that is not done", "one that is",
                               "wait, or stop it")  # fmt: skip
-        return {"run": keep_best_model(workspace, name, {job.run for job in jobs.all()})}
+        with jobs.naming:
+            return {"run": keep_best_model(workspace, name, {job.run for job in jobs.all()})}
 
     return router
 

@@ -88,6 +88,8 @@ class Jobs:
         enough = (os.cpu_count() or 1) >= MIN_CORES_FOR_TWO
         self.max_running = (2 if enough else 1) if max_running is None else max_running
         self._lock = threading.RLock()
+        self.naming = threading.Lock()
+        """To hold from the choice of a free name until a job has it: requests come side by side."""
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._refusals: dict[str, DescendError] = {}
         self._key = load_key()

@@ -95,14 +95,15 @@ def control_routes(services: Services) -> APIRouter:
         """Start a run in a process of its own, or put it into the queue."""
         corpus = workspace.corpus(body.text)
         settings = requested_settings(workspace, body)
-        name = workspace.new_run_name(body.text, {job.run for job in jobs.all()})
-        own = {"corpus_dir": corpus, "save_dir": str(workspace.run_path(name))}
-        make_config(settings | own)
-        write_file_atomic(jobs.config_file(name), json.dumps(settings | own).encode())
-        arguments = ["train", "--config", str(jobs.config_file(name))]
-        jobs.add(Job(
-            run=name, kind="train", arguments=arguments, text=body.text, minutes=body.minutes
-        ))  # fmt: skip
+        with jobs.naming:
+            name = workspace.new_run_name(body.text, {job.run for job in jobs.all()})
+            own = {"corpus_dir": corpus, "save_dir": str(workspace.run_path(name))}
+            make_config(settings | own)
+            write_file_atomic(jobs.config_file(name), json.dumps(settings | own).encode())
+            arguments = ["train", "--config", str(jobs.config_file(name))]
+            jobs.add(Job(
+                run=name, kind="train", arguments=arguments, text=body.text, minutes=body.minutes
+            ))  # fmt: skip
         return {"run": name, "state": views.state(name)}
 
     @router.post("/runs/{name}/stop")
