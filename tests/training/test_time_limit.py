@@ -74,19 +74,20 @@ def test_stops_at_an_epoch_whose_evaluation_would_be_the_last() -> None:
 
 
 def slow_records(tiny: Tiny, seconds: float, pause: float) -> tuple[list[Any], float]:
-    """The records of a run whose steps take `pause` longer than they need."""
+    """The records of a run whose steps take `pause` by its clock, and what all took by it."""
     config = make_config(tiny | {"minutes": seconds / 60, "epoch": 500, "compile": "off"})
-    run = create_run(config, Path("slow"))  # its time begins with the first step
-    began = time.perf_counter()
+    run, clock = create_run(config, Path("slow")), Clock()
+    assert run.plan.time_limit is not None
+    run.plan.time_limit.clock = clock
     records: list[Any] = []
     for some in train(run.state, run.plan):
         records += some
-        time.sleep(pause)
-    return records, time.perf_counter() - began
+        clock.now += pause
+    return records, clock.now
 
 
 def test_run_on_a_slow_machine_ends_in_time_with_a_fallen_rate(tiny: Tiny) -> None:
-    records, took = slow_records(tiny, seconds=6.0, pause=0.05)
+    records, took = slow_records(tiny, seconds=6.0, pause=0.1)
     steps = [r for r in records if isinstance(r, Step)]
     epochs = [r for r in records if isinstance(r, Epoch)]
     assert took <= 6.0
@@ -100,7 +101,7 @@ def test_run_on_a_slow_machine_ends_in_time_with_a_fallen_rate(tiny: Tiny) -> No
 
 
 def test_completed_run_tells_the_steps_it_made(tiny: Tiny) -> None:
-    config = make_config(tiny | {"minutes": 0.08, "epoch": 500, "compile": "off"})
+    config = make_config(tiny | {"minutes": 0.04, "epoch": 500, "compile": "off"})
     run = create_run(config, Path("run"))
     for _ in run_training(run):
         pass

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from forked_program import ForkedProgram, start_descend
+
 TINY_SETTINGS = {
     "embed_dim": 16, "num_heads": 2, "num_layers": 2, "ff_dim": 32, "max_seq_len": 32,
     "seq_len": 16, "batch_size": 4, "vocab_size": 300, "precision": "float32", "threads": 1,
@@ -30,7 +32,7 @@ class RunningStudio:
     """`descend studio` in a process of its own."""
 
     folder: Path
-    process: subprocess.Popen[bytes]
+    process: ForkedProgram | subprocess.Popen[bytes]
     terminal: Path
     """What the terminal shows."""
     key: str
@@ -81,14 +83,18 @@ class Studios:
 
     started: list[RunningStudio] = field(default_factory=list)
 
-    def start(self, folder: Path, *arguments: str) -> RunningStudio:
-        """A server over `folder`, once it answers."""
-        command = [sys.executable, "-m", "descend", "studio", str(folder), "--no-browser"]
+    def start(self, folder: Path, *arguments: str, is_forked: bool = True) -> RunningStudio:
+        """A server over `folder`, once it answers; forked, its command line is another."""
+        words = ["studio", str(folder), "--no-browser", *arguments]
         if "--port" not in arguments:
-            command += ["--port", str(free_port())]
+            words += ["--port", str(free_port())]
         with tempfile.NamedTemporaryFile(delete=False) as terminal:
-            process = subprocess.Popen([*command, *arguments], stderr=terminal)
-        printed = Path(terminal.name)
+            printed = Path(terminal.name)
+            process = (
+                start_descend(words, printed)
+                if is_forked and "COVERAGE_RUN" not in os.environ  # it follows no fork
+                else subprocess.Popen([sys.executable, "-m", "descend", *words], stderr=terminal)
+            )
         while "http://" not in printed.read_text() and process.poll() is None:
             time.sleep(0.05)
         assert "http://" in printed.read_text(), printed.read_text()

@@ -17,6 +17,8 @@ from descend.errors import RunFolderError
 from descend.web.studio.server import write_private
 from descend.web.studio.workspace import Workspace
 
+from .studio_server import Studios
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
@@ -39,7 +41,8 @@ def sockets_of(process: int) -> set[int]:
     return {int(link[8:-1]) for link in links if link.startswith("socket:[")}
 
 
-def test_studio_leaves_nothing_to_other_users(studio: Any) -> None:
+def test_studio_leaves_nothing_to_other_users(studios: Studios, own_folder: Path) -> None:
+    studio = studios.start(own_folder, is_forked=False)
     hidden = studio.folder / ".studio"
     assert stat.S_IMODE(hidden.stat().st_mode) == 0o700
     assert stat.S_IMODE((hidden / "api_key").stat().st_mode) == 0o600
