@@ -64,3 +64,18 @@ def test_whole_loss_of_a_detector_goes_before_those_of_its_heads(tmp_path: Path)
     )
     log = read_log(written(tmp_path, text))
     assert train_points(log) == [(50, 0.0394), (100, 0.0403), (150, 0.0408)]
+
+
+def test_lines_of_boosted_trees_are_read(tmp_path: Path) -> None:
+    values = [(0.419, 0.160), (0.468, 0.093), (0.523, 0.060), (0.565, 0.041), (0.597, 0.030)]
+    xgboost = "".join(
+        f"[{500 * n}]\teval-logloss:{a}\ttrain-logloss:{b}\n" for n, (a, b) in enumerate(values, 1)
+    )
+    lightgbm = "".join(
+        f"[{500 * n}]\ttraining's binary_logloss: {b}\tvalid_1's binary_logloss: {a}\n"
+        for n, (a, b) in enumerate(values, 1)
+    )
+    for text in (xgboost, lightgbm):
+        log = read_log(written(tmp_path, text))
+        assert [(e.validation_loss, e.train_loss) for e in log.entries] == values
+        assert log.entries[0].position == 500

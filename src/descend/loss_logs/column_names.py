@@ -28,7 +28,7 @@ VALIDATION = frozenset(
 )  # fmt: skip
 LOSSES = frozenset(
     {"loss", "losses", "cost", "nll", "ce", "xent", "xentropy", "crossentropy", "lossf", "trl",
-     "tel", "trainloss", "valloss", "evalloss", "validloss", "testloss"}
+     "tel", "trainloss", "valloss", "evalloss", "validloss", "testloss", "logloss", "mlogloss"}
 )  # fmt: skip
 NO_LOSS = frozenset(
     {"scale", "scaler", "time", "weight", "weights", "coef", "coefficient", "best", "lowest", "min",
