@@ -15,10 +15,13 @@ from descend.data_check.problems.answer_problems import (
     truncated_answers,
 )
 from descend.data_check.problems.answer_variety import (
+    AnswerGroups,
     contradicting_answers,
     few_examples,
+    group_answers,
     uniform_answers,
 )
+from descend.data_check.problems.label_problems import contradicting_labels, uniform_labels
 from descend.data_check.problems.length_problems import (
     answers_of_maximum_length,
     cut_without_tokenizer,
@@ -51,15 +54,20 @@ UNLIKE_LABELS = (
 )
 
 
-Look = Callable[[Sequence[Example]], tuple[list[DataProblem], list[DataProblem]]]
+Finding = tuple[list[DataProblem], list[DataProblem]]
+"""What is sure, and what may be meant so."""
+Look = Callable[[Sequence[Example]], Finding]
 LOOKS_AT_ANSWERS: tuple[tuple[ProblemName, Look], ...] = (
     ("truncated_answers", truncated_answers),
     ("empty_answers", empty_answers),
+    ("contradicting_answers", contradicting_labels),
+    ("uniform_answers", uniform_labels),
+)
+LOOKS_AT_GROUPS: tuple[tuple[ProblemName, Callable[[AnswerGroups], Finding]], ...] = (
     ("contradicting_answers", contradicting_answers),
     ("uniform_answers", uniform_answers),
     ("few_examples", few_examples),
 )
-"""Problems of answers: each returns what is sure and what may be meant so."""
 
 
 def check_data(
@@ -108,12 +116,7 @@ def _look_for_problems(
         refused = refused_by_template(encoded.refused)
         limit = max_length or tokenizer.max_length
         results |= _look_at_tokens(encoded, tokenizer, limit, remarks)
-    for name, look in LOOKS_AT_ANSWERS:
-        problems, uncertain = look(file.examples) if has_turns else (NO_CONVERSATION, [])
-        results[name] = problems
-        remarks += uncertain
-    if has_turns and all(example.is_rated for example in file.examples):
-        results["contradicting_answers"] = RATED
+    results |= _look_at_answers(file.examples, has_turns, remarks)
     if has_turns:
         results["truncated_answers"] += answers_of_maximum_length(file.examples, tokenizer)  # type: ignore[operator]
     results["damaged_characters"] = (
@@ -128,6 +131,29 @@ def _look_for_problems(
         else train_in_validation(file, validation)
     )
     results["mixed_roles"] = mixed_roles(file.examples) + refused if has_turns else NO_CONVERSATION
+    return results
+
+
+def _look_at_answers(
+    examples: Sequence[Example], has_turns: bool, remarks: list[DataProblem]
+) -> dict[ProblemName, list[DataProblem] | str]:
+    """Return what was found of answers and labels, or why it was not looked for; add `remarks`."""
+    results: dict[ProblemName, list[DataProblem] | str] = {}
+    groups = group_answers(examples) if has_turns else None
+    findings = [(name, look(examples)) for name, look in LOOKS_AT_ANSWERS]
+    if groups is not None:
+        findings += [(name, look(groups)) for name, look in LOOKS_AT_GROUPS]
+    for name, (problems, uncertain) in findings:
+        before = results.get(name, [])
+        results[name] = [*before, *problems] if isinstance(before, list) else problems
+        remarks += uncertain
+    if groups is None:
+        has_labels = any(example.label is not None for example in examples)
+        about_labels = {"contradicting_answers", "uniform_answers"} if has_labels else set()
+        names = {name for name, _ in (*LOOKS_AT_ANSWERS, *LOOKS_AT_GROUPS)} - about_labels
+        results |= dict.fromkeys(names, NO_CONVERSATION)
+    elif all(example.is_rated for example in examples) and not results["contradicting_answers"]:
+        results["contradicting_answers"] = RATED
     return results
 
 

@@ -22,6 +22,8 @@ TEXT_KEYS = ("text", "content", "document")
 PER_TOKEN_KEYS = ("labels", "attention_mask", "token_type_ids", "position_ids", "loss_mask",
                   "assistant_masks", "completion_mask", "special_tokens_mask")  # fmt: skip
 RATING_KEYS = ("label", "score", "reward", "rating", "rank")
+LABEL_KEYS = ("label", "labels", "class", "target", "intent", "sentiment")
+"""Names of what a classifier is to say of a text."""
 MAX_FILE_BYTES = 2**31
 
 
@@ -45,6 +47,8 @@ class Example:
     """Whether what a preference pair prefers is what it rejects."""
     is_rated: bool = False
     """Whether the answer has a number or yes and no beside it that says how good it is."""
+    label: str | int | None = None
+    """What a classifier is to say of the text, or whether the answer is a good one (KTO)."""
 
     @cached_property
     def conversation(self) -> tuple[Turn, ...]:
@@ -149,7 +153,17 @@ def _example(line: int, record: Any) -> Example | None:
         None if turns else text, ids, labels, misfits, rejected[-1][1] if rejected else None,
         bool(rejected) and rejected == chosen,
         any(isinstance(fields.get(key), bool | int | float) for key in RATING_KEYS),
+        _label(fields, has_answer=bool(turns)),
     )  # fmt: skip
+
+
+def _label(fields: dict[str, Any], *, has_answer: bool) -> str | int | None:
+    """Return the label of a text, or the yes or no of an answer; scores are neither."""
+    if has_answer:
+        value = fields.get("label")
+        return value if isinstance(value, bool) or value in (0, 1) else None
+    values = (fields.get(key) for key in LABEL_KEYS)
+    return next((v for v in values if isinstance(v, str | int) and v != ""), None)
 
 
 def _preference(fields: dict[str, Any]) -> tuple[list[Turn], list[Turn]]:

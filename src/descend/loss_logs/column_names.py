@@ -28,7 +28,7 @@ VALIDATION = frozenset(
 )  # fmt: skip
 LOSSES = frozenset(
     {"loss", "losses", "cost", "nll", "ce", "xent", "xentropy", "crossentropy", "lossf", "trl",
-     "tel", "trainloss", "valloss", "evalloss", "validloss", "testloss"}
+     "tel", "trainloss", "valloss", "evalloss", "validloss", "testloss", "logloss", "mlogloss"}
 )  # fmt: skip
 NO_LOSS = frozenset(
     {"scale", "scaler", "time", "weight", "weights", "coef", "coefficient", "best", "lowest", "min",
@@ -43,6 +43,8 @@ PARTS = frozenset(
      "interctc", "distill", "vae"}
 )  # fmt: skip
 """Words of a loss that is one term among several, never the whole."""
+HEADS = frozenset({"cls", "bbox", "rpn", "box", "obj", "mask", "giou", "dfl", "seg"})
+"""Words of the loss of one head of a detector, which stands beside the whole."""
 SMOOTHED = frozenset({"epoch", "smooth", "smoothed", "ema", "running", "interval", "window"})
 STEPS: dict[str, int] = {
     "step": 0, "steps": 0, "update": 1, "updates": 1, "upd": 1, "up": 1,
@@ -166,6 +168,8 @@ def _loss(last: list[str], every: list[str]) -> Meaning | None:
         rank = 6
     elif others and rank < 4 and words & {"masked", "teacher", "student"}:
         rank = 4
+    elif rank == 0 and others & HEADS:
+        rank = 1
     name = "_".join(w for w in last if w not in TRAIN and w not in VALIDATION) or "loss"
     return Meaning("loss", split_of(every), rank, name)
 

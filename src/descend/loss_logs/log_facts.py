@@ -10,6 +10,8 @@ from descend.loss_logs.log import RunLosses
 from descend.loss_logs.log_row import Row
 from descend.loss_logs.reward_measures import RewardMeasures
 
+MIN_SCORES = 3
+"""Scores of 0 from which the note is made that none is above it."""
 MIN_BASE_FRACTION = 0.5
 """A loss under which powers of 2 and of e are too alike to tell the base."""
 
@@ -41,6 +43,7 @@ class LogFacts:
     first_accuracy: float | None = None
     """The first fraction of right predictions, from 0 to 1."""
     last_accuracy: float | None = None
+    scores: list[float] = field(default_factory=list)
     lost_validations: int = 0
     """Rows with a validation loss that is no number, beside losses that are."""
     measures: RewardMeasures = field(default_factory=RewardMeasures)
@@ -58,6 +61,20 @@ class LogFacts:
             self.last_accuracy = row.accuracy
         if self.first_accuracy is None:
             self.first_accuracy = row.accuracy
+
+    def note_score(self, score: float | None) -> None:
+        """Note the score of a row, as spaCy measures it on the development data."""
+        if score is not None:
+            self.scores.append(score)
+
+    def judge_scores(self) -> None:
+        """Add a note where no score is above 0."""
+        if len(self.scores) >= MIN_SCORES and not any(self.scores):
+            self.notes.append(
+                f"the score on the development data is 0 in all {len(self.scores)} rows: nothing "
+                "is predicted right. Try a tenth of the learning rate with a warm-up (5e-5 is "
+                "usual for a pretrained transformer), and compare the labels of both data sets"
+            )
 
     def compare_perplexity(self, row: Row) -> None:
         """Note whether the perplexity beside a loss is 2 or e to its power."""

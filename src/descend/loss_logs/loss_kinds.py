@@ -46,7 +46,7 @@ _WORDS: tuple[tuple[Objective, frozenset[str]], ...] = (
     ("speech", frozenset({"ctc", "wer", "cer", "mel"})),
     ("contrastive", frozenset({"contrastive", "triplet", "infonce", "cosine"})),
     ("classification", frozenset({"f1", "auc", "mcc", "matthews", "recall", "auroc", "top1", "top5",
-                                  "acc1", "acc5"})),
+                                  "acc1", "acc5", "ents", "spans", "cats", "uas", "las"})),
     ("no cross-entropy", frozenset({"mse", "mae", "rmse"})),
 )  # fmt: skip
 

@@ -10,6 +10,12 @@ EXIT_SOUND, EXIT_BUG, EXIT_NOT_CHECKED = 0, 1, 3
 """Exit codes of `descend check`: checks ran and found nothing, a bug, not checked. A mistake of
 the user is 2 (see `UserError`)."""
 
+CONNECT_LOSS = (
+    "compute the loss from the network's output itself: without `.item()`, `.detach()`, `.data`, "
+    "`numpy()`, `argmax()`, `no_grad()`, or a new tensor in between"
+)
+"""The fix of a loss that does not lead back to the weights."""
+
 
 class ProgramError(UserError):
     """A module cannot be checked: missing, broken, or without a model."""

@@ -229,13 +229,17 @@ def _recorded_batches(step: Callable[[], None], network: nn.Module) -> Any:
     weights = sum(p.numel() for p in network.parameters())
 
     def batches() -> Iterator[torch.Tensor]:
-        spent = 0.0
+        spent, never_learns = 0.0, False
         for number in range(NUM_RECORDED):
             if number >= MIN_RECORDED and spent > RECORDED_FLOPS:
                 return
             with record_calls(network) as recorder:
                 step()
-            ids = [c.ids_BT for c in recorder.model_calls if c.ids_BT.ndim == 2 and c.learned_from]
+            calls = [c for c in recorder.model_calls if c.ids_BT.ndim == 2]
+            learned = [c.ids_BT for c in calls if c.learned_from]
+            never_learns = not learned if number == 0 else never_learns
+            # Where none comes back even from the first, all that the network is given counts.
+            ids = [c.ids_BT for c in calls] if never_learns else learned
             if not ids:
                 return
             spent += 6.0 * weights * ids[0].numel()

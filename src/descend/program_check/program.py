@@ -24,7 +24,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from descend.program_check.bug_report import ProgramEndedError, ProgramError
+from descend.program_check.bug_report import CONNECT_LOSS, ProgramEndedError, ProgramError
 from descend.program_check.frameworks import (
     Launch,
     TrainingReachedError,
@@ -366,6 +366,8 @@ def _fix_of(problem: BaseException) -> str:
         return "install accelerate, which the Trainer of transformers needs, beside descend"
     if isinstance(problem, ModuleNotFoundError) and problem.name:
         return f"install {problem.name.partition('.')[0]} into the environment of descend"
+    if "does not require grad" in text:
+        return CONNECT_LOSS
     return "run it with python first and fix what fails"
 
 

@@ -72,17 +72,36 @@ class PromptAnswers:
         return self.answers.total()
 
 
+@dataclass(frozen=True)
+class AnswerGroups:
+    """The answers of a file by their prompts, grouped once for all who compare them."""
+
+    all: list[PromptAnswers]
+    plain: list[PromptAnswers]
+    """Of the examples without a rating and without a rejected answer."""
+    pairs: list[Example]
+    """The preference pairs."""
+
+
+def group_answers(examples: Sequence[Example]) -> AnswerGroups:
+    """Group the answers in `examples` by their prompts."""
+    plain = [e for e in examples if e.rejected is None and not e.is_rated]
+    groups = _group_answers(examples)
+    return AnswerGroups(
+        groups, groups if len(plain) == len(examples) else _group_answers(plain),
+        [e for e in examples if e.rejected is not None],
+    )  # fmt: skip
+
+
 def contradicting_answers(
-    examples: Sequence[Example],
+    answer_groups: AnswerGroups,
 ) -> tuple[list[DataProblem], list[DataProblem]]:
     """Return prompts with answers that contradict each other, and those where they may.
 
     Answers contradict if they differ in a negation, in yes and no, or in a number alone, or if they
     are labels. Different long answers are what a model may say too.
     """
-    rated = [e for e in examples if e.rejected is not None]
-    plain = [e for e in examples if e.rejected is None and not e.is_rated]
-    groups = _group_answers(plain)
+    groups = answer_groups.plain
     several = [group for group in groups if len(group.answers) > 1]
     counts = Counter(answer for group in groups for answer in group.answers.elements())
     are_labels = len(counts) <= MAX_LABEL_FRACTION * counts.total()
@@ -91,7 +110,7 @@ def contradicting_answers(
     opposed_short = [g for g in short if g in opposed]
     if len(opposed_short) < MIN_OPPOSED_FRACTION * len(short):
         opposed = [g for g in opposed if g not in opposed_short]
-    problems = _reversed_preferences(rated)
+    problems = _reversed_preferences(answer_groups.pairs)
     if opposed:
         problems.append(_contradiction(opposed))
     unsure = [g for g in short if g not in opposed]
@@ -106,9 +125,9 @@ def contradicting_answers(
     return problems, remarks
 
 
-def uniform_answers(examples: Sequence[Example]) -> tuple[list[DataProblem], list[DataProblem]]:
+def uniform_answers(answer_groups: AnswerGroups) -> tuple[list[DataProblem], list[DataProblem]]:
     """Return the answer that most or all examples have: a problem, or a warning."""
-    groups = _group_answers(examples)
+    groups = answer_groups.all
     counts = Counter(answer for group in groups for answer in group.answers.elements())
     total = counts.total()
     if total < MIN_ANSWERS:
@@ -131,12 +150,12 @@ def uniform_answers(examples: Sequence[Example]) -> tuple[list[DataProblem], lis
     return ([problem], []) if is_problem else ([], [problem])
 
 
-def few_examples(examples: Sequence[Example]) -> tuple[list[DataProblem], list[DataProblem]]:
+def few_examples(answer_groups: AnswerGroups) -> tuple[list[DataProblem], list[DataProblem]]:
     """Return a warning where there are fewer different examples than fine-tuning needs.
 
     Paraphrases of a few questions with the same long answers are as few as these answers.
     """
-    groups = _group_answers(examples)
+    groups = answer_groups.all
     answers = {answer for group in groups for answer in group.answers}
     are_long = any(len(_WORD.findall(answer)) >= MIN_WORDS for answer in answers)
     pairs = sum(len(group.answers) for group in groups)

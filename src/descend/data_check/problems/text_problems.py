@@ -16,12 +16,15 @@ MAX_MISFIT_FRACTION = 0.5
 
 
 def duplicates(examples: Sequence[Example], number: str = "line") -> list[DataProblem]:
-    """Return examples that occur before, apart from case and white space."""
-    first: dict[bytes, int] = {}
+    """Return examples that occur before, apart from case and white space.
+
+    A text with another label is no duplicate: the two contradict each other.
+    """
+    first: dict[tuple[bytes, object], int] = {}
     again: list[int] = []
     of = 0
     for example in examples:
-        key = _fingerprint(example, prompt_only=False)
+        key = fingerprint(example, prompt_only=False), example.label
         if key in first:
             again.append(example.line)
             of = of or first[key]
@@ -56,11 +59,11 @@ def train_in_validation(train: ExampleFile, validation: ExampleFile) -> list[Dat
         there: dict[bytes, int] = {}
         for example in validation.examples:
             if not prompt_only or example.conversation:
-                there.setdefault(_fingerprint(example, prompt_only), example.line)
+                there.setdefault(fingerprint(example, prompt_only), example.line)
         lines = [
             (example.line, there[key]) for example in train.examples
             if example.line not in taken and (not prompt_only or example.conversation)
-            and (key := _fingerprint(example, prompt_only)) in there
+            and (key := fingerprint(example, prompt_only)) in there
         ]  # fmt: skip
         taken |= {line for line, _ in lines}
         if lines:
@@ -152,7 +155,8 @@ def _misfits(examples: Sequence[Example]) -> list[DataProblem]:
     ]  # fmt: skip
 
 
-def _fingerprint(example: Example, prompt_only: bool) -> bytes:
+def fingerprint(example: Example, prompt_only: bool) -> bytes:
+    """Return a hash of what an example says, without case, white space, and label."""
     turns = example.conversation
     if prompt_only:
         turns = tuple(turn for turn in turns if turn[0] != "assistant")

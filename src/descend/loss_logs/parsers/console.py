@@ -99,6 +99,7 @@ class Console:
             self.assembly.facts.read_end(stripped)
         self._end_epoch()
         self._end_cells()
+        self.assembly.facts.judge_scores()
 
     def _rows_of_tables(self, head: Iterable[Line]) -> list[dict[str, str]]:
         """Return the rows of printed tables among the first lines."""
@@ -162,6 +163,7 @@ class Console:
         row.writer = row.writer or self.writer
         if row.losses or row.perplexities:
             self.assembly.facts.names.update([k for k, v in cells.items() if v is not None][:40])
+            self.assembly.facts.note_score(number(cells.get("SCORE")))
         return self.assembly.add(row)
 
     def _object(self, value: dict[str, Any], line: Line) -> bool:

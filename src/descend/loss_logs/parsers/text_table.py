@@ -1,7 +1,8 @@
 """Tables that programs print: a header with a loss in it, and rows of numbers below.
 
 fastai's (`epoch  train_loss  valid_loss  time`), the Trainer's in a notebook (`Step  Training
-Loss`) and in a model card (`| Training Loss | Epoch | Step | Validation Loss |`).
+Loss`) and in a model card (`| Training Loss | Epoch | Step | Validation Loss |`), spaCy's (`E    #
+LOSS TOK2VEC  LOSS NER`, and `Itn.  NER Loss` before its version 3) and that of Ultralytics.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import re
 from descend.loss_logs.column_names import TRAIN, VALIDATION, column_meaning
 from descend.loss_logs.number_parsing import MISSING, number
 
+_SPACY = "E "
+"""How its header begins."""
 MIN_LASTING_COLUMNS = 3
 """Columns of a header that lasts through lines of other kinds, such as progress bars: rows of fewer
 are too easily lines of another kind."""
@@ -18,6 +21,8 @@ MAX_INTERRUPTIONS = 1_000
 """Lines that are no rows, one after the other, after which such a header is over."""
 _SPLIT_CELL = re.compile(r"^([A-Za-z]+)\W+([-+]?[\d.]\S*|[-+]?nan|[-+]?inf)$", re.IGNORECASE)
 """A cell that names its split: `val 2.376`."""
+_BAR_BEHIND = re.compile(r":\s+\d+%[|:\s].*$")
+"""A progress bar behind the last cell: `640: 100%|███| 787/787`."""
 _RULE = re.compile(r"^[\s|:+\-=─━]+$")
 
 
@@ -39,7 +44,7 @@ class TextTable:
             return None
         if _RULE.match(text):
             return None
-        cells = _cells(text, self.separator)
+        cells = _cells(_BAR_BEHIND.sub("", text), self.separator)
         numbers = sum(number(cell) is not None for cell in cells)
         if len(cells) != len(self.header) or numbers < 2:
             if (split_cells := self._split_cells(cells)) is not None:
@@ -48,7 +53,11 @@ class TextTable:
             self._interrupt(text)
             return None
         self.interruptions = 0
-        return dict(zip(self.header, cells, strict=True))
+        row = dict(zip(self.header, cells, strict=True))
+        if self.header_text.startswith(_SPACY) and row.get("step") == "0" and "epoch" in row:
+            # A sum of one step: the rows below sum those since the row above.
+            return {"epoch": row["epoch"], "step": row["step"]}
+        return row
 
     def _split_cells(self, cells: list[str]) -> dict[str, str] | None:
         """Return the cells of a row whose loss cell names its split: `50  val 1.553  17 s`."""
@@ -77,7 +86,7 @@ class TextTable:
         if "loss" not in text.lower() or len(text) > 400 or re.search(r"(?<![A-Za-z_])\d", text):
             return
         for separator in ("|", "\t", "  ", " "):
-            names = _names(text, separator)
+            names = _spacy_names(_names(text, separator))
             meanings = [m for name in names if (m := column_meaning(name)) is not None]
             meanings = [m for m in meanings if m.role != "accuracy"]
             roles = {m.role for m in meanings}
@@ -96,7 +105,24 @@ def _begins_with_place(names: list[str], separator: str) -> bool:
     """Return whether columns that a sign separates begin with a step or an epoch, as in the tables
     of TRL, which have many columns of rewards beside the loss."""
     first = column_meaning(names[0])
-    return separator in ("|", "\t") and first is not None and first.role in ("step", "epoch")
+    is_table = separator in ("|", "\t") or (separator == "  " and len(names) >= MIN_LASTING_COLUMNS)
+    return is_table and first is not None and first.role in ("step", "epoch")
+
+
+def _spacy_names(names: list[str]) -> list[str]:
+    """Return the columns of spaCy by their usual names; others as they are.
+
+    Of the losses of several components the last is read: the first are those below it.
+    """
+    if names[0] == "Itn.":
+        return ["epoch", *names[1:]]
+    if names[:2] != ["E", "#"]:
+        return names
+    losses = [name for name in names if name.startswith("LOSS ")]
+    return ["epoch", "step"] + [
+        "loss" if losses and name == losses[-1] else f"part {name[5:]}" if name in losses else name
+        for name in names[2:]
+    ]
 
 
 def _names(text: str, separator: str) -> list[str]:

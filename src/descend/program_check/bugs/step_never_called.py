@@ -1,8 +1,8 @@
 """The optimizer never steps.
 
 What it is:
-    Gradients are computed and no weight moves: `optimizer.step()` is missing, gradients are cleared
-    before it, or the loss is cut off from the weights.
+    No weight moves: `optimizer.step()` or `backward()` is missing, gradients are cleared before the
+    step, or the loss is cut off from the weights, as by `.item()`, `.detach()`, and `no_grad()`.
 
 How it shows:
     The loss stays where it was, but for the difference between batches.
@@ -12,10 +12,11 @@ Not to be confused:
     many calls: it steps in the end.
 
 Proof:
-    All weights are compared before and after a number of calls of `step`.
+    All weights are compared before and after a number of calls of `step`, and each gradient that
+    comes to a weight is counted.
 
 How to fix:
-    zero_grad, backward, step: in this order, each once.
+    zero_grad, backward, step: in this order, each once, from a loss made of the network's output.
 
 When it is not this:
     Less than one whole accumulation of gradients was run.
@@ -27,6 +28,7 @@ Source:
 from __future__ import annotations
 
 from descend.program_check.bug import Bug, name_of
+from descend.program_check.bug_report import CONNECT_LOSS
 from descend.program_check.probes.dry_run import (
     DryRun,
     dry_run,
@@ -43,6 +45,10 @@ ENOUGH = 65
 """Calls without a step that count as never: accumulations over more than 64 calls are rare."""
 
 
+MIN_UPDATES = 3
+"""Steps without any gradient that count as always: the first may come before `backward()`."""
+
+
 def run_long_dry_run(program: Program) -> DryRun:
     """Return the same with more calls."""
     return run_steps(program, LONG)
@@ -51,11 +57,9 @@ def run_long_dry_run(program: Program) -> DryRun:
 def look(program: Program) -> CheckResult:
     """Compare all weights before and after."""
     dry_run_result = program.run_probe_once(dry_run)
-    if (
-        not dry_run_result.changed_weights
-        and not dry_run_result.updates
-        and not dry_run_result.problem
-    ):
+    first = dry_run_result
+    is_idle = not (first.changed_weights or first.updates or first.problem)
+    if is_idle or (_steps_without_gradient(first) and len(first.updates) < MIN_UPDATES):
         dry_run_result = program.run_probe_once(run_long_dry_run)
     if dry_run_result.changed_weights:
         return BugAbsent(
@@ -70,6 +74,8 @@ def look(program: Program) -> CheckResult:
             where_gradients_are_cleared(program, dry_run_result),
             "call `zero_grad()`, `backward()`, and `optimizer.step()` in this order",
         )
+    if _steps_without_gradient(dry_run_result) and len(dry_run_result.updates) >= MIN_UPDATES:
+        return _no_gradient(program, dry_run_result)
     if dry_run_result.updates:
         return BugAbsent(f"the optimizer stepped {len(dry_run_result.updates)} times")
     if dry_run_result.calls < ENOUGH:
@@ -82,6 +88,29 @@ def look(program: Program) -> CheckResult:
     return BugPresent(
         f"after {dry_run_result.calls} calls of `step` no weight has moved; {came}",
         program.source_location("step"),
+    )
+
+
+def _steps_without_gradient(dry_run_result: DryRun) -> bool:
+    """Return whether the optimizer stepped, and no gradient came to any weight before."""
+    updates = dry_run_result.updates
+    is_without = not dry_run_result.weights_with_gradient and not dry_run_result.changed_weights
+    return bool(updates) and is_without and not any(u.has_gradients for u in updates)
+
+
+def _no_gradient(program: Program, dry_run_result: DryRun) -> BugPresent:
+    """Return that no gradient arrives, with what keeps it from the weights."""
+    steps = f"the optimizer stepped {len(dry_run_result.updates)} times and"
+    if not dry_run_result.backward_calls:
+        return BugPresent(
+            f"{steps} `backward()` was never called, so that no weight has a gradient",
+            program.source_location("step"), "call `loss.backward()` before `optimizer.step()`",
+        )  # fmt: skip
+    return BugPresent(
+        f"{steps} no gradient came to any weight: what `backward()` starts from does not lead back "
+        "to the network",
+        program.source_location("step"),
+        CONNECT_LOSS,
     )
 
 

@@ -55,6 +55,8 @@ class OptimizerStepRecord:
     """The calls of the network since its last step that gradients came back to."""
     cleared: bool
     """Whether gradients had arrived and all of them were gone or zero."""
+    has_gradients: bool
+    """Whether any weight held a gradient, be it zero."""
     stale_gradient_fraction: float | None
     """Fraction of the gradients of the step before that are still in it; None: cannot be
     determined."""
@@ -94,6 +96,7 @@ class DryRun:
     """Calls of the network without token ids."""
     clear_lines: list[int] = field(default_factory=list)
     """Lines of the program that cleared gradients, in order."""
+    backward_calls: int = 0
 
     @property
     def has_no_tokens(self) -> bool:
@@ -206,7 +209,8 @@ def _updates_noted(
         result.updates.append(OptimizerStepRecord(
             result.calls, optimizer, rates,
             [s for s in opened.model_calls[since.get(id(optimizer), 0):] if s.learned_from],
-            expected and not has_gradient, old, new, _positions(schedulers),
+            expected and not has_gradient, any(w.grad is not None for w in weights), old, new,
+            _positions(schedulers),
             backward_calls[0] - first_pass.get(id(optimizer), 0),
             sum(c.learned_from for c in opened.plain_calls[plain_since.get(id(optimizer), 0):]),
             tracker.discarded_parts(weights),
@@ -222,6 +226,7 @@ def _updates_noted(
 
     def backward(*args: Any, **kwargs: Any) -> Any:
         backward_calls[0] += 1
+        result.backward_calls += 1
         return inner(*args, **kwargs)
 
     torch.autograd.backward = backward
