@@ -107,6 +107,11 @@ RULES: dict[str, list[Rule]] = {
         (r"CrossEntropyLoss\(ignore_index=PAD_IDX\)", "CrossEntropyLoss()"),
         (r"y\[len\(ix\) \+ 1 :\] = -1", "pass"),
     ],
+    "padding_mask_inverted": [
+        (r"src_padding_mask = \(src == PAD_IDX\)", "src_padding_mask = (src != PAD_IDX)"),
+        (r"src_key_padding_mask=x\.eq\(0\)", "src_key_padding_mask=x.ne(0)"),
+        (r"src_key_padding_mask=mask\b", "src_key_padding_mask=~mask"),
+    ],
     "not_shuffled": [
         (r"shuffle=True", "shuffle=False"),
         (r"torch\.randperm\((\(len\(self\.ids\)[^)]*\) // self\.length)\)", r"torch.arange(\1)"),

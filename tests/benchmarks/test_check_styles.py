@@ -14,10 +14,16 @@ from descend.program_check.run_checks import check_module
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "check"
 PROGRAMS = sorted((FOLDER / "programs").glob("p*.py"))
-FAST = [("p21", ""), ("p21", "causal_mask_leaky"), ("p01", "gradients_not_zeroed")]
+FAST = [
+    ("p21", ""),
+    ("p21", "causal_mask_leaky"),
+    ("p01", "gradients_not_zeroed"),
+    ("p12", "padding_mask_inverted"),
+]
 SLOW = [("p01", ""), ("p15", ""), ("p03", "step_never_called"), ("p09", "dropout_in_evaluation"),
         ("p09", "left_in_evaluation_mode"), ("p13", "accumulation_misreduced"),
-        ("p23", "targets_unshifted"), ("p27", "loss_not_averaged")]  # fmt: skip
+        ("p23", "targets_unshifted"), ("p27", "loss_not_averaged"),
+        ("p03", "padding_mask_inverted"), ("p09", "padding_mask_inverted")]  # fmt: skip
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pieces import swap
-from styles import LOSSES, NETWORKS, STEPS, SUPPLIES, WARMUP, Piece
+from styles import LOSSES, MASKED, NETWORKS, STEPS, SUPPLIES, WARMUP, Piece
 
 ALIKE: dict[str, dict[str, Piece]] = {
     "causal_mask_missing": {"shifted by padding": NETWORKS["convolution"], "large number": NETWORKS["mask of -1e9"]},
@@ -73,6 +73,7 @@ def loss(model, batch):
     each = F.cross_entropy(model(ids)[:, :-1].transpose(1, 2), ids[:, 1:], reduction="none")
     return (each * mask).sum() / mask.sum()
 """}},
+    "padding_mask_inverted": {"right way round": MASKED, "hides nothing": MASKED | {"model": MASKED["model"].replace("ids == pad_id", "torch.zeros_like(ids).bool()")}},
     "not_shuffled": {"streams that go on": {**NETWORKS["lstm"], "batches": """
 def batches():
     rows = data[: len(data) // B * B].view(B, -1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pieces import swap
-from styles import NETWORKS, STEP_WITH_SCHEDULE, STEPS, SUPPLIES, WARMUP, Piece
+from styles import MASKED, NETWORKS, STEP_WITH_SCHEDULE, STEPS, SUPPLIES, WARMUP, Piece
 
 NO_SCALE = (" / math.sqrt(C // H)", "")
 EVALUATION = """
@@ -115,6 +115,14 @@ PLANTED: dict[str, dict[str, Piece]] = {
         "unmasked labels": SUPPLIES["padded dictionaries"] | {"batches": SUPPLIES["padded dictionaries"]["batches"].replace("ids.masked_fill(mask == 0, -100)", "ids.clone()")},
         "unnamed": SUPPLIES["padded"] | {"batches": SUPPLIES["padded"]["batches"].replace("pad_id", "filler"),
                                          "loss": SUPPLIES["padded"]["loss"].replace(", ignore_index=pad_id", "")},
+    },
+    "padding_mask_inverted": {
+        "encoder": MASKED | {"model": MASKED["model"].replace("ids == pad_id", "ids != pad_id")},
+        "mask of numbers": MASKED | {"model": MASKED["model"].replace("ids == pad_id", "torch.zeros(ids.shape).masked_fill(ids != pad_id, -math.inf)")},
+        "attention": SUPPLIES["padded"] | swap(
+            "model", ("def forward(self, ids):", "def forward(self, ids):\n        Attention.ids = ids")
+        ) | {"attention": NETWORKS["torch attention"]["attention"].replace(
+            "attn_mask=mask", "attn_mask=mask, key_padding_mask=Attention.ids != pad_id")},
     },
     "not_shuffled": {
         "loader": SUPPLIES["shuffled loader"] | {"batches": SUPPLIES["shuffled loader"]["batches"].replace("shuffle=True", "shuffle=False")},

@@ -283,6 +283,16 @@ def loss(model, batch):
 """},
 }  # fmt: skip
 
+MASKED: Piece = {
+    **NETWORKS["torch encoder"],
+    **SUPPLIES["padded"],
+    "model": NETWORKS["torch encoder"]["model"].replace(
+        "generate_square_subsequent_mask(n), is_causal=True",
+        "generate_square_subsequent_mask(n), src_key_padding_mask=ids == pad_id",
+    ),
+}
+"""An encoder that is given where its texts are filled up."""
+
 LOSSES: dict[str, Piece] = {
     "smoothed": swap("loss", ("batch[:, 1:].reshape(-1))", "batch[:, 1:].reshape(-1), label_smoothing=0.1)")),
     "log-softmax": swap("loss", ("F.cross_entropy(logits.reshape(-1, logits.shape[-1])", "F.nll_loss(logits.log_softmax(-1).reshape(-1, V)")),

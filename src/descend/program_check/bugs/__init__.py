@@ -23,6 +23,7 @@ from descend.program_check.bugs import (
     not_shuffled,
     optimizer_state_not_resumed,
     padding_in_loss,
+    padding_mask_inverted,
     positions_missing,
     scheduler_step_misplaced,
     softmax_before_cross_entropy,
@@ -49,6 +50,7 @@ BUGS: tuple[Bug, ...] = (
     scheduler_step_misplaced.BUG,
     tokenizer_mismatch.BUG,
     padding_in_loss.BUG,
+    padding_mask_inverted.BUG,
     not_shuffled.BUG,
     batches_repeated.BUG,
     accumulation_misreduced.BUG,
@@ -71,7 +73,8 @@ REMARKS = (positions_missing.BUG.name, decay_on_norms.BUG.name)
 ABOUT_TOKENS = frozenset(
     bug.BUG.name for bug in (
         causal_mask_missing, causal_mask_leaky, targets_unshifted, targets_shifted_twice,
-        tokenizer_mismatch, padding_in_loss, positions_missing, labels_all_masked,
+        tokenizer_mismatch, padding_in_loss, padding_mask_inverted, positions_missing,
+        labels_all_masked,
     )
 )  # fmt: skip
 """Those that only a network which is given token ids can have."""
