@@ -101,7 +101,7 @@ for epoch in range(4):
         pytest.param(OWN, "ids != PAD", "ids == PAD", id="own argument"),
     ],
 )
-def test_mask_that_hides_the_text_is_found_and_its_inverse_is_not(
+def test_mask_that_hides_the_text_is_named_and_its_inverse_is_clean(
     source: str, inverted: str, right: str
 ) -> None:
     if "transformers" in source:

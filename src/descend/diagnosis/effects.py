@@ -327,8 +327,8 @@ def lasting_fraction(series: TrialSeries, effects: Sequence[TreatmentEffect]) ->
     that of the series below where none did.
 
     A text on which one head start is lost gives no credit to the others: on five texts of 120 to
-    300 kB the changes that led after a tenth of a run kept 0 to 16 % of it, and one of them that
-    was ahead by 0.16 nats ended 0.30 nats behind.
+    300 kB, of the changes that led after a tenth of a run 0 to 16 % of the lead was left, and one
+    of them that was ahead by 0.16 nats ended 0.30 nats behind.
     """
     measured = expected = 0.0
     for effect in effects:

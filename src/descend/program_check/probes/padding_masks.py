@@ -63,15 +63,15 @@ class _Recorder:
 def record_padding_masks(program: Program) -> list[PaddingMask]:
     """Return the padding masks of the first steps, for each part of the network that gets one."""
     batches = program.run_probe_once(read_first_batches).batches if program.has("batches") else ()
-    found: list[PaddingMask] = []
+    masks: list[PaddingMask] = []
     for number in range(NUM_STEPS):
         recorder = _Recorder()
         with _recording(program.model, recorder):
             call_part(program, "step", *batches[number % len(batches) :][:1] if batches else ())
-        found += recorder.pairs()
-    if not found:
+        masks += recorder.pairs()
+    if not masks:
         raise UndeterminedError("no attention of torch or transformers is given a padding mask")
-    return found
+    return masks
 
 
 @contextmanager
@@ -133,6 +133,6 @@ def _note_masks(
 
 def looks_at_padding_only(mask: PaddingMask) -> bool:
     """Return whether all that the mask lets see is one token, and what it hides are several."""
-    seen = torch.unique(mask.ids_BT[~mask.hidden_BT])
+    visible = torch.unique(mask.ids_BT[~mask.hidden_BT])
     hidden = torch.unique(mask.ids_BT[mask.hidden_BT])
-    return len(seen) <= 1 < len(hidden) and not bool(torch.isin(seen, hidden).any())
+    return len(visible) <= 1 < len(hidden) and not bool(torch.isin(visible, hidden).any())
