@@ -78,6 +78,18 @@ def test_effect_that_does_not_last_is_no_cause(
     assert not run_full_length_trials(short_series, claim(SLOW_RATE), own)  # once is enough
 
 
+def test_sure_lead_that_is_expected_to_fade_is_tried_at_full_length(
+    context: RunContext, short_series: TrialSeries
+) -> None:
+    fading = replace(gain(SLOW_RATE.cause, 0.2), treatment=SLOW_RATE, extrapolated_reduction=0.001)
+    chance = replace(fading, p_holm=0.5)
+    run_series_trials(short_series, [(x, short_series.seed) for x in (None, SLOW_RATE)], "testing")
+    own = own_loss(context, short_series)
+    for effect, is_tried in ((chance, False), (fading, True)):
+        verdict = Verdict("healthy", 0.9, [], [], None, (), {SLOW_RATE.cause: effect})
+        assert run_full_length_trials(short_series, verdict, own) == is_tried
+
+
 def test_same_settings_at_full_length_are_the_run_itself(
     context: RunContext, short_series: TrialSeries
 ) -> None:

@@ -96,6 +96,15 @@ def test_insignificant_effect_gives_unknown_verdict() -> None:
     assert decision.findings[0].trial is not None
 
 
+def test_lead_that_is_expected_to_fade_is_a_candidate_where_nothing_is_proved() -> None:
+    """A run with a weight decay of 10 had leveled off, so that 0.17 nats of lead became 0.02."""
+    fading = replace(gain("over_regularized", 0.17, 0.03), extrapolated_reduction=0.0199)
+    decision = verdict([fading, gain("model_too_small", -0.1)], gap_to_ngram_nats=0.34)
+    assert decision.verdict == "unknown"
+    assert [f.cause for f in decision.findings] == ["over_regularized"]
+    assert decision.findings[0].recommended_config == {}
+
+
 def test_unlikely_cause_is_no_candidate_when_nothing_is_proved() -> None:
     decision = verdict([
         gain("over_regularized", 0.3, 0.2), gain("batch_too_large", 0.06, 0.01),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from descend.config import RunConfig
+from descend.diagnosis.effects import TreatmentEffect
 from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.treatments import Treatment, min_effect_nats
 from descend.diagnosis.trial_budget import TRIAL_START_SECONDS, side_by_side_seconds
@@ -22,6 +23,7 @@ from descend.diagnosis.trial_series import (
     trial_loss,
 )
 from descend.diagnosis.verdict import Verdict
+from descend.trials.paired_stats import ALPHA
 
 
 def first_series_fraction(recorded_run: RunContext, base: RunConfig, seconds: float) -> float:
@@ -42,7 +44,8 @@ too short to tell anything below it. First guess."""
 
 def run_full_length_trials(series: TrialSeries, verdict: Verdict, own_loss: float | None) -> bool:
     """Run the best treatments at full length, as many as run side by side and fit in the time that
-    is left; return whether any ran. Where none is significant, those that may be chance.
+    is left; return whether any ran. Where none is significant, those that may be chance, or else
+    those that lead for certain in their short trial and are expected to fade.
 
     `own_loss`: of the run itself, as in `estimate_effects`.
     """
@@ -52,7 +55,10 @@ def run_full_length_trials(series: TrialSeries, verdict: Verdict, own_loss: floa
         (g for g in verdict.best.values() if g.is_significant),
         key=lambda g: -g.cost_adjusted_reduction,
     )
-    effects = [g for g in claimed or verdict.finalists if not g.treatment.change.is_ablation]
+    effects = [
+        g for g in claimed or verdict.finalists or _leading_effects(verdict)
+        if not g.treatment.change.is_ablation
+    ]  # fmt: skip
     if not effects or _has_run(series, effects[0].treatment):
         return False
     close = [
@@ -71,6 +77,16 @@ def run_full_length_trials(series: TrialSeries, verdict: Verdict, own_loss: floa
     for treatment in affordable:
         _read_full_length(series, treatment, own_loss)
     return True
+
+
+def _leading_effects(verdict: Verdict) -> list[TreatmentEffect]:
+    """Return the effects that are no chance in their short trials, the largest first.
+
+    A run that has leveled off is expected to make up for each lead by more steps. It does not where
+    a setting keeps it from going lower: of a weight decay of 10, 0.17 nats are 0.02 by that curve.
+    """
+    leading = [g for g in verdict.best.values() if g.low > 0 and g.p_holm < ALPHA]
+    return sorted(leading, key=lambda g: -g.mean_reduction)
 
 
 def _has_run(series: TrialSeries, short: Treatment) -> bool:

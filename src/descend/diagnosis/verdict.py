@@ -120,7 +120,8 @@ def decide_verdict(
         cause = _cause(ranked_causes, "noise_floor")
         causes = [make_finding(cause, measurements, probability, {}, None)]
     elif verdict == "unknown":
-        causes = _perhaps(ranked_causes, measurements, large, chances, run_fraction)
+        possible = [g for g in best.values() if g in large or g.low > 0]
+        causes = _perhaps(ranked_causes, measurements, possible, chances, run_fraction)
     named = {f.cause for f in causes}
     trials = {cause: to_paired_trial(effect, run_fraction) for cause, effect in best.items()}
     out = [
@@ -226,12 +227,12 @@ def _contenders(
 def _perhaps(
     ranked_causes: Sequence[RankedCause],
     measurements: Measurements,
-    large: Sequence[TreatmentEffect],
+    possible: Sequence[TreatmentEffect],
     chances: Mapping[str, float],
     run_fraction: float,
 ) -> list[Finding]:
     """Return what may be wrong where nothing is proved; nothing is recommended on that ground."""
-    likely = sorted(large, key=lambda g: -chances[g.treatment.cause])[:MAX_UNCERTAIN_CAUSES]
+    likely = sorted(possible, key=lambda g: -chances[g.treatment.cause])[:MAX_UNCERTAIN_CAUSES]
     likely = [g for g in likely if chances[g.treatment.cause] >= MIN_LISTED_PROBABILITY]
     return [
         make_finding(
