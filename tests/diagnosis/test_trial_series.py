@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -95,6 +96,31 @@ def test_vocabularies_are_not_compared_where_the_control_knows_frequencies_only(
             (LARGER, series.seed): msgspec.structs.replace(make_result(5.0, 1.0), vocab_size=4000),
         }
         assert bool(paired_reductions(series, LARGER)) == is_compared
+
+
+@pytest.mark.parametrize(("fraction", "vocab_size", "factor", "is_compared"), [
+    (0.25, 4000, 1.01, False),
+    (0.25, 4000, 0.9, True),
+    (0.25, 8, 1.01, True),  # a smaller vocabulary that leads all the same
+    (1.0, 4000, 1.01, True),
+])  # fmt: skip
+def test_larger_vocabulary_leads_by_longer_tokens_until_the_control_beats_bigrams(
+    series: TrialSeries, fraction: float, vocab_size: int, factor: float, is_compared: bool
+) -> None:
+    store = series.recorded_run.store
+    assert store is not None
+    series.steps = round(series.steps * fraction)
+    baselines = replace(store.info.ngram_baselines, unigram=4.0, bigram=2.5)
+    info = msgspec.structs.replace(store.info, ngram_baselines=baselines)
+    series.recorded_run = replace(series.recorded_run, store=replace(store, info=info))
+    control, larger = (
+        msgspec.structs.replace(make_result(loss, bits), vocab_size=size)
+        for loss, bits, size in (
+            (2.5 * factor, 3.0, store.info.vocab_size), (1.5, 2.0, vocab_size),
+        )
+    )  # fmt: skip
+    series.results = {(None, series.seed): control, (LARGER, series.seed): larger}
+    assert bool(paired_reductions(series, LARGER)) == is_compared
 
 
 def test_best_validation_point_is_the_lowest_of_the_curve() -> None:
