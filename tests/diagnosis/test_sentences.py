@@ -84,3 +84,9 @@ def test_explain_other_cause_names_both_lengths_when_the_effect_is_too_small() -
         "learning_rate_too_low ends 0.236 nats better (95 % CI 0.216 to 0.256) in the short trial"
         " and about 0.011 at full length, below the minimum effect of interest (0.020)"
     )
+
+
+def test_explain_other_cause_says_what_a_costly_change_gains_too_little_for() -> None:
+    wide = replace(gain(RATE.name, 0.05, buys=True), cost_factor=2.61)
+    reason = explain_other_cause(RankedCause(RATE, 0.0, None), {}, wide, True)
+    assert reason.endswith(", too little for 2.6 times the training time (from 0.120)")

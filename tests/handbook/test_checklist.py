@@ -178,6 +178,19 @@ def test_checklist_answers_from_smaller_significant_effect(diagnosed: Path) -> N
     assert data.reason == "Half the text costs +0.300 nats: real, but less."
 
 
+def test_checklist_names_a_likely_cause_that_no_question_asks_for(diagnosed: Path) -> None:
+    file = diagnosed / "diagnosis.json"
+    assert "none of the five" not in answer_checklist(diagnosed).sentence
+    content = json.loads(file.read_text())
+    content["verdict"] = content["causes"][0]["cause"] = "undertrained"
+    content["causes"][0]["advice"] = "train longer: epoch = 6"
+    file.write_text(json.dumps(content))
+    assert answer_checklist(diagnosed).sentence.startswith(
+        "The likely cause is none of the five: the model was not trained long enough; train"
+        " longer: epoch = 6."
+    )
+
+
 def gain_of(takes_away: bool, mean: float, opposite: float = 1.0) -> TreatmentEffect:
     change = TreatmentChange(
         "a change", {}, is_ablation=takes_away, inverse_effect_fraction=opposite

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from descend.cli.output import (
@@ -13,6 +14,7 @@ from descend.cli.output import (
     stderr_console,
 )
 from descend.launch_environment import is_follower
+from descend.runs.run_files import has_summary
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,8 +27,10 @@ def run_and_report(
     as_json: bool,
     log_level: str = "info",
     verbose: bool = False,
+    base: Path | None = None,
 ) -> None:
-    """Do `action` while drawing on standard error, then print what came of it.
+    """Do `action` while drawing on standard error, then print what came of it, beside the run
+    `base` that its settings are from.
 
     A process that torchrun started for another one only trains along.
     """
@@ -35,6 +39,8 @@ def run_and_report(
 
         follow_run()
         return
+    from descend.experiments.compare.finished_runs import compare_finished
+    from descend.report.text.experiment_summary import compare_with_base
     from descend.report.text.next_step import choose_step_after_training, format_next_step
     from descend.report.text.run_summary import format_run_details, format_run_end
 
@@ -46,5 +52,8 @@ def run_and_report(
         if verbose:
             print_result(format_run_details(model.summary) + "\n")
         print_result(format_run_end(model.summary))
+        if base is not None and has_summary(base):
+            comparison = compare_finished([base, Path(model.summary.model_dir)])
+            print_result(compare_with_base(comparison))
         step = choose_step_after_training(model.summary.model_dir, model.summary, model.info)
         print_status(format_next_step(step))

@@ -137,7 +137,7 @@ def train(
             resolved, console, watch=show_metrics, began=began, track=track or ()
         )
 
-    run_and_report(train_run, as_json, level, verbose)
+    run_and_report(train_run, as_json, level, verbose, base=from_run)
 
 
 def continue_training(

@@ -15,6 +15,7 @@ from descend.diagnosis.trial_series import (
     best_validation_point,
     control_loss_by_steps,
     full_length_treatment,
+    leads_by_pairs,
     list_treatments,
     paired_reductions,
     trial_loss,
@@ -74,7 +75,8 @@ class TreatmentEffect:
     measured_full_length_reduction: float | None = None
     """The gain in a run of full length over the run examined, where that was tried."""
     is_doubtful: bool = False
-    """Whether little of what was expected of others remained at full length."""
+    """Whether little of what was expected of others remained at full length, or a larger
+    vocabulary leads before pairs of tokens are learned."""
     extrapolation_error: float = 0.0
     """Standard error of what is expected at full length, where that of others was measured."""
     full_run_control_loss: float | None = None
@@ -182,18 +184,26 @@ def estimate_effects(series: TrialSeries, own_loss: float | None) -> list[Treatm
     lasting = lasting_fraction(series, known)
     return [
         g
-        if lasting == 1.0 or g.measured_full_length_reduction is not None
-        or g.treatment.change.is_ablation
-        else replace(
-            g,
-            extrapolated_reduction=lasting * g.expected_reduction,
-            extrapolation_error=EXTRAPOLATION_ERROR
-            * (1 - lasting)
-            * max(g.expected_reduction, 0.0),
-            is_doubtful=lasting < MIN_LASTING_FRACTION,
-        )
+        if g.measured_full_length_reduction is not None or g.treatment.change.is_ablation
+        else _discount(series, g, lasting)
         for g in known
-    ]  # fmt: skip
+    ]
+
+
+def _discount(series: TrialSeries, effect: TreatmentEffect, lasting: float) -> TreatmentEffect:
+    """Return `effect` with the part of it that is expected to last, by what others lost at full
+    length."""
+    effect = replace(effect, is_doubtful=leads_by_pairs(series, effect.treatment))
+    if lasting == 1.0:
+        return effect
+    return replace(
+        effect,
+        extrapolated_reduction=lasting * effect.expected_reduction,
+        extrapolation_error=EXTRAPOLATION_ERROR
+        * (1 - lasting)
+        * max(effect.expected_reduction, 0.0),
+        is_doubtful=effect.is_doubtful or lasting < MIN_LASTING_FRACTION,
+    )
 
 
 def _pooled_std(series: TrialSeries, treatments: Sequence[Treatment]) -> float:

@@ -64,6 +64,10 @@ def describe_effect(
     return f"{change} {text} (95 % CI {low:.3f} to {high:.3f})"
 
 
+MIN_COST_FACTOR = 1.05
+"""Of the training time, from which a costly change is called longer."""
+
+
 def explain_other_cause(
     ranked_cause: RankedCause,
     measurements: Measurements,
@@ -89,10 +93,17 @@ def explain_other_cause(
         also = _beside_the_best(effect, best) if effect.is_significant else ""
         if effect.is_inconclusive and effect.low > 0:
             also = f": not significant (Holm-adjusted p = {effect.p_holm:.2f})"
+        if effect.is_doubtful and effect.low > 0:
+            also = ": so early a lead often does not last"
         if effect.low > 0 and effect.reduction_at_equal_time is not None:
             also += f"; {_at_equal_time(effect.reduction_at_equal_time)}"
         if effect.low > 0 and effect.full_length_reduction < effect.min_effect:
             also = f", below the minimum effect of interest ({effect.min_effect:.3f})"
+            if effect.treatment.is_costly and effect.cost_factor > MIN_COST_FACTOR:
+                also = (
+                    f", too little for {effect.cost_factor:.1f} times the training time (from"
+                    f" {effect.min_effect:.3f})"
+                )
             measured = effect.measured_full_length_reduction
             at_end = effect.expected_reduction if measured is None else measured
             if at_end < effect.mean_reduction:

@@ -47,10 +47,6 @@ NOTHING_LEARNED = (
     "the trial or its control learned next to nothing, so their losses differ by the unit of their "
     "tokens alone"
 )
-PAIRS_LEARNED = (
-    "at the length of the trial the control knows no more than which pairs of tokens are frequent, "
-    "and pairs of longer tokens always say more"
-)
 NEARLY_FULL = 0.7
 """Fraction of the run from which a trial counts as of full length."""
 OF_THE_CURVE = ""
@@ -283,14 +279,14 @@ def are_cached(series: TrialSeries, treatments: Sequence[Treatment | None]) -> b
 
 def trial_loss(series: TrialSeries, treatment: Treatment | None, seed: int) -> float | None:
     """Return the lowest validation loss of that run, in nats per token of the run's own
-    tokenizer; None where another vocabulary cannot be compared."""
+    tokenizer; None where another vocabulary cannot be compared, since nothing was learned."""
     result, control = series.results.get((treatment, seed)), series.results.get((None, seed))
     if result is None or control is None:
         return None
     if (
         treatment
         and treatment.change.changes_vocabulary
-        and _incomparable_reason(series, result, control)
+        and not _have_learned(series, result, control)
     ):
         return None
     return comparable_loss(result, control, treatment.change if treatment else None)
@@ -346,27 +342,20 @@ def _have_learned(series: TrialSeries, result: TrialResult, control: TrialResult
     return losses[1] < LEARNED_NOTHING * store.info.ngram_baselines.unigram
 
 
-def _leads_by_pairs(series: TrialSeries, result: TrialResult, control: TrialResult) -> bool:
-    """Return whether a larger vocabulary leads in a short trial by its longer tokens alone.
+def leads_by_pairs(series: TrialSeries, treatment: Treatment) -> bool:
+    """Return whether a larger vocabulary may lead in a short trial by its longer tokens alone.
 
     Until the control is below its bigram baseline it learns pairs of tokens, and pairs of longer
     tokens say more per byte. Of three such leads of 0.1 to 0.4 nats, on 150 kB of text, none was
     left at full length (benchmarks/results/diagnosis/planned_runs.csv).
     """
-    store = series.recorded_run.store
-    if store is None or series.is_full_length or result.vocab_size <= control.vocab_size:
+    store, control = series.recorded_run.store, series.results[None, series.seed]
+    if store is None or series.is_full_length or not treatment.change.changes_vocabulary:
+        return False
+    if series.results[treatment, series.seed].vocab_size <= control.vocab_size:
         return False
     loss, _ = best_validation_point(control)
     return control.vocab_size == store.info.vocab_size and loss >= store.info.ngram_baselines.bigram
-
-
-def _incomparable_reason(
-    series: TrialSeries, result: TrialResult, control: TrialResult
-) -> str | None:
-    """Return why trials of two vocabularies cannot be compared, or None."""
-    if not _have_learned(series, result, control):
-        return NOTHING_LEARNED
-    return PAIRS_LEARNED if _leads_by_pairs(series, result, control) else None
 
 
 def _exclude_unlearned(series: TrialSeries) -> None:
@@ -375,8 +364,8 @@ def _exclude_unlearned(series: TrialSeries) -> None:
         control = series.results.get((None, seed))
         if treatment is None or control is None or not treatment.change.changes_vocabulary:
             continue
-        if reason := _incomparable_reason(series, result, control):
-            series.invalid_treatments[treatment] = reason
+        if not _have_learned(series, result, control):
+            series.invalid_treatments[treatment] = NOTHING_LEARNED
 
 
 def comparable_loss(

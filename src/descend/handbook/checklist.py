@@ -15,6 +15,7 @@ from typing import Literal
 
 import msgspec
 
+from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.diagnosis_result import (
     Diagnosis,
     Finding,
@@ -182,6 +183,7 @@ def _sentence(run: RecordedRun, answers: list[ChecklistAnswer], diagnosis: Diagn
             f"`descend diagnose {quoted(folder)}` answers them with test runs of about "
             f"{format_duration(diagnosis_seconds(run.estimated_total_seconds))} in all."
         )
+    other = _cause_outside(diagnosis)
     no = [a.rule for a in answers if a.answer == "no"]
     still_open = [a for a in answers if a.answer == "open"]
     unproved = [a for a in answers if not a.is_tested and a.answer != "open"]
@@ -189,6 +191,7 @@ def _sentence(run: RecordedRun, answers: list[ChecklistAnswer], diagnosis: Diagn
         text = "All five are open."
     else:
         text = f"Answered no: {', '.join(no)}." if no else "None is answered no."
+        text = f"{other} {text}" if other else text
         if unproved:
             text += (
                 f" {len(unproved)} of {len(answers)} answers rest on recorded numbers, not on "
@@ -197,6 +200,18 @@ def _sentence(run: RecordedRun, answers: list[ChecklistAnswer], diagnosis: Diagn
         if still_open:
             text += f" Open: {', '.join(a.rule for a in still_open)}."
     return f"{text} {_advice(folder, diagnosis)}" if unproved or still_open else text
+
+
+def _cause_outside(diagnosis: Diagnosis) -> str:
+    """Return a sentence on the likely cause where none of the five questions asks for it."""
+    first = diagnosis.causes[0] if diagnosis.causes else None
+    if first is None or first.cause != diagnosis.verdict:
+        return ""
+    if any(first.cause in rule.causes for rule in RULES):
+        return ""
+    headline = next(cause.headline for cause in CAUSES if cause.name == first.cause)
+    fix = f"; {first.advice}" if first.advice else ""
+    return f"The likely cause is none of the five: {headline}{fix}."
 
 
 def _advice(folder: Path, diagnosis: Diagnosis) -> str:

@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from descend.experiments.compare.finished_runs import FinishedComparison, FinishedRun
-from descend.report.text.experiment_summary import summarize_finished_runs
+from descend.report.text.experiment_summary import compare_with_base, summarize_finished_runs
 from descend.report.text.run_table import finished_text
 
 
@@ -29,6 +29,22 @@ def test_summarize_finished_runs_ranks_them_only_when_they_are_comparable(
     runs = [finished_run("a", 2.5), finished_run("b", bits)]
     comparison = FinishedComparison(runs=runs, differences={}, same_validation=same)
     assert words in summarize_finished_runs(comparison)
+
+
+@pytest.mark.parametrize(
+    ("bits", "same", "sentence"),
+    [(2.4, True, "Compared with a: 2.400 bits per byte instead of 2.500 (4.0% lower)."),
+     (2.6, True, "Compared with a: 2.600 bits per byte instead of 2.500 (4.0% higher)."),
+     (2.499, True, "a: 2.499 bits per byte instead of 2.500 (no reliable difference)."),
+     (2.4, False, "")],
+)  # fmt: skip
+def test_compare_with_base_says_how_far_a_changed_run_is_better(
+    bits: float, same: bool, sentence: str
+) -> None:
+    runs = [finished_run("a", 2.5), finished_run("b", bits)]
+    comparison = FinishedComparison(runs=runs, differences={}, same_validation=same)
+    assert compare_with_base(comparison).endswith(sentence)
+    assert bool(compare_with_base(comparison)) == same
 
 
 def test_finished_text_counts_a_part_of_an_epoch_as_a_part() -> None:

@@ -90,6 +90,22 @@ def summarize_finished_runs(comparison: FinishedComparison) -> str:
     )
 
 
+def compare_with_base(comparison: FinishedComparison) -> str:
+    """Say what a run made from another one gained over it; empty where that cannot be compared."""
+    if not comparison.same_validation:
+        return ""
+    base, new = comparison.runs[:2]
+    gain = base.bits_per_byte - new.bits_per_byte
+    if abs(gain) < MIN_GAIN_BITS:
+        change = "no reliable difference"
+    else:
+        change = f"{abs(gain) / base.bits_per_byte:.1%} {'lower' if gain > 0 else 'higher'}"
+    return (
+        f"Compared with {base.run}: {new.bits_per_byte:.3f} bits per byte instead of "
+        f"{base.bits_per_byte:.3f} ({change})."
+    )
+
+
 def summarize_search(result: SearchResult) -> str:
     """Say what may be claimed of the best of a search, and what not."""
     if len(result.trials) == 1:
