@@ -268,6 +268,15 @@ def test_arms_are_named_configs(tiny: dict[str, object]) -> None:
     assert one == ComparisonArm("weight_decay=0", one.config, ("weight_decay",))
 
 
+def test_two_arms_of_the_same_settings_are_refused(tiny: dict[str, object]) -> None:
+    """A continued run is trained from the start, and would be the same arm as its parent."""
+    first, second = (NamedConfig(name, make_config(tiny)) for name in ("run", "continued"))
+    other = NamedConfig("other", make_config(tiny | {"learning_rate": 0.01}))
+    with pytest.raises(ConfigError, match="the same settings in run and continued"):
+        make_arms([first, second, other], {})
+    assert [arm.name for arm in make_arms([first, other], {})] == ["run", "other"]
+
+
 def test_the_library_does_the_same_as_the_verb(tiny: dict[str, object]) -> None:
     keys = tiny | {"epoch": 1}
     comparison = library_compare(

@@ -27,8 +27,13 @@ def test_summarize_finished_runs_ranks_them_only_when_they_are_comparable(
     bits: float, same: bool, words: str
 ) -> None:
     runs = [finished_run("a", 2.5), finished_run("b", bits)]
-    comparison = FinishedComparison(runs=runs, differences={}, same_validation=same)
+    rates = {"learning_rate": ["0.001", "0.003"]}
+    comparison = FinishedComparison(runs=runs, differences=rates, same_validation=same)
     assert words in summarize_finished_runs(comparison)
+    longer = structs.replace(
+        comparison, differences={"epoch": ["3", "6"], "bpe_dropout": ["0.1", "0.3"]}
+    )
+    assert "--arm" not in summarize_finished_runs(longer)
 
 
 @pytest.mark.parametrize(

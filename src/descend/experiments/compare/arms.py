@@ -78,8 +78,8 @@ def make_arms(
 ) -> list[ComparisonArm]:
     """Return each of `named`, fitted to its text, with each combination of the values in `vary`.
 
-    `ConfigError` if that makes fewer than two, if keys do not fit each other, or if the texts
-    of two named ones differ.
+    `ConfigError` if that makes fewer than two, if keys do not fit each other, or if two named ones
+    have the same settings or different texts.
     """
     made: dict[str, ComparisonArm] = {}
     for base in map(fit_named_config, named):
@@ -91,7 +91,14 @@ def make_arms(
             name = " ".join(
                 [base.name, *assignments] if len(named) > 1 or not assignments else assignments
             )
-            made.setdefault(config.model_dump_json(), ComparisonArm(name, config, tuple(vary)))
+            arm = ComparisonArm(name, config, tuple(vary))
+            first = made.setdefault(config.model_dump_json(), arm)
+            if first is not arm and not vary:
+                raise ConfigError(
+                    "arm", f"the same settings in {first.name} and {name}",
+                    "arms with different settings, since each is trained from the start",
+                    "leave one out, or compare finished runs with `descend compare RUN RUN`",
+                )  # fmt: skip
     if len(made) < 2:
         raise ConfigError(
             "compare", "one configuration", "at least two configurations",

@@ -68,6 +68,10 @@ def headline_comparison(comparison: Comparison) -> str:
     return f"Nothing here learns better than {first.name}, as far as these trainings can tell."
 
 
+KEYS_OF_LENGTH = {"epoch", "max_steps", "minutes", "warmup_steps", "bpe_dropout", "token_dropout"}
+"""Keys that follow from the length of a run, which is the same for all arms of a comparison."""
+
+
 def summarize_finished_runs(comparison: FinishedComparison) -> str:
     """Say which of the finished runs is better, where that can be determined."""
     if not comparison.same_validation:
@@ -84,10 +88,10 @@ def summarize_finished_runs(comparison: FinishedComparison) -> str:
             f"The best two differ by {lead:.3f} bits per byte, which is within seed-to-seed "
             "variation: no reliable difference."
         )
-    return (
-        f"{best.run} is better by {lead:.3f} bits per byte, with one run each. For a significance "
-        f"test over several seeds, run `descend compare {arms}`."
-    )
+    text = f"{best.run} is better by {lead:.3f} bits per byte, with one run each."
+    if set(comparison.differences) <= KEYS_OF_LENGTH:
+        return text
+    return f"{text} For a significance test over several seeds, run `descend compare {arms}`."
 
 
 def compare_with_base(comparison: FinishedComparison) -> str:
