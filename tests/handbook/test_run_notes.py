@@ -115,6 +115,31 @@ def test_suggestions_follow_the_diagnosis_when_the_run_folder_has_one(
     assert ("recommends" in text) == bool(recommended)
 
 
+def test_pages_on_the_loss_recommend_what_the_diagnosis_does(trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder)
+    trial = PairedTrial(
+        metric="", change="twice the steps", control_loss=4.0, treatment_loss=3.7,
+        loss_reduction=0.3, ci95=(0.2, 0.4), p_holm=0.0, seeds=2, tokens=1, run_fraction=0.5,
+        seconds=1.0, cost_factor=2.0,
+    )  # fmt: skip
+    finding = Finding(
+        cause="undertrained", probability=0.8, evidence=[], trial=trial,
+        recommended_config={"epoch": 7}, advice="train longer",
+    )  # fmt: skip
+    diagnosis = Diagnosis(
+        run=str(folder), verdict="undertrained", probability=0.8, causes=[finding], ruled_out=[],
+        measurements=[], warnings=[], cost=Cost(1.0, 0.1),
+    )  # fmt: skip
+    write_diagnosis(folder, msgspec.json.encode(diagnosis))
+    run = open_run_with_epoch(folder)
+    for page in ("loss", "perplexity", "accuracy", "entropy", "ngram_baselines"):
+        text = describe_run(page, run) or ""
+        assert "try `--epoch 7` as the diagnosis of this run recommends" in text
+        assert "--learning-rate" not in text
+        assert ",." not in text
+
+
 def test_setting_section_states_value_and_origin(trained: Path) -> None:
     run = open_run_with_epoch(trained)
     for key in RunConfig.model_fields:

@@ -39,14 +39,19 @@ def _suggest_improvement(run: RecordedRun) -> str:
             "It has learned almost nothing. To find out why, try "
             f"`descend diagnose {quoted(run.folder)}`."
         )
-    return f"To bring it down, {suggest_comparison(run, *alternative_learning_rates(run))}."
+    return f"To bring it down, {_lower_loss(run)}."
+
+
+def _lower_loss(run: RecordedRun) -> str:
+    """Suggest what the diagnosis recommends, whatever key it is, or other learning rates."""
+    return suggest_comparison(run, *alternative_learning_rates(run), any_key=True)
 
 
 def describe_ngram_baselines(run: RecordedRun) -> str:
     """Return where the run stands between the n-gram baselines."""
     return (
         f"{_format_baselines(run)} To lower the loss further,"
-        f" {suggest_flags(run, *alternative_learning_rates(run), _more_epochs(run))}."
+        f" {suggest_flags(run, *alternative_learning_rates(run), _more_epochs(run), any_key=True)}."
     )
 
 
@@ -78,8 +83,7 @@ def perplexity(run: RecordedRun) -> str:
         f"On validation text your model has a perplexity of {reached}. The bigram baseline has"
         f" {baseline_perplexities['bigram']}, the unigram baseline"
         f" {baseline_perplexities['unigram']}, and random guessing"
-        f" {baseline_perplexities['uniform']}. To lower it,"
-        f" {suggest_comparison(run, *alternative_learning_rates(run))}."
+        f" {baseline_perplexities['uniform']}. To lower it, {_lower_loss(run)}."
     )
 
 
@@ -90,7 +94,8 @@ def accuracy(run: RecordedRun) -> str:
         f"On validation text your model's likeliest token was right {right:.1%} of the time, and on"
         f" training batches at the end of the last epoch {last.accuracy_end:.1%}."
         f"{_accuracy_baselines(run)} {_format_baselines(run)} Accuracy follows the loss: to bring"
-        f" that down, {suggest_flags(run, *alternative_learning_rates(run), _more_epochs(run))}."
+        " that down,"
+        f" {suggest_flags(run, *alternative_learning_rates(run), _more_epochs(run), any_key=True)}."
     )
 
 
@@ -112,7 +117,7 @@ def entropy(run: RecordedRun) -> str:
         f"{run.summary.validation_loss:.3f} nats per token, {run.summary.bits_per_byte:.3f} bits "
         f"per byte. This run cannot tell how far below it is. And {_overlap(run)}. If that is "
         "much, the bound is too low. To tighten it, "
-        f"{suggest_flags(run, _more_epochs(run), *alternative_learning_rates(run))}."
+        f"{suggest_flags(run, _more_epochs(run), *alternative_learning_rates(run), any_key=True)}."
     )
 
 

@@ -51,19 +51,22 @@ def generate_command(folder: Path | str, samples: Sequence[Sample] = ()) -> str:
     return f"descend generate {shlex.quote(str(folder))} {quoted}"
 
 
-def suggest_flags(run: RecordedRun, *changes: Change) -> str:
+def suggest_flags(run: RecordedRun, *changes: Change, any_key: bool = False) -> str:
     """Return `try --batch-size 8 or --batch-size 2`: flags of `descend train`.
 
     Only changes are named that a run like `run` would accept and that change something;
     where none is left, another seed. A diagnosis in the run folder comes first: what it recommends
-    for these keys is named alone, and a direction that its trials showed to be worse is left out.
+    for these keys (with `any_key` for all) is named alone, and a direction that its trials showed
+    to be worse is left out.
     """
     diagnosis = _readable_diagnosis(run.folder)
     if diagnosis is not None:
         keys = {key for change in changes for key in change}
-        recommended = {k: v for k, v in merge_recommendations(diagnosis).items() if k in keys}
+        recommended = {
+            k: v for k, v in merge_recommendations(diagnosis).items() if any_key or k in keys
+        }
         if recommended:
-            return f"try `{_flags(recommended)}`, which the diagnosis of this run recommends,"
+            return f"try `{_flags(recommended)}` as the diagnosis of this run recommends"
         changes = tuple(c for c in changes if not _was_worse(run, c, diagnosis))
     flags = [f"`{_flags(change)}`" for change in changes if _possible(run, change)]
     if not flags:
@@ -108,9 +111,9 @@ def _was_worse(run: RecordedRun, change: Change, diagnosis: Diagnosis) -> bool:
     return False
 
 
-def suggest_comparison(run: RecordedRun, *changes: Change) -> str:
-    """Return `trial` with what its result is to be held against."""
-    return f"{suggest_flags(run, *changes)} {comparison_baseline_text(run)}"
+def suggest_comparison(run: RecordedRun, *changes: Change, any_key: bool = False) -> str:
+    """Return `suggest_flags` with what its result is to be held against."""
+    return f"{suggest_flags(run, *changes, any_key=any_key)} {comparison_baseline_text(run)}"
 
 
 def comparison_baseline_text(run: RecordedRun) -> str:
