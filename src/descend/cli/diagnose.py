@@ -129,9 +129,15 @@ def _diagnose_log(
 
 def _print_diagnosis(diagnosis: Diagnosis, verbose: bool, as_json: bool) -> set[str]:
     """Print the diagnosis of a run, and return the names of the verdict and the causes."""
+    from descend.diagnosis.recommended_config import merge_recommendations
     from descend.report.text.diagnosis_summary import format_diagnosis
+    from descend.report.text.next_step import choose_next_step, format_next_step
+    from descend.runs.recorded_run import RecordedRun
 
     print_report("diagnose", diagnosis, lambda: format_diagnosis(diagnosis, verbose), as_json)
+    if not (as_json or merge_recommendations(diagnosis)):  # else the report ends with the command
+        step = choose_next_step(RecordedRun(Path(diagnosis.run)), diagnosis)
+        print_status(format_next_step(step))
     if diagnosis.verdict == "unknown":  # what may be is no failure
         return {diagnosis.verdict}
     return {diagnosis.verdict, *(f.cause for f in diagnosis.causes)}

@@ -78,6 +78,12 @@ def test_next_step_follows_diagnosis(trained: Path) -> None:
     assert "descend generate" in (choose_next_step(opened).command or "")
 
 
+def test_next_step_where_no_cause_is_proved_is_to_improve(trained: Path) -> None:
+    unknown = msgspec.structs.replace(diagnosis(LARGE_VOCABULARY), verdict="unknown", causes=[])
+    step = choose_next_step(open_recorded_run(trained), unknown)
+    assert step.command == f"descend improve {trained} --minutes 10"
+
+
 def test_next_step_after_little_learning_is_that_of_the_terminal(trained: Path) -> None:
     opened = open_recorded_run(trained)
     loss = opened.ngram_baselines["unigram"] - 0.5 * MIN_LOSS_DIFFERENCE_NATS

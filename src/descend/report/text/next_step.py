@@ -34,6 +34,10 @@ def choose_next_step(run: RecordedRun, diagnosis: Diagnosis | None = None) -> Ne
         return choose_fix(run.folder)
     if diagnosis is None:
         return choose_step_after_training(run.folder, run.summary, run.metadata)
+    if diagnosis.verdict == "unknown":
+        return NextStep(
+            "try whole configurations", f"descend improve {quoted(run.folder)} --minutes 10"
+        )
     if diagnosis.causes:
         return NextStep(diagnosis.causes[0].advice.rstrip("."))
     return _write_text(run.folder, run.summary)
