@@ -109,6 +109,7 @@ def build_features(record: dict[str, Any]) -> RunFeatures:
         adamw=config["optimizer"] == "adamw",
         dropout=config["dropout_rate"],
         token_dropout=config.get("token_dropout") or 0.0,
+        bpe_dropout=config.get("bpe_dropout") or 0.0,
     )
 
 

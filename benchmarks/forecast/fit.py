@@ -23,6 +23,7 @@ from curves import PartialRun, complete_run, continued_run, load, partial_run
 
 from descend.forecast.curve_model import PARAMETERS
 from descend.forecast.curve_prior import FEATURES, CurvePrior, fit_posterior
+from descend.forecast.prediction_intervals import limit_continuation
 
 ROUNDS = 8
 RIDGE = 3.0
@@ -68,7 +69,7 @@ def make_first_prior() -> CurvePrior:
     return CurvePrior(
         mean=mean.tolist(), covariance=np.diag(deviations**2).tolist(),
         validation_error=VALIDATION_ERROR, training_error=TRAINING_ERROR, interval_scale=1.0,
-        interval_scale_continued=1.0, accuracy_slope=0.1, accuracy_slope_rising=0.0, fitted_on="",
+        continued_errors=(-0.1, 0.1), accuracy_slope=0.1, accuracy_slope_rising=0.0, fitted_on="",
     )  # fmt: skip
 
 
@@ -125,13 +126,25 @@ def cross(records: list[dict[str, Any]]) -> list[Forecast]:
 def forecasts_of(record: dict[str, Any], prior: CurvePrior, fold: int) -> list[Forecast]:
     """What `prior` says of a run of which so much was seen, each of `SHARES` and all of it."""
     cases = [(s, partial_run(record, s, TRAINING_ERROR)) for s in SHARES]
-    cases.append((1.0, continued_run(record, TRAINING_ERROR)))
-    return [Forecast(fold, s, c, *forecast(c, prior), prior) for s, c in cases if c]
+    rows = [Forecast(fold, s, c, *forecast(c, prior), prior) for s, c in cases if c]
+    if case := continued_run(record, TRAINING_ERROR):
+        value, below, above = forecast(case, prior)
+        (limited,) = limit_continuation(np.array([value]), case.observed.validation_losses)
+        rows.append(Forecast(fold, 1.0, case, float(limited), below, above, prior))
+    return rows
 
 
 def widening(rows: list[Forecast]) -> float:
     """The factor on the intervals that covers `TARGET` of `rows`."""
     return float(np.quantile([row.miss for row in rows], TARGET))
+
+
+def continued_errors(rows: list[Forecast]) -> tuple[float, float]:
+    """How far continued runs came out from their forecast: ends of an interval of `TARGET`."""
+    errors = [float(r.case.truth[-1]) / r.value - 1 for r in rows if r.share == 1]
+    tail = (1 - TARGET) / 2
+    low, high = np.quantile(errors, [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def main() -> None:
@@ -140,7 +153,7 @@ def main() -> None:
     prior = msgspec.structs.replace(
         learn(records),
         interval_scale=widening([r for r in rows if r.share < 1]),
-        interval_scale_continued=widening([r for r in rows if r.share == 1]),
+        continued_errors=continued_errors(rows),
         fitted_on=f"benchmarks/forecast/fit.py, {len(records)} runs, "
         f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
     )

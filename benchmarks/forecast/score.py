@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 from curves import PartialRun, load
-from fit import FOLDS, Forecast, cross, forecasts_of, learn, widening
+from fit import FOLDS, Forecast, continued_errors, cross, forecasts_of, learn, widening
 
 from descend.forecast.forecast_run import expected_accuracy
 from descend.forecast.least_squares import minimize_squared_residuals
@@ -66,15 +67,27 @@ def _last_step(case: PartialRun) -> float:
     )
 
 
-def score(prediction: Forecast, factor: float, steps_ahead: float) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Widths:
+    """How wide intervals must be."""
+
+    factor: float
+    """Of runs under way, on what their draws say."""
+    continued: tuple[float, float]
+    """Of continued runs, as fractions of the forecast."""
+
+
+def score(prediction: Forecast, widths: Widths, steps_ahead: float) -> dict[str, Any]:
     """A forecast beside the truth and the simpler ones."""
     case = prediction.case
+    below, above = (widths.factor * prediction.below, widths.factor * prediction.above)
+    if prediction.share == 1:
+        below, above = (abs(error) * prediction.value for error in widths.continued)
     end = case.spans.ends[-1] + steps_ahead
     row: dict[str, Any] = {
         "run": case.number, "corpus": case.corpus, "seen": prediction.share, "epochs": case.epochs,
         "truth": round(float(case.truth[-1]), 4), "forecast": round(prediction.value, 4),
-        "low": round(prediction.value - factor * prediction.below, 4),
-        "high": round(prediction.value + factor * prediction.above, 4),
+        "low": round(prediction.value - below, 4), "high": round(prediction.value + above, 4),
         "last_value": round(last_value(case), 4), "power_law": round(power_law(case, end), 4),
     }  # fmt: skip
     if case.observed_accuracy is not None:
@@ -94,24 +107,23 @@ def rows_of(records: list[dict[str, Any]], fresh: list[dict[str, Any]]) -> list[
     """All scored forecasts: of `fresh`, or where there are none of `records` by each other."""
     forecasts = cross(records)
     if fresh:
-        prior, factors = learn(records), _factors(forecasts)
-        scored_forecasts = [(f, factors) for r in fresh for f in forecasts_of(r, prior, fold=-1)]
+        prior, widths = learn(records), _widths(forecasts)
+        scored_forecasts = [(f, widths) for r in fresh for f in forecasts_of(r, prior, fold=-1)]
     else:
-        by_fold = [_factors([f for f in forecasts if f.fold != fold]) for fold in range(FOLDS)]
+        by_fold = [_widths([f for f in forecasts if f.fold != fold]) for fold in range(FOLDS)]
         scored_forecasts = [(f, by_fold[f.fold]) for f in forecasts]
     further = {r["number"]: r["runs"][1]["steps"] for r in fresh or records if len(r["runs"]) > 1}
     rows = []
-    for prediction, factors in scored_forecasts:
+    for prediction, widths in scored_forecasts:
         whole = prediction.share == 1
         left = prediction.case.steps - prediction.case.spans.ends[-1]
         ahead = further[prediction.case.number] if whole else left
-        rows.append(score(prediction, factors[whole], ahead))
+        rows.append(score(prediction, widths, ahead))
     return sorted(rows, key=lambda r: (r["run"], r["seen"]))
 
 
-def _factors(forecasts: list[Forecast]) -> list[float]:
-    """How much wider intervals must be, of runs under way and of those continued."""
-    return [widening([f for f in forecasts if (f.share == 1) is whole]) for whole in (False, True)]
+def _widths(forecasts: list[Forecast]) -> Widths:
+    return Widths(widening([f for f in forecasts if f.share < 1]), continued_errors(forecasts))
 
 
 def bootstrap(values: Any, statistic: Callable[[Any], float]) -> tuple[float, float]:

@@ -17,8 +17,13 @@ from descend.forecast.curve_prior import (
     fit_posterior,
     load_curve_prior,
 )
-from descend.forecast.forecast_run import expected_accuracy, prediction_interval
+from descend.forecast.forecast_run import expected_accuracy
 from descend.forecast.least_squares import minimize_squared_residuals
+from descend.forecast.prediction_intervals import (
+    continued_interval,
+    limit_continuation,
+    prediction_interval,
+)
 from descend.forecast.trajectory import GROUPS, LossSpans, Trajectory, make_trajectory, observe
 
 RUN_FEATURES = RunFeatures(
@@ -149,3 +154,22 @@ def test_expected_accuracy_reacts_more_to_falling_loss() -> None:
     better, worse = expected_accuracy(np.array([3.0, 5.0]), 4.0, 0.3, prior)
     assert better - 0.3 > abs(worse - 0.3)
     assert 0 <= worse <= 0.3 < better <= 1
+
+
+def test_continuation_of_a_run_that_did_not_rise_ends_no_higher_than_before() -> None:
+    values = np.array([3.6, 3.5])
+    assert limit_continuation(values, [4.0, 3.4, 3.41]).tolist() == [3.6, 3.4]
+    assert limit_continuation(values - 1, [4.0, 3.4]).tolist() == [2.6, 2.5]
+    # A loss that rose past its best epoch speaks against any gain.
+    assert limit_continuation(values - 1, [4.0, 3.4, 3.6]).tolist() == [3.4, 3.4]
+
+
+def test_continued_interval_is_what_recorded_continuations_ended_at() -> None:
+    prior = load_curve_prior()
+    below, above = prior.continued_errors
+    assert below < 0 < above
+    low, high = continued_interval(np.array([2.0]), prior)
+    assert (low[0], high[0]) == (pytest.approx(2 + 2 * below), pytest.approx(2 + 2 * above))
+    wide = continued_interval(np.array([2.0]), prior, length_ratio=3.0)
+    assert wide[0][0] == pytest.approx(2 + 6 * below)
+    assert continued_interval(np.array([2.0]), prior, length_ratio=0.5) == (low, high)

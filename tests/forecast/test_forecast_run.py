@@ -138,10 +138,15 @@ def test_forecast_interval_is_wider_with_fewer_steps(unfinished: Path, tmp_path:
     assert "could be observed" in summarize_forecast(before)
 
 
-def test_forecast_reports_observed_overfitting(unfinished: Path, tmp_path: Path) -> None:
-    rising = with_losses(unfinished, tmp_path / "rising", {1: 3.0, 2: 3.5})
-    forecast = forecast_run(rising)
-    assert forecast.overfitting_from_epoch == 2
+def test_forecast_reports_observed_overfitting(
+    text_file: Path, tiny_file: Path, tmp_path: Path
+) -> None:
+    """Of two epochs, a rise may be the high rate's; of six it is not."""
+    settings = load_config_file(tiny_file) | {"corpus_dir": str(text_file), "epoch": 8}
+    run = stopped_at(0.8, tmp_path / "run", settings)
+    losses = {1: 1.6, 2: 1.3, 3: 1.45, 4: 1.7, 5: 2.0, 6: 2.3}
+    forecast = forecast_run(with_losses(run, tmp_path / "rising", losses))
+    assert forecast.overfitting_from_epoch == 3
     assert forecast.expected_loss_reduction < 0
     assert "overfitting" in summarize_forecast(forecast)
     assert "more epochs will not help" in summarize_forecast(forecast)

@@ -29,6 +29,7 @@ FEATURES = (
     "adamw",
     "dropout",
     "token_dropout",
+    "bpe_dropout",
 )
 
 
@@ -44,8 +45,9 @@ class CurvePrior(msgspec.Struct, frozen=True):
     """The same for the mean training loss of a thirty-second of what was seen."""
     interval_scale: float
     """Factor that makes four of five recorded runs fall into their interval of 80 %."""
-    interval_scale_continued: float
-    """The same for runs that were continued after their end."""
+    continued_errors: tuple[float, float]
+    """How far runs that were continued after their end came out from their forecast, as fractions
+    of it: the ends of an interval of 80 %."""
     accuracy_slope: float
     """Accuracy gained per nat of validation loss lost, while the loss falls."""
     accuracy_slope_rising: float
@@ -66,6 +68,7 @@ class RunFeatures:
     adamw: bool
     dropout: float
     token_dropout: float = 0.0
+    bpe_dropout: float = 0.0
 
     def features(self) -> Floats:
         """Return the numbers of `FEATURES`: logarithms about a middling run, so that each is near
@@ -80,6 +83,7 @@ class RunFeatures:
             float(self.adamw),
             10 * self.dropout,
             10 * self.token_dropout,
+            10 * self.bpe_dropout,
         ])  # fmt: skip
 
 

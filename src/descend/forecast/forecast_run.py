@@ -19,6 +19,12 @@ from descend.forecast.curve_prior import (
     fit_posterior,
     load_curve_prior,
 )
+from descend.forecast.prediction_intervals import (
+    MIN_OVERFIT_NATS,
+    continued_interval,
+    limit_continuation,
+    prediction_interval,
+)
 from descend.forecast.trajectory import LossSpans, Trajectory, make_trajectory, observe
 from descend.model.cost import parameter_count
 from descend.model.shape import shape_from_run_config
@@ -33,17 +39,10 @@ from descend.units import quoted
 DRAWS = 1000
 """Draws of the parameters: the ends of an 80 % interval are then known to 3 % of its width."""
 
-TAIL = 0.1
-"""Fraction of the draws left out at each end: an interval of 80 %."""
-
 MIN_STEPS = 16
 """Steps below which a curve says nothing yet."""
 
 MAX_EPOCHS = 1000
-
-MIN_OVERFIT_NATS = 0.02
-"""Nats by which the loss must be expected to rise to be called overfitting: about three times the
-spread between seeds of a small run (see `report.words`)."""
 
 
 class UndeterminedForecast(RunFolderError):
@@ -198,6 +197,7 @@ def _run_features(recorded_run: RecordedRun) -> RunFeatures:
         adamw=config.optimizer == "adamw",
         dropout=config.dropout_rate,
         token_dropout=config.token_dropout or 0.0,
+        bpe_dropout=config.bpe_dropout or 0.0,
     )
 
 
@@ -252,15 +252,16 @@ def _forecast(
     all_points = TrajectoryPoints(*(np.concatenate([getattr(here, f), getattr(points, f)])
                           for f in ("trained", "rate", "epochs")))  # fmt: skip
     draws = posterior.sample_validation_losses(all_points, DRAWS)
-    widening = prior.interval_scale_continued if recorded_run.finished else prior.interval_scale
     today = float(draws[0, 0])
-    values, low, high = prediction_interval(draws[:, 1:], prior.validation_error, widening)
+    values, low, high = prediction_interval(
+        draws[:, 1:], prior.validation_error, prior.interval_scale
+    )
     best = min(recorded_run.epochs, key=lambda e: e.validation_loss, default=None)
-    if best and _rose(recorded_run):
-        # Its own later epochs, which ended at the lowest rate, speak against any gain: the one
-        # recorded run that had risen so ended 0.05 higher when continued from its best epoch.
-        values = np.maximum(values, best.validation_loss)
-        high = np.maximum(high, values)
+    if best and recorded_run.finished:
+        values = limit_continuation(values, [e.validation_loss for e in recorded_run.epochs])
+        low, high = continued_interval(values, prior, len(values) / len(recorded_run.epochs))
+    guess = float(recorded_run.metadata.corpus["ngram_baselines"]["uniform"])
+    high = np.minimum(high, np.maximum(values, guess))
     observed_loss, observed_accuracy = _observed_loss_and_accuracy(recorded_run)
     accuracies = expected_accuracy(values, observed_loss, observed_accuracy, prior)
     unread = _has_read_only_a_part(recorded_run)  # then no whole epoch is behind it
@@ -313,19 +314,6 @@ def _epochs_behind(recorded_run: RecordedRun) -> int:
     if not recorded_run.finished:
         return len(recorded_run.epochs)
     return min(recorded_run.epochs, key=lambda e: e.validation_loss).epoch
-
-
-def prediction_interval(
-    draws: Floats, validation_error: float, widening: float
-) -> tuple[Floats, Floats, Floats]:
-    """Value and ends of the 80 % interval at each point, from `draws` (draws, points) of which the
-    first is the most probable; widened as the recorded runs demanded."""
-    noise = np.random.default_rng(1).standard_normal(draws.shape) * validation_error
-    low, high = np.quantile(draws + noise, [TAIL, 1 - TAIL], axis=0)
-    value = draws[0]
-    below = np.maximum(value - low, 0) * widening
-    above = np.maximum(high - value, 0) * widening
-    return value, np.maximum(value - below, 0), value + above
 
 
 def expected_accuracy(

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from descend.forecast.forecast_run import (
-    MIN_OVERFIT_NATS,
-    EpochForecast,
-    Forecast,
-    UndeterminedForecast,
-)
+from descend.forecast.forecast_run import EpochForecast, Forecast, UndeterminedForecast
+from descend.forecast.prediction_intervals import MIN_OVERFIT_NATS
 from descend.runs.suggestions import lacks_model, suggest_fix
 from descend.units import format_count, format_duration, quoted
 
