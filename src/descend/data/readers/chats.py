@@ -79,12 +79,10 @@ def listed_messages(record: object) -> list[Any]:
 def prompt_without_answer(record: object) -> list[Turn] | None:
     """Return a prompt, and an empty answer, of a record whose answer is there and empty."""
     keys = {str(k).lower(): v for k, v in record.items()} if isinstance(record, dict) else {}
-    for prompt_key, _, answered in _PAIRS:
-        prompts = [keys[key] for key in prompt_key if isinstance(keys.get(key), str)]
-        if any(map(str.strip, prompts)) and any(
-            key in keys and not _answer(keys[key]) for key in answered
-        ):
-            return [("user", next(filter(str.strip, prompts))), ("assistant", "")]
+    for prompt_keys, added_keys, answer_keys in _PAIRS:
+        question = _question(keys, prompt_keys, added_keys)
+        if question.strip() and any(key in keys and not _answer(keys[key]) for key in answer_keys):
+            return [*_system(keys), ("user", question), ("assistant", "")]
     return None
 
 
@@ -303,17 +301,23 @@ def _preference(keys: Mapping[str, Any]) -> list[Turn] | None:
 
 
 def _pair(keys: Mapping[str, Any]) -> list[Turn] | None:
-    for prompt_key, added, answered in _PAIRS:
-        question = next(
-            (_said(keys[key]) for key in prompt_key if isinstance(keys.get(key), str)), ""
-        )
-        answer = next((_answer(keys[key]) for key in answered if _answer(keys.get(key))), "")
-        if not question or not answer:
-            continue
-        more = next((_said(keys[key]) for key in added if isinstance(keys.get(key), str)), "")
-        question = "\n\n".join(filter(str.strip, (question, more)))
-        return [*_system(keys), ("user", question), ("assistant", answer)]
+    for prompt_keys, added_keys, answer_keys in _PAIRS:
+        question = _question(keys, prompt_keys, added_keys)
+        answer = next((_answer(keys[key]) for key in answer_keys if _answer(keys.get(key))), "")
+        if question and answer:
+            return [*_system(keys), ("user", question), ("assistant", answer)]
     return None
+
+
+def _question(
+    keys: Mapping[str, Any], prompt_keys: tuple[str, ...], added_keys: tuple[str, ...]
+) -> str:
+    """Return a prompt with what is added to it; empty where there is no prompt."""
+    prompt, added = (
+        next((_said(keys[key]) for key in names if isinstance(keys.get(key), str)), "")
+        for names in (prompt_keys, added_keys)
+    )
+    return "\n\n".join(filter(str.strip, (prompt, added))) if prompt else ""
 
 
 def _answer(value: object) -> str:

@@ -98,17 +98,35 @@ def mixed_roles(examples: Sequence[Example]) -> list[DataProblem]:
             by_kind[key].append(example.line)
         if "system" in roles[1:]:
             by_kind["a turn of system after the first", "put it first"].append(example.line)
-        if any(a == b in ("user", "assistant") for a, b in pairwise(known)):
-            by_kind["two turns of the same role in a row", "join these turns"].append(example.line)
-        if known and known[0] == "assistant":
-            by_kind["the assistant speaks first", "begin with a turn of the user"].append(
-                example.line
-            )
-        if known and known[-1] == "user":
-            by_kind["the last turn is of the user", "remove it: nothing answers it"].append(
-                example.line
-            )
+        for key in _wrong_order(known):
+            by_kind[key].append(example.line)
     return [DataProblem("mixed_roles", what, lines, fix) for (what, fix), lines in by_kind.items()]
+
+
+def _wrong_order(roles: Sequence[str]) -> list[tuple[str, str]]:
+    """Return what is wrong with the order of the roles of a conversation, and how to correct it.
+
+    An answer with the role of the user is no question that nobody answers: to join or remove it
+    would lose what is to be learned.
+    """
+    if roles[-2:] == ["user", "user"]:
+        return [(
+            "the last two turns are of the user, so the answer may have the wrong role",
+            "give the answer the role assistant; remove the last turn where it is none",
+        )]  # fmt: skip
+    if len(roles) > 1 and roles[0] == "assistant" and roles[-1] == "user":
+        return [(
+            "the assistant speaks first and the user last, so the roles may be swapped",
+            "swap the roles, or begin with the user and end with the assistant",
+        )]  # fmt: skip
+    problems = []
+    if any(a == b in ("user", "assistant") for a, b in pairwise(roles)):
+        problems.append(("two turns of the same role in a row", "join these turns"))
+    if roles[:1] == ["assistant"]:
+        problems.append(("the assistant speaks first", "begin with a turn of the user"))
+    if roles[-1:] == ["user"]:
+        problems.append(("the last turn is of the user", "remove it: nothing answers it"))
+    return problems
 
 
 def _names_of_speakers(example: Example) -> set[str]:
