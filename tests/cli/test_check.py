@@ -102,6 +102,13 @@ def test_check_command_reports_non_python_file(
     done = descend("check", name)
     assert (done.code, done.out) == (2, "")
     assert without_progress(done.err).startswith(f"error: {words}")
+    assert f"run `descend corpus stats {name}` for a text" in done.err
+
+
+def test_check_command_names_the_command_for_a_run_folder(descend: Descend, trained: Path) -> None:
+    done = descend("check", trained)
+    assert done.code == 2
+    assert f"found a run folder. Fix: Run `descend diagnose {trained}`." in done.err
 
 
 @pytest.mark.parametrize("texts", [("a.txt", "b.jsonl"), ()])

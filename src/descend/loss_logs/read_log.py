@@ -29,6 +29,7 @@ from descend.loss_logs.parsers.structured import is_trainer_state, read_json, re
 from descend.loss_logs.parsers.unnamed_numbers import NOTE, read_unnamed
 from descend.loss_logs.reward_rules import describe_reward
 from descend.loss_logs.unlogged import unlogged_error
+from descend.units import quoted
 
 KNOWN_FORMATS = (
     "a program's console output, a notebook with its outputs, a CSV with a loss column, "
@@ -66,7 +67,8 @@ def read_log(path: Path) -> LossLog:
     if log is None or not log.entries:
         raise LogError(
             str(path), _first_line(path), KNOWN_FORMATS,
-            "give the file that holds the losses, or write a CSV with the columns step and loss",
+            "give the file that holds the losses, or write a CSV with the columns step and loss; "
+            f"to measure a text, run `descend corpus stats {quoted(path)}`",
         )  # fmt: skip
     if len(log.entries) < MIN_ENTRIES and not _has_lost_loss(log):
         raise LogError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.machinery import all_suffixes
 from pathlib import Path
 
+from descend.artifacts import RUN_FILE
 from descend.program_check.bug_report import ProgramError
 from descend.units import quoted
 
@@ -16,9 +17,12 @@ def find_program_file(spec: str) -> Path | None:
     """
     path = Path(spec)
     if path.is_dir() and not any(file.suffix in all_suffixes() for file in path.iterdir()):
+        is_run = (path / RUN_FILE).is_file()
         raise ProgramError(
-            spec, "a folder without Python files", "a Python program or a file of fine-tuning data",
-            f"for a folder of texts, run `descend corpus stats {quoted(spec)}` or "
+            spec, "a run folder" if is_run else "a folder without Python files",
+            "a Python program or a file of fine-tuning data",
+            f"run `descend diagnose {quoted(spec)}`" if is_run
+            else f"for a folder of texts, run `descend corpus stats {quoted(spec)}` or "
             f"`descend train {quoted(spec)}`",
         )  # fmt: skip
     if not spec.endswith(".py") and not path.is_file():
@@ -28,6 +32,8 @@ def find_program_file(spec: str) -> Path | None:
     if path.suffix not in all_suffixes():
         raise ProgramError(
             spec, f"a file that ends in {path.suffix}" if path.suffix else "a file without ending",
-            "a Python file, which ends in .py", "name the program that trains",
+            "a Python file, which ends in .py",
+            f"name the program that trains, or run `descend corpus stats {quoted(spec)}` for a "
+            f"text and `descend diagnose {quoted(spec)}` for a log of losses",
         )  # fmt: skip
     return path
