@@ -16,6 +16,7 @@ from descend.data.text_shape import (
     SLICES,
     TextShape,
     repeated_line_fraction,
+    split_word_fraction,
     token_divergence,
 )
 from descend.diagnosis.text_warnings import describe_text_shape
@@ -75,3 +76,15 @@ def test_of_a_long_text_all_parts_are_counted() -> None:
     assert token_divergence(train, np.array([0, 1] * 1000), 2) < 0.01
     only_first = token_divergence(train, np.zeros(2000, np.int64), 2)
     assert describe_text_shape(TextShape(only_first, 0.0))
+
+
+def test_words_split_at_line_ends_are_counted() -> None:
+    scanned = (
+        "It is a truth univer-\nsally acknowledged,\nthat a single\nman in posses-\nsion\n" * 20
+    )
+    assert split_word_fraction(scanned) == pytest.approx(0.4)
+    assert describe_text_shape(TextShape(0.0, 0.0, split_word_fraction=0.4))[0].startswith("40% of")
+    # Dashes, lists, rules, and sums are no split words.
+    others = "- one\n- two\nHe went -\nand came\n-----\nx = a -\n3\nwell-known\nEnd.--\nThen\n" * 20
+    assert split_word_fraction(others) == 0.0
+    assert split_word_fraction(scanned[:90]) == 0.0  # too few lines

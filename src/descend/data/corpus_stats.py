@@ -76,6 +76,8 @@ class CorpusStats:
     """Lines of the training text that repeat an earlier one, numbers aside."""
     repeated_phrases: tuple[RepeatedPhrase, ...] = ()
     """Phrases that make up 1% of the text or more each, most of it first."""
+    split_word_fraction: float = 0.0
+    """Lines of the training text that end within a word, with a hyphen."""
     excerpt_tokens: tuple[str, ...] = ()
     """The first tokens of the training text, one by one as text."""
 

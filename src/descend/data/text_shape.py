@@ -1,5 +1,5 @@
 """Things in a text that make its losses say something else: parts that differ, lines that repeat,
-and phrases that make up much of it."""
+phrases that make up much of it, and words that are split at the ends of lines."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ MAX_SPACE_FRACTION = 0.02
 """Of the characters of a text without words; of English prose 0.17 are spaces."""
 
 _NUMBER = re.compile(r"\d+")
+_SPLIT_WORD = re.compile(r"[^\W\d_]{2,}[-\u00ad\u00ac]\n\s*[^\W\d_]{2,}")
 
 
 class TextShape(NamedTuple):
@@ -43,14 +44,18 @@ class TextShape(NamedTuple):
     """Lines of the training text that repeat an earlier one, numbers aside."""
     repeated_phrases: tuple[RepeatedPhrase, ...] = ()
     """What makes up much of the text, most of it first."""
+    split_word_fraction: float = 0.0
+    """Lines of the training text that end within a word, with a hyphen."""
 
 
 def measure_text_shape(store: TokenStore) -> TextShape:
     """Measure the text of `store`."""
+    text = start_of_text(store)
     return TextShape(
         token_divergence(store.train, store.validation, store.tokenizer.vocab_size),
-        repeated_line_fraction(start_of_text(store)),
+        repeated_line_fraction(text),
         find_repeated_phrases(store.text.documents),
+        split_word_fraction(text),
     )
 
 
@@ -105,3 +110,10 @@ def repeated_line_fraction(text: str) -> float:
     if len(lines) < MIN_LINES:
         return 0.0
     return 1 - len({_NUMBER.sub("0", line) for line in lines}) / len(lines)
+
+
+def split_word_fraction(text: str) -> float:
+    """Return how many of the lines of `text` end within a word, with a hyphen, as those of scanned
+    books do; 0 for fewer than `MIN_LINES`."""
+    num_lines = text.count("\n")
+    return len(_SPLIT_WORD.findall(text)) / num_lines if num_lines >= MIN_LINES else 0.0

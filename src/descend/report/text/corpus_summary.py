@@ -69,7 +69,10 @@ def format_corpus_stats(stats: CorpusStats) -> list[str]:
     )
     baselines = stats.ngram_baselines
     shape = TextShape(
-        stats.validation_divergence, stats.repeated_line_fraction, stats.repeated_phrases
+        stats.validation_divergence,
+        stats.repeated_line_fraction,
+        stats.repeated_phrases,
+        stats.split_word_fraction,
     )
     contamination = describe_contamination(
         stats.contamination_fraction, has_phrases=has_many_phrases(shape)
