@@ -58,7 +58,8 @@ from descend.program_check.source_lines import (
     use_line,
     weight_line,
 )
-from descend.program_check.training_loop import LoopStart, stopped_at_loop
+from descend.program_check.training_loop import LoopStart, ScopeFrame, stopped_at_loop
+from descend.units import list_names
 
 T = TypeVar("T")
 
@@ -115,6 +116,8 @@ class Program:
     """The steps it made while it was imported."""
     load_calls: Set[FunctionLine] = frozenset()
     """Its functions that ran while it was imported, up to its first step."""
+    scopes: tuple[ScopeFrame, ...] = ()
+    """Its functions, or its module, that were running when its loop was stopped."""
     endings: list[str] = field(default_factory=list)
     """Where it ended itself while it was tried, if it did."""
     _probes: dict[Any, Any] = field(default_factory=dict, repr=False)
@@ -187,8 +190,8 @@ class Program:
         lines = attention_lines(self.file, forward)
         if not names:
             return self.source_location("model")
-        at = ", ".join(f"{_short(self.file or '')}:{line}" for line in lines[:3])
-        return ", ".join(f"model.{name}" for name in names[:3]) + (f" ({at})" if at else "")
+        at = list_names([f"{_short(self.file or '')}:{line}" for line in lines])
+        return list_names([f"model.{name}" for name in names]) + (f" ({at})" if at else "")
 
     def where_is_line(self, line: int | None) -> str:
         """Return a line of the program's file; the file alone if none is known."""
@@ -268,7 +271,9 @@ def make_program(
             name, actual, "a torch.nn.Module under the name `model`",
             "bind the network that you train to the name `model` in that module",
         )  # fmt: skip
-    return Program(name, parts, namespace, file, loads, training or ImportTimeTraining())
+    scopes = start.scopes if start is not None else ()
+    training = training or ImportTimeTraining()
+    return Program(name, parts, namespace, file, loads, training, scopes=scopes)
 
 
 def load_program(spec: str) -> Program:

@@ -70,8 +70,8 @@ def class_source(target: type) -> tuple[str, int, list[str]] | None:
 
 
 def assignment_line(file: str | None, names: Sequence[str]) -> int | None:
-    """Return the line of the last assignment to one of `names`, else of a call of some
-    `…Trainer`."""
+    """Return the line of the last assignment to one of `names`, else of a call of some `…Trainer`,
+    else of an assignment to an attribute of such a name."""
     try:
         tree = ast.parse(Path(file or "").read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError):
@@ -84,6 +84,10 @@ def assignment_line(file: str | None, names: Sequence[str]) -> int | None:
     lines = lines or [
         node.lineno for node in ast.walk(tree) if isinstance(node, ast.Call)
         and ast.unparse(node.func).endswith("Trainer")
+    ] or [
+        node.lineno for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+        and node.attr in names
     ]  # fmt: skip
     return max(lines, default=None)
 

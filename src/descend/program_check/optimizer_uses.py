@@ -1,0 +1,165 @@
+"""Where the source of a program may step an optimizer."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Collection, Iterator, Mapping, Set
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch.optim import Optimizer
+
+from descend.program_check.instrumentation.lines_run import FileLine
+from descend.program_check.instrumentation.object_graph import reachable_objects
+from descend.program_check.loop_source import Loop
+from descend.program_check.source_lines import is_own_file
+from descend.program_check.training_loop import ScopeFrame
+
+MAX_ITEMS = 20
+"""Items of a list or dictionary in which an optimizer is looked for."""
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True)
+class OptimizerNames:
+    """What a program calls an optimizer, and what it calls anything else."""
+
+    own: tuple[str, ...]
+    """Names and attributes that hold it, alone or in a list or dictionary."""
+    others: Set[str]
+
+
+def names_of(optimizer: Optimizer, namespace: Mapping[str, Any]) -> OptimizerNames:
+    """Return the names by which a program gets at an optimizer, and those of all else."""
+    own, others = dict[str, None](), set[str]()
+    for holder in reachable_objects(namespace):
+        for name, value in list(holder.items()) if isinstance(holder, Mapping) else ():
+            if isinstance(name, str) and _holds(value, optimizer):
+                own.setdefault(name)
+            elif isinstance(name, str):
+                others.add(name)
+    return OptimizerNames(tuple(own), others - set(own))
+
+
+def _holds(value: Any, optimizer: Optimizer) -> bool:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple) and len(value) <= MAX_ITEMS:
+        return any(item is optimizer for item in value)
+    return value is optimizer
+
+
+def own_sources(file: str | None) -> dict[str, ast.Module]:
+    """Return the parsed files of a program: its own, and those that it imports from its folder."""
+    folder = Path(file or "").resolve().parent
+    files = {file} if file else set[str]()
+    for module in list(sys.modules.values()):
+        is_checked = getattr(module, "__name__", "").startswith("_checked_")  # maybe another one
+        name = None if is_checked else getattr(module, "__file__", None)
+        if isinstance(name, str) and is_own_file(name) and Path(name).is_relative_to(folder):
+            files.add(name)
+    trees = {}
+    for name in sorted(files):
+        with suppress(OSError, SyntaxError, ValueError):
+            trees[name] = ast.parse(Path(name).read_text(encoding="utf-8"))
+    return trees
+
+
+@dataclass(frozen=True)
+class UseSearch:
+    """Looks for a line that may step an optimizer, and has not shown that it does not."""
+
+    trees: Mapping[str, ast.Module]
+    names: OptimizerNames
+    lines: Set[FileLine]
+    """These ran, in steps that did not step it."""
+    scopes: Collection[ScopeFrame]
+    """What was running when the loop was stopped."""
+
+    def first_line(self) -> int | None:
+        """Return the first such line; None where the source steps it nowhere."""
+        for file, tree in self.trees.items():
+            around = {id(n): node for node in ast.walk(tree) for n in ast.iter_child_nodes(node)}
+            for node in ast.walk(tree):
+                if self._may_step(file, list(_outward(node, around))):
+                    return int(getattr(node, "lineno", 0))
+        return None
+
+    def _may_step(self, file: str, chain: list[ast.AST]) -> bool:
+        node = chain[0]
+        if isinstance(node, ast.Call) and _word(node.func) == "step":
+            owner = node.func.value if isinstance(node.func, ast.Attribute) else node.func
+            if _word(owner) in self.names.own and not isinstance(owner, ast.Subscript):
+                return True
+            return _word(owner) not in self.names.others and not self._has_run(file, node)
+        if _word(node) in self.names.own and isinstance(getattr(node, "ctx", None), ast.Load):
+            return not self._is_harmless(file, chain)
+        return False
+
+    def _is_harmless(self, file: str, chain: list[ast.AST]) -> bool:
+        """Return whether a use of its name, the first of `chain`, hands it to nobody who steps
+        it."""
+        user, *rest = chain[1:]
+        if isinstance(user, ast.Subscript) and isinstance(user.slice, ast.Constant):
+            return self._is_harmless(file, chain[1:])
+        if isinstance(user, ast.Attribute):  # a call of `.step` is looked at by itself
+            return user.attr != "step" or isinstance(rest[0], ast.Call)
+        if isinstance(user, ast.Tuple | ast.List) and isinstance(rest[0], ast.Return):
+            return True
+        if isinstance(user, ast.Return | ast.Compare):
+            return True
+        if isinstance(user, ast.Assign):
+            return all(_word(t) in self.names.own for t in user.targets)
+        if isinstance(user, ast.keyword):
+            user, *rest = rest
+        return isinstance(user, ast.Call) and self._is_call_without_step(file, user, rest)
+
+    def _is_call_without_step(self, file: str, call: ast.Call, rest: list[ast.AST]) -> bool:
+        name = _word(call.func)
+        if name == "step":
+            return False
+        if name.endswith("LR") or "schedul" in name.lower():
+            return True
+        if any(s.code.co_filename == file and call.lineno <= s.line <= (call.end_lineno or 0)
+               for s in self.scopes):  # fmt: skip
+            return True  # what it called is running, under names of its own
+        is_own = any(isinstance(n, ast.FunctionDef) and n.name == name
+                     for tree in self.trees.values() for n in ast.walk(tree))  # fmt: skip
+        return (self._has_run(file, call) and not is_own) or self._is_past(file, call, rest)
+
+    def _has_run(self, file: str, node: ast.expr) -> bool:
+        return any((file, line) in self.lines
+                   for line in range(node.lineno, (node.end_lineno or 0) + 1))  # fmt: skip
+
+    def _is_past(self, file: str, call: ast.Call, rest: list[ast.AST]) -> bool:
+        """Return whether a call stood, under no condition and in no loop, before what was
+        running."""
+        blocks = [n for n in rest if isinstance(n, Loop | ast.If | Function | ast.Module)]
+        scope = blocks[0]
+        heads = [scope, *getattr(scope, "decorator_list", ())]
+        first = min(getattr(head, "lineno", 1) for head in heads)
+        return isinstance(scope, Function | ast.Module) and any(
+            s.code.co_filename == file
+            and s.code.co_firstlineno == first
+            and (call.end_lineno or 0) < s.line
+            for s in self.scopes
+        )
+
+
+def _outward(node: ast.AST, around: Mapping[int, ast.AST]) -> Iterator[ast.AST]:
+    """Yield a node, then what holds it, from the inside."""
+    yield node
+    while id(node) in around:
+        node = around[id(node)]
+        yield node
+
+
+def _word(node: ast.AST) -> str:
+    """Return a name, or the last word of an attribute; of an item, that of its holder."""
+    if isinstance(node, ast.Subscript):
+        return _word(node.value)
+    return node.id if isinstance(node, ast.Name) else str(getattr(node, "attr", ""))
