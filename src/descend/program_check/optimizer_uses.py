@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import ast
-import sys
 from collections.abc import Collection, Iterator, Mapping, Set
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from torch.optim import Optimizer
 
 from descend.program_check.instrumentation.lines_run import FileLine
 from descend.program_check.instrumentation.object_graph import reachable_objects
-from descend.program_check.loop_source import Loop
-from descend.program_check.source_lines import is_own_file
+from descend.program_check.loop_source import Function, Loop
 from descend.program_check.training_loop import ScopeFrame
 
 MAX_ITEMS = 20
 """Items of a list or dictionary in which an optimizer is looked for."""
-
-Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
@@ -51,22 +45,6 @@ def _holds(value: Any, optimizer: Optimizer) -> bool:
     if isinstance(value, list | tuple) and len(value) <= MAX_ITEMS:
         return any(item is optimizer for item in value)
     return value is optimizer
-
-
-def own_sources(file: str | None) -> dict[str, ast.Module]:
-    """Return the parsed files of a program: its own, and those that it imports from its folder."""
-    folder = Path(file or "").resolve().parent
-    files = {file} if file else set[str]()
-    for module in list(sys.modules.values()):
-        is_checked = getattr(module, "__name__", "").startswith("_checked_")  # maybe another one
-        name = None if is_checked else getattr(module, "__file__", None)
-        if isinstance(name, str) and is_own_file(name) and Path(name).is_relative_to(folder):
-            files.add(name)
-    trees = {}
-    for name in sorted(files):
-        with suppress(OSError, SyntaxError, ValueError):
-            trees[name] = ast.parse(Path(name).read_text(encoding="utf-8"))
-    return trees
 
 
 @dataclass(frozen=True)

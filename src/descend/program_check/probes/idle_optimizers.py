@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from descend.program_check.instrumentation.lines_run import watch_lines
-from descend.program_check.optimizer_uses import UseSearch, names_of, own_sources
+from descend.program_check.optimizer_uses import UseSearch, names_of
 from descend.program_check.probes.dry_run import DryRun, dry_run, run_steps
 from descend.program_check.probes.side_weights import side_weights
 from descend.program_check.program import Program
@@ -18,6 +18,7 @@ from descend.program_check.results import (
     Undetermined,
     UndeterminedError,
 )
+from descend.program_check.source_lines import own_sources
 
 LONG = 80
 """Calls after which even a long accumulation has stepped."""
