@@ -114,6 +114,10 @@ SOUND = {
         score("evaluate", "net.train()") + score("preview", "net.train()"), "evaluate(), preview()"
     ),
     "the mode set by the caller": loop(score("score", "pass"), "score()\n        net.train()"),
+    "the mode set by a helper of the caller": loop(
+        score("score", "pass") + "\ndef again(mode):\n    net.train(mode)\n",
+        "score()\n        again(True)",
+    ),
     "a method": HEAD + METHOD.replace("AFTER", "self.net.train()"),
     "beside a step": HEAD + STEP.replace("AFTER", "model.train()"),
     "only after the training": loop(score("score", "pass"), "pass") + "print(score())\n",
@@ -126,6 +130,12 @@ def test_check_finds_the_mode_that_is_left_by_a_function_of_any_name(kind: str) 
     assert [b.bug for b in report.bugs] == ["left_in_evaluation_mode"]
 
 
+def test_check_finds_dropout_in_an_evaluation_of_any_name() -> None:
+    source = score("val_score", "pass").replace("    net.eval()\n", "")
+    report = check_source(loop(source, "print(val_score())"))
+    assert [b.bug for b in report.bugs] == ["dropout_in_evaluation"]
+
+
 @pytest.mark.parametrize("kind", SOUND)
 def test_check_finds_nothing_when_the_mode_is_set_again(kind: str) -> None:
     report = check_source(SOUND[kind])
@@ -133,7 +143,7 @@ def test_check_finds_nothing_when_the_mode_is_set_again(kind: str) -> None:
     assert {"left_in_evaluation_mode", "dropout_in_evaluation"} <= set(report.checked)
 
 
-def test_check_passes_no_evaluation_without_a_run() -> None:
+def test_an_evaluation_without_a_run_is_not_checked() -> None:
     report = check_source(HEAD + INSIDE)
     assert report.bugs == []
     line = next(n for n, x in enumerate((HEAD + INSIDE).splitlines(), 1) if "# LINE" in x)

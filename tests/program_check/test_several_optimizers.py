@@ -22,6 +22,7 @@ def main():
     maker, judge = mlp(8, 2), mlp(2, 1)
     maker_optimizer = torch.optim.Adam(maker.parameters(), lr=1e-3)
     judge_optimizer = torch.optim.Adam(judge.parameters(), lr=1e-3)  # LINE
+    SCHEDULES
     for epoch in range(8):
         for number in range(40):
             real, fake = torch.randn(16, 2), maker(torch.randn(16, 8))
@@ -88,8 +89,9 @@ for number in range(200):
 """
 
 
-def gan(judge: str, maker: str = "maker_optimizer.step()") -> str:
-    return HEAD + GAN.replace("JUDGE", judge).replace("MAKER", maker)
+def gan(judge: str, maker: str = "maker_optimizer.step()", schedules: str = "pass") -> str:
+    source = GAN.replace("JUDGE", judge).replace("MAKER", maker)
+    return HEAD + source.replace("SCHEDULES", schedules)
 
 
 def actor(line: str) -> str:
@@ -100,8 +102,28 @@ def halves(runs: str) -> str:
     return HEAD + HALVES.replace("RUNS", runs)
 
 
+DECAYS = "decays = torch.optim.lr_scheduler.StepLR(judge_optimizer, 30)"
+LISTED = """
+nets = encoder, decoder = mlp(6, 3), mlp(3, 6)
+of_encoder, of_decoder = (torch.optim.SGD(n.parameters(), lr=0.1) for n in nets)  # LINE
+decays = [torch.optim.lr_scheduler.StepLR(o, 2) for o in (of_encoder, of_decoder)]
+for epoch in range(4):
+    for number in range(40):
+        x = torch.randn(16, 6)
+        for one in (of_encoder, of_decoder):
+            one.zero_grad()
+        F.mse_loss(decoder(encoder(x)), x).backward()
+        for one in STEPPED:
+            one.step()
+    for decay in decays:
+        decay.step()
+"""
 PLANTED = {
+    "one of a list": HEAD + LISTED.replace("STEPPED", "(of_encoder,)"),
     "the other one steps": gan("maker_optimizer.step()"),
+    "the other one steps, with a schedule": gan(
+        "maker_optimizer.step()\n            decays.step()", schedules=DECAYS
+    ),
     "by a method": actor(IMPROVE.replace("OPTIM", "self.critic_optim")),
     "one half": halves("for epoch in range(3):\n    run(encoder, decoder, of_encoder)"),
     "a number": HEAD + TEMPERATURE.replace("STEP", "pass"),
@@ -109,6 +131,7 @@ PLANTED = {
 SOUND = {
     "both step": gan("judge_optimizer.step()"),
     "one steps rarely": gan("judge_optimizer.step() if number % 5 == 4 else None"),
+    "all of a list": HEAD + LISTED.replace("STEPPED", "(of_encoder, of_decoder)"),
     "a target": actor(IMPROVE.replace("OPTIM", "self.actor_optim")),
     "delayed": actor(
         "if number % 2 == 1:\n            " + IMPROVE.replace("OPTIM", "self.actor_optim")
@@ -119,8 +142,11 @@ SOUND = {
     ),
     "a number that steps": HEAD + TEMPERATURE.replace("STEP", "scale_optimizer.step()"),
 }
+DECAY = "\n                decays.step()"
+WARMUP = "if epoch >= 3:\n                judge_optimizer.step()"
 LATER = {
-    "after a warmup": gan("if epoch >= 3:\n                judge_optimizer.step()"),
+    "after a warmup": gan(WARMUP),
+    "after a warmup, with a schedule": gan(WARMUP + DECAY, schedules=DECAYS),
     "by turns": gan("pass", "(maker_optimizer, judge_optimizer)[epoch % 2].step()"),
     "one half after the other": halves(
         "run(encoder, decoder, of_encoder)\nrun(encoder, decoder, of_decoder)"
@@ -137,7 +163,7 @@ def test_check_names_the_optimizer_that_never_steps(kind: str) -> None:
     assert [b.bug for b in report.bugs] == ["step_never_called"]
     line = next(n for n, x in enumerate(PLANTED[kind].splitlines(), 1) if "# LINE" in x)
     assert report.bugs[0].where == f"program.py:{line}"
-    name = PLANTED[kind].splitlines()[line - 1].split("=")[0].strip()
+    name = PLANTED[kind].splitlines()[line - 1].split("=")[0].split(",")[-1].strip()
     assert f"`{name.removeprefix('self.')}`" in report.bugs[0].evidence
     assert not {"weights_frozen", "gradients_not_zeroed"} & set(report.checked)
 

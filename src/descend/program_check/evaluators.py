@@ -8,7 +8,12 @@ import inspect
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
-from descend.program_check.loop_source import Loop, loops_around
+from descend.program_check.loop_source import (
+    VALIDATION_WORDS,
+    WITHOUT_GRADIENT,
+    Loop,
+    loops_around,
+)
 from descend.program_check.source_lines import own_sources
 from descend.program_check.training_loop import LoopStart, ScopeFrame
 
@@ -35,15 +40,19 @@ def loop_bodies(scopes: Sequence[ScopeFrame]) -> list[ast.stmt]:
 
 
 def evaluating_functions(trees: Mapping[str, ast.Module]) -> dict[str, int]:
-    """Return the functions that set evaluation mode, or call one that does, and never learn: name
-    and line."""
+    """Return the functions that set evaluation mode, or make no gradients for what they call
+    validation, or call one that does, and never learn: name and line."""
     defined = functions_by_name(trees)
     calls = {name: called_names(nodes) for name, nodes in defined.items()}
-    direct = {name for name, nodes in defined.items()
-              if any(sets_mode(n) for node in nodes for n in ast.walk(node))}  # fmt: skip
-    evaluating = _closure(direct, calls)
-    learning = _closure({name for name, names in calls.items() if "backward" in names}, calls)
-    return {name: defined[name][0].lineno for name in defined if name in evaluating - learning}
+    direct = {name for name, nodes in defined.items() if any(map(_evaluates, nodes))}
+    evaluating = _closure(direct, calls) - _learning(calls)
+    return {name: defined[name][0].lineno for name in defined if name in evaluating}
+
+
+def _evaluates(function: ast.FunctionDef) -> bool:
+    text = ast.unparse(function)
+    is_validation = WITHOUT_GRADIENT.search(text) and VALIDATION_WORDS.search(text)
+    return bool(is_validation) or any(map(sets_mode, ast.walk(function)))
 
 
 def evaluator_beside(step: str, namespace: Mapping[str, Any], file: str | None) -> Any:
@@ -61,9 +70,22 @@ def functions_by_name(trees: Mapping[str, ast.Module]) -> dict[str, list[ast.Fun
     defined: dict[str, list[ast.FunctionDef]] = {}
     for tree in trees.values():
         for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef) and node.name not in OF_TORCH:
+            if isinstance(node, ast.FunctionDef):
                 defined.setdefault(node.name, []).append(node)
     return defined
+
+
+def mode_setters(file: str) -> set[str]:
+    """Return the functions of a program that set training mode, or call one that does, and never
+    learn."""
+    defined = functions_by_name(own_sources(file))
+    calls = {name: called_names(nodes) for name, nodes in defined.items()}
+    setting = {name for name, names in calls.items() if ".train" in names}
+    return _closure(setting, calls) - _learning(calls)
+
+
+def _learning(calls: Mapping[str, Set[str]]) -> set[str]:
+    return _closure({name for name, names in calls.items() if "backward" in names}, calls)
 
 
 def _closure(names: Set[str], calls: Mapping[str, Set[str]]) -> set[str]:
@@ -76,9 +98,14 @@ def _closure(names: Set[str], calls: Mapping[str, Set[str]]) -> set[str]:
 
 
 def called_names(nodes: Sequence[ast.AST]) -> set[str]:
-    """Return the last words of what is called."""
-    return {ast.unparse(n.func).rpartition(".")[2] for node in nodes for n in ast.walk(node)
-            if isinstance(n, ast.Call)}  # fmt: skip
+    """Return the last words of what is called; of a network's mode, `.eval` and `.train`."""
+    return {_called_name(n) for node in nodes for n in ast.walk(node) if isinstance(n, ast.Call)}
+
+
+def _called_name(call: ast.Call) -> str:
+    word = ast.unparse(call.func).rpartition(".")[2]
+    is_mode = word in OF_TORCH and isinstance(call.func, ast.Attribute) and len(call.args) < 2
+    return f".{word}" if is_mode else word
 
 
 def sets_mode(node: ast.AST) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import CodeType
 from typing import Any
 
-from descend.program_check.evaluators import called_names, evaluators_in_loops
+from descend.program_check.evaluators import called_names, evaluators_in_loops, mode_setters
 from descend.program_check.loop_scope import make_runner, visible_names
 from descend.program_check.loop_source import (
     EVALUATES,
@@ -124,7 +124,8 @@ def _called_evaluation(
     function = names.get(name)
     for number, scope in enumerate(start.scopes):
         source = scope_around(scope.code.co_filename, scope.line)
-        code = source.call_with_modes(name) if source is not None else None
+        setters = mode_setters(scope.code.co_filename) - {name}
+        code = source.call_with_modes(name, setters) if source is not None else None
         if source is not None and code is not None:
             own = visible_names(start.scopes[number:], recognized) if number else names
             evaluate = _evaluation(scope, source, code, own, line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
@@ -45,18 +45,20 @@ class ScopeSource:
         tree.body = [mover.visit(deepcopy(s)) for s in statements]
         return compile(ast.fix_missing_locations(tree), self.file, "exec")
 
-    def call_with_modes(self, name: str) -> CodeType | None:
-        """Return the first call of a function in this scope, and the calls of `.eval()` and
-        `.train()` before and after it, in the blocks that hold it; None without such a call."""
+    def call_with_modes(self, name: str, setters: Set[str] = frozenset()) -> CodeType | None:
+        """Return the first call of a function in this scope, and the calls of `.eval()`, `.train()`
+        and `setters` before and after it, in the blocks that hold it; None without such a call."""
         blocks = _blocks_to_call(list(getattr(self.scope, "body", ())), name)
         if blocks is None:
             return None
         call, *_ = blocks[-1]
         assert isinstance(call, ast.Expr)
-        modes = [s for block in blocks[:-1] for s in block if _sets_mode(s)]
+        modes = [s for block in blocks[:-1] for s in block
+                 if _sets_mode(s) or (isinstance(s, ast.Expr) and isinstance(s.value, ast.Call)
+                 and ast.unparse(s.value.func).rpartition(".")[2] in setters)]  # fmt: skip
         before = sorted((s for s in modes if s.lineno < call.lineno), key=lambda s: s.lineno)
         after = sorted((s for s in modes if s.lineno > call.lineno), key=lambda s: s.lineno)
-        guarded = [[_if_network(s) for s in part] for part in (before, after)]
+        guarded = [[_if_network(s) if _sets_mode(s) else s for s in p] for p in (before, after)]
         return self.compile_statements([*guarded[0], call, *guarded[1]])
 
 
@@ -393,8 +395,3 @@ def _is_training_call(statement: ast.stmt) -> bool:
         and isinstance(statement.value, ast.Call)
         and all(isinstance(a, ast.Constant) and a.value for a in statement.value.args)
     )  # fmt: skip
-
-
-def global_names(scope: ast.AST) -> set[str]:
-    """Return names that a function declares global."""
-    return {name for n in ast.walk(scope) if isinstance(n, ast.Global) for name in n.names}

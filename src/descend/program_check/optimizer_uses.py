@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator, Mapping, Set
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from torch.optim import Optimizer
@@ -18,6 +19,10 @@ MAX_ITEMS = 20
 """Items of a list or dictionary in which an optimizer is looked for."""
 
 
+Over = ast.For | ast.comprehension
+"""What goes through items."""
+
+
 @dataclass(frozen=True)
 class OptimizerNames:
     """What a program calls an optimizer, and what it calls anything else."""
@@ -27,8 +32,13 @@ class OptimizerNames:
     others: Set[str]
 
 
-def names_of(optimizer: Optimizer, namespace: Mapping[str, Any]) -> OptimizerNames:
-    """Return the names by which a program gets at an optimizer, and those of all else."""
+def names_of(
+    optimizer: Optimizer, namespace: Mapping[str, Any], trees: Mapping[str, ast.Module]
+) -> OptimizerNames:
+    """Return the names by which a program gets at an optimizer, and those of all else.
+
+    What only a loop over several sets is none of them.
+    """
     own, others = dict[str, None](), set[str]()
     for holder in reachable_objects(namespace):
         for name, value in list(holder.items()) if isinstance(holder, Mapping) else ():
@@ -36,7 +46,10 @@ def names_of(optimizer: Optimizer, namespace: Mapping[str, Any]) -> OptimizerNam
                 own.setdefault(name)
             elif isinstance(name, str):
                 others.add(name)
-    return OptimizerNames(tuple(own), others - set(own))
+    loops = [n for tree in trees.values() for n in ast.walk(tree) if isinstance(n, Over)]
+    targets = {_word(n) for loop in loops for n in ast.walk(loop.target)}
+    lasting = tuple(name for name in own if name not in targets)
+    return OptimizerNames(lasting or tuple(own), others - set(own))
 
 
 def _holds(value: Any, optimizer: Optimizer) -> bool:
@@ -61,11 +74,22 @@ class UseSearch:
     def first_line(self) -> int | None:
         """Return the first such line; None where the source steps it nowhere."""
         for file, tree in self.trees.items():
-            around = {id(n): node for node in ast.walk(tree) for n in ast.iter_child_nodes(node)}
             for node in ast.walk(tree):
-                if self._may_step(file, list(_outward(node, around))):
+                if self._may_step(file, self._outward(node)):
                     return int(getattr(node, "lineno", 0))
         return None
+
+    @cached_property
+    def _around(self) -> dict[int, ast.AST]:
+        nodes = [node for tree in self.trees.values() for node in ast.walk(tree)]
+        return {id(inner): node for node in nodes for inner in ast.iter_child_nodes(node)}
+
+    def _outward(self, node: ast.AST) -> list[ast.AST]:
+        """Return a node, then what holds it, from the inside."""
+        chain = [node]
+        while id(chain[-1]) in self._around:
+            chain.append(self._around[id(chain[-1])])
+        return chain
 
     def _may_step(self, file: str, chain: list[ast.AST]) -> bool:
         node = chain[0]
@@ -73,7 +97,11 @@ class UseSearch:
             owner = node.func.value if isinstance(node.func, ast.Attribute) else node.func
             if _word(owner) in self.names.own and not isinstance(owner, ast.Subscript):
                 return True
-            return _word(owner) not in self.names.others and not self._has_run(file, node)
+            over = [
+                n.iter for n in chain if isinstance(n, Over) and _word(n.target) == _word(owner)
+            ]
+            name = _word(over[0] if over else owner)
+            return name not in self.names.others and not self._has_run(file, node)
         if _word(node) in self.names.own and isinstance(getattr(node, "ctx", None), ast.Load):
             return not self._is_harmless(file, chain)
         return False
@@ -86,8 +114,13 @@ class UseSearch:
             return self._is_harmless(file, chain[1:])
         if isinstance(user, ast.Attribute):  # a call of `.step` is looked at by itself
             return user.attr != "step" or isinstance(rest[0], ast.Call)
-        if isinstance(user, ast.Tuple | ast.List) and isinstance(rest[0], ast.Return):
-            return True
+        if isinstance(user, ast.Tuple | ast.List):
+            user, *rest = rest
+        if isinstance(user, Over) and isinstance(user.target, ast.Name):
+            block = user if isinstance(user, ast.For) else rest[0]
+            users = [self._around[id(n)] for n in ast.walk(block)
+                     if _word(n) == user.target.id and n is not user.target]  # fmt: skip
+            return all(map(_never_steps, users))
         if isinstance(user, ast.Return | ast.Compare):
             return True
         if isinstance(user, ast.Assign):
@@ -100,7 +133,7 @@ class UseSearch:
         name = _word(call.func)
         if name == "step":
             return False
-        if name.endswith("LR") or "schedul" in name.lower():
+        if _never_steps(call):
             return True
         if any(s.code.co_filename == file and call.lineno <= s.line <= (call.end_lineno or 0)
                for s in self.scopes):  # fmt: skip
@@ -128,12 +161,12 @@ class UseSearch:
         )
 
 
-def _outward(node: ast.AST, around: Mapping[int, ast.AST]) -> Iterator[ast.AST]:
-    """Yield a node, then what holds it, from the inside."""
-    yield node
-    while id(node) in around:
-        node = around[id(node)]
-        yield node
+def _never_steps(user: ast.AST) -> bool:
+    """Return whether this uses an optimizer for an attribute, or to make a schedule."""
+    if isinstance(user, ast.Attribute):
+        return user.attr != "step"
+    name = _word(user.func) if isinstance(user, ast.Call) else ""
+    return name.endswith("LR") or "schedul" in name.lower()
 
 
 def _word(node: ast.AST) -> str:

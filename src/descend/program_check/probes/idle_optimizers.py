@@ -31,6 +31,7 @@ ENOUGH = 65
 class IdleOptimizer:
     """An optimizer that did not step beside others that did."""
 
+    optimizer: Optimizer
     name: str
     weights: tuple[str, ...]
     """Of those it holds: a gradient came to them, and they did not move."""
@@ -64,11 +65,26 @@ def idle_optimizers(program: Program) -> list[IdleOptimizer]:
         result = run_steps(program, LONG)
     idle = []
     for number, optimizer, weights in _idle_weights(program, result):
-        names = names_of(optimizer, program.namespace)
+        names = names_of(optimizer, program.namespace, trees)
         name = names.own[0] if names.own else f"optimizer {number}"
         line = UseSearch(trees, names, lines, program.scopes).first_line()
-        idle.append(IdleOptimizer(name, weights, result.calls, len(result.updates), line))
+        idle.append(
+            IdleOptimizer(optimizer, name, weights, result.calls, len(result.updates), line)
+        )
     return idle
+
+
+def why_not_stepped(program: Program, optimizer: Optimizer) -> str:
+    """Return why it is not known whether an optimizer that did not step ever does; "" where nothing
+    of the program can step it."""
+    idle = program.run_probe_once(idle_optimizers)
+    reasons = [i.reason for i in idle if i.optimizer is optimizer]
+    if reasons:
+        return reasons[0]
+    trees = own_sources(program.file)
+    names = names_of(optimizer, program.namespace, trees)
+    line = UseSearch(trees, names, set(), program.scopes).first_line()
+    return f"an optimizer did not step; line {line} may step it" if line and names.own else ""
 
 
 def _idle_weights(
