@@ -11,7 +11,10 @@ from typing import Any
 from torch.optim import Optimizer
 
 from descend.program_check.instrumentation.lines_run import FileLine
-from descend.program_check.instrumentation.object_graph import reachable_objects
+from descend.program_check.instrumentation.object_graph import (
+    OWN_PARTS_OF_TORCH,
+    reachable_objects,
+)
 from descend.program_check.loop_source import Function, Loop
 from descend.program_check.training_loop import ScopeFrame
 
@@ -40,8 +43,16 @@ def names_of(
     What only a loop over several sets is none of them.
     """
     own, others = dict[str, None](), set[str]()
-    for holder in reachable_objects(namespace):
-        for name, value in list(holder.items()) if isinstance(holder, Mapping) else ():
+    reachable = reachable_objects(namespace)
+    # A schedule calls whatever it drives `optimizer`.
+    of_torch = {
+        id(getattr(v, "__dict__", v))
+        for v in reachable
+        if type(v).__module__.startswith(OWN_PARTS_OF_TORCH)
+    }
+    for holder in reachable:
+        is_names = isinstance(holder, Mapping) and id(holder) not in of_torch
+        for name, value in list(holder.items()) if is_names else ():
             if isinstance(name, str) and _holds(value, optimizer):
                 own.setdefault(name)
             elif isinstance(name, str):
