@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Sequence
 from decimal import Decimal
 from os import PathLike
 
@@ -16,6 +17,12 @@ def quoted(path: str | PathLike[str]) -> str:
 def humanize_name(name: str) -> str:
     """Return the name of a cause, a metric, or a setting as words."""
     return name.replace("_", " ")
+
+
+def list_names(names: Sequence[str], limit: int = 4) -> str:
+    """Return `a, b, c`, or of more than `limit` names the first ones: `a, b and 7 more`."""
+    rest = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def format_significant(value: float) -> str:

@@ -21,6 +21,7 @@ import descend
 from descend.errors import WatchError
 from descend.interop.watch import TrainingWatch, unwrap_optimizer
 from descend.loss_logs.diagnose_log import diagnose_log
+from descend.report.text.log_diagnosis import format_log_diagnosis
 from descend.runs.event_log import read_events
 from descend.runs.events import (
     ActivationStats,
@@ -169,8 +170,23 @@ def test_watch_names_parameters_that_the_optimizer_lacks(
     assert (
         "does not hold 3 parameters (embedding.weight, hidden.weight, hidden.bias)" in caplog.text
     )
-    warnings = diagnose_log(tmp_path / "run").warnings
-    assert any("does not hold 3 parameters" in warning for warning in warnings)
+    diagnosis = diagnose_log(tmp_path / "run")
+    assert (diagnosis.verdict, diagnosis.normal.answer) == ("weights_not_in_optimizer", "no")
+    first, *rest = format_log_diagnosis(diagnosis).splitlines()
+    assert first.startswith(
+        "No, this program has a fault: The optimizer does not hold 3 parameters"
+    )
+    assert "  Fix: give the optimizer all trainable parameters" in "\n".join(rest)
+    assert not any("No fault" in line for line in rest)
+
+
+def test_watch_says_how_many_parameters_it_does_not_list(tmp_path: Path) -> None:
+    _, watch = train(
+        tmp_path / "run", make=lambda m: torch.optim.SGD([m.get_submodule("head").bias], lr=0.01)
+    )
+    assert watch is not None
+    names = "(embedding.weight, hidden.weight, hidden.bias and 1 more)"
+    assert f"does not hold 4 parameters {names}" in watch.warnings[0]
 
 
 def test_watch_names_parameters_without_a_gradient(tmp_path: Path) -> None:
@@ -187,6 +203,10 @@ def test_watch_names_parameters_without_a_gradient(tmp_path: Path) -> None:
             watch.step(loss)
     [warning] = watch.warnings
     assert "3 parameters (embedding.weight, hidden.weight, hidden.bias) got no gradient" in warning
+    diagnosis = diagnose_log(tmp_path / "run")
+    assert diagnosis.verdict == "weights_frozen"
+    assert diagnosis.probability == 0.5  # they may be unused on purpose
+    assert warning.startswith(diagnosis.normal.reason)
 
 
 def test_watch_warns_of_units_that_stay_silent(tmp_path: Path) -> None:
@@ -205,7 +225,8 @@ def test_watch_warns_of_units_that_stay_silent(tmp_path: Path) -> None:
             watch.step(loss)
     [warning] = watch.warnings
     assert warning.startswith("62% of the units that enter head are silent in two records.")
-    assert warning in diagnose_log(tmp_path / "run").warnings
+    diagnosis = diagnose_log(tmp_path / "run")
+    assert warning.startswith((diagnosis.normal.reason, diagnosis.warnings[0]))
     assert not model.head._forward_hooks
 
 

@@ -57,6 +57,7 @@ def program(schedule: str, in_batch: str = "decay.step()", in_epoch: str = "pass
     )
 
 
+IN_LIST = "StepLR(optimizer, step_size=10)\n    schedules = [decay]\n    del decay"
 DIES_EARLY = {
     "steps of ten": program("StepLR(optimizer, step_size=10)"),
     "milestones": program("MultiStepLR(optimizer, [5, 8, 9], gamma=0.05)"),
@@ -69,6 +70,8 @@ DIES_EARLY = {
 }
 GOES_ON = {
     "in epochs": program("StepLR(optimizer, step_size=10)", "pass", "decay.step()"),
+    "in a list": program(IN_LIST, "pass", "for one in schedules:\n            one.step()"),
+    "in a comprehension": program(IN_LIST, "pass", "[one.step() for one in schedules]"),
     "in steps": program("StepLR(optimizer, step_size=60)"),
     "restarts": program("CosineAnnealingWarmRestarts(optimizer, T_0=10)"),
     "one cycle": program("OneCycleLR(optimizer, 0.1, total_steps=200)"),
@@ -88,6 +91,12 @@ def test_check_finds_a_rate_that_vanishes_early(kind: str) -> None:
     assert bug.bug == "scheduler_step_misplaced"
     assert "below a thousandth of its peak" in bug.evidence
     assert "once an epoch" in bug.fix
+
+
+def test_check_finds_a_list_of_schedules_that_is_never_stepped() -> None:
+    (bug,) = check_source(program(IN_LIST, "pass", "print(len(schedules))")).bugs
+    assert bug.bug == "scheduler_step_misplaced"
+    assert "never stepped" in bug.evidence
 
 
 @pytest.mark.parametrize("kind", GOES_ON)

@@ -9,6 +9,8 @@ import msgspec
 
 SCHEMA = 1
 BROKE_OFF = "broke_off"
+PROGRAM_BUGS = ("weights_not_in_optimizer", "step_never_called", "weights_frozen")
+"""Bugs that `descend.watch` names: verdicts of the run that it recorded."""
 """The verdict on another program's log whose run broke off, where its curve has no fault."""
 DEFAULT_BUDGET = 0.15
 """Fraction of the run's own training time that its trials may take, by default."""

@@ -21,6 +21,7 @@ from descend.diagnosis.diagnosis_result import (
     BROKE_OFF,
     DEFAULT_BUDGET,
     MAX_BUDGET,
+    PROGRAM_BUGS,
     Cost,
     Diagnosis,
     Finding,
@@ -205,7 +206,7 @@ def _was_tried(folder: Path) -> bool:
 
 def validate_cause_names(names: list[str]) -> set[str]:
     """Return `names` as a set; `ConfigError` for one that is no verdict."""
-    known = [*(c.name for c in CAUSES), "healthy", "unknown", BROKE_OFF]
+    known = [*(c.name for c in CAUSES), "healthy", "unknown", BROKE_OFF, *PROGRAM_BUGS]
     for name in names:
         if name not in known:
             guess = closest_match(name, known)

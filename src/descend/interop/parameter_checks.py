@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from torch import nn
 from torch.optim import Optimizer
 
+from descend.units import format_count, list_names
+
 NUM_LISTED = 3
 """Names of parameters in one sentence."""
 COVERAGE_STEPS = 10
@@ -63,8 +65,8 @@ class ParameterChecks:
         if not self._outside:
             return []
         return [
-            f"The optimizer does not hold {list_names(self._outside)}, so training does not change "
-            "them. Fix: give the optimizer all trainable parameters, or freeze these with "
+            f"The optimizer does not hold {_count_and_list(self._outside)}, so training does not "
+            "change them. Fix: give the optimizer all trainable parameters, or freeze these with "
             "requires_grad_(False)."
         ]
 
@@ -72,25 +74,29 @@ class ParameterChecks:
         """Look for gradients that are not finite before the next update."""
         self._look_for_nonfinite = True
 
-    def check_gradients(self, num_updates: int) -> list[str]:
-        """Gradients that are missing or not finite, before the update after `num_updates`."""
-        warnings = []
-        if self._coverage is not None:
-            self._coverage.update()
-            if num_updates + 1 == COVERAGE_STEPS:
-                warnings += _coverage_warning(self._coverage.missing())
-                self._coverage = None
-        if self._look_for_nonfinite:
-            self._look_for_nonfinite = False
-            warnings += _nonfinite_warning(find_nonfinite_gradients(self._model), num_updates)
-        return warnings
+    def check_coverage(self, num_updates: int) -> list[str]:
+        """Parameters that got no gradient so far, once, before the update after `num_updates`."""
+        if self._coverage is None:
+            return []
+        self._coverage.update()
+        if num_updates + 1 != COVERAGE_STEPS:
+            return []
+        missing, self._coverage = self._coverage.missing(), None
+        return _coverage_warning(missing)
+
+    def check_finite(self, num_updates: int) -> list[str]:
+        """Gradients that are not finite, where that is expected."""
+        if not self._look_for_nonfinite:
+            return []
+        self._look_for_nonfinite = False
+        return _nonfinite_warning(find_nonfinite_gradients(self._model), num_updates)
 
 
 def _coverage_warning(missing: list[str]) -> list[str]:
     if not missing:
         return []
     return [
-        f"{list_names(missing)} got no gradient in {COVERAGE_STEPS} updates, so training "
+        f"{_count_and_list(missing)} got no gradient in {COVERAGE_STEPS} updates, so training "
         "does not change them. Fix: use them in the loss, look for a detach() or no_grad() "
         "before them, or freeze them with requires_grad_(False)."
     ]
@@ -100,14 +106,12 @@ def _nonfinite_warning(names: list[str], num_updates: int) -> list[str]:
     if not names:
         return []
     return [
-        f"After step {num_updates} the gradient of {list_names(names)} is not finite. "
+        f"After step {num_updates} the gradient of {_count_and_list(names)} is not finite. "
         "Fix: lower the learning rate, clip gradients, and look for a division by zero or "
         "a logarithm of zero."
     ]
 
 
-def list_names(names: list[str]) -> str:
+def _count_and_list(names: list[str]) -> str:
     """`3 parameters (a, b, c)`, with at most `NUM_LISTED` names."""
-    noun = "parameter" if len(names) == 1 else "parameters"
-    more = ", …" if len(names) > NUM_LISTED else ""
-    return f"{len(names)} {noun} ({', '.join(names[:NUM_LISTED])}{more})"
+    return f"{format_count(len(names), 'parameter')} ({list_names(names, NUM_LISTED)})"

@@ -63,7 +63,7 @@ class TrainingWatch:
         self._began = time.perf_counter()
         self._record = WatchRecord(folder, is_folder_chosen=is_folder_chosen)
         self._close_at_exit = weakref.finalize(self, self._record.close)
-        self._record.warn(*self._checks.check_optimizers())
+        self._record.warn(*self._checks.check_optimizers(), bug="weights_not_in_optimizer")
         if optimizers:
             first, last = optimizers[0], optimizers[-1]
             self._hooks = [
@@ -118,7 +118,8 @@ class TrainingWatch:
         if self._losses and not self._record.num_updates:
             self._record.warn(
                 "The optimizer made no update, so the model did not change. Fix: call "
-                "optimizer.step() on the optimizer that is watched."
+                "optimizer.step() on the optimizer that is watched.",
+                bug="step_never_called",
             )
         self._losses = []
         self._close_at_exit.detach()
@@ -144,7 +145,9 @@ class TrainingWatch:
     def _observe_gradients(self) -> None:
         gradients = [p.grad for p in self._model.parameters() if p.grad is not None]
         self._norm = _global_norm(gradients) if gradients else None
-        self._record.warn(*self._checks.check_gradients(self._record.num_updates))
+        updates = self._record.num_updates
+        self._record.warn(*self._checks.check_coverage(updates), bug="weights_frozen")
+        self._record.warn(*self._checks.check_finite(updates))
         if self._is_recorded():
             self._recorder.read_gradients(self._model)
             self._record_activations()

@@ -106,12 +106,12 @@ class WatchRecord:
             what = "loss" if not math.isfinite(loss) else "gradient"
             self.warn(f"The {what} of step {step} is not finite: the run diverged there.")
 
-    def warn(self, *texts: str) -> None:
-        """Log and write each of `texts`."""
+    def warn(self, *texts: str, bug: str = "") -> None:
+        """Log and write each of `texts`. `bug`: its name in the list of bugs, where it is one."""
         for text in texts:
             self.warnings.append(text)
             logging.getLogger("descend").warning("%s", text)
-            self.append(ProgramWarning(self.num_updates, text))
+            self.append(ProgramWarning(self.num_updates, text, bug))
 
     def append(self, event: Event) -> None:
         """Write an event; a disk that fails ends the record."""

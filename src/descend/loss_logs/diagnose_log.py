@@ -20,6 +20,7 @@ from descend.loss_logs.expected_loss import UNKNOWN_LEVEL, ExpectedLoss, expecte
 from descend.loss_logs.judgment import LogVerdict, Shape
 from descend.loss_logs.log import BreakOff, LogEntry, LossLog, RunLosses
 from descend.loss_logs.lost_validation import add_lost_validation, count_lost_validations
+from descend.loss_logs.program_faults import add_program_faults
 from descend.loss_logs.read_log import read_log
 from descend.runs.event_log import read_program_warnings
 
@@ -96,6 +97,7 @@ def judge_log(
     band = expected_loss_range(corpus, vocab_size) if log.sums is None else UNKNOWN_LEVEL
     shape = Shape(log, curve, band)
     verdict = add_break_off(shape, add_lost_validation(shape, apply_curve_rules(shape)))
+    verdict = add_program_faults(verdict, read_program_warnings(path))
     if curve is not None and not can_be_extrapolated(shape, verdict):
         curve = msgspec.structs.replace(curve, extrapolation=None)
     return LogDiagnosis(
@@ -110,7 +112,7 @@ def judge_log(
         features=curve,
         break_off=log.break_off,
         advice="" if verdict.cause else verdict.advice,
-        warnings=[*read_program_warnings(path), *verdict.notes, *_log_warnings(log)],
+        warnings=[*verdict.notes, *_log_warnings(log)],
         cost=LogCost(round(time.monotonic() - began, 2)),
     )
 

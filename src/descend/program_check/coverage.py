@@ -10,6 +10,7 @@ from descend.program_check.instrumentation.function_calls import (
     functions_of,
 )
 from descend.program_check.program import Program
+from descend.units import list_names
 
 ALWAYS = (
     "text generation: sampling, stopping, caches",
@@ -37,6 +38,5 @@ def not_covered(program: Program, called: Set[FunctionLine], applied: Set[str]) 
             for name, code in functions_of(program.namespace, program.file).items()
             if function_line(code) not in called | program.load_calls]  # fmt: skip
     if idle:
-        more = f" and {len(idle) - MAX_NAMES} more" if len(idle) > MAX_NAMES else ""
-        missing.append("functions that did not run: " + ", ".join(idle[:MAX_NAMES]) + more)
+        missing.append("functions that did not run: " + list_names(idle, MAX_NAMES))
     return missing

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import CodeType
 from typing import Any
 
+from descend.program_check.evaluators import called_names, evaluators_in_loops, mode_setters
 from descend.program_check.loop_scope import make_runner, visible_names
 from descend.program_check.loop_source import (
     EVALUATES,
@@ -29,7 +30,7 @@ def mode_is_reset(start: LoopStart, recognized: Mapping[str, Sequence[str]]) -> 
     """
     loop = start.loop
     assert loop is not None
-    evaluations = set(recognized.get("evaluate", ()))
+    evaluations = {*recognized.get("evaluate", ()), *evaluators_in_loops(start)}
     if _evaluates(loop.loop.body, evaluations):
         return False
     if loop.outer is not None and _evaluates(loop.outer.body, evaluations):
@@ -64,25 +65,43 @@ def _before(loop: LoopSource, line: int, inside: bool = False) -> list[ast.stmt]
 
 def _evaluates(statements: list[ast.stmt], names: set[str]) -> bool:
     text = "\n".join(ast.unparse(s) for s in statements)
-    called = {ast.unparse(n.func).rpartition(".")[2] for s in statements for n in ast.walk(s)
-              if isinstance(n, ast.Call)}  # fmt: skip
-    return bool(EVALUATES.search(text)) or bool(called & names)
+    return bool(EVALUATES.search(text)) or bool(called_names(statements) & names)
 
 
-def evaluation_of(
+MAX_EVALUATIONS = 3
+"""Evaluations of a program that are tried."""
+
+
+def evaluations_of(
     start: LoopStart, names: dict[str, Any], recognized: Mapping[str, Sequence[str]]
-) -> Any:
-    """Return the program's own evaluation: its call, a block in the loop, or what follows the
-    loop."""
+) -> list[Any]:
+    """Return the program's own evaluations: calls of functions that evaluate, by their names or by
+    what they do, and a block in the loop; else what follows the loop."""
     loop = start.loop
     assert loop is not None
-    called = _called_evaluation(start, names, recognized)
-    if called is not None:
-        return called
+    evaluations = [
+        _called_evaluation(start, name, names, recognized)
+        for name in recognized.get("evaluate", ()) if callable(names.get(name))
+    ]  # fmt: skip
     block = loop.evaluation_block()
-    if block is not None:
+    if block is not None and not any(evaluations):
         code, line = block
-        return _evaluation(start.scopes[0], loop, code, names, line)
+        evaluations.append(_evaluation(start.scopes[0], loop, code, names, line))
+    for name, line in evaluators_in_loops(start).items():
+        if name not in recognized.get("evaluate", ()):
+            evaluations.append(_called_evaluation(start, name, names, recognized, line))
+    evaluations = [e for e in evaluations if e is not None] or [
+        e for e in (_following_evaluation(start, names, recognized),) if e is not None
+    ]
+    return evaluations[:MAX_EVALUATIONS]
+
+
+def _following_evaluation(
+    start: LoopStart, names: dict[str, Any], recognized: Mapping[str, Sequence[str]]
+) -> Any:
+    """Return what follows the loop, or its call by a loop further out, and evaluates."""
+    loop = start.loop
+    assert loop is not None
     rest = loop.rest_code()
     if rest is not None:
         return _evaluation(start.scopes[0], loop, rest, names, (loop.loop.end_lineno or 0) + 1)
@@ -96,23 +115,24 @@ def evaluation_of(
 
 
 def _called_evaluation(
-    start: LoopStart, names: dict[str, Any], recognized: Mapping[str, Sequence[str]]
-) -> Any:
+    start: LoopStart, name: str, names: dict[str, Any], recognized: Mapping[str, Sequence[str]],
+    line: int = 0,
+) -> Any:  # fmt: skip
     """Return the first call of a function that evaluates, by the loop's scope or by one of its
-    callers, with the calls of `.eval()` and `.train()` around it."""
-    for name in recognized.get("evaluate", ()):
-        function = names.get(name)
-        if not callable(function):
-            continue
-        for number, scope in enumerate(start.scopes):
-            source = scope_around(scope.code.co_filename, scope.line)
-            code = source.call_with_modes(name) if source is not None else None
-            if source is not None and code is not None:
-                own = visible_names(start.scopes[number:], recognized) if number else names
-                evaluate = _evaluation(scope, source, code, own, 0)
+    callers, with the calls of `.eval()` and `.train()` around it. `line`: where it is defined, if
+    it is not among `names`."""
+    function = names.get(name)
+    for number, scope in enumerate(start.scopes):
+        source = scope_around(scope.code.co_filename, scope.line)
+        setters = mode_setters(scope.code.co_filename) - {name}
+        code = source.call_with_modes(name, setters) if source is not None else None
+        if source is not None and code is not None:
+            own = visible_names(start.scopes[number:], recognized) if number else names
+            evaluate = _evaluation(scope, source, code, own, line)
+            if callable(function):
                 del evaluate.stands_at
                 evaluate.defined_as = function
-                return evaluate
+            return evaluate
     return None
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -14,9 +16,11 @@ from torch.utils.data import DataLoader
 
 from descend.program_check.instrumentation.call_recorder import record_calls
 from descend.program_check.instrumentation.token_ids import tokens_of
-from descend.program_check.loop_evaluation import evaluation_of, mode_is_reset
+from descend.program_check.loop_evaluation import evaluations_of, mode_is_reset
 from descend.program_check.loop_scope import make_runner, visible_names
 from descend.program_check.loop_source import Loop, LoopSource, loops_around
+from descend.program_check.program_failures import format_exception
+from descend.program_check.results import UndeterminedError
 from descend.program_check.training_loop import LoopStart, clear_gradients
 
 COUNTER = "descend_loop_counter"
@@ -54,9 +58,8 @@ def loop_parts(
         parts["model"] = network
     if start.optimizer is not None:
         parts["optimizer"] = start.optimizer
-    evaluation = evaluation_of(start, names, recognized)
-    if evaluation is not None:
-        parts["evaluate"] = evaluation
+    for number, evaluation in enumerate(evaluations_of(start, names, recognized), 1):
+        parts["evaluate" if number == 1 else f"evaluate {number}"] = evaluation
     items = items_of(loop, names)
     step = _step_of(start, names, items, network, recognized)
     step.stands_at = (loop.file, start.line)
@@ -174,9 +177,12 @@ def _step_of(
     modes = {m: start.modes.get(m, m.training) for m in modules}
     resets = mode_is_reset(start, recognized)
     first_count = names.get(items.counter, -1)
-    names[COUNTER] = first_count if isinstance(first_count, int) else -1
+    before_first = names[COUNTER] = first_count if isinstance(first_count, int) else -1
+
+    finish = _finisher(start, names)
 
     def once(batch: Any = None) -> None:
+        is_first = names[COUNTER] == before_first
         names[COUNTER] += 1
         if items.counter:
             names[items.counter] = names[COUNTER]
@@ -187,9 +193,51 @@ def _step_of(
         if resets:
             for module, mode in modes.items():
                 module.training = mode
-        run()
+        try:
+            run()
+        except Exception as problem:
+            if not is_first or _line_of(problem, loop) > start.line:
+                raise
+            finish()
+            try:
+                run()
+            except Exception:
+                raise UndeterminedError(
+                    "a limit of the check, no fault of the program: the check begins the first "
+                    "pass of the loop a second time, which the program does not allow "
+                    f"({format_exception(problem)})"
+                ) from problem
 
     return (lambda batch: once(batch)) if items.are_batches else (lambda: once())
+
+
+def _finisher(start: LoopStart, names: dict[str, Any]) -> Callable[[], None]:
+    """Return a function that carries out what follows, in the loop's body, the statement at which
+    the program was stopped: there it may empty what it collects for one step.
+
+    What that statement would have set is 0.
+    """
+    loop = start.loop
+    assert loop is not None
+    stopped = [s for s in loop.loop.body if s.lineno <= start.line <= (s.end_lineno or 0)]
+    unset = {n.id for s in stopped for n in ast.walk(s)
+             if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # fmt: skip
+    rest = [s for s in loop.loop.body if s.lineno > start.line]
+    runs = [make_runner(start.scopes[0], loop, loop.once_code([s]), names) for s in rest]
+
+    def finish() -> None:
+        names.update({name: torch.zeros(()) for name in unset})
+        for run in runs:
+            with suppress(Exception):  # what needs more than a 0
+                run()
+
+    return finish
+
+
+def _line_of(problem: Exception, loop: LoopSource) -> int:
+    """Return the line of the loop at which its body raised."""
+    frames = traceback.extract_tb(problem.__traceback__)
+    return next((f.lineno or 0 for f in frames if f.filename == loop.file), 0)
 
 
 def _run_length(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import CellType, CodeType, FunctionType
 from typing import Any
 
-from descend.program_check.loop_source import RETURN, ScopeSource, global_names
+from descend.program_check.loop_source import RETURN, ScopeSource
 from descend.program_check.training_loop import ScopeFrame
 
 
@@ -39,7 +40,7 @@ def make_runner(
     scope: ScopeFrame, source: ScopeSource, code: CodeType, names: dict[str, Any]
 ) -> Callable[[], None]:
     """Run code among the program's names, and carry over what it changes to globals and cells."""
-    outside = set() if scope.is_module else global_names(source.scope)
+    outside = set() if scope.is_module else _global_names(source.scope)
     cells = {} if scope.is_module else _cells(names, set(scope.code.co_cellvars))
 
     def run() -> None:
@@ -68,3 +69,8 @@ def _cells(names: Mapping[str, Any], shared: set[str]) -> dict[str, CellType]:
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)
         if name in shared
     }  # fmt: skip
+
+
+def _global_names(scope: ast.AST) -> set[str]:
+    """Return names that a function declares global."""
+    return {name for n in ast.walk(scope) if isinstance(n, ast.Global) for name in n.names}

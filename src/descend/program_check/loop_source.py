@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +13,7 @@ from types import CodeType
 from typing import Any
 
 Loop = ast.For | ast.While
+Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 EVALUATES = re.compile(r"\.eval\(|\w*(eval|valid|estimate)\w*\(|(?<![a-z])test\w*\(", re.IGNORECASE)
 """Calls that evaluate a network."""
@@ -44,18 +45,20 @@ class ScopeSource:
         tree.body = [mover.visit(deepcopy(s)) for s in statements]
         return compile(ast.fix_missing_locations(tree), self.file, "exec")
 
-    def call_with_modes(self, name: str) -> CodeType | None:
-        """Return the first call of a function in this scope, and the calls of `.eval()` and
-        `.train()` before and after it, in the blocks that hold it; None without such a call."""
+    def call_with_modes(self, name: str, setters: Set[str] = frozenset()) -> CodeType | None:
+        """Return the first call of a function in this scope, and the calls of `.eval()`, `.train()`
+        and `setters` before and after it, in the blocks that hold it; None without such a call."""
         blocks = _blocks_to_call(list(getattr(self.scope, "body", ())), name)
         if blocks is None:
             return None
         call, *_ = blocks[-1]
         assert isinstance(call, ast.Expr)
-        modes = [s for block in blocks[:-1] for s in block if _sets_mode(s)]
+        modes = [s for block in blocks[:-1] for s in block
+                 if _sets_mode(s) or (isinstance(s, ast.Expr) and isinstance(s.value, ast.Call)
+                 and ast.unparse(s.value.func).rpartition(".")[2] in setters)]  # fmt: skip
         before = sorted((s for s in modes if s.lineno < call.lineno), key=lambda s: s.lineno)
         after = sorted((s for s in modes if s.lineno > call.lineno), key=lambda s: s.lineno)
-        guarded = [[_if_network(s) for s in part] for part in (before, after)]
+        guarded = [[_if_network(s) if _sets_mode(s) else s for s in p] for p in (before, after)]
         return self.compile_statements([*guarded[0], call, *guarded[1]])
 
 
@@ -118,8 +121,12 @@ class LoopSource(ScopeSource):
             if any(_sets_mode(s, "eval") for s in block) or (
                 WITHOUT_GRADIENT.search(text) and says_so
             ):
-                return self.compile_statements([_once(block, self.loop)]), block[0].lineno
+                return self.once_code(block), block[0].lineno
         return None
+
+    def once_code(self, block: list[ast.stmt]) -> CodeType:
+        """Return the code of statements of the loop's body, which may end the pass."""
+        return self.compile_statements([_once(block, self.loop)])
 
     def trains_itself(self, function: str) -> bool:
         """Return whether the loop's body, without what it calls, clears gradients, or makes a step
@@ -257,15 +264,10 @@ def loops_around(file: str, line: int) -> list[LoopSource]:
 
     An `async` function has none: its body cannot run at the level of a module.
     """
-    try:
-        tree = _parse(Path(file).read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError):
-        return []
-    path = list(_path_to(tree, line))
-    kinds = ast.FunctionDef | ast.AsyncFunctionDef
-    functions = [n for n, x in enumerate(path) if isinstance(x, kinds)]
+    path = _path_in(file, line)
+    functions = [n for n, x in enumerate(path) if isinstance(x, Function)]
     start = functions[-1] if functions else 0
-    if isinstance(path[start], ast.AsyncFunctionDef):
+    if not path or isinstance(path[start], ast.AsyncFunctionDef):
         return []
     classes = [x.name for x in path[:start] if isinstance(x, ast.ClassDef)]
     loops = [
@@ -278,14 +280,10 @@ def loops_around(file: str, line: int) -> list[LoopSource]:
 
 def scope_around(file: str, line: int) -> ScopeSource | None:
     """Return the innermost function around a line, or the module; None for an `async` one."""
-    try:
-        path = list(_path_to(_parse(Path(file).read_text(encoding="utf-8")), line))
-    except (OSError, SyntaxError, ValueError):
-        return None
-    kinds = ast.FunctionDef | ast.AsyncFunctionDef
-    functions = [n for n, x in enumerate(path) if isinstance(x, kinds)]
+    path = _path_in(file, line)
+    functions = [n for n, x in enumerate(path) if isinstance(x, Function)]
     start = functions[-1] if functions else 0
-    if isinstance(path[start], ast.AsyncFunctionDef):
+    if not path or isinstance(path[start], ast.AsyncFunctionDef):
         return None
     classes = [x.name for x in path[:start] if isinstance(x, ast.ClassDef)]
     return ScopeSource(file=file, scope=path[start], class_name=classes[-1] if classes else "")
@@ -293,7 +291,7 @@ def scope_around(file: str, line: int) -> ScopeSource | None:
 
 def _inner_blocks(statement: ast.stmt) -> list[list[ast.stmt]]:
     """Return the blocks of a statement that belong to the same scope."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+    if isinstance(statement, Function | ast.ClassDef):
         return []
     blocks = [getattr(statement, name, []) for name in ("body", "orelse", "finalbody")]
     return [b for b in blocks if b] + [h.body for h in getattr(statement, "handlers", [])]
@@ -302,7 +300,7 @@ def _inner_blocks(statement: ast.stmt) -> list[list[ast.stmt]]:
 def _blocks_to_call(block: list[ast.stmt], name: str) -> list[list[ast.stmt]] | None:
     """Return the blocks that lead to the first call of a function, and then that call alone."""
     for statement in block:
-        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        if isinstance(statement, Function | ast.ClassDef):
             continue
         for inner in _inner_blocks(statement):
             inner_blocks = _blocks_to_call(inner, name)
@@ -350,12 +348,17 @@ def _if_network(statement: ast.stmt) -> ast.stmt:
 
 def statements_before(file: str, line: int) -> list[ast.stmt]:
     """Return the statements of the innermost function around a line that come before it."""
+    path = _path_in(file, line)
+    functions = [n for n in path if isinstance(n, Function)]
+    return [s for s in functions[-1].body if s.lineno < line] if functions else []
+
+
+def _path_in(file: str, line: int) -> list[ast.AST]:
+    """Return the statements of a file that hold a line, from the module inward."""
     try:
-        path = list(_path_to(_parse(Path(file).read_text(encoding="utf-8")), line))
+        return list(_path_to(_parse(Path(file).read_text(encoding="utf-8")), line))
     except (OSError, SyntaxError, ValueError):
         return []
-    functions = [n for n in path if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
-    return [s for s in functions[-1].body if s.lineno < line] if functions else []
 
 
 def _path_to(node: ast.AST, line: int) -> Iterator[ast.AST]:
@@ -392,8 +395,3 @@ def _is_training_call(statement: ast.stmt) -> bool:
         and isinstance(statement.value, ast.Call)
         and all(isinstance(a, ast.Constant) and a.value for a in statement.value.args)
     )  # fmt: skip
-
-
-def global_names(scope: ast.AST) -> set[str]:
-    """Return names that a function declares global."""
-    return {name for n in ast.walk(scope) if isinstance(n, ast.Global) for name in n.names}

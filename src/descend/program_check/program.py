@@ -11,7 +11,6 @@ import importlib.util
 import inspect
 import random
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -24,7 +23,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from descend.program_check.bug_report import CONNECT_LOSS, ProgramEndedError, ProgramError
+from descend.program_check.bug_report import ProgramError
+from descend.program_check.evaluators import evaluator_beside
 from descend.program_check.frameworks import (
     Launch,
     TrainingReachedError,
@@ -44,9 +44,11 @@ from descend.program_check.instrumentation.import_time_training import (
     ImportTimeTraining,
     watch_optimizer_steps,
 )
+from descend.program_check.instrumentation.lines_run import FileLine
 from descend.program_check.instrumentation.object_graph import reachable_objects
 from descend.program_check.instrumentation.state_guard import preserve_state
 from descend.program_check.loop_program import loop_parts
+from descend.program_check.program_failures import ENDINGS, format_exception, import_error
 from descend.program_check.program_path import find_program_file
 from descend.program_check.results import UndeterminedError
 from descend.program_check.source_lines import (
@@ -58,7 +60,8 @@ from descend.program_check.source_lines import (
     use_line,
     weight_line,
 )
-from descend.program_check.training_loop import LoopStart, stopped_at_loop
+from descend.program_check.training_loop import LoopStart, ScopeFrame, stopped_at_loop
+from descend.units import list_names
 
 T = TypeVar("T")
 
@@ -97,10 +100,6 @@ def describe_missing(part: str) -> str:
     return f"no {'function' if part in FUNCTIONS else 'object'} is named {names}"
 
 
-ENDINGS = (SystemExit, KeyboardInterrupt, GeneratorExit)
-"""What a program raises that ends itself."""
-
-
 @dataclass(frozen=True)
 class Program:
     """What was found in a module. Probes are cached: each is carried out once a check."""
@@ -115,6 +114,10 @@ class Program:
     """The steps it made while it was imported."""
     load_calls: Set[FunctionLine] = frozenset()
     """Its functions that ran while it was imported, up to its first step."""
+    scopes: tuple[ScopeFrame, ...] = ()
+    """Its functions, or its module, that were running when its loop was stopped."""
+    evaluation_lines: set[FileLine] = field(default_factory=set)
+    """Its lines that set evaluation mode while it was tried."""
     endings: list[str] = field(default_factory=list)
     """Where it ended itself while it was tried, if it did."""
     _probes: dict[Any, Any] = field(default_factory=dict, repr=False)
@@ -187,8 +190,8 @@ class Program:
         lines = attention_lines(self.file, forward)
         if not names:
             return self.source_location("model")
-        at = ", ".join(f"{_short(self.file or '')}:{line}" for line in lines[:3])
-        return ", ".join(f"model.{name}" for name in names[:3]) + (f" ({at})" if at else "")
+        at = list_names([f"{_short(self.file or '')}:{line}" for line in lines])
+        return list_names([f"model.{name}" for name in names]) + (f" ({at})" if at else "")
 
     def where_is_line(self, line: int | None) -> str:
         """Return a line of the program's file; the file alone if none is known."""
@@ -223,12 +226,6 @@ def seed_all() -> None:
     torch.manual_seed(SEED)
 
 
-def format_exception(problem: BaseException) -> str:
-    """Return an exception in one short line."""
-    name, lines = type(problem).__name__, str(problem).strip().splitlines()
-    return f"{name}: {lines[0][:120]}" if lines else name
-
-
 def make_program(
     namespace: Mapping[str, Any],
     name: str,
@@ -258,6 +255,10 @@ def make_program(
             parts.pop("evaluate", None)
         parts |= of_loop
     more = {} if of_loop else framework_parts(namespace, launch)
+    if "step" in parts and not of_loop and "evaluate" not in parts:
+        parts["evaluate"] = evaluator_beside(
+            getattr(parts["step"], "__name__", ""), namespace, file
+        )
     if "step" in parts:  # its own loop decides on optimizers and schedules
         parts = {k: more[k] for k in ("model", "batches", "loss") if k in more} | parts
     else:
@@ -268,7 +269,9 @@ def make_program(
             name, actual, "a torch.nn.Module under the name `model`",
             "bind the network that you train to the name `model` in that module",
         )  # fmt: skip
-    return Program(name, parts, namespace, file, loads, training or ImportTimeTraining())
+    scopes = start.scopes if start is not None else ()
+    training = training or ImportTimeTraining()
+    return Program(name, parts, namespace, file, loads, training, scopes=scopes)
 
 
 def load_program(spec: str) -> Program:
@@ -331,44 +334,6 @@ def _run_main(file: Path, module: ModuleType) -> None:
         return
     finally:
         names["__name__"] = name
-
-
-def import_error(spec: str, problem: BaseException) -> ProgramError:
-    """Return what to say of a program that `problem` ended before its first training step."""
-    line = _line_of(spec, problem)
-    words = format_exception(problem) + (f" at line {line}" if line else "")
-    expected = "a program that runs up to its first training step"
-    if isinstance(problem, ENDINGS):
-        return ProgramEndedError(
-            spec, f"one that ends itself before ({words})", expected,
-            "give it the arguments that it needs after `--`, and put what trains and exits under "
-            '`if __name__ == "__main__":`',
-        )  # fmt: skip
-    facts = (f"one that fails before ({words})", expected)
-    if isinstance(problem, ImportError | SyntaxError | OSError):
-        return ProgramError(spec, *facts, _fix_of(problem))
-    return ProgramEndedError(spec, *facts, _fix_of(problem))
-
-
-def _line_of(spec: str, problem: BaseException) -> int | None:
-    """Return the line of the program that was running, or that is no Python."""
-    if isinstance(problem, SyntaxError):
-        return problem.lineno
-    frames = traceback.extract_tb(problem.__traceback__)
-    own = Path(spec).resolve()
-    return next((f.lineno for f in reversed(frames) if Path(f.filename).resolve() == own), None)
-
-
-def _fix_of(problem: BaseException) -> str:
-    """Return what to do about an import that failed."""
-    text = str(problem)
-    if isinstance(problem, ImportError) and "accelerate" in text:
-        return "install accelerate, which the Trainer of transformers needs, beside descend"
-    if isinstance(problem, ModuleNotFoundError) and problem.name:
-        return f"install {problem.name.partition('.')[0]} into the environment of descend"
-    if "does not require grad" in text:
-        return CONNECT_LOSS
-    return "run it with python first and fix what fails"
 
 
 def _import_file(path: Path) -> ModuleType:

@@ -18,17 +18,17 @@ from descend.program_check.bug_report import BugReport, Checked, NotChecked
 from descend.program_check.bugs import ABOUT_TOKENS, BUGS
 from descend.program_check.child_process import NOT_REACHED
 from descend.program_check.coverage import not_covered
+from descend.program_check.instrumentation.evaluation_mode import watch_evaluation_mode
 from descend.program_check.instrumentation.function_calls import functions_of, recorded_calls
 from descend.program_check.instrumentation.state_guard import preserve_state
 from descend.program_check.probes.dry_run import dry_run
 from descend.program_check.program import (
-    ENDINGS,
     Program,
-    format_exception,
     load_program,
     make_program,
     seed_all,
 )
+from descend.program_check.program_failures import ENDINGS, format_exception
 from descend.program_check.results import (
     BugPresent,
     CheckResult,
@@ -36,6 +36,7 @@ from descend.program_check.results import (
     Undetermined,
     UndeterminedError,
 )
+from descend.program_check.source_lines import own_sources
 
 Report = Callable[[Checked], None]
 
@@ -64,7 +65,11 @@ def check_program(program: Program, report: Report | None = None) -> Checked:
     """Look for every bug."""
     results: list[tuple[Bug, CheckResult]] = []
     functions = functions_of(program.namespace, program.file).values()
-    with recorded_calls(functions) as called:
+    files = own_sources(program.file)
+    with (
+        recorded_calls(functions) as called,
+        watch_evaluation_mode(files, program.evaluation_lines),
+    ):
         for bug in BUGS:
             if report is not None:
                 report(_result(program, results))

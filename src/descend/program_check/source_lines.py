@@ -28,6 +28,22 @@ def is_own_file(file: str | None) -> bool:
     )  # fmt: skip
 
 
+def own_sources(file: str | None) -> dict[str, ast.Module]:
+    """Return the parsed files of a program: its own, and those that it imports from its folder."""
+    folder = Path(file or "").resolve().parent
+    files = {file} if file else set[str]()
+    for module in list(sys.modules.values()):
+        is_checked = getattr(module, "__name__", "").startswith("_checked_")  # maybe another one
+        name = None if is_checked else getattr(module, "__file__", None)
+        if isinstance(name, str) and is_own_file(name) and Path(name).is_relative_to(folder):
+            files.add(name)
+    trees = {}
+    for name in sorted(files):
+        with suppress(OSError, SyntaxError, ValueError):
+            trees[name] = ast.parse(Path(name).read_text(encoding="utf-8"))
+    return trees
+
+
 def definition_line(target: Any) -> tuple[str, int] | None:
     """Return file and line where a function or class of the program's own is defined."""
     line: tuple[str, int] | None = getattr(target, "stands_at", None)
@@ -70,8 +86,8 @@ def class_source(target: type) -> tuple[str, int, list[str]] | None:
 
 
 def assignment_line(file: str | None, names: Sequence[str]) -> int | None:
-    """Return the line of the last assignment to one of `names`, else of a call of some
-    `…Trainer`."""
+    """Return the line of the last assignment to one of `names`, else of a call of some `…Trainer`,
+    else of an assignment to an attribute of such a name."""
     try:
         tree = ast.parse(Path(file or "").read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError):
@@ -84,6 +100,10 @@ def assignment_line(file: str | None, names: Sequence[str]) -> int | None:
     lines = lines or [
         node.lineno for node in ast.walk(tree) if isinstance(node, ast.Call)
         and ast.unparse(node.func).endswith("Trainer")
+    ] or [
+        node.lineno for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+        and node.attr in names
     ]  # fmt: skip
     return max(lines, default=None)
 

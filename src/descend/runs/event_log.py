@@ -150,8 +150,8 @@ def read_events(
     return records
 
 
-def read_program_warnings(path: Path) -> list[str]:
-    """Return the mistakes that `descend.watch` noticed in the program of a record, a sentence each.
+def read_program_warnings(path: Path) -> list[ProgramWarning]:
+    """Return the mistakes that `descend.watch` noticed in the program of a record.
 
     `path`: a folder, or its events.jsonl; of any other file there are none.
     """
@@ -159,7 +159,7 @@ def read_program_warnings(path: Path) -> list[str]:
     if file.name != EVENTS or not file.is_file():
         return []
     events = map(decode_event, _whole_lines(file))
-    return [event.text for event in events if isinstance(event, ProgramWarning)]
+    return [event for event in events if isinstance(event, ProgramWarning)]
 
 
 def event_problems(folder: Path) -> tuple[str, ...]:

@@ -174,11 +174,15 @@ class Validation(msgspec.Struct, frozen=True, tag="validation", tag_field="kind"
     validation_loss: Real
 
 
-class ProgramWarning(msgspec.Struct, frozen=True, tag="program_warning", tag_field="kind"):
-    """A mistake that a watched program shows, in one sentence."""
+class ProgramWarning(
+    msgspec.Struct, frozen=True, tag="program_warning", tag_field="kind", omit_defaults=True
+):
+    """A mistake that a watched program shows, in one sentence, and what to do behind "Fix:"."""
 
     step: Count
     text: str
+    bug: str = ""
+    """Its name in the list of bugs, where it is one of them."""
 
 
 StopReason = Literal["finished", "interrupted", "diverged", "failed", "paused"]

@@ -30,6 +30,7 @@ from torch import nn
 from descend.program_check.bug import Bug, name_of
 from descend.program_check.program import Program
 from descend.program_check.results import BugAbsent, CheckResult, Remark, Undetermined
+from descend.units import list_names
 
 
 def look(program: Program) -> CheckResult:
@@ -52,7 +53,7 @@ def look(program: Program) -> CheckResult:
     if not hit:
         return BugAbsent(f"no weight decay on {len(norm_weight_names)} norm weights")
     evidence = (
-        f"weight decay of {decay:g} also applies to {len(hit)} norm weights: {', '.join(hit[:3])}"
+        f"weight decay of {decay:g} also applies to {len(hit)} norm weights: {list_names(hit)}"
     )
     where = (
         program.source_location("optimizer")

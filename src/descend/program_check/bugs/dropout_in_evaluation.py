@@ -28,6 +28,7 @@ Source:
 from __future__ import annotations
 
 from descend.program_check.bug import Bug, name_of
+from descend.program_check.probes.idle_evaluation import unless_evaluation_idle
 from descend.program_check.probes.train_eval_mode import (
     draws_noise,
     evaluates_in_training_mode,
@@ -53,7 +54,8 @@ def look(program: Program) -> CheckResult:
             "the evaluation calls the network in training mode, in which its outputs differ",
             program.source_location("evaluate"),
         )
-    return BugAbsent("two forwards of one batch in evaluation mode agree")
+    absent = BugAbsent("two forwards of one batch in evaluation mode agree")
+    return unless_evaluation_idle(program, absent)
 
 
 BUG = Bug(

@@ -51,6 +51,7 @@ from descend.program_check.results import (
     Remark,
     UndeterminedError,
 )
+from descend.units import list_names
 
 
 def look(program: Program) -> CheckResult:
@@ -76,7 +77,7 @@ def look(program: Program) -> CheckResult:
         return BugPresent(evidence, where, _fix(program, influence.parts))
     if not influence.parts:  # such a network may be meant to compare them
         return Remark(evidence, program.source_location("model"))
-    where = ", ".join(f"model.{name}" for name in influence.parts[:3])
+    where = list_names([f"model.{name}" for name in influence.parts])
     return BugPresent(evidence, where, _fix(program, influence.parts))
 
 

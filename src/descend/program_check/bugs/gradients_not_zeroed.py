@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.dry_run import dry_run
+from descend.program_check.probes.idle_optimizers import unless_idle
 from descend.program_check.program import Program
 from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Undetermined
 
@@ -55,7 +56,9 @@ def look(program: Program) -> CheckResult:
         return Undetermined("no two steps of an optimizer whose gradients could be distinguished")
     middle = sorted(old)[len(old) // 2]
     if middle < MIN_STALE_FRACTION:
-        return BugAbsent(f"{len(old)} steps hold {abs(middle):.0%} of the gradient before")
+        return unless_idle(
+            program, BugAbsent(f"{len(old)} steps hold {abs(middle):.0%} of the gradient before")
+        )
     return BugPresent(
         f"in {sum(x >= MIN_STALE_FRACTION for x in old)} of {len(old)} steps the gradients still"
         f" hold those of the previous step ({middle:.0%} of them)",

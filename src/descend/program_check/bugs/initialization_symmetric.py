@@ -34,6 +34,7 @@ from descend.program_check.probes.network import vocabulary_of
 from descend.program_check.probes.weight_usage import try_dry_run
 from descend.program_check.program import Program
 from descend.program_check.results import BugAbsent, BugPresent, CheckResult
+from descend.units import list_names
 
 MIN_DIMENSION = 4
 """Rows and columns from which equal rows are no chance."""
@@ -58,8 +59,7 @@ def look(program: Program) -> CheckResult:
     ]  # fmt: skip
     if equal:
         return BugPresent(
-            f"in {len(equal)} of {len(matrices)} matrices all rows are equal: "
-            f"{', '.join(equal[:4])}",
+            f"in {len(equal)} of {len(matrices)} matrices all rows are equal: {list_names(equal)}",
             f"model.{equal[0]}",
         )
     zeros = [n for n, p in matrices.items() if not bool(p.any())]
@@ -77,7 +77,7 @@ def look(program: Program) -> CheckResult:
         if len(dead) > 1:
             return BugPresent(
                 f"{len(dead)} matrices start at zero and are still zero after"
-                f" {len(dry_run_result.updates)} steps: {', '.join(dead[:4])}",
+                f" {len(dry_run_result.updates)} steps: {list_names(dead)}",
                 f"model.{dead[0]}",
             )
     return BugAbsent(f"{len(matrices)} matrices have rows that differ")

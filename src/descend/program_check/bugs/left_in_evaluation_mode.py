@@ -36,6 +36,7 @@ from descend.program_check.probes.dry_run import (
     num_affordable_calls,
     run_steps,
 )
+from descend.program_check.probes.idle_evaluation import unless_evaluation_idle
 from descend.program_check.probes.train_eval_mode import after_evaluation, modes_matter
 from descend.program_check.program import Program
 from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Remark, Undetermined
@@ -83,19 +84,21 @@ def look(program: Program) -> CheckResult:
     asleep = [is_training for is_training in learned if not is_training]
     evidence = f"{len(asleep)} of {len(learned)} trained forwards were in evaluation mode"
     where = program.source_location("step")
+    part = None
     if not asleep and program.has("evaluate"):
-        modes = [call.training for call in program.run_probe_once(after_evaluation)]
-        asleep = [is_training for is_training in modes if not is_training]
+        part = program.run_probe_once(after_evaluation)
+    if part is not None:
         evidence = "after an evaluation, `step` trains the network in evaluation mode"
-        evaluate = program.get("evaluate")
+        evaluate = program.get(part)
         line = mention_line(getattr(evaluate, "defined_as", evaluate), ".eval()")
-        where = program.where_is_line(line) if line else program.source_location("evaluate")
+        where = program.where_is_line(line) if line else program.source_location(part)
     if not learned:
         return Undetermined("no gradient came back to the outputs of the network")
-    if not asleep and not reaches and not program.has("evaluate"):
+    if not asleep and part is None and not reaches and not program.has("evaluate"):
         return Undetermined(f"the step after an evaluation, {every} steps on, takes too long")
-    if not asleep:
-        return BugAbsent(f"{len(learned)} trained forwards were in training mode")
+    if not asleep and part is None:
+        absent = BugAbsent(f"{len(learned)} trained forwards were in training mode")
+        return unless_evaluation_idle(program, absent)
     if not program.run_probe_once(modes_matter):
         return Remark(evidence + "; its outputs are the same in both", where)
     return BugPresent(evidence, where)

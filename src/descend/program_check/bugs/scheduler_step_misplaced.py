@@ -33,6 +33,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.dry_run import DryRun, dry_run
+from descend.program_check.probes.idle_optimizers import why_not_stepped
 from descend.program_check.probes.lr_scheduler_usage import (
     batches_an_epoch,
     find_scheduler_steps,
@@ -75,7 +76,15 @@ def look(program: Program) -> CheckResult:
         return BugPresent(
             f"the learning rate was 0 in all of {len(dry_run_result.updates)} steps", where
         )
-    for index in range(len(dry_run_result.schedulers)):
+    stepped = {id(u.optimizer) for u in dry_run_result.updates}
+    open_reasons = []
+    for index, scheduler in enumerate(dry_run_result.schedulers):
+        reason = "" if id(scheduler.optimizer) in stepped else (
+            why_not_stepped(program, scheduler.optimizer)
+        )  # fmt: skip
+        if reason:
+            open_reasons.append(reason)
+            continue
         evidence = _wrong(program, dry_run_result, index)
         if evidence:
             return BugPresent(evidence, where)
@@ -84,6 +93,8 @@ def look(program: Program) -> CheckResult:
             return BugPresent(evidence, where, COUNT_IN_STEPS)
     if not dry_run_result.schedulers:
         return Undetermined("there is no torch schedule", applies=False)
+    if open_reasons:
+        return Undetermined(open_reasons[0])
     return BugAbsent(
         f"stepped {dry_run_result.schedules[-1][0] - dry_run_result.schedules[0][0]} times in "
         f"{len(dry_run_result.updates)} steps of the optimizer"

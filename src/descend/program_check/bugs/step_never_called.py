@@ -1,8 +1,9 @@
 """The optimizer never steps.
 
 What it is:
-    No weight moves: `optimizer.step()` or `backward()` is missing, gradients are cleared before the
-    step, or the loss is cut off from the weights, as by `.item()`, `.detach()`, and `no_grad()`.
+    No weight moves, or none that one of several optimizers holds: `optimizer.step()` or
+    `backward()` is missing, gradients are cleared before the step, or the loss is cut off from the
+    weights, as by `.item()`, `.detach()`, and `no_grad()`.
 
 How it shows:
     The loss stays where it was, but for the difference between batches.
@@ -35,15 +36,16 @@ from descend.program_check.probes.dry_run import (
     run_steps,
     where_gradients_are_cleared,
 )
+from descend.program_check.probes.idle_optimizers import (
+    ENOUGH,
+    LONG,
+    idle_optimizers,
+    unless_idle,
+)
 from descend.program_check.program import Program
 from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Undetermined
-
-LONG = 80
-"""Calls after which even a long accumulation has stepped."""
-
-ENOUGH = 65
-"""Calls without a step that count as never: accumulations over more than 64 calls are rare."""
-
+from descend.program_check.source_lines import assignment_line
+from descend.units import list_names
 
 MIN_UPDATES = 3
 """Steps without any gradient that count as always: the first may come before `backward()`."""
@@ -62,10 +64,10 @@ def look(program: Program) -> CheckResult:
     if is_idle or (_steps_without_gradient(first) and len(first.updates) < MIN_UPDATES):
         dry_run_result = program.run_probe_once(run_long_dry_run)
     if dry_run_result.changed_weights:
-        return BugAbsent(
+        return _one_of_several(program) or unless_idle(program, BugAbsent(
             f"{len(dry_run_result.changed_weights)} weights moved in {dry_run_result.calls} calls"
             " of `step`"
-        )
+        ))  # fmt: skip
     # A step before the first `backward()` has no gradients yet.
     fed = [u for u in dry_run_result.updates if u.cleared or u.num_backward]
     if fed and all(u.cleared for u in fed):
@@ -89,6 +91,20 @@ def look(program: Program) -> CheckResult:
         f"after {dry_run_result.calls} calls of `step` no weight has moved; {came}",
         program.source_location("step"),
     )
+
+
+def _one_of_several(program: Program) -> BugPresent | None:
+    """Return the first optimizer that never steps beside others that do; None if each may step."""
+    for idle in program.run_probe_once(idle_optimizers):
+        if idle.is_certain:
+            return BugPresent(
+                f"In {idle.calls} calls of `step`, `{idle.name}` made no step; no line steps it. "
+                f"Of the weights that it holds, {len(idle.weights)} get a gradient and never move: "
+                f"{list_names(idle.weights)}; the others stepped {idle.updates} times",
+                program.where_is_line(assignment_line(program.file, (idle.name,))),
+                f"call `{idle.name}.step()` after the `backward()` of its loss",
+            )
+    return None
 
 
 def _steps_without_gradient(dry_run_result: DryRun) -> bool:

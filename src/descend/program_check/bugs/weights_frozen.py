@@ -31,6 +31,7 @@ from __future__ import annotations
 from descend.program_check.adapters import is_frozen_on_purpose
 from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.dry_run import DryRun
+from descend.program_check.probes.idle_optimizers import unless_idle
 from descend.program_check.probes.side_weights import side_weights, weights_affecting_step
 from descend.program_check.probes.weight_usage import (
     looks_random,
@@ -40,6 +41,7 @@ from descend.program_check.probes.weight_usage import (
 )
 from descend.program_check.program import Program
 from descend.program_check.results import BugAbsent, BugPresent, CheckResult, UndeterminedError
+from descend.units import list_names
 
 
 def look(program: Program) -> CheckResult:
@@ -51,7 +53,7 @@ def look(program: Program) -> CheckResult:
     if cut:
         return BugPresent(
             f"{len(cut)} of {len(trainable)} trainable weights affect the logits and get no "
-            f"gradient: {', '.join(cut[:4])}",
+            f"gradient: {list_names(cut)}",
             program.where_is_weight(cut[0], is_cut_off=True),
             "take `detach()` and `no_grad()` out of the forward; under reentrant checkpointing an "
             "input must need a gradient: `use_reentrant=False`, or "
@@ -61,7 +63,7 @@ def look(program: Program) -> CheckResult:
     if beside:
         return BugPresent(
             f"{len(beside)} weights are in the optimizer, affect the loss, and get no gradient: "
-            f"{', '.join(beside[:4])}",
+            f"{list_names(beside)}",
             program.where_is_side_weight(beside[0], is_cut_off=True),
             "take `detach()` and `no_grad()` out of what comes before the network",
         )
@@ -72,10 +74,11 @@ def look(program: Program) -> CheckResult:
                         "a frozen base")  # fmt: skip
     frozen = weights_affecting_logits(program, still)
     if not frozen:
-        return BugAbsent(f"{len(trainable)} of {len(named)} weights can learn")
+        absent = BugAbsent(f"{len(trainable)} of {len(named)} weights can learn")
+        return unless_idle(program, absent)
     return BugPresent(
         f"{len(frozen)} random matrices affect the loss and cannot learn (`requires_grad` is off): "
-        f"{', '.join(frozen[:4])}",
+        f"{list_names(frozen)}",
         program.where_is_weight(frozen[0]),
     )
 

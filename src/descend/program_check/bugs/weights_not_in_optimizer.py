@@ -29,7 +29,7 @@ Source:
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor
 
 from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.dry_run import DryRun
@@ -47,6 +47,7 @@ from descend.program_check.results import (
     Undetermined,
     UndeterminedError,
 )
+from descend.units import list_names
 
 
 def look(program: Program) -> CheckResult:
@@ -71,7 +72,7 @@ def look(program: Program) -> CheckResult:
     if beside:
         return BugPresent(
             f"a gradient comes to {len(beside)} weights that are in no optimizer: "
-            f"{', '.join(list(beside)[:4])}",
+            f"{list_names(list(beside))}",
             _where(program, next(iter(beside))),
             "keep layers in an `nn.ModuleList`, and give the optimizer the weights of all networks",
         )
@@ -90,14 +91,14 @@ def look(program: Program) -> CheckResult:
     stale = f"; it holds {num_unrelated} that are not the network's" if num_unrelated else ""
     return BugPresent(
         f"{len(missing)} of {len(named)} trainable weights are in no optimizer{stale}: "
-        f"{', '.join(missing[:4])}",
+        f"{list_names(missing)}",
         program.source_location("optimizer") if program.has("optimizer") else f"model.{missing[0]}",
     )
 
 
 def _beside(
     program: Program, dry_run_result: DryRun | None, optimized_ids: set[int]
-) -> dict[str, nn.Parameter]:
+) -> dict[str, Tensor]:
     """Return weights outside the network that a gradient comes to and nobody moves; none if
     trained."""
     if dry_run_result is None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from descend.program_check.program import ENDINGS, Program, format_exception
+from descend.program_check.program import Program
+from descend.program_check.program_failures import ENDINGS, format_exception
 from descend.program_check.results import UndeterminedError
 
 GUESSES: tuple[tuple[tuple[str, ...], Any], ...] = (

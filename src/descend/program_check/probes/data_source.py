@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from descend.program_check.probes.call_program import call_part
-from descend.program_check.program import Program, format_exception
+from descend.program_check.program import Program
+from descend.program_check.program_failures import format_exception
 from descend.program_check.results import UndeterminedError
 
 MAX_BATCHES = 48

@@ -13,7 +13,8 @@ from descend.program_check.instrumentation.call_recorder import ModelCall, loss_
 from descend.program_check.probes.call_program import call_part
 from descend.program_check.probes.data_source import read_first_batches
 from descend.program_check.probes.dry_run import dry_run
-from descend.program_check.program import Program, format_exception
+from descend.program_check.program import Program
+from descend.program_check.program_failures import format_exception
 from descend.program_check.results import UndeterminedError
 from descend.program_check.source_lines import loss_lines, mention_line
 

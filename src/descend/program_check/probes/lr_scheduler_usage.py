@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -41,6 +41,10 @@ def schedule_length(scheduler: Any) -> int | None:
             return value
     return None
 
+
+KINDS = (LRScheduler, ReduceLROnPlateau)
+MAX_ITEMS = 20
+"""Items of a list in which a schedule is looked for."""
 
 MAX_SIMULATED = 50_000
 """Steps of a schedule that are made to see its rates; for more, only if it can but fall."""
@@ -101,20 +105,42 @@ def find_scheduler_steps(program: Program) -> tuple[SchedulerStepCall, ...] | No
         for child in ast.iter_child_nodes(node):
             around[child] = node
     names = scheduler_names(program)
+    names |= {n.id for node in ast.walk(tree) if _goes_through(node, names)
+              for n in ast.walk(node.target) if isinstance(n, ast.Name)}  # fmt: skip
     calls = [n for n in ast.walk(tree) if _is_step(n, True, names)]
     return tuple(_stepping(program, node, around, names) for node in calls)
 
 
 def scheduler_names(program: Program) -> set[str]:
-    """Return the names, and names of attributes, that hold a schedule."""
+    """Return the names, and names of attributes, that hold a schedule, alone or among others."""
     names: set[str] = set()
     for value in (program.namespace, *reachable_objects(program.namespace, program.parts)):
         holder = value if isinstance(value, Mapping) else {}
         names |= {
             k for k, v in list(holder.items())
-            if isinstance(k, str) and isinstance(v, LRScheduler | ReduceLROnPlateau)
+            if isinstance(k, str) and any(isinstance(x, KINDS) for x in _items(v))
         }  # fmt: skip
     return names
+
+
+def _items(value: Any) -> Sequence[Any]:
+    """Return what a short list or dictionary holds; the value itself where it is none."""
+    value = list(value.values()) if isinstance(value, dict) else value
+    return value if isinstance(value, list | tuple) and len(value) <= MAX_ITEMS else (value,)
+
+
+def _goes_through(node: ast.AST, names: Set[str]) -> TypeGuard[ast.For | ast.comprehension]:
+    """Return whether this is a loop over schedules."""
+    return isinstance(node, ast.For | ast.comprehension) and any(
+        _last_word(n) in names for n in ast.walk(node.iter)
+    )
+
+
+def _last_word(node: ast.AST) -> str:
+    """Return a name, or the last word of an attribute; of an item, that of its holder."""
+    if isinstance(node, ast.Subscript):
+        return _last_word(node.value)
+    return node.id if isinstance(node, ast.Name) else str(getattr(node, "attr", ""))
 
 
 def _is_step(node: ast.AST, of_schedule: bool, names: Set[str]) -> bool:
@@ -123,7 +149,7 @@ def _is_step(node: ast.AST, of_schedule: bool, names: Set[str]) -> bool:
         return False
     if isinstance(node.func, ast.Attribute) and node.func.attr == "step":
         owner = ast.unparse(node.func.value)
-        is_schedule = "sched" in owner.lower() or owner.rpartition(".")[2] in names
+        is_schedule = "sched" in owner.lower() or _last_word(node.func.value) in names
         return is_schedule is of_schedule
     return not of_schedule and ast.unparse(node.func).endswith(("step", "train_batch"))
 
@@ -133,7 +159,9 @@ def _stepping(
 ) -> SchedulerStepCall:
     line = getattr(call, "lineno", 0)
     loop: ast.AST | None = call
-    while loop is not None and not isinstance(loop, ast.For | ast.While):
+    while loop is not None and (
+        not isinstance(loop, ast.For | ast.While) or _goes_through(loop, names)
+    ):
         loop = around.get(loop)
     if loop is None:
         return SchedulerStepCall(False, None, line)

@@ -18,7 +18,8 @@ from descend.program_check.instrumentation.call_recorder import TARGET_NAMES, Mo
 from descend.program_check.instrumentation.token_ids import tokens_of
 from descend.program_check.probes.data_source import read_first_batches
 from descend.program_check.probes.loss_probe import first_model_call
-from descend.program_check.program import Program, format_exception
+from descend.program_check.program import Program
+from descend.program_check.program_failures import format_exception
 from descend.program_check.results import UndeterminedError
 
 ROWS, POSITIONS = 4, 48

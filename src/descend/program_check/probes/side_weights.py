@@ -23,16 +23,21 @@ MAX_PERTURBED = 16
 """Weights that are shaken, each with a step of its own."""
 
 
-def side_weights(program: Program) -> dict[str, nn.Parameter]:
-    """Return trainable weights of the program's other networks, and of layers that none
-    registers."""
+def side_weights(program: Program) -> dict[str, Tensor]:
+    """Return trainable weights of the program's other networks, of layers that none registers, and
+    those that only an optimizer holds."""
     known = {id(p) for p in program.model.parameters()}
-    weights: dict[str, nn.Parameter] = {}
+    weights: dict[str, Tensor] = {}
     for name, module in _named_modules(program):
         for inner, p in module.named_parameters(prefix=name):
             if id(p) not in known and p.requires_grad and p.is_leaf:
                 known.add(id(p))
                 weights[inner] = p
+    optimized = [p for o in program.optimizers for g in o.param_groups for p in g["params"]]
+    for number, p in enumerate(optimized):  # a plain tensor, such as a temperature that is learned
+        if id(p) not in known and p.requires_grad and p.is_leaf:
+            names = (n for n, v in program.namespace.items() if v is p)
+            weights[next(names, f"weight {number} of an optimizer")] = p
     return weights
 
 
@@ -47,9 +52,13 @@ def _named_modules(program: Program) -> Iterator[tuple[str, nn.Module]]:
             if not attribute.startswith("_"):
                 prefix = f"{outer}.{attribute}" if outer else attribute
                 yield from ((f"{prefix}[{key!r}]", m) for key, m in _modules_in(value))
-    others = (v for v in reachable_objects(program.namespace, program.parts)
-              if isinstance(v, nn.Module))  # fmt: skip
-    yield from ((type(m).__name__, m) for m in others)
+    reachable = reachable_objects(program.namespace, program.parts)
+    for holder in reachable:  # among them the attributes of the program's own objects
+        for name, value in list(holder.items()) if isinstance(holder, Mapping) else ():
+            if isinstance(value, nn.Module):
+                yield str(name), value
+    others = [v for v in reachable if isinstance(v, nn.Module)]
+    yield from ((f"{type(m).__name__} {n}", m) for n, m in enumerate(others, 1))
 
 
 def _modules_in(value: object) -> Iterator[tuple[object, nn.Module]]:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from descend.program_check.program import Program, format_exception
+from descend.program_check.program import Program
+from descend.program_check.program_failures import format_exception
 from descend.program_check.results import UndeterminedError
 
 

@@ -15,6 +15,7 @@ from descend.program_check.instrumentation.call_recorder import (
     PlainCall,
     record_calls,
 )
+from descend.program_check.instrumentation.state_guard import preserve_state
 from descend.program_check.probes.call_program import call_part
 from descend.program_check.probes.data_source import read_first_batches
 from descend.program_check.probes.network import evaluation_probe_mode, make_network_handle
@@ -102,26 +103,49 @@ def _spread(outputs: list[Tensor]) -> float:
 
 def evaluates_in_training_mode(program: Program) -> bool:
     """Return whether the program's own evaluation calls the network in training mode."""
-    program.model.train()
-    with record_calls(program.model) as opened:
-        call_part(program, "evaluate", *_one_batch(program))
-    calls: list[ModelCall | PlainCall] = [*opened.model_calls, *opened.plain_calls]
-    eval_calls = [s for s in calls if not s.learned_from]
-    return bool(eval_calls) and all(s.training for s in eval_calls)
+    for part in evaluation_parts(program):
+        program.model.train()
+        with record_calls(program.model) as opened:
+            call_part(program, part, *_one_batch(program))
+        calls: list[ModelCall | PlainCall] = [*opened.model_calls, *opened.plain_calls]
+        eval_calls = [s for s in calls if not s.learned_from]
+        if eval_calls and all(s.training for s in eval_calls):
+            return True
+    return False
 
 
-def after_evaluation(program: Program) -> list[ModelCall | PlainCall]:
-    """Return what a step of training sees after the program's own evaluation."""
+def after_evaluation(program: Program) -> str | None:
+    """Return the part of the program that evaluates and after which a step of training finds the
+    network in evaluation mode; None where it is in training mode after each."""
+    for part in evaluation_parts(program):
+        with preserve_state(program.namespace, program.parts):
+            if _leaves_evaluation_mode(program, part):
+                return part
+    return None
+
+
+def evaluation_parts(program: Program) -> list[str]:
+    """Return the names of the parts that evaluate."""
+    return [part for part in program.parts if part.partition(" ")[0] == "evaluate"]
+
+
+def _leaves_evaluation_mode(program: Program, part: str) -> bool:
     things = _one_batch(program)
     call_part(program, "step", *things)
-    call_part(program, "evaluate", *things)
+    with record_calls(program.model) as opened:
+        call_part(program, part, *things)
+    is_called = bool(opened.model_calls or opened.plain_calls)
     with record_calls(program.model) as opened:
         call_part(program, "step", *things)
     calls: list[ModelCall | PlainCall] = [*opened.model_calls, *opened.plain_calls]
     train_calls = [s for s in calls if s.learned_from]
     if not train_calls:
         raise UndeterminedError("no gradient came back after an evaluation")
-    return train_calls
+    if all(s.training for s in train_calls):
+        return False
+    if not is_called:  # a helper, whose caller may set the mode again
+        raise UndeterminedError("what sets evaluation mode does not call the network")
+    return True
 
 
 def _one_batch(program: Program) -> tuple[object, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from descend.diagnosis.diagnosis_result import BROKE_OFF, Evidence
+from descend.diagnosis.diagnosis_result import BROKE_OFF, PROGRAM_BUGS, Evidence
 from descend.diagnosis.metric_text import format_metric, format_metric_range
 from descend.loss_logs.curve_features import CurveFeatures, averaged
 from descend.loss_logs.curve_notes import EXPLODED, SINGULAR, format_loss
@@ -23,6 +23,8 @@ _ANSWER = {
 def format_log_diagnosis(diagnosis: LogDiagnosis, explain: bool = False) -> str:
     """Return what `descend diagnose LOG` prints."""
     answer = _ANSWER[diagnosis.normal.answer]
+    if diagnosis.verdict in PROGRAM_BUGS and diagnosis.normal.answer == "no":
+        answer = "No, this program has a fault"
     if diagnosis.verdict == BROKE_OFF:
         answer = "No, this run did not come to its end"
     lines = [f"{answer}: {diagnosis.normal.reason}."]
@@ -70,6 +72,9 @@ def _verdict(diagnosis: LogDiagnosis) -> list[str]:
     sure = f"({diagnosis.probability:.0%} sure, from a curve alone)"
     if diagnosis.verdict == BROKE_OFF:
         return ["Likely cause: what the last lines of the log report, and nothing in the curve."]
+    if diagnosis.verdict in PROGRAM_BUGS:
+        sure = f"({diagnosis.probability:.0%} sure, from what descend.watch recorded)"
+        return [f"Likely cause: {humanize_name(diagnosis.verdict)} {sure}."]
     if diagnosis.verdict == "healthy":
         return [f"The curve shows no problem {sure}."]
     if diagnosis.verdict == "unknown" and diagnosis.normal.answer == "yes":
