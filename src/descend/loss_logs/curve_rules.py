@@ -61,7 +61,12 @@ from descend.loss_logs.stopped_early import (
 )
 from descend.loss_logs.untrained_rules import untrained
 from descend.loss_logs.validation_change import frozen_validation
-from descend.loss_logs.validation_rules import overfitted, predicts_validation, validation_levels
+from descend.loss_logs.validation_rules import (
+    overfitted,
+    overfitted_by_shape,
+    predicts_validation,
+    validation_levels,
+)
 
 GONE_BACK = 0.5
 """Fraction of its fall that a training loss must have risen again at the end to have diverged."""
@@ -320,7 +325,8 @@ def _too_slow(shape: Shape) -> LogVerdict | None:
 
 
 RULES: tuple[Callable[[Shape], LogVerdict | None], ...] = (
-    _diverged, predicts_validation, reward_collapsed, untrained, other_objective, rate_out_of_range,
+    _diverged, predicts_validation, reward_collapsed, untrained, overfitted_by_shape,
+    other_objective, rate_out_of_range,
     overfitted, summed_losses, unchanging_loss, rate_is_spent, frozen_validation,
     ends_above_earlier_run, guesses, hidden_by_noise, _stuck, recurring_pattern, _rate_too_high,
     levels_at_frequencies, unexpected_start, validation_stays, validation_levels, flat_after_fall,

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import math
 
-from descend.loss_logs.curve_features import (
-    MIN_TRAINING_POINTS,
-    averaged,
-    finite_training,
-    noise_around,
-)
+from descend.loss_logs.chance_rise import CHANCE, chance_before_end
+from descend.loss_logs.curve_features import finite_training
 from descend.loss_logs.curve_origin import is_fragment
 from descend.loss_logs.epoch_pattern import start_end_lowest
 from descend.loss_logs.judgment import LogVerdict, Shape
 from descend.loss_logs.normality import MANY_TOKENS
-from descend.metrics.periodicity import running_mean
 
 HARDLY_FELL, HARDLY_FELL_MANY = 0.12, 0.2
 """Fraction of the first loss: a network that learns anything at all about a text comes further down
 by the frequencies of its tokens alone. The second where tokens are pieces of words by the thousand:
 those are so unequal that their frequencies save a quarter and more. First guesses."""
-CHANCE = 6.0
-"""Standard errors of the smoothed loss that lie between its end and its lowest by chance: the
-lowest of twenty means is picked. Without any trend, 1 to 3 of 100 logs exceed it."""
 TREND = 3.0
 """Standard errors between the means of both halves from which the loss changes beyond chance."""
 
@@ -33,15 +25,10 @@ def min_learned_fall(first: float) -> float:
 
 
 def max_chance_rise(shape: Shape) -> float:
-    """Return the nats above its lowest at which a smoothed loss without a trend may end, by the
-    noise before: a sudden rise is none."""
+    """Return the nats above its lowest at which a smoothed loss without a trend may end."""
     _, losses = finite_training(shape.log.entries)
-    width = averaged(len(losses))
-    before = losses[:-width]
-    if len(before) < MIN_TRAINING_POINTS:
-        return CHANCE * shape.curve.noise_of_mean
-    noise = noise_around(before, running_mean(before, width), width)
-    return CHANCE * noise / math.sqrt(width)
+    chance = chance_before_end(losses)
+    return CHANCE * shape.curve.noise_of_mean if chance is None else chance
 
 
 def hidden_by_noise(shape: Shape) -> LogVerdict | None:

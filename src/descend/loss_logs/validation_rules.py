@@ -6,6 +6,7 @@ It turns upward, it stays while the training loss falls on, or it is lower than 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from descend.loss_logs.curve_notes import (
     MAX_LEAKED_NATS,
@@ -15,8 +16,10 @@ from descend.loss_logs.curve_notes import (
     format_loss,
     has_far_gap,
 )
+from descend.loss_logs.curve_shape import is_minimized, overfits
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
 from descend.loss_logs.log import finite_losses
+from descend.loss_logs.normality import describe_kind
 
 TEXT_FROM = 5.5
 """Nats at the start from which a loss is taken for one of text: about ln 257, what guessing among
@@ -60,6 +63,24 @@ def overfitted(shape: Shape) -> LogVerdict | None:
     )
     sure = 0.8 if fell is not None and fell > rise / 2 else 0.6
     return LogVerdict(reason, "no", sure, "too_little_data", facts, {}, advice)
+
+
+def overfitted_by_shape(shape: Shape) -> LogVerdict | None:
+    """Return a loss of another kind that is minimized, and plainly overfits: its level cannot be
+    judged, and this needs none."""
+    curve = shape.curve
+    verdict = overfitted(shape) if is_minimized(shape) and overfits(shape) else None
+    if shape.log.objective is None or verdict is None:
+        return None
+    best, end = format_loss(curve.validation_best or 0.0), format_loss(curve.validation_end or 0.0)
+    return replace(
+        verdict,
+        reason=f"it overfits: the validation loss rises from {best} at "
+        f"{describe_place(curve, curve.validation_best_at or 0.0)} to {end}, while the training "
+        f"loss falls. The level cannot be judged, since this looks like {describe_kind(shape)}",
+        evidence=[(name, value, "", usual, text) for name, value, _, usual, text in
+                  verdict.evidence],
+    )  # fmt: skip
 
 
 def predicts_validation(shape: Shape) -> LogVerdict | None:
