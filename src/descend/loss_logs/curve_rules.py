@@ -56,12 +56,14 @@ from descend.loss_logs.rate_rules import rate_is_spent
 from descend.loss_logs.reward_rules import reward_collapsed
 from descend.loss_logs.stopped_early import (
     MIN_DOUBLING_FALL_FRACTION,
+    has_leveled_off,
     slope_evidence,
     stopped_early,
 )
 from descend.loss_logs.untrained_rules import untrained
 from descend.loss_logs.validation_change import frozen_validation
 from descend.loss_logs.validation_rules import (
+    LEAK_ADVICE,
     overfitted,
     overfitted_by_shape,
     predicts_validation,
@@ -104,7 +106,7 @@ def can_be_extrapolated(shape: Shape, verdict: LogVerdict) -> bool:
     curve = shape.features
     if curve is None or curve.extrapolation is None or shape.log.objective is not None:
         return False
-    if shape.log.sums is not None:
+    if shape.log.sums is not None or verdict.is_too_low:
         return False
     is_falling = verdict.cause in ("undertrained", "learning_rate_too_low")
     ahead = curve.extrapolation
@@ -346,6 +348,7 @@ def _verdict_without_cause(shape: Shape) -> LogVerdict:
         return LogVerdict(
             f"it ends at {loss:.2f}, below what such a model reaches on new text "
             f"({band.low:.2f}): is it also in the training text?", "no",
+            advice=LEAK_ADVICE, is_too_low=True,
         )  # fmt: skip
     if curve.slope_std_error == float("inf"):
         return LogVerdict("there are too few losses in its second half")
@@ -358,6 +361,11 @@ def _verdict_without_cause(shape: Shape) -> LogVerdict:
         return LogVerdict(
             "it falls to the end, as it should while the rate decays; "
             "whether more steps would help cannot be determined", "yes",
+        )  # fmt: skip
+    if not has_leveled_off(shape):
+        return LogVerdict(
+            "the loss falls, and the validation loss follows; whether it still falls at the end, "
+            "so few or noisy losses do not tell", "yes",
         )  # fmt: skip
     sure = 0.6 if band.high is not None else 0.45
     return LogVerdict(

@@ -35,6 +35,14 @@ MIN_TRAINING_FALL, MIN_GAP = 0.1, 0.1
 lies between the two at the end, where the model memorizes. First guesses."""
 
 
+LEAK_ADVICE = (
+    "run `descend check PROGRAM`: it shows a missing causal mask, unshifted targets, and "
+    "validation data among the training data. Without the program, search the training text for "
+    "passages of the validation text"
+)
+"""What decides between a program and a text that let a model see what it predicts."""
+
+
 def overfitted(shape: Shape) -> LogVerdict | None:
     """Return a validation loss that turns upward while the training loss falls on."""
     curve = shape.curve
@@ -104,7 +112,9 @@ def predicts_validation(shape: Shape) -> LogVerdict | None:
         reason = f"{low}, and no model predicts unseen text so well: this one {why}"
     else:
         reason = f"{low}: if this is a model of text that predicts the next token, it {why}{other}"
-    return LogVerdict(reason, "no" if is_text else "cannot tell")
+    return LogVerdict(
+        reason, "no" if is_text else "cannot tell", advice=LEAK_ADVICE, is_too_low=True
+    )
 
 
 def validation_levels(shape: Shape) -> LogVerdict | None:
