@@ -76,6 +76,35 @@ def test_loss_that_still_falls_is_trained_by_another_rate(tmp_path: Path) -> Non
     assert diagnose_rate(tmp_path, halved, end=1.5).verdict != "bad_schedule"
 
 
+def speech_lines(rate: Callable[[int], float]) -> list[str]:
+    """A recognizer whose loss is a sum over the sequence, and learns only by its rate."""
+    draw, lines, done = random.Random(6), [], 0.0
+    for step in range(0, 5400, 18):
+        loss = 15 + 195 * math.exp(-done / 90) + draw.gauss(0, 1.2)
+        done += 18 * rate(step) / 5e-4
+        lines.append(
+            f"[INFO 2021/06/19 12:31:58 model.py:61] Train: Rank: 0, epoch: {step // 1876}, step: "
+            f"{step}, batch : {step % 1876}/1876, lr: {rate(step):.8f}, data time: 0.000s, train "
+            f"time: 3.008s, batch size: 64, train_loss: {loss:.6f}"
+        )
+    return lines
+
+
+def test_rate_that_decays_by_step_instead_of_epoch_is_named_though_it_still_brings_a_little(
+    tmp_path: Path,
+) -> None:
+    diagnosis = diagnose_log(written(tmp_path, speech_lines(lambda s: 5e-4 * math.exp(-s / 135))))
+    assert (diagnosis.verdict, diagnosis.normal.answer) == ("bad_schedule", "no")
+
+
+@pytest.mark.parametrize("rate", [lambda s: 5e-4, lambda s: 5e-4 * math.exp(-s / 135)])
+def test_loss_above_any_guess_is_compared_with_no_token_frequencies(
+    rate: Callable[[int], float], tmp_path: Path
+) -> None:
+    diagnosis = diagnose_log(written(tmp_path, speech_lines(rate)))
+    assert "token" not in diagnosis.normal.reason.replace("10,000,000 tokens", "")
+
+
 def test_rates_that_are_all_zero_recommend_none(tmp_path: Path) -> None:
     draw = random.Random(1)
     lines = [f"step {s} loss {5.1 + draw.gauss(0, 0.02):.4f} lr 0.0000" for s in STEPS]

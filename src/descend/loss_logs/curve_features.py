@@ -128,7 +128,7 @@ def extract_curve_features(log: LossLog) -> CurveFeatures | None:
     width = edge = averaged(len(y))
     smooth = running_mean(y, width)
     slope, error = slope_per_doubling(x, y)
-    noise = _noise(y, smooth, width)
+    noise = noise_around(y, smooth, width)
     v = _validation(validation, training)
     if log.has_other_validation_unit:
         v["gap"] = None
@@ -173,15 +173,15 @@ def extract_curve_features(log: LossLog) -> CurveFeatures | None:
     )
 
 
-def _noise(losses: Floats, smooth: Floats, width: int) -> float:
+def noise_around(losses: Floats, smooth: Floats, width: int) -> float:
     """Return the standard deviation of the loss around its course, from the second half.
 
     Too few losses to smooth are their own running mean. Then it is how far each lies from the
     middle of its neighbors: by chance alone the square root of 1.5 times as far.
     """
     late = len(losses) // 2
-    if width > 1:
-        return float(np.std(losses[late:] - smooth[late:]))
+    if width > 1:  # a mean follows each of its losses a little
+        return float(np.std(losses[late:] - smooth[late:])) * math.sqrt(width / (width - 1))
     off = losses[1:-1] - (losses[:-2] + losses[2:]) / 2
     if len(off) >= 2 * MIN_FOR_SLOPE:
         off = off[len(off) // 2 :]

@@ -34,8 +34,8 @@ from descend.loss_logs.epoch_pattern import highest_rise, start_end_lowest
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
 from descend.loss_logs.log import finite_losses
 from descend.loss_logs.loss_explosion import describe_explosion
+from descend.loss_logs.noise_rules import hidden_by_noise, max_chance_rise, min_learned_fall
 from descend.loss_logs.normality import (
-    MANY_TOKENS,
     MIN_FLAT_POINTS,
     PAIR_FRACTION,
     flat_after_fall,
@@ -56,22 +56,24 @@ from descend.loss_logs.rate_rules import rate_is_spent
 from descend.loss_logs.reward_rules import reward_collapsed
 from descend.loss_logs.stopped_early import (
     MIN_DOUBLING_FALL_FRACTION,
+    has_leveled_off,
     slope_evidence,
     stopped_early,
 )
 from descend.loss_logs.untrained_rules import untrained
 from descend.loss_logs.validation_change import frozen_validation
-from descend.loss_logs.validation_rules import overfitted, predicts_validation, validation_levels
+from descend.loss_logs.validation_rules import (
+    LEAK_ADVICE,
+    overfitted,
+    overfitted_by_shape,
+    predicts_validation,
+    validation_levels,
+)
 
-GONE_BACK, GONE_BACK_NOISE = 0.5, 3.0
-"""Fraction of its fall that a training loss must have risen again at the end to have diverged, and
-standard errors of the smoothed loss: three losses of single batches go back by chance."""
+GONE_BACK = 0.5
+"""Fraction of its fall that a training loss must have risen again at the end to have diverged."""
 FEW_LOST = 0.05
 """Fraction of losses that may be no numbers where training went on after them."""
-HARDLY_FELL, HARDLY_FELL_MANY = 0.12, 0.2
-"""Fraction of the first loss: a network that learns anything at all about a text comes further down
-by the frequencies of its tokens alone. The second where tokens are pieces of words by the thousand:
-those are so unequal that their frequencies save a quarter and more. First guesses."""
 WAVE = 0.05
 """Fraction of the loss by which the smoothed curve may rise again on its way down."""
 WAVE_NOISE, WAVE_FALL = 8.0, 0.02
@@ -104,7 +106,7 @@ def can_be_extrapolated(shape: Shape, verdict: LogVerdict) -> bool:
     curve = shape.features
     if curve is None or curve.extrapolation is None or shape.log.objective is not None:
         return False
-    if shape.log.sums is not None:
+    if shape.log.sums is not None or verdict.is_too_low:
         return False
     is_falling = verdict.cause in ("undertrained", "learning_rate_too_low")
     ahead = curve.extrapolation
@@ -155,6 +157,8 @@ def _rose_for_good(shape: Shape, curve: CurveFeatures, advice: str) -> LogVerdic
     """Return a loss that ends far above where it began or had come down to. Where each epoch has
     the same rise, its mean counts."""
     start, end, lowest = start_end_lowest(shape, curve)
+    if end - lowest <= max_chance_rise(shape):
+        return None
     if end > EXPLODED * start > 0:
         reason = "the loss ends far above where it began"
         fact = ("rise_over_run", end / start, "times the loss at the start", (None, 1.0), reason)
@@ -163,8 +167,8 @@ def _rose_for_good(shape: Shape, curve: CurveFeatures, advice: str) -> LogVerdic
             advice,
         )  # fmt: skip
     fall, rise = start - lowest, end - lowest
-    is_chance = rise <= GONE_BACK_NOISE * curve.noise_of_mean or is_fragment(curve)
-    if curve.training_points and rise > GONE_BACK * fall > WAVE * end and not is_chance:
+    is_whole = curve.training_points > 0 and not is_fragment(curve)
+    if is_whole and rise > GONE_BACK * fall > WAVE * end:
         fact = ("rise_of_smoothed_loss", rise, "nats", (None, GONE_BACK * fall),
                 f"it had come down to {lowest:.2f}")  # fmt: skip
         return LogVerdict(
@@ -221,7 +225,7 @@ def _stuck(shape: Shape) -> LogVerdict | None:
         )  # fmt: skip
     fell = (first - curve.end) / first
     blind = shape.band.unigram is not None and final_loss(curve) >= shape.band.unigram
-    min_fall = HARDLY_FELL_MANY if first >= MANY_TOKENS else HARDLY_FELL
+    min_fall = min_learned_fall(first)
     if fell >= min_fall and not blind:
         return None
     if is_fragment(curve) and not blind:
@@ -323,9 +327,10 @@ def _too_slow(shape: Shape) -> LogVerdict | None:
 
 
 RULES: tuple[Callable[[Shape], LogVerdict | None], ...] = (
-    _diverged, predicts_validation, reward_collapsed, untrained, other_objective, rate_out_of_range,
+    _diverged, predicts_validation, reward_collapsed, untrained, overfitted_by_shape,
+    other_objective, rate_out_of_range,
     overfitted, summed_losses, unchanging_loss, rate_is_spent, frozen_validation,
-    ends_above_earlier_run, guesses, _stuck, recurring_pattern, _rate_too_high,
+    ends_above_earlier_run, guesses, hidden_by_noise, _stuck, recurring_pattern, _rate_too_high,
     levels_at_frequencies, unexpected_start, validation_stays, validation_levels, flat_after_fall,
     memorized_text, _too_slow, stopped_early,
 )  # fmt: skip
@@ -343,6 +348,7 @@ def _verdict_without_cause(shape: Shape) -> LogVerdict:
         return LogVerdict(
             f"it ends at {loss:.2f}, below what such a model reaches on new text "
             f"({band.low:.2f}): is it also in the training text?", "no",
+            advice=LEAK_ADVICE, is_too_low=True,
         )  # fmt: skip
     if curve.slope_std_error == float("inf"):
         return LogVerdict("there are too few losses in its second half")
@@ -355,6 +361,11 @@ def _verdict_without_cause(shape: Shape) -> LogVerdict:
         return LogVerdict(
             "it falls to the end, as it should while the rate decays; "
             "whether more steps would help cannot be determined", "yes",
+        )  # fmt: skip
+    if not has_leveled_off(shape):
+        return LogVerdict(
+            "the loss falls, and the validation loss follows; whether it still falls at the end, "
+            "so few or noisy losses do not tell", "yes",
         )  # fmt: skip
     sure = 0.6 if band.high is not None else 0.45
     return LogVerdict(

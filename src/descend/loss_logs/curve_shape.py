@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import statistics
 
+import numpy as np
+
+from descend.loss_logs.chance_rise import rises_beyond_chance
 from descend.loss_logs.curve_features import CurveFeatures, averaged
 from descend.loss_logs.judgment import Shape
+from descend.loss_logs.log import finite_losses
 from descend.loss_logs.loss_kinds import NEGATIVE
 from descend.loss_logs.positions import format_place
 
@@ -24,9 +28,7 @@ ROSE = 0.05
 def describe_shape(shape: Shape) -> str:
     """Return what the shape shows; empty where the loss need not fall or the points are few."""
     curve = shape.curve
-    if shape.log.objective in NOT_MINIMIZED:
-        return ""
-    if shape.log.objective_evidence == NEGATIVE or curve.end <= 0:
+    if not is_minimized(shape):
         return ""
     if curve.first_nonfinite is not None or curve.finite_points < MIN_POINTS:
         return ""
@@ -35,10 +37,22 @@ def describe_shape(shape: Shape) -> str:
             f"The shape shows no clear fall: the loss is {curve.first:.2f} at first and "
             f"{curve.end:.2f} at the end"
         )
-    rise = _validation_rise(curve)
-    if rise:
-        return rise
     return f"The shape is normal: the loss {_describe_fall(shape, curve)}{_beside(curve)}"
+
+
+def is_minimized(shape: Shape) -> bool:
+    """Return whether the loss must fall for the run to learn."""
+    is_negative = shape.log.objective_evidence == NEGATIVE or shape.curve.end <= 0
+    return shape.log.objective not in NOT_MINIMIZED and not is_negative
+
+
+def overfits(shape: Shape) -> bool:
+    """Return whether the validation loss rises by more than chance while the training loss
+    falls."""
+    curve = shape.curve
+    losses = [loss for _, loss in finite_losses(shape.log.entries, "validation_loss")]
+    fell = (curve.training_after_best or 0.0) > FELL * curve.end
+    return len(losses) > 1 and fell and rises_beyond_chance(np.array(losses), ROSE)
 
 
 def _describe_fall(shape: Shape, curve: CurveFeatures) -> str:
@@ -53,18 +67,14 @@ def _describe_fall(shape: Shape, curve: CurveFeatures) -> str:
     return f"falls from {curve.first:.2f} to {curve.end:.2f} {end}"
 
 
-def _validation_rise(curve: CurveFeatures) -> str:
-    best, end, place = curve.validation_best, curve.validation_end, curve.validation_best_at
-    if best is None or end is None or place is None or best <= 0 or end - best <= ROSE * best:
-        return ""
-    return (
-        f"The shape shows overfitting: the validation loss rises from {best:.2f} at "
-        f"{format_place(place)} {curve.unit} to {end:.2f}, while the training loss falls. Stop "
-        "there, or use more data"
-    )
-
-
 def _beside(curve: CurveFeatures) -> str:
     if curve.validation_best is None or curve.validation_end is None:
         return ", and nothing diverged. Without a validation loss, overfitting cannot be detected"
+    best, end = curve.validation_best, curve.validation_end
+    if end - best > ROSE * abs(best):
+        place = format_place(curve.validation_best_at or 0.0)
+        return (
+            f", and nothing diverged. The validation loss ends at {end:.2f}, above its lowest, "
+            f"{best:.2f} at {place} {curve.unit}, which may be chance"
+        )
     return ", the validation loss does not rise, and nothing diverged"

@@ -192,6 +192,8 @@ would contradict it."""
 def unchecked_causes(verdict: LogVerdict) -> list[UncheckedCause]:
     """Return all causes on which the curve is silent."""
     known = {verdict.cause, *verdict.ruled_out}
+    if verdict.is_too_low:
+        known |= {*CURVE_CAUSES, "data_leakage"}
     return [
         UncheckedCause(cause, why) for cause, why in REQUIRED_DATA.items() if cause not in known
     ]

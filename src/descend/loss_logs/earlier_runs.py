@@ -97,5 +97,4 @@ def describe_guess(shape: Shape) -> str:
     guess = math.exp(-curve.end)
     if not guess / MAX_GUESS_RATIO <= accuracy <= min(MAX_GUESS_RATIO * guess, 0.5 + GUESS_ERROR):
         return ""
-    num_classes = max(2, round(math.exp(curve.end)))
-    return f"with an accuracy of {accuracy:.2g}, as of a guess among {num_classes} classes"
+    return f"with an accuracy of {accuracy:.2g}, as of a guess that costs so much"

@@ -41,6 +41,9 @@ class LogVerdict:
     advice: str = ""
     ruled_out: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    is_too_low: bool = False
+    """Whether the loss is lower than any text allows: the reason names the leak that this takes,
+    and no cause of too high a loss is open."""
     state: str = "unknown"
     """The verdict where no cause is named."""
 

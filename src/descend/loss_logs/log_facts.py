@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from descend.loss_logs.column_names import column_meaning
 from descend.loss_logs.failure_scan import FailureScan
 from descend.loss_logs.log import RunLosses
 from descend.loss_logs.log_row import Row
+from descend.loss_logs.number_parsing import number
 from descend.loss_logs.reward_measures import RewardMeasures
 
 MIN_SCORES = 3
@@ -44,6 +48,8 @@ class LogFacts:
     """The first fraction of right predictions, from 0 to 1."""
     last_accuracy: float | None = None
     scores: list[float] = field(default_factory=list)
+    lost_terms: set[str] = field(default_factory=set)
+    """Names of terms that are no number where the whole loss is none."""
     lost_validations: int = 0
     """Rows with a validation loss that is no number, beside losses that are."""
     measures: RewardMeasures = field(default_factory=RewardMeasures)
@@ -66,6 +72,18 @@ class LogFacts:
         """Note the score of a row, as spaCy measures it on the development data."""
         if score is not None:
             self.scores.append(score)
+
+    def note_lost_terms(self, cells: Mapping[str, Any], row: Row) -> None:
+        """Note which terms of a loss that is no number are none themselves, and since when."""
+        for name in cells:
+            meaning = column_meaning(name)
+            value = number(cells[name])
+            is_term = meaning is not None and meaning.role == "loss" and meaning.rank > 0
+            if is_term and value is not None and math.isnan(value) and name not in self.lost_terms:
+                place = "an entry" if row.epoch is None else f"epoch {row.epoch:g}"
+                place = place if row.step is None else f"step {row.step:g}"
+                self.lost_terms.add(name)
+                self.notes.append(f"{name} is no number, first at {place}")
 
     def judge_scores(self) -> None:
         """Add a note where no score is above 0."""

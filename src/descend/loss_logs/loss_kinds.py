@@ -114,11 +114,11 @@ def objective_of(
             guess = math.log(classes)
             if abs(first - guess) <= NEAR_GUESS * guess and first < math.log(MAX_CLASSES) * 1.02:
                 return "classification", (
-                    f"an accuracy is logged and it starts at {first:.2f}, near ln {classes}: a "
-                    f"guess among {classes} classes"
+                    f"an accuracy is logged and it starts at {first:.2f}, as a guess among a few "
+                    "classes would"
                 )
     if abs(first - math.log(2)) <= NEAR_LN_2 * math.log(2):
-        return "two classes", f"it starts at {first:.3f}, which is ln 2: a guess between two"
+        return "two classes", f"it starts at {first:.3f}, near ln 2, as a guess between two would"
     return None, ""
 
 

@@ -72,19 +72,24 @@ NEAR_START = 1.0
 
 def other_objective(shape: Shape) -> LogVerdict | None:
     """Return a loss that is not of next tokens is not judged as one."""
-    objective = shape.log.objective
-    if objective is None:
+    if shape.log.objective is None:
         return None
+    return LogVerdict(
+        f"this looks like {describe_kind(shape)}, and only the losses of language "
+        f"models that predict the next token can be judged by level{_observations(shape)}"
+    )
+
+
+def describe_kind(shape: Shape) -> str:
+    """Return which other kind of loss this is, and by which sign."""
+    objective = shape.log.objective or ""
     what = {
         "no cross-entropy": "a loss that is no cross-entropy",
         "low from the start": "a loss that is no cross-entropy",
         "adversarial": "an adversarial loss",
         "two classes": "a loss of two classes or of preferences",
     }.get(objective, f"a {objective} loss")
-    return LogVerdict(
-        f"this looks like {what} ({shape.log.objective_evidence}), and only the losses of language "
-        f"models that predict the next token can be judged by level{_observations(shape)}"
-    )
+    return f"{what} ({shape.log.objective_evidence})"
 
 
 def _observations(shape: Shape) -> str:
@@ -170,7 +175,7 @@ def unexpected_start(shape: Shape) -> LogVerdict | None:
         )  # fmt: skip
         return LogVerdict(
             f"the first loss is {curve.first:.2f}, and {costs}: initial weights or logits are too "
-            "large, or losses were summed and not averaged", "no",
+            "large, or losses were summed and not averaged, as those of whole sequences are", "no",
         )  # fmt: skip
     min_loss = shape.band.start_low
     if min_loss is not None and curve.first < min_loss and curve.first_position <= NEAR_START:
@@ -249,8 +254,9 @@ def levels_at_frequencies(shape: Shape) -> LogVerdict | None:
 
 def is_above_frequencies(curve: CurveFeatures) -> bool:
     """Return whether a curve of thousands of tokens ends where knowing their frequencies alone
-    brings it, or above."""
-    return curve.first >= MANY_TOKENS and curve.end >= FREQUENCY_NATS
+    brings it, or above. A first loss that no guess among tokens costs is not one of tokens."""
+    is_of_tokens = MANY_TOKENS <= curve.first <= math.log(MAX_VOCABULARY)
+    return is_of_tokens and curve.end >= FREQUENCY_NATS
 
 
 def is_by_epoch(curve: CurveFeatures) -> bool:

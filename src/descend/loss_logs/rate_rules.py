@@ -23,6 +23,10 @@ and 80 of 90 epochs, as for ImageNet, leave 11 percent, and those of Wide ResNet
 MIN_NOTED_FRACTION = 0.25
 """The same, from which it is said beside another verdict."""
 
+STILL = 0.02
+"""Fraction of its fall before by which a loss that stands still may fall on: a rate of a hundredth
+still brings it a little. A first guess."""
+
 
 @dataclass(frozen=True)
 class SpentRate:
@@ -68,7 +72,8 @@ def _last_digit(rate: float) -> float:
 
 
 def _is_flat(entries: list[LogEntry], since: float) -> bool:
-    """Return whether the training loss does not fall from `since` on, beyond chance."""
+    """Return whether the training loss does not fall from `since` on, beyond chance and a small
+    part of what it fell by before."""
     places, losses = finite_training(entries)
     late = losses[places >= since]
     if len(late) < MIN_FLAT_POINTS:
@@ -76,7 +81,9 @@ def _is_flat(entries: list[LogEntry], since: float) -> bool:
     quarter = len(late) // 4
     begin, end = late[:quarter], late[-quarter:]
     error = float(np.hypot(begin.std(), end.std()) / np.sqrt(quarter))
-    return float(begin.mean() - end.mean()) <= max(SAME_LEVEL * abs(float(end.mean())), 2 * error)
+    fell_before = float(losses[0] - begin.mean())
+    max_fall = max(SAME_LEVEL * abs(float(end.mean())), 2 * error, STILL * fell_before)
+    return float(begin.mean() - end.mean()) <= max_fall
 
 
 def rate_is_spent(shape: Shape) -> LogVerdict | None:

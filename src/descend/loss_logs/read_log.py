@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import islice
 from pathlib import Path
 
 from descend.errors import LogError
@@ -14,6 +15,7 @@ from descend.loss_logs.log import LossLog
 from descend.loss_logs.log_facts import LogFacts
 from descend.loss_logs.log_folder import checkpoint_log_folder, log_files
 from descend.loss_logs.log_lines import read_lines
+from descend.loss_logs.parsers.boosted_trees import BoostedTrees
 from descend.loss_logs.parsers.console import Console
 from descend.loss_logs.parsers.event_files import (
     WANDB_MAGIC,
@@ -241,6 +243,8 @@ def _first_line(path: Path) -> str:
         return "a notebook whose outputs show no losses"
     if start.startswith(SQLITE_MAGIC):
         return f"a database without an MLflow run that logged {MIN_ENTRIES} losses"
+    if trees := BoostedTrees(line.text for line in islice(read_lines(path), 400)).describe():
+        return trees
     for line in read_lines(path):
         if first := line.text.strip():
             return f"no losses (it begins {first[:40]!r})"

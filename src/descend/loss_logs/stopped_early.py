@@ -6,7 +6,7 @@ from descend.loss_logs.curve_features import SAME_LEVEL, CurveFeatures
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
 from descend.loss_logs.normality import ADAM_HIGHEST
 from descend.loss_logs.rate_rules import MIN_NOTED_FRACTION, spent_rate
-from descend.loss_logs.validation_change import limit_gain
+from descend.loss_logs.validation_change import limit_gain, validation_slope
 
 MIN_DOUBLING_FALL_FRACTION = 0.03
 """Fraction of the loss that a doubling of the run gains, from which it was stopped too early."""
@@ -23,6 +23,8 @@ def stopped_early(shape: Shape) -> LogVerdict | None:
         if curve.steady_slope is None or curve.steady_gain is None or _stands_still(shape):
             return None
         slope, error, gain = curve.steady_slope, 0.0, curve.steady_gain
+    elif slope < 2 * error:
+        slope, error, gain = validation_slope(shape) or (slope, error, gain)
     if min(slope, gain) < MIN_DOUBLING_FALL_FRACTION * curve.end or slope < 2 * error:
         return None
     gain = limit_gain(shape, min(slope, gain))
@@ -41,6 +43,17 @@ def stopped_early(shape: Shape) -> LogVerdict | None:
         f"train about twice as long: up to {gain:.2f} nats lower, if nothing else is "
         f"wrong; {faster}",
     )  # fmt: skip
+
+
+def has_leveled_off(shape: Shape) -> bool:
+    """Return whether no fall is left that would matter, by training or validation, whichever tells
+    more."""
+    curve = shape.curve
+    slope, error = curve.slope_per_doubling, curve.slope_std_error
+    validated = validation_slope(shape)
+    if validated is not None and validated[1] < error:
+        slope, error, _ = validated
+    return curve.rate_decayed or slope + 2 * error < 1.5 * MIN_DOUBLING_FALL_FRACTION * curve.end
 
 
 def slope_evidence(slope: float, curve: CurveFeatures) -> EvidenceFacts:

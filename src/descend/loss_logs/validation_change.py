@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from descend.loss_logs.curve_features import MIN_FOR_SLOPE, slope_per_doubling
+from descend.loss_logs.curve_features import MIN_FOR_SLOPE, gain_of_doubling, slope_per_doubling
 from descend.loss_logs.curve_notes import describe_place
 from descend.loss_logs.judgment import LogVerdict, Shape
 from descend.loss_logs.log import finite_losses
@@ -55,11 +55,16 @@ MAX_LOG = 30.0
 def limit_gain(shape: Shape, gain: float) -> float:
     """Return nats that more training may gain, no more than the validation loss falls by where
     there are enough of them: the training loss falls on where text is memorized."""
+    validated = validation_slope(shape)
+    return gain if validated is None else min(gain, max(validated[0], 0.0))
+
+
+def validation_slope(shape: Shape) -> tuple[float, float, float] | None:
+    """Return the fall of the validation loss per doubling, its standard error, and the gain of a
+    doubling; None where the losses do not tell."""
     validated = finite_losses(shape.log.entries, "validation_loss")
-    places, losses = (np.array(side) for side in zip(*validated, strict=True)) if validated else (
-        np.zeros(0), np.zeros(0)
-    )  # fmt: skip
-    if len(places) < MIN_FOR_SLOPE or shape.log.has_other_validation_unit:
-        return gain
+    if len(validated) < MIN_FOR_SLOPE or shape.log.has_other_validation_unit:
+        return None
+    places, losses = (np.array(side) for side in zip(*validated, strict=True))
     slope, error = slope_per_doubling(places, losses)
-    return gain if math.isinf(error) else min(gain, max(slope, 0.0))
+    return None if math.isinf(error) else (slope, error, gain_of_doubling(places, losses))

@@ -6,6 +6,7 @@ It turns upward, it stays while the training loss falls on, or it is lower than 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from descend.loss_logs.curve_notes import (
     MAX_LEAKED_NATS,
@@ -15,8 +16,10 @@ from descend.loss_logs.curve_notes import (
     format_loss,
     has_far_gap,
 )
+from descend.loss_logs.curve_shape import is_minimized, overfits
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
 from descend.loss_logs.log import finite_losses
+from descend.loss_logs.normality import describe_kind
 
 TEXT_FROM = 5.5
 """Nats at the start from which a loss is taken for one of text: about ln 257, what guessing among
@@ -30,6 +33,14 @@ be called level. A first guess."""
 MIN_TRAINING_FALL, MIN_GAP = 0.1, 0.1
 """Fraction of itself that the training loss falls by meanwhile, and of the validation loss that
 lies between the two at the end, where the model memorizes. First guesses."""
+
+
+LEAK_ADVICE = (
+    "run `descend check PROGRAM`: it shows a missing causal mask, unshifted targets, and "
+    "validation data among the training data. Without the program, search the training text for "
+    "passages of the validation text"
+)
+"""What decides between a program and a text that let a model see what it predicts."""
 
 
 def overfitted(shape: Shape) -> LogVerdict | None:
@@ -62,6 +73,24 @@ def overfitted(shape: Shape) -> LogVerdict | None:
     return LogVerdict(reason, "no", sure, "too_little_data", facts, {}, advice)
 
 
+def overfitted_by_shape(shape: Shape) -> LogVerdict | None:
+    """Return a loss of another kind that is minimized, and plainly overfits: its level cannot be
+    judged, and this needs none."""
+    curve = shape.curve
+    verdict = overfitted(shape) if is_minimized(shape) and overfits(shape) else None
+    if shape.log.objective is None or verdict is None:
+        return None
+    best, end = format_loss(curve.validation_best or 0.0), format_loss(curve.validation_end or 0.0)
+    return replace(
+        verdict,
+        reason=f"it overfits: the validation loss rises from {best} at "
+        f"{describe_place(curve, curve.validation_best_at or 0.0)} to {end}, while the training "
+        f"loss falls. The level cannot be judged, since this looks like {describe_kind(shape)}",
+        evidence=[(name, value, "", usual, text) for name, value, _, usual, text in
+                  verdict.evidence],
+    )  # fmt: skip
+
+
 def predicts_validation(shape: Shape) -> LogVerdict | None:
     """Return a validation loss near 0: such a model sees what it predicts."""
     curve = shape.curve
@@ -83,7 +112,9 @@ def predicts_validation(shape: Shape) -> LogVerdict | None:
         reason = f"{low}, and no model predicts unseen text so well: this one {why}"
     else:
         reason = f"{low}: if this is a model of text that predicts the next token, it {why}{other}"
-    return LogVerdict(reason, "no" if is_text else "cannot tell")
+    return LogVerdict(
+        reason, "no" if is_text else "cannot tell", advice=LEAK_ADVICE, is_too_low=True
+    )
 
 
 def validation_levels(shape: Shape) -> LogVerdict | None:

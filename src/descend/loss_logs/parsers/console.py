@@ -6,6 +6,7 @@ Tables with a header and the Trainer's dictionaries are read too, and JSON objec
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from itertools import chain, islice
@@ -18,6 +19,7 @@ from descend.loss_logs.log_lines import Line
 from descend.loss_logs.log_row import Pair, Row, row_of
 from descend.loss_logs.number_columns import NumberColumns
 from descend.loss_logs.number_parsing import number
+from descend.loss_logs.parsers.boosted_trees import BoostedTrees
 from descend.loss_logs.parsers.line_pairs import DICTIONARY, EPOCH, pairs_of
 from descend.loss_logs.parsers.line_writers import LineWriters
 from descend.loss_logs.parsers.structured import OF_THE_WHOLE_RUN, flat, row_of_object
@@ -77,6 +79,7 @@ class Console:
         self.keras_begun = self.keras_only_ends = True
         self.translator = Translator()
         self.writers = LineWriters([])
+        self.trees = BoostedTrees([])
         self.writer = ""
         """Which of several processes wrote the line that is read."""
 
@@ -86,6 +89,7 @@ class Console:
         head = list(islice(lines, _HEAD_LINES))
         self.translator = Translator(line.text for line in head)
         self.writers = LineWriters([line.text for line in head])
+        self.trees = BoostedTrees(line.text for line in head)
         self.columns = NumberColumns(self._rows_of_tables(head))
         for line in chain(head, lines):
             self.writer, text = self.writers.split(line.text)
@@ -124,6 +128,8 @@ class Console:
         elif (section := _SECTION.match(text)) is not None:
             self.section = section[1].strip()
             return False
+        if (cells := self.trees.cells(text)) is not None:
+            return self._cells(cells, line)
         if (cells := self.table.row(text)) is not None:
             return self._cells(self.columns.to_english(cells), line)
         if epoch_line := _EPOCH_LINE.match(text):
@@ -161,6 +167,8 @@ class Console:
         """Take named values; the names tell what the loss is of."""
         row = row_of_object(cells, line)
         row.writer = row.writer or self.writer
+        if not all(math.isfinite(value) for *_, value in row.losses):
+            self.assembly.facts.note_lost_terms(cells, row)
         if row.losses or row.perplexities:
             self.assembly.facts.names.update([k for k, v in cells.items() if v is not None][:40])
             self.assembly.facts.note_score(number(cells.get("SCORE")))

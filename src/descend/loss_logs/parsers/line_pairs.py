@@ -58,6 +58,10 @@ _LOSS_NAME = re.compile(r"(?:(?:train|training|val|valid|validation|test|eval)[ 
 _ESTIMATOR = "Saving dict for global step"
 """What TensorFlow's estimators write in front of an evaluation."""
 _MAX_NAME_WORDS = 6
+_PER_SECOND = re.compile(r"\s*[A-Za-z]+/s(?:ec(?:ond)?)?\b(?!\s*[:=]?\s*[\d.])", re.I)
+"""Behind a number that is a speed: `28555.16 words/s`. Before a number it is the name of that."""
+MAX_UNIT_CHARS = 2
+"""Letters right behind a number that are its unit, as in `337.50s` and `70ms`."""
 
 
 def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
@@ -89,6 +93,8 @@ class _PairReader:
         self.begin = dictionary.start() if dictionary is not None else 0
         """Where the numbers that matter begin."""
         self.follows_bracket = False
+        self.number_end = -1
+        """Where the token before ends, if it is a number."""
         self.quota: re.Match[str] | None = None
         """The last number that is a part of some whole, such as an accuracy."""
 
@@ -102,6 +108,7 @@ class _PairReader:
             else:
                 self._read_number(token)
             self.follows_bracket = token[0] == "["
+            self.number_end = token.end() if token.lastgroup == "number" else -1
         counter = self.bare_counter
         if counter is not None and (not self.has_named_step or counter[2] is not None):
             self.pairs.append(counter)
@@ -109,6 +116,8 @@ class _PairReader:
 
     def _read_word(self, token: re.Match[str]) -> None:
         word = token[0].rstrip(".-/")
+        if token.start() == self.number_end and len(word) <= MAX_UNIT_CHARS:
+            return
         low = trim_special(word.lower())
         if low in _NO_NUMBER and (meaning := meaning_of(tuple(self.words))) is not None:
             if token.start() >= self.begin:
@@ -130,6 +139,9 @@ class _PairReader:
         is_percent = self.text[token.end() :].lstrip(" ")[:1] == "%"
         is_money = self.text[max(token.start() - 1, 0)] in "$€£"
         if self._counts_a_quota(token):
+            return
+        if _PER_SECOND.match(self.text, token.end()):
+            self.words = []
             return
         meaning = meaning_of(tuple(self.words)) if self.words else self.loss_before
         if _names_quota(self.words, is_percent=is_percent):

@@ -84,6 +84,9 @@ def row_of_object(cells: Mapping[str, Any], line: Line | None = None) -> Row:
     is_measured = any(meaning.role in ("loss", "perplexity") for meaning, _, _, _ in pairs)
     if not is_measured and not has_null_rate:
         pairs += nulls
+    elif any(meaning.rank == 0 and meaning.split != "validation" for meaning in lost):
+        # The whole loss is no number, though some of its terms are.
+        pairs += [pair for pair in nulls if pair[0] in lost and pair[0].split != "validation"]
     row = row_of(pairs, line)
     row.has_lost_validation = is_measured and any(
         (meaning.split or split_named(word)) == "validation" for meaning in lost

@@ -2,14 +2,15 @@
 
 fastai's (`epoch  train_loss  valid_loss  time`), the Trainer's in a notebook (`Step  Training
 Loss`) and in a model card (`| Training Loss | Epoch | Step | Validation Loss |`), spaCy's (`E    #
-LOSS TOK2VEC  LOSS NER`, and `Itn.  NER Loss` before its version 3) and that of Ultralytics.
+LOSS TOK2VEC  LOSS NER`, and `Itn.  NER Loss` before its version 3), that of Ultralytics, and those
+of detectors whose header names heads without the word (`Epoch  gpu_mem  box  obj  cls  total`).
 """
 
 from __future__ import annotations
 
 import re
 
-from descend.loss_logs.column_names import TRAIN, VALIDATION, column_meaning
+from descend.loss_logs.column_names import HEADS, TRAIN, VALIDATION, column_meaning
 from descend.loss_logs.number_parsing import MISSING, number
 
 _SPACY = "E "
@@ -17,12 +18,16 @@ _SPACY = "E "
 MIN_LASTING_COLUMNS = 3
 """Columns of a header that lasts through lines of other kinds, such as progress bars: rows of fewer
 are too easily lines of another kind."""
+MIN_HEADS = 2
+"""Heads that a detector's header names."""
 MAX_INTERRUPTIONS = 1_000
 """Lines that are no rows, one after the other, after which such a header is over."""
 _SPLIT_CELL = re.compile(r"^([A-Za-z]+)\W+([-+]?[\d.]\S*|[-+]?nan|[-+]?inf)$", re.IGNORECASE)
 """A cell that names its split: `val 2.376`."""
 _BAR_BEHIND = re.compile(r":\s+\d+%[|:\s].*$")
 """A progress bar behind the last cell: `640: 100%|███| 787/787`."""
+_OF_TOTAL = re.compile(r"^(\d+)/\d+$")
+"""An epoch in front that tells their number: `34/299`."""
 _RULE = re.compile(r"^[\s|:+\-=─━]+$")
 
 
@@ -45,6 +50,8 @@ class TextTable:
         if _RULE.match(text):
             return None
         cells = _cells(_BAR_BEHIND.sub("", text), self.separator)
+        if cells and (counted := _OF_TOTAL.match(cells[0])) is not None:
+            cells[0] = counted[1]
         numbers = sum(number(cell) is not None for cell in cells)
         if len(cells) != len(self.header) or numbers < 2:
             if (split_cells := self._split_cells(cells)) is not None:
@@ -57,7 +64,7 @@ class TextTable:
         if self.header_text.startswith(_SPACY) and row.get("step") == "0" and "epoch" in row:
             # A sum of one step: the rows below sum those since the row above.
             return {"epoch": row["epoch"], "step": row["step"]}
-        return row
+        return row | _sum_of_heads(row) if _names_heads(self.header_text) else row
 
     def _split_cells(self, cells: list[str]) -> dict[str, str] | None:
         """Return the cells of a row whose loss cell names its split: `50  val 1.553  17 s`."""
@@ -83,10 +90,16 @@ class TextTable:
             self.header = None
 
     def _take_header(self, text: str) -> None:
-        if "loss" not in text.lower() or len(text) > 400 or re.search(r"(?<![A-Za-z_])\d", text):
+        has_heads = _names_heads(text)
+        if (
+            not (has_heads or "loss" in text.lower())
+            or len(text) > 400
+            or re.search(r"(?<![A-Za-z_])\d", text)
+        ):
             return
         for separator in ("|", "\t", "  ", " "):
             names = _spacy_names(_names(text, separator))
+            names = _head_names(names) if has_heads else names
             meanings = [m for name in names if (m := column_meaning(name)) is not None]
             meanings = [m for m in meanings if m.role != "accuracy"]
             roles = {m.role for m in meanings}
@@ -107,6 +120,27 @@ def _begins_with_place(names: list[str], separator: str) -> bool:
     first = column_meaning(names[0])
     is_table = separator in ("|", "\t") or (separator == "  " and len(names) >= MIN_LASTING_COLUMNS)
     return is_table and first is not None and first.role in ("step", "epoch")
+
+
+def _names_heads(text: str) -> bool:
+    """Return whether a header has epochs and several heads of a detector, none called a loss."""
+    words = text.lower().split()
+    return words[:1] == ["epoch"] and len(HEADS & set(words)) >= MIN_HEADS
+
+
+def _head_names(names: list[str]) -> list[str]:
+    """Return the columns with the word that the header of a detector leaves out."""
+    return [
+        f"{name}_loss" if name.lower() in HEADS else "loss" if name.lower() == "total" else name
+        for name in names
+    ]
+
+
+def _sum_of_heads(row: dict[str, str]) -> dict[str, str]:
+    """Return the whole loss of a row that has only those of the heads: their sum."""
+    heads = [number(cell) for name, cell in row.items() if name.endswith("_loss")]
+    numbers = [value for value in heads if value is not None]
+    return {} if "loss" in row or not numbers else {"loss": f"{sum(numbers):.6g}"}
 
 
 def _spacy_names(names: list[str]) -> list[str]:

@@ -79,6 +79,8 @@ def _verdict(diagnosis: LogDiagnosis) -> list[str]:
         return [f"The curve shows no problem {sure}."]
     if diagnosis.verdict == "unknown" and diagnosis.normal.answer == "yes":
         return ["The curve shows no fault, and does not exclude all of them."]
+    if diagnosis.verdict == "unknown" and diagnosis.advice:
+        return ["This curve alone does not settle the cause."]
     if diagnosis.verdict == "unknown":
         return ["No cause could be determined from this curve."]
     if diagnosis.normal.answer == "yes":
@@ -89,11 +91,12 @@ def _verdict(diagnosis: LogDiagnosis) -> list[str]:
 def _curve(kind: str, curve: CurveFeatures) -> str:
     numbers = ""
     if curve.first_nonfinite is not None:
-        numbers = f", {curve.finite_points:,} of them finite,"
+        numbers = f", {curve.finite_points:,} of them finite"
     last = max(curve.length, curve.validation_last_at)
     over = f" over {format_place(last)} {curve.unit}" if curve.unit != "entries" else ""
     if is_by_epoch(curve) and curve.first_position == 0:
         over = f" over {format_place(curve.length + 1)} epochs, numbered from 0"
+    numbers += "," if numbers and over else ""
     text = (
         f"Read as {kind}: {curve.entries:,} entries{numbers}{over}, loss "
         f"{format_loss(curve.first)} → {format_loss(curve.end)}"
