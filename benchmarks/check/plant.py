@@ -141,6 +141,10 @@ RULES: dict[str, list[Rule]] = {
         (r"(self\.criterion|criterion|loss_fn)\((output|outputs|logits|out)\b",
          r"\1(\2.softmax(-1)"),
     ],
+    "targets_broadcast": [
+        (r"^([ \t]*)loss\.backward\(\)", r"\1loss = loss + 0.01 * torch.nn.functional.mse_loss("
+         "loss.expand(4, 1), torch.zeros(4))\n" r"\1loss.backward()"),
+    ],
     "decay_on_norms": [
         (r'("weight_decay": )0\.0\b', r"\g<1>0.5"),
     ],

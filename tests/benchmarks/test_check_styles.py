@@ -19,6 +19,7 @@ FAST = [
     ("p21", "causal_mask_leaky"),
     ("p01", "gradients_not_zeroed"),
     ("p12", "padding_mask_inverted"),
+    ("p01", "targets_broadcast"),
 ]
 SLOW = [("p01", ""), ("p15", ""), ("p03", "step_never_called"), ("p09", "dropout_in_evaluation"),
         ("p09", "left_in_evaluation_mode"), ("p13", "accumulation_misreduced"),

@@ -108,6 +108,7 @@ def step(batch):
     "loss_not_averaged": {"sum over count": LOSSES["sum over count"], "afterwards": STEPS["divided afterwards"]},
     "softmax_before_cross_entropy": {"log-softmax": LOSSES["network returns log-probabilities"], "probabilities": LOSSES["network returns probabilities"],
         "smoothed": LOSSES["smoothed"], "log-softmax, then again": swap("model", ("return self.head(self.norm(x))", "return self.head(self.norm(x)).log_softmax(-1)"))},
+    "targets_broadcast": {"second loss": swap("loss", ("batch[:, 1:].reshape(-1))", "batch[:, 1:].reshape(-1)) + 0.01 * F.mse_loss(logits.mean((1, 2)), batch.float().mean(1) / V)"))},
     "decay_on_norms": {"torch's default": STEPS["adamw's defaults"], "no norms": NETWORKS["lstm"] | {"optimizer": "\noptimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1)\n"}},
     "float16_unscaled": {"bfloat16": STEPS["bfloat16"], "scaled": STEPS["float16 and scaler"], "judged only": {"more": """
 @torch.no_grad()

@@ -172,6 +172,9 @@ def step(batch):
     return value.item()
 """},
     },
+    "targets_broadcast": {
+        "second loss": swap("loss", ("batch[:, 1:].reshape(-1))", "batch[:, 1:].reshape(-1)) + 0.01 * F.mse_loss(logits.mean((1, 2)).unsqueeze(-1), batch.float().mean(1) / V)")),
+    },
     "decay_on_norms": {
         "everything": {"optimizer": "\noptimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1)\n"},
         "wrong group": {"optimizer": "\nfree = [p for n, p in model.named_parameters() if n.endswith('bias')]\nrest = [p for n, p in model.named_parameters() if not n.endswith('bias')]\noptimizer = torch.optim.AdamW([{'params': rest, 'weight_decay': 0.01}, {'params': free, 'weight_decay': 0.0}], lr=1e-3)\n"},

@@ -73,7 +73,7 @@ def check(
     max_length: MaxLength = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Check a PyTorch training program for 29 common bugs, or fine-tuning data for problems.
+    """Check a PyTorch training program for 30 common bugs, or fine-tuning data for problems.
 
     The program runs briefly in a separate process, in a copy of its folder. See docs/check.md.
 

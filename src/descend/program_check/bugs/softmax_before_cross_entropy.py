@@ -12,8 +12,8 @@ Not to be confused:
 
 Proof:
     The gradient at the network's outputs is that of a cross-entropy of their softmax, to a few
-    millionths, and not that of a cross-entropy of the outputs; or the outputs themselves are
-    probabilities and the loss treats them as logits.
+    millionths, and not that of a cross-entropy of the outputs; or the outputs themselves, or what
+    `cross_entropy` is given, are probabilities and the loss treats them as logits.
 
 How to fix:
     Give `cross_entropy` the logits.
@@ -27,11 +27,14 @@ Source:
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from descend.program_check.bug import Bug, name_of
 from descend.program_check.instrumentation.call_recorder import ModelCall
+from descend.program_check.probes.loss_calls import record_loss_calls
 from descend.program_check.probes.loss_probe import LossProbe, probe_losses, where_is_loss
 from descend.program_check.program import Program
-from descend.program_check.results import BugAbsent, BugPresent, CheckResult
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult, UndeterminedError
 from descend.program_check.source_lines import last_softmax_line
 
 EXPLAINED = 0.02
@@ -40,13 +43,21 @@ EXPLAINED = 0.02
 ROUNDING = 1e-5
 """Fraction that both leave of two outputs, whose gradients all have one direction."""
 
+MAX_SUM_ERROR = 1e-2
+"""By which probabilities in bfloat16 may fail to add up to 1."""
+
 BETTER = 0.2
 """The right explanation leaves at most this fraction of what the wrong one leaves."""
 
 
 def look(program: Program) -> CheckResult:
-    """Ask which loss the gradient at the outputs belongs to."""
-    for probe in probe_losses(program):
+    """Ask which loss the gradient at the outputs belongs to; where that cannot be had, what the
+    loss is given."""
+    try:
+        probes = probe_losses(program)
+    except UndeterminedError as problem:
+        return _by_loss_calls(program, problem)
+    for probe in probes:
         wrong = [s for s in probe.model_calls if _twice(s) or _of_probabilities(s)]
         if 2 * len(wrong) > len(probe.model_calls):
             what = (
@@ -57,6 +68,35 @@ def look(program: Program) -> CheckResult:
             )
             return BugPresent(what, _where(program, probe, wrong[0]))
     return BugAbsent("the gradient is not that of a cross-entropy of probabilities")
+
+
+def _by_loss_calls(program: Program, problem: UndeterminedError) -> CheckResult:
+    """Look at what `cross_entropy` is given in the first steps; raise `problem` where it is not
+    called."""
+    try:
+        calls = program.run_probe_once(record_loss_calls)
+    except UndeterminedError:
+        raise problem from None
+    calls = [c for c in calls if c.name == "cross_entropy"]
+    if not calls:
+        raise problem
+    wrong = [c for c in calls if _are_probabilities(c.outputs)]
+    if 2 * len(wrong) <= len(calls):
+        return BugAbsent("what `cross_entropy` is given is no distribution")
+    return BugPresent(
+        "`cross_entropy` is given numbers from 0 to 1 that add up to 1, which are probabilities",
+        program.source_location("step") if wrong[0].line is None
+        else program.where_is_line(wrong[0].line),
+    )  # fmt: skip
+
+
+def _are_probabilities(outputs: Tensor) -> bool:
+    """Return whether the classes of each example are a distribution."""
+    classes = 1 if outputs.ndim > 1 else 0
+    if outputs.shape[classes] < 2 or not bool(((outputs >= 0) & (outputs <= 1)).all()):
+        return False
+    sums = outputs.double().sum(classes)
+    return bool((sums - 1).abs().max() < MAX_SUM_ERROR)
 
 
 def _where(program: Program, probe: LossProbe, call: ModelCall) -> str:
