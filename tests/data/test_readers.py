@@ -95,6 +95,13 @@ def test_binary_data_is_refused(tmp_path: Path, data: bytes) -> None:
     assert "binary" in refusal(write(tmp_path / "picture.txt", data)).actual
 
 
+def test_text_of_lost_characters_is_no_binary_data(tmp_path: Path) -> None:
+    story = "the\ufffd\ufffdbird has\ufffd\ufffda red\ufffd\ufffdcrown\n" * 50
+    problem = refusal(write(tmp_path / "captions.txt", story))
+    assert "21% of the characters are U+FFFD" in problem.actual
+    assert "encoding" in problem.fix
+
+
 @given(text=st.text(), size=st.integers(1, 7))
 @example(text="\r\r\n\r", size=1)
 def test_decode_inverts_encode_for_any_buffer_size(text: str, size: int) -> None:

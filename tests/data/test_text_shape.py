@@ -15,6 +15,7 @@ from descend.data.text_shape import (
     SLICE_TOKENS,
     SLICES,
     TextShape,
+    random_id_fraction,
     repeated_line_fraction,
     split_word_fraction,
     token_divergence,
@@ -88,3 +89,13 @@ def test_words_split_at_line_ends_are_counted() -> None:
     others = "- one\n- two\nHe went -\nand came\n-----\nx = a -\n3\nwell-known\nEnd.--\nThen\n" * 20
     assert split_word_fraction(others) == 0.0
     assert split_word_fraction(scanned[:90]) == 0.0  # too few lines
+
+
+def test_characters_in_random_ids_are_counted() -> None:
+    line = "GET /a id=9f86d081884c7d65 trace=550e8400-e29b-41d4-a716-446655440000\n"
+    assert random_id_fraction(line) == pytest.approx((16 + 36) / len(line))
+    assert "hexadecimal ids" in describe_text_shape(TextShape(0.0, 0.0, random_id_fraction=0.5))[0]
+    others = (
+        "deadbeef facade 20261201 12345678 0.12345678 1e-05 added effaced 555-1234-567 beefcafe"
+    )
+    assert random_id_fraction(others) == 0.0

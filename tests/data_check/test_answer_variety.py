@@ -187,3 +187,17 @@ def test_command_prints_the_contradiction_and_its_fix(
     said = capsys.readouterr().out
     assert "Examples 61, 62\n" in said
     assert "Fix: leave one answer to each prompt" in said
+
+
+def test_prompts_that_lost_their_conversation_are_named(tmp_path: Path) -> None:
+    pick = random.Random(3)
+    prompts = ["continue", "Give me a few more.", "rewrite it"]
+    follow_ups = [pair(prompts[n % 3], f"{sentence(pick)} {sentence(pick)} {n}") for n in range(36)]
+    problems, remarks = variety([*others(), *follow_ups], tmp_path)
+    assert problems == {}
+    evidence = remarks["contradicting_answers"].evidence
+    assert evidence.startswith("36 of 96 answers are to 3 prompts, as “continue” (12 answers)")
+    assert remarks["contradicting_answers"].lines == list(range(61, 97))
+    # Two prompts for stories are an assignment.
+    stories = [p for p in follow_ups if p["prompt"] != "continue"]
+    assert variety([*others(), *stories], tmp_path) == ({}, {})

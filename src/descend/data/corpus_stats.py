@@ -78,6 +78,8 @@ class CorpusStats:
     """Phrases that make up 1% of the text or more each, most of it first."""
     split_word_fraction: float = 0.0
     """Lines of the training text that end within a word, with a hyphen."""
+    random_id_fraction: float = 0.0
+    """Characters of the training text in hexadecimal ids, which nothing predicts."""
     excerpt_tokens: tuple[str, ...] = ()
     """The first tokens of the training text, one by one as text."""
 

@@ -1,5 +1,5 @@
 """Things in a text that make its losses say something else: parts that differ, lines that repeat,
-phrases that make up much of it, and words that are split at the ends of lines."""
+phrases that make up much of it, words that are split at the ends of lines, and random ids."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ MAX_SPACE_FRACTION = 0.02
 """Of the characters of a text without words; of English prose 0.17 are spaces."""
 
 _NUMBER = re.compile(r"\d+")
+_RANDOM_ID = re.compile(r"\b(?=[0-9a-f-]*[a-f])(?=[a-f-]*\d)[0-9a-f]{8,}(?:-[0-9a-f]{4,})*\b", re.I)
 _SPLIT_WORD = re.compile(r"[^\W\d_]{2,}[-\u00ad\u00ac]\n\s*[^\W\d_]{2,}")
 
 
@@ -46,6 +47,8 @@ class TextShape(NamedTuple):
     """What makes up much of the text, most of it first."""
     split_word_fraction: float = 0.0
     """Lines of the training text that end within a word, with a hyphen."""
+    random_id_fraction: float = 0.0
+    """Characters of the training text in hexadecimal ids, which nothing predicts."""
 
 
 def measure_text_shape(store: TokenStore) -> TextShape:
@@ -56,6 +59,7 @@ def measure_text_shape(store: TokenStore) -> TextShape:
         repeated_line_fraction(text),
         find_repeated_phrases(store.text.documents),
         split_word_fraction(text),
+        random_id_fraction(text),
     )
 
 
@@ -117,3 +121,9 @@ def split_word_fraction(text: str) -> float:
     books do; 0 for fewer than `MIN_LINES`."""
     num_lines = text.count("\n")
     return len(_SPLIT_WORD.findall(text)) / num_lines if num_lines >= MIN_LINES else 0.0
+
+
+def random_id_fraction(text: str) -> float:
+    """Return how many of the characters of `text` stand in hexadecimal ids of eight digits or more,
+    as those of requests and commits in a log."""
+    return sum(map(len, _RANDOM_ID.findall(text))) / max(len(text), 1)

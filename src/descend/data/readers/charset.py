@@ -28,6 +28,7 @@ _SAMPLE_BYTES = 1 << 16
 # In text, control characters are rare (form feeds, colours in logs); in the first bytes of
 # images, archives and programs about a tenth of the bytes or more are.
 _MAX_JUNK_FRACTION = 0.05
+_MAX_LOST_JUNK_FRACTION = 0.005
 _HARMLESS_CONTROLS = frozenset("\t\n\v\f\r\b\x1b\x85\x1a")
 
 # From so many UTF-8 lines, and this fraction of those beyond ASCII, a file is mixed: less may be
@@ -289,8 +290,15 @@ def _guess_rarer(sample: bytes) -> str | None:
 
 
 def _reject_binary(text: str, name: str) -> None:
-    if _junk_share(text) > _MAX_JUNK_FRACTION:
+    if _junk_share(text) <= _MAX_JUNK_FRACTION:
+        return
+    lost = text.count("\ufffd") / len(text)
+    if _junk_share(text.replace("\ufffd", "")) > _MAX_LOST_JUNK_FRACTION:
         raise _not_text(name, "binary data")
+    raise CorpusError(
+        name, f"text of which {lost:.0%} of the characters are U+FFFD, the sign for a lost one",
+        "text", "decode the source again, in the encoding that it was written in",
+    )  # fmt: skip
 
 
 def _junk_share(text: str) -> float:

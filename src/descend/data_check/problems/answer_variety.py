@@ -24,6 +24,12 @@ of plays, people answered so."""
 MIN_OPPOSED_ANSWERS = 0.5
 """Of the answers to a prompt. Where fewer are opposite, there are more ways to answer it."""
 MIN_SAME_PROMPT_FRACTION = 0.5
+MIN_LOST, MIN_DIFFERENT_FRACTION = 10, 0.8
+"""Answers to a prompt, and how many of them are different, where it may lack what was said before.
+First guesses."""
+MIN_LOST_PROMPTS, MIN_LOST_FRACTION = 3, 0.1
+"""Such prompts, and of all answers, for a warning: one prompt may ask for many stories. First
+guesses."""
 MIN_SEVERAL_FRACTION = 0.02
 """Of the answers, for a warning that prompts have several."""
 MIN_ANSWERS = 5
@@ -114,12 +120,9 @@ def contradicting_answers(
     if opposed:
         problems.append(_contradiction(opposed))
     unsure = [g for g in short if g not in opposed]
-    many = [
-        g for g in several
-        if g not in opposed and g.count >= MIN_SAME_PROMPT_FRACTION * counts.total()
-        and g.count >= MIN_ANSWERS
-    ]  # fmt: skip
-    remarks = [_many_answers(group, counts.total()) for group in many if group not in unsure]
+    known = {id(g) for g in (*opposed, *unsure)}
+    rest = [g for g in several if id(g) not in known and g.count >= MIN_ANSWERS]
+    remarks = _many_answers(rest, counts.total())
     if sum(g.count for g in unsure) >= MIN_SEVERAL_FRACTION * counts.total() and unsure:
         remarks.append(_several_answers(unsure))
     return problems, remarks
@@ -277,14 +280,34 @@ def _several_answers(groups: list[PromptAnswers]) -> DataProblem:
     )  # fmt: skip
 
 
-def _many_answers(group: PromptAnswers, total: int) -> DataProblem:
-    return DataProblem(
+def _lacks_context(group: PromptAnswers) -> bool:
+    """Return whether nearly each of many answers to a prompt is another one, as to “continue” in a
+    conversation of which only the last turns were kept."""
+    return group.count >= MIN_LOST and len(group.answers) >= MIN_DIFFERENT_FRACTION * group.count
+
+
+def _many_answers(groups: list[PromptAnswers], total: int) -> list[DataProblem]:
+    """Return a remark where half of all answers are to one prompt, or several prompts lack context
+    and have much of the answers."""
+    many = [g for g in groups if g.count >= MIN_SAME_PROMPT_FRACTION * total]
+    lost = [g for g in groups if _lacks_context(g)]
+    if len(lost) >= MIN_LOST_PROMPTS and sum(g.count for g in lost) >= MIN_LOST_FRACTION * total:
+        many = lost
+    if not many:
+        return []
+    first = max(many, key=lambda group: group.count)
+    if len(many) == 1:
+        prompts = f"the same prompt, {_quoted(first.prompt)}"
+    else:
+        prompts = f"{len(many)} prompts, as {_quoted(first.prompt)} ({first.count} answers)"
+    num_answers = sum(group.count for group in many)
+    num_different = sum(len(group.answers) for group in many)
+    return [DataProblem(
         "contradicting_answers",
-        f"{group.count} of {total} answers are to the same prompt, {_quoted(group.prompt)}, and "
-        f"{len(group.answers)} of them differ: the text that they are about is missing, or all are "
-        "right",
-        list(group.lines), "put into the prompt what the answer is about",
-    )  # fmt: skip
+        f"{num_answers} of {total} answers are to {prompts}, and {num_different} of them differ: "
+        "the text that they are about or the turns before them are missing, or all are right",
+        _lines(many), "put into the prompt what the answer is about, and what was said before",
+    )]  # fmt: skip
 
 
 def _reversed_preferences(pairs: Sequence[Example]) -> list[DataProblem]:

@@ -73,6 +73,7 @@ def format_corpus_stats(stats: CorpusStats) -> list[str]:
         stats.repeated_line_fraction,
         stats.repeated_phrases,
         stats.split_word_fraction,
+        stats.random_id_fraction,
     )
     contamination = describe_contamination(
         stats.contamination_fraction, has_phrases=has_many_phrases(shape)
